@@ -1,0 +1,67 @@
+# Everything the ledger needs is set up by the target that needs it: Python 3.11+ and make are enough.
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+
+# The first interpreter that really runs and is new enough (a version manager may leave shims that do not).
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+VENV := .venv
+BIN := $(VENV)/bin
+RUN := $(VENV)/.run
+DEV := $(VENV)/.dev
+ARGS ?=
+
+.PHONY: help run test lint format proto bench lock clean
+
+help: ## show this help
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
+	@printf '\n  ARGS="..." is handed on, for example: make run ARGS="--listen 127.0.0.1:6000"\n'
+
+run: $(RUN) ## start the ledger on an embedded PostgreSQL (Ctrl-C stops it)
+	@exec $(BIN)/python -m ledger serve $(ARGS)
+
+test: $(DEV) ## run the tests
+	$(BIN)/python -m pytest $(ARGS)
+
+lint: $(DEV) ## ruff, mypy --strict, import contracts, buf, generated code is current
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-cache
+	$(BIN)/buf lint
+	$(BIN)/buf format --diff --exit-code >/dev/null || { $(BIN)/buf format --diff; exit 1; }
+	$(BIN)/python scripts/generate.py --check
+
+format: $(DEV) ## format Python and proto files
+	$(BIN)/ruff check --fix-only .
+	$(BIN)/ruff format .
+	$(BIN)/buf format -w
+
+proto: $(DEV) ## generate ledger/v1 from proto/
+	$(BIN)/python scripts/generate.py
+
+bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
+	$(BIN)/python scripts/bench.py $(ARGS)
+
+lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q \
+		--extra embedded pyproject.toml requirements/dev.in -o requirements/dev.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
+		--extra embedded pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
+
+clean: ## remove the environment and caches (never the ledger's data)
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/python:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none was found; name one: make PYTHON=/path/to/python3" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV) || { rm -rf $(VENV); echo "python -m venv failed: install your system's venv package (Debian: python3-venv)" >&2; exit 2; }
+
+$(RUN): $(BIN)/python requirements/run.lock pyproject.toml
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/run.lock
+	$(BIN)/python -m pip install -q --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(DEV): $(RUN) requirements/dev.lock
+	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.lock
+	@touch $@

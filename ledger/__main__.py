@@ -1,0 +1,242 @@
+"""The command line, and the composition root: the only module that sees every floor."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+import os
+import re
+import signal
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from hashlib import sha256
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from ledger import programmes
+from ledger.config import Config
+from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, WriterStarted
+from ledger.domain.instants import BEGINNING_NS
+from ledger.domain.streams import LEDGER, programme_stream
+from ledger.server.app import App, ListenError
+from ledger.server.commands import CommandService
+from ledger.server.fills import FillService
+from ledger.server.handling import Handling
+from ledger.server.writer_thread import WriterThread
+from ledger.service import Service
+from ledger.store.database import DatabaseError, check_durable, connect_writer, open_datastore
+from ledger.store.embedded import EmbeddedError, EmbeddedPostgres, default_folder
+from ledger.store.log import Log
+from ledger.store.migrate import MigrationError, migrate
+from ledger.store.recorder import LedgerRecorder
+from ledger.store.writer import Writer
+from ledger.v1 import command_service_pb2_grpc, fill_service_pb2_grpc, query_service_pb2_grpc
+from ledger.wire import ID
+from projections.queries import QueryService
+
+_log: Final = logging.getLogger("ledger")
+
+_EPILOG: Final = """\
+examples:
+  fee-ledger serve                                  embedded PostgreSQL, on 127.0.0.1:50051
+  fee-ledger serve --data /srv/ledger               the same, its data elsewhere
+  fee-ledger serve --dsn postgresql://me@db/ledger  your own PostgreSQL 15 to 18
+
+Exit code 0: stopped as asked. 2: it could not start; one line says why.
+"""
+
+
+class StartError(Exception):
+    """Why the service cannot start: one line with the remedy."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells of every lost connection at length
+    options = _parser().parse_args(arguments)
+    try:
+        return serve(_config(options))
+    except (StartError, EmbeddedError, ListenError, MigrationError, DatabaseError) as error:
+        print(f"fee-ledger: {error}", file=sys.stderr)
+        return 2
+
+
+def serve(config: Config) -> int:
+    """Run the service until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with ExitStack() as stack:
+        dsn, place, ensure_store = _store(config, stack)
+        ledger = stack.enter_context(running(config, dsn, ensure_store=ensure_store, stop=stop))
+        print(
+            f"fee ledger {ledger.ledger_id} is serving on {ledger.address}"
+            f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
+            flush=True,
+        )
+        stop.wait()
+        print("stopping: finishing what is under way ...", flush=True)
+    print("stopped.", flush=True)
+    return 0
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """A service that answers."""
+
+    ledger_id: str
+    address: str  # host:port
+    log: Log
+
+
+@contextmanager
+def running(
+    config: Config,
+    dsn: str,
+    *,
+    clock_ns: Callable[[], int] = time.time_ns,
+    ensure_store: Callable[[], None] = lambda: None,
+    stop: threading.Event | None = None,
+) -> Iterator[Running]:
+    """The whole service over a PostgreSQL, until the block ends. Setting `stop` ends a start that still waits."""
+    _prepare(dsn, config.schema)
+    with ExitStack() as stack:
+        datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=config.read_connections))
+        log = Log(datastore)
+        writer = Writer(dsn, LedgerRecorder(datastore))
+        thread = WriterThread(config, writer, lambda: begin_term(config, log, writer, clock_ns), clock_ns, ensure_store)
+        thread.start()
+        stack.callback(thread.stop)
+        ledger_id = _await_ledger(config, log, thread, stop or threading.Event())
+        app = App(config)
+        handling = Handling(config, thread, ledger_id, clock_ns)
+        command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), app.server)
+        fill_service_pb2_grpc.add_FillServiceServicer_to_server(FillService(handling, log), app.server)
+        queries = QueryService(config, log, ledger_id, clock_ns)
+        query_service_pb2_grpc.add_QueryServiceServicer_to_server(queries, app.server)
+        address = app.listen()
+        stack.callback(app.drain_and_stop)
+        app.set_serving(serving=True)
+        yield Running(ledger_id, address, log)
+
+
+def _prepare(dsn: str, schema: str) -> None:
+    """Check the database and bring the schema up to date."""
+    try:
+        with connect_writer(dsn) as connection:
+            check_durable(connection)
+            migrate(connection, schema)
+    except psycopg.Error as error:
+        raise StartError(f"PostgreSQL cannot be used: {' '.join(str(error).split())}") from error
+
+
+def begin_term(config: Config, log: Log, writer: Writer, clock_ns: Callable[[], int]) -> Service:
+    """A service with the pen: the log's first events if there are none, and WriterStarted."""
+    ledger = log.ledger()
+    events: list[tuple[str, Event]] = []
+    created = next((recorded.event for recorded in ledger if isinstance(recorded.event, LedgerCreated)), None)
+    if created is None:
+        events.append((LEDGER, LedgerCreated(config.ledger_id or f"ledger-{uuid.uuid4().hex[:12]}")))
+    terms = [recorded.event.term for recorded in ledger if isinstance(recorded.event, WriterStarted)]
+    term = max(terms, default=0) + 1
+    events.append((LEDGER, WriterStarted(term, version("fee-ledger"))))
+    if not log.rulebook(2**63 - 1):
+        events.append(_packaged_programme())
+    service = Service(
+        log, writer, term=term, day_bytes_max=config.account_day_bytes_max, accounts_max=config.accounts_max
+    )
+    service.start(events, clock_ns())
+    return service
+
+
+def _packaged_programme() -> tuple[str, ProgrammePublished]:
+    content = programmes.packaged()
+    programme = programmes.parse(content)
+    event = ProgrammePublished(
+        programme_id=programme.programme_id,
+        version=programme.version,
+        valid_from_ns=BEGINNING_NS,
+        content=content,
+        content_sha256=sha256(content.encode()).digest(),
+    )
+    return programme_stream(programme.programme_id), event
+
+
+def _store(config: Config, stack: ExitStack) -> tuple[str, str, Callable[[], None]]:
+    """(DSN, where that is, how to start it again if it died): the embedded PostgreSQL, or the one given."""
+    if config.dsn:
+        return config.dsn, "your PostgreSQL", lambda: None
+    folder = config.data or default_folder(Path.cwd())
+    postgres = EmbeddedPostgres(folder)
+    dsn = postgres.start(f"the service with pid {os.getpid()} on {config.listen}")
+    stack.callback(postgres.stop)
+    return dsn, f"data in {folder}", postgres.ensure_running
+
+
+def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threading.Event) -> str:
+    """The ledger's name, once a first term has begun here or elsewhere."""
+    while not stop.is_set():
+        writing = thread.wait_until_writing(config.standby_poll_ms / 1000)
+        for recorded in log.ledger():
+            if isinstance(recorded.event, LedgerCreated):
+                found = recorded.event.ledger_id
+                if config.ledger_id and config.ledger_id != found:
+                    raise StartError(f"this is the ledger {found}, not {config.ledger_id}: leave --ledger-id away")
+                if not writing:
+                    _log.info("another process writes this ledger: standing by, serving reads")
+                return found
+    raise StartError("stopped before a term began")
+
+
+def _parser() -> argparse.ArgumentParser:
+    default = Config()
+    parser = argparse.ArgumentParser(
+        prog="fee-ledger",
+        description="An event-sourced fee ledger: which fee, at which rate, and why - at any instant.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    serve_parser = commands.add_parser("serve", help="run the service", epilog=_EPILOG,
+                                       formatter_class=argparse.RawDescriptionHelpFormatter)  # fmt: skip
+    add = serve_parser.add_argument
+    add("--listen", metavar="HOST:PORT", default=default.listen, help=f"where to listen (default {default.listen})")
+    add("--data", metavar="FOLDER", type=Path, help="folder of the embedded PostgreSQL (default: .ledger here, or "
+        "below /var/lib/ledger for root)")  # fmt: skip
+    add("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one")
+    add("--schema", default=default.schema, help=f"one schema is one ledger (default {default.schema})")
+    add("--ledger-id", default="", metavar="NAME", help="name of a new ledger, for ever (default: a random one)")
+    return parser
+
+
+def _config(options: argparse.Namespace) -> Config:
+    if options.dsn and options.data:
+        raise StartError("--data is for the embedded PostgreSQL, --dsn for your own: give one of them")
+    if options.ledger_id and not ID.fullmatch(options.ledger_id):
+        raise StartError("--ledger-id must match [A-Za-z0-9._:-]{1,64}")
+    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", options.schema):
+        raise StartError("--schema must match [a-z_][a-z0-9_]{0,40}")
+    if not re.fullmatch(r".+:[0-9]{1,5}", options.listen):
+        raise StartError("--listen must be HOST:PORT, for example 127.0.0.1:50051")
+    return dataclasses.replace(
+        Config(),
+        listen=options.listen,
+        data=options.data,
+        dsn=options.dsn,
+        schema=options.schema,
+        ledger_id=options.ledger_id,
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

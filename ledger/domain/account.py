@@ -1,0 +1,104 @@
+"""Decisions on one account: which rule a command asks, and what the answer records. The rules lie in `domain.rules`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import assert_never
+
+from ledger.domain.commands import (
+    AccountCommand,
+    BanAccount,
+    ChangeTier,
+    LiftBan,
+    RegisterAccount,
+    RevokeTier,
+    StartTrial,
+)
+from ledger.domain.events import AccountLinked, AccountRegistered, Event
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Rulebook
+from ledger.domain.rules.ban import ban_account, lift_ban
+from ledger.domain.rules.final_explanation import change_tier, revoke_tier
+from ledger.domain.rules.trial import start_trial
+from ledger.domain.state import AccountState
+from ledger.domain.streams import account_stream, owner_stream
+
+
+@dataclass(frozen=True, slots=True)
+class Decided:
+    """What a command records: events with the streams they go to, all taking effect at one instant."""
+
+    effective_time_ns: int
+    events: tuple[tuple[str, Event], ...]
+
+
+def decide_account(
+    account: AccountState, command: AccountCommand, *, family: Sequence[AccountState], book: Rulebook, now_ns: int
+) -> Decided | Refusal:
+    """The events of a command, or why not. `family` are the other accounts of the same owner, for StartTrial."""
+    effective_ns, event = _ask(account, command, family, book, now_ns)
+    if isinstance(event, Refusal):
+        return event
+    events: tuple[tuple[str, Event], ...] = ((account_stream(account.account_id), event),)
+    if isinstance(event, AccountRegistered):
+        events += ((owner_stream(event.owner_id), AccountLinked(event.account_id)),)
+    return Decided(effective_ns, events)
+
+
+def _ask(
+    account: AccountState, command: AccountCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
+) -> tuple[int, Event | Refusal]:
+    """The instant the command takes effect, and what its rule says."""
+    match command:
+        case RegisterAccount():
+            at_ns = _or(command.registered_time_ns, now_ns)
+            return at_ns, _register(account, command, at_ns)
+        case StartTrial():
+            at_ns = _or(command.start_time_ns, now_ns)
+            programme = book.programme(command.programme_id, at_ns)
+            if isinstance(programme, Refusal):
+                return at_ns, programme
+            return at_ns, start_trial(account, family, programme, start_time_ns=at_ns)
+        case ChangeTier():
+            at_ns = _or(command.valid_from_ns, now_ns)
+            return at_ns, _change_tier(account, command, book, at_ns)
+        case RevokeTier():
+            at_ns = _or(command.revoke_time_ns, now_ns)
+            return at_ns, revoke_tier(account, grant_id=command.grant_id, revoke_time_ns=at_ns)
+        case BanAccount():
+            at_ns = _or(command.start_time_ns, now_ns)
+            programme = book.programme("", at_ns)
+            if isinstance(programme, Refusal):
+                return at_ns, programme
+            ban = ban_account(
+                account, programme, days=command.days, start_time_ns=at_ns, reason_code=command.reason_code
+            )
+            return at_ns, ban
+        case LiftBan():
+            at_ns = _or(command.lift_time_ns, now_ns)
+            return at_ns, lift_ban(account, lift_time_ns=at_ns)
+        case _:
+            assert_never(command)
+
+
+def _register(account: AccountState, command: RegisterAccount, at_ns: int) -> AccountRegistered | Refusal:
+    if account.registered:
+        owner = account.owner_id
+        return Refusal(Reason.ACCOUNT_ALREADY_REGISTERED, "account_id", f"{command.account_id} belongs to {owner}")
+    owner_id = command.owner_id or command.account_id
+    return AccountRegistered(command.account_id, owner_id, command.parent_account_id, at_ns)
+
+
+def _change_tier(account: AccountState, command: ChangeTier, book: Rulebook, from_ns: int) -> Event | Refusal:
+    until_ns = command.valid_until_ns
+    if until_ns is not None and until_ns <= from_ns:
+        return Refusal(Reason.INTERVAL_EMPTY, "valid_until", "the grant would end before or when it starts")
+    programme = book.programme(command.programme_id, from_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    return change_tier(account, programme, tier=command.tier, valid_from_ns=from_ns, valid_until_ns=until_ns)
+
+
+def _or(given_ns: int | None, now_ns: int) -> int:
+    return now_ns if given_ns is None else given_ns

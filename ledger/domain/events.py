@@ -1,0 +1,349 @@
+"""What happened, in past tense. Field names are those of the messages in proto/ledger/v1/events.proto.
+
+Times end in `_ns`, rates in `_ppm`; tuples are in the order in which things were recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, TypeAlias
+
+from ledger.domain.instants import BEGINNING_NS
+
+
+@dataclass(frozen=True, slots=True)
+class Envelope:
+    """Carried by every event: when, by whom, on whose request."""
+
+    effective_time_ns: int
+    recorded_time_ns: int
+    writer_term: int
+    actor: str = ""
+    actor_verified: bool = False
+    approver: str = ""
+    ticket: str = ""
+    reason_sha256: bytes = b""
+    request_id: str = ""
+    request_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerCreated:
+    """Stream `ledger`: the first event names the ledger for ever."""
+
+    ledger_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class WriterStarted:
+    """Stream `ledger`: a process took the pen. Terms count from 1."""
+
+    term: int
+    software_version: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProgrammePublished:
+    """Stream `programme/<id>`: a version of a programme, byte for byte."""
+
+    programme_id: str
+    version: str
+    valid_from_ns: int
+    content: str
+    content_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class PairClassAssigned:
+    """Stream `programme/<id>`: the class of a pair from an instant on (A19)."""
+
+    programme_id: str
+    symbol: str
+    pair_class: str
+    valid_from_ns: int = BEGINNING_NS
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolRegistered:
+    """Stream `registers`: terms of a symbol from an instant on."""
+
+    symbol: str
+    base_currency: str
+    quote_currency: str
+    product: int
+    price_scale: int
+    quantity_scale: int
+    valid_from_ns: int = BEGINNING_NS
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyRegistered:
+    """Stream `registers`: the decimals fees in a currency are rounded to."""
+
+    currency: str
+    decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountRegistered:
+    """Stream `account/<id>`."""
+
+    account_id: str
+    owner_id: str
+    parent_account_id: str
+    registered_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountLinked:
+    """Stream `owner/<id>`: finds the accounts of an owner."""
+
+    account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class TrialStarted:
+    """Stream `account/<id>`: a grant of source TRIAL (R4)."""
+
+    grant_id: str
+    programme_id: str
+    tier: str
+    valid_from_ns: int
+    valid_until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class TierChanged:
+    """Stream `account/<id>`: a grant from `source`; without `valid_until_ns` it has no end."""
+
+    grant_id: str
+    programme_id: str
+    tier: str
+    source: str
+    valid_from_ns: int
+    valid_until_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class TierRevoked:
+    """Stream `account/<id>`: a grant is void from `revoked_time_ns` on."""
+
+    grant_id: str
+    revoked_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountBanned:
+    """Stream `account/<id>`: API trading is banned in [start, end) (R22)."""
+
+    ban_id: str
+    start_time_ns: int
+    end_time_ns: int
+    reason_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class BanLifted:
+    """Stream `account/<id>`: no ban runs from `lifted_time_ns` on."""
+
+    lifted_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class CommandRefused:
+    """In the stream the command was for: the state of the ledger did not allow it."""
+
+    command: str
+    reason: int
+    field: str
+    detail: str
+    fill_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedSequence:
+    """A number of a source that was refused."""
+
+    sequence: int
+    reason: int
+    fill_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class SourceAdvanced:
+    """Stream `source/<name>`: the numbers of a source that a commit took, recorded, replayed or refused."""
+
+    first_sequence: int
+    last_sequence: int
+    recorded: int
+    replayed: int
+    refused: tuple[RefusedSequence, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolTerms:
+    """Terms of a symbol as a run of fills uses them."""
+
+    symbol: str
+    quote_currency: str
+    product: int
+    price_scale: int
+    quantity_scale: int
+
+
+@dataclass(frozen=True, slots=True)
+class Basis:
+    """What a fee rests on. `rate_ppm` is before the discount; `grant_id` is empty for the base rate."""
+
+    rate_ppm: int
+    discount_ppm: int
+    tier: str
+    grant_id: str
+    grant_source: str
+    programme_id: str
+    programme_version: str
+    pair_class: str
+    rate_source: str
+    fee_currency: str
+    fee_decimals: int
+
+
+class CellKey(NamedTuple):
+    """A volume cell: the facts that decide whether volume counts, never the decision itself."""
+
+    quote_currency: str
+    product: int
+    channel: int
+    self_trade: bool
+    banned: bool
+    zero_fee: bool
+
+
+@dataclass(frozen=True, slots=True)
+class FeeSum:
+    """Sums of the fees in one currency, as canonical decimals; rebates are zero or negative."""
+
+    currency: str
+    charges: str
+    rebates: str
+    lines: int
+
+
+@dataclass(frozen=True, slots=True)
+class CellTotals:
+    """Running totals of an account-day in one cell, as canonical decimals."""
+
+    key: CellKey
+    notional: str
+    lines: int
+    fees: tuple[FeeSum, ...]
+
+
+TRAIT_SELF_TRADE: Final = 1 << 6
+TRAIT_BANNED: Final = 1 << 7
+
+
+class Line(NamedTuple):
+    """One fill as recorded. Mantissas are at the scales of its symbol, the fee at the decimals of its basis.
+
+    `traits` is one byte: side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7). Order is that of
+    the columns in the log, and the write path builds plain tuples of it.
+    """
+
+    exec_id: str
+    transact_time_ns: int
+    symbol_index: int
+    traits: int
+    price: int
+    quantity: int
+    fee: int
+    basis_index: int
+    sequence: int = 0
+    trade_id: str = ""
+    order_id: str = ""
+    cl_ord_id: str = ""
+    order_time_ns: int = 0
+    owner_id: str = ""
+    counterparty_owner_id: str = ""
+    token: str = ""
+    token_price: str = ""
+    token_price_source: str = ""
+    charged_amount: str = ""
+    charged_currency: str = ""
+    charged_rate: str = ""
+
+    @property
+    def side(self) -> int:
+        """Number of the enum Side."""
+        return self.traits & 3
+
+    @property
+    def liquidity(self) -> int:
+        """Number of the enum Liquidity."""
+        return self.traits >> 2 & 3
+
+    @property
+    def channel(self) -> int:
+        """Number of the enum Channel."""
+        return self.traits >> 4 & 3
+
+    @property
+    def self_trade(self) -> bool:
+        """The account traded with its own owner (R16)."""
+        return bool(self.traits & TRAIT_SELF_TRADE)
+
+    @property
+    def banned(self) -> bool:
+        """The account was banned when it traded (A13)."""
+        return bool(self.traits & TRAIT_BANNED)
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeRecorded:
+    """Stream `fees/<account>/<day>`: one account's fills of one day, venue, source and actor out of one commit.
+
+    `lines` are in the order in which they came. `time_max_so_far_ns` and `totals` include this event and all before it
+    in its stream.
+    """
+
+    venue: str
+    source: str
+    time_min_ns: int
+    time_max_ns: int
+    time_max_so_far_ns: int
+    symbols: tuple[SymbolTerms, ...]
+    bases: tuple[Basis, ...]
+    lines: Sequence[Line]
+    totals: tuple[CellTotals, ...]
+
+
+Event: TypeAlias = (
+    LedgerCreated
+    | WriterStarted
+    | ProgrammePublished
+    | PairClassAssigned
+    | SymbolRegistered
+    | CurrencyRegistered
+    | AccountRegistered
+    | AccountLinked
+    | TrialStarted
+    | TierChanged
+    | TierRevoked
+    | AccountBanned
+    | BanLifted
+    | CommandRefused
+    | SourceAdvanced
+    | VolumeRecorded
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """An event where it lies in the log: the n-th of the ledger, the `version`-th of its stream."""
+
+    position: int
+    stream: str
+    version: int
+    envelope: Envelope
+    event: Event

@@ -1,0 +1,27 @@
+"""Instants and days. An instant is an int: nanoseconds since 1970-01-01 UTC. Intervals are half-open [from, until)."""
+
+from __future__ import annotations
+
+from datetime import date, timedelta
+from functools import lru_cache
+from typing import Final
+
+SECOND_NS: Final = 1_000_000_000
+DAY_NS: Final = 86_400 * SECOND_NS  # a day is 86,400 s, always (A29)
+
+BEGINNING_NS: Final = 0  # "the beginning of time" of registers and programmes: before any accepted fill
+EARLIEST_NS: Final = 14_245 * DAY_NS  # 2009-01-01: nothing was traded before
+LATEST_NS: Final = 84_006 * DAY_NS  # 2200-01-01: fits int64 with room to add
+
+_EPOCH: Final = date(1970, 1, 1)
+
+
+@lru_cache(maxsize=65_536)
+def day_text(day: int) -> str:
+    """UTC day number since 1970 as YYYY-MM-DD."""
+    return (_EPOCH + timedelta(days=day)).isoformat()
+
+
+def day_number(text: str) -> int:
+    """YYYY-MM-DD as UTC day number since 1970. Raises ValueError for anything else."""
+    return (date.fromisoformat(text) - _EPOCH).days

@@ -1,0 +1,55 @@
+"""Exact amounts: decimal text outside, integer mantissas at a known scale inside. No float anywhere."""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import Final
+
+PPM: Final = 1_000_000
+SCALE_MAX: Final = 18  # decimals of any price, quantity, token price or currency
+
+# The only decimals the ledger takes: no exponent, no sign but minus, no bare point, bounded.
+DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?")
+
+
+def is_decimal(text: str) -> bool:
+    """Whether the text is a decimal as the contract defines it; -0 is none, zero has no sign."""
+    return DECIMAL.fullmatch(text) is not None and not (text[0] == "-" and not text.strip("-0."))
+
+
+def mantissa(text: str, scale: int) -> int | None:
+    """The decimal times 10^scale, exactly; None if it is finer than that. `text` satisfies `is_decimal`."""
+    whole, _, fraction = text.partition(".")
+    if len(fraction) > scale:
+        if fraction[scale:].strip("0"):
+            return None
+        fraction = fraction[:scale]
+    return int(whole + fraction.ljust(scale, "0"))
+
+
+def decimal_text(value: int, scale: int) -> str:
+    """value / 10^scale as canonical text: no exponent, no trailing zeros, zero is "0"."""
+    if scale == 0 or value == 0:
+        return str(value)
+    digits = str(abs(value)).rjust(scale + 1, "0")
+    text = f"{digits[:-scale]}.{digits[-scale:]}".rstrip("0").rstrip(".")
+    return f"-{text}" if value < 0 else text
+
+
+@lru_cache(maxsize=4096)
+def rate_text(rate_ppm: int) -> str:
+    """A rate in ppm as a decimal fraction: 2500 is "0.0025"."""
+    return decimal_text(rate_ppm, 6)
+
+
+def divide_half_even(numerator: int, denominator: int) -> int:
+    """numerator / denominator, rounded to the nearest integer, ties to the even one. denominator > 0."""
+    quotient, remainder = divmod(numerator, denominator)
+    twice = 2 * remainder
+    return quotient + (twice > denominator or (twice == denominator and quotient & 1))
+
+
+def divide_ceiling(numerator: int, denominator: int) -> int:
+    """numerator / denominator, rounded towards plus infinity. denominator > 0."""
+    return -(-numerator // denominator)

@@ -1,0 +1,53 @@
+"""Decisions on the shared registers: symbols with their pair class, and currencies."""
+
+from __future__ import annotations
+
+from ledger.domain.account import Decided
+from ledger.domain.commands import RegisterCommand, RegisterCurrency, RegisterSymbol
+from ledger.domain.events import CurrencyRegistered, Event, PairClassAssigned, SymbolRegistered
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Rulebook
+from ledger.domain.streams import REGISTERS, programme_stream
+
+
+def decide_register(book: Rulebook, command: RegisterCommand) -> Decided | Refusal:
+    """The events of a command on the registers, or why not."""
+    if isinstance(command, RegisterCurrency):
+        return _register_currency(book, command)
+    return _register_symbol(book, command)
+
+
+def _register_currency(book: Rulebook, command: RegisterCurrency) -> Decided | Refusal:
+    known = book.currencies.get(command.currency)
+    if known is not None:
+        detail = f"{command.currency} is registered with {known} decimals"
+        return Refusal(Reason.CURRENCY_ALREADY_REGISTERED, "currency", detail)
+    return Decided(0, ((REGISTERS, CurrencyRegistered(command.currency, command.decimals)),))
+
+
+def _register_symbol(book: Rulebook, command: RegisterSymbol) -> Decided | Refusal:
+    starts = (valid_from_ns for valid_from_ns, _ in book.symbols.get(command.symbol, ()))
+    if command.valid_from_ns in starts:
+        detail = f"{command.symbol} is registered from this instant on: give new terms another valid_from"
+        return Refusal(Reason.SYMBOL_ALREADY_REGISTERED, "symbol", detail)
+    terms = SymbolRegistered(
+        command.symbol,
+        command.base_currency,
+        command.quote_currency,
+        command.product,
+        command.price_scale,
+        command.quantity_scale,
+        command.valid_from_ns,
+    )
+    events: tuple[tuple[str, Event], ...] = ((REGISTERS, terms),)
+    if command.pair_class:
+        programme = book.programme(command.programme_id, command.valid_from_ns)
+        if isinstance(programme, Refusal):
+            return programme
+        if command.pair_class not in programme.pair_classes:
+            known = ", ".join(programme.pair_classes)
+            detail = f"{command.pair_class} is not a pair class of {programme.programme_id}: {known}"
+            return Refusal(Reason.PAIR_CLASS_UNKNOWN, "pair_class", detail)
+        event = PairClassAssigned(programme.programme_id, command.symbol, command.pair_class, command.valid_from_ns)
+        events += ((programme_stream(programme.programme_id), event),)
+    return Decided(command.valid_from_ns, events)

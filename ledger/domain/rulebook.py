@@ -1,0 +1,170 @@
+"""What the shared streams say: programmes and their pair classes, symbols, currencies. All of it is effective-dated."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any, Final, TypeVar
+
+from ledger.domain.events import (
+    CurrencyRegistered,
+    PairClassAssigned,
+    ProgrammePublished,
+    Recorded,
+    SymbolRegistered,
+    SymbolTerms,
+)
+from ledger.domain.programme import Programme
+from ledger.domain.refusal import Reason, Refusal
+
+FEE_DECIMALS_DEFAULT: Final = 8
+
+T = TypeVar("T")
+Dated = tuple[tuple[int, T], ...]  # (valid_from_ns, value), ascending; each holds until the next
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Market:
+    """All that the rules ask about one symbol on one venue, while none of it changes."""
+
+    programme: Programme
+    pair_class: str
+    terms: SymbolTerms
+    base_currency: str
+    base_decimals: int
+    quote_decimals: int
+    token_decimals: int  # of the token fees may be paid in
+    plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
+
+
+@dataclass(frozen=True)
+class Rulebook:
+    """The fold of `registers` and every `programme/<id>`. `versions` is the last version of each of these streams."""
+
+    parse: Callable[[str], Programme]
+    versions: Mapping[str, int] = field(default_factory=dict)
+    programmes: Mapping[str, Dated[Programme]] = field(default_factory=dict)
+    pair_classes: Mapping[tuple[str, str], Dated[str]] = field(default_factory=dict)
+    symbols: Mapping[str, Dated[SymbolRegistered]] = field(default_factory=dict)
+    currencies: Mapping[str, int] = field(default_factory=dict)
+
+    @cached_property
+    def change_instants(self) -> tuple[int, ...]:
+        """Instants at which anything here changes, ascending."""
+        tables: list[Mapping[Any, Dated[Any]]] = [self.programmes, self.pair_classes, self.symbols]
+        return tuple(sorted({at for table in tables for dated in table.values() for at, _ in dated}))
+
+    @cached_property
+    def venues(self) -> tuple[str, ...]:
+        """Venues that any programme has ever governed."""
+        versions = (programme for dated in self.programmes.values() for _, programme in dated)
+        return tuple(dict.fromkeys(venue for programme in versions for venue in programme.venues))
+
+    def programme(self, programme_id: str, at_ns: int) -> Programme | Refusal:
+        """The version in force; an empty id means the only programme there is."""
+        if not programme_id and len(self.programmes) == 1:
+            programme_id = next(iter(self.programmes))
+        if not programme_id:
+            return Refusal(Reason.FIELD_REQUIRED, "programme_id", "this ledger has several programmes: name one")
+        version = _at(self.programmes.get(programme_id, ()), at_ns)
+        if version is None:
+            return Refusal(Reason.PROGRAMME_UNKNOWN, "programme_id", f"no programme {programme_id} at this instant")
+        return version
+
+    def venue(self, venue: str) -> str | Refusal:
+        """The venue meant; empty means the only one that is governed."""
+        if not venue and len(self.venues) == 1:
+            return self.venues[0]
+        if not venue:
+            return Refusal(Reason.FIELD_REQUIRED, "venue", f"one of {', '.join(self.venues)}")
+        if venue not in self.venues:
+            return Refusal(Reason.VENUE_UNKNOWN, "venue", f"no programme governs {venue}: {', '.join(self.venues)}")
+        return venue
+
+    def market(self, venue: str, symbol: str, product: int, at_ns: int) -> Market | Refusal:
+        """What rules a fill at an instant; product 0 is that of the symbol. `venue` came out of `self.venue`."""
+        key = (venue, symbol, product, bisect_right(self.change_instants, at_ns))
+        found = self._markets.get(key)
+        if found is None:
+            found = self._markets[key] = self._find_market(venue, symbol, product, at_ns)
+        return found
+
+    @cached_property
+    def _markets(self) -> dict[tuple[str, str, int, int], Market | Refusal]:
+        return {}
+
+    def _find_market(self, venue: str, symbol: str, product: int, at_ns: int) -> Market | Refusal:
+        registered = _at(self.symbols.get(symbol, ()), at_ns)
+        if registered is None:
+            return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{symbol} is not registered at the time of the fill")
+        programme = self._programme_of(venue, at_ns)
+        if programme is None:
+            return Refusal(Reason.VENUE_UNKNOWN, "venue", f"no programme governs {venue} at the time of the fill")
+        product = product or registered.product
+        if product not in programme.products:
+            return Refusal(
+                Reason.PRODUCT_WITHOUT_RATES,
+                "product",
+                f"{programme.programme_id} has no rates for this product",
+            )
+        offer = programme.token_discount
+        return Market(
+            programme=programme,
+            pair_class=_at(self.pair_classes.get((programme.programme_id, symbol), ()), at_ns) or "",
+            terms=SymbolTerms(
+                symbol, registered.quote_currency, product, registered.price_scale, registered.quantity_scale
+            ),
+            base_currency=registered.base_currency,
+            base_decimals=self.decimals(registered.base_currency),
+            quote_decimals=self.decimals(registered.quote_currency),
+            token_decimals=self.decimals(offer.token if offer else ""),
+        )
+
+    def _programme_of(self, venue: str, at_ns: int) -> Programme | None:
+        versions = (_at(dated, at_ns) for dated in self.programmes.values())
+        return next((version for version in versions if version is not None and venue in version.venues), None)
+
+    def decimals(self, currency: str) -> int:
+        """Decimals that fees in a currency are rounded to."""
+        return self.currencies.get(currency, FEE_DECIMALS_DEFAULT)
+
+
+def evolve_rulebook(book: Rulebook, recorded: Recorded) -> Rulebook:
+    """The rulebook after one more event of its streams."""
+    event = recorded.event
+    changed = book
+    if isinstance(event, ProgrammePublished):
+        dated = _insert(book.programmes.get(event.programme_id, ()), event.valid_from_ns, book.parse(event.content))
+        changed = replace(book, programmes={**book.programmes, event.programme_id: dated})
+    elif isinstance(event, PairClassAssigned):
+        pair = (event.programme_id, event.symbol)
+        classes = _insert(book.pair_classes.get(pair, ()), event.valid_from_ns, event.pair_class)
+        changed = replace(book, pair_classes={**book.pair_classes, pair: classes})
+    elif isinstance(event, SymbolRegistered):
+        terms = _insert(book.symbols.get(event.symbol, ()), event.valid_from_ns, event)
+        changed = replace(book, symbols={**book.symbols, event.symbol: terms})
+    elif isinstance(event, CurrencyRegistered):
+        changed = replace(book, currencies={**book.currencies, event.currency: event.decimals})
+    return replace(changed, versions={**book.versions, recorded.stream: recorded.version})
+
+
+def fold_rulebook(parse: Callable[[str], Programme], events: Iterable[Recorded]) -> Rulebook:
+    """The rulebook after the events of its streams, in position order."""
+    book = Rulebook(parse)
+    for recorded in events:
+        book = evolve_rulebook(book, recorded)
+    return book
+
+
+def _at(dated: Dated[T], at_ns: int) -> T | None:
+    """The value in force: the last one that starts at or before the instant."""
+    index = bisect_right(dated, at_ns, key=lambda entry: entry[0])
+    return dated[index - 1][1] if index else None
+
+
+def _insert(dated: Dated[T], valid_from_ns: int, value: T) -> Dated[T]:
+    """With one more value; at the same instant the later word counts."""
+    kept = tuple(entry for entry in dated if entry[0] != valid_from_ns)
+    return tuple(sorted((*kept, (valid_from_ns, value)), key=lambda entry: entry[0]))

@@ -1,0 +1,172 @@
+"""What is known of an account and of a source: folds of their streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any, Final
+
+from ledger.domain.events import (
+    AccountBanned,
+    AccountLinked,
+    AccountRegistered,
+    BanLifted,
+    Recorded,
+    SourceAdvanced,
+    TierChanged,
+    TierRevoked,
+    TrialStarted,
+)
+
+FOREVER_NS: Final = 2**63 - 1  # the end of what has none
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A tier in [valid_from, valid_until), cut short at `revoked_time_ns`. Trial and manual change are all grants."""
+
+    grant_id: str
+    programme_id: str
+    tier: str
+    source: str
+    valid_from_ns: int
+    valid_until_ns: int = FOREVER_NS
+    revoked_time_ns: int = FOREVER_NS
+
+    @property
+    def ends_at_ns(self) -> int:
+        """First instant at which the grant gives nothing any more."""
+        return min(self.valid_until_ns, self.revoked_time_ns)
+
+
+@dataclass(frozen=True, slots=True)
+class Ban:
+    """API trading is banned in [start, end); a lift moves the end."""
+
+    ban_id: str
+    start_time_ns: int
+    end_time_ns: int
+    reason_code: str
+
+
+@dataclass(frozen=True)
+class AccountState:
+    """One account, as far as its stream was folded. `version` is that of its last event; 0: no event yet."""
+
+    account_id: str
+    version: int = 0
+    registered: bool = False
+    owner: str = ""
+    parent_account_id: str = ""
+    trial_used: bool = False
+    grants: tuple[Grant, ...] = ()
+    bans: tuple[Ban, ...] = ()
+
+    @property
+    def owner_id(self) -> str:
+        """Beneficial owner; an account that was not registered is its own."""
+        return self.owner or self.account_id
+
+    @cached_property
+    def change_instants(self) -> tuple[int, ...]:
+        """Instants at which tier or ban may change, ascending. Between two of them nothing changes."""
+        instants = {grant.valid_from_ns for grant in self.grants} | {grant.ends_at_ns for grant in self.grants}
+        instants |= {ban.start_time_ns for ban in self.bans} | {ban.end_time_ns for ban in self.bans}
+        return tuple(sorted(instants - {FOREVER_NS}))
+
+
+def evolve_account(state: AccountState, recorded: Recorded) -> AccountState:
+    """The account after one more event of its stream; events that change nothing still move the version."""
+    changed = _ACCOUNT_CHANGES.get(type(recorded.event), _unchanged)(state, recorded.event)
+    return replace(changed, version=recorded.version)
+
+
+def fold_account(account_id: str, stream: Iterable[Recorded]) -> AccountState:
+    """The account after the events of its stream, oldest first."""
+    state = AccountState(account_id)
+    for recorded in stream:
+        state = evolve_account(state, recorded)
+    return state
+
+
+def _unchanged(state: AccountState, _: Any) -> AccountState:
+    return state
+
+
+def _registered(state: AccountState, event: AccountRegistered) -> AccountState:
+    return replace(state, registered=True, owner=event.owner_id, parent_account_id=event.parent_account_id)
+
+
+def _trial_started(state: AccountState, event: TrialStarted) -> AccountState:
+    grant = Grant(event.grant_id, event.programme_id, event.tier, "TRIAL", event.valid_from_ns, event.valid_until_ns)
+    return replace(state, trial_used=True, grants=(*state.grants, grant))
+
+
+def _tier_changed(state: AccountState, event: TierChanged) -> AccountState:
+    until = FOREVER_NS if event.valid_until_ns is None else event.valid_until_ns
+    grant = Grant(event.grant_id, event.programme_id, event.tier, event.source, event.valid_from_ns, until)
+    return replace(state, grants=(*state.grants, grant))
+
+
+def _tier_revoked(state: AccountState, event: TierRevoked) -> AccountState:
+    grants = tuple(
+        replace(grant, revoked_time_ns=event.revoked_time_ns) if grant.grant_id == event.grant_id else grant
+        for grant in state.grants
+    )
+    return replace(state, grants=grants)
+
+
+def _banned(state: AccountState, event: AccountBanned) -> AccountState:
+    ban = Ban(event.ban_id, event.start_time_ns, event.end_time_ns, event.reason_code)
+    return replace(state, bans=(*state.bans, ban))
+
+
+def _ban_lifted(state: AccountState, event: BanLifted) -> AccountState:
+    lifted = event.lifted_time_ns
+    bans = tuple(
+        replace(ban, end_time_ns=lifted) if ban.start_time_ns <= lifted < ban.end_time_ns else ban for ban in state.bans
+    )
+    return replace(state, bans=bans)
+
+
+_ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
+    AccountRegistered: _registered,
+    TrialStarted: _trial_started,
+    TierChanged: _tier_changed,
+    TierRevoked: _tier_revoked,
+    AccountBanned: _banned,
+    BanLifted: _ban_lifted,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerState:
+    """The registered accounts of a beneficial owner, in the order they were registered."""
+
+    owner_id: str
+    version: int = 0
+    account_ids: tuple[str, ...] = ()
+
+
+def evolve_owner(state: OwnerState, recorded: Recorded) -> OwnerState:
+    """The owner after one more event of its stream."""
+    accounts = state.account_ids
+    if isinstance(recorded.event, AccountLinked):
+        accounts = (*accounts, recorded.event.account_id)
+    return OwnerState(state.owner_id, recorded.version, accounts)
+
+
+@dataclass(frozen=True, slots=True)
+class SourceState:
+    """How far a source has come: it goes on with `last_sequence` + 1."""
+
+    source: str
+    version: int = 0
+    last_sequence: int = 0
+
+
+def evolve_source(state: SourceState, recorded: Recorded) -> SourceState:
+    """The source after one more event of its stream."""
+    assert isinstance(recorded.event, SourceAdvanced), recorded
+    return SourceState(state.source, recorded.version, recorded.event.last_sequence)

@@ -1,0 +1,36 @@
+"""Names of the streams of the log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.domain.instants import day_text
+
+LEDGER: Final = "ledger"
+REGISTERS: Final = "registers"
+PROGRAMME_PREFIX: Final = "programme/"
+
+
+def account_stream(account_id: str) -> str:
+    """Decisions on one account; versions 1, 2, 3."""
+    return f"account/{account_id}"
+
+
+def owner_stream(owner_id: str) -> str:
+    """Accounts of one beneficial owner."""
+    return f"owner/{owner_id}"
+
+
+def fee_stream(account_id: str, day: int) -> str:
+    """Fills of one account on one UTC day (number since 1970); version = position."""
+    return f"fees/{account_id}/{day_text(day)}"
+
+
+def programme_stream(programme_id: str) -> str:
+    """Versions and pair classes of one programme."""
+    return f"{PROGRAMME_PREFIX}{programme_id}"
+
+
+def source_stream(source: str) -> str:
+    """What one engine has sent."""
+    return f"source/{source}"

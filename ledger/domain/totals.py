@@ -1,0 +1,63 @@
+"""Running totals of an account-day by volume cell: integers while they grow, canonical decimals in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ledger.domain.events import CellKey, CellTotals, FeeSum
+from ledger.domain.money import SCALE_MAX, decimal_text, mantissa
+
+NOTIONAL_SCALE: Final = 2 * SCALE_MAX  # the finest price times the finest quantity
+FEE_SCALE: Final = SCALE_MAX  # the finest currency
+
+
+class CellSum:
+    """Sums of one cell: notional at NOTIONAL_SCALE; per currency [charges, rebates, lines] at FEE_SCALE."""
+
+    __slots__ = ("fees", "lines", "notional")
+
+    def __init__(self) -> None:
+        self.notional = 0
+        self.lines = 0
+        self.fees: dict[str, list[int]] = {}
+
+    def add_fees(self, currency: str, charges: int, rebates: int, lines: int) -> None:
+        """Add sums of one currency, at FEE_SCALE."""
+        known = self.fees.setdefault(currency, [0, 0, 0])
+        known[0] += charges
+        known[1] += rebates
+        known[2] += lines
+
+    def totals(self, key: CellKey) -> CellTotals:
+        """As the log holds it."""
+        fees = (
+            FeeSum(currency, decimal_text(charges, FEE_SCALE), decimal_text(rebates, FEE_SCALE), lines)
+            for currency, (charges, rebates, lines) in sorted(self.fees.items())
+        )
+        return CellTotals(key, decimal_text(self.notional, NOTIONAL_SCALE), self.lines, tuple(fees))
+
+
+Sums = dict[CellKey, CellSum]
+
+
+def to_totals(sums: Sums) -> tuple[CellTotals, ...]:
+    """All cells, in the order of their keys, so that equal sums have equal bytes."""
+    return tuple(sums[key].totals(key) for key in sorted(sums))
+
+
+def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
+    """Add totals out of the log to sums."""
+    for cell in totals:
+        known = sums.setdefault(cell.key, CellSum())
+        known.notional += exact(cell.notional, NOTIONAL_SCALE)
+        known.lines += cell.lines
+        for fee in cell.fees:
+            known.add_fees(fee.currency, exact(fee.charges, FEE_SCALE), exact(fee.rebates, FEE_SCALE), fee.lines)
+
+
+def exact(text: str, scale: int) -> int:
+    """The mantissa of a decimal the ledger itself wrote."""
+    value = mantissa(text, scale)
+    assert value is not None, (text, scale)
+    return value

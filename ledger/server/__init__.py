@@ -1,0 +1,1 @@
+"""gRPC in and out. Handlers check shape and wait; no rule lies here."""

@@ -1,0 +1,64 @@
+"""The gRPC server: services, health, limits."""
+
+from __future__ import annotations
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+
+from ledger.config import Config
+
+_SERVICES = ("", "ledger.v1.CommandService", "ledger.v1.FillService", "ledger.v1.QueryService")
+
+
+class ListenError(Exception):
+    """The address cannot be listened on."""
+
+
+class App:
+    """A server that can drain: health says NOT_SERVING before running calls are asked to end."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._health = health.HealthServicer(
+            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2, "health")
+        )
+        self.server = grpc.server(
+            ThreadPoolExecutor(config.threads, "handler"),
+            maximum_concurrent_rpcs=config.threads * 4,
+            options=[
+                ("grpc.so_reuseport", 0),  # on by default: two servers would share a port without a word
+                ("grpc.max_receive_message_length", config.message_bytes_max),
+                ("grpc.max_send_message_length", config.message_bytes_max),
+                ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
+                ("grpc.keepalive_permit_without_calls", 1),
+            ],
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
+        self.set_serving(serving=False)
+
+    def listen(self) -> str:
+        """Bind and start; returns host:port. Raises ListenError."""
+        host = self._config.listen.rpartition(":")[0]
+        try:
+            port = self.server.add_insecure_port(self._config.listen)
+        except RuntimeError as error:
+            raise ListenError(
+                f"cannot listen on {self._config.listen}: is another service there? Choose --listen HOST:PORT"
+            ) from error
+        self.server.start()
+        return f"{host}:{port}"
+
+    def set_serving(self, *, serving: bool) -> None:
+        """What health answers, for every service."""
+        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
+        for name in _SERVICES:
+            self._health.set(name, status)
+
+    def drain_and_stop(self) -> None:
+        """Say NOT_SERVING, let load balancers see it, then end calls."""
+        self.set_serving(serving=False)
+        time.sleep(self._config.drain_ms / 1000)
+        self.server.stop(self._config.stop_grace_ms / 1000).wait()

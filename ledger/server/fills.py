@@ -1,0 +1,114 @@
+"""FillService: the matching engine's door."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Any
+
+import grpc
+
+from ledger import service
+from ledger.domain.money import decimal_text, rate_text
+from ledger.domain.refusal import Reason
+from ledger.domain.state import SourceState, evolve_source
+from ledger.domain.streams import source_stream
+from ledger.server.batch import read_batch, repeated_fill
+from ledger.server.handling import Handling
+from ledger.store.log import Log
+from ledger.v1 import fill_service_pb2 as pb
+from ledger.v1 import fill_service_pb2_grpc as pb_grpc
+from ledger.wire import RefusedError, optional_id, refusals, refuse, required_id, timestamp
+
+
+class FillService(pb_grpc.FillServiceServicer):
+    """Handlers of the engine's RPCs."""
+
+    def __init__(self, handling: Handling, log: Log) -> None:
+        self._handling = handling
+        self._log = log
+
+    def RecordFills(self, request: pb.RecordFillsRequest, context: Any) -> pb.RecordFillsResponse:
+        with refusals(context):
+            return self._record(request, context)
+        raise AssertionError("refusals end the call")
+
+    def GetSourcePosition(self, request: pb.GetSourcePositionRequest, context: Any) -> pb.GetSourcePositionResponse:
+        with refusals(context):
+            source = required_id(request.source, "source")
+            position = self._log.head().position
+            last = self._log.last_of(source_stream(source))
+            state = evolve_source(SourceState(source), last) if last else SourceState(source)
+            return pb.GetSourcePositionResponse(
+                ledger_id=self._handling.ledger_id,
+                last_sequence=state.last_sequence,
+                position=max(position, last.position if last else 0),
+            )
+        raise AssertionError("refusals end the call")
+
+    def _record(self, request: pb.RecordFillsRequest, context: grpc.ServicerContext) -> pb.RecordFillsResponse:
+        answer = self._handling.submit(self._read(request), context)
+        if isinstance(answer, service.Refused):
+            raise RefusedError(answer.refusal)
+        assert isinstance(answer, service.FillsTaken), answer
+        outcome = answer.outcome
+        response = pb.RecordFillsResponse(
+            ledger_id=self._handling.ledger_id,
+            position=answer.head.position,
+            recorded_time=timestamp(answer.head.recorded_time_ns),
+            recorded=outcome.recorded,
+            replayed=outcome.replayed,
+            source_sequence=answer.source_sequence,
+        )
+        for index, refusal in outcome.refused:
+            response.refusals.add(index=index, reason=refusal.reason.value, field=refusal.field, message=refusal.detail)
+        if request.include_fees:
+            for index in range(len(request.fills)):
+                fee = response.fees.add()
+                if index in outcome.fees:
+                    amount, basis = outcome.fees[index]
+                    fee.fee_amount = decimal_text(amount, basis.fee_decimals)
+                    fee.fee_currency = basis.fee_currency
+                    fee.fee_rate = rate_text(basis.rate_ppm)
+        return response
+
+    def _read(self, request: pb.RecordFillsRequest) -> service.RecordFills:
+        """The shape of a batch. Without a source one malformed fill refuses all of it."""
+        config = self._handling.config
+        venue = optional_id(request.venue, "venue")
+        source = optional_id(request.source, "source")
+        actor = optional_id(request.actor, "actor")
+        if bool(source) != bool(request.first_sequence):
+            detail = "a source needs a first_sequence of at least 1" if source else "a sequence needs a source"
+            refuse(Reason.SEQUENCE_MALFORMED, "first_sequence" if source else "source", detail)
+        if not request.fills:
+            refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
+        if len(request.fills) > config.fills_per_batch_max:
+            detail = f"{len(request.fills)} fills, at most {config.fills_per_batch_max}"
+            refuse(Reason.BATCH_TOO_LARGE, "fills", detail)
+        fills = request.fills
+        batch, malformed = read_batch(
+            fills,
+            venue=venue,
+            source=source,
+            first_sequence=request.first_sequence,
+            actor=actor,
+            latest_ns=self._handling.latest_ns(),
+        )
+        if not source:
+            if malformed:
+                index, refusal = malformed[0]
+                refuse(refusal.reason, f"fills[{index}].{refusal.field}", refusal.detail)
+            twice = repeated_fill(batch) if batch else None
+            if twice is not None:
+                detail = f"{fills[twice].exec_id} stands twice for this account and day"
+                refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
+        return service.RecordFills(
+            batch=batch,
+            venue=venue,
+            source=source,
+            first_sequence=request.first_sequence,
+            size=len(fills),
+            fill_sha256=lambda index: hashlib.sha256(fills[index].SerializeToString(deterministic=True)).digest(),
+            malformed=malformed,
+            with_fees=request.include_fees,
+        )

@@ -1,0 +1,202 @@
+"""The one thread that writes: takes all that waits, lets the service decide, and answers. Terms begin and end here."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from typing import Final, NamedTuple
+
+from eventsourcing.persistence import PersistenceError
+
+from ledger.config import Config
+from ledger.domain.refusal import Reason, Refusal
+from ledger.service import Answer, Input, RecordFills, Service, Unsettled
+from ledger.store.writer import Writer, WriterLost
+from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, RefusedError, refuse
+
+_log: Final = logging.getLogger(__name__)
+
+Job = tuple[Input, "Future[Answer]"]
+
+
+class WriterThread:
+    """Serves commands from a bounded queue. Without the pen it is a standby: it refuses commands and tries again."""
+
+    def __init__(
+        self,
+        config: Config,
+        writer: Writer,
+        begin_term: Callable[[], Service],
+        clock_ns: Callable[[], int],
+        ensure_store: Callable[[], None],
+    ) -> None:
+        self._config = config
+        self._writer = writer
+        self._begin_term = begin_term
+        self._clock_ns = clock_ns
+        self._ensure_store = ensure_store
+        self._queue: deque[Job] = deque()
+        self._waiting = 0
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._writing = False
+        self._open: _Open | None = None
+        self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Finish what waits, give up the pen, end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        self._thread.join()
+
+    def wait_until_writing(self, timeout_s: float) -> bool:
+        """Whether this process holds the pen, after at most so many seconds."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._writing or self._stopping, timeout_s) and self._writing
+
+    def submit(self, job: Input) -> Future[Answer]:
+        """Queue a command. Raises RefusedError where it cannot be taken."""
+        weight = _weight(job)
+        future: Future[Answer] = Future()
+        with self._changed:
+            if not self._writing or self._stopping:
+                raise RefusedError(NOT_THE_WRITER)
+            if self._waiting + weight > self._config.queue_fills_max and self._waiting:
+                refuse(Reason.QUEUE_FULL, "", f"{self._waiting} fills wait already")
+            self._queue.append((job, future))
+            self._waiting += weight
+            self._changed.notify_all()
+        return future
+
+    # -- the thread ---------------------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while not self._stopping:
+            try:
+                self._ensure_store()
+                if self._writer.take():
+                    self._settle()
+                    self._serve(self._begin_term())
+                else:
+                    self._drop_queue()
+            except (WriterLost, PersistenceError) as lost:
+                _log.warning("the term of the writer ended: %s", str(lost).strip())
+            except Exception:
+                _log.exception("no term could be started")
+            self._set_writing(False)
+            self._give_up_if_overdue()
+            self._pause()
+        self._writer.close()
+        self._answer_open(OUTCOME_UNKNOWN)
+        self._drop_queue()
+
+    def _serve(self, service: Service) -> None:
+        """One term: ends when the process stops, or with WriterLost."""
+        self._set_writing(True)
+        while jobs := self._take_jobs():
+            try:
+                self._step(service, jobs)
+            except (WriterLost, PersistenceError):
+                raise
+            except Exception:
+                _log.exception("a batch of commands failed; each is tried alone")
+                self._step_alone(service, jobs)
+
+    def _step(self, service: Service, jobs: Sequence[Job]) -> None:
+        try:
+            answers = service.step([job for job, _ in jobs], self._clock_ns())
+        except (WriterLost, PersistenceError):
+            self._open = _Open(service.unsettled, jobs, time.monotonic())
+            raise
+        for (_, future), answer in zip(jobs, answers, strict=True):
+            future.set_result(answer)
+
+    def _step_alone(self, service: Service, jobs: Sequence[Job]) -> None:
+        """A defect that one command triggers must not take others with it."""
+        for place, job in enumerate(jobs):
+            try:
+                self._step(service, [job])
+            except (WriterLost, PersistenceError):
+                _refuse_all(jobs[place + 1 :], STORE_UNAVAILABLE)
+                raise
+            except Exception:
+                _log.exception("a command failed")
+                _refuse_all([job], INTERNAL)
+
+    def _settle(self) -> None:
+        """With the pen again: find out what became of the commit whose acknowledgement was lost."""
+        if self._open is None:
+            return
+        unsettled, jobs = self._open.unsettled, self._open.jobs
+        if unsettled is None or not self._writer.committed(unsettled.commit):
+            self._answer_open(OUTCOME_UNKNOWN)
+            return
+        self._open = None
+        for (_, future), answer in zip(jobs, unsettled.answers, strict=True):
+            future.set_result(answer)
+
+    def _give_up_if_overdue(self) -> None:
+        overdue_s = self._config.reconnect_ms_max / 1000
+        if self._open is not None and time.monotonic() - self._open.since_s > overdue_s:
+            self._answer_open(OUTCOME_UNKNOWN)
+
+    def _answer_open(self, refusal: Refusal) -> None:
+        if self._open is not None:
+            _refuse_all(self._open.jobs, refusal)
+            self._open = None
+
+    # -- the queue ----------------------------------------------------------------------------------------------------
+
+    def _take_jobs(self) -> list[Job]:
+        """All that waits, up to a commit's worth; empty when the process stops and nothing waits."""
+        jobs: list[Job] = []
+        weight = 0
+        with self._changed:
+            self._changed.wait_for(lambda: self._queue or self._stopping)
+            while self._queue and (not jobs or weight + _weight(self._queue[0][0]) <= self._config.commit_fills_max):
+                jobs.append(self._queue.popleft())
+                weight += _weight(jobs[-1][0])
+            self._waiting -= weight
+        return jobs
+
+    def _drop_queue(self) -> None:
+        with self._changed:
+            jobs = list(self._queue)
+            self._queue.clear()
+            self._waiting = 0
+        _refuse_all(jobs, NOT_THE_WRITER)
+
+    def _set_writing(self, writing: bool) -> None:
+        with self._changed:
+            self._writing = writing
+            self._changed.notify_all()
+
+    def _pause(self) -> None:
+        with self._changed:
+            self._changed.wait_for(lambda: self._stopping, self._config.standby_poll_ms / 1000)
+
+
+class _Open(NamedTuple):
+    """Jobs whose outcome is open since a moment of the monotonic clock."""
+
+    unsettled: Unsettled | None
+    jobs: Sequence[Job]
+    since_s: float
+
+
+def _weight(job: Input) -> int:
+    return job.size if isinstance(job, RecordFills) else 1
+
+
+def _refuse_all(jobs: Sequence[Job], refusal: Refusal) -> None:
+    for _, future in jobs:
+        future.set_exception(RefusedError(refusal))

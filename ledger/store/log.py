@@ -1,0 +1,204 @@
+"""Reading the log: what happened, up to a position. Everything here is a plain read of committed rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from eventsourcing.postgres import PostgresDatastore
+from psycopg.rows import tuple_row
+from psycopg.sql import SQL, Composed, Identifier
+
+from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.domain.instants import DAY_NS
+from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
+from ledger.store.codec import decode
+from ledger.store.migrate import EVENTS
+from ledger.store.volume_codec import exec_ids
+
+
+class Head(NamedTuple):
+    """The last event of a prefix of the log, and when its commit was recorded; (0, 0) before the first."""
+
+    position: int
+    recorded_time_ns: int
+
+
+class KnownRequest(NamedTuple):
+    """A request that was recorded: the hash of its body and the position of its first event."""
+
+    sha256: bytes
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeDay:
+    """One fee stream: its exec_ids in order, and its last event."""
+
+    exec_ids: list[str]
+    last: VolumeRecorded
+
+
+class Log:
+    """The log of one ledger."""
+
+    def __init__(self, datastore: PostgresDatastore) -> None:
+        self._datastore = datastore
+        self._sql = _Statements(datastore.schema)
+
+    def head(self) -> Head:
+        """The last commit."""
+        rows = self._rows(self._sql.head, ())
+        return Head(*rows[0]) if rows else Head(0, 0)
+
+    def head_at_time(self, time_ns: int) -> Head:
+        """The last commit recorded at or before a time."""
+        rows = self._rows(self._sql.head_at_time, (time_ns,))
+        return Head(*rows[0]) if rows else Head(0, 0)
+
+    def head_at_position(self, position: int) -> Head:
+        """A position the log has reached, with the time its commit was recorded."""
+        rows = self._rows(self._sql.head_at_position, (position,))
+        return Head(position, rows[0][0]) if rows and position else Head(0, 0)
+
+    def streams(self, names: Iterable[str], until: int) -> list[Recorded]:
+        """Events of some streams up to a position, in position order."""
+        return self._events(self._sql.streams, (list(names), until))
+
+    def last_of(self, stream: str) -> Recorded | None:
+        """The last event of a stream."""
+        events = self._events(self._sql.last_of, (stream,))
+        return events[0] if events else None
+
+    def ledger(self) -> list[Recorded]:
+        """The stream that names the ledger and its writers."""
+        return self.streams([LEDGER], 2**63 - 1)
+
+    def rulebook(self, until: int) -> list[Recorded]:
+        """Events of the registers and of every programme up to a position, in position order."""
+        prefix_end = PROGRAMME_PREFIX[:-1] + chr(ord(PROGRAMME_PREFIX[-1]) + 1)
+        return self._events(self._sql.rulebook, (REGISTERS, PROGRAMME_PREFIX, prefix_end, until))
+
+    def at(self, position: int) -> Recorded:
+        """The event at a position of the log. Raises IndexError if there is none."""
+        return self._events(self._sql.at, (position,))[0]
+
+    def requests(self, request_ids: Iterable[str]) -> dict[str, KnownRequest]:
+        """Those of the requests that were recorded."""
+        rows = self._rows(self._sql.requests, (list(request_ids),))
+        return {request_id: KnownRequest(bytes(sha256), position) for request_id, sha256, position in rows}
+
+    def fee_days(self, streams: Iterable[str]) -> dict[str, FeeDay]:
+        """The account-days among these streams that exist."""
+        days: dict[str, FeeDay] = {}
+        ids: dict[str, list[str]] = {}
+        last: dict[str, tuple[Any, ...]] = {}
+        for row in self._rows(self._sql.fee_days, (list(streams),)):
+            ids.setdefault(row[1], []).extend(exec_ids(row[4]))
+            last[row[1]] = row
+        for stream, row in last.items():
+            event = decode(*row).event
+            assert isinstance(event, VolumeRecorded), stream
+            days[stream] = FeeDay(ids[stream], event)
+        return days
+
+    def has_account(self, account_id: str, until: int) -> bool:
+        """Whether any command or fill of an account was recorded up to a position."""
+        first, after = fee_range(account_id)
+        rows = self._rows(self._sql.has_account, (account_stream(account_id), until, first, after, until))
+        return bool(rows[0][0])
+
+    def fees(
+        self, account_id: str, *, after: tuple[int, int], from_ns: int, as_of_ns: int, until: int, limit: int
+    ) -> list[Recorded]:
+        """Runs of fills of an account with a line in [from, as_of], in the order (day, position).
+
+        `after` is the (day, position) of the last one seen: those at or before it are left out.
+        """
+        day, position = max(after, (from_ns // DAY_NS, 0))
+        first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
+        return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
+
+    def last_of_days(self, account_id: str, first_day: int, end_day: int, until: int) -> list[Recorded]:
+        """The last run, at a position, of each UTC day in [first_day, end_day) that has one: it carries the totals."""
+        first, end = fee_stream(account_id, first_day), fee_stream(account_id, end_day)
+        return self._events(self._sql.last_of_days, (first, end, end, until))
+
+    def _events(self, statement: Composed, parameters: Sequence[Any]) -> list[Recorded]:
+        return [decode(*row) for row in self._rows(statement, parameters)]
+
+    def _rows(self, statement: Composed, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+        with (
+            self._datastore.get_connection() as connection,
+            connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+        ):
+            return cursor.execute(statement, parameters).fetchall()
+
+
+def fee_range(account_id: str) -> tuple[str, str]:
+    """Half-open range of names that holds every fee stream of an account, in byte order."""
+    prefix = f"fees/{account_id}/"
+    return prefix, prefix[:-1] + chr(ord("/") + 1)
+
+
+class _Statements:
+    """The reader's SQL for one schema. Rows of events come as `codec.decode` takes them."""
+
+    def __init__(self, schema: str) -> None:
+        names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
+        row = "notification_id, originator_id, originator_version, topic, state"
+
+        def statement(text: str) -> Composed:
+            return SQL(text.replace("ROW", row)).format(**names)
+
+        self.head = statement(
+            "SELECT last_position, recorded_time_ns FROM {schema}.commits ORDER BY last_position DESC LIMIT 1"
+        )
+        self.head_at_time = statement(
+            "SELECT last_position, recorded_time_ns FROM {schema}.commits"
+            " WHERE recorded_time_ns <= %s ORDER BY recorded_time_ns DESC LIMIT 1"
+        )
+        self.head_at_position = statement(
+            "SELECT recorded_time_ns FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"
+        )
+        self.streams = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY notification_id"
+        )
+        self.last_of = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
+        )
+        self.rulebook = statement(
+            "SELECT ROW FROM {events} WHERE (originator_id = %s OR (originator_id >= %s AND originator_id < %s))"
+            " AND notification_id <= %s ORDER BY notification_id"
+        )
+        self.at = statement("SELECT ROW FROM {events} WHERE notification_id = %s")
+        self.requests = statement(
+            "SELECT request_id, sha256, position FROM {schema}.requests WHERE request_id = ANY(%s)"
+        )
+        self.fee_days = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
+        )
+        self.has_account = statement(
+            "SELECT EXISTS (SELECT 1 FROM {events} WHERE originator_id = %s AND notification_id <= %s)"
+            " OR EXISTS (SELECT 1 FROM {events}"
+            " WHERE originator_id >= %s AND originator_id < %s AND originator_version <= %s)"
+        )
+        self.fees = statement(
+            "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"
+            " AND originator_version <= %s AND time_max_ns >= %s AND time_min_ns <= %s"
+            " ORDER BY originator_id, originator_version LIMIT %s"
+        )
+        self.last_of_days = statement(
+            # One index seek per day: the next stream after the last one, then its last row.
+            "WITH RECURSIVE day(name) AS ("
+            "  (SELECT originator_id FROM {events} WHERE originator_id >= %s AND originator_id < %s"
+            "     ORDER BY originator_id, originator_version LIMIT 1)"
+            "  UNION ALL"
+            "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > day.name AND originator_id < %s"
+            "     ORDER BY originator_id, originator_version LIMIT 1)"
+            "  FROM day WHERE day.name IS NOT NULL"
+            ") SELECT last.* FROM day CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
+            "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
+        )

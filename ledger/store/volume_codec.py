@@ -1,0 +1,207 @@
+"""VolumeRecorded to bytes and back: columns, not rows. The layout is described in proto/ledger/v1/events.proto."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ledger.domain.events import Basis, CellKey, CellTotals, FeeSum, Line, SymbolTerms, VolumeRecorded
+from ledger.v1 import events_pb2
+
+_INT64_MAX: Final = 2**63 - 1
+
+# Columns of text and numbers that stand as they are; the rest is treated by name below.
+_PLAIN_COLUMNS: Final = (
+    "cl_ord_id",
+    "order_time_ns",
+    "owner_id",
+    "counterparty_owner_id",
+    "token",
+    "token_price",
+    "token_price_source",
+    "charged_amount",
+    "charged_currency",
+    "charged_rate",
+)
+_INDEX: Final = {name: index for index, name in enumerate(Line._fields)}
+
+
+def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes:
+    """The bytes of a run of fills."""
+    columns: list[Sequence[Any]] = list(zip(*event.lines, strict=True))
+    message = events_pb2.VolumeRecorded(
+        envelope=envelope,
+        venue=event.venue,
+        source=event.source,
+        time_max_ns=event.time_max_ns,
+        time_max_so_far_ns=event.time_max_so_far_ns,
+        symbols=[_symbol_message(terms) for terms in event.symbols],
+        bases=[_basis_message(basis) for basis in event.bases],
+        totals=[_totals_message(totals) for totals in event.totals],
+        exec_id=columns[_INDEX["exec_id"]],
+        traits=bytes(columns[_INDEX["traits"]]),
+        basis_index=columns[_INDEX["basis_index"]],
+        symbol_index=columns[_INDEX["symbol_index"]],
+    )
+    assert envelope.effective_time_ns == event.time_min_ns, (envelope.effective_time_ns, event.time_min_ns)
+    earliest = event.time_min_ns
+    message.time_offset_ns.extend([time_ns - earliest for time_ns in columns[_INDEX["transact_time_ns"]]])
+    _encode_amounts(message, columns)
+    _encode_sequences(message, columns[_INDEX["sequence"]])
+    _encode_ids(message, "trade", columns[_INDEX["trade_id"]])
+    _encode_ids(message, "order", columns[_INDEX["order_id"]])
+    for name in _PLAIN_COLUMNS:
+        column = columns[_INDEX[name]]
+        if any(column):
+            getattr(message, name).extend(column)
+    return message.SerializeToString(deterministic=True)
+
+
+def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, VolumeRecorded]:
+    """The envelope and the run of fills that bytes of `stream` hold."""
+    message = events_pb2.VolumeRecorded.FromString(state)
+    earliest = message.envelope.effective_time_ns
+    prices, quantities, fees = _amounts(message)
+    count = len(message.exec_id)
+    empty: list[str] = [""] * count
+    zeros = [0] * count
+    lines = map(
+        Line,
+        message.exec_id,
+        [earliest + offset for offset in message.time_offset_ns],
+        message.symbol_index,
+        message.traits,
+        prices,
+        quantities,
+        fees,
+        message.basis_index,
+        [message.first_sequence + offset for offset in message.sequence_offset] or zeros,
+        message.trade_id or list(map(str, message.trade_number)) or empty,
+        message.order_id or list(map(str, message.order_number)) or empty,
+        message.cl_ord_id or empty,
+        message.order_time_ns or zeros,
+        *(getattr(message, name) or empty for name in _PLAIN_COLUMNS[2:]),
+    )
+    event = VolumeRecorded(
+        venue=message.venue,
+        source=message.source,
+        time_min_ns=earliest,
+        time_max_ns=message.time_max_ns,
+        time_max_so_far_ns=message.time_max_so_far_ns,
+        symbols=tuple(_symbol(terms) for terms in message.symbols),
+        bases=tuple(_basis(basis) for basis in message.bases),
+        lines=tuple(lines),
+        totals=tuple(_totals(totals) for totals in message.totals),
+    )
+    assert len(event.lines) == len(message.traits) == count, (stream, count)
+    return message.envelope, event
+
+
+def exec_ids(state: bytes) -> Sequence[str]:
+    """Only the exec_ids of a stored VolumeRecorded."""
+    return events_pb2.VolumeRecorded.FromString(state).exec_id
+
+
+def _encode_amounts(message: events_pb2.VolumeRecorded, columns: Sequence[Sequence[int]]) -> None:
+    prices, quantities, fees = (columns[_INDEX[name]] for name in ("price", "quantity", "fee"))
+    if max(prices) <= _INT64_MAX and max(quantities) <= _INT64_MAX and max(map(abs, fees)) <= _INT64_MAX:
+        message.price.extend(prices)
+        message.quantity.extend(quantities)
+        message.fee.extend(fees)
+    else:
+        for amounts in zip(prices, quantities, fees, strict=True):
+            message.wide.extend(map(str, amounts))
+
+
+def _amounts(message: events_pb2.VolumeRecorded) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
+    if message.wide:
+        wide = list(map(int, message.wide))
+        return wide[0::3], wide[1::3], wide[2::3]
+    return message.price, message.quantity, message.fee
+
+
+def _encode_sequences(message: events_pb2.VolumeRecorded, sequences: Sequence[int]) -> None:
+    if sequences[0]:
+        first = min(sequences)
+        message.first_sequence, message.last_sequence = first, max(sequences)
+        message.sequence_offset.extend([sequence - first for sequence in sequences])
+
+
+def _encode_ids(message: events_pb2.VolumeRecorded, kind: str, ids: Sequence[str]) -> None:
+    """As numbers where every one is written as int64 would print it, otherwise as text."""
+    if not any(ids):
+        return
+    try:
+        numbers = list(map(int, ids))
+    except ValueError:
+        numbers = []
+    if numbers and max(map(abs, numbers)) <= _INT64_MAX and list(map(str, numbers)) == list(ids):
+        getattr(message, f"{kind}_number").extend(numbers)
+    else:
+        getattr(message, f"{kind}_id").extend(ids)
+
+
+def _symbol_message(terms: SymbolTerms) -> events_pb2.SymbolTerms:
+    return events_pb2.SymbolTerms(
+        symbol=terms.symbol,
+        quote_currency=terms.quote_currency,
+        product=terms.product,
+        price_scale=terms.price_scale,
+        quantity_scale=terms.quantity_scale,
+    )
+
+
+def _symbol(message: events_pb2.SymbolTerms) -> SymbolTerms:
+    return SymbolTerms(
+        message.symbol, message.quote_currency, message.product, message.price_scale, message.quantity_scale
+    )
+
+
+def _basis_message(basis: Basis) -> events_pb2.Basis:
+    return events_pb2.Basis(
+        rate_ppm=basis.rate_ppm,
+        discount_ppm=basis.discount_ppm,
+        tier=basis.tier,
+        grant_id=basis.grant_id,
+        grant_source=basis.grant_source,
+        programme_id=basis.programme_id,
+        programme_version=basis.programme_version,
+        pair_class=basis.pair_class,
+        rate_source=basis.rate_source,
+        fee_currency=basis.fee_currency,
+        fee_decimals=basis.fee_decimals,
+    )
+
+
+def _basis(message: events_pb2.Basis) -> Basis:
+    return Basis(
+        rate_ppm=message.rate_ppm,
+        discount_ppm=message.discount_ppm,
+        tier=message.tier,
+        grant_id=message.grant_id,
+        grant_source=message.grant_source,
+        programme_id=message.programme_id,
+        programme_version=message.programme_version,
+        pair_class=message.pair_class,
+        rate_source=message.rate_source,
+        fee_currency=message.fee_currency,
+        fee_decimals=message.fee_decimals,
+    )
+
+
+def _totals_message(totals: CellTotals) -> events_pb2.CellTotals:
+    return events_pb2.CellTotals(
+        **totals.key._asdict(),
+        notional=totals.notional,
+        lines=totals.lines,
+        fees=[
+            events_pb2.FeeSum(currency=fee.currency, charges=fee.charges, rebates=fee.rebates, lines=fee.lines)
+            for fee in totals.fees
+        ],
+    )
+
+
+def _totals(message: events_pb2.CellTotals) -> CellTotals:
+    key = CellKey(*(getattr(message, name) for name in CellKey._fields))
+    fees = (FeeSum(fee.currency, fee.charges, fee.rebates, fee.lines) for fee in message.fees)
+    return CellTotals(key, message.notional, message.lines, tuple(fees))

@@ -1,0 +1,179 @@
+"""Fee history of an account: every line as the log holds it, and totals, whole days of them from running totals."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from ledger.domain.events import Line, Recorded, VolumeRecorded
+from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.money import decimal_text, rate_text
+from ledger.domain.totals import FEE_SCALE, Sums, add_totals
+from ledger.store.log import Log
+from ledger.v1 import fill_pb2, query_service_pb2
+from ledger.wire import timestamp
+
+_RUNS_PER_READ = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Fills of an account with transact_time in [from_ns, until_ns), as known after a position of the log."""
+
+    account_id: str
+    from_ns: int
+    until_ns: int
+    known: int
+
+    def holds(self, line: Line) -> bool:
+        """Whether a line belongs."""
+        return self.from_ns <= line.transact_time_ns < self.until_ns
+
+
+class Place(NamedTuple):
+    """A line in the order of a history: UTC day, position of its run, line in it."""
+
+    day: int
+    position: int
+    line: int
+
+
+Entry = tuple[Place, Recorded, Line]
+
+
+def lines_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
+    """Lines of a span behind a place, in the order (day, position, line), read as they are taken."""
+    if span.from_ns >= span.until_ns:
+        return
+    # The run of `after` is read once more: only part of it may have been taken.
+    seen = (after.day, after.position - 1)
+    while True:
+        runs = log.fees(
+            span.account_id,
+            after=seen,
+            from_ns=span.from_ns,
+            as_of_ns=span.until_ns - 1,
+            until=span.known,
+            limit=_RUNS_PER_READ,
+        )
+        for recorded in runs:
+            for place, line in _places(recorded):
+                if place > after and span.holds(line):
+                    yield place, recorded, line
+        if len(runs) < _RUNS_PER_READ:
+            return
+        seen = (run_of(runs[-1]).time_min_ns // DAY_NS, runs[-1].position)
+
+
+def totals(log: Log, span: Span) -> list[query_service_pb2.FeeTotal]:
+    """Totals of a span by fee currency: whole days from running totals, only days it cuts line by line."""
+    sums: Sums = {}
+    whole_from, whole_until = -(-span.from_ns // DAY_NS), span.until_ns // DAY_NS
+    fees: dict[str, list[int]] = {}
+    if whole_from < whole_until:
+        for recorded in log.last_of_days(span.account_id, whole_from, whole_until, span.known):
+            add_totals(sums, run_of(recorded).totals)
+        edges = ((span.from_ns, whole_from * DAY_NS), (whole_until * DAY_NS, span.until_ns))
+    else:
+        edges = ((span.from_ns, span.until_ns), (0, 0))
+    for cell in sums.values():
+        for currency, amounts in cell.fees.items():
+            _add(fees, currency, *amounts)
+    for from_ns, until_ns in edges:
+        _add_lines(fees, lines_after(log, Span(span.account_id, from_ns, until_ns, span.known), Place(0, 0, -1)))
+    return [
+        query_service_pb2.FeeTotal(
+            currency=currency,
+            charges=decimal_text(charges, FEE_SCALE),
+            rebates=decimal_text(rebates, FEE_SCALE),
+            net=decimal_text(charges + rebates, FEE_SCALE),
+            lines=lines,
+        )
+        for currency, (charges, rebates, lines) in sorted(fees.items())
+    ]
+
+
+def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
+    """One line with what it rests on, as the contract shows it."""
+    place, recorded, line = entry
+    run = run_of(recorded)
+    terms, basis = run.symbols[line.symbol_index], run.bases[line.basis_index]
+    message = query_service_pb2.FeeLine(
+        fill_ref=fill_pb2.FillRef(
+            venue=run.venue, account_id=account_id, day=day_text(place.day), exec_id=line.exec_id
+        ),
+        line_ref=fill_pb2.LineRef(position=place.position, line=place.line),
+        transact_time=timestamp(line.transact_time_ns),
+        recorded_time=timestamp(recorded.envelope.recorded_time_ns),
+        symbol=terms.symbol,
+        side=line.side,  # type: ignore[arg-type]
+        liquidity=line.liquidity,  # type: ignore[arg-type]
+        last_px=decimal_text(line.price, terms.price_scale),
+        last_qty=decimal_text(line.quantity, terms.quantity_scale),
+        notional=decimal_text(line.price * line.quantity, terms.price_scale + terms.quantity_scale),
+        quote_currency=terms.quote_currency,
+        fee_amount=decimal_text(line.fee, basis.fee_decimals),
+        fee_currency=basis.fee_currency,
+        fee_type="CHARGE" if line.fee > 0 else "REBATE" if line.fee < 0 else "ZERO",
+        basis=query_service_pb2.FeeBasis(
+            rate=rate_text(basis.rate_ppm),
+            discount=rate_text(basis.discount_ppm),
+            tier=basis.tier,
+            grant_id=basis.grant_id,
+            grant_source=basis.grant_source,
+            programme_id=basis.programme_id,
+            programme_version=basis.programme_version,
+            pair_class=basis.pair_class,
+            rate_source=basis.rate_source,
+        ),
+        self_trade=line.self_trade,
+        banned=line.banned,
+        channel=line.channel,  # type: ignore[arg-type]
+        product=terms.product,  # type: ignore[arg-type]
+        trade_id=line.trade_id,
+        order_id=line.order_id,
+        cl_ord_id=line.cl_ord_id,
+        owner_id=line.owner_id,
+        counterparty_owner_id=line.counterparty_owner_id,
+        source=run.source,
+        sequence=line.sequence,
+    )
+    if line.order_time_ns:
+        message.order_time.CopyFrom(timestamp(line.order_time_ns))
+    if line.token:
+        payment = fill_pb2.TokenPayment(token=line.token, price=line.token_price, price_source=line.token_price_source)
+        message.token_payment.CopyFrom(payment)
+    if line.charged_currency:
+        charged = fill_pb2.ChargedFee(
+            amount=line.charged_amount, currency=line.charged_currency, rate=line.charged_rate
+        )
+        message.charged_fee.CopyFrom(charged)
+    return message
+
+
+def run_of(recorded: Recorded) -> VolumeRecorded:
+    """The run of fills that an event of a fee stream is."""
+    assert isinstance(recorded.event, VolumeRecorded), recorded
+    return recorded.event
+
+
+def _places(recorded: Recorded) -> Iterator[tuple[Place, Line]]:
+    run = run_of(recorded)
+    day = run.time_min_ns // DAY_NS
+    for number, line in enumerate(run.lines):
+        yield Place(day, recorded.position, number), line
+
+
+def _add_lines(fees: dict[str, list[int]], entries: Iterable[Entry]) -> None:
+    for _, recorded, line in entries:
+        basis = run_of(recorded).bases[line.basis_index]
+        amount = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
+        _add(fees, basis.fee_currency, max(amount, 0), min(amount, 0), 1)
+
+
+def _add(fees: dict[str, list[int]], currency: str, charges: int, rebates: int, lines: int) -> None:
+    known = fees.setdefault(currency, [0, 0, 0])
+    known[0] += charges
+    known[1] += rebates
+    known[2] += lines

@@ -1,0 +1,66 @@
+"""Page tokens: where a page sequence stands, bound to one ledger, one query, one as_of and one known_at (AIP-158)."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import hashlib
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from google.protobuf.message import Message
+
+from ledger.domain.refusal import Reason
+from ledger.wire import refuse
+from projections.fee_history import Place
+
+_LAYOUT: Final = struct.Struct(">16s16sqQqQI")
+_CHECKSUM_BYTES: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class PageToken:
+    """A page sequence after its last line: what it is frozen at, and where it stands."""
+
+    as_of_ns: int
+    known_position: int
+    place: Place
+
+
+def encode_token(token: PageToken, ledger_id: str, query: Message) -> str:
+    """Opaque text for the caller."""
+    body = _LAYOUT.pack(
+        _short(ledger_id.encode()), _query_hash(query), token.as_of_ns, token.known_position, *token.place
+    )
+    return base64.urlsafe_b64encode(body + hashlib.sha256(body).digest()[:_CHECKSUM_BYTES]).decode().rstrip("=")
+
+
+def decode_token(text: str, ledger_id: str, query: Message) -> PageToken:
+    """The token behind the text. Refuses one that is damaged, of another ledger, or of another query."""
+    try:
+        raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
+    except (binascii.Error, ValueError):
+        raw = b""
+    body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
+    if len(body) != _LAYOUT.size or hashlib.sha256(body).digest()[:_CHECKSUM_BYTES] != checksum:
+        refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it is damaged: start again without one")
+    ledger, asked, as_of_ns, known_position, *place = _LAYOUT.unpack(body)
+    if ledger != _short(ledger_id.encode()):
+        refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it belongs to another ledger")
+    if asked != _query_hash(query):
+        refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it belongs to another query: keep every field but page_size")
+    return PageToken(as_of_ns, known_position, Place(*place))
+
+
+def _query_hash(query: Message) -> bytes:
+    """Of every field but the page's own."""
+    same = type(query)()
+    same.CopyFrom(query)
+    for field in ("page_size", "page_token"):
+        same.ClearField(field)
+    return _short(same.SerializeToString(deterministic=True))
+
+
+def _short(value: bytes) -> bytes:
+    return hashlib.sha256(value).digest()[:16]

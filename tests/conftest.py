@@ -1,0 +1,145 @@
+"""A real PostgreSQL for the whole run, and a real service over a fresh schema for whoever asks."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+from google.rpc.error_details_pb2 import ErrorInfo
+from grpc_status import rpc_status
+
+from ledger.__main__ import running
+from ledger.config import Config
+from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.store.embedded import EmbeddedPostgres
+from ledger.store.log import Log
+from ledger.v1.command_service_pb2_grpc import CommandServiceStub
+from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+
+NOON_NS = 20_000 * DAY_NS + DAY_NS // 2  # 2024-10-04 12:00:00 UTC: where the tests' clock starts
+_schemas = itertools.count(1)
+
+
+def reachable_folder() -> Path:
+    """A new folder that PostgreSQL's unprivileged user can reach when the tests run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="ledger-test-"))
+    if os.geteuid() == 0:
+        folder.chmod(0o755)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def dsn() -> Iterator[str]:
+    """The embedded PostgreSQL, for the whole run."""
+    folder = reachable_folder()
+    postgres = EmbeddedPostgres(folder)
+    try:
+        yield postgres.start("the tests")
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture
+def schema() -> str:
+    """A name no other test uses."""
+    return f"test_{next(_schemas)}"
+
+
+class Clock:
+    """A clock that stands still until a test moves it."""
+
+    def __init__(self) -> None:
+        self.now_ns = NOON_NS
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+
+@dataclass
+class Ledger:
+    """A running service as a client sees it."""
+
+    commands: Any
+    fills: Any
+    queries: Any
+    clock: Clock
+    log: Log
+    address: str
+    ledger_id: str
+    channel: grpc.Channel
+
+
+StartLedger = Callable[..., Ledger]
+
+
+@pytest.fixture
+def start_ledger(dsn: str, schema: str) -> Iterator[StartLedger]:
+    """Starts services over one fresh schema; keywords are those of Config."""
+    with ExitStack() as stack:
+
+        def start(**settings: Any) -> Ledger:
+            clock = Clock()
+            quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
+            config = Config(schema=schema, **{**quick, **settings})
+            service = stack.enter_context(running(config, dsn, clock_ns=clock))
+            channel = stack.enter_context(grpc.insecure_channel(service.address))
+            return Ledger(
+                CommandServiceStub(channel),
+                FillServiceStub(channel),
+                QueryServiceStub(channel),
+                clock,
+                service.log,
+                service.address,
+                service.ledger_id,
+                channel,
+            )
+
+        yield start
+
+
+@pytest.fixture
+def ledger(start_ledger: StartLedger) -> Ledger:
+    """A running service over a fresh schema, with a clock that stands still at NOON_NS."""
+    return start_ledger()
+
+
+@dataclass(frozen=True)
+class Status:
+    """How a call was refused."""
+
+    code: grpc.StatusCode
+    reason: str
+    field: str
+    metadata: dict[str, str]
+    message: str
+
+
+def refusal(call: Callable[[Any], Any], request: Message) -> Status:
+    """The status of a call that must be refused, with the details every refusal carries."""
+    with pytest.raises(grpc.RpcError) as caught:
+        call(request)
+    status = rpc_status.from_call(caught.value)  # type: ignore[arg-type]
+    assert status is not None, caught.value
+    info = ErrorInfo()
+    assert status.details[0].Unpack(info)
+    assert info.domain == "ledger.v1"
+    metadata = dict(info.metadata)
+    return Status(caught.value.code(), info.reason, metadata.pop("field", ""), metadata, status.message)  # type: ignore[attr-defined]
+
+
+def at(time_ns: int) -> Timestamp:
+    """An instant on the wire."""
+    return Timestamp(seconds=time_ns // SECOND_NS, nanos=time_ns % SECOND_NS)
