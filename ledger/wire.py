@@ -139,6 +139,13 @@ def time_ns(value: Timestamp, field: str) -> int:
     return found
 
 
+def read_ns(value: Timestamp, field: str) -> int:
+    """An instant that a read asks about: before anything was traded is a fair question too."""
+    if 0 <= value.seconds < EARLIEST_NS // SECOND_NS and 0 <= value.nanos < SECOND_NS:
+        return value.seconds * SECOND_NS + value.nanos
+    return time_ns(value, field)
+
+
 def past_ns(value: Timestamp, field: str, latest_ns: int) -> int:
     """An instant of something that has happened: at most `latest_ns`, the clock and its skew."""
     found = time_ns(value, field)

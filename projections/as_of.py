@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ledger.domain.refusal import Reason
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
-from ledger.wire import refuse, time_ns, timestamp
+from ledger.wire import read_ns, refuse, timestamp
 
 _POLL_S = 0.005
 
@@ -37,8 +37,9 @@ class Instant:
 
 def resolve(at: read_pb2.ReadAt, log: Log, *, clock_ns: Callable[[], int], wait_ms_max: int) -> Instant:
     """The instant a read asks for. Waits for min_position; refuses with POSITION_NOT_REACHED or POSITION_AHEAD."""
-    as_of_ns = time_ns(at.as_of, "at.as_of") if at.HasField("as_of") else clock_ns()
     last = _wait_for(at.min_position, log, wait_ms_max)
+    # Now is never before the last commit, though this clock may be behind the writer's: you read your own writes.
+    as_of_ns = read_ns(at.as_of, "at.as_of") if at.HasField("as_of") else max(clock_ns(), last.recorded_time_ns)
     kind = at.WhichOneof("known_at")
     if kind == "known_at_position":
         if at.known_at_position > last.position:
@@ -46,7 +47,7 @@ def resolve(at: read_pb2.ReadAt, log: Log, *, clock_ns: Callable[[], int], wait_
             refuse(Reason.POSITION_AHEAD, "at.known_at_position", detail, position=str(last.position))
         return Instant(as_of_ns, log.head_at_position(at.known_at_position), known_at_open=False)
     if kind == "known_at_time":
-        known_ns = time_ns(at.known_at_time, "at.known_at_time")
+        known_ns = read_ns(at.known_at_time, "at.known_at_time")
         if known_ns <= last.recorded_time_ns:
             return Instant(as_of_ns, log.head_at_time(known_ns), known_at_open=False)
     return Instant(as_of_ns, last, known_at_open=True)

@@ -16,7 +16,7 @@ from ledger.domain.streams import account_stream
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1 import query_service_pb2_grpc as pb_grpc
-from ledger.wire import RefusedError, optional_id, refusals, refuse, required_id, time_ns
+from ledger.wire import RefusedError, optional_id, read_ns, refusals, refuse, required_id
 from projections.as_of import Instant, resolve
 from projections.fee_history import Place, Span, fee_line, lines_after, totals
 from projections.page_token import PageToken, decode_token, encode_token
@@ -56,7 +56,7 @@ class QueryService(pb_grpc.QueryServiceServicer):
 
     def _history(self, request: pb.ListFeeHistoryRequest) -> pb.ListFeeHistoryResponse:
         account_id = required_id(request.account_id, "account_id")
-        from_ns = time_ns(request.from_time, "from_time") if request.HasField("from_time") else EARLIEST_NS
+        from_ns = read_ns(request.from_time, "from_time") if request.HasField("from_time") else EARLIEST_NS
         if request.page_size < 0:
             refuse(Reason.PAGE_SIZE_OUT_OF_RANGE, "page_size", f"{request.page_size} is negative")
         size = min(request.page_size or self._config.page_size, self._config.page_size_max)
@@ -68,7 +68,7 @@ class QueryService(pb_grpc.QueryServiceServicer):
             instant, after = self._resolve(request), Place(0, 0, -1)
         until_ns = instant.as_of_ns + 1  # facts at exactly as_of are included
         if request.HasField("until_time"):
-            until_ns = min(until_ns, time_ns(request.until_time, "until_time"))
+            until_ns = min(until_ns, read_ns(request.until_time, "until_time"))
             if until_ns <= from_ns and request.HasField("from_time"):
                 refuse(Reason.INTERVAL_EMPTY, "until_time", "it is at or before from_time")
         span = Span(account_id, from_ns, until_ns, instant.known.position)

@@ -40,7 +40,7 @@ def parse(content: str) -> Programme:
         file = tomllib.loads(content)
         return _programme(file)
     except tomllib.TOMLDecodeError as error:
-        raise ProgrammeError(f"RATE_FILE_UNREADABLE: {error}") from error
+        raise ProgrammeError(f"FILE_UNREADABLE: {error}") from error
     except KeyError as error:
         raise ProgrammeError(f"KEY_MISSING: {error.args[0]}") from error
 

@@ -87,6 +87,7 @@ class WriterThread:
                     self._settle()
                     self._serve(self._begin_term())
                 else:
+                    self._answer_open(OUTCOME_UNKNOWN)  # another process has the pen: a resend there will tell
                     self._drop_queue()
             except (WriterLost, PersistenceError) as lost:
                 _log.warning("the term of the writer ended: %s", str(lost).strip())

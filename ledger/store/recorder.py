@@ -86,7 +86,7 @@ class LedgerRecorder(PostgresProcessRecorder):
                 ),
             )
             self._notify_channel(cursor)
-            return range(first, first + len(stored_events))
+            return list(range(first, first + len(stored_events)))
 
     def begin(self, connection: Connection[Any]) -> None:
         """Open a transaction that commits after all begun before it: followers never see a gap that fills later."""

@@ -14,6 +14,7 @@ from psycopg.sql import SQL, Identifier
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
 from ledger.store.codec import encode
 from ledger.store.database import connect_writer
+from ledger.store.migrate import EVENTS
 from ledger.store.recorder import LedgerRecorder, Row
 
 
@@ -102,16 +103,17 @@ class Writer:
             raise WriterLost(str(error)) from error
 
     def committed(self, commit: Commit) -> bool:
-        """Whether a commit whose acknowledgement was lost is in the log. Raises WriterLost."""
+        """Whether a commit whose acknowledgement was lost is in the log: its last event, byte for byte.
+
+        The bytes carry the writer's term, so that nobody else's event at this position can pass. Raises WriterLost.
+        """
         assert self._connection is not None
         try:
-            found = self._connection.execute(
-                self._sql.find_commit, (commit.last_position, commit.first_position, commit.recorded_time_ns)
-            ).fetchone()
+            found = self._connection.execute(self._sql.find_event, (commit.last_position,)).fetchone()
         except psycopg.Error as error:
             self.close()
             raise WriterLost(str(error)) from error
-        return found is not None
+        return found is not None and bytes(found[0]) == _row(commit.events[-1]).state
 
     def close(self) -> None:
         """Give up the pen."""
@@ -142,9 +144,7 @@ class _Statements:
         names = {"schema": Identifier(schema)}
         self.take_pen = SQL("SELECT pg_try_advisory_lock(hashtextextended({}, 0))").format(f"{schema}:writer")
         self.insert_commit = SQL("INSERT INTO {schema}.commits VALUES (%s, %s, %s)").format(**names)
-        self.find_commit = SQL(
-            "SELECT 1 FROM {schema}.commits WHERE last_position = %s AND first_position = %s AND recorded_time_ns = %s"
-        ).format(**names)
+        self.find_event = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(schema, EVENTS))
         self.insert_request = SQL("INSERT INTO {schema}.requests VALUES (%s, %s, %s)").format(**names)
         self.insert_text = SQL("INSERT INTO {schema}.erasable_text VALUES (%s, %s, %s)").format(**names)
         self.notify = SQL("SELECT pg_notify(%s, '')")

@@ -39,7 +39,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_TIME_MALFORMED: _Reason.ValueType  # 7
     """INVALID_ARGUMENT. A Timestamp has nanos outside 0..999,999,999."""
     REASON_TIME_OUT_OF_RANGE: _Reason.ValueType  # 8
-    """INVALID_ARGUMENT. A time lies before 2009-01-01 or after 2200-01-01."""
+    """INVALID_ARGUMENT. A time lies before 2009-01-01 (in a read: 1970) or after 2200-01-01."""
     REASON_TIME_IN_FUTURE: _Reason.ValueType  # 9
     """INVALID_ARGUMENT. A time of something that has happened lies further in the future than the allowed clock skew."""
     REASON_INTERVAL_EMPTY: _Reason.ValueType  # 10
@@ -142,7 +142,7 @@ REASON_ENUM_UNSPECIFIED: Reason.ValueType  # 6
 REASON_TIME_MALFORMED: Reason.ValueType  # 7
 """INVALID_ARGUMENT. A Timestamp has nanos outside 0..999,999,999."""
 REASON_TIME_OUT_OF_RANGE: Reason.ValueType  # 8
-"""INVALID_ARGUMENT. A time lies before 2009-01-01 or after 2200-01-01."""
+"""INVALID_ARGUMENT. A time lies before 2009-01-01 (in a read: 1970) or after 2200-01-01."""
 REASON_TIME_IN_FUTURE: Reason.ValueType  # 9
 """INVALID_ARGUMENT. A time of something that has happened lies further in the future than the allowed clock skew."""
 REASON_INTERVAL_EMPTY: Reason.ValueType  # 10

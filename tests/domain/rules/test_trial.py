@@ -1,0 +1,46 @@
+"""R4: one trial, once for life per owner."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from ledger.domain.events import TrialStarted
+from ledger.domain.instants import DAY_NS
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rules.trial import start_trial
+from ledger.domain.state import AccountState, Grant
+from tests.domain.worked import NOON_NS, programme
+
+NEW = AccountState("alice")
+TRIED = AccountState("bob", owner="alice", trial_used=True)
+HELD = AccountState("carol", owner="alice", grants=(Grant("g1", "bitmart-api-vip", "VIP1", "MANUAL", 0, 1),))
+
+
+def reason(found: TrialStarted | Refusal) -> Reason | None:
+    return found.reason if isinstance(found, Refusal) else None
+
+
+def test_a_new_member_gets_vip3_for_thirty_days_of_86400_seconds() -> None:
+    assert start_trial(NEW, (), programme(), start_time_ns=NOON_NS) == TrialStarted(
+        "g1", "bitmart-api-vip", "VIP3", NOON_NS, NOON_NS + 30 * 86_400 * 10**9
+    )
+
+
+def test_another_account_of_the_owner_uses_it_up() -> None:
+    assert reason(start_trial(NEW, (TRIED,), programme(), start_time_ns=NOON_NS)) == Reason.TRIAL_ALREADY_USED
+    per_account = programme(trial=replace(programme().trial, once_per="account"))
+    assert reason(start_trial(NEW, (TRIED,), per_account, start_time_ns=NOON_NS)) is None
+
+
+def test_who_has_held_a_tier_is_no_new_member_and_a_used_trial_is_said_first() -> None:
+    assert reason(start_trial(HELD, (), programme(), start_time_ns=NOON_NS)) == Reason.NOT_A_NEW_MEMBER
+    assert reason(start_trial(HELD, (TRIED,), programme(), start_time_ns=NOON_NS)) == Reason.TRIAL_ALREADY_USED
+
+
+def test_all_trials_are_over_on_the_last_day_of_the_programme() -> None:
+    closing = programme(trial=replace(programme().trial, closes_at_ns=NOON_NS))
+    cut = start_trial(NEW, (), closing, start_time_ns=NOON_NS - DAY_NS)
+    assert isinstance(cut, TrialStarted)
+    assert cut.valid_until_ns == NOON_NS
+    assert isinstance(start_trial(NEW, (), closing, start_time_ns=NOON_NS - 1), TrialStarted)
+    assert reason(start_trial(NEW, (), closing, start_time_ns=NOON_NS)) == Reason.TRIAL_CLOSED

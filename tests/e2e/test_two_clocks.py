@@ -1,0 +1,102 @@
+"""Effective at, and known at: a read at a closed known_at never changes, whatever is recorded later."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.domain.instants import DAY_NS
+from ledger.v1 import command_service_pb2 as pb
+from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
+from ledger.v1.read_pb2 import ReadAt
+from tests.conftest import NOON_NS, Ledger, at
+from tests.samples import batch, fill, history, request_id, state, symbol
+
+
+@pytest.fixture(autouse=True)
+def _symbol(ledger: Ledger) -> None:
+    ledger.commands.RegisterSymbol(symbol())
+
+
+def change_tier(ledger: Ledger, tier: str, from_ns: int) -> pb.ChangeTierResponse:
+    answer: pb.ChangeTierResponse = ledger.commands.ChangeTier(
+        pb.ChangeTierRequest(request_id=request_id(), account_id="alice", tier=tier, valid_from=at(from_ns))
+    )
+    return answer
+
+
+def test_a_late_fill_is_there_from_its_position_on_and_not_before(ledger: Ledger) -> None:
+    on_time = ledger.fills.RecordFills(batch(fill(transact_time=at(NOON_NS))))
+    late = ledger.fills.RecordFills(batch(fill(transact_time=at(NOON_NS - 3 * DAY_NS))))
+    assert len(history(ledger, known_at_position=late.position - 1)) == 1
+    assert len(history(ledger, known_at_position=late.position)) == 2
+    assert len(history(ledger, known_at_time=on_time.recorded_time)) == 1
+    assert len(history(ledger, known_at_time=late.recorded_time)) == 2
+    day_before = at(NOON_NS - DAY_NS)
+    assert [len(history(ledger, as_of=day_before, known_at_position=p.position)) for p in (on_time, late)] == [0, 1]
+
+
+def test_a_backdated_grant_changes_state_at_once_and_recorded_fills_keep_their_basis(ledger: Ledger) -> None:
+    ledger.fills.RecordFills(batch(fill(exec_id="before")))
+    granted = change_tier(ledger, "VIP5", NOON_NS - 10 * DAY_NS)
+    ledger.fills.RecordFills(batch(fill(exec_id="after")))
+    yesterday = at(NOON_NS - DAY_NS)
+    position = granted.receipt.position
+    assert state(ledger, as_of=yesterday, known_at_position=position - 1).tier == "NONE"
+    assert state(ledger, as_of=yesterday, known_at_position=position).tier == "VIP5"
+    assert [(line.fill_ref.exec_id, line.basis.tier) for line in history(ledger)] == [
+        ("before", "NONE"),
+        ("after", "VIP5"),
+    ]
+
+
+def test_a_grant_of_the_future_is_known_now_and_in_effect_then(ledger: Ledger) -> None:
+    change_tier(ledger, "VIP2", NOON_NS + DAY_NS)
+    assert (state(ledger).tier, len(state(ledger).grants)) == ("NONE", 1)
+    assert state(ledger, as_of=at(NOON_NS + DAY_NS)).tier == "VIP2"
+
+
+def test_an_answer_at_a_closed_known_at_is_the_same_to_the_byte_whatever_comes_later(ledger: Ledger) -> None:
+    change_tier(ledger, "VIP1", NOON_NS - DAY_NS)
+    answer = ledger.fills.RecordFills(batch(*(fill(transact_time=at(NOON_NS - number)) for number in range(5))))
+    closed = {"as_of": at(NOON_NS), "known_at_position": answer.position}
+
+    def read() -> list[bytes]:
+        asked = ListFeeHistoryRequest(account_id="alice", at=ReadAt(**closed))
+        found = [state(ledger, **closed), ledger.queries.ListFeeHistory(asked)]
+        return [message.SerializeToString(deterministic=True) for message in found]
+
+    first = read()
+    change_tier(ledger, "VIP5", NOON_NS - 2 * DAY_NS)
+    ledger.commands.BanAccount(
+        pb.BanAccountRequest(
+            request_id=request_id(), account_id="alice", days=1, start_time=at(NOON_NS - 1), reason_code="ORDER_SPAM"
+        )
+    )
+    for number in range(20):
+        ledger.fills.RecordFills(batch(fill(transact_time=at(NOON_NS - number))))
+    assert read() == first
+
+
+def test_a_read_says_at_which_position_it_was_made_and_whether_more_may_come(ledger: Ledger) -> None:
+    last = ledger.log.head()
+    open_, later = state(ledger).basis, state(ledger, known_at_time=at(last.recorded_time_ns + 1)).basis
+    assert (open_.known_at_position, open_.known_at_open) == (last.position, True)
+    assert (later.known_at_position, later.known_at_open) == (last.position, True)
+    closed = state(ledger, known_at_time=at(last.recorded_time_ns)).basis
+    assert (closed.known_at_position, closed.known_at_open) == (last.position, False)
+    assert closed.known_at_time == at(last.recorded_time_ns)
+    assert open_.ledger_id == ledger.ledger_id
+
+
+def test_before_the_beginning_there_is_an_answer_and_not_an_error(ledger: Ledger) -> None:
+    ledger.fills.RecordFills(batch(fill()))
+    position = ledger.log.head().position
+    assert not state(ledger, known_at_position=position - 1).known_account
+    assert state(ledger, as_of=at(NOON_NS - 9_000 * DAY_NS)).tier == "NONE"
+    assert history(ledger, as_of=at(NOON_NS - 9_000 * DAY_NS)) == []
+    assert history(ledger, known_at_position=0) == []
+
+
+def test_you_read_your_own_writes_with_the_position_of_the_receipt(ledger: Ledger) -> None:
+    granted = change_tier(ledger, "VIP1", NOON_NS)
+    assert state(ledger, min_position=granted.receipt.position).tier == "VIP1"
