@@ -11,7 +11,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help run test lint format proto bench lock clean
+.PHONY: help run test lint format proto bench import tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -39,6 +39,13 @@ format: $(DEV) ## format Python and proto files
 
 proto: $(DEV) ## generate ledger/v1 from proto/
 	$(BIN)/python scripts/generate.py
+
+tools: $(DEV) ## install the tools: buf, pytest, linters
+	@echo "buf, pytest, ruff and mypy are in $(BIN)"
+
+import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --pair-class C"
+	@test -n "$(FILE)" || { echo 'name the tape: make import FILE=trades.json.gz ARGS="--symbol XRP_ETH --pair-class C"' >&2; exit 2; }
+	@$(BIN)/python scripts/import_trades.py "$(FILE)" $(ARGS)
 
 bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python scripts/bench.py $(ARGS)
