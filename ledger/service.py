@@ -275,10 +275,18 @@ class Service:
     def _answer(self, work: _Work, item: Input, groups: dict[DayKey, list[int]]) -> Answer:
         if isinstance(item, RecordFills):
             return self._take_fills(work, item, groups)
-        known = self._known_request(work, item.request)
-        return known if known is not None else self._decide(work, item)
+        return self._ask(work, item)
 
-    def _known_request(self, work: _Work, request: Request) -> Answer | None:
+    def _ask(self, work: _Work, ask: Ask) -> Answer:
+        known = self._known_request(work, ask.request)
+        if isinstance(known, Accepted) or (known is not None and known.replayed):
+            return known
+        stream, decided = self._decide(work, ask.command)
+        if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
+            return Refused(decided)
+        return known if known is not None else self._record_decision(work, ask, stream, decided)
+
+    def _known_request(self, work: _Work, request: Request) -> Accepted | Refused | None:
         """The first answer again, or a refusal if the name was used for something else."""
         if request.request_id in work.requests:
             sha256, first = work.requests[request.request_id]
@@ -295,26 +303,24 @@ class Service:
             return Refused(refusal, first.position, replayed=True)
         return Accepted(first, replayed=True)
 
-    def _decide(self, work: _Work, ask: Ask) -> Answer:
-        command, now_ns = ask.command, work.recorded_time_ns
-        decided: Decided | Refusal
+    def _decide(self, work: _Work, command: Command) -> tuple[str, Decided | Refusal]:
+        """The stream a command is for, and what is decided. Fills before it were priced without it: their runs end."""
         if isinstance(command, RegisterSymbol | RegisterCurrency):
-            # Fills so far were priced by the registers as they are: their events come before the change.
             self._append_runs(work, work.recording.close_all(self._days))
-            stream, decided = REGISTERS, decide_register(self._book, command)
-        else:
-            self._append_runs(work, work.recording.close(command.account_id, self._days))
-            stream = account_stream(command.account_id)
-            account = self._account(command.account_id)
-            family = self._family(account) if isinstance(command, StartTrial) else ()
-            decided = decide_account(account, command, family=family, book=self._book, now_ns=now_ns)
-        if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
-            return Refused(decided)
+            return REGISTERS, decide_register(self._book, command)
+        self._append_runs(work, work.recording.close(command.account_id, self._days))
+        account = self._account(command.account_id)
+        family = self._family(account) if isinstance(command, StartTrial) else ()
+        now_ns = work.recorded_time_ns
+        decided = decide_account(account, command, family=family, book=self._book, now_ns=now_ns)
+        return account_stream(command.account_id), decided
+
+    def _record_decision(self, work: _Work, ask: Ask, stream: str, decided: Decided | Refusal) -> Answer:
         events: Sequence[tuple[str, Event]]
         if isinstance(decided, Refusal):
-            name = type(command).__name__
+            name = type(ask.command).__name__
             events = [(stream, CommandRefused(name, decided.reason, decided.field, decided.detail))]
-            effective_ns = now_ns
+            effective_ns = work.recorded_time_ns
         else:
             events, effective_ns = decided.events, decided.effective_time_ns
         first, *_ = [self._record(work, name, effective_ns, event, ask.request) for name, event in events]
@@ -345,14 +351,14 @@ class Service:
     # -- fills --------------------------------------------------------------------------------------------------------
 
     def _take_fills(self, work: _Work, item: RecordFills, groups: dict[DayKey, list[int]]) -> Answer:
+        batch, malformed, trimmed = item.batch, item.malformed, 0
+        last = self._source(item.source).last_sequence if item.source else 0
+        if item.source and item.first_sequence > last + 1:
+            return Refused(_gap(item, last))
         venue = self._book.venue(item.venue)
         if isinstance(venue, Refusal):
             return Refused(venue)
-        batch, malformed, trimmed = item.batch, item.malformed, 0
         if item.source:
-            last = self._source(item.source).last_sequence
-            if item.first_sequence > last + 1:
-                return Refused(_gap(item, last))
             trimmed = min(item.size, last + 1 - item.first_sequence)
             malformed = [(index, refusal) for index, refusal in malformed if index >= trimmed]
         outcome = BatchOutcome()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import logging
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn
 
 import grpc
 from eventsourcing.persistence import PersistenceError
@@ -28,6 +28,7 @@ DOMAIN: Final = "ledger.v1"
 ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 REASON_TEXT_CHARACTERS_MAX: Final = 2_000
 _RETRY_AFTER_MS: Final = 250
+_VIOLATIONS_MAX: Final = 100  # details travel in a trailer, which is bounded
 
 _CODES: Final[Mapping[Reason, int]] = {
     Reason.REQUEST_ID_REUSED: Code.ALREADY_EXISTS,
@@ -61,10 +62,43 @@ INTERNAL: Final = Refusal(Reason.INTERNAL, "", "a defect of the ledger; nothing 
 class RefusedError(Exception):
     """A request ends here with a refusal; the handler's frame turns it into a status."""
 
-    def __init__(self, refusal: Refusal, **metadata: str) -> None:
+    def __init__(self, refusal: Refusal, *others: Refusal, **metadata: str) -> None:
         super().__init__(f"{refusal.reason.name}: {refusal.detail}")
         self.refusal = refusal
+        self.others = others
         self.metadata = {**refusal.metadata, **metadata}
+
+
+class Shape:
+    """Reads a request field by field and gathers what is wrong, so that the caller hears of everything at once.
+
+    At the end of the block the refusal with the lowest reason ends the request, and all are its field violations.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[Refusal] = []
+
+    def __call__(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        """What `read` makes of a field; None where it is at fault, which nobody gets to see."""
+        try:
+            return read(*arguments)
+        except RefusedError as error:
+            self.faults += [error.refusal, *error.others]
+            return None
+
+    def __enter__(self) -> Shape:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.faults and kind is None:
+            refuse_all(self.faults)
+
+
+def refuse_all(faults: Sequence[Refusal]) -> NoReturn:
+    """End the request with the lowest reason of several faults of shape; all of them are told, up to a limit."""
+    first = min(faults, key=lambda fault: fault.reason)
+    others = [fault for fault in faults if fault is not first]
+    raise RefusedError(first, *others[: _VIOLATIONS_MAX - 1])
 
 
 def refuse(reason: Reason, field: str, detail: str, **metadata: str) -> NoReturn:
@@ -85,14 +119,14 @@ def abort(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
     metadata = dict(error.metadata)
     if refusal.field:
         metadata["field"] = refusal.field
-    details = [ErrorInfo(reason=refusal.reason.name, domain=DOMAIN, metadata=metadata)]
     code = code_of(refusal.reason)
-    packed = [_packed(detail) for detail in details]
+    packed = [_packed(ErrorInfo(reason=refusal.reason.name, domain=DOMAIN, metadata=metadata))]
     if code == Code.INVALID_ARGUMENT:
-        violation = BadRequest.FieldViolation(
-            field=refusal.field, description=refusal.detail, reason=refusal.reason.name
-        )
-        packed.append(_packed(BadRequest(field_violations=[violation])))
+        violations = [
+            BadRequest.FieldViolation(field=fault.field, description=fault.detail, reason=fault.reason.name)
+            for fault in (refusal, *error.others)
+        ]
+        packed.append(_packed(BadRequest(field_violations=violations)))
     if code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
         retry = RetryInfo()
         retry.retry_delay.FromMilliseconds(_RETRY_AFTER_MS)

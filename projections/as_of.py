@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from ledger.domain.refusal import Reason
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
-from ledger.wire import read_ns, refuse, timestamp
+from ledger.wire import Shape, read_ns, refuse, timestamp
 
 _POLL_S = 0.005
 
@@ -33,6 +33,14 @@ class Instant:
         if self.known.position:
             basis.known_at_time.CopyFrom(timestamp(self.known.recorded_time_ns))
         return basis
+
+
+def check_times(at: read_pb2.ReadAt) -> None:
+    """Refuse instants that are none."""
+    with Shape() as shape:
+        for field in ("as_of", "known_at_time"):
+            if at.HasField(field):
+                shape(read_ns, getattr(at, field), f"at.{field}")
 
 
 def resolve(at: read_pb2.ReadAt, log: Log, *, clock_ns: Callable[[], int], wait_ms_max: int) -> Instant:

@@ -33,7 +33,7 @@ def encode_token(token: PageToken, ledger_id: str, query: Message) -> str:
     body = _LAYOUT.pack(
         _short(ledger_id.encode()), _query_hash(query), token.as_of_ns, token.known_position, *token.place
     )
-    return base64.urlsafe_b64encode(body + hashlib.sha256(body).digest()[:_CHECKSUM_BYTES]).decode().rstrip("=")
+    return _text(body + hashlib.sha256(body).digest()[:_CHECKSUM_BYTES])
 
 
 def decode_token(text: str, ledger_id: str, query: Message) -> PageToken:
@@ -42,6 +42,8 @@ def decode_token(text: str, ledger_id: str, query: Message) -> PageToken:
         raw = base64.b64decode(text + "=" * (-len(text) % 4), altchars=b"-_", validate=True)
     except (binascii.Error, ValueError):
         raw = b""
+    if _text(raw) != text:
+        raw = b""  # bits that base64 leaves unused, or padding: not as we wrote it
     body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
     if len(body) != _LAYOUT.size or hashlib.sha256(body).digest()[:_CHECKSUM_BYTES] != checksum:
         refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it is damaged: start again without one")
@@ -51,6 +53,10 @@ def decode_token(text: str, ledger_id: str, query: Message) -> PageToken:
     if asked != _query_hash(query):
         refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it belongs to another query: keep every field but page_size")
     return PageToken(as_of_ns, known_position, Place(*place))
+
+
+def _text(raw: bytes) -> str:
+    return base64.urlsafe_b64encode(raw).decode().rstrip("=")
 
 
 def _query_hash(query: Message) -> bytes:

@@ -8,7 +8,7 @@ from typing import Any
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.domain.instants import EARLIEST_NS
+from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import fold_rulebook
 from ledger.domain.state import fold_account
@@ -16,8 +16,8 @@ from ledger.domain.streams import account_stream
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1 import query_service_pb2_grpc as pb_grpc
-from ledger.wire import RefusedError, optional_id, read_ns, refusals, refuse, required_id
-from projections.as_of import Instant, resolve
+from ledger.wire import RefusedError, Shape, optional_id, read_ns, refusals, refuse, required_id
+from projections.as_of import Instant, check_times, resolve
 from projections.fee_history import Place, Span, fee_line, lines_after, totals
 from projections.page_token import PageToken, decode_token, encode_token
 from projections.vip_state import vip_state
@@ -34,19 +34,7 @@ class QueryService(pb_grpc.QueryServiceServicer):
 
     def GetVipState(self, request: pb.GetVipStateRequest, context: Any) -> pb.GetVipStateResponse:
         with refusals(context):
-            account_id = required_id(request.account_id, "account_id")
-            programme_id = optional_id(request.programme_id, "programme_id")
-            instant = self._resolve(request)
-            known = instant.known.position
-            book = fold_rulebook(programmes.parse, self._log.rulebook(known))
-            programme = book.programme(programme_id, instant.as_of_ns)
-            if isinstance(programme, Refusal):
-                raise RefusedError(programme)
-            account = fold_account(account_id, self._log.streams([account_stream(account_id)], known))
-            response = vip_state(account, programme, instant.as_of_ns)
-            response.basis.CopyFrom(instant.basis(self._ledger_id))
-            response.known_account = self._log.has_account(account_id, known)
-            return response
+            return self._state(request)
         raise AssertionError("refusals end the call")
 
     def ListFeeHistory(self, request: pb.ListFeeHistoryRequest, context: Any) -> pb.ListFeeHistoryResponse:
@@ -54,23 +42,36 @@ class QueryService(pb_grpc.QueryServiceServicer):
             return self._history(request)
         raise AssertionError("refusals end the call")
 
+    def _state(self, request: pb.GetVipStateRequest) -> pb.GetVipStateResponse:
+        with Shape() as shape:
+            account_id = shape(required_id, request.account_id, "account_id")
+            programme_id = shape(optional_id, request.programme_id, "programme_id")
+            shape(check_times, request.at)
+        instant = self._resolve(request)
+        known = instant.known.position
+        book = fold_rulebook(programmes.parse, self._log.rulebook(known))
+        found = book.programme(programme_id, instant.as_of_ns)
+        if isinstance(found, Refusal) and (book.programmes or programme_id):
+            raise RefusedError(found)
+        # Before the first programme was published there are no tiers and no rates.
+        programme = None if isinstance(found, Refusal) else found
+        account = fold_account(account_id, self._log.streams([account_stream(account_id)], known))
+        response = vip_state(account, programme, instant.as_of_ns)
+        response.basis.CopyFrom(instant.basis(self._ledger_id))
+        response.known_account = self._log.has_account(account_id, known)
+        return response
+
     def _history(self, request: pb.ListFeeHistoryRequest) -> pb.ListFeeHistoryResponse:
-        account_id = required_id(request.account_id, "account_id")
-        from_ns = read_ns(request.from_time, "from_time") if request.HasField("from_time") else EARLIEST_NS
-        if request.page_size < 0:
-            refuse(Reason.PAGE_SIZE_OUT_OF_RANGE, "page_size", f"{request.page_size} is negative")
-        size = min(request.page_size or self._config.page_size, self._config.page_size_max)
-        if request.page_token:
-            token = decode_token(request.page_token, self._ledger_id, request)
-            known = self._log.head_at_position(token.known_position)
-            instant, after = Instant(token.as_of_ns, known, known_at_open=False), token.place
-        else:
-            instant, after = self._resolve(request), Place(0, 0, -1)
-        until_ns = instant.as_of_ns + 1  # facts at exactly as_of are included
-        if request.HasField("until_time"):
-            until_ns = min(until_ns, read_ns(request.until_time, "until_time"))
-            if until_ns <= from_ns and request.HasField("from_time"):
-                refuse(Reason.INTERVAL_EMPTY, "until_time", "it is at or before from_time")
+        with Shape() as shape:
+            account_id = shape(required_id, request.account_id, "account_id")
+            from_ns = shape(_bound_ns, request, "from_time", EARLIEST_NS)
+            until_ns = shape(_bound_ns, request, "until_time", LATEST_NS)
+            shape(_check_bounds, from_ns, until_ns)
+            size = shape(self._page_size, request.page_size)
+            shape(check_times, request.at)
+            token = shape(self._token, request)
+        instant, after = self._start(request, token)
+        until_ns = min(until_ns, instant.as_of_ns + 1)  # facts at exactly as_of are included
         span = Span(account_id, from_ns, until_ns, instant.known.position)
         entries = list(islice(lines_after(self._log, span, after), size + 1))
         response = pb.ListFeeHistoryResponse(
@@ -83,5 +84,29 @@ class QueryService(pb_grpc.QueryServiceServicer):
             response.next_page_token = encode_token(token, self._ledger_id, request)
         return response
 
+    def _token(self, request: pb.ListFeeHistoryRequest) -> PageToken | None:
+        return decode_token(request.page_token, self._ledger_id, request) if request.page_token else None
+
+    def _start(self, request: pb.ListFeeHistoryRequest, token: PageToken | None) -> tuple[Instant, Place]:
+        """What the page sequence is frozen at, and where this page begins."""
+        if token is None:
+            return self._resolve(request), Place(0, 0, -1)
+        known = self._log.head_at_position(token.known_position)
+        return Instant(token.as_of_ns, known, known_at_open=False), token.place
+
+    def _page_size(self, size: int) -> int:
+        if size < 0:
+            refuse(Reason.PAGE_SIZE_OUT_OF_RANGE, "page_size", f"{size} is negative")
+        return min(size or self._config.page_size, self._config.page_size_max)
+
     def _resolve(self, request: pb.GetVipStateRequest | pb.ListFeeHistoryRequest) -> Instant:
         return resolve(request.at, self._log, clock_ns=self._clock_ns, wait_ms_max=self._config.read_wait_ms_max)
+
+
+def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:
+    return read_ns(getattr(request, field), field) if request.HasField(field) else default  # type: ignore[arg-type]
+
+
+def _check_bounds(from_ns: int | None, until_ns: int | None) -> None:
+    if from_ns is not None and until_ns is not None and until_ns <= from_ns:
+        refuse(Reason.INTERVAL_EMPTY, "until_time", "it is at or before from_time")

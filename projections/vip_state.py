@@ -16,20 +16,20 @@ from ledger.wire import timestamp
 _LIQUIDITY_TAKER: Final = 2
 
 
-def vip_state(account: AccountState, programme: Programme, at_ns: int) -> query_service_pb2.GetVipStateResponse:
+def vip_state(account: AccountState, programme: Programme | None, at_ns: int) -> query_service_pb2.GetVipStateResponse:
     """The answer about an account, but for what it rests on; an unknown account has neither grants nor bans."""
-    grant = best_grant(account.grants, programme, at_ns)
+    grant = best_grant(account.grants, programme, at_ns) if programme else None
     ban = running_ban(account.bans, at_ns)
     tier = grant.tier if grant else NO_TIER
     return query_service_pb2.GetVipStateResponse(
         account_id=account.account_id,
         owner_id=account.owner_id,
         parent_account_id=account.parent_account_id,
-        programme_id=programme.programme_id,
-        programme_version=programme.version,
+        programme_id=programme.programme_id if programme else "",
+        programme_version=programme.version if programme else "",
         tier=tier,
         grant=_grant(grant) if grant else None,
-        rates=[_rates(programme, tier, name) for name in (*programme.pair_classes, "")],
+        rates=[_rates(programme, tier, name) for name in (*programme.pair_classes, "")] if programme else [],
         banned=ban is not None,
         ban=_ban(ban) if ban else None,
         trial_used=account.trial_used,

@@ -7,12 +7,13 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
+import psycopg
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -21,14 +22,19 @@ from grpc_status import rpc_status
 
 from ledger.__main__ import running
 from ledger.config import Config
-from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.domain.instants import SECOND_NS
+from ledger.store.database import open_datastore
 from ledger.store.embedded import EmbeddedPostgres
 from ledger.store.log import Log
+from ledger.store.migrate import migrate
+from ledger.store.recorder import LedgerRecorder
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+from tests.writing import NOON_NS, Writing
 
-NOON_NS = 20_000 * DAY_NS + DAY_NS // 2  # 2024-10-04 12:00:00 UTC: where the tests' clock starts
+__all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal"]
+
 _schemas = itertools.count(1)
 
 
@@ -114,6 +120,17 @@ def start_ledger(dsn: str, schema: str) -> Iterator[StartLedger]:
 def ledger(start_ledger: StartLedger) -> Ledger:
     """A running service over a fresh schema, with a clock that stands still at NOON_NS."""
     return start_ledger()
+
+
+@pytest.fixture
+def writing(dsn: str, schema: str) -> Iterator[Writing]:
+    """The write side alone, over a fresh schema."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        migrate(connection, schema)
+    with closing(open_datastore(dsn, schema, connections=3)) as datastore:
+        writing = Writing(dsn, schema, Log(datastore), LedgerRecorder(datastore))
+        yield writing
+        writing.writer.close()
 
 
 @dataclass(frozen=True)

@@ -2,177 +2,116 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import closing
-from itertools import count
 from typing import Any
 
 import psycopg
 import pytest
 
-from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.domain import commands
-from ledger.domain.commands import Command, Request
 from ledger.domain.events import CommandRefused, TierChanged, VolumeRecorded
-from ledger.domain.fills import FillBatch
 from ledger.domain.refusal import Reason
-from ledger.service import Accepted, Ask, FillsTaken, RecordFills, Refused, Service
-from ledger.store.database import open_datastore
-from ledger.store.log import Log
-from ledger.store.migrate import migrate
-from ledger.store.recorder import LedgerRecorder
-from ledger.store.writer import Writer, WriterLost
+from ledger.service import Accepted, Ask, FillsTaken, RecordFills, Refused
+from ledger.store.writer import WriterLost
 from tests.conftest import NOON_NS
 from tests.domain.worked import fills
-
-_requests = count(1)
-
-
-class Bench:
-    """A service with the pen over a fresh schema."""
-
-    def __init__(self, dsn: str, schema: str, log: Log, recorder: LedgerRecorder) -> None:
-        self.config = Config(schema=schema)
-        self.log = log
-        self.writer = Writer(dsn, recorder)
-        self.service = self.new_term()
-        symbol = commands.RegisterSymbol("S", "XRP", "USDT", 1, 8, 8, pair_class="A")
-        self.step(ask(symbol))
-
-    def new_term(self) -> Service:
-        assert self.writer.take()
-        self.service = begin_term(self.config, self.log, self.writer, lambda: NOON_NS)
-        return self.service
-
-    def step(self, *inputs: Any) -> list[Any]:
-        return self.service.step(inputs, NOON_NS)
-
-    def events(self, after: int = 0) -> list[Any]:
-        """Events behind a position, in order."""
-        return [self.log.at(position) for position in range(after + 1, self.log.head().position + 1)]
-
-
-@pytest.fixture
-def bench(dsn: str, schema: str) -> Iterator[Bench]:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        migrate(connection, schema)
-    with closing(open_datastore(dsn, schema, connections=3)) as datastore:
-        bench = Bench(dsn, schema, Log(datastore), LedgerRecorder(datastore))
-        yield bench
-        bench.writer.close()
-
-
-def ask(command: Command, request_id: str = "", body: bytes = b"body") -> Ask:
-    return Ask(Request(request_id or f"r{next(_requests)}", body), command)
+from tests.writing import Writing, ask, record
 
 
 def grant(tier: str, account_id: str = "alice") -> Ask:
     return ask(commands.ChangeTier(account_id, tier, NOON_NS - 1, None))
 
 
-def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:
-    return RecordFills(
-        batch,
-        batch.venue,
-        batch.source,
-        batch.first_sequence,
-        size or len(batch),
-        lambda index: bytes([index]),
-        **changes,
-    )
-
-
 def tiers(answer: FillsTaken) -> list[str]:
     return [basis.tier for _, (_, basis) in sorted(answer.outcome.fees.items())]
 
 
-def test_two_fills_in_one_commit_with_a_tier_change_between_pay_what_was_known_at_each(bench: Bench) -> None:
-    before = bench.log.head().position
-    first, changed, second = bench.step(
+def test_two_fills_in_one_commit_with_a_tier_change_between_pay_what_was_known_at_each(writing: Writing) -> None:
+    before = writing.log.head().position
+    first, changed, second = writing.step(
         record(fills({"exec_id": "A"}), with_fees=True), grant("VIP5"), record(fills({"exec_id": "B"}), with_fees=True)
     )
     assert (tiers(first), tiers(second)) == (["NONE"], ["VIP5"])
     assert isinstance(changed, Accepted)
-    kinds = [type(recorded.event) for recorded in bench.events(before)]
+    kinds = [type(recorded.event) for recorded in writing.events(before)]
     assert kinds == [VolumeRecorded, TierChanged, VolumeRecorded]
-    assert len({recorded.envelope.recorded_time_ns for recorded in bench.events(before)}) == 1
+    assert len({recorded.envelope.recorded_time_ns for recorded in writing.events(before)}) == 1
 
 
-def test_fills_of_one_account_and_day_share_an_event_where_no_decision_lies_between(bench: Bench) -> None:
-    before = bench.log.head().position
-    bench.step(record(fills({"exec_id": "A"})), grant("VIP1", "bob"), record(fills({"exec_id": "B"})))
-    runs = [recorded.event for recorded in bench.events(before) if isinstance(recorded.event, VolumeRecorded)]
+def test_fills_of_one_account_and_day_share_an_event_where_no_decision_lies_between(writing: Writing) -> None:
+    before = writing.log.head().position
+    writing.step(record(fills({"exec_id": "A"})), grant("VIP1", "bob"), record(fills({"exec_id": "B"})))
+    runs = [recorded.event for recorded in writing.events(before) if isinstance(recorded.event, VolumeRecorded)]
     assert [[line.exec_id for line in run.lines] for run in runs] == [["A", "B"]]
 
 
-def test_new_registers_break_the_runs_that_were_priced_by_the_old_ones(bench: Bench) -> None:
-    before = bench.log.head().position
-    bench.step(
+def test_new_registers_break_the_runs_that_were_priced_by_the_old_ones(writing: Writing) -> None:
+    before = writing.log.head().position
+    writing.step(
         record(fills({"exec_id": "A"})),
         ask(commands.RegisterCurrency("USDT", 2)),
         record(fills({"exec_id": "B"}), with_fees=True),
     )
-    runs = [recorded.event for recorded in bench.events(before) if isinstance(recorded.event, VolumeRecorded)]
+    runs = [recorded.event for recorded in writing.events(before) if isinstance(recorded.event, VolumeRecorded)]
     assert [(run.bases[0].fee_decimals, run.lines[0].fee) for run in runs] == [(8, 1_250_000), (2, 1)]
     (totals,) = runs[-1].totals
     assert [fees.charges for fees in totals.fees] == ["0.0225"]
 
 
-def test_a_fill_resent_in_the_same_commit_is_a_replay_even_across_a_decision(bench: Bench) -> None:
+def test_a_fill_resent_in_the_same_commit_is_a_replay_even_across_a_decision(writing: Writing) -> None:
     batch = fills({"exec_id": "A"})
-    bench.step(record(fills({"exec_id": "Z"})))
-    first, _, second, third = bench.step(record(batch), grant("VIP5"), record(batch), record(fills({"exec_id": "Z"})))
+    writing.step(record(fills({"exec_id": "Z"})))
+    first, _, second, third = writing.step(record(batch), grant("VIP5"), record(batch), record(fills({"exec_id": "Z"})))
     found = [(answer.outcome.recorded, answer.outcome.replayed) for answer in (first, second, third)]
     assert found == [(1, 0), (0, 1), (0, 1)]
 
 
-def test_a_replay_is_found_however_often_and_late_it_comes(bench: Bench) -> None:
+def test_a_replay_is_found_however_often_and_late_it_comes(writing: Writing) -> None:
     for number in range(3):
-        bench.step(record(fills({"exec_id": f"E{number}"})))
+        writing.step(record(fills({"exec_id": f"E{number}"})))
         for known in range(number + 1):
-            (answer,) = bench.step(record(fills({"exec_id": f"E{known}"}), with_fees=True))
+            (answer,) = writing.step(record(fills({"exec_id": f"E{known}"}), with_fees=True))
             assert (answer.outcome.recorded, answer.outcome.replayed, tiers(answer)) == (0, 1, ["NONE"])
 
 
-def test_a_replay_is_found_after_memory_was_lost(bench: Bench) -> None:
-    bench.step(record(fills({"exec_id": "A"}, {"exec_id": "B"})))
-    bench.new_term()
-    (answer,) = bench.step(record(fills({"exec_id": "A"}, {"exec_id": "C"})))
+def test_a_replay_is_found_after_memory_was_lost(writing: Writing) -> None:
+    writing.step(record(fills({"exec_id": "A"}, {"exec_id": "B"})))
+    writing.new_term()
+    (answer,) = writing.step(record(fills({"exec_id": "A"}, {"exec_id": "C"})))
     assert (answer.outcome.recorded, answer.outcome.replayed) == (1, 1)
 
 
-def test_a_conflict_is_refused_and_recorded(bench: Bench) -> None:
-    bench.step(record(fills({"exec_id": "A"})))
-    before = bench.log.head().position
-    (answer,) = bench.step(record(fills({"exec_id": "A", "quantity": "11"}, {"exec_id": "B"})))
+def test_a_conflict_is_refused_and_recorded(writing: Writing) -> None:
+    writing.step(record(fills({"exec_id": "A"})))
+    before = writing.log.head().position
+    (answer,) = writing.step(record(fills({"exec_id": "A", "quantity": "11"}, {"exec_id": "B"})))
     assert [(index, refusal.reason) for index, refusal in answer.outcome.refused] == [(0, Reason.FILL_CONFLICT)]
-    refused = [recorded.event for recorded in bench.events(before) if isinstance(recorded.event, CommandRefused)]
+    refused = [recorded.event for recorded in writing.events(before) if isinstance(recorded.event, CommandRefused)]
     assert [(event.command, event.reason, event.fill_sha256) for event in refused] == [("RecordFills", 101, b"\x00")]
 
 
-def test_a_source_goes_on_where_it_was_and_resends_are_trimmed(bench: Bench) -> None:
+def test_a_source_goes_on_where_it_was_and_resends_are_trimmed(writing: Writing) -> None:
     batch = fills(*({"exec_id": f"E{number}"} for number in range(4)), source="engine")
-    first, again = bench.step(record(batch), record(batch, with_fees=True))
+    first, again = writing.step(record(batch), record(batch, with_fees=True))
     assert (first.outcome.recorded, first.source_sequence) == (4, 4)
     assert (again.outcome.recorded, again.outcome.replayed, again.source_sequence) == (0, 4, 4)
-    bench.new_term()
-    (late,) = bench.step(record(batch, with_fees=True))
+    writing.new_term()
+    (late,) = writing.step(record(batch, with_fees=True))
     assert (late.outcome.replayed, tiers(late)) == (4, ["NONE"] * 4)
 
 
-def test_a_gap_of_a_source_is_refused_with_the_number_expected(bench: Bench) -> None:
-    before = bench.log.head()
+def test_a_gap_of_a_source_is_refused_with_the_number_expected(writing: Writing) -> None:
+    before = writing.log.head()
     batch = fills({"exec_id": "A"}, source="engine")
-    (answer,) = bench.step(RecordFills(batch, "bitmart", "engine", 2, 1, lambda _: b""))
+    (answer,) = writing.step(RecordFills(batch, "bitmart", "engine", 2, 1, lambda _: b""))
     assert isinstance(answer, Refused)
     assert (answer.refusal.reason, answer.refusal.metadata) == (Reason.SEQUENCE_GAP, {"expected_sequence": "1"})
-    assert bench.log.head() == before
+    assert writing.log.head() == before
 
 
-def test_a_request_sent_twice_in_one_commit_is_recorded_once(bench: Bench) -> None:
+def test_a_request_sent_twice_in_one_commit_is_recorded_once(writing: Writing) -> None:
     command = commands.StartTrial("alice", NOON_NS)
-    first, again, other = bench.step(
+    first, again, other = writing.step(
         ask(command, "same"), ask(command, "same"), ask(command, "same", body=b"another body")
     )
     assert isinstance(first, Accepted)
@@ -182,11 +121,11 @@ def test_a_request_sent_twice_in_one_commit_is_recorded_once(bench: Bench) -> No
     assert other.refusal.reason == Reason.REQUEST_ID_REUSED
 
 
-def test_positions_are_contiguous_and_versions_count_up_in_every_stream(bench: Bench) -> None:
+def test_positions_are_contiguous_and_versions_count_up_in_every_stream(writing: Writing) -> None:
     for number in range(3):
-        bench.step(record(fills({"exec_id": f"E{number}"}, source=f"engine{number}")), grant("VIP1"))
-    bench.new_term()
-    events = bench.events()
+        writing.step(record(fills({"exec_id": f"E{number}"}, source=f"engine{number}")), grant("VIP1"))
+    writing.new_term()
+    events = writing.events()
     assert [recorded.position for recorded in events] == list(range(1, len(events) + 1))
     for stream in {recorded.stream for recorded in events}:
         versions = [recorded.version for recorded in events if recorded.stream == stream]
@@ -194,35 +133,35 @@ def test_positions_are_contiguous_and_versions_count_up_in_every_stream(bench: B
         assert versions == (positions if stream.startswith("fees/") else list(range(1, len(versions) + 1)))
 
 
-def test_recorded_time_rises_from_commit_to_commit_though_the_clock_stands_still(bench: Bench) -> None:
+def test_recorded_time_rises_from_commit_to_commit_though_the_clock_stands_still(writing: Writing) -> None:
     heads = []
     for number in range(3):
-        bench.step(record(fills({"exec_id": f"E{number}"})))
-        heads.append(bench.log.head().recorded_time_ns)
+        writing.step(record(fills({"exec_id": f"E{number}"})))
+        heads.append(writing.log.head().recorded_time_ns)
     assert heads[0] < heads[1] < heads[2]
 
 
 def test_a_commit_that_fails_leaves_nothing_and_takes_the_states_with_it(
-    bench: Bench, dsn: str, monkeypatch: pytest.MonkeyPatch
+    writing: Writing, dsn: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench.step(record(fills({"exec_id": "A"})))
-    before = bench.log.head()
+    writing.step(record(fills({"exec_id": "A"})))
+    before = writing.log.head()
     with psycopg.connect(dsn, autocommit=True) as other:
         name = "fee-ledger writer"
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [name])
     with pytest.raises(WriterLost):
-        bench.step(record(fills({"exec_id": "B"})))
-    assert bench.service.unsettled is not None
-    assert bench.log.head() == before
-    lost = bench.service.unsettled.commit
-    bench.new_term()
-    assert not bench.writer.committed(lost)
-    (answer,) = bench.step(record(fills({"exec_id": "B"})))
+        writing.step(record(fills({"exec_id": "B"})))
+    assert writing.service.unsettled is not None
+    assert writing.log.head() == before
+    lost = writing.service.unsettled.commit
+    writing.new_term()
+    assert not writing.writer.committed(lost)
+    (answer,) = writing.step(record(fills({"exec_id": "B"})))
     assert answer.outcome.recorded == 1
 
 
 def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    writing: Writing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Defect(Exception):
         pass
@@ -233,19 +172,19 @@ def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
     with monkeypatch.context() as patch:
         patch.setattr("ledger.service.decide_account", fail)
         with pytest.raises(Defect):
-            bench.step(record(fills({"exec_id": "A"})), grant("VIP1"))
-    (answer,) = bench.step(record(fills({"exec_id": "A"})))
+            writing.step(record(fills({"exec_id": "A"})), grant("VIP1"))
+    (answer,) = writing.step(record(fills({"exec_id": "A"})))
     assert answer.outcome.recorded == 1
 
 
-def test_memory_is_bounded_and_what_was_forgotten_is_read_again(bench: Bench) -> None:
-    bench.config = Config(schema=bench.config.schema, account_day_bytes_max=3_000, accounts_max=2)
-    bench.writer.close()
-    bench.new_term()
+def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing) -> None:
+    writing.config = Config(schema=writing.config.schema, account_day_bytes_max=3_000, accounts_max=2)
+    writing.writer.close()
+    writing.new_term()
     for number in range(9):
-        bench.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
+        writing.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
     for number in range(9):
-        (answer,) = bench.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
+        (answer,) = writing.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
         assert (answer.outcome.recorded, answer.outcome.replayed) == (0, 1)
-    assert len(bench.service._days) <= 2
-    assert len(bench.service._accounts) <= 2
+    assert len(writing.service._days) <= 2
+    assert len(writing.service._accounts) <= 2

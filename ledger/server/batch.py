@@ -11,7 +11,7 @@ from ledger.domain.fills import FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.v1 import fill_pb2
-from ledger.wire import ID, RefusedError, decimal, optional_id, past_ns, refuse, required_id, text, time_ns
+from ledger.wire import ID, RefusedError, decimal, optional_id, past_ns, refuse, required_id, text
 
 _PRICE_SOURCE_CHARACTERS_MAX: Final = 200
 
@@ -68,7 +68,7 @@ def _checks(fill: fill_pb2.Fill, latest_ns: int) -> Iterable[Callable[[], object
     for name in ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id"):
         yield lambda name=name: optional_id(getattr(fill, name), name)  # type: ignore[misc]
     if fill.HasField("order_time"):
-        yield lambda: time_ns(fill.order_time, "order_time")
+        yield lambda: past_ns(fill.order_time, "order_time", latest_ns)
     yield lambda: _number(fill.channel, (0, 1, 2, 3), "channel")
     yield lambda: _number(fill.product, (0, 1, 2), "product")
     if fill.HasField("token_payment"):
@@ -174,7 +174,7 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
         and min(seconds) * SECOND_NS >= EARLIEST_NS
         and (max(seconds) + 1) * SECOND_NS <= latest_ns
         and all(_each(_OPTIONAL_IDS, columns[name], count) for name in (_TRADE, _ORDER, _CL_ORD, _OWNER, _COUNTERPARTY))
-        and not any(_faults(at, lambda at: [lambda: time_ns(at, "order_time")]) for at in columns[_ORDERED])
+        and not any(_faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in columns[_ORDERED])
         and not any(_faults(payment, _payment_checks) for payment in columns[_PAYMENT])
         and not any(_faults(charged, _charge_checks) for charged in columns[_CHARGED])
     )

@@ -33,6 +33,7 @@ from ledger.v1 import command_service_pb2_grpc as pb_grpc
 from ledger.wire import (
     REASON_TEXT_CHARACTERS_MAX,
     RefusedError,
+    Shape,
     optional_id,
     past_ns,
     refusals,
@@ -53,12 +54,12 @@ class CommandService(pb_grpc.CommandServiceServicer):
         self._handling = handling
 
     def RegisterAccount(self, request: pb.RegisterAccountRequest, context: Any) -> pb.RegisterAccountResponse:
-        def read() -> Command:
+        def read(shape: Shape) -> Command:
             return commands.RegisterAccount(
-                account_id=required_id(request.account_id, "account_id"),
-                owner_id=optional_id(request.owner_id, "owner_id"),
-                parent_account_id=optional_id(request.parent_account_id, "parent_account_id"),
-                registered_time_ns=self._past(request, "registered_time"),
+                account_id=shape(required_id, request.account_id, "account_id"),
+                owner_id=shape(optional_id, request.owner_id, "owner_id"),
+                parent_account_id=shape(optional_id, request.parent_account_id, "parent_account_id"),
+                registered_time_ns=shape(self._past, request, "registered_time"),
             )
 
         receipt, event = self._ask(request, context, read)
@@ -66,67 +67,65 @@ class CommandService(pb_grpc.CommandServiceServicer):
         return pb.RegisterAccountResponse(receipt=receipt, owner_id=event.owner_id)
 
     def RegisterSymbol(self, request: pb.RegisterSymbolRequest, context: Any) -> pb.RegisterSymbolResponse:
-        def read() -> Command:
-            if request.product not in (0, *PRODUCTS.values()):
-                refuse(Reason.ENUM_UNSPECIFIED, "product", f"{request.product} is not a product")
+        def read(shape: Shape) -> Command:
             return commands.RegisterSymbol(
-                symbol=required_id(request.symbol, "symbol"),
-                base_currency=required_id(request.base_currency, "base_currency"),
-                quote_currency=required_id(request.quote_currency, "quote_currency"),
-                product=request.product or PRODUCTS["SPOT"],
-                price_scale=_scale(request.price_scale, "price_scale"),
-                quantity_scale=_scale(request.quantity_scale, "quantity_scale"),
-                valid_from_ns=_given(request, "valid_from", BEGINNING_NS),
-                pair_class=optional_id(request.pair_class, "pair_class"),
-                programme_id=optional_id(request.programme_id, "programme_id"),
+                symbol=shape(required_id, request.symbol, "symbol"),
+                base_currency=shape(required_id, request.base_currency, "base_currency"),
+                quote_currency=shape(required_id, request.quote_currency, "quote_currency"),
+                product=shape(_product, request.product),
+                price_scale=shape(_scale, request.price_scale, "price_scale"),
+                quantity_scale=shape(_scale, request.quantity_scale, "quantity_scale"),
+                valid_from_ns=shape(_given, request, "valid_from", BEGINNING_NS),
+                pair_class=shape(optional_id, request.pair_class, "pair_class"),
+                programme_id=shape(optional_id, request.programme_id, "programme_id"),
             )
 
         receipt, _ = self._ask(request, context, read)
         return pb.RegisterSymbolResponse(receipt=receipt)
 
     def RegisterCurrency(self, request: pb.RegisterCurrencyRequest, context: Any) -> pb.RegisterCurrencyResponse:
-        def read() -> Command:
+        def read(shape: Shape) -> Command:
             return commands.RegisterCurrency(
-                currency=required_id(request.currency, "currency"), decimals=_scale(request.decimals, "decimals")
+                currency=shape(required_id, request.currency, "currency"),
+                decimals=shape(_scale, request.decimals, "decimals"),
             )
 
         receipt, _ = self._ask(request, context, read)
         return pb.RegisterCurrencyResponse(receipt=receipt)
 
     def StartTrial(self, request: pb.StartTrialRequest, context: Any) -> pb.StartTrialResponse:
-        def read() -> Command:
+        def read(shape: Shape) -> Command:
             return commands.StartTrial(
-                account_id=required_id(request.account_id, "account_id"),
-                start_time_ns=self._past(request, "start_time"),
-                programme_id=optional_id(request.programme_id, "programme_id"),
+                account_id=shape(required_id, request.account_id, "account_id"),
+                start_time_ns=shape(self._past, request, "start_time"),
+                programme_id=shape(optional_id, request.programme_id, "programme_id"),
             )
 
         receipt, event = self._ask(request, context, read)
         return pb.StartTrialResponse(receipt=receipt, grant=_grant(event))
 
     def ChangeTier(self, request: pb.ChangeTierRequest, context: Any) -> pb.ChangeTierResponse:
-        def read() -> Command:
-            valid_from_ns = _given(request, "valid_from", None)
-            valid_until_ns = _given(request, "valid_until", None)
-            if valid_from_ns is not None and valid_until_ns is not None and valid_until_ns <= valid_from_ns:
-                refuse(Reason.INTERVAL_EMPTY, "valid_until", "the grant would end before or when it starts")
+        def read(shape: Shape) -> Command:
+            valid_from_ns = shape(_given, request, "valid_from", None)
+            valid_until_ns = shape(_given, request, "valid_until", None)
+            shape(_interval, valid_from_ns, valid_until_ns)
             return commands.ChangeTier(
-                account_id=required_id(request.account_id, "account_id"),
-                tier=required_id(request.tier, "tier"),
+                account_id=shape(required_id, request.account_id, "account_id"),
+                tier=shape(required_id, request.tier, "tier"),
                 valid_from_ns=valid_from_ns,
                 valid_until_ns=valid_until_ns,
-                programme_id=optional_id(request.programme_id, "programme_id"),
+                programme_id=shape(optional_id, request.programme_id, "programme_id"),
             )
 
         receipt, event = self._ask(request, context, read)
         return pb.ChangeTierResponse(receipt=receipt, grant=_grant(event))
 
     def RevokeTier(self, request: pb.RevokeTierRequest, context: Any) -> pb.RevokeTierResponse:
-        def read() -> Command:
+        def read(shape: Shape) -> Command:
             return commands.RevokeTier(
-                account_id=required_id(request.account_id, "account_id"),
-                grant_id=required_id(request.grant_id, "grant_id"),
-                revoke_time_ns=_given(request, "revoke_time", None),
+                account_id=shape(required_id, request.account_id, "account_id"),
+                grant_id=shape(required_id, request.grant_id, "grant_id"),
+                revoke_time_ns=shape(_given, request, "revoke_time", None),
             )
 
         receipt, event = self._ask(request, context, read)
@@ -134,12 +133,12 @@ class CommandService(pb_grpc.CommandServiceServicer):
         return pb.RevokeTierResponse(receipt=receipt, revoked_time=timestamp(event.revoked_time_ns))
 
     def BanAccount(self, request: pb.BanAccountRequest, context: Any) -> pb.BanAccountResponse:
-        def read() -> Command:
+        def read(shape: Shape) -> Command:
             return commands.BanAccount(
-                account_id=required_id(request.account_id, "account_id"),
+                account_id=shape(required_id, request.account_id, "account_id"),
                 days=request.days,
-                start_time_ns=self._past(request, "start_time"),
-                reason_code=required_id(request.reason_code, "reason_code"),
+                start_time_ns=shape(self._past, request, "start_time"),
+                reason_code=shape(required_id, request.reason_code, "reason_code"),
             )
 
         receipt, event = self._ask(request, context, read)
@@ -153,10 +152,10 @@ class CommandService(pb_grpc.CommandServiceServicer):
         return pb.BanAccountResponse(receipt=receipt, ban=ban)
 
     def LiftBan(self, request: pb.LiftBanRequest, context: Any) -> pb.LiftBanResponse:
-        def read() -> Command:
+        def read(shape: Shape) -> Command:
             return commands.LiftBan(
-                account_id=required_id(request.account_id, "account_id"),
-                lift_time_ns=self._past(request, "lift_time"),
+                account_id=shape(required_id, request.account_id, "account_id"),
+                lift_time_ns=shape(self._past, request, "lift_time"),
             )
 
         receipt, event = self._ask(request, context, read)
@@ -170,11 +169,13 @@ class CommandService(pb_grpc.CommandServiceServicer):
         return past_ns(getattr(request, field), field, self._handling.latest_ns())
 
     def _ask(
-        self, request: Any, context: grpc.ServicerContext, read: Callable[[], Command]
+        self, request: Any, context: grpc.ServicerContext, read: Callable[[Shape], Command]
     ) -> tuple[pb.Receipt, Event]:
         """The receipt and the first event of a command, or the end of the call with a status."""
         with refusals(context):
-            answer = self._handling.submit(Ask(_request(request), read()), context)
+            with Shape() as shape:
+                ask = Ask(_request(shape, request), read(shape))
+            answer = self._handling.submit(ask, context)
             if isinstance(answer, Refused):
                 raise RefusedError(answer.refusal, **_record_of(answer))
             assert isinstance(answer, Accepted), answer
@@ -190,16 +191,18 @@ class CommandService(pb_grpc.CommandServiceServicer):
         )
 
 
-def _request(request: Any) -> Request:
-    """Who asks. The hash is of the body as this release serialises it, deterministically."""
+def _request(shape: Shape, request: Any) -> Request:
+    """Who asks. The hash is of the RPC and its body, as this release serialises it, deterministically."""
     authority = request.authority
     return Request(
-        request_id=required_id(request.request_id, "request_id"),
-        sha256=hashlib.sha256(request.SerializeToString(deterministic=True)).digest(),
-        actor=optional_id(authority.actor, "authority.actor"),
-        approver=optional_id(authority.approver, "authority.approver"),
-        ticket=text(authority.ticket, "authority.ticket", _TICKET_CHARACTERS_MAX),
-        reason=text(authority.reason, "authority.reason", REASON_TEXT_CHARACTERS_MAX),
+        request_id=shape(required_id, request.request_id, "request_id"),
+        sha256=hashlib.sha256(
+            request.DESCRIPTOR.full_name.encode() + b"\0" + request.SerializeToString(deterministic=True)
+        ).digest(),
+        actor=shape(optional_id, authority.actor, "authority.actor"),
+        approver=shape(optional_id, authority.approver, "authority.approver"),
+        ticket=shape(text, authority.ticket, "authority.ticket", _TICKET_CHARACTERS_MAX),
+        reason=shape(text, authority.reason, "authority.reason", REASON_TEXT_CHARACTERS_MAX),
         reason_salt=os.urandom(16),
     )
 
@@ -216,6 +219,17 @@ def _given(request: Message, field: str, default: Any) -> Any:
         return default
     value: Timestamp = getattr(request, field)
     return time_ns(value, field)
+
+
+def _product(value: int) -> int:
+    if value not in (0, *PRODUCTS.values()):
+        refuse(Reason.ENUM_UNSPECIFIED, "product", f"{value} is not a product")
+    return value or PRODUCTS["SPOT"]
+
+
+def _interval(from_ns: int | None, until_ns: int | None) -> None:
+    if from_ns is not None and until_ns is not None and until_ns <= from_ns:
+        refuse(Reason.INTERVAL_EMPTY, "valid_until", "the grant would end before or when it starts")
 
 
 def _scale(value: int, field: str) -> int:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from typing import Any
 
 import grpc
 
 from ledger import service
+from ledger.domain.fills import FillBatch
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.refusal import Reason
+from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state import SourceState, evolve_source
 from ledger.domain.streams import source_stream
 from ledger.server.batch import read_batch, repeated_fill
 from ledger.server.handling import Handling
 from ledger.store.log import Log
+from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.v1 import fill_service_pb2_grpc as pb_grpc
-from ledger.wire import RefusedError, optional_id, refusals, refuse, required_id, timestamp
+from ledger.wire import RefusedError, Shape, optional_id, refusals, refuse, refuse_all, required_id, timestamp
 
 
 class FillService(pb_grpc.FillServiceServicer):
@@ -73,42 +76,60 @@ class FillService(pb_grpc.FillServiceServicer):
 
     def _read(self, request: pb.RecordFillsRequest) -> service.RecordFills:
         """The shape of a batch. Without a source one malformed fill refuses all of it."""
-        config = self._handling.config
-        venue = optional_id(request.venue, "venue")
-        source = optional_id(request.source, "source")
-        actor = optional_id(request.actor, "actor")
-        if bool(source) != bool(request.first_sequence):
-            detail = "a source needs a first_sequence of at least 1" if source else "a sequence needs a source"
-            refuse(Reason.SEQUENCE_MALFORMED, "first_sequence" if source else "source", detail)
-        if not request.fills:
-            refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
-        if len(request.fills) > config.fills_per_batch_max:
-            detail = f"{len(request.fills)} fills, at most {config.fills_per_batch_max}"
-            refuse(Reason.BATCH_TOO_LARGE, "fills", detail)
-        fills = request.fills
-        batch, malformed = read_batch(
-            fills,
-            venue=venue,
-            source=source,
-            first_sequence=request.first_sequence,
-            actor=actor,
-            latest_ns=self._handling.latest_ns(),
-        )
-        if not source:
-            if malformed:
-                index, refusal = malformed[0]
-                refuse(refusal.reason, f"fills[{index}].{refusal.field}", refusal.detail)
-            twice = repeated_fill(batch) if batch else None
-            if twice is not None:
-                detail = f"{fills[twice].exec_id} stands twice for this account and day"
-                refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
+        with Shape() as shape:
+            for field in ("venue", "source", "actor"):
+                shape(optional_id, getattr(request, field), field)
+            shape(_check_sequence, request)
+            shape(_check_size, len(request.fills), self._handling.config.fills_per_batch_max)
+            batch, malformed = shape(self._read_fills, request) or (None, [])
         return service.RecordFills(
             batch=batch,
-            venue=venue,
-            source=source,
+            venue=request.venue,
+            source=request.source,
             first_sequence=request.first_sequence,
-            size=len(fills),
-            fill_sha256=lambda index: hashlib.sha256(fills[index].SerializeToString(deterministic=True)).digest(),
+            size=len(request.fills),
+            fill_sha256=lambda index: _sha256(request.fills[index]),
             malformed=malformed,
             with_fees=request.include_fees,
         )
+
+    def _read_fills(self, request: pb.RecordFillsRequest) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
+        """The fills as columns, and with a source those that are malformed."""
+        fills = request.fills
+        if not 0 < len(fills) <= self._handling.config.fills_per_batch_max:
+            return None, []
+        batch, malformed = read_batch(
+            fills,
+            venue=request.venue,
+            source=request.source,
+            first_sequence=request.first_sequence,
+            actor=request.actor,
+            latest_ns=self._handling.latest_ns(),
+        )
+        if request.source:
+            return batch, malformed
+        if malformed:
+            refuse_all([replace(fault, field=f"fills[{index}].{fault.field}") for index, fault in malformed])
+        twice = repeated_fill(batch) if batch else None
+        if twice is not None:
+            detail = f"{fills[twice].exec_id} stands twice for this account and day"
+            refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
+        return batch, []
+
+
+def _sha256(fill: fill_pb2.Fill) -> bytes:
+    return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
+
+
+def _check_sequence(request: pb.RecordFillsRequest) -> None:
+    if request.source and not request.first_sequence:
+        refuse(Reason.SEQUENCE_MALFORMED, "first_sequence", "a source needs a first_sequence of at least 1")
+    if request.first_sequence and not request.source:
+        refuse(Reason.SEQUENCE_MALFORMED, "source", "a sequence needs a source")
+
+
+def _check_size(fills: int, fills_max: int) -> None:
+    if not fills:
+        refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
+    if fills > fills_max:
+        refuse(Reason.BATCH_TOO_LARGE, "fills", f"{fills} fills, at most {fills_max}")

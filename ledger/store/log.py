@@ -120,6 +120,19 @@ class Log:
         first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
         return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
 
+    def last_runs_between(self, after: int, until: int) -> list[Recorded]:
+        """Of each account-day with a run at a position in (after, until] the last one."""
+        return self._events(self._sql.last_runs_between, (after, until))
+
+    def account_streams_between(self, after: int, until: int) -> list[str]:
+        """Names of the account streams with an event at a position in (after, until]."""
+        return [name for (name,) in self._rows(self._sql.account_streams_between, (after, until))]
+
+    def end_of_commit(self, position: int) -> int:
+        """Last position of the commit that a position lies in."""
+        rows = self._rows(self._sql.end_of_commit, (position,))
+        return int(rows[0][0])
+
     def last_of_days(self, account_id: str, first_day: int, end_day: int, until: int) -> list[Recorded]:
         """The last run, at a position, of each UTC day in [first_day, end_day) that has one: it carries the totals."""
         first, end = fee_stream(account_id, first_day), fee_stream(account_id, end_day)
@@ -188,6 +201,18 @@ class _Statements:
             "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"
             " AND originator_version <= %s AND time_max_ns >= %s AND time_min_ns <= %s"
             " ORDER BY originator_id, originator_version LIMIT %s"
+        )
+        self.last_runs_between = statement(
+            "SELECT DISTINCT ON (originator_id) ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " AND originator_id >= 'fees/' AND originator_id < 'fees0'"
+            " ORDER BY originator_id, originator_version DESC"
+        )
+        self.account_streams_between = statement(
+            "SELECT DISTINCT originator_id FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " AND originator_id >= 'account/' AND originator_id < 'account0'"
+        )
+        self.end_of_commit = statement(
+            "SELECT last_position FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"
         )
         self.last_of_days = statement(
             # One index seek per day: the next stream after the last one, then its last row.

@@ -84,12 +84,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """NOT_FOUND. The programme has no such tier."""
     REASON_GRANT_UNKNOWN: _Reason.ValueType  # 205
     """NOT_FOUND. The account has no such grant."""
-    REASON_PRICE_TOO_FINE: _Reason.ValueType  # 206
-    """FAILED_PRECONDITION. The price has more decimals than the symbol allows."""
-    REASON_QUANTITY_TOO_FINE: _Reason.ValueType  # 207
-    """FAILED_PRECONDITION. The quantity has more decimals than the symbol allows."""
-    REASON_PRODUCT_WITHOUT_RATES: _Reason.ValueType  # 208
+    REASON_PRODUCT_WITHOUT_RATES: _Reason.ValueType  # 206
     """FAILED_PRECONDITION. The programme has no rates for the product (R1)."""
+    REASON_PRICE_TOO_FINE: _Reason.ValueType  # 207
+    """FAILED_PRECONDITION. The price has more decimals than the symbol allows."""
+    REASON_QUANTITY_TOO_FINE: _Reason.ValueType  # 208
+    """FAILED_PRECONDITION. The quantity has more decimals than the symbol allows."""
     REASON_TRIAL_ALREADY_USED: _Reason.ValueType  # 209
     """FAILED_PRECONDITION. The owner of the account has had a trial (R4, A6)."""
     REASON_NOT_A_NEW_MEMBER: _Reason.ValueType  # 210
@@ -187,12 +187,12 @@ REASON_TIER_UNKNOWN: Reason.ValueType  # 204
 """NOT_FOUND. The programme has no such tier."""
 REASON_GRANT_UNKNOWN: Reason.ValueType  # 205
 """NOT_FOUND. The account has no such grant."""
-REASON_PRICE_TOO_FINE: Reason.ValueType  # 206
-"""FAILED_PRECONDITION. The price has more decimals than the symbol allows."""
-REASON_QUANTITY_TOO_FINE: Reason.ValueType  # 207
-"""FAILED_PRECONDITION. The quantity has more decimals than the symbol allows."""
-REASON_PRODUCT_WITHOUT_RATES: Reason.ValueType  # 208
+REASON_PRODUCT_WITHOUT_RATES: Reason.ValueType  # 206
 """FAILED_PRECONDITION. The programme has no rates for the product (R1)."""
+REASON_PRICE_TOO_FINE: Reason.ValueType  # 207
+"""FAILED_PRECONDITION. The price has more decimals than the symbol allows."""
+REASON_QUANTITY_TOO_FINE: Reason.ValueType  # 208
+"""FAILED_PRECONDITION. The quantity has more decimals than the symbol allows."""
 REASON_TRIAL_ALREADY_USED: Reason.ValueType  # 209
 """FAILED_PRECONDITION. The owner of the account has had a trial (R4, A6)."""
 REASON_NOT_A_NEW_MEMBER: Reason.ValueType  # 210

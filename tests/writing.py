@@ -1,0 +1,61 @@
+"""The write side as one object: steps in, answers and events out."""
+
+from __future__ import annotations
+
+from itertools import count
+from typing import Any
+
+from ledger.__main__ import begin_term
+from ledger.config import Config
+from ledger.domain import commands
+from ledger.domain.commands import Command, Request
+from ledger.domain.fills import FillBatch
+from ledger.domain.instants import DAY_NS
+from ledger.service import Ask, RecordFills, Service
+from ledger.store.log import Log
+from ledger.store.recorder import LedgerRecorder
+from ledger.store.writer import Writer
+
+NOON_NS = 20_000 * DAY_NS + DAY_NS // 2  # 2024-10-04 12:00:00 UTC: where the tests' clock starts
+
+_requests = count(1)
+
+
+class Writing:
+    """A service with the pen over a schema, without threads and wire. It knows the symbol `S`."""
+
+    def __init__(self, dsn: str, schema: str, log: Log, recorder: LedgerRecorder) -> None:
+        self.config = Config(schema=schema)
+        self.log = log
+        self.writer = Writer(dsn, recorder)
+        self.service = self.new_term()
+        symbol = commands.RegisterSymbol("S", "XRP", "USDT", 1, 8, 8, pair_class="A")
+        self.step(ask(symbol))
+
+    def new_term(self) -> Service:
+        assert self.writer.take()
+        self.service = begin_term(self.config, self.log, self.writer, lambda: NOON_NS)
+        return self.service
+
+    def step(self, *inputs: Any) -> list[Any]:
+        return self.service.step(inputs, NOON_NS)
+
+    def events(self, after: int = 0) -> list[Any]:
+        """Events behind a position, in order."""
+        return [self.log.at(position) for position in range(after + 1, self.log.head().position + 1)]
+
+
+def ask(command: Command, request_id: str = "", body: bytes = b"body") -> Ask:
+    return Ask(Request(request_id or f"r{next(_requests)}", body), command)
+
+
+def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:
+    return RecordFills(
+        batch,
+        batch.venue,
+        batch.source,
+        batch.first_sequence,
+        size or len(batch),
+        lambda index: bytes([index]),
+        **changes,
+    )
