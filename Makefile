@@ -11,7 +11,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help run test lint format proto bench import tools lock clean
+.PHONY: help run test lint format proto bench demo import tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -46,6 +46,9 @@ tools: $(DEV) ## install the tools: buf, pytest, linters
 import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --pair-class C"
 	@test -n "$(FILE)" || { echo 'name the tape: make import FILE=trades.json.gz ARGS="--symbol XRP_ETH --pair-class C"' >&2; exit 2; }
 	@$(BIN)/python scripts/import_trades.py "$(FILE)" $(ARGS)
+
+demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are explained
+	@$(BIN)/python scripts/demo.py $(ARGS)
 
 bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python scripts/bench.py $(ARGS)

@@ -16,6 +16,8 @@ class Config:
     schema: str = "ledger"  # one schema is one ledger
     ledger_id: str = ""  # name of a new ledger; empty: a random one
 
+    projections: bool = True  # keep the materialised tables here; otherwise `python -m projections` does
+
     fills_per_batch_max: int = 10_000  # fills in one RecordFills
     message_bytes_max: int = 16 * 1024 * 1024  # of one gRPC message
     commit_fills_max: int = 50_000  # fills in one transaction

@@ -7,10 +7,11 @@ again: nothing that was decided on it survives.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeAlias, TypeVar
+from typing import Final, NamedTuple, TypeAlias, TypeVar
 
 from eventsourcing.persistence import PersistenceError
 
@@ -18,6 +19,7 @@ from ledger import programmes
 from ledger.domain.account import Decided, decide_account
 from ledger.domain.commands import Command, RegisterCurrency, RegisterSymbol, Request, StartTrial
 from ledger.domain.events import (
+    Basis,
     CommandRefused,
     Envelope,
     Event,
@@ -26,7 +28,17 @@ from ledger.domain.events import (
     SourceAdvanced,
     VolumeRecorded,
 )
-from ledger.domain.fills import AccountDay, BatchOutcome, DayKey, FillBatch, Recording, RunKey, by_account_day
+from ledger.domain.fills import (
+    AccountDay,
+    BatchOutcome,
+    DayKey,
+    FillBatch,
+    Recording,
+    RunKey,
+    by_account_day,
+    merged,
+    suspects,
+)
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
 from ledger.domain.rulebook import Rulebook, evolve_rulebook, fold_rulebook
@@ -100,9 +112,15 @@ class Refused:
 
 @dataclass(slots=True)
 class FillsTaken:
-    """What became of a batch: refusals and fees are by index in the request."""
+    """What became of a batch: refusals and fees (amount, basis) are by index in the request, in its order.
 
-    outcome: BatchOutcome
+    recorded + replayed + len(refused) is the size of the batch.
+    """
+
+    recorded: int = 0
+    replayed: int = 0
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)
+    fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
     source_sequence: int = 0
     head: Head = field(default_factory=lambda: Head(0, 0))
 
@@ -155,6 +173,16 @@ class _SourceWork:
     refused: list[RefusedSequence] = field(default_factory=list)
 
 
+class _Pending(NamedTuple):
+    """A batch that waits to be decided: what is left of it, how many of its first fills came before, their refusals."""
+
+    item: RecordFills
+    batch: FillBatch | None
+    trimmed: int
+    refused_before: list[tuple[int, Refusal]]
+    answer: FillsTaken
+
+
 class _Work:
     """One commit in the making."""
 
@@ -166,6 +194,7 @@ class _Work:
         self.texts: dict[bytes, ErasableText] = {}
         self.sources: dict[str, _SourceWork] = {}
         self.recording = Recording()
+        self.pending: list[_Pending] = []
 
     @property
     def next_position(self) -> int:
@@ -175,10 +204,21 @@ class _Work:
 class Service:
     """All states of one writer's term. `step` is called by one thread."""
 
-    def __init__(self, log: Log, writer: Writer, *, term: int, day_bytes_max: int, accounts_max: int) -> None:
+    def __init__(
+        self,
+        log: Log,
+        writer: Writer,
+        *,
+        term: int,
+        day_bytes_max: int,
+        accounts_max: int,
+        publish: Callable[[Head, Sequence[Recorded]], None] = lambda _, __: None,
+    ) -> None:
+        """`publish` is told of each commit, with its events but for runs of fills, before anybody is answered."""
         self._log = log
         self._writer = writer
         self._term = term
+        self._publish = publish
         self._day_bytes_max = day_bytes_max
         self._accounts_max = accounts_max
         self._book = Rulebook(programmes.parse)
@@ -201,9 +241,12 @@ class Service:
         """Decide and record commands in order, in one commit. Raises WriterLost; then all states are forgotten."""
         try:
             work = self._begin(now_ns)
-            groups = [_groups(item) for item in inputs]
-            self._load(inputs, groups)
-            answers = [self._answer(work, item, group) for item, group in zip(inputs, groups, strict=True)]
+            self._load(inputs)
+            answers = [
+                self._take_fills(work, item) if isinstance(item, RecordFills) else self._ask(work, item)
+                for item in inputs
+            ]
+            self._decide_fills(work)
             self._append_runs(work, work.recording.close_all(self._days))
             self._append_sources(work)
             self._commit(work, answers)
@@ -216,7 +259,7 @@ class Service:
             self._days[key].known = None
         self._known_days.clear()
         self._accounts.shrink(self._touched)
-        self._days.shrink({key for group in groups for key in group})
+        self._days.shrink(self._touched_days)
         return answers
 
     def source_position(self, source: str) -> int:
@@ -241,6 +284,7 @@ class Service:
         self._writer.commit(commit)
         self.unsettled = None
         self.head = head
+        self._publish(head, [recorded for recorded in work.events if not isinstance(recorded.event, VolumeRecorded)])
 
     def _append(
         self, work: _Work, stream: str, version: int, effective_ns: int, event: Event, request: Request | None
@@ -272,11 +316,6 @@ class Service:
 
     # -- commands -----------------------------------------------------------------------------------------------------
 
-    def _answer(self, work: _Work, item: Input, groups: dict[DayKey, list[int]]) -> Answer:
-        if isinstance(item, RecordFills):
-            return self._take_fills(work, item, groups)
-        return self._ask(work, item)
-
     def _ask(self, work: _Work, ask: Ask) -> Answer:
         known = self._known_request(work, ask.request)
         if isinstance(known, Accepted) or (known is not None and known.replayed):
@@ -305,6 +344,7 @@ class Service:
 
     def _decide(self, work: _Work, command: Command) -> tuple[str, Decided | Refusal]:
         """The stream a command is for, and what is decided. Fills before it were priced without it: their runs end."""
+        self._decide_fills(work)
         if isinstance(command, RegisterSymbol | RegisterCurrency):
             self._append_runs(work, work.recording.close_all(self._days))
             return REGISTERS, decide_register(self._book, command)
@@ -350,84 +390,128 @@ class Service:
 
     # -- fills --------------------------------------------------------------------------------------------------------
 
-    def _take_fills(self, work: _Work, item: RecordFills, groups: dict[DayKey, list[int]]) -> Answer:
-        batch, malformed, trimmed = item.batch, item.malformed, 0
+    def _take_fills(self, work: _Work, item: RecordFills) -> Answer:
+        """What a source sent before is trimmed; the rest waits for `_decide_fills`, which completes the answer."""
         last = self._source(item.source).last_sequence if item.source else 0
         if item.source and item.first_sequence > last + 1:
             return Refused(_gap(item, last))
         venue = self._book.venue(item.venue)
         if isinstance(venue, Refusal):
             return Refused(venue)
-        if item.source:
+        answer, trimmed, refused_before = FillsTaken(), 0, []
+        batch = replace(item.batch, venue=venue) if item.batch is not None else None
+        if item.source and item.first_sequence <= last:
+            self._decide_fills(work)  # among them what is sent again, perhaps
             trimmed = min(item.size, last + 1 - item.first_sequence)
-            malformed = [(index, refusal) for index, refusal in malformed if index >= trimmed]
-        outcome = BatchOutcome()
-        if batch is not None:
-            batch = _named(batch, venue)
-            if trimmed:
-                self._look_up_fees(work, batch, trimmed, item.with_fees, outcome)
-                batch = batch.rows(slice(sum(index < trimmed for index in batch.index), None))
-                groups = by_account_day(batch)
-            if len(batch):
-                self._know_suspects(work, batch, groups)
-                self._merge(outcome, batch, self._take(work, batch, groups, with_fees=item.with_fees))
-        outcome.refused = sorted([*outcome.refused, *malformed], key=lambda entry: entry[0])
+            refused_before = self._refused_before(work, item, trimmed)
+            batch = self._trim(work, item, batch, trimmed, answer)
         if item.source:
-            self._advance(work, item, trimmed, outcome)
-        else:
-            self._record_conflicts(work, item, batch, outcome)
-        outcome.replayed += trimmed
-        source_sequence = self._source(item.source).last_sequence if item.source else 0
-        return FillsTaken(outcome, source_sequence)
+            version = self._source(item.source).version
+            answer.source_sequence = max(last, item.first_sequence + item.size - 1)
+            self._sources[item.source] = SourceState(item.source, version, answer.source_sequence)
+        work.pending.append(_Pending(item, batch, trimmed, refused_before, answer))
+        return answer
 
-    def _take(self, work: _Work, batch: FillBatch, groups: dict[DayKey, list[int]], *, with_fees: bool) -> BatchOutcome:
-        return work.recording.take(batch, groups, self._accounts, self._days, self._book, with_fees=with_fees)
+    def _decide_fills(self, work: _Work) -> None:
+        """Decide all batches that wait, those of one venue and actor together."""
+        pending, work.pending = work.pending, []
+        by_origin: dict[tuple[str, str], list[_Pending]] = {}
+        for waiting in pending:
+            if waiting.batch is not None and len(waiting.batch):
+                by_origin.setdefault((waiting.batch.venue, waiting.batch.actor), []).append(waiting)
+        for together in by_origin.values():
+            self._decide_together(work, together)
+        for waiting in pending:
+            self._settle(work, waiting)
 
-    @staticmethod
-    def _merge(outcome: BatchOutcome, batch: FillBatch, taken: BatchOutcome) -> None:
-        """Take over a decision, by index in the request instead of place in the batch."""
-        outcome.recorded, outcome.replayed = taken.recorded, taken.replayed
-        outcome.refused = [(batch.index[place], refusal) for place, refusal in taken.refused]
-        outcome.fees.update((batch.index[place], fee) for place, fee in taken.fees.items())
+    def _decide_together(self, work: _Work, together: Sequence[_Pending]) -> None:
+        batch = merged([waiting.batch for waiting in together if waiting.batch is not None])
+        groups = by_account_day(batch)
+        self._load_accounts(account_id for account_id, _ in groups)
+        self._load_days(groups)
+        self._know_suspects(work, batch, groups)
+        with_fees = any(waiting.item.with_fees for waiting in together)
+        taken = work.recording.take(batch, groups, self._accounts, self._days, self._book, with_fees=with_fees)
+        start = 0
+        for waiting in together:
+            assert waiting.batch is not None
+            _hand_out(taken, start, waiting.batch, waiting)
+            start += len(waiting.batch)
 
-    def _look_up_fees(
-        self, work: _Work, batch: FillBatch, trimmed: int, with_fees: bool, outcome: BatchOutcome
-    ) -> None:
-        """Fees of fills that a source had sent before."""
-        if not with_fees:
-            return
-        old = batch.rows(slice(0, sum(index < trimmed for index in batch.index)))
-        groups = by_account_day(old)
-        self._know_suspects(work, old, groups)
-        for key, places in groups.items():
-            known_lines = self._days[key].known or {}
-            for place in places:
-                known = known_lines.get((batch.venue, old.exec_id[place]))
+    def _settle(self, work: _Work, waiting: _Pending) -> None:
+        """With the fills of a batch decided: its malformed ones, its source, its conflicts, and what came before."""
+        item, answer = waiting.item, waiting.answer
+        answer.refused += [entry for entry in item.malformed if entry[0] >= waiting.trimmed]
+        answer.refused.sort(key=lambda entry: entry[0])
+        if item.source:
+            self._advance(work, item, waiting.trimmed, answer)
+        elif waiting.batch is not None:
+            self._record_conflicts(work, item, waiting.batch, answer)
+        answer.refused = [*waiting.refused_before, *answer.refused]
+        answer.replayed += waiting.trimmed - len(waiting.refused_before)
+
+    def _trim(
+        self, work: _Work, item: RecordFills, batch: FillBatch | None, trimmed: int, answer: FillsTaken
+    ) -> FillBatch | None:
+        """What a batch has behind the fills that its source had sent before; these are answered their fees again."""
+        if batch is None:
+            return None
+        place = bisect_left(batch.index, trimmed)
+        old = batch.rows(slice(0, place))
+        if item.with_fees and len(old):
+            groups = by_account_day(old)
+            self._load_days(groups)
+            self._know_suspects(work, old, groups)
+            for number, index in enumerate(old.index):
+                known = work.recording.find(old, number, self._days)
                 if known is not None:
-                    outcome.fees[old.index[place]] = (known.line.fee, known.basis)
+                    answer.fees[index] = (known.line.fee, known.basis)
+        return batch.rows(slice(place, None))
 
-    def _advance(self, work: _Work, item: RecordFills, trimmed: int, outcome: BatchOutcome) -> None:
+    def _advance(self, work: _Work, item: RecordFills, trimmed: int, answer: FillsTaken) -> None:
         if trimmed == item.size:
             return
         first, last = item.first_sequence + trimmed, item.first_sequence + item.size - 1
         source = work.sources.setdefault(item.source, _SourceWork(first, last))
         source.last_sequence = last
-        source.recorded += outcome.recorded
-        source.replayed += outcome.replayed
+        source.recorded += answer.recorded
+        source.replayed += answer.replayed
         source.refused += [
-            RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index))
-            for index, refusal in outcome.refused
+            RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index), refusal.field)
+            for index, refusal in answer.refused
         ]
-        self._sources[item.source] = SourceState(item.source, self._source(item.source).version, last)
 
-    def _record_conflicts(self, work: _Work, item: RecordFills, batch: FillBatch | None, outcome: BatchOutcome) -> None:
+    def _refused_before(self, work: _Work, item: RecordFills, trimmed: int) -> list[tuple[int, Refusal]]:
+        """Of fills that a source sends again those that were refused, by index: their refusal is answered again."""
+        first, end = item.first_sequence, item.first_sequence + trimmed
+        refused = list(work.sources[item.source].refused) if item.source in work.sources else []
+        stream = source_stream(item.source)
+        last = self._log.last_of(stream)
+        # The commits of a source are in the order of its numbers: find the one that took `first`.
+        versions = range(1, last.version + 1) if last else range(0)
+        place = bisect_right(versions, first, key=lambda version: self._advance_at(stream, version).first_sequence)
+        for version in versions[max(place - 1, 0) :]:
+            event = self._advance_at(stream, version)
+            if event.first_sequence >= end:
+                break
+            refused += event.refused
+        again = "it was refused when it came first"
+        return sorted(
+            (entry.sequence - first, Refusal(Reason(entry.reason), entry.field, again))
+            for entry in refused
+            if first <= entry.sequence < end
+        )
+
+    def _advance_at(self, stream: str, version: int) -> SourceAdvanced:
+        event = self._log.version(stream, version).event
+        assert isinstance(event, SourceAdvanced), stream
+        return event
+
+    def _record_conflicts(self, work: _Work, item: RecordFills, batch: FillBatch, answer: FillsTaken) -> None:
         """Somebody sent a known fill with other content: that is worth a record even without a source."""
-        if batch is None:
-            return
-        places = {index: place for place, index in enumerate(batch.index)}
-        for index, refusal in outcome.refused:
+        for index, refusal in answer.refused:
             if refusal.reason == Reason.FILL_CONFLICT:
-                account_id = batch.account_id[places[index]]
+                account_id = batch.account_id[bisect_left(batch.index, index)]
                 self._append_runs(work, work.recording.close(account_id, self._days))
                 event = CommandRefused(
                     "RecordFills", refusal.reason, refusal.field, refusal.detail, item.fill_sha256(index)
@@ -462,49 +546,49 @@ class Service:
         self._accounts: _Lru[str, AccountState] = _Lru(self._accounts_max, lambda _: 1)
         self._days: _Lru[DayKey, AccountDay] = _Lru(self._day_bytes_max, _day_bytes)
         self._touched: set[str] = set()
+        self._touched_days: set[DayKey] = set()
         self._known_days: set[DayKey] = set()
         self._owners: dict[str, OwnerState] = {}
         self._sources: dict[str, SourceState] = {}
         self._requests: dict[str, tuple[bytes, int]] = {}
 
-    def _load(self, inputs: Sequence[Input], groups: Sequence[dict[DayKey, list[int]]]) -> None:
-        """Read what these inputs need and memory lacks: requests, accounts and account-days, one query each."""
+    def _load(self, inputs: Sequence[Input]) -> None:
+        """Read which of the requests were recorded, and the accounts of commands, with one query each."""
+        asks = [item for item in inputs if isinstance(item, Ask)]
         self._owners.clear()
-        asked = [item.request.request_id for item in inputs if isinstance(item, Ask)]
-        self._requests = dict(self._log.requests(asked)) if asked else {}
-        accounts = {key[0] for group in groups for key in group} | {
-            item.command.account_id
-            for item in inputs
-            if isinstance(item, Ask) and not isinstance(item.command, RegisterSymbol | RegisterCurrency)
-        }
-        self._touched = accounts
-        self._load_accounts([account for account in accounts if account not in self._accounts])
-        days = {key for group in groups for key in group if key not in self._days}
-        if days:
-            streams = {fee_stream(*key): key for key in days}
-            found = self._log.fee_days(streams)
-            for stream, key in streams.items():
-                day = self._days[key] = AccountDay()
-                if stream in found:
-                    day.load(found[stream].exec_ids, found[stream].last)
+        self._touched.clear()
+        self._touched_days.clear()
+        self._requests = dict(self._log.requests(ask.request.request_id for ask in asks)) if asks else {}
+        self._load_accounts(
+            ask.command.account_id for ask in asks if not isinstance(ask.command, RegisterSymbol | RegisterCurrency)
+        )
+
+    def _load_days(self, keys: Iterable[DayKey]) -> None:
+        """Have account-days in memory, reading those that are not with one query."""
+        self._touched_days.update(keys)
+        streams = {fee_stream(*key): key for key in self._touched_days if key not in self._days}
+        found = self._log.fee_days(streams) if streams else {}
+        for stream, key in streams.items():
+            day = self._days[key] = AccountDay()
+            if stream in found:
+                day.load(found[stream].exec_ids, found[stream].last)
 
     def _load_accounts(self, account_ids: Iterable[str]) -> None:
-        streams: dict[str, list[Recorded]] = {account_stream(account_id): [] for account_id in account_ids}
-        if streams:
-            for recorded in self._log.streams(streams, _ALL):
-                streams[recorded.stream].append(recorded)
+        """Have accounts in memory, reading those that are not with one query."""
+        wanted = set(account_ids)
+        self._touched |= wanted
+        streams: dict[str, list[Recorded]] = {
+            account_stream(account_id): [] for account_id in wanted if account_id not in self._accounts
+        }
+        for recorded in self._log.streams(streams, _ALL) if streams else ():
+            streams[recorded.stream].append(recorded)
         for stream, events in streams.items():
             account_id = stream.removeprefix("account/")
-            self._touched.add(account_id)
             self._accounts[account_id] = fold_account(account_id, events)
 
     def _know_suspects(self, work: _Work, batch: FillBatch, groups: dict[DayKey, list[int]]) -> None:
         """Where an exec_id may have been recorded, have the lines of its day at hand until the commit is over."""
-        keys = {
-            fee_stream(*key): key
-            for key, places in groups.items()
-            if self._days[key].suspects(batch.exec_id[place] for place in places)
-        }
+        keys = {fee_stream(*key): key for key in suspects(batch, groups, self._days)}
         if not keys:
             return
         self._known_days.update(keys.values())
@@ -536,19 +620,20 @@ class Service:
         return self._sources[source]
 
 
-def _groups(item: Input) -> dict[DayKey, list[int]]:
-    if isinstance(item, Ask) or item.batch is None:
-        return {}
-    return by_account_day(item.batch)
+def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:
+    """Give a batch its part of a decision: the fills from `start` on, by index in its request."""
+    answer, end = waiting.answer, start + len(batch)
+    answer.refused = [(batch.index[place - start], why) for place, why in taken.refused if start <= place < end]
+    answer.replayed = sum(start <= place < end for place in taken.replayed)
+    answer.recorded = len(batch) - answer.replayed - len(answer.refused)
+    if waiting.item.with_fees:
+        places = (place for place in range(start, end) if place in taken.fees)
+        answer.fees.update((batch.index[place - start], taken.fees[place]) for place in places)
 
 
 def _day_bytes(day: AccountDay) -> int:
     """About what an account-day takes in memory; measured 64 to 100 bytes per digest in a set."""
     return 1_000 + 100 * len(day.digests) + 1_500 * len(day.known or ())
-
-
-def _named(batch: FillBatch, venue: str) -> FillBatch:
-    return batch if batch.venue == venue else replace(batch, venue=venue)
 
 
 def _gap(item: RecordFills, last: int) -> Refusal:

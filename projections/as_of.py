@@ -5,13 +5,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Final
 
+from ledger import programmes
+from ledger.config import Config
 from ledger.domain.refusal import Reason
+from ledger.domain.rulebook import Rulebook, fold_rulebook
+from ledger.domain.state import AccountState, fold_account
+from ledger.domain.streams import account_stream
+from ledger.shape import Shape, read_ns
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
-from ledger.wire import Shape, read_ns, refuse, timestamp
+from ledger.wire import refuse, timestamp
+from projections.live import Live
 
-_POLL_S = 0.005
+_POLL_S: Final = 0.002
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,38 +43,108 @@ class Instant:
         return basis
 
 
+@dataclass(frozen=True, slots=True)
+class View:
+    """What was known of the rules and of one account, at an instant."""
+
+    instant: Instant
+    book: Rulebook
+    account: AccountState
+
+
+class Reader:
+    """Resolves reads: the present out of memory, every other known_at out of the log."""
+
+    def __init__(
+        self,
+        config: Config,
+        log: Log,
+        live: Live,
+        ledger_id: str,
+        clock_ns: Callable[[], int],
+        follow: Callable[[], None],
+    ) -> None:
+        """`follow` brings `live` to the head of the log where no writer of this process does."""
+        self.config = config
+        self.log = log
+        self.ledger_id = ledger_id
+        self._live = live
+        self._clock_ns = clock_ns
+        self._follow = follow
+
+    def instant(self, at: read_pb2.ReadAt) -> Instant:
+        """The instant a read asks for. Waits for min_position; refuses with POSITION_NOT_REACHED or POSITION_AHEAD."""
+        head = self._wait_for(at.min_position)
+        known = self._closed(at, head)
+        return Instant(self._as_of_ns(at, head), known or head, known_at_open=known is None)
+
+    def view(self, at: read_pb2.ReadAt, account_id: str) -> View:
+        """The same, with the rules and an account as they were known then."""
+        head = self._wait_for(at.min_position)
+        known = self._closed(at, head)
+        if known is None:
+            head, book, account = self._live.at_head(account_id)
+            return View(Instant(self._as_of_ns(at, head), head, known_at_open=True), book, account)
+        book = fold_rulebook(programmes.parse, self.log.rulebook(known.position))
+        account = fold_account(account_id, self.log.streams([account_stream(account_id)], known.position))
+        return View(Instant(self._as_of_ns(at, head), known, known_at_open=False), book, account)
+
+    def book(self) -> Rulebook:
+        """The rules as they are known now."""
+        self._follow()
+        return self._live.at_head()[1]
+
+    def knows(self, view: View) -> bool:
+        """Whether the ledger had heard of the view's account."""
+        account_id = view.account.account_id
+        if view.account.version or (view.instant.known_at_open and self._live.saw(account_id)):
+            return True
+        found = self.log.has_account(account_id, view.instant.known.position)
+        if found and view.instant.known_at_open:
+            self._live.see(account_id)
+        return found
+
+    def now_ns(self) -> int:
+        """Now: never before the last commit, though this clock may be behind the writer's."""
+        return max(self._clock_ns(), self._live.head.recorded_time_ns)
+
+    def _as_of_ns(self, at: read_pb2.ReadAt, head: Head) -> int:
+        if at.HasField("as_of"):
+            return read_ns(at.as_of, "at.as_of")
+        return max(self._clock_ns(), head.recorded_time_ns)
+
+    def _closed(self, at: read_pb2.ReadAt, head: Head) -> Head | None:
+        """The prefix of the log that a read names; None: all of it, which is still growing."""
+        kind = at.WhichOneof("known_at")
+        if kind == "known_at_position":
+            if at.known_at_position > head.position:
+                detail = f"the ledger is at position {head.position}"
+                refuse(Reason.POSITION_AHEAD, "at.known_at_position", detail, position=str(head.position))
+            return self.log.head_at_position(at.known_at_position)
+        if kind == "known_at_time":
+            known_ns = read_ns(at.known_at_time, "at.known_at_time")
+            if known_ns <= head.recorded_time_ns:
+                return self.log.head_at_time(known_ns)
+        return None
+
+    def _wait_for(self, position: int) -> Head:
+        """The last commit, once it has reached a position."""
+        self._follow()
+        if (head := self._live.head).position >= position:
+            return head
+        until_s = time.monotonic() + self.config.read_wait_ms_max / 1000
+        while (head := self._live.head).position < position:
+            if time.monotonic() >= until_s:
+                detail = f"the ledger is at position {head.position}"
+                refuse(Reason.POSITION_NOT_REACHED, "at.min_position", detail, position=str(head.position))
+            time.sleep(_POLL_S)
+            self._follow()
+        return head
+
+
 def check_times(at: read_pb2.ReadAt) -> None:
     """Refuse instants that are none."""
     with Shape() as shape:
         for field in ("as_of", "known_at_time"):
             if at.HasField(field):
                 shape(read_ns, getattr(at, field), f"at.{field}")
-
-
-def resolve(at: read_pb2.ReadAt, log: Log, *, clock_ns: Callable[[], int], wait_ms_max: int) -> Instant:
-    """The instant a read asks for. Waits for min_position; refuses with POSITION_NOT_REACHED or POSITION_AHEAD."""
-    last = _wait_for(at.min_position, log, wait_ms_max)
-    # Now is never before the last commit, though this clock may be behind the writer's: you read your own writes.
-    as_of_ns = read_ns(at.as_of, "at.as_of") if at.HasField("as_of") else max(clock_ns(), last.recorded_time_ns)
-    kind = at.WhichOneof("known_at")
-    if kind == "known_at_position":
-        if at.known_at_position > last.position:
-            detail = f"the ledger is at position {last.position}"
-            refuse(Reason.POSITION_AHEAD, "at.known_at_position", detail, position=str(last.position))
-        return Instant(as_of_ns, log.head_at_position(at.known_at_position), known_at_open=False)
-    if kind == "known_at_time":
-        known_ns = read_ns(at.known_at_time, "at.known_at_time")
-        if known_ns <= last.recorded_time_ns:
-            return Instant(as_of_ns, log.head_at_time(known_ns), known_at_open=False)
-    return Instant(as_of_ns, last, known_at_open=True)
-
-
-def _wait_for(position: int, log: Log, wait_ms_max: int) -> Head:
-    """The last commit, once it has reached a position."""
-    until_s = time.monotonic() + wait_ms_max / 1000
-    while (last := log.head()).position < position:
-        if time.monotonic() >= until_s:
-            detail = f"the ledger is at position {last.position}"
-            refuse(Reason.POSITION_NOT_REACHED, "at.min_position", detail, position=str(last.position))
-        time.sleep(_POLL_S)
-    return last

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
-from typing import NamedTuple
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import Final, NamedTuple
 
-from ledger.domain.events import Line, Recorded, VolumeRecorded
+from ledger.domain.events import Basis, CellKey, Line, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.totals import FEE_SCALE, Sums, add_totals
+from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire import timestamp
@@ -39,6 +39,8 @@ class Place(NamedTuple):
     line: int
 
 
+FIRST_PLACE: Final = Place(0, 0, -1)  # before every line
+
 Entry = tuple[Place, Recorded, Line]
 
 
@@ -66,22 +68,27 @@ def lines_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
         seen = (run_of(runs[-1]).time_min_ns // DAY_NS, runs[-1].position)
 
 
-def totals(log: Log, span: Span) -> list[query_service_pb2.FeeTotal]:
-    """Totals of a span by fee currency: whole days from running totals, only days it cuts line by line."""
+def cell_sums(log: Log, span: Span) -> Sums:
+    """Sums of a span by volume cell: whole days from running totals, only days it cuts line by line."""
     sums: Sums = {}
     whole_from, whole_until = -(-span.from_ns // DAY_NS), span.until_ns // DAY_NS
+    if whole_from >= whole_until:
+        _add_lines(sums, log, span)
+        return sums
+    for recorded in log.last_of_days(span.account_id, whole_from, whole_until, span.known):
+        add_totals(sums, run_of(recorded).totals)
+    _add_lines(sums, log, replace(span, until_ns=whole_from * DAY_NS))
+    _add_lines(sums, log, replace(span, from_ns=whole_until * DAY_NS))
+    return sums
+
+
+def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
+    """Fees of all cells together, by currency."""
     fees: dict[str, list[int]] = {}
-    if whole_from < whole_until:
-        for recorded in log.last_of_days(span.account_id, whole_from, whole_until, span.known):
-            add_totals(sums, run_of(recorded).totals)
-        edges = ((span.from_ns, whole_from * DAY_NS), (whole_until * DAY_NS, span.until_ns))
-    else:
-        edges = ((span.from_ns, span.until_ns), (0, 0))
     for cell in sums.values():
         for currency, amounts in cell.fees.items():
-            _add(fees, currency, *amounts)
-    for from_ns, until_ns in edges:
-        _add_lines(fees, lines_after(log, Span(span.account_id, from_ns, until_ns, span.known), Place(0, 0, -1)))
+            known = fees.get(currency, [0, 0, 0])
+            fees[currency] = [mine + more for mine, more in zip(known, amounts, strict=True)]
     return [
         query_service_pb2.FeeTotal(
             currency=currency,
@@ -92,6 +99,26 @@ def totals(log: Log, span: Span) -> list[query_service_pb2.FeeTotal]:
         )
         for currency, (charges, rebates, lines) in sorted(fees.items())
     ]
+
+
+def fee_type(fee: int) -> str:
+    """CHARGE, REBATE or ZERO: the sign of a rounded fee."""
+    return "CHARGE" if fee > 0 else "REBATE" if fee < 0 else "ZERO"
+
+
+def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
+    """What a fee rests on, as the contract shows it."""
+    return query_service_pb2.FeeBasis(
+        rate=rate_text(basis.rate_ppm),
+        discount=rate_text(basis.discount_ppm),
+        tier=basis.tier,
+        grant_id=basis.grant_id,
+        grant_source=basis.grant_source,
+        programme_id=basis.programme_id,
+        programme_version=basis.programme_version,
+        pair_class=basis.pair_class,
+        rate_source=basis.rate_source,
+    )
 
 
 def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
@@ -115,18 +142,8 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
         quote_currency=terms.quote_currency,
         fee_amount=decimal_text(line.fee, basis.fee_decimals),
         fee_currency=basis.fee_currency,
-        fee_type="CHARGE" if line.fee > 0 else "REBATE" if line.fee < 0 else "ZERO",
-        basis=query_service_pb2.FeeBasis(
-            rate=rate_text(basis.rate_ppm),
-            discount=rate_text(basis.discount_ppm),
-            tier=basis.tier,
-            grant_id=basis.grant_id,
-            grant_source=basis.grant_source,
-            programme_id=basis.programme_id,
-            programme_version=basis.programme_version,
-            pair_class=basis.pair_class,
-            rate_source=basis.rate_source,
-        ),
+        fee_type=fee_type(line.fee),
+        basis=fee_basis(basis),
         self_trade=line.self_trade,
         banned=line.banned,
         channel=line.channel,  # type: ignore[arg-type]
@@ -136,7 +153,7 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
         cl_ord_id=line.cl_ord_id,
         owner_id=line.owner_id,
         counterparty_owner_id=line.counterparty_owner_id,
-        source=run.source,
+        source=run.sources[line.source_index],
         sequence=line.sequence,
     )
     if line.order_time_ns:
@@ -165,15 +182,21 @@ def _places(recorded: Recorded) -> Iterator[tuple[Place, Line]]:
         yield Place(day, recorded.position, number), line
 
 
-def _add_lines(fees: dict[str, list[int]], entries: Iterable[Entry]) -> None:
-    for _, recorded, line in entries:
-        basis = run_of(recorded).bases[line.basis_index]
-        amount = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
-        _add(fees, basis.fee_currency, max(amount, 0), min(amount, 0), 1)
-
-
-def _add(fees: dict[str, list[int]], currency: str, charges: int, rebates: int, lines: int) -> None:
-    known = fees.setdefault(currency, [0, 0, 0])
-    known[0] += charges
-    known[1] += rebates
-    known[2] += lines
+def _add_lines(sums: Sums, log: Log, span: Span) -> None:
+    for _, recorded, line in lines_after(log, span, FIRST_PLACE):
+        run = run_of(recorded)
+        terms, basis = run.symbols[line.symbol_index], run.bases[line.basis_index]
+        key = CellKey(
+            quote_currency=terms.quote_currency,
+            product=terms.product,
+            channel=line.channel,
+            self_trade=line.self_trade,
+            banned=line.banned,
+            zero_fee=basis.rate_ppm == 0,
+        )
+        cell = sums.setdefault(key, CellSum())
+        cell.lines += 1
+        notional_scale = terms.price_scale + terms.quantity_scale
+        cell.notional += line.price * line.quantity * 10 ** (NOTIONAL_SCALE - notional_scale)
+        fee = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
+        cell.add_fees(basis.fee_currency, max(fee, 0), min(fee, 0), 1)

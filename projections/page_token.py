@@ -1,4 +1,7 @@
-"""Page tokens: where a page sequence stands, bound to one ledger, one query, one as_of and one known_at (AIP-158)."""
+"""Page tokens: where a page sequence stands, bound to one ledger, one query, one as_of and one known_at (AIP-158).
+
+The checksum protects against accidents: a token grants nothing that the query it belongs to would not answer anyway.
+"""
 
 from __future__ import annotations
 
@@ -13,26 +16,24 @@ from google.protobuf.message import Message
 
 from ledger.domain.refusal import Reason
 from ledger.wire import refuse
-from projections.fee_history import Place
 
-_LAYOUT: Final = struct.Struct(">16s16sqQqQI")
+_HEADER: Final = struct.Struct(">16s16sqQ")
 _CHECKSUM_BYTES: Final = 8
 
 
 @dataclass(frozen=True, slots=True)
 class PageToken:
-    """A page sequence after its last line: what it is frozen at, and where it stands."""
+    """What a page sequence is frozen at, and the key of its last entry, in the query's own terms."""
 
     as_of_ns: int
     known_position: int
-    place: Place
+    key: bytes
 
 
 def encode_token(token: PageToken, ledger_id: str, query: Message) -> str:
     """Opaque text for the caller."""
-    body = _LAYOUT.pack(
-        _short(ledger_id.encode()), _query_hash(query), token.as_of_ns, token.known_position, *token.place
-    )
+    header = _HEADER.pack(_short(ledger_id.encode()), _query_hash(query), token.as_of_ns, token.known_position)
+    body = header + token.key
     return _text(body + hashlib.sha256(body).digest()[:_CHECKSUM_BYTES])
 
 
@@ -45,14 +46,14 @@ def decode_token(text: str, ledger_id: str, query: Message) -> PageToken:
     if _text(raw) != text:
         raw = b""  # bits that base64 leaves unused, or padding: not as we wrote it
     body, checksum = raw[:-_CHECKSUM_BYTES], raw[-_CHECKSUM_BYTES:]
-    if len(body) != _LAYOUT.size or hashlib.sha256(body).digest()[:_CHECKSUM_BYTES] != checksum:
+    if len(body) < _HEADER.size or hashlib.sha256(body).digest()[:_CHECKSUM_BYTES] != checksum:
         refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it is damaged: start again without one")
-    ledger, asked, as_of_ns, known_position, *place = _LAYOUT.unpack(body)
+    ledger, asked, as_of_ns, known_position = _HEADER.unpack_from(body)
     if ledger != _short(ledger_id.encode()):
         refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it belongs to another ledger")
     if asked != _query_hash(query):
         refuse(Reason.PAGE_TOKEN_INVALID, "page_token", "it belongs to another query: keep every field but page_size")
-    return PageToken(as_of_ns, known_position, Place(*place))
+    return PageToken(as_of_ns, known_position, body[_HEADER.size :])
 
 
 def _text(raw: bytes) -> str:
@@ -60,12 +61,12 @@ def _text(raw: bytes) -> str:
 
 
 def _query_hash(query: Message) -> bytes:
-    """Of every field but the page's own."""
+    """Of the kind of query and every field but the page's own."""
     same = type(query)()
     same.CopyFrom(query)
     for field in ("page_size", "page_token"):
         same.ClearField(field)
-    return _short(same.SerializeToString(deterministic=True))
+    return _short(query.DESCRIPTOR.full_name.encode() + b"\0" + same.SerializeToString(deterministic=True))
 
 
 def _short(value: bytes) -> bytes:

@@ -6,22 +6,50 @@ from typing import Final
 
 from ledger.domain.money import rate_text
 from ledger.domain.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, Programme
+from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.state import FOREVER_NS, AccountState, Ban, Grant
-from ledger.v1 import command_service_pb2, query_service_pb2
-from ledger.wire import timestamp
+from ledger.shape import Shape, optional_id, required_id
+from ledger.v1 import command_service_pb2 as commands_pb
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire import RefusedError, timestamp
+from projections.as_of import Reader, View, check_times
 
 _LIQUIDITY_TAKER: Final = 2
 
 
-def vip_state(account: AccountState, programme: Programme | None, at_ns: int) -> query_service_pb2.GetVipStateResponse:
+def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipStateResponse:
+    """VIP state of one account; of one the ledger never heard of, too."""
+    with Shape() as shape:
+        account_id = shape(required_id, request.account_id, "account_id")
+        programme_id = shape(optional_id, request.programme_id, "programme_id")
+        shape(check_times, request.at)
+    view = reader.view(request.at, account_id)
+    programme = programme_of(view, programme_id)
+    response = vip_state(view.account, programme, view.instant.as_of_ns)
+    response.basis.CopyFrom(view.instant.basis(reader.ledger_id))
+    response.known_account = reader.knows(view)
+    return response
+
+
+def programme_of(view: View, programme_id: str) -> Programme | None:
+    """The programme asked about; None before the first one was published: then there are no tiers and no rates."""
+    found = view.book.programme(programme_id, view.instant.as_of_ns)
+    if not isinstance(found, Refusal):
+        return found
+    if view.book.programmes or programme_id:
+        raise RefusedError(found)
+    return None
+
+
+def vip_state(account: AccountState, programme: Programme | None, at_ns: int) -> pb.GetVipStateResponse:
     """The answer about an account, but for what it rests on; an unknown account has neither grants nor bans."""
     grant = best_grant(account.grants, programme, at_ns) if programme else None
     ban = running_ban(account.bans, at_ns)
     tier = grant.tier if grant else NO_TIER
-    return query_service_pb2.GetVipStateResponse(
+    return pb.GetVipStateResponse(
         account_id=account.account_id,
         owner_id=account.owner_id,
         parent_account_id=account.parent_account_id,
@@ -29,7 +57,7 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
         programme_version=programme.version if programme else "",
         tier=tier,
         grant=_grant(grant) if grant else None,
-        rates=[_rates(programme, tier, name) for name in (*programme.pair_classes, "")] if programme else [],
+        rates=class_rates(programme, tier) if programme else [],
         banned=ban is not None,
         ban=_ban(ban) if ban else None,
         trial_used=account.trial_used,
@@ -38,7 +66,12 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
     )
 
 
-def _rates(programme: Programme, tier: str, pair_class: str) -> query_service_pb2.ClassRates:
+def class_rates(programme: Programme, tier: str) -> list[pb.ClassRates]:
+    """Rates of a tier by pair class, and for pairs without one."""
+    return [_rates(programme, tier, name) for name in (*programme.pair_classes, "")]
+
+
+def _rates(programme: Programme, tier: str, pair_class: str) -> pb.ClassRates:
     """What an API fill of the class would pay, by the same rule that prices fills."""
     maker_ppm, taker_ppm = (
         fee_rate(
@@ -46,13 +79,11 @@ def _rates(programme: Programme, tier: str, pair_class: str) -> query_service_pb
         )[0]
         for liquidity in (LIQUIDITY_MAKER, _LIQUIDITY_TAKER)
     )
-    return query_service_pb2.ClassRates(
-        pair_class=pair_class, maker_rate=rate_text(maker_ppm), taker_rate=rate_text(taker_ppm)
-    )
+    return pb.ClassRates(pair_class=pair_class, maker_rate=rate_text(maker_ppm), taker_rate=rate_text(taker_ppm))
 
 
-def _grant(grant: Grant) -> command_service_pb2.Grant:
-    message = command_service_pb2.Grant(
+def _grant(grant: Grant) -> commands_pb.Grant:
+    message = commands_pb.Grant(
         grant_id=grant.grant_id,
         tier=grant.tier,
         source=grant.source,
@@ -66,8 +97,8 @@ def _grant(grant: Grant) -> command_service_pb2.Grant:
     return message
 
 
-def _ban(ban: Ban) -> command_service_pb2.Ban:
-    return command_service_pb2.Ban(
+def _ban(ban: Ban) -> commands_pb.Ban:
+    return commands_pb.Ban(
         ban_id=ban.ban_id,
         start_time=timestamp(ban.start_time_ns),
         end_time=timestamp(ban.end_time_ns),

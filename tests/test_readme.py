@@ -57,7 +57,9 @@ def test_a_command_of_the_readme_sent_twice_is_replayed(ledger: Ledger) -> None:
     assert run(first[0], ledger)["receipt"]["replayed"] is True
 
 
-@pytest.mark.parametrize("target", ["run", "test", "tools", "import", "bench", "help", "proto", "lint", "clean"])
+@pytest.mark.parametrize(
+    "target", ["run", "test", "tools", "import", "bench", "demo", "help", "proto", "lint", "clean"]
+)
 def test_the_makefile_has_every_target_that_is_spoken_of(target: str) -> None:
     help_ = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)
     assert re.search(rf"^  make {target}\b", help_.stdout, re.MULTILINE), help_.stdout

@@ -23,7 +23,7 @@ def grant(tier: str, account_id: str = "alice") -> Ask:
 
 
 def tiers(answer: FillsTaken) -> list[str]:
-    return [basis.tier for _, (_, basis) in sorted(answer.outcome.fees.items())]
+    return [basis.tier for _, (_, basis) in sorted(answer.fees.items())]
 
 
 def test_two_fills_in_one_commit_with_a_tier_change_between_pay_what_was_known_at_each(writing: Writing) -> None:
@@ -62,7 +62,7 @@ def test_a_fill_resent_in_the_same_commit_is_a_replay_even_across_a_decision(wri
     batch = fills({"exec_id": "A"})
     writing.step(record(fills({"exec_id": "Z"})))
     first, _, second, third = writing.step(record(batch), grant("VIP5"), record(batch), record(fills({"exec_id": "Z"})))
-    found = [(answer.outcome.recorded, answer.outcome.replayed) for answer in (first, second, third)]
+    found = [(answer.recorded, answer.replayed) for answer in (first, second, third)]
     assert found == [(1, 0), (0, 1), (0, 1)]
 
 
@@ -71,21 +71,21 @@ def test_a_replay_is_found_however_often_and_late_it_comes(writing: Writing) -> 
         writing.step(record(fills({"exec_id": f"E{number}"})))
         for known in range(number + 1):
             (answer,) = writing.step(record(fills({"exec_id": f"E{known}"}), with_fees=True))
-            assert (answer.outcome.recorded, answer.outcome.replayed, tiers(answer)) == (0, 1, ["NONE"])
+            assert (answer.recorded, answer.replayed, tiers(answer)) == (0, 1, ["NONE"])
 
 
 def test_a_replay_is_found_after_memory_was_lost(writing: Writing) -> None:
     writing.step(record(fills({"exec_id": "A"}, {"exec_id": "B"})))
     writing.new_term()
     (answer,) = writing.step(record(fills({"exec_id": "A"}, {"exec_id": "C"})))
-    assert (answer.outcome.recorded, answer.outcome.replayed) == (1, 1)
+    assert (answer.recorded, answer.replayed) == (1, 1)
 
 
 def test_a_conflict_is_refused_and_recorded(writing: Writing) -> None:
     writing.step(record(fills({"exec_id": "A"})))
     before = writing.log.head().position
     (answer,) = writing.step(record(fills({"exec_id": "A", "quantity": "11"}, {"exec_id": "B"})))
-    assert [(index, refusal.reason) for index, refusal in answer.outcome.refused] == [(0, Reason.FILL_CONFLICT)]
+    assert [(index, refusal.reason) for index, refusal in answer.refused] == [(0, Reason.FILL_CONFLICT)]
     refused = [recorded.event for recorded in writing.events(before) if isinstance(recorded.event, CommandRefused)]
     assert [(event.command, event.reason, event.fill_sha256) for event in refused] == [("RecordFills", 101, b"\x00")]
 
@@ -93,11 +93,11 @@ def test_a_conflict_is_refused_and_recorded(writing: Writing) -> None:
 def test_a_source_goes_on_where_it_was_and_resends_are_trimmed(writing: Writing) -> None:
     batch = fills(*({"exec_id": f"E{number}"} for number in range(4)), source="engine")
     first, again = writing.step(record(batch), record(batch, with_fees=True))
-    assert (first.outcome.recorded, first.source_sequence) == (4, 4)
-    assert (again.outcome.recorded, again.outcome.replayed, again.source_sequence) == (0, 4, 4)
+    assert (first.recorded, first.source_sequence) == (4, 4)
+    assert (again.recorded, again.replayed, again.source_sequence) == (0, 4, 4)
     writing.new_term()
     (late,) = writing.step(record(batch, with_fees=True))
-    assert (late.outcome.replayed, tiers(late)) == (4, ["NONE"] * 4)
+    assert (late.replayed, tiers(late)) == (4, ["NONE"] * 4)
 
 
 def test_a_gap_of_a_source_is_refused_with_the_number_expected(writing: Writing) -> None:
@@ -157,7 +157,7 @@ def test_a_commit_that_fails_leaves_nothing_and_takes_the_states_with_it(
     writing.new_term()
     assert not writing.writer.committed(lost)
     (answer,) = writing.step(record(fills({"exec_id": "B"})))
-    assert answer.outcome.recorded == 1
+    assert answer.recorded == 1
 
 
 def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
@@ -174,7 +174,7 @@ def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
         with pytest.raises(Defect):
             writing.step(record(fills({"exec_id": "A"})), grant("VIP1"))
     (answer,) = writing.step(record(fills({"exec_id": "A"})))
-    assert answer.outcome.recorded == 1
+    assert answer.recorded == 1
 
 
 def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing) -> None:
@@ -185,6 +185,6 @@ def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing
         writing.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
     for number in range(9):
         (answer,) = writing.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
-        assert (answer.outcome.recorded, answer.outcome.replayed) == (0, 1)
+        assert (answer.recorded, answer.replayed) == (0, 1)
     assert len(writing.service._days) <= 2
     assert len(writing.service._accounts) <= 2

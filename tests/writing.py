@@ -53,8 +53,8 @@ def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:
     return RecordFills(
         batch,
         batch.venue,
-        batch.source,
-        batch.first_sequence,
+        batch.source[0],
+        batch.sequence[0],
         size or len(batch),
         lambda index: bytes([index]),
         **changes,

@@ -168,6 +168,7 @@ class RefusedSequence:
     sequence: int
     reason: int
     fill_sha256: bytes
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,8 +182,7 @@ class SourceAdvanced:
     refused: tuple[RefusedSequence, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class SymbolTerms:
+class SymbolTerms(NamedTuple):
     """Terms of a symbol as a run of fills uses them."""
 
     symbol: str
@@ -192,8 +192,7 @@ class SymbolTerms:
     quantity_scale: int
 
 
-@dataclass(frozen=True, slots=True)
-class Basis:
+class Basis(NamedTuple):
     """What a fee rests on. `rate_ppm` is before the discount; `grant_id` is empty for the base rate."""
 
     rate_ppm: int
@@ -259,6 +258,7 @@ class Line(NamedTuple):
     quantity: int
     fee: int
     basis_index: int
+    source_index: int = 0
     sequence: int = 0
     trade_id: str = ""
     order_id: str = ""
@@ -299,16 +299,24 @@ class Line(NamedTuple):
         return bool(self.traits & TRAIT_BANNED)
 
 
+class KnownLine(NamedTuple):
+    """A line of the log with what is needed to read it alone."""
+
+    line: Line
+    terms: SymbolTerms
+    basis: Basis
+
+
 @dataclass(frozen=True, slots=True)
 class VolumeRecorded:
-    """Stream `fees/<account>/<day>`: one account's fills of one day, venue, source and actor out of one commit.
+    """Stream `fees/<account>/<day>`: one account's fills of one day, venue and actor out of one commit.
 
     `lines` are in the order in which they came. `time_max_so_far_ns` and `totals` include this event and all before it
     in its stream.
     """
 
     venue: str
-    source: str
+    sources: tuple[str, ...]
     time_min_ns: int
     time_max_ns: int
     time_max_so_far_ns: int
@@ -316,6 +324,13 @@ class VolumeRecorded:
     bases: tuple[Basis, ...]
     lines: Sequence[Line]
     totals: tuple[CellTotals, ...]
+
+    def known_lines(self) -> list[KnownLine]:
+        """Each line with what is needed to read it alone."""
+        return [
+            KnownLine(line, self.symbols[line.symbol_index], self.bases[line.basis_index])
+            for line in map(Line._make, self.lines)
+        ]
 
 
 Event: TypeAlias = (

@@ -12,44 +12,46 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
+from itertools import chain
 from typing import Any, Final, NamedTuple, cast
 
 from ledger.domain.events import (
     TRAIT_BANNED,
     TRAIT_SELF_TRADE,
     Basis,
+    KnownLine,
     Line,
     SymbolTerms,
     VolumeRecorded,
 )
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, mantissa
-from ledger.domain.pricing import Plan, plan_for
+from ledger.domain.pricing import NO_STANDING, Share, Standing, price_for
+from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Market, Rulebook
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.best_grant import best_grant
-from ledger.domain.rules.fee_amount import in_token
 from ledger.domain.rules.self_trading import is_self_trade
-from ledger.domain.state import AccountState, Grant
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, exact, to_totals
+from ledger.domain.state import AccountState
+from ledger.domain.totals import CellSum, Sums, add_totals, exact, to_totals
 
 DayKey = tuple[str, int]  # account id, UTC day since 1970
 
 
 @dataclass(frozen=True)
 class FillBatch:
-    """Fills of one request that passed the checks of shape: parallel columns in the order of the request.
+    """Fills that passed the checks of shape: parallel columns in the order in which they came.
 
-    `index[i]` is the place of a fill in its request; with a source its number is `first_sequence + index[i]`. Decimals
-    are texts as sent, times ns, enums their numbers; empty text and 0 mean not said.
+    `index` is the place of a fill in its request, `sequence` its number at its `source` (0: it has none). Decimals are
+    texts as sent, times ns, enums their numbers; empty text and 0 mean not said.
     """
 
     venue: str
-    source: str
-    first_sequence: int
     actor: str
     index: Sequence[int]
+    source: Sequence[str]
+    sequence: Sequence[int]
     account_id: Sequence[str]
     exec_id: Sequence[str]
     symbol: Sequence[str]
@@ -81,14 +83,28 @@ class FillBatch:
         """Per fill what goes into its line as it came: the fields of `Line` from `trade_id` on."""
         return list(zip(*(getattr(self, name) for name in CARRIED), strict=True))
 
+    @cached_property
+    def digests(self) -> list[int]:
+        """Per fill the digest of its exec_id."""
+        return list(map(hash, self.exec_id))
+
     def rows(self, keep: slice) -> FillBatch:
         """The same batch with only some of its fills."""
         return replace(self, **{name: getattr(self, name)[keep] for name in COLUMNS})
 
 
 CARRIED: Final = Line._fields[Line._fields.index("trade_id") :]
-COLUMNS: Final = tuple(column.name for column in fields(FillBatch))[4:]
+COLUMNS: Final = tuple(column.name for column in fields(FillBatch))[2:]
 assert COLUMNS[-len(CARRIED) :] == CARRIED
+
+
+def merged(batches: Sequence[FillBatch]) -> FillBatch:
+    """Batches of one venue and actor as one, in their order: what is decided together costs less."""
+    first, *others = batches
+    if not others:
+        return first
+    columns = {name: list(chain.from_iterable(getattr(batch, name) for batch in batches)) for name in COLUMNS}
+    return FillBatch(first.venue, first.actor, **columns)
 
 
 def by_account_day(batch: FillBatch) -> dict[DayKey, list[int]]:
@@ -98,14 +114,6 @@ def by_account_day(batch: FillBatch) -> dict[DayKey, list[int]]:
     for place, key in enumerate(zip(batch.account_id, days, strict=True)):
         groups[key].append(place)
     return groups
-
-
-class KnownLine(NamedTuple):
-    """A line of the log with what is needed to read it alone."""
-
-    line: Line
-    terms: SymbolTerms
-    basis: Basis
 
 
 class AccountDay:
@@ -134,79 +142,74 @@ class AccountDay:
         """Hold the lines of an event for comparison."""
         if self.known is None:
             self.known = {}
-        for line in map(Line._make, event.lines):
-            known = KnownLine(line, event.symbols[line.symbol_index], event.bases[line.basis_index])
-            self.known[event.venue, line.exec_id] = known
+        self.known.update(((event.venue, known.line.exec_id), known) for known in event.known_lines())
 
-    def suspects(self, exec_ids: Iterable[str]) -> bool:
-        """Whether any of these ids may be in the log already and the lines are not at hand."""
-        return self.known is None and not self.digests.isdisjoint(map(hash, exec_ids))
+
+def suspects(batch: FillBatch, groups: Mapping[DayKey, list[int]], days: Mapping[DayKey, AccountDay]) -> set[DayKey]:
+    """Days in which an id of the batch may have been recorded and the lines are not at hand."""
+    digests = batch.digests
+    return {
+        key
+        for key, places in groups.items()
+        if days[key].known is None and not days[key].digests.isdisjoint([digests[place] for place in places])
+    }
 
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What became of a batch. `fees` by place in the batch: (fee mantissa, basis), for recorded and replayed fills."""
+    """What became of a batch, by place in it: replays, refusals, and the fees (amount, basis) of all others."""
 
-    recorded: int = 0
-    replayed: int = 0
+    replayed: list[int] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
 
 
 class RunKey(NamedTuple):
-    """Fills that may share an event: one account-day, venue, source and actor."""
+    """Fills that may share an event: one account-day, venue and actor."""
 
     account_id: str
     day: int
     venue: str
-    source: str
     actor: str
 
 
-class _Run:
-    """Lines of one key, gathered until the commit or a decision on the account closes them."""
+class _Places(dict[Any, int]):
+    """Values in the order in which they were first asked for: the place of each."""
 
-    __slots__ = ("bases", "basis_index", "lines", "plans", "sums", "symbol_index", "symbols")
+    def __missing__(self, value: Any) -> int:
+        place = self[value] = len(self)
+        return place
+
+
+class _Run:
+    """Lines of one key, gathered until the commit or a decision on the account closes them.
+
+    `sums` of a share: [place of its basis, lines, notional at NOTIONAL_SCALE, charges, rebates].
+    """
+
+    __slots__ = ("bases", "lines", "places", "sources", "sums", "symbols")
 
     def __init__(self) -> None:
         self.lines: list[tuple[Any, ...]] = []
-        self.symbols: list[SymbolTerms] = []
-        self.symbol_index: dict[SymbolTerms, int] = {}
-        self.bases: list[Basis] = []
-        self.basis_index: dict[Basis, int] = {}
-        self.plans: dict[tuple[Plan, str], tuple[int, int, list[int]]] = {}
-        self.sums: list[tuple[Plan, list[int]]] = []
+        self.sources = _Places()
+        self.symbols = _Places()
+        self.bases = _Places()
+        self.sums: dict[Share, list[int]] = {}
+        self.places: dict[str, int] = {}
 
-    def enter(self, plan: Plan, grant: Grant | None) -> tuple[int, int, list[int]]:
-        """Indexes of the plan's symbol and basis in this run, and its sums [lines, notional, charges, rebates]."""
-        key = (plan, grant.grant_id if grant else "")
-        entry = self.plans.get(key)
-        if entry is None:
-            sums = [0, 0, 0, 0]
-            self.sums.append((plan, sums))
-            symbol = _intern(plan.market.terms, self.symbols, self.symbol_index)
-            entry = (symbol, _intern(plan.basis(grant), self.bases, self.basis_index), sums)
-            self.plans[key] = entry
-        return entry
+    def open(self, share: Share) -> list[int]:
+        """Sums for a share that this run has not seen."""
+        sums = self.sums[share] = [self.bases[share.basis], 0, 0, 0, 0]
+        return sums
 
-
-def _intern(value: Any, values: list[Any], index: dict[Any, int]) -> int:
-    place = index.get(value)
-    if place is None:
-        place = index[value] = len(values)
-        values.append(value)
-    return place
-
-
-class Standing(NamedTuple):
-    """What of an account matters to a price, between two of its changes."""
-
-    grant: Grant | None
-    banned: bool
-    past_trial: bool
-
-
-_NO_STANDING: Final = Standing(None, False, False)
+    def find(self, exec_id: str) -> KnownLine | None:
+        """The line of an id. Lines are only ever appended: those indexed before stay where they are."""
+        for place in range(len(self.places), len(self.lines)):
+            self.places[self.lines[place][0]] = place
+        if exec_id not in self.places:
+            return None
+        line = Line._make(self.lines[self.places[exec_id]])
+        return KnownLine(line, list(self.symbols)[line.symbol_index], list(self.bases)[line.basis_index])
 
 
 class Recording:
@@ -227,22 +230,33 @@ class Recording:
     ) -> BatchOutcome:
         """Decide a batch whose accounts and days are at hand; lines of suspect days are known."""
         outcome = BatchOutcome()
-        markets = _markets(batch, book)
+        rows = _rows(batch, book)
         for (account_id, day), places in groups.items():
-            key = RunKey(account_id, day, batch.venue, batch.source, batch.actor)
+            key = RunKey(account_id, day, batch.venue, batch.actor)
             run = self._runs.get(key) or _Run()
             account_day = days[account_id, day]
-            new = self._new_places(batch, places, key, account_day, outcome, with_fees)
-            before = len(run.lines)
-            self._price(batch, new, run, markets, accounts[account_id], outcome, with_fees)
-            if len(run.lines) > before:
-                account_day.digests.update(hash(line[0]) for line in run.lines[before:])
-                outcome.recorded += len(run.lines) - before
+            new = places
+            if account_day.known is not None:  # a digest hit: otherwise nothing of this day can be known
+                new = self._without_known(batch, places, key, account_day, outcome, with_fees)
+            self._price(batch, rows, new, run, accounts[account_id], account_day, outcome, with_fees)
+            if run.lines:
                 self._runs[key] = run
-        outcome.refused.sort(key=lambda entry: entry[0])
         return outcome
 
-    def _new_places(
+    def find(self, batch: FillBatch, place: int, days: Mapping[DayKey, AccountDay]) -> KnownLine | None:
+        """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""
+        day = batch.transact_time_ns[place] // DAY_NS
+        key = RunKey(batch.account_id[place], day, batch.venue, batch.actor)
+        return self._find(key, days[key.account_id, day], batch.exec_id[place])
+
+    def _find(self, key: RunKey, day: AccountDay, exec_id: str) -> KnownLine | None:
+        """The line recorded under this id: out of the log, or out of a run of this commit."""
+        if day.known is not None and (found := day.known.get((key.venue, exec_id))) is not None:
+            return found
+        runs = (run for open_key, run in self._runs.items() if open_key[:3] == key[:3])
+        return next((found for run in runs if (found := run.find(exec_id)) is not None), None)
+
+    def _without_known(
         self,
         batch: FillBatch,
         places: list[int],
@@ -251,115 +265,64 @@ class Recording:
         outcome: BatchOutcome,
         with_fees: bool,
     ) -> list[int]:
-        """Places of fills that are not in the log yet. The others are replays, or conflicts if the content differs."""
-        exec_ids = batch.exec_id
-        digests = [hash(exec_ids[place]) for place in places]
-        if day.digests.isdisjoint(digests) and len(set(digests)) == len(digests):
-            return places
-        new: list[int] = []
-        taken: set[str] = set()
+        """Places of fills that are not recorded yet. The others are replays, or conflicts if the content differs."""
+        new = []
         for place in places:
-            exec_id = exec_ids[place]
-            known = self._find(key, day, exec_id)
-            if known is None and exec_id not in taken:
+            known = self._find(key, day, batch.exec_id[place])
+            if known is None:
                 new.append(place)
-                taken.add(exec_id)
-            elif known is None:
-                first = next(other for other in new if exec_ids[other] == exec_id)
-                self._again(_as_sent(batch, first) == _as_sent(batch, place), place, exec_id, None, outcome)
             else:
-                same = _as_recorded(known, batch.product[place]) == _as_sent(batch, place)
-                self._again(same, place, exec_id, known if with_fees else None, outcome)
+                _again(batch, place, known, outcome, with_fees)
         return new
-
-    @staticmethod
-    def _again(same: bool, place: int, exec_id: str, known: KnownLine | None, outcome: BatchOutcome) -> None:
-        if not same:
-            refusal = Refusal(Reason.FILL_CONFLICT, "exec_id", f"{exec_id} was recorded with other content")
-            outcome.refused.append((place, refusal))
-            return
-        outcome.replayed += 1
-        if known is not None:
-            outcome.fees[place] = (known.line.fee, known.basis)
-
-    def _find(self, key: RunKey, day: AccountDay, exec_id: str) -> KnownLine | None:
-        """The line recorded under this id: out of the log, or out of a run of this commit."""
-        if day.known is not None and (found := day.known.get((key.venue, exec_id))) is not None:
-            return found
-        for open_key, run in self._runs.items():
-            if open_key.account_id == key.account_id and open_key.day == key.day and open_key.venue == key.venue:
-                for line in map(Line._make, run.lines):
-                    if line.exec_id == exec_id:
-                        return KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
-        return None
 
     def _price(
         self,
         batch: FillBatch,
+        rows: Sequence[tuple[Any, ...]],
         places: list[int],
         run: _Run,
-        markets: Sequence[Market | Refusal],
         account: AccountState,
+        day: AccountDay,
         outcome: BatchOutcome,
         with_fees: bool,
     ) -> None:
         """The hot path: one line per fill, its fee decided by the plan of its kind."""
-        changes = account.change_instants
-        owner = account.owner_id
-        carried = batch.carried
+        changes, owner, digests, ids = account.change_instants, account.owner_id, day.digests, set[int]()
+        symbols, sources, sums_of, lines = run.symbols, run.sources, run.sums, run.lines
+        standing = NO_STANDING
         for place in places:
-            market = markets[place]
-            if isinstance(market, Refusal):
-                outcome.refused.append((place, market))
+            row = rows[place]
+            kind, exec_id, digest, time_ns, owner_id, other_id, token, token_price, source, sequence, carried = row
+            if isinstance(kind, Refusal):
+                outcome.refused.append((place, kind))
                 continue
-            terms = market.terms
-            price = mantissa(batch.price[place], terms.price_scale)
-            quantity = mantissa(batch.quantity[place], terms.quantity_scale)
-            if price is None or quantity is None:
-                outcome.refused.append((place, _too_fine(terms, price is None)))
+            if digest in ids and (known := run.find(exec_id)) is not None:
+                _again(batch, place, known, outcome, with_fees)
                 continue
-            time_ns = batch.transact_time_ns[place]
-            standing = _standing(account, market, time_ns) if changes else _NO_STANDING
-            traits = batch.side[place] | batch.liquidity[place] << 2 | batch.channel[place] << 4
-            if is_self_trade(batch.owner_id[place] or owner, batch.counterparty_owner_id[place]):
+            market, traits, price, quantity = kind
+            if changes:
+                standing = _standing(account, market.programme, time_ns)
+                if standing.banned:
+                    traits |= TRAIT_BANNED
+            if other_id and is_self_trade(owner_id or owner, other_id):
                 traits |= TRAIT_SELF_TRADE
-            if standing.banned:
-                traits |= TRAIT_BANNED
-            token, token_price = batch.token[place], batch.token_price[place]
-            plan = plan_for(
-                market,
-                standing.grant,
-                traits,
-                token=token,
-                token_priced=token_price != "",
-                past_trial=standing.past_trial,
+            plain = not changes and not token
+            price_of = (market.base_terms.get(traits) if plain else None) or price_for(
+                market, standing, traits, token, token_price
             )
-            symbol_index, basis_index, sums = run.enter(plan, standing.grant)
+            share, factor, denominator, divide, notional_up, on_base = price_of
+            sums = sums_of.get(share) or run.open(share)
             notional = price * quantity
-            rule = plan.formula
-            if token_price and plan.discount_ppm:
-                rule = in_token(rule, token_price=exact(token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
-            fee = rule.divide((quantity if plan.on_base else notional) * rule.factor, rule.denominator)
-            sums[0] += 1
-            sums[1] += notional
-            sums[2 if fee >= 0 else 3] += fee
-            sequence = batch.first_sequence + batch.index[place] if batch.first_sequence else 0
-            run.lines.append(
-                (
-                    batch.exec_id[place],
-                    time_ns,
-                    symbol_index,
-                    traits,
-                    price,
-                    quantity,
-                    fee,
-                    basis_index,
-                    sequence,
-                )
-                + carried[place]
-            )
+            fee = divide((quantity if on_base else notional) * factor, denominator)
+            sums[1] += 1
+            sums[2] += notional * notional_up
+            sums[3 if fee >= 0 else 4] += fee
+            priced = (exec_id, time_ns, symbols[market.terms], traits, price, quantity, fee, sums[0])
+            lines.append((*priced, sources[source], sequence, *carried))
+            ids.add(digest)
             if with_fees:
-                outcome.fees[place] = (fee, run.bases[basis_index])
+                outcome.fees[place] = (fee, share.basis)
+        digests |= ids
 
     def close(self, account_id: str, days: Mapping[DayKey, AccountDay]) -> list[tuple[RunKey, VolumeRecorded]]:
         """The events of an account so far: a decision on it comes next."""
@@ -370,6 +333,17 @@ class Recording:
         """All events that are left, in the order in which their runs began."""
         runs, self._runs = self._runs, {}
         return [(key, _event(key, run, days[key.account_id, key.day])) for key, run in runs.items()]
+
+
+def _again(batch: FillBatch, place: int, known: KnownLine, outcome: BatchOutcome, with_fees: bool) -> None:
+    """A fill whose name is taken: a replay, or a conflict if its content differs."""
+    if _as_recorded(known, batch.product[place]) != _as_sent(batch, place):
+        detail = f"{batch.exec_id[place]} was recorded with other content"
+        outcome.refused.append((place, Refusal(Reason.FILL_CONFLICT, "exec_id", detail)))
+        return
+    outcome.replayed.append(place)
+    if with_fees:
+        outcome.fees[place] = (known.line.fee, known.basis)
 
 
 def _markets(batch: FillBatch, book: Rulebook) -> Sequence[Market | Refusal]:
@@ -386,10 +360,46 @@ def _markets(batch: FillBatch, book: Rulebook) -> Sequence[Market | Refusal]:
     ]
 
 
-def _standing(account: AccountState, market: Market, at_ns: int) -> Standing:
-    grant = best_grant(account.grants, market.programme, at_ns)
-    past_trial = any(grant.source == "TRIAL" and grant.valid_from_ns <= at_ns for grant in account.grants)
-    return Standing(grant, running_ban(account.bans, at_ns) is not None, past_trial)
+Kind = tuple[Market, int, int, int]  # market, traits as far as the fill says them, mantissas of price and quantity
+
+
+def _rows(batch: FillBatch, book: Rulebook) -> list[tuple[Any, ...]]:
+    """Per fill all that `Recording` looks at: one tuple is cheaper than a dozen columns."""
+    columns = (batch.exec_id, batch.digests, batch.transact_time_ns, batch.owner_id, batch.counterparty_owner_id)
+    more = (batch.token, batch.token_price, batch.source, batch.sequence, batch.carried)
+    return list(zip(_kinds(batch, book), *columns, *more, strict=True))
+
+
+def _kinds(batch: FillBatch, book: Rulebook) -> list[Kind | Refusal]:
+    """What of each fill its price depends on, but for the account."""
+    kinds: list[Kind | Refusal] = []
+    columns = (batch.side, batch.liquidity, batch.channel, batch.price, batch.quantity)
+    rows = zip(_markets(batch, book), *columns, strict=True)
+    for market, side, liquidity, channel, price_text, quantity_text in rows:
+        if isinstance(market, Refusal):
+            kinds.append(market)
+            continue
+        terms = market.terms
+        price = mantissa(price_text, terms.price_scale)
+        quantity = mantissa(quantity_text, terms.quantity_scale)
+        if price is None or quantity is None:
+            kinds.append(_too_fine(terms, price is None))
+        else:
+            kinds.append((market, side | liquidity << 2 | channel << 4, price, quantity))
+    return kinds
+
+
+def _standing(account: AccountState, programme: Programme, at_ns: int) -> Standing:
+    """Worked out once between two changes of the account."""
+    key = (bisect_right(account.change_instants, at_ns), programme)
+    standing: Standing | None = account.standings.get(key)
+    if standing is None:
+        grant = best_grant(account.grants, programme, at_ns)
+        past_trial = any(grant.source == "TRIAL" and grant.valid_from_ns <= at_ns for grant in account.grants)
+        banned = running_ban(account.bans, at_ns) is not None
+        tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")
+        standing = account.standings[key] = Standing(grant, tier, source, banned, past_trial)
+    return standing
 
 
 def _too_fine(terms: SymbolTerms, price: bool) -> Refusal:
@@ -403,21 +413,20 @@ def _too_fine(terms: SymbolTerms, price: bool) -> Refusal:
 def _event(key: RunKey, run: _Run, day: AccountDay) -> VolumeRecorded:
     """The run as an event; the totals of the day move on."""
     times = [line[1] for line in run.lines]
-    for plan, (lines, notional, charges, rebates) in run.sums:
-        terms = plan.market.terms
-        cell = day.sums.get(plan.cell)
+    time_min_ns, time_max_ns = min(times), max(times)
+    for share, (_, lines, notional, charges, rebates) in run.sums.items():
+        cell = day.sums.get(share.cell)
         if cell is None:
-            cell = day.sums[plan.cell] = CellSum()
+            cell = day.sums[share.cell] = CellSum()
         cell.lines += lines
-        cell.notional += notional * 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)
-        up = 10 ** (FEE_SCALE - plan.fee_decimals)
-        cell.add_fees(plan.fee_currency, charges * up, rebates * up, lines)
-    day.time_max_so_far_ns = max(day.time_max_so_far_ns, *times)
+        cell.notional += notional
+        cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, lines)
+    day.time_max_so_far_ns = max(day.time_max_so_far_ns, time_max_ns)
     return VolumeRecorded(
         venue=key.venue,
-        source=key.source,
-        time_min_ns=min(times),
-        time_max_ns=max(times),
+        sources=tuple(run.sources),
+        time_min_ns=time_min_ns,
+        time_max_ns=time_max_ns,
         time_max_so_far_ns=day.time_max_so_far_ns,
         symbols=tuple(run.symbols),
         bases=tuple(run.bases),

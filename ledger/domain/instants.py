@@ -24,4 +24,7 @@ def day_text(day: int) -> str:
 
 def day_number(text: str) -> int:
     """YYYY-MM-DD as UTC day number since 1970. Raises ValueError for anything else."""
-    return (date.fromisoformat(text) - _EPOCH).days
+    day = date.fromisoformat(text)
+    if day.isoformat() != text:  # it takes other forms of ISO 8601 too
+        raise ValueError(text)
+    return (day - _EPOCH).days

@@ -2,15 +2,33 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Final, NamedTuple
 
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, CellKey
 from ledger.domain.programme import NO_TIER
 from ledger.domain.rulebook import Market
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
-from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula
+from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula, in_token
 from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.state import Grant
+from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Share:
+    """Where a fill is counted and what its fee rests on. One object for each pair, so that it is quickly found."""
+
+    cell: CellKey
+    basis: Basis
+    fee_up: int  # from the fee's decimals to the scale of running totals
+
+
+@lru_cache(maxsize=65_536)
+def _share(cell: CellKey, basis: Basis) -> Share:
+    return Share(cell, basis, 10 ** (FEE_SCALE - basis.fee_decimals))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -27,9 +45,18 @@ class Plan:
     fee_decimals: int
     formula: Formula
     cell: CellKey
+    notional_up: int  # from the scale of price x quantity to that of running totals
+    shares: dict[tuple[str, str], Share] = field(default_factory=dict)  # memo of `share`, by grant
 
-    def basis(self, grant: Grant | None) -> Basis:
-        """What the log says the fee rests on."""
+    def share(self, grant: Grant | None) -> Share:
+        """Where such a fill is counted under a grant, and what the log says its fee rests on."""
+        key = (grant.grant_id, grant.source) if grant else ("", "")
+        share = self.shares.get(key)
+        if share is None:
+            share = self.shares[key] = _share(self.cell, self._basis(grant))
+        return share
+
+    def _basis(self, grant: Grant | None) -> Basis:
         return Basis(
             rate_ppm=self.rate_ppm,
             discount_ppm=self.discount_ppm,
@@ -45,35 +72,70 @@ class Plan:
         )
 
 
-def plan_for(
-    market: Market, grant: Grant | None, traits: int, *, token: str, token_priced: bool, past_trial: bool
-) -> Plan:
-    """The plan for fills of one market, tier and traits (the byte of `Line.traits`)."""
-    tier = grant.tier if grant else NO_TIER
-    source = grant.source if grant else ""
-    key = (tier, source, traits, token, token_priced, past_trial)
+class Price(NamedTuple):
+    """What the hot path needs of a plan and a grant: fee = divide(amount x factor, denominator)."""
+
+    share: Share
+    factor: int
+    denominator: int
+    divide: Callable[[int, int], int]
+    notional_up: int
+    on_base: bool
+
+
+class Standing(NamedTuple):
+    """What of an account matters to a price, between two of its changes."""
+
+    grant: Grant | None
+    tier: str
+    source: str
+    banned: bool
+    past_trial: bool
+
+
+NO_STANDING: Final = Standing(None, NO_TIER, "", banned=False, past_trial=False)
+
+
+def price_for(market: Market, standing: Standing, traits: int, token: str = "", token_price: str = "") -> Price:
+    """How every fill of a kind is priced; of a fill paid in a token by that token's price."""
+    plan = plan_for(market, standing, traits, token, token_priced=token_price != "")
+    rule = plan.formula
+    if token_price and plan.discount_ppm:
+        rule = in_token(rule, token_price=exact(token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
+    price = Price(plan.share(standing.grant), *rule, plan.notional_up, plan.on_base)
+    if standing is NO_STANDING and not token:
+        market.base_terms[traits] = price
+    return price
+
+
+def plan_for(market: Market, standing: Standing, traits: int, token: str, *, token_priced: bool) -> Plan:
+    """The plan for fills of one market, standing and traits (the byte of `Line.traits`)."""
+    key = (standing.tier, standing.source, standing.past_trial, traits, token, token_priced)
     plan = market.plans.get(key)
     if plan is None:
-        plan = market.plans[key] = _plan(market, tier, source, traits, token, token_priced, past_trial)
+        plan = market.plans[key] = _plan(market, standing, traits, token, token_priced)
     return plan
 
 
-def _plan(
-    market: Market, tier: str, source: str, traits: int, token: str, token_priced: bool, past_trial: bool
-) -> Plan:
+def _plan(market: Market, standing: Standing, traits: int, token: str, token_priced: bool) -> Plan:
     programme, terms = market.programme, market.terms
     side, liquidity, channel = traits & 3, traits >> 2 & 3, traits >> 4 & 3
     self_trade = bool(traits & TRAIT_SELF_TRADE)
     rate_ppm, rate_source = fee_rate(
         programme,
-        tier=tier,
+        tier=standing.tier,
         pair_class=market.pair_class,
         liquidity=liquidity,
         channel=channel,
         self_trade=self_trade,
     )
     discount = discount_ppm(
-        programme, token=token, rate_ppm=rate_ppm, tier=tier, grant_source=source, past_trial=past_trial
+        programme,
+        token=token,
+        rate_ppm=rate_ppm,
+        tier=standing.tier,
+        grant_source=standing.source,
+        past_trial=standing.past_trial,
     )
     on_base = charged_on_base(programme, side)
     currency, decimals = terms.quote_currency, market.quote_decimals
@@ -86,7 +148,7 @@ def _plan(
         market=market,
         rate_ppm=rate_ppm,
         discount_ppm=discount,
-        tier=tier,
+        tier=standing.tier,
         rate_source=rate_source,
         on_base=on_base,
         fee_currency=currency,
@@ -106,4 +168,5 @@ def _plan(
             banned=bool(traits & TRAIT_BANNED),
             zero_fee=rate_ppm == 0,
         ),
+        notional_up=10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale),
     )

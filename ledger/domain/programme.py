@@ -55,6 +55,10 @@ class Programme:
     rates: Mapping[tuple[str, str], Rates]
     trial: Trial
     token_discount: TokenDiscount | None
+    volume_currency: str
+    volume_bands: tuple[tuple[str, int], ...]  # (tier, least volume with 36 decimals)
+    evaluation_days: frozenset[int]
+    window_days: int
     ban_days_min: int
     ban_days_max: int
     never_worse_than_base: bool

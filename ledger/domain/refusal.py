@@ -50,6 +50,7 @@ class Reason(IntEnum):
     TRIAL_CLOSED = 211
     GRANT_ENDED = 212
     NOT_BANNED = 213
+    FILL_UNKNOWN = 214
 
     OUTCOME_UNKNOWN = 300
     NOT_THE_WRITER = 301

@@ -40,14 +40,15 @@ def _register_symbol(book: Rulebook, command: RegisterSymbol) -> Decided | Refus
         command.valid_from_ns,
     )
     events: tuple[tuple[str, Event], ...] = ((REGISTERS, terms),)
-    if command.pair_class:
+    if command.pair_class or command.programme_id:
         programme = book.programme(command.programme_id, command.valid_from_ns)
         if isinstance(programme, Refusal):
             return programme
-        if command.pair_class not in programme.pair_classes:
+        if command.pair_class and command.pair_class not in programme.pair_classes:
             known = ", ".join(programme.pair_classes)
             detail = f"{command.pair_class} is not a pair class of {programme.programme_id}: {known}"
             return Refusal(Reason.PAIR_CLASS_UNKNOWN, "pair_class", detail)
-        event = PairClassAssigned(programme.programme_id, command.symbol, command.pair_class, command.valid_from_ns)
-        events += ((programme_stream(programme.programme_id), event),)
+        if command.pair_class:
+            event = PairClassAssigned(programme.programme_id, command.symbol, command.pair_class, command.valid_from_ns)
+            events += ((programme_stream(programme.programme_id), event),)
     return Decided(command.valid_from_ns, events)

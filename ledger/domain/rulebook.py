@@ -37,6 +37,7 @@ class Market:
     quote_decimals: int
     token_decimals: int  # of the token fees may be paid in
     plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
+    base_terms: dict[int, Any] = field(default_factory=dict)  # prices by traits, of accounts that hold nothing
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ class Rulebook:
         """The venue meant; empty means the only one that is governed."""
         if not venue and len(self.venues) == 1:
             return self.venues[0]
-        if not venue:
+        if not venue and self.venues:
             return Refusal(Reason.FIELD_REQUIRED, "venue", f"one of {', '.join(self.venues)}")
         if venue not in self.venues:
             return Refusal(Reason.VENUE_UNKNOWN, "venue", f"no programme governs {venue}: {', '.join(self.venues)}")

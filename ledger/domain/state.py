@@ -75,6 +75,11 @@ class AccountState:
         instants |= {ban.start_time_ns for ban in self.bans} | {ban.end_time_ns for ban in self.bans}
         return tuple(sorted(instants - {FOREVER_NS}))
 
+    @cached_property
+    def standings(self) -> dict[Any, Any]:
+        """Memo of what of this account matters to a price, by interval between its changes."""
+        return {}
+
 
 def evolve_account(state: AccountState, recorded: Recorded) -> AccountState:
     """The account after one more event of its stream; events that change nothing still move the version."""

@@ -9,7 +9,9 @@ from importlib import resources
 from typing import Any, Final
 
 from ledger.domain.instants import DAY_NS, day_number
+from ledger.domain.money import mantissa
 from ledger.domain.programme import PRODUCTS, Programme, Rates, TokenDiscount, Trial
+from ledger.domain.totals import NOTIONAL_SCALE
 
 DEFAULT: Final = "bitmart-api-vip-3.0.toml"
 
@@ -80,6 +82,10 @@ def _programme(file: dict[str, Any]) -> Programme:
         },
         trial=_trial(trial),
         token_discount=_token_discount(file),
+        volume_currency=file["volume"]["currency"],
+        volume_bands=_bands(file, tiers),
+        evaluation_days=_evaluation_days(file["evaluation"]["days_of_month"]),
+        window_days=int(file["evaluation"]["window_days"]),
         ban_days_min=int(ban["days_min"]),
         ban_days_max=int(ban["days_max"]),
         never_worse_than_base=bool(switches["never_worse_than_base"]),
@@ -92,6 +98,20 @@ def _programme(file: dict[str, Any]) -> Programme:
 
 def _rates(row: dict[str, str], key: str) -> Rates:
     return Rates(rate_ppm(row["maker"], f"{key}.maker"), rate_ppm(row["taker"], f"{key}.taker"))
+
+
+def _bands(file: dict[str, Any], tiers: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
+    least = [(tier, mantissa(str(file["volume"]["from"][tier]), NOTIONAL_SCALE)) for tier in tiers]
+    bands = tuple((tier, volume) for tier, volume in least if volume is not None)
+    if [volume for _, volume in bands] != sorted({volume for _, volume in bands}):
+        raise ProgrammeError("BANDS_NOT_RISING: volume.from must rise from tier to tier")
+    return bands
+
+
+def _evaluation_days(days: list[int]) -> frozenset[int]:
+    if not days or not set(days) <= set(range(1, 29)):
+        raise ProgrammeError("DAYS_OUT_OF_RANGE: evaluation.days_of_month are days 1 to 28, which every month has")
+    return frozenset(days)
 
 
 def _trial(row: dict[str, Any]) -> Trial:

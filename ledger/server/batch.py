@@ -10,10 +10,9 @@ from typing import Any, Final
 from ledger.domain.fills import FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
+from ledger.shape import ID, decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.v1 import fill_pb2
-from ledger.wire import ID, RefusedError, decimal, optional_id, past_ns, refuse, required_id, text
-
-_PRICE_SOURCE_CHARACTERS_MAX: Final = 200
+from ledger.wire import RefusedError, refuse
 
 # Every line of a joined column at once; a value with a line break of its own is found by counting.
 _IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{1,64}\n)*")
@@ -25,16 +24,16 @@ def read_batch(
     fills: Sequence[fill_pb2.Fill], *, venue: str, source: str, first_sequence: int, actor: str, latest_ns: int
 ) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
     """The well-formed fills as columns, and a refusal for each other one, in order of their indexes."""
-    header = (venue, source, first_sequence, actor)
     columns = _columns(fills)
     if _well_formed(columns, latest_ns):
-        return _batch(header, range(len(fills)), columns), []
+        return _batch(venue, actor, source, first_sequence, range(len(fills)), columns), []
     refused = [(index, refusal) for index, fill in enumerate(fills) if (refusal := shape_of(fill, latest_ns))]
     bad = {index for index, _ in refused}
     good = [index for index in range(len(fills)) if index not in bad]
     if not good:
         return None, refused
-    return _batch(header, good, _columns([fills[index] for index in good])), refused
+    columns = _columns([fills[index] for index in good])
+    return _batch(venue, actor, source, first_sequence, good, columns), refused
 
 
 def repeated_fill(batch: FillBatch) -> int | None:
@@ -60,32 +59,29 @@ def _checks(fill: fill_pb2.Fill, latest_ns: int) -> Iterable[Callable[[], object
     yield lambda: required_id(fill.account_id, "account_id")
     yield lambda: required_id(fill.exec_id, "exec_id")
     yield lambda: required_id(fill.symbol, "symbol")
-    yield lambda: _number(fill.side, (1, 2), "side")
-    yield lambda: _number(fill.liquidity, (1, 2), "liquidity")
-    yield lambda: _positive(fill.last_px, "last_px")
-    yield lambda: _positive(fill.last_qty, "last_qty")
+    yield lambda: number(fill.side, (1, 2), "side")
+    yield lambda: number(fill.liquidity, (1, 2), "liquidity")
+    yield lambda: positive(fill.last_px, "last_px")
+    yield lambda: positive(fill.last_qty, "last_qty")
     yield lambda: _transact_time(fill, latest_ns)
     for name in ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id"):
         yield lambda name=name: optional_id(getattr(fill, name), name)  # type: ignore[misc]
     if fill.HasField("order_time"):
         yield lambda: past_ns(fill.order_time, "order_time", latest_ns)
-    yield lambda: _number(fill.channel, (0, 1, 2, 3), "channel")
-    yield lambda: _number(fill.product, (0, 1, 2), "product")
+    yield lambda: number(fill.channel, (0, 1, 2, 3), "channel")
+    yield lambda: number(fill.product, (0, 1, 2), "product")
     if fill.HasField("token_payment"):
         yield from _payment_checks(fill.token_payment)
     if fill.HasField("charged_fee"):
         yield from _charge_checks(fill.charged_fee)
 
 
-def _payment_checks(payment: fill_pb2.TokenPayment) -> Iterable[Callable[[], object]]:
-    yield lambda: required_id(payment.token, "token_payment.token")
-    if payment.price:
-        yield lambda: _positive(payment.price, "token_payment.price")
-    yield lambda: text(payment.price_source, "token_payment.price_source", _PRICE_SOURCE_CHARACTERS_MAX)
+def _payment_checks(paying: fill_pb2.TokenPayment) -> Iterable[Callable[[], object]]:
+    yield lambda: payment(paying, "token_payment")
 
 
 def _charge_checks(charged: fill_pb2.ChargedFee) -> Iterable[Callable[[], object]]:
-    yield lambda: _required_decimal(charged.amount, "charged_fee.amount")
+    yield lambda: required_decimal(charged.amount, "charged_fee.amount")
     yield lambda: required_id(charged.currency, "charged_fee.currency")
     if charged.rate:
         yield lambda: decimal(charged.rate, "charged_fee.rate")
@@ -103,23 +99,6 @@ def _transact_time(fill: fill_pb2.Fill, latest_ns: int) -> None:
     if not fill.HasField("transact_time"):
         refuse(Reason.FIELD_REQUIRED, "transact_time", "transact_time is required")
     past_ns(fill.transact_time, "transact_time", latest_ns)
-
-
-def _number(value: int, known: Sequence[int], field: str) -> None:
-    if value not in known:
-        refuse(Reason.ENUM_UNSPECIFIED, field, f"{field} is {value}: not given, or not known to this release")
-
-
-def _required_decimal(value: str, field: str) -> None:
-    if not value:
-        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
-    decimal(value, field)
-
-
-def _positive(value: str, field: str) -> None:
-    _required_decimal(value, field)
-    if value.startswith("-") or not value.strip("0."):
-        refuse(Reason.NOT_POSITIVE, field, f"{value} is not greater than zero")
 
 
 # Order of the columns that `_columns` makes.
@@ -174,14 +153,21 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
         and min(seconds) * SECOND_NS >= EARLIEST_NS
         and (max(seconds) + 1) * SECOND_NS <= latest_ns
         and all(_each(_OPTIONAL_IDS, columns[name], count) for name in (_TRADE, _ORDER, _CL_ORD, _OWNER, _COUNTERPARTY))
-        and not any(_faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in columns[_ORDERED])
-        and not any(_faults(payment, _payment_checks) for payment in columns[_PAYMENT])
-        and not any(_faults(charged, _charge_checks) for charged in columns[_CHARGED])
+        and not any(
+            _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _given(columns[_ORDERED])
+        )
+        and not any(_faults(paying, _payment_checks) for paying in _given(columns[_PAYMENT]))
+        and not any(_faults(charged, _charge_checks) for charged in _given(columns[_CHARGED]))
     )
 
 
 def _faults(value: Any, checks: Callable[[Any], Iterable[Callable[[], object]]]) -> bool:
-    return value is not None and any(_fault(check) is not None for check in checks(value))
+    return any(_fault(check) is not None for check in checks(value))
+
+
+def _given(column: Sequence[Any]) -> Iterable[Any]:
+    """What is set of an optional field; messages are true, even empty ones."""
+    return filter(None, column)
 
 
 def _each(pattern: re.Pattern[str], column: Sequence[str], count: int) -> bool:
@@ -189,15 +175,20 @@ def _each(pattern: re.Pattern[str], column: Sequence[str], count: int) -> bool:
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 
 
-def _batch(header: tuple[str, str, int, str], index: Sequence[int], columns: Sequence[Sequence[Any]]) -> FillBatch:
+def _batch(
+    venue: str, actor: str, source: str, first_sequence: int, index: Sequence[int], columns: Sequence[Sequence[Any]]
+) -> FillBatch:
     """The columns of well-formed fills; decimals that are only carried become canonical."""
     nothing = [""] * len(index)
     payments, charges = columns[_PAYMENT], columns[_CHARGED]
-    paying, charging = any(payments), any(charges)
+    any_paying, charging = any(payments), any(charges)
     ordered = columns[_ORDERED]
     return FillBatch(
-        *header,
+        venue=venue,
+        actor=actor,
         index=index,
+        source=[source] * len(index),
+        sequence=[first_sequence + place for place in index] if source else [0] * len(index),
         account_id=columns[_ACCOUNT],
         exec_id=columns[_EXEC],
         symbol=columns[_SYMBOL],
@@ -216,9 +207,9 @@ def _batch(header: tuple[str, str, int, str], index: Sequence[int], columns: Seq
         order_time_ns=[at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered],
         owner_id=columns[_OWNER],
         counterparty_owner_id=columns[_COUNTERPARTY],
-        token=[payment.token if payment else "" for payment in payments] if paying else nothing,
-        token_price=[canonical(payment.price) if payment else "" for payment in payments] if paying else nothing,
-        token_price_source=[payment.price_source if payment else "" for payment in payments] if paying else nothing,
+        token=[paying.token if paying else "" for paying in payments] if any_paying else nothing,
+        token_price=[canonical(paying.price) if paying else "" for paying in payments] if any_paying else nothing,
+        token_price_source=[paying.price_source if paying else "" for paying in payments] if any_paying else nothing,
         charged_amount=[canonical(charge.amount) if charge else "" for charge in charges] if charging else nothing,
         charged_currency=[charge.currency if charge else "" for charge in charges] if charging else nothing,
         charged_rate=[canonical(charge.rate) if charge else "" for charge in charges] if charging else nothing,

@@ -28,21 +28,10 @@ from ledger.domain.programme import PRODUCTS
 from ledger.domain.refusal import Reason
 from ledger.server.handling import Handling
 from ledger.service import Accepted, Ask, Refused
+from ledger.shape import REASON_TEXT_CHARACTERS_MAX, Shape, optional_id, past_ns, required_id, text, time_ns
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc as pb_grpc
-from ledger.wire import (
-    REASON_TEXT_CHARACTERS_MAX,
-    RefusedError,
-    Shape,
-    optional_id,
-    past_ns,
-    refusals,
-    refuse,
-    required_id,
-    text,
-    time_ns,
-    timestamp,
-)
+from ledger.wire import RefusedError, refusals, refuse, timestamp
 
 _TICKET_CHARACTERS_MAX: Final = 200
 

@@ -16,11 +16,12 @@ from ledger.domain.state import SourceState, evolve_source
 from ledger.domain.streams import source_stream
 from ledger.server.batch import read_batch, repeated_fill
 from ledger.server.handling import Handling
+from ledger.shape import Shape, optional_id, required_id
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.v1 import fill_service_pb2_grpc as pb_grpc
-from ledger.wire import RefusedError, Shape, optional_id, refusals, refuse, refuse_all, required_id, timestamp
+from ledger.wire import RefusedError, refusals, refuse, refuse_all, timestamp
 
 
 class FillService(pb_grpc.FillServiceServicer):
@@ -53,22 +54,21 @@ class FillService(pb_grpc.FillServiceServicer):
         if isinstance(answer, service.Refused):
             raise RefusedError(answer.refusal)
         assert isinstance(answer, service.FillsTaken), answer
-        outcome = answer.outcome
         response = pb.RecordFillsResponse(
             ledger_id=self._handling.ledger_id,
             position=answer.head.position,
             recorded_time=timestamp(answer.head.recorded_time_ns),
-            recorded=outcome.recorded,
-            replayed=outcome.replayed,
+            recorded=answer.recorded,
+            replayed=answer.replayed,
             source_sequence=answer.source_sequence,
         )
-        for index, refusal in outcome.refused:
+        for index, refusal in answer.refused:
             response.refusals.add(index=index, reason=refusal.reason.value, field=refusal.field, message=refusal.detail)
         if request.include_fees:
             for index in range(len(request.fills)):
                 fee = response.fees.add()
-                if index in outcome.fees:
-                    amount, basis = outcome.fees[index]
+                if index in answer.fees:
+                    amount, basis = answer.fees[index]
                     fee.fee_amount = decimal_text(amount, basis.fee_decimals)
                     fee.fee_currency = basis.fee_currency
                     fee.fee_rate = rate_text(basis.rate_ppm)

@@ -15,6 +15,7 @@ from eventsourcing.persistence import PersistenceError
 from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
 from ledger.service import Answer, Input, RecordFills, Service, Unsettled
+from ledger.store.embedded import EmbeddedError
 from ledger.store.writer import Writer, WriterLost
 from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, RefusedError, refuse
 
@@ -63,6 +64,11 @@ class WriterThread:
         with self._changed:
             return self._changed.wait_for(lambda: self._writing or self._stopping, timeout_s) and self._writing
 
+    @property
+    def writing(self) -> bool:
+        """Whether this process holds the pen."""
+        return self._writing
+
     def submit(self, job: Input) -> Future[Answer]:
         """Queue a command. Raises RefusedError where it cannot be taken."""
         weight = _weight(job)
@@ -89,7 +95,7 @@ class WriterThread:
                 else:
                     self._answer_open(OUTCOME_UNKNOWN)  # another process has the pen: a resend there will tell
                     self._drop_queue()
-            except (WriterLost, PersistenceError) as lost:
+            except (WriterLost, PersistenceError, EmbeddedError) as lost:
                 _log.warning("the term of the writer ended: %s", str(lost).strip())
             except Exception:
                 _log.exception("no term could be started")

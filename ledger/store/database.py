@@ -15,8 +15,11 @@ _KEEPALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalive
 _SERVER_VERSION_MIN: Final = 150_000
 
 
-def open_datastore(dsn: str, schema: str, *, connections: int) -> PostgresDatastore:
-    """The library's datastore for a schema, over everything a DSN can say (sslmode, several hosts and so on)."""
+def open_datastore(dsn: str, schema: str, *, connections: int, wait_ms_max: int = 5_000) -> PostgresDatastore:
+    """The library's datastore for a schema, over everything a DSN can say (sslmode, several hosts and so on).
+
+    `wait_ms_max` is how long a caller waits for a connection before it is told that there is none.
+    """
     parameters = conninfo_to_dict(dsn, **_KEEPALIVE, application_name="fee-ledger reader")
     datastore = PostgresDatastore(
         dbname="",
@@ -29,6 +32,7 @@ def open_datastore(dsn: str, schema: str, *, connections: int) -> PostgresDatast
         pool_size=1,
         max_overflow=connections - 1,
         pre_ping=True,
+        connect_timeout=wait_ms_max / 1000,
     )
     pool_arguments = datastore.pool.kwargs
     assert isinstance(pool_arguments, dict)
@@ -38,9 +42,9 @@ def open_datastore(dsn: str, schema: str, *, connections: int) -> PostgresDatast
     return datastore
 
 
-def connect_writer(dsn: str) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection of the writer's own: no pool, no retry, autocommit, durable commits whatever the default."""
-    conninfo = make_conninfo(dsn, **_KEEPALIVE, application_name="fee-ledger writer", connect_timeout=10)
+def connect(dsn: str, name: str) -> psycopg.Connection[tuple[Any, ...]]:
+    """A connection of one's own: no pool, no retry, autocommit, durable commits whatever the server's default."""
+    conninfo = make_conninfo(dsn, **_KEEPALIVE, application_name=f"fee-ledger {name}", connect_timeout=10)
     connection = psycopg.connect(conninfo, autocommit=True)
     connection.execute("SET synchronous_commit = on")
     return connection

@@ -316,23 +316,28 @@ class EmbeddedPostgres:
     def _shut_down(self) -> None:
         """Fast shutdown, then an immediate one; raises if processes are left even then."""
         for number, seconds in _STOP_SECONDS_MAX.items():
-            self._signal(number)
             until = time.monotonic() + seconds
+            reached = self._signal(number)
             while (lock := self._take_server_lock()) is None and time.monotonic() < until:
                 time.sleep(_POLL_SECONDS)
+                # A server that was interrupted while it starts may not have said yet who it is.
+                reached = reached or self._signal(number)
             if lock is not None:
                 lock.close()
                 self._reap()
                 return
         raise EmbeddedError(f"PostgreSQL does not stop, see {self._last_words()}")
 
-    def _signal(self, number: signal.Signals) -> None:
-        """Signal the postmaster, and never a stranger that got its pid."""
+    def _signal(self, number: signal.Signals) -> bool:
+        """Signal the postmaster, and never a stranger that got its pid; whether there was one."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
-        elif (lines := self._postmaster()) is not None:
-            with suppress(ProcessLookupError):
-                os.kill(int(lines[0]), number)
+            return True
+        if (lines := self._postmaster()) is None:
+            return False
+        with suppress(ProcessLookupError):
+            os.kill(int(lines[0]), number)
+        return True
 
     def _reap(self) -> None:
         """Collect our dead child: until then its pid counts as alive, for PostgreSQL too."""

@@ -10,12 +10,12 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
-from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.domain.events import CellTotals, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
-from ledger.store.volume_codec import exec_ids
+from ledger.store.volume_codec import decode_totals, exec_ids
 
 
 class Head(NamedTuple):
@@ -23,6 +23,25 @@ class Head(NamedTuple):
 
     position: int
     recorded_time_ns: int
+
+
+class StoredRow(NamedTuple):
+    """An event as it is stored; `codec.decode` takes these fields in this order."""
+
+    position: int
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+
+
+class DayTotals(NamedTuple):
+    """Running totals of an account-day (YYYY-MM-DD) after the run at a position."""
+
+    account_id: str
+    day: str
+    position: int
+    totals: tuple[CellTotals, ...]
 
 
 class KnownRequest(NamedTuple):
@@ -70,6 +89,10 @@ class Log:
         """The last event of a stream."""
         events = self._events(self._sql.last_of, (stream,))
         return events[0] if events else None
+
+    def version(self, stream: str, version: int) -> Recorded:
+        """An event of a stream by its version. Raises IndexError if there is none."""
+        return self._events(self._sql.version, (stream, version))[0]
 
     def ledger(self) -> list[Recorded]:
         """The stream that names the ledger and its writers."""
@@ -120,13 +143,30 @@ class Log:
         first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
         return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
 
-    def last_runs_between(self, after: int, until: int) -> list[Recorded]:
-        """Of each account-day with a run at a position in (after, until] the last one."""
-        return self._events(self._sql.last_runs_between, (after, until))
+    def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
+        """Of each account-day with a run at a position in (after, until] the totals after the last one."""
+        rows = self._rows(self._sql.last_runs_between, (after, until))
+        found = []
+        for position, stream, _, _, state in rows:
+            _, account_id, day = stream.split("/")
+            found.append(DayTotals(account_id, day, position, decode_totals(state)))
+        return found
 
     def account_streams_between(self, after: int, until: int) -> list[str]:
         """Names of the account streams with an event at a position in (after, until]."""
         return [name for (name,) in self._rows(self._sql.account_streams_between, (after, until))]
+
+    def decisions_between(self, after: int, until: int) -> list[Recorded]:
+        """All events but runs of fills at positions in (after, until], in order."""
+        return self._events(self._sql.decisions_between, (after, until))
+
+    def stored(self, stream: str, after: int, until: int, limit: int) -> list[StoredRow]:
+        """Rows as they are stored at positions in (after, until], of one stream or of all, in order."""
+        if stream:
+            rows = self._rows(self._sql.stored_of_stream, (stream, after, until, limit))
+        else:
+            rows = self._rows(self._sql.stored, (after, until, limit))
+        return [StoredRow(*row) for row in rows]
 
     def end_of_commit(self, position: int) -> int:
         """Last position of the commit that a position lies in."""
@@ -138,10 +178,14 @@ class Log:
         first, end = fee_stream(account_id, first_day), fee_stream(account_id, end_day)
         return self._events(self._sql.last_of_days, (first, end, end, until))
 
+    def query(self, statement: Composed | SQL, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        """Rows of the read side's own statements."""
+        return self._rows(statement, parameters)
+
     def _events(self, statement: Composed, parameters: Sequence[Any]) -> list[Recorded]:
         return [decode(*row) for row in self._rows(statement, parameters)]
 
-    def _rows(self, statement: Composed, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: Composed | SQL, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
         with (
             self._datastore.get_connection() as connection,
             connection.cursor(binary=True, row_factory=tuple_row) as cursor,
@@ -178,6 +222,7 @@ class _Statements:
         self.streams = statement(
             "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY notification_id"
         )
+        self.version = statement("SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version = %s")
         self.last_of = statement(
             "SELECT ROW FROM {events} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
         )
@@ -210,6 +255,18 @@ class _Statements:
         self.account_streams_between = statement(
             "SELECT DISTINCT originator_id FROM {events} WHERE notification_id > %s AND notification_id <= %s"
             " AND originator_id >= 'account/' AND originator_id < 'account0'"
+        )
+        self.stored = statement(
+            "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " ORDER BY notification_id LIMIT %s"
+        )
+        self.stored_of_stream = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = %s AND notification_id > %s AND notification_id <= %s"
+            " ORDER BY originator_version LIMIT %s"
+        )
+        self.decisions_between = statement(
+            "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " AND topic <> 'VolumeRecorded' ORDER BY notification_id"
         )
         self.end_of_commit = statement(
             "SELECT last_position FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"

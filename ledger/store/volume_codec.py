@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from ledger.domain.events import Basis, CellKey, CellTotals, FeeSum, Line, SymbolTerms, VolumeRecorded
 from ledger.v1 import events_pb2
 
 _INT64_MAX: Final = 2**63 - 1
+_NUMBERS: Final = re.compile(r"(?:[1-9][0-9]{0,17}\n)*")
 
 # Columns of text and numbers that stand as they are; the rest is treated by name below.
 _PLAIN_COLUMNS: Final = (
@@ -32,7 +35,6 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
     message = events_pb2.VolumeRecorded(
         envelope=envelope,
         venue=event.venue,
-        source=event.source,
         time_max_ns=event.time_max_ns,
         time_max_so_far_ns=event.time_max_so_far_ns,
         symbols=[_symbol_message(terms) for terms in event.symbols],
@@ -47,7 +49,7 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
     earliest = event.time_min_ns
     message.time_offset_ns.extend([time_ns - earliest for time_ns in columns[_INDEX["transact_time_ns"]]])
     _encode_amounts(message, columns)
-    _encode_sequences(message, columns[_INDEX["sequence"]])
+    _encode_sources(message, event.sources, columns[_INDEX["source_index"]], columns[_INDEX["sequence"]])
     _encode_ids(message, "trade", columns[_INDEX["trade_id"]])
     _encode_ids(message, "order", columns[_INDEX["order_id"]])
     for name in _PLAIN_COLUMNS:
@@ -65,6 +67,7 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
     count = len(message.exec_id)
     empty: list[str] = [""] * count
     zeros = [0] * count
+    source_index = message.source_index or zeros
     lines = map(
         Line,
         message.exec_id,
@@ -75,7 +78,8 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
         quantities,
         fees,
         message.basis_index,
-        [message.first_sequence + offset for offset in message.sequence_offset] or zeros,
+        source_index,
+        _sequences(message, source_index),
         message.trade_id or list(map(str, message.trade_number)) or empty,
         message.order_id or list(map(str, message.order_number)) or empty,
         message.cl_ord_id or empty,
@@ -84,7 +88,7 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
     )
     event = VolumeRecorded(
         venue=message.venue,
-        source=message.source,
+        sources=tuple(source.source for source in message.sources),
         time_min_ns=earliest,
         time_max_ns=message.time_max_ns,
         time_max_so_far_ns=message.time_max_so_far_ns,
@@ -95,6 +99,11 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
     )
     assert len(event.lines) == len(message.traits) == count, (stream, count)
     return message.envelope, event
+
+
+def decode_totals(state: bytes) -> tuple[CellTotals, ...]:
+    """Only the running totals of a stored VolumeRecorded."""
+    return tuple(_totals(totals) for totals in events_pb2.VolumeRecorded.FromString(state).totals)
 
 
 def exec_ids(state: bytes) -> Sequence[str]:
@@ -120,27 +129,43 @@ def _amounts(message: events_pb2.VolumeRecorded) -> tuple[Sequence[int], Sequenc
     return message.price, message.quantity, message.fee
 
 
-def _encode_sequences(message: events_pb2.VolumeRecorded, sequences: Sequence[int]) -> None:
-    if sequences[0]:
-        first = min(sequences)
-        message.first_sequence, message.last_sequence = first, max(sequences)
-        message.sequence_offset.extend([sequence - first for sequence in sequences])
+def _encode_sources(
+    message: events_pb2.VolumeRecorded, sources: Sequence[str], indexes: Sequence[int], sequences: Sequence[int]
+) -> None:
+    """Numbers are stored relative to the lowest of their source, which makes them short."""
+    if len(sources) == 1:
+        firsts, lasts = [min(sequences)], [max(sequences)]
+    else:
+        firsts, lasts = [_INT64_MAX] * len(sources), [0] * len(sources)
+        for index, sequence in zip(indexes, sequences, strict=True):
+            firsts[index] = min(firsts[index], sequence)
+            lasts[index] = max(lasts[index], sequence)
+        message.source_index.extend(indexes)
+    for source, first, last in zip(sources, firsts, lasts, strict=True):
+        message.sources.add(source=source, first_sequence=first, last_sequence=last)
+    if any(firsts):
+        pairs = zip(indexes, sequences, strict=True)
+        message.sequence_offset.extend([sequence - firsts[index] for index, sequence in pairs])
+
+
+def _sequences(message: events_pb2.VolumeRecorded, indexes: Sequence[int]) -> Sequence[int]:
+    firsts = [source.first_sequence for source in message.sources]
+    if not message.sequence_offset:
+        return [0] * len(indexes)
+    return [firsts[index] + offset for index, offset in zip(indexes, message.sequence_offset, strict=True)]
 
 
 def _encode_ids(message: events_pb2.VolumeRecorded, kind: str, ids: Sequence[str]) -> None:
-    """As numbers where every one is written as int64 would print it, otherwise as text."""
+    """As numbers where every one is written as a number of up to 18 digits is printed, otherwise as text."""
     if not any(ids):
         return
-    try:
-        numbers = list(map(int, ids))
-    except ValueError:
-        numbers = []
-    if numbers and max(map(abs, numbers)) <= _INT64_MAX and list(map(str, numbers)) == list(ids):
-        getattr(message, f"{kind}_number").extend(numbers)
+    if _NUMBERS.fullmatch("\n".join(ids) + "\n"):
+        getattr(message, f"{kind}_number").extend(map(int, ids))
     else:
         getattr(message, f"{kind}_id").extend(ids)
 
 
+@lru_cache(maxsize=65_536)
 def _symbol_message(terms: SymbolTerms) -> events_pb2.SymbolTerms:
     return events_pb2.SymbolTerms(
         symbol=terms.symbol,
@@ -157,6 +182,7 @@ def _symbol(message: events_pb2.SymbolTerms) -> SymbolTerms:
     )
 
 
+@lru_cache(maxsize=65_536)
 def _basis_message(basis: Basis) -> events_pb2.Basis:
     return events_pb2.Basis(
         rate_ppm=basis.rate_ppm,
@@ -191,7 +217,12 @@ def _basis(message: events_pb2.Basis) -> Basis:
 
 def _totals_message(totals: CellTotals) -> events_pb2.CellTotals:
     return events_pb2.CellTotals(
-        **totals.key._asdict(),
+        quote_currency=totals.key.quote_currency,
+        product=totals.key.product,
+        channel=totals.key.channel,
+        self_trade=totals.key.self_trade,
+        banned=totals.key.banned,
+        zero_fee=totals.key.zero_fee,
         notional=totals.notional,
         lines=totals.lines,
         fees=[

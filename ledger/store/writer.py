@@ -13,7 +13,7 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
 from ledger.store.codec import encode
-from ledger.store.database import connect_writer
+from ledger.store.database import connect
 from ledger.store.migrate import EVENTS
 from ledger.store.recorder import LedgerRecorder, Row
 
@@ -77,7 +77,7 @@ class Writer:
         """Try to become the writer; False if another process is. Raises WriterLost if PostgreSQL cannot be reached."""
         self.close()
         try:
-            connection = connect_writer(self._dsn)
+            connection = connect(self._dsn, "writer")
             found = connection.execute(self._sql.take_pen).fetchone()
             if found is None or not found[0]:
                 connection.close()

@@ -579,7 +579,7 @@ class RevokeTierRequest(_message.Message):
 
     @_builtins.property
     def revoke_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends; default: now."""
+        """When it ends, in the past or future; default: now."""
 
     def __init__(
         self,
@@ -724,7 +724,7 @@ class LiftBanRequest(_message.Message):
 
     @_builtins.property
     def lift_time(self) -> _timestamp_pb2.Timestamp:
-        """When it ends; default: now."""
+        """When it ends, not in the future; default: now."""
 
     def __init__(
         self,

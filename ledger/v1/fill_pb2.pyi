@@ -123,7 +123,7 @@ class Fill(_message.Message):
     """One account's side of one trade: what the matching engine reports. Optional fields carry what cannot be had later;
     the ledger stores them as they come and never fetches or guesses them.
 
-    Ids match [A-Za-z0-9._:-]{1,64}. Decimals match -?[0-9]{1,20}(\\.[0-9]{1,18})? and are never exponents.
+    Ids match [A-Za-z0-9._:-]{1,64}. Decimals match -?[0-9]{1,20}(\\.[0-9]{1,18})? and are never exponents; zero has no sign.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -95,7 +95,7 @@ class RecordFillsResponse(_message.Message):
 
     @_builtins.property
     def refusals(self) -> _containers.RepeatedCompositeFieldContainer[Global___FillRefusal]:
-        """Fills refused, by index."""
+        """Fills refused, now or when they came first, by index."""
 
     @_builtins.property
     def fees(self) -> _containers.RepeatedCompositeFieldContainer[Global___FillFee]:

@@ -503,3 +503,820 @@ class FeeTotal(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeeTotal: _TypeAlias = FeeTotal  # noqa: Y015
+
+@_typing.final
+class GetRatesRequest(_message.Message):
+    """Asks for rates."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    programme_id: _builtins.str
+    """The programme; default: the only one."""
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """The two clocks."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        at: _read_pb2.ReadAt | None = ...,
+        programme_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "at", b"at", "programme_id", b"programme_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRatesRequest: _TypeAlias = GetRatesRequest  # noqa: Y015
+
+@_typing.final
+class GetRatesResponse(_message.Message):
+    """Rates of an account, and what they may become."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    RATES_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
+    NEXT_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
+    WINDOW_FROM_FIELD_NUMBER: _builtins.int
+    COUNTED_FIELD_NUMBER: _builtins.int
+    EXCLUDED_FIELD_NUMBER: _builtins.int
+    PROJECTED_TIER_FIELD_NUMBER: _builtins.int
+    REBATES_EARNED_FIELD_NUMBER: _builtins.int
+    REBATES_SUPPRESSED_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    programme_id: _builtins.str
+    """The programme asked about."""
+    tier: _builtins.str
+    """Tier in effect; NONE without an active grant."""
+    banned: _builtins.bool
+    """API trading is banned at as_of."""
+    projected_tier: _builtins.str
+    """The tier that the counted volume in the programme's own currency would give (R3); other currencies need the closes of
+    their days, and are left out.
+    """
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the answer rests on."""
+
+    @_builtins.property
+    def rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___ClassRates]:
+        """Rates of the tier, by pair class; the row with an empty class is for pairs without one."""
+
+    @_builtins.property
+    def valid_until(self) -> _timestamp_pb2.Timestamp:
+        """Until then tier and ban stay as they are, if nothing new is recorded; unset: for ever."""
+
+    @_builtins.property
+    def next_evaluation_time(self) -> _timestamp_pb2.Timestamp:
+        """When volume is evaluated next (R18)."""
+
+    @_builtins.property
+    def window_from(self) -> _timestamp_pb2.Timestamp:
+        """First instant of the window it looks at: 30 days before it."""
+
+    @_builtins.property
+    def counted(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeSum]:
+        """Volume of that window so far that counts (R15, R16), by quote currency."""
+
+    @_builtins.property
+    def excluded(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExcludedVolume]:
+        """Volume of that window so far that does not, by reason and quote currency."""
+
+    @_builtins.property
+    def rebates_earned(self) -> _containers.RepeatedCompositeFieldContainer[Global___RebateSum]:
+        """Rebates earned in the window, by currency: zero or negative."""
+
+    @_builtins.property
+    def rebates_suppressed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RebateSum]:
+        """Rebates that self-trades did not earn (A20), by currency: zero or negative."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        account_id: _builtins.str = ...,
+        programme_id: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        rates: _abc.Iterable[Global___ClassRates] | None = ...,
+        valid_until: _timestamp_pb2.Timestamp | None = ...,
+        banned: _builtins.bool = ...,
+        next_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
+        window_from: _timestamp_pb2.Timestamp | None = ...,
+        counted: _abc.Iterable[Global___VolumeSum] | None = ...,
+        excluded: _abc.Iterable[Global___ExcludedVolume] | None = ...,
+        projected_tier: _builtins.str = ...,
+        rebates_earned: _abc.Iterable[Global___RebateSum] | None = ...,
+        rebates_suppressed: _abc.Iterable[Global___RebateSum] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "excluded", b"excluded", "next_evaluation_time", b"next_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetRatesResponse: _TypeAlias = GetRatesResponse  # noqa: Y015
+
+@_typing.final
+class VolumeSum(_message.Message):
+    """A sum of volume."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_CURRENCY_FIELD_NUMBER: _builtins.int
+    NOTIONAL_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    quote_currency: _builtins.str
+    """Currency of the notional."""
+    notional: _builtins.str
+    """Sum of price x quantity."""
+    lines: _builtins.int
+    """Number of fills."""
+    def __init__(
+        self,
+        *,
+        quote_currency: _builtins.str = ...,
+        notional: _builtins.str = ...,
+        lines: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "notional", b"notional", "quote_currency", b"quote_currency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VolumeSum: _TypeAlias = VolumeSum  # noqa: Y015
+
+@_typing.final
+class ExcludedVolume(_message.Message):
+    """Volume that does not count."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why: NOT_SPOT, NOT_API, SELF_TRADE, BANNED; of several the first in this order."""
+    @_builtins.property
+    def volume(self) -> Global___VolumeSum:
+        """How much."""
+
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        volume: Global___VolumeSum | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExcludedVolume: _TypeAlias = ExcludedVolume  # noqa: Y015
+
+@_typing.final
+class RebateSum(_message.Message):
+    """Rebates in one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """The currency."""
+    amount: _builtins.str
+    """Zero or negative."""
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RebateSum: _TypeAlias = RebateSum  # noqa: Y015
+
+@_typing.final
+class QuoteFeeRequest(_message.Message):
+    """Asks what a fill would cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    SIDE_FIELD_NUMBER: _builtins.int
+    LIQUIDITY_FIELD_NUMBER: _builtins.int
+    LAST_PX_FIELD_NUMBER: _builtins.int
+    LAST_QTY_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    TOKEN_PAYMENT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    symbol: _builtins.str
+    """A registered symbol."""
+    side: _fill_pb2.Side.ValueType
+    """Side of the account."""
+    liquidity: _fill_pb2.Liquidity.ValueType
+    """Maker or taker."""
+    last_px: _builtins.str
+    """Price in quote currency."""
+    last_qty: _builtins.str
+    """Quantity in base currency."""
+    venue: _builtins.str
+    """The market; default: the only venue the programmes govern."""
+    channel: _fill_pb2.Channel.ValueType
+    """How the order comes in."""
+    product: _fill_pb2.Product.ValueType
+    """Overrides the product of the symbol."""
+    @_builtins.property
+    def token_payment(self) -> _fill_pb2.TokenPayment:
+        """Wish to pay in a token."""
+
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """The two clocks; the fill would happen at as_of."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        side: _fill_pb2.Side.ValueType = ...,
+        liquidity: _fill_pb2.Liquidity.ValueType = ...,
+        last_px: _builtins.str = ...,
+        last_qty: _builtins.str = ...,
+        venue: _builtins.str = ...,
+        channel: _fill_pb2.Channel.ValueType = ...,
+        product: _fill_pb2.Product.ValueType = ...,
+        token_payment: _fill_pb2.TokenPayment | None = ...,
+        at: _read_pb2.ReadAt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "token_payment", b"token_payment"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "at", b"at", "channel", b"channel", "last_px", b"last_px", "last_qty", b"last_qty", "liquidity", b"liquidity", "product", b"product", "side", b"side", "symbol", b"symbol", "token_payment", b"token_payment", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteFeeRequest: _TypeAlias = QuoteFeeRequest  # noqa: Y015
+
+@_typing.final
+class QuoteFeeResponse(_message.Message):
+    """What a fill would cost."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    NOTIONAL_FIELD_NUMBER: _builtins.int
+    FEE_AMOUNT_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_FIELD_NUMBER: _builtins.int
+    FEE_TYPE_FIELD_NUMBER: _builtins.int
+    FEE_BASIS_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
+    notional: _builtins.str
+    """Price x quantity, exact, in quote currency."""
+    fee_amount: _builtins.str
+    """Positive = charge, negative = rebate."""
+    fee_currency: _builtins.str
+    """Currency of the fee."""
+    fee_type: _builtins.str
+    """CHARGE, REBATE or ZERO: the sign of the rounded fee."""
+    banned: _builtins.bool
+    """The account is banned at as_of."""
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the answer rests on."""
+
+    @_builtins.property
+    def fee_basis(self) -> Global___FeeBasis:
+        """What the fee would rest on."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        notional: _builtins.str = ...,
+        fee_amount: _builtins.str = ...,
+        fee_currency: _builtins.str = ...,
+        fee_type: _builtins.str = ...,
+        fee_basis: Global___FeeBasis | None = ...,
+        banned: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "fee_basis", b"fee_basis"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "basis", b"basis", "fee_amount", b"fee_amount", "fee_basis", b"fee_basis", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "notional", b"notional"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteFeeResponse: _TypeAlias = QuoteFeeResponse  # noqa: Y015
+
+@_typing.final
+class GetFillRequest(_message.Message):
+    """Asks for one fill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FILL_REF_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def fill_ref(self) -> _fill_pb2.FillRef:
+        """The fill; venue may be left out where there is only one."""
+
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """What the ledger knew; as_of is not used."""
+
+    def __init__(
+        self,
+        *,
+        fill_ref: _fill_pb2.FillRef | None = ...,
+        at: _read_pb2.ReadAt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "fill_ref", b"fill_ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "fill_ref", b"fill_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFillRequest: _TypeAlias = GetFillRequest  # noqa: Y015
+
+@_typing.final
+class GetFillResponse(_message.Message):
+    """One fill."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the answer rests on."""
+
+    @_builtins.property
+    def line(self) -> Global___FeeLine:
+        """The fill and its fee."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        line: Global___FeeLine | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetFillResponse: _TypeAlias = GetFillResponse  # noqa: Y015
+
+@_typing.final
+class ListAccountsRequest(_message.Message):
+    """Asks for accounts. Conditions that are given must all hold at as_of."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    AS_OF_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    ENDING_BEFORE_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    min_position: _builtins.int
+    """Wait until the materialised tables have reached this position."""
+    tier: _builtins.str
+    """Optional. Tier in effect; NONE for those without one."""
+    banned: _builtins.bool
+    """Optional. Banned or not."""
+    owner_id: _builtins.str
+    """Optional. Beneficial owner."""
+    programme_id: _builtins.str
+    """The programme; default: the only one."""
+    page_size: _builtins.int
+    """Accounts per page; default 1,000, at most 10,000 (more is taken as that)."""
+    page_token: _builtins.str
+    """next_page_token of the page before; every other field must be as in the first call, but for page_size."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """Optional. Effective instant; default: now."""
+
+    @_builtins.property
+    def ending_before(self) -> _timestamp_pb2.Timestamp:
+        """Optional. The tier in effect ends before this instant."""
+
+    def __init__(
+        self,
+        *,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        min_position: _builtins.int = ...,
+        tier: _builtins.str = ...,
+        ending_before: _timestamp_pb2.Timestamp | None = ...,
+        banned: _builtins.bool | None = ...,
+        owner_id: _builtins.str = ...,
+        programme_id: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_banned", b"_banned", "as_of", b"as_of", "banned", b"banned", "ending_before", b"ending_before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_banned", b"_banned", "as_of", b"as_of", "banned", b"banned", "ending_before", b"ending_before", "min_position", b"min_position", "owner_id", b"owner_id", "page_size", b"page_size", "page_token", b"page_token", "programme_id", b"programme_id", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__banned: _TypeAlias = _typing.Literal["banned"]  # noqa: Y015
+    _WhichOneofArgType__banned: _TypeAlias = _typing.Literal["_banned", b"_banned"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__banned) -> _WhichOneofReturnType__banned | None: ...
+
+Global___ListAccountsRequest: _TypeAlias = ListAccountsRequest  # noqa: Y015
+
+@_typing.final
+class ListAccountsResponse(_message.Message):
+    """One page of accounts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEDGER_ID_FIELD_NUMBER: _builtins.int
+    AS_OF_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    ledger_id: _builtins.str
+    """The ledger's immutable name."""
+    position: _builtins.int
+    """How far the materialised tables were."""
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def as_of(self) -> _timestamp_pb2.Timestamp:
+        """The effective instant used, the same on every page."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___AccountSummary]:
+        """The accounts, by id."""
+
+    def __init__(
+        self,
+        *,
+        ledger_id: _builtins.str = ...,
+        as_of: _timestamp_pb2.Timestamp | None = ...,
+        position: _builtins.int = ...,
+        accounts: _abc.Iterable[Global___AccountSummary] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["as_of", b"as_of"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "as_of", b"as_of", "ledger_id", b"ledger_id", "next_page_token", b"next_page_token", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAccountsResponse: _TypeAlias = ListAccountsResponse  # noqa: Y015
+
+@_typing.final
+class AccountSummary(_message.Message):
+    """An account in a list."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    PARENT_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    GRANT_SOURCE_FIELD_NUMBER: _builtins.int
+    TIER_ENDS_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
+    BAN_ENDS_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    owner_id: _builtins.str
+    """Beneficial owner."""
+    parent_account_id: _builtins.str
+    """Set for a sub-account."""
+    tier: _builtins.str
+    """Tier in effect; NONE without an active grant."""
+    grant_source: _builtins.str
+    """Source of the grant behind it."""
+    banned: _builtins.bool
+    """Banned in effect."""
+    @_builtins.property
+    def tier_ends(self) -> _timestamp_pb2.Timestamp:
+        """First instant after the tier in effect; unset: no end, or no tier."""
+
+    @_builtins.property
+    def ban_ends(self) -> _timestamp_pb2.Timestamp:
+        """First instant after the running ban."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        owner_id: _builtins.str = ...,
+        parent_account_id: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        grant_source: _builtins.str = ...,
+        tier_ends: _timestamp_pb2.Timestamp | None = ...,
+        banned: _builtins.bool = ...,
+        ban_ends: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ban_ends", b"ban_ends", "tier_ends", b"tier_ends"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban_ends", b"ban_ends", "banned", b"banned", "grant_source", b"grant_source", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "tier", b"tier", "tier_ends", b"tier_ends"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountSummary: _TypeAlias = AccountSummary  # noqa: Y015
+
+@_typing.final
+class ListEventsRequest(_message.Message):
+    """Asks for events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    STREAM_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    stream: _builtins.str
+    """Optional. One stream, for example account/alice; default: the whole log."""
+    after_position: _builtins.int
+    """Leave out events up to this position."""
+    page_size: _builtins.int
+    """Events per page; default 1,000, at most 10,000 (more is taken as that); a page also ends at 4 MB."""
+    page_token: _builtins.str
+    """next_page_token of the page before; every other field must be as in the first call, but for page_size."""
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """What the ledger knew; as_of is not used."""
+
+    def __init__(
+        self,
+        *,
+        stream: _builtins.str = ...,
+        after_position: _builtins.int = ...,
+        at: _read_pb2.ReadAt | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_position", b"after_position", "at", b"at", "page_size", b"page_size", "page_token", b"page_token", "stream", b"stream"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsRequest: _TypeAlias = ListEventsRequest  # noqa: Y015
+
+@_typing.final
+class ListEventsResponse(_message.Message):
+    """One page of events."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the whole page sequence rests on."""
+
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___StoredEvent]:
+        """The events, in position order."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        events: _abc.Iterable[Global___StoredEvent] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "events", b"events", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListEventsResponse: _TypeAlias = ListEventsResponse  # noqa: Y015
+
+@_typing.final
+class StoredEvent(_message.Message):
+    """An event as it is stored."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position in the ledger, from 1."""
+    stream: _builtins.str
+    """The stream."""
+    version: _builtins.int
+    """Version in the stream."""
+    topic: _builtins.str
+    """Name of the message in events.proto that `state` is."""
+    state: _builtins.bytes
+    """The stored bytes."""
+    actor: _builtins.str
+    """Who asked."""
+    request_id: _builtins.str
+    """On which request."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When it was recorded."""
+
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """When it took effect; 1970-01-01 is the beginning of time."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        stream: _builtins.str = ...,
+        version: _builtins.int = ...,
+        topic: _builtins.str = ...,
+        state: _builtins.bytes = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "effective_time", b"effective_time", "position", b"position", "recorded_time", b"recorded_time", "request_id", b"request_id", "state", b"state", "stream", b"stream", "topic", b"topic", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StoredEvent: _TypeAlias = StoredEvent  # noqa: Y015
+
+@_typing.final
+class GetLedgerInfoRequest(_message.Message):
+    """Asks about the ledger."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    def __init__(
+        self,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLedgerInfoRequest: _TypeAlias = GetLedgerInfoRequest  # noqa: Y015
+
+@_typing.final
+class GetLedgerInfoResponse(_message.Message):
+    """What ledger this is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LEDGER_ID_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    WRITER_TERM_FIELD_NUMBER: _builtins.int
+    SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
+    PROGRAMMES_FIELD_NUMBER: _builtins.int
+    PROJECTIONS_FIELD_NUMBER: _builtins.int
+    ledger_id: _builtins.str
+    """The ledger's immutable name."""
+    position: _builtins.int
+    """Its last position."""
+    writer_term: _builtins.int
+    """The writer's term."""
+    software_version: _builtins.str
+    """Version of the software of that term."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was recorded."""
+
+    @_builtins.property
+    def programmes(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProgrammeInfo]:
+        """Programmes in force now."""
+
+    @_builtins.property
+    def projections(self) -> Global___ProjectionInfo:
+        """How far the materialised tables are."""
+
+    def __init__(
+        self,
+        *,
+        ledger_id: _builtins.str = ...,
+        position: _builtins.int = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        writer_term: _builtins.int = ...,
+        software_version: _builtins.str = ...,
+        programmes: _abc.Iterable[Global___ProgrammeInfo] | None = ...,
+        projections: Global___ProjectionInfo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["projections", b"projections", "recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_id", b"ledger_id", "position", b"position", "programmes", b"programmes", "projections", b"projections", "recorded_time", b"recorded_time", "software_version", b"software_version", "writer_term", b"writer_term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetLedgerInfoResponse: _TypeAlias = GetLedgerInfoResponse  # noqa: Y015
+
+@_typing.final
+class ProgrammeInfo(_message.Message):
+    """A programme in force."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
+    TIERS_FIELD_NUMBER: _builtins.int
+    PAIR_CLASSES_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme."""
+    version: _builtins.str
+    """The version."""
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Venues it governs."""
+
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its tiers, worst first."""
+
+    @_builtins.property
+    def pair_classes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Its pair classes."""
+
+    def __init__(
+        self,
+        *,
+        programme_id: _builtins.str = ...,
+        version: _builtins.str = ...,
+        venues: _abc.Iterable[_builtins.str] | None = ...,
+        tiers: _abc.Iterable[_builtins.str] | None = ...,
+        pair_classes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["pair_classes", b"pair_classes", "programme_id", b"programme_id", "tiers", b"tiers", "venues", b"venues", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProgrammeInfo: _TypeAlias = ProgrammeInfo  # noqa: Y015
+
+@_typing.final
+class ProjectionInfo(_message.Message):
+    """How far the materialised tables are."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    LAG_POSITIONS_FIELD_NUMBER: _builtins.int
+    LAG_MS_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """They hold what the log says up to this position."""
+    lag_positions: _builtins.int
+    """Positions of the log behind it."""
+    lag_ms: _builtins.int
+    """Age of the oldest commit they have not taken in, in milliseconds; 0: none."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        lag_positions: _builtins.int = ...,
+        lag_ms: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag_ms", b"lag_ms", "lag_positions", b"lag_positions", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProjectionInfo: _TypeAlias = ProjectionInfo  # noqa: Y015

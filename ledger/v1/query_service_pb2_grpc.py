@@ -45,6 +45,36 @@ class QueryServiceStub(object):
                 request_serializer=ledger_dot_v1_dot_query__service__pb2.ListFeeHistoryRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_query__service__pb2.ListFeeHistoryResponse.FromString,
                 _registered_method=True)
+        self.GetRates = channel.unary_unary(
+                '/ledger.v1.QueryService/GetRates',
+                request_serializer=ledger_dot_v1_dot_query__service__pb2.GetRatesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_query__service__pb2.GetRatesResponse.FromString,
+                _registered_method=True)
+        self.QuoteFee = channel.unary_unary(
+                '/ledger.v1.QueryService/QuoteFee',
+                request_serializer=ledger_dot_v1_dot_query__service__pb2.QuoteFeeRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_query__service__pb2.QuoteFeeResponse.FromString,
+                _registered_method=True)
+        self.GetFill = channel.unary_unary(
+                '/ledger.v1.QueryService/GetFill',
+                request_serializer=ledger_dot_v1_dot_query__service__pb2.GetFillRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_query__service__pb2.GetFillResponse.FromString,
+                _registered_method=True)
+        self.ListAccounts = channel.unary_unary(
+                '/ledger.v1.QueryService/ListAccounts',
+                request_serializer=ledger_dot_v1_dot_query__service__pb2.ListAccountsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_query__service__pb2.ListAccountsResponse.FromString,
+                _registered_method=True)
+        self.ListEvents = channel.unary_unary(
+                '/ledger.v1.QueryService/ListEvents',
+                request_serializer=ledger_dot_v1_dot_query__service__pb2.ListEventsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_query__service__pb2.ListEventsResponse.FromString,
+                _registered_method=True)
+        self.GetLedgerInfo = channel.unary_unary(
+                '/ledger.v1.QueryService/GetLedgerInfo',
+                request_serializer=ledger_dot_v1_dot_query__service__pb2.GetLedgerInfoRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_query__service__pb2.GetLedgerInfoResponse.FromString,
+                _registered_method=True)
 
 
 class QueryServiceServicer(object):
@@ -66,6 +96,49 @@ class QueryServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetRates(self, request, context):
+        """All that a market maker asks, in one answer: rates by class, how long they hold, the next evaluation, and where the
+        volume of its window stands.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def QuoteFee(self, request, context):
+        """What a fill would cost. Nothing is recorded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetFill(self, request, context):
+        """One fill and its fee, by its name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListAccounts(self, request, context):
+        """Accounts by tier, ban or owner, in the order of their ids, out of the materialised tables.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListEvents(self, request, context):
+        """Events as they are stored, in position order: all of the log, or one stream.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetLedgerInfo(self, request, context):
+        """What ledger this is, how far it is, and how far the materialised tables are.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_QueryServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +151,36 @@ def add_QueryServiceServicer_to_server(servicer, server):
                     servicer.ListFeeHistory,
                     request_deserializer=ledger_dot_v1_dot_query__service__pb2.ListFeeHistoryRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_query__service__pb2.ListFeeHistoryResponse.SerializeToString,
+            ),
+            'GetRates': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetRates,
+                    request_deserializer=ledger_dot_v1_dot_query__service__pb2.GetRatesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_query__service__pb2.GetRatesResponse.SerializeToString,
+            ),
+            'QuoteFee': grpc.unary_unary_rpc_method_handler(
+                    servicer.QuoteFee,
+                    request_deserializer=ledger_dot_v1_dot_query__service__pb2.QuoteFeeRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_query__service__pb2.QuoteFeeResponse.SerializeToString,
+            ),
+            'GetFill': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetFill,
+                    request_deserializer=ledger_dot_v1_dot_query__service__pb2.GetFillRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_query__service__pb2.GetFillResponse.SerializeToString,
+            ),
+            'ListAccounts': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAccounts,
+                    request_deserializer=ledger_dot_v1_dot_query__service__pb2.ListAccountsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_query__service__pb2.ListAccountsResponse.SerializeToString,
+            ),
+            'ListEvents': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListEvents,
+                    request_deserializer=ledger_dot_v1_dot_query__service__pb2.ListEventsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_query__service__pb2.ListEventsResponse.SerializeToString,
+            ),
+            'GetLedgerInfo': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetLedgerInfo,
+                    request_deserializer=ledger_dot_v1_dot_query__service__pb2.GetLedgerInfoRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_query__service__pb2.GetLedgerInfoResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +238,168 @@ class QueryService(object):
             '/ledger.v1.QueryService/ListFeeHistory',
             ledger_dot_v1_dot_query__service__pb2.ListFeeHistoryRequest.SerializeToString,
             ledger_dot_v1_dot_query__service__pb2.ListFeeHistoryResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetRates(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.QueryService/GetRates',
+            ledger_dot_v1_dot_query__service__pb2.GetRatesRequest.SerializeToString,
+            ledger_dot_v1_dot_query__service__pb2.GetRatesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def QuoteFee(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.QueryService/QuoteFee',
+            ledger_dot_v1_dot_query__service__pb2.QuoteFeeRequest.SerializeToString,
+            ledger_dot_v1_dot_query__service__pb2.QuoteFeeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetFill(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.QueryService/GetFill',
+            ledger_dot_v1_dot_query__service__pb2.GetFillRequest.SerializeToString,
+            ledger_dot_v1_dot_query__service__pb2.GetFillResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAccounts(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.QueryService/ListAccounts',
+            ledger_dot_v1_dot_query__service__pb2.ListAccountsRequest.SerializeToString,
+            ledger_dot_v1_dot_query__service__pb2.ListAccountsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListEvents(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.QueryService/ListEvents',
+            ledger_dot_v1_dot_query__service__pb2.ListEventsRequest.SerializeToString,
+            ledger_dot_v1_dot_query__service__pb2.ListEventsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetLedgerInfo(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.QueryService/GetLedgerInfo',
+            ledger_dot_v1_dot_query__service__pb2.GetLedgerInfoRequest.SerializeToString,
+            ledger_dot_v1_dot_query__service__pb2.GetLedgerInfoResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -39,6 +39,20 @@ class QueryServiceStub:
     """Every fee of one account, with what it rests on, ordered by (UTC day, position, line). A page sequence is one read:
     as_of and known_at are frozen in its token, whatever is recorded meanwhile.
     """
+    GetRates: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetRatesRequest, _query_service_pb2.GetRatesResponse]
+    """All that a market maker asks, in one answer: rates by class, how long they hold, the next evaluation, and where the
+    volume of its window stands.
+    """
+    QuoteFee: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.QuoteFeeRequest, _query_service_pb2.QuoteFeeResponse]
+    """What a fill would cost. Nothing is recorded."""
+    GetFill: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetFillRequest, _query_service_pb2.GetFillResponse]
+    """One fill and its fee, by its name."""
+    ListAccounts: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListAccountsRequest, _query_service_pb2.ListAccountsResponse]
+    """Accounts by tier, ban or owner, in the order of their ids, out of the materialised tables."""
+    ListEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListEventsRequest, _query_service_pb2.ListEventsResponse]
+    """Events as they are stored, in position order: all of the log, or one stream."""
+    GetLedgerInfo: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetLedgerInfoRequest, _query_service_pb2.GetLedgerInfoResponse]
+    """What ledger this is, how far it is, and how far the materialised tables are."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -51,6 +65,20 @@ class QueryServiceAsyncStub(QueryServiceStub):
     """Every fee of one account, with what it rests on, ordered by (UTC day, position, line). A page sequence is one read:
     as_of and known_at are frozen in its token, whatever is recorded meanwhile.
     """
+    GetRates: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetRatesRequest, _query_service_pb2.GetRatesResponse]  # type: ignore[assignment]
+    """All that a market maker asks, in one answer: rates by class, how long they hold, the next evaluation, and where the
+    volume of its window stands.
+    """
+    QuoteFee: _aio.UnaryUnaryMultiCallable[_query_service_pb2.QuoteFeeRequest, _query_service_pb2.QuoteFeeResponse]  # type: ignore[assignment]
+    """What a fill would cost. Nothing is recorded."""
+    GetFill: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetFillRequest, _query_service_pb2.GetFillResponse]  # type: ignore[assignment]
+    """One fill and its fee, by its name."""
+    ListAccounts: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListAccountsRequest, _query_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
+    """Accounts by tier, ban or owner, in the order of their ids, out of the materialised tables."""
+    ListEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListEventsRequest, _query_service_pb2.ListEventsResponse]  # type: ignore[assignment]
+    """Events as they are stored, in position order: all of the log, or one stream."""
+    GetLedgerInfo: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetLedgerInfoRequest, _query_service_pb2.GetLedgerInfoResponse]  # type: ignore[assignment]
+    """What ledger this is, how far it is, and how far the materialised tables are."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """What auditors and reconciliation scripts call. Nothing here writes."""
@@ -72,5 +100,55 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         """Every fee of one account, with what it rests on, ordered by (UTC day, position, line). A page sequence is one read:
         as_of and known_at are frozen in its token, whatever is recorded meanwhile.
         """
+
+    @_abc_1.abstractmethod
+    def GetRates(
+        self,
+        request: _query_service_pb2.GetRatesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetRatesResponse, _abc.Awaitable[_query_service_pb2.GetRatesResponse]]:
+        """All that a market maker asks, in one answer: rates by class, how long they hold, the next evaluation, and where the
+        volume of its window stands.
+        """
+
+    @_abc_1.abstractmethod
+    def QuoteFee(
+        self,
+        request: _query_service_pb2.QuoteFeeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.QuoteFeeResponse, _abc.Awaitable[_query_service_pb2.QuoteFeeResponse]]:
+        """What a fill would cost. Nothing is recorded."""
+
+    @_abc_1.abstractmethod
+    def GetFill(
+        self,
+        request: _query_service_pb2.GetFillRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetFillResponse, _abc.Awaitable[_query_service_pb2.GetFillResponse]]:
+        """One fill and its fee, by its name."""
+
+    @_abc_1.abstractmethod
+    def ListAccounts(
+        self,
+        request: _query_service_pb2.ListAccountsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListAccountsResponse, _abc.Awaitable[_query_service_pb2.ListAccountsResponse]]:
+        """Accounts by tier, ban or owner, in the order of their ids, out of the materialised tables."""
+
+    @_abc_1.abstractmethod
+    def ListEvents(
+        self,
+        request: _query_service_pb2.ListEventsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.ListEventsResponse, _abc.Awaitable[_query_service_pb2.ListEventsResponse]]:
+        """Events as they are stored, in position order: all of the log, or one stream."""
+
+    @_abc_1.abstractmethod
+    def GetLedgerInfo(
+        self,
+        request: _query_service_pb2.GetLedgerInfoRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_query_service_pb2.GetLedgerInfoResponse, _abc.Awaitable[_query_service_pb2.GetLedgerInfoResponse]]:
+        """What ledger this is, how far it is, and how far the materialised tables are."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -39,7 +39,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_TIME_MALFORMED: _Reason.ValueType  # 7
     """INVALID_ARGUMENT. A Timestamp has nanos outside 0..999,999,999."""
     REASON_TIME_OUT_OF_RANGE: _Reason.ValueType  # 8
-    """INVALID_ARGUMENT. A time lies before 2009-01-01 (in a read: 1970) or after 2200-01-01."""
+    """INVALID_ARGUMENT. A time lies before 2009-01-01 (in the times of a read: 1970) or not before 2200-01-01."""
     REASON_TIME_IN_FUTURE: _Reason.ValueType  # 9
     """INVALID_ARGUMENT. A time of something that has happened lies further in the future than the allowed clock skew."""
     REASON_INTERVAL_EMPTY: _Reason.ValueType  # 10
@@ -100,6 +100,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. The grant is over or revoked at this instant."""
     REASON_NOT_BANNED: _Reason.ValueType  # 213
     """FAILED_PRECONDITION. No ban runs at this instant."""
+    REASON_FILL_UNKNOWN: _Reason.ValueType  # 214
+    """NOT_FOUND. The ledger has no such fill at known_at."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -142,7 +144,7 @@ REASON_ENUM_UNSPECIFIED: Reason.ValueType  # 6
 REASON_TIME_MALFORMED: Reason.ValueType  # 7
 """INVALID_ARGUMENT. A Timestamp has nanos outside 0..999,999,999."""
 REASON_TIME_OUT_OF_RANGE: Reason.ValueType  # 8
-"""INVALID_ARGUMENT. A time lies before 2009-01-01 (in a read: 1970) or after 2200-01-01."""
+"""INVALID_ARGUMENT. A time lies before 2009-01-01 (in the times of a read: 1970) or not before 2200-01-01."""
 REASON_TIME_IN_FUTURE: Reason.ValueType  # 9
 """INVALID_ARGUMENT. A time of something that has happened lies further in the future than the allowed clock skew."""
 REASON_INTERVAL_EMPTY: Reason.ValueType  # 10
@@ -203,6 +205,8 @@ REASON_GRANT_ENDED: Reason.ValueType  # 212
 """FAILED_PRECONDITION. The grant is over or revoked at this instant."""
 REASON_NOT_BANNED: Reason.ValueType  # 213
 """FAILED_PRECONDITION. No ban runs at this instant."""
+REASON_FILL_UNKNOWN: Reason.ValueType  # 214
+"""NOT_FOUND. The ledger has no such fill at known_at."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301

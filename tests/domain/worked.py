@@ -77,7 +77,9 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
     defaults.update(dict.fromkeys(texts.split(), ""))
     full = [{**defaults, "exec_id": f"E{number}", **row} for number, row in enumerate(rows)]
     columns = {name: [row[name] for row in full] for name in (*defaults, "exec_id")}
-    return FillBatch("bitmart", source, 1 if source else 0, "", range(len(rows)), **columns)
+    columns["source"] = [source] * len(rows)
+    columns["sequence"] = [number + 1 if source else 0 for number in range(len(rows))]
+    return FillBatch("bitmart", "", range(len(rows)), **columns)
 
 
 def record(

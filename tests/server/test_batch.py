@@ -16,6 +16,7 @@ from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment
 from tests.conftest import NOON_NS, at
 
 LATEST_FILL_NS: Final = NOON_NS + 60 * SECOND_NS
+FIRST_SEQUENCE: Final = 7
 
 # Fields of each kind, and values for them: good ones, bad ones, and some that are one or the other by chance.
 REQUIRED_IDS: Final = ("account_id", "exec_id", "symbol")
@@ -105,13 +106,15 @@ def plain(decimal: str) -> str:
     return format(Decimal(decimal).normalize(Context(prec=60)), "f") if decimal else ""
 
 
-def row_of(index: int, fill: Fill) -> dict[str, Any]:
-    """What the columns of a batch must hold of one fill."""
+def row_of(index: int, fill: Fill, source: str) -> dict[str, Any]:
+    """What the columns of a batch must hold of one fill; sources number from `FIRST_SEQUENCE` on."""
     as_sent = {name: getattr(fill, name) for name in (*REQUIRED_IDS, *OPTIONAL_IDS, *ENUMS)}
     payment, charged = fill.token_payment, fill.charged_fee
     return {
         **as_sent,
         "index": index,
+        "source": source,
+        "sequence": FIRST_SEQUENCE + index if source else 0,
         "price": fill.last_px,
         "quantity": fill.last_qty,
         "transact_time_ns": nanoseconds(fill.transact_time),
@@ -159,24 +162,37 @@ def changed(**values: Any) -> Fill:
     return fill
 
 
+def these(*fills: Fill, source: str = "engine") -> Any:
+    """An example that is always tried."""
+    return example(fills=list(fills), source=source)
+
+
 @settings(max_examples=250, deadline=None)
-@given(fills=batches())
-@example(fills=[GOOD, changed(exec_id="E2\n")])  # a line break at the end of a value of a joined column
-@example(fills=[changed(exec_id=""), changed(exec_id="E1\nE2")])  # as many lines as values, yet both are bad
-@example(fills=[changed(trade_id="T1\n"), changed(trade_id="")])
-@example(fills=[changed(last_px="1\n2"), GOOD])
-@example(fills=[changed(last_px="0"), changed(last_px="1")])  # a zero before a line with other digits
-@example(fills=[changed(last_px="0.0"), changed(last_px="00")])
-@example(fills=[GOOD, changed(transact_time=None)])
-@example(fills=[GOOD, changed(transact_time=at(LATEST_FILL_NS + 1))])
-@example(fills=[GOOD, changed(charged_fee=ChargedFee())])
-@example(fills=[changed(token_payment=TokenPayment())])
-def test_whole_columns_refuse_exactly_the_fills_that_are_refused_alone(fills: list[Fill]) -> None:
+@given(fills=batches(), source=st.sampled_from(["engine", ""]))
+@these(GOOD, changed(exec_id="E2\n"))  # a line break at the end of a value of a joined column
+@these(changed(exec_id=""), changed(exec_id="E1\nE2"))  # as many lines as values, yet both are bad
+@these(changed(trade_id="T1\n"), changed(trade_id=""))
+@these(changed(last_px="1\n2"), GOOD)
+@these(changed(last_px="0"), changed(last_px="1"))  # a zero before a line with other digits
+@these(changed(last_px="0.0"), changed(last_px="00"))
+@these(GOOD, changed(transact_time=None))
+@these(GOOD, changed(transact_time=at(LATEST_FILL_NS + 1)))
+@these(GOOD, changed(charged_fee=ChargedFee()))
+@these(changed(token_payment=TokenPayment()))
+@these(changed(exec_id=""), GOOD, changed(side=0), GOOD)  # numbers go on over malformed fills
+@these(changed(exec_id=""), GOOD, GOOD, source="")  # without a source there are none
+def test_whole_columns_refuse_exactly_the_fills_that_are_refused_alone(fills: list[Fill], source: str) -> None:
     alone = [shape_of(fill, LATEST_FILL_NS) for fill in fills]
-    header = {"venue": "bitmart", "source": "engine", "first_sequence": 7, "actor": "me"}
-    batch, refused = read_batch(fills, **header, latest_ns=LATEST_FILL_NS)  # type: ignore[arg-type]
+    batch, refused = read_batch(
+        fills,
+        venue="bitmart",
+        source=source,
+        first_sequence=FIRST_SEQUENCE if source else 0,
+        actor="me",
+        latest_ns=LATEST_FILL_NS,
+    )
     assert refused == [(index, refusal) for index, refusal in enumerate(alone) if refusal is not None]
     good = [(index, fill) for index, fill in enumerate(fills) if alone[index] is None]
-    assert rows_of(batch) == [row_of(index, fill) for index, fill in good]
+    assert rows_of(batch) == [row_of(index, fill, source) for index, fill in good]
     if batch is not None:
-        assert {name: getattr(batch, name) for name in header} == header
+        assert (batch.venue, batch.actor) == ("bitmart", "me")

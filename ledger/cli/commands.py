@@ -1,0 +1,304 @@
+"""Running a subcommand: ask, print, and say in the exit code how it went."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import Message
+
+from ledger.cli import arguments, documents, screens
+from ledger.cli.arguments import Parser
+from ledger.client import Client, LedgerError, Unavailable
+
+_CONNECT_S_MAX: Final = 2  # a ledger that is there answers sooner
+_PAGE_SIZE: Final = 1_000
+
+Options = argparse.Namespace
+
+
+def add_commands(commands: Any) -> None:
+    """Add every subcommand that asks a running ledger; `run` runs them."""
+    arguments.add_reads(partial(_add, commands, ()))
+    arguments.add_writes(partial(_add, commands, (arguments.authority(),)))
+
+
+def _add(commands: Any, more: Sequence[Parser], name: str, help_: str, example: str, *parents: Parser) -> Parser:
+    parser: Parser = commands.add_parser(
+        name,
+        help=help_,
+        description=f"{help_[0].upper()}{help_[1:]}.",
+        epilog=f"example:\n  fee-ledger {example}",
+        formatter_class=arguments.HelpFormatter,
+        allow_abbrev=False,
+        parents=[*parents, *more, arguments.common()],
+    )
+    return parser
+
+
+def run(options: Options) -> int:
+    """Run a subcommand. 0: done; 1: the ledger refused; 2: unusable arguments, or no answer; 130: interrupted."""
+    try:
+        with Client(options.address, timeout_s=options.timeout, connect_timeout_s=_CONNECT_S_MAX) as ledger:
+            _COMMANDS[options.command](ledger, options)
+        sys.stdout.flush()
+    except LedgerError as error:
+        return _refused(error, options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads on: that is fine
+    except (ValueError, OSError) as error:
+        return _tell(2, f"fee-ledger: {' '.join(str(error).split())}")
+    except KeyboardInterrupt:
+        return _tell(130, "fee-ledger: interrupted")
+    except Exception as error:  # people get a line to report, not a traceback
+        return _tell(2, f"fee-ledger: a defect of this command ({error!r}): please report it")
+    return 0
+
+
+def _tell(code: int, *lines: str) -> int:
+    for line in lines:
+        print(line, file=sys.stderr)
+    return code
+
+
+def _refused(error: LedgerError, options: Options) -> int:
+    if isinstance(error, Unavailable):
+        return _tell(2, f"fee-ledger: {_unavailable(error, options)}")
+    if error.reason is None:
+        return _tell(2, f"fee-ledger: the ledger at {options.address} cannot do this ({error})")
+    told = [(fault.reason.name, fault.description, fault.field) for fault in error.violations if fault.reason]
+    lines = [f"{reason}: {description}{_field(field)}" for reason, description, field in told]
+    return _tell(1, *(lines or [f"{error}{_field(error.field)}"]))
+
+
+def _field(field: str) -> str:
+    return f" ({field})" if field else ""
+
+
+def _unavailable(error: Unavailable, options: Options) -> str:
+    again = f"; send it again with --request-id {error.request_id}" if error.request_id else ""
+    if error.reason is not None:
+        return f"{error}{again}"
+    if error.code is grpc.StatusCode.UNAVAILABLE:
+        where = f"start one with `make run`, or give its --address{again}"
+        return f"no ledger answers at {options.address} ({_short(error)}): {where}"
+    return f"the ledger at {options.address} did not answer within {options.timeout} s: give a longer --timeout{again}"
+
+
+def _short(error: LedgerError) -> str:
+    """gRPC tells of every address it tried: the last clause is the cause."""
+    return str(error).rpartition(": ")[2].rstrip(".")
+
+
+# --- printing ---------------------------------------------------------------------------------------------------------
+
+
+def _show(options: Options, answer: Message, lines: Callable[[Any], Iterable[str]]) -> None:
+    print(documents.document(answer) if options.json else "\n".join(lines(answer)))
+
+
+def _show_list(options: Options, pages: Iterator[Any], field: str, head: Callable[[Any], list[str]],
+               lines: Callable[[Any], list[str]], foot: Callable[[Any], list[str]] = lambda _: []) -> None:  # fmt: skip
+    """Print pages as they come: JSON lines, or a headline, a table per page, and a foot."""
+    left: int | None = options.limit
+    first = True
+    for page in pages:
+        entries = getattr(page, field)[:left]
+        if left is not None:
+            left -= len(entries)
+        if options.json:
+            for entry in entries:
+                print(documents.line(entry))
+        else:
+            print("\n".join(([*head(page), ""] if first else []) + (lines(entries) if entries else ["none"])))
+        first = False
+        if left == 0 or not page.next_page_token:
+            if not options.json and foot(page):
+                print("\n".join(["", *foot(page)]))
+            return
+
+
+def _page_size(options: Options) -> int:
+    return min(options.limit or _PAGE_SIZE, _PAGE_SIZE)
+
+
+# --- asking -----------------------------------------------------------------------------------------------------------
+
+
+def _at(options: Options) -> dict[str, Any]:
+    return {"as_of": options.as_of, **options.known_at}
+
+
+def _info(ledger: Client, options: Options) -> None:
+    _show(options, ledger.get_ledger_info(), screens.info)
+
+
+def _state(ledger: Client, options: Options) -> None:
+    answer = ledger.get_vip_state(options.account, programme_id=options.programme, **_at(options))
+    _show(options, answer, screens.state)
+
+
+def _rates(ledger: Client, options: Options) -> None:
+    answer = ledger.get_rates(options.account, programme_id=options.programme, **_at(options))
+    _show(options, answer, screens.rates)
+
+
+def _fees(ledger: Client, options: Options) -> None:
+    pages = ledger.fee_history_pages(
+        options.account,
+        from_time=options.from_time,
+        until_time=options.until_time,
+        page_size=_page_size(options),
+        **_at(options),
+    )
+
+    def head(page: Any) -> list[str]:
+        fills = sum(total.lines for total in page.totals)
+        cut = f" (here the first {options.limit:,})" if options.limit and options.limit < fills else ""
+        return screens.headline(f"{options.account}: {fills:,} {'fill' if fills == 1 else 'fills'}{cut}", page.basis)
+
+    def foot(page: Any) -> list[str]:
+        return screens.totals(page.totals) if page.totals else []
+
+    _show_list(options, pages, "lines", head, screens.fees, foot)
+
+
+def _quote(ledger: Client, options: Options) -> None:
+    answer = ledger.quote_fee(
+        options.account,
+        options.symbol,
+        side=options.side.upper(),
+        liquidity=options.liquidity.upper(),
+        last_px=options.price,
+        last_qty=options.quantity,
+        channel=options.channel.upper(),
+        venue=options.venue,
+        **_at(options),
+    )
+    trade = f"{options.side} {options.quantity} {options.symbol} at {options.price} as {options.liquidity}"
+    _show(options, answer, lambda found: screens.quote(found, f"{options.account}, {trade}"))
+
+
+def _fill(ledger: Client, options: Options) -> None:
+    answer = ledger.get_fill(options.account, options.day, options.exec_id, venue=options.venue, **options.known_at)
+    _show(options, answer, screens.fill)
+
+
+def _accounts(ledger: Client, options: Options) -> None:
+    pages = ledger.account_pages(
+        as_of=options.as_of,
+        tier=options.tier,
+        ending_before=options.ending_before,
+        banned=options.banned,
+        owner_id=options.owner,
+        programme_id=options.programme,
+        page_size=_page_size(options),
+    )
+
+    def head(page: Any) -> list[str]:
+        return [f"accounts, in {page.ledger_id}", f"as of {screens.instant(page.as_of)} UTC, position {page.position}"]
+
+    _show_list(options, pages, "accounts", head, screens.accounts)
+
+
+def _events(ledger: Client, options: Options) -> None:
+    pages = ledger.event_pages(
+        options.stream, after_position=options.after, page_size=_page_size(options), **options.known_at
+    )
+
+    def head(page: Any) -> list[str]:
+        return screens.headline(options.stream or "the whole log", page.basis, as_of=False)
+
+    _show_list(options, pages, "events", head, screens.events)
+
+
+# --- commands ---------------------------------------------------------------------------------------------------------
+
+
+def _write(command: Callable[..., Message], options: Options, subject: str, **values: Any) -> None:
+    """Send a command with its authority, and print its receipt."""
+    request_id = options.request_id or uuid.uuid4().hex
+    answer = command(
+        subject,
+        request_id=request_id,
+        actor=options.actor,
+        approver=options.approver,
+        ticket=options.ticket,
+        reason=options.reason,
+        **values,
+    )
+    _show(options, answer, lambda found: screens.written(found, subject, request_id))
+
+
+def _register_account(ledger: Client, options: Options) -> None:
+    _write(ledger.register_account, options, options.account, owner_id=options.owner, parent_account_id=options.parent,
+           registered_time=options.registered)  # fmt: skip
+
+
+def _register_symbol(ledger: Client, options: Options) -> None:
+    base, _, quote = options.symbol.partition("_")
+    _write(
+        ledger.register_symbol,
+        options,
+        options.symbol,
+        base_currency=options.base or base,
+        quote_currency=options.quote or quote,
+        price_scale=options.price_scale,
+        quantity_scale=options.quantity_scale,
+        product=options.product.upper(),
+        valid_from=options.valid_from,
+        pair_class=options.pair_class,
+        programme_id=options.programme,
+    )
+
+
+def _register_currency(ledger: Client, options: Options) -> None:
+    _write(ledger.register_currency, options, options.currency, decimals=options.decimals)
+
+
+def _start_trial(ledger: Client, options: Options) -> None:
+    _write(ledger.start_trial, options, options.account, start_time=options.start, programme_id=options.programme)
+
+
+def _change_tier(ledger: Client, options: Options) -> None:
+    _write(ledger.change_tier, options, options.account, tier=options.tier, valid_from=options.valid_from,
+           valid_until=options.valid_until, programme_id=options.programme)  # fmt: skip
+
+
+def _revoke_tier(ledger: Client, options: Options) -> None:
+    _write(ledger.revoke_tier, options, options.account, grant_id=options.grant, revoke_time=options.at)
+
+
+def _ban(ledger: Client, options: Options) -> None:
+    _write(ledger.ban_account, options, options.account, days=options.days, reason_code=options.reason_code,
+           start_time=options.start)  # fmt: skip
+
+
+def _lift_ban(ledger: Client, options: Options) -> None:
+    _write(ledger.lift_ban, options, options.account, lift_time=options.at)
+
+
+_COMMANDS: Final[Mapping[str, Callable[[Client, Options], None]]] = {
+    "info": _info,
+    "state": _state,
+    "rates": _rates,
+    "fees": _fees,
+    "quote": _quote,
+    "fill": _fill,
+    "accounts": _accounts,
+    "events": _events,
+    "register-account": _register_account,
+    "register-symbol": _register_symbol,
+    "register-currency": _register_currency,
+    "start-trial": _start_trial,
+    "change-tier": _change_tier,
+    "revoke-tier": _revoke_tier,
+    "ban": _ban,
+    "lift-ban": _lift_ban,
+}

@@ -1,0 +1,278 @@
+"""Answers for people: headlines and tables of at most 100 columns, unless the values are wider. Times are UTC."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime, timedelta
+from decimal import Decimal
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ledger.v1 import command_service_pb2 as command_pb
+from ledger.v1 import fill_pb2, read_pb2
+from ledger.v1 import query_service_pb2 as pb
+
+NONE: Final = "-"
+_EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - every time is UTC, and is printed without a zone
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """Columns two spaces apart; a head with ">" before it is flush right, with "." aligned on the decimal point."""
+    columns = list(zip(heads, *rows, strict=True))
+    return [" ".join(cells).rstrip() for cells in zip(*map(_column, columns), strict=True)]
+
+
+def _column(cells: Sequence[str]) -> list[str]:
+    head, *values = cells
+    kind, head = (head[0], head[1:]) if head.startswith((">", ".")) else ("<", head)
+    if kind == ".":
+        places = max((len(value.partition(".")[2]) for value in values), default=0)
+        values = [_padded(value, places) for value in values]
+    width = max(map(len, [head, *values]))
+    align = "<" if kind == "<" else ">"
+    return [f"{cell:{align}{width}} " for cell in (head, *values)]
+
+
+def _padded(value: str, places: int) -> str:
+    fraction = value.partition(".")[2]
+    missing = places - len(fraction) + (1 if places and not fraction else 0)
+    return value + " " * missing
+
+
+def pairs(rows: Iterable[tuple[str, str]]) -> list[str]:
+    """Names and values, without those that say nothing."""
+    said = [(name, value) for name, value in rows if value]
+    width = max((len(name) for name, _ in said), default=0)
+    return [f"  {name:<{width}}  {value}" for name, value in said]
+
+
+def instant(time: Timestamp) -> str:
+    """A time with as many decimals as it needs: none, 3, 6 or 9."""
+    if not time.seconds and not time.nanos:
+        return "beginning"
+    decimals = f"{time.nanos:09}"
+    while decimals.endswith("000"):
+        decimals = decimals[:-3]
+    return f"{_EPOCH + timedelta(seconds=time.seconds)}{'.' if decimals else ''}{decimals}"
+
+
+def given(message: Any, field: str) -> str:
+    """A time that may be unset."""
+    return instant(getattr(message, field)) if message.HasField(field) else NONE
+
+
+def percent(rate: str) -> str:
+    """A decimal fraction as percent, exactly."""
+    return format((Decimal(rate or "0") * 100).normalize(), "f")
+
+
+def name(enum: Any, number: int) -> str:
+    """A member of an enum in words; a number this release does not know, as it is."""
+    return enum.Name(number).partition("_")[2].lower() if number in enum.values() else str(number)
+
+
+def headline(subject: str, basis: read_pb2.ReadBasis, *, as_of: bool = True) -> list[str]:
+    """What an answer is about, and what it rests on."""
+    effective = f"as of {instant(basis.as_of)} UTC, " if as_of else ""
+    if basis.known_at_open:
+        known = f"as known now (position {basis.known_at_position})"
+    else:
+        recorded = f" ({instant(basis.known_at_time)} UTC)" if basis.HasField("known_at_time") else ""
+        known = f"known at position {basis.known_at_position}{recorded}"
+    return [f"{subject}, in {basis.ledger_id}", f"{effective}{known}"]
+
+
+def state(found: pb.GetVipStateResponse) -> list[str]:
+    """A VIP state: tier, rates, grants, bans."""
+    source = f" ({found.grant.source} {found.grant.grant_id})" if found.HasField("grant") else ""
+    banned = f", banned until {instant(found.ban.end_time)}" if found.banned else ""
+    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{source}{banned}", found.basis)
+    if not found.known_account:
+        lines.append("the ledger had never heard of this account")
+    trial = "used" if found.trial_used else "not used"
+    lines += pairs([
+        ("owner", found.owner_id), ("parent account", found.parent_account_id), ("trial", trial),
+        ("programme", f"{found.programme_id} {found.programme_version}".strip()),
+    ])  # fmt: skip
+    if found.rates:
+        lines += ["", *rates_table(found.rates)]
+    if found.grants:
+        lines += ["", *table(("grant", "tier", "source", "from", "until", "revoked"), map(_grant_row, found.grants))]
+    if found.bans:
+        rows = [(ban.ban_id, instant(ban.start_time), instant(ban.end_time), ban.reason_code) for ban in found.bans]
+        lines += ["", *table(("ban", "from", "until", "reason"), rows)]
+    return lines
+
+
+def _grant_row(grant: command_pb.Grant) -> tuple[str, ...]:
+    until, revoked = given(grant, "valid_until"), given(grant, "revoked_time")
+    return grant.grant_id, grant.tier, grant.source, instant(grant.valid_from), until, revoked
+
+
+def rates_table(rates: Iterable[pb.ClassRates]) -> list[str]:
+    """Rates by pair class, in percent."""
+    rows = [(rate.pair_class or "none", percent(rate.maker_rate), percent(rate.taker_rate)) for rate in rates]
+    return table(("class", ".maker %", ".taker %"), rows)
+
+
+def rates(found: pb.GetRatesResponse) -> list[str]:
+    """What a market maker asks."""
+    banned = ", banned" if found.banned else ""
+    until = f" until {instant(found.valid_until)}" if found.HasField("valid_until") else ""
+    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{banned}{until}", found.basis)
+    lines += ["", *rates_table(found.rates), ""]
+    lines += pairs([
+        ("next evaluation", given(found, "next_evaluation_time")), ("its window from", given(found, "window_from")),
+        ("tier it would give", found.projected_tier),
+    ])  # fmt: skip
+    volume = [("counts", sum_.notional, sum_.quote_currency, f"{sum_.lines:,}") for sum_ in found.counted]
+    volume += [
+        (f"not: {left.reason}", left.volume.notional, left.volume.quote_currency, f"{left.volume.lines:,}")
+        for left in found.excluded
+    ]
+    rebates = [("earned", rebate.amount, rebate.currency) for rebate in found.rebates_earned]
+    rebates += [("not: SELF_TRADE", lost.amount, lost.currency) for lost in found.rebates_suppressed]
+    if volume:
+        lines += ["", *table(("volume", ".amount", "currency", ">fills"), volume)]
+    if rebates:
+        lines += ["", *table(("rebates", ".amount", "currency"), rebates)]
+    return lines
+
+
+def quote(found: pb.QuoteFeeResponse, trade: str) -> list[str]:
+    """What a fill would cost."""
+    fee = f"{trade}: fee {found.fee_amount} {found.fee_currency} ({found.fee_type})"
+    banned = "account is banned" if found.banned else ""
+    rows = [("notional", found.notional), *_basis_rows(found.fee_basis), ("note", banned)]
+    return headline(fee, found.basis) + pairs(rows)
+
+
+def _basis_rows(basis: pb.FeeBasis) -> list[tuple[str, str]]:
+    grant = f" (grant {basis.grant_id}, {basis.grant_source})" if basis.grant_id else ""
+    discount = "" if basis.discount in ("", "0") else f", less {percent(basis.discount)} %"
+    return [
+        ("rate", f"{percent(basis.rate)} %{discount} ({basis.rate_source})"),
+        ("tier", f"{basis.tier}{grant}"),
+        ("pair class", basis.pair_class or "none"),
+        ("programme", f"{basis.programme_id} {basis.programme_version}"),
+    ]
+
+
+def fill(found: pb.GetFillResponse) -> list[str]:
+    """One fill and its fee."""
+    line = found.line
+    ref, where = line.fill_ref, line.line_ref
+    trade = f"{name(fill_pb2.Side, line.side)} as {name(fill_pb2.Liquidity, line.liquidity)}"
+    notes = [word for word, said in (("self-trade", line.self_trade), ("banned", line.banned)) if said]
+    charged = line.charged_fee
+    token = line.token_payment
+    fee = f"{ref.account_id} {ref.day} {ref.exec_id}: fee {line.fee_amount} {line.fee_currency} ({line.fee_type})"
+    return [
+        *headline(fee, found.basis, as_of=False),
+        *pairs([
+            ("time", f"{instant(line.transact_time)} UTC"), ("recorded", f"{instant(line.recorded_time)} UTC"),
+            ("place in the log", f"position {where.position}, line {where.line}"),
+            ("venue", ref.venue), ("symbol", line.symbol), ("trade", trade), ("quantity", line.last_qty),
+            ("price", line.last_px), ("notional", f"{line.notional} {line.quote_currency}"),
+            *_basis_rows(line.basis),
+            ("notes", ", ".join(notes)), ("product", name(fill_pb2.Product, line.product)),
+            ("channel", name(fill_pb2.Channel, line.channel)),
+            ("trade id", line.trade_id), ("order id", line.order_id), ("client's order", line.cl_ord_id),
+            ("order time", given(line, "order_time").removeprefix(NONE)),
+            ("owner", line.owner_id), ("other owner", line.counterparty_owner_id),
+            ("fee token", f"{token.token} {token.price} {token.price_source}".strip()),
+            ("engine charged", f"{charged.amount} {charged.currency}".strip()),
+            ("source", f"{line.source} {line.sequence}" if line.source else ""),
+        ]),
+    ]  # fmt: skip
+
+
+def fees(lines: Iterable[pb.FeeLine]) -> list[str]:
+    """A page of a fee history."""
+    heads = ("time (UTC)", "exec_id", "symbol", "trade", ".qty", ".price", ".fee", "in", ".rate %", "tier")
+    return table(heads, map(_fee_row, lines))
+
+
+def _fee_row(line: pb.FeeLine) -> tuple[str, ...]:
+    trade = f"{name(fill_pb2.Side, line.side)} {name(fill_pb2.Liquidity, line.liquidity)}"
+    why = line.basis.tier if line.basis.rate_source in ("TIER", "BASE") else line.basis.rate_source
+    return (
+        instant(line.transact_time), line.fill_ref.exec_id, line.symbol, trade, line.last_qty, line.last_px,
+        line.fee_amount, line.fee_currency, percent(line.basis.rate), why,
+    )  # fmt: skip
+
+
+def totals(found: Iterable[pb.FeeTotal]) -> list[str]:
+    """Totals of a fee history."""
+    rows = [(total.currency, total.charges, total.rebates, total.net, f"{total.lines:,}") for total in found]
+    return table(("total", ".charges", ".rebates", ".net", ">fills"), rows)
+
+
+def accounts(found: Iterable[pb.AccountSummary]) -> list[str]:
+    """A page of accounts."""
+    rows = [
+        (
+            one.account_id, one.owner_id, one.parent_account_id or NONE, one.tier, one.grant_source or NONE,
+            given(one, "tier_ends"), given(one, "ban_ends") if one.banned else NONE,
+        )
+        for one in found
+    ]  # fmt: skip
+    return table(("account", "owner", "parent", "tier", "source", "tier ends", "banned until"), rows)
+
+
+def events(found: Iterable[pb.StoredEvent]) -> list[str]:
+    """A page of events."""
+    rows = [
+        (
+            str(event.position), instant(event.recorded_time), event.stream, event.topic, event.actor or NONE,
+        )
+        for event in found
+    ]  # fmt: skip
+    return table((">position", "recorded (UTC)", "stream", "event", "actor"), rows)
+
+
+def info(found: pb.GetLedgerInfoResponse) -> list[str]:
+    """What ledger this is."""
+    tables = found.projections
+    behind = f", {tables.lag_positions:,} behind for {tables.lag_ms:,} ms" if tables.lag_positions else ", up to date"
+    rows = [
+        (one.programme_id, one.version, " ".join(one.venues), " ".join(one.tiers), " ".join(one.pair_classes))
+        for one in found.programmes
+    ]
+    return [
+        f"ledger {found.ledger_id} at position {found.position:,} ({instant(found.recorded_time)} UTC)",
+        *pairs([
+            ("writer", f"term {found.writer_term}, version {found.software_version}"),
+            ("tables", f"at position {tables.position:,}{behind}"),
+        ]),
+        "",
+        *table(("programme", "version", "venues", "tiers", "pair classes"), rows),
+    ]  # fmt: skip
+
+
+def written(answer: Any, subject: str, request_id: str) -> list[str]:
+    """What a command did, and where that is recorded."""
+    receipt = answer.receipt
+    before = " before" if receipt.replayed else ""
+    where = f"at position {receipt.position} of {receipt.ledger_id}, {instant(receipt.recorded_time)} UTC"
+    return [f"{subject}{_outcome(answer)}", f"recorded{before} {where}", f"request id {request_id}"]
+
+
+def _outcome(answer: Message) -> str:
+    """What the answer to a command says beside its receipt."""
+    match answer:
+        case command_pb.StartTrialResponse(grant=grant) | command_pb.ChangeTierResponse(grant=grant):
+            until = f" until {instant(grant.valid_until)} UTC" if grant.HasField("valid_until") else ", without an end"
+            return f": {grant.tier} ({grant.source} {grant.grant_id}) from {instant(grant.valid_from)}{until}"
+        case command_pb.BanAccountResponse(ban=ban):
+            return f": banned from {instant(ban.start_time)} until {instant(ban.end_time)} UTC ({ban.reason_code})"
+        case command_pb.RevokeTierResponse(revoked_time=time):
+            return f": revoked from {instant(time)} UTC on"
+        case command_pb.LiftBanResponse(lifted_time=time):
+            return f": not banned from {instant(time)} UTC on"
+        case command_pb.RegisterAccountResponse(owner_id=owner_id):
+            return f": registered, owner {owner_id}"
+        case _:
+            return ": registered"

@@ -1,0 +1,245 @@
+"""The client: what the back office and a matching engine call, on top of the reads."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable
+from types import TracebackType
+from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
+
+import grpc
+
+from ledger.client.calls import Calls
+from ledger.client.plain import Time, Values, member, message, timestamp
+from ledger.client.reads import Reads
+from ledger.v1 import command_service_pb2 as pb
+from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
+from ledger.v1 import fill_service_pb2 as fills_pb
+
+FILLS_MAX: Final = 10_000
+_MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
+# By default a channel looks for a restarted service less and less often, up to every two minutes.
+_CHANNEL_OPTIONS: Final = [
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.min_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 1_000),
+    ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
+]
+
+Response = TypeVar("Response")
+
+
+class Command(TypedDict, total=False):
+    """What every command takes beside its own fields; what is left out is as the Client says."""
+
+    actor: str  # who asks: a pseudonymous id
+    approver: str  # a second person who approved
+    ticket: str  # reference to the case
+    reason: str  # why, in free text
+    request_id: str  # names the command for ever; default: a new one per call
+    timeout_s: float | None
+
+
+class Client(Reads):
+    """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
+
+    def __init__(
+        self,
+        address: str = "127.0.0.1:50051",
+        *,
+        actor: str = "",
+        approver: str = "",
+        ticket: str = "",
+        reason: str = "",
+        timeout_s: float = 30,
+        connect_timeout_s: float | None = None,
+        read_your_writes: bool = True,
+        channel: grpc.Channel | None = None,
+    ) -> None:
+        """`connect_timeout_s` bounds the wait for a ledger that has never answered; `channel` is used in place of an
+        own one and stays open: for TLS and interceptors."""
+        self._own = None if channel is not None else grpc.insecure_channel(address, _CHANNEL_OPTIONS)
+        used = channel or self._own
+        assert used is not None
+        super().__init__(used, Calls(timeout_s, connect_timeout_s), read_your_writes=read_your_writes)
+        self._authority = {"actor": actor, "approver": approver, "ticket": ticket, "reason": reason}
+        self._commands = command_service_pb2_grpc.CommandServiceStub(used)
+        self._fills = fill_service_pb2_grpc.FillServiceStub(used)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Hang up. Calls under way end with an error."""
+        if self._own:
+            self._own.close()
+
+    def register_account(
+        self,
+        account_id: str,
+        *,
+        owner_id: str = "",
+        parent_account_id: str = "",
+        registered_time: Time | None = None,
+        **command: Unpack[Command],
+    ) -> pb.RegisterAccountResponse:
+        """Register an account's owner and parent. Accounts exist without: as their own owner."""
+        request = pb.RegisterAccountRequest(
+            account_id=account_id,
+            owner_id=owner_id,
+            parent_account_id=parent_account_id,
+            registered_time=timestamp(registered_time, "registered_time"),
+        )
+        return self._command(self._commands.RegisterAccount, request, **command)
+
+    def register_symbol(
+        self,
+        symbol: str,
+        *,
+        base_currency: str,
+        quote_currency: str,
+        price_scale: int,
+        quantity_scale: int,
+        product: str | int = 0,
+        valid_from: Time | None = None,
+        pair_class: str = "",
+        programme_id: str = "",
+        **command: Unpack[Command],
+    ) -> pb.RegisterSymbolResponse:
+        """Register a symbol, or new terms of it; scales are decimals, 0 to 18. Without a class: the base rate."""
+        request = pb.RegisterSymbolRequest(
+            symbol=symbol,
+            base_currency=base_currency,
+            quote_currency=quote_currency,
+            product=member(fill_pb2.Product, product, "product"),
+            price_scale=price_scale,
+            quantity_scale=quantity_scale,
+            valid_from=timestamp(valid_from, "valid_from"),
+            pair_class=pair_class,
+            programme_id=programme_id,
+        )
+        return self._command(self._commands.RegisterSymbol, request, **command)
+
+    def register_currency(
+        self, currency: str, *, decimals: int, **command: Unpack[Command]
+    ) -> pb.RegisterCurrencyResponse:
+        """Register the decimals, 0 to 18, that fees in a currency are rounded to."""
+        request = pb.RegisterCurrencyRequest(currency=currency, decimals=decimals)
+        return self._command(self._commands.RegisterCurrency, request, **command)
+
+    def start_trial(
+        self, account_id: str, *, start_time: Time | None = None, programme_id: str = "", **command: Unpack[Command]
+    ) -> pb.StartTrialResponse:
+        """Start the trial of a new member: once for life per beneficial owner."""
+        request = pb.StartTrialRequest(
+            account_id=account_id, start_time=timestamp(start_time, "start_time"), programme_id=programme_id
+        )
+        return self._command(self._commands.StartTrial, request, **command)
+
+    def change_tier(
+        self,
+        account_id: str,
+        *,
+        tier: str,
+        valid_from: Time | None = None,
+        valid_until: Time | None = None,
+        programme_id: str = "",
+        **command: Unpack[Command],
+    ) -> pb.ChangeTierResponse:
+        """Grant a tier by hand, from now on and without an end if not said. Fills recorded before keep their fee."""
+        request = pb.ChangeTierRequest(
+            account_id=account_id,
+            tier=tier,
+            valid_from=timestamp(valid_from, "valid_from"),
+            valid_until=timestamp(valid_until, "valid_until"),
+            programme_id=programme_id,
+        )
+        return self._command(self._commands.ChangeTier, request, **command)
+
+    def revoke_tier(
+        self, account_id: str, *, grant_id: str, revoke_time: Time | None = None, **command: Unpack[Command]
+    ) -> pb.RevokeTierResponse:
+        """End a grant early, now if not said."""
+        request = pb.RevokeTierRequest(
+            account_id=account_id, grant_id=grant_id, revoke_time=timestamp(revoke_time, "revoke_time")
+        )
+        return self._command(self._commands.RevokeTier, request, **command)
+
+    def ban_account(
+        self,
+        account_id: str,
+        *,
+        days: int,
+        reason_code: str,
+        start_time: Time | None = None,
+        **command: Unpack[Command],
+    ) -> pb.BanAccountResponse:
+        """Ban an account's API trading for 1 to 7 whole days; reason_code is for example ORDER_SPAM."""
+        request = pb.BanAccountRequest(
+            account_id=account_id, days=days, start_time=timestamp(start_time, "start_time"), reason_code=reason_code
+        )
+        return self._command(self._commands.BanAccount, request, **command)
+
+    def lift_ban(
+        self, account_id: str, *, lift_time: Time | None = None, **command: Unpack[Command]
+    ) -> pb.LiftBanResponse:
+        """End the running ban early, now if not said."""
+        request = pb.LiftBanRequest(account_id=account_id, lift_time=timestamp(lift_time, "lift_time"))
+        return self._command(self._commands.LiftBan, request, **command)
+
+    def record_fills(
+        self,
+        fills: Iterable[fill_pb2.Fill | Values],
+        *,
+        source: str = "",
+        first_sequence: int = 0,
+        venue: str = "",
+        include_fees: bool = False,
+        actor: str | None = None,
+        timeout_s: float | None = None,
+    ) -> fills_pb.RecordFillsResponse:
+        """Record and price at most 10,000 fills, given as messages or as mappings of their fields.
+
+        OK means durable. What became of each fill is in the answer: look at its `refusals`, for a fill refused by the
+        state of the ledger is no error here. An engine that numbers its fills gives `source` and the number of the
+        first one. If an answer to it was lost and the batch sent again, refusals of the first time are `replayed` in
+        the answer; with include_fees they have no fee. Raises ValueError for more than 10,000 fills.
+        """
+        batch = [message(fill_pb2.Fill, fill, f"fills[{index}]") for index, fill in enumerate(fills)]
+        if len(batch) > FILLS_MAX:
+            raise ValueError(f"{len(batch):,} fills in one call, at most {FILLS_MAX:,}: send them in several calls")
+        request = fills_pb.RecordFillsRequest(
+            venue=venue,
+            source=source,
+            first_sequence=first_sequence,
+            fills=batch,
+            include_fees=include_fees,
+            actor=self._authority["actor"] if actor is None else actor,
+        )
+        response = self._call(self._fills.RecordFills, request, timeout_s)
+        self._wrote(response.position)
+        return response
+
+    def get_source_position(self, source: str, *, timeout_s: float | None = None) -> fills_pb.GetSourcePositionResponse:
+        """The last number the ledger has of a source: go on with the next."""
+        return self._call(self._fills.GetSourcePosition, fills_pb.GetSourcePositionRequest(source=source), timeout_s)
+
+    def _command(
+        self,
+        method: Callable[..., Response],
+        request: Any,
+        *,
+        request_id: str = "",
+        timeout_s: float | None = None,
+        **authority: str,
+    ) -> Response:
+        """Send a command under one request_id, however often it takes."""
+        request.request_id = request_id or uuid.uuid4().hex
+        request.authority.CopyFrom(pb.Authority(**{**self._authority, **authority}))
+        response: Any = self._call(method, request, timeout_s)
+        self._wrote(response.receipt.position)
+        return cast("Response", response)

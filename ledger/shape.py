@@ -1,0 +1,146 @@
+"""The shape of requests: reading them field by field, and saying all that is wrong at once."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
+from ledger.domain.money import is_decimal
+from ledger.domain.refusal import Reason, Refusal
+from ledger.v1 import fill_pb2
+from ledger.wire import RefusedError, refuse, refuse_all
+
+ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+STREAM: Final = re.compile(r"[a-z]{1,20}(?:/[A-Za-z0-9._:-]{1,64}){0,2}")
+REASON_TEXT_CHARACTERS_MAX: Final = 2_000
+PRICE_SOURCE_CHARACTERS_MAX: Final = 200
+
+
+class Shape:
+    """Reads a request field by field and gathers what is wrong, so that the caller hears of everything at once.
+
+    At the end of the block the refusal with the lowest reason ends the request, and all are its field violations.
+    """
+
+    def __init__(self) -> None:
+        self.faults: list[Refusal] = []
+
+    def __call__(self, read: Callable[..., Any], *arguments: Any) -> Any:
+        """What `read` makes of a field; None where it is at fault, which nobody gets to see."""
+        try:
+            return read(*arguments)
+        except RefusedError as error:
+            self.faults += [error.refusal, *error.others]
+            return None
+
+    def __enter__(self) -> Shape:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if self.faults and kind is None:
+            refuse_all(self.faults)
+
+
+def time_ns(value: Timestamp, field: str) -> int:
+    """An instant off the wire, within the years the ledger knows."""
+    if not 0 <= value.nanos < SECOND_NS:
+        refuse(Reason.TIME_MALFORMED, field, f"nanos is {value.nanos}, not 0 to 999,999,999")
+    found = value.seconds * SECOND_NS + value.nanos
+    if not EARLIEST_NS <= found < LATEST_NS:
+        refuse(Reason.TIME_OUT_OF_RANGE, field, "before 2009-01-01 or after 2200-01-01")
+    return found
+
+
+def read_ns(value: Timestamp, field: str) -> int:
+    """An instant that a read asks about: before anything was traded is a fair question too."""
+    if 0 <= value.seconds < EARLIEST_NS // SECOND_NS and 0 <= value.nanos < SECOND_NS:
+        return value.seconds * SECOND_NS + value.nanos
+    return time_ns(value, field)
+
+
+def past_ns(value: Timestamp, field: str, latest_ns: int) -> int:
+    """An instant of something that has happened: at most `latest_ns`, the clock and its skew."""
+    found = time_ns(value, field)
+    if found > latest_ns:
+        refuse(Reason.TIME_IN_FUTURE, field, "lies in the future")
+    return found
+
+
+def required_id(value: str, field: str) -> str:
+    """An id that must be given."""
+    if not value:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    return optional_id(value, field)
+
+
+def optional_id(value: str, field: str) -> str:
+    """An id, or nothing."""
+    if value and not ID.fullmatch(value):
+        refuse(Reason.ID_MALFORMED, field, f"{_shown(value)} does not match [A-Za-z0-9._:-]{{1,64}}")
+    return value
+
+
+def stream_name(value: str, field: str) -> str:
+    """Name of a stream of the log, or nothing."""
+    if value and not STREAM.fullmatch(value):
+        refuse(Reason.ID_MALFORMED, field, f"{_shown(value)} is not the name of a stream, for example account/alice")
+    return value
+
+
+def text(value: str, field: str, characters_max: int) -> str:
+    """Free text: bounded, no control characters, in NFC, so that equal texts have equal bytes."""
+    if len(value) > characters_max:
+        refuse(Reason.TEXT_MALFORMED, field, f"{len(value)} characters, at most {characters_max}")
+    if any(unicodedata.category(character) == "Cc" for character in value):
+        refuse(Reason.TEXT_MALFORMED, field, "it has control characters")
+    if not unicodedata.is_normalized("NFC", value):
+        refuse(Reason.TEXT_MALFORMED, field, "it is not in Unicode NFC")
+    return value
+
+
+def decimal(value: str, field: str) -> str:
+    """A decimal as the contract defines it."""
+    if not is_decimal(value):
+        refuse(Reason.DECIMAL_MALFORMED, field, f"{_shown(value)} is not a plain decimal (20 digits, 18 decimals)")
+    return value
+
+
+def required_decimal(value: str, field: str) -> str:
+    """A decimal that must be given."""
+    if not value:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    return decimal(value, field)
+
+
+def positive(value: str, field: str) -> str:
+    """A decimal greater than zero."""
+    required_decimal(value, field)
+    if value.startswith("-") or not value.strip("0."):
+        refuse(Reason.NOT_POSITIVE, field, f"{value} is not greater than zero")
+    return value
+
+
+def number(value: int, known: Sequence[int], field: str) -> int:
+    """The number of an enum, out of those this release knows."""
+    if value not in known:
+        refuse(Reason.ENUM_UNSPECIFIED, field, f"{field} is {value}: not given, or not known to this release")
+    return value
+
+
+def payment(value: fill_pb2.TokenPayment, field: str) -> fill_pb2.TokenPayment:
+    """A wish to pay in a token."""
+    with Shape() as shape:
+        shape(required_id, value.token, f"{field}.token")
+        if value.price:
+            shape(positive, value.price, f"{field}.price")
+        shape(text, value.price_source, f"{field}.price_source", PRICE_SOURCE_CHARACTERS_MAX)
+    return value
+
+
+def _shown(value: str) -> str:
+    return repr(value if len(value) <= 40 else value[:40] + "...")

@@ -1,0 +1,65 @@
+"""`python -m projections --dsn ...`: the materialised tables kept by a process of their own."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+
+import psycopg
+
+from ledger.config import Config
+from ledger.store.database import connect, open_datastore
+from ledger.store.log import Log
+from ledger.store.migrate import EVENTS
+from projections.runner import Runner
+
+_EPILOG = """\
+example:
+  python -m ledger serve --dsn postgresql://me@db/ledger --no-projections
+  python -m projections --dsn postgresql://me@db/ledger
+
+Of several processes on one ledger one works, the others wait for it to end. Exit code 0: stopped as asked. 2: it could
+not start; one line says why.
+"""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    parser = argparse.ArgumentParser(
+        prog="python -m projections",
+        description="Keep the materialised tables of a ledger up with its log.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--dsn", required=True, help="the ledger's PostgreSQL")
+    parser.add_argument("--schema", default=Config().schema, help=f"the ledger's schema (default {Config().schema})")
+    options = parser.parse_args(arguments)
+    try:
+        connect(options.dsn, "projections").close()
+    except psycopg.Error as error:
+        print(f"projections: PostgreSQL cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    return follow(options.dsn, options.schema)
+
+
+def follow(dsn: str, schema: str) -> int:
+    """Follow the log until SIGINT or SIGTERM."""
+    stop = threading.Event()
+    for name in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(name, lambda *_: stop.set())
+    with open_datastore(dsn, schema, connections=1) as datastore:
+        runner = Runner(Log(datastore), schema, f"{schema}_{EVENTS}", lambda: connect(dsn, "projections"))
+        runner.start()
+        print(f"the tables in {schema}_read follow the log of {schema}. Ctrl-C stops this.", flush=True)
+        stop.wait()
+        runner.stop()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,61 @@
+"""ListEvents: the log itself, as it is stored."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.shape import Shape, stream_name
+from ledger.store.codec import decode
+from ledger.store.log import StoredRow
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire import timestamp
+from projections.as_of import Reader, check_times
+from projections.page_token import PageToken, encode_token
+from projections.paging import frozen, page_size, token_of
+
+_PAGE_BYTES_MAX: Final = 4_000_000
+
+
+def list_events(reader: Reader, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
+    """One page of events, of one stream or of all, in position order."""
+    with Shape() as shape:
+        stream = shape(stream_name, request.stream, "stream")
+        size = shape(page_size, reader, request.page_size)
+        shape(check_times, request.at)
+        token = shape(token_of, reader, request)
+    instant = frozen(reader, token) if token else reader.instant(request.at)
+    after = int.from_bytes(token.key) if token else min(request.after_position, instant.known.position)
+    rows = reader.log.stored(stream, after, instant.known.position, size + 1)
+    page = _fitting(rows[:size])
+    response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=[_stored_event(row) for row in page])
+    if len(page) < len(rows):
+        key = page[-1].position.to_bytes(8)
+        response.next_page_token = encode_token(
+            PageToken(instant.as_of_ns, instant.known.position, key), reader.ledger_id, request
+        )
+    return response
+
+
+def _fitting(rows: list[StoredRow]) -> list[StoredRow]:
+    """As many as fit a message, at least one."""
+    size = 0
+    for count, row in enumerate(rows):
+        size += len(row.state) + len(row.stream) + 100
+        if size > _PAGE_BYTES_MAX and count:
+            return rows[:count]
+    return rows
+
+
+def _stored_event(row: StoredRow) -> pb.StoredEvent:
+    envelope = decode(*row).envelope
+    return pb.StoredEvent(
+        position=row.position,
+        stream=row.stream,
+        version=row.version,
+        topic=row.topic,
+        state=bytes(row.state),
+        recorded_time=timestamp(envelope.recorded_time_ns),
+        effective_time=timestamp(envelope.effective_time_ns),
+        actor=envelope.actor,
+        request_id=envelope.request_id,
+    )

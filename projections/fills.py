@@ -1,0 +1,95 @@
+"""ListFeeHistory and GetFill: the fees of one account, and one of them by its name."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS, day_number
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.streams import fee_stream
+from ledger.shape import Shape, optional_id, read_ns, required_id
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire import RefusedError, refuse
+from projections.as_of import Reader, check_times
+from projections.fee_history import FIRST_PLACE, Place, Span, cell_sums, fee_line, lines_after, run_of, totals
+from projections.page_token import PageToken, encode_token
+from projections.paging import frozen, page_size, token_of
+
+_PLACE: Final = struct.Struct(">qQI")
+
+
+def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.ListFeeHistoryResponse:
+    """One page; the totals are of all lines of the query."""
+    with Shape() as shape:
+        account_id = shape(required_id, request.account_id, "account_id")
+        from_ns = shape(_bound_ns, request, "from_time", EARLIEST_NS)
+        until_ns = shape(_bound_ns, request, "until_time", LATEST_NS)
+        if request.HasField("from_time"):
+            shape(_check_bounds, from_ns, until_ns)
+        size = shape(page_size, reader, request.page_size)
+        shape(check_times, request.at)
+        token = shape(token_of, reader, request)
+    instant = frozen(reader, token) if token else reader.instant(request.at)
+    after = Place(*_PLACE.unpack(token.key)) if token else FIRST_PLACE
+    # Facts at exactly as_of are included.
+    span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
+    entries = list(islice(lines_after(reader.log, span, after), size + 1))
+    response = pb.ListFeeHistoryResponse(
+        basis=instant.basis(reader.ledger_id),
+        lines=[fee_line(account_id, entry) for entry in entries[:size]],
+        totals=totals(cell_sums(reader.log, span)),
+    )
+    if len(entries) > size:
+        last = _PLACE.pack(*entries[size - 1][0])
+        response.next_page_token = encode_token(
+            PageToken(instant.as_of_ns, instant.known.position, last), reader.ledger_id, request
+        )
+    return response
+
+
+def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
+    """The line of one fill, or FILL_UNKNOWN."""
+    name = request.fill_ref
+    with Shape() as shape:
+        account_id = shape(required_id, name.account_id, "fill_ref.account_id")
+        exec_id = shape(required_id, name.exec_id, "fill_ref.exec_id")
+        shape(optional_id, name.venue, "fill_ref.venue")
+        day = shape(_day, name.day)
+        shape(check_times, request.at)
+    view = reader.view(request.at, account_id)
+    venue = view.book.venue(name.venue)
+    if isinstance(venue, Refusal):
+        raise RefusedError(replace(venue, field="fill_ref.venue"))
+    for recorded in reader.log.streams([fee_stream(account_id, day)], view.instant.known.position):
+        run = run_of(recorded)
+        for number, line in enumerate(run.lines):
+            if line.exec_id == exec_id and run.venue == venue:
+                place = Place(run.time_min_ns // DAY_NS, recorded.position, number)
+                line_message = fee_line(account_id, (place, recorded, line))
+                return pb.GetFillResponse(basis=view.instant.basis(reader.ledger_id), line=line_message)
+    detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
+    raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
+
+
+def _day(text: str) -> int:
+    if not text:
+        refuse(Reason.FIELD_REQUIRED, "fill_ref.day", "fill_ref.day is required")
+    try:
+        day = day_number(text)
+    except ValueError:
+        refuse(Reason.TIME_MALFORMED, "fill_ref.day", f"{text[:40]!r} is not a day YYYY-MM-DD")
+    if not EARLIEST_NS <= day * DAY_NS < LATEST_NS:
+        refuse(Reason.TIME_OUT_OF_RANGE, "fill_ref.day", "before 2009-01-01 or after 2200-01-01")
+    return day
+
+
+def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:
+    return read_ns(getattr(request, field), field) if request.HasField(field) else default  # type: ignore[arg-type]
+
+
+def _check_bounds(from_ns: int | None, until_ns: int | None) -> None:
+    if from_ns is not None and until_ns is not None and until_ns <= from_ns:
+        refuse(Reason.INTERVAL_EMPTY, "until_time", "it is at or before from_time")

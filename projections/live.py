@@ -1,0 +1,91 @@
+"""The present, in memory: what the log says at its head, for answers that must not wait for a database.
+
+The writer hands over each commit before it answers its callers, so that a read behind an answer sees it. Where no
+writer is at hand (a standby), `catch_up` follows the log. A read at a closed known_at goes to the log instead.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import OrderedDict
+from collections.abc import Iterable
+
+from ledger import programmes
+from ledger.domain.events import Recorded
+from ledger.domain.rulebook import Rulebook, evolve_rulebook, fold_rulebook
+from ledger.domain.state import AccountState, evolve_account, fold_account
+from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.store.log import Head, Log
+
+
+class Live:
+    """Head, rulebook and lately used accounts of one ledger. Safe for use by several threads."""
+
+    def __init__(self, log: Log, *, accounts_max: int) -> None:
+        self._log = log
+        self._accounts_max = accounts_max
+        self._mutex = threading.RLock()
+        self._accounts: OrderedDict[str, AccountState] = OrderedDict()
+        self._seen: set[str] = set()
+        self._head = Head(0, 0)
+        self._book = Rulebook(programmes.parse)
+
+    def saw(self, account_id: str) -> bool:
+        """Whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
+        return account_id in self._seen
+
+    def see(self, account_id: str) -> None:
+        """Note that the ledger has heard of an account."""
+        if len(self._seen) >= self._accounts_max:
+            self._seen.clear()
+        self._seen.add(account_id)
+
+    def at_head(self, account_id: str = "") -> tuple[Head, Rulebook, AccountState]:
+        """The head, and rulebook and account as of exactly that position."""
+        with self._mutex:
+            account = self._accounts.get(account_id)
+            if account is None:
+                account = self._load(account_id) if account_id else AccountState("")
+            return self._head, self._book, account
+
+    @property
+    def head(self) -> Head:
+        """The last commit taken in."""
+        return self._head
+
+    def take(self, head: Head, events: Iterable[Recorded]) -> None:
+        """Take in a commit; of its events only decisions matter here. Commits may come twice, never with a gap."""
+        with self._mutex:
+            if head.position <= self._head.position:
+                return
+            for recorded in events:
+                if recorded.position <= self._head.position:
+                    continue
+                if recorded.stream == REGISTERS or recorded.stream.startswith(PROGRAMME_PREFIX):
+                    self._book = evolve_rulebook(self._book, recorded)
+                else:
+                    self._evolve(recorded)
+            self._head = head
+
+    def catch_up(self) -> None:
+        """Follow the log to its head."""
+        with self._mutex:
+            head = self._log.head()
+            if self._head.position == 0:
+                self._book = fold_rulebook(programmes.parse, self._log.rulebook(head.position))
+                self._head = head
+            elif head.position > self._head.position:
+                self.take(head, self._log.decisions_between(self._head.position, head.position))
+
+    def _evolve(self, recorded: Recorded) -> None:
+        account_id = recorded.stream.removeprefix("account/")
+        known = self._accounts.get(account_id)
+        if known is not None and account_id != recorded.stream:
+            self._accounts[account_id] = evolve_account(known, recorded)
+
+    def _load(self, account_id: str) -> AccountState:
+        stream = self._log.streams([account_stream(account_id)], self._head.position)
+        account = self._accounts[account_id] = fold_account(account_id, stream)
+        while len(self._accounts) > self._accounts_max:
+            self._accounts.popitem(last=False)
+        return account

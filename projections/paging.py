@@ -1,0 +1,30 @@
+"""What all paged queries share: the size of a page, and the read a page token is frozen at."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ledger.domain.refusal import Reason
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire import refuse
+from projections.as_of import Instant, Reader
+from projections.page_token import PageToken, decode_token
+
+Paged: TypeAlias = pb.ListFeeHistoryRequest | pb.ListAccountsRequest | pb.ListEventsRequest
+
+
+def page_size(reader: Reader, asked: int) -> int:
+    """Entries of a page: the default for 0, never more than the limit."""
+    if asked < 0:
+        refuse(Reason.PAGE_SIZE_OUT_OF_RANGE, "page_size", f"{asked} is negative")
+    return min(asked or reader.config.page_size, reader.config.page_size_max)
+
+
+def token_of(reader: Reader, request: Paged) -> PageToken | None:
+    """The token of a request; None: it asks for the first page."""
+    return decode_token(request.page_token, reader.ledger_id, request) if request.page_token else None
+
+
+def frozen(reader: Reader, token: PageToken) -> Instant:
+    """The read that a page sequence is."""
+    return Instant(token.as_of_ns, reader.log.head_at_position(token.known_position), known_at_open=False)

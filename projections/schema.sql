@@ -1,0 +1,116 @@
+-- The tables of the read side, in a schema of their own: {read}. They are folds of the log, and can be thrown away and made
+-- again. None has a row per fill. Times end in _ns: nanoseconds since 1970 in UTC; intervals are half-open.
+
+CREATE SCHEMA IF NOT EXISTS {read};
+
+CREATE TABLE IF NOT EXISTS {read}.position (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    position bigint NOT NULL
+);
+COMMENT ON TABLE {read}.position IS 'How far these tables are: they hold what the log says up to this position.';
+INSERT INTO {read}.position (position) VALUES (0) ON CONFLICT DO NOTHING;
+
+CREATE TABLE IF NOT EXISTS {read}.accounts (
+    account_id text COLLATE "C" PRIMARY KEY,
+    owner_id text COLLATE "C" NOT NULL,
+    parent_account_id text COLLATE "C" NOT NULL,
+    trial_used boolean NOT NULL
+);
+COMMENT ON TABLE {read}.accounts IS 'Every account the ledger knows: from its first command or fill.';
+COMMENT ON COLUMN {read}.accounts.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.accounts.owner_id IS 'Its beneficial owner; itself, unless it is registered.';
+COMMENT ON COLUMN {read}.accounts.parent_account_id IS 'Set for a sub-account, otherwise empty.';
+COMMENT ON COLUMN {read}.accounts.trial_used IS 'It has had a trial.';
+
+CREATE TABLE IF NOT EXISTS {read}.vip_intervals (
+    account_id text COLLATE "C" NOT NULL,
+    programme_id text COLLATE "C" NOT NULL,
+    valid_from_ns bigint NOT NULL,
+    valid_until_ns bigint,
+    tier text COLLATE "C" NOT NULL,
+    source text NOT NULL,
+    grant_id text NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (account_id, programme_id, valid_from_ns)
+);
+CREATE INDEX IF NOT EXISTS vip_intervals_tier ON {read}.vip_intervals (tier, account_id);
+COMMENT ON TABLE {read}.vip_intervals IS
+    'Which tier an account has when: the best grant at each instant. No row changes because time passes; at an instant without a row the tier is NONE.';
+COMMENT ON COLUMN {read}.vip_intervals.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.vip_intervals.programme_id IS 'The programme the tier belongs to.';
+COMMENT ON COLUMN {read}.vip_intervals.valid_from_ns IS 'First instant.';
+COMMENT ON COLUMN {read}.vip_intervals.valid_until_ns IS 'First instant after it; null: no end.';
+COMMENT ON COLUMN {read}.vip_intervals.tier IS 'The tier.';
+COMMENT ON COLUMN {read}.vip_intervals.source IS 'What the grant comes from: TRIAL or MANUAL.';
+COMMENT ON COLUMN {read}.vip_intervals.grant_id IS 'The grant, within the account.';
+COMMENT ON COLUMN {read}.vip_intervals.position IS 'Position of the event that gave the grant.';
+
+CREATE TABLE IF NOT EXISTS {read}.ban_intervals (
+    account_id text COLLATE "C" NOT NULL,
+    ban_id text NOT NULL,
+    start_time_ns bigint NOT NULL,
+    end_time_ns bigint NOT NULL,
+    reason_code text NOT NULL,
+    PRIMARY KEY (account_id, ban_id)
+);
+COMMENT ON TABLE {read}.ban_intervals IS 'When an account was banned; a lift moves the end.';
+COMMENT ON COLUMN {read}.ban_intervals.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.ban_intervals.ban_id IS 'The ban, within the account.';
+COMMENT ON COLUMN {read}.ban_intervals.start_time_ns IS 'First instant.';
+COMMENT ON COLUMN {read}.ban_intervals.end_time_ns IS 'First instant after it.';
+COMMENT ON COLUMN {read}.ban_intervals.reason_code IS 'Why.';
+
+CREATE TABLE IF NOT EXISTS {read}.fee_days (
+    account_id text COLLATE "C" NOT NULL,
+    day date NOT NULL,
+    currency text COLLATE "C" NOT NULL,
+    charges numeric NOT NULL,
+    rebates numeric NOT NULL,
+    lines bigint NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (account_id, day, currency)
+);
+COMMENT ON TABLE {read}.fee_days IS 'Fees of an account on a UTC day, by fee currency.';
+COMMENT ON COLUMN {read}.fee_days.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.fee_days.day IS 'UTC day on which the trades happened.';
+COMMENT ON COLUMN {read}.fee_days.currency IS 'Currency of the fees.';
+COMMENT ON COLUMN {read}.fee_days.charges IS 'Sum of the positive fees.';
+COMMENT ON COLUMN {read}.fee_days.rebates IS 'Sum of the negative fees: zero or negative.';
+COMMENT ON COLUMN {read}.fee_days.lines IS 'Number of fills with a fee in this currency.';
+COMMENT ON COLUMN {read}.fee_days.position IS 'Position of the last event of the day.';
+
+CREATE TABLE IF NOT EXISTS {read}.volume_days (
+    account_id text COLLATE "C" NOT NULL,
+    day date NOT NULL,
+    quote_currency text COLLATE "C" NOT NULL,
+    product text NOT NULL,
+    channel text NOT NULL,
+    self_trade boolean NOT NULL,
+    banned boolean NOT NULL,
+    zero_fee boolean NOT NULL,
+    notional numeric NOT NULL,
+    lines bigint NOT NULL,
+    PRIMARY KEY (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)
+);
+COMMENT ON TABLE {read}.volume_days IS
+    'Volume of an account on a UTC day, by the facts that decide whether it counts. Whether it does is a reading of the programme.';
+COMMENT ON COLUMN {read}.volume_days.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.volume_days.day IS 'UTC day on which the trades happened.';
+COMMENT ON COLUMN {read}.volume_days.quote_currency IS 'Currency of the notional.';
+COMMENT ON COLUMN {read}.volume_days.product IS 'SPOT or FUTURES.';
+COMMENT ON COLUMN {read}.volume_days.channel IS 'API, WEB, APP, or UNSPECIFIED.';
+COMMENT ON COLUMN {read}.volume_days.self_trade IS 'The account traded with its own owner.';
+COMMENT ON COLUMN {read}.volume_days.banned IS 'The account was banned when it traded.';
+COMMENT ON COLUMN {read}.volume_days.zero_fee IS 'The rate was zero.';
+COMMENT ON COLUMN {read}.volume_days.notional IS 'Sum of price x quantity.';
+COMMENT ON COLUMN {read}.volume_days.lines IS 'Number of fills.';
+
+CREATE OR REPLACE VIEW {read}.vip_now AS
+    SELECT account_id, programme_id, tier, source, grant_id,
+        timestamptz 'epoch' + valid_from_ns / 1000 * interval '1 microsecond' AS valid_from,
+        timestamptz 'epoch' + valid_until_ns / 1000 * interval '1 microsecond' AS valid_until,
+        position
+    FROM {read}.vip_intervals,
+        (SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint AS ns) AS clock
+    WHERE valid_from_ns <= clock.ns AND (valid_until_ns IS NULL OR clock.ns < valid_until_ns);
+COMMENT ON VIEW {read}.vip_now IS 'The tier each account has now; an account without a row has none.';

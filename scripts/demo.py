@@ -1,0 +1,185 @@
+"""A tour of the ledger: a small exchange lives through 90 days, and then the ledger is asked about them.
+
+    make demo
+    .venv/bin/python scripts/demo.py [--days 90] [--fills 30000] [--seed 7]
+
+Exit code 0: done. 1: the ledger answered what it should not. 2: it could not start. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import os
+import re
+import shutil
+import signal
+import sys
+import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+try:
+    import grpc
+    from demo_exchange import BEGIN_NS, Exchange, UnexpectedError, play
+    from demo_report import Report
+
+    from ledger.__main__ import StartError, running
+    from ledger.config import Config
+    from ledger.domain.instants import DAY_NS
+    from ledger.server.app import ListenError
+    from ledger.store.database import DatabaseError
+    from ledger.store.embedded import EmbeddedError, EmbeddedPostgres
+    from ledger.store.migrate import MigrationError
+except ImportError as error:
+    print(f"demo.py lacks packages ({error}): run `make demo`, or use .venv/bin/python", file=sys.stderr)
+    sys.exit(2)
+
+CANNOT_START: Final = (StartError, EmbeddedError, ListenError, MigrationError, DatabaseError)
+
+STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
+
+EPILOG: Final = """\
+what happens:
+  A ledger starts on a PostgreSQL of its own, in a temporary folder that is removed at the end, also on Ctrl-C. Its
+  clock is the demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: RegisterSymbol,
+  StartTrial, ChangeTier, RevokeTier, BanAccount, LiftBan, and RecordFills with a source that numbers its fills.
+  Then GetVipState and ListFeeHistory are asked, and the answers are printed.
+
+what to look for:
+  alba      her trial ends by itself after 30 days: time passing is not an event
+  alba.bot  a second account of hers gets no trial: once for life per owner; trading with herself earns no rebate
+  brook     a market maker, paid for trading; of two grants the better one counts, and revoked, leaves the other
+  cedar     a tier given during the trial shows when the trial is over; a ban leaves the tier alone
+  dune      a tier revoked before its time, later a ban served to its end
+  ember     a tier given on one day and valid from an earlier one: fees already charged stay, late fills get it
+  fjord     a trial that has not ended yet
+  grove     a career, one step given in advance
+
+The story is written for 90 days, other lengths stretch it. The same seed prints the same, to the byte.
+"""
+
+
+class Clock:
+    """The ledger's clock: it stands still until the story goes on."""
+
+    def __init__(self) -> None:
+        self.now_ns = BEGIN_NS
+
+    def __call__(self) -> int:
+        return self.now_ns
+
+    def set(self, now_ns: int) -> None:
+        """Never backwards."""
+        assert now_ns >= self.now_ns
+        self.now_ns = now_ns
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    options = _parser().parse_args(arguments)
+    for name in STOPPING:
+        signal.signal(name, _interrupt)
+    try:
+        with _throw_away_store() as dsn:
+            text = tell(Exchange(options.days, options.fills, options.seed), dsn)
+    except CANNOT_START as error:
+        _say(f"demo.py: {error}")
+        return 2
+    except (UnexpectedError, grpc.RpcError) as error:
+        _say(f"demo.py: {' '.join(str(error).split())}")
+        return 1
+    except KeyboardInterrupt:
+        _say("demo.py: interrupted, nothing is left behind")
+        return 130
+    print(text)
+    return 0
+
+
+def tell(exchange: Exchange, dsn: str) -> str:
+    """Play the exchange on a new ledger, and report on it."""
+    clock = Clock()
+    config = Config(listen="127.0.0.1:0", ledger_id="demo", drain_ms=0)
+    _progress("starting the ledger ...")
+    with running(config, dsn, clock_ns=clock) as service, grpc.insecure_channel(service.address) as channel:
+        played = play(exchange.script(), channel, clock.set, _shown(exchange.days))
+        clock.set(exchange.end_ns)
+        _progress("asking the ledger ...")
+        text = Report(exchange, played, channel).text()
+    _progress("")
+    return text
+
+
+@contextmanager
+def _throw_away_store() -> Iterator[str]:
+    """A PostgreSQL of our own; nothing is left of it when the block ends, however it ends."""
+    _progress("starting a PostgreSQL of its own ...")
+    folder = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
+    if os.geteuid() == 0:
+        folder.chmod(0o755)  # PostgreSQL runs as an unprivileged user, who must reach it
+    postgres = EmbeddedPostgres(folder)
+    try:
+        yield postgres.start("the demo")
+    finally:
+        for name in STOPPING:
+            signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C would leave PostgreSQL running
+        try:
+            postgres.stop()
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+def _shown(days: int) -> Callable[[int, int], None]:
+    def show(time_ns: int, fills: int) -> None:
+        _progress(f"day {min(days, (time_ns - BEGIN_NS) // DAY_NS + 1)} of {days}, {fills:,} fills")
+
+    return show
+
+
+def _progress(line: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
+
+
+def _say(line: str) -> None:
+    _progress("")
+    print(line, file=sys.stderr)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message} (see --help)\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = _Parser(
+        description=__doc__.partition("\n")[0],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("--days", type=_count(10, 120), default=90, metavar="N", help="10 to 120 (default %(default)s)")
+    add("--fills", type=_count(200, 200_000), default=30_000, metavar="N", help="200 to 200000 (default %(default)s)")
+    add("--seed", type=_count(0, 999_999_999), default=7, metavar="N", help="another market (default %(default)s)")
+    return parser
+
+
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def count(text: str) -> int:
+        if not re.fullmatch("[0-9]{1,9}", text) or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"{text!a} is not a number from {least} to {most}")
+        return int(text)
+
+    return count
+
+
+if __name__ == "__main__":
+    sys.exit(main())

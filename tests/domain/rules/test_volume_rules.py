@@ -1,0 +1,70 @@
+"""R3, R15, R16, R18, by the worked cases of the business document."""
+
+from __future__ import annotations
+
+import json
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.domain.events import CellKey
+from ledger.domain.instants import SECOND_NS
+from ledger.domain.money import mantissa
+from ledger.domain.rules.cumulative_trading_volume import excluded_because
+from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
+from ledger.domain.rules.monthly_trading_volume import tier_for_volume
+from ledger.domain.totals import NOTIONAL_SCALE
+from tests.domain.worked import programme
+
+CASES = json.loads((Path(__file__).parents[2] / "cases" / "cases.json").read_text())
+
+
+def cases(op: str) -> list[Any]:
+    """Cases of an op at the default settings; the switches come with the programme's issue."""
+    return [pytest.param(case, id=case["id"]) for case in CASES if case["when"]["op"] == op and not switched(case)]
+
+
+def switched(case: dict[str, Any]) -> bool:
+    return "config" in case["given"] or "error" in case["expect"]
+
+
+def ns(text: str) -> int:
+    return int(datetime.fromisoformat(text).timestamp()) * SECOND_NS
+
+
+@pytest.mark.parametrize("case", cases("tier_for_volume"))
+def test_a_volume_gives_the_tier_of_its_band(case: dict[str, Any]) -> None:
+    volume = mantissa(case["given"]["volume_usdt"], NOTIONAL_SCALE)
+    assert volume is not None
+    assert tier_for_volume(programme(), volume) == case["expect"]["tier"]
+
+
+@pytest.mark.parametrize("case", cases("next_evaluation"))
+def test_the_next_evaluation_is_strictly_after(case: dict[str, Any]) -> None:
+    assert next_evaluation_ns(programme(), ns(case["when"]["after"])) == ns(case["expect"]["at"])
+
+
+@pytest.mark.parametrize("case", cases("evaluation_window"))
+def test_an_evaluation_looks_back_thirty_days(case: dict[str, Any]) -> None:
+    expected = (ns(case["expect"]["from"]), ns(case["expect"]["to"]))
+    assert evaluation_window(programme(), ns(case["when"]["at"])) == expected
+
+
+@pytest.mark.parametrize(
+    ("product", "channel", "self_trade", "banned", "reason"),
+    [
+        (1, 1, False, False, ""),
+        (2, 2, True, True, "NOT_SPOT"),
+        (1, 2, True, True, "NOT_API"),
+        (1, 0, False, False, "NOT_API"),
+        (1, 1, True, True, "SELF_TRADE"),
+        (1, 1, False, True, "BANNED"),
+    ],
+)
+def test_volume_counts_unless_a_fact_speaks_against_it(
+    product: int, channel: int, self_trade: bool, banned: bool, reason: str
+) -> None:
+    cell = CellKey("USDT", product, channel, self_trade, banned, zero_fee=False)
+    assert excluded_because(cell) == reason

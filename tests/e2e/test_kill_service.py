@@ -1,0 +1,183 @@
+"""An import goes on, whatever is killed under it: every fill is recorded, and recorded once."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+import grpc
+import pytest
+
+from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
+from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+from tests.conftest import reachable_folder
+from tests.scripts.tapes import ROOT, as_json, command, reckon, recorded, recorded_lines, run, source_of, summary, tape
+
+TRADES = 500
+WAIT_S_MAX = 30
+
+
+class Served:
+    """A service as a process of its own, on a folder and a port that it keeps when it starts again."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.channel = grpc.insecure_channel(self.address, [("grpc.max_reconnect_backoff_ms", 200)])
+        self.queries = QueryServiceStub(self.channel)
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Return when it answers."""
+        arguments = ["serve", "--listen", self.address, "--data", str(self.folder)]
+        with (self.folder / "service.log").open("ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "ledger", *arguments], cwd=ROOT, stdout=log, stderr=log
+            )
+        self.position("nobody")
+
+    def kill(self) -> None:
+        """As the kernel does when memory runs out: no farewell."""
+        assert self._process is not None
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        """In order; whatever is left of PostgreSQL then, by force."""
+        self.channel.close()
+        if self._process is not None and self._process.poll() is None:
+            self._process.terminate()
+            try:
+                self._process.wait(WAIT_S_MAX)
+            except subprocess.TimeoutExpired:
+                self.kill()
+        with suppress(FileNotFoundError, ProcessLookupError):
+            os.kill(self.postmaster(), signal.SIGQUIT)
+
+    def postmaster(self) -> int:
+        """Its pid. Raises FileNotFoundError, or ProcessLookupError for one that is long gone."""
+        pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
+        with suppress(FileNotFoundError):
+            if str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
+                return pid
+        raise ProcessLookupError(pid)
+
+    def position(self, source: str) -> int:
+        """The last number it has of a source."""
+        request = GetSourcePositionRequest(source=source)
+        answer = FillServiceStub(self.channel).GetSourcePosition(request, wait_for_ready=True, timeout=WAIT_S_MAX)
+        return int(answer.last_sequence)
+
+
+@pytest.fixture(scope="module")
+def served() -> Iterator[Served]:
+    """A service on a new folder; each test imports a symbol of its own into it."""
+    folder = reachable_folder()
+    service = Served(folder)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+class Import:
+    """An import under way, in batches so small that there is a middle to be killed in."""
+
+    def __init__(self, served: Served, path: Path, symbol: str, *more: str) -> None:
+        self.source = source_of(path, symbol)
+        self._served = served
+        self._process = subprocess.Popen(
+            command(path, served.address, "--batch", "3", *more, symbol=symbol),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+
+    def __enter__(self) -> Import:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    def wait_until(self, fills: int) -> None:
+        """Return in the middle, with at least so many fills recorded."""
+        until_s = time.monotonic() + WAIT_S_MAX
+        while self._served.position(self.source) < fills:
+            assert self._process.poll() is None, self._process.communicate()
+            assert time.monotonic() < until_s
+        assert self._process.poll() is None, "the import was over before anything could be killed"
+
+    def end(self) -> tuple[int, str, str]:
+        """(exit code, stdout, stderr)."""
+        output, errors = self._process.communicate(timeout=2 * WAIT_S_MAX)
+        return self._process.returncode, output, errors
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A tape."""
+    path = tmp_path / "trades.json"
+    path.write_bytes(as_json(tape(TRADES)))
+    return path
+
+
+def assert_whole_and_once(served: Served, path: Path, symbol: str, source: str) -> None:
+    """Every leg of every trade stands in one account, numbered without a gap, at the fee of the reckoner."""
+    assert recorded(served.queries, symbol) == reckon(path, symbol)
+    lines = [line for lines in recorded_lines(served.queries, symbol).values() for line in lines]
+    assert sorted(line.sequence for line in lines) == list(range(1, 2 * TRADES + 1))
+    assert {line.source for line in lines} == {source}
+
+
+def test_an_import_survives_the_death_of_the_service(served: Served, path: Path) -> None:
+    with Import(served, path, "XRP_ETH") as running:
+        running.wait_until(TRADES // 2)
+        served.kill()
+        served.start()
+        code, output, errors = running.end()
+    assert (code, summary(output)["refused"]) == (0, "0")
+    assert "trying again for up to 60 s" in errors
+    assert_whole_and_once(served, path, "XRP_ETH", running.source)
+
+
+def test_an_import_that_gave_up_goes_on_when_it_is_run_again(served: Served, path: Path) -> None:
+    with Import(served, path, "XRP_BTC", "--patience", "1") as running:
+        running.wait_until(TRADES // 2)
+        served.kill()
+        code, output, errors = running.end()
+    assert (code, output) == (2, "")
+    assert errors.endswith("run the same command again\n")
+    served.start()
+    done = served.position(running.source)
+    assert TRADES // 2 <= done < 2 * TRADES
+    again = run(path, served.address, symbol="XRP_BTC")
+    assert again.returncode == 0
+    assert summary(again.stdout)["fills recorded new"].replace(",", "") == str(2 * TRADES - done)
+    assert_whole_and_once(served, path, "XRP_BTC", running.source)
+
+
+def test_an_import_survives_the_death_of_the_database_which_the_service_starts_again(
+    served: Served, path: Path
+) -> None:
+    with Import(served, path, "XRP_USDT") as running:
+        running.wait_until(TRADES // 2)
+        killed = served.postmaster()
+        os.kill(killed, signal.SIGKILL)
+        code, output, _ = running.end()
+    assert (code, summary(output)["refused"]) == (0, "0")
+    assert served.postmaster() != killed
+    assert_whole_and_once(served, path, "XRP_USDT", running.source)

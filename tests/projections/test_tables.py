@@ -1,0 +1,227 @@
+"""The materialised tables, the folds on demand and a naive reckoner say the same about random lives."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from ledger.domain import commands
+from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.money import decimal_text
+from ledger.domain.state import fold_account
+from ledger.domain.streams import account_stream
+from ledger.service import Accepted
+from ledger.v1.query_service_pb2 import GetVipStateResponse
+from projections.fee_history import Span, cell_sums, totals
+from projections.tables import Tables, create_tables, read_schema
+from projections.vip_state import vip_state
+from tests.domain.worked import fills
+from tests.writing import NOON_NS, Writing, ask, record
+
+SEED = 20_261_122
+TIERS = ("NONE", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
+RATES = {"NONE": 2500, "VIP1": 500, "VIP2": 400, "VIP3": 300, "VIP4": 250, "VIP5": 200}  # taker, class A
+
+
+@dataclass
+class NaiveAccount:
+    """What a person would note down about an account: plain lists, looked through from the start each time."""
+
+    grants: list[list[Any]] = field(default_factory=list)  # [tier, from, until, source]
+    bans: list[list[int]] = field(default_factory=list)  # [from, until]
+    fees: list[tuple[int, Decimal]] = field(default_factory=list)  # (day, fee)
+
+    def tier(self, at_ns: int) -> str:
+        tiers = [tier for tier, from_ns, until_ns, _ in self.grants if from_ns <= at_ns < until_ns]
+        return max(tiers, key=TIERS.index, default="NONE")
+
+    def banned(self, at_ns: int) -> bool:
+        return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.bans)
+
+
+@dataclass
+class World:
+    """Accounts with random lives, as the ledger recorded them and as the naive reckoner noted them down."""
+
+    writing: Writing
+    connection: psycopg.Connection[Any]
+    naive: dict[str, NaiveAccount]
+
+    def one(self, text: str, *parameters: Any) -> Any:
+        statement = text.replace("READ", read_schema(self.writing.config.schema))
+        return self.connection.execute(statement, parameters).fetchall()  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def world(writing: Writing, dsn: str) -> Iterator[World]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        create_tables(connection, writing.config.schema)
+        yield World(writing, connection, {})
+
+
+def live(world: World, random: Random, account_id: str) -> None:
+    """A few random decisions and fills of one account, each in the ledger and in the naive notes."""
+    naive = world.naive.setdefault(account_id, NaiveAccount())
+    for number in range(random.randint(1, 7)):
+        at_ns = NOON_NS - random.randrange(60 * DAY_NS)
+        step = random.choice((trial, grant, revoke, ban, lift, trade, trade))
+        step(world.writing, random, account_id, naive, at_ns, f"{at_ns}-{number}")
+
+
+def accepted(writing: Writing, command: commands.Command) -> bool:
+    (answer,) = writing.step(ask(command))
+    return isinstance(answer, Accepted)
+
+
+def trial(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    if accepted(writing, commands.StartTrial(account_id, at_ns)):
+        assert not naive.grants
+        naive.grants.append(["VIP3", at_ns, at_ns + 30 * DAY_NS, "TRIAL"])
+
+
+def grant(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    tier, until_ns = random.choice(TIERS[1:]), random.choice((None, at_ns + 1 + random.randrange(40 * DAY_NS)))
+    assert accepted(writing, commands.ChangeTier(account_id, tier, at_ns, until_ns))
+    naive.grants.append([tier, at_ns, until_ns or 2**63, "MANUAL"])
+
+
+def revoke(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    if not naive.grants:
+        return
+    place = random.randrange(len(naive.grants))
+    done = accepted(writing, commands.RevokeTier(account_id, f"g{place + 1}", at_ns))
+    assert done == (at_ns < naive.grants[place][2])
+    if done:
+        naive.grants[place][2] = at_ns
+
+
+def ban(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    days = random.randint(1, 7)
+    assert accepted(writing, commands.BanAccount(account_id, days, at_ns, "ORDER_SPAM"))
+    running = [until_ns for from_ns, until_ns in naive.bans if from_ns <= at_ns < until_ns]
+    naive.bans.append([at_ns, max([at_ns + days * DAY_NS, *running])])
+
+
+def lift(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    done = accepted(writing, commands.LiftBan(account_id, at_ns))
+    assert done == naive.banned(at_ns)
+    for entry in naive.bans:
+        if entry[0] <= at_ns < entry[1]:
+            entry[1] = at_ns
+
+
+def trade(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, name: str) -> None:
+    quantity = random.randint(1, 10**12)
+    row = {"account_id": account_id, "exec_id": name, "transact_time_ns": at_ns, "quantity": decimal_text(quantity, 8)}
+    writing.step(record(fills(row)))
+    exact = Decimal(quantity).scaleb(-8) * Decimal("0.5") * RATES[naive.tier(at_ns)] / 1_000_000
+    naive.fees.append((at_ns // DAY_NS, round(exact, 8)))
+
+
+def advance(world: World, tables: Tables, random: Random) -> None:
+    """Take in the log in stretches of random length."""
+    head = world.writing.log.head().position
+    while (position := tables.position(world.connection)) < head:
+        until = world.writing.log.end_of_commit(min(head, position + random.randint(1, 2_000)))
+        tables.advance(world.connection, position, until)
+
+
+def state_on_demand(world: World, account_id: str, at_ns: int) -> GetVipStateResponse:
+    stream = world.writing.log.streams([account_stream(account_id)], 2**63 - 1)
+    programme = world.writing.service._book.programme("", at_ns)
+    return vip_state(fold_account(account_id, stream), programme, at_ns)  # type: ignore[arg-type]
+
+
+def test_two_thousand_random_lives_are_told_alike_by_tables_folds_and_a_naive_reckoner(world: World) -> None:
+    random = Random(SEED)
+    tables = Tables(world.writing.log, world.writing.config.schema)
+    for number in range(2_000):
+        live(world, random, f"account{number:04}")
+        if number % 400 == 0:
+            advance(world, tables, random)
+            live(world, random, f"account{random.randrange(number + 1):04}")
+    advance(world, tables, random)
+    for account_id, naive in world.naive.items():
+        edges = [at_ns + step for _, *ends, _ in naive.grants for at_ns in ends for step in (-1, 0)]
+        edges += [at_ns + step for ends in naive.bans for at_ns in ends for step in (-1, 0)]
+        instants = [NOON_NS, NOON_NS - random.randrange(70 * DAY_NS), *random.sample(edges, min(3, len(edges)))]
+        for at_ns in (at_ns for at_ns in instants if at_ns < 2**63 - 1):
+            check_state(world, account_id, naive, at_ns)
+        check_fees(world, account_id, naive)
+
+
+def check_state(world: World, account_id: str, naive: NaiveAccount, at_ns: int) -> None:
+    found = state_on_demand(world, account_id, at_ns)
+    inside = "valid_from_ns <= %s AND (valid_until_ns IS NULL OR %s < valid_until_ns)"
+    rows = world.one(
+        f"SELECT tier, source, grant_id FROM READ.vip_intervals WHERE account_id = %s AND {inside}",
+        *(account_id, at_ns, at_ns),
+    )
+    bans = world.one(
+        "SELECT count(*) FROM READ.ban_intervals WHERE account_id = %s AND start_time_ns <= %s AND %s < end_time_ns",
+        *(account_id, at_ns, at_ns),
+    )
+    told = f"{account_id} at {at_ns}, seed {SEED}"
+    assert len(rows) <= 1, told
+    assert (rows[0][0] if rows else "NONE") == found.tier == naive.tier(at_ns), told
+    assert (rows[0][1:] if rows else ("", "")) == (found.grant.source, found.grant.grant_id), told
+    assert (bans[0][0] > 0) == found.banned == naive.banned(at_ns), told
+
+
+def check_fees(world: World, account_id: str, naive: NaiveAccount) -> None:
+    noted: dict[str, Decimal] = {}
+    for day, fee in naive.fees:
+        noted[day_text(day)] = noted.get(day_text(day), Decimal(0)) + fee
+    rows = world.one("SELECT day::text, charges + rebates FROM READ.fee_days WHERE account_id = %s", account_id)
+    assert dict(rows) == noted, f"{account_id}, seed {SEED}"
+    span = Span(account_id, 0, NOON_NS + 1, world.writing.log.head().position)
+    on_demand = totals(cell_sums(world.writing.log, span))
+    assert sum(Decimal(total.net) for total in on_demand) == sum(noted.values())
+    lines = world.one("SELECT coalesce(sum(lines), 0) FROM READ.volume_days WHERE account_id = %s", account_id)
+    assert lines[0][0] == len(naive.fees) == sum(total.lines for total in on_demand)
+
+
+def test_tables_made_at_once_equal_those_made_step_by_step(world: World, dsn: str) -> None:
+    random = Random(SEED)
+    steps = Tables(world.writing.log, world.writing.config.schema)
+    for number in range(60):
+        live(world, random, f"account{number % 20}")
+        advance(world, steps, random)
+    names = ("accounts", "vip_intervals", "ban_intervals", "fee_days", "volume_days", "position")
+    slowly = {name: world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
+                              "SELECT * FROM READ.position") for name in names}  # fmt: skip
+    assert all(slowly.values())
+    world.connection.execute(f"DROP SCHEMA {read_schema(world.writing.config.schema)} CASCADE")  # type: ignore[arg-type]
+    create_tables(world.connection, world.writing.config.schema)
+    steps.advance(world.connection, 0, world.writing.log.head().position)
+    for name in names:
+        found = world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
+                          "SELECT * FROM READ.position")  # fmt: skip
+        assert found == slowly[name], name
+
+
+def test_no_row_changes_because_time_passes(world: World) -> None:
+    trial(world.writing, Random(SEED), "alice", world.naive.setdefault("alice", NaiveAccount()), NOON_NS, "")
+    tables = Tables(world.writing.log, world.writing.config.schema)
+    advance(world, tables, Random(SEED))
+    before = world.one("SELECT *, xmin::text FROM READ.vip_intervals")
+    world.writing.service.step([record(fills({"account_id": "bob"}))], NOON_NS + 365 * DAY_NS)
+    advance(world, tables, Random(SEED))
+    assert world.one("SELECT *, xmin::text FROM READ.vip_intervals") == before
+
+
+def test_every_column_is_described(world: World) -> None:
+    missing = world.one(
+        "SELECT c.relname, a.attname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace"
+        " JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0"
+        " WHERE n.nspname = %s AND c.relkind = 'r' AND c.relname <> 'position'"
+        " AND col_description(c.oid, a.attnum) IS NULL",
+        read_schema(world.writing.config.schema),
+    )
+    assert missing == []

@@ -1,0 +1,113 @@
+"""The benchmark on tiny sizes: that it measures, verifies and tells; never how fast anything is."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+
+from tests.conftest import Ledger
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+INGEST = ["ingest.1k_uniform.fills_per_s", "ingest.bytes_per_fill"]
+COPY = "limit.copy_row_per_fill_per_s"
+RATIO = "ratio.ingest_1k_uniform_to_copy_row"
+
+
+def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run the script to its end."""
+    command = [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180)
+
+
+def figures(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
+    """The table and the JSON of a tiny run that must succeed."""
+    file = folder / "figures.json"
+    done = bench("--fills", "2500", "--lanes", "2", "--json", str(file), *arguments)
+    assert done.returncode == 0, done.stderr
+    return done.stdout, json.loads(file.read_text())
+
+
+def test_all_figures_are_measured_and_say_under_which_settings(tmp_path: Path) -> None:
+    table, found = figures(tmp_path, "--rounds", "2")
+    assert [figure["name"] for figure in found] == [*INGEST, COPY, RATIO]
+    for figure in found:
+        assert set(figure) == {"name", "value", "unit", "settings"}
+        settings = figure["settings"]
+        assert 0 < settings["min"] <= figure["value"] <= settings["max"]
+        assert {settings[name] for name in ("fsync", "synchronous_commit", "full_page_writes")} == {"on"}
+        assert (settings["fills"], settings["rounds"]) == (2500, 2)
+        assert settings["server_version"].startswith("18.")
+        assert settings["cores"] > 0
+        assert figure["name"] in table
+    ingest, copy = found[0]["settings"], found[2]["settings"]
+    assert (ingest["fills_per_message"], ingest["messages_in_flight"], ingest["sources"]) == (1000, 2, 2)
+    assert (copy["rows_per_commit"], copy["state_bytes"]) == (5000, 161)
+
+
+def test_only_picks_figures_by_the_first_part_of_their_names(tmp_path: Path) -> None:
+    table, found = figures(tmp_path, "--rounds", "1", "--only", "limit.copy,limit")
+    assert [figure["name"] for figure in found] == [COPY]
+    assert not any(name in table for name in (*INGEST, RATIO))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["--only", "speed"], "no figure begins with speed"),
+        (["--rounds", "0"], "--rounds"),
+        (["--fills", "many"], "--fills"),
+        (["--json", "no/such/folder/file.json"], "no/such/folder"),
+    ],
+    ids=["an unknown name", "no round", "no number", "nowhere to write"],
+)
+def test_unusable_arguments_exit_2_before_anything_is_measured(arguments: list[str], says: str) -> None:
+    done = bench(*arguments)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert says in line
+
+
+@pytest.fixture
+def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+    """Imports a module of the scripts."""
+    monkeypatch.syspath_prepend(ROOT / "scripts")
+    return importlib.import_module
+
+
+def test_a_sum_that_was_not_sent_stops_the_benchmark(
+    scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str
+) -> None:
+    fills, ingest, store = scripts("bench_fills"), scripts("bench_ingest"), scripts("bench_store")
+    for request in fills.register_requests():
+        ledger.commands.RegisterSymbol(request)
+    load = fills.make_load(250, accounts=10, fills_per_message=100, lanes=2)
+    _, answers = ingest.send(ledger.channel, load.lanes)
+    ingest.verify_answers(ledger.channel, load, answers)
+    ingest.verify_log(store.Store(dsn), schema, load)
+    load.volume.add("USDT", 0, 1)
+    with pytest.raises(store.Failed, match="notional"):
+        ingest.verify_log(store.Store(dsn), schema, load)
+
+
+def test_a_row_that_was_lost_stops_the_benchmark(scripts: Callable[[str], ModuleType], dsn: str, schema: str) -> None:
+    measurement, store = scripts("bench_copy").CopyRowPerFill(10), scripts("bench_store")
+    server = store.Store(dsn)
+    with server.fresh_schema(schema), server.connect() as connection:
+        measurement.run(server, schema)
+        connection.execute(f"DELETE FROM {schema}.events WHERE notification_id = 5".encode())
+        with pytest.raises(store.Failed, match="COPY stored"):
+            measurement.verify(server, schema)
+
+
+def test_help_names_every_figure() -> None:
+    done = bench("--help")
+    assert done.returncode == 0
+    assert all(name in done.stdout for name in (*INGEST, COPY, RATIO))

@@ -1,0 +1,153 @@
+"""The demo: it adds up, it is the same for a seed, and it leaves nothing behind."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from tests.conftest import reachable_folder
+
+ROOT = Path(__file__).parent.parent.parent
+DAYS, FILLS = 20, 2_000
+RUN_S_MAX = 50
+NAMES = ("alba", "alba.bot", "brook", "cedar", "dune", "ember", "fjord", "grove")
+
+
+class Row(NamedTuple):
+    """A row of the fee table."""
+
+    account: str
+    tier: str
+    fills: int
+    volume: Decimal
+    charges: Decimal
+    rebates: Decimal
+    net: Decimal
+    bps: Decimal
+
+
+@pytest.fixture(scope="module")
+def folder() -> Iterator[Path]:
+    """Where the demo puts what it needs."""
+    folder = reachable_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
+    """Not waited for."""
+    command = [sys.executable, str(ROOT / "scripts" / "demo.py"), *arguments]
+    environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    )  # fmt: skip
+
+
+def finish(demo: subprocess.Popen[str]) -> tuple[str, str]:
+    """What it printed; a demo that does not end is stopped as a user would."""
+    try:
+        return demo.communicate(timeout=RUN_S_MAX)
+    except subprocess.TimeoutExpired:
+        demo.terminate()
+        raise AssertionError(demo.communicate(timeout=RUN_S_MAX)) from None
+
+
+@pytest.fixture(scope="module")
+def printed(folder: Path) -> str:
+    demo = start(folder, "--days", str(DAYS), "--fills", str(FILLS))
+    out, err = finish(demo)
+    assert (demo.returncode, err) == (0, "")
+    return out
+
+
+def fee_table(printed: str) -> list[Row]:
+    """The rows below the heading, with the account in each."""
+    _, _, rest = printed.partition("account   tier")
+    rows: list[Row] = []
+    for text in rest.partition("\n\n")[0].splitlines()[1:]:
+        cells = text.replace(",", "").split()
+        numbers = [Decimal(cell) for cell in cells[-6:]]
+        labels = cells[:-6]
+        account = rows[-1].account if text.startswith(" ") else labels.pop(0)
+        rows.append(Row(account, labels[0] if labels else "", int(numbers[0]), *numbers[1:]))
+    return rows
+
+
+def timeline(printed: str) -> dict[str, str]:
+    """One sign per day, by label."""
+    return dict(re.findall(rf"^(\S+| \*) +([.T1-5x]{{{DAYS}}})$", printed, re.MULTILINE))
+
+
+def test_the_fee_table_adds_up(printed: str) -> None:
+    *rows, total = fee_table(printed)
+    assert total.account == "total"
+    for row in [*rows, total]:
+        assert row.net == row.charges + row.rebates
+        assert row.bps == (row.net / row.volume * 10_000).quantize(Decimal("0.01"))
+        assert row.rebates <= 0 <= row.charges
+    by_tier = [row for row in rows if row.tier != "all"]
+    for place in range(2, 7):
+        assert sum(row[place] for row in by_tier) == total[place]  # type: ignore[misc]
+    for every in (row for row in rows if row.tier == "all"):
+        own = [row for row in by_tier if row.account == every.account]
+        assert [sum(column) for column in list(zip(*own, strict=True))[2:7]] == list(every[2:7])
+    assert total.fills == FILLS
+    assert {row.account for row in rows} == set(NAMES)
+    assert total.rebates < 0 < total.charges
+
+
+def test_the_timeline_has_a_sign_for_each_day_and_each_turn_of_the_story(printed: str) -> None:
+    rows = timeline(printed)
+    assert set(rows) == {*NAMES, " *"}
+    assert "T" in rows["alba"]
+    assert rows["alba.bot"] == "." * DAYS
+    assert "x" in rows["cedar"]
+    assert "x" in rows["dune"]
+    assert rows["brook"].endswith("4")
+    assert "5" in rows["brook"]
+    assert set(rows[" *"]) == {"."}
+    assert "1" in rows["ember"]
+    assert "alba.bot  asks for a trial and is refused: TRIAL_ALREADY_USED" in printed
+
+
+def test_one_fee_is_explained_and_was_not_known_earlier(printed: str) -> None:
+    assert re.search(r"^The fee is [0-9.]+ USDT: [0-9.]+ %, the (maker|taker)'s rate of VIP1", printed, re.MULTILINE)
+    assert re.search(r"^tier when it traded +NONE +VIP1 \(g1\)$", printed, re.MULTILINE)
+    assert re.search(r"^this fee +not there yet +[0-9.]+ USDT$", printed, re.MULTILINE)
+
+
+def test_a_second_run_prints_the_same_and_nothing_is_left_behind(printed: str, folder: Path) -> None:
+    demo = start(folder, "--days", str(DAYS), "--fills", str(FILLS))
+    assert finish(demo) == (printed, "")
+    assert not list(folder.iterdir())
+
+
+def test_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
+    demo = start(folder)
+    until_s = time.monotonic() + RUN_S_MAX
+    while not list(folder.glob("ledger-demo-*/data/postmaster.pid")) and time.monotonic() < until_s:
+        time.sleep(0.02)
+    demo.send_signal(signal.SIGINT)
+    assert finish(demo) == ("", "demo.py: interrupted, nothing is left behind\n")
+    assert demo.returncode == 130
+    assert not list(folder.iterdir())
+
+
+@pytest.mark.parametrize("arguments", [("--days", "9"), ("--days", "121"), ("--fills", "199"), ("--seed", "-1")])
+def test_what_it_cannot_do_is_refused_in_one_line(folder: Path, arguments: tuple[str, str]) -> None:
+    demo = start(folder, *arguments)
+    out, err = finish(demo)
+    assert (demo.returncode, out) == (2, "")
+    assert err.startswith("demo.py: ")
+    assert err.count("\n") == 1

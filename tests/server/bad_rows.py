@@ -1,0 +1,326 @@
+"""What each field of each request is, and so which values are bad for it; and the faults that lie between fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
+
+from ledger.domain.refusal import Reason
+from ledger.v1.fill_pb2 import Fill, TokenPayment
+from tests.samples import fill
+from tests.server.bad_values import (
+    AMOUNT,
+    BAN_DAYS,
+    DAY,
+    DECIMAL,
+    LEFT_TO_ROWS,
+    OPTIONAL_AMOUNT,
+    OPTIONAL_DECIMAL,
+    OPTIONAL_ID,
+    PAGE_SIZE,
+    PAGE_TOKEN,
+    PAST_TIME,
+    REQUIRED_ID,
+    REQUIRED_PAST_TIME,
+    SCALE,
+    STREAM,
+    TIME,
+    TIME_ASKED,
+    Bad,
+    enum_up_to,
+    required_enum_up_to,
+    text_of,
+)
+from tests.server.good_requests import BAD, BATCH_MAX, KNOWN, PROGRAMME
+from tests.server.instants import BEFORE_NOON, NOON
+
+COMMAND: Final[Mapping[str, Bad]] = {
+    "request_id": REQUIRED_ID,
+    "authority.actor": OPTIONAL_ID,
+    "authority.approver": OPTIONAL_ID,
+    "authority.ticket": text_of(200),
+    "authority.reason": text_of(2_000),
+}
+
+FILL: Final[Mapping[str, Bad]] = {
+    "account_id": REQUIRED_ID,
+    "exec_id": REQUIRED_ID,
+    "symbol": REQUIRED_ID,
+    "side": required_enum_up_to(2),
+    "liquidity": required_enum_up_to(2),
+    "last_px": AMOUNT,
+    "last_qty": AMOUNT,
+    "transact_time": REQUIRED_PAST_TIME,
+    "trade_id": OPTIONAL_ID,
+    "order_id": OPTIONAL_ID,
+    "cl_ord_id": OPTIONAL_ID,
+    "order_time": PAST_TIME,  # "when the order was accepted" has happened
+    "owner_id": OPTIONAL_ID,
+    "counterparty_owner_id": OPTIONAL_ID,
+    "channel": enum_up_to(3),
+    "product": enum_up_to(2),
+    "token_payment.token": REQUIRED_ID,
+    "token_payment.price": OPTIONAL_AMOUNT,
+    "token_payment.price_source": text_of(200),
+    "charged_fee.amount": DECIMAL,
+    "charged_fee.currency": REQUIRED_ID,
+    "charged_fee.rate": OPTIONAL_DECIMAL,
+}
+
+# Fields of a fill that a quote has too.
+QUOTED: Final = (
+    "account_id",
+    "symbol",
+    "side",
+    "liquidity",
+    "last_px",
+    "last_qty",
+    "channel",
+    "product",
+    "token_payment.token",
+    "token_payment.price",
+    "token_payment.price_source",
+)
+
+READ_AT: Final[Mapping[str, Bad]] = {
+    "at.as_of": TIME_ASKED,
+    "at.known_at_position": LEFT_TO_ROWS,
+    "at.known_at_time": TIME_ASKED,
+    "at.min_position": LEFT_TO_ROWS,
+}
+
+FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
+    "RegisterAccount": {
+        **COMMAND,
+        "account_id": REQUIRED_ID,
+        "owner_id": OPTIONAL_ID,
+        "parent_account_id": OPTIONAL_ID,
+        "registered_time": PAST_TIME,
+    },
+    "RegisterSymbol": {
+        **COMMAND,
+        "symbol": REQUIRED_ID,
+        "base_currency": REQUIRED_ID,
+        "quote_currency": REQUIRED_ID,
+        "product": enum_up_to(2),
+        "price_scale": SCALE,
+        "quantity_scale": SCALE,
+        "valid_from": TIME,
+        "pair_class": OPTIONAL_ID,
+        "programme_id": OPTIONAL_ID,
+    },
+    "RegisterCurrency": {
+        **COMMAND,
+        "currency": REQUIRED_ID,
+        "decimals": SCALE,
+    },
+    "StartTrial": {
+        **COMMAND,
+        "account_id": REQUIRED_ID,
+        "start_time": PAST_TIME,
+        "programme_id": OPTIONAL_ID,
+    },
+    "ChangeTier": {
+        **COMMAND,
+        "account_id": REQUIRED_ID,
+        "tier": REQUIRED_ID,
+        "valid_from": TIME,
+        "valid_until": TIME,
+        "programme_id": OPTIONAL_ID,
+    },
+    "RevokeTier": {
+        **COMMAND,
+        "account_id": REQUIRED_ID,
+        "grant_id": REQUIRED_ID,
+        "revoke_time": TIME,
+    },
+    "BanAccount": {
+        **COMMAND,
+        "account_id": REQUIRED_ID,
+        "days": BAN_DAYS,
+        "start_time": PAST_TIME,
+        "reason_code": REQUIRED_ID,
+    },
+    "LiftBan": {
+        **COMMAND,
+        "account_id": REQUIRED_ID,
+        "lift_time": PAST_TIME,
+    },
+    "RecordFills": {
+        "venue": OPTIONAL_ID,
+        "source": OPTIONAL_ID,
+        "first_sequence": LEFT_TO_ROWS,
+        "fills": LEFT_TO_ROWS,
+        **{f"fills.{path}": kinds for path, kinds in FILL.items()},
+        "actor": OPTIONAL_ID,
+    },
+    "GetSourcePosition": {
+        "source": REQUIRED_ID,
+    },
+    "GetVipState": {
+        "account_id": REQUIRED_ID,
+        **READ_AT,
+        "programme_id": OPTIONAL_ID,
+    },
+    "ListFeeHistory": {
+        "account_id": REQUIRED_ID,
+        **READ_AT,
+        "from_time": TIME_ASKED,
+        "until_time": TIME_ASKED,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
+    "GetRates": {
+        "account_id": REQUIRED_ID,
+        **READ_AT,
+        "programme_id": OPTIONAL_ID,
+    },
+    "QuoteFee": {
+        **{path: FILL[path] for path in QUOTED},
+        "venue": OPTIONAL_ID,
+        **READ_AT,
+    },
+    "GetFill": {
+        "fill_ref.venue": OPTIONAL_ID,
+        "fill_ref.account_id": REQUIRED_ID,
+        "fill_ref.day": DAY,
+        "fill_ref.exec_id": REQUIRED_ID,
+        **READ_AT,
+    },
+    "ListAccounts": {
+        "as_of": TIME_ASKED,
+        "min_position": LEFT_TO_ROWS,
+        "tier": OPTIONAL_ID,
+        "ending_before": TIME_ASKED,
+        "owner_id": OPTIONAL_ID,
+        "programme_id": OPTIONAL_ID,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
+    "ListEvents": {
+        "stream": STREAM,
+        **READ_AT,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
+}
+
+# Fields for which no value is bad, and why.
+NOTHING_IS_BAD: Final[Mapping[tuple[str, str], str]] = {
+    ("RecordFills", "include_fees"): "a bool: the caller wants the fees or not",
+    ("ListAccounts", "banned"): "a bool, or not given",
+    ("ListEvents", "after_position"): "a position beyond the log has no events after it",
+}
+
+
+class Row(NamedTuple):
+    """A good request of a method with some values set is refused: with a reason, naming a field.
+
+    `values` are by the path of their field, None clears one. The first path is the field the row is about, and the one
+    named, unless `named` says another.
+    """
+
+    method: str
+    kind: str
+    values: Mapping[str, Any]
+    reason: Reason
+    named: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path} {self.kind}"
+
+    @property
+    def path(self) -> str:
+        """The field the row is about."""
+        return next(iter(self.values))
+
+    @property
+    def field(self) -> str:
+        """The field in the metadata of the refusal."""
+        return self.named or self.path.replace("fills.", f"fills[{BAD}].")
+
+
+AHEAD: Final = 1_000_000_000  # a position the log does not reach here
+U64_MAX: Final = 2**64 - 1
+TOO_MANY: Final = [fill() for _ in range(BATCH_MAX + 1)]
+ONCE: Final = fill()
+SAME_ID: Final = fill(exec_id=ONCE.exec_id, last_px="2")
+SAME_DAY: Final = fill(exec_id=ONCE.exec_id, transact_time=BEFORE_NOON)
+
+FINE_PRICE: Final = "0.500000001"
+FINE_QTY: Final = "10.00001"
+FROM_NOTHING: Final = {"at.known_at_position": 0}
+BEFORE_SYMBOLS: Final = {"at.known_at_position": 3}  # the programme is published, nothing is registered
+
+_POSITIONS: Final = [
+    row
+    for method in ("GetVipState", "ListFeeHistory", "GetRates", "QuoteFee", "GetFill", "ListEvents")
+    for kind, position in (("beyond the log", AHEAD), ("the greatest number", U64_MAX))
+    for row in (
+        Row(method, kind, {"at.known_at_position": position}, Reason.POSITION_AHEAD),
+        Row(method, kind, {"at.min_position": position}, Reason.POSITION_NOT_REACHED),
+    )
+]
+
+ROWS: Final[Sequence[Row]] = [
+    *_POSITIONS,
+    Row("RecordFills", "without a source", {"first_sequence": 1}, Reason.SEQUENCE_MALFORMED, "source"),
+    Row("RecordFills", "without a number", {"source": "engine"}, Reason.SEQUENCE_MALFORMED, "first_sequence"),
+    Row("RecordFills", "leaving a gap", {"first_sequence": 2, "source": "nobody"}, Reason.SEQUENCE_GAP),
+    Row("RecordFills", "leaving the widest gap", {"first_sequence": U64_MAX, "source": "nobody"}, Reason.SEQUENCE_GAP),
+    Row("RecordFills", "empty", {"fills": []}, Reason.BATCH_EMPTY),
+    Row("RecordFills", "over the limit", {"fills": TOO_MANY}, Reason.BATCH_TOO_LARGE),
+    Row("RecordFills", "one twice", {"fills": [ONCE, ONCE]}, Reason.FILL_TWICE_IN_BATCH, "fills[1].exec_id"),
+    Row("RecordFills", "id twice", {"fills": [ONCE, fill(), SAME_ID]}, Reason.FILL_TWICE_IN_BATCH, "fills[2].exec_id"),
+    Row("RecordFills", "id twice a day", {"fills": [ONCE, SAME_DAY]}, Reason.FILL_TWICE_IN_BATCH, "fills[1].exec_id"),
+    Row("RecordFills", "an empty one", {"fills": [fill(), Fill()]}, Reason.FIELD_REQUIRED, "fills[1].account_id"),
+    Row("RecordFills", "unknown", {"venue": "nowhere"}, Reason.VENUE_UNKNOWN),
+    Row("ChangeTier", "before valid_from", {"valid_until": BEFORE_NOON, "valid_from": NOON}, Reason.INTERVAL_EMPTY),
+    Row("ChangeTier", "equal to valid_from", {"valid_until": NOON, "valid_from": NOON}, Reason.INTERVAL_EMPTY),
+    Row("ChangeTier", "before now", {"valid_until": BEFORE_NOON, "valid_from": None}, Reason.INTERVAL_EMPTY),
+    Row("GetVipState", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
+    Row("GetVipState", "in capitals", {"programme_id": PROGRAMME.upper()}, Reason.PROGRAMME_UNKNOWN),
+    Row("GetRates", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
+    Row("GetRates", "in capitals", {"programme_id": PROGRAMME.upper()}, Reason.PROGRAMME_UNKNOWN),
+    Row("QuoteFee", "unknown", {"venue": "nowhere"}, Reason.VENUE_UNKNOWN),
+    Row("QuoteFee", "not known yet", {"venue": "bitmart", **FROM_NOTHING}, Reason.VENUE_UNKNOWN),
+    Row("QuoteFee", "not said and none known yet", {"venue": None, **FROM_NOTHING}, Reason.VENUE_UNKNOWN),
+    Row("QuoteFee", "unknown", {"symbol": "NO_SUCH"}, Reason.SYMBOL_UNKNOWN),
+    Row("QuoteFee", "in small letters", {"symbol": "xrp_usdt"}, Reason.SYMBOL_UNKNOWN),
+    Row("QuoteFee", "not known yet", {"symbol": "XRP_USDT", **BEFORE_SYMBOLS}, Reason.SYMBOL_UNKNOWN),
+    Row("QuoteFee", "futures", {"product": 2}, Reason.PRODUCT_WITHOUT_RATES),
+    Row("QuoteFee", "futures, price too fine", {"product": 2, "last_px": FINE_PRICE}, Reason.PRODUCT_WITHOUT_RATES),
+    Row("QuoteFee", "too fine", {"last_px": FINE_PRICE}, Reason.PRICE_TOO_FINE),
+    Row("QuoteFee", "too fine, and the quantity", {"last_px": FINE_PRICE, "last_qty": FINE_QTY}, Reason.PRICE_TOO_FINE),
+    Row("QuoteFee", "too fine", {"last_qty": FINE_QTY}, Reason.QUANTITY_TOO_FINE),
+    Row("QuoteFee", "given but empty", {"token_payment": TokenPayment()}, Reason.FIELD_REQUIRED, "token_payment.token"),
+    Row("GetFill", "missing", {"fill_ref": None}, Reason.FIELD_REQUIRED, "fill_ref.account_id"),
+    Row("GetFill", "unknown", {"fill_ref.venue": "nowhere"}, Reason.VENUE_UNKNOWN),
+    Row("GetFill", "not known yet", {"fill_ref.venue": "bitmart", **FROM_NOTHING}, Reason.VENUE_UNKNOWN),
+    Row("GetFill", "not said and none known yet", {"fill_ref.venue": None, **FROM_NOTHING}, Reason.VENUE_UNKNOWN),
+    Row("GetFill", "of nobody", {"fill_ref.account_id": "nobody"}, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("GetFill", "unknown", {"fill_ref.exec_id": "no-such"}, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("GetFill", "in capitals", {"fill_ref.exec_id": KNOWN.exec_id.upper()}, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("GetFill", "the day before", {"fill_ref.day": "2024-10-03"}, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("GetFill", "the first day", {"fill_ref.day": "2009-01-01"}, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("GetFill", "the last day", {"fill_ref.day": "2199-12-31"}, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("GetFill", "before the fill", BEFORE_SYMBOLS, Reason.FILL_UNKNOWN, "fill_ref"),
+    Row("ListAccounts", "beyond the tables", {"min_position": AHEAD}, Reason.POSITION_NOT_REACHED),
+    Row("ListAccounts", "the greatest number", {"min_position": U64_MAX}, Reason.POSITION_NOT_REACHED),
+    Row("ListAccounts", "beyond bigint", {"min_position": 2**63}, Reason.POSITION_NOT_REACHED),
+    Row("ListAccounts", "unknown", {"tier": "VIP6"}, Reason.TIER_UNKNOWN),
+    Row("ListAccounts", "in small letters", {"tier": "vip1"}, Reason.TIER_UNKNOWN),
+    Row("ListAccounts", "none, in small letters", {"tier": "none"}, Reason.TIER_UNKNOWN),
+    Row("ListAccounts", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
+    Row("ListAccounts", "in capitals", {"programme_id": PROGRAMME.upper()}, Reason.PROGRAMME_UNKNOWN),
+    Row("ListFeeHistory", "before from_time", {"until_time": BEFORE_NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),
+    Row("ListFeeHistory", "equal to from_time", {"until_time": NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),
+]
+
+FIELD_ROWS: Final = [
+    Row(method, kind, {path: value}, reason)
+    for method, fields in FIELDS.items()
+    for path, kinds in fields.items()
+    for kind, (value, reason) in kinds.items()
+]
+ALL_ROWS: Final = [*FIELD_ROWS, *ROWS]

@@ -1,0 +1,109 @@
+"""Calls of any RPC by its descriptor, and how they are refused."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import grpc
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+from ledger.domain.refusal import Reason
+from ledger.v1.fill_pb2 import Fill
+from ledger.v1.query_service_pb2 import GetLedgerInfoRequest
+from tests.conftest import Ledger, Status, refusal
+from tests.server.good_requests import METHODS, path_of
+
+CALL_S_MAX: Final = 20  # a call without an answer by then hangs
+
+# The status code of each reason; those of shape, below 100, are all INVALID_ARGUMENT.
+CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
+    Reason.REQUEST_ID_REUSED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.SEQUENCE_GAP: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.ACCOUNT_ALREADY_REGISTERED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.SYMBOL_ALREADY_REGISTERED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.CURRENCY_ALREADY_REGISTERED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.VENUE_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.PROGRAMME_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.SYMBOL_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.PAIR_CLASS_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.TIER_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.GRANT_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.FILL_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.PRODUCT_WITHOUT_RATES: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.PRICE_TOO_FINE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.QUANTITY_TOO_FINE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.TRIAL_ALREADY_USED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.NOT_A_NEW_MEMBER: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.GRANT_ENDED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.NOT_BANNED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.POSITION_NOT_REACHED: grpc.StatusCode.UNAVAILABLE,
+    Reason.POSITION_AHEAD: grpc.StatusCode.OUT_OF_RANGE,
+}
+
+
+def calling(ledger: Ledger, method: str) -> Callable[[Any], Any]:
+    """Calls a method by its descriptor; a hang becomes DEADLINE_EXCEEDED."""
+    rpc = METHODS[method]
+    call: Any = ledger.channel.unary_unary(
+        path_of(rpc),
+        request_serializer=lambda message: message.SerializeToString(),
+        response_deserializer=GetMessageClass(rpc.output_type).FromString,
+    )
+    return lambda request: call(request, timeout=CALL_S_MAX)
+
+
+def method_of(request: Message) -> str:
+    """The method that takes the request."""
+    return type(request).__name__.removesuffix("Request")
+
+
+def send(ledger: Ledger, request: Message) -> Any:
+    """The answer to a request, by its type."""
+    return calling(ledger, method_of(request))(request)
+
+
+def refused(ledger: Ledger, request: Message) -> Status:
+    """How a request is refused, by its type."""
+    return refusal(calling(ledger, method_of(request)), request)
+
+
+def said(status: Status) -> tuple[grpc.StatusCode, str, str]:
+    """(status code, reason, field) of a refusal."""
+    return status.code, status.reason, status.field
+
+
+def expected(reason: Reason, field: str) -> tuple[grpc.StatusCode, str, str]:
+    """The same, by the reason."""
+    return CODES.get(reason, grpc.StatusCode.INVALID_ARGUMENT), reason.name, field
+
+
+def head(ledger: Ledger) -> int:
+    """Position of the last event."""
+    return ledger.log.head().position
+
+
+def await_tables(ledger: Ledger) -> int:
+    """The position that the materialised tables have reached, once that is the last one."""
+    until_s = time.monotonic() + CALL_S_MAX
+    while (found := ledger.queries.GetLedgerInfo(GetLedgerInfoRequest()).projections).lag_positions:
+        assert time.monotonic() < until_s, found
+        time.sleep(0.005)
+    return int(found.position)
+
+
+def outcome(ledger: Ledger, request: Message) -> tuple[str, str]:
+    """Whether a command was accepted, and its position."""
+    try:
+        return "accepted", str(send(ledger, request).receipt.position)
+    except grpc.RpcError:
+        found = refused(ledger, request)
+        return found.reason, found.metadata["position"]
+
+
+def sha256(record: Fill) -> bytes:
+    """As the log names a refused fill."""
+    return hashlib.sha256(record.SerializeToString(deterministic=True)).digest()

@@ -1,0 +1,192 @@
+"""A request of every RPC that is right in every way, by the descriptors of package ledger.v1."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count
+from typing import Any, Final
+
+from google.protobuf.descriptor import Descriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.message import Message
+from google.protobuf.message_factory import GetMessageClass
+
+import ledger.v1
+from ledger.domain.instants import EARLIEST_NS, SECOND_NS
+from ledger.v1 import command_service_pb2 as pb
+from ledger.v1.fill_pb2 import ChargedFee, Fill, FillRef, TokenPayment
+from ledger.v1.read_pb2 import ReadAt
+from tests.conftest import NOON_NS, at
+from tests.samples import fill, request_id
+from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
+
+BATCH_MAX: Final = 400  # fills in one batch of the shared ledger
+BAD: Final = 1  # index of the fill that a bad value goes into; good ones lie around it
+
+_MODULES: Final = [
+    importlib.import_module(f"{ledger.v1.__name__}.{module.name}")
+    for module in pkgutil.iter_modules(ledger.v1.__path__)
+    if module.name.endswith("_pb2")
+]
+RPCS: Final[Sequence[MethodDescriptor]] = [
+    method
+    for module in _MODULES
+    for service in module.DESCRIPTOR.services_by_name.values()
+    for method in service.methods
+]
+METHODS: Final = {method.name: method for method in RPCS}
+
+
+def path_of(method: MethodDescriptor) -> str:
+    """Its path on the wire."""
+    return f"/{method.containing_service.full_name}/{method.name}"
+
+
+def leaves(message: Descriptor, prefix: str = "") -> Iterator[str]:
+    """Paths of every field a request holds; instants are leaves, a list of messages counts as a field itself."""
+    for field in message.fields:
+        nested = _nested(field)
+        if nested is None or field.is_repeated:
+            yield prefix + field.name
+        if nested is not None:
+            yield from leaves(nested, f"{prefix}{field.name}.")
+
+
+def _nested(field: FieldDescriptor) -> Descriptor | None:
+    is_leaf = field.message_type is None or field.message_type.full_name == "google.protobuf.Timestamp"
+    return None if is_leaf else field.message_type
+
+
+AUTHORITY: Final = pb.Authority(actor="operator", approver="second", ticket="T-1", reason="asked on the phone")
+_names = count(1)
+
+
+def full_fill(**changes: Any) -> Fill:
+    """A fill in which every field is given."""
+    values: dict[str, Any] = {
+        "trade_id": "T1",
+        "order_id": "O1",
+        "cl_ord_id": "C1",
+        "order_time": at(NOON_NS - SECOND_NS),
+        "owner_id": "owner",
+        "counterparty_owner_id": "stranger",
+        "product": 1,
+        "token_payment": TokenPayment(token="BMX", price="0.2", price_source="the order book"),
+        "charged_fee": ChargedFee(amount="0.0125", currency="USDT", rate="0.0025"),
+    }
+    return fill(**{**values, **changes})
+
+
+def a_new(kind: str) -> str:
+    """An id nobody used."""
+    return f"{kind}-{next(_names)}"
+
+
+KNOWN: Final = full_fill(exec_id="known")  # in every good batch; the shared ledger has it
+
+
+def _fills() -> list[Fill]:
+    return [KNOWN, full_fill(), full_fill()]
+
+
+PROGRAMME: Final = "bitmart-api-vip"
+SPAN: Final = {"from_time": A_DAY_AGO, "until_time": IN_A_DAY}
+GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "RegisterAccount": lambda: {
+        "account_id": "alice",
+        "owner_id": "owner",
+        "parent_account_id": "main",
+        "registered_time": NOON,
+    },
+    "RegisterSymbol": lambda: {
+        "symbol": "XRP_USDT",
+        "base_currency": "XRP",
+        "quote_currency": "USDT",
+        "product": 1,
+        "price_scale": 8,
+        "quantity_scale": 4,
+        "valid_from": at(EARLIEST_NS),
+        "pair_class": "A",
+        "programme_id": PROGRAMME,
+    },
+    "RegisterCurrency": lambda: {"currency": "USDT", "decimals": 6},
+    "StartTrial": lambda: {"account_id": "alice", "start_time": NOON, "programme_id": PROGRAMME},
+    "ChangeTier": lambda: {
+        "account_id": "alice",
+        "tier": "VIP4",
+        "valid_from": NOON,
+        "valid_until": IN_A_DAY,
+        "programme_id": PROGRAMME,
+    },
+    "RevokeTier": lambda: {"account_id": "alice", "grant_id": "g1", "revoke_time": NOON},
+    "BanAccount": lambda: {"account_id": "alice", "days": 1, "start_time": NOON, "reason_code": "ORDER_SPAM"},
+    "LiftBan": lambda: {"account_id": "alice", "lift_time": NOON},
+    "RecordFills": lambda: {"venue": "bitmart", "fills": _fills(), "include_fees": True, "actor": "engine"},
+    "GetSourcePosition": lambda: {"source": "engine"},
+    "GetVipState": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
+    "ListFeeHistory": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},
+    "GetRates": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
+    "QuoteFee": lambda: {
+        "account_id": "alice",
+        "symbol": "XRP_USDT",
+        "side": 1,
+        "liquidity": 2,
+        "last_px": "0.5",
+        "last_qty": "10",
+        "venue": "bitmart",
+        "channel": 1,
+        "product": 1,
+        "token_payment": KNOWN.token_payment,
+        "at": ReadAt(as_of=NOON),
+    },
+    "GetFill": lambda: {
+        "fill_ref": FillRef(venue="bitmart", account_id="alice", day="2024-10-04", exec_id=KNOWN.exec_id),
+        "at": ReadAt(as_of=NOON),
+    },
+    "ListAccounts": lambda: {
+        "as_of": NOON,
+        "tier": "NONE",
+        "ending_before": IN_A_DAY,
+        "banned": False,
+        "owner_id": "owner",
+        "programme_id": PROGRAMME,
+        "page_size": 10,
+    },
+    "ListEvents": lambda: {
+        "stream": "account/alice",
+        "after_position": 1,
+        "at": ReadAt(as_of=NOON),
+        "page_size": 10,
+    },
+    "GetLedgerInfo": dict,
+}
+
+
+def good(method: str, values: Mapping[str, Any] | None = None) -> Any:
+    """A request that is right in every way, with nearly every field given; then some values set by path."""
+    kind = GetMessageClass(METHODS[method].input_type)
+    request: Any = kind(**GOOD[method]())
+    if "authority" in request.DESCRIPTOR.fields_by_name:
+        request.request_id = request_id()
+        request.authority.CopyFrom(AUTHORITY)
+    for path, value in (values or {}).items():
+        put(request, path, value)
+    return request
+
+
+def put(request: Any, path: str, value: Any) -> None:
+    """Set the field at a path; None clears it. Within a list it is that of the element at `BAD`."""
+    *parents, name = path.split(".")
+    for parent in parents:
+        repeated = request.DESCRIPTOR.fields_by_name[parent].is_repeated
+        request = getattr(request, parent)[BAD] if repeated else getattr(request, parent)
+    if isinstance(value, Message):
+        getattr(request, name).CopyFrom(value)
+    elif isinstance(value, list):
+        request.ClearField(name)
+        getattr(request, name).extend(value)
+    elif value is None:
+        request.ClearField(name)
+    else:
+        setattr(request, name, value)

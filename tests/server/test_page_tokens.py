@@ -1,0 +1,183 @@
+"""Page tokens that are damaged, or belong to something else."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from itertools import permutations
+from typing import Any, Final
+
+import pytest
+from google.protobuf.message import Message
+
+from ledger.domain.refusal import Reason
+from ledger.v1.query_service_pb2 import ListAccountsRequest, ListEventsRequest, ListFeeHistoryRequest
+from ledger.v1.read_pb2 import ReadAt
+from tests.conftest import NOON_NS, Ledger, at
+from tests.samples import batch, fill
+from tests.server.calls import await_tables, expected, refused, said, send
+from tests.server.good_requests import put
+from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
+from tests.server.orders import family
+
+# Of each kind of list a query with three pages or more; and where its entries lie.
+PAGED: Final[Mapping[str, Message]] = {
+    "ListFeeHistory": ListFeeHistoryRequest(
+        account_id="paged", at=ReadAt(as_of=NOON), from_time=A_DAY_AGO, page_size=1
+    ),
+    "ListAccounts": ListAccountsRequest(as_of=NOON, owner_id="paged", page_size=1),
+    "ListEvents": ListEventsRequest(at=ReadAt(as_of=NOON), after_position=1, page_size=1),
+}
+ENTRIES: Final = {"ListFeeHistory": "lines", "ListAccounts": "accounts", "ListEvents": "events"}
+INVALID: Final = expected(Reason.PAGE_TOKEN_INVALID, "page_token")
+
+
+@pytest.fixture(scope="module")
+def pages(shared: Ledger) -> Mapping[str, Any]:
+    """Asks for the second page of each kind of list, with a good token."""
+    shared.fills.RecordFills(batch(*(fill(account_id="paged") for _ in range(3))))
+    for command in family("paged", "paged-1", "paged-2", "paged-3"):
+        send(shared, command)
+    await_tables(shared)
+    return {kind: with_token(query, send(shared, query).next_page_token) for kind, query in PAGED.items()}
+
+
+def with_token(query: Message, token: str) -> Any:
+    """A query with a token."""
+    request: Any = type(query)()
+    request.CopyFrom(query)
+    request.page_token = token
+    return request
+
+
+def taken(ledger: Ledger, query: Message, tokens: Sequence[str]) -> list[str]:
+    """Those of some damaged tokens that are answered, or refused otherwise than they should be."""
+    return [token for token in tokens if not _is_invalid(ledger, with_token(query, token))]
+
+
+def _is_invalid(ledger: Ledger, request: Message) -> bool:
+    try:
+        return said(refused(ledger, request)) == INVALID
+    except pytest.fail.Exception:  # it was answered
+        return False
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_the_token_the_others_are_made_of_is_good(shared: Ledger, pages: Mapping[str, Any], kind: str) -> None:
+    page = send(shared, pages[kind])
+    assert (len(getattr(page, ENTRIES[kind])), bool(page.next_page_token)) == (1, True)
+    longer = with_token(pages[kind], pages[kind].page_token)
+    longer.page_size = 2
+    found = getattr(send(shared, longer), ENTRIES[kind])
+    assert len(found) == 2, "the size of a page is not part of the query"
+    assert found[0] == getattr(page, ENTRIES[kind])[0]
+
+
+OTHER_CLOCKS: Final[Sequence[tuple[str, Mapping[str, Any]]]] = [
+    ("another as_of", {"at.as_of": at(NOON_NS + 1)}),
+    ("no as_of", {"at.as_of": None}),
+    ("a known_at_position", {"at.known_at_position": 1}),
+    ("a known_at_position of 0", {"at.known_at_position": 0}),
+    ("a known_at_time", {"at.known_at_time": NOON}),
+    ("a min_position", {"at.min_position": 1}),
+    ("no clocks", {"at": None}),
+]
+OTHER_QUERIES: Final[Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]] = {
+    "ListFeeHistory": [
+        *OTHER_CLOCKS,
+        ("another account", {"account_id": "alice"}),
+        ("another from_time", {"from_time": at(NOON_NS - 1)}),
+        ("no from_time", {"from_time": None}),
+        ("another until_time", {"until_time": IN_A_DAY}),
+    ],
+    "ListAccounts": [
+        ("another as_of", {"as_of": at(NOON_NS + 1)}),
+        ("no as_of", {"as_of": None}),
+        ("a min_position", {"min_position": 1}),
+        ("a tier", {"tier": "NONE"}),
+        ("an end", {"ending_before": IN_A_DAY}),
+        ("banned", {"banned": True}),
+        ("not banned", {"banned": False}),
+        ("another owner", {"owner_id": "alice"}),
+        ("no owner", {"owner_id": None}),
+        ("a programme", {"programme_id": "bitmart-api-vip"}),
+    ],
+    "ListEvents": [
+        *OTHER_CLOCKS,
+        ("a stream", {"stream": "account/alice"}),
+        ("another position", {"after_position": 2}),
+        ("no position", {"after_position": None}),
+    ],
+}
+_OTHER: Final = [
+    pytest.param(kind, values, id=f"{kind}: {name}") for kind, rows in OTHER_QUERIES.items() for name, values in rows
+]
+
+
+@pytest.mark.parametrize(("kind", "values"), _OTHER)
+def test_a_page_token_of_another_query_is_refused(
+    shared: Ledger, pages: Mapping[str, Any], kind: str, values: Mapping[str, Any]
+) -> None:
+    other = with_token(pages[kind], pages[kind].page_token)
+    for path, value in values.items():
+        put(other, path, value)
+    assert said(refused(shared, other)) == INVALID
+
+
+@pytest.mark.parametrize(("kind", "other"), list(permutations(PAGED, 2)))
+def test_a_page_token_of_another_kind_of_query_is_refused(
+    shared: Ledger, pages: Mapping[str, Any], kind: str, other: str
+) -> None:
+    assert said(refused(shared, with_token(PAGED[kind], pages[other].page_token))) == INVALID
+
+
+# The second query has the bytes of the first, but for its type.
+SAME_BYTES: Final[Sequence[tuple[Message, Message]]] = [
+    (ListFeeHistoryRequest(account_id="paged"), ListEventsRequest(stream="paged")),
+    (ListEventsRequest(), ListAccountsRequest()),
+    (ListAccountsRequest(), ListEventsRequest()),
+]
+
+
+@pytest.mark.parametrize(("first", "other"), SAME_BYTES, ids=lambda query: type(query).__name__)
+@pytest.mark.usefixtures("pages")
+def test_a_page_token_is_refused_even_where_another_kind_of_query_has_the_same_bytes(
+    shared: Ledger, first: Message, other: Message
+) -> None:
+    assert first.SerializeToString() == other.SerializeToString()
+    asked = type(first)()
+    asked.CopyFrom(first)
+    put(asked, "page_size", 1)
+    token = send(shared, asked).next_page_token
+    assert token
+    assert said(refused(shared, with_token(other, token))) == INVALID
+
+
+def test_a_page_token_of_another_ledger_is_refused(ledger: Ledger, shared: Ledger, pages: Mapping[str, Any]) -> None:
+    assert ledger.ledger_id != shared.ledger_id
+    for request in pages.values():
+        assert said(refused(ledger, request)) == INVALID
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_a_page_token_with_one_bit_changed_is_refused(shared: Ledger, pages: Mapping[str, Any], kind: str) -> None:
+    token = pages[kind].page_token
+    flipped = [
+        token[:place] + chr(ord(token[place]) ^ 1 << bit) + token[place + 1 :]
+        for place in range(len(token))
+        for bit in range(8)
+    ]
+    assert taken(shared, PAGED[kind], flipped) == []
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_a_page_token_cut_short_or_made_longer_is_refused(shared: Ledger, pages: Mapping[str, Any], kind: str) -> None:
+    token = pages[kind].page_token
+    cut = [token[:length] for length in range(1, len(token))] + [token[start:] for start in range(1, len(token))]
+    assert taken(shared, PAGED[kind], cut) == []
+    assert taken(shared, PAGED[kind], [token + more for more in ("A", "=", "==", "\n", " ", token)]) == []
+
+
+def test_of_every_list_every_field_but_the_pages_own_has_another_query() -> None:
+    for kind, rows in OTHER_QUERIES.items():
+        fields = {field.name for field in PAGED[kind].DESCRIPTOR.fields} - {"page_size", "page_token"}
+        assert {path.split(".")[0] for _, values in rows for path in values} == fields

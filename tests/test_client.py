@@ -1,0 +1,500 @@
+"""The typed client on a real server. Where answers get lost, an interceptor loses what the server did answer."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import redirect_stdout
+from datetime import UTC, date, datetime, timedelta, timezone
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import grpc
+import pytest
+from google.rpc.code_pb2 import Code
+from google.rpc.error_details_pb2 import RetryInfo
+from google.rpc.status_pb2 import Status
+
+from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls
+from ledger.domain.instants import DAY_NS
+from ledger.domain.refusal import Reason
+from ledger.v1 import fill_pb2
+from tests.conftest import NOON_NS, Ledger, at
+from tests.samples import fill
+
+NOON = datetime(2024, 10, 4, 12, tzinfo=UTC)
+README = (Path(__file__).parent.parent / "README.md").read_text()
+EXAMPLE = re.search(r"## From Python, and from the shell\n.*?```python\n(.*?)```", README, re.DOTALL)
+
+
+class FakeTime:
+    """Time that passes only while somebody sleeps."""
+
+    def __init__(self) -> None:
+        self.now_s = 0.0
+        self.pauses_s: list[float] = []
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+    def sleep(self, pause_s: float) -> None:
+        self.pauses_s.append(pause_s)
+        self.now_s += pause_s
+
+
+class Lost(grpc.RpcError):
+    """An answer that did not arrive."""
+
+    def __init__(self, code: grpc.StatusCode, retry_after_ms: int) -> None:
+        self._code = code
+        self._retry_after_ms = retry_after_ms
+
+    def code(self) -> grpc.StatusCode:
+        return self._code
+
+    def details(self) -> str:
+        return "lost on its way"
+
+    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
+        if not self._retry_after_ms:
+            return ()
+        retry = RetryInfo()
+        retry.retry_delay.FromMilliseconds(self._retry_after_ms)
+        status = Status(code=Code.Value(self._code.name), message=self.details())
+        status.details.add().Pack(retry)
+        return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
+class Wire(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+    """Keeps every request, and loses the first answers after the server has given them."""
+
+    def __init__(self) -> None:
+        self.requests: list[Any] = []
+        self.timeouts_s: list[float] = []
+        self.lose = 0
+        self.code = grpc.StatusCode.UNAVAILABLE
+        self.retry_after_ms = 0
+
+    def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        self.requests.append(type(request).FromString(request.SerializeToString()))
+        self.timeouts_s.append(details.timeout)
+        answer = continuation(details._replace(timeout=30), request)
+        answer.result()
+        if self.lose:
+            self.lose -= 1
+            raise Lost(self.code, self.retry_after_ms)
+        return answer
+
+
+@pytest.fixture
+def client(ledger: Ledger) -> Iterator[Client]:
+    """A client of a running ledger that has one symbol."""
+    with Client(ledger.address, actor="ops-7") as client:
+        client.register_symbol(
+            "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
+        )
+        yield client
+
+
+@pytest.fixture
+def wire() -> Wire:
+    return Wire()
+
+
+@pytest.fixture
+def wired(ledger: Ledger, client: Client, wire: Wire) -> Client:
+    """A client whose requests and answers pass `wire`, with nothing written yet."""
+    return Client(channel=grpc.intercept_channel(ledger.channel, wire), actor="ops-8")
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
+    """The clock of the client's patience."""
+    fake = FakeTime()
+    monkeypatch.setattr(calls, "time", fake)
+    return fake
+
+
+def sample(**changes: Any) -> dict[str, Any]:
+    """A fill as a mapping of plain values."""
+    values: dict[str, Any] = {
+        "account_id": "alice",
+        "exec_id": "E1",
+        "symbol": "XRP_USDT",
+        "side": "BUY",
+        "liquidity": "MAKER",
+        "last_px": Decimal("0.5"),
+        "last_qty": 10,
+        "transact_time": NOON,
+        "channel": "API",
+    }
+    return {**values, **changes}
+
+
+def topics(ledger: Ledger, stream: str) -> list[str]:
+    with Client(ledger.address) as client:
+        return [event.topic for event in client.list_events(stream)]
+
+
+# --- commands, fills and reads ----------------------------------------------------------------------------------------
+
+
+def test_every_command_is_a_method_with_plain_values(client: Client) -> None:
+    assert client.register_account("alice-2", owner_id="alice", registered_time=NOON).owner_id == "alice"
+    assert client.register_currency("USDT", decimals=6).receipt.position
+    trial = client.start_trial("alice", start_time=NOON - timedelta(days=31))
+    assert (trial.grant.tier, trial.grant.valid_until) == ("VIP3", at(NOON_NS - DAY_NS))
+    granted = client.change_tier("alice", tier="VIP4", valid_from=NOON_NS - 5, valid_until=NOON + timedelta(days=1))
+    assert granted.grant.valid_from == at(NOON_NS - 5)
+    revoked = client.revoke_tier("alice", grant_id=granted.grant.grant_id, revoke_time=NOON)
+    assert revoked.revoked_time == at(NOON_NS)
+    ban = client.ban_account("alice", days=3, reason_code="ORDER_SPAM", start_time=NOON_NS).ban
+    assert ban.end_time == at(NOON_NS + 3 * DAY_NS)
+    assert client.lift_ban("alice", lift_time=NOON).lifted_time == at(NOON_NS)
+
+
+def test_authority_is_the_clients_unless_the_call_says_otherwise(ledger: Ledger) -> None:
+    with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1") as client:
+        client.change_tier("alice", tier="VIP1")
+        client.change_tier("alice", tier="VIP2", actor="ops-9", reason="asked by phone", request_id="mine")
+        first, second = client.list_events("account/alice")
+    assert (first.actor, second.actor, second.request_id) == ("ops-7", "ops-9", "mine")
+    assert len(first.request_id) == 32
+    assert first.request_id != second.request_id
+
+
+def test_fills_are_messages_or_mappings_and_both_are_priced(client: Client) -> None:
+    mapping = sample(
+        side="SIDE_SELL",
+        liquidity=fill_pb2.LIQUIDITY_TAKER,
+        order_time=NOON_NS - 1,
+        trade_id=None,
+        token_payment={"token": "BMX", "price": Decimal("0.25")},
+        charged_fee={"amount": Decimal("-0.00"), "currency": "USDT", "rate": "0.0025"},
+    )
+    answer = client.record_fills([mapping, fill(exec_id="E2")], source="engine", first_sequence=1, include_fees=True)
+    assert (answer.recorded, answer.source_sequence, len(answer.fees)) == (2, 2, 2)
+    assert client.get_source_position("engine").last_sequence == 2
+    line = client.get_fill("alice", date(2024, 10, 4), "E1").line
+    assert (line.side, line.last_qty, line.order_time) == (fill_pb2.SIDE_SELL, "10", at(NOON_NS - 1))
+    assert (line.token_payment.price, line.charged_fee.amount) == ("0.25", "0")
+    assert client.get_fill("alice", "2024-10-04", "E2").line.fill_ref.exec_id == "E2"
+
+
+def test_more_fills_than_one_call_may_carry_are_not_split(client: Client) -> None:
+    with pytest.raises(ValueError, match="10,001 fills in one call, at most 10,000"):
+        client.record_fills([fill_pb2.Fill()] * 10_001)
+
+
+def test_reads_take_both_clocks(client: Client) -> None:
+    before = client.position
+    client.start_trial("alice", start_time=NOON - timedelta(hours=1))
+    microsecond = timedelta(microseconds=1)
+    assert client.get_vip_state("alice").tier == "VIP3"
+    assert client.get_vip_state("alice", as_of=NOON - timedelta(hours=1) - microsecond).tier == "NONE"
+    assert client.get_vip_state("alice", known_at_position=before).tier == "NONE"
+    assert client.get_vip_state("alice", known_at_time=NOON_NS).tier == "NONE"
+    assert client.get_rates("alice", as_of=NOON).tier == "VIP3"
+    quote = {"side": "BUY", "liquidity": "MAKER", "last_px": "0.6", "last_qty": 1000}
+    assert client.quote_fee("alice", "XRP_USDT", **quote).fee_amount == "-0.006"  # type: ignore[arg-type]
+    late = client.quote_fee("alice", "XRP_USDT", as_of=NOON + timedelta(days=30), **quote)  # type: ignore[arg-type]
+    assert late.fee_amount == "1.5"
+    with pytest.raises(ValueError, match="not both"):
+        client.get_vip_state("alice", known_at_position=1, known_at_time=NOON)
+
+
+def test_the_ledger_says_who_it_is(ledger: Ledger, client: Client) -> None:
+    info = client.get_ledger_info()
+    assert (info.ledger_id, info.position) == (ledger.ledger_id, ledger.log.head().position)
+
+
+# --- plain values -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("changes", "path"),
+    [
+        ({"last_px": 0.5}, "fills[0].last_px"),
+        ({"last_qty": 10.0}, "fills[0].last_qty"),
+        ({"transact_time": 1728043200.5}, "fills[0].transact_time"),
+        ({"token_payment": {"token": "BMX", "price": 0.25}}, "fills[0].token_payment.price"),
+        ({"charged_fee": {"amount": -0.1}}, "fills[0].charged_fee.amount"),
+        ({"trade_id": 7}, "fills[0].trade_id"),
+        ({"side": 1.0}, "fills[0].side"),
+        ({"last_qty": True}, "fills[0].last_qty"),
+    ],
+)
+def test_a_float_or_another_wrong_type_is_refused_with_its_path(
+    client: Client, changes: dict[str, Any], path: str
+) -> None:
+    with pytest.raises(TypeError, match=re.escape(path)):
+        client.record_fills([sample(**changes)])
+    assert list(client.list_fee_history("alice")) == []
+
+
+def test_a_quote_takes_no_float_either(client: Client) -> None:
+    with pytest.raises(TypeError, match=r"last_px is 0\.6, a float: amounts are exact"):
+        client.quote_fee("alice", "XRP_USDT", side="BUY", liquidity="MAKER", last_px=0.6, last_qty=1)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("changes", "match"),
+    [
+        ({"side": "LEFT"}, r"fills\[0\].side is 'LEFT': give one of BUY, SELL"),
+        ({"price": "0.5"}, r"fills\[0\].price: a Fill has no such field, only account_id, "),
+        ({"last_px": Decimal("NaN")}, "NaN, not an amount"),
+        ({"last_px": Decimal("1E+999999")}, "not an amount"),
+        ({"transact_time": datetime(2024, 10, 4)}, "no time zone: give tzinfo=UTC"),  # noqa: DTZ001
+    ],
+)
+def test_a_value_that_cannot_be_right_is_not_sent(client: Client, changes: dict[str, Any], match: str) -> None:
+    with pytest.raises(ValueError, match=match):
+        client.record_fills([sample(**changes)])
+
+
+def test_a_naive_datetime_is_refused_wherever_a_time_is_asked_for(client: Client) -> None:
+    naive: Any = datetime(2024, 10, 4)  # noqa: DTZ001
+    for call in (
+        lambda: client.start_trial("alice", start_time=naive),
+        lambda: client.get_vip_state("alice", as_of=naive),
+        lambda: client.get_vip_state("alice", known_at_time=naive),
+        lambda: client.list_fee_history("alice", from_time=naive),
+        lambda: client.list_accounts(ending_before=naive),
+    ):
+        with pytest.raises(ValueError, match="has no time zone"):
+            call()
+    with pytest.raises(TypeError, match="give an aware datetime"):
+        client.start_trial("alice", start_time=date(2024, 10, 4))  # type: ignore[arg-type]
+
+
+def test_times_keep_every_digit_and_any_zone(client: Client) -> None:
+    there = timezone(timedelta(hours=5, minutes=30))
+    client.record_fills([
+        sample(exec_id="ns", transact_time=NOON_NS - 1),
+        sample(exec_id="us", transact_time=datetime(2024, 10, 4, 17, 29, 59, 999999, tzinfo=there)),
+    ])  # fmt: skip
+    times = {line.fill_ref.exec_id: line.transact_time for line in client.list_fee_history("alice")}
+    assert times == {"ns": at(NOON_NS - 1), "us": at(NOON_NS - 1_000)}
+
+
+def test_a_decimal_with_an_exponent_is_written_out(client: Client) -> None:
+    client.record_fills([sample(last_px=Decimal("1E-7"), last_qty=Decimal("1E+3"))])
+    (line,) = client.list_fee_history("alice")
+    assert (line.last_px, line.last_qty) == ("0.0000001", "1000")
+
+
+def test_a_keyword_that_no_call_knows_is_refused(client: Client) -> None:
+    for call in (
+        lambda: client.start_trial("alice", actr="ops"),  # type: ignore[call-arg]
+        lambda: client.get_vip_state("alice", as_off=NOON),  # type: ignore[call-arg]
+        lambda: client.list_accounts(teir="VIP1"),  # type: ignore[call-arg]
+    ):
+        with pytest.raises((TypeError, ValueError)):
+            call()
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+def test_a_malformed_request_tells_everything_that_is_wrong(client: Client) -> None:
+    with pytest.raises(InvalidRequest) as caught:
+        client.ban_account("a b", days=3, reason_code="ORDER_SPAM", start_time=0)
+    error = caught.value
+    assert (error.code, error.reason) == (grpc.StatusCode.INVALID_ARGUMENT, Reason.ID_MALFORMED)
+    assert error.field == "account_id"
+    assert str(error).startswith("ID_MALFORMED: 'a b' does not match")
+    assert [(fault.field, fault.reason) for fault in error.violations] == [
+        ("account_id", Reason.ID_MALFORMED),
+        ("start_time", Reason.TIME_OUT_OF_RANGE),
+    ]
+    assert error.violations[1].description == "before 2009-01-01 or after 2200-01-01"
+
+
+def test_the_same_name_for_something_else_is_a_conflict(client: Client) -> None:
+    client.start_trial("alice", request_id="r1")
+    with pytest.raises(Conflict) as caught:
+        client.start_trial("bob", request_id="r1")
+    assert (caught.value.reason, caught.value.request_id) == (Reason.REQUEST_ID_REUSED, "r1")
+    assert client.start_trial("alice", request_id="r1").receipt.replayed
+
+
+@pytest.mark.parametrize(
+    ("call", "reason", "code"),
+    [
+        (lambda client: client.revoke_tier("alice", grant_id="g9"), Reason.GRANT_UNKNOWN, "NOT_FOUND"),
+        (lambda client: client.lift_ban("alice"), Reason.NOT_BANNED, "FAILED_PRECONDITION"),
+        (lambda client: client.get_vip_state("alice", known_at_position=999), Reason.POSITION_AHEAD, "OUT_OF_RANGE"),
+    ],
+    ids=["NOT_FOUND", "FAILED_PRECONDITION", "OUT_OF_RANGE"],
+)
+def test_what_the_state_does_not_allow_is_refused(
+    client: Client, call: Callable[[Client], object], reason: Reason, code: str
+) -> None:
+    with pytest.raises(Refused) as caught:
+        call(client)
+    assert (caught.value.reason, caught.value.code.name, caught.value.violations) == (reason, code, [])
+
+
+def test_a_gap_of_a_source_tells_the_number_to_go_on_with(client: Client) -> None:
+    with pytest.raises(Refused) as caught:
+        client.record_fills([fill()], source="engine", first_sequence=5)
+    assert caught.value.reason is Reason.SEQUENCE_GAP
+    assert caught.value.metadata["expected_sequence"] == "1"
+
+
+def test_a_server_that_gives_no_details_still_gives_a_typed_error() -> None:
+    server = grpc.server(ThreadPoolExecutor(1))
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    try:
+        with Client(f"127.0.0.1:{port}") as client, pytest.raises(LedgerError) as caught:
+            client.get_ledger_info()
+    finally:
+        server.stop(None).wait()
+    error = caught.value
+    assert (type(error), error.code, error.reason) == (LedgerError, grpc.StatusCode.UNIMPLEMENTED, None)
+    assert (error.field, error.violations, error.metadata) == ("", [], {})
+    assert str(error).startswith("UNIMPLEMENTED: ")
+
+
+def test_a_ledger_that_is_not_there_is_unavailable(clock: FakeTime) -> None:
+    with Client("127.0.0.1:1", timeout_s=30, connect_timeout_s=1) as client, pytest.raises(Unavailable) as caught:
+        client.start_trial("alice")
+    assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, None)
+    assert len(caught.value.request_id) == 32
+    assert clock.now_s < 1
+
+
+def test_a_message_over_the_limit_is_not_tried_again(client: Client, clock: FakeTime) -> None:
+    huge = sample(token_payment={"token": "BMX", "price_source": "x" * 17_000_000})
+    with pytest.raises(InvalidRequest, match="larger than max"):
+        client.record_fills([huge])
+    assert clock.pauses_s == []
+
+
+# --- retries ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"])
+def test_a_command_whose_answers_were_lost_is_one_command(
+    ledger: Ledger, wired: Client, wire: Wire, clock: FakeTime, code: str
+) -> None:
+    wire.lose, wire.code = 2, grpc.StatusCode[code]
+    answer = wired.change_tier("alice", tier="VIP2")
+    assert answer.receipt.replayed
+    assert topics(ledger, "account/alice") == ["TierChanged"]
+    assert len(wire.requests) == 3
+    assert len({request.SerializeToString(deterministic=True) for request in wire.requests}) == 1
+    first_s, second_s = clock.pauses_s
+    assert 0.025 <= first_s <= 0.05 <= second_s <= 0.1
+
+
+def test_fills_whose_answer_was_lost_are_recorded_once(wired: Client, wire: Wire, clock: FakeTime) -> None:
+    wire.lose = 1
+    answer = wired.record_fills([sample()])
+    assert (answer.recorded, answer.replayed) == (0, 1)
+    assert len(list(wired.list_fee_history("alice"))) == 1
+
+
+def test_the_pause_is_never_shorter_than_the_ledger_asks_for(wired: Client, wire: Wire, clock: FakeTime) -> None:
+    wire.lose, wire.retry_after_ms = 2, 1_500
+    wired.get_vip_state("alice")
+    assert clock.pauses_s == [1.5, 1.5]
+
+
+def test_pauses_grow_to_a_limit_and_the_deadline_ends_them(wired: Client, wire: Wire, clock: FakeTime) -> None:
+    wire.lose = 1_000
+    with pytest.raises(Unavailable, match="UNAVAILABLE: lost on its way") as caught:
+        wired.start_trial("alice", request_id="r1", timeout_s=60)
+    assert caught.value.request_id == "r1"
+    assert 50 < clock.now_s < 60
+    assert max(clock.pauses_s) <= 2
+    assert max(wire.timeouts_s) <= 60
+
+
+def test_each_attempt_has_more_time_than_the_one_before(wired: Client, wire: Wire, clock: FakeTime) -> None:
+    wire.lose = 3
+    wired.get_vip_state("alice", timeout_s=100)
+    assert [round(timeout_s) for timeout_s in wire.timeouts_s] == [10, 20, 40, 80]
+
+
+def test_what_is_refused_is_not_tried_again(wired: Client, wire: Wire, clock: FakeTime) -> None:
+    with pytest.raises(Refused):
+        wired.lift_ban("alice")
+    assert (len(wire.requests), clock.pauses_s) == (1, [])
+
+
+# --- positions and pages ----------------------------------------------------------------------------------------------
+
+
+def test_reads_wait_for_what_the_client_has_written(wired: Client, wire: Wire) -> None:
+    wired.get_vip_state("alice")
+    first = wired.start_trial("alice").receipt.position
+    second = wired.record_fills([sample()]).position
+    wired.get_vip_state("alice")
+    list(wired.list_accounts())
+    list(wired.list_fee_history("alice", min_position=1))
+    assert first < second == wired.position
+    assert wire.requests[0].at.min_position == 0
+    assert wire.requests[3].at.min_position == second
+    assert wire.requests[4].min_position == second
+    assert wire.requests[5].at.min_position == second
+
+
+def test_an_account_just_registered_is_in_the_list(client: Client) -> None:
+    for number in range(5):
+        client.register_account(f"acct-{number}", owner_id="acme")
+        assert len(list(client.list_accounts(owner_id="acme"))) == number + 1
+    client.ban_account("acct-3", days=1, reason_code="ORDER_SPAM", start_time=NOON)
+    assert [one.account_id for one in client.list_accounts(owner_id="acme", banned=True)] == ["acct-3"]
+
+
+def test_a_client_may_do_without_reading_its_writes(ledger: Ledger, client: Client, wire: Wire) -> None:
+    careless = Client(channel=grpc.intercept_channel(ledger.channel, wire), read_your_writes=False)
+    careless.start_trial("alice")
+    careless.get_vip_state("alice")
+    assert wire.requests[-1].at.min_position == 0
+
+
+@pytest.mark.parametrize("page_size", [1, 7, 1_000])
+def test_a_history_over_many_pages_is_one_read_though_fills_arrive_meanwhile(client: Client, page_size: int) -> None:
+    client.record_fills([sample(exec_id=f"E{number:02}", transact_time=NOON_NS - number) for number in range(30)])
+    found = []
+    for number, line in enumerate(client.list_fee_history("alice", page_size=page_size)):
+        client.record_fills([sample(exec_id=f"late-{number}", transact_time=NOON_NS - number)])
+        found.append(line.fill_ref.exec_id)
+    assert found == [f"E{number:02}" for number in range(30)]
+    assert len(list(client.list_fee_history("alice"))) == 60
+
+
+def test_pages_have_the_basis_and_totals_of_the_whole_read(client: Client) -> None:
+    client.record_fills([sample(exec_id=f"E{number}") for number in range(5)])
+    pages = list(client.fee_history_pages("alice", page_size=2, until_time=NOON_NS + 1))
+    assert [len(page.lines) for page in pages] == [2, 2, 1]
+    assert {page.totals[0].lines for page in pages} == {5}
+    assert len({page.basis.known_at_position for page in pages}) == 1
+
+
+def test_accounts_and_events_come_over_all_pages(client: Client) -> None:
+    for number in range(7):
+        client.register_account(f"acct-{number}")
+    assert [len(page.accounts) for page in client.account_pages(page_size=3)] == [3, 3, 1]
+    assert len(list(client.list_accounts(page_size=3))) == 7
+    positions = [event.position for event in client.list_events(page_size=4)]
+    assert positions == list(range(1, client.get_ledger_info().position + 1))
+    assert [event.position for event in client.list_events(after_position=2, known_at_position=4)] == [3, 4]
+    (page,) = client.event_pages("account/acct-0")
+    assert [event.topic for event in page.events] == ["AccountRegistered"]
+
+
+@pytest.mark.skipif(EXAMPLE is None, reason="the README has no section on the client yet")
+def test_the_python_example_of_the_readme_prints_what_it_says(ledger: Ledger) -> None:
+    assert EXAMPLE is not None
+    program = EXAMPLE[1]
+    expected = re.findall(r"  # prints (.*)", program)
+    with redirect_stdout(io.StringIO()) as printed:
+        exec(compile(program.replace("127.0.0.1:50051", ledger.address), "README.md", "exec"), {})
+    assert printed.getvalue().splitlines() == expected
