@@ -265,6 +265,7 @@ def _parser() -> argparse.ArgumentParser:
         "below /var/lib/ledger for root)")  # fmt: skip
     add("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one")
     add("--schema", default=default.schema, help=f"one schema is one ledger (default {default.schema})")
+    add("--no-projections", action="store_true", help="leave the tables of the read side to `python -m projections`")
     add("--ledger-id", default="", metavar="NAME", help="name of a new ledger, for ever (default: a random one)")
     cli.add_commands(commands)
     return parser
@@ -285,6 +286,7 @@ def _config(options: argparse.Namespace) -> Config:
         data=options.data,
         dsn=options.dsn,
         schema=options.schema,
+        projections=not options.no_projections,
         ledger_id=options.ledger_id,
     )
 

@@ -19,8 +19,8 @@ _log: Final = logging.getLogger(__name__)
 
 POSITIONS_PER_BATCH: Final = 5_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
-_REST_PER_WORK: Final = 4
-_REST_S_MAX: Final = 0.5
+_REST_PER_WORK: Final = 20
+_REST_S_MAX: Final = 1.0
 _RESTART_S_FIRST: Final = 0.25
 _RESTART_S_MAX: Final = 10.0
 

@@ -202,8 +202,8 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--lanes",
         metavar="N",
         type=_positive,
-        default=16,
-        help="messages in flight, each of its own source (default 16)",
+        default=64,
+        help="messages in flight, each of its own source (default 64)",
     )
     options = parser.parse_args(arguments)
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]

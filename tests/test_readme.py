@@ -7,12 +7,17 @@ import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 
-from tests.conftest import Ledger
+from ledger.v1.command_service_pb2 import ChangeTierRequest
+from ledger.v1.query_service_pb2 import ListAccountsRequest
+from tests.conftest import NOON_NS, Ledger, at
+from tests.samples import batch, fill, symbol
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = "127.0.0.1:50051"
@@ -55,6 +60,21 @@ def test_a_command_of_the_readme_sent_twice_is_replayed(ledger: Ledger) -> None:
     first, *_ = examples()
     assert "replayed" not in run(first[0], ledger)["receipt"]
     assert run(first[0], ledger)["receipt"]["replayed"] is True
+
+
+def test_the_sql_of_the_readme_joins_the_tables(ledger: Ledger, dsn: str, schema: str) -> None:
+    ledger.commands.RegisterSymbol(symbol())
+    for account_id in ("alice", "bob"):
+        ledger.commands.ChangeTier(
+            ChangeTierRequest(request_id=account_id, account_id=account_id, tier="VIP1", valid_from=at(NOON_NS - 1))
+        )
+        ledger.fills.RecordFills(batch(fill(account_id=account_id), fill(account_id=account_id)))
+    ledger.fills.RecordFills(batch(fill(account_id="carol")))
+    ledger.queries.ListAccounts(ListAccountsRequest(min_position=ledger.log.head().position))
+    (statement,) = re.findall(r"```sql\n(.*?)```", (ROOT / "README.md").read_text(), re.DOTALL)
+    with psycopg.connect(dsn) as connection:
+        rows = connection.execute(statement.replace("ledger_read", f"{schema}_read")).fetchall()
+    assert rows == [("VIP1", name, "USDT", Decimal("0.005"), Decimal(0), 2) for name in ("alice", "bob")]
 
 
 @pytest.mark.parametrize(

@@ -184,15 +184,15 @@ class _Places(dict[Any, int]):
 class _Run:
     """Lines of one key, gathered until the commit or a decision on the account closes them.
 
-    `sums` of a share: [place of its basis, lines, notional at NOTIONAL_SCALE, charges, rebates].
+    `sums` of a share: [place of its basis, lines, notional, charges, rebates], at the scales of its fills.
     """
 
-    __slots__ = ("bases", "lines", "places", "sources", "sums", "symbols")
+    __slots__ = ("bases", "lines", "markets", "places", "sources", "sums")
 
     def __init__(self) -> None:
         self.lines: list[tuple[Any, ...]] = []
         self.sources = _Places()
-        self.symbols = _Places()
+        self.markets = _Places()
         self.bases = _Places()
         self.sums: dict[Share, list[int]] = {}
         self.places: dict[str, int] = {}
@@ -209,7 +209,7 @@ class _Run:
         if exec_id not in self.places:
             return None
         line = Line._make(self.lines[self.places[exec_id]])
-        return KnownLine(line, list(self.symbols)[line.symbol_index], list(self.bases)[line.basis_index])
+        return KnownLine(line, list(self.markets)[line.symbol_index].terms, list(self.bases)[line.basis_index])
 
 
 class Recording:
@@ -288,7 +288,7 @@ class Recording:
     ) -> None:
         """The hot path: one line per fill, its fee decided by the plan of its kind."""
         changes, owner, digests, ids = account.change_instants, account.owner_id, day.digests, set[int]()
-        symbols, sources, sums_of, lines = run.symbols, run.sources, run.sums, run.lines
+        markets, sources, sums_of, lines = run.markets, run.sources, run.sums, run.lines
         standing = NO_STANDING
         for place in places:
             row = rows[place]
@@ -310,14 +310,14 @@ class Recording:
             price_of = (market.base_terms.get(traits) if plain else None) or price_for(
                 market, standing, traits, token, token_price
             )
-            share, factor, denominator, divide, notional_up, on_base = price_of
+            share, factor, denominator, divide, on_base = price_of
             sums = sums_of.get(share) or run.open(share)
             notional = price * quantity
             fee = divide((quantity if on_base else notional) * factor, denominator)
             sums[1] += 1
-            sums[2] += notional * notional_up
+            sums[2] += notional
             sums[3 if fee >= 0 else 4] += fee
-            priced = (exec_id, time_ns, symbols[market.terms], traits, price, quantity, fee, sums[0])
+            priced = (exec_id, time_ns, markets[market], traits, price, quantity, fee, sums[0])
             lines.append((*priced, sources[source], sequence, *carried))
             ids.add(digest)
             if with_fees:
@@ -419,7 +419,7 @@ def _event(key: RunKey, run: _Run, day: AccountDay) -> VolumeRecorded:
         if cell is None:
             cell = day.sums[share.cell] = CellSum()
         cell.lines += lines
-        cell.notional += notional
+        cell.notional += notional * share.notional_up
         cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, lines)
     day.time_max_so_far_ns = max(day.time_max_so_far_ns, time_max_ns)
     return VolumeRecorded(
@@ -428,7 +428,7 @@ def _event(key: RunKey, run: _Run, day: AccountDay) -> VolumeRecorded:
         time_min_ns=time_min_ns,
         time_max_ns=time_max_ns,
         time_max_so_far_ns=day.time_max_so_far_ns,
-        symbols=tuple(run.symbols),
+        symbols=tuple(market.terms for market in run.markets),
         bases=tuple(run.bases),
         lines=cast(Sequence[Line], run.lines),  # plain tuples in the order of Line
         totals=to_totals(day.sums),

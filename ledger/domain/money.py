@@ -9,6 +9,8 @@ from typing import Final
 PPM: Final = 1_000_000
 SCALE_MAX: Final = 18  # decimals of any price, quantity, token price or currency
 
+_POWERS: Final[tuple[int, ...]] = tuple(10**exponent for exponent in range(2 * SCALE_MAX + 1))
+
 # The only decimals the ledger takes: no exponent, no sign but minus, no bare point, bounded.
 DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?")
 
@@ -21,11 +23,10 @@ def is_decimal(text: str) -> bool:
 def mantissa(text: str, scale: int) -> int | None:
     """The decimal times 10^scale, exactly; None if it is finer than that. `text` satisfies `is_decimal`."""
     whole, _, fraction = text.partition(".")
-    if len(fraction) > scale:
-        if fraction[scale:].strip("0"):
-            return None
-        fraction = fraction[:scale]
-    return int(whole + fraction.ljust(scale, "0"))
+    missing = scale - len(fraction)
+    if missing >= 0:
+        return int(whole + fraction) * _POWERS[missing]
+    return None if fraction[scale:].strip("0") else int(whole + fraction[:scale])
 
 
 def decimal_text(value: int, scale: int) -> str:

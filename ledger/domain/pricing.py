@@ -24,11 +24,12 @@ class Share:
     cell: CellKey
     basis: Basis
     fee_up: int  # from the fee's decimals to the scale of running totals
+    notional_up: int  # from the scale of price x quantity to that of running totals
 
 
 @lru_cache(maxsize=65_536)
-def _share(cell: CellKey, basis: Basis) -> Share:
-    return Share(cell, basis, 10 ** (FEE_SCALE - basis.fee_decimals))
+def _share(cell: CellKey, basis: Basis, notional_scale: int) -> Share:
+    return Share(cell, basis, 10 ** (FEE_SCALE - basis.fee_decimals), 10 ** (NOTIONAL_SCALE - notional_scale))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -45,7 +46,6 @@ class Plan:
     fee_decimals: int
     formula: Formula
     cell: CellKey
-    notional_up: int  # from the scale of price x quantity to that of running totals
     shares: dict[tuple[str, str], Share] = field(default_factory=dict)  # memo of `share`, by grant
 
     def share(self, grant: Grant | None) -> Share:
@@ -53,7 +53,8 @@ class Plan:
         key = (grant.grant_id, grant.source) if grant else ("", "")
         share = self.shares.get(key)
         if share is None:
-            share = self.shares[key] = _share(self.cell, self._basis(grant))
+            scale = self.market.terms.price_scale + self.market.terms.quantity_scale
+            share = self.shares[key] = _share(self.cell, self._basis(grant), scale)
         return share
 
     def _basis(self, grant: Grant | None) -> Basis:
@@ -79,7 +80,6 @@ class Price(NamedTuple):
     factor: int
     denominator: int
     divide: Callable[[int, int], int]
-    notional_up: int
     on_base: bool
 
 
@@ -102,7 +102,7 @@ def price_for(market: Market, standing: Standing, traits: int, token: str = "", 
     rule = plan.formula
     if token_price and plan.discount_ppm:
         rule = in_token(rule, token_price=exact(token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
-    price = Price(plan.share(standing.grant), *rule, plan.notional_up, plan.on_base)
+    price = Price(plan.share(standing.grant), *rule, plan.on_base)
     if standing is NO_STANDING and not token:
         market.base_terms[traits] = price
     return price
@@ -168,5 +168,4 @@ def _plan(market: Market, standing: Standing, traits: int, token: str, token_pri
             banned=bool(traits & TRAIT_BANNED),
             zero_fee=rate_ppm == 0,
         ),
-        notional_up=10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale),
     )

@@ -88,7 +88,7 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
     )
     event = VolumeRecorded(
         venue=message.venue,
-        sources=tuple(source.source for source in message.sources),
+        sources=tuple(message.source),
         time_min_ns=earliest,
         time_max_ns=message.time_max_ns,
         time_max_so_far_ns=message.time_max_so_far_ns,
@@ -141,15 +141,16 @@ def _encode_sources(
             firsts[index] = min(firsts[index], sequence)
             lasts[index] = max(lasts[index], sequence)
         message.source_index.extend(indexes)
-    for source, first, last in zip(sources, firsts, lasts, strict=True):
-        message.sources.add(source=source, first_sequence=first, last_sequence=last)
-    if any(firsts):
+    message.source.extend(sources)
+    if any(lasts):
+        message.first_sequence.extend(firsts)
+        message.last_sequence.extend(lasts)
         pairs = zip(indexes, sequences, strict=True)
         message.sequence_offset.extend([sequence - firsts[index] for index, sequence in pairs])
 
 
 def _sequences(message: events_pb2.VolumeRecorded, indexes: Sequence[int]) -> Sequence[int]:
-    firsts = [source.first_sequence for source in message.sources]
+    firsts = message.first_sequence
     if not message.sequence_offset:
         return [0] * len(indexes)
     return [firsts[index] + offset for index, offset in zip(indexes, message.sequence_offset, strict=True)]

@@ -705,9 +705,9 @@ class VolumeRecorded(_message.Message):
 
     ENVELOPE_FIELD_NUMBER: _builtins.int
     VENUE_FIELD_NUMBER: _builtins.int
-    SOURCES_FIELD_NUMBER: _builtins.int
-    SOURCE_INDEX_FIELD_NUMBER: _builtins.int
-    SEQUENCE_OFFSET_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
+    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     TIME_MAX_NS_FIELD_NUMBER: _builtins.int
     TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
     SYMBOLS_FIELD_NUMBER: _builtins.int
@@ -722,6 +722,8 @@ class VolumeRecorded(_message.Message):
     FEE_FIELD_NUMBER: _builtins.int
     BASIS_INDEX_FIELD_NUMBER: _builtins.int
     WIDE_FIELD_NUMBER: _builtins.int
+    SOURCE_INDEX_FIELD_NUMBER: _builtins.int
+    SEQUENCE_OFFSET_FIELD_NUMBER: _builtins.int
     TRADE_NUMBER_FIELD_NUMBER: _builtins.int
     TRADE_ID_FIELD_NUMBER: _builtins.int
     ORDER_NUMBER_FIELD_NUMBER: _builtins.int
@@ -749,16 +751,16 @@ class VolumeRecorded(_message.Message):
         """Carried by every event."""
 
     @_builtins.property
-    def sources(self) -> _containers.RepeatedCompositeFieldContainer[Global___SourceRange]:
-        """Where the fills came from."""
+    def source(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The engines the fills came from; empty text: one that does not number its fills."""
 
     @_builtins.property
-    def source_index(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Column: index into sources."""
+    def first_sequence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each source the lowest number in the run; 0 where it has none."""
 
     @_builtins.property
-    def sequence_offset(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
-        """Column: number of the fill less first_sequence of its source."""
+    def last_sequence(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Of each source the highest number in the run."""
 
     @_builtins.property
     def symbols(self) -> _containers.RepeatedCompositeFieldContainer[Global___SymbolTerms]:
@@ -803,6 +805,14 @@ class VolumeRecorded(_message.Message):
     @_builtins.property
     def wide(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Columns price, quantity and fee as text, three per line, in place of 15 to 17 where one value overflows int64."""
+
+    @_builtins.property
+    def source_index(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Column: index into source."""
+
+    @_builtins.property
+    def sequence_offset(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Column: number of the fill less the first_sequence of its source."""
 
     @_builtins.property
     def trade_number(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -865,9 +875,9 @@ class VolumeRecorded(_message.Message):
         *,
         envelope: Global___Envelope | None = ...,
         venue: _builtins.str = ...,
-        sources: _abc.Iterable[Global___SourceRange] | None = ...,
-        source_index: _abc.Iterable[_builtins.int] | None = ...,
-        sequence_offset: _abc.Iterable[_builtins.int] | None = ...,
+        source: _abc.Iterable[_builtins.str] | None = ...,
+        first_sequence: _abc.Iterable[_builtins.int] | None = ...,
+        last_sequence: _abc.Iterable[_builtins.int] | None = ...,
         time_max_ns: _builtins.int = ...,
         time_max_so_far_ns: _builtins.int = ...,
         symbols: _abc.Iterable[Global___SymbolTerms] | None = ...,
@@ -882,6 +892,8 @@ class VolumeRecorded(_message.Message):
         fee: _abc.Iterable[_builtins.int] | None = ...,
         basis_index: _abc.Iterable[_builtins.int] | None = ...,
         wide: _abc.Iterable[_builtins.str] | None = ...,
+        source_index: _abc.Iterable[_builtins.int] | None = ...,
+        sequence_offset: _abc.Iterable[_builtins.int] | None = ...,
         trade_number: _abc.Iterable[_builtins.int] | None = ...,
         trade_id: _abc.Iterable[_builtins.str] | None = ...,
         order_number: _abc.Iterable[_builtins.int] | None = ...,
@@ -899,41 +911,11 @@ class VolumeRecorded(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_index", b"basis_index", "charged_amount", b"charged_amount", "charged_currency", b"charged_currency", "charged_rate", b"charged_rate", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "envelope", b"envelope", "exec_id", b"exec_id", "fee", b"fee", "order_id", b"order_id", "order_number", b"order_number", "order_time_ns", b"order_time_ns", "owner_id", b"owner_id", "price", b"price", "quantity", b"quantity", "sequence_offset", b"sequence_offset", "source_index", b"source_index", "sources", b"sources", "symbol_index", b"symbol_index", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offset_ns", b"time_offset_ns", "token", b"token", "token_price", b"token_price", "token_price_source", b"token_price_source", "totals", b"totals", "trade_id", b"trade_id", "trade_number", b"trade_number", "traits", b"traits", "venue", b"venue", "wide", b"wide"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_index", b"basis_index", "charged_amount", b"charged_amount", "charged_currency", b"charged_currency", "charged_rate", b"charged_rate", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "envelope", b"envelope", "exec_id", b"exec_id", "fee", b"fee", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "order_id", b"order_id", "order_number", b"order_number", "order_time_ns", b"order_time_ns", "owner_id", b"owner_id", "price", b"price", "quantity", b"quantity", "sequence_offset", b"sequence_offset", "source", b"source", "source_index", b"source_index", "symbol_index", b"symbol_index", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offset_ns", b"time_offset_ns", "token", b"token", "token_price", b"token_price", "token_price_source", b"token_price_source", "totals", b"totals", "trade_id", b"trade_id", "trade_number", b"trade_number", "traits", b"traits", "venue", b"venue", "wide", b"wide"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___VolumeRecorded: _TypeAlias = VolumeRecorded  # noqa: Y015
-
-@_typing.final
-class SourceRange(_message.Message):
-    """Fills of one source in a run."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    SOURCE_FIELD_NUMBER: _builtins.int
-    FIRST_SEQUENCE_FIELD_NUMBER: _builtins.int
-    LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
-    source: _builtins.str
-    """The engine; empty: it does not number its fills."""
-    first_sequence: _builtins.int
-    """Lowest number in the run; 0 without a source."""
-    last_sequence: _builtins.int
-    """Highest number in the run."""
-    def __init__(
-        self,
-        *,
-        source: _builtins.str = ...,
-        first_sequence: _builtins.int = ...,
-        last_sequence: _builtins.int = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "source", b"source"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___SourceRange: _TypeAlias = SourceRange  # noqa: Y015
 
 @_typing.final
 class SymbolTerms(_message.Message):

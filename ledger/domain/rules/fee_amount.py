@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import gcd
 from typing import NamedTuple
 
 from ledger.domain.money import PPM, divide_ceiling, divide_half_even
@@ -34,7 +35,8 @@ def formula(programme: Programme, *, rate_ppm: int, discount_ppm: int, amount_sc
     divide = _DIVIDE[programme.rounding]
     if exponent < 0:
         return Formula(factor * 10**-exponent, 1, divide)
-    return Formula(factor, 10**exponent, divide)
+    common = gcd(factor, 10**exponent)  # the same fraction in smaller numbers, which divide faster
+    return Formula(factor // common, 10**exponent // common, divide)
 
 
 def in_token(fee: Formula, *, token_price: int, token_price_scale: int) -> Formula:

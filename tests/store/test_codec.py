@@ -1,0 +1,146 @@
+"""The bytes of the log: what each event is stored as, for ever."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from ledger.domain.events import (
+    AccountBanned,
+    AccountLinked,
+    AccountRegistered,
+    BanLifted,
+    Basis,
+    CellKey,
+    CellTotals,
+    CommandRefused,
+    CurrencyRegistered,
+    Envelope,
+    Event,
+    FeeSum,
+    LedgerCreated,
+    Line,
+    PairClassAssigned,
+    ProgrammePublished,
+    RefusedSequence,
+    SourceAdvanced,
+    SymbolRegistered,
+    SymbolTerms,
+    TierChanged,
+    TierRevoked,
+    TrialStarted,
+    VolumeRecorded,
+    WriterStarted,
+)
+from ledger.store.codec import decode, encode
+from ledger.store.volume_codec import decode_totals, exec_ids
+from ledger.v1 import events_pb2
+
+GOLDEN = Path(__file__).parent / "golden"
+T = 1_728_043_200_000_000_000  # 2024-10-04 12:00:00 UTC
+ENVELOPE = Envelope(T, T + 1, 2, "ops-7", True, "ops-8", "T-1", b"\x01" * 32, "r1", b"\x02" * 32)
+BASIS = Basis(-10, 0, "VIP3", "g1", "TRIAL", "bitmart-api-vip", "3.0", "A", "TIER", "USDT", 8)
+BASE = Basis(2500, 250_000, "NONE", "", "", "bitmart-api-vip", "3.0", "", "BASE", "BMX", 8)
+TERMS = (SymbolTerms("XRP_USDT", "USDT", 1, 5, 2), SymbolTerms("PEPE_BTC", "BTC", 1, 18, 18))
+TOTALS = (
+    CellTotals(CellKey("BTC", 1, 0, True, True, True), "0.5", 1, (FeeSum("BTC", "0", "0", 1),)),
+    CellTotals(CellKey("USDT", 1, 1, False, False, False), "1200.0001", 2, (FeeSum("USDT", "0.3", "-0.006", 2),)),
+)
+LINES = (
+    Line("E1", T, 0, 0b0001_0101, 60_000, 100_000, -600_000, 0, 0, 7, "12", "9"),
+    Line("E2", T + 5, 0, 0b1101_1010, 60_000, 1, 0, 1, 1, 900, "13", "10"),
+)
+RUN = VolumeRecorded("bitmart", ("engine", "other"), T, T + 5, T + 9, TERMS, (BASIS, BASE), LINES, TOTALS)
+FULL = Line(
+    *("E3", T, 1, 0b0001_0101, 2**70, 2**64, -(2**80), 1, 0, 0, "007", "a", "mine", T - 1, "acme", "other", "BMX"),
+    *("0.25", "close", "-0.1", "USDT", "0.0025"),
+)
+
+SAMPLES: dict[str, Event] = {
+    "LedgerCreated": LedgerCreated("ledger-1"),
+    "WriterStarted": WriterStarted(2, "0.1.0"),
+    "ProgrammePublished": ProgrammePublished("p", "3.0", 0, 'id = "p"\n', b"\x03" * 32),
+    "PairClassAssigned": PairClassAssigned("p", "XRP_USDT", "A", T),
+    "SymbolRegistered": SymbolRegistered("XRP_USDT", "XRP", "USDT", 1, 5, 2, T),
+    "CurrencyRegistered": CurrencyRegistered("USDT", 0),
+    "AccountRegistered": AccountRegistered("alice", "acme", "main", T),
+    "AccountLinked": AccountLinked("alice"),
+    "TrialStarted": TrialStarted("g1", "p", "VIP3", T, T + 5),
+    "TierChanged": TierChanged("g2", "p", "VIP5", "MANUAL", T, T + 5),
+    "TierChanged without an end": TierChanged("g2", "p", "VIP5", "MANUAL", T, None),
+    "TierRevoked": TierRevoked("g2", T),
+    "AccountBanned": AccountBanned("b1", T, T + 5, "ORDER_SPAM"),
+    "BanLifted": BanLifted(T),
+    "CommandRefused": CommandRefused("StartTrial", 209, "account_id", "alice has had a trial", b"\x04" * 32),
+    "SourceAdvanced": SourceAdvanced(5, 9, 3, 1, (RefusedSequence(7, 4, b"\x05" * 32, "last_px"),)),
+    "VolumeRecorded": RUN,
+    "VolumeRecorded without a source": replace(
+        RUN, sources=("",), lines=(LINES[0]._replace(sequence=0), LINES[1]._replace(source_index=0, sequence=0))
+    ),
+    "VolumeRecorded with amounts beyond int64 and every field": replace(RUN, sources=("",), lines=(FULL,)),
+}
+
+
+def test_every_event_of_the_domain_has_a_sample() -> None:
+    assert {type(event) for event in SAMPLES.values()} == set(get_args(Event))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_bytes_of_an_event_never_change(name: str) -> None:
+    """A golden file that must change means: ledgers out there cannot be read any more. Add fields instead."""
+    topic, state = encode(ENVELOPE, SAMPLES[name])
+    assert topic == type(SAMPLES[name]).__name__
+    assert state.hex() == (GOLDEN / f"{name.replace(' ', '_')}.hex").read_text().strip()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_event_comes_back_from_its_golden_bytes(name: str) -> None:
+    state = bytes.fromhex((GOLDEN / f"{name.replace(' ', '_')}.hex").read_text())
+    event = SAMPLES[name]
+    recorded = decode(7, "stream", 3, type(event).__name__, state)
+    assert (recorded.position, recorded.stream, recorded.version) == (7, "stream", 3)
+    assert recorded.envelope == ENVELOPE
+    assert plain(recorded.event) == plain(event)
+
+
+def plain(value: Any) -> Any:
+    """Values without the difference between a repeated field and a tuple."""
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+def test_totals_and_ids_are_read_without_the_rest() -> None:
+    _, state = encode(ENVELOPE, RUN)
+    assert decode_totals(state) == TOTALS
+    assert list(exec_ids(state)) == ["E1", "E2"]
+
+
+@pytest.mark.parametrize(
+    ("ids", "as_numbers"),
+    [
+        (("1", "999999999999999999"), True),
+        (("1", "9999999999999999999"), False),
+        (("1", "007"), False),
+        (("1", "0"), False),
+        (("1", "1_0"), False),
+        (("1", "-5"), False),
+        (("1", ""), False),
+        (("1", "A"), False),
+    ],
+)
+def test_ids_are_stored_as_numbers_only_where_nothing_is_lost(ids: tuple[str, str], as_numbers: bool) -> None:
+    lines = tuple(line._replace(trade_id=name) for line, name in zip(LINES, ids, strict=True))
+    _, state = encode(ENVELOPE, replace(RUN, lines=lines))
+    found = decode(1, "s", 1, "VolumeRecorded", state).event
+    assert isinstance(found, VolumeRecorded)
+    assert tuple(line.trade_id for line in found.lines) == ids
+    assert bool(events_pb2.VolumeRecorded.FromString(state).trade_number) is as_numbers
+
+
+def test_a_topic_that_this_release_does_not_know_is_not_guessed() -> None:
+    with pytest.raises(KeyError):
+        decode(1, "s", 1, "SomethingNew", b"")
