@@ -8,18 +8,15 @@ again: nothing that was decided on it survives.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple, TypeAlias, TypeVar
+from typing import Final, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
 
-from ledger import programmes
 from ledger.domain.account import Decided, decide_account
 from ledger.domain.commands import Command, RegisterCurrency, RegisterSymbol, Request, StartTrial
 from ledger.domain.events import (
-    Basis,
     CommandRefused,
     Envelope,
     Event,
@@ -29,137 +26,45 @@ from ledger.domain.events import (
     VolumeRecorded,
 )
 from ledger.domain.fills import (
-    AccountDay,
     BatchOutcome,
-    DayKey,
     FillBatch,
     Recording,
     RunKey,
     by_account_day,
     merged,
-    suspects,
 )
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
-from ledger.domain.rulebook import Rulebook, evolve_rulebook, fold_rulebook
+from ledger.domain.rulebook import evolve_rulebook
 from ledger.domain.state import (
     AccountState,
-    OwnerState,
     SourceState,
     evolve_account,
     evolve_owner,
     evolve_source,
-    fold_account,
 )
 from ledger.domain.streams import (
     REGISTERS,
     account_stream,
     fee_stream,
-    owner_stream,
     source_stream,
 )
+from ledger.jobs import (
+    Accepted,
+    Answer,
+    Ask,
+    FillsTaken,
+    Input,
+    RecordFills,
+    Refused,
+    Unsettled,
+)
+from ledger.states import States
 from ledger.store.log import Head, Log
 from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost
 
 _ALL: Final = 2**63 - 1
 _STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a command leaves no trace
-
-
-@dataclass(frozen=True, slots=True)
-class Ask:
-    """A command and who asks."""
-
-    request: Request
-    command: Command
-
-
-@dataclass(frozen=True, slots=True)
-class RecordFills:
-    """A batch of fills. `malformed` are fills of a source that are refused alone: (index, refusal).
-
-    `size` counts both; `fill_sha256` gives the hash of a fill's bytes by its index, asked only for refused ones.
-    """
-
-    batch: FillBatch | None
-    venue: str
-    source: str
-    first_sequence: int
-    size: int
-    fill_sha256: Callable[[int], bytes]
-    malformed: Sequence[tuple[int, Refusal]] = ()
-    with_fees: bool = False
-
-
-Input: TypeAlias = Ask | RecordFills
-
-
-@dataclass(frozen=True, slots=True)
-class Accepted:
-    """A command was recorded; its answer follows from its first event."""
-
-    recorded: Recorded
-    replayed: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Refused:
-    """A command was refused. `position` is that of the record of it; 0: it left none."""
-
-    refusal: Refusal
-    position: int = 0
-    replayed: bool = False
-
-
-@dataclass(slots=True)
-class FillsTaken:
-    """What became of a batch: refusals and fees (amount, basis) are by index in the request, in its order.
-
-    recorded + replayed + len(refused) is the size of the batch.
-    """
-
-    recorded: int = 0
-    replayed: int = 0
-    refused: list[tuple[int, Refusal]] = field(default_factory=list)
-    fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
-    source_sequence: int = 0
-    head: Head = field(default_factory=lambda: Head(0, 0))
-
-
-Answer: TypeAlias = Accepted | Refused | FillsTaken
-
-
-@dataclass(frozen=True, slots=True)
-class Unsettled:
-    """A commit on its way, and what to answer if it arrived: for whoever must find out after the connection broke."""
-
-    commit: Commit
-    answers: Sequence[Answer]
-
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class _Lru(OrderedDict[K, V]):
-    """States in memory, least recently used first; `shrink` drops from that end until the weight fits."""
-
-    def __init__(self, weight_max: int, weigh: Callable[[V], int]) -> None:
-        super().__init__()
-        self._weight_max = weight_max
-        self._weigh = weigh
-        self._weights: dict[K, int] = {}
-        self._weight = 0
-
-    def shrink(self, used: Iterable[K]) -> None:
-        """Mark keys as just used, weigh them again, and forget the least recently used beyond the limit."""
-        for key in used:
-            self.move_to_end(key)
-            weight = self._weigh(self[key])
-            self._weight += weight - self._weights.get(key, 0)
-            self._weights[key] = weight
-        while self._weight > self._weight_max:
-            key, _ = self.popitem(last=False)
-            self._weight -= self._weights.pop(key, 0)
 
 
 @dataclass(slots=True)
@@ -221,7 +126,6 @@ class Service:
         self._publish = publish
         self._day_bytes_max = day_bytes_max
         self._accounts_max = accounts_max
-        self._book = Rulebook(programmes.parse)
         self.head = Head(0, 0)
         self.unsettled: Unsettled | None = None
         self._forget()
@@ -241,13 +145,13 @@ class Service:
         """Decide and record commands in order, in one commit. Raises WriterLost; then all states are forgotten."""
         try:
             work = self._begin(now_ns)
-            self._load(inputs)
+            self._states.load(inputs)
             answers = [
                 self._take_fills(work, item) if isinstance(item, RecordFills) else self._ask(work, item)
                 for item in inputs
             ]
             self._decide_fills(work)
-            self._append_runs(work, work.recording.close_all(self._days))
+            self._append_runs(work, work.recording.close_all(self._states.days))
             self._append_sources(work)
             self._commit(work, answers)
         except (WriterLost, PersistenceError):
@@ -255,16 +159,8 @@ class Service:
         except Exception:
             self._forget()  # a defect half way through: what it left in memory is worth nothing
             raise
-        for key in self._known_days:
-            self._days[key].known = None
-        self._known_days.clear()
-        self._accounts.shrink(self._touched)
-        self._days.shrink(self._touched_days)
+        self._states.shrink()
         return answers
-
-    def source_position(self, source: str) -> int:
-        """Last sequence of a source; 0 if it is not known."""
-        return self._source(source).last_sequence
 
     # -- one commit ---------------------------------------------------------------------------------------------------
 
@@ -329,8 +225,8 @@ class Service:
         """The first answer again, or a refusal if the name was used for something else."""
         if request.request_id in work.requests:
             sha256, first = work.requests[request.request_id]
-        elif request.request_id in self._requests:
-            sha256, position = self._requests[request.request_id]
+        elif request.request_id in self._states.requests:
+            sha256, position = self._states.requests[request.request_id]
             first = self._log.at(position)
         else:
             return None
@@ -346,13 +242,13 @@ class Service:
         """The stream a command is for, and what is decided. Fills before it were priced without it: their runs end."""
         self._decide_fills(work)
         if isinstance(command, RegisterSymbol | RegisterCurrency):
-            self._append_runs(work, work.recording.close_all(self._days))
-            return REGISTERS, decide_register(self._book, command)
-        self._append_runs(work, work.recording.close(command.account_id, self._days))
-        account = self._account(command.account_id)
+            self._append_runs(work, work.recording.close_all(self._states.days))
+            return REGISTERS, decide_register(self._states.book, command)
+        self._append_runs(work, work.recording.close(command.account_id, self._states.days))
+        account = self._states.account(command.account_id)
         family = self._family(account) if isinstance(command, StartTrial) else ()
         now_ns = work.recorded_time_ns
-        decided = decide_account(account, command, family=family, book=self._book, now_ns=now_ns)
+        decided = decide_account(account, command, family=family, book=self._states.book, now_ns=now_ns)
         return account_stream(command.account_id), decided
 
     def _record_decision(self, work: _Work, ask: Ask, stream: str, decided: Decided | Refusal) -> Answer:
@@ -371,31 +267,33 @@ class Service:
         """Append an event of a decision, and evolve the state it is about."""
         kind, _, name = stream.partition("/")
         if kind == "account":
-            recorded = self._append(work, stream, self._account(name).version + 1, effective_ns, event, request)
-            self._accounts[name] = evolve_account(self._account(name), recorded)
+            recorded = self._append(work, stream, self._states.account(name).version + 1, effective_ns, event, request)
+            self._states.accounts[name] = evolve_account(self._states.account(name), recorded)
         elif kind == "owner":
-            recorded = self._append(work, stream, self._owner(name).version + 1, effective_ns, event, request)
-            self._owners[name] = evolve_owner(self._owner(name), recorded)
+            recorded = self._append(work, stream, self._states.owner(name).version + 1, effective_ns, event, request)
+            self._states.owners[name] = evolve_owner(self._states.owner(name), recorded)
         else:
-            version = self._book.versions.get(stream, 0) + 1
+            version = self._states.book.versions.get(stream, 0) + 1
             recorded = self._append(work, stream, version, effective_ns, event, request)
-            self._book = evolve_rulebook(self._book, recorded)
+            self._states.book = evolve_rulebook(self._states.book, recorded)
         return recorded
 
     def _family(self, account: AccountState) -> list[AccountState]:
         """The other accounts of the owner."""
-        ids = self._owner(account.owner_id).account_ids
+        ids = self._states.owner(account.owner_id).account_ids
         others = {account.owner_id, *ids} - {account.account_id}
-        return [member for name in sorted(others) if (member := self._account(name)).owner_id == account.owner_id]
+        return [
+            member for name in sorted(others) if (member := self._states.account(name)).owner_id == account.owner_id
+        ]
 
     # -- fills --------------------------------------------------------------------------------------------------------
 
     def _take_fills(self, work: _Work, item: RecordFills) -> Answer:
         """What a source sent before is trimmed; the rest waits for `_decide_fills`, which completes the answer."""
-        last = self._source(item.source).last_sequence if item.source else 0
+        last = self._states.source(item.source).last_sequence if item.source else 0
         if item.source and item.first_sequence > last + 1:
             return Refused(_gap(item, last))
-        venue = self._book.venue(item.venue)
+        venue = self._states.book.venue(item.venue)
         if isinstance(venue, Refusal):
             return Refused(venue)
         answer, trimmed, refused_before = FillsTaken(), 0, []
@@ -406,9 +304,9 @@ class Service:
             refused_before = self._refused_before(work, item, trimmed)
             batch = self._trim(work, item, batch, trimmed, answer)
         if item.source:
-            version = self._source(item.source).version
+            version = self._states.source(item.source).version
             answer.source_sequence = max(last, item.first_sequence + item.size - 1)
-            self._sources[item.source] = SourceState(item.source, version, answer.source_sequence)
+            self._states.sources[item.source] = SourceState(item.source, version, answer.source_sequence)
         work.pending.append(_Pending(item, batch, trimmed, refused_before, answer))
         return answer
 
@@ -427,11 +325,13 @@ class Service:
     def _decide_together(self, work: _Work, together: Sequence[_Pending]) -> None:
         batch = merged([waiting.batch for waiting in together if waiting.batch is not None])
         groups = by_account_day(batch)
-        self._load_accounts(account_id for account_id, _ in groups)
-        self._load_days(groups)
-        self._know_suspects(work, batch, groups)
+        self._states.load_accounts(account_id for account_id, _ in groups)
+        self._states.load_days(groups)
+        self._states.know_suspects(batch, groups, work.events)
         with_fees = any(waiting.item.with_fees for waiting in together)
-        taken = work.recording.take(batch, groups, self._accounts, self._days, self._book, with_fees=with_fees)
+        taken = work.recording.take(
+            batch, groups, self._states.accounts, self._states.days, self._states.book, with_fees=with_fees
+        )
         start = 0
         for waiting in together:
             assert waiting.batch is not None
@@ -460,10 +360,10 @@ class Service:
         old = batch.rows(slice(0, place))
         if item.with_fees and len(old):
             groups = by_account_day(old)
-            self._load_days(groups)
-            self._know_suspects(work, old, groups)
+            self._states.load_days(groups)
+            self._states.know_suspects(old, groups, work.events)
             for number, index in enumerate(old.index):
-                known = work.recording.find(old, number, self._days)
+                known = work.recording.find(old, number, self._states.days)
                 if known is not None:
                     answer.fees[index] = (known.line.fee, known.basis)
         return batch.rows(slice(place, None))
@@ -512,7 +412,7 @@ class Service:
         for index, refusal in answer.refused:
             if refusal.reason == Reason.FILL_CONFLICT:
                 account_id = batch.account_id[bisect_left(batch.index, index)]
-                self._append_runs(work, work.recording.close(account_id, self._days))
+                self._append_runs(work, work.recording.close(account_id, self._states.days))
                 event = CommandRefused(
                     "RecordFills", refusal.reason, refusal.field, refusal.detail, item.fill_sha256(index)
                 )
@@ -524,7 +424,7 @@ class Service:
             request = Request("", b"", actor=key.actor) if key.actor else None
             stream = fee_stream(key.account_id, key.day)
             self._append(work, stream, work.next_position, event.time_min_ns, event, request)
-            day = self._days[key.account_id, key.day]
+            day = self._states.days[key.account_id, key.day]
             if day.known is not None:
                 day.remember(event)
 
@@ -533,91 +433,14 @@ class Service:
             event = SourceAdvanced(
                 taken.first_sequence, taken.last_sequence, taken.recorded, taken.replayed, tuple(taken.refused)
             )
-            state = self._source(name)
+            state = self._states.source(name)
             recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
-            self._sources[name] = evolve_source(state, recorded)
-
-    # -- states -------------------------------------------------------------------------------------------------------
+            self._states.sources[name] = evolve_source(state, recorded)
 
     def _forget(self) -> None:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
-        self._book = fold_rulebook(programmes.parse, self._log.rulebook(_ALL))
-        self._accounts: _Lru[str, AccountState] = _Lru(self._accounts_max, lambda _: 1)
-        self._days: _Lru[DayKey, AccountDay] = _Lru(self._day_bytes_max, _day_bytes)
-        self._touched: set[str] = set()
-        self._touched_days: set[DayKey] = set()
-        self._known_days: set[DayKey] = set()
-        self._owners: dict[str, OwnerState] = {}
-        self._sources: dict[str, SourceState] = {}
-        self._requests: dict[str, tuple[bytes, int]] = {}
-
-    def _load(self, inputs: Sequence[Input]) -> None:
-        """Read which of the requests were recorded, and the accounts of commands, with one query each."""
-        asks = [item for item in inputs if isinstance(item, Ask)]
-        self._owners.clear()
-        self._touched.clear()
-        self._touched_days.clear()
-        self._requests = dict(self._log.requests(ask.request.request_id for ask in asks)) if asks else {}
-        self._load_accounts(
-            ask.command.account_id for ask in asks if not isinstance(ask.command, RegisterSymbol | RegisterCurrency)
-        )
-
-    def _load_days(self, keys: Iterable[DayKey]) -> None:
-        """Have account-days in memory, reading those that are not with one query."""
-        self._touched_days.update(keys)
-        streams = {fee_stream(*key): key for key in self._touched_days if key not in self._days}
-        found = self._log.fee_days(streams) if streams else {}
-        for stream, key in streams.items():
-            day = self._days[key] = AccountDay()
-            if stream in found:
-                day.load(found[stream].exec_ids, found[stream].last)
-
-    def _load_accounts(self, account_ids: Iterable[str]) -> None:
-        """Have accounts in memory, reading those that are not with one query."""
-        wanted = set(account_ids)
-        self._touched |= wanted
-        streams: dict[str, list[Recorded]] = {
-            account_stream(account_id): [] for account_id in wanted if account_id not in self._accounts
-        }
-        for recorded in self._log.streams(streams, _ALL) if streams else ():
-            streams[recorded.stream].append(recorded)
-        for stream, events in streams.items():
-            account_id = stream.removeprefix("account/")
-            self._accounts[account_id] = fold_account(account_id, events)
-
-    def _know_suspects(self, work: _Work, batch: FillBatch, groups: dict[DayKey, list[int]]) -> None:
-        """Where an exec_id may have been recorded, have the lines of its day at hand until the commit is over."""
-        keys = {fee_stream(*key): key for key in suspects(batch, groups, self._days)}
-        if not keys:
-            return
-        self._known_days.update(keys.values())
-        for key in keys.values():
-            self._days[key].known = {}
-        in_log = self._log.streams(keys, _ALL)
-        for recorded in (*in_log, *(recorded for recorded in work.events if recorded.stream in keys)):
-            assert isinstance(recorded.event, VolumeRecorded)
-            self._days[keys[recorded.stream]].remember(recorded.event)
-
-    def _account(self, account_id: str) -> AccountState:
-        if account_id not in self._accounts:
-            self._load_accounts([account_id])
-        return self._accounts[account_id]
-
-    def _owner(self, owner_id: str) -> OwnerState:
-        if owner_id not in self._owners:
-            state = OwnerState(owner_id)
-            for recorded in self._log.streams([owner_stream(owner_id)], _ALL):
-                state = evolve_owner(state, recorded)
-            self._owners[owner_id] = state
-        return self._owners[owner_id]
-
-    def _source(self, source: str) -> SourceState:
-        if source not in self._sources:
-            state = SourceState(source)
-            last = self._log.last_of(source_stream(source))
-            self._sources[source] = state if last is None else evolve_source(state, last)
-        return self._sources[source]
+        self._states = States(self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
 
 
 def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:
@@ -629,11 +452,6 @@ def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pendi
     if waiting.item.with_fees:
         places = (place for place in range(start, end) if place in taken.fees)
         answer.fees.update((batch.index[place - start], taken.fees[place]) for place in places)
-
-
-def _day_bytes(day: AccountDay) -> int:
-    """About what an account-day takes in memory; measured 64 to 100 bytes per digest in a set."""
-    return 1_000 + 100 * len(day.digests) + 1_500 * len(day.known or ())
 
 
 def _gap(item: RecordFills, last: int) -> Refusal:

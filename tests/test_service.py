@@ -11,7 +11,7 @@ from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.events import CommandRefused, TierChanged, VolumeRecorded
 from ledger.domain.refusal import Reason
-from ledger.service import Accepted, Ask, FillsTaken, RecordFills, Refused
+from ledger.jobs import Accepted, Ask, FillsTaken, RecordFills, Refused
 from ledger.store.writer import WriterLost
 from tests.conftest import NOON_NS
 from tests.domain.worked import fills
@@ -186,5 +186,5 @@ def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing
     for number in range(9):
         (answer,) = writing.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
         assert (answer.recorded, answer.replayed) == (0, 1)
-    assert len(writing.service._days) <= 2
-    assert len(writing.service._accounts) <= 2
+    assert len(writing.service._states.days) <= 2
+    assert len(writing.service._states.accounts) <= 2

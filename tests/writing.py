@@ -11,7 +11,8 @@ from ledger.domain import commands
 from ledger.domain.commands import Command, Request
 from ledger.domain.fills import FillBatch
 from ledger.domain.instants import DAY_NS
-from ledger.service import Ask, RecordFills, Service
+from ledger.jobs import Ask, RecordFills
+from ledger.service import Service
 from ledger.store.log import Log
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer

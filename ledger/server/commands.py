@@ -26,8 +26,8 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import SCALE_MAX
 from ledger.domain.programme import PRODUCTS
 from ledger.domain.refusal import Reason
+from ledger.jobs import Accepted, Ask, Refused
 from ledger.server.handling import Handling
-from ledger.service import Accepted, Ask, Refused
 from ledger.shape import REASON_TEXT_CHARACTERS_MAX, Shape, optional_id, past_ns, required_id, text, time_ns
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc as pb_grpc

@@ -8,7 +8,7 @@ from typing import Any
 
 import grpc
 
-from ledger import service
+from ledger import jobs
 from ledger.domain.fills import FillBatch
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason, Refusal
@@ -51,9 +51,9 @@ class FillService(pb_grpc.FillServiceServicer):
 
     def _record(self, request: pb.RecordFillsRequest, context: grpc.ServicerContext) -> pb.RecordFillsResponse:
         answer = self._handling.submit(self._read(request), context)
-        if isinstance(answer, service.Refused):
+        if isinstance(answer, jobs.Refused):
             raise RefusedError(answer.refusal)
-        assert isinstance(answer, service.FillsTaken), answer
+        assert isinstance(answer, jobs.FillsTaken), answer
         response = pb.RecordFillsResponse(
             ledger_id=self._handling.ledger_id,
             position=answer.head.position,
@@ -74,7 +74,7 @@ class FillService(pb_grpc.FillServiceServicer):
                     fee.fee_rate = rate_text(basis.rate_ppm)
         return response
 
-    def _read(self, request: pb.RecordFillsRequest) -> service.RecordFills:
+    def _read(self, request: pb.RecordFillsRequest) -> jobs.RecordFills:
         """The shape of a batch. Without a source one malformed fill refuses all of it."""
         with Shape() as shape:
             for field in ("venue", "source", "actor"):
@@ -82,7 +82,7 @@ class FillService(pb_grpc.FillServiceServicer):
             shape(_check_sequence, request)
             shape(_check_size, len(request.fills), self._handling.config.fills_per_batch_max)
             batch, malformed = shape(self._read_fills, request) or (None, [])
-        return service.RecordFills(
+        return jobs.RecordFills(
             batch=batch,
             venue=request.venue,
             source=request.source,

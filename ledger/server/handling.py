@@ -8,8 +8,8 @@ from concurrent.futures import TimeoutError as WaitTimeout
 import grpc
 
 from ledger.config import Config
+from ledger.jobs import Answer, Input
 from ledger.server.writer_thread import WriterThread
-from ledger.service import Answer, Input
 from ledger.wire import OUTCOME_UNKNOWN, RefusedError
 
 

@@ -14,7 +14,8 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
-from ledger.service import Answer, Input, RecordFills, Service, Unsettled
+from ledger.jobs import Answer, Input, RecordFills, Unsettled
+from ledger.service import Service
 from ledger.store.embedded import EmbeddedError
 from ledger.store.writer import Writer, WriterLost
 from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, RefusedError, refuse

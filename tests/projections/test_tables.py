@@ -16,7 +16,7 @@ from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state import fold_account
 from ledger.domain.streams import account_stream
-from ledger.service import Accepted
+from ledger.jobs import Accepted
 from ledger.v1.query_service_pb2 import GetVipStateResponse
 from projections.fee_history import Span, cell_sums, totals
 from projections.tables import Tables, create_tables, read_schema
@@ -134,7 +134,7 @@ def advance(world: World, tables: Tables, random: Random) -> None:
 
 def state_on_demand(world: World, account_id: str, at_ns: int) -> GetVipStateResponse:
     stream = world.writing.log.streams([account_stream(account_id)], 2**63 - 1)
-    programme = world.writing.service._book.programme("", at_ns)
+    programme = world.writing.service._states.book.programme("", at_ns)
     return vip_state(fold_account(account_id, stream), programme, at_ns)  # type: ignore[arg-type]
 
 

@@ -1,0 +1,85 @@
+"""What the writer is asked, and what it answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+from ledger.domain.commands import Command, Request
+from ledger.domain.events import Basis, Recorded
+from ledger.domain.fills import FillBatch
+from ledger.domain.refusal import Refusal
+from ledger.store.log import Head
+from ledger.store.writer import Commit
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A command and who asks."""
+
+    request: Request
+    command: Command
+
+
+@dataclass(frozen=True, slots=True)
+class RecordFills:
+    """A batch of fills. `malformed` are fills of a source that are refused alone: (index, refusal).
+
+    `size` counts both; `fill_sha256` gives the hash of a fill's bytes by its index, asked only for refused ones.
+    """
+
+    batch: FillBatch | None
+    venue: str
+    source: str
+    first_sequence: int
+    size: int
+    fill_sha256: Callable[[int], bytes]
+    malformed: Sequence[tuple[int, Refusal]] = ()
+    with_fees: bool = False
+
+
+Input: TypeAlias = Ask | RecordFills
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """A command was recorded; its answer follows from its first event."""
+
+    recorded: Recorded
+    replayed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A command was refused. `position` is that of the record of it; 0: it left none."""
+
+    refusal: Refusal
+    position: int = 0
+    replayed: bool = False
+
+
+@dataclass(slots=True)
+class FillsTaken:
+    """What became of a batch: refusals and fees (amount, basis) are by index in the request, in its order.
+
+    recorded + replayed + len(refused) is the size of the batch.
+    """
+
+    recorded: int = 0
+    replayed: int = 0
+    refused: list[tuple[int, Refusal]] = field(default_factory=list)
+    fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
+    source_sequence: int = 0
+    head: Head = field(default_factory=lambda: Head(0, 0))
+
+
+Answer: TypeAlias = Accepted | Refused | FillsTaken
+
+
+@dataclass(frozen=True, slots=True)
+class Unsettled:
+    """A commit on its way, and what to answer if it arrived: for whoever must find out after the connection broke."""
+
+    commit: Commit
+    answers: Sequence[Answer]

@@ -1,0 +1,152 @@
+"""The states that the writer holds in memory: read from the log when they are missing, forgotten when they are too many."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeVar
+
+from ledger import programmes
+from ledger.domain.commands import RegisterCurrency, RegisterSymbol
+from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.domain.fills import AccountDay, DayKey, FillBatch, suspects
+from ledger.domain.rulebook import fold_rulebook
+from ledger.domain.state import (
+    AccountState,
+    OwnerState,
+    SourceState,
+    evolve_owner,
+    evolve_source,
+    fold_account,
+)
+from ledger.domain.streams import account_stream, fee_stream, owner_stream, source_stream
+from ledger.jobs import Ask, Input
+from ledger.store.log import KnownRequest, Log
+
+_ALL: Final = 2**63 - 1
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Lru(OrderedDict[K, V]):
+    """States in memory, least recently used first; `shrink` drops from that end until the weight fits."""
+
+    def __init__(self, weight_max: int, weigh: Callable[[V], int]) -> None:
+        super().__init__()
+        self._weight_max = weight_max
+        self._weigh = weigh
+        self._weights: dict[K, int] = {}
+        self._weight = 0
+
+    def shrink(self, used: Iterable[K]) -> None:
+        """Mark keys as just used, weigh them again, and forget the least recently used beyond the limit."""
+        for key in used:
+            self.move_to_end(key)
+            weight = self._weigh(self[key])
+            self._weight += weight - self._weights.get(key, 0)
+            self._weights[key] = weight
+        while self._weight > self._weight_max:
+            key, _ = self.popitem(last=False)
+            self._weight -= self._weights.pop(key, 0)
+
+
+class States:
+    """What is known of the rules, accounts, account-days, owners and sources after the last commit of the log.
+
+    `load` and the other loaders read with one query of each kind; `shrink` ends a commit.
+    """
+
+    def __init__(self, log: Log, *, day_bytes_max: int, accounts_max: int) -> None:
+        self._log = log
+        self.book = fold_rulebook(programmes.parse, log.rulebook(_ALL))
+        self.accounts: _Lru[str, AccountState] = _Lru(accounts_max, lambda _: 1)
+        self.days: _Lru[DayKey, AccountDay] = _Lru(day_bytes_max, _day_bytes)
+        self.owners: dict[str, OwnerState] = {}
+        self.sources: dict[str, SourceState] = {}
+        self.requests: dict[str, KnownRequest] = {}
+        self._touched: set[str] = set()
+        self._touched_days: set[DayKey] = set()
+        self._known_days: set[DayKey] = set()
+
+    def shrink(self) -> None:
+        """Let go of the lines that were looked at, and of the least recently used beyond the limits."""
+        for key in self._known_days:
+            self.days[key].known = None
+        self._known_days.clear()
+        self.accounts.shrink(self._touched)
+        self.days.shrink(self._touched_days)
+
+    def load(self, inputs: Sequence[Input]) -> None:
+        """Read which of the requests were recorded, and the accounts of commands, with one query each."""
+        asks = [item for item in inputs if isinstance(item, Ask)]
+        self.owners.clear()
+        self._touched.clear()
+        self._touched_days.clear()
+        self.requests = dict(self._log.requests(ask.request.request_id for ask in asks)) if asks else {}
+        self.load_accounts(
+            ask.command.account_id for ask in asks if not isinstance(ask.command, RegisterSymbol | RegisterCurrency)
+        )
+
+    def load_days(self, keys: Iterable[DayKey]) -> None:
+        """Have account-days in memory, reading those that are not with one query."""
+        self._touched_days.update(keys)
+        streams = {fee_stream(*key): key for key in self._touched_days if key not in self.days}
+        found = self._log.fee_days(streams) if streams else {}
+        for stream, key in streams.items():
+            day = self.days[key] = AccountDay()
+            if stream in found:
+                day.load(found[stream].exec_ids, found[stream].last)
+
+    def load_accounts(self, account_ids: Iterable[str]) -> None:
+        """Have accounts in memory, reading those that are not with one query."""
+        wanted = set(account_ids)
+        self._touched |= wanted
+        streams: dict[str, list[Recorded]] = {
+            account_stream(account_id): [] for account_id in wanted if account_id not in self.accounts
+        }
+        for recorded in self._log.streams(streams, _ALL) if streams else ():
+            streams[recorded.stream].append(recorded)
+        for stream, events in streams.items():
+            account_id = stream.removeprefix("account/")
+            self.accounts[account_id] = fold_account(account_id, events)
+
+    def know_suspects(
+        self, batch: FillBatch, groups: dict[DayKey, list[int]], of_this_commit: Sequence[Recorded]
+    ) -> None:
+        """Where an exec_id may have been recorded, have the lines of its day at hand until the commit is over."""
+        keys = {fee_stream(*key): key for key in suspects(batch, groups, self.days)}
+        if not keys:
+            return
+        self._known_days.update(keys.values())
+        for key in keys.values():
+            self.days[key].known = {}
+        in_log = self._log.streams(keys, _ALL)
+        for recorded in (*in_log, *(recorded for recorded in of_this_commit if recorded.stream in keys)):
+            assert isinstance(recorded.event, VolumeRecorded)
+            self.days[keys[recorded.stream]].remember(recorded.event)
+
+    def account(self, account_id: str) -> AccountState:
+        if account_id not in self.accounts:
+            self.load_accounts([account_id])
+        return self.accounts[account_id]
+
+    def owner(self, owner_id: str) -> OwnerState:
+        if owner_id not in self.owners:
+            state = OwnerState(owner_id)
+            for recorded in self._log.streams([owner_stream(owner_id)], _ALL):
+                state = evolve_owner(state, recorded)
+            self.owners[owner_id] = state
+        return self.owners[owner_id]
+
+    def source(self, source: str) -> SourceState:
+        if source not in self.sources:
+            state = SourceState(source)
+            last = self._log.last_of(source_stream(source))
+            self.sources[source] = state if last is None else evolve_source(state, last)
+        return self.sources[source]
+
+
+def _day_bytes(day: AccountDay) -> int:
+    """About what an account-day takes in memory; measured 64 to 100 bytes per digest in a set."""
+    return 1_000 + 100 * len(day.digests) + 1_500 * len(day.known or ())
