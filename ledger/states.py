@@ -1,4 +1,4 @@
-"""The states that the writer holds in memory: read from the log when they are missing, forgotten when they are too many."""
+"""The states that the writer holds in memory: read from the log when missing, forgotten when too many."""
 
 from __future__ import annotations
 
