@@ -138,7 +138,7 @@ class Reader:
                 detail = f"the ledger is at position {head.position}"
                 refuse(Reason.POSITION_NOT_REACHED, "at.min_position", detail, position=str(head.position))
             time.sleep(_POLL_S)
-            self._follow()
+            self._live.catch_up()  # from the log: a writer that has just lost the pen does not hear of commits
         return head
 
 

@@ -19,6 +19,8 @@ from typing import Any, Final, NoReturn, Protocol
 try:
     from bench_copy import CopyRowPerFill
     from bench_ingest import Ingest
+    from bench_lag import Lag
+    from bench_reads import Reads
     from bench_store import Failed, Store, throw_away_store
 
     from ledger.store.embedded import EmbeddedError
@@ -30,6 +32,17 @@ _INGEST: Final = "ingest.1k_uniform.fills_per_s"
 _BYTES: Final = "ingest.bytes_per_fill"
 _COPY: Final = "limit.copy_row_per_fill_per_s"
 _RATIO: Final = "ratio.ingest_1k_uniform_to_copy_row"
+_ECHO: Final = "limit.echo_rps"
+_ECHO_MS: Final = "limit.echo_ms_p50"
+_QUOTE: Final = "quote.rps"
+_STATE_MS: Final = "state.now_ms_p50"
+_QUOTE_RATIO: Final = "ratio.quote_rps_to_echo_rps"
+_STATE_RATIO: Final = "ratio.state_now_ms_to_echo_ms"
+_LAG_P50: Final = "lag.ms_p50"
+_LAG_P99: Final = "lag.ms_p99"
+
+_TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
+_LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
 
 _EPILOG: Final = f"""\
 figures:
@@ -39,10 +52,20 @@ figures:
   {_COPY:<38}binary COPY of the same fills as a row each into the library's table, bytes made
   {"":<38}beforehand, 5,000 rows per commit: no ledger with a row per fill can be faster
   {_RATIO:<38}the first by the third, round by round: steadier than either on a busy machine
+  {_ECHO:<38}calls/s of an empty method: the ledger's server without the ledger, in a process of its own
+  {_ECHO_MS:<38}how long such a call takes, one in flight
+  {_QUOTE:<38}QuoteFee/s: 200 accounts, half of them with a tier, on 50 symbols, same client as the echo
+  {_STATE_MS:<38}how long GetVipState of now takes, one in flight
+  {_QUOTE_RATIO:<38}turn by turn, slices of a second each; at least 0.8 is the aim
+  {_STATE_RATIO:<38}turn by turn; at most 2 is the aim
+  {_LAG_P50:<38}age of the oldest commit that the materialised tables lack, while fills arrive at half
+  {"":<38}the rate of {_INGEST}, sampled every 50 ms
+  {_LAG_P99:<38}the same; at most 2,000 ms is the aim
 
 examples:
-  bench.py                                  all figures, about a minute
-  bench.py --fills 20000 --rounds 1         only to see that it works; the figures mean little
+  bench.py                                  all figures, about four minutes
+  bench.py --fills 20000 --rounds 1 --seconds 0.1
+                                            only to see that it works; the figures mean little
   bench.py --only ingest --json out.json    figures whose name begins with "ingest"
   bench.py --only ingest.1k,ratio           several of them
 
@@ -57,8 +80,8 @@ class Measurement(Protocol):
 
     settings: Mapping[str, object]
 
-    def run(self, store: Store, schema: str) -> dict[str, float]:
-        """One round: values by name of figure. Raises Failed."""
+    def run(self, store: Store, schema: str) -> Mapping[str, float | Sequence[float]]:
+        """One round: values by name of figure, one or several. Raises Failed."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +98,14 @@ FIGURES: Final = {
     _BYTES: Figure("bytes", 1, ("ingest",)),
     _COPY: Figure("rows/s", 0, ("copy",)),
     _RATIO: Figure("ratio", 3, ("ingest", "copy")),
+    _ECHO: Figure("calls/s", 0, ("reads",)),
+    _ECHO_MS: Figure("ms", 3, ("reads",)),
+    _QUOTE: Figure("calls/s", 0, ("reads",)),
+    _STATE_MS: Figure("ms", 3, ("reads",)),
+    _QUOTE_RATIO: Figure("ratio", 3, ("reads",)),
+    _STATE_RATIO: Figure("ratio", 3, ("reads",)),
+    _LAG_P50: Figure("ms", 0, ("ingest", "lag")),
+    _LAG_P99: Figure("ms", 0, ("ingest", "lag")),
 }
 
 
@@ -105,26 +136,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, dict[str, object]]]:
     """Values of every figure by round, and the settings behind each figure."""
-    makers: dict[str, Callable[[], Measurement]] = {
-        "ingest": lambda: Ingest(options.fills, options.lanes),
-        "copy": lambda: CopyRowPerFill(options.fills),
-    }
-    needed = [key for key in makers if any(key in FIGURES[name].needs for name in options.names)]
-    _tell(f"preparing {options.fills:,} fills")
-    measurements = {key: makers[key]() for key in needed}
     values: dict[str, list[float]] = defaultdict(list)
+    _tell(f"preparing {options.fills:,} fills")
+    measurements = _measurements(options, lambda: values[_INGEST][-1])
     with throw_away_store() as store:
         machine = {**_machine(), **store.settings()}
         for number in range(1, options.rounds + 1):
-            found: dict[str, float] = {}
             for key, measurement in measurements.items():
                 _tell(f"round {number} of {options.rounds}: {key}")
                 with store.fresh_schema(f"bench_{key}_{number}") as schema:
-                    found.update(measurement.run(store, schema))
-            if _INGEST in found and _COPY in found:
-                found[_RATIO] = found[_INGEST] / found[_COPY]
-            for name, value in found.items():
-                values[name].append(value)
+                    for name, value in measurement.run(store, schema).items():
+                        values[name] += value if isinstance(value, Sequence) else [value]
+            if values[_INGEST] and values[_COPY]:
+                values[_RATIO].append(values[_INGEST][-1] / values[_COPY][-1])
         store.settings()  # still durable
     common = {"rounds": options.rounds, "fills": options.fills}
     own = {key: measurement.settings for key, measurement in measurements.items()}
@@ -133,6 +157,18 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
         for name, figure in FIGURES.items()
     }
     return values, settings
+
+
+def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
+    """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
+    turns = -(-_TURNS // options.rounds)
+    makers: dict[str, Callable[[], Measurement]] = {
+        "ingest": lambda: Ingest(options.fills, options.lanes),
+        "copy": lambda: CopyRowPerFill(options.fills),
+        "reads": lambda: Reads(options.seconds, turns),
+        "lag": lambda: Lag(options.lanes, options.seconds * _LAG_SLICES, lambda: ingested() / 2),
+    }
+    return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
 
 
 def _machine() -> dict[str, object]:
@@ -205,6 +241,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=64,
         help="messages in flight, each of its own source (default 64)",
     )
+    add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads; the lag takes 15 (default 1)")
     options = parser.parse_args(arguments)
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]
     for name in wanted:
@@ -220,6 +257,16 @@ def _positive(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
     return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.01 <= seconds <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0.01 to 60")
+    return seconds
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Final
 
@@ -28,7 +28,7 @@ ACCOUNTS: Final = 1_000
 FILLS_PER_MESSAGE: Final = 1_000
 _RECORD_FILLS: Final = "/ledger.v1.FillService/RecordFills"
 _START_SECONDS_MAX: Final = 60.0
-_CALL_SECONDS_MAX: Final = 120.0
+CALL_SECONDS_MAX: Final = 120.0
 _STOP_SECONDS_MAX: Final = 60.0
 
 
@@ -51,10 +51,10 @@ class Ingest:
 
     def run(self, store: Store, schema: str) -> dict[str, float]:
         """One round on a fresh schema."""
-        with _service(store.dsn, schema) as address, grpc.insecure_channel(address) as channel:
+        with service(store.dsn, schema) as address, grpc.insecure_channel(address) as channel:
             commands = command_service_pb2_grpc.CommandServiceStub(channel)
             for request in register_requests():
-                commands.RegisterSymbol(request, timeout=_CALL_SECONDS_MAX)
+                commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)
             store.checkpoint()
             seconds, answers = send(channel, self._load.lanes)
             verify_answers(channel, self._load, answers)
@@ -65,19 +65,29 @@ class Ingest:
         }
 
 
-def send(channel: grpc.Channel, lanes: Sequence[Lane]) -> tuple[float, list[list[bytes]]]:
-    """Seconds from the first message to the last acknowledgement, and the answers of each lane."""
+def send(
+    channel: grpc.Channel, lanes: Sequence[Lane], *, seconds_between: float = 0.0
+) -> tuple[float, list[list[bytes]]]:
+    """Seconds from the first message to the last acknowledgement, and the answers of each lane.
+
+    With `seconds_between` two messages the load is steady: the lanes take turns, and wait for theirs.
+    """
     # Bytes in and out: the client must not take the server's time.
     call: grpc.UnaryUnaryMultiCallable[bytes, bytes] = channel.unary_unary(_RECORD_FILLS)
     start = threading.Barrier(len(lanes) + 1)
 
-    def run(lane: Lane) -> tuple[float, list[bytes]]:
+    def run(number: int, lane: Lane) -> tuple[float, list[bytes]]:
         start.wait()
-        answers = [call(message, timeout=_CALL_SECONDS_MAX) for message in lane.messages]
+        turn_s, answers = time.perf_counter() + number * seconds_between, []
+        for message in lane.messages:
+            if seconds_between:
+                time.sleep(max(turn_s - time.perf_counter(), 0))
+                turn_s += len(lanes) * seconds_between
+            answers.append(call(message, timeout=CALL_SECONDS_MAX))
         return time.perf_counter(), answers
 
     with ThreadPoolExecutor(len(lanes)) as pool:
-        futures = [pool.submit(run, lane) for lane in lanes]
+        futures = [pool.submit(run, number, lane) for number, lane in enumerate(lanes)]
         start.wait()
         began = time.perf_counter()
         try:
@@ -102,7 +112,7 @@ def verify_answers(channel: grpc.Channel, load: Load, answers: Sequence[Sequence
             recorded = (found.recorded, found.replayed, len(found.refusals))
             check(recorded == (size, 0, 0), f"of {size} fills {recorded} were recorded, replayed, refused")
         request = fill_service_pb2.GetSourcePositionRequest(source=lane.source)
-        position = stub.GetSourcePosition(request, timeout=_CALL_SECONDS_MAX).last_sequence
+        position = stub.GetSourcePosition(request, timeout=CALL_SECONDS_MAX).last_sequence
         check(position == lane.last_sequence, f"{lane.source} is at {position}, not {lane.last_sequence}")
 
 
@@ -153,10 +163,15 @@ def _add_totals(volume: Volume, event: events_pb2.VolumeRecorded) -> None:
 # --- the service
 
 
-@contextmanager
-def _service(dsn: str, schema: str) -> Iterator[str]:
-    """A service in a process of its own, as a user starts it; yields its address."""
+def service(dsn: str, schema: str) -> AbstractContextManager[str]:
+    """A service in a process of its own, as a user starts it; gives its address."""
     command = [sys.executable, "-m", "ledger", "serve", "--dsn", dsn, "--schema", schema, "--listen", "127.0.0.1:0"]
+    return serving(command)
+
+
+@contextmanager
+def serving(command: Sequence[str]) -> Iterator[str]:
+    """A program that says where it is serving, until the block ends; yields that address."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
             command,

@@ -16,6 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.embedded import EmbeddedPostgres
+from projections.tables import read_schema
 
 _MUST_BE_ON: Final = ("fsync", "synchronous_commit", "full_page_writes")
 _TOLD: Final = ("server_version", *_MUST_BE_ON, "shared_buffers", "max_wal_size", "wal_compression", "data_checksums")
@@ -82,7 +83,8 @@ class Store:
             yield name
         finally:
             with self.connect() as connection:
-                connection.execute(SQL("DROP SCHEMA {} CASCADE").format(Identifier(name)))
+                for each in (name, read_schema(name)):
+                    connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(each)))
 
 
 @contextmanager
