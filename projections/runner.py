@@ -19,6 +19,7 @@ _log: Final = logging.getLogger(__name__)
 
 POSITIONS_PER_BATCH: Final = 5_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
+_BUSY_POSITIONS: Final = 200  # taken in at once: then fills are pouring in
 _REST_PER_WORK: Final = 20
 _REST_S_MAX: Final = 1.0
 _RESTART_S_FIRST: Final = 0.25
@@ -80,9 +81,10 @@ class Runner:
                 until = self._log.end_of_commit(min(position + POSITIONS_PER_BATCH, head))
                 began_s = time.monotonic()
                 tables.advance(connection, position, until)
+                if until - position >= _BUSY_POSITIONS:
+                    # The more commits are taken in at once, the less each costs: under load the writer comes first.
+                    self._stopping.wait(min((time.monotonic() - began_s) * _REST_PER_WORK, _REST_S_MAX))
                 position = until
-                # Under load the more commits are taken in at once, the less each costs: the writer comes first.
-                self._stopping.wait(min((time.monotonic() - began_s) * _REST_PER_WORK, _REST_S_MAX))
             else:
                 for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
                     pass

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -36,6 +37,10 @@ from tests.writing import NOON_NS, Writing
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal"]
 
 _schemas = itertools.count(1)
+
+# A run in the background of a shell ignores Ctrl-C, and so would every program that a test starts and interrupts.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def reachable_folder() -> Path:

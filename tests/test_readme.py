@@ -16,7 +16,7 @@ import pytest
 
 from ledger.v1.command_service_pb2 import ChangeTierRequest
 from ledger.v1.query_service_pb2 import ListAccountsRequest
-from tests.conftest import NOON_NS, Ledger, at
+from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.samples import batch, fill, symbol
 
 ROOT = Path(__file__).parent.parent
@@ -62,7 +62,8 @@ def test_a_command_of_the_readme_sent_twice_is_replayed(ledger: Ledger) -> None:
     assert run(first[0], ledger)["receipt"]["replayed"] is True
 
 
-def test_the_sql_of_the_readme_joins_the_tables(ledger: Ledger, dsn: str, schema: str) -> None:
+def test_the_sql_of_the_readme_joins_the_tables(start_ledger: StartLedger, dsn: str, schema: str) -> None:
+    ledger = start_ledger(read_wait_ms_max=20_000)
     ledger.commands.RegisterSymbol(symbol())
     for account_id in ("alice", "bob"):
         ledger.commands.ChangeTier(

@@ -74,10 +74,15 @@ class Served:
         raise ProcessLookupError(pid)
 
     def position(self, source: str) -> int:
-        """The last number it has of a source."""
-        request = GetSourcePositionRequest(source=source)
-        answer = FillServiceStub(self.channel).GetSourcePosition(request, wait_for_ready=True, timeout=WAIT_S_MAX)
-        return int(answer.last_sequence)
+        """The last number it has of a source. A channel may not have noticed yet that its service was killed."""
+        stub, request = FillServiceStub(self.channel), GetSourcePositionRequest(source=source)
+        deadline = time.monotonic() + WAIT_S_MAX
+        while True:
+            try:
+                return int(stub.GetSourcePosition(request, wait_for_ready=True, timeout=WAIT_S_MAX).last_sequence)
+            except grpc.RpcError as error:
+                if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:  # type: ignore[attr-defined]
+                    raise
 
 
 @pytest.fixture(scope="module")

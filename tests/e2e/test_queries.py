@@ -13,10 +13,16 @@ from ledger.v1 import command_service_pb2 as commands_pb
 from ledger.v1 import events_pb2, fill_pb2
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import NOON_NS, Ledger, at, refusal
+from tests.conftest import NOON_NS, Ledger, StartLedger, at, refusal
 from tests.samples import batch, fill, history, request_id, state, symbol
 
 MAKER = {"liquidity": fill_pb2.LIQUIDITY_MAKER}
+
+
+@pytest.fixture
+def ledger(start_ledger: StartLedger) -> Ledger:
+    """A service whose readers have the patience to wait for the tables on a busy machine."""
+    return start_ledger(read_wait_ms_max=20_000)
 
 
 @pytest.fixture(autouse=True)

@@ -1,0 +1,42 @@
+"""What gRPC itself costs: the ledger's own server, in a process of its own, with a method that does nothing.
+
+`python scripts/bench_echo.py` serves until SIGTERM. Bytes in, bytes out: no message is parsed, none is made.
+"""
+
+from __future__ import annotations
+
+import gc
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import Final
+
+import grpc
+
+from ledger.config import Config
+from ledger.server.app import App
+
+ECHO: Final = "/bench.Echo/Nothing"
+COMMAND: Final = (sys.executable, str(Path(__file__).resolve()))
+
+
+def main() -> None:
+    """Serve on a free port of this machine, and say which."""
+    ended = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: ended.set())
+    # Options, threads and limits are those of the service, whatever they become.
+    app = App(Config(listen="127.0.0.1:0"))
+    _, service, method = ECHO.split("/")
+    handler = grpc.unary_unary_rpc_method_handler(lambda _, __: b"")
+    app.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
+    gc.freeze()  # as `ledger serve` does
+    gc.set_threshold(200_000, 50, 100)
+    print(f"the echo is serving on {app.listen()}", flush=True)
+    ended.wait()
+    app.server.stop(None).wait()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,251 @@
+"""How fast the ledger answers from memory, beside an empty method of the same server under the same client."""
+
+from __future__ import annotations
+
+import random
+import statistics
+import threading
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Final, NamedTuple, TypeAlias
+
+import grpc
+from bench_echo import COMMAND, ECHO
+from bench_fills import register_requests, symbols
+from bench_ingest import CALL_SECONDS_MAX, service, serving
+from bench_store import Failed, Store, check
+
+from ledger import programmes
+from ledger.config import Config
+from ledger.domain.money import decimal_text
+from ledger.domain.programme import NO_TIER, Programme
+from ledger.v1 import command_service_pb2, command_service_pb2_grpc, fill_pb2
+from ledger.v1 import query_service_pb2 as pb
+
+ACCOUNTS: Final = 200  # every second one with a tier
+CALLERS: Final = 8  # 4 to 16 make no difference here: two processes in Python share the work, and each is busy
+_CHECK_EACH: Final = 97  # of the answers, one in so many is read and compared; a prime, so that all kinds come up
+_SEED: Final = 20_261_123
+_QUOTE: Final = "/ledger.v1.QueryService/QuoteFee"
+_STATE: Final = "/ledger.v1.QueryService/GetVipState"
+_PPM: Final = Decimal(1_000_000)
+_CENT: Final = Decimal("1e-8")  # fees in a currency that nobody registered have 8 decimals
+
+Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"
+
+
+class Asked(NamedTuple):
+    """A serialised request, and the fee or the tier that must come back."""
+
+    message: bytes
+    expected: Decimal | str
+
+
+@dataclass
+class Answers:
+    """How long a slice took, how many calls came back, or how long each took; and some answers to look at."""
+
+    seconds: float = 0.0
+    count: int = 0
+    call_ms: list[float] = field(default_factory=list)
+    kept: list[tuple[Asked, bytes]] = field(default_factory=list)
+
+
+class Reads:
+    """Short slices that take turns: echo, quotes, echo one by one, states one by one; ratios within each turn."""
+
+    def __init__(self, seconds: float, turns: int) -> None:
+        self._seconds = seconds
+        self._turns = turns
+        programme = programmes.parse(programmes.packaged())
+        self._tiers = _tiers(programme)
+        self._quotes = quote_requests(programme, self._tiers)
+        self._states = state_requests(self._tiers)
+        self.settings: Mapping[str, object] = {
+            "quoted_accounts": ACCOUNTS,
+            "quoted_symbols": len(symbols()),
+            "callers": CALLERS,
+            "turns_per_round": turns,
+            "slice_seconds": seconds,
+            "handler_threads": Config().threads,
+            "client": "one sync Python process on the same cores, the same for both: it may be the limit of both",
+        }
+
+    def run(self, store: Store, schema: str) -> dict[str, list[float]]:
+        """All turns on one service; every figure has a value per turn."""
+        found: dict[str, list[float]] = {}
+        with (
+            service(store.dsn, schema) as address,
+            serving(COMMAND) as echo_address,
+            grpc.insecure_channel(address) as channel,
+            grpc.insecure_channel(echo_address) as echo_channel,
+        ):
+            set_up(channel, self._tiers)
+            echo, quote, state = (
+                echo_channel.unary_unary(ECHO),
+                channel.unary_unary(_QUOTE),
+                channel.unary_unary(_STATE),
+            )
+            for asked, call in ((self._quotes, quote), (self._states, state)):
+                one_by_one(call, asked, self._seconds / 4)  # warm: connected, accounts in memory
+            for turn in range(self._turns):
+                for name, value in self._turn(echo, quote, state, echo_first=turn % 2 == 0).items():
+                    found.setdefault(name, []).append(value)
+        return found
+
+    def _turn(self, echo: Call, quote: Call, state: Call, *, echo_first: bool) -> dict[str, float]:
+        """One slice of each kind; who goes first alternates, so that a drift of the machine favours nobody."""
+        nothing = [Asked(b"", "")]
+        slices: dict[str, Callable[[], Answers]] = {
+            "echo_rps": lambda: many_at_once(echo, nothing, self._seconds),
+            "quote_rps": lambda: many_at_once(quote, self._quotes, self._seconds),
+            "echo_ms": lambda: one_by_one(echo, nothing, self._seconds / 2),
+            "state_ms": lambda: one_by_one(state, self._states, self._seconds / 2),
+        }
+        done = {name: slices[name]() for name in (slices if echo_first else reversed(slices))}
+        verify_quotes(done["quote_rps"].kept)
+        verify_states(done["state_ms"].kept)
+        echo_rps, quote_rps = (done[name].count / done[name].seconds for name in ("echo_rps", "quote_rps"))
+        echo_ms, state_ms = (statistics.median(done[name].call_ms) for name in ("echo_ms", "state_ms"))
+        return {
+            "limit.echo_rps": echo_rps,
+            "limit.echo_ms_p50": echo_ms,
+            "quote.rps": quote_rps,
+            "state.now_ms_p50": state_ms,
+            "ratio.quote_rps_to_echo_rps": quote_rps / echo_rps,
+            "ratio.state_now_ms_to_echo_ms": state_ms / echo_ms,
+        }
+
+
+# --- what is asked
+
+
+def _tiers(programme: Programme) -> dict[str, str]:
+    """Accounts and their tiers: every second one has one, each tier comes up."""
+    return {
+        f"A{number:010}": programme.tiers[number // 2 % len(programme.tiers)] if number % 2 else NO_TIER
+        for number in range(ACCOUNTS)
+    }
+
+
+def quote_requests(programme: Programme, tiers: Mapping[str, str]) -> list[Asked]:
+    """Every account on every symbol, shuffled, with the fee by the programme's rates, computed here in Decimal."""
+    chance = random.Random(_SEED)  # noqa: S311 - a load, not a secret
+    found = []
+    for account_id, tier in tiers.items():
+        for symbol in symbols():
+            price = decimal_text(symbol.price_low + chance.randrange(symbol.price_low), symbol.price_decimals)
+            quantity = decimal_text(chance.randint(1, 100 * 10**symbol.quantity_scale), symbol.quantity_scale)
+            is_maker = chance.random() < 1 / 2
+            rates = programme.base_rates if tier == NO_TIER else programme.rates[tier, symbol.pair_class]
+            rate = Decimal(rates[0] if is_maker else rates[1]) / _PPM
+            request = pb.QuoteFeeRequest(
+                account_id=account_id,
+                symbol=symbol.name,
+                side=chance.choice((fill_pb2.SIDE_BUY, fill_pb2.SIDE_SELL)),
+                liquidity=fill_pb2.LIQUIDITY_MAKER if is_maker else fill_pb2.LIQUIDITY_TAKER,
+                last_px=price,
+                last_qty=quantity,
+                channel=fill_pb2.CHANNEL_API,
+            )
+            fee = (Decimal(price) * Decimal(quantity) * rate).quantize(_CENT, ROUND_HALF_EVEN)
+            found.append(Asked(request.SerializeToString(), fee))
+    chance.shuffle(found)
+    return found
+
+
+def state_requests(tiers: Mapping[str, str]) -> list[Asked]:
+    """The state of every account, now."""
+    return [Asked(pb.GetVipStateRequest(account_id=name).SerializeToString(), tier) for name, tier in tiers.items()]
+
+
+def set_up(channel: grpc.Channel, tiers: Mapping[str, str]) -> None:
+    """Register symbols and accounts, and grant the tiers."""
+    commands = command_service_pb2_grpc.CommandServiceStub(channel)
+    authority = command_service_pb2.Authority(actor="bench")
+    try:
+        for request in register_requests():
+            commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)
+        for account_id, tier in tiers.items():
+            named = {"request_id": f"bench-{account_id}", "authority": authority, "account_id": account_id}
+            commands.RegisterAccount(command_service_pb2.RegisterAccountRequest(**named), timeout=CALL_SECONDS_MAX)
+            if tier != NO_TIER:
+                named["request_id"] = f"bench-tier-{account_id}"
+                commands.ChangeTier(command_service_pb2.ChangeTierRequest(**named, tier=tier), timeout=CALL_SECONDS_MAX)
+    except grpc.RpcError as error:
+        raise Failed(f"a command ended with {error.code().name}: {error.details()}") from error
+
+
+# --- how it is asked
+
+
+def many_at_once(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
+    """As many calls as CALLERS threads get answered, each with one in flight."""
+    start = threading.Barrier(CALLERS + 1)
+    until = [0.0]
+
+    def run(first: int) -> tuple[int, list[tuple[Asked, bytes]]]:
+        place, kept, count = first * len(asked) // CALLERS, [], 0
+        start.wait()
+        while time.perf_counter() < until[0]:
+            answer = call(asked[place].message, timeout=CALL_SECONDS_MAX)
+            if count % _CHECK_EACH == 0:
+                kept.append((asked[place], answer))
+            count += 1
+            place = (place + 1) % len(asked)
+        return count, kept
+
+    with ThreadPoolExecutor(CALLERS) as pool:
+        futures = [pool.submit(run, number) for number in range(CALLERS)]
+        began = time.perf_counter()
+        until[0] = began + seconds
+        start.wait()
+        results = [_result_of(future.result) for future in futures]
+        took = time.perf_counter() - began
+    return Answers(took, sum(count for count, _ in results), kept=[one for _, kept in results for one in kept])
+
+
+def _result_of(result: Callable[[], tuple[int, list[tuple[Asked, bytes]]]]) -> tuple[int, list[tuple[Asked, bytes]]]:
+    try:
+        return result()
+    except grpc.RpcError as error:
+        raise Failed(f"a read ended with {error.code().name}: {error.details()}") from error
+
+
+def one_by_one(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
+    """One call in flight, and how long each took."""
+    answers = Answers()
+    until = time.perf_counter() + seconds
+    try:
+        while (began := time.perf_counter()) < until:
+            one = asked[answers.count % len(asked)]
+            answer = call(one.message, timeout=CALL_SECONDS_MAX)
+            answers.call_ms.append((time.perf_counter() - began) * 1_000)
+            if answers.count % _CHECK_EACH == 0:
+                answers.kept.append((one, answer))
+            answers.count += 1
+    except grpc.RpcError as error:
+        raise Failed(f"a read ended with {error.code().name}: {error.details()}") from error
+    return answers
+
+
+# --- what was measured is what was meant
+
+
+def verify_quotes(kept: Iterable[tuple[Asked, bytes]]) -> None:
+    """Each fee is the one computed here."""
+    for asked, answer in kept:
+        found, request = pb.QuoteFeeResponse.FromString(answer), pb.QuoteFeeRequest.FromString(asked.message)
+        what = f"{request.account_id} on {request.symbol}, {request.last_px} x {request.last_qty}"
+        right = Decimal(found.fee_amount) == asked.expected
+        check(right, f"a quote for {what} says {found.fee_amount}, not {asked.expected}")
+
+
+def verify_states(kept: Iterable[tuple[Asked, bytes]]) -> None:
+    """Each tier is the one granted."""
+    for asked, answer in kept:
+        found = pb.GetVipStateResponse.FromString(answer)
+        check(found.tier == asked.expected, f"{found.account_id} is {found.tier}, not {asked.expected}")
