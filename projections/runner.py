@@ -17,11 +17,11 @@ from projections.tables import Tables, create_tables, read_schema
 
 _log: Final = logging.getLogger(__name__)
 
-POSITIONS_PER_BATCH: Final = 5_000  # of the log in one transaction
+POSITIONS_PER_BATCH: Final = 50_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
 _BUSY_POSITIONS: Final = 200  # taken in at once: then fills are pouring in
 _REST_PER_WORK: Final = 20
-_REST_S_MAX: Final = 1.0
+_REST_S_MAX: Final = 0.5
 _RESTART_S_FIRST: Final = 0.25
 _RESTART_S_MAX: Final = 10.0
 
@@ -81,7 +81,7 @@ class Runner:
                 until = self._log.end_of_commit(min(position + POSITIONS_PER_BATCH, head))
                 began_s = time.monotonic()
                 tables.advance(connection, position, until)
-                if until - position >= _BUSY_POSITIONS:
+                if until - position >= _BUSY_POSITIONS and until == head:
                     # The more commits are taken in at once, the less each costs: under load the writer comes first.
                     self._stopping.wait(min((time.monotonic() - began_s) * _REST_PER_WORK, _REST_S_MAX))
                 position = until

@@ -18,5 +18,6 @@ def quote(fill: FillBatch, account: AccountState, book: Rulebook) -> KnownLine |
     outcome = recording.take(fill, groups, {account.account_id: account}, days, book, with_fees=False)
     if outcome.refused:
         return outcome.refused[0][1]
-    ((_, event),) = recording.close_all(days)
-    return event.known_lines()[0]
+    known = recording.find(fill, 0, days)
+    assert known is not None, fill
+    return known

@@ -248,9 +248,9 @@ class _Statements:
             " ORDER BY originator_id, originator_version LIMIT %s"
         )
         self.last_runs_between = statement(
-            "SELECT DISTINCT ON (originator_id) ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND originator_id >= 'fees/' AND originator_id < 'fees0'"
-            " ORDER BY originator_id, originator_version DESC"
+            "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
+            "  SELECT max(notification_id) FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            "  AND originator_id >= 'fees/' AND originator_id < 'fees0' GROUP BY originator_id))"
         )
         self.account_streams_between = statement(
             "SELECT DISTINCT originator_id FROM {events} WHERE notification_id > %s AND notification_id <= %s"
