@@ -233,7 +233,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--json", metavar="FILE", type=Path, help="write [{name, value, unit, settings}] there too")
     add("--only", metavar="NAME,...", default="", help="figures by name, or by the first part of it (default: all)")
     add("--rounds", metavar="N", type=_positive, default=3, help="rounds; the median is told (default 3)")
-    add("--fills", metavar="N", type=_positive, default=300_000, help="fills of a round (default 300,000)")
+    add("--fills", metavar="N", type=_positive, default=1_000_000, help="fills of a round (default 1,000,000)")
     add(
         "--lanes",
         metavar="N",

@@ -151,7 +151,9 @@ def suspects(batch: FillBatch, groups: Mapping[DayKey, list[int]], days: Mapping
     return {
         key
         for key, places in groups.items()
-        if days[key].known is None and not days[key].digests.isdisjoint([digests[place] for place in places])
+        if (day := days[key]).known is None
+        and day.digests
+        and not day.digests.isdisjoint([digests[at] for at in places])
     }
 
 

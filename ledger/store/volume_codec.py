@@ -11,7 +11,7 @@ from ledger.domain.events import Basis, CellKey, CellTotals, FeeSum, Line, Symbo
 from ledger.v1 import events_pb2
 
 _INT64_MAX: Final = 2**63 - 1
-_NUMBERS: Final = re.compile(r"(?:[1-9][0-9]{0,17}\n)*")
+_NUMBERS: Final = re.compile(r"(?:[1-9][0-9]{0,18}\n)*")
 
 # Columns of text and numbers that stand as they are; the rest is treated by name below.
 _PLAIN_COLUMNS: Final = (
@@ -157,11 +157,12 @@ def _sequences(message: events_pb2.VolumeRecorded, indexes: Sequence[int]) -> Se
 
 
 def _encode_ids(message: events_pb2.VolumeRecorded, kind: str, ids: Sequence[str]) -> None:
-    """As numbers where every one is written as a number of up to 18 digits is printed, otherwise as text."""
+    """As numbers where every one is written as a positive int64 is printed, otherwise as text."""
     if not any(ids):
         return
-    if _NUMBERS.fullmatch("\n".join(ids) + "\n"):
-        getattr(message, f"{kind}_number").extend(map(int, ids))
+    numbers = list(map(int, ids)) if _NUMBERS.fullmatch("\n".join(ids) + "\n") else []
+    if numbers and max(numbers) <= _INT64_MAX:
+        getattr(message, f"{kind}_number").extend(numbers)
     else:
         getattr(message, f"{kind}_id").extend(ids)
 

@@ -122,8 +122,8 @@ def test_totals_and_ids_are_read_without_the_rest() -> None:
 @pytest.mark.parametrize(
     ("ids", "as_numbers"),
     [
-        (("1", "999999999999999999"), True),
-        (("1", "9999999999999999999"), False),
+        (("1", "9223372036854775807"), True),
+        (("1", "9223372036854775808"), False),
         (("1", "007"), False),
         (("1", "0"), False),
         (("1", "1_0"), False),
