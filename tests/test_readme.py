@@ -56,6 +56,13 @@ def test_the_worked_example_prints_what_the_readme_shows(ledger: Ledger) -> None
         assert matches(found, json.loads(printed)), f"{command}\nprinted\n{json.dumps(found, indent=2)}"
 
 
+def test_a_stranger_needs_no_proto_files(ledger: Ledger) -> None:
+    """Server reflection: buf curl asks the service itself for its contract."""
+    call = ".venv/bin/buf curl --protocol grpc --http2-prior-knowledge"
+    service = f"http://{ADDRESS}/ledger.v1.QueryService/GetLedgerInfo"
+    assert run(f"{call} {service}", ledger)["ledgerId"] == ledger.ledger_id
+
+
 def test_a_command_of_the_readme_sent_twice_is_replayed(ledger: Ledger) -> None:
     first, *_ = examples()
     assert "replayed" not in run(first[0], ledger)["receipt"]

@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import grpc
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 
 from ledger.config import Config
 
@@ -37,6 +38,7 @@ class App:
             ],
         )
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
+        reflection.enable_server_reflection((*_SERVICES[1:], health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
         self.set_serving(serving=False)
 
     def listen(self) -> str:
