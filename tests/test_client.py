@@ -490,7 +490,6 @@ def test_accounts_and_events_come_over_all_pages(client: Client) -> None:
     assert [event.topic for event in page.events] == ["AccountRegistered"]
 
 
-@pytest.mark.skipif(EXAMPLE is None, reason="the README has no section on the client yet")
 def test_the_python_example_of_the_readme_prints_what_it_says(ledger: Ledger) -> None:
     assert EXAMPLE is not None
     program = EXAMPLE[1]
