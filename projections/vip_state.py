@@ -12,7 +12,7 @@ from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.state import FOREVER_NS, AccountState, Ban, Grant
 from ledger.shape import Shape, optional_id, required_id
-from ledger.v1 import command_service_pb2 as commands_pb
+from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, timestamp
 from projections.as_of import Reader, View, check_times

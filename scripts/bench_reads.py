@@ -22,7 +22,7 @@ from ledger import programmes
 from ledger.config import Config
 from ledger.domain.money import decimal_text
 from ledger.domain.programme import NO_TIER, Programme
-from ledger.v1 import command_service_pb2, command_service_pb2_grpc, fill_pb2
+from ledger.v1 import command_pb2, command_service_pb2, command_service_pb2_grpc, fill_pb2
 from ledger.v1 import query_service_pb2 as pb
 
 ACCOUNTS: Final = 200  # every second one with a tier
@@ -165,7 +165,7 @@ def state_requests(tiers: Mapping[str, str]) -> list[Asked]:
 def set_up(channel: grpc.Channel, tiers: Mapping[str, str]) -> None:
     """Register symbols and accounts, and grant the tiers."""
     commands = command_service_pb2_grpc.CommandServiceStub(channel)
-    authority = command_service_pb2.Authority(actor="bench")
+    authority = command_pb2.Authority(actor="bench")
     try:
         for request in register_requests():
             commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)

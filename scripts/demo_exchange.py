@@ -19,6 +19,7 @@ from grpc_status import rpc_status
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.v1 import command_service_pb2 as pb
+from ledger.v1.command_pb2 import Receipt
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_pb2 import CHANNEL_API, CHANNEL_WEB, LIQUIDITY_MAKER, LIQUIDITY_TAKER, SIDE_BUY, SIDE_SELL, Fill
 from ledger.v1.fill_service_pb2 import RecordFillsRequest
@@ -102,7 +103,7 @@ class Played:
 
     recorded: int = 0
     story: list[tuple[int, str, str]] = field(default_factory=list)  # (instant, account, what happened)
-    receipts: dict[str, pb.Receipt] = field(default_factory=dict)  # of commands, by request_id
+    receipts: dict[str, Receipt] = field(default_factory=dict)  # of commands, by request_id
 
 
 def instant(time_ns: int) -> Timestamp:

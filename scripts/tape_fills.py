@@ -18,7 +18,8 @@ from trade_tape import TapeError, Trade, decimals, read_tape
 
 from ledger.shape import ID
 from ledger.v1 import fill_pb2
-from ledger.v1.command_service_pb2 import Authority, RegisterSymbolRequest
+from ledger.v1.command_pb2 import Authority
+from ledger.v1.command_service_pb2 import RegisterSymbolRequest
 from ledger.wire import timestamp
 
 ACTOR: Final = "import_trades"

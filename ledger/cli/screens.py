@@ -13,6 +13,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ledger.v1 import command_service_pb2 as command_pb
 from ledger.v1 import fill_pb2, read_pb2
 from ledger.v1 import query_service_pb2 as pb
+from ledger.v1.command_pb2 import Grant
 
 NONE: Final = "-"
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - every time is UTC, and is printed without a zone
@@ -106,7 +107,7 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
     return lines
 
 
-def _grant_row(grant: command_pb.Grant) -> tuple[str, ...]:
+def _grant_row(grant: Grant) -> tuple[str, ...]:
     until, revoked = given(grant, "valid_until"), given(grant, "revoked_time")
     return grant.grant_id, grant.tier, grant.source, instant(grant.valid_from), until, revoked
 

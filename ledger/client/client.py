@@ -15,6 +15,7 @@ from ledger.client.reads import Reads
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
 from ledger.v1 import fill_service_pb2 as fills_pb
+from ledger.v1.command_pb2 import Authority
 
 FILLS_MAX: Final = 10_000
 _MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -239,7 +240,7 @@ class Client(Reads):
     ) -> Response:
         """Send a command under one request_id, however often it takes."""
         request.request_id = request_id or uuid.uuid4().hex
-        request.authority.CopyFrom(pb.Authority(**{**self._authority, **authority}))
+        request.authority.CopyFrom(Authority(**{**self._authority, **authority}))
         response: Any = self._call(method, request, timeout_s)
         self._wrote(response.receipt.position)
         return cast("Response", response)

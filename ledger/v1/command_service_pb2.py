@@ -23,56 +23,49 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ledger.v1 import command_pb2 as ledger_dot_v1_dot_command__pb2
 from ledger.v1 import fill_pb2 as ledger_dot_v1_dot_fill__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/command_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14ledger/v1/fill.proto\"L\n\tAuthority\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\x10\n\x08\x61pprover\x18\x02 \x01(\t\x12\x0e\n\x06ticket\x18\x03 \x01(\t\x12\x0e\n\x06reason\x18\x04 \x01(\t\"s\n\x07Receipt\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x31\n\rrecorded_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"\xe0\x01\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crevoked_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x07 \x01(\t\"\x88\x01\n\x03\x42\x61n\x12\x0e\n\x06\x62\x61n_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breason_code\x18\x04 \x01(\t\"\xcb\x01\n\x16RegisterAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x10\n\x08owner_id\x18\x04 \x01(\t\x12\x19\n\x11parent_account_id\x18\x05 \x01(\t\x12\x33\n\x0fregistered_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x17RegisterAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x10\n\x08owner_id\x18\x02 \x01(\t\"\xbf\x02\n\x15RegisterSymbolRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x15\n\rbase_currency\x18\x04 \x01(\t\x12\x16\n\x0equote_currency\x18\x05 \x01(\t\x12#\n\x07product\x18\x06 \x01(\x0e\x32\x12.ledger.v1.Product\x12\x13\n\x0bprice_scale\x18\x07 \x01(\r\x12\x16\n\x0equantity_scale\x18\x08 \x01(\r\x12.\n\nvalid_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npair_class\x18\n \x01(\t\x12\x14\n\x0cprogramme_id\x18\x0b \x01(\t\"=\n\x16RegisterSymbolResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"z\n\x17RegisterCurrencyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x04 \x01(\r\"?\n\x18RegisterCurrencyResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xaa\x01\n\x11StartTrialRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x05 \x01(\t\"Z\n\x12StartTrialResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xe9\x01\n\x11\x43hangeTierRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12.\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x07 \x01(\t\"Z\n\x12\x43hangeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xa7\x01\n\x11RevokeTierRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x10\n\x08grant_id\x18\x04 \x01(\t\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x12RevokeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x30\n\x0crevoked_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x11\x42\x61nAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x04 \x01(\r\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breason_code\x18\x06 \x01(\t\"V\n\x12\x42\x61nAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1b\n\x03\x62\x61n\x18\x02 \x01(\x0b\x32\x0e.ledger.v1.Ban\"\x90\x01\n\x0eLiftBanRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12-\n\tlift_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x0fLiftBanResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12/\n\x0blifted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8c\x05\n\x0e\x43ommandService\x12X\n\x0fRegisterAccount\x12!.ledger.v1.RegisterAccountRequest\x1a\".ledger.v1.RegisterAccountResponse\x12U\n\x0eRegisterSymbol\x12 .ledger.v1.RegisterSymbolRequest\x1a!.ledger.v1.RegisterSymbolResponse\x12[\n\x10RegisterCurrency\x12\".ledger.v1.RegisterCurrencyRequest\x1a#.ledger.v1.RegisterCurrencyResponse\x12I\n\nStartTrial\x12\x1c.ledger.v1.StartTrialRequest\x1a\x1d.ledger.v1.StartTrialResponse\x12I\n\nChangeTier\x12\x1c.ledger.v1.ChangeTierRequest\x1a\x1d.ledger.v1.ChangeTierResponse\x12I\n\nRevokeTier\x12\x1c.ledger.v1.RevokeTierRequest\x1a\x1d.ledger.v1.RevokeTierResponse\x12I\n\nBanAccount\x12\x1c.ledger.v1.BanAccountRequest\x1a\x1d.ledger.v1.BanAccountResponse\x12@\n\x07LiftBan\x12\x19.ledger.v1.LiftBanRequest\x1a\x1a.ledger.v1.LiftBanResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/command_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x14ledger/v1/fill.proto\"\xcb\x01\n\x16RegisterAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x10\n\x08owner_id\x18\x04 \x01(\t\x12\x19\n\x11parent_account_id\x18\x05 \x01(\t\x12\x33\n\x0fregistered_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"P\n\x17RegisterAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x10\n\x08owner_id\x18\x02 \x01(\t\"\xbf\x02\n\x15RegisterSymbolRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x15\n\rbase_currency\x18\x04 \x01(\t\x12\x16\n\x0equote_currency\x18\x05 \x01(\t\x12#\n\x07product\x18\x06 \x01(\x0e\x32\x12.ledger.v1.Product\x12\x13\n\x0bprice_scale\x18\x07 \x01(\r\x12\x16\n\x0equantity_scale\x18\x08 \x01(\r\x12.\n\nvalid_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\npair_class\x18\n \x01(\t\x12\x14\n\x0cprogramme_id\x18\x0b \x01(\t\"=\n\x16RegisterSymbolResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"z\n\x17RegisterCurrencyRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\x10\n\x08\x64\x65\x63imals\x18\x04 \x01(\r\"?\n\x18RegisterCurrencyResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xaa\x01\n\x11StartTrialRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12.\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x05 \x01(\t\"Z\n\x12StartTrialResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xe9\x01\n\x11\x43hangeTierRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12.\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x07 \x01(\t\"Z\n\x12\x43hangeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xa7\x01\n\x11RevokeTierRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x10\n\x08grant_id\x18\x04 \x01(\t\x12/\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"k\n\x12RevokeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x30\n\x0crevoked_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xb7\x01\n\x11\x42\x61nAccountRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12\x0c\n\x04\x64\x61ys\x18\x04 \x01(\r\x12.\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breason_code\x18\x06 \x01(\t\"V\n\x12\x42\x61nAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1b\n\x03\x62\x61n\x18\x02 \x01(\x0b\x32\x0e.ledger.v1.Ban\"\x90\x01\n\x0eLiftBanRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12-\n\tlift_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"g\n\x0fLiftBanResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12/\n\x0blifted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8c\x05\n\x0e\x43ommandService\x12X\n\x0fRegisterAccount\x12!.ledger.v1.RegisterAccountRequest\x1a\".ledger.v1.RegisterAccountResponse\x12U\n\x0eRegisterSymbol\x12 .ledger.v1.RegisterSymbolRequest\x1a!.ledger.v1.RegisterSymbolResponse\x12[\n\x10RegisterCurrency\x12\".ledger.v1.RegisterCurrencyRequest\x1a#.ledger.v1.RegisterCurrencyResponse\x12I\n\nStartTrial\x12\x1c.ledger.v1.StartTrialRequest\x1a\x1d.ledger.v1.StartTrialResponse\x12I\n\nChangeTier\x12\x1c.ledger.v1.ChangeTierRequest\x1a\x1d.ledger.v1.ChangeTierResponse\x12I\n\nRevokeTier\x12\x1c.ledger.v1.RevokeTierRequest\x1a\x1d.ledger.v1.RevokeTierResponse\x12I\n\nBanAccount\x12\x1c.ledger.v1.BanAccountRequest\x1a\x1d.ledger.v1.BanAccountResponse\x12@\n\x07LiftBan\x12\x19.ledger.v1.LiftBanRequest\x1a\x1a.ledger.v1.LiftBanResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.command_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_AUTHORITY']._serialized_start=101
-  _globals['_AUTHORITY']._serialized_end=177
-  _globals['_RECEIPT']._serialized_start=179
-  _globals['_RECEIPT']._serialized_end=294
-  _globals['_GRANT']._serialized_start=297
-  _globals['_GRANT']._serialized_end=521
-  _globals['_BAN']._serialized_start=524
-  _globals['_BAN']._serialized_end=660
-  _globals['_REGISTERACCOUNTREQUEST']._serialized_start=663
-  _globals['_REGISTERACCOUNTREQUEST']._serialized_end=866
-  _globals['_REGISTERACCOUNTRESPONSE']._serialized_start=868
-  _globals['_REGISTERACCOUNTRESPONSE']._serialized_end=948
-  _globals['_REGISTERSYMBOLREQUEST']._serialized_start=951
-  _globals['_REGISTERSYMBOLREQUEST']._serialized_end=1270
-  _globals['_REGISTERSYMBOLRESPONSE']._serialized_start=1272
-  _globals['_REGISTERSYMBOLRESPONSE']._serialized_end=1333
-  _globals['_REGISTERCURRENCYREQUEST']._serialized_start=1335
-  _globals['_REGISTERCURRENCYREQUEST']._serialized_end=1457
-  _globals['_REGISTERCURRENCYRESPONSE']._serialized_start=1459
-  _globals['_REGISTERCURRENCYRESPONSE']._serialized_end=1522
-  _globals['_STARTTRIALREQUEST']._serialized_start=1525
-  _globals['_STARTTRIALREQUEST']._serialized_end=1695
-  _globals['_STARTTRIALRESPONSE']._serialized_start=1697
-  _globals['_STARTTRIALRESPONSE']._serialized_end=1787
-  _globals['_CHANGETIERREQUEST']._serialized_start=1790
-  _globals['_CHANGETIERREQUEST']._serialized_end=2023
-  _globals['_CHANGETIERRESPONSE']._serialized_start=2025
-  _globals['_CHANGETIERRESPONSE']._serialized_end=2115
-  _globals['_REVOKETIERREQUEST']._serialized_start=2118
-  _globals['_REVOKETIERREQUEST']._serialized_end=2285
-  _globals['_REVOKETIERRESPONSE']._serialized_start=2287
-  _globals['_REVOKETIERRESPONSE']._serialized_end=2394
-  _globals['_BANACCOUNTREQUEST']._serialized_start=2397
-  _globals['_BANACCOUNTREQUEST']._serialized_end=2580
-  _globals['_BANACCOUNTRESPONSE']._serialized_start=2582
-  _globals['_BANACCOUNTRESPONSE']._serialized_end=2668
-  _globals['_LIFTBANREQUEST']._serialized_start=2671
-  _globals['_LIFTBANREQUEST']._serialized_end=2815
-  _globals['_LIFTBANRESPONSE']._serialized_start=2817
-  _globals['_LIFTBANRESPONSE']._serialized_end=2920
-  _globals['_COMMANDSERVICE']._serialized_start=2923
-  _globals['_COMMANDSERVICE']._serialized_end=3575
+  _globals['_REGISTERACCOUNTREQUEST']._serialized_start=127
+  _globals['_REGISTERACCOUNTREQUEST']._serialized_end=330
+  _globals['_REGISTERACCOUNTRESPONSE']._serialized_start=332
+  _globals['_REGISTERACCOUNTRESPONSE']._serialized_end=412
+  _globals['_REGISTERSYMBOLREQUEST']._serialized_start=415
+  _globals['_REGISTERSYMBOLREQUEST']._serialized_end=734
+  _globals['_REGISTERSYMBOLRESPONSE']._serialized_start=736
+  _globals['_REGISTERSYMBOLRESPONSE']._serialized_end=797
+  _globals['_REGISTERCURRENCYREQUEST']._serialized_start=799
+  _globals['_REGISTERCURRENCYREQUEST']._serialized_end=921
+  _globals['_REGISTERCURRENCYRESPONSE']._serialized_start=923
+  _globals['_REGISTERCURRENCYRESPONSE']._serialized_end=986
+  _globals['_STARTTRIALREQUEST']._serialized_start=989
+  _globals['_STARTTRIALREQUEST']._serialized_end=1159
+  _globals['_STARTTRIALRESPONSE']._serialized_start=1161
+  _globals['_STARTTRIALRESPONSE']._serialized_end=1251
+  _globals['_CHANGETIERREQUEST']._serialized_start=1254
+  _globals['_CHANGETIERREQUEST']._serialized_end=1487
+  _globals['_CHANGETIERRESPONSE']._serialized_start=1489
+  _globals['_CHANGETIERRESPONSE']._serialized_end=1579
+  _globals['_REVOKETIERREQUEST']._serialized_start=1582
+  _globals['_REVOKETIERREQUEST']._serialized_end=1749
+  _globals['_REVOKETIERRESPONSE']._serialized_start=1751
+  _globals['_REVOKETIERRESPONSE']._serialized_end=1858
+  _globals['_BANACCOUNTREQUEST']._serialized_start=1861
+  _globals['_BANACCOUNTREQUEST']._serialized_end=2044
+  _globals['_BANACCOUNTRESPONSE']._serialized_start=2046
+  _globals['_BANACCOUNTRESPONSE']._serialized_end=2132
+  _globals['_LIFTBANREQUEST']._serialized_start=2135
+  _globals['_LIFTBANREQUEST']._serialized_end=2279
+  _globals['_LIFTBANRESPONSE']._serialized_start=2281
+  _globals['_LIFTBANRESPONSE']._serialized_end=2384
+  _globals['_COMMANDSERVICE']._serialized_start=2387
+  _globals['_COMMANDSERVICE']._serialized_end=3039
 # @@protoc_insertion_point(module_scope)

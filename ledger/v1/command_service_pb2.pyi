@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from ledger.v1 import command_pb2 as _command_pb2
 from ledger.v1 import fill_pb2 as _fill_pb2
 import builtins as _builtins
 import sys
@@ -17,166 +18,6 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
-
-@_typing.final
-class Authority(_message.Message):
-    """Who stands behind a command."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    ACTOR_FIELD_NUMBER: _builtins.int
-    APPROVER_FIELD_NUMBER: _builtins.int
-    TICKET_FIELD_NUMBER: _builtins.int
-    REASON_FIELD_NUMBER: _builtins.int
-    actor: _builtins.str
-    """Who asks: a person or a system, by a pseudonymous id."""
-    approver: _builtins.str
-    """Optional. A second person who approved."""
-    ticket: _builtins.str
-    """Optional. Reference to the case, for example a ticket number."""
-    reason: _builtins.str
-    """Optional. Why, in free text of at most 2,000 characters. The log holds only its salted SHA-256, the text can be erased."""
-    def __init__(
-        self,
-        *,
-        actor: _builtins.str = ...,
-        approver: _builtins.str = ...,
-        ticket: _builtins.str = ...,
-        reason: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approver", b"approver", "reason", b"reason", "ticket", b"ticket"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Authority: _TypeAlias = Authority  # noqa: Y015
-
-@_typing.final
-class Receipt(_message.Message):
-    """Proof that a command was recorded."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    LEDGER_ID_FIELD_NUMBER: _builtins.int
-    POSITION_FIELD_NUMBER: _builtins.int
-    RECORDED_TIME_FIELD_NUMBER: _builtins.int
-    REPLAYED_FIELD_NUMBER: _builtins.int
-    ledger_id: _builtins.str
-    """The ledger's immutable name."""
-    position: _builtins.int
-    """Position of the command's first event; a read with this min_position sees it."""
-    replayed: _builtins.bool
-    """The command had been recorded before; this is the first answer again."""
-    @_builtins.property
-    def recorded_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was recorded."""
-
-    def __init__(
-        self,
-        *,
-        ledger_id: _builtins.str = ...,
-        position: _builtins.int = ...,
-        recorded_time: _timestamp_pb2.Timestamp | None = ...,
-        replayed: _builtins.bool = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_id", b"ledger_id", "position", b"position", "recorded_time", b"recorded_time", "replayed", b"replayed"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
-
-@_typing.final
-class Grant(_message.Message):
-    """A tier for an interval of time."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    GRANT_ID_FIELD_NUMBER: _builtins.int
-    TIER_FIELD_NUMBER: _builtins.int
-    SOURCE_FIELD_NUMBER: _builtins.int
-    VALID_FROM_FIELD_NUMBER: _builtins.int
-    VALID_UNTIL_FIELD_NUMBER: _builtins.int
-    REVOKED_TIME_FIELD_NUMBER: _builtins.int
-    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
-    grant_id: _builtins.str
-    """Names the grant within its account."""
-    tier: _builtins.str
-    """Tier of the programme, for example VIP3."""
-    source: _builtins.str
-    """TRIAL or MANUAL."""
-    programme_id: _builtins.str
-    """The programme the tier belongs to."""
-    @_builtins.property
-    def valid_from(self) -> _timestamp_pb2.Timestamp:
-        """First instant of the grant."""
-
-    @_builtins.property
-    def valid_until(self) -> _timestamp_pb2.Timestamp:
-        """First instant after the grant; unset: no end."""
-
-    @_builtins.property
-    def revoked_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was ended early; unset: it was not."""
-
-    def __init__(
-        self,
-        *,
-        grant_id: _builtins.str = ...,
-        tier: _builtins.str = ...,
-        source: _builtins.str = ...,
-        valid_from: _timestamp_pb2.Timestamp | None = ...,
-        valid_until: _timestamp_pb2.Timestamp | None = ...,
-        revoked_time: _timestamp_pb2.Timestamp | None = ...,
-        programme_id: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["revoked_time", b"revoked_time", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_id", b"grant_id", "programme_id", b"programme_id", "revoked_time", b"revoked_time", "source", b"source", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Grant: _TypeAlias = Grant  # noqa: Y015
-
-@_typing.final
-class Ban(_message.Message):
-    """A ban of API trading."""
-
-    DESCRIPTOR: _descriptor.Descriptor
-
-    BAN_ID_FIELD_NUMBER: _builtins.int
-    START_TIME_FIELD_NUMBER: _builtins.int
-    END_TIME_FIELD_NUMBER: _builtins.int
-    REASON_CODE_FIELD_NUMBER: _builtins.int
-    ban_id: _builtins.str
-    """Names the ban within its account."""
-    reason_code: _builtins.str
-    """Why, for example QUOTE_ONE_UP, ORDER_SPAM or LOW_FILL_RATIO (R23)."""
-    @_builtins.property
-    def start_time(self) -> _timestamp_pb2.Timestamp:
-        """First instant."""
-
-    @_builtins.property
-    def end_time(self) -> _timestamp_pb2.Timestamp:
-        """First instant after the ban."""
-
-    def __init__(
-        self,
-        *,
-        ban_id: _builtins.str = ...,
-        start_time: _timestamp_pb2.Timestamp | None = ...,
-        end_time: _timestamp_pb2.Timestamp | None = ...,
-        reason_code: _builtins.str = ...,
-    ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
-    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban_id", b"ban_id", "end_time", b"end_time", "reason_code", b"reason_code", "start_time", b"start_time"]  # noqa: Y015
-    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
-
-Global___Ban: _TypeAlias = Ban  # noqa: Y015
 
 @_typing.final
 class RegisterAccountRequest(_message.Message):
@@ -199,7 +40,7 @@ class RegisterAccountRequest(_message.Message):
     parent_account_id: _builtins.str
     """Optional. The account this one is a sub-account of."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -210,7 +51,7 @@ class RegisterAccountRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         owner_id: _builtins.str = ...,
         parent_account_id: _builtins.str = ...,
@@ -235,13 +76,13 @@ class RegisterAccountResponse(_message.Message):
     owner_id: _builtins.str
     """The owner recorded."""
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
         owner_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
@@ -288,7 +129,7 @@ class RegisterSymbolRequest(_message.Message):
     programme_id: _builtins.str
     """The programme the class belongs to; default: the only one."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -299,7 +140,7 @@ class RegisterSymbolRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         symbol: _builtins.str = ...,
         base_currency: _builtins.str = ...,
         quote_currency: _builtins.str = ...,
@@ -326,13 +167,13 @@ class RegisterSymbolResponse(_message.Message):
 
     RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -359,14 +200,14 @@ class RegisterCurrencyRequest(_message.Message):
     decimals: _builtins.int
     """Decimals that fees are rounded to, 0 to 18."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     def __init__(
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         currency: _builtins.str = ...,
         decimals: _builtins.int = ...,
     ) -> None: ...
@@ -386,13 +227,13 @@ class RegisterCurrencyResponse(_message.Message):
 
     RECEIPT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -420,7 +261,7 @@ class StartTrialRequest(_message.Message):
     programme_id: _builtins.str
     """The programme; default: the only one."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -431,7 +272,7 @@ class StartTrialRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
@@ -453,18 +294,18 @@ class StartTrialResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     @_builtins.property
-    def grant(self) -> Global___Grant:
+    def grant(self) -> _command_pb2.Grant:
         """The trial's grant."""
 
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
-        grant: Global___Grant | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
+        grant: _command_pb2.Grant | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -496,7 +337,7 @@ class ChangeTierRequest(_message.Message):
     programme_id: _builtins.str
     """The programme; default: the only one."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -511,7 +352,7 @@ class ChangeTierRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         tier: _builtins.str = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
@@ -535,18 +376,18 @@ class ChangeTierResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     @_builtins.property
-    def grant(self) -> Global___Grant:
+    def grant(self) -> _command_pb2.Grant:
         """The grant recorded."""
 
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
-        grant: Global___Grant | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
+        grant: _command_pb2.Grant | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -574,7 +415,7 @@ class RevokeTierRequest(_message.Message):
     grant_id: _builtins.str
     """The grant, as answered when it was given."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -585,7 +426,7 @@ class RevokeTierRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         grant_id: _builtins.str = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
@@ -607,7 +448,7 @@ class RevokeTierResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     REVOKED_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     @_builtins.property
@@ -617,7 +458,7 @@ class RevokeTierResponse(_message.Message):
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
         revoked_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt", "revoked_time", b"revoked_time"]  # noqa: Y015
@@ -649,7 +490,7 @@ class BanAccountRequest(_message.Message):
     reason_code: _builtins.str
     """Why, for example QUOTE_ONE_UP, ORDER_SPAM or LOW_FILL_RATIO (R23)."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -660,7 +501,7 @@ class BanAccountRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         days: _builtins.int = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
@@ -683,18 +524,18 @@ class BanAccountResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     BAN_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     @_builtins.property
-    def ban(self) -> Global___Ban:
+    def ban(self) -> _command_pb2.Ban:
         """The ban; it ends no earlier than one that was running at its start (A22)."""
 
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
-        ban: Global___Ban | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
+        ban: _command_pb2.Ban | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
@@ -719,7 +560,7 @@ class LiftBanRequest(_message.Message):
     account_id: _builtins.str
     """The account."""
     @_builtins.property
-    def authority(self) -> Global___Authority:
+    def authority(self) -> _command_pb2.Authority:
         """Who asks."""
 
     @_builtins.property
@@ -730,7 +571,7 @@ class LiftBanRequest(_message.Message):
         self,
         *,
         request_id: _builtins.str = ...,
-        authority: Global___Authority | None = ...,
+        authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         lift_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
@@ -751,7 +592,7 @@ class LiftBanResponse(_message.Message):
     RECEIPT_FIELD_NUMBER: _builtins.int
     LIFTED_TIME_FIELD_NUMBER: _builtins.int
     @_builtins.property
-    def receipt(self) -> Global___Receipt:
+    def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
 
     @_builtins.property
@@ -761,7 +602,7 @@ class LiftBanResponse(_message.Message):
     def __init__(
         self,
         *,
-        receipt: Global___Receipt | None = ...,
+        receipt: _command_pb2.Receipt | None = ...,
         lifted_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["lifted_time", b"lifted_time", "receipt", b"receipt"]  # noqa: Y015

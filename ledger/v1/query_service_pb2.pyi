@@ -8,7 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
-from ledger.v1 import command_service_pb2 as _command_service_pb2
+from ledger.v1 import command_pb2 as _command_pb2
 from ledger.v1 import fill_pb2 as _fill_pb2
 from ledger.v1 import read_pb2 as _read_pb2
 import builtins as _builtins
@@ -98,7 +98,7 @@ class GetVipStateResponse(_message.Message):
         """What the answer rests on."""
 
     @_builtins.property
-    def grant(self) -> _command_service_pb2.Grant:
+    def grant(self) -> _command_pb2.Grant:
         """The best active grant: it names source, start and end; unset without one."""
 
     @_builtins.property
@@ -106,15 +106,15 @@ class GetVipStateResponse(_message.Message):
         """Rates of the tier, by pair class; the row with an empty class is for pairs without one."""
 
     @_builtins.property
-    def ban(self) -> _command_service_pb2.Ban:
+    def ban(self) -> _command_pb2.Ban:
         """The running ban."""
 
     @_builtins.property
-    def grants(self) -> _containers.RepeatedCompositeFieldContainer[_command_service_pb2.Grant]:
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Grant]:
         """All grants known, past and future, in the order they were recorded."""
 
     @_builtins.property
-    def bans(self) -> _containers.RepeatedCompositeFieldContainer[_command_service_pb2.Ban]:
+    def bans(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Ban]:
         """All bans known, in the order they were recorded."""
 
     def __init__(
@@ -128,13 +128,13 @@ class GetVipStateResponse(_message.Message):
         programme_id: _builtins.str = ...,
         programme_version: _builtins.str = ...,
         tier: _builtins.str = ...,
-        grant: _command_service_pb2.Grant | None = ...,
+        grant: _command_pb2.Grant | None = ...,
         rates: _abc.Iterable[Global___ClassRates] | None = ...,
         banned: _builtins.bool = ...,
-        ban: _command_service_pb2.Ban | None = ...,
+        ban: _command_pb2.Ban | None = ...,
         trial_used: _builtins.bool = ...,
-        grants: _abc.Iterable[_command_service_pb2.Grant] | None = ...,
-        bans: _abc.Iterable[_command_service_pb2.Ban] | None = ...,
+        grants: _abc.Iterable[_command_pb2.Grant] | None = ...,
+        bans: _abc.Iterable[_command_pb2.Ban] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...

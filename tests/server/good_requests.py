@@ -14,7 +14,7 @@ from google.protobuf.message_factory import GetMessageClass
 
 import ledger.v1
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
-from ledger.v1 import command_service_pb2 as pb
+from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import ChargedFee, Fill, FillRef, TokenPayment
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, at
@@ -58,7 +58,7 @@ def _nested(field: FieldDescriptor) -> Descriptor | None:
     return None if is_leaf else field.message_type
 
 
-AUTHORITY: Final = pb.Authority(actor="operator", approver="second", ticket="T-1", reason="asked on the phone")
+AUTHORITY: Final = Authority(actor="operator", approver="second", ticket="T-1", reason="asked on the phone")
 _names = count(1)
 
 
