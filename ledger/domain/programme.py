@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 NO_TIER: Final = "NONE"  # the tier of an account without an active grant
@@ -39,6 +39,7 @@ class Trial:
     days: int
     once_per: str
     closes_at_ns: int | None = None
+    requires_verified_api_user: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -66,6 +67,17 @@ class Programme:
     rate_scope: str
     fee_currency: str
     rounding: str
+    match_volume: str = "sum"  # A15: sum, max or spot_only
+    match_volume_min: int = 100_000 * 10**36  # must be exceeded; 36 decimals of the volume currency
+    match_lookback_days: int = 90
+    match_days: int = 30
+    trial_counts_as_membership: bool = True  # A16
+    promotions_denied: tuple[str, ...] = ("NET_BUY", "BUY_SELL")  # A24
+    application_business_days: int = 10
+    sla_start: str = "received"  # A23: received or verified
+    holidays: frozenset[int] = frozenset()  # UTC days since 1970
+    clawback: bool = False
+    entitlements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by tier (R11)
 
     def rank(self, tier: str) -> int:
         """Place of a tier, 0 for none, higher is better. A tier this version does not have ranks as none."""
