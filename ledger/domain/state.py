@@ -54,6 +54,16 @@ class Ban:
     reason_code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """The account is taken for fake, or made by a robot, in [flagged, unflagged) (R21)."""
+
+    flag_id: str
+    kind: str
+    flagged_time_ns: int
+    unflagged_time_ns: int = FOREVER_NS
+
+
 @dataclass(frozen=True)
 class AccountState:
     """One account, as far as its stream was folded. `version` is that of its last event; 0: no event yet."""
@@ -66,6 +76,7 @@ class AccountState:
     trial_used: bool = False
     grants: tuple[Grant, ...] = ()
     bans: tuple[Ban, ...] = ()
+    flags: tuple[Flag, ...] = ()
 
     @property
     def owner_id(self) -> str:
@@ -74,9 +85,10 @@ class AccountState:
 
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
-        """Instants at which tier or ban may change, ascending. Between two of them nothing changes."""
+        """Instants at which tier, ban or flag may change, ascending. Between two of them nothing changes."""
         instants = {grant.valid_from_ns for grant in self.grants} | {grant.ends_at_ns for grant in self.grants}
         instants |= {ban.start_time_ns for ban in self.bans} | {ban.end_time_ns for ban in self.bans}
+        instants |= {flag.flagged_time_ns for flag in self.flags} | {flag.unflagged_time_ns for flag in self.flags}
         return tuple(sorted(instants - {FOREVER_NS}))
 
     @cached_property

@@ -60,6 +60,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """INVALID_ARGUMENT. A negative page size."""
     REASON_PAGE_TOKEN_INVALID: _Reason.ValueType  # 18
     """INVALID_ARGUMENT. A page token that is damaged, of another ledger, or of another query."""
+    REASON_DIGEST_MALFORMED: _Reason.ValueType  # 20
+    """INVALID_ARGUMENT. A SHA-256 is not 32 bytes."""
+    REASON_LIST_TOO_LONG: _Reason.ValueType  # 21
+    """INVALID_ARGUMENT. A list has more entries than its field says."""
     REASON_REQUEST_ID_REUSED: _Reason.ValueType  # 100
     """ALREADY_EXISTS. The request_id was used for another request."""
     REASON_FILL_CONFLICT: _Reason.ValueType  # 101
@@ -72,6 +76,18 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """ALREADY_EXISTS. The symbol is registered from this instant on already."""
     REASON_CURRENCY_ALREADY_REGISTERED: _Reason.ValueType  # 105
     """ALREADY_EXISTS. The currency is registered already."""
+    REASON_IDENTITY_ALREADY_VERIFIED: _Reason.ValueType  # 110
+    """ALREADY_EXISTS. The identity of the API user is verified already (R12)."""
+    REASON_APPLICATION_ALREADY_OPEN: _Reason.ValueType  # 111
+    """ALREADY_EXISTS. The account has an application that is not settled (R12)."""
+    REASON_BOUNTY_ALREADY_AWARDED: _Reason.ValueType  # 112
+    """ALREADY_EXISTS. The report has had its bounty (R9)."""
+    REASON_PROMOTION_ALREADY_ANNOUNCED: _Reason.ValueType  # 113
+    """ALREADY_EXISTS. A promotion of this id is announced already (R10)."""
+    REASON_BONUS_ALREADY_AWARDED: _Reason.ValueType  # 114
+    """ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
+    REASON_ACCOUNT_ALREADY_FLAGGED: _Reason.ValueType  # 115
+    """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
     REASON_VENUE_UNKNOWN: _Reason.ValueType  # 200
     """NOT_FOUND. No programme governs the venue."""
     REASON_PROGRAMME_UNKNOWN: _Reason.ValueType  # 201
@@ -102,6 +118,44 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. No ban runs at this instant."""
     REASON_FILL_UNKNOWN: _Reason.ValueType  # 214
     """NOT_FOUND. The ledger has no such fill at known_at."""
+    REASON_ACCOUNT_FLAGGED: _Reason.ValueType  # 220
+    """FAILED_PRECONDITION. The account is flagged as fake or created by a robot (R21)."""
+    REASON_VIP_IN_PAST_90_DAYS: _Reason.ValueType  # 221
+    """FAILED_PRECONDITION. The account was a member in the past 90 days (R7)."""
+    REASON_EXTERNAL_VOLUME_TOO_LOW: _Reason.ValueType  # 222
+    """FAILED_PRECONDITION. The volume on other exchanges is not more than the programme asks for (R8)."""
+    REASON_NOT_FLAGGED: _Reason.ValueType  # 223
+    """FAILED_PRECONDITION. No flag runs at this instant (R21)."""
+    REASON_MATCH_UNKNOWN: _Reason.ValueType  # 224
+    """NOT_FOUND. The account has no such match."""
+    REASON_MATCH_SETTLED: _Reason.ValueType  # 225
+    """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
+    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 226
+    """FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
+    REASON_NOT_VERIFIED: _Reason.ValueType  # 227
+    """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
+    REASON_APPLICATION_INCOMPLETE: _Reason.ValueType  # 228
+    """FAILED_PRECONDITION. A step of the application is not done: account, API key or form (R12)."""
+    REASON_APPLICATION_UNKNOWN: _Reason.ValueType  # 229
+    """NOT_FOUND. The account has no such application."""
+    REASON_APPLICATION_SETTLED: _Reason.ValueType  # 230
+    """FAILED_PRECONDITION. The application is settled already (R12)."""
+    REASON_FEEDBACK_UNKNOWN: _Reason.ValueType  # 231
+    """NOT_FOUND. The week has no such report (R9)."""
+    REASON_NOT_A_MEMBER: _Reason.ValueType  # 232
+    """FAILED_PRECONDITION. The account has no tier at the instant that counts (R9, R11)."""
+    REASON_BOUNTY_ROUND_CLOSED: _Reason.ValueType  # 233
+    """FAILED_PRECONDITION. The round of the week is closed (R9)."""
+    REASON_BOUNTY_ROUND_RUNNING: _Reason.ValueType  # 234
+    """FAILED_PRECONDITION. The week of the round is not over (R9)."""
+    REASON_PROMOTION_UNKNOWN: _Reason.ValueType  # 235
+    """NOT_FOUND. No such promotion is announced."""
+    REASON_PROMOTION_NOT_ELIGIBLE: _Reason.ValueType  # 236
+    """FAILED_PRECONDITION. Members have limited eligibility for this promotion (R24): override it with an approver."""
+    REASON_NOT_ENTITLED: _Reason.ValueType  # 237
+    """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
+    REASON_METRIC_UNKNOWN: _Reason.ValueType  # 238
+    """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -165,6 +219,10 @@ REASON_PAGE_SIZE_OUT_OF_RANGE: Reason.ValueType  # 17
 """INVALID_ARGUMENT. A negative page size."""
 REASON_PAGE_TOKEN_INVALID: Reason.ValueType  # 18
 """INVALID_ARGUMENT. A page token that is damaged, of another ledger, or of another query."""
+REASON_DIGEST_MALFORMED: Reason.ValueType  # 20
+"""INVALID_ARGUMENT. A SHA-256 is not 32 bytes."""
+REASON_LIST_TOO_LONG: Reason.ValueType  # 21
+"""INVALID_ARGUMENT. A list has more entries than its field says."""
 REASON_REQUEST_ID_REUSED: Reason.ValueType  # 100
 """ALREADY_EXISTS. The request_id was used for another request."""
 REASON_FILL_CONFLICT: Reason.ValueType  # 101
@@ -177,6 +235,18 @@ REASON_SYMBOL_ALREADY_REGISTERED: Reason.ValueType  # 104
 """ALREADY_EXISTS. The symbol is registered from this instant on already."""
 REASON_CURRENCY_ALREADY_REGISTERED: Reason.ValueType  # 105
 """ALREADY_EXISTS. The currency is registered already."""
+REASON_IDENTITY_ALREADY_VERIFIED: Reason.ValueType  # 110
+"""ALREADY_EXISTS. The identity of the API user is verified already (R12)."""
+REASON_APPLICATION_ALREADY_OPEN: Reason.ValueType  # 111
+"""ALREADY_EXISTS. The account has an application that is not settled (R12)."""
+REASON_BOUNTY_ALREADY_AWARDED: Reason.ValueType  # 112
+"""ALREADY_EXISTS. The report has had its bounty (R9)."""
+REASON_PROMOTION_ALREADY_ANNOUNCED: Reason.ValueType  # 113
+"""ALREADY_EXISTS. A promotion of this id is announced already (R10)."""
+REASON_BONUS_ALREADY_AWARDED: Reason.ValueType  # 114
+"""ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
+REASON_ACCOUNT_ALREADY_FLAGGED: Reason.ValueType  # 115
+"""ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
 REASON_VENUE_UNKNOWN: Reason.ValueType  # 200
 """NOT_FOUND. No programme governs the venue."""
 REASON_PROGRAMME_UNKNOWN: Reason.ValueType  # 201
@@ -207,6 +277,44 @@ REASON_NOT_BANNED: Reason.ValueType  # 213
 """FAILED_PRECONDITION. No ban runs at this instant."""
 REASON_FILL_UNKNOWN: Reason.ValueType  # 214
 """NOT_FOUND. The ledger has no such fill at known_at."""
+REASON_ACCOUNT_FLAGGED: Reason.ValueType  # 220
+"""FAILED_PRECONDITION. The account is flagged as fake or created by a robot (R21)."""
+REASON_VIP_IN_PAST_90_DAYS: Reason.ValueType  # 221
+"""FAILED_PRECONDITION. The account was a member in the past 90 days (R7)."""
+REASON_EXTERNAL_VOLUME_TOO_LOW: Reason.ValueType  # 222
+"""FAILED_PRECONDITION. The volume on other exchanges is not more than the programme asks for (R8)."""
+REASON_NOT_FLAGGED: Reason.ValueType  # 223
+"""FAILED_PRECONDITION. No flag runs at this instant (R21)."""
+REASON_MATCH_UNKNOWN: Reason.ValueType  # 224
+"""NOT_FOUND. The account has no such match."""
+REASON_MATCH_SETTLED: Reason.ValueType  # 225
+"""FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
+REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 226
+"""FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
+REASON_NOT_VERIFIED: Reason.ValueType  # 227
+"""FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
+REASON_APPLICATION_INCOMPLETE: Reason.ValueType  # 228
+"""FAILED_PRECONDITION. A step of the application is not done: account, API key or form (R12)."""
+REASON_APPLICATION_UNKNOWN: Reason.ValueType  # 229
+"""NOT_FOUND. The account has no such application."""
+REASON_APPLICATION_SETTLED: Reason.ValueType  # 230
+"""FAILED_PRECONDITION. The application is settled already (R12)."""
+REASON_FEEDBACK_UNKNOWN: Reason.ValueType  # 231
+"""NOT_FOUND. The week has no such report (R9)."""
+REASON_NOT_A_MEMBER: Reason.ValueType  # 232
+"""FAILED_PRECONDITION. The account has no tier at the instant that counts (R9, R11)."""
+REASON_BOUNTY_ROUND_CLOSED: Reason.ValueType  # 233
+"""FAILED_PRECONDITION. The round of the week is closed (R9)."""
+REASON_BOUNTY_ROUND_RUNNING: Reason.ValueType  # 234
+"""FAILED_PRECONDITION. The week of the round is not over (R9)."""
+REASON_PROMOTION_UNKNOWN: Reason.ValueType  # 235
+"""NOT_FOUND. No such promotion is announced."""
+REASON_PROMOTION_NOT_ELIGIBLE: Reason.ValueType  # 236
+"""FAILED_PRECONDITION. Members have limited eligibility for this promotion (R24): override it with an approver."""
+REASON_NOT_ENTITLED: Reason.ValueType  # 237
+"""FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
+REASON_METRIC_UNKNOWN: Reason.ValueType  # 238
+"""NOT_FOUND. No metric of this account was recorded at this position (R23)."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301
