@@ -28,3 +28,8 @@ def day_number(text: str) -> int:
     if day.isoformat() != text:  # it takes other forms of ISO 8601 too
         raise ValueError(text)
     return (day - _EPOCH).days
+
+
+def given_or(given_ns: int | None, now_ns: int) -> int:
+    """The instant a command names, or now."""
+    return now_ns if given_ns is None else given_ns

@@ -93,6 +93,7 @@ def _programme(file: dict[str, Any]) -> Programme:
         rate_scope=_choice(switches, "switches", "rate_scope"),
         fee_currency=_choice(switches, "switches", "fee_currency"),
         rounding=_choice(switches, "switches", "rounding"),
+        entitlements=_entitlements(file.get("entitlements", {}), tiers),
     )
 
 
@@ -127,6 +128,13 @@ def _token_discount(file: dict[str, Any]) -> TokenDiscount | None:
     row = file["token_discount"]
     discount_ppm = rate_ppm(row["discount"], "token_discount.discount")
     return TokenDiscount(row["token"], discount_ppm, _choice(row, "token_discount", "exclusion"))
+
+
+def _entitlements(table: dict[str, list[str]], tiers: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    unknown = [tier for tier in table if tier not in tiers]
+    if unknown:
+        raise ProgrammeError(f"TIER_UNKNOWN: entitlements.{unknown[0]} is not one of the tiers")
+    return {tier: tuple(names) for tier, names in table.items()}
 
 
 def _choice(table: dict[str, Any], name: str, key: str) -> str:
