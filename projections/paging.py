@@ -6,11 +6,12 @@ from typing import TypeAlias
 
 from ledger.domain.refusal import Reason
 from ledger.v1 import query_service_pb2 as pb
+from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.wire import refuse
 from projections.as_of import Instant, Reader
 from projections.page_token import PageToken, decode_token
 
-Paged: TypeAlias = pb.ListFeeHistoryRequest | pb.ListAccountsRequest | pb.ListEventsRequest
+Paged: TypeAlias = pb.ListFeeHistoryRequest | pb.ListAccountsRequest | pb.ListEventsRequest | ListApplicationsRequest
 
 
 def page_size(reader: Reader, asked: int) -> int:

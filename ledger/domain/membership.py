@@ -1,4 +1,4 @@
-"""Membership of an account at an instant: several rules asked in their order. A flag takes every grant's effect away."""
+"""Membership of an account at an instant: several rules asked in their order. While a flag runs no grant counts."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.external_volume import external_volume, is_enough
-from ledger.domain.rules.fake_accounts import flagged_at
+from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
 from ledger.domain.state import AccountState, Grant
@@ -35,9 +35,9 @@ def match_refused(
 
     In order: ACCOUNT_FLAGGED (R21), VIP_IN_PAST_90_DAYS (R7), EXTERNAL_VOLUME_TOO_LOW (R8). Volumes have 36 decimals.
     """
-    flag = flagged_at(account.flags, at_ns)
-    if flag is not None:
-        return Refusal(Reason.ACCOUNT_FLAGGED, "account_id", f"{account.account_id} is flagged: {flag.kind}")
+    flagged = refused_for_flag(account, at_ns)
+    if flagged is not None:
+        return flagged
     member = membership_in_past_90_days(account.grants, programme, requested_ns)
     if member is not None:
         days = programme.match_lookback_days

@@ -11,7 +11,15 @@ from grpc_reflection.v1alpha import reflection
 
 from ledger.config import Config
 
-_SERVICES = ("", "ledger.v1.CommandService", "ledger.v1.FillService", "ledger.v1.QueryService")
+_SERVICES = (
+    "",
+    "ledger.v1.CommandService",
+    "ledger.v1.FillService",
+    "ledger.v1.MemberQueryService",
+    "ledger.v1.MemberService",
+    "ledger.v1.QueryService",
+    "ledger.v1.RewardService",
+)
 
 
 class ListenError(Exception):
