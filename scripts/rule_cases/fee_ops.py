@@ -1,4 +1,4 @@
-"""Ops about fees: what a fill costs, how rates are written, what a table may hold, what becomes of a fill sent twice."""
+"""Ops about fees: what a fill costs, how rates are written, what a table may hold, what a bust gives back."""
 
 from __future__ import annotations
 

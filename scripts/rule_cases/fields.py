@@ -52,7 +52,7 @@ class Fields:
         """Refuses what the format does not have."""
         for name in self.values:
             if name not in self._read:
-                raise UnreadableError(f"{self.path}.{name} is no key of this op")
+                raise UnreadableError(f"{self.path}.{name} is no key of the format here")
 
     def text(self, name: str, default: Any = REQUIRED) -> str:
         """Any text."""
