@@ -130,8 +130,6 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """NOT_FOUND. The account has no such match."""
     REASON_MATCH_SETTLED: _Reason.ValueType  # 225
     """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
-    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 226
-    """FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
     REASON_NOT_VERIFIED: _Reason.ValueType  # 227
     """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
     REASON_APPLICATION_INCOMPLETE: _Reason.ValueType  # 228
@@ -156,6 +154,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
     REASON_METRIC_UNKNOWN: _Reason.ValueType  # 238
     """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
+    REASON_ACTOR_REQUIRED: _Reason.ValueType  # 255
+    """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
+    REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
+    """FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
+    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 257
+    """FAILED_PRECONDITION. The approver is who asks."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -289,8 +293,6 @@ REASON_MATCH_UNKNOWN: Reason.ValueType  # 224
 """NOT_FOUND. The account has no such match."""
 REASON_MATCH_SETTLED: Reason.ValueType  # 225
 """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
-REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 226
-"""FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
 REASON_NOT_VERIFIED: Reason.ValueType  # 227
 """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
 REASON_APPLICATION_INCOMPLETE: Reason.ValueType  # 228
@@ -315,6 +317,12 @@ REASON_NOT_ENTITLED: Reason.ValueType  # 237
 """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
 REASON_METRIC_UNKNOWN: Reason.ValueType  # 238
 """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
+REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
+"""FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
+REASON_APPROVER_REQUIRED: Reason.ValueType  # 256
+"""FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
+REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 257
+"""FAILED_PRECONDITION. The approver is who asks."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301
