@@ -166,6 +166,7 @@ def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledge
             "external_tier": "VIP2",
             "period_from": NOON - timedelta(days=30),
             "period_until": NOON,
+            "request_time": NOON,
             "spot_volume": Decimal("400000.5"),
             "futures_volume": 100_000,
             "evidence_sha256": b"\1" * 32,

@@ -37,7 +37,6 @@ class Market:
     quote_decimals: int
     token_decimals: int  # of the token fees may be paid in
     plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
-    base_terms: dict[int, Any] = field(default_factory=dict)  # prices by traits, of accounts that hold nothing
 
 
 @dataclass(frozen=True)
@@ -130,6 +129,15 @@ class Rulebook:
     def decimals(self, currency: str) -> int:
         """Decimals that fees in a currency are rounded to."""
         return self.currencies.get(currency, FEE_DECIMALS_DEFAULT)
+
+
+def too_fine(terms: SymbolTerms, *, price: bool) -> Refusal:
+    """Why a price, or else a quantity, with more decimals than its symbol has is not taken."""
+    if price:
+        detail = f"{terms.symbol} is registered with {terms.price_scale} decimals of price"
+        return Refusal(Reason.PRICE_TOO_FINE, "last_px", detail)
+    detail = f"{terms.symbol} is registered with {terms.quantity_scale} decimals of quantity"
+    return Refusal(Reason.QUANTITY_TOO_FINE, "last_qty", detail)
 
 
 def evolve_rulebook(book: Rulebook, recorded: Recorded) -> Rulebook:
