@@ -16,7 +16,7 @@ from ledger.domain.events import (
     SymbolRegistered,
     SymbolTerms,
 )
-from ledger.domain.programme import Programme
+from ledger.domain.programme import PairRates, Programme
 from ledger.domain.refusal import Reason, Refusal
 
 FEE_DECIMALS_DEFAULT: Final = 8
@@ -36,6 +36,7 @@ class Market:
     base_decimals: int
     quote_decimals: int
     token_decimals: int  # of the token fees may be paid in
+    override: PairRates | None = None  # what the pair pays instead of the table
     plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
 
 
@@ -120,6 +121,7 @@ class Rulebook:
             base_decimals=self.decimals(registered.base_currency),
             quote_decimals=self.decimals(registered.quote_currency),
             token_decimals=self.decimals(offer.token if offer else ""),
+            override=programme.overrides.get(symbol),
         )
 
     def _programme_of(self, venue: str, at_ns: int) -> Programme | None:

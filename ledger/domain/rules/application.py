@@ -39,7 +39,8 @@ def verify_api_identity(dossier: Dossier, *, verified_time_ns: int) -> ApiIdenti
 
 def not_verified(dossier: Dossier, programme: Programme, at_ns: int) -> Refusal | None:
     """Why membership must wait, if the programme asks for a verified API user before a trial (R4)."""
-    if not programme.trial.requires_verified_api_user or dossier.verified_time_ns <= at_ns:
+    trial = programme.trial
+    if trial is None or not trial.requires_verified_api_user or dossier.verified_time_ns <= at_ns:
         return None
     return Refusal(Reason.NOT_VERIFIED, "account_id", "the identity of the API user is not verified at this instant")
 
