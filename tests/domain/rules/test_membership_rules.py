@@ -154,7 +154,7 @@ def test_a_round_is_the_iso_week_of_the_report_until_its_sunday_is_over(text: st
 
 @pytest.mark.parametrize("text", ["2024-W53", "2024-W00", "2024W40", "2024-W4", "0000-W01", ""])
 def test_text_that_is_no_iso_week_has_no_round(text: str) -> None:
-    with pytest.raises(ValueError, match="(?i)week|year"):
+    with pytest.raises(ValueError, match=r"(?i)week|year"):
         round_ends_ns(text)
 
 
