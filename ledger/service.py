@@ -15,7 +15,8 @@ from typing import Final, NamedTuple
 from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
-from ledger.domain.commands import Command, RegisterCurrency, RegisterSymbol, Request, StartTrial
+from ledger.domain.approval import check_approval
+from ledger.domain.commands import Command, ProgrammeCommand, RegisterCommand, Request, StartTrial
 from ledger.domain.events import (
     CommandRefused,
     Envelope,
@@ -33,6 +34,7 @@ from ledger.domain.fills import (
     by_account_day,
     merged,
 )
+from ledger.domain.programmes import decide_programme, programme_stream_of
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
 from ledger.domain.rulebook import evolve_rulebook
@@ -217,6 +219,9 @@ class Service:
         if isinstance(known, Accepted) or (known is not None and known.replayed):
             return known
         stream, decided = self._decide(work, ask.command)
+        unapproved = check_approval(self._states.book, ask.command, ask.request, work.recorded_time_ns)
+        if unapproved and not (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
+            decided = unapproved
         if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
             return Refused(decided)
         return known if known is not None else self._record_decision(work, ask, stream, decided)
@@ -241,9 +246,12 @@ class Service:
     def _decide(self, work: _Work, command: Command) -> tuple[str, Decided | Refusal]:
         """The stream a command is for, and what is decided. Fills before it were priced without it: their runs end."""
         self._decide_fills(work)
-        if isinstance(command, RegisterSymbol | RegisterCurrency):
+        if isinstance(command, RegisterCommand | ProgrammeCommand):
             self._append_runs(work, work.recording.close_all(self._states.days))
-            return REGISTERS, decide_register(self._states.book, command)
+            if isinstance(command, RegisterCommand):
+                return REGISTERS, decide_register(self._states.book, command)
+            decided = decide_programme(self._states.book, command, work.recorded_time_ns)
+            return programme_stream_of(command), decided
         self._append_runs(work, work.recording.close(command.account_id, self._states.days))
         account = self._states.account(command.account_id)
         family = self._family(account) if isinstance(command, StartTrial) else ()

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from ledger import programmes
-from ledger.domain.commands import RegisterCurrency, RegisterSymbol
+from ledger.domain.commands import ProgrammeCommand, RegisterCommand
 from ledger.domain.events import Recorded, VolumeRecorded
 from ledger.domain.fills import AccountDay, DayKey, FillBatch, suspects
 from ledger.domain.rulebook import fold_rulebook
@@ -85,7 +85,7 @@ class States:
         self._touched_days.clear()
         self.requests = dict(self._log.requests(ask.request.request_id for ask in asks)) if asks else {}
         self.load_accounts(
-            ask.command.account_id for ask in asks if not isinstance(ask.command, RegisterSymbol | RegisterCurrency)
+            ask.command.account_id for ask in asks if not isinstance(ask.command, RegisterCommand | ProgrammeCommand)
         )
 
     def load_days(self, keys: Iterable[DayKey]) -> None:

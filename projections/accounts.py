@@ -48,7 +48,7 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
         size = shape(page_size, reader, request.page_size)
         token = shape(token_of, reader, request)
     as_of_ns = token.as_of_ns if token else _as_of_ns(reader, request)
-    position = _wait_for(reader, schema, request.min_position)
+    position = await_tables(reader, schema, request.min_position)
     after = token.key.decode() if token else ""
     rows = reader.log.query(
         SQL(_LIST).format(read=Identifier(read_schema(schema))),
@@ -85,7 +85,8 @@ def tables_position(reader: Reader, schema: str) -> int:
     return int(reader.log.query(SQL("SELECT position FROM {}").format(table), {})[0][0])
 
 
-def _wait_for(reader: Reader, schema: str, position: int) -> int:
+def await_tables(reader: Reader, schema: str, position: int) -> int:
+    """How far the tables are, once that is a position. Refuses with POSITION_NOT_REACHED."""
     until_s = time.monotonic() + reader.config.read_wait_ms_max / 1000
     while (reached := tables_position(reader, schema)) < max(position, 1):
         if time.monotonic() >= until_s:

@@ -128,6 +128,7 @@ def _plan(market: Market, standing: Standing, traits: int, token: str, token_pri
         liquidity=liquidity,
         channel=channel,
         self_trade=self_trade,
+        override=market.override,
     )
     discount = discount_ppm(
         programme,

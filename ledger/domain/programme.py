@@ -22,6 +22,13 @@ class Rates(NamedTuple):
     taker_ppm: int
 
 
+class PairRates(NamedTuple):
+    """Rates of one pair for every tier, in signed ppm; None: that of tier and class."""
+
+    maker_ppm: int | None
+    taker_ppm: int | None
+
+
 @dataclass(frozen=True, slots=True)
 class TokenDiscount:
     """Paying in `token` takes `discount_ppm` off a charge, unless `exclusion` applies (R20, A17)."""
@@ -66,6 +73,7 @@ class Programme:
     rate_scope: str
     fee_currency: str
     rounding: str
+    approval: frozenset[str] = frozenset()  # commands that need a second person
 
     def rank(self, tier: str) -> int:
         """Place of a tier, 0 for none, higher is better. A tier this version does not have ranks as none."""

@@ -93,6 +93,7 @@ def _programme(file: dict[str, Any]) -> Programme:
         rate_scope=_choice(switches, "switches", "rate_scope"),
         fee_currency=_choice(switches, "switches", "fee_currency"),
         rounding=_choice(switches, "switches", "rounding"),
+        approval=frozenset(file.get("approval", {}).get("commands", ())),
     )
 
 

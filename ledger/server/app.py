@@ -11,7 +11,14 @@ from grpc_reflection.v1alpha import reflection
 
 from ledger.config import Config
 
-_SERVICES = ("", "ledger.v1.CommandService", "ledger.v1.FillService", "ledger.v1.QueryService")
+_SERVICES = (
+    "",
+    "ledger.v1.CommandService",
+    "ledger.v1.FillService",
+    "ledger.v1.QueryService",
+    "ledger.v1.ProgrammeService",
+    "ledger.v1.ControlService",
+)
 
 
 class ListenError(Exception):
