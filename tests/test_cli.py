@@ -29,6 +29,7 @@ ROOT = Path(__file__).parent.parent
 COMMANDS = [
     "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events", "register-account",
     "register-symbol", "register-currency", "start-trial", "change-tier", "revoke-tier", "ban", "lift-ban",
+    "programmes", "programme", "pairs", "findings", "solo-actions", "publish", "assign-class", "set-pair-rates",
 ]  # fmt: skip
 
 Run = Callable[..., tuple[int, str, str]]

@@ -10,11 +10,12 @@ from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
 import grpc
 
 from ledger.client.calls import Calls
-from ledger.client.plain import Time, Values, member, message, timestamp
-from ledger.client.reads import Reads
+from ledger.client.oversight import Oversight
+from ledger.client.plain import Amount, Time, Values, amount, member, message, timestamp
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
 from ledger.v1 import fill_service_pb2 as fills_pb
+from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1.command_pb2 import Authority
 
 FILLS_MAX: Final = 10_000
@@ -42,7 +43,7 @@ class Command(TypedDict, total=False):
     timeout_s: float | None
 
 
-class Client(Reads):
+class Client(Oversight):
     """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(
@@ -191,6 +192,51 @@ class Client(Reads):
         """End the running ban early, now if not said."""
         request = pb.LiftBanRequest(account_id=account_id, lift_time=timestamp(lift_time, "lift_time"))
         return self._command(self._commands.LiftBan, request, **command)
+
+    def publish_programme(
+        self, content: str, *, valid_from: Time | None = None, **command: Unpack[Command]
+    ) -> programmes_pb.PublishProgrammeResponse:
+        """Publish a version of a programme, from now on if not said. It needs an actor and another approver."""
+        request = programmes_pb.PublishProgrammeRequest(content=content, valid_from=timestamp(valid_from, "valid_from"))
+        return self._command(self._programmes.PublishProgramme, request, **command)
+
+    def assign_pair_class(
+        self,
+        symbol: str,
+        *,
+        pair_class: str,
+        valid_from: Time | None = None,
+        programme_id: str = "",
+        **command: Unpack[Command],
+    ) -> programmes_pb.AssignPairClassResponse:
+        """Give a pair a class, from now on if not said."""
+        request = programmes_pb.AssignPairClassRequest(
+            symbol=symbol,
+            pair_class=pair_class,
+            valid_from=timestamp(valid_from, "valid_from"),
+            programme_id=programme_id,
+        )
+        return self._command(self._programmes.AssignPairClass, request, **command)
+
+    def set_pair_rates(
+        self,
+        symbol: str,
+        *,
+        maker_rate: Amount | None = None,
+        taker_rate: Amount | None = None,
+        valid_from: Time | None = None,
+        programme_id: str = "",
+        **command: Unpack[Command],
+    ) -> programmes_pb.SetPairRatesResponse:
+        """Give a pair rates of its own, as decimal fractions, from now on if not said; without any, end them."""
+        request = programmes_pb.SetPairRatesRequest(
+            symbol=symbol,
+            maker_rate="" if maker_rate is None else amount(maker_rate, "maker_rate"),
+            taker_rate="" if taker_rate is None else amount(taker_rate, "taker_rate"),
+            valid_from=timestamp(valid_from, "valid_from"),
+            programme_id=programme_id,
+        )
+        return self._command(self._programmes.SetPairRates, request, **command)
 
     def record_fills(
         self,
