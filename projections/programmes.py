@@ -8,6 +8,7 @@ from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import rate_text
+from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.shape import Shape, optional_id
@@ -113,7 +114,7 @@ class ProgrammeReads:
         symbols = sorted(symbol for symbol in book.symbols if symbol > after)
         response = pb.ListPairsResponse(
             basis=instant.basis(self._reader.ledger_id),
-            pairs=[_pair(book, programme.programme_id, symbol, instant.as_of_ns) for symbol in symbols[:size]],
+            pairs=[_pair(book, programme, symbol, instant.as_of_ns) for symbol in symbols[:size]],
         )
         if len(symbols) > size:
             response.next_page_token = self._token(instant, symbols[size - 1].encode(), request)
@@ -153,12 +154,12 @@ def _versions(events: list[Recorded]) -> dict[str, list[_Published]]:
     return found
 
 
-def _pair(book: Rulebook, programme_id: str, symbol: str, at_ns: int) -> pb.Pair:
-    override = book.rates_of_pair(programme_id, symbol, at_ns)
+def _pair(book: Rulebook, programme: Programme, symbol: str, at_ns: int) -> pb.Pair:
+    override = book.override(programme, symbol, at_ns)
     maker_ppm, taker_ppm = (override.maker_ppm, override.taker_ppm) if override else (None, None)
     return pb.Pair(
         symbol=symbol,
-        pair_class=book.pair_class(programme_id, symbol, at_ns),
+        pair_class=book.pair_class(programme.programme_id, symbol, at_ns),
         maker_rate="" if maker_ppm is None else rate_text(maker_ppm),
         taker_rate="" if taker_ppm is None else rate_text(taker_ppm),
     )

@@ -59,7 +59,7 @@ def _say_volume(response: pb.GetRatesResponse, log: Log, view: View, programme: 
     so_far_ns = min(until_ns, view.instant.as_of_ns + 1)
     span = Span(view.account.account_id, from_ns, so_far_ns, view.instant.known.position)
     sums = cell_sums(log, span)
-    volumes = _by_reason(sums)
+    volumes = _by_reason(sums, programme)
     counted = volumes.pop("", {})
     response.next_evaluation_time.CopyFrom(timestamp(evaluation_ns))
     response.window_from.CopyFrom(timestamp(from_ns))
@@ -77,11 +77,11 @@ def _say_volume(response: pb.GetRatesResponse, log: Log, view: View, programme: 
         response.rebates_suppressed.extend(_suppressed(log, span, view))
 
 
-def _by_reason(sums: Sums) -> dict[str, dict[str, tuple[int, int]]]:
+def _by_reason(sums: Sums, programme: Programme) -> dict[str, dict[str, tuple[int, int]]]:
     """(notional, lines) by the reason why it does not count (empty: it does) and quote currency."""
     found: dict[str, dict[str, tuple[int, int]]] = {}
     for key, cell in sums.items():
-        by_quote = found.setdefault(excluded_because(key), {})
+        by_quote = found.setdefault(excluded_because(key, programme), {})
         notional, lines = by_quote.get(key.quote_currency, (0, 0))
         by_quote[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
     return found
@@ -121,7 +121,7 @@ def _unearned(known: KnownLine, view: View) -> int:
         pair_class=basis.pair_class,
         liquidity=line.liquidity,
         channel=line.channel,
-        self_trade=False,
+        override=view.book.override(programme, terms.symbol, line.transact_time_ns),
     )
     scale = terms.price_scale + terms.quantity_scale
     rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=basis.fee_decimals)

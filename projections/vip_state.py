@@ -74,9 +74,7 @@ def class_rates(programme: Programme, tier: str) -> list[pb.ClassRates]:
 def _rates(programme: Programme, tier: str, pair_class: str) -> pb.ClassRates:
     """What an API fill of the class would pay, by the same rule that prices fills."""
     maker_ppm, taker_ppm = (
-        fee_rate(
-            programme, tier=tier, pair_class=pair_class, liquidity=liquidity, channel=CHANNEL_API, self_trade=False
-        )[0]
+        fee_rate(programme, tier=tier, pair_class=pair_class, liquidity=liquidity, channel=CHANNEL_API)[0]
         for liquidity in (LIQUIDITY_MAKER, _LIQUIDITY_TAKER)
     )
     return pb.ClassRates(pair_class=pair_class, maker_rate=rate_text(maker_ppm), taker_rate=rate_text(taker_ppm))

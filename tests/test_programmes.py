@@ -14,7 +14,7 @@ GOOD = packaged()
     [("0.25%", 2500), ("-0.001%", -10), ("2.5bps", 250), ("-10ppm", -10), ("0%", 0), ("0.00%", 0), ("25%", 250_000)],
 )
 def test_a_rate_carries_its_unit(text: str, ppm: int) -> None:
-    assert rate_ppm(text, "key") == ppm
+    assert rate_ppm(text) == ppm
 
 
 @pytest.mark.parametrize("text", ["0.0025", "0.25", "25 %", "% 25", "+1%", "1e-3%", "", "0.25%%", ".5%"])

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from typing import Final
+from zoneinfo import ZoneInfo
 
 SECOND_NS: Final = 1_000_000_000
 DAY_NS: Final = 86_400 * SECOND_NS  # a day is 86,400 s, always (A29)
@@ -14,6 +15,7 @@ EARLIEST_NS: Final = 14_245 * DAY_NS  # 2009-01-01: nothing was traded before
 LATEST_NS: Final = 84_006 * DAY_NS  # 2200-01-01: fits int64 with room to add
 
 _EPOCH: Final = date(1970, 1, 1)
+_EPOCH_UTC: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 @lru_cache(maxsize=65_536)
@@ -28,3 +30,14 @@ def day_number(text: str) -> int:
     if day.isoformat() != text:  # it takes other forms of ISO 8601 too
         raise ValueError(text)
     return (day - _EPOCH).days
+
+
+def local_day(at_ns: int, timezone: str) -> date:
+    """The calendar day of an instant in an IANA zone."""
+    return (_EPOCH_UTC + timedelta(seconds=at_ns // SECOND_NS)).astimezone(ZoneInfo(timezone)).date()
+
+
+def day_start_ns(day: date, timezone: str) -> int:
+    """The first instant of a calendar day in an IANA zone: midnight, or the end of a gap that swallows it."""
+    midnight = datetime.combine(day, time(), ZoneInfo(timezone))
+    return (midnight - _EPOCH_UTC) // timedelta(seconds=1) * SECOND_NS

@@ -12,6 +12,7 @@ from ledger.domain.programme import NO_TIER
 from ledger.domain.rulebook import Market
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula, in_token
+from ledger.domain.rules.maker_rebate import rebate_kept
 from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.state import Grant
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
@@ -121,15 +122,17 @@ def _plan(market: Market, standing: Standing, traits: int, token: str, token_pri
     programme, terms = market.programme, market.terms
     side, liquidity, channel = traits & 3, traits >> 2 & 3, traits >> 4 & 3
     self_trade = bool(traits & TRAIT_SELF_TRADE)
-    rate_ppm, rate_source = fee_rate(
+    table_ppm, rate_source = fee_rate(
         programme,
         tier=standing.tier,
         pair_class=market.pair_class,
         liquidity=liquidity,
         channel=channel,
-        self_trade=self_trade,
         override=market.override,
     )
+    rate_ppm = rebate_kept(programme, rate_ppm=table_ppm, self_trade=self_trade)
+    if rate_ppm != table_ppm:
+        rate_source = "REBATE_SUPPRESSED"
     discount = discount_ppm(
         programme,
         token=token,

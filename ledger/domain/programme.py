@@ -1,18 +1,28 @@
-"""A fee programme: what one version of its file says, as values. Parsing lies in `ledger.programmes`."""
+"""A fee programme: what one version of its file says, as values. Parsing lies in `ledger.programmes`.
+
+A field that is a switch holds the first value of its row in the table of ambiguities (A1-A33) unless the file says
+otherwise, so that a version published before the switch existed still means what it meant.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 NO_TIER: Final = "NONE"  # the tier of an account without an active grant
+
+# What a volume may give instead of a tier. Neither is a tier: no grant comes of it until a person has looked.
+MANUAL_REVIEW: Final = "MANUAL_REVIEW"  # above the table (A4)
+NEGATIVE_VOLUME: Final = "NEGATIVE_VOLUME"  # corrections outweigh the fills of the window: a break in the books
 
 # Numbers of the enums of proto/ledger/v1/fill.proto that rules depend on.
 SIDE_BUY: Final = 1
 LIQUIDITY_MAKER: Final = 1
 CHANNEL_API: Final = 1
 PRODUCTS: Final = {"SPOT": 1, "FUTURES": 2}
+
+_100_000: Final = 100_000 * 10**36  # volumes have 36 decimals
 
 
 class Rates(NamedTuple):
@@ -23,10 +33,22 @@ class Rates(NamedTuple):
 
 
 class PairRates(NamedTuple):
-    """Rates of one pair for every tier, in signed ppm; None: that of tier and class."""
+    """What a pair pays instead of the table, in signed ppm; None leaves a side as the table has it.
+
+    `pair_class` is the class whose other side the guard against a money pump looks at; empty: every class.
+    """
 
     maker_ppm: int | None
     taker_ppm: int | None
+    pair_class: str = ""
+
+
+class Band(NamedTuple):
+    """A tier from a volume on, or only above it. `volume` has 36 decimals of the volume currency."""
+
+    tier: str
+    volume: int
+    above: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,17 +57,22 @@ class TokenDiscount:
 
     token: str
     discount_ppm: int
-    exclusion: str
+    exclusion: str = "while_vip"
 
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """The trial of a new member (R4). All trials are over at `closes_at_ns`, if it is given."""
+    """The trial of a new member (R4), and the days of the tier that its volume gives afterwards (R14).
+
+    All trials are over at `closes_at_ns`, if it is given.
+    """
 
     tier: str
     days: int
-    once_per: str
+    once_per: str = "owner"
     closes_at_ns: int | None = None
+    further_days: int = 30
+    requires_verified_api_user: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -60,7 +87,7 @@ class Programme:
     tiers: tuple[str, ...]
     base_rates: Rates
     rates: Mapping[tuple[str, str], Rates]
-    trial: Trial
+    trial: Trial | None
     token_discount: TokenDiscount | None
     volume_currency: str
     volume_bands: tuple[tuple[str, int], ...]  # (tier, least volume with 36 decimals)
@@ -73,6 +100,36 @@ class Programme:
     rate_scope: str
     fee_currency: str
     rounding: str
+    title: str = ""
+    overrides: Mapping[str, PairRates] = field(default_factory=dict)  # by symbol, for every tier
+    period_from_ns: int | None = None  # fills before it never count (R15)
+    period_until_ns: int | None = None  # fills from it on never count
+    boundary_policy: str = "table"  # A1-A3: table, terms
+    terms_bands: tuple[Band, ...] = ()  # what boundary_policy = "terms" reads
+    above_top: str = "keep"  # A4: keep, manual_review
+    volume_top: int | None = None  # where the table ends, with 36 decimals
+    close_day: str = "fill_day"  # A12: fill_day, evaluation_day
+    partial_day_close: str = "previous"  # A30: previous, wait
+    aggregate_subaccounts: bool = False  # A14
+    ban_count_volume: bool = False  # A13
+    timezone: str = "UTC"  # A8: any IANA zone
+    grant_term: str = "P30D"  # A9: P<days>D, next_calendar_month
+    effective_delay_ns: int = 0  # A31
+    late_grant: str = "adjust"  # A31: adjust, from_record
+    grant_resolution: str = "highest_active"  # A7: highest_active, latest_evaluation_wins
+    deactivation: str = "at_grant_end"  # A10: at_grant_end, immediate
+    rate_time: str = "exec"  # A25: exec, order
+    match_volume: str = "sum"  # A15: sum, max, spot_only
+    match_volume_min: int = _100_000  # R8, with 36 decimals
+    match_lookback_days: int = 90  # R7
+    match_days: int = 30  # R6
+    trial_counts_as_membership: bool = True  # A16
+    promotions_denied: tuple[str, ...] = ("NET_BUY", "BUY_SELL")  # A24
+    application_business_days: int = 10  # R13
+    sla_start: str = "received"  # A23: received, verified
+    holidays: frozenset[int] = frozenset()  # UTC days since 1970
+    clawback: bool = False  # R21
+    entitlements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by tier (R11)
     approval: frozenset[str] = frozenset()  # commands that need a second person
 
     def rank(self, tier: str) -> int:

@@ -9,16 +9,14 @@ from ledger.domain.account import Decided
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
 from ledger.domain.events import PairClassAssigned, PairRatesSet, ProgrammePublished
 from ledger.domain.instants import SECOND_NS
-from ledger.domain.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, PairRates, Programme
+from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Dated, Rulebook
-from ledger.domain.rules.exclusive_fee_rate import fee_rate
+from ledger.domain.rules.maker_rebate import least_net_ppm
 from ledger.domain.state import FOREVER_NS
 from ledger.domain.streams import REGISTERS, programme_stream
 
 PAST_NS_MAX: Final = 60 * SECOND_NS  # how far "from now on" may lie back when it is recorded: clocks differ
-
-_LIQUIDITY_TAKER: Final = 2
 
 ProgrammeEvent = ProgrammePublished | PairClassAssigned | PairRatesSet
 
@@ -134,33 +132,18 @@ def _pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: in
     for symbol in symbols:
         for at_ns in instants:
             programme = book.programme(programme_id, at_ns)
-            own = book.rates_of_pair(programme_id, symbol, at_ns)
-            if isinstance(programme, Refusal) or own is None:
+            if isinstance(programme, Refusal):
                 continue
-            net_ppm = _least_net_ppm(programme, book.pair_class(programme_id, symbol, at_ns), own)
+            net_ppm = least_net_ppm(
+                programme,
+                pair_class=book.pair_class(programme_id, symbol, at_ns),
+                base=programme.base_rates,
+                override=book.override(programme, symbol, at_ns),
+            )
             if net_ppm < 0:
                 detail = f"maker and taker of {symbol} could together earn {-net_ppm} ppm of a trade"
                 return Refusal(Reason.NEGATIVE_NET_PAIR, "symbol", detail)
     return None
-
-
-def _least_net_ppm(programme: Programme, pair_class: str, override: PairRates) -> int:
-    """What both sides of one trade pay together at the least, in ppm: below zero the pair is a money pump."""
-    return sum(
-        min(
-            fee_rate(
-                programme,
-                tier=tier,
-                pair_class=pair_class,
-                liquidity=liquidity,
-                channel=CHANNEL_API,
-                self_trade=False,
-                override=override,
-            )[0]
-            for tier in (NO_TIER, *programme.tiers)
-        )
-        for liquidity in (LIQUIDITY_MAKER, _LIQUIDITY_TAKER)
-    )
 
 
 def _or(given_ns: int | None, now_ns: int) -> int:

@@ -37,7 +37,7 @@ class Market:
     base_decimals: int
     quote_decimals: int
     token_decimals: int  # of the token fees may be paid in
-    override: PairRates | None = None  # rates of the pair itself
+    override: PairRates | None = None  # what the pair pays instead of the table
     plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
     base_terms: dict[int, Any] = field(default_factory=dict)  # prices by traits, of accounts that hold nothing
 
@@ -121,7 +121,7 @@ class Rulebook:
         return Market(
             programme=programme,
             pair_class=self.pair_class(programme.programme_id, symbol, at_ns),
-            override=self.rates_of_pair(programme.programme_id, symbol, at_ns),
+            override=self.override(programme, symbol, at_ns),
             terms=SymbolTerms(
                 symbol, registered.quote_currency, product, registered.price_scale, registered.quantity_scale
             ),
@@ -135,9 +135,10 @@ class Rulebook:
         """Class of a pair; empty: none (A19)."""
         return _at(self.pair_classes.get((programme_id, symbol), ()), at_ns) or ""
 
-    def rates_of_pair(self, programme_id: str, symbol: str, at_ns: int) -> PairRates | None:
-        """Rates of a pair's own, if it has any."""
-        return _at(self.pair_rates.get((programme_id, symbol), ()), at_ns)
+    def override(self, programme: Programme, symbol: str, at_ns: int) -> PairRates | None:
+        """What a pair pays instead of the table: as it was last set, else as the file of the programme says."""
+        own = _at(self.pair_rates.get((programme.programme_id, symbol), ()), at_ns)
+        return programme.overrides.get(symbol) if own is None else own
 
     def _programme_of(self, venue: str, at_ns: int) -> Programme | None:
         versions = (_at(dated, at_ns) for dated in self.programmes.values())
@@ -163,8 +164,9 @@ class Rulebook:
     def with_pair_rates(self, event: PairRatesSet) -> Rulebook:
         """With rates of a pair's own, or without them from then on."""
         pair = (event.programme_id, event.symbol)
-        rates = PairRates(event.maker_ppm, event.taker_ppm)
-        dated = _insert(self.pair_rates.get(pair, ()), event.valid_from_ns, None if rates == (None, None) else rates)
+        ended = event.maker_ppm is None and event.taker_ppm is None
+        rates = None if ended else PairRates(event.maker_ppm, event.taker_ppm)
+        dated = _insert(self.pair_rates.get(pair, ()), event.valid_from_ns, rates)
         return replace(self, pair_rates={**self.pair_rates, pair: dated})
 
 

@@ -24,7 +24,10 @@ FOREVER_NS: Final = 2**63 - 1  # the end of what has none
 
 @dataclass(frozen=True, slots=True)
 class Grant:
-    """A tier in [valid_from, valid_until), cut short at `revoked_time_ns`. Trial and manual change are all grants."""
+    """A tier in [valid_from, valid_until), cut short at `revoked_time_ns`. Trial and manual change are all grants.
+
+    `source` is TRIAL, MANUAL, EVALUATION or MATCH; `evaluated_ns` the instant of the evaluation that gave it, or 0.
+    """
 
     grant_id: str
     programme_id: str
@@ -33,6 +36,7 @@ class Grant:
     valid_from_ns: int
     valid_until_ns: int = FOREVER_NS
     revoked_time_ns: int = FOREVER_NS
+    evaluated_ns: int = 0
 
     @property
     def ends_at_ns(self) -> int:

@@ -2,32 +2,19 @@
 
 from __future__ import annotations
 
-import re
 import tomllib
 from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
-from ledger.domain.instants import DAY_NS, day_number
-from ledger.domain.money import mantissa
-from ledger.domain.programme import PRODUCTS, Programme, Rates, TokenDiscount, Trial
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.programme import Programme
+from ledger.programmes.checks import check_programme
+from ledger.programmes.faults import Fault, ProgrammeError
+from ledger.programmes.reading import read_programme
+
+__all__ = ["DEFAULT", "Fault", "ProgrammeError", "faults", "packaged", "packaged_names", "parse"]
 
 DEFAULT: Final = "bitmart-api-vip-3.0.toml"
-
-_RATE: Final = re.compile(r"(-?)([0-9]{1,6})(?:\.([0-9]{1,8}))?(%|bps|ppm)")
-_PPM_OF_UNIT: Final = {"%": 10_000, "bps": 100, "ppm": 1}
-_CHOICES: Final = {
-    "once_per": ("owner", "account"),
-    "exclusion": ("while_vip", "trial_only", "permanent_after_trial"),
-    "rate_scope": ("account", "api_only"),
-    "fee_currency": ("QUOTE", "RECEIVED"),
-    "rounding": ("ROUND_HALF_EVEN", "ROUND_CEILING"),
-}
-
-
-class ProgrammeError(ValueError):
-    """One line: which key of the file, and what is wrong with it."""
 
 
 def packaged(name: str = DEFAULT) -> str:
@@ -35,103 +22,49 @@ def packaged(name: str = DEFAULT) -> str:
     return resources.files(__package__).joinpath(name).read_text(encoding="utf-8")
 
 
+def packaged_names() -> tuple[str, ...]:
+    """The programme files shipped with the ledger."""
+    files = resources.files(__package__).iterdir()
+    return tuple(sorted(file.name for file in files if file.name.endswith(".toml")))
+
+
 @lru_cache(maxsize=64)
 def parse(content: str) -> Programme:
-    """The programme a file describes. Raises ProgrammeError naming the key at fault."""
+    """The programme a file describes. Raises ProgrammeError with every key that cannot be read.
+
+    This reads what is in the log, so it asks no more than it needs: a key of another release is passed over, and one
+    that is missing means its default. What a file must be before it is published, `faults` says.
+    """
+    found: list[Fault] = []
+    programme = read_programme(_load(content), found, strictly=False)
+    if found:
+        raise ProgrammeError(found)
+    return programme
+
+
+def faults(content: str) -> tuple[Fault, ...]:
+    """Everything that is wrong with a file that somebody wants to publish; empty: nothing is."""
     try:
-        file = tomllib.loads(content)
-        return _programme(file)
+        file = _load(content)
+    except ProgrammeError as error:
+        return error.faults
+    found: list[Fault] = []
+    programme = read_programme(file, found, strictly=True)
+    volume = file.get("volume")
+    top_said = isinstance(volume, dict) and "above_top" in volume
+    base_said = not any(fault.key.startswith("base_rates") for fault in found)
+    follows = check_programme(programme, top_said=top_said, base_said=base_said)
+    return (*found, *(fault for fault in follows if not any(_concern_the_same(fault, first) for first in found)))
+
+
+def _concern_the_same(one: Fault, other: Fault) -> bool:
+    """Whether the key of one is the other's, or lies in it: what cannot be read has no second fault."""
+    shorter, longer = sorted((one.key, other.key), key=len)
+    return f"{longer}.".startswith(f"{shorter}.")
+
+
+def _load(content: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(content)
     except tomllib.TOMLDecodeError as error:
-        raise ProgrammeError(f"FILE_UNREADABLE: {error}") from error
-    except KeyError as error:
-        raise ProgrammeError(f"KEY_MISSING: {error.args[0]}") from error
-
-
-def rate_ppm(text: str, key: str) -> int:
-    """A rate with its unit as signed ppm; a bare number is refused, so is one finer than a ppm."""
-    match = _RATE.fullmatch(text) if isinstance(text, str) else None
-    if match is None:
-        raise ProgrammeError(f"RATE_UNIT_AMBIGUOUS: {key} = {text!r} needs a unit: %, bps or ppm")
-    sign, whole, fraction, unit = match.groups()
-    fraction = fraction or ""
-    ppm: int
-    ppm, rest = divmod(int(whole + fraction) * _PPM_OF_UNIT[unit], 10 ** len(fraction))
-    if rest:
-        raise ProgrammeError(f"RATE_TOO_FINE: {key} = {text!r} is finer than 1 ppm")
-    return -ppm if sign else ppm
-
-
-def _programme(file: dict[str, Any]) -> Programme:
-    switches, trial, ban = file["switches"], file["trial"], file["ban"]
-    tiers, classes = tuple(file["tiers"]), tuple(file["pair_classes"])
-    if trial["tier"] not in tiers:
-        raise ProgrammeError(f"TIER_UNKNOWN: trial.tier = {trial['tier']!r} is not one of the tiers")
-    return Programme(
-        programme_id=file["id"],
-        version=file["version"],
-        venues=tuple(file["venues"]),
-        products=frozenset(PRODUCTS[name] for name in file["products"]),
-        pair_classes=classes,
-        tiers=tiers,
-        base_rates=_rates(file["base_rates"], "base_rates"),
-        rates={
-            (tier, name): _rates(file["rates"][tier][name], f"rates.{tier}.{name}")
-            for tier in tiers
-            for name in classes
-            if name in file["rates"][tier]
-        },
-        trial=_trial(trial),
-        token_discount=_token_discount(file),
-        volume_currency=file["volume"]["currency"],
-        volume_bands=_bands(file, tiers),
-        evaluation_days=_evaluation_days(file["evaluation"]["days_of_month"]),
-        window_days=int(file["evaluation"]["window_days"]),
-        ban_days_min=int(ban["days_min"]),
-        ban_days_max=int(ban["days_max"]),
-        never_worse_than_base=bool(switches["never_worse_than_base"]),
-        self_trade_rebate=bool(switches["self_trade_rebate"]),
-        rate_scope=_choice(switches, "switches", "rate_scope"),
-        fee_currency=_choice(switches, "switches", "fee_currency"),
-        rounding=_choice(switches, "switches", "rounding"),
-        approval=frozenset(file.get("approval", {}).get("commands", ())),
-    )
-
-
-def _rates(row: dict[str, str], key: str) -> Rates:
-    return Rates(rate_ppm(row["maker"], f"{key}.maker"), rate_ppm(row["taker"], f"{key}.taker"))
-
-
-def _bands(file: dict[str, Any], tiers: tuple[str, ...]) -> tuple[tuple[str, int], ...]:
-    least = [(tier, mantissa(str(file["volume"]["from"][tier]), NOTIONAL_SCALE)) for tier in tiers]
-    bands = tuple((tier, volume) for tier, volume in least if volume is not None)
-    if [volume for _, volume in bands] != sorted({volume for _, volume in bands}):
-        raise ProgrammeError("BANDS_NOT_RISING: volume.from must rise from tier to tier")
-    return bands
-
-
-def _evaluation_days(days: list[int]) -> frozenset[int]:
-    if not days or not set(days) <= set(range(1, 29)):
-        raise ProgrammeError("DAYS_OUT_OF_RANGE: evaluation.days_of_month are days 1 to 28, which every month has")
-    return frozenset(days)
-
-
-def _trial(row: dict[str, Any]) -> Trial:
-    closes_at_ns = None
-    if "last_day" in row:
-        closes_at_ns = (day_number(str(row["last_day"])) + 1) * DAY_NS
-    return Trial(row["tier"], int(row["days"]), _choice(row, "trial", "once_per"), closes_at_ns)
-
-
-def _token_discount(file: dict[str, Any]) -> TokenDiscount | None:
-    if "token_discount" not in file:
-        return None
-    row = file["token_discount"]
-    discount_ppm = rate_ppm(row["discount"], "token_discount.discount")
-    return TokenDiscount(row["token"], discount_ppm, _choice(row, "token_discount", "exclusion"))
-
-
-def _choice(table: dict[str, Any], name: str, key: str) -> str:
-    value = table[key]
-    if value not in _CHOICES[key]:
-        raise ProgrammeError(f"VALUE_UNKNOWN: {name}.{key} = {value!r}, one of {', '.join(_CHOICES[key])}")
-    return str(value)
+        raise ProgrammeError([Fault("FILE_UNREADABLE", "", f"{error}")]) from error

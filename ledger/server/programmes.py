@@ -118,11 +118,10 @@ def _programme(content: str) -> Programme:
     size = len(content.encode())
     if size > CONTENT_BYTES_MAX:
         refuse(Reason.PROGRAMME_TOO_LARGE, "content", f"{size:,} bytes, at most {CONTENT_BYTES_MAX:,}")
-    try:
-        return programmes.parse(content)
-    except programmes.ProgrammeError as error:
-        faults = str(error).splitlines()
-        refuse_all([Refusal(Reason.PROGRAMME_INVALID, "content", fault) for fault in faults])
+    faults = programmes.faults(content)
+    if faults:
+        refuse_all([Refusal(Reason.PROGRAMME_INVALID, "content", str(fault)) for fault in faults])
+    return programmes.parse(content)
 
 
 def _rate_ppm(value: str, field: str) -> int | None:

@@ -10,7 +10,7 @@ from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.programme import NO_TIER
-from ledger.domain.rules.cumulative_trading_volume import excluded_because
+from ledger.domain.rules.cumulative_trading_volume import event_period, excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.totals import NOTIONAL_SCALE, exact
 from projections.controls.scope import Control, Finding, Scope
@@ -37,7 +37,7 @@ _CHANNELS: Final = {name: number for number, name in CHANNEL_NAMES.items()}
 def _find(scope: Scope) -> Iterator[Finding]:
     programme = scope.programme
     evaluation_ns = next_evaluation_ns(programme, scope.as_of_ns)
-    from_ns, until_ns = evaluation_window(programme, evaluation_ns)
+    from_ns, until_ns = event_period(programme, evaluation_window(programme, evaluation_ns))
     rows = scope.rows(
         _CELLS,
         currency=programme.volume_currency,
@@ -55,7 +55,7 @@ def _counts(scope: Scope, cell: tuple[str, str, str, str, bool, bool, bool, str]
     _, _, product, channel, self_trade, banned, zero_fee, _ = cell
     currency = scope.programme.volume_currency
     key = CellKey(currency, _PRODUCTS[product], _CHANNELS[channel], self_trade, banned, zero_fee)
-    return not excluded_because(key)
+    return not excluded_because(key, scope.programme)
 
 
 def _missing(scope: Scope, account_id: str, tier: str, counted: int, evaluation_ns: int) -> Finding | None:

@@ -11,13 +11,30 @@ from ledger.domain.state import Grant
 def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Grant | None:
     """The grant of the programme that counts at an instant; None: the account pays the base rate.
 
-    Highest tier wins; of equal tiers the grant that ends last names the source (A28).
+    Highest tier wins; of equal tiers the grant that ends last names the source (A28). Under latest_evaluation_wins
+    the grant of an evaluation is over as soon as that of a later one begins (A7); all others stay.
     """
-    active = (
+    begun = [
         grant
         for grant in grants
-        if grant.valid_from_ns <= at_ns < grant.ends_at_ns
+        if grant.valid_from_ns <= at_ns
+        and grant.valid_from_ns < grant.ends_at_ns
         and grant.programme_id == programme.programme_id
         and programme.rank(grant.tier) > 0
-    )
+    ]
+    if programme.grant_resolution == "latest_evaluation_wins":
+        begun = _without_superseded(begun, programme)
+    active = (grant for grant in begun if at_ns < grant.ends_at_ns)
     return max(active, key=lambda grant: (programme.rank(grant.tier), grant.ends_at_ns), default=None)
+
+
+def _without_superseded(begun: list[Grant], programme: Programme) -> list[Grant]:
+    """Of the grants of evaluations only the one that began last; of those that began together, the last evaluated."""
+    evaluated = [grant for grant in begun if grant.source == "EVALUATION"]
+    latest = max(evaluated, key=lambda grant: _recency(grant, programme), default=None)
+    return [grant for grant in begun if grant.source != "EVALUATION" or grant is latest]
+
+
+def _recency(grant: Grant, programme: Programme) -> tuple[int, ...]:
+    """Its rank and end decide only between grants of one evaluation, so that no order of arrival matters."""
+    return grant.valid_from_ns, grant.evaluated_ns, programme.rank(grant.tier), grant.ends_at_ns

@@ -1,19 +1,19 @@
-"""R18: 30-day volume is calculated on certain days of each month, at midnight UTC (A8)."""
+"""R18: 30-day volume is calculated on certain days of each month, at midnight of the programme's zone (A8)."""
 
 from __future__ import annotations
 
-from datetime import date, timedelta
+from datetime import timedelta
 
-from ledger.domain.instants import DAY_NS, day_number, day_text
+from ledger.domain.instants import DAY_NS, day_start_ns, local_day
 from ledger.domain.programme import Programme
 
 
 def next_evaluation_ns(programme: Programme, after_ns: int) -> int:
     """The first evaluation strictly after an instant."""
-    day = date.fromisoformat(day_text(after_ns // DAY_NS + 1))
-    while day.day not in programme.evaluation_days:
+    day = local_day(after_ns, programme.timezone)
+    while day.day not in programme.evaluation_days or day_start_ns(day, programme.timezone) <= after_ns:
         day += timedelta(days=1)
-    return day_number(day.isoformat()) * DAY_NS
+    return day_start_ns(day, programme.timezone)
 
 
 def evaluation_window(programme: Programme, at_ns: int) -> tuple[int, int]:

@@ -42,3 +42,8 @@ def formula(programme: Programme, *, rate_ppm: int, discount_ppm: int, amount_sc
 def in_token(fee: Formula, *, token_price: int, token_price_scale: int) -> Formula:
     """The same fee paid in a token: divided by its price in quote currency (A17). token_price > 0."""
     return Formula(fee.factor * 10**token_price_scale, fee.denominator * token_price, fee.divide)
+
+
+def reversal(fee: int) -> int:
+    """What takes a posted fee back: exactly what was posted, whatever the rate is today."""
+    return -fee

@@ -17,24 +17,27 @@ def start_trial(
     """One grant [start, start + days) per beneficial owner, once for life (A6), from activation on (A5).
 
     `family` are the other accounts of the same owner. Refusals in order: TRIAL_ALREADY_USED, NOT_A_NEW_MEMBER,
-    TRIAL_CLOSED.
+    TRIAL_CLOSED (also by a programme that never offers one).
     """
-    asked = (account, *family) if programme.trial.once_per == "owner" else (account,)
+    trial = programme.trial
+    if trial is None:
+        return Refusal(Reason.TRIAL_CLOSED, "programme_id", f"{programme.programme_id} offers no trial")
+    asked = (account, *family) if trial.once_per == "owner" else (account,)
     for member in asked:
         if member.trial_used:
             return Refusal(Reason.TRIAL_ALREADY_USED, "account_id", f"{member.account_id} has had a trial")
     for member in asked:
         if member.grants:
             return Refusal(Reason.NOT_A_NEW_MEMBER, "account_id", f"{member.account_id} has held a tier before")
-    ends_at_ns = start_time_ns + programme.trial.days * DAY_NS
-    if programme.trial.closes_at_ns is not None:
-        ends_at_ns = min(ends_at_ns, programme.trial.closes_at_ns)
+    ends_at_ns = start_time_ns + trial.days * DAY_NS
+    if trial.closes_at_ns is not None:
+        ends_at_ns = min(ends_at_ns, trial.closes_at_ns)
     if ends_at_ns <= start_time_ns:
         return Refusal(Reason.TRIAL_CLOSED, "start_time", "the programme's last trial day is over")
     return TrialStarted(
         grant_id=f"g{len(account.grants) + 1}",
         programme_id=programme.programme_id,
-        tier=programme.trial.tier,
+        tier=trial.tier,
         valid_from_ns=start_time_ns,
         valid_until_ns=ends_at_ns,
     )

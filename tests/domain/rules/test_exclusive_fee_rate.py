@@ -1,10 +1,10 @@
-"""R1, R2: the fee table, all of it, as printed in the business document."""
+"""R1: the fee table, all of it, as printed in the business document."""
 
 from __future__ import annotations
 
 import pytest
 
-from ledger.domain.programme import Rates
+from ledger.domain.programme import PairRates, Rates
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from tests.domain.worked import programme
 
@@ -30,9 +30,7 @@ def test_the_table_has_thirty_rates() -> None:
 
 @pytest.mark.parametrize(("tier", "pair_class", "liquidity", "percent"), CELLS)
 def test_each_rate_is_the_printed_one(tier: str, pair_class: str, liquidity: int, percent: str) -> None:
-    ppm, why = fee_rate(
-        programme(), tier=tier, pair_class=pair_class, liquidity=liquidity, channel=API, self_trade=False
-    )
+    ppm, why = fee_rate(programme(), tier=tier, pair_class=pair_class, liquidity=liquidity, channel=API)
     whole, _, fraction = percent.partition(".")
     assert ppm == int(whole + fraction.ljust(4, "0"))
     assert why == "TIER"
@@ -40,22 +38,32 @@ def test_each_rate_is_the_printed_one(tier: str, pair_class: str, liquidity: int
 
 @pytest.mark.parametrize(("tier", "pair_class"), [("NONE", "A"), ("VIP3", ""), ("VIP3", "D")])
 def test_without_a_row_it_is_the_base_rate(tier: str, pair_class: str) -> None:
-    found = fee_rate(programme(), tier=tier, pair_class=pair_class, liquidity=MAKER, channel=API, self_trade=False)
+    found = fee_rate(programme(), tier=tier, pair_class=pair_class, liquidity=MAKER, channel=API)
     assert found == (2500, "BASE")
 
 
 def test_a_public_rate_that_is_lower_wins_unless_the_programme_says_otherwise() -> None:
     cheap = programme(base_rates=Rates(0, 100))
-    kind = {"tier": "VIP1", "pair_class": "A", "liquidity": TAKER, "channel": API, "self_trade": False}
+    kind = {"tier": "VIP1", "pair_class": "A", "liquidity": TAKER, "channel": API}
     assert fee_rate(cheap, **kind) == (100, "BASE_LOWER")  # type: ignore[arg-type]
     stubborn = programme(base_rates=Rates(0, 100), never_worse_than_base=False)
     assert fee_rate(stubborn, **kind) == (500, "TIER")  # type: ignore[arg-type]
 
 
-@pytest.mark.parametrize(("allowed", "expected"), [(False, (0, "REBATE_SUPPRESSED")), (True, (-10, "TIER"))])
-def test_a_self_trade_earns_no_rebate_unless_the_programme_says_so(allowed: bool, expected: tuple[int, str]) -> None:
-    rules = programme(self_trade_rebate=allowed)
-    found = fee_rate(rules, tier="VIP3", pair_class="A", liquidity=MAKER, channel=API, self_trade=True)
+@pytest.mark.parametrize(
+    ("override", "tier", "liquidity", "expected"),
+    [
+        (PairRates(0, None), "VIP1", MAKER, (0, "PAIR")),
+        (PairRates(0, None), "VIP1", TAKER, (500, "TIER")),
+        (PairRates(None, 700), "VIP5", TAKER, (700, "PAIR")),
+        (PairRates(None, 700), "NONE", TAKER, (2500, "BASE")),
+        (PairRates(None, 2600), "VIP1", TAKER, (2500, "BASE_LOWER")),
+    ],
+)
+def test_rates_of_a_pair_bind_every_tier_side_by_side(
+    override: PairRates, tier: str, liquidity: int, expected: tuple[int, str]
+) -> None:
+    found = fee_rate(programme(), tier=tier, pair_class="A", liquidity=liquidity, channel=API, override=override)
     assert found == expected
 
 
@@ -64,5 +72,5 @@ def test_a_self_trade_earns_no_rebate_unless_the_programme_says_so(allowed: bool
 )
 def test_the_scope_of_the_programme_decides_about_other_channels(scope: str, channel: int, ppm: int) -> None:
     rules = programme(rate_scope=scope)
-    found, _ = fee_rate(rules, tier="VIP1", pair_class="A", liquidity=TAKER, channel=channel, self_trade=False)
+    found, _ = fee_rate(rules, tier="VIP1", pair_class="A", liquidity=TAKER, channel=channel)
     assert found == ppm

@@ -67,4 +67,4 @@ def test_volume_counts_unless_a_fact_speaks_against_it(
     product: int, channel: int, self_trade: bool, banned: bool, reason: str
 ) -> None:
     cell = CellKey("USDT", product, channel, self_trade, banned, zero_fee=False)
-    assert excluded_because(cell) == reason
+    assert excluded_because(cell, programme()) == reason

@@ -1,0 +1,32 @@
+"""R2: makers earn a rebate on spot, the lowest rate of the table. A self-trade earns none (A20)."""
+
+from __future__ import annotations
+
+from ledger.domain.programme import PairRates, Programme, Rates
+
+
+def rebate_kept(programme: Programme, *, rate_ppm: int, self_trade: bool) -> int:
+    """What is left of a rate in ppm: a charge stays as it is, a rebate of a self-trade is 0.
+
+    A discount never shrinks a rebate: it is asked of charges only (token_discount).
+    """
+    if rate_ppm < 0 and self_trade and not programme.self_trade_rebate:
+        return 0
+    return rate_ppm
+
+
+def least_net_ppm(
+    programme: Programme, *, pair_class: str, base: Rates | None, override: PairRates | None = None
+) -> int:
+    """What the exchange keeps at least of a trade in a pair, in ppm: the least maker and the least taker rate.
+
+    Below 0, two accounts that trade with each other pump money out of it. `override` are rates of the pair itself;
+    an empty class stands for all of them; `base` are the rates of non-members, who may be one of the two.
+    """
+    rows = [row for (_, name), row in programme.rates.items() if pair_class in {"", name}]
+    public = [] if base is None else [base]
+    makers = [row.maker_ppm for row in rows] if override is None or override.maker_ppm is None else [override.maker_ppm]
+    takers = [row.taker_ppm for row in rows] if override is None or override.taker_ppm is None else [override.taker_ppm]
+    makers += [rates.maker_ppm for rates in public]
+    takers += [rates.taker_ppm for rates in public]
+    return min(makers, default=0) + min(takers, default=0)

@@ -1,0 +1,240 @@
+"""From the tables of a programme file to a `Programme`: which key holds what, and what it is when it is not there."""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.domain.programme import PRODUCTS, Band, PairRates, Programme, Rates, TokenDiscount, Trial
+from ledger.programmes.faults import Fault
+from ledger.programmes.table import Table
+
+# Every switch with its values; the first is the default (A1-A33).
+CHOICES: Final = {
+    "boundary_policy": ("table", "terms"),
+    "above_top": ("keep", "manual_review"),
+    "close_day": ("fill_day", "evaluation_day"),
+    "partial_day_close": ("previous", "wait"),
+    "late_grant": ("adjust", "from_record"),
+    "grant_resolution": ("highest_active", "latest_evaluation_wins"),
+    "deactivation": ("at_grant_end", "immediate"),
+    "once_per": ("owner", "account"),
+    "match_volume": ("sum", "max", "spot_only"),
+    "exclusion": ("while_vip", "trial_only", "permanent_after_trial"),
+    "sla_start": ("received", "verified"),
+    "rate_scope": ("account", "api_only"),
+    "rate_time": ("exec", "order"),
+    "fee_currency": ("QUOTE", "RECEIVED"),
+    "rounding": ("ROUND_HALF_EVEN", "ROUND_CEILING"),
+}
+EVERY_DAY: Final = frozenset(range(1, 32))
+
+_TERM: Final = re.compile(r"P[1-9][0-9]{0,3}D|next_calendar_month")
+_100_000: Final = 100_000 * 10**36
+
+
+def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool) -> Programme:
+    """The programme of a file; of no use if `faults` has grown. Strictly, a key that nothing reads is a fault."""
+    top = Table(file, "", faults)
+    tiers, classes = top.list_of_names("tiers"), top.list_of_names("pair_classes")
+    sections = {name: top.table(name) for name in _OPTIONAL}
+    volume, evaluation = top.table("volume", required=True), top.table("evaluation", required=True)
+    base, rates, switches = (top.table(name, required=True) for name in ("base_rates", "rates", "switches"))
+    named: dict[str, Any] = _choices(switches, "rate_scope", "rate_time", "fee_currency", "rounding")
+    programme = Programme(
+        programme_id=top.name("id"),
+        version=top.name("version"),
+        title=top.text("title", ""),
+        venues=top.list_of_names("venues"),
+        products=_products(top),
+        pair_classes=classes,
+        tiers=tiers,
+        base_rates=_rates(base),
+        rates=_rate_table(rates, tiers, classes),
+        overrides=_overrides(sections["overrides"], classes),
+        trial=_trial(sections["trial"], tiers) if top.has("trial") else None,
+        token_discount=_token_discount(sections["token_discount"]) if top.has("token_discount") else None,
+        **_period(sections["period"]),
+        **_volume(volume, tiers),
+        **_evaluation(evaluation),
+        **_match(sections["match"]),
+        **_members(sections),
+        ban_days_min=sections["ban"].whole("days_min", 1, least=1),
+        ban_days_max=sections["ban"].whole("days_max", 7, least=1),
+        entitlements=_entitlements(sections["entitlements"], tiers),
+        approval=frozenset(sections["approval"].list_of_names("commands", ())),
+        never_worse_than_base=switches.flag("never_worse_than_base", True),
+        self_trade_rebate=switches.flag("self_trade_rebate", False),
+        **named,
+    )
+    if strictly:
+        for table in (top, volume, evaluation, base, switches, *sections.values()):
+            table.end()
+    return programme
+
+
+_OPTIONAL: Final = (
+    *("period", "overrides", "trial", "match", "token_discount", "ban", "applications", "promotions", "flags"),
+    *("entitlements", "approval"),
+)
+
+
+def _products(top: Table) -> frozenset[int]:
+    names = top.list_of_names("products")
+    for name in names:
+        if name not in PRODUCTS:
+            top.note("VALUE_UNKNOWN", "products", f"= {name!r} is none of {', '.join(PRODUCTS)}")
+    return frozenset(PRODUCTS[name] for name in names if name in PRODUCTS)
+
+
+def _rates(row: Table) -> Rates:
+    return Rates(row.rate("maker"), row.rate("taker"))
+
+
+def _rate_table(table: Table, tiers: tuple[str, ...], classes: tuple[str, ...]) -> dict[tuple[str, str], Rates]:
+    found = {}
+    for tier, row in table.tables().items():
+        known = _known_tier(table, tier, tiers)
+        for name, cell in row.tables().items():
+            if name not in classes:
+                row.note("CLASS_UNKNOWN", name, f"is none of the pair classes {', '.join(classes)}")
+            elif known:
+                faults_before = len(cell.faults)
+                rates = _rates(cell)
+                cell.end()
+                if len(cell.faults) == faults_before:  # otherwise it reads as missing, and is compared with nothing
+                    found[tier, name] = rates
+    return found
+
+
+def _known_tier(table: Table, tier: str, tiers: tuple[str, ...]) -> bool:
+    if tier not in tiers:
+        table.note("TIER_UNKNOWN", tier, f"is none of the tiers {', '.join(tiers)}")
+    return tier in tiers
+
+
+def _overrides(table: Table, classes: tuple[str, ...]) -> dict[str, PairRates]:
+    found = {}
+    for symbol, row in table.tables().items():
+        maker_ppm, taker_ppm = (row.rate(side) if row.has(side) else None for side in ("maker", "taker"))
+        pair_class = row.name("pair_class", "")
+        if pair_class and pair_class not in classes:
+            row.note("CLASS_UNKNOWN", "pair_class", f"= {pair_class!r} is none of {', '.join(classes)}")
+        if maker_ppm is None and taker_ppm is None:
+            table.note("KEY_MISSING", symbol, "has neither maker nor taker")
+        found[symbol] = PairRates(maker_ppm, taker_ppm, pair_class)
+        row.end()
+    return found
+
+
+def _period(table: Table) -> dict[str, Any]:
+    return {"period_from_ns": table.instant("from"), "period_until_ns": table.instant("until")}
+
+
+def _volume(table: Table, tiers: tuple[str, ...]) -> dict[str, Any]:
+    least, terms = table.table("from", required=True), table.table("terms")
+    lower, above = terms.table("from"), terms.table("above")
+    bands = {tier: least.volume(tier) for tier in least.names() if _known_tier(least, tier, tiers)}
+    found = {
+        "volume_currency": table.name("currency"),
+        "volume_bands": tuple((tier, bands[tier]) for tier in tiers if tier in bands),
+        "volume_top": table.volume("below", None),
+        "terms_bands": tuple(
+            Band(tier, row.volume(tier), row is above)
+            for row in (lower, above)
+            for tier in row.names()
+            if _known_tier(row, tier, tiers)
+        ),
+        "aggregate_subaccounts": table.flag("aggregate_subaccounts", False),
+        "ban_count_volume": table.flag("ban_count_volume", False),
+        **_choices(table, "boundary_policy", "above_top", "close_day", "partial_day_close"),
+    }
+    terms.end()
+    return found
+
+
+def _evaluation(table: Table) -> dict[str, Any]:
+    return {
+        "evaluation_days": _evaluation_days(table),
+        "window_days": table.whole("window_days", 30, least=1, most=366),
+        "timezone": _timezone(table),
+        "grant_term": _grant_term(table),
+        "effective_delay_ns": table.whole("effective_delay_s", 0, most=366 * 86_400) * SECOND_NS,
+        **_choices(table, "late_grant", "grant_resolution", "deactivation"),
+    }
+
+
+def _evaluation_days(table: Table) -> frozenset[int]:
+    """Days that every month has; or "every", for an exchange that looks at each day."""
+    days = table.value("days_of_month", [])
+    if days == "every":
+        return EVERY_DAY
+    if not isinstance(days, list) or not days or not all(type(day) is int and 1 <= day <= 28 for day in days):
+        table.note("DAYS_OUT_OF_RANGE", "days_of_month", 'are days 1 to 28, which every month has, or "every"')
+        return EVERY_DAY
+    return frozenset(days)
+
+
+def _timezone(table: Table) -> str:
+    name = table.text("timezone", "UTC")
+    try:
+        ZoneInfo(name)
+    except (OSError, ValueError, KeyError):  # each of them, for one kind of bad name or another
+        table.note("VALUE_UNKNOWN", "timezone", f"= {name!r} is no IANA time zone")
+    return name
+
+
+def _grant_term(table: Table) -> str:
+    term = table.text("grant_term", "P30D")
+    if not _TERM.fullmatch(term):
+        table.note("VALUE_UNKNOWN", "grant_term", f"= {term!r} is neither next_calendar_month nor days such as P30D")
+    return term
+
+
+def _trial(table: Table, tiers: tuple[str, ...]) -> Trial:
+    tier, last_day = table.name("tier"), table.day("last_day")
+    if tier not in tiers:
+        table.note("TIER_UNKNOWN", "tier", f"= {tier!r} is none of the tiers {', '.join(tiers)}")
+    return Trial(
+        tier=tier,
+        days=table.whole("days", least=1, most=3660),
+        once_per=table.choice("once_per", CHOICES["once_per"]),
+        closes_at_ns=None if last_day is None else (last_day + 1) * DAY_NS,
+        further_days=table.whole("further_days", 30, least=1, most=3660),
+        requires_verified_api_user=table.flag("requires_verified_api_user", False),
+    )
+
+
+def _match(table: Table) -> dict[str, Any]:
+    return {
+        "match_volume": table.choice("match_volume", CHOICES["match_volume"]),
+        "match_volume_min": table.volume("volume_min", _100_000),
+        "match_lookback_days": table.whole("lookback_days", 90, most=3660),
+        "match_days": table.whole("days", 30, least=1, most=3660),
+        "trial_counts_as_membership": table.flag("trial_counts_as_membership", True),
+    }
+
+
+def _members(sections: dict[str, Table]) -> dict[str, Any]:
+    applications, promotions = sections["applications"], sections["promotions"]
+    return {
+        "application_business_days": applications.whole("business_days", 10, least=1, most=366),
+        "sla_start": applications.choice("sla_start", CHOICES["sla_start"]),
+        "holidays": applications.days("holidays"),
+        "promotions_denied": promotions.list_of_names("denied", ("NET_BUY", "BUY_SELL")),
+        "clawback": sections["flags"].flag("clawback", False),
+    }
+
+
+def _token_discount(table: Table) -> TokenDiscount:
+    return TokenDiscount(table.name("token"), table.rate("discount"), table.choice("exclusion", CHOICES["exclusion"]))
+
+
+def _entitlements(table: Table, tiers: tuple[str, ...]) -> dict[str, tuple[str, ...]]:
+    return {tier: table.list_of_names(tier) for tier in table.names() if _known_tier(table, tier, tiers)}
+
+
+def _choices(table: Table, *names: str) -> dict[str, str]:
+    return {name: table.choice(name, CHOICES[name]) for name in names}
