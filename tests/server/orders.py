@@ -7,7 +7,7 @@ from typing import Any
 from google.protobuf.message import Message
 
 from ledger.v1 import command_service_pb2 as pb
-from tests.samples import request_id
+from tests.samples import FOUR_EYES, request_id
 
 
 def register(account_id: str, owner_id: str = "", **changes: Any) -> pb.RegisterAccountRequest:
@@ -29,8 +29,8 @@ def trial(account_id: str, **changes: Any) -> pb.StartTrialRequest:
 
 def tier(account_id: str, name: str = "VIP1", **changes: Any) -> pb.ChangeTierRequest:
     """A tier from now on, without an end."""
-    changes.setdefault("request_id", request_id())
-    return pb.ChangeTierRequest(account_id=account_id, tier=name, **changes)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return pb.ChangeTierRequest(account_id=account_id, tier=name, **values)
 
 
 def revoke(account_id: str, grant_id: str = "g1", **changes: Any) -> pb.RevokeTierRequest:
@@ -47,8 +47,8 @@ def ban(account_id: str, days: int = 1, **changes: Any) -> pb.BanAccountRequest:
 
 def lift(account_id: str, **changes: Any) -> pb.LiftBanRequest:
     """The end of a ban, now."""
-    changes.setdefault("request_id", request_id())
-    return pb.LiftBanRequest(account_id=account_id, **changes)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return pb.LiftBanRequest(account_id=account_id, **values)
 
 
 def currency(name: str, decimals: int = 6, **changes: Any) -> pb.RegisterCurrencyRequest:
