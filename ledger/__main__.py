@@ -32,7 +32,9 @@ from ledger.server.app import App, ListenError
 from ledger.server.commands import CommandService
 from ledger.server.fills import FillService
 from ledger.server.handling import Handling
+from ledger.server.members import MemberService
 from ledger.server.programmes import ProgrammeService
+from ledger.server.rewards import RewardService
 from ledger.server.writer_thread import WriterThread
 from ledger.service import Service
 from ledger.shape import ID
@@ -46,12 +48,16 @@ from ledger.v1 import (
     command_service_pb2_grpc,
     control_service_pb2_grpc,
     fill_service_pb2_grpc,
+    member_query_service_pb2_grpc,
+    member_service_pb2_grpc,
     programme_service_pb2_grpc,
     query_service_pb2_grpc,
+    reward_service_pb2_grpc,
 )
 from projections.as_of import Reader
 from projections.control_service import ControlService
 from projections.live import Live
+from projections.members import MemberQueryService
 from projections.programmes import ProgrammeReads
 from projections.queries import QueryService
 from projections.runner import Runner
@@ -159,6 +165,8 @@ def running(
         app = App(config)
         handling = Handling(config, thread, ledger_id, clock_ns)
         command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), app.server)
+        member_service_pb2_grpc.add_MemberServiceServicer_to_server(MemberService(handling), app.server)
+        reward_service_pb2_grpc.add_RewardServiceServicer_to_server(RewardService(handling), app.server)
         fill_service_pb2_grpc.add_FillServiceServicer_to_server(FillService(handling, log), app.server)
         reader = Reader(config, log, live, ledger_id, clock_ns, lambda: None if thread.writing else live.catch_up())
         queries = QueryService(reader, config.schema)
@@ -166,6 +174,8 @@ def running(
         publishing = ProgrammeService(handling, ProgrammeReads(reader))
         programme_service_pb2_grpc.add_ProgrammeServiceServicer_to_server(publishing, app.server)
         control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, config.schema), app.server)
+        member_queries = MemberQueryService(reader, config.schema)
+        member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, app.server)
         address = app.listen()
         stack.callback(app.drain_and_stop)
         app.set_serving(serving=True)

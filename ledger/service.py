@@ -16,7 +16,16 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
 from ledger.domain.approval import check_approval
-from ledger.domain.commands import Command, ProgrammeCommand, RegisterCommand, Request, StartTrial
+from ledger.domain.bounty import decide_bounty, week_of
+from ledger.domain.commands import (
+    BountyCommand,
+    Command,
+    ProgrammeCommand,
+    PromotionCommand,
+    RegisterCommand,
+    Request,
+    StartTrial,
+)
 from ledger.domain.events import (
     CommandRefused,
     Envelope,
@@ -35,6 +44,7 @@ from ledger.domain.fills import (
     merged,
 )
 from ledger.domain.programmes import decide_programme, programme_stream_of
+from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
 from ledger.domain.rulebook import evolve_rulebook
@@ -46,8 +56,10 @@ from ledger.domain.state import (
     evolve_source,
 )
 from ledger.domain.streams import (
+    PROMOTIONS,
     REGISTERS,
     account_stream,
+    bounty_stream,
     fee_stream,
     source_stream,
 )
@@ -252,12 +264,23 @@ class Service:
                 return REGISTERS, decide_register(self._states.book, command)
             decided = decide_programme(self._states.book, command, work.recorded_time_ns)
             return programme_stream_of(command), decided
+        if isinstance(command, PromotionCommand | BountyCommand):
+            return self._decide_reward(command, work.recorded_time_ns)
         self._append_runs(work, work.recording.close(command.account_id, self._states.days))
         account = self._states.account(command.account_id)
         family = self._family(account) if isinstance(command, StartTrial) else ()
         now_ns = work.recorded_time_ns
         decided = decide_account(account, command, family=family, book=self._states.book, now_ns=now_ns)
         return account_stream(command.account_id), decided
+
+    def _decide_reward(self, command: PromotionCommand | BountyCommand, now_ns: int) -> tuple[str, Decided | Refusal]:
+        """Rewards change no price: runs of fills go on."""
+        states = self._states
+        if isinstance(command, PromotionCommand):
+            return PROMOTIONS, decide_promotion(states.promotions(), command, states.account, states.book, now_ns)
+        week = week_of(command, now_ns)
+        decided = decide_bounty(states.round(week), command, states.account, states.book, now_ns)
+        return bounty_stream(week), decided
 
     def _record_decision(self, work: _Work, ask: Ask, stream: str, decided: Decided | Refusal) -> Answer:
         events: Sequence[tuple[str, Event]]
@@ -280,6 +303,11 @@ class Service:
         elif kind == "owner":
             recorded = self._append(work, stream, self._states.owner(name).version + 1, effective_ns, event, request)
             self._states.owners[name] = evolve_owner(self._states.owner(name), recorded)
+        elif kind in ("promotions", "bounty"):
+            recorded = self._append(
+                work, stream, self._states.rewards_version(stream) + 1, effective_ns, event, request
+            )
+            self._states.evolve_rewards(recorded)
         else:
             version = self._states.book.versions.get(stream, 0) + 1
             recorded = self._append(work, stream, version, effective_ns, event, request)

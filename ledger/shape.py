@@ -7,11 +7,14 @@ import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
+from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ledger.domain.fills import canonical
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.domain.money import is_decimal
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rules.bug_bounty import round_ends_ns
 from ledger.v1 import fill_pb2
 from ledger.wire import RefusedError, refuse, refuse_all
 
@@ -19,6 +22,7 @@ ID: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 STREAM: Final = re.compile(r"[a-z]{1,20}(?:/[A-Za-z0-9._:-]{1,64}){0,2}")
 REASON_TEXT_CHARACTERS_MAX: Final = 2_000
 PRICE_SOURCE_CHARACTERS_MAX: Final = 200
+SHA256_BYTES: Final = 32
 
 
 class Shape:
@@ -125,11 +129,93 @@ def positive(value: str, field: str) -> str:
     return value
 
 
+def amount(value: str, field: str) -> str:
+    """A decimal greater than zero, in canonical form."""
+    return canonical(positive(value, field))
+
+
+def measure(value: str, field: str) -> str:
+    """Any decimal that must be given, in canonical form."""
+    return canonical(required_decimal(value, field))
+
+
+def volume(value: str, field: str) -> str:
+    """A decimal that is not negative; not given: zero. In canonical form."""
+    if not value:
+        return "0"
+    if decimal(value, field).startswith("-"):
+        refuse(Reason.NOT_POSITIVE, field, f"{value} is negative")
+    return canonical(value)
+
+
+def digest(value: bytes, field: str) -> bytes:
+    """A SHA-256, or nothing."""
+    if value and len(value) != SHA256_BYTES:
+        refuse(Reason.DIGEST_MALFORMED, field, f"{len(value)} bytes, a SHA-256 has {SHA256_BYTES}")
+    return value
+
+
+def required_digest(value: bytes, field: str) -> bytes:
+    """A SHA-256 that must be given."""
+    if not value:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    return digest(value, field)
+
+
+def week(value: str, field: str) -> str:
+    """An ISO 8601 week, as 2024-W40."""
+    if not value:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    try:
+        end_ns = round_ends_ns(value)
+    except ValueError:
+        refuse(Reason.TIME_MALFORMED, field, f"{_shown(value)} is not an ISO week, for example 2024-W40")
+    if not EARLIEST_NS < end_ns <= LATEST_NS:
+        refuse(Reason.TIME_OUT_OF_RANGE, field, "before 2009-01-01 or after 2200-01-01")
+    return value
+
+
+def ids(values: Sequence[str], field: str, entries_max: int) -> tuple[str, ...]:
+    """At least one id, at most so many."""
+    if not values:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    with Shape() as shape:
+        shape(at_most, values, field, entries_max)
+        for index, value in enumerate(values[:entries_max]):
+            shape(required_id, value, f"{field}[{index}]")
+    return tuple(values)
+
+
+def at_most(values: Sequence[Any], field: str, entries_max: int) -> tuple[Any, ...]:
+    """A list of at most so many entries."""
+    if len(values) > entries_max:
+        refuse(Reason.LIST_TOO_LONG, field, f"{len(values)} entries, at most {entries_max}")
+    return tuple(values)
+
+
+def interval(from_ns: int | None, until_ns: int | None, field: str) -> None:
+    """Refuse [from, until) that holds no instant; `field` is that of its end."""
+    if from_ns is not None and until_ns is not None and until_ns <= from_ns:
+        refuse(Reason.INTERVAL_EMPTY, field, "it would end before or when it starts")
+
+
+def required_ns(message: Message, field: str, read: Callable[..., int] = time_ns, *limits: int) -> int:
+    """An instant that must be given; `read` is one of the functions above, with its limits."""
+    if not message.HasField(field):
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    return read(getattr(message, field), field, *limits)
+
+
 def number(value: int, known: Sequence[int], field: str) -> int:
     """The number of an enum, out of those this release knows."""
     if value not in known:
         refuse(Reason.ENUM_UNSPECIFIED, field, f"{field} is {value}: not given, or not known to this release")
     return value
+
+
+def named(value: int, names: Sequence[str], field: str) -> str:
+    """The domain's name of a member of an enum that counts from 1."""
+    return names[number(value, range(1, len(names) + 1), field) - 1]
 
 
 def payment(value: fill_pb2.TokenPayment, field: str) -> fill_pb2.TokenPayment:

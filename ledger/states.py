@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Sequence
+from functools import reduce
 from typing import Final, TypeVar
 
 from ledger import programmes
-from ledger.domain.commands import ProgrammeCommand, RegisterCommand
+from ledger.domain.bounty import Round, evolve_round
+from ledger.domain.commands import AccountCommand
 from ledger.domain.events import Recorded, VolumeRecorded
 from ledger.domain.fills import AccountDay, DayKey, FillBatch, suspects
+from ledger.domain.promotions import Promotions, evolve_promotions
 from ledger.domain.rulebook import fold_rulebook
 from ledger.domain.state import (
     AccountState,
@@ -19,7 +22,15 @@ from ledger.domain.state import (
     evolve_source,
     fold_account,
 )
-from ledger.domain.streams import account_stream, fee_stream, owner_stream, source_stream
+from ledger.domain.streams import (
+    BOUNTY_PREFIX,
+    PROMOTIONS,
+    account_stream,
+    bounty_stream,
+    fee_stream,
+    owner_stream,
+    source_stream,
+)
 from ledger.jobs import Ask, Input
 from ledger.store.log import KnownRequest, Log
 
@@ -65,6 +76,8 @@ class States:
         self.owners: dict[str, OwnerState] = {}
         self.sources: dict[str, SourceState] = {}
         self.requests: dict[str, KnownRequest] = {}
+        self._promotions: Promotions | None = None
+        self._rounds: dict[str, Round] = {}
         self._touched: set[str] = set()
         self._touched_days: set[DayKey] = set()
         self._known_days: set[DayKey] = set()
@@ -84,9 +97,7 @@ class States:
         self._touched.clear()
         self._touched_days.clear()
         self.requests = dict(self._log.requests(ask.request.request_id for ask in asks)) if asks else {}
-        self.load_accounts(
-            ask.command.account_id for ask in asks if not isinstance(ask.command, RegisterCommand | ProgrammeCommand)
-        )
+        self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
     def load_days(self, keys: Iterable[DayKey]) -> None:
         """Have account-days in memory, reading those that are not with one query."""
@@ -138,6 +149,29 @@ class States:
                 state = evolve_owner(state, recorded)
             self.owners[owner_id] = state
         return self.owners[owner_id]
+
+    def promotions(self) -> Promotions:
+        if self._promotions is None:
+            self._promotions = reduce(evolve_promotions, self._log.streams([PROMOTIONS], _ALL), Promotions())
+        return self._promotions
+
+    def round(self, week: str) -> Round:
+        if week not in self._rounds:
+            self._rounds[week] = reduce(evolve_round, self._log.streams([bounty_stream(week)], _ALL), Round(week))
+        return self._rounds[week]
+
+    def rewards_version(self, stream: str) -> int:
+        """Version of the last event of `promotions` or `bounty/<week>`."""
+        state = self.promotions() if stream == PROMOTIONS else self.round(stream.removeprefix(BOUNTY_PREFIX))
+        return state.version
+
+    def evolve_rewards(self, recorded: Recorded) -> None:
+        """Take in one more event of these streams."""
+        if recorded.stream == PROMOTIONS:
+            self._promotions = evolve_promotions(self.promotions(), recorded)
+        else:
+            week = recorded.stream.removeprefix(BOUNTY_PREFIX)
+            self._rounds[week] = evolve_round(self.round(week), recorded)
 
     def source(self, source: str) -> SourceState:
         if source not in self.sources:

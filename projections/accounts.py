@@ -20,7 +20,8 @@ from projections.tables import read_schema
 _POLL_S: Final = 0.01
 
 _LIST: Final = """
-SELECT a.account_id, a.owner_id, a.parent_account_id, v.tier, v.source, v.valid_until_ns, b.end_time_ns
+SELECT a.account_id, a.owner_id, a.parent_account_id, v.tier, v.source, v.valid_until_ns, b.end_time_ns,
+    f.flagged
 FROM {read}.accounts a
 LEFT JOIN {read}.vip_intervals v ON v.account_id = a.account_id AND v.programme_id = %(programme)s
     AND v.valid_from_ns <= %(at)s AND (v.valid_until_ns IS NULL OR v.valid_until_ns > %(at)s)
@@ -28,10 +29,15 @@ LEFT JOIN LATERAL (
     SELECT max(end_time_ns) AS end_time_ns FROM {read}.ban_intervals
     WHERE account_id = a.account_id AND start_time_ns <= %(at)s AND end_time_ns > %(at)s
 ) b ON true
+CROSS JOIN LATERAL (
+    SELECT EXISTS (SELECT FROM {read}.flag_intervals WHERE account_id = a.account_id AND flagged_time_ns <= %(at)s
+        AND (unflagged_time_ns IS NULL OR unflagged_time_ns > %(at)s)) AS flagged
+) f
 WHERE a.account_id > %(after)s
     AND (%(tier)s = '' OR coalesce(v.tier, %(none)s) = %(tier)s)
     AND (%(ending)s::bigint IS NULL OR v.valid_until_ns < %(ending)s)
     AND (%(banned)s::boolean IS NULL OR (b.end_time_ns IS NOT NULL) = %(banned)s)
+    AND (%(flagged)s::boolean IS NULL OR f.flagged = %(flagged)s)
     AND (%(owner)s = '' OR a.owner_id = %(owner)s)
 ORDER BY a.account_id LIMIT %(limit)s
 """
@@ -48,7 +54,7 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
         size = shape(page_size, reader, request.page_size)
         token = shape(token_of, reader, request)
     as_of_ns = token.as_of_ns if token else _as_of_ns(reader, request)
-    position = await_tables(reader, schema, request.min_position)
+    position = wait_for_tables(reader, schema, request.min_position)
     after = token.key.decode() if token else ""
     rows = reader.log.query(
         SQL(_LIST).format(read=Identifier(read_schema(schema))),
@@ -60,6 +66,7 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
             "none": NO_TIER,
             "ending": read_ns(request.ending_before, "ending_before") if request.HasField("ending_before") else None,
             "banned": request.banned if request.HasField("banned") else None,
+            "flagged": request.flagged if request.HasField("flagged") else None,
             "owner": request.owner_id,
             "limit": size + 1,
         },
@@ -85,8 +92,8 @@ def tables_position(reader: Reader, schema: str) -> int:
     return int(reader.log.query(SQL("SELECT position FROM {}").format(table), {})[0][0])
 
 
-def await_tables(reader: Reader, schema: str, position: int) -> int:
-    """How far the tables are, once that is a position. Refuses with POSITION_NOT_REACHED."""
+def wait_for_tables(reader: Reader, schema: str, position: int) -> int:
+    """How far the tables are, once they have reached a position. Refuses with POSITION_NOT_REACHED."""
     until_s = time.monotonic() + reader.config.read_wait_ms_max / 1000
     while (reached := tables_position(reader, schema)) < max(position, 1):
         if time.monotonic() >= until_s:
@@ -112,7 +119,7 @@ def _programme(reader: Reader, request: pb.ListAccountsRequest, as_of_ns: int) -
 
 
 def _summary(account_id: str, owner_id: str, parent_id: str, *standing: Any) -> pb.AccountSummary:
-    tier, source, tier_ends_ns, ban_ends_ns = standing
+    tier, source, tier_ends_ns, ban_ends_ns, flagged = standing
     summary = pb.AccountSummary(
         account_id=account_id,
         owner_id=owner_id,
@@ -120,6 +127,7 @@ def _summary(account_id: str, owner_id: str, parent_id: str, *standing: Any) -> 
         tier=tier or NO_TIER,
         grant_source=source or "",
         banned=ban_ends_ns is not None,
+        flagged=flagged,
     )
     if tier_ends_ns is not None:
         summary.tier_ends.CopyFrom(timestamp(tier_ends_ns))

@@ -10,7 +10,7 @@ from ledger.domain.refusal import Reason, Refusal
 from ledger.shape import Shape, optional_id, read_ns
 from ledger.v1 import control_service_pb2 as pb
 from ledger.wire import RefusedError, refuse, timestamp
-from projections.accounts import await_tables
+from projections.accounts import wait_for_tables
 from projections.as_of import Reader
 from projections.controls import CONTROLS
 from projections.controls.scope import Finding, Scope
@@ -58,7 +58,7 @@ class Findings:
             size = shape(page_size, self._reader, request.page_size)
             token = shape(token_of, self._reader, request)
         given_ns = read_ns(request.as_of, "as_of") if request.HasField("as_of") else None
-        position = await_tables(self._reader, self._schema, request.min_position)
+        position = wait_for_tables(self._reader, self._schema, request.min_position)
         if token:
             as_of_ns, position = token.as_of_ns, token.known_position
         else:

@@ -7,13 +7,14 @@ from dataclasses import replace
 
 from ledger.domain.events import KnownLine
 from ledger.domain.instants import DAY_NS
+from ledger.domain.membership import grant_in_effect
 from ledger.domain.money import decimal_text
 from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.rules.ban import running_ban
-from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
+from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import formula
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.totals import NOTIONAL_SCALE, Sums
@@ -43,11 +44,12 @@ def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesRespons
 
 def _say_rates(response: pb.GetRatesResponse, view: View, programme: Programme) -> None:
     at_ns = view.instant.as_of_ns
-    grant = best_grant(view.account.grants, programme, at_ns)
+    grant = grant_in_effect(view.account, programme, at_ns)
     response.programme_id = programme.programme_id
     response.tier = grant.tier if grant else NO_TIER
     response.rates.extend(class_rates(programme, response.tier))
     response.banned = running_ban(view.account.bans, at_ns) is not None
+    response.flagged = flagged_at(view.account.flags, at_ns) is not None
     changes = [change for change in (*view.account.change_instants, *view.book.change_instants) if change > at_ns]
     if changes:
         response.valid_until.CopyFrom(timestamp(min(changes)))

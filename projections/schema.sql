@@ -41,7 +41,7 @@ COMMENT ON COLUMN {read}.vip_intervals.programme_id IS 'The programme the tier b
 COMMENT ON COLUMN {read}.vip_intervals.valid_from_ns IS 'First instant.';
 COMMENT ON COLUMN {read}.vip_intervals.valid_until_ns IS 'First instant after it; null: no end.';
 COMMENT ON COLUMN {read}.vip_intervals.tier IS 'The tier.';
-COMMENT ON COLUMN {read}.vip_intervals.source IS 'What the grant comes from: TRIAL or MANUAL.';
+COMMENT ON COLUMN {read}.vip_intervals.source IS 'What the grant comes from: TRIAL, MANUAL or MATCH.';
 COMMENT ON COLUMN {read}.vip_intervals.grant_id IS 'The grant, within the account.';
 COMMENT ON COLUMN {read}.vip_intervals.position IS 'Position of the event that gave the grant.';
 
@@ -59,6 +59,45 @@ COMMENT ON COLUMN {read}.ban_intervals.ban_id IS 'The ban, within the account.';
 COMMENT ON COLUMN {read}.ban_intervals.start_time_ns IS 'First instant.';
 COMMENT ON COLUMN {read}.ban_intervals.end_time_ns IS 'First instant after it.';
 COMMENT ON COLUMN {read}.ban_intervals.reason_code IS 'Why.';
+
+CREATE TABLE IF NOT EXISTS {read}.flag_intervals (
+    account_id text COLLATE "C" NOT NULL,
+    flag_id text NOT NULL,
+    kind text NOT NULL,
+    flagged_time_ns bigint NOT NULL,
+    unflagged_time_ns bigint,
+    PRIMARY KEY (account_id, flag_id)
+);
+COMMENT ON TABLE {read}.flag_intervals IS 'When an account was flagged as fake: then it has no row in vip_intervals.';
+COMMENT ON COLUMN {read}.flag_intervals.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.flag_intervals.flag_id IS 'The flag, within the account.';
+COMMENT ON COLUMN {read}.flag_intervals.kind IS 'FAKE or ROBOT.';
+COMMENT ON COLUMN {read}.flag_intervals.flagged_time_ns IS 'First instant.';
+COMMENT ON COLUMN {read}.flag_intervals.unflagged_time_ns IS 'First instant after it; null: it runs on.';
+
+CREATE TABLE IF NOT EXISTS {read}.applications (
+    account_id text COLLATE "C" NOT NULL,
+    application_id text NOT NULL,
+    programme_id text COLLATE "C" NOT NULL,
+    received_time_ns bigint NOT NULL,
+    verified_time_ns bigint,
+    clock_start_ns bigint,
+    deadline_day integer,
+    outcome text NOT NULL,
+    settled_time_ns bigint,
+    PRIMARY KEY (account_id, application_id)
+);
+CREATE INDEX IF NOT EXISTS applications_deadline ON {read}.applications (deadline_day) WHERE settled_time_ns IS NULL;
+COMMENT ON TABLE {read}.applications IS 'Applications for membership and their deadlines.';
+COMMENT ON COLUMN {read}.applications.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.applications.application_id IS 'The application, within the account.';
+COMMENT ON COLUMN {read}.applications.programme_id IS 'The programme applied to.';
+COMMENT ON COLUMN {read}.applications.received_time_ns IS 'When it was received.';
+COMMENT ON COLUMN {read}.applications.verified_time_ns IS 'When the identity of the API user was verified; null: it is not.';
+COMMENT ON COLUMN {read}.applications.clock_start_ns IS 'When its business days began to count; null: they have not.';
+COMMENT ON COLUMN {read}.applications.deadline_day IS 'Last UTC day in time, since 1970; null: it has none yet.';
+COMMENT ON COLUMN {read}.applications.outcome IS 'GRANTED or DECLINED; empty: not settled.';
+COMMENT ON COLUMN {read}.applications.settled_time_ns IS 'When it was settled; null: it is not.';
 
 CREATE TABLE IF NOT EXISTS {read}.fee_days (
     account_id text COLLATE "C" NOT NULL,

@@ -10,11 +10,13 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger import programmes
+from ledger.domain.dossier import Application
 from ledger.domain.events import CellTotals, ProgrammePublished, Recorded
 from ledger.domain.rulebook import Rulebook, fold_rulebook
-from ledger.domain.state import FOREVER_NS, fold_account
+from ledger.domain.state import FOREVER_NS, AccountState, fold_account
 from ledger.domain.totals import Sums, add_totals
 from ledger.store.log import DayTotals, Log
+from projections.deadlines import deadline
 from projections.fee_history import totals
 from projections.vip_intervals import grant_positions, vip_intervals
 
@@ -114,7 +116,7 @@ class Tables:
                         account_id,
                         row.programme_id,
                         row.valid_from_ns,
-                        None if row.valid_until_ns == FOREVER_NS else row.valid_until_ns,
+                        _end(row.valid_until_ns),
                         row.tier,
                         row.source,
                         row.grant_id,
@@ -127,6 +129,39 @@ class Tables:
                 self._sql("INSERT INTO {read}.ban_intervals VALUES (%s, %s, %s, %s, %s)"),
                 [(account_id, ban.ban_id, ban.start_time_ns, ban.end_time_ns, ban.reason_code) for ban in account.bans],
             )
+        self._replace_member(connection, account)
+
+    def _replace_member(self, connection: Connection[Any], account: AccountState) -> None:
+        """Flags and applications of an account."""
+        with connection.cursor() as cursor:
+            for table in ("flag_intervals", "applications"):
+                cursor.execute(self._sql(f"DELETE FROM {{read}}.{table} WHERE account_id = %s"), (account.account_id,))
+            cursor.executemany(
+                self._sql("INSERT INTO {read}.flag_intervals VALUES (%s, %s, %s, %s, %s)"),
+                [
+                    (account.account_id, flag.flag_id, flag.kind, flag.flagged_time_ns, _end(flag.unflagged_time_ns))
+                    for flag in account.flags
+                ],
+            )
+            cursor.executemany(
+                self._sql("INSERT INTO {read}.applications VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"),
+                [self._application_row(account, application) for application in account.dossier.applications],
+            )
+
+    def _application_row(self, account: AccountState, application: Application) -> tuple[Any, ...]:
+        verified_ns = account.dossier.verified_time_ns
+        start_ns, day = deadline(self._book, application, verified_ns)
+        return (
+            account.account_id,
+            application.application_id,
+            application.programme_id,
+            application.received_time_ns,
+            _end(verified_ns),
+            start_ns,
+            day,
+            application.outcome,
+            _end(application.settled_time_ns),
+        )
 
     def _sql(self, text: str) -> Any:
         return SQL(text).format(read=self._read)
@@ -165,3 +200,8 @@ def _cell_columns(cell: CellTotals) -> tuple[Any, ...]:
     key = cell.key
     names = (PRODUCT_NAMES[key.product], CHANNEL_NAMES[key.channel])
     return (key.quote_currency, *names, key.self_trade, key.banned, key.zero_fee)
+
+
+def _end(time_ns: int) -> int | None:
+    """An end as the tables say it: null for none."""
+    return None if time_ns == FOREVER_NS else time_ns

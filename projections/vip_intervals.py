@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from ledger.domain.events import Recorded, TierChanged, TrialStarted
+from ledger.domain.membership import grant_in_effect
 from ledger.domain.programme import Programme
 from ledger.domain.rulebook import Dated
-from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.state import FOREVER_NS, AccountState
 
 
@@ -52,7 +52,7 @@ def _of_programme(account: AccountState, versions: Dated[Programme], positions: 
     found: list[Interval] = []
     for from_ns, until_ns in zip(instants, [*instants[1:], FOREVER_NS], strict=True):
         programme = next((version for start_ns, version in reversed(versions) if start_ns <= from_ns), None)
-        grant = best_grant(account.grants, programme, from_ns) if programme else None
+        grant = grant_in_effect(account, programme, from_ns) if programme else None
         if programme is None or grant is None:
             continue
         joins = bool(found) and (found[-1].valid_until_ns, found[-1].grant_id) == (from_ns, grant.grant_id)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.domain.membership import grant_in_effect
 from ledger.domain.money import rate_text
 from ledger.domain.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, Programme
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import running_ban
-from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
-from ledger.domain.state import FOREVER_NS, AccountState, Ban, Grant
+from ledger.domain.rules.fake_accounts import flagged_at
+from ledger.domain.state import FOREVER_NS, AccountState, Ban, Flag, Grant
 from ledger.shape import Shape, optional_id, required_id
 from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb
@@ -46,7 +47,7 @@ def programme_of(view: View, programme_id: str) -> Programme | None:
 
 def vip_state(account: AccountState, programme: Programme | None, at_ns: int) -> pb.GetVipStateResponse:
     """The answer about an account, but for what it rests on; an unknown account has neither grants nor bans."""
-    grant = best_grant(account.grants, programme, at_ns) if programme else None
+    grant = grant_in_effect(account, programme, at_ns) if programme else None
     ban = running_ban(account.bans, at_ns)
     tier = grant.tier if grant else NO_TIER
     return pb.GetVipStateResponse(
@@ -56,13 +57,15 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
         programme_id=programme.programme_id if programme else "",
         programme_version=programme.version if programme else "",
         tier=tier,
-        grant=_grant(grant) if grant else None,
+        grant=grant_of(grant) if grant else None,
         rates=class_rates(programme, tier) if programme else [],
         banned=ban is not None,
         ban=_ban(ban) if ban else None,
         trial_used=account.trial_used,
-        grants=[_grant(grant) for grant in account.grants],
+        grants=[grant_of(grant) for grant in account.grants],
         bans=[_ban(ban) for ban in account.bans],
+        flagged=flagged_at(account.flags, at_ns) is not None,
+        flags=[flag_of(flag) for flag in account.flags],
     )
 
 
@@ -80,13 +83,15 @@ def _rates(programme: Programme, tier: str, pair_class: str) -> pb.ClassRates:
     return pb.ClassRates(pair_class=pair_class, maker_rate=rate_text(maker_ppm), taker_rate=rate_text(taker_ppm))
 
 
-def _grant(grant: Grant) -> commands_pb.Grant:
+def grant_of(grant: Grant) -> commands_pb.Grant:
+    """A grant on the wire."""
     message = commands_pb.Grant(
         grant_id=grant.grant_id,
         tier=grant.tier,
         source=grant.source,
         valid_from=timestamp(grant.valid_from_ns),
         programme_id=grant.programme_id,
+        evidence=grant.evidence,
     )
     if grant.valid_until_ns != FOREVER_NS:
         message.valid_until.CopyFrom(timestamp(grant.valid_until_ns))
@@ -102,3 +107,15 @@ def _ban(ban: Ban) -> commands_pb.Ban:
         end_time=timestamp(ban.end_time_ns),
         reason_code=ban.reason_code,
     )
+
+
+def flag_of(flag: Flag) -> commands_pb.Flag:
+    """A flag on the wire."""
+    message = commands_pb.Flag(
+        flag_id=flag.flag_id,
+        kind=commands_pb.FlagKind.Value(f"FLAG_KIND_{flag.kind}"),
+        flagged_time=timestamp(flag.flagged_time_ns),
+    )
+    if flag.unflagged_time_ns != FOREVER_NS:
+        message.unflagged_time.CopyFrom(timestamp(flag.unflagged_time_ns))
+    return message

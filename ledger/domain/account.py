@@ -11,14 +11,21 @@ from ledger.domain.commands import (
     BanAccount,
     ChangeTier,
     LiftBan,
+    MemberCommand,
     RegisterAccount,
     RevokeTier,
     StartTrial,
 )
 from ledger.domain.events import AccountLinked, AccountRegistered, Event
+from ledger.domain.instants import given_or
+from ledger.domain.member import ask_member
+from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Rulebook
+from ledger.domain.rules.application import not_verified
 from ledger.domain.rules.ban import ban_account, lift_ban
+from ledger.domain.rules.deviating_behaviour import unknown_evidence
+from ledger.domain.rules.fake_accounts import refused_for_flag
 from ledger.domain.rules.final_explanation import change_tier, revoke_tier
 from ledger.domain.rules.trial import start_trial
 from ledger.domain.state import AccountState
@@ -50,33 +57,29 @@ def _ask(
     account: AccountState, command: AccountCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> tuple[int, Event | Refusal]:
     """The instant the command takes effect, and what its rule says."""
+    if isinstance(command, MemberCommand):
+        return ask_member(account, command, book, now_ns)
     match command:
         case RegisterAccount():
-            at_ns = _or(command.registered_time_ns, now_ns)
+            at_ns = given_or(command.registered_time_ns, now_ns)
             return at_ns, _register(account, command, at_ns)
         case StartTrial():
-            at_ns = _or(command.start_time_ns, now_ns)
+            at_ns = given_or(command.start_time_ns, now_ns)
             programme = book.programme(command.programme_id, at_ns)
             if isinstance(programme, Refusal):
                 return at_ns, programme
-            return at_ns, start_trial(account, family, programme, start_time_ns=at_ns)
+            return at_ns, _start_trial(account, family, programme, at_ns)
         case ChangeTier():
-            at_ns = _or(command.valid_from_ns, now_ns)
+            at_ns = given_or(command.valid_from_ns, now_ns)
             return at_ns, _change_tier(account, command, book, at_ns)
         case RevokeTier():
-            at_ns = _or(command.revoke_time_ns, now_ns)
+            at_ns = given_or(command.revoke_time_ns, now_ns)
             return at_ns, revoke_tier(account, grant_id=command.grant_id, revoke_time_ns=at_ns)
         case BanAccount():
-            at_ns = _or(command.start_time_ns, now_ns)
-            programme = book.programme("", at_ns)
-            if isinstance(programme, Refusal):
-                return at_ns, programme
-            ban = ban_account(
-                account, programme, days=command.days, start_time_ns=at_ns, reason_code=command.reason_code
-            )
-            return at_ns, ban
+            at_ns = given_or(command.start_time_ns, now_ns)
+            return at_ns, _ban(account, command, book, at_ns)
         case LiftBan():
-            at_ns = _or(command.lift_time_ns, now_ns)
+            at_ns = given_or(command.lift_time_ns, now_ns)
             return at_ns, lift_ban(account, lift_time_ns=at_ns)
         case _:
             assert_never(command)
@@ -90,6 +93,33 @@ def _register(account: AccountState, command: RegisterAccount, at_ns: int) -> Ac
     return AccountRegistered(command.account_id, owner_id, command.parent_account_id, at_ns)
 
 
+def _start_trial(
+    account: AccountState, family: Sequence[AccountState], programme: Programme, at_ns: int
+) -> Event | Refusal:
+    """A trial, but not for an account that is flagged (R21), nor for one not verified where that is asked for (R12)."""
+    found = start_trial(account, family, programme, start_time_ns=at_ns)
+    if isinstance(found, Refusal):
+        return found
+    return refused_for_flag(account, at_ns) or not_verified(account.dossier, programme, at_ns) or found
+
+
+def _ban(account: AccountState, command: BanAccount, book: Rulebook, at_ns: int) -> Event | Refusal:
+    programme = book.programme("", at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    found = ban_account(
+        account,
+        programme,
+        days=command.days,
+        start_time_ns=at_ns,
+        reason_code=command.reason_code,
+        evidence_positions=command.evidence_positions,
+    )
+    if isinstance(found, Refusal):
+        return found
+    return unknown_evidence(account.dossier.metrics, command.evidence_positions) or found
+
+
 def _change_tier(account: AccountState, command: ChangeTier, book: Rulebook, from_ns: int) -> Event | Refusal:
     until_ns = command.valid_until_ns
     if until_ns is not None and until_ns <= from_ns:
@@ -98,7 +128,3 @@ def _change_tier(account: AccountState, command: ChangeTier, book: Rulebook, fro
     if isinstance(programme, Refusal):
         return programme
     return change_tier(account, programme, tier=command.tier, valid_from_ns=from_ns, valid_until_ns=until_ns)
-
-
-def _or(given_ns: int | None, now_ns: int) -> int:
-    return now_ns if given_ns is None else given_ns

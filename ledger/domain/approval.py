@@ -39,8 +39,9 @@ def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
 
 
 def command_name(command: Command) -> str:
-    """As the contract and the programme file call it."""
-    return type(command).__name__
+    """As the contract and the programme file call it; one that overrides a rule has a name of its own."""
+    name = type(command).__name__
+    return f"{name}.override" if getattr(command, "override", False) else name
 
 
 def _asked(book: Rulebook, programme_id: str, now_ns: int) -> Iterator[Programme]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from ledger.domain.events import MatchClaim
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.programme import Programme
 
@@ -123,6 +125,7 @@ class BanAccount:
     days: int
     start_time_ns: int | None
     reason_code: str
+    evidence_positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +136,173 @@ class LiftBan:
     lift_time_ns: int | None
 
 
-AccountCommand: TypeAlias = RegisterAccount | StartTrial | ChangeTier | RevokeTier | BanAccount | LiftBan
+@dataclass(frozen=True, slots=True)
+class FlagAccount:
+    """R21: an account is fake, or created by a robot."""
+
+    account_id: str
+    kind: str
+    flag_time_ns: int | None
+    evidence_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class UnflagAccount:
+    """End every running flag."""
+
+    account_id: str
+    unflag_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RequestMatch:
+    """R6: match the fee rates of a VIP of other exchanges."""
+
+    account_id: str
+    claim: MatchClaim
+    request_time_ns: int | None
+    programme_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ApproveMatch:
+    """R6: `approved_by` is another person than asked for the match."""
+
+    account_id: str
+    match_id: str
+    approved_by: str
+    approve_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RejectMatch:
+    """A person says no to a match."""
+
+    account_id: str
+    match_id: str
+    reason_code: str
+    reject_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SubmitApplication:
+    """R12. `steps` are those of the document by their field names, done or not."""
+
+    account_id: str
+    received_time_ns: int | None
+    steps: Mapping[str, bool]
+    programme_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class VerifyApiIdentity:
+    """R12: the account's owner is known to be an API user."""
+
+    account_id: str
+    verified_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class SettleApplication:
+    """R13: GRANTED or DECLINED."""
+
+    account_id: str
+    application_id: str
+    outcome: str
+    settle_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignKeyAccountManager:
+    """R11."""
+
+    account_id: str
+    manager_id: str
+    assign_time_ns: int | None
+    programme_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RecordBehaviourMetric:
+    """R23: what was measured of an account's behaviour."""
+
+    account_id: str
+    code: str
+    value: str
+    window_from_ns: int
+    window_until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReportFeedback:
+    """R9: a bug, feedback or an improvement."""
+
+    account_id: str
+    kind: str
+    channel: str
+    report_time_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AwardBounty:
+    """R9: the bonus of a report."""
+
+    week: str
+    report_id: str
+    amount: str
+    currency: str
+    programme_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CloseBountyRound:
+    """R9: announce the bonuses of a week; none comes after."""
+
+    week: str
+
+
+@dataclass(frozen=True, slots=True)
+class AnnouncePromotion:
+    """R10: a promotion in [start, end)."""
+
+    promotion_id: str
+    promotion_type: str
+    start_time_ns: int
+    end_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AwardBonus:
+    """R10, R24: a share of a promotion's bonus; with `override`, `approver` lets in who is not eligible."""
+
+    promotion_id: str
+    account_id: str
+    amount: str
+    currency: str
+    award_time_ns: int | None
+    override: bool
+    actor: str
+    approver: str
+    programme_id: str = ""
+
+
+MemberCommand: TypeAlias = (
+    FlagAccount
+    | UnflagAccount
+    | RequestMatch
+    | ApproveMatch
+    | RejectMatch
+    | SubmitApplication
+    | VerifyApiIdentity
+    | SettleApplication
+    | AssignKeyAccountManager
+    | RecordBehaviourMetric
+)
+AccountCommand: TypeAlias = (
+    RegisterAccount | StartTrial | ChangeTier | RevokeTier | BanAccount | LiftBan | MemberCommand
+)
 RegisterCommand: TypeAlias = RegisterSymbol | RegisterCurrency
 ProgrammeCommand: TypeAlias = PublishProgramme | AssignPairClass | SetPairRates
-Command: TypeAlias = AccountCommand | RegisterCommand | ProgrammeCommand
+BountyCommand: TypeAlias = ReportFeedback | AwardBounty | CloseBountyRound
+PromotionCommand: TypeAlias = AnnouncePromotion | AwardBonus
+Command: TypeAlias = AccountCommand | RegisterCommand | BountyCommand | PromotionCommand | ProgrammeCommand

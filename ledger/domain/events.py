@@ -126,7 +126,10 @@ class TrialStarted:
 
 @dataclass(frozen=True, slots=True)
 class TierChanged:
-    """Stream `account/<id>`: a grant from `source`; without `valid_until_ns` it has no end."""
+    """Stream `account/<id>`: a grant from `source`; without `valid_until_ns` it has no end.
+
+    `evidence` is what it rests on: of a match its match_id.
+    """
 
     grant_id: str
     programme_id: str
@@ -134,6 +137,7 @@ class TierChanged:
     source: str
     valid_from_ns: int
     valid_until_ns: int | None
+    evidence: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,12 +150,13 @@ class TierRevoked:
 
 @dataclass(frozen=True, slots=True)
 class AccountBanned:
-    """Stream `account/<id>`: API trading is banned in [start, end) (R22)."""
+    """Stream `account/<id>`: API trading is banned in [start, end) (R22). The evidence are metrics (R23)."""
 
     ban_id: str
     start_time_ns: int
     end_time_ns: int
     reason_code: str
+    evidence_positions: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,6 +164,159 @@ class BanLifted:
     """Stream `account/<id>`: no ban runs from `lifted_time_ns` on."""
 
     lifted_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFlagged:
+    """Stream `account/<id>`: it is taken for FAKE, or made by a ROBOT (R21). No grant counts while a flag runs."""
+
+    flag_id: str
+    kind: str
+    flagged_time_ns: int
+    evidence_sha256: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountUnflagged:
+    """Stream `account/<id>`: no flag runs from `unflagged_time_ns` on (A33)."""
+
+    unflagged_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class MatchClaim:
+    """What somebody says of his trading elsewhere (R6); volumes are canonical decimals in the volume currency."""
+
+    venues: tuple[str, ...]
+    external_tier: str
+    period_from_ns: int
+    period_until_ns: int
+    spot_volume: str
+    futures_volume: str
+    evidence_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRequested:
+    """Stream `account/<id>`: a match is eligible and waits for approval; `tier` is what its volume is worth."""
+
+    match_id: str
+    programme_id: str
+    requested_time_ns: int
+    tier: str
+    claim: MatchClaim
+
+
+@dataclass(frozen=True, slots=True)
+class MatchRejected:
+    """Stream `account/<id>`: by a rule at once (`reason` is its number, with the claim), or a person (reason_code)."""
+
+    match_id: str
+    programme_id: str
+    rejected_time_ns: int
+    reason: int = 0
+    reason_code: str = ""
+    claim: MatchClaim | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationSubmitted:
+    """Stream `account/<id>`: the steps of an application (R12). Whether one joined the community nobody can verify."""
+
+    application_id: str
+    programme_id: str
+    received_time_ns: int
+    account_opened: bool
+    api_key_created: bool
+    community_joined: bool
+    form_submitted: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ApiIdentityVerified:
+    """Stream `account/<id>`: the identity of the API user is verified (R12)."""
+
+    verified_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ApplicationSettled:
+    """Stream `account/<id>`: an application came to GRANTED or DECLINED, which ends its deadline (R13)."""
+
+    application_id: str
+    outcome: str
+    settled_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class KamAssigned:
+    """Stream `account/<id>`: its key account manager from an instant on (R11)."""
+
+    manager_id: str
+    assigned_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BehaviourMetricRecorded:
+    """Stream `account/<id>`: what was measured of its behaviour in [from, until), for example LOW_FILL_RATIO (R23)."""
+
+    code: str
+    value: str
+    window_from_ns: int
+    window_until_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackReported:
+    """Stream `bounty/<ISO week>`: a member's bug, feedback or improvement (R9)."""
+
+    report_id: str
+    account_id: str
+    kind: str
+    channel: str
+    reported_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BountyAwarded:
+    """Stream `bounty/<ISO week>`: a report's bonus; `tier` is that of the account when it reported (R9)."""
+
+    report_id: str
+    account_id: str
+    amount: str
+    currency: str
+    tier: str
+
+
+@dataclass(frozen=True, slots=True)
+class BountyRoundClosed:
+    """Stream `bounty/<ISO week>`: the bonuses of the week are announced; none comes after (R9)."""
+
+    week: str
+    closed_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class PromotionAnnounced:
+    """Stream `promotions`: a promotion in [start, end) (R10)."""
+
+    promotion_id: str
+    promotion_type: str
+    start_time_ns: int
+    end_time_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class BonusAwarded:
+    """Stream `promotions`: a share of a bonus; `overridden`: an approver let in who is not eligible (R24)."""
+
+    promotion_id: str
+    account_id: str
+    amount: str
+    currency: str
+    awarded_time_ns: int
+    tier: str
+    overridden: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -359,6 +517,20 @@ Event: TypeAlias = (
     | TierRevoked
     | AccountBanned
     | BanLifted
+    | AccountFlagged
+    | AccountUnflagged
+    | MatchRequested
+    | MatchRejected
+    | ApplicationSubmitted
+    | ApiIdentityVerified
+    | ApplicationSettled
+    | KamAssigned
+    | BehaviourMetricRecorded
+    | FeedbackReported
+    | BountyAwarded
+    | BountyRoundClosed
+    | PromotionAnnounced
+    | BonusAwarded
     | CommandRefused
     | SourceAdvanced
     | VolumeRecorded

@@ -25,13 +25,14 @@ from ledger.domain.events import (
     VolumeRecorded,
 )
 from ledger.domain.instants import DAY_NS
+from ledger.domain.membership import grant_in_effect
 from ledger.domain.money import decimal_text, mantissa
 from ledger.domain.pricing import NO_STANDING, Share, Standing, price_for
 from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Market, Rulebook
 from ledger.domain.rules.ban import running_ban
-from ledger.domain.rules.best_grant import best_grant
+from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.self_trading import is_self_trade
 from ledger.domain.state import AccountState
 from ledger.domain.totals import CellSum, Sums, add_totals, exact, to_totals
@@ -396,11 +397,12 @@ def _standing(account: AccountState, programme: Programme, at_ns: int) -> Standi
     key = (bisect_right(account.change_instants, at_ns), programme)
     standing: Standing | None = account.standings.get(key)
     if standing is None:
-        grant = best_grant(account.grants, programme, at_ns)
+        flagged = flagged_at(account.flags, at_ns) is not None
+        grant = grant_in_effect(account, programme, at_ns)
         past_trial = any(grant.source == "TRIAL" and grant.valid_from_ns <= at_ns for grant in account.grants)
         banned = running_ban(account.bans, at_ns) is not None
         tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")
-        standing = account.standings[key] = Standing(grant, tier, source, banned, past_trial)
+        standing = account.standings[key] = Standing(grant, tier, source, banned, past_trial, flagged)
     return standing
 
 

@@ -41,3 +41,8 @@ def day_start_ns(day: date, timezone: str) -> int:
     """The first instant of a calendar day in an IANA zone: midnight, or the end of a gap that swallows it."""
     midnight = datetime.combine(day, time(), ZoneInfo(timezone))
     return (midnight - _EPOCH_UTC) // timedelta(seconds=1) * SECOND_NS
+
+
+def given_or(given_ns: int | None, now_ns: int) -> int:
+    """The instant a command names, or now."""
+    return now_ns if given_ns is None else given_ns

@@ -92,6 +92,7 @@ class Standing(NamedTuple):
     source: str
     banned: bool
     past_trial: bool
+    flagged: bool = False
 
 
 NO_STANDING: Final = Standing(None, NO_TIER, "", banned=False, past_trial=False)
@@ -111,7 +112,7 @@ def price_for(market: Market, standing: Standing, traits: int, token: str = "", 
 
 def plan_for(market: Market, standing: Standing, traits: int, token: str, *, token_priced: bool) -> Plan:
     """The plan for fills of one market, standing and traits (the byte of `Line.traits`)."""
-    key = (standing.tier, standing.source, standing.past_trial, traits, token, token_priced)
+    key = (standing.tier, standing.source, standing.past_trial, standing.flagged, traits, token, token_priced)
     plan = market.plans.get(key)
     if plan is None:
         plan = market.plans[key] = _plan(market, standing, traits, token, token_priced)
@@ -140,6 +141,7 @@ def _plan(market: Market, standing: Standing, traits: int, token: str, token_pri
         tier=standing.tier,
         grant_source=standing.source,
         past_trial=standing.past_trial,
+        flagged=standing.flagged,
     )
     on_base = charged_on_base(programme, side)
     currency, decimals = terms.quote_currency, market.quote_decimals

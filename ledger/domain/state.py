@@ -7,10 +7,13 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
+from ledger.domain.dossier import EMPTY, NEVER_NS, Dossier, evolve_dossier
 from ledger.domain.events import (
     AccountBanned,
+    AccountFlagged,
     AccountLinked,
     AccountRegistered,
+    AccountUnflagged,
     BanLifted,
     Recorded,
     SourceAdvanced,
@@ -19,7 +22,7 @@ from ledger.domain.events import (
     TrialStarted,
 )
 
-FOREVER_NS: Final = 2**63 - 1  # the end of what has none
+FOREVER_NS: Final = NEVER_NS  # the end of what has none
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Grant:
     valid_until_ns: int = FOREVER_NS
     revoked_time_ns: int = FOREVER_NS
     evaluated_ns: int = 0
+    evidence: str = ""
 
     @property
     def ends_at_ns(self) -> int:
@@ -54,6 +58,16 @@ class Ban:
     reason_code: str
 
 
+@dataclass(frozen=True, slots=True)
+class Flag:
+    """The account is taken for fake, or made by a robot, in [flagged, unflagged) (R21)."""
+
+    flag_id: str
+    kind: str
+    flagged_time_ns: int
+    unflagged_time_ns: int = FOREVER_NS
+
+
 @dataclass(frozen=True)
 class AccountState:
     """One account, as far as its stream was folded. `version` is that of its last event; 0: no event yet."""
@@ -66,6 +80,8 @@ class AccountState:
     trial_used: bool = False
     grants: tuple[Grant, ...] = ()
     bans: tuple[Ban, ...] = ()
+    flags: tuple[Flag, ...] = ()
+    dossier: Dossier = EMPTY
 
     @property
     def owner_id(self) -> str:
@@ -74,9 +90,10 @@ class AccountState:
 
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
-        """Instants at which tier or ban may change, ascending. Between two of them nothing changes."""
+        """Instants at which tier, ban or flag may change, ascending. Between two of them nothing changes."""
         instants = {grant.valid_from_ns for grant in self.grants} | {grant.ends_at_ns for grant in self.grants}
         instants |= {ban.start_time_ns for ban in self.bans} | {ban.end_time_ns for ban in self.bans}
+        instants |= {flag.flagged_time_ns for flag in self.flags} | {flag.unflagged_time_ns for flag in self.flags}
         return tuple(sorted(instants - {FOREVER_NS}))
 
     @cached_property
@@ -88,7 +105,7 @@ class AccountState:
 def evolve_account(state: AccountState, recorded: Recorded) -> AccountState:
     """The account after one more event of its stream; events that change nothing still move the version."""
     changed = _ACCOUNT_CHANGES.get(type(recorded.event), _unchanged)(state, recorded.event)
-    return replace(changed, version=recorded.version)
+    return replace(changed, version=recorded.version, dossier=evolve_dossier(state.dossier, recorded))
 
 
 def fold_account(account_id: str, stream: Iterable[Recorded]) -> AccountState:
@@ -114,7 +131,15 @@ def _trial_started(state: AccountState, event: TrialStarted) -> AccountState:
 
 def _tier_changed(state: AccountState, event: TierChanged) -> AccountState:
     until = FOREVER_NS if event.valid_until_ns is None else event.valid_until_ns
-    grant = Grant(event.grant_id, event.programme_id, event.tier, event.source, event.valid_from_ns, until)
+    grant = Grant(
+        grant_id=event.grant_id,
+        programme_id=event.programme_id,
+        tier=event.tier,
+        source=event.source,
+        valid_from_ns=event.valid_from_ns,
+        valid_until_ns=until,
+        evidence=event.evidence,
+    )
     return replace(state, grants=(*state.grants, grant))
 
 
@@ -139,6 +164,19 @@ def _ban_lifted(state: AccountState, event: BanLifted) -> AccountState:
     return replace(state, bans=bans)
 
 
+def _flagged(state: AccountState, event: AccountFlagged) -> AccountState:
+    return replace(state, flags=(*state.flags, Flag(event.flag_id, event.kind, event.flagged_time_ns)))
+
+
+def _unflagged(state: AccountState, event: AccountUnflagged) -> AccountState:
+    at_ns = event.unflagged_time_ns
+    flags = tuple(
+        replace(flag, unflagged_time_ns=at_ns) if flag.flagged_time_ns <= at_ns < flag.unflagged_time_ns else flag
+        for flag in state.flags
+    )
+    return replace(state, flags=flags)
+
+
 _ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
     AccountRegistered: _registered,
     TrialStarted: _trial_started,
@@ -146,6 +184,8 @@ _ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
     TierRevoked: _tier_revoked,
     AccountBanned: _banned,
     BanLifted: _ban_lifted,
+    AccountFlagged: _flagged,
+    AccountUnflagged: _unflagged,
 }
 
 

@@ -9,6 +9,8 @@ from ledger.domain.instants import day_text
 LEDGER: Final = "ledger"
 REGISTERS: Final = "registers"
 PROGRAMME_PREFIX: Final = "programme/"
+PROMOTIONS: Final = "promotions"
+BOUNTY_PREFIX: Final = "bounty/"
 
 
 def account_stream(account_id: str) -> str:
@@ -34,3 +36,8 @@ def programme_stream(programme_id: str) -> str:
 def source_stream(source: str) -> str:
     """What one engine has sent."""
     return f"source/{source}"
+
+
+def bounty_stream(week: str) -> str:
+    """Reports and bounties of one ISO week, for example 2024-W40."""
+    return f"{BOUNTY_PREFIX}{week}"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from ledger.domain import commands
 from ledger.domain.commands import Command
@@ -20,11 +20,13 @@ from ledger.domain.money import SCALE_MAX
 from ledger.domain.programme import PRODUCTS
 from ledger.domain.refusal import Reason
 from ledger.server.asking import Asking, given
-from ledger.shape import Shape, optional_id, required_id
+from ledger.shape import Shape, at_most, optional_id, required_id
 from ledger.v1 import command_pb2
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc as pb_grpc
 from ledger.wire import refuse, timestamp
+
+EVIDENCE_MAX: Final = 100  # metrics that one ban rests on
 
 
 class CommandService(Asking, pb_grpc.CommandServiceServicer):
@@ -79,7 +81,7 @@ class CommandService(Asking, pb_grpc.CommandServiceServicer):
             )
 
         receipt, event = self.ask(request, context, read)
-        return pb.StartTrialResponse(receipt=receipt, grant=_grant(event))
+        return pb.StartTrialResponse(receipt=receipt, grant=grant_of(event))
 
     def ChangeTier(self, request: pb.ChangeTierRequest, context: Any) -> pb.ChangeTierResponse:
         def read(shape: Shape) -> Command:
@@ -95,7 +97,7 @@ class CommandService(Asking, pb_grpc.CommandServiceServicer):
             )
 
         receipt, event = self.ask(request, context, read)
-        return pb.ChangeTierResponse(receipt=receipt, grant=_grant(event))
+        return pb.ChangeTierResponse(receipt=receipt, grant=grant_of(event))
 
     def RevokeTier(self, request: pb.RevokeTierRequest, context: Any) -> pb.RevokeTierResponse:
         def read(shape: Shape) -> Command:
@@ -116,6 +118,7 @@ class CommandService(Asking, pb_grpc.CommandServiceServicer):
                 days=request.days,
                 start_time_ns=shape(self.past, request, "start_time"),
                 reason_code=shape(required_id, request.reason_code, "reason_code"),
+                evidence_positions=shape(at_most, request.evidence_positions, "evidence_positions", EVIDENCE_MAX),
             )
 
         receipt, event = self.ask(request, context, read)
@@ -157,7 +160,8 @@ def _scale(value: int, field: str) -> int:
     return value
 
 
-def _grant(event: Event) -> command_pb2.Grant:
+def grant_of(event: Event) -> command_pb2.Grant:
+    """The grant that an event gave, on the wire."""
     assert isinstance(event, TrialStarted | TierChanged), event
     grant = command_pb2.Grant(
         grant_id=event.grant_id,
@@ -165,6 +169,7 @@ def _grant(event: Event) -> command_pb2.Grant:
         source="TRIAL" if isinstance(event, TrialStarted) else event.source,
         valid_from=timestamp(event.valid_from_ns),
         programme_id=event.programme_id,
+        evidence="" if isinstance(event, TrialStarted) else event.evidence,
     )
     if event.valid_until_ns is not None:
         grant.valid_until.CopyFrom(timestamp(event.valid_until_ns))

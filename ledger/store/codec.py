@@ -5,18 +5,19 @@ Rare events go field by field, by name. VolumeRecorded, of which there are many 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import fields
 from typing import Any, Final, get_args
 
 from google.protobuf.message import Message
 
-from ledger.domain.events import Envelope, Event, Recorded, RefusedSequence, VolumeRecorded
+from ledger.domain.events import Envelope, Event, MatchClaim, Recorded, RefusedSequence, VolumeRecorded
 from ledger.store.volume_codec import decode_volume, encode_volume
 from ledger.v1 import events_pb2
 
 _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
 _MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
+_PARTS: Final[dict[str, type]] = {part.__name__: part for part in (RefusedSequence, MatchClaim)}  # nested in events
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
 
 
@@ -47,7 +48,7 @@ def _envelope(message: events_pb2.Envelope) -> Envelope:
     return Envelope(**{name: getattr(message, name) for name in _ENVELOPE_FIELDS})
 
 
-def _values(event: Event | RefusedSequence) -> dict[str, Any]:
+def _values(event: Event | RefusedSequence | MatchClaim) -> dict[str, Any]:
     """Field values for a message's constructor; None is left out, nested values become messages."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: _nested(value) for name, value in values.items() if value is not None}
@@ -55,7 +56,9 @@ def _values(event: Event | RefusedSequence) -> dict[str, Any]:
 
 def _nested(value: Any) -> Any:
     if isinstance(value, tuple):
-        return [events_pb2.RefusedSequence(**_values(item)) for item in value]
+        return [_nested(item) for item in value]
+    if type(value).__name__ in _PARTS:
+        return getattr(events_pb2, type(value).__name__)(**_values(value))
     return value
 
 
@@ -68,7 +71,7 @@ def _value(message: Message, name: str) -> Any:
     if descriptor.has_presence and not message.HasField(name):
         return None
     value = getattr(message, name)
+    part = _PARTS.get(descriptor.message_type.name) if descriptor.message_type else None
     if descriptor.is_repeated:
-        items: Iterable[Message] = value
-        return tuple(_event(RefusedSequence, item) for item in items)
-    return value
+        return tuple(_event(part, item) for item in value) if part else tuple(value)
+    return _event(part, value) if part else value

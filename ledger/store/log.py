@@ -103,6 +103,11 @@ class Log:
         prefix_end = PROGRAMME_PREFIX[:-1] + chr(ord(PROGRAMME_PREFIX[-1]) + 1)
         return self._events(self._sql.rulebook, (REGISTERS, PROGRAMME_PREFIX, prefix_end, until))
 
+    def below(self, prefix: str, until: int) -> list[Recorded]:
+        """Events of the streams under a prefix such as `bounty/` up to a position, in position order."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return self._events(self._sql.below, (prefix, end, until))
+
     def at(self, position: int) -> Recorded:
         """The event at a position of the log. Raises IndexError if there is none."""
         return self._events(self._sql.at, (position,))[0]
@@ -237,6 +242,10 @@ class _Statements:
         self.rulebook = statement(
             "SELECT ROW FROM {events} WHERE (originator_id = %s OR (originator_id >= %s AND originator_id < %s))"
             " AND notification_id <= %s ORDER BY notification_id"
+        )
+        self.below = statement(
+            "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id < %s AND notification_id <= %s"
+            " ORDER BY notification_id"
         )
         self.at = statement("SELECT ROW FROM {events} WHERE notification_id = %s")
         self.requests = statement(

@@ -6,6 +6,7 @@ isort:skip_file
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -16,6 +17,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FlagKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FlagKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FlagKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FLAG_KIND_UNSPECIFIED: _FlagKind.ValueType  # 0
+    """Never recorded."""
+    FLAG_KIND_FAKE: _FlagKind.ValueType  # 1
+    """Nobody real stands behind it."""
+    FLAG_KIND_ROBOT: _FlagKind.ValueType  # 2
+    """A robot created it."""
+
+class FlagKind(_FlagKind, metaclass=_FlagKindEnumTypeWrapper):
+    """What a flagged account is taken for (R21)."""
+
+FLAG_KIND_UNSPECIFIED: FlagKind.ValueType  # 0
+"""Never recorded."""
+FLAG_KIND_FAKE: FlagKind.ValueType  # 1
+"""Nobody real stands behind it."""
+FLAG_KIND_ROBOT: FlagKind.ValueType  # 2
+"""A robot created it."""
+Global___FlagKind: _TypeAlias = FlagKind  # noqa: Y015
 
 @_typing.final
 class Authority(_message.Message):
@@ -100,14 +125,17 @@ class Grant(_message.Message):
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     REVOKED_TIME_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """Names the grant within its account."""
     tier: _builtins.str
     """Tier of the programme, for example VIP3."""
     source: _builtins.str
-    """TRIAL or MANUAL."""
+    """TRIAL, MANUAL or MATCH."""
     programme_id: _builtins.str
     """The programme the tier belongs to."""
+    evidence: _builtins.str
+    """What the grant rests on: of a match its match_id."""
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
         """First instant of the grant."""
@@ -130,10 +158,11 @@ class Grant(_message.Message):
         valid_until: _timestamp_pb2.Timestamp | None = ...,
         revoked_time: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        evidence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revoked_time", b"revoked_time", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_id", b"grant_id", "programme_id", b"programme_id", "revoked_time", b"revoked_time", "source", b"source", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "grant_id", b"grant_id", "programme_id", b"programme_id", "revoked_time", b"revoked_time", "source", b"source", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -176,3 +205,41 @@ class Ban(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Ban: _TypeAlias = Ban  # noqa: Y015
+
+@_typing.final
+class Flag(_message.Message):
+    """A flag: while it runs no grant counts, and there is neither discount nor reward (R21)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FLAG_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FLAGGED_TIME_FIELD_NUMBER: _builtins.int
+    UNFLAGGED_TIME_FIELD_NUMBER: _builtins.int
+    flag_id: _builtins.str
+    """Names the flag within its account."""
+    kind: Global___FlagKind.ValueType
+    """What the account is taken for."""
+    @_builtins.property
+    def flagged_time(self) -> _timestamp_pb2.Timestamp:
+        """First instant."""
+
+    @_builtins.property
+    def unflagged_time(self) -> _timestamp_pb2.Timestamp:
+        """First instant after it; unset: it runs on."""
+
+    def __init__(
+        self,
+        *,
+        flag_id: _builtins.str = ...,
+        kind: Global___FlagKind.ValueType = ...,
+        flagged_time: _timestamp_pb2.Timestamp | None = ...,
+        unflagged_time: _timestamp_pb2.Timestamp | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["flagged_time", b"flagged_time", "unflagged_time", b"unflagged_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flag_id", b"flag_id", "flagged_time", b"flagged_time", "kind", b"kind", "unflagged_time", b"unflagged_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Flag: _TypeAlias = Flag  # noqa: Y015

@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from ledger.v1 import command_pb2 as _command_pb2
 from ledger.v1 import fill_pb2 as _fill_pb2
 import builtins as _builtins
@@ -481,6 +483,7 @@ class BanAccountRequest(_message.Message):
     DAYS_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_POSITIONS_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -497,6 +500,10 @@ class BanAccountRequest(_message.Message):
     def start_time(self) -> _timestamp_pb2.Timestamp:
         """First instant; default: now."""
 
+    @_builtins.property
+    def evidence_positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Optional. Positions of the account's recorded behaviour metrics that show it, at most 100."""
+
     def __init__(
         self,
         *,
@@ -506,10 +513,11 @@ class BanAccountRequest(_message.Message):
         days: _builtins.int = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         reason_code: _builtins.str = ...,
+        evidence_positions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "days", b"days", "reason_code", b"reason_code", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "days", b"days", "evidence_positions", b"evidence_positions", "reason_code", b"reason_code", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

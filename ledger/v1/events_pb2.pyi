@@ -485,6 +485,7 @@ class TierChanged(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     VALID_FROM_NS_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    EVIDENCE_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """Names the grant within its account."""
     programme_id: _builtins.str
@@ -497,6 +498,8 @@ class TierChanged(_message.Message):
     """First instant."""
     valid_until_ns: _builtins.int
     """First instant after it; absent: no end."""
+    evidence: _builtins.str
+    """What the grant rests on: of a match its match_id."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -511,10 +514,11 @@ class TierChanged(_message.Message):
         source: _builtins.str = ...,
         valid_from_ns: _builtins.int = ...,
         valid_until_ns: _builtins.int | None = ...,
+        evidence: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_valid_until_ns", b"_valid_until_ns", "envelope", b"envelope", "valid_until_ns", b"valid_until_ns"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_valid_until_ns", b"_valid_until_ns", "envelope", b"envelope", "grant_id", b"grant_id", "programme_id", b"programme_id", "source", b"source", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_valid_until_ns", b"_valid_until_ns", "envelope", b"envelope", "evidence", b"evidence", "grant_id", b"grant_id", "programme_id", b"programme_id", "source", b"source", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__valid_until_ns: _TypeAlias = _typing.Literal["valid_until_ns"]  # noqa: Y015
     _WhichOneofArgType__valid_until_ns: _TypeAlias = _typing.Literal["_valid_until_ns", b"_valid_until_ns"]  # noqa: Y015
@@ -565,6 +569,7 @@ class AccountBanned(_message.Message):
     START_TIME_NS_FIELD_NUMBER: _builtins.int
     END_TIME_NS_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
+    EVIDENCE_POSITIONS_FIELD_NUMBER: _builtins.int
     ban_id: _builtins.str
     """Names the ban within its account."""
     start_time_ns: _builtins.int
@@ -577,6 +582,10 @@ class AccountBanned(_message.Message):
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
 
+    @_builtins.property
+    def evidence_positions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Positions of the account's BehaviourMetricRecorded events that show it."""
+
     def __init__(
         self,
         *,
@@ -585,10 +594,11 @@ class AccountBanned(_message.Message):
         start_time_ns: _builtins.int = ...,
         end_time_ns: _builtins.int = ...,
         reason_code: _builtins.str = ...,
+        evidence_positions: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban_id", b"ban_id", "end_time_ns", b"end_time_ns", "envelope", b"envelope", "reason_code", b"reason_code", "start_time_ns", b"start_time_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ban_id", b"ban_id", "end_time_ns", b"end_time_ns", "envelope", b"envelope", "evidence_positions", b"evidence_positions", "reason_code", b"reason_code", "start_time_ns", b"start_time_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1157,3 +1167,615 @@ class FeeSum(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeeSum: _TypeAlias = FeeSum  # noqa: Y015
+
+@_typing.final
+class AccountFlagged(_message.Message):
+    """Stream account/<id>: it is taken for fake, or for created by a robot. No grant counts while a flag runs."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    FLAG_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    FLAGGED_TIME_NS_FIELD_NUMBER: _builtins.int
+    EVIDENCE_SHA256_FIELD_NUMBER: _builtins.int
+    flag_id: _builtins.str
+    """Names the flag within its account."""
+    kind: _builtins.str
+    """FAKE or ROBOT."""
+    flagged_time_ns: _builtins.int
+    """From then on."""
+    evidence_sha256: _builtins.bytes
+    """SHA-256 of the evidence; empty: none given."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        flag_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        flagged_time_ns: _builtins.int = ...,
+        evidence_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "evidence_sha256", b"evidence_sha256", "flag_id", b"flag_id", "flagged_time_ns", b"flagged_time_ns", "kind", b"kind"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountFlagged: _TypeAlias = AccountFlagged  # noqa: Y015
+
+@_typing.final
+class AccountUnflagged(_message.Message):
+    """Stream account/<id>: every running flag ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    UNFLAGGED_TIME_NS_FIELD_NUMBER: _builtins.int
+    unflagged_time_ns: _builtins.int
+    """From then on no flag runs."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        unflagged_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "unflagged_time_ns", b"unflagged_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AccountUnflagged: _TypeAlias = AccountUnflagged  # noqa: Y015
+
+@_typing.final
+class MatchClaim(_message.Message):
+    """What somebody says of his trading elsewhere."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VENUES_FIELD_NUMBER: _builtins.int
+    EXTERNAL_TIER_FIELD_NUMBER: _builtins.int
+    PERIOD_FROM_NS_FIELD_NUMBER: _builtins.int
+    PERIOD_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    SPOT_VOLUME_FIELD_NUMBER: _builtins.int
+    FUTURES_VOLUME_FIELD_NUMBER: _builtins.int
+    EVIDENCE_SHA256_FIELD_NUMBER: _builtins.int
+    external_tier: _builtins.str
+    """Level held there."""
+    period_from_ns: _builtins.int
+    """First instant of the volume."""
+    period_until_ns: _builtins.int
+    """First instant after it."""
+    spot_volume: _builtins.str
+    """Spot volume in the programme's volume currency."""
+    futures_volume: _builtins.str
+    """Futures volume in the same."""
+    evidence_sha256: _builtins.bytes
+    """SHA-256 of the document that shows it."""
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Other exchanges."""
+
+    def __init__(
+        self,
+        *,
+        venues: _abc.Iterable[_builtins.str] | None = ...,
+        external_tier: _builtins.str = ...,
+        period_from_ns: _builtins.int = ...,
+        period_until_ns: _builtins.int = ...,
+        spot_volume: _builtins.str = ...,
+        futures_volume: _builtins.str = ...,
+        evidence_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "futures_volume", b"futures_volume", "period_from_ns", b"period_from_ns", "period_until_ns", b"period_until_ns", "spot_volume", b"spot_volume", "venues", b"venues"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchClaim: _TypeAlias = MatchClaim  # noqa: Y015
+
+@_typing.final
+class MatchRequested(_message.Message):
+    """Stream account/<id>: a fee rate match is eligible and waits for approval."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    MATCH_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    REQUESTED_TIME_NS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    match_id: _builtins.str
+    """Names the match within its account."""
+    programme_id: _builtins.str
+    """The programme."""
+    requested_time_ns: _builtins.int
+    """When it was asked for."""
+    tier: _builtins.str
+    """Tier that the volume is worth."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def claim(self) -> Global___MatchClaim:
+        """What was claimed."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        match_id: _builtins.str = ...,
+        programme_id: _builtins.str = ...,
+        requested_time_ns: _builtins.int = ...,
+        tier: _builtins.str = ...,
+        claim: Global___MatchClaim | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "envelope", b"envelope", "match_id", b"match_id", "programme_id", b"programme_id", "requested_time_ns", b"requested_time_ns", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchRequested: _TypeAlias = MatchRequested  # noqa: Y015
+
+@_typing.final
+class MatchRejected(_message.Message):
+    """Stream account/<id>: a fee rate match is refused, by a rule at once or by a person later."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    MATCH_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    REJECTED_TIME_NS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    CLAIM_FIELD_NUMBER: _builtins.int
+    match_id: _builtins.str
+    """Names the match within its account."""
+    programme_id: _builtins.str
+    """The programme."""
+    rejected_time_ns: _builtins.int
+    """When."""
+    reason: _builtins.int
+    """Number of the enum Reason, where a rule refused it; 0: a person did."""
+    reason_code: _builtins.str
+    """Why, where a person did."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def claim(self) -> Global___MatchClaim:
+        """What was claimed, where a rule refused it at once."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        match_id: _builtins.str = ...,
+        programme_id: _builtins.str = ...,
+        rejected_time_ns: _builtins.int = ...,
+        reason: _builtins.int = ...,
+        reason_code: _builtins.str = ...,
+        claim: Global___MatchClaim | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["claim", b"claim", "envelope", b"envelope", "match_id", b"match_id", "programme_id", b"programme_id", "reason", b"reason", "reason_code", b"reason_code", "rejected_time_ns", b"rejected_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MatchRejected: _TypeAlias = MatchRejected  # noqa: Y015
+
+@_typing.final
+class ApplicationSubmitted(_message.Message):
+    """Stream account/<id>: an application for membership."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    RECEIVED_TIME_NS_FIELD_NUMBER: _builtins.int
+    ACCOUNT_OPENED_FIELD_NUMBER: _builtins.int
+    API_KEY_CREATED_FIELD_NUMBER: _builtins.int
+    COMMUNITY_JOINED_FIELD_NUMBER: _builtins.int
+    FORM_SUBMITTED_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.str
+    """Names the application within its account."""
+    programme_id: _builtins.str
+    """The programme."""
+    received_time_ns: _builtins.int
+    """When it was received."""
+    account_opened: _builtins.bool
+    """Step 1: there is an account."""
+    api_key_created: _builtins.bool
+    """Step 2: there is an API key."""
+    community_joined: _builtins.bool
+    """Step 3: the community is joined; for information only."""
+    form_submitted: _builtins.bool
+    """Step 4: the form is filled out."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        application_id: _builtins.str = ...,
+        programme_id: _builtins.str = ...,
+        received_time_ns: _builtins.int = ...,
+        account_opened: _builtins.bool = ...,
+        api_key_created: _builtins.bool = ...,
+        community_joined: _builtins.bool = ...,
+        form_submitted: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_opened", b"account_opened", "api_key_created", b"api_key_created", "application_id", b"application_id", "community_joined", b"community_joined", "envelope", b"envelope", "form_submitted", b"form_submitted", "programme_id", b"programme_id", "received_time_ns", b"received_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplicationSubmitted: _TypeAlias = ApplicationSubmitted  # noqa: Y015
+
+@_typing.final
+class ApiIdentityVerified(_message.Message):
+    """Stream account/<id>: the identity of the API user is verified."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    VERIFIED_TIME_NS_FIELD_NUMBER: _builtins.int
+    verified_time_ns: _builtins.int
+    """From then on."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        verified_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "verified_time_ns", b"verified_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApiIdentityVerified: _TypeAlias = ApiIdentityVerified  # noqa: Y015
+
+@_typing.final
+class ApplicationSettled(_message.Message):
+    """Stream account/<id>: an application came to its end."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    APPLICATION_ID_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
+    SETTLED_TIME_NS_FIELD_NUMBER: _builtins.int
+    application_id: _builtins.str
+    """The application."""
+    outcome: _builtins.str
+    """GRANTED or DECLINED."""
+    settled_time_ns: _builtins.int
+    """When."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        application_id: _builtins.str = ...,
+        outcome: _builtins.str = ...,
+        settled_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["application_id", b"application_id", "envelope", b"envelope", "outcome", b"outcome", "settled_time_ns", b"settled_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ApplicationSettled: _TypeAlias = ApplicationSettled  # noqa: Y015
+
+@_typing.final
+class KamAssigned(_message.Message):
+    """Stream account/<id>: its key account manager."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    MANAGER_ID_FIELD_NUMBER: _builtins.int
+    ASSIGNED_TIME_NS_FIELD_NUMBER: _builtins.int
+    manager_id: _builtins.str
+    """The manager, by a pseudonymous id."""
+    assigned_time_ns: _builtins.int
+    """From then on."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        manager_id: _builtins.str = ...,
+        assigned_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["assigned_time_ns", b"assigned_time_ns", "envelope", b"envelope", "manager_id", b"manager_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___KamAssigned: _TypeAlias = KamAssigned  # noqa: Y015
+
+@_typing.final
+class BehaviourMetricRecorded(_message.Message):
+    """Stream account/<id>: what was measured of its behaviour."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    CODE_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    WINDOW_FROM_NS_FIELD_NUMBER: _builtins.int
+    WINDOW_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """What was measured, for example LOW_FILL_RATIO."""
+    value: _builtins.str
+    """How much, as a decimal in the metric's own unit."""
+    window_from_ns: _builtins.int
+    """First instant of the window."""
+    window_until_ns: _builtins.int
+    """First instant after it."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        code: _builtins.str = ...,
+        value: _builtins.str = ...,
+        window_from_ns: _builtins.int = ...,
+        window_until_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "envelope", b"envelope", "value", b"value", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BehaviourMetricRecorded: _TypeAlias = BehaviourMetricRecorded  # noqa: Y015
+
+@_typing.final
+class FeedbackReported(_message.Message):
+    """Stream bounty/<ISO week>: a report of a member."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    REPORTED_TIME_NS_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """Names the report within its week."""
+    account_id: _builtins.str
+    """Who reported."""
+    kind: _builtins.str
+    """BUG, FEEDBACK or IMPROVEMENT."""
+    channel: _builtins.str
+    """TELEGRAM, DISCORD or EMAIL."""
+    reported_time_ns: _builtins.int
+    """When, which chooses the week."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        report_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        channel: _builtins.str = ...,
+        reported_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "channel", b"channel", "envelope", b"envelope", "kind", b"kind", "report_id", b"report_id", "reported_time_ns", b"reported_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeedbackReported: _TypeAlias = FeedbackReported  # noqa: Y015
+
+@_typing.final
+class BountyAwarded(_message.Message):
+    """Stream bounty/<ISO week>: the bonus of a report."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    REPORT_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    report_id: _builtins.str
+    """The report."""
+    account_id: _builtins.str
+    """Who gets it."""
+    amount: _builtins.str
+    """How much."""
+    currency: _builtins.str
+    """Of what."""
+    tier: _builtins.str
+    """Tier of the account when it reported."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        report_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        tier: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "currency", b"currency", "envelope", b"envelope", "report_id", b"report_id", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BountyAwarded: _TypeAlias = BountyAwarded  # noqa: Y015
+
+@_typing.final
+class BountyRoundClosed(_message.Message):
+    """Stream bounty/<ISO week>: the bonuses are announced."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    WEEK_FIELD_NUMBER: _builtins.int
+    CLOSED_TIME_NS_FIELD_NUMBER: _builtins.int
+    week: _builtins.str
+    """The week, for example 2024-W40."""
+    closed_time_ns: _builtins.int
+    """When."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        week: _builtins.str = ...,
+        closed_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["closed_time_ns", b"closed_time_ns", "envelope", b"envelope", "week", b"week"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BountyRoundClosed: _TypeAlias = BountyRoundClosed  # noqa: Y015
+
+@_typing.final
+class PromotionAnnounced(_message.Message):
+    """Stream promotions."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    PROMOTION_TYPE_FIELD_NUMBER: _builtins.int
+    START_TIME_NS_FIELD_NUMBER: _builtins.int
+    END_TIME_NS_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """Names the promotion."""
+    promotion_type: _builtins.str
+    """For example API_EXCLUSIVE, NET_BUY or BUY_SELL."""
+    start_time_ns: _builtins.int
+    """First instant."""
+    end_time_ns: _builtins.int
+    """First instant after it."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        promotion_id: _builtins.str = ...,
+        promotion_type: _builtins.str = ...,
+        start_time_ns: _builtins.int = ...,
+        end_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end_time_ns", b"end_time_ns", "envelope", b"envelope", "promotion_id", b"promotion_id", "promotion_type", b"promotion_type", "start_time_ns", b"start_time_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PromotionAnnounced: _TypeAlias = PromotionAnnounced  # noqa: Y015
+
+@_typing.final
+class BonusAwarded(_message.Message):
+    """Stream promotions: a share of a promotion's bonus."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    PROMOTION_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AWARDED_TIME_NS_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    OVERRIDDEN_FIELD_NUMBER: _builtins.int
+    promotion_id: _builtins.str
+    """The promotion."""
+    account_id: _builtins.str
+    """Who gets it."""
+    amount: _builtins.str
+    """How much."""
+    currency: _builtins.str
+    """Of what."""
+    awarded_time_ns: _builtins.int
+    """When, at which eligibility is asked."""
+    tier: _builtins.str
+    """Tier of the account then."""
+    overridden: _builtins.bool
+    """An approver let in an account that is not eligible."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        promotion_id: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        awarded_time_ns: _builtins.int = ...,
+        tier: _builtins.str = ...,
+        overridden: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "awarded_time_ns", b"awarded_time_ns", "currency", b"currency", "envelope", b"envelope", "overridden", b"overridden", "promotion_id", b"promotion_id", "tier", b"tier"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BonusAwarded: _TypeAlias = BonusAwarded  # noqa: Y015

@@ -75,6 +75,8 @@ class GetVipStateResponse(_message.Message):
     TRIAL_USED_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
     BANS_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
+    FLAGS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     known_account: _builtins.bool
@@ -93,6 +95,8 @@ class GetVipStateResponse(_message.Message):
     """API trading is banned at as_of."""
     trial_used: _builtins.bool
     """The account has had a trial."""
+    flagged: _builtins.bool
+    """The account is flagged as fake at as_of: then no grant counts (R21)."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -117,6 +121,10 @@ class GetVipStateResponse(_message.Message):
     def bans(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Ban]:
         """All bans known, in the order they were recorded."""
 
+    @_builtins.property
+    def flags(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Flag]:
+        """All flags known, in the order they were recorded."""
+
     def __init__(
         self,
         *,
@@ -135,10 +143,12 @@ class GetVipStateResponse(_message.Message):
         trial_used: _builtins.bool = ...,
         grants: _abc.Iterable[_command_pb2.Grant] | None = ...,
         bans: _abc.Iterable[_command_pb2.Ban] | None = ...,
+        flagged: _builtins.bool = ...,
+        flags: _abc.Iterable[_command_pb2.Flag] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -556,6 +566,7 @@ class GetRatesResponse(_message.Message):
     PROJECTED_TIER_FIELD_NUMBER: _builtins.int
     REBATES_EARNED_FIELD_NUMBER: _builtins.int
     REBATES_SUPPRESSED_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     programme_id: _builtins.str
@@ -568,6 +579,8 @@ class GetRatesResponse(_message.Message):
     """The tier that the counted volume in the programme's own currency would give (R3); other currencies need the closes of
     their days, and are left out.
     """
+    flagged: _builtins.bool
+    """The account is flagged as fake at as_of: then no grant counts (R21)."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -621,10 +634,11 @@ class GetRatesResponse(_message.Message):
         projected_tier: _builtins.str = ...,
         rebates_earned: _abc.Iterable[Global___RebateSum] | None = ...,
         rebates_suppressed: _abc.Iterable[Global___RebateSum] | None = ...,
+        flagged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "excluded", b"excluded", "next_evaluation_time", b"next_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "excluded", b"excluded", "flagged", b"flagged", "next_evaluation_time", b"next_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -905,6 +919,7 @@ class ListAccountsRequest(_message.Message):
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
     PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
     min_position: _builtins.int
     """Wait until the materialised tables have reached this position."""
     tier: _builtins.str
@@ -919,6 +934,8 @@ class ListAccountsRequest(_message.Message):
     """Accounts per page; default 1,000, at most 10,000 (more is taken as that)."""
     page_token: _builtins.str
     """next_page_token of the page before; every other field must be as in the first call, but for page_size."""
+    flagged: _builtins.bool
+    """Optional. Flagged as fake or not."""
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """Optional. Effective instant; default: now."""
@@ -939,14 +956,20 @@ class ListAccountsRequest(_message.Message):
         programme_id: _builtins.str = ...,
         page_size: _builtins.int = ...,
         page_token: _builtins.str = ...,
+        flagged: _builtins.bool | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_banned", b"_banned", "as_of", b"as_of", "banned", b"banned", "ending_before", b"ending_before"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_banned", b"_banned", "_flagged", b"_flagged", "as_of", b"as_of", "banned", b"banned", "ending_before", b"ending_before", "flagged", b"flagged"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_banned", b"_banned", "as_of", b"as_of", "banned", b"banned", "ending_before", b"ending_before", "min_position", b"min_position", "owner_id", b"owner_id", "page_size", b"page_size", "page_token", b"page_token", "programme_id", b"programme_id", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_banned", b"_banned", "_flagged", b"_flagged", "as_of", b"as_of", "banned", b"banned", "ending_before", b"ending_before", "flagged", b"flagged", "min_position", b"min_position", "owner_id", b"owner_id", "page_size", b"page_size", "page_token", b"page_token", "programme_id", b"programme_id", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__banned: _TypeAlias = _typing.Literal["banned"]  # noqa: Y015
     _WhichOneofArgType__banned: _TypeAlias = _typing.Literal["_banned", b"_banned"]  # noqa: Y015
+    _WhichOneofReturnType__flagged: _TypeAlias = _typing.Literal["flagged"]  # noqa: Y015
+    _WhichOneofArgType__flagged: _TypeAlias = _typing.Literal["_flagged", b"_flagged"]  # noqa: Y015
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__banned) -> _WhichOneofReturnType__banned | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__flagged) -> _WhichOneofReturnType__flagged | None: ...
 
 Global___ListAccountsRequest: _TypeAlias = ListAccountsRequest  # noqa: Y015
 
@@ -1006,6 +1029,7 @@ class AccountSummary(_message.Message):
     TIER_ENDS_FIELD_NUMBER: _builtins.int
     BANNED_FIELD_NUMBER: _builtins.int
     BAN_ENDS_FIELD_NUMBER: _builtins.int
+    FLAGGED_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     owner_id: _builtins.str
@@ -1018,6 +1042,8 @@ class AccountSummary(_message.Message):
     """Source of the grant behind it."""
     banned: _builtins.bool
     """Banned in effect."""
+    flagged: _builtins.bool
+    """Flagged as fake in effect."""
     @_builtins.property
     def tier_ends(self) -> _timestamp_pb2.Timestamp:
         """First instant after the tier in effect; unset: no end, or no tier."""
@@ -1037,10 +1063,11 @@ class AccountSummary(_message.Message):
         tier_ends: _timestamp_pb2.Timestamp | None = ...,
         banned: _builtins.bool = ...,
         ban_ends: _timestamp_pb2.Timestamp | None = ...,
+        flagged: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban_ends", b"ban_ends", "tier_ends", b"tier_ends"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban_ends", b"ban_ends", "banned", b"banned", "grant_source", b"grant_source", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "tier", b"tier", "tier_ends", b"tier_ends"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban_ends", b"ban_ends", "banned", b"banned", "flagged", b"flagged", "grant_source", b"grant_source", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "tier", b"tier", "tier_ends", b"tier_ends"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

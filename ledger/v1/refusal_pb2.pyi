@@ -60,6 +60,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """INVALID_ARGUMENT. A negative page size."""
     REASON_PAGE_TOKEN_INVALID: _Reason.ValueType  # 18
     """INVALID_ARGUMENT. A page token that is damaged, of another ledger, or of another query."""
+    REASON_DIGEST_MALFORMED: _Reason.ValueType  # 20
+    """INVALID_ARGUMENT. A SHA-256 is not 32 bytes."""
+    REASON_LIST_TOO_LONG: _Reason.ValueType  # 21
+    """INVALID_ARGUMENT. A list has more entries than its field says."""
     REASON_PROGRAMME_INVALID: _Reason.ValueType  # 35
     """INVALID_ARGUMENT. A programme file has faults; the field violations have one line for each."""
     REASON_PROGRAMME_TOO_LARGE: _Reason.ValueType  # 36
@@ -80,6 +84,18 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """ALREADY_EXISTS. The symbol is registered from this instant on already."""
     REASON_CURRENCY_ALREADY_REGISTERED: _Reason.ValueType  # 105
     """ALREADY_EXISTS. The currency is registered already."""
+    REASON_IDENTITY_ALREADY_VERIFIED: _Reason.ValueType  # 110
+    """ALREADY_EXISTS. The identity of the API user is verified already (R12)."""
+    REASON_APPLICATION_ALREADY_OPEN: _Reason.ValueType  # 111
+    """ALREADY_EXISTS. The account has an application that is not settled (R12)."""
+    REASON_BOUNTY_ALREADY_AWARDED: _Reason.ValueType  # 112
+    """ALREADY_EXISTS. The report has had its bounty (R9)."""
+    REASON_PROMOTION_ALREADY_ANNOUNCED: _Reason.ValueType  # 113
+    """ALREADY_EXISTS. A promotion of this id is announced already (R10)."""
+    REASON_BONUS_ALREADY_AWARDED: _Reason.ValueType  # 114
+    """ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
+    REASON_ACCOUNT_ALREADY_FLAGGED: _Reason.ValueType  # 115
+    """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
     REASON_PROGRAMME_VERSION_EXISTS: _Reason.ValueType  # 125
     """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
     REASON_VENUE_UNKNOWN: _Reason.ValueType  # 200
@@ -112,21 +128,57 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. No ban runs at this instant."""
     REASON_FILL_UNKNOWN: _Reason.ValueType  # 214
     """NOT_FOUND. The ledger has no such fill at known_at."""
+    REASON_ACCOUNT_FLAGGED: _Reason.ValueType  # 220
+    """FAILED_PRECONDITION. The account is flagged as fake or created by a robot (R21)."""
+    REASON_VIP_IN_PAST_90_DAYS: _Reason.ValueType  # 221
+    """FAILED_PRECONDITION. The account was a member in the past 90 days (R7)."""
+    REASON_EXTERNAL_VOLUME_TOO_LOW: _Reason.ValueType  # 222
+    """FAILED_PRECONDITION. The volume on other exchanges is not more than the programme asks for (R8)."""
+    REASON_NOT_FLAGGED: _Reason.ValueType  # 223
+    """FAILED_PRECONDITION. No flag runs at this instant (R21)."""
+    REASON_MATCH_UNKNOWN: _Reason.ValueType  # 224
+    """NOT_FOUND. The account has no such match."""
+    REASON_MATCH_SETTLED: _Reason.ValueType  # 225
+    """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
+    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 226
+    """FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
+    REASON_NOT_VERIFIED: _Reason.ValueType  # 227
+    """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
+    REASON_APPLICATION_INCOMPLETE: _Reason.ValueType  # 228
+    """FAILED_PRECONDITION. A step of the application is not done: account, API key or form (R12)."""
+    REASON_APPLICATION_UNKNOWN: _Reason.ValueType  # 229
+    """NOT_FOUND. The account has no such application."""
+    REASON_APPLICATION_SETTLED: _Reason.ValueType  # 230
+    """FAILED_PRECONDITION. The application is settled already (R12)."""
+    REASON_FEEDBACK_UNKNOWN: _Reason.ValueType  # 231
+    """NOT_FOUND. The week has no such report (R9)."""
+    REASON_NOT_A_MEMBER: _Reason.ValueType  # 232
+    """FAILED_PRECONDITION. The account has no tier at the instant that counts (R9, R11)."""
+    REASON_BOUNTY_ROUND_CLOSED: _Reason.ValueType  # 233
+    """FAILED_PRECONDITION. The round of the week is closed (R9)."""
+    REASON_BOUNTY_ROUND_RUNNING: _Reason.ValueType  # 234
+    """FAILED_PRECONDITION. The week of the round is not over (R9)."""
+    REASON_PROMOTION_UNKNOWN: _Reason.ValueType  # 235
+    """NOT_FOUND. No such promotion is announced."""
+    REASON_PROMOTION_NOT_ELIGIBLE: _Reason.ValueType  # 236
+    """FAILED_PRECONDITION. Members have limited eligibility for this promotion (R24): override it with an approver."""
+    REASON_NOT_ENTITLED: _Reason.ValueType  # 237
+    """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
+    REASON_METRIC_UNKNOWN: _Reason.ValueType  # 238
+    """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
     REASON_ACTOR_REQUIRED: _Reason.ValueType  # 255
     """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
     REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
     """FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
-    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 257
-    """FAILED_PRECONDITION. The approver is who asks."""
-    REASON_REASON_REQUIRED: _Reason.ValueType  # 258
+    REASON_REASON_REQUIRED: _Reason.ValueType  # 257
     """FAILED_PRECONDITION. The programme asks why a tier is changed by hand, and no reason is given (R25)."""
-    REASON_PROGRAMME_IN_THE_PAST: _Reason.ValueType  # 259
+    REASON_PROGRAMME_IN_THE_PAST: _Reason.ValueType  # 258
     """FAILED_PRECONDITION. A version, pair class or rate would start in the past, where fills have been priced."""
-    REASON_VENUE_ALREADY_GOVERNED: _Reason.ValueType  # 260
+    REASON_VENUE_ALREADY_GOVERNED: _Reason.ValueType  # 259
     """FAILED_PRECONDITION. Another programme governs one of the venues then."""
-    REASON_NEGATIVE_NET_PAIR: _Reason.ValueType  # 261
+    REASON_NEGATIVE_NET_PAIR: _Reason.ValueType  # 260
     """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
-    REASON_CONTROL_UNKNOWN: _Reason.ValueType  # 262
+    REASON_CONTROL_UNKNOWN: _Reason.ValueType  # 261
     """NOT_FOUND. There is no such control."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
@@ -191,6 +243,10 @@ REASON_PAGE_SIZE_OUT_OF_RANGE: Reason.ValueType  # 17
 """INVALID_ARGUMENT. A negative page size."""
 REASON_PAGE_TOKEN_INVALID: Reason.ValueType  # 18
 """INVALID_ARGUMENT. A page token that is damaged, of another ledger, or of another query."""
+REASON_DIGEST_MALFORMED: Reason.ValueType  # 20
+"""INVALID_ARGUMENT. A SHA-256 is not 32 bytes."""
+REASON_LIST_TOO_LONG: Reason.ValueType  # 21
+"""INVALID_ARGUMENT. A list has more entries than its field says."""
 REASON_PROGRAMME_INVALID: Reason.ValueType  # 35
 """INVALID_ARGUMENT. A programme file has faults; the field violations have one line for each."""
 REASON_PROGRAMME_TOO_LARGE: Reason.ValueType  # 36
@@ -211,6 +267,18 @@ REASON_SYMBOL_ALREADY_REGISTERED: Reason.ValueType  # 104
 """ALREADY_EXISTS. The symbol is registered from this instant on already."""
 REASON_CURRENCY_ALREADY_REGISTERED: Reason.ValueType  # 105
 """ALREADY_EXISTS. The currency is registered already."""
+REASON_IDENTITY_ALREADY_VERIFIED: Reason.ValueType  # 110
+"""ALREADY_EXISTS. The identity of the API user is verified already (R12)."""
+REASON_APPLICATION_ALREADY_OPEN: Reason.ValueType  # 111
+"""ALREADY_EXISTS. The account has an application that is not settled (R12)."""
+REASON_BOUNTY_ALREADY_AWARDED: Reason.ValueType  # 112
+"""ALREADY_EXISTS. The report has had its bounty (R9)."""
+REASON_PROMOTION_ALREADY_ANNOUNCED: Reason.ValueType  # 113
+"""ALREADY_EXISTS. A promotion of this id is announced already (R10)."""
+REASON_BONUS_ALREADY_AWARDED: Reason.ValueType  # 114
+"""ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
+REASON_ACCOUNT_ALREADY_FLAGGED: Reason.ValueType  # 115
+"""ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
 REASON_PROGRAMME_VERSION_EXISTS: Reason.ValueType  # 125
 """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
 REASON_VENUE_UNKNOWN: Reason.ValueType  # 200
@@ -243,21 +311,57 @@ REASON_NOT_BANNED: Reason.ValueType  # 213
 """FAILED_PRECONDITION. No ban runs at this instant."""
 REASON_FILL_UNKNOWN: Reason.ValueType  # 214
 """NOT_FOUND. The ledger has no such fill at known_at."""
+REASON_ACCOUNT_FLAGGED: Reason.ValueType  # 220
+"""FAILED_PRECONDITION. The account is flagged as fake or created by a robot (R21)."""
+REASON_VIP_IN_PAST_90_DAYS: Reason.ValueType  # 221
+"""FAILED_PRECONDITION. The account was a member in the past 90 days (R7)."""
+REASON_EXTERNAL_VOLUME_TOO_LOW: Reason.ValueType  # 222
+"""FAILED_PRECONDITION. The volume on other exchanges is not more than the programme asks for (R8)."""
+REASON_NOT_FLAGGED: Reason.ValueType  # 223
+"""FAILED_PRECONDITION. No flag runs at this instant (R21)."""
+REASON_MATCH_UNKNOWN: Reason.ValueType  # 224
+"""NOT_FOUND. The account has no such match."""
+REASON_MATCH_SETTLED: Reason.ValueType  # 225
+"""FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
+REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 226
+"""FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
+REASON_NOT_VERIFIED: Reason.ValueType  # 227
+"""FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
+REASON_APPLICATION_INCOMPLETE: Reason.ValueType  # 228
+"""FAILED_PRECONDITION. A step of the application is not done: account, API key or form (R12)."""
+REASON_APPLICATION_UNKNOWN: Reason.ValueType  # 229
+"""NOT_FOUND. The account has no such application."""
+REASON_APPLICATION_SETTLED: Reason.ValueType  # 230
+"""FAILED_PRECONDITION. The application is settled already (R12)."""
+REASON_FEEDBACK_UNKNOWN: Reason.ValueType  # 231
+"""NOT_FOUND. The week has no such report (R9)."""
+REASON_NOT_A_MEMBER: Reason.ValueType  # 232
+"""FAILED_PRECONDITION. The account has no tier at the instant that counts (R9, R11)."""
+REASON_BOUNTY_ROUND_CLOSED: Reason.ValueType  # 233
+"""FAILED_PRECONDITION. The round of the week is closed (R9)."""
+REASON_BOUNTY_ROUND_RUNNING: Reason.ValueType  # 234
+"""FAILED_PRECONDITION. The week of the round is not over (R9)."""
+REASON_PROMOTION_UNKNOWN: Reason.ValueType  # 235
+"""NOT_FOUND. No such promotion is announced."""
+REASON_PROMOTION_NOT_ELIGIBLE: Reason.ValueType  # 236
+"""FAILED_PRECONDITION. Members have limited eligibility for this promotion (R24): override it with an approver."""
+REASON_NOT_ENTITLED: Reason.ValueType  # 237
+"""FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
+REASON_METRIC_UNKNOWN: Reason.ValueType  # 238
+"""NOT_FOUND. No metric of this account was recorded at this position (R23)."""
 REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
 """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
 REASON_APPROVER_REQUIRED: Reason.ValueType  # 256
 """FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
-REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 257
-"""FAILED_PRECONDITION. The approver is who asks."""
-REASON_REASON_REQUIRED: Reason.ValueType  # 258
+REASON_REASON_REQUIRED: Reason.ValueType  # 257
 """FAILED_PRECONDITION. The programme asks why a tier is changed by hand, and no reason is given (R25)."""
-REASON_PROGRAMME_IN_THE_PAST: Reason.ValueType  # 259
+REASON_PROGRAMME_IN_THE_PAST: Reason.ValueType  # 258
 """FAILED_PRECONDITION. A version, pair class or rate would start in the past, where fills have been priced."""
-REASON_VENUE_ALREADY_GOVERNED: Reason.ValueType  # 260
+REASON_VENUE_ALREADY_GOVERNED: Reason.ValueType  # 259
 """FAILED_PRECONDITION. Another programme governs one of the venues then."""
-REASON_NEGATIVE_NET_PAIR: Reason.ValueType  # 261
+REASON_NEGATIVE_NET_PAIR: Reason.ValueType  # 260
 """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
-REASON_CONTROL_UNKNOWN: Reason.ValueType  # 262
+REASON_CONTROL_UNKNOWN: Reason.ValueType  # 261
 """NOT_FOUND. There is no such control."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""

@@ -18,7 +18,13 @@ def running_ban(bans: Iterable[Ban], at_ns: int) -> Ban | None:
 
 
 def ban_account(
-    account: AccountState, programme: Programme, *, days: int, start_time_ns: int, reason_code: str
+    account: AccountState,
+    programme: Programme,
+    *,
+    days: int,
+    start_time_ns: int,
+    reason_code: str,
+    evidence_positions: tuple[int, ...] = (),
 ) -> AccountBanned | Refusal:
     """[start, start + days), but never ending before a ban that runs at its start (A22)."""
     least, most = programme.ban_days_min, programme.ban_days_max
@@ -28,7 +34,7 @@ def ban_account(
     end_time_ns = start_time_ns + days * DAY_NS
     if running is not None:
         end_time_ns = max(end_time_ns, running.end_time_ns)
-    return AccountBanned(f"b{len(account.bans) + 1}", start_time_ns, end_time_ns, reason_code)
+    return AccountBanned(f"b{len(account.bans) + 1}", start_time_ns, end_time_ns, reason_code, evidence_positions)
 
 
 def lift_ban(account: AccountState, *, lift_time_ns: int) -> BanLifted | Refusal:

@@ -6,11 +6,21 @@ from ledger.domain.programme import NO_TIER, Programme
 
 
 def discount_ppm(
-    programme: Programme, *, token: str, rate_ppm: int, tier: str, grant_source: str, past_trial: bool
+    programme: Programme,
+    *,
+    token: str,
+    rate_ppm: int,
+    tier: str,
+    grant_source: str,
+    past_trial: bool,
+    flagged: bool = False,
 ) -> int:
-    """Discount on a charge in ppm of the fee; 0 where none applies. It never shrinks a rebate (A17)."""
+    """Discount on a charge in ppm of the fee; 0 where none applies. It never shrinks a rebate (A17).
+
+    An account that is flagged as fake gets none, whatever its tier (R21).
+    """
     offer = programme.token_discount
-    if offer is None or token != offer.token or rate_ppm <= 0:
+    if offer is None or token != offer.token or rate_ppm <= 0 or flagged:
         return 0
     excluded = {
         "while_vip": tier != NO_TIER,

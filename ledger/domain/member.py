@@ -1,0 +1,175 @@
+"""Decisions on membership: flags, matches, applications, managers, metrics. Which rules are asked, in which order."""
+
+from __future__ import annotations
+
+from typing import assert_never
+
+from ledger.domain.commands import (
+    ApproveMatch,
+    AssignKeyAccountManager,
+    FlagAccount,
+    MemberCommand,
+    RecordBehaviourMetric,
+    RejectMatch,
+    RequestMatch,
+    SettleApplication,
+    SubmitApplication,
+    UnflagAccount,
+    VerifyApiIdentity,
+)
+from ledger.domain.dossier import PENDING, Match
+from ledger.domain.events import Event, MatchClaim, MatchRejected, MatchRequested, TierChanged
+from ledger.domain.instants import given_or
+from ledger.domain.membership import match_refused, match_tier, tier_at
+from ledger.domain.programme import Programme
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Rulebook
+from ledger.domain.rules.application import settle_application, submit_application, verify_api_identity
+from ledger.domain.rules.deviating_behaviour import record_metric
+from ledger.domain.rules.fake_accounts import flag_account, unflag_account
+from ledger.domain.rules.fee_match import MATCH, match_grant
+from ledger.domain.rules.key_account_manager import assign_manager
+from ledger.domain.state import AccountState
+from ledger.domain.totals import NOTIONAL_SCALE, exact
+
+
+def ask_member(
+    account: AccountState, command: MemberCommand, book: Rulebook, now_ns: int
+) -> tuple[int, Event | Refusal]:
+    """The instant the command takes effect, and what its rule says."""
+    match command:
+        case FlagAccount():
+            at_ns = given_or(command.flag_time_ns, now_ns)
+            flag = flag_account(account, kind=command.kind, flag_time_ns=at_ns, evidence_sha256=command.evidence_sha256)
+            return at_ns, flag
+        case UnflagAccount():
+            at_ns = given_or(command.unflag_time_ns, now_ns)
+            return at_ns, unflag_account(account, unflag_time_ns=at_ns)
+        case RequestMatch():
+            at_ns = given_or(command.request_time_ns, now_ns)
+            return at_ns, _request_match(account, command, book, at_ns)
+        case ApproveMatch():
+            at_ns = given_or(command.approve_time_ns, now_ns)
+            return at_ns, _approve_match(account, command, book, at_ns)
+        case RejectMatch():
+            at_ns = given_or(command.reject_time_ns, now_ns)
+            return at_ns, _reject_match(account, command, at_ns)
+        case SubmitApplication():
+            at_ns = given_or(command.received_time_ns, now_ns)
+            return at_ns, _submit(account, command, book, at_ns)
+        case VerifyApiIdentity():
+            at_ns = given_or(command.verified_time_ns, now_ns)
+            return at_ns, verify_api_identity(account.dossier, verified_time_ns=at_ns)
+        case SettleApplication():
+            at_ns = given_or(command.settle_time_ns, now_ns)
+            return at_ns, _settle(account, command, book, at_ns)
+        case AssignKeyAccountManager():
+            at_ns = given_or(command.assign_time_ns, now_ns)
+            return at_ns, _assign(account, command, book, at_ns)
+        case RecordBehaviourMetric():
+            metric = record_metric(
+                code=command.code,
+                value=command.value,
+                window_from_ns=command.window_from_ns,
+                window_until_ns=command.window_until_ns,
+            )
+            return command.window_until_ns, metric
+        case _:
+            assert_never(command)
+
+
+def claimed_volumes(claim: MatchClaim) -> tuple[int, int]:
+    """(spot, futures) of a claim with 36 decimals."""
+    return exact(claim.spot_volume, NOTIONAL_SCALE), exact(claim.futures_volume, NOTIONAL_SCALE)
+
+
+def _request_match(account: AccountState, command: RequestMatch, book: Rulebook, at_ns: int) -> Event | Refusal:
+    """Who is not eligible is told at once, and that is recorded with the claim: an answer, not a refused command."""
+    programme = book.programme(command.programme_id, at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    match_id = f"m{len(account.dossier.matches) + 1}"
+    spot, futures = claimed_volumes(command.claim)
+    no = match_refused(account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures)
+    if no is not None:
+        return MatchRejected(match_id, programme.programme_id, at_ns, reason=no.reason, claim=command.claim)
+    return MatchRequested(match_id, programme.programme_id, at_ns, match_tier(programme, spot, futures), command.claim)
+
+
+def _approve_match(account: AccountState, command: ApproveMatch, book: Rulebook, at_ns: int) -> Event | Refusal:
+    """The rules are asked again, by what is known now: of R7 at the time of the request."""
+    match = _pending(account, command.match_id)
+    if isinstance(match, Refusal):
+        return match
+    if command.approved_by in ("", match.requested_by):
+        detail = f"{match.match_id} was requested by {match.requested_by or 'nobody'}: another person must approve"
+        return Refusal(Reason.APPROVER_IS_ACTOR, "authority.actor", detail)
+    if at_ns < match.requested_time_ns:
+        return Refusal(Reason.INTERVAL_EMPTY, "approve_time", "it would be approved before it was requested")
+    programme = book.programme(match.programme_id, at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    spot, futures = claimed_volumes(match.claim)
+    requested_ns = match.requested_time_ns
+    no = match_refused(account, programme, requested_ns=requested_ns, at_ns=at_ns, spot=spot, futures=futures)
+    return no or _match_grant(account, programme, match, at_ns)
+
+
+def _match_grant(account: AccountState, programme: Programme, match: Match, at_ns: int) -> TierChanged:
+    from_ns, until_ns = match_grant(programme, at_ns)
+    return TierChanged(
+        grant_id=f"g{len(account.grants) + 1}",
+        programme_id=programme.programme_id,
+        tier=match_tier(programme, *claimed_volumes(match.claim)),
+        source=MATCH,
+        valid_from_ns=from_ns,
+        valid_until_ns=until_ns,
+        evidence=match.match_id,
+    )
+
+
+def _reject_match(account: AccountState, command: RejectMatch, at_ns: int) -> Event | Refusal:
+    match = _pending(account, command.match_id)
+    if isinstance(match, Refusal):
+        return match
+    if at_ns < match.requested_time_ns:
+        return Refusal(Reason.INTERVAL_EMPTY, "reject_time", "it would be rejected before it was requested")
+    return MatchRejected(match.match_id, match.programme_id, at_ns, reason_code=command.reason_code)
+
+
+def _pending(account: AccountState, match_id: str) -> Match | Refusal:
+    match = account.dossier.match(match_id)
+    if match is None:
+        return Refusal(Reason.MATCH_UNKNOWN, "match_id", f"{account.account_id} has no match {match_id}")
+    if match.status != PENDING:
+        return Refusal(Reason.MATCH_SETTLED, "match_id", f"{match_id} of {account.account_id} is {match.status}")
+    return match
+
+
+def _submit(account: AccountState, command: SubmitApplication, book: Rulebook, at_ns: int) -> Event | Refusal:
+    programme = book.programme(command.programme_id, at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    return submit_application(account.dossier, programme, steps=command.steps, received_time_ns=at_ns)
+
+
+def _settle(account: AccountState, command: SettleApplication, book: Rulebook, at_ns: int) -> Event | Refusal:
+    application = account.dossier.application(command.application_id)
+    programme = book.programme(application.programme_id if application else "", at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    return settle_application(
+        account.dossier,
+        programme,
+        application_id=command.application_id,
+        outcome=command.outcome,
+        settle_time_ns=at_ns,
+    )
+
+
+def _assign(account: AccountState, command: AssignKeyAccountManager, book: Rulebook, at_ns: int) -> Event | Refusal:
+    programme = book.programme(command.programme_id, at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    tier = tier_at(account, programme, at_ns)
+    return assign_manager(programme, tier=tier, manager_id=command.manager_id, assign_time_ns=at_ns)

@@ -1,0 +1,99 @@
+"""Promotions and who shared their bonuses (R10, R24)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+
+from ledger.domain.account import Decided
+from ledger.domain.commands import AnnouncePromotion, AwardBonus, PromotionCommand
+from ledger.domain.events import BonusAwarded, PromotionAnnounced, Recorded
+from ledger.domain.instants import given_or
+from ledger.domain.membership import tier_at
+from ledger.domain.programme import Programme
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Rulebook
+from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
+from ledger.domain.rules.promotion_eligibility import is_eligible
+from ledger.domain.state import AccountState
+from ledger.domain.streams import PROMOTIONS
+
+
+@dataclass(frozen=True, slots=True)
+class Promotions:
+    """The fold of `promotions`: those announced by id, and (promotion, account) of the bonuses awarded."""
+
+    version: int = 0
+    announced: Mapping[str, PromotionAnnounced] = field(default_factory=dict)
+    bonuses: frozenset[tuple[str, str]] = frozenset()
+
+
+def evolve_promotions(state: Promotions, recorded: Recorded) -> Promotions:
+    """The promotions after one more event of their stream."""
+    event = recorded.event
+    changed = state
+    if isinstance(event, PromotionAnnounced):
+        changed = replace(state, announced={**state.announced, event.promotion_id: event})
+    elif isinstance(event, BonusAwarded):
+        changed = replace(state, bonuses=state.bonuses | {(event.promotion_id, event.account_id)})
+    return replace(changed, version=recorded.version)
+
+
+def promotion_refused(account: AccountState, programme: Programme, promotion_type: str, at_ns: int) -> Refusal | None:
+    """Why an account may not take part in a promotion at an instant; None: it may."""
+    flagged = refused_for_flag(account, at_ns)
+    if flagged is not None:
+        return flagged
+    tier = tier_at(account, programme, at_ns)
+    if is_eligible(programme, promotion_type, tier, flagged_at(account.flags, at_ns) is not None):
+        return None
+    detail = f"{account.account_id} with tier {tier} may not take part in {promotion_type}"
+    return Refusal(Reason.PROMOTION_NOT_ELIGIBLE, "promotion_id", detail)
+
+
+def decide_promotion(
+    state: Promotions, command: PromotionCommand, account: Callable[[str], AccountState], book: Rulebook, now_ns: int
+) -> Decided | Refusal:
+    """The event of a command on promotions, or why not."""
+    if isinstance(command, AnnouncePromotion):
+        if command.promotion_id in state.announced:
+            detail = f"{command.promotion_id} is announced already"
+            return Refusal(Reason.PROMOTION_ALREADY_ANNOUNCED, "promotion_id", detail)
+        announced = PromotionAnnounced(
+            command.promotion_id, command.promotion_type, command.start_time_ns, command.end_time_ns
+        )
+        return Decided(command.start_time_ns, ((PROMOTIONS, announced),))
+    at_ns = given_or(command.award_time_ns, now_ns)
+    awarded = _award(state, command, account(command.account_id), book, at_ns)
+    return awarded if isinstance(awarded, Refusal) else Decided(at_ns, ((PROMOTIONS, awarded),))
+
+
+def _award(
+    state: Promotions, command: AwardBonus, account: AccountState, book: Rulebook, at_ns: int
+) -> BonusAwarded | Refusal:
+    """A specialist may let in who is not eligible, with an approver; nobody lets in who is flagged (R21, R24)."""
+    promotion = state.announced.get(command.promotion_id)
+    if promotion is None:
+        detail = f"no promotion {command.promotion_id} is announced"
+        return Refusal(Reason.PROMOTION_UNKNOWN, "promotion_id", detail)
+    if (command.promotion_id, command.account_id) in state.bonuses:
+        detail = f"{command.account_id} has had its bonus of {command.promotion_id}"
+        return Refusal(Reason.BONUS_ALREADY_AWARDED, "account_id", detail)
+    programme = book.programme(command.programme_id, at_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    refused = promotion_refused(account, programme, promotion.promotion_type, at_ns)
+    if refused is not None and (refused.reason == Reason.ACCOUNT_FLAGGED or not command.override):
+        return refused
+    if refused is not None and command.approver in ("", command.actor):
+        detail = "an exception needs an approver who is not the one who asks"
+        return Refusal(Reason.APPROVER_IS_ACTOR, "authority.approver", detail)
+    return BonusAwarded(
+        promotion_id=command.promotion_id,
+        account_id=command.account_id,
+        amount=command.amount,
+        currency=command.currency,
+        awarded_time_ns=at_ns,
+        tier=tier_at(account, programme, at_ns),
+        overridden=refused is not None,
+    )

@@ -1,0 +1,27 @@
+"""R7: eligible for a match are users who have not been VIP members in the past 90 days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.domain.instants import DAY_NS
+from ledger.domain.programme import Programme
+from ledger.domain.state import Grant
+
+
+def membership_in_past_90_days(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Grant | None:
+    """The membership that ended last of those in (at - 90 days, at), or None; exactly 90 days after its end it is over.
+
+    A match counts, so that matches do not chain; a trial does unless the programme says otherwise (A16). A grant that
+    was revoked before it began never was.
+    """
+    since_ns = at_ns - programme.match_lookback_days * DAY_NS
+    found = (
+        grant
+        for grant in grants
+        if grant.programme_id == programme.programme_id
+        and grant.valid_from_ns < min(at_ns, grant.ends_at_ns)
+        and grant.ends_at_ns > since_ns
+        and (grant.source != "TRIAL" or programme.trial_counts_as_membership)
+    )
+    return max(found, key=lambda grant: grant.ends_at_ns, default=None)
