@@ -70,7 +70,8 @@ class ProgrammeReads:
         else:
             found = [one for one in published if one.at(instant.as_of_ns)]
         if not found:
-            field, what = ("version", f"{name} {version}") if version else ("programme_id", f"{name} at this instant")
+            named = bool(version and published)
+            field, what = ("version", f"{name} {version}") if named else ("programme_id", f"{name} at this instant")
             refuse(Reason.PROGRAMME_UNKNOWN, field, f"no programme {what}")
         message = found[-1].message(instant.as_of_ns)
         message.content = found[-1].event.content

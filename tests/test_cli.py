@@ -27,9 +27,10 @@ from tests.samples import batch, fill, symbol
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
-    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events", "register-account",
+    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events",
+    "programmes", "programme", "pairs", "findings", "solo-actions", "register-account",
     "register-symbol", "register-currency", "start-trial", "change-tier", "revoke-tier", "ban", "lift-ban",
-    "programmes", "programme", "pairs", "findings", "solo-actions", "publish", "assign-class", "set-pair-rates",
+    "publish", "assign-class", "set-pair-rates",
 ]  # fmt: skip
 FOUR_EYES = ("--actor", "ops-1", "--approver", "ops-2", "--reason", "agreed")
 

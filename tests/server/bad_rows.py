@@ -17,15 +17,18 @@ from tests.server.bad_values import (
     OPTIONAL_AMOUNT,
     OPTIONAL_DECIMAL,
     OPTIONAL_ID,
+    OPTIONAL_RATE,
     PAGE_SIZE,
     PAGE_TOKEN,
     PAST_TIME,
+    PROGRAMME_FILE,
     REQUIRED_ID,
     REQUIRED_PAST_TIME,
     SCALE,
     STREAM,
     TIME,
     TIME_ASKED,
+    WITHIN_DAYS,
     Bad,
     enum_up_to,
     required_enum_up_to,
@@ -197,6 +200,60 @@ FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
         "page_size": PAGE_SIZE,
         "page_token": PAGE_TOKEN,
     },
+    "PublishProgramme": {
+        **COMMAND,
+        "content": PROGRAMME_FILE,
+        "valid_from": TIME,
+    },
+    "AssignPairClass": {
+        **COMMAND,
+        "symbol": REQUIRED_ID,
+        "pair_class": REQUIRED_ID,
+        "valid_from": TIME,
+        "programme_id": OPTIONAL_ID,
+    },
+    "SetPairRates": {
+        **COMMAND,
+        "symbol": REQUIRED_ID,
+        "maker_rate": OPTIONAL_RATE,
+        "taker_rate": OPTIONAL_RATE,
+        "valid_from": TIME,
+        "programme_id": OPTIONAL_ID,
+    },
+    "GetProgramme": {
+        "programme_id": OPTIONAL_ID,
+        "version": OPTIONAL_ID,
+        **READ_AT,
+    },
+    "ListProgrammes": {
+        "programme_id": OPTIONAL_ID,
+        **READ_AT,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
+    "ListPairs": {
+        "programme_id": OPTIONAL_ID,
+        **READ_AT,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
+    "ListFindings": {
+        "control": OPTIONAL_ID,
+        "as_of": TIME_ASKED,
+        "within_days": WITHIN_DAYS,
+        "programme_id": OPTIONAL_ID,
+        "min_position": LEFT_TO_ROWS,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
+    "ListSoloActions": {
+        "actor": OPTIONAL_ID,
+        "from_time": TIME_ASKED,
+        "until_time": TIME_ASKED,
+        **READ_AT,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
     "ListEvents": {
         "stream": STREAM,
         **READ_AT,
@@ -254,7 +311,10 @@ BEFORE_SYMBOLS: Final = {"at.known_at_position": 3}  # the programme is publishe
 
 _POSITIONS: Final = [
     row
-    for method in ("GetVipState", "ListFeeHistory", "GetRates", "QuoteFee", "GetFill", "ListEvents")
+    for method in (
+        *("GetVipState", "ListFeeHistory", "GetRates", "QuoteFee", "GetFill", "ListEvents"),
+        *("GetProgramme", "ListProgrammes", "ListPairs", "ListSoloActions"),
+    )
     for kind, position in (("beyond the log", AHEAD), ("the greatest number", U64_MAX))
     for row in (
         Row(method, kind, {"at.known_at_position": position}, Reason.POSITION_AHEAD),
@@ -278,6 +338,21 @@ ROWS: Final[Sequence[Row]] = [
     Row("ChangeTier", "before valid_from", {"valid_until": BEFORE_NOON, "valid_from": NOON}, Reason.INTERVAL_EMPTY),
     Row("ChangeTier", "equal to valid_from", {"valid_until": NOON, "valid_from": NOON}, Reason.INTERVAL_EMPTY),
     Row("ChangeTier", "before now", {"valid_until": BEFORE_NOON, "valid_from": None}, Reason.INTERVAL_EMPTY),
+    *(
+        Row(method, kind, {"programme_id": programme_id}, Reason.PROGRAMME_UNKNOWN)
+        for method in ("GetProgramme", "ListProgrammes", "ListPairs", "ListFindings")
+        for kind, programme_id in (("unknown", "no-such"), ("in capitals", PROGRAMME.upper()))
+    ),
+    Row("GetProgramme", "unknown", {"version": "2.9"}, Reason.PROGRAMME_UNKNOWN),
+    Row("GetProgramme", "of nothing", {"programme_id": PROGRAMME, **FROM_NOTHING}, Reason.PROGRAMME_UNKNOWN),
+    Row("ListProgrammes", "of nothing", {"programme_id": PROGRAMME, **FROM_NOTHING}, Reason.PROGRAMME_UNKNOWN),
+    Row("ListPairs", "of nothing", {"programme_id": PROGRAMME, **FROM_NOTHING}, Reason.PROGRAMME_UNKNOWN),
+    Row("ListFindings", "unknown", {"control": "no-such"}, Reason.CONTROL_UNKNOWN),
+    Row("ListFindings", "in capitals", {"control": "BENEFITS-ENDING"}, Reason.CONTROL_UNKNOWN),
+    Row("ListFindings", "beyond the tables", {"min_position": AHEAD}, Reason.POSITION_NOT_REACHED),
+    Row("ListFindings", "the greatest number", {"min_position": U64_MAX}, Reason.POSITION_NOT_REACHED),
+    Row("ListSoloActions", "before from_time", {"until_time": BEFORE_NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),
+    Row("ListSoloActions", "equal to from_time", {"until_time": NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),
     Row("GetVipState", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
     Row("GetVipState", "in capitals", {"programme_id": PROGRAMME.upper()}, Reason.PROGRAMME_UNKNOWN),
     Row("GetRates", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),

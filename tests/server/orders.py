@@ -6,7 +6,9 @@ from typing import Any
 
 from google.protobuf.message import Message
 
+from ledger.programmes import packaged
 from ledger.v1 import command_service_pb2 as pb
+from ledger.v1 import programme_service_pb2 as programmes_pb
 from tests.samples import FOUR_EYES, request_id
 
 
@@ -49,6 +51,28 @@ def lift(account_id: str, **changes: Any) -> pb.LiftBanRequest:
     """The end of a ban, now."""
     values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
     return pb.LiftBanRequest(account_id=account_id, **values)
+
+
+def publish(version: str, *texts: tuple[str, str], **changes: Any) -> programmes_pb.PublishProgrammeRequest:
+    """A version of the packaged programme from now on, with some texts of the file replaced."""
+    content = packaged().replace('version = "3.0"', f'version = "{version}"')
+    for old, new in texts:
+        assert old in content, old
+        content = content.replace(old, new)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, "content": content, **changes}
+    return programmes_pb.PublishProgrammeRequest(**values)
+
+
+def assign(name: str, pair_class: str, **changes: Any) -> programmes_pb.AssignPairClassRequest:
+    """A class of a pair from now on."""
+    changes.setdefault("request_id", request_id())
+    return programmes_pb.AssignPairClassRequest(symbol=name, pair_class=pair_class, **changes)
+
+
+def own_rates(name: str, maker: str = "", taker: str = "", **changes: Any) -> programmes_pb.SetPairRatesRequest:
+    """Rates of a pair's own from now on."""
+    changes.setdefault("request_id", request_id())
+    return programmes_pb.SetPairRatesRequest(symbol=name, maker_rate=maker, taker_rate=taker, **changes)
 
 
 def currency(name: str, decimals: int = 6, **changes: Any) -> pb.RegisterCurrencyRequest:
