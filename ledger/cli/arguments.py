@@ -72,6 +72,13 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
     return read
 
 
+def sha256(text: str) -> bytes:
+    """64 hex digits."""
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!a} is no SHA-256: give 64 hex digits, as sha256sum prints them")
+    return bytes.fromhex(text)
+
+
 def address(text: str) -> str:
     """HOST:PORT."""
     if not re.fullmatch(r"[!-~]+:[0-9]{1,5}", text):
@@ -193,6 +200,7 @@ def _add_accounts(add: Callable[..., Parser]) -> None:
     parser.add_argument("--tier", default="", help="in effect; NONE for those without one")
     parser.add_argument("--ending-before", type=time_ns, metavar="TIME", help="whose tier ends before it")
     parser.add_argument("--banned", action=argparse.BooleanOptionalAction, help="banned ones only, or not banned ones")
+    parser.add_argument("--flagged", action=argparse.BooleanOptionalAction, help="flagged as fake, or not")
     parser.add_argument("--owner", default="", metavar="ID", help="of this beneficial owner")
     parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
 
@@ -229,10 +237,13 @@ def add_writes(add: Callable[..., Parser]) -> None:
     parser.add_argument("days", type=number(0, _UINT32_MAX), metavar="DAYS", help="whole days, 1 to 7")
     parser.add_argument("reason_code", metavar="REASON_CODE", help="for example ORDER_SPAM or LOW_FILL_RATIO")
     parser.add_argument("--start", type=time_ns, metavar="TIME", help="default: now")
+    parser.add_argument("--evidence", dest="evidence_positions", type=number(1, _UINT64_MAX), action="append",
+                        default=[], metavar="POSITION", help="of a behaviour metric; may be given again")  # fmt: skip
     parser = add("lift-ban", "end the running ban early", "lift-ban alice --actor ops-7 --approver ops-8")
     parser.add_argument("account", metavar="ACCOUNT")
     parser.add_argument("--at", type=time_ns, metavar="TIME", help="when it ends (default: now)")
     _add_programme_writes(add)
+    _add_members(add)
 
 
 def _add_programme_writes(add: Callable[..., Parser]) -> None:
@@ -252,6 +263,39 @@ def _add_programme_writes(add: Callable[..., Parser]) -> None:
     parser.add_argument("--taker", metavar="DECIMAL", help="likewise; without both the pair has no rates of its own")
     parser.add_argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="first instant (default: now)")
     parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+
+
+def _add_members(add: Callable[..., Parser]) -> None:
+    parser = add("flag", "flag an account as fake: no grant counts until it is unflagged", "flag alice robot")
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("kind", choices=("fake", "robot"), help="what it is taken for")
+    parser.add_argument("--at", type=time_ns, metavar="TIME", help="from when on (default: now)")
+    parser.add_argument("--evidence", type=sha256, default=b"", metavar="SHA256", help="of the evidence, in hex")
+    parser = add("unflag", "end every running flag", "unflag alice --ticket T-19")
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("--at", type=time_ns, metavar="TIME", help="when it ends (default: now)")
+    claim = "--venue okx --level VIP2 --from 2024-09-01 --until 2024-10-01 --spot 500000"
+    example = f"request-match carol {claim} \\\n    --evidence {'0' * 63}1"
+    parser = add("request-match", "ask for the fee rates of a VIP of other exchanges", example)
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("--venue", dest="venues", action="append", required=True, metavar="ID", help="an exchange; "
+                        "may be given again")  # fmt: skip
+    parser.add_argument("--level", required=True, metavar="ID", help="held there, for example VIP2")
+    parser.add_argument("--from", dest="period_from", type=time_ns, required=True, metavar="TIME", help="of the volume")
+    parser.add_argument("--until", dest="period_until", type=time_ns, required=True, metavar="TIME", help="of the same")
+    parser.add_argument("--spot", default="0", metavar="DECIMAL", help="volume on spot markets (default 0)")
+    parser.add_argument("--futures", default="0", metavar="DECIMAL", help="volume on futures markets (default 0)")
+    parser.add_argument("--evidence", type=sha256, required=True, metavar="SHA256", help="of the document, in hex")
+    parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+    parser = add(
+        "approve-match", "approve a match that another person requested", "approve-match carol m1 --actor ops-8"
+    )
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("match", metavar="MATCH", help="as it was answered, for example m1")
+    parser = add("reject-match", "say no to a match", "reject-match carol m1 EVIDENCE_FALSE")
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("match", metavar="MATCH", help="as it was answered, for example m1")
+    parser.add_argument("reason_code", metavar="REASON_CODE", help="for example EVIDENCE_FALSE")
 
 
 def _add_registers(add: Callable[..., Parser]) -> None:

@@ -197,6 +197,7 @@ def _accounts(ledger: Client, options: Options) -> None:
         tier=options.tier,
         ending_before=options.ending_before,
         banned=options.banned,
+        flagged=options.flagged,
         owner_id=options.owner,
         programme_id=options.programme,
         page_size=_page_size(options),
@@ -325,7 +326,40 @@ def _revoke_tier(ledger: Client, options: Options) -> None:
 
 def _ban(ledger: Client, options: Options) -> None:
     _write(ledger.ban_account, options, options.account, days=options.days, reason_code=options.reason_code,
-           start_time=options.start)  # fmt: skip
+           start_time=options.start, evidence_positions=options.evidence_positions)  # fmt: skip
+
+
+def _flag(ledger: Client, options: Options) -> None:
+    _write(ledger.flag_account, options, options.account, kind=options.kind.upper(), flag_time=options.at,
+           evidence_sha256=options.evidence)  # fmt: skip
+
+
+def _unflag(ledger: Client, options: Options) -> None:
+    _write(ledger.unflag_account, options, options.account, unflag_time=options.at)
+
+
+def _request_match(ledger: Client, options: Options) -> None:
+    _write(
+        ledger.request_match,
+        options,
+        options.account,
+        venues=options.venues,
+        external_tier=options.level,
+        period_from=options.period_from,
+        period_until=options.period_until,
+        spot_volume=options.spot,
+        futures_volume=options.futures,
+        evidence_sha256=options.evidence,
+        programme_id=options.programme,
+    )
+
+
+def _approve_match(ledger: Client, options: Options) -> None:
+    _write(ledger.approve_match, options, options.account, match_id=options.match)
+
+
+def _reject_match(ledger: Client, options: Options) -> None:
+    _write(ledger.reject_match, options, options.account, match_id=options.match, reason_code=options.reason_code)
 
 
 def _lift_ban(ledger: Client, options: Options) -> None:
@@ -373,4 +407,9 @@ _COMMANDS: Final[Mapping[str, Callable[[Client, Options], None]]] = {
     "publish": _publish,
     "assign-class": _assign_class,
     "set-pair-rates": _set_pair_rates,
+    "flag": _flag,
+    "unflag": _unflag,
+    "request-match": _request_match,
+    "approve-match": _approve_match,
+    "reject-match": _reject_match,
 }

@@ -1,28 +1,76 @@
-"""Reads of those who watch over a ledger: its programmes, its controls, and who did what alone."""
+"""Programmes, controls, and who did what alone: what those ask and order who watch over a ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import chain
 from typing import Final, Unpack
 
 import grpc
 
 from ledger.client.calls import Calls
-from ledger.client.plain import Time, timestamp
-from ledger.client.reads import At, Reads
+from ledger.client.commanding import Command, Commanding
+from ledger.client.plain import Amount, Time, amount, timestamp
+from ledger.client.reads import At
 from ledger.v1 import control_service_pb2 as controls_pb
 from ledger.v1 import control_service_pb2_grpc, programme_service_pb2_grpc
 from ledger.v1 import programme_service_pb2 as programmes_pb
 
 
-class Oversight(Reads):
-    """Queries of ProgrammeService and ControlService."""
+class Oversight(Commanding):
+    """The half of the client that is about ProgrammeService and ControlService."""
 
-    def __init__(self, channel: grpc.Channel, call: Calls, *, read_your_writes: bool) -> None:
-        super().__init__(channel, call, read_your_writes=read_your_writes)
+    def __init__(
+        self, channel: grpc.Channel, call: Calls, *, authority: Mapping[str, str], read_your_writes: bool
+    ) -> None:
+        super().__init__(channel, call, authority=authority, read_your_writes=read_your_writes)
         self._programmes: Final = programme_service_pb2_grpc.ProgrammeServiceStub(channel)
         self._controls: Final = control_service_pb2_grpc.ControlServiceStub(channel)
+
+    def publish_programme(
+        self, content: str, *, valid_from: Time | None = None, **command: Unpack[Command]
+    ) -> programmes_pb.PublishProgrammeResponse:
+        """Publish a version of a programme, from now on if not said. It needs an actor and another approver."""
+        request = programmes_pb.PublishProgrammeRequest(content=content, valid_from=timestamp(valid_from, "valid_from"))
+        return self._command(self._programmes.PublishProgramme, request, **command)
+
+    def assign_pair_class(
+        self,
+        symbol: str,
+        *,
+        pair_class: str,
+        valid_from: Time | None = None,
+        programme_id: str = "",
+        **command: Unpack[Command],
+    ) -> programmes_pb.AssignPairClassResponse:
+        """Give a pair a class, from now on if not said."""
+        request = programmes_pb.AssignPairClassRequest(
+            symbol=symbol,
+            pair_class=pair_class,
+            valid_from=timestamp(valid_from, "valid_from"),
+            programme_id=programme_id,
+        )
+        return self._command(self._programmes.AssignPairClass, request, **command)
+
+    def set_pair_rates(
+        self,
+        symbol: str,
+        *,
+        maker_rate: Amount | None = None,
+        taker_rate: Amount | None = None,
+        valid_from: Time | None = None,
+        programme_id: str = "",
+        **command: Unpack[Command],
+    ) -> programmes_pb.SetPairRatesResponse:
+        """Give a pair rates of its own, as decimal fractions, from now on if not said; without any, end them."""
+        request = programmes_pb.SetPairRatesRequest(
+            symbol=symbol,
+            maker_rate="" if maker_rate is None else amount(maker_rate, "maker_rate"),
+            taker_rate="" if taker_rate is None else amount(taker_rate, "taker_rate"),
+            valid_from=timestamp(valid_from, "valid_from"),
+            programme_id=programme_id,
+        )
+        return self._command(self._programmes.SetPairRates, request, **command)
 
     def get_programme(
         self, programme_id: str = "", *, version: str = "", timeout_s: float | None = None, **at: Unpack[At]

@@ -140,8 +140,6 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """NOT_FOUND. The account has no such match."""
     REASON_MATCH_SETTLED: _Reason.ValueType  # 225
     """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
-    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 226
-    """FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
     REASON_NOT_VERIFIED: _Reason.ValueType  # 227
     """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
     REASON_APPLICATION_INCOMPLETE: _Reason.ValueType  # 228
@@ -170,15 +168,17 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
     REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
     """FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
-    REASON_REASON_REQUIRED: _Reason.ValueType  # 257
+    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 257
+    """FAILED_PRECONDITION. The approver is who asks."""
+    REASON_REASON_REQUIRED: _Reason.ValueType  # 258
     """FAILED_PRECONDITION. The programme asks why a tier is changed by hand, and no reason is given (R25)."""
-    REASON_PROGRAMME_IN_THE_PAST: _Reason.ValueType  # 258
+    REASON_PROGRAMME_IN_THE_PAST: _Reason.ValueType  # 259
     """FAILED_PRECONDITION. A version, pair class or rate would start in the past, where fills have been priced."""
-    REASON_VENUE_ALREADY_GOVERNED: _Reason.ValueType  # 259
+    REASON_VENUE_ALREADY_GOVERNED: _Reason.ValueType  # 260
     """FAILED_PRECONDITION. Another programme governs one of the venues then."""
-    REASON_NEGATIVE_NET_PAIR: _Reason.ValueType  # 260
+    REASON_NEGATIVE_NET_PAIR: _Reason.ValueType  # 261
     """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
-    REASON_CONTROL_UNKNOWN: _Reason.ValueType  # 261
+    REASON_CONTROL_UNKNOWN: _Reason.ValueType  # 262
     """NOT_FOUND. There is no such control."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
@@ -323,8 +323,6 @@ REASON_MATCH_UNKNOWN: Reason.ValueType  # 224
 """NOT_FOUND. The account has no such match."""
 REASON_MATCH_SETTLED: Reason.ValueType  # 225
 """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
-REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 226
-"""FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
 REASON_NOT_VERIFIED: Reason.ValueType  # 227
 """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
 REASON_APPLICATION_INCOMPLETE: Reason.ValueType  # 228
@@ -353,15 +351,17 @@ REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
 """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
 REASON_APPROVER_REQUIRED: Reason.ValueType  # 256
 """FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
-REASON_REASON_REQUIRED: Reason.ValueType  # 257
+REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 257
+"""FAILED_PRECONDITION. The approver is who asks."""
+REASON_REASON_REQUIRED: Reason.ValueType  # 258
 """FAILED_PRECONDITION. The programme asks why a tier is changed by hand, and no reason is given (R25)."""
-REASON_PROGRAMME_IN_THE_PAST: Reason.ValueType  # 258
+REASON_PROGRAMME_IN_THE_PAST: Reason.ValueType  # 259
 """FAILED_PRECONDITION. A version, pair class or rate would start in the past, where fills have been priced."""
-REASON_VENUE_ALREADY_GOVERNED: Reason.ValueType  # 259
+REASON_VENUE_ALREADY_GOVERNED: Reason.ValueType  # 260
 """FAILED_PRECONDITION. Another programme governs one of the venues then."""
-REASON_NEGATIVE_NET_PAIR: Reason.ValueType  # 260
+REASON_NEGATIVE_NET_PAIR: Reason.ValueType  # 261
 """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
-REASON_CONTROL_UNKNOWN: Reason.ValueType  # 261
+REASON_CONTROL_UNKNOWN: Reason.ValueType  # 262
 """NOT_FOUND. There is no such control."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""

@@ -96,6 +96,36 @@ _ZERO_OR_LESS: Final = bad(
 OPTIONAL_AMOUNT: Final = {**OPTIONAL_DECIMAL, **_ZERO_OR_LESS}
 AMOUNT: Final = {**DECIMAL, **_ZERO_OR_LESS}
 
+OPTIONAL_VOLUME: Final = {**OPTIONAL_DECIMAL, **bad(Reason.NOT_POSITIVE, negative="-1", a_little_negative="-0.1")}
+
+OPTIONAL_DIGEST: Final = bad(
+    Reason.DIGEST_MALFORMED,
+    of_31_bytes=b"\x01" * 31,
+    of_33_bytes=b"\x01" * 33,
+    of_64_hex_digits=b"01" * 32,
+    of_one_byte=b"\x00",
+)
+DIGEST: Final = {**bad(Reason.FIELD_REQUIRED, empty=b""), **OPTIONAL_DIGEST}
+WEEK: Final = {
+    **bad(Reason.FIELD_REQUIRED, empty=""),
+    **bad(
+        Reason.TIME_MALFORMED,
+        of_53_in_a_year_of_52="2024-W53",
+        of_0="2024-W00",
+        with_one_digit="2024-W1",
+        with_three_digits="2024-W040",
+        without_a_hyphen="2024W40",
+        in_small_letters="2024-w40",
+        with_a_day="2024-W40-1",
+        of_two_digits_of_a_year="24-W40",
+        with_a_newline_at_the_end="2024-W40\n",
+        with_a_space="2024-W 4",
+        with_a_plus="2024-W+4",
+        in_full_width_digits="\uff12\uff10\uff12\uff14-W40",
+    ),
+    **bad(Reason.TIME_OUT_OF_RANGE, of_2008="2008-W52", of_2200="2200-W10", of_year_1="0001-W01"),
+}
+
 _NANOS_OUT_OF_RANGE: Final = bad(
     Reason.TIME_MALFORMED,
     with_nanos_of_minus_1=Timestamp(seconds=NOON_NS // SECOND_NS, nanos=-1),
@@ -124,6 +154,7 @@ PAST_TIME: Final = {
         just_before_2200=at(LATEST_NS - 1),
     ),
 }
+REQUIRED_TIME: Final = {**bad(Reason.FIELD_REQUIRED, missing=None), **TIME}
 REQUIRED_PAST_TIME: Final = {**bad(Reason.FIELD_REQUIRED, missing=None), **PAST_TIME}
 
 

@@ -60,7 +60,6 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
     Reason.NOT_FLAGGED: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.MATCH_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.MATCH_SETTLED: grpc.StatusCode.FAILED_PRECONDITION,
-    Reason.APPROVER_IS_ACTOR: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.NOT_VERIFIED: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.APPLICATION_INCOMPLETE: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.APPLICATION_UNKNOWN: grpc.StatusCode.NOT_FOUND,
@@ -73,6 +72,9 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
     Reason.PROMOTION_NOT_ELIGIBLE: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.NOT_ENTITLED: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.METRIC_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.ACTOR_REQUIRED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.APPROVER_REQUIRED: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.APPROVER_IS_ACTOR: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.POSITION_NOT_REACHED: grpc.StatusCode.UNAVAILABLE,
     Reason.POSITION_AHEAD: grpc.StatusCode.OUT_OF_RANGE,
 }

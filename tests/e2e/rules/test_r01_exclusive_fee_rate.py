@@ -22,7 +22,7 @@ from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import refused, send
-from tests.server.orders import assign, own_rates, publish, tier, trial
+from tests.server.orders import classify, own_rates, publish, tier, trial
 
 FROM_NS = NOON_NS + DAY_NS
 DEARER = ('A = { maker = "-0.001%", taker = "0.03%" }', 'A = { maker = "0%", taker = "0.035%" }')  # VIP3
@@ -111,7 +111,7 @@ def test_a_programme_of_its_own_venue_may_start_in_the_past(ledger: Ledger) -> N
 def test_a_class_changes_for_fills_from_its_first_instant_on(ledger: Ledger) -> None:
     """A19: the class is taken at the instant of the fill."""
     send(ledger, tier("alice", "VIP1"))
-    send(ledger, assign("XRP_USDT", "B", valid_from=at(FROM_NS)))
+    send(ledger, classify("XRP_USDT", "B", valid_from=at(FROM_NS)))
     ledger.clock.now_ns = FROM_NS
     ledger.fills.RecordFills(batch(*(fill(transact_time=at(time_ns)) for time_ns in (FROM_NS - 1, FROM_NS))))
     assert rates(ledger) == [("3.0", "0.0005"), ("3.0", "0.0012")]
