@@ -470,7 +470,19 @@ def test_the_help_lists_every_command_and_every_exit_code(capsys: pytest.Capture
 
 
 def test_a_flag_takes_the_tier_away_until_it_is_lifted_and_state_shows_it(run: Run) -> None:
-    run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--actor", "ops-7", "--approver", "ops-8")
+    run(
+        "change-tier",
+        "alice",
+        "VIP4",
+        "--from",
+        "2024-10-01",
+        "--actor",
+        "ops-7",
+        "--approver",
+        "ops-8",
+        "--reason",
+        "agreed",
+    )
     code, out, err = run("flag", "alice", "robot", "--at", "2024-10-02", "--evidence", "0" * 64)
     assert (code, err) == (0, "")
     assert out.startswith("alice: flagged ROBOT (f1) from 2024-10-02 00:00:00 UTC on\nrecorded at position")

@@ -9,9 +9,12 @@ from collections.abc import Mapping
 from typing import Final
 
 from projections.controls import (
+    applications_due,
     benefits_ending,
+    bounty_weeks_open,
     continuous_bans,
     fills_during_bans,
+    months_without_promotion,
     near_a_tier,
     rebates_by_counterparty,
     token_discount_better,
@@ -22,9 +25,12 @@ from projections.controls.scope import Control
 CONTROLS: Final[Mapping[str, Control]] = {
     module.CONTROL.name: module.CONTROL
     for module in (
+        applications_due,
         benefits_ending,
+        bounty_weeks_open,
         continuous_bans,
         fills_during_bans,
+        months_without_promotion,
         near_a_tier,
         rebates_by_counterparty,
         token_discount_better,

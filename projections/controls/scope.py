@@ -39,6 +39,11 @@ class Scope:
         """Last instant of the days looked ahead to."""
         return self.as_of_ns + self.within_days * DAY_NS
 
+    @property
+    def life_since_ns(self) -> int:
+        """The same, but not before the ledger began: what was not done before it is not found."""
+        return max(self.since_ns, self.log.at(1).envelope.recorded_time_ns)
+
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of the materialised tables, which are `{read}` in the statement; `at`, `since` and `until` are given."""
         known = {
