@@ -127,4 +127,4 @@ def _unearned(known: KnownLine, view: View) -> int:
     )
     scale = terms.price_scale + terms.quantity_scale
     rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=basis.fee_decimals)
-    return rule.divide(line.price * line.quantity * rule.factor, rule.denominator)
+    return int(rule.divide(line.price * line.quantity * rule.factor, rule.denominator))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger.domain.instants import BEGINNING_NS
 
@@ -416,7 +416,7 @@ class Line(NamedTuple):
     """One fill as recorded. Mantissas are at the scales of its symbol, the fee at the decimals of its basis.
 
     `traits` is one byte: side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7). Order is that of
-    the columns in the log, and the write path builds plain tuples of it.
+    the columns in the log.
     """
 
     exec_id: str
@@ -476,11 +476,51 @@ class KnownLine(NamedTuple):
     basis: Basis
 
 
+class Columns(NamedTuple):
+    """The lines of a run, column by column, as the log holds them: the fields are those of `Line`.
+
+    From `source_index` on a column may be empty: no line says anything. Ids are texts, or numbers where every one of
+    the column is written as a positive int64 is printed.
+    """
+
+    exec_id: Sequence[str]
+    transact_time_ns: Sequence[int]
+    symbol_index: Sequence[int]
+    traits: bytes
+    price: Sequence[int]
+    quantity: Sequence[int]
+    fee: Sequence[int]
+    basis_index: Sequence[int]
+    source_index: Sequence[int] = ()
+    sequence: Sequence[int] = ()
+    trade_id: Sequence[str] | Sequence[int] = ()
+    order_id: Sequence[str] | Sequence[int] = ()
+    cl_ord_id: Sequence[str] = ()
+    order_time_ns: Sequence[int] = ()
+    owner_id: Sequence[str] = ()
+    counterparty_owner_id: Sequence[str] = ()
+    token: Sequence[str] = ()
+    token_price: Sequence[str] = ()
+    token_price_source: Sequence[str] = ()
+    charged_amount: Sequence[str] = ()
+    charged_currency: Sequence[str] = ()
+    charged_rate: Sequence[str] = ()
+
+    def lines(self) -> list[Line]:
+        """Row by row."""
+        count, defaults = len(self.exec_id), Line._field_defaults
+        full: Any = self._replace(trade_id=list(map(str, self.trade_id)), order_id=list(map(str, self.order_id)))
+        columns = (
+            column if len(column) else [defaults[name]] * count for name, column in zip(self._fields, full, strict=True)
+        )
+        return list(map(Line, *columns))
+
+
 @dataclass(frozen=True, slots=True)
 class VolumeRecorded:
     """Stream `fees/<account>/<day>`: one account's fills of one day, venue and actor out of one commit.
 
-    `lines` are in the order in which they came. `time_max_so_far_ns` and `totals` include this event and all before it
+    Lines are in the order in which they came. `time_max_so_far_ns` and `totals` include this event and all before it
     in its stream.
     """
 
@@ -491,15 +531,17 @@ class VolumeRecorded:
     time_max_so_far_ns: int
     symbols: tuple[SymbolTerms, ...]
     bases: tuple[Basis, ...]
-    lines: Sequence[Line]
+    columns: Columns
     totals: tuple[CellTotals, ...]
+
+    @property
+    def lines(self) -> list[Line]:
+        """The fills, in order; made anew each time."""
+        return self.columns.lines()
 
     def known_lines(self) -> list[KnownLine]:
         """Each line with what is needed to read it alone."""
-        return [
-            KnownLine(line, self.symbols[line.symbol_index], self.bases[line.basis_index])
-            for line in map(Line._make, self.lines)
-        ]
+        return [KnownLine(line, self.symbols[line.symbol_index], self.bases[line.basis_index]) for line in self.lines]
 
 
 Event: TypeAlias = (

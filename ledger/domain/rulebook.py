@@ -39,7 +39,6 @@ class Market:
     token_decimals: int  # of the token fees may be paid in
     override: PairRates | None = None  # what the pair pays instead of the table
     plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
-    base_terms: dict[int, Any] = field(default_factory=dict)  # prices by traits, of accounts that hold nothing
 
 
 @dataclass(frozen=True)
@@ -168,6 +167,15 @@ class Rulebook:
         rates = None if ended else PairRates(event.maker_ppm, event.taker_ppm)
         dated = _insert(self.pair_rates.get(pair, ()), event.valid_from_ns, rates)
         return replace(self, pair_rates={**self.pair_rates, pair: dated})
+
+
+def too_fine(terms: SymbolTerms, *, price: bool) -> Refusal:
+    """Why a price, or else a quantity, with more decimals than its symbol has is not taken."""
+    if price:
+        detail = f"{terms.symbol} is registered with {terms.price_scale} decimals of price"
+        return Refusal(Reason.PRICE_TOO_FINE, "last_px", detail)
+    detail = f"{terms.symbol} is registered with {terms.quantity_scale} decimals of quantity"
+    return Refusal(Reason.QUANTITY_TOO_FINE, "last_qty", detail)
 
 
 def evolve_rulebook(book: Rulebook, recorded: Recorded) -> Rulebook:

@@ -41,7 +41,8 @@ def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool)
     tiers, classes = top.list_of_names("tiers"), top.list_of_names("pair_classes")
     sections = {name: top.table(name) for name in _OPTIONAL}
     volume, evaluation = top.table("volume", required=True), top.table("evaluation", required=True)
-    base, rates, switches = (top.table(name, required=True) for name in ("base_rates", "rates", "switches"))
+    base, rates = top.table("base_rates", required=True), top.table("rates", required=True)
+    switches = sections["switches"]
     named: dict[str, Any] = _choices(switches, "rate_scope", "rate_time", "fee_currency", "rounding")
     programme = Programme(
         programme_id=top.name("id"),
@@ -70,14 +71,14 @@ def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool)
         **named,
     )
     if strictly:
-        for table in (top, volume, evaluation, base, switches, *sections.values()):
+        for table in (top, volume, evaluation, base, *sections.values()):
             table.end()
     return programme
 
 
 _OPTIONAL: Final = (
     *("period", "overrides", "trial", "match", "token_discount", "ban", "applications", "promotions", "flags"),
-    *("entitlements", "approval"),
+    *("entitlements", "approval", "switches"),
 )
 
 

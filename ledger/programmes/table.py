@@ -31,9 +31,9 @@ class Table:
         return f"{self._path}.{name}" if self._path else name
 
     def note(self, code: str, name: str, detail: str) -> None:
-        """A fault of a key; nothing is said of the keys of a table that is missing."""
+        """A fault of a key; nothing more is said of the keys of a table that is at fault."""
         key = self.key(name)
-        if not any(fault.code == "KEY_MISSING" and key.startswith(f"{fault.key}.") for fault in self.faults):
+        if not any(key.startswith(f"{fault.key}.") for fault in self.faults):
             self.faults.append(Fault(code, key, detail))
 
     def has(self, name: str) -> bool:

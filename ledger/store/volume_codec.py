@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import Any, Final
 
-from ledger.domain.events import Basis, CellKey, CellTotals, FeeSum, Line, SymbolTerms, VolumeRecorded
+from ledger.domain.events import Basis, CellKey, CellTotals, Columns, FeeSum, SymbolTerms, VolumeRecorded
+from ledger.domain.fill_batch import numbered
 from ledger.v1 import events_pb2
 
 _INT64_MAX: Final = 2**63 - 1
-_NUMBERS: Final = re.compile(r"(?:[1-9][0-9]{0,18}\n)*")
 
 # Columns of text and numbers that stand as they are; the rest is treated by name below.
 _PLAIN_COLUMNS: Final = (
@@ -26,12 +25,11 @@ _PLAIN_COLUMNS: Final = (
     "charged_currency",
     "charged_rate",
 )
-_INDEX: Final = {name: index for index, name in enumerate(Line._fields)}
 
 
 def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes:
     """The bytes of a run of fills."""
-    columns: list[Sequence[Any]] = list(zip(*event.lines, strict=True))
+    earliest, columns = event.time_min_ns, event.columns
     message = events_pb2.VolumeRecorded(
         envelope=envelope,
         venue=event.venue,
@@ -40,20 +38,19 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
         symbols=[_symbol_message(terms) for terms in event.symbols],
         bases=[_basis_message(basis) for basis in event.bases],
         totals=[_totals_message(totals) for totals in event.totals],
-        exec_id=columns[_INDEX["exec_id"]],
-        traits=bytes(columns[_INDEX["traits"]]),
-        basis_index=columns[_INDEX["basis_index"]],
-        symbol_index=columns[_INDEX["symbol_index"]],
+        exec_id=columns.exec_id,
+        time_offset_ns=[time_ns - earliest for time_ns in columns.transact_time_ns],
+        traits=columns.traits,
+        basis_index=columns.basis_index,
+        symbol_index=columns.symbol_index,
     )
-    assert envelope.effective_time_ns == event.time_min_ns, (envelope.effective_time_ns, event.time_min_ns)
-    earliest = event.time_min_ns
-    message.time_offset_ns.extend([time_ns - earliest for time_ns in columns[_INDEX["transact_time_ns"]]])
+    assert envelope.effective_time_ns == earliest, (envelope.effective_time_ns, earliest)
     _encode_amounts(message, columns)
-    _encode_sources(message, event.sources, columns[_INDEX["source_index"]], columns[_INDEX["sequence"]])
-    _encode_ids(message, "trade", columns[_INDEX["trade_id"]])
-    _encode_ids(message, "order", columns[_INDEX["order_id"]])
+    _encode_sources(message, event.sources, columns)
+    _encode_ids(message, "trade", columns.trade_id)
+    _encode_ids(message, "order", columns.order_id)
     for name in _PLAIN_COLUMNS:
-        column = columns[_INDEX[name]]
+        column = getattr(columns, name)
         if any(column):
             getattr(message, name).extend(column)
     return message.SerializeToString(deterministic=True)
@@ -64,27 +61,20 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
     message = events_pb2.VolumeRecorded.FromString(state)
     earliest = message.envelope.effective_time_ns
     prices, quantities, fees = _amounts(message)
-    count = len(message.exec_id)
-    empty: list[str] = [""] * count
-    zeros = [0] * count
-    source_index = message.source_index or zeros
-    lines = map(
-        Line,
-        message.exec_id,
-        [earliest + offset for offset in message.time_offset_ns],
-        message.symbol_index,
-        message.traits,
-        prices,
-        quantities,
-        fees,
-        message.basis_index,
-        source_index,
-        _sequences(message, source_index),
-        message.trade_id or list(map(str, message.trade_number)) or empty,
-        message.order_id or list(map(str, message.order_number)) or empty,
-        message.cl_ord_id or empty,
-        message.order_time_ns or zeros,
-        *(getattr(message, name) or empty for name in _PLAIN_COLUMNS[2:]),
+    columns = Columns(
+        exec_id=message.exec_id,
+        transact_time_ns=[earliest + offset for offset in message.time_offset_ns],
+        symbol_index=message.symbol_index,
+        traits=message.traits,
+        price=prices,
+        quantity=quantities,
+        fee=fees,
+        basis_index=message.basis_index,
+        source_index=message.source_index,
+        sequence=_sequences(message),
+        trade_id=message.trade_id or message.trade_number,
+        order_id=message.order_id or message.order_number,
+        **{name: getattr(message, name) for name in _PLAIN_COLUMNS},
     )
     event = VolumeRecorded(
         venue=message.venue,
@@ -94,10 +84,10 @@ def decode_volume(state: bytes, stream: str) -> tuple[events_pb2.Envelope, Volum
         time_max_so_far_ns=message.time_max_so_far_ns,
         symbols=tuple(_symbol(terms) for terms in message.symbols),
         bases=tuple(_basis(basis) for basis in message.bases),
-        lines=tuple(lines),
+        columns=columns,
         totals=tuple(_totals(totals) for totals in message.totals),
     )
-    assert len(event.lines) == len(message.traits) == count, (stream, count)
+    assert all(len(column) in (0, len(columns.exec_id)) for column in columns), (stream, len(columns.exec_id))
     return message.envelope, event
 
 
@@ -111,15 +101,15 @@ def exec_ids(state: bytes) -> Sequence[str]:
     return events_pb2.VolumeRecorded.FromString(state).exec_id
 
 
-def _encode_amounts(message: events_pb2.VolumeRecorded, columns: Sequence[Sequence[int]]) -> None:
-    prices, quantities, fees = (columns[_INDEX[name]] for name in ("price", "quantity", "fee"))
-    if max(prices) <= _INT64_MAX and max(quantities) <= _INT64_MAX and max(map(abs, fees)) <= _INT64_MAX:
-        message.price.extend(prices)
-        message.quantity.extend(quantities)
-        message.fee.extend(fees)
+def _encode_amounts(message: events_pb2.VolumeRecorded, columns: Columns) -> None:
+    amounts = (columns.price, columns.quantity, columns.fee)
+    if max(map(max, amounts)) <= _INT64_MAX and min(columns.fee) >= -_INT64_MAX:
+        message.price.extend(columns.price)
+        message.quantity.extend(columns.quantity)
+        message.fee.extend(columns.fee)
     else:
-        for amounts in zip(prices, quantities, fees, strict=True):
-            message.wide.extend(map(str, amounts))
+        for line in zip(*amounts, strict=True):
+            message.wide.extend(map(str, line))
 
 
 def _amounts(message: events_pb2.VolumeRecorded) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
@@ -129,42 +119,46 @@ def _amounts(message: events_pb2.VolumeRecorded) -> tuple[Sequence[int], Sequenc
     return message.price, message.quantity, message.fee
 
 
-def _encode_sources(
-    message: events_pb2.VolumeRecorded, sources: Sequence[str], indexes: Sequence[int], sequences: Sequence[int]
-) -> None:
+def _encode_sources(message: events_pb2.VolumeRecorded, sources: Sequence[str], columns: Columns) -> None:
     """Numbers are stored relative to the lowest of their source, which makes them short."""
-    if len(sources) == 1:
-        firsts, lasts = [min(sequences)], [max(sequences)]
-    else:
-        firsts, lasts = [_INT64_MAX] * len(sources), [0] * len(sources)
-        for index, sequence in zip(indexes, sequences, strict=True):
-            firsts[index] = min(firsts[index], sequence)
-            lasts[index] = max(lasts[index], sequence)
-        message.source_index.extend(indexes)
     message.source.extend(sources)
-    if any(lasts):
-        message.first_sequence.extend(firsts)
-        message.last_sequence.extend(lasts)
-        pairs = zip(indexes, sequences, strict=True)
-        message.sequence_offset.extend([sequence - firsts[index] for index, sequence in pairs])
-
-
-def _sequences(message: events_pb2.VolumeRecorded, indexes: Sequence[int]) -> Sequence[int]:
-    firsts = message.first_sequence
-    if not message.sequence_offset:
-        return [0] * len(indexes)
-    return [firsts[index] + offset for index, offset in zip(indexes, message.sequence_offset, strict=True)]
-
-
-def _encode_ids(message: events_pb2.VolumeRecorded, kind: str, ids: Sequence[str]) -> None:
-    """As numbers where every one is written as a positive int64 is printed, otherwise as text."""
-    if not any(ids):
+    sequences, indexes = columns.sequence, columns.source_index
+    if len(sources) > 1:
+        message.source_index.extend(indexes)
+    if not any(sequences):
         return
-    numbers = list(map(int, ids)) if _NUMBERS.fullmatch("\n".join(ids) + "\n") else []
-    if numbers and max(numbers) <= _INT64_MAX:
-        getattr(message, f"{kind}_number").extend(numbers)
-    else:
-        getattr(message, f"{kind}_id").extend(ids)
+    if len(sources) == 1:
+        first = min(sequences)
+        message.first_sequence.append(first)
+        message.last_sequence.append(max(sequences))
+        message.sequence_offset.extend([sequence - first for sequence in sequences])
+        return
+    firsts, lasts = [_INT64_MAX] * len(sources), [0] * len(sources)
+    for index, sequence in zip(indexes, sequences, strict=True):
+        firsts[index] = min(firsts[index], sequence)
+        lasts[index] = max(lasts[index], sequence)
+    message.first_sequence.extend(firsts)
+    message.last_sequence.extend(lasts)
+    pairs = zip(indexes, sequences, strict=True)
+    message.sequence_offset.extend([sequence - firsts[index] for index, sequence in pairs])
+
+
+def _sequences(message: events_pb2.VolumeRecorded) -> Sequence[int]:
+    firsts, offsets = message.first_sequence, message.sequence_offset
+    if not offsets:
+        return ()
+    if len(firsts) == 1:
+        first = firsts[0]
+        return [first + offset for offset in offsets]
+    return [firsts[index] + offset for index, offset in zip(message.source_index, offsets, strict=True)]
+
+
+def _encode_ids(message: events_pb2.VolumeRecorded, kind: str, ids: Any) -> None:
+    """As numbers where all of them are, otherwise as text."""
+    if any(ids) and isinstance(ids[0], str):
+        ids = numbered(ids)
+    if len(ids):
+        getattr(message, f"{kind}_id" if isinstance(ids[0], str) else f"{kind}_number").extend(ids)
 
 
 @lru_cache(maxsize=65_536)

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.domain.account_day import AccountDay
 from ledger.domain.events import VolumeRecorded
-from ledger.domain.fills import AccountDay
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.programme import Rates

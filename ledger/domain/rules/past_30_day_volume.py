@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from ledger.domain.instants import DAY_NS, day_start_ns, local_day
-from ledger.domain.programme import Programme
+from ledger.domain.programme import NO_TIER, Programme
 
 
 def evaluation_grant(programme: Programme, *, tier: str, evaluation_ns: int) -> tuple[int, int]:
@@ -14,7 +14,7 @@ def evaluation_grant(programme: Programme, *, tier: str, evaluation_ns: int) -> 
     From the evaluation (and the programme's delay) on for so many days; or the next calendar month of the programme's
     zone, whatever the delay. Every evaluation opens a grant of its own: `best_grant` says which one counts (A7).
     """
-    assert programme.rank(tier), tier
+    assert tier != NO_TIER
     if programme.grant_term == "next_calendar_month":
         day = local_day(evaluation_ns, programme.timezone)
         from_ns, until_ns = (day_start_ns(_first_of_month(day, later), programme.timezone) for later in (1, 2))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
+from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.state import Grant
 
 
@@ -14,6 +14,6 @@ def post_trial_window(grant: Grant) -> tuple[int, int]:
 
 def post_trial_grant(programme: Programme, *, tier: str, trial_end_ns: int) -> tuple[int, int]:
     """[valid_from, valid_until) of the tier: it begins where the trial ends, whatever delay evaluations have."""
-    assert programme.rank(tier), tier
+    assert tier != NO_TIER
     days = programme.trial.further_days if programme.trial else 0
     return trial_end_ns, trial_end_ns + days * DAY_NS

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 
-def is_self_trade(owner_id: str, counterparty_owner_id: str) -> bool:
-    """Both owners come from the engine (A27); without the other side's owner nothing is assumed."""
-    return counterparty_owner_id != "" and owner_id == counterparty_owner_id
+
+def self_trades(owner_ids: Iterable[str], counterparty_owner_ids: Iterable[str]) -> list[bool]:
+    """Of each fill whether it is one. Owners come from the engine (A27); without the other side's none is assumed."""
+    return [owner == other != "" for owner, other in zip(owner_ids, counterparty_owner_ids, strict=True)]

@@ -1,0 +1,122 @@
+"""Look at programme files before anybody publishes one: what is wrong with them, what they say, what changes.
+
+    .venv/bin/python scripts/programme.py validate FILE... | diff A B | show FILE
+
+Exit code 0: nothing found. 1: faults, or differences. 2: a file is unusable.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+try:
+    from programme_table import aligned, rate_table, statements
+
+    from ledger import programmes
+    from ledger.domain.programme import Programme
+except ImportError as error:
+    print(f"programme.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
+    sys.exit(2)
+
+EPILOG: Final = """\
+examples:
+  %(prog)s validate ledger/programmes/*.toml            every fault, one line each: file, name of the fault, key
+  %(prog)s show ledger/programmes/bitmart-api-vip-3.0.toml
+  %(prog)s diff old.toml new.toml                       every number and switch that is not the same
+
+A programme file is TOML; the packaged ones in ledger/programmes/ explain every key. What a file leaves out has its
+default, and diff compares what the files mean: 0.04% and 4bps are the same.
+
+exit code 0: nothing found; 1: validate found faults, diff found differences; 2: a file is unusable
+"""
+
+
+class UnusableError(Exception):
+    """One line: a file that cannot be looked at."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(arguments)
+    try:
+        if options.verb == "validate":
+            return _validate(options.files)
+        if options.verb == "diff":
+            return _diff(_programme(options.a), _programme(options.b))
+        return _show(_programme(options.file))
+    except UnusableError as error:
+        print(f"programme.py: {error}", file=sys.stderr)
+        return 2
+
+
+def _validate(files: Sequence[Path]) -> int:
+    """Every fault of every file."""
+    found = [(path, programmes.faults(_content(path))) for path in files]
+    for path, faults in found:
+        for fault in faults:
+            print(f"{path}: {fault}")
+        if not faults:
+            print(f"{path}: no faults")
+    return 1 if any(faults for _, faults in found) else 0
+
+
+def _diff(was: Programme, becomes: Programme) -> int:
+    """What changes, in the order of the file."""
+    old, new = statements(was), statements(becomes)
+    keys = [key for key in dict.fromkeys((*old, *new)) if old.get(key) != new.get(key)]
+    rows = [(key, old.get(key, "not there"), "->", new.get(key, "not there")) for key in keys]
+    print("\n".join(aligned(rows)) if rows else "they say the same")
+    return 1 if rows else 0
+
+
+def _show(programme: Programme) -> int:
+    """The table of rates, and everything else the programme says."""
+    said = statements(programme)
+    title = programme.title or programme.programme_id
+    print(f"{title}: version {programme.version}, governs {said['venues']}\n")
+    print("\n".join(rate_table(programme)))
+    rest = [(key, value) for key, value in said.items() if not key.startswith(("rates.", "base_rates.", "volume.from"))]
+    print()
+    print("\n".join(aligned(rest)))
+    return 0
+
+
+def _programme(path: Path) -> Programme:
+    try:
+        return programmes.parse(_content(path))
+    except programmes.ProgrammeError as error:
+        raise UnusableError(f"{path}: {error.faults[0]} (validate names every fault)") from error
+
+
+def _content(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        detail = (error.strerror if isinstance(error, OSError) else "") or "is no UTF-8 text"
+        raise UnusableError(f"{path}: {detail}") from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="programme.py",
+        description="Look at programme files before anybody publishes one.",
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
+    validate = verbs.add_parser("validate", help="name every fault of files")
+    validate.add_argument("files", metavar="FILE", nargs="+", type=Path, help="programme file")
+    diff = verbs.add_parser("diff", help="which numbers and switches differ between two files")
+    diff.add_argument("a", metavar="A", type=Path, help="programme file as it was")
+    diff.add_argument("b", metavar="B", type=Path, help="programme file as it becomes")
+    show = verbs.add_parser("show", help="what a file says, as a table")
+    show.add_argument("file", metavar="FILE", type=Path, help="programme file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
