@@ -17,13 +17,14 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
 from ledger.domain.account_day import DayKey, by_account_day
+from ledger.domain.approval import check_approval
 from ledger.domain.bounty import decide_bounty, week_of
 from ledger.domain.commands import (
     BountyCommand,
     Command,
+    ProgrammeCommand,
     PromotionCommand,
-    RegisterCurrency,
-    RegisterSymbol,
+    RegisterCommand,
     Request,
     StartTrial,
 )
@@ -38,6 +39,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.fill_batch import FillBatch, merged
 from ledger.domain.fills import BatchOutcome, decide_fills
+from ledger.domain.programmes import decide_programme, programme_stream_of
 from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
@@ -223,6 +225,9 @@ class Service:
         if isinstance(known, Accepted) or (known is not None and known.replayed):
             return known
         stream, decided = self._decide(work, ask.command)
+        unapproved = check_approval(self._states.book, ask.command, ask.request, work.recorded_time_ns)
+        if unapproved and not (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
+            decided = unapproved
         if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
             return Refused(decided)
         return known if known is not None else self._record_decision(work, ask, stream, decided)
@@ -246,9 +251,12 @@ class Service:
 
     def _decide(self, work: _Work, command: Command) -> tuple[str, Decided | Refusal]:
         """The stream a command is for, and what is decided. Fills that it might touch are decided before it."""
-        if isinstance(command, RegisterSymbol | RegisterCurrency):
+        if isinstance(command, RegisterCommand):
             self._decide_fills(work)
             return REGISTERS, decide_register(self._states.book, command)
+        if isinstance(command, ProgrammeCommand):
+            self._decide_fills(work)
+            return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
         if isinstance(command, PromotionCommand | BountyCommand):
             return self._decide_reward(command, work.recorded_time_ns)
         if any(waiting.batch and command.account_id in waiting.batch.accounts for waiting in work.pending):

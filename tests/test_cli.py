@@ -27,10 +27,13 @@ from tests.samples import batch, fill, symbol
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
-    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events", "register-account",
+    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events",
+    "programmes", "programme", "pairs", "findings", "solo-actions", "register-account",
     "register-symbol", "register-currency", "start-trial", "change-tier", "revoke-tier", "ban", "lift-ban",
+    "publish", "assign-class", "set-pair-rates",
     "flag", "unflag", "request-match", "approve-match", "reject-match",
 ]  # fmt: skip
+FOUR_EYES = ("--actor", "ops-1", "--approver", "ops-2", "--reason", "agreed")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -201,7 +204,10 @@ def test_a_fill_is_found_by_its_name(run: Run) -> None:
 
 def test_accounts_are_chosen_by_tier_ban_and_owner(ledger: Ledger, run: Run) -> None:
     with Client(ledger.address) as client:
-        client.change_tier("alice", tier="VIP4", valid_from=NOON_NS - DAY_NS, valid_until=NOON_NS + DAY_NS)
+        client.change_tier(
+            "alice", tier="VIP4", valid_from=NOON_NS - DAY_NS, valid_until=NOON_NS + DAY_NS,
+            actor="ops-1", approver="ops-2", reason="agreed",
+        )  # fmt: skip
         client.ban_account("bob", days=2, reason_code="ORDER_SPAM", start_time=NOON_NS)
         client.register_account("bob-2", owner_id="bob", parent_account_id="bob")
         wait = client.list_accounts()
@@ -284,7 +290,7 @@ def test_info_says_how_far_the_ledger_and_its_tables_are(ledger: Ledger, run: Ru
         ("register-currency USDT 6", "USDT: registered"),
         ("start-trial alice --start 2024-10-01",
          "alice: VIP3 (TRIAL g1) from 2024-10-01 00:00:00 until 2024-10-31 00:00:00 UTC"),
-        ("change-tier alice VIP4 --from 2024-10-01",
+        ("change-tier alice VIP4 --from 2024-10-01 --approver ops-8 --reason agreed",
          "alice: VIP4 (MANUAL g1) from 2024-10-01 00:00:00, without an end"),
         ("ban alice 3 ORDER_SPAM --start 2024-10-04",
          "alice: banned from 2024-10-04 00:00:00 until 2024-10-07 00:00:00 UTC (ORDER_SPAM)"),
@@ -303,11 +309,11 @@ def test_a_command_says_what_it_did_and_where_that_is_recorded(run: Run, argumen
 
 
 def test_grants_and_bans_are_ended_early(run: Run) -> None:
-    run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--until", "2024-11-01")
+    run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--until", "2024-11-01", *FOUR_EYES)
     run("ban", "alice", "3", "ORDER_SPAM", "--start", "2024-10-04")
     _, out, _ = run("revoke-tier", "alice", "g1", "--at", "2024-10-05")
     assert out.splitlines()[0] == "alice: revoked from 2024-10-05 00:00:00 UTC on"
-    _, out, _ = run("lift-ban", "alice", "--at", "2024-10-04T11:00")
+    _, out, _ = run("lift-ban", "alice", "--at", "2024-10-04T11:00", *FOUR_EYES)
     assert out.splitlines()[0] == "alice: not banned from 2024-10-04 11:00:00 UTC on"
     _, out, _ = run("state", "alice", "--as-of", "2024-10-04T10:00")
     assert out.startswith("alice: VIP4 (MANUAL g1), banned until ")
@@ -464,7 +470,19 @@ def test_the_help_lists_every_command_and_every_exit_code(capsys: pytest.Capture
 
 
 def test_a_flag_takes_the_tier_away_until_it_is_lifted_and_state_shows_it(run: Run) -> None:
-    run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--actor", "ops-7", "--approver", "ops-8")
+    run(
+        "change-tier",
+        "alice",
+        "VIP4",
+        "--from",
+        "2024-10-01",
+        "--actor",
+        "ops-7",
+        "--approver",
+        "ops-8",
+        "--reason",
+        "agreed",
+    )
     code, out, err = run("flag", "alice", "robot", "--at", "2024-10-02", "--evidence", "0" * 64)
     assert (code, err) == (0, "")
     assert out.startswith("alice: flagged ROBOT (f1) from 2024-10-02 00:00:00 UTC on\nrecorded at position")

@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -19,6 +19,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls
+from ledger.client.client import Command
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
@@ -139,6 +140,9 @@ def topics(ledger: Ledger, stream: str) -> list[str]:
         return [event.topic for event in client.list_events(stream)]
 
 
+FOUR_EYES: Final = Command(actor="ops-1", approver="ops-2", reason="agreed")
+
+
 # --- commands, fills and reads ----------------------------------------------------------------------------------------
 
 
@@ -147,13 +151,15 @@ def test_every_command_is_a_method_with_plain_values(client: Client) -> None:
     assert client.register_currency("USDT", decimals=6).receipt.position
     trial = client.start_trial("alice", start_time=NOON - timedelta(days=31))
     assert (trial.grant.tier, trial.grant.valid_until) == ("VIP3", at(NOON_NS - DAY_NS))
-    granted = client.change_tier("alice", tier="VIP4", valid_from=NOON_NS - 5, valid_until=NOON + timedelta(days=1))
+    granted = client.change_tier(
+        "alice", tier="VIP4", valid_from=NOON_NS - 5, valid_until=NOON + timedelta(days=1), **FOUR_EYES
+    )
     assert granted.grant.valid_from == at(NOON_NS - 5)
     revoked = client.revoke_tier("alice", grant_id=granted.grant.grant_id, revoke_time=NOON)
     assert revoked.revoked_time == at(NOON_NS)
     ban = client.ban_account("alice", days=3, reason_code="ORDER_SPAM", start_time=NOON_NS).ban
     assert ban.end_time == at(NOON_NS + 3 * DAY_NS)
-    assert client.lift_ban("alice", lift_time=NOON).lifted_time == at(NOON_NS)
+    assert client.lift_ban("alice", lift_time=NOON, **FOUR_EYES).lifted_time == at(NOON_NS)
 
 
 def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledger) -> None:
@@ -218,7 +224,7 @@ def test_rewards_are_methods_with_plain_values(ledger: Ledger) -> None:
 
 
 def test_authority_is_the_clients_unless_the_call_says_otherwise(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1") as client:
+    with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1", reason="asked in writing") as client:
         client.change_tier("alice", tier="VIP1")
         client.change_tier("alice", tier="VIP2", actor="ops-9", reason="asked by phone", request_id="mine")
         first, second = client.list_events("account/alice")
@@ -444,7 +450,7 @@ def test_a_command_whose_answers_were_lost_is_one_command(
     ledger: Ledger, wired: Client, wire: Wire, clock: FakeTime, code: str
 ) -> None:
     wire.lose, wire.code = 2, grpc.StatusCode[code]
-    answer = wired.change_tier("alice", tier="VIP2")
+    answer = wired.change_tier("alice", tier="VIP2", **FOUR_EYES)
     assert answer.receipt.replayed
     assert topics(ledger, "account/alice") == ["TierChanged"]
     assert len(wire.requests) == 3

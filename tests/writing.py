@@ -47,7 +47,8 @@ class Writing:
 
 
 def ask(command: Command, request_id: str = "", body: bytes = b"body") -> Ask:
-    return Ask(Request(request_id or f"r{next(_requests)}", body), command)
+    name = request_id or f"r{next(_requests)}"
+    return Ask(Request(name, body, "ops-1", "ops-2", reason="agreed", reason_salt=name.encode()), command)
 
 
 def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:

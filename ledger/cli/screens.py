@@ -10,8 +10,10 @@ from typing import Any, Final
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.v1 import command_service_pb2 as command_pb
+from ledger.v1 import control_service_pb2 as controls_pb
 from ledger.v1 import fill_pb2, read_pb2
 from ledger.v1 import member_service_pb2 as member_pb
+from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.command_pb2 import Flag, FlagKind, Grant
 
@@ -243,6 +245,43 @@ def events(found: Iterable[pb.StoredEvent]) -> list[str]:
     return table((">position", "recorded (UTC)", "stream", "event", "actor"), rows)
 
 
+def programmes(found: Iterable[programmes_pb.ProgrammeVersion]) -> list[str]:
+    """Versions of programmes."""
+    rows = [
+        (
+            one.programme_id, one.version, instant(one.valid_from), given(one, "valid_until"),
+            "yes" if one.in_force else "", one.actor or NONE, one.approver or NONE, one.content_sha256[:12],
+        )
+        for one in found
+    ]  # fmt: skip
+    heads = ("programme", "version", "from (UTC)", "until (UTC)", "in force", "actor", "approver", "SHA-256")
+    return table(heads, rows)
+
+
+def symbols(found: Iterable[programmes_pb.Pair]) -> list[str]:
+    """What a programme says of pairs."""
+    rows = [(one.symbol, one.pair_class or NONE, *_own_rates(one)) for one in found]
+    return table(("symbol", "class", ".own maker %", ".own taker %"), rows)
+
+
+def _own_rates(pair: programmes_pb.Pair) -> tuple[str, ...]:
+    return tuple(percent(rate) if rate else NONE for rate in (pair.maker_rate, pair.taker_rate))
+
+
+def findings(found: Iterable[controls_pb.Finding]) -> list[str]:
+    """What controls found, a line each."""
+    return table(("control", "finding"), [(one.control, one.message) for one in found])
+
+
+def solo_actions(found: Iterable[controls_pb.SoloAction]) -> list[str]:
+    """Who did what alone."""
+    rows = [
+        (str(one.position), instant(one.recorded_time), one.actor or NONE, one.event, one.stream, one.ticket or NONE)
+        for one in found
+    ]
+    return table((">position", "recorded (UTC)", "actor", "event", "stream", "ticket"), rows)
+
+
 def info(found: pb.GetLedgerInfoResponse) -> list[str]:
     """What ledger this is."""
     tables = found.projections
@@ -298,5 +337,19 @@ def _outcome(answer: Any) -> str:
             return f": not banned from {instant(time)} UTC on"
         case command_pb.RegisterAccountResponse(owner_id=owner_id):
             return f": registered, owner {owner_id}"
+        case _:
+            return _on_registers(answer)
+
+
+def _on_registers(answer: Any) -> str:
+    """The same of a command on programmes and registers."""
+    match answer:
+        case programmes_pb.PublishProgrammeResponse(programme=version):
+            since = instant(version.valid_from)
+            return f": {version.programme_id} {version.version} in force from {since} UTC on"
+        case (
+            programmes_pb.AssignPairClassResponse(valid_from=time) | programmes_pb.SetPairRatesResponse(valid_from=time)
+        ):
+            return f": from {instant(time)} UTC on"
         case _:
             return ": registered"

@@ -11,6 +11,7 @@ import grpc
 from ledger.client.calls import Calls
 from ledger.client.commanding import Command
 from ledger.client.members import Members
+from ledger.client.oversight import Oversight
 from ledger.client.plain import Time, Values, member, message, timestamp
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
@@ -28,7 +29,7 @@ _CHANNEL_OPTIONS: Final = [
 ]
 
 
-class Client(Members):
+class Client(Members, Oversight):
     """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(

@@ -65,6 +65,17 @@ class PairClassAssigned:
 
 
 @dataclass(frozen=True, slots=True)
+class PairRatesSet:
+    """Stream `programme/<id>`: rates of a pair's own from an instant on; None leaves a side to tier and class."""
+
+    programme_id: str
+    symbol: str
+    maker_ppm: int | None
+    taker_ppm: int | None
+    valid_from_ns: int
+
+
+@dataclass(frozen=True, slots=True)
 class SymbolRegistered:
     """Stream `registers`: terms of a symbol from an instant on."""
 
@@ -538,6 +549,7 @@ Event: TypeAlias = (
     | WriterStarted
     | ProgrammePublished
     | PairClassAssigned
+    | PairRatesSet
     | SymbolRegistered
     | CurrencyRegistered
     | AccountRegistered

@@ -148,6 +148,14 @@ class Log:
         first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
         return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
 
+    def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
+        """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
+        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, limit))
+
+    def first_events_of_requests(self, after: int, until: int, limit: int) -> list[Recorded]:
+        """The first event of each request at a position in (after, until], in order."""
+        return self._events(self._sql.first_events_of_requests, (after, until, limit))
+
     def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
         """Of each account-day with a run at a position in (after, until] the totals after the last one."""
         rows = self._rows(self._sql.last_runs_between, (after, until))
@@ -255,6 +263,15 @@ class _Statements:
             "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"
             " AND originator_version <= %s AND time_max_ns >= %s AND time_min_ns <= %s"
             " ORDER BY originator_id, originator_version LIMIT %s"
+        )
+        self.runs = statement(
+            "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " AND time_max_ns >= %s AND time_min_ns <= %s ORDER BY notification_id LIMIT %s"
+        )
+        self.first_events_of_requests = statement(
+            "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
+            "  SELECT position FROM {schema}.requests WHERE position > %s AND position <= %s"
+            "  ORDER BY position LIMIT %s)) ORDER BY notification_id"
         )
         self.last_runs_between = statement(
             "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("

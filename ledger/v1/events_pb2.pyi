@@ -226,6 +226,57 @@ class PairClassAssigned(_message.Message):
 Global___PairClassAssigned: _TypeAlias = PairClassAssigned  # noqa: Y015
 
 @_typing.final
+class PairRatesSet(_message.Message):
+    """Stream programme/<id>: rates of a pair's own from an instant on, until the next of these."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    MAKER_PPM_FIELD_NUMBER: _builtins.int
+    TAKER_PPM_FIELD_NUMBER: _builtins.int
+    VALID_FROM_NS_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme."""
+    symbol: _builtins.str
+    """The symbol."""
+    maker_ppm: _builtins.int
+    """Maker rate of every tier in signed ppm; unset: that of tier and class."""
+    taker_ppm: _builtins.int
+    """Taker rate, likewise; both unset: the pair has none of its own."""
+    valid_from_ns: _builtins.int
+    """From then on; 0 is the beginning of time."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        programme_id: _builtins.str = ...,
+        symbol: _builtins.str = ...,
+        maker_ppm: _builtins.int | None = ...,
+        taker_ppm: _builtins.int | None = ...,
+        valid_from_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_maker_ppm", b"_maker_ppm", "_taker_ppm", b"_taker_ppm", "envelope", b"envelope", "maker_ppm", b"maker_ppm", "taker_ppm", b"taker_ppm"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_maker_ppm", b"_maker_ppm", "_taker_ppm", b"_taker_ppm", "envelope", b"envelope", "maker_ppm", b"maker_ppm", "programme_id", b"programme_id", "symbol", b"symbol", "taker_ppm", b"taker_ppm", "valid_from_ns", b"valid_from_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__maker_ppm: _TypeAlias = _typing.Literal["maker_ppm"]  # noqa: Y015
+    _WhichOneofArgType__maker_ppm: _TypeAlias = _typing.Literal["_maker_ppm", b"_maker_ppm"]  # noqa: Y015
+    _WhichOneofReturnType__taker_ppm: _TypeAlias = _typing.Literal["taker_ppm"]  # noqa: Y015
+    _WhichOneofArgType__taker_ppm: _TypeAlias = _typing.Literal["_taker_ppm", b"_taker_ppm"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__maker_ppm) -> _WhichOneofReturnType__maker_ppm | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__taker_ppm) -> _WhichOneofReturnType__taker_ppm | None: ...
+
+Global___PairRatesSet: _TypeAlias = PairRatesSet  # noqa: Y015
+
+@_typing.final
 class SymbolRegistered(_message.Message):
     """Stream registers: terms of a symbol from an instant on."""
 

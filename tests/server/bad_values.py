@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason
+from ledger.programmes import packaged
 from tests.conftest import NOON_NS, at
 from tests.server.instants import SKEW_NS
 
@@ -242,4 +243,28 @@ DAY: Final = {
         of_the_last_year="9999-12-31",
     ),
 }
+OPTIONAL_RATE: Final = {
+    **OPTIONAL_DECIMAL,
+    **bad(
+        Reason.RATE_OUT_OF_RANGE,
+        finer_than_a_ppm="0.0000001",
+        of_a_negative_tenth_of_a_ppm="-0.0000001",
+        of_all="1",
+        of_more_than_all_as_rebate="-1.5",
+        in_percent="4",
+    ),
+}
+PROGRAMME_FILE: Final = {
+    **bad(Reason.FIELD_REQUIRED, empty=""),
+    **bad(
+        Reason.PROGRAMME_INVALID,
+        of_nothing_but_a_newline="\n",
+        that_is_no_TOML="this is no programme",
+        with_a_bare_rate=packaged().replace('maker = "0.04%"', 'maker = "0.04"'),
+        that_is_a_money_pump=packaged().replace('taker = "0.02%"', 'taker = "0.0005%"'),
+        with_a_switch_nobody_knows=packaged() + "no_such_switch = true\n",
+    ),
+    **bad(Reason.PROGRAMME_TOO_LARGE, one_byte_too_long=packaged().ljust(262_145, "#")),
+}
+WITHIN_DAYS: Final = bad(Reason.WITHIN_DAYS_OUT_OF_RANGE, of_367=367, the_greatest_number=2**32 - 1)
 LEFT_TO_ROWS: Final[Bad] = {}  # no value is bad by itself: see `ROWS`

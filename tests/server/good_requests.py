@@ -13,6 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 import ledger.v1
+from ledger import programmes
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import ChargedFee, Fill, FillRef, TokenPayment
@@ -92,6 +93,16 @@ def _fills() -> list[Fill]:
 
 
 PROGRAMME: Final = "bitmart-api-vip"
+
+
+def programme_file(version: str, **changes: str) -> str:
+    """The packaged programme under another version, with some of its text replaced."""
+    content = programmes.packaged().replace('version = "3.0"', f'version = "{version}"')
+    for old, new in changes.items():
+        content = content.replace(old, new)
+    return content
+
+
 DIGEST: Final = b"\x01" * 32  # a SHA-256
 WEEK: Final = "2024-W40"  # that of noon
 SPAN: Final = {"from_time": A_DAY_AGO, "until_time": IN_A_DAY}
@@ -217,6 +228,32 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
         "page_size": 10,
     },
     "LiftBan": lambda: {"account_id": "alice", "lift_time": NOON},
+    "PublishProgramme": lambda: {"content": programme_file(a_new("version")), "valid_from": NOON},
+    "AssignPairClass": lambda: {
+        "symbol": "XRP_USDT",
+        "pair_class": "A",
+        "valid_from": NOON,
+        "programme_id": PROGRAMME,
+    },
+    "SetPairRates": lambda: {
+        "symbol": "XRP_USDT",
+        "maker_rate": "0.0001",
+        "taker_rate": "0.0003",
+        "valid_from": NOON,
+        "programme_id": PROGRAMME,
+    },
+    "GetProgramme": lambda: {"programme_id": PROGRAMME, "version": "3.0", "at": ReadAt(as_of=NOON)},
+    "ListProgrammes": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
+    "ListPairs": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
+    "ListControls": dict,
+    "ListFindings": lambda: {
+        "control": "benefits-ending",
+        "as_of": NOON,
+        "within_days": 7,
+        "programme_id": PROGRAMME,
+        "page_size": 10,
+    },
+    "ListSoloActions": lambda: {"actor": "operator", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},
     "RecordFills": lambda: {"venue": "bitmart", "fills": _fills(), "include_fees": True, "actor": "engine"},
     "GetSourcePosition": lambda: {"source": "engine"},
     "GetVipState": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},

@@ -7,12 +7,14 @@ from typing import Any, Final
 from google.protobuf.message import Message
 
 from ledger.domain.instants import DAY_NS
+from ledger.programmes import packaged
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import member_service_pb2 as members_pb
+from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1 import reward_service_pb2 as rewards_pb
 from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, at
-from tests.samples import request_id
+from tests.samples import FOUR_EYES, request_id
 from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
 
 
@@ -35,8 +37,8 @@ def trial(account_id: str, **changes: Any) -> pb.StartTrialRequest:
 
 def tier(account_id: str, name: str = "VIP1", **changes: Any) -> pb.ChangeTierRequest:
     """A tier from now on, without an end."""
-    changes.setdefault("request_id", request_id())
-    return pb.ChangeTierRequest(account_id=account_id, tier=name, **changes)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return pb.ChangeTierRequest(account_id=account_id, tier=name, **values)
 
 
 def revoke(account_id: str, grant_id: str = "g1", **changes: Any) -> pb.RevokeTierRequest:
@@ -53,8 +55,30 @@ def ban(account_id: str, days: int = 1, **changes: Any) -> pb.BanAccountRequest:
 
 def lift(account_id: str, **changes: Any) -> pb.LiftBanRequest:
     """The end of a ban, now."""
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return pb.LiftBanRequest(account_id=account_id, **values)
+
+
+def publish(version: str, *texts: tuple[str, str], **changes: Any) -> programmes_pb.PublishProgrammeRequest:
+    """A version of the packaged programme from now on, with some texts of the file replaced."""
+    content = packaged().replace('version = "3.0"', f'version = "{version}"')
+    for old, new in texts:
+        assert old in content, old
+        content = content.replace(old, new)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, "content": content, **changes}
+    return programmes_pb.PublishProgrammeRequest(**values)
+
+
+def classify(name: str, pair_class: str, **changes: Any) -> programmes_pb.AssignPairClassRequest:
+    """A class of a pair from now on."""
     changes.setdefault("request_id", request_id())
-    return pb.LiftBanRequest(account_id=account_id, **changes)
+    return programmes_pb.AssignPairClassRequest(symbol=name, pair_class=pair_class, **changes)
+
+
+def own_rates(name: str, maker: str = "", taker: str = "", **changes: Any) -> programmes_pb.SetPairRatesRequest:
+    """Rates of a pair's own from now on."""
+    changes.setdefault("request_id", request_id())
+    return programmes_pb.SetPairRatesRequest(symbol=name, maker_rate=maker, taker_rate=taker, **changes)
 
 
 def currency(name: str, decimals: int = 6, **changes: Any) -> pb.RegisterCurrencyRequest:

@@ -12,10 +12,10 @@ from ledger.domain.events import CommandRefused
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.bug_bounty import round_ends_ns
 from ledger.v1.command_pb2 import Authority
-from tests.conftest import Ledger, at
+from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import symbol
 from tests.server.calls import expected, head, method_of, refused, said, send
-from tests.server.instants import A_DAY_AGO, BEFORE_NOON, FIRST, IN_A_DAY, NOON
+from tests.server.instants import A_DAY_AGO, BEFORE_NOON, FIRST, IN_A_DAY, NOON, SKEW_NS
 from tests.server.orders import (
     application,
     approve_match,
@@ -23,6 +23,7 @@ from tests.server.orders import (
     ban,
     bonus,
     bounty,
+    classify,
     close_round,
     currency,
     family,
@@ -30,7 +31,9 @@ from tests.server.orders import (
     flag,
     lift,
     metric,
+    own_rates,
     promotion,
+    publish,
     register,
     reject_match,
     request_match,
@@ -49,6 +52,14 @@ class Denied(NamedTuple):
     kind: str
     before: Sequence[Message]
     command: Message
+
+
+def _by(actor: str, approver: str, reason: str = "agreed") -> Authority:
+    return Authority(actor=actor, approver=approver, reason=reason)
+
+
+OTHER: Final = ('id = "bitmart-api-vip"', 'id = "another"')  # of the same venue
+BEYOND_SKEW: Final = at(NOON_NS - SKEW_NS - 1)
 
 
 def week(number: int) -> str:
@@ -82,10 +93,13 @@ DENIED: Final[Mapping[tuple[Reason, str], Sequence[Denied]]] = {
         Denied("unknown programme", [], symbol("D4_USDT", programme_id="no-such")),
         Denied("unknown programme", [], trial("d3", programme_id="no-such")),
         Denied("unknown programme", [], tier("d4", programme_id="no-such")),
+        Denied("unknown programme", [symbol("D72_USDT")], classify("D72_USDT", "A", programme_id="no-such")),
+        Denied("unknown programme", [symbol("D73_USDT")], own_rates("D73_USDT", "0", programme_id="no-such")),
     ],
     (Reason.PAIR_CLASS_UNKNOWN, "pair_class"): [
         Denied("unknown class", [], symbol("D5_USDT", pair_class="D")),
         Denied("class in small letters", [], symbol("D6_USDT", pair_class="a")),
+        Denied("unknown class", [symbol("D71_USDT")], classify("D71_USDT", "D")),
     ],
     (Reason.TIER_UNKNOWN, "tier"): [
         Denied("unknown tier", [], tier("d5", "VIP6")),
@@ -122,6 +136,68 @@ DENIED: Final[Mapping[tuple[Reason, str], Sequence[Denied]]] = {
         Denied("will hold a tier", [tier("d41", valid_from=IN_A_DAY)], trial("d41")),
         Denied("held a tier that was revoked", [tier("d42"), revoke("d42")], trial("d42")),
         Denied("the owner held a tier", [*family("o43", "d43", "d44"), tier("d43")], trial("d44")),
+    ],
+    (Reason.ACTOR_REQUIRED, "authority.actor"): [
+        Denied("by nobody", [request_match("d66")], approve_match("d66", authority=Authority(approver="ops-8"))),
+        Denied(
+            "an exception by nobody",
+            [promotion("d67")],
+            bonus("d67", "d67", override=True, authority=Authority(approver="ops-8")),
+        ),
+        Denied("nobody asks", [], tier("x50", authority=_by("", "ops-2"))),
+        Denied("nobody asks, nobody approves", [], tier("x51", authority=_by("", ""))),
+        Denied("nobody asks", [], publish("x52", authority=_by("", "ops-2"))),
+    ],
+    (Reason.APPROVER_REQUIRED, "authority.approver"): [
+        Denied(
+            "an exception without an approver",
+            [promotion("d69")],
+            bonus("d69", "d69", override=True, authority=Authority(actor="ops-7")),
+        ),
+        Denied("nobody approves", [], tier("x53", authority=_by("ops-1", ""))),
+        Denied("nobody approves", [ban("x54")], lift("x54", authority=_by("ops-1", ""))),
+        Denied("nobody approves", [], publish("x55", authority=_by("ops-1", ""))),
+        Denied("nobody approves, no reason", [], tier("x56", authority=_by("ops-1", "", reason=""))),
+    ],
+    (Reason.APPROVER_IS_ACTOR, "authority.approver"): [
+        Denied("an exception by one person", [promotion("d70")], bonus("d70", "d70", override=True, authority=_ALONE)),
+        Denied("the same person", [], tier("x57", authority=_by("ops-1", "ops-1"))),
+        Denied("the same person", [ban("x58")], lift("x58", authority=_by("ops-1", "ops-1"))),
+        Denied("the same person", [], publish("x59", authority=_by("ops-1", "ops-1"))),
+    ],
+    (Reason.REASON_REQUIRED, "authority.reason"): [
+        Denied("no reason", [], tier("x60", authority=_by("ops-1", "ops-2", reason=""))),
+    ],
+    (Reason.PROGRAMME_VERSION_EXISTS, "content"): [
+        Denied("other content", [publish("x61")], publish("x61", ('maker = "0.04%"', 'maker = "0.05%"'))),
+        Denied("other content, later", [publish("x62")], publish("x62", ("# ", "#  "), valid_from=IN_A_DAY)),
+        Denied("that of the first start", [], publish("3.0", ("# ", "#  "))),
+    ],
+    (Reason.PROGRAMME_VERSION_EXISTS, "valid_from"): [
+        Denied("the same again", [publish("x63", valid_from=NOON)], publish("x63", valid_from=NOON)),
+    ],
+    (Reason.PROGRAMME_IN_THE_PAST, "valid_from"): [
+        Denied("just before the skew", [], publish("x64", valid_from=BEYOND_SKEW)),
+        Denied("has a class", [symbol("D65_USDT")], classify("D65_USDT", "B", valid_from=BEYOND_SKEW)),
+        Denied("just before the skew", [symbol("D66_USDT")], own_rates("D66_USDT", "0", valid_from=BEYOND_SKEW)),
+    ],
+    (Reason.VENUE_ALREADY_GOVERNED, "content"): [
+        Denied("another programme", [], publish("1", OTHER)),
+        Denied("another programme, for the future", [], publish("1", OTHER, valid_from=IN_A_DAY)),
+        Denied("another programme, long ago", [], publish("1", OTHER, valid_from=FIRST)),
+    ],
+    (Reason.NEGATIVE_NET_PAIR, "symbol"): [
+        Denied("against a member", [symbol("D67_USDT")], own_rates("D67_USDT", "-0.000201")),
+        Denied(
+            "by its class",
+            [symbol("D68_USDT", pair_class="C"), own_rates("D68_USDT", "-0.0006")],
+            classify("D68_USDT", "A"),
+        ),
+        Denied("of its own", [symbol("D69_USDT")], own_rates("D69_USDT", "-0.0003", "0.000299")),
+    ],
+    (Reason.SYMBOL_UNKNOWN, "symbol"): [
+        Denied("unknown", [], classify("D70_USDT", "A")),
+        Denied("unknown", [], own_rates("D70_USDT", "0")),
     ],
     (Reason.ACCOUNT_FLAGGED, "account_id"): [
         Denied("flagged", [flag("d50")], trial("d50")),
@@ -161,26 +237,8 @@ DENIED: Final[Mapping[tuple[Reason, str], Sequence[Denied]]] = {
         Denied("rejected by a rule", [request_match("d64", spot="100000")], approve_match("d64")),
         Denied("approved already", [request_match("d65"), approve_match("d65")], reject_match("d65")),
     ],
-    (Reason.ACTOR_REQUIRED, "authority.actor"): [
-        Denied("by nobody", [request_match("d66")], approve_match("d66", authority=Authority(approver="ops-8"))),
-        Denied(
-            "an exception by nobody",
-            [promotion("d67")],
-            bonus("d67", "d67", override=True, authority=Authority(approver="ops-8")),
-        ),
-    ],
     (Reason.APPROVER_IS_ACTOR, "authority.actor"): [
         Denied("by who requested it", [request_match("d68")], approve_match("d68", authority=_REQUESTER)),
-    ],
-    (Reason.APPROVER_REQUIRED, "authority.approver"): [
-        Denied(
-            "an exception without an approver",
-            [promotion("d69")],
-            bonus("d69", "d69", override=True, authority=Authority(actor="ops-7")),
-        ),
-    ],
-    (Reason.APPROVER_IS_ACTOR, "authority.approver"): [
-        Denied("an exception by one person", [promotion("d70")], bonus("d70", "d70", override=True, authority=_ALONE)),
     ],
     (Reason.IDENTITY_ALREADY_VERIFIED, "account_id"): [
         Denied("verified already", [verify("d71")], verify("d71")),
