@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.account_day import AccountDay
 from ledger.domain.events import VolumeRecorded
+from ledger.domain.fills import AccountDay
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.programme import Rates
@@ -30,8 +30,7 @@ def ppm(fraction: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "case",
-    [pytest.param(case, id=case["id"]) for case in CASES if case["when"]["op"] == "compute_fee"],
+    "case", [pytest.param(case, id=case["id"]) for case in CASES if case["when"]["op"] == "compute_fee"]
 )
 def test_a_worked_case_of_the_business_document_costs_what_it_says(case: dict[str, Any]) -> None:
     given_, expect = case["given"], case["expect"]
@@ -59,7 +58,6 @@ def test_a_worked_case_of_the_business_document_costs_what_it_says(case: dict[st
         grants.append(Grant("g1", rules.programme_id, given_["tier"], given_.get("tier_source", "MANUAL"), NOON_NS))
     if given_.get("past_trial"):
         grants.append(Grant("g2", rules.programme_id, "VIP3", "TRIAL", NOON_NS - 9 * DAY_NS, NOON_NS - DAY_NS))
-    flags = (Flag("f1", given_["flagged"], NOON_NS),) if given_.get("flagged") else ()
     batch = fills(
         {
             "price": given_["price"],
@@ -72,6 +70,7 @@ def test_a_worked_case_of_the_business_document_costs_what_it_says(case: dict[st
             "token_price": given_.get("bmx_price_usdt", ""),
         }
     )
+    flags = (Flag("f1", given_["flagged"], NOON_NS),) if "flagged" in given_ else ()
     outcome, (event,) = record(batch, book, AccountState("alice", grants=tuple(grants), flags=flags))
     fee, basis = outcome.fees[0]
     line, terms = event.lines[0], event.symbols[0]
