@@ -33,6 +33,7 @@ from ledger.server.commands import CommandService
 from ledger.server.fills import FillService
 from ledger.server.handling import Handling
 from ledger.server.members import MemberService
+from ledger.server.programmes import ProgrammeService
 from ledger.server.rewards import RewardService
 from ledger.server.writer_thread import WriterThread
 from ledger.service import Service
@@ -45,15 +46,19 @@ from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.v1 import (
     command_service_pb2_grpc,
+    control_service_pb2_grpc,
     fill_service_pb2_grpc,
     member_query_service_pb2_grpc,
     member_service_pb2_grpc,
+    programme_service_pb2_grpc,
     query_service_pb2_grpc,
     reward_service_pb2_grpc,
 )
 from projections.as_of import Reader
+from projections.control_service import ControlService
 from projections.live import Live
 from projections.members import MemberQueryService
+from projections.programmes import ProgrammeReads
 from projections.queries import QueryService
 from projections.runner import Runner
 
@@ -166,6 +171,9 @@ def running(
         reader = Reader(config, log, live, ledger_id, clock_ns, lambda: None if thread.writing else live.catch_up())
         queries = QueryService(reader, config.schema)
         query_service_pb2_grpc.add_QueryServiceServicer_to_server(queries, app.server)
+        publishing = ProgrammeService(handling, ProgrammeReads(reader))
+        programme_service_pb2_grpc.add_ProgrammeServiceServicer_to_server(publishing, app.server)
+        control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, config.schema), app.server)
         member_queries = MemberQueryService(reader, config.schema)
         member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, app.server)
         address = app.listen()

@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ledger.domain.commands import Command, Request
 from ledger.domain.events import Basis, Recorded
-from ledger.domain.fills import FillBatch
+from ledger.domain.fill_batch import FillBatch
 from ledger.domain.refusal import Refusal
 from ledger.store.log import Head
 from ledger.store.writer import Commit

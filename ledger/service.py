@@ -7,21 +7,24 @@ again: nothing that was decided on it survives.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple
 
+import numpy as np
 from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
+from ledger.domain.account_day import DayKey, by_account_day
+from ledger.domain.approval import check_approval
 from ledger.domain.bounty import decide_bounty, week_of
 from ledger.domain.commands import (
     BountyCommand,
     Command,
+    ProgrammeCommand,
     PromotionCommand,
-    RegisterCurrency,
-    RegisterSymbol,
+    RegisterCommand,
     Request,
     StartTrial,
 )
@@ -34,14 +37,9 @@ from ledger.domain.events import (
     SourceAdvanced,
     VolumeRecorded,
 )
-from ledger.domain.fills import (
-    BatchOutcome,
-    FillBatch,
-    Recording,
-    RunKey,
-    by_account_day,
-    merged,
-)
+from ledger.domain.fill_batch import FillBatch, merged
+from ledger.domain.fills import BatchOutcome, decide_fills
+from ledger.domain.programmes import decide_programme, programme_stream_of
 from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
@@ -110,7 +108,6 @@ class _Work:
         self.requests: dict[str, tuple[bytes, Recorded]] = {}
         self.texts: dict[bytes, ErasableText] = {}
         self.sources: dict[str, _SourceWork] = {}
-        self.recording = Recording()
         self.pending: list[_Pending] = []
 
     @property
@@ -163,7 +160,6 @@ class Service:
                 for item in inputs
             ]
             self._decide_fills(work)
-            self._append_runs(work, work.recording.close_all(self._states.days))
             self._append_sources(work)
             self._commit(work, answers)
         except (WriterLost, PersistenceError):
@@ -229,6 +225,9 @@ class Service:
         if isinstance(known, Accepted) or (known is not None and known.replayed):
             return known
         stream, decided = self._decide(work, ask.command)
+        unapproved = check_approval(self._states.book, ask.command, ask.request, work.recorded_time_ns)
+        if unapproved and not (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
+            decided = unapproved
         if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
             return Refused(decided)
         return known if known is not None else self._record_decision(work, ask, stream, decided)
@@ -251,14 +250,17 @@ class Service:
         return Accepted(first, replayed=True)
 
     def _decide(self, work: _Work, command: Command) -> tuple[str, Decided | Refusal]:
-        """The stream a command is for, and what is decided. Fills before it were priced without it: their runs end."""
-        self._decide_fills(work)
-        if isinstance(command, RegisterSymbol | RegisterCurrency):
-            self._append_runs(work, work.recording.close_all(self._states.days))
+        """The stream a command is for, and what is decided. Fills that it might touch are decided before it."""
+        if isinstance(command, RegisterCommand):
+            self._decide_fills(work)
             return REGISTERS, decide_register(self._states.book, command)
+        if isinstance(command, ProgrammeCommand):
+            self._decide_fills(work)
+            return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
         if isinstance(command, PromotionCommand | BountyCommand):
             return self._decide_reward(command, work.recorded_time_ns)
-        self._append_runs(work, work.recording.close(command.account_id, self._states.days))
+        if any(waiting.batch and command.account_id in waiting.batch.accounts for waiting in work.pending):
+            self._decide_fills(work)
         account = self._states.account(command.account_id)
         family = self._family(account) if isinstance(command, StartTrial) else ()
         now_ns = work.recorded_time_ns
@@ -353,13 +355,14 @@ class Service:
     def _decide_together(self, work: _Work, together: Sequence[_Pending]) -> None:
         batch = merged([waiting.batch for waiting in together if waiting.batch is not None])
         groups = by_account_day(batch)
-        self._states.load_accounts(account_id for account_id, _ in groups)
-        self._states.load_days(groups)
+        self._states.load_accounts(batch.accounts)
+        self._states.load_days(groups.keys)
         self._states.know_suspects(batch, groups, work.events)
         with_fees = any(waiting.item.with_fees for waiting in together)
-        taken = work.recording.take(
+        taken = decide_fills(
             batch, groups, self._states.accounts, self._states.days, self._states.book, with_fees=with_fees
         )
+        self._append_runs(work, batch.actor, taken.runs)
         start = 0
         for waiting in together:
             assert waiting.batch is not None
@@ -384,14 +387,14 @@ class Service:
         """What a batch has behind the fills that its source had sent before; these are answered their fees again."""
         if batch is None:
             return None
-        place = bisect_left(batch.index, trimmed)
+        place = int(np.searchsorted(batch.index, trimmed))
         old = batch.rows(slice(0, place))
         if item.with_fees and len(old):
             groups = by_account_day(old)
-            self._states.load_days(groups)
+            self._states.load_days(groups.keys)
             self._states.know_suspects(old, groups, work.events)
-            for number, index in enumerate(old.index):
-                known = work.recording.find(old, number, self._states.days)
+            for number, index in enumerate(old.index.tolist()):
+                known = self._states.known_line(old, number)
                 if known is not None:
                     answer.fees[index] = (known.line.fee, known.basis)
         return batch.rows(slice(place, None))
@@ -439,20 +442,18 @@ class Service:
         """Somebody sent a known fill with other content: that is worth a record even without a source."""
         for index, refusal in answer.refused:
             if refusal.reason == Reason.FILL_CONFLICT:
-                account_id = batch.account_id[bisect_left(batch.index, index)]
-                self._append_runs(work, work.recording.close(account_id, self._states.days))
+                account_id = batch.accounts[batch.account[np.searchsorted(batch.index, index)]]
                 event = CommandRefused(
                     "RecordFills", refusal.reason, refusal.field, refusal.detail, item.fill_sha256(index)
                 )
                 request = Request("", b"", actor=batch.actor)
                 self._record(work, account_stream(account_id), work.recorded_time_ns, event, request)
 
-    def _append_runs(self, work: _Work, runs: Iterable[tuple[RunKey, VolumeRecorded]]) -> None:
+    def _append_runs(self, work: _Work, actor: str, runs: Iterable[tuple[DayKey, VolumeRecorded]]) -> None:
+        request = Request("", b"", actor=actor) if actor else None
         for key, event in runs:
-            request = Request("", b"", actor=key.actor) if key.actor else None
-            stream = fee_stream(key.account_id, key.day)
-            self._append(work, stream, work.next_position, event.time_min_ns, event, request)
-            day = self._states.days[key.account_id, key.day]
+            self._append(work, fee_stream(*key), work.next_position, event.time_min_ns, event, request)
+            day = self._states.days[key]
             if day.known is not None:
                 day.remember(event)
 
@@ -474,12 +475,13 @@ class Service:
 def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:
     """Give a batch its part of a decision: the fills from `start` on, by index in its request."""
     answer, end = waiting.answer, start + len(batch)
-    answer.refused = [(batch.index[place - start], why) for place, why in taken.refused if start <= place < end]
+    index = batch.index.tolist()
+    answer.refused = [(index[place - start], why) for place, why in taken.refused if start <= place < end]
     answer.replayed = sum(start <= place < end for place in taken.replayed)
     answer.recorded = len(batch) - answer.replayed - len(answer.refused)
     if waiting.item.with_fees:
         places = (place for place in range(start, end) if place in taken.fees)
-        answer.fees.update((batch.index[place - start], taken.fees[place]) for place in places)
+        answer.fees.update((index[place - start], taken.fees[place]) for place in places)
 
 
 def _gap(item: RecordFills, last: int) -> Refusal:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.domain.fills import canonical
+from ledger.domain.fill_batch import canonical
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.domain.money import is_decimal
 from ledger.domain.refusal import Reason, Refusal

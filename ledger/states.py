@@ -8,10 +8,12 @@ from functools import reduce
 from typing import Final, TypeVar
 
 from ledger import programmes
+from ledger.domain.account_day import AccountDay, AccountDays, DayKey, suspects
 from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.commands import AccountCommand
-from ledger.domain.events import Recorded, VolumeRecorded
-from ledger.domain.fills import AccountDay, DayKey, FillBatch, suspects
+from ledger.domain.events import KnownLine, Recorded, VolumeRecorded
+from ledger.domain.fill_batch import FillBatch
+from ledger.domain.instants import DAY_NS
 from ledger.domain.promotions import Promotions, evolve_promotions
 from ledger.domain.rulebook import fold_rulebook
 from ledger.domain.state import (
@@ -107,7 +109,7 @@ class States:
         for stream, key in streams.items():
             day = self.days[key] = AccountDay()
             if stream in found:
-                day.load(found[stream].exec_ids, found[stream].last)
+                day.load(found[stream].digests, found[stream].last)
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:
         """Have accounts in memory, reading those that are not with one query."""
@@ -122,9 +124,7 @@ class States:
             account_id = stream.removeprefix("account/")
             self.accounts[account_id] = fold_account(account_id, events)
 
-    def know_suspects(
-        self, batch: FillBatch, groups: dict[DayKey, list[int]], of_this_commit: Sequence[Recorded]
-    ) -> None:
+    def know_suspects(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Recorded]) -> None:
         """Where an exec_id may have been recorded, have the lines of its day at hand until the commit is over."""
         keys = {fee_stream(*key): key for key in suspects(batch, groups, self.days)}
         if not keys:
@@ -136,6 +136,11 @@ class States:
         for recorded in (*in_log, *(recorded for recorded in of_this_commit if recorded.stream in keys)):
             assert isinstance(recorded.event, VolumeRecorded)
             self.days[keys[recorded.stream]].remember(recorded.event)
+
+    def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
+        """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""
+        key = (batch.accounts[batch.account[place]], int(batch.transact_time_ns[place]) // DAY_NS)
+        return (self.days[key].known or {}).get((batch.venue, batch.name(place)))
 
     def account(self, account_id: str) -> AccountState:
         if account_id not in self.accounts:

@@ -5,13 +5,23 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ledger.domain.refusal import Reason
+from ledger.v1 import control_service_pb2, programme_service_pb2
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.wire import refuse
 from projections.as_of import Instant, Reader
 from projections.page_token import PageToken, decode_token
 
-Paged: TypeAlias = pb.ListFeeHistoryRequest | pb.ListAccountsRequest | pb.ListEventsRequest | ListApplicationsRequest
+Paged: TypeAlias = (
+    pb.ListFeeHistoryRequest
+    | pb.ListAccountsRequest
+    | pb.ListEventsRequest
+    | ListApplicationsRequest
+    | programme_service_pb2.ListProgrammesRequest
+    | programme_service_pb2.ListPairsRequest
+    | control_service_pb2.ListFindingsRequest
+    | control_service_pb2.ListSoloActionsRequest
+)
 
 
 def page_size(reader: Reader, asked: int) -> int:

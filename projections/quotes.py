@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.domain.fills import FillBatch, canonical
+from ledger.domain.fill_batch import canonical
 from ledger.domain.money import decimal_text
-from ledger.domain.quote import quote
+from ledger.domain.quote import Offer, quote
 from ledger.domain.refusal import Refusal
 from ledger.shape import Shape, number, optional_id, payment, positive, required_id
 from ledger.v1 import query_service_pb2 as pb
@@ -20,18 +20,17 @@ def quote_fee(reader: Reader, request: pb.QuoteFeeRequest) -> pb.QuoteFeeRespons
     venue = view.book.venue(request.venue)
     if isinstance(venue, Refusal):
         raise RefusedError(venue)
-    known = quote(_batch(request, venue, view.instant.as_of_ns), view.account, view.book)
-    if isinstance(known, Refusal):
-        raise RefusedError(known)
-    line, terms, basis = known
+    found = quote(_offer(request, venue), view.account, view.book, view.instant.as_of_ns)
+    if isinstance(found, Refusal):
+        raise RefusedError(found)
     return pb.QuoteFeeResponse(
         basis=view.instant.basis(reader.ledger_id),
-        notional=decimal_text(line.price * line.quantity, terms.price_scale + terms.quantity_scale),
-        fee_amount=decimal_text(line.fee, basis.fee_decimals),
-        fee_currency=basis.fee_currency,
-        fee_type=fee_type(line.fee),
-        fee_basis=fee_basis(basis),
-        banned=line.banned,
+        notional=decimal_text(found.notional, found.notional_scale),
+        fee_amount=decimal_text(found.fee, found.basis.fee_decimals),
+        fee_currency=found.basis.fee_currency,
+        fee_type=fee_type(found.fee),
+        fee_basis=fee_basis(found.basis),
+        banned=found.banned,
     )
 
 
@@ -52,34 +51,16 @@ def _check(request: pb.QuoteFeeRequest) -> None:
         shape(check_times, request.at)
 
 
-def _batch(request: pb.QuoteFeeRequest, venue: str, at_ns: int) -> FillBatch:
-    nothing = ("",)
-    return FillBatch(
-        venue=venue,
-        actor="",
-        index=(0,),
-        source=nothing,
-        sequence=(0,),
-        account_id=(request.account_id,),
-        exec_id=nothing,
-        symbol=(request.symbol,),
-        side=(request.side,),
-        liquidity=(request.liquidity,),
-        price=(request.last_px,),
-        quantity=(request.last_qty,),
-        transact_time_ns=(at_ns,),
-        channel=(request.channel,),
-        product=(request.product,),
-        trade_id=nothing,
-        order_id=nothing,
-        cl_ord_id=nothing,
-        order_time_ns=(0,),
-        owner_id=nothing,
-        counterparty_owner_id=nothing,
-        token=(request.token_payment.token,),
-        token_price=(canonical(request.token_payment.price),),
-        token_price_source=nothing,
-        charged_amount=nothing,
-        charged_currency=nothing,
-        charged_rate=nothing,
+def _offer(request: pb.QuoteFeeRequest, venue: str) -> Offer:
+    return Offer(
+        venue,
+        request.symbol,
+        request.product,
+        request.side,
+        request.liquidity,
+        request.channel,
+        request.last_px,
+        request.last_qty,
+        request.token_payment.token,
+        canonical(request.token_payment.price),
     )

@@ -123,8 +123,8 @@ def _unearned(known: KnownLine, view: View) -> int:
         pair_class=basis.pair_class,
         liquidity=line.liquidity,
         channel=line.channel,
-        override=programme.overrides.get(terms.symbol),
+        override=view.book.override(programme, terms.symbol, line.transact_time_ns),
     )
     scale = terms.price_scale + terms.quantity_scale
     rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=basis.fee_decimals)
-    return rule.divide(line.price * line.quantity * rule.factor, rule.denominator)
+    return int(rule.divide(line.price * line.quantity * rule.factor, rule.denominator))

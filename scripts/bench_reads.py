@@ -165,7 +165,7 @@ def state_requests(tiers: Mapping[str, str]) -> list[Asked]:
 def set_up(channel: grpc.Channel, tiers: Mapping[str, str]) -> None:
     """Register symbols and accounts, and grant the tiers."""
     commands = command_service_pb2_grpc.CommandServiceStub(channel)
-    authority = command_pb2.Authority(actor="bench")
+    authority = command_pb2.Authority(actor="bench", approver="bench-2", reason="measuring")
     try:
         for request in register_requests():
             commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)

@@ -30,6 +30,8 @@ SCRIPT_DAYS: Final = 90  # the story is written for so many; other lengths stret
 HOUR_NS: Final = 3_600 * SECOND_NS
 SOURCE: Final = "demo-engine"
 ACTOR: Final = "back-office"
+APPROVER: Final = "head-of-fees"
+FOUR_EYES: Final = {"ChangeTier", "LiftBan"}  # what the packaged programme leaves to no one person
 CALL_S_MAX: Final = 30
 ROUNDS_PER_DAY: Final = 4  # how often the engine sends what it has
 BATCH_FILLS_MAX: Final = 1_000
@@ -176,6 +178,8 @@ class Exchange:
         name = getattr(request, "account_id", "") or getattr(request, "symbol", "") or request.currency
         request.request_id = f"{call}.{name}.{at_ns // SECOND_NS}"
         request.authority.actor = ACTOR
+        if call in FOUR_EYES:
+            request.authority.approver, request.authority.reason = APPROVER, "agreed with the account's manager"
         return Step(at_ns, call, request, told)
 
     def _trial(self, account: str, at_ns: int) -> Step:

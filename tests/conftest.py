@@ -31,7 +31,10 @@ from ledger.store.migrate import migrate
 from ledger.store.recorder import LedgerRecorder
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from ledger.v1.member_query_service_pb2_grpc import MemberQueryServiceStub
+from ledger.v1.member_service_pb2_grpc import MemberServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
 from tests.writing import NOON_NS, Writing
 
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal"]
@@ -91,6 +94,21 @@ class Ledger:
     address: str
     ledger_id: str
     channel: grpc.Channel
+
+    @property
+    def members(self) -> Any:
+        """Stub of the MemberService."""
+        return MemberServiceStub(self.channel)
+
+    @property
+    def rewards(self) -> Any:
+        """Stub of the RewardService."""
+        return RewardServiceStub(self.channel)
+
+    @property
+    def member_queries(self) -> Any:
+        """Stub of the MemberQueryService."""
+        return MemberQueryServiceStub(self.channel)
 
 
 StartLedger = Callable[..., Ledger]

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from itertools import count
-from typing import Any
+from typing import Any, Final
 
 from ledger.v1 import command_service_pb2 as commands_pb
 from ledger.v1 import fill_pb2, fill_service_pb2, query_service_pb2, read_pb2
+from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
 
 _numbers = count(1)
+
+# Who stands behind a command that the packaged programme leaves to no one person.
+FOUR_EYES: Final = Authority(actor="ops-1", approver="ops-2", reason="agreed on the phone")
 
 
 def request_id() -> str:

@@ -27,9 +27,13 @@ from tests.samples import batch, fill, symbol
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
-    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events", "register-account",
+    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events",
+    "programmes", "programme", "pairs", "findings", "solo-actions", "register-account",
     "register-symbol", "register-currency", "start-trial", "change-tier", "revoke-tier", "ban", "lift-ban",
+    "publish", "assign-class", "set-pair-rates",
+    "flag", "unflag", "request-match", "approve-match", "reject-match",
 ]  # fmt: skip
+FOUR_EYES = ("--actor", "ops-1", "--approver", "ops-2", "--reason", "agreed")
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -200,7 +204,10 @@ def test_a_fill_is_found_by_its_name(run: Run) -> None:
 
 def test_accounts_are_chosen_by_tier_ban_and_owner(ledger: Ledger, run: Run) -> None:
     with Client(ledger.address) as client:
-        client.change_tier("alice", tier="VIP4", valid_from=NOON_NS - DAY_NS, valid_until=NOON_NS + DAY_NS)
+        client.change_tier(
+            "alice", tier="VIP4", valid_from=NOON_NS - DAY_NS, valid_until=NOON_NS + DAY_NS,
+            actor="ops-1", approver="ops-2", reason="agreed",
+        )  # fmt: skip
         client.ban_account("bob", days=2, reason_code="ORDER_SPAM", start_time=NOON_NS)
         client.register_account("bob-2", owner_id="bob", parent_account_id="bob")
         wait = client.list_accounts()
@@ -283,7 +290,7 @@ def test_info_says_how_far_the_ledger_and_its_tables_are(ledger: Ledger, run: Ru
         ("register-currency USDT 6", "USDT: registered"),
         ("start-trial alice --start 2024-10-01",
          "alice: VIP3 (TRIAL g1) from 2024-10-01 00:00:00 until 2024-10-31 00:00:00 UTC"),
-        ("change-tier alice VIP4 --from 2024-10-01",
+        ("change-tier alice VIP4 --from 2024-10-01 --approver ops-8 --reason agreed",
          "alice: VIP4 (MANUAL g1) from 2024-10-01 00:00:00, without an end"),
         ("ban alice 3 ORDER_SPAM --start 2024-10-04",
          "alice: banned from 2024-10-04 00:00:00 until 2024-10-07 00:00:00 UTC (ORDER_SPAM)"),
@@ -302,11 +309,11 @@ def test_a_command_says_what_it_did_and_where_that_is_recorded(run: Run, argumen
 
 
 def test_grants_and_bans_are_ended_early(run: Run) -> None:
-    run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--until", "2024-11-01")
+    run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--until", "2024-11-01", *FOUR_EYES)
     run("ban", "alice", "3", "ORDER_SPAM", "--start", "2024-10-04")
     _, out, _ = run("revoke-tier", "alice", "g1", "--at", "2024-10-05")
     assert out.splitlines()[0] == "alice: revoked from 2024-10-05 00:00:00 UTC on"
-    _, out, _ = run("lift-ban", "alice", "--at", "2024-10-04T11:00")
+    _, out, _ = run("lift-ban", "alice", "--at", "2024-10-04T11:00", *FOUR_EYES)
     assert out.splitlines()[0] == "alice: not banned from 2024-10-04 11:00:00 UTC on"
     _, out, _ = run("state", "alice", "--as-of", "2024-10-04T10:00")
     assert out.startswith("alice: VIP4 (MANUAL g1), banned until ")
@@ -457,3 +464,65 @@ def test_the_help_lists_every_command_and_every_exit_code(capsys: pytest.Capture
     out = capsys.readouterr().out
     assert re.findall(r"^    ([a-z-]+)  ", out, re.MULTILINE) == COMMANDS
     assert "exit code 0: done; 1: the ledger refused, and says why; 2: unusable arguments" in out
+
+
+# --- members ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_flag_takes_the_tier_away_until_it_is_lifted_and_state_shows_it(run: Run) -> None:
+    run(
+        "change-tier",
+        "alice",
+        "VIP4",
+        "--from",
+        "2024-10-01",
+        "--actor",
+        "ops-7",
+        "--approver",
+        "ops-8",
+        "--reason",
+        "agreed",
+    )
+    code, out, err = run("flag", "alice", "robot", "--at", "2024-10-02", "--evidence", "0" * 64)
+    assert (code, err) == (0, "")
+    assert out.startswith("alice: flagged ROBOT (f1) from 2024-10-02 00:00:00 UTC on\nrecorded at position")
+    _, out, _ = run("state", "alice")
+    assert out.startswith("alice: NONE, flagged, in LEDGER")
+    assert re.search(r"^f1 +ROBOT +2024-10-02 00:00:00 +-$", out, re.MULTILINE)
+    code, out, _ = run("unflag", "alice", "--at", "2024-10-03", "--actor", "ops-7", "--approver", "ops-8")
+    assert (code, out.splitlines()[0]) == (0, "alice: not flagged from 2024-10-03 00:00:00 UTC on")
+    assert run("state", "alice")[1].startswith("alice: VIP4 (MANUAL g1), in LEDGER")
+    assert run("unflag", "alice", "--actor", "ops-7", "--approver", "ops-8")[0] == 1
+
+
+def test_a_match_is_requested_by_one_person_and_approved_by_another(run: Run) -> None:
+    claim = (
+        "--venue",
+        "okx",
+        "--level",
+        "VIP2",
+        "--from",
+        "2024-09-01",
+        "--until",
+        "2024-10-01",
+        "--evidence",
+        "0" * 64,
+    )
+    code, out, _ = run("request-match", "carol", *claim, "--spot", "500000", "--actor", "ops-7")
+    assert (code, out.splitlines()[0]) == (0, "carol: match m1 is worth VIP2 and waits for approval")
+    code, _, err = run("approve-match", "carol", "m1", "--actor", "ops-7", "--approver", "ops-9")
+    assert (code, err.partition(":")[0]) == (1, "APPROVER_IS_ACTOR")
+    code, out, _ = run("approve-match", "carol", "m1", "--actor", "ops-8", "--approver", "ops-9")
+    assert (code, out.splitlines()[0].startswith("carol: VIP2 (MATCH g1) from 2024-10-04")) == (0, True)
+    _, out, _ = run("request-match", "dave", *claim, "--futures", "100000", "--actor", "ops-7")
+    assert out.splitlines()[0] == "dave: match m1 is rejected, EXTERNAL_VOLUME_TOO_LOW"
+    run("request-match", "erin", *claim, "--futures", "100000.01", "--actor", "ops-7")
+    _, out, _ = run("reject-match", "erin", "m1", "EVIDENCE_FALSE")
+    assert out.startswith("erin: match rejected at 2024-10-04")
+
+
+def test_what_is_no_sha256_is_refused_before_anything_is_sent(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main(["flag", "alice", "fake", "--evidence", "abc"])
+    assert caught.value.code == 2
+    assert "'abc' is no SHA-256: give 64 hex digits" in capsys.readouterr().err

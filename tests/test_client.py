@@ -10,7 +10,7 @@ from contextlib import redirect_stdout
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import grpc
 import pytest
@@ -19,6 +19,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls
+from ledger.client.client import Command
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
@@ -139,6 +140,9 @@ def topics(ledger: Ledger, stream: str) -> list[str]:
         return [event.topic for event in client.list_events(stream)]
 
 
+FOUR_EYES: Final = Command(actor="ops-1", approver="ops-2", reason="agreed")
+
+
 # --- commands, fills and reads ----------------------------------------------------------------------------------------
 
 
@@ -147,17 +151,80 @@ def test_every_command_is_a_method_with_plain_values(client: Client) -> None:
     assert client.register_currency("USDT", decimals=6).receipt.position
     trial = client.start_trial("alice", start_time=NOON - timedelta(days=31))
     assert (trial.grant.tier, trial.grant.valid_until) == ("VIP3", at(NOON_NS - DAY_NS))
-    granted = client.change_tier("alice", tier="VIP4", valid_from=NOON_NS - 5, valid_until=NOON + timedelta(days=1))
+    granted = client.change_tier(
+        "alice", tier="VIP4", valid_from=NOON_NS - 5, valid_until=NOON + timedelta(days=1), **FOUR_EYES
+    )
     assert granted.grant.valid_from == at(NOON_NS - 5)
     revoked = client.revoke_tier("alice", grant_id=granted.grant.grant_id, revoke_time=NOON)
     assert revoked.revoked_time == at(NOON_NS)
     ban = client.ban_account("alice", days=3, reason_code="ORDER_SPAM", start_time=NOON_NS).ban
     assert ban.end_time == at(NOON_NS + 3 * DAY_NS)
-    assert client.lift_ban("alice", lift_time=NOON).lifted_time == at(NOON_NS)
+    assert client.lift_ban("alice", lift_time=NOON, **FOUR_EYES).lifted_time == at(NOON_NS)
+
+
+def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledger) -> None:
+    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+        flagged = client.flag_account("fake", kind="ROBOT", flag_time=NOON - timedelta(days=2))
+        assert (flagged.flag.flag_id, flagged.flag.flagged_time) == ("f1", at(NOON_NS - 2 * DAY_NS))
+        assert client.unflag_account("fake", unflag_time=NOON).unflagged_time == at(NOON_NS)
+        claim = {
+            "venues": ["okx"],
+            "external_tier": "VIP2",
+            "period_from": NOON - timedelta(days=30),
+            "period_until": NOON,
+            "request_time": NOON,
+            "spot_volume": Decimal("400000.5"),
+            "futures_volume": 100_000,
+            "evidence_sha256": b"\1" * 32,
+        }
+        asked = client.request_match("carol", actor="ops-1", **claim)  # type: ignore[arg-type]
+        assert (asked.eligible, asked.tier) == (True, "VIP2")
+        match = client.approve_match("carol", match_id=asked.match_id, approve_time=NOON).grant
+        assert (match.source, match.evidence, match.valid_until) == ("MATCH", "m1", at(NOON_NS + 30 * DAY_NS))
+        other = client.request_match("dave", actor="ops-1", **claim)  # type: ignore[arg-type]
+        client.reject_match("dave", match_id=other.match_id, reason_code="EVIDENCE_FALSE")
+        applied = client.submit_application("erin", received_time=NOON, community_joined=True)
+        client.verify_api_identity("erin", verified_time=NOON)
+        client.settle_application("erin", application_id=applied.application_id, outcome="GRANTED")
+        client.assign_key_account_manager("carol", manager_id="kam-1", assign_time=NOON)
+        metric = client.record_behaviour_metric(
+            "bob",
+            code="LOW_FILL_RATIO",
+            value=Decimal("0.001"),
+            window_from=NOON - timedelta(days=1),
+            window_until=NOON,
+        )
+        client.ban_account("bob", days=1, reason_code="ORDER_SPAM", evidence_positions=[metric.receipt.position])
+        membership = client.get_membership("carol")
+        assert [(found.status, found.requested_by) for found in membership.matches] == [("APPROVED", "ops-1")]
+        assert client.check_match_eligibility("carol", spot_volume=500_000).refused_because == "VIP_IN_PAST_90_DAYS"
+        assert client.get_entitlements("carol", as_of=NOON).manager_id == "kam-1"
+        assert list(client.list_applications()) == []
+        assert [found.account_id for found in client.list_accounts(flagged=True, as_of=NOON_NS - 1)] == ["fake"]
+
+
+def test_rewards_are_methods_with_plain_values(ledger: Ledger) -> None:
+    with Client(ledger.address, actor="ops-7", approver="ops-8", reason="asked") as client:
+        client.change_tier("alice", tier="VIP1", valid_from=NOON - timedelta(days=9))
+        report = client.report_feedback("alice", kind="BUG", channel="EMAIL", report_time=NOON - timedelta(days=7))
+        assert (report.week, report.report_id) == ("2024-W39", "r1")
+        assert client.award_bounty(report.week, report_id="r1", bounty=Decimal("50.50"), currency="USDT").tier == "VIP1"
+        client.close_bounty_round(report.week)
+        (found,) = client.list_bounty_rounds().rounds
+        assert (found.week, found.reports, found.awarded, found.HasField("closed_time")) == ("2024-W39", 1, 1, True)
+        client.announce_promotion(
+            "october", promotion_type="NET_BUY", start_time=NOON, end_time=NOON + timedelta(days=1)
+        )
+        assert client.check_promotion_eligibility("alice", "NET_BUY").refused_because == "PROMOTION_NOT_ELIGIBLE"
+        assert client.award_bonus("alice", promotion_id="october", bonus=5, currency="USDT", override=True).overridden
+        assert list(client.list_months_without_promotion(from_time=NOON - timedelta(days=40)).months) == [
+            "2024-08",
+            "2024-09",
+        ]
 
 
 def test_authority_is_the_clients_unless_the_call_says_otherwise(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1") as client:
+    with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1", reason="asked in writing") as client:
         client.change_tier("alice", tier="VIP1")
         client.change_tier("alice", tier="VIP2", actor="ops-9", reason="asked by phone", request_id="mine")
         first, second = client.list_events("account/alice")
@@ -383,7 +450,7 @@ def test_a_command_whose_answers_were_lost_is_one_command(
     ledger: Ledger, wired: Client, wire: Wire, clock: FakeTime, code: str
 ) -> None:
     wire.lose, wire.code = 2, grpc.StatusCode[code]
-    answer = wired.change_tier("alice", tier="VIP2")
+    answer = wired.change_tier("alice", tier="VIP2", **FOUR_EYES)
     assert answer.receipt.replayed
     assert topics(ledger, "account/alice") == ["TierChanged"]
     assert len(wire.requests) == 3

@@ -17,7 +17,7 @@ import pytest
 from ledger.v1.command_service_pb2 import ChangeTierRequest
 from ledger.v1.query_service_pb2 import ListAccountsRequest
 from tests.conftest import NOON_NS, Ledger, StartLedger, at
-from tests.samples import batch, fill, symbol
+from tests.samples import FOUR_EYES, batch, fill, symbol
 
 ROOT = Path(__file__).parent.parent
 ADDRESS = "127.0.0.1:50051"
@@ -74,7 +74,13 @@ def test_the_sql_of_the_readme_joins_the_tables(start_ledger: StartLedger, dsn: 
     ledger.commands.RegisterSymbol(symbol())
     for account_id in ("alice", "bob"):
         ledger.commands.ChangeTier(
-            ChangeTierRequest(request_id=account_id, account_id=account_id, tier="VIP1", valid_from=at(NOON_NS - 1))
+            ChangeTierRequest(
+                request_id=account_id,
+                authority=FOUR_EYES,
+                account_id=account_id,
+                tier="VIP1",
+                valid_from=at(NOON_NS - 1),
+            )
         )
         ledger.fills.RecordFills(batch(fill(account_id=account_id), fill(account_id=account_id)))
     ledger.fills.RecordFills(batch(fill(account_id="carol")))

@@ -13,7 +13,7 @@ from ledger.domain.refusal import Reason
 from ledger.wire import code_of
 
 CONTRACT: Final = Path(__file__).parents[1] / "proto/ledger/v1/refusal.proto"
-_REASON: Final = re.compile(r"^ *// ([A-Z_]+)\. .*\n(?: *//.*\n)* *REASON_([A-Z_]+) = \d+;", re.MULTILINE)
+_REASON: Final = re.compile(r"^ *// ([A-Z_]+)\. .*\n(?: *//.*\n)* *REASON_([A-Z0-9_]+) = \d+;", re.MULTILINE)
 
 
 def promised() -> dict[str, str]:

@@ -9,7 +9,7 @@ from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.commands import Command, Request
-from ledger.domain.fills import FillBatch
+from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS
 from ledger.jobs import Ask, RecordFills
 from ledger.service import Service
@@ -47,15 +47,16 @@ class Writing:
 
 
 def ask(command: Command, request_id: str = "", body: bytes = b"body") -> Ask:
-    return Ask(Request(request_id or f"r{next(_requests)}", body), command)
+    name = request_id or f"r{next(_requests)}"
+    return Ask(Request(name, body, "ops-1", "ops-2", reason="agreed", reason_salt=name.encode()), command)
 
 
 def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:
     return RecordFills(
         batch,
         batch.venue,
-        batch.source[0],
-        batch.sequence[0],
+        batch.sources[0],
+        int(batch.sequence[0]),
         size or len(batch),
         lambda index: bytes([index]),
         **changes,

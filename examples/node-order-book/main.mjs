@@ -51,7 +51,8 @@ function whole(name) {
 
 /** Register the market and the accounts, and give them their tiers. Sent again, each answers as it did at first. */
 async function setUp({ commands }) {
-  const authority = { actor: 'example-order-book' };
+  // A tier given by hand takes two persons and a reason: here they are as made up as the market.
+  const authority = { actor: 'example-order-book', approver: 'example-approver', reason: 'to show a tier by hand' };
   await commands.RegisterSymbol({ request_id: 'order-book.symbol', authority, ...SYMBOL, pair_class: CLASS });
   for (const { name, owner, trial, tier } of ACCOUNTS) {
     const common = { authority, account_id: idOf(name) };

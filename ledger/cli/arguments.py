@@ -72,6 +72,13 @@ def number(lowest: int, highest: int) -> Callable[[str], int]:
     return read
 
 
+def sha256(text: str) -> bytes:
+    """64 hex digits."""
+    if not re.fullmatch("[0-9a-fA-F]{64}", text):
+        raise argparse.ArgumentTypeError(f"{text!a} is no SHA-256: give 64 hex digits, as sha256sum prints them")
+    return bytes.fromhex(text)
+
+
 def address(text: str) -> str:
     """HOST:PORT."""
     if not re.fullmatch(r"[!-~]+:[0-9]{1,5}", text):
@@ -149,6 +156,28 @@ def add_reads(add: Callable[..., Parser]) -> None:
                  clocks(as_of=False), limit())  # fmt: skip
     parser.add_argument("stream", metavar="STREAM", nargs="?", default="", help="one stream (default: the whole log)")
     parser.add_argument("--after", type=number(0, _UINT64_MAX), default=0, metavar="POSITION", help="later events only")
+    _add_oversight(add)
+
+
+def _add_oversight(add: Callable[..., Parser]) -> None:
+    """Programmes, controls, and who did what alone."""
+    parser = add("programmes", "every version of every programme", "programmes", clocks(), limit())
+    parser.add_argument("programme", metavar="ID", nargs="?", default="", help="one programme (default: all)")
+    parser = add("programme", "the file of a version", "programme --version 3.0 > programme.toml", clocks())
+    parser.add_argument("programme", metavar="ID", nargs="?", default="", help="default: the only one")
+    parser.add_argument("--version", default="", metavar="VERSION", help="default: the one in force")
+    parser = add("pairs", "class of each pair, and rates of its own", "pairs --as-of 2024-10-01", clocks(), limit())
+    parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+    parser = add("findings", "what the controls find", "findings benefits-ending --within-days 7", limit())
+    parser.add_argument("control", metavar="CONTROL", nargs="?", default="", help="one control (default: all)")
+    parser.add_argument("--as-of", type=time_ns, metavar="TIME", help="as it is then (default: now)")
+    parser.add_argument("--within-days", type=number(0, 366), default=0, metavar="N", help="days ahead, or back, by "
+                        "what the control looks for (default: 30)")  # fmt: skip
+    parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+    parser = add("solo-actions", "who did what alone", "solo-actions --of ops-7 --from 2024-10-01", clocks(), limit())
+    parser.add_argument("--of", default="", metavar="ACTOR", help="of this person only")
+    parser.add_argument("--from", dest="from_time", type=time_ns, metavar="TIME", help="recorded at and after it")
+    parser.add_argument("--until", dest="until_time", type=time_ns, metavar="TIME", help="recorded before it")
 
 
 def _add_quote(add: Callable[..., Parser]) -> None:
@@ -171,6 +200,7 @@ def _add_accounts(add: Callable[..., Parser]) -> None:
     parser.add_argument("--tier", default="", help="in effect; NONE for those without one")
     parser.add_argument("--ending-before", type=time_ns, metavar="TIME", help="whose tier ends before it")
     parser.add_argument("--banned", action=argparse.BooleanOptionalAction, help="banned ones only, or not banned ones")
+    parser.add_argument("--flagged", action=argparse.BooleanOptionalAction, help="flagged as fake, or not")
     parser.add_argument("--owner", default="", metavar="ID", help="of this beneficial owner")
     parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
 
@@ -187,7 +217,11 @@ def add_writes(add: Callable[..., Parser]) -> None:
     parser.add_argument("account", metavar="ACCOUNT")
     parser.add_argument("--start", type=time_ns, metavar="TIME", help="default: now")
     parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
-    parser = add("change-tier", "grant a tier by hand", "change-tier alice VIP4 --until 2024-12-01 --ticket T-17")
+    parser = add(
+        "change-tier",
+        "grant a tier by hand",
+        "change-tier alice VIP4 --until 2024-12-01 --actor ops-7 --approver ops-8 --reason 'agreed on the phone'",
+    )
     parser.add_argument("account", metavar="ACCOUNT")
     parser.add_argument("tier", metavar="TIER", help="for example VIP4")
     parser.add_argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="first instant (default: now)")
@@ -203,9 +237,65 @@ def add_writes(add: Callable[..., Parser]) -> None:
     parser.add_argument("days", type=number(0, _UINT32_MAX), metavar="DAYS", help="whole days, 1 to 7")
     parser.add_argument("reason_code", metavar="REASON_CODE", help="for example ORDER_SPAM or LOW_FILL_RATIO")
     parser.add_argument("--start", type=time_ns, metavar="TIME", help="default: now")
-    parser = add("lift-ban", "end the running ban early", "lift-ban alice")
+    parser.add_argument("--evidence", dest="evidence_positions", type=number(1, _UINT64_MAX), action="append",
+                        default=[], metavar="POSITION", help="of a behaviour metric; may be given again")  # fmt: skip
+    parser = add("lift-ban", "end the running ban early", "lift-ban alice --actor ops-7 --approver ops-8")
     parser.add_argument("account", metavar="ACCOUNT")
     parser.add_argument("--at", type=time_ns, metavar="TIME", help="when it ends (default: now)")
+    _add_programme_writes(add)
+    _add_members(add)
+
+
+def _add_programme_writes(add: Callable[..., Parser]) -> None:
+    example = "publish programme.toml --from 2024-11-01 --actor ops-7 --approver ops-8"
+    parser = add("publish", "publish a version of a programme; it takes two persons", example)
+    parser.add_argument("file", metavar="FILE", help="the programme, in TOML")
+    parser.add_argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="first instant (default: now)")
+    parser = add("assign-class", "give a pair a class", "assign-class XRP_USDT B --from 2024-11-01")
+    parser.add_argument("symbol", metavar="SYMBOL")
+    parser.add_argument("pair_class", metavar="CLASS")
+    parser.add_argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="first instant (default: now)")
+    parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+    parser = add("set-pair-rates", "give a pair rates of its own, or end them",
+                 "set-pair-rates XRP_USDT --maker 0 --taker 0.0002")  # fmt: skip
+    parser.add_argument("symbol", metavar="SYMBOL")
+    parser.add_argument("--maker", metavar="DECIMAL", help="as a fraction (default: that of tier and class)")
+    parser.add_argument("--taker", metavar="DECIMAL", help="likewise; without both the pair has no rates of its own")
+    parser.add_argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="first instant (default: now)")
+    parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+
+
+def _add_members(add: Callable[..., Parser]) -> None:
+    parser = add("flag", "flag an account as fake: no grant counts until it is unflagged", "flag alice robot")
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("kind", choices=("fake", "robot"), help="what it is taken for")
+    parser.add_argument("--at", type=time_ns, metavar="TIME", help="from when on (default: now)")
+    parser.add_argument("--evidence", type=sha256, default=b"", metavar="SHA256", help="of the evidence, in hex")
+    parser = add("unflag", "end every running flag", "unflag alice --ticket T-19")
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("--at", type=time_ns, metavar="TIME", help="when it ends (default: now)")
+    claim = "--venue okx --level VIP2 --from 2024-09-01 --until 2024-10-01 --spot 500000"
+    example = f"request-match carol {claim} \\\n    --evidence {'0' * 63}1"
+    parser = add("request-match", "ask for the fee rates of a VIP of other exchanges", example)
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("--venue", dest="venues", action="append", required=True, metavar="ID", help="an exchange; "
+                        "may be given again")  # fmt: skip
+    parser.add_argument("--level", required=True, metavar="ID", help="held there, for example VIP2")
+    parser.add_argument("--from", dest="period_from", type=time_ns, required=True, metavar="TIME", help="of the volume")
+    parser.add_argument("--until", dest="period_until", type=time_ns, required=True, metavar="TIME", help="of the same")
+    parser.add_argument("--spot", default="0", metavar="DECIMAL", help="volume on spot markets (default 0)")
+    parser.add_argument("--futures", default="0", metavar="DECIMAL", help="volume on futures markets (default 0)")
+    parser.add_argument("--evidence", type=sha256, required=True, metavar="SHA256", help="of the document, in hex")
+    parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+    parser = add(
+        "approve-match", "approve a match that another person requested", "approve-match carol m1 --actor ops-8"
+    )
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("match", metavar="MATCH", help="as it was answered, for example m1")
+    parser = add("reject-match", "say no to a match", "reject-match carol m1 EVIDENCE_FALSE")
+    parser.add_argument("account", metavar="ACCOUNT")
+    parser.add_argument("match", metavar="MATCH", help="as it was answered, for example m1")
+    parser.add_argument("reason_code", metavar="REASON_CODE", help="for example EVIDENCE_FALSE")
 
 
 def _add_registers(add: Callable[..., Parser]) -> None:

@@ -8,6 +8,7 @@ import sys
 import uuid
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import grpc
@@ -196,6 +197,7 @@ def _accounts(ledger: Client, options: Options) -> None:
         tier=options.tier,
         ending_before=options.ending_before,
         banned=options.banned,
+        flagged=options.flagged,
         owner_id=options.owner,
         programme_id=options.programme,
         page_size=_page_size(options),
@@ -216,6 +218,53 @@ def _events(ledger: Client, options: Options) -> None:
         return screens.headline(options.stream or "the whole log", page.basis, as_of=False)
 
     _show_list(options, pages, "events", head, screens.events)
+
+
+def _programmes(ledger: Client, options: Options) -> None:
+    pages = ledger.programme_pages(options.programme, page_size=_page_size(options), **_at(options))
+    subject = options.programme or "programmes"
+    _show_list(options, pages, "programmes", lambda page: screens.headline(subject, page.basis), screens.programmes)
+
+
+def _programme(ledger: Client, options: Options) -> None:
+    answer = ledger.get_programme(options.programme, version=options.version, **_at(options))
+    print(documents.document(answer) if options.json else answer.programme.content, end="\n" if options.json else "")
+
+
+def _pairs(ledger: Client, options: Options) -> None:
+    pages = ledger.pair_pages(options.programme, page_size=_page_size(options), **_at(options))
+    _show_list(options, pages, "pairs", lambda page: screens.headline("pairs", page.basis), screens.symbols)
+
+
+def _findings(ledger: Client, options: Options) -> None:
+    pages = ledger.finding_pages(
+        options.control,
+        as_of=options.as_of,
+        within_days=options.within_days,
+        programme_id=options.programme,
+        page_size=_page_size(options),
+    )
+
+    def head(page: Any) -> list[str]:
+        subject = options.control or "all controls"
+        return [
+            f"{subject}, in {page.ledger_id}",
+            f"as of {screens.instant(page.as_of)} UTC, position {page.position}",
+        ]
+
+    _show_list(options, pages, "findings", head, screens.findings)
+
+
+def _solo_actions(ledger: Client, options: Options) -> None:
+    pages = ledger.solo_action_pages(
+        options.of,
+        from_time=options.from_time,
+        until_time=options.until_time,
+        page_size=_page_size(options),
+        **_at(options),
+    )
+    subject = f"what {options.of or 'anybody'} did alone"
+    _show_list(options, pages, "actions", lambda page: screens.headline(subject, page.basis), screens.solo_actions)
 
 
 # --- commands ---------------------------------------------------------------------------------------------------------
@@ -277,11 +326,60 @@ def _revoke_tier(ledger: Client, options: Options) -> None:
 
 def _ban(ledger: Client, options: Options) -> None:
     _write(ledger.ban_account, options, options.account, days=options.days, reason_code=options.reason_code,
-           start_time=options.start)  # fmt: skip
+           start_time=options.start, evidence_positions=options.evidence_positions)  # fmt: skip
+
+
+def _flag(ledger: Client, options: Options) -> None:
+    _write(ledger.flag_account, options, options.account, kind=options.kind.upper(), flag_time=options.at,
+           evidence_sha256=options.evidence)  # fmt: skip
+
+
+def _unflag(ledger: Client, options: Options) -> None:
+    _write(ledger.unflag_account, options, options.account, unflag_time=options.at)
+
+
+def _request_match(ledger: Client, options: Options) -> None:
+    _write(
+        ledger.request_match,
+        options,
+        options.account,
+        venues=options.venues,
+        external_tier=options.level,
+        period_from=options.period_from,
+        period_until=options.period_until,
+        spot_volume=options.spot,
+        futures_volume=options.futures,
+        evidence_sha256=options.evidence,
+        programme_id=options.programme,
+    )
+
+
+def _approve_match(ledger: Client, options: Options) -> None:
+    _write(ledger.approve_match, options, options.account, match_id=options.match)
+
+
+def _reject_match(ledger: Client, options: Options) -> None:
+    _write(ledger.reject_match, options, options.account, match_id=options.match, reason_code=options.reason_code)
 
 
 def _lift_ban(ledger: Client, options: Options) -> None:
     _write(ledger.lift_ban, options, options.account, lift_time=options.at)
+
+
+def _publish(ledger: Client, options: Options) -> None:
+    content = Path(options.file).read_bytes().decode()
+    _write(lambda _, **values: ledger.publish_programme(content, **values), options, options.file,
+           valid_from=options.valid_from)  # fmt: skip
+
+
+def _assign_class(ledger: Client, options: Options) -> None:
+    _write(ledger.assign_pair_class, options, options.symbol, pair_class=options.pair_class,
+           valid_from=options.valid_from, programme_id=options.programme)  # fmt: skip
+
+
+def _set_pair_rates(ledger: Client, options: Options) -> None:
+    _write(ledger.set_pair_rates, options, options.symbol, maker_rate=options.maker, taker_rate=options.taker,
+           valid_from=options.valid_from, programme_id=options.programme)  # fmt: skip
 
 
 _COMMANDS: Final[Mapping[str, Callable[[Client, Options], None]]] = {
@@ -301,4 +399,17 @@ _COMMANDS: Final[Mapping[str, Callable[[Client, Options], None]]] = {
     "revoke-tier": _revoke_tier,
     "ban": _ban,
     "lift-ban": _lift_ban,
+    "programmes": _programmes,
+    "programme": _programme,
+    "pairs": _pairs,
+    "findings": _findings,
+    "solo-actions": _solo_actions,
+    "publish": _publish,
+    "assign-class": _assign_class,
+    "set-pair-rates": _set_pair_rates,
+    "flag": _flag,
+    "unflag": _unflag,
+    "request-match": _request_match,
+    "approve-match": _approve_match,
+    "reject-match": _reject_match,
 }

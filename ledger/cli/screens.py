@@ -7,13 +7,15 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.v1 import command_service_pb2 as command_pb
+from ledger.v1 import control_service_pb2 as controls_pb
 from ledger.v1 import fill_pb2, read_pb2
+from ledger.v1 import member_service_pb2 as member_pb
+from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1 import query_service_pb2 as pb
-from ledger.v1.command_pb2 import Grant
+from ledger.v1.command_pb2 import Flag, FlagKind, Grant
 
 NONE: Final = "-"
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - every time is UTC, and is printed without a zone
@@ -89,7 +91,8 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
     """A VIP state: tier, rates, grants, bans."""
     source = f" ({found.grant.source} {found.grant.grant_id})" if found.HasField("grant") else ""
     banned = f", banned until {instant(found.ban.end_time)}" if found.banned else ""
-    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{source}{banned}", found.basis)
+    flagged = ", flagged" if found.flagged else ""
+    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{source}{banned}{flagged}", found.basis)
     if not found.known_account:
         lines.append("the ledger had never heard of this account")
     trial = "used" if found.trial_used else "not used"
@@ -104,7 +107,15 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
     if found.bans:
         rows = [(ban.ban_id, instant(ban.start_time), instant(ban.end_time), ban.reason_code) for ban in found.bans]
         lines += ["", *table(("ban", "from", "until", "reason"), rows)]
+    if found.flags:
+        rows = [(flag.flag_id, _kind(flag), instant(flag.flagged_time), given(flag, "unflagged_time"))
+                for flag in found.flags]  # fmt: skip
+        lines += ["", *table(("flag", "kind", "from", "until"), rows)]
     return lines
+
+
+def _kind(flag: Flag) -> str:
+    return FlagKind.Name(flag.kind).removeprefix("FLAG_KIND_")
 
 
 def _grant_row(grant: Grant) -> tuple[str, ...]:
@@ -120,7 +131,7 @@ def rates_table(rates: Iterable[pb.ClassRates]) -> list[str]:
 
 def rates(found: pb.GetRatesResponse) -> list[str]:
     """What a market maker asks."""
-    banned = ", banned" if found.banned else ""
+    banned = (", banned" if found.banned else "") + (", flagged" if found.flagged else "")
     until = f" until {instant(found.valid_until)}" if found.HasField("valid_until") else ""
     lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{banned}{until}", found.basis)
     lines += ["", *rates_table(found.rates), ""]
@@ -234,6 +245,43 @@ def events(found: Iterable[pb.StoredEvent]) -> list[str]:
     return table((">position", "recorded (UTC)", "stream", "event", "actor"), rows)
 
 
+def programmes(found: Iterable[programmes_pb.ProgrammeVersion]) -> list[str]:
+    """Versions of programmes."""
+    rows = [
+        (
+            one.programme_id, one.version, instant(one.valid_from), given(one, "valid_until"),
+            "yes" if one.in_force else "", one.actor or NONE, one.approver or NONE, one.content_sha256[:12],
+        )
+        for one in found
+    ]  # fmt: skip
+    heads = ("programme", "version", "from (UTC)", "until (UTC)", "in force", "actor", "approver", "SHA-256")
+    return table(heads, rows)
+
+
+def symbols(found: Iterable[programmes_pb.Pair]) -> list[str]:
+    """What a programme says of pairs."""
+    rows = [(one.symbol, one.pair_class or NONE, *_own_rates(one)) for one in found]
+    return table(("symbol", "class", ".own maker %", ".own taker %"), rows)
+
+
+def _own_rates(pair: programmes_pb.Pair) -> tuple[str, ...]:
+    return tuple(percent(rate) if rate else NONE for rate in (pair.maker_rate, pair.taker_rate))
+
+
+def findings(found: Iterable[controls_pb.Finding]) -> list[str]:
+    """What controls found, a line each."""
+    return table(("control", "finding"), [(one.control, one.message) for one in found])
+
+
+def solo_actions(found: Iterable[controls_pb.SoloAction]) -> list[str]:
+    """Who did what alone."""
+    rows = [
+        (str(one.position), instant(one.recorded_time), one.actor or NONE, one.event, one.stream, one.ticket or NONE)
+        for one in found
+    ]
+    return table((">position", "recorded (UTC)", "actor", "event", "stream", "ticket"), rows)
+
+
 def info(found: pb.GetLedgerInfoResponse) -> list[str]:
     """What ledger this is."""
     tables = found.projections
@@ -261,19 +309,47 @@ def written(answer: Any, subject: str, request_id: str) -> list[str]:
     return [f"{subject}{_outcome(answer)}", f"recorded{before} {where}", f"request id {request_id}"]
 
 
-def _outcome(answer: Message) -> str:
+def _outcome(answer: Any) -> str:
     """What the answer to a command says beside its receipt."""
     match answer:
-        case command_pb.StartTrialResponse(grant=grant) | command_pb.ChangeTierResponse(grant=grant):
+        case (
+            command_pb.StartTrialResponse(grant=grant)
+            | command_pb.ChangeTierResponse(grant=grant)
+            | member_pb.ApproveMatchResponse(grant=grant)
+        ):
             until = f" until {instant(grant.valid_until)} UTC" if grant.HasField("valid_until") else ", without an end"
             return f": {grant.tier} ({grant.source} {grant.grant_id}) from {instant(grant.valid_from)}{until}"
         case command_pb.BanAccountResponse(ban=ban):
             return f": banned from {instant(ban.start_time)} until {instant(ban.end_time)} UTC ({ban.reason_code})"
+        case member_pb.FlagAccountResponse(flag=flag):
+            return f": flagged {_kind(flag)} ({flag.flag_id}) from {instant(flag.flagged_time)} UTC on"
+        case member_pb.UnflagAccountResponse(unflagged_time=time):
+            return f": not flagged from {instant(time)} UTC on"
+        case member_pb.RequestMatchResponse(eligible=True):
+            return f": match {answer.match_id} is worth {answer.tier} and waits for approval"
+        case member_pb.RequestMatchResponse():
+            return f": match {answer.match_id} is rejected, {answer.refused_because}"
+        case member_pb.RejectMatchResponse(rejected_time=time):
+            return f": match rejected at {instant(time)} UTC"
         case command_pb.RevokeTierResponse(revoked_time=time):
             return f": revoked from {instant(time)} UTC on"
         case command_pb.LiftBanResponse(lifted_time=time):
             return f": not banned from {instant(time)} UTC on"
         case command_pb.RegisterAccountResponse(owner_id=owner_id):
             return f": registered, owner {owner_id}"
+        case _:
+            return _on_registers(answer)
+
+
+def _on_registers(answer: Any) -> str:
+    """The same of a command on programmes and registers."""
+    match answer:
+        case programmes_pb.PublishProgrammeResponse(programme=version):
+            since = instant(version.valid_from)
+            return f": {version.programme_id} {version.version} in force from {since} UTC on"
+        case (
+            programmes_pb.AssignPairClassResponse(valid_from=time) | programmes_pb.SetPairRatesResponse(valid_from=time)
+        ):
+            return f": from {instant(time)} UTC on"
         case _:
             return ": registered"

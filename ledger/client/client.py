@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-import uuid
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
-from typing import Any, Final, Self, TypedDict, TypeVar, Unpack, cast
+from typing import Final, Self, Unpack
 
 import grpc
 
 from ledger.client.calls import Calls
+from ledger.client.commanding import Command
+from ledger.client.members import Members
+from ledger.client.oversight import Oversight
 from ledger.client.plain import Time, Values, member, message, timestamp
-from ledger.client.reads import Reads
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
 from ledger.v1 import fill_service_pb2 as fills_pb
-from ledger.v1.command_pb2 import Authority
 
 FILLS_MAX: Final = 10_000
 _MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -28,21 +28,8 @@ _CHANNEL_OPTIONS: Final = [
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
 ]
 
-Response = TypeVar("Response")
 
-
-class Command(TypedDict, total=False):
-    """What every command takes beside its own fields; what is left out is as the Client says."""
-
-    actor: str  # who asks: a pseudonymous id
-    approver: str  # a second person who approved
-    ticket: str  # reference to the case
-    reason: str  # why, in free text
-    request_id: str  # names the command for ever; default: a new one per call
-    timeout_s: float | None
-
-
-class Client(Reads):
+class Client(Members, Oversight):
     """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(
@@ -63,8 +50,12 @@ class Client(Reads):
         self._own = None if channel is not None else grpc.insecure_channel(address, _CHANNEL_OPTIONS)
         used = channel or self._own
         assert used is not None
-        super().__init__(used, Calls(timeout_s, connect_timeout_s), read_your_writes=read_your_writes)
-        self._authority = {"actor": actor, "approver": approver, "ticket": ticket, "reason": reason}
+        super().__init__(
+            used,
+            Calls(timeout_s, connect_timeout_s),
+            read_your_writes=read_your_writes,
+            authority={"actor": actor, "approver": approver, "ticket": ticket, "reason": reason},
+        )
         self._commands = command_service_pb2_grpc.CommandServiceStub(used)
         self._fills = fill_service_pb2_grpc.FillServiceStub(used)
 
@@ -177,11 +168,19 @@ class Client(Reads):
         days: int,
         reason_code: str,
         start_time: Time | None = None,
+        evidence_positions: Sequence[int] = (),
         **command: Unpack[Command],
     ) -> pb.BanAccountResponse:
-        """Ban an account's API trading for 1 to 7 whole days; reason_code is for example ORDER_SPAM."""
+        """Ban an account's API trading for 1 to 7 whole days; reason_code is for example ORDER_SPAM.
+
+        Evidence are the positions of behaviour metrics of the account.
+        """
         request = pb.BanAccountRequest(
-            account_id=account_id, days=days, start_time=timestamp(start_time, "start_time"), reason_code=reason_code
+            account_id=account_id,
+            days=days,
+            start_time=timestamp(start_time, "start_time"),
+            reason_code=reason_code,
+            evidence_positions=evidence_positions,
         )
         return self._command(self._commands.BanAccount, request, **command)
 
@@ -228,19 +227,3 @@ class Client(Reads):
     def get_source_position(self, source: str, *, timeout_s: float | None = None) -> fills_pb.GetSourcePositionResponse:
         """The last number the ledger has of a source: go on with the next."""
         return self._call(self._fills.GetSourcePosition, fills_pb.GetSourcePositionRequest(source=source), timeout_s)
-
-    def _command(
-        self,
-        method: Callable[..., Response],
-        request: Any,
-        *,
-        request_id: str = "",
-        timeout_s: float | None = None,
-        **authority: str,
-    ) -> Response:
-        """Send a command under one request_id, however often it takes."""
-        request.request_id = request_id or uuid.uuid4().hex
-        request.authority.CopyFrom(Authority(**{**self._authority, **authority}))
-        response: Any = self._call(method, request, timeout_s)
-        self._wrote(response.receipt.position)
-        return cast("Response", response)

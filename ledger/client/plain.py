@@ -75,7 +75,7 @@ def member(enum: Any, value: str | int, name: str) -> Any:
         return value
     if not isinstance(value, str):
         raise TypeError(f"{name} is {value!r}: give the name of a member as a str, or its number")
-    prefix = f"{enum.DESCRIPTOR.name.upper()}_"
+    prefix = enum.Name(0).removesuffix("UNSPECIFIED")
     full = value if value.startswith(prefix) else prefix + value
     if full not in enum.keys():  # noqa: SIM118 - it is no mapping
         names = ", ".join(key.removeprefix(prefix) for key, number in enum.items() if number)

@@ -34,6 +34,7 @@ class Conditions(TypedDict, total=False):
     tier: str  # in effect; NONE for those without one
     ending_before: Time | None  # the tier in effect ends before this instant
     banned: bool | None  # banned or not
+    flagged: bool | None  # flagged as fake or not
     owner_id: str  # beneficial owner
     programme_id: str  # default: the only one
     min_position: int  # wait until the materialised tables have reached this position

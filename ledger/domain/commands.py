@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from ledger.domain.events import MatchClaim
 from ledger.domain.instants import BEGINNING_NS
+from ledger.domain.programme import Programme
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +55,37 @@ class RegisterCurrency:
 
     currency: str
     decimals: int
+
+
+@dataclass(frozen=True, slots=True)
+class PublishProgramme:
+    """R1: a version of a programme from an instant on. `programme` is what `content` says."""
+
+    programme: Programme
+    content: str
+    content_sha256: bytes
+    valid_from_ns: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class AssignPairClass:
+    """A19: the class of a pair from an instant on."""
+
+    symbol: str
+    pair_class: str
+    valid_from_ns: int | None
+    programme_id: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class SetPairRates:
+    """Rates of a pair's own from an instant on, in ppm; without any it has none of its own."""
+
+    symbol: str
+    maker_ppm: int | None
+    taker_ppm: int | None
+    valid_from_ns: int | None
+    programme_id: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -270,6 +302,7 @@ AccountCommand: TypeAlias = (
     RegisterAccount | StartTrial | ChangeTier | RevokeTier | BanAccount | LiftBan | MemberCommand
 )
 RegisterCommand: TypeAlias = RegisterSymbol | RegisterCurrency
+ProgrammeCommand: TypeAlias = PublishProgramme | AssignPairClass | SetPairRates
 BountyCommand: TypeAlias = ReportFeedback | AwardBounty | CloseBountyRound
 PromotionCommand: TypeAlias = AnnouncePromotion | AwardBonus
-Command: TypeAlias = AccountCommand | RegisterCommand | BountyCommand | PromotionCommand
+Command: TypeAlias = AccountCommand | RegisterCommand | BountyCommand | PromotionCommand | ProgrammeCommand

@@ -101,8 +101,10 @@ def _approve_match(account: AccountState, command: ApproveMatch, book: Rulebook,
     match = _pending(account, command.match_id)
     if isinstance(match, Refusal):
         return match
-    if command.approved_by in ("", match.requested_by):
-        detail = f"{match.match_id} was requested by {match.requested_by or 'nobody'}: another person must approve"
+    if not command.approved_by:
+        return Refusal(Reason.ACTOR_REQUIRED, "authority.actor", "a person must approve, and nobody is named")
+    if command.approved_by == match.requested_by:
+        detail = f"{match.match_id} was requested by {match.requested_by}: another person must approve"
         return Refusal(Reason.APPROVER_IS_ACTOR, "authority.actor", detail)
     if at_ns < match.requested_time_ns:
         return Refusal(Reason.INTERVAL_EMPTY, "approve_time", "it would be approved before it was requested")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final, TypeVar, cast
 
 PPM: Final = 1_000_000
 SCALE_MAX: Final = 18  # decimals of any price, quantity, token price or currency
@@ -44,13 +44,19 @@ def rate_text(rate_ppm: int) -> str:
     return decimal_text(rate_ppm, 6)
 
 
-def divide_half_even(numerator: int, denominator: int) -> int:
-    """numerator / denominator, rounded to the nearest integer, ties to the even one. denominator > 0."""
-    quotient, remainder = divmod(numerator, denominator)
-    twice = 2 * remainder
-    return quotient + (twice > denominator or (twice == denominator and quotient & 1))
+N = TypeVar("N", bound=Any)  # an integer, or an array of integers
 
 
-def divide_ceiling(numerator: int, denominator: int) -> int:
-    """numerator / denominator, rounded towards plus infinity. denominator > 0."""
-    return -(-numerator // denominator)
+def divide_half_even(numerator: N, denominator: N) -> N:
+    """numerator / denominator, rounded to the nearest integer, ties to the even one. denominator > 0.
+
+    Of arrays each element; |numerator| and 2 x denominator must fit their type.
+    """
+    quotient = numerator // denominator
+    twice = 2 * (numerator - quotient * denominator)
+    return cast(N, quotient + ((twice > denominator) | ((twice == denominator) & ((quotient & 1) == 1))))
+
+
+def divide_ceiling(numerator: N, denominator: N) -> N:
+    """numerator / denominator, rounded towards plus infinity. denominator > 0. Of arrays each element."""
+    return cast(N, -(-numerator // denominator))

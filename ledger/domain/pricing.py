@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, CellKey
-from ledger.domain.programme import NO_TIER
+from ledger.domain.membership import grant_in_effect
+from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.rulebook import Market
+from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
+from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula, in_token
 from ledger.domain.rules.maker_rebate import rebate_kept
 from ledger.domain.rules.token_discount import discount_ppm
-from ledger.domain.state import Grant
+from ledger.domain.state import AccountState, Grant
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
 
 
@@ -75,12 +79,12 @@ class Plan:
 
 
 class Price(NamedTuple):
-    """What the hot path needs of a plan and a grant: fee = divide(amount x factor, denominator)."""
+    """What a fee needs of a plan and a grant: fee = divide(amount x factor, denominator)."""
 
     share: Share
     factor: int
     denominator: int
-    divide: Callable[[int, int], int]
+    divide: Callable[[Any, Any], Any]
     on_base: bool
 
 
@@ -104,10 +108,23 @@ def price_for(market: Market, standing: Standing, traits: int, token: str = "", 
     rule = plan.formula
     if token_price and plan.discount_ppm:
         rule = in_token(rule, token_price=exact(token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
-    price = Price(plan.share(standing.grant), *rule, plan.on_base)
-    if standing is NO_STANDING and not token:
-        market.base_terms[traits] = price
-    return price
+    return Price(plan.share(standing.grant), *rule, plan.on_base)
+
+
+def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Standing:
+    """What of an account matters to a price at an instant; worked out once between two of its changes."""
+    if not account.change_instants:
+        return NO_STANDING
+    key = (bisect_right(account.change_instants, at_ns), programme)
+    standing: Standing | None = account.standings.get(key)
+    if standing is None:
+        flagged = flagged_at(account.flags, at_ns) is not None
+        grant = grant_in_effect(account, programme, at_ns)
+        past_trial = any(grant.source == "TRIAL" and grant.valid_from_ns <= at_ns for grant in account.grants)
+        banned = running_ban(account.bans, at_ns) is not None
+        tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")
+        standing = account.standings[key] = Standing(grant, tier, source, banned, past_trial, flagged)
+    return standing
 
 
 def plan_for(market: Market, standing: Standing, traits: int, token: str, *, token_priced: bool) -> Plan:

@@ -85,9 +85,8 @@ def _award(
     refused = promotion_refused(account, programme, promotion.promotion_type, at_ns)
     if refused is not None and (refused.reason == Reason.ACCOUNT_FLAGGED or not command.override):
         return refused
-    if refused is not None and command.approver in ("", command.actor):
-        detail = "an exception needs an approver who is not the one who asks"
-        return Refusal(Reason.APPROVER_IS_ACTOR, "authority.approver", detail)
+    if refused is not None and (alone := _alone(command)) is not None:
+        return alone
     return BonusAwarded(
         promotion_id=command.promotion_id,
         account_id=command.account_id,
@@ -97,3 +96,14 @@ def _award(
         tier=tier_at(account, programme, at_ns),
         overridden=refused is not None,
     )
+
+
+def _alone(command: AwardBonus) -> Refusal | None:
+    """Why an exception is not for one person to make; None: two are named."""
+    if not command.actor:
+        return Refusal(Reason.ACTOR_REQUIRED, "authority.actor", "an exception needs a person who asks for it")
+    if not command.approver:
+        return Refusal(Reason.APPROVER_REQUIRED, "authority.approver", "an exception needs an approver")
+    if command.approver == command.actor:
+        return Refusal(Reason.APPROVER_IS_ACTOR, "authority.approver", "an exception needs another person to approve")
+    return None

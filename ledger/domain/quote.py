@@ -1,23 +1,55 @@
-"""What a fill would cost: the decision on fills, asked about one that is not recorded."""
+"""What a fill would cost: the price of its kind, applied to one that is not recorded."""
 
 from __future__ import annotations
 
-from ledger.domain.events import KnownLine
-from ledger.domain.fills import AccountDay, FillBatch, Recording, by_account_day
+from typing import NamedTuple
+
+from ledger.domain.events import TRAIT_BANNED, Basis
+from ledger.domain.money import mantissa
+from ledger.domain.pricing import price_for, standing_at
 from ledger.domain.refusal import Refusal
-from ledger.domain.rulebook import Rulebook
+from ledger.domain.rulebook import Rulebook, too_fine
 from ledger.domain.state import AccountState
 
 
-def quote(fill: FillBatch, account: AccountState, book: Rulebook) -> KnownLine | Refusal:
-    """The line that a batch of one fill would become; by the same code that records it, so the two cannot differ."""
-    assert len(fill) == 1, fill
-    groups = by_account_day(fill)
-    days = {key: AccountDay() for key in groups}
-    recording = Recording()
-    outcome = recording.take(fill, groups, {account.account_id: account}, days, book, with_fees=False)
-    if outcome.refused:
-        return outcome.refused[0][1]
-    known = recording.find(fill, 0, days)
-    assert known is not None, fill
-    return known
+class Offer(NamedTuple):
+    """The fill asked about. Numbers are those of the contract's enums, decimals as sent; the token may be empty."""
+
+    venue: str
+    symbol: str
+    product: int
+    side: int
+    liquidity: int
+    channel: int
+    price: str
+    quantity: str
+    token: str = ""
+    token_price: str = ""
+
+
+class Quote(NamedTuple):
+    """`notional` at `notional_scale` decimals, `fee` in units of its currency's decimals."""
+
+    notional: int
+    notional_scale: int
+    fee: int
+    basis: Basis
+    banned: bool
+
+
+def quote(offer: Offer, account: AccountState, book: Rulebook, at_ns: int) -> Quote | Refusal:
+    """The fee by the rules that price fills: `price_for` is asked for one kind, as it is for the kinds of a batch."""
+    market = book.market(offer.venue, offer.symbol, offer.product, at_ns)
+    if isinstance(market, Refusal):
+        return market
+    terms = market.terms
+    price, quantity = mantissa(offer.price, terms.price_scale), mantissa(offer.quantity, terms.quantity_scale)
+    if price is None or quantity is None:
+        return too_fine(terms, price=price is None)
+    standing = standing_at(account, market.programme, at_ns)
+    traits = offer.side | offer.liquidity << 2 | offer.channel << 4 | (TRAIT_BANNED if standing.banned else 0)
+    rule = price_for(market, standing, traits, offer.token, offer.token_price)
+    amount = quantity if rule.on_base else price * quantity
+    fee = rule.divide(amount * rule.factor, rule.denominator)
+    scale = terms.price_scale + terms.quantity_scale
+    return Quote(price * quantity, scale, fee, rule.share.basis, standing.banned)

@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 from ledger.domain.events import (
     CurrencyRegistered,
     PairClassAssigned,
+    PairRatesSet,
     ProgrammePublished,
     Recorded,
     SymbolRegistered,
@@ -38,24 +39,28 @@ class Market:
     token_decimals: int  # of the token fees may be paid in
     override: PairRates | None = None  # what the pair pays instead of the table
     plans: dict[Any, Any] = field(default_factory=dict)  # memo of `pricing.plan_for`, by what else a price depends on
-    base_terms: dict[int, Any] = field(default_factory=dict)  # prices by traits, of accounts that hold nothing
 
 
 @dataclass(frozen=True)
 class Rulebook:
-    """The fold of `registers` and every `programme/<id>`. `versions` is the last version of each of these streams."""
+    """The fold of `registers` and every `programme/<id>`. `versions` is the last version of each of these streams.
+
+    What is about a pair is by (programme, symbol); `contents` are the hashes of all files, by (programme, version).
+    """
 
     parse: Callable[[str], Programme]
     versions: Mapping[str, int] = field(default_factory=dict)
     programmes: Mapping[str, Dated[Programme]] = field(default_factory=dict)
+    contents: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     pair_classes: Mapping[tuple[str, str], Dated[str]] = field(default_factory=dict)
+    pair_rates: Mapping[tuple[str, str], Dated[PairRates | None]] = field(default_factory=dict)
     symbols: Mapping[str, Dated[SymbolRegistered]] = field(default_factory=dict)
     currencies: Mapping[str, int] = field(default_factory=dict)
 
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
         """Instants at which anything here changes, ascending."""
-        tables: list[Mapping[Any, Dated[Any]]] = [self.programmes, self.pair_classes, self.symbols]
+        tables: list[Mapping[Any, Dated[Any]]] = [self.programmes, self.pair_classes, self.pair_rates, self.symbols]
         return tuple(sorted({at for table in tables for dated in table.values() for at, _ in dated}))
 
     @cached_property
@@ -114,7 +119,8 @@ class Rulebook:
         offer = programme.token_discount
         return Market(
             programme=programme,
-            pair_class=_at(self.pair_classes.get((programme.programme_id, symbol), ()), at_ns) or "",
+            pair_class=self.pair_class(programme.programme_id, symbol, at_ns),
+            override=self.override(programme, symbol, at_ns),
             terms=SymbolTerms(
                 symbol, registered.quote_currency, product, registered.price_scale, registered.quantity_scale
             ),
@@ -122,8 +128,16 @@ class Rulebook:
             base_decimals=self.decimals(registered.base_currency),
             quote_decimals=self.decimals(registered.quote_currency),
             token_decimals=self.decimals(offer.token if offer else ""),
-            override=programme.overrides.get(symbol),
         )
+
+    def pair_class(self, programme_id: str, symbol: str, at_ns: int) -> str:
+        """Class of a pair; empty: none (A19)."""
+        return _at(self.pair_classes.get((programme_id, symbol), ()), at_ns) or ""
+
+    def override(self, programme: Programme, symbol: str, at_ns: int) -> PairRates | None:
+        """What a pair pays instead of the table: as it was last set, else as the file of the programme says."""
+        own = _at(self.pair_rates.get((programme.programme_id, symbol), ()), at_ns)
+        return programme.overrides.get(symbol) if own is None else own
 
     def _programme_of(self, venue: str, at_ns: int) -> Programme | None:
         versions = (_at(dated, at_ns) for dated in self.programmes.values())
@@ -133,18 +147,47 @@ class Rulebook:
         """Decimals that fees in a currency are rounded to."""
         return self.currencies.get(currency, FEE_DECIMALS_DEFAULT)
 
+    def with_programme(self, event: ProgrammePublished, programme: Programme) -> Rulebook:
+        """With one more version."""
+        name = event.programme_id
+        dated = _insert(self.programmes.get(name, ()), event.valid_from_ns, programme)
+        contents = {**self.contents, (name, event.version): event.content_sha256}
+        return replace(self, programmes={**self.programmes, name: dated}, contents=contents)
+
+    def with_pair_class(self, event: PairClassAssigned) -> Rulebook:
+        """With a class of a pair."""
+        pair = (event.programme_id, event.symbol)
+        dated = _insert(self.pair_classes.get(pair, ()), event.valid_from_ns, event.pair_class)
+        return replace(self, pair_classes={**self.pair_classes, pair: dated})
+
+    def with_pair_rates(self, event: PairRatesSet) -> Rulebook:
+        """With rates of a pair's own, or without them from then on."""
+        pair = (event.programme_id, event.symbol)
+        ended = event.maker_ppm is None and event.taker_ppm is None
+        rates = None if ended else PairRates(event.maker_ppm, event.taker_ppm)
+        dated = _insert(self.pair_rates.get(pair, ()), event.valid_from_ns, rates)
+        return replace(self, pair_rates={**self.pair_rates, pair: dated})
+
+
+def too_fine(terms: SymbolTerms, *, price: bool) -> Refusal:
+    """Why a price, or else a quantity, with more decimals than its symbol has is not taken."""
+    if price:
+        detail = f"{terms.symbol} is registered with {terms.price_scale} decimals of price"
+        return Refusal(Reason.PRICE_TOO_FINE, "last_px", detail)
+    detail = f"{terms.symbol} is registered with {terms.quantity_scale} decimals of quantity"
+    return Refusal(Reason.QUANTITY_TOO_FINE, "last_qty", detail)
+
 
 def evolve_rulebook(book: Rulebook, recorded: Recorded) -> Rulebook:
     """The rulebook after one more event of its streams."""
     event = recorded.event
     changed = book
     if isinstance(event, ProgrammePublished):
-        dated = _insert(book.programmes.get(event.programme_id, ()), event.valid_from_ns, book.parse(event.content))
-        changed = replace(book, programmes={**book.programmes, event.programme_id: dated})
+        changed = book.with_programme(event, book.parse(event.content))
     elif isinstance(event, PairClassAssigned):
-        pair = (event.programme_id, event.symbol)
-        classes = _insert(book.pair_classes.get(pair, ()), event.valid_from_ns, event.pair_class)
-        changed = replace(book, pair_classes={**book.pair_classes, pair: classes})
+        changed = book.with_pair_class(event)
+    elif isinstance(event, PairRatesSet):
+        changed = book.with_pair_rates(event)
     elif isinstance(event, SymbolRegistered):
         terms = _insert(book.symbols.get(event.symbol, ()), event.valid_from_ns, event)
         changed = replace(book, symbols={**book.symbols, event.symbol: terms})

@@ -15,8 +15,10 @@ _SERVICES = (
     "",
     "ledger.v1.CommandService",
     "ledger.v1.FillService",
+    "ledger.v1.ControlService",
     "ledger.v1.MemberQueryService",
     "ledger.v1.MemberService",
+    "ledger.v1.ProgrammeService",
     "ledger.v1.QueryService",
     "ledger.v1.RewardService",
 )

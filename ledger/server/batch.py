@@ -7,7 +7,10 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
-from ledger.domain.fills import FillBatch, canonical
+import numpy as np
+
+from ledger.domain.columns import INT64_ROOM, Ints, Texts, column, numbered, texts, wide
+from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.shape import ID, decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
@@ -38,13 +41,13 @@ def read_batch(
 
 def repeated_fill(batch: FillBatch) -> int | None:
     """Index of the first fill that has the account, day and exec_id of one before it."""
-    if len(set(batch.exec_id)) == len(batch):
+    if len(set(batch.exec_id.tolist())) == len(batch):
         return None
-    seen: set[tuple[str, int, str]] = set()
-    for place, key in enumerate(zip(batch.account_id, batch.transact_time_ns, batch.exec_id, strict=True)):
-        name = (key[0], key[1] // DAY_NS, key[2])
+    seen: set[tuple[int, int, bytes]] = set()
+    days = (batch.transact_time_ns // DAY_NS).tolist()
+    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id.tolist(), strict=True)):
         if name in seen:
-            return batch.index[place]
+            return int(batch.index[place])
         seen.add(name)
     return None
 
@@ -179,38 +182,72 @@ def _batch(
     venue: str, actor: str, source: str, first_sequence: int, index: Sequence[int], columns: Sequence[Sequence[Any]]
 ) -> FillBatch:
     """The columns of well-formed fills; decimals that are only carried become canonical."""
-    nothing = [""] * len(index)
-    payments, charges = columns[_PAYMENT], columns[_CHARGED]
-    any_paying, charging = any(payments), any(charges)
-    ordered = columns[_ORDERED]
+    places = np.array(index)
+    accounts, account = _named(columns[_ACCOUNT])
+    symbols, symbol = _named(columns[_SYMBOL])
+    side, liquidity, channel, product = (np.array(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
+    price, price_decimals = _mantissas(columns[_PRICE])
+    quantity, quantity_decimals = _mantissas(columns[_QUANTITY])
+    payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
     return FillBatch(
         venue=venue,
         actor=actor,
-        index=index,
-        source=[source] * len(index),
-        sequence=[first_sequence + place for place in index] if source else [0] * len(index),
-        account_id=columns[_ACCOUNT],
-        exec_id=columns[_EXEC],
-        symbol=columns[_SYMBOL],
-        side=columns[_SIDE],
-        liquidity=columns[_LIQUIDITY],
-        price=columns[_PRICE],
-        quantity=columns[_QUANTITY],
-        transact_time_ns=[
-            seconds * SECOND_NS + nanos for seconds, nanos in zip(columns[_SECONDS], columns[_NANOS], strict=True)
-        ],
-        channel=columns[_CHANNEL],
-        product=columns[_PRODUCT],
-        trade_id=columns[_TRADE],
-        order_id=columns[_ORDER],
-        cl_ord_id=columns[_CL_ORD],
-        order_time_ns=[at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered],
-        owner_id=columns[_OWNER],
-        counterparty_owner_id=columns[_COUNTERPARTY],
-        token=[paying.token if paying else "" for paying in payments] if any_paying else nothing,
-        token_price=[canonical(paying.price) if paying else "" for paying in payments] if any_paying else nothing,
-        token_price_source=[paying.price_source if paying else "" for paying in payments] if any_paying else nothing,
-        charged_amount=[canonical(charge.amount) if charge else "" for charge in charges] if charging else nothing,
-        charged_currency=[charge.currency if charge else "" for charge in charges] if charging else nothing,
-        charged_rate=[canonical(charge.rate) if charge else "" for charge in charges] if charging else nothing,
+        accounts=accounts,
+        symbols=symbols,
+        sources=(source,),
+        index=places,
+        account=account,
+        symbol=symbol,
+        source=np.zeros_like(places),
+        sequence=_numbers(places, first_sequence) if source else np.zeros_like(places),
+        exec_id=texts(columns[_EXEC]),
+        traits=side | liquidity << 2 | channel << 4,
+        product=product,
+        price=price,
+        price_decimals=price_decimals,
+        quantity=quantity,
+        quantity_decimals=quantity_decimals,
+        transact_time_ns=np.array(columns[_SECONDS]) * SECOND_NS + np.array(columns[_NANOS]),
+        trade_id=numbered(_said(columns[_TRADE])),
+        order_id=numbered(_said(columns[_ORDER])),
+        cl_ord_id=_said(columns[_CL_ORD]),
+        order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
+        if any(ordered)
+        else NOT_SAID,
+        owner_id=_said(columns[_OWNER]),
+        counterparty_owner_id=_said(columns[_COUNTERPARTY]),
+        token=_of(payments, lambda paying: paying.token),
+        token_price=_of(payments, lambda paying: canonical(paying.price)),
+        token_price_source=_of(payments, lambda paying: paying.price_source),
+        charged_amount=_of(charges, lambda charge: canonical(charge.amount)),
+        charged_currency=_of(charges, lambda charge: charge.currency),
+        charged_rate=_of(charges, lambda charge: canonical(charge.rate)),
     )
+
+
+def _named(names: Sequence[str]) -> tuple[list[str], Ints]:
+    """The different names, and the place of each in them."""
+    places: dict[str, int] = {}
+    codes = [places.setdefault(name, len(places)) for name in names]
+    return list(places), np.array(codes)
+
+
+def _numbers(places: Ints, first: int) -> Ints:
+    """Contiguous numbers of a source, from the first on; an engine may say any that the contract can."""
+    return (places if first < INT64_ROOM else wide(places)) + first
+
+
+def _mantissas(decimals: Sequence[str]) -> tuple[Ints, Ints]:
+    """Decimals without their point, and how many digits stood behind it."""
+    lengths = [len(text) - (text.find(".") + 1 or len(text)) for text in decimals]
+    return column([int(text.replace(".", "")) for text in decimals]), np.array(lengths)
+
+
+def _said(values: Sequence[str]) -> Texts:
+    """A column of texts; empty if all of them are."""
+    return texts(values) if any(values) else NOT_SAID
+
+
+def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
+    """A text of each message that is set; empty if none is."""
+    return _said([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID

@@ -9,7 +9,7 @@ from typing import Any
 import grpc
 
 from ledger import jobs
-from ledger.domain.fills import FillBatch
+from ledger.domain.fill_batch import FillBatch
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state import SourceState, evolve_source

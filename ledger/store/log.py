@@ -15,7 +15,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
-from ledger.store.volume_codec import decode_totals, exec_ids
+from ledger.store.volume_codec import decode_totals, exec_id_digests
 
 
 class Head(NamedTuple):
@@ -53,9 +53,9 @@ class KnownRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeeDay:
-    """One fee stream: its exec_ids in order, and its last event."""
+    """One fee stream: the digests of its exec_ids, and its last event."""
 
-    exec_ids: list[str]
+    digests: list[int]
     last: VolumeRecorded
 
 
@@ -120,15 +120,15 @@ class Log:
     def fee_days(self, streams: Iterable[str]) -> dict[str, FeeDay]:
         """The account-days among these streams that exist."""
         days: dict[str, FeeDay] = {}
-        ids: dict[str, list[str]] = {}
+        digests: dict[str, list[int]] = {}
         last: dict[str, tuple[Any, ...]] = {}
         for row in self._rows(self._sql.fee_days, (list(streams),)):
-            ids.setdefault(row[1], []).extend(exec_ids(row[4]))
+            digests.setdefault(row[1], []).extend(exec_id_digests(row[4]))
             last[row[1]] = row
         for stream, row in last.items():
             event = decode(*row).event
             assert isinstance(event, VolumeRecorded), stream
-            days[stream] = FeeDay(ids[stream], event)
+            days[stream] = FeeDay(digests[stream], event)
         return days
 
     def has_account(self, account_id: str, until: int) -> bool:
@@ -147,6 +147,14 @@ class Log:
         day, position = max(after, (from_ns // DAY_NS, 0))
         first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
         return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
+
+    def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
+        """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
+        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, limit))
+
+    def first_events_of_requests(self, after: int, until: int, limit: int) -> list[Recorded]:
+        """The first event of each request at a position in (after, until], in order."""
+        return self._events(self._sql.first_events_of_requests, (after, until, limit))
 
     def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
         """Of each account-day with a run at a position in (after, until] the totals after the last one."""
@@ -255,6 +263,15 @@ class _Statements:
             "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"
             " AND originator_version <= %s AND time_max_ns >= %s AND time_min_ns <= %s"
             " ORDER BY originator_id, originator_version LIMIT %s"
+        )
+        self.runs = statement(
+            "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " AND time_max_ns >= %s AND time_min_ns <= %s ORDER BY notification_id LIMIT %s"
+        )
+        self.first_events_of_requests = statement(
+            "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
+            "  SELECT position FROM {schema}.requests WHERE position > %s AND position <= %s"
+            "  ORDER BY position LIMIT %s)) ORDER BY notification_id"
         )
         self.last_runs_between = statement(
             "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("

@@ -64,6 +64,14 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """INVALID_ARGUMENT. A SHA-256 is not 32 bytes."""
     REASON_LIST_TOO_LONG: _Reason.ValueType  # 21
     """INVALID_ARGUMENT. A list has more entries than its field says."""
+    REASON_PROGRAMME_INVALID: _Reason.ValueType  # 35
+    """INVALID_ARGUMENT. A programme file has faults; the field violations have one line for each."""
+    REASON_PROGRAMME_TOO_LARGE: _Reason.ValueType  # 36
+    """INVALID_ARGUMENT. A programme file over 262,144 bytes."""
+    REASON_RATE_OUT_OF_RANGE: _Reason.ValueType  # 37
+    """INVALID_ARGUMENT. A rate is finer than 1 ppm, or not between -1 and 1."""
+    REASON_WITHIN_DAYS_OUT_OF_RANGE: _Reason.ValueType  # 38
+    """INVALID_ARGUMENT. A control looks at most 366 days ahead or back."""
     REASON_REQUEST_ID_REUSED: _Reason.ValueType  # 100
     """ALREADY_EXISTS. The request_id was used for another request."""
     REASON_FILL_CONFLICT: _Reason.ValueType  # 101
@@ -88,6 +96,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
     REASON_ACCOUNT_ALREADY_FLAGGED: _Reason.ValueType  # 115
     """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
+    REASON_PROGRAMME_VERSION_EXISTS: _Reason.ValueType  # 125
+    """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
     REASON_VENUE_UNKNOWN: _Reason.ValueType  # 200
     """NOT_FOUND. No programme governs the venue."""
     REASON_PROGRAMME_UNKNOWN: _Reason.ValueType  # 201
@@ -130,8 +140,6 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """NOT_FOUND. The account has no such match."""
     REASON_MATCH_SETTLED: _Reason.ValueType  # 225
     """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
-    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 226
-    """FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
     REASON_NOT_VERIFIED: _Reason.ValueType  # 227
     """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
     REASON_APPLICATION_INCOMPLETE: _Reason.ValueType  # 228
@@ -156,6 +164,22 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
     REASON_METRIC_UNKNOWN: _Reason.ValueType  # 238
     """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
+    REASON_ACTOR_REQUIRED: _Reason.ValueType  # 255
+    """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
+    REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
+    """FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
+    REASON_APPROVER_IS_ACTOR: _Reason.ValueType  # 257
+    """FAILED_PRECONDITION. The approver is who asks."""
+    REASON_REASON_REQUIRED: _Reason.ValueType  # 258
+    """FAILED_PRECONDITION. The programme asks why a tier is changed by hand, and no reason is given (R25)."""
+    REASON_PROGRAMME_IN_THE_PAST: _Reason.ValueType  # 259
+    """FAILED_PRECONDITION. A version, pair class or rate would start in the past, where fills have been priced."""
+    REASON_VENUE_ALREADY_GOVERNED: _Reason.ValueType  # 260
+    """FAILED_PRECONDITION. Another programme governs one of the venues then."""
+    REASON_NEGATIVE_NET_PAIR: _Reason.ValueType  # 261
+    """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
+    REASON_CONTROL_UNKNOWN: _Reason.ValueType  # 262
+    """NOT_FOUND. There is no such control."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -223,6 +247,14 @@ REASON_DIGEST_MALFORMED: Reason.ValueType  # 20
 """INVALID_ARGUMENT. A SHA-256 is not 32 bytes."""
 REASON_LIST_TOO_LONG: Reason.ValueType  # 21
 """INVALID_ARGUMENT. A list has more entries than its field says."""
+REASON_PROGRAMME_INVALID: Reason.ValueType  # 35
+"""INVALID_ARGUMENT. A programme file has faults; the field violations have one line for each."""
+REASON_PROGRAMME_TOO_LARGE: Reason.ValueType  # 36
+"""INVALID_ARGUMENT. A programme file over 262,144 bytes."""
+REASON_RATE_OUT_OF_RANGE: Reason.ValueType  # 37
+"""INVALID_ARGUMENT. A rate is finer than 1 ppm, or not between -1 and 1."""
+REASON_WITHIN_DAYS_OUT_OF_RANGE: Reason.ValueType  # 38
+"""INVALID_ARGUMENT. A control looks at most 366 days ahead or back."""
 REASON_REQUEST_ID_REUSED: Reason.ValueType  # 100
 """ALREADY_EXISTS. The request_id was used for another request."""
 REASON_FILL_CONFLICT: Reason.ValueType  # 101
@@ -247,6 +279,8 @@ REASON_BONUS_ALREADY_AWARDED: Reason.ValueType  # 114
 """ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
 REASON_ACCOUNT_ALREADY_FLAGGED: Reason.ValueType  # 115
 """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
+REASON_PROGRAMME_VERSION_EXISTS: Reason.ValueType  # 125
+"""ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
 REASON_VENUE_UNKNOWN: Reason.ValueType  # 200
 """NOT_FOUND. No programme governs the venue."""
 REASON_PROGRAMME_UNKNOWN: Reason.ValueType  # 201
@@ -289,8 +323,6 @@ REASON_MATCH_UNKNOWN: Reason.ValueType  # 224
 """NOT_FOUND. The account has no such match."""
 REASON_MATCH_SETTLED: Reason.ValueType  # 225
 """FAILED_PRECONDITION. The match is approved or rejected already (R6)."""
-REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 226
-"""FAILED_PRECONDITION. A second person must approve: the one who asked cannot, nor can nobody."""
 REASON_NOT_VERIFIED: Reason.ValueType  # 227
 """FAILED_PRECONDITION. The identity of the API user is not verified, and the programme asks for it (R12)."""
 REASON_APPLICATION_INCOMPLETE: Reason.ValueType  # 228
@@ -315,6 +347,22 @@ REASON_NOT_ENTITLED: Reason.ValueType  # 237
 """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
 REASON_METRIC_UNKNOWN: Reason.ValueType  # 238
 """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
+REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
+"""FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
+REASON_APPROVER_REQUIRED: Reason.ValueType  # 256
+"""FAILED_PRECONDITION. The programme asks for two persons, and no approver is named."""
+REASON_APPROVER_IS_ACTOR: Reason.ValueType  # 257
+"""FAILED_PRECONDITION. The approver is who asks."""
+REASON_REASON_REQUIRED: Reason.ValueType  # 258
+"""FAILED_PRECONDITION. The programme asks why a tier is changed by hand, and no reason is given (R25)."""
+REASON_PROGRAMME_IN_THE_PAST: Reason.ValueType  # 259
+"""FAILED_PRECONDITION. A version, pair class or rate would start in the past, where fills have been priced."""
+REASON_VENUE_ALREADY_GOVERNED: Reason.ValueType  # 260
+"""FAILED_PRECONDITION. Another programme governs one of the venues then."""
+REASON_NEGATIVE_NET_PAIR: Reason.ValueType  # 261
+"""FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
+REASON_CONTROL_UNKNOWN: Reason.ValueType  # 262
+"""NOT_FOUND. There is no such control."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301

@@ -6,7 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from ledger import programmes
+from ledger.domain.account_day import AccountDay, by_account_day
+from ledger.domain.columns import column, texts
 from ledger.domain.events import (
     Envelope,
     Event,
@@ -16,7 +20,8 @@ from ledger.domain.events import (
     SymbolRegistered,
     VolumeRecorded,
 )
-from ledger.domain.fills import AccountDay, BatchOutcome, FillBatch, Recording, by_account_day
+from ledger.domain.fill_batch import FillBatch
+from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.programme import Programme
 from ledger.domain.rulebook import Rulebook, fold_rulebook
@@ -70,16 +75,37 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
         "product": 0,
         "order_time_ns": 0,
     }
-    texts = (
+    texts_of = (
         "trade_id order_id cl_ord_id owner_id counterparty_owner_id token token_price token_price_source"
         " charged_amount charged_currency charged_rate"
     )
-    defaults.update(dict.fromkeys(texts.split(), ""))
+    defaults.update(dict.fromkeys(texts_of.split(), ""))
     full = [{**defaults, "exec_id": f"E{number}", **row} for number, row in enumerate(rows)]
-    columns = {name: [row[name] for row in full] for name in (*defaults, "exec_id")}
-    columns["source"] = [source] * len(rows)
-    columns["sequence"] = [number + 1 if source else 0 for number in range(len(rows))]
-    return FillBatch("bitmart", "", range(len(rows)), **columns)
+    columns: dict[str, Any] = {name: [row[name] for row in full] for name in (*defaults, "exec_id")}
+    for names, name in (("accounts", "account_id"), ("symbols", "symbol")):
+        values = columns.pop(name)
+        columns[names] = list(dict.fromkeys(values))
+        columns[name.removesuffix("_id")] = np.array([columns[names].index(value) for value in values])
+    for name in ("price", "quantity"):
+        decimals = [len(text.partition(".")[2]) for text in columns[name]]
+        columns[f"{name}_decimals"] = np.array(decimals)
+        columns[name] = column([int(text.replace(".", "")) for text in columns[name]])
+    traits = zip(*(columns.pop(name) for name in ("side", "liquidity", "channel")), strict=True)
+    columns["traits"] = np.array([side | liquidity << 2 | channel << 4 for side, liquidity, channel in traits])
+    for name in (*texts_of.split(), "exec_id"):
+        columns[name] = texts(columns[name])
+    for name in ("product", "transact_time_ns", "order_time_ns"):
+        columns[name] = np.array(columns[name])
+    places = np.arange(len(rows))
+    return FillBatch(
+        "bitmart",
+        "",
+        sources=(source,),
+        index=places,
+        source=np.zeros_like(places),
+        sequence=places + 1 if source else np.zeros_like(places),
+        **columns,
+    )
 
 
 def record(
@@ -87,9 +113,8 @@ def record(
 ) -> tuple[BatchOutcome, list[VolumeRecorded]]:
     """Decide a batch in a commit of its own: the outcome, and the events."""
     groups = by_account_day(batch)
-    states = {account_id: AccountState(account_id) for account_id, _ in groups}
+    states = {account_id: AccountState(account_id) for account_id in batch.accounts}
     states.update({account.account_id: account for account in accounts})
-    days = {key: day or AccountDay() for key in groups}
-    recording = Recording()
-    outcome = recording.take(batch, groups, states, days, book, with_fees=True)
-    return outcome, [event for _, event in recording.close_all(days)]
+    days = {key: day or AccountDay() for key in groups.keys}
+    outcome = decide_fills(batch, groups, states, days, book, with_fees=True)
+    return outcome, [event for _, event in outcome.runs]

@@ -9,7 +9,7 @@ from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import fill_pb2
 from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
 from tests.conftest import NOON_NS, Ledger, at
-from tests.samples import batch, fill, history, request_id, state, symbol
+from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 MICROSECOND_NS = 1_000
 START_NS = NOON_NS - 40 * DAY_NS
@@ -64,6 +64,7 @@ def test_a_grant_by_hand_gives_its_tier_from_its_start_until_its_end(
     ledger.commands.ChangeTier(
         pb.ChangeTierRequest(
             request_id=request_id(),
+            authority=FOUR_EYES,
             account_id="alice",
             tier="VIP5",
             valid_from=at(START_NS),
@@ -97,7 +98,9 @@ def test_a_ban_runs_from_its_start_until_its_end_and_leaves_the_tier_alone(
 
 def test_a_revoked_grant_ends_at_the_instant_of_its_revocation(ledger: Ledger) -> None:
     granted = ledger.commands.ChangeTier(
-        pb.ChangeTierRequest(request_id=request_id(), account_id="alice", tier="VIP1", valid_from=at(START_NS))
+        pb.ChangeTierRequest(
+            request_id=request_id(), authority=FOUR_EYES, account_id="alice", tier="VIP1", valid_from=at(START_NS)
+        )
     )
     ended_ns = START_NS + DAY_NS
     ledger.commands.RevokeTier(

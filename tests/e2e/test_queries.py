@@ -14,7 +14,7 @@ from ledger.v1 import events_pb2, fill_pb2
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, StartLedger, at, refusal
-from tests.samples import batch, fill, history, request_id, state, symbol
+from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 MAKER = {"liquidity": fill_pb2.LIQUIDITY_MAKER}
 
@@ -31,7 +31,13 @@ def _symbol(ledger: Ledger) -> None:
 
 
 def change_tier(ledger: Ledger, tier: str, account_id: str = "alice", **changes: Any) -> commands_pb.ChangeTierResponse:
-    values = {"request_id": request_id(), "account_id": account_id, "tier": tier, "valid_from": at(NOON_NS - DAY_NS)}
+    values = {
+        "request_id": request_id(),
+        "authority": FOUR_EYES,
+        "account_id": account_id,
+        "tier": tier,
+        "valid_from": at(NOON_NS - DAY_NS),
+    }
     answer: commands_pb.ChangeTierResponse = ledger.commands.ChangeTier(
         commands_pb.ChangeTierRequest(**{**values, **changes})
     )

@@ -9,7 +9,7 @@ from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
-from tests.samples import batch, fill, history, request_id, state, symbol
+from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 
 @pytest.fixture(autouse=True)
@@ -19,7 +19,9 @@ def _symbol(ledger: Ledger) -> None:
 
 def change_tier(ledger: Ledger, tier: str, from_ns: int) -> pb.ChangeTierResponse:
     answer: pb.ChangeTierResponse = ledger.commands.ChangeTier(
-        pb.ChangeTierRequest(request_id=request_id(), account_id="alice", tier=tier, valid_from=at(from_ns))
+        pb.ChangeTierRequest(
+            request_id=request_id(), authority=FOUR_EYES, account_id="alice", tier=tier, valid_from=at(from_ns)
+        )
     )
     return answer
 

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason
+from ledger.programmes import packaged
 from tests.conftest import NOON_NS, at
 from tests.server.instants import SKEW_NS
 
@@ -95,6 +96,36 @@ _ZERO_OR_LESS: Final = bad(
 OPTIONAL_AMOUNT: Final = {**OPTIONAL_DECIMAL, **_ZERO_OR_LESS}
 AMOUNT: Final = {**DECIMAL, **_ZERO_OR_LESS}
 
+OPTIONAL_VOLUME: Final = {**OPTIONAL_DECIMAL, **bad(Reason.NOT_POSITIVE, negative="-1", a_little_negative="-0.1")}
+
+OPTIONAL_DIGEST: Final = bad(
+    Reason.DIGEST_MALFORMED,
+    of_31_bytes=b"\x01" * 31,
+    of_33_bytes=b"\x01" * 33,
+    of_64_hex_digits=b"01" * 32,
+    of_one_byte=b"\x00",
+)
+DIGEST: Final = {**bad(Reason.FIELD_REQUIRED, empty=b""), **OPTIONAL_DIGEST}
+WEEK: Final = {
+    **bad(Reason.FIELD_REQUIRED, empty=""),
+    **bad(
+        Reason.TIME_MALFORMED,
+        of_53_in_a_year_of_52="2024-W53",
+        of_0="2024-W00",
+        with_one_digit="2024-W1",
+        with_three_digits="2024-W040",
+        without_a_hyphen="2024W40",
+        in_small_letters="2024-w40",
+        with_a_day="2024-W40-1",
+        of_two_digits_of_a_year="24-W40",
+        with_a_newline_at_the_end="2024-W40\n",
+        with_a_space="2024-W 4",
+        with_a_plus="2024-W+4",
+        in_full_width_digits="\uff12\uff10\uff12\uff14-W40",
+    ),
+    **bad(Reason.TIME_OUT_OF_RANGE, of_2008="2008-W52", of_2200="2200-W10", of_year_1="0001-W01"),
+}
+
 _NANOS_OUT_OF_RANGE: Final = bad(
     Reason.TIME_MALFORMED,
     with_nanos_of_minus_1=Timestamp(seconds=NOON_NS // SECOND_NS, nanos=-1),
@@ -123,6 +154,7 @@ PAST_TIME: Final = {
         just_before_2200=at(LATEST_NS - 1),
     ),
 }
+REQUIRED_TIME: Final = {**bad(Reason.FIELD_REQUIRED, missing=None), **TIME}
 REQUIRED_PAST_TIME: Final = {**bad(Reason.FIELD_REQUIRED, missing=None), **PAST_TIME}
 
 
@@ -211,4 +243,28 @@ DAY: Final = {
         of_the_last_year="9999-12-31",
     ),
 }
+OPTIONAL_RATE: Final = {
+    **OPTIONAL_DECIMAL,
+    **bad(
+        Reason.RATE_OUT_OF_RANGE,
+        finer_than_a_ppm="0.0000001",
+        of_a_negative_tenth_of_a_ppm="-0.0000001",
+        of_all="1",
+        of_more_than_all_as_rebate="-1.5",
+        in_percent="4",
+    ),
+}
+PROGRAMME_FILE: Final = {
+    **bad(Reason.FIELD_REQUIRED, empty=""),
+    **bad(
+        Reason.PROGRAMME_INVALID,
+        of_nothing_but_a_newline="\n",
+        that_is_no_TOML="this is no programme",
+        with_a_bare_rate=packaged().replace('maker = "0.04%"', 'maker = "0.04"'),
+        that_is_a_money_pump=packaged().replace('taker = "0.02%"', 'taker = "0.0005%"'),
+        with_a_switch_nobody_knows=packaged() + "no_such_switch = true\n",
+    ),
+    **bad(Reason.PROGRAMME_TOO_LARGE, one_byte_too_long=packaged().ljust(262_145, "#")),
+}
+WITHIN_DAYS: Final = bad(Reason.WITHIN_DAYS_OUT_OF_RANGE, of_367=367, the_greatest_number=2**32 - 1)
 LEFT_TO_ROWS: Final[Bad] = {}  # no value is bad by itself: see `ROWS`

@@ -13,9 +13,11 @@ from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
 import ledger.v1
-from ledger.domain.instants import EARLIEST_NS, SECOND_NS
+from ledger import programmes
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import ChargedFee, Fill, FillRef, TokenPayment
+from ledger.v1.member_service_pb2 import ExternalVolume
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, at
 from tests.samples import fill, request_id
@@ -91,6 +93,18 @@ def _fills() -> list[Fill]:
 
 
 PROGRAMME: Final = "bitmart-api-vip"
+
+
+def programme_file(version: str, **changes: str) -> str:
+    """The packaged programme under another version, with some of its text replaced."""
+    content = programmes.packaged().replace('version = "3.0"', f'version = "{version}"')
+    for old, new in changes.items():
+        content = content.replace(old, new)
+    return content
+
+
+DIGEST: Final = b"\x01" * 32  # a SHA-256
+WEEK: Final = "2024-W40"  # that of noon
 SPAN: Final = {"from_time": A_DAY_AGO, "until_time": IN_A_DAY}
 GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "RegisterAccount": lambda: {
@@ -121,7 +135,125 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     },
     "RevokeTier": lambda: {"account_id": "alice", "grant_id": "g1", "revoke_time": NOON},
     "BanAccount": lambda: {"account_id": "alice", "days": 1, "start_time": NOON, "reason_code": "ORDER_SPAM"},
+    "FlagAccount": lambda: {"account_id": "bob", "kind": 1, "flag_time": NOON, "evidence_sha256": DIGEST},
+    "UnflagAccount": lambda: {"account_id": "bob", "unflag_time": NOON},
+    "RequestMatch": lambda: {
+        "authority": Authority(actor="requester", approver="second", ticket="T-1", reason="asked on the phone"),
+        "account_id": "carol",
+        "venues": ["binance", "okx"],
+        "external_tier": "VIP2",
+        "period_from": at(NOON_NS - 30 * DAY_NS),
+        "period_until": NOON,
+        "external_volume": ExternalVolume(spot="500000", futures="250000.5"),
+        "evidence_sha256": DIGEST,
+        "request_time": NOON,
+        "programme_id": PROGRAMME,
+    },
+    "ApproveMatch": lambda: {"account_id": "carol", "match_id": "m1", "approve_time": NOON},
+    "RejectMatch": lambda: {
+        "account_id": "dave",
+        "match_id": "m1",
+        "reason_code": "EVIDENCE_FALSE",
+        "reject_time": NOON,
+    },
+    "SubmitApplication": lambda: {
+        "account_id": "erin",
+        "received_time": NOON,
+        "account_opened": True,
+        "api_key_created": True,
+        "community_joined": True,
+        "form_submitted": True,
+        "programme_id": PROGRAMME,
+    },
+    "VerifyApiIdentity": lambda: {"account_id": "erin", "verified_time": NOON},
+    "SettleApplication": lambda: {"account_id": "erin", "application_id": "p1", "outcome": 1, "settle_time": NOON},
+    "AssignKeyAccountManager": lambda: {
+        "account_id": "carol",
+        "manager_id": "kam-1",
+        "assign_time": NOON,
+        "programme_id": PROGRAMME,
+    },
+    "RecordBehaviourMetric": lambda: {
+        "account_id": "alice",
+        "code": "LOW_FILL_RATIO",
+        "value": "0.001",
+        "window_from": A_DAY_AGO,
+        "window_until": NOON,
+    },
+    "ReportFeedback": lambda: {"account_id": "carol", "kind": 1, "channel": 2, "report_time": NOON},
+    "AwardBounty": lambda: {
+        "week": WEEK,
+        "report_id": "r1",
+        "amount": "50",
+        "currency": "USDT",
+        "programme_id": PROGRAMME,
+    },
+    "CloseBountyRound": lambda: {"week": "2024-W39"},
+    "AnnouncePromotion": lambda: {
+        "promotion_id": "october",
+        "promotion_type": "API_EXCLUSIVE",
+        "start_time": A_DAY_AGO,
+        "end_time": IN_A_DAY,
+    },
+    "AwardBonus": lambda: {
+        "promotion_id": "october",
+        "account_id": "carol",
+        "amount": "10",
+        "currency": "USDT",
+        "award_time": NOON,
+        "override": True,
+        "programme_id": PROGRAMME,
+    },
+    "GetMembership": lambda: {"account_id": "carol", "at": ReadAt(as_of=NOON)},
+    "CheckMatchEligibility": lambda: {
+        "account_id": "carol",
+        "at": ReadAt(as_of=NOON),
+        "external_volume": ExternalVolume(spot="500000", futures="0"),
+        "programme_id": PROGRAMME,
+    },
+    "GetEntitlements": lambda: {"account_id": "carol", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
+    "CheckPromotionEligibility": lambda: {
+        "account_id": "carol",
+        "at": ReadAt(as_of=NOON),
+        "promotion_type": "NET_BUY",
+        "programme_id": PROGRAMME,
+    },
+    "ListMonthsWithoutPromotion": lambda: {"at": ReadAt(as_of=NOON), "from_time": A_DAY_AGO},
+    "ListBountyRounds": lambda: {"at": ReadAt(as_of=NOON), "open_only": True},
+    "ListApplications": lambda: {
+        "as_of": NOON,
+        "overdue": False,
+        "due_within_business_days": 10,
+        "programme_id": PROGRAMME,
+        "page_size": 10,
+    },
     "LiftBan": lambda: {"account_id": "alice", "lift_time": NOON},
+    "PublishProgramme": lambda: {"content": programme_file(a_new("version")), "valid_from": NOON},
+    "AssignPairClass": lambda: {
+        "symbol": "XRP_USDT",
+        "pair_class": "A",
+        "valid_from": NOON,
+        "programme_id": PROGRAMME,
+    },
+    "SetPairRates": lambda: {
+        "symbol": "XRP_USDT",
+        "maker_rate": "0.0001",
+        "taker_rate": "0.0003",
+        "valid_from": NOON,
+        "programme_id": PROGRAMME,
+    },
+    "GetProgramme": lambda: {"programme_id": PROGRAMME, "version": "3.0", "at": ReadAt(as_of=NOON)},
+    "ListProgrammes": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
+    "ListPairs": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
+    "ListControls": dict,
+    "ListFindings": lambda: {
+        "control": "benefits-ending",
+        "as_of": NOON,
+        "within_days": 7,
+        "programme_id": PROGRAMME,
+        "page_size": 10,
+    },
+    "ListSoloActions": lambda: {"actor": "operator", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},
     "RecordFills": lambda: {"venue": "bitmart", "fills": _fills(), "include_fees": True, "actor": "engine"},
     "GetSourcePosition": lambda: {"source": "engine"},
     "GetVipState": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
@@ -149,6 +281,7 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
         "tier": "NONE",
         "ending_before": IN_A_DAY,
         "banned": False,
+        "flagged": False,
         "owner_id": "owner",
         "programme_id": PROGRAMME,
         "page_size": 10,
@@ -163,13 +296,18 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
 }
 
 
+# Requests that must have been answered before the good one of a method, beside those of the methods before it.
+BEFORE: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {"RejectMatch": ("RequestMatch", {"account_id": "dave"})}
+
+
 def good(method: str, values: Mapping[str, Any] | None = None) -> Any:
     """A request that is right in every way, with nearly every field given; then some values set by path."""
     kind = GetMessageClass(METHODS[method].input_type)
     request: Any = kind(**GOOD[method]())
     if "authority" in request.DESCRIPTOR.fields_by_name:
         request.request_id = request_id()
-        request.authority.CopyFrom(AUTHORITY)
+        if not request.HasField("authority"):
+            request.authority.CopyFrom(AUTHORITY)
     for path, value in (values or {}).items():
         put(request, path, value)
     return request

@@ -13,8 +13,8 @@ import pytest
 from tests.conftest import Ledger
 from tests.samples import history
 from tests.server.bad_rows import ALL_ROWS, FIELD_ROWS, FIELDS, NOTHING_IS_BAD, Row
-from tests.server.calls import await_tables, calling, expected, head, refused, said
-from tests.server.good_requests import GOOD, METHODS, RPCS, good, leaves
+from tests.server.calls import await_tables, calling, expected, head, refused, said, send
+from tests.server.good_requests import BEFORE, GOOD, METHODS, RPCS, good, leaves
 
 
 def test_every_field_of_every_request_has_a_row() -> None:
@@ -35,6 +35,8 @@ def test_without_the_bad_value_every_request_of_the_table_is_answered(ledger: Le
     assert sorted(METHODS) == sorted(GOOD), "every RPC has a good request"
     await_tables(ledger)
     for name in METHODS:  # in the order of the contract: a trial is started before it is revoked
+        if name in BEFORE:
+            send(ledger, good(*BEFORE[name]))
         calling(ledger, name)(good(name))
     assert [line.fill_ref.venue for line in history(ledger)] == ["bitmart"] * 3
 

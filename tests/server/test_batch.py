@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.fills import COLUMNS, FillBatch
+from ledger.domain.fill_batch import CARRIED, FillBatch
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.server.batch import read_batch, shape_of
 from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment
@@ -115,8 +115,8 @@ def row_of(index: int, fill: Fill, source: str) -> dict[str, Any]:
         "index": index,
         "source": source,
         "sequence": FIRST_SEQUENCE + index if source else 0,
-        "price": fill.last_px,
-        "quantity": fill.last_qty,
+        "price": plain(fill.last_px),
+        "quantity": plain(fill.last_qty),
         "transact_time_ns": nanoseconds(fill.transact_time),
         "order_time_ns": nanoseconds(fill.order_time),
         "token": payment.token,
@@ -137,8 +137,27 @@ def rows_of(batch: FillBatch | None) -> list[dict[str, Any]]:
     """The columns of a batch, turned into rows."""
     if batch is None:
         return []
-    columns = [getattr(batch, name) for name in COLUMNS]
-    return [dict(zip(COLUMNS, row, strict=True)) for row in zip(*columns, strict=True)]
+    return [row_at(batch, place) for place in range(len(batch))]
+
+
+def row_at(batch: FillBatch, place: int) -> dict[str, Any]:
+    symbol, product, traits, time_ns, price, quantity, *carried = batch.as_sent(place, int(batch.product[place]))
+    return {
+        "account_id": batch.accounts[batch.account[place]],
+        "exec_id": batch.name(place),
+        "symbol": symbol,
+        "side": traits & 3,
+        "liquidity": traits >> 2 & 3,
+        "channel": traits >> 4,
+        "product": product,
+        "index": int(batch.index[place]),
+        "source": batch.sources[batch.source[place]],
+        "sequence": int(batch.sequence[place]),
+        "price": price,
+        "quantity": quantity,
+        "transact_time_ns": time_ns,
+        **dict(zip(CARRIED, carried, strict=True)),
+    }
 
 
 GOOD: Final = Fill(

@@ -9,15 +9,20 @@ from typing import Any, Final
 import pytest
 from google.protobuf.message import Message
 
+from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
+from ledger.v1.command_pb2 import Authority
+from ledger.v1.control_service_pb2 import ListFindingsRequest, ListSoloActionsRequest
+from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
+from ledger.v1.programme_service_pb2 import ListPairsRequest, ListProgrammesRequest
 from ledger.v1.query_service_pb2 import ListAccountsRequest, ListEventsRequest, ListFeeHistoryRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
-from tests.samples import batch, fill
+from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables, expected, refused, said, send
-from tests.server.good_requests import put
+from tests.server.good_requests import PROGRAMME, good, put
 from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
-from tests.server.orders import family
+from tests.server.orders import application, ban, family
 
 # Of each kind of list a query with three pages or more; and where its entries lie.
 PAGED: Final[Mapping[str, Message]] = {
@@ -26,8 +31,22 @@ PAGED: Final[Mapping[str, Message]] = {
     ),
     "ListAccounts": ListAccountsRequest(as_of=NOON, owner_id="paged", page_size=1),
     "ListEvents": ListEventsRequest(at=ReadAt(as_of=NOON), after_position=1, page_size=1),
+    "ListProgrammes": ListProgrammesRequest(at=ReadAt(as_of=NOON), page_size=1),
+    "ListPairs": ListPairsRequest(at=ReadAt(as_of=NOON), page_size=1),
+    "ListFindings": ListFindingsRequest(control="continuous-bans", as_of=IN_A_DAY, page_size=1),
+    "ListSoloActions": ListSoloActionsRequest(actor="paged", at=ReadAt(as_of=IN_A_DAY), page_size=1),
+    "ListApplications": ListApplicationsRequest(as_of=NOON, due_within_business_days=10, page_size=1),
 }
-ENTRIES: Final = {"ListFeeHistory": "lines", "ListAccounts": "accounts", "ListEvents": "events"}
+ENTRIES: Final = {
+    "ListFeeHistory": "lines",
+    "ListAccounts": "accounts",
+    "ListEvents": "events",
+    "ListProgrammes": "programmes",
+    "ListPairs": "pairs",
+    "ListFindings": "findings",
+    "ListSoloActions": "actions",
+    "ListApplications": "applications",
+}
 INVALID: Final = expected(Reason.PAGE_TOKEN_INVALID, "page_token")
 
 
@@ -37,6 +56,13 @@ def pages(shared: Ledger) -> Mapping[str, Any]:
     shared.fills.RecordFills(batch(*(fill(account_id="paged") for _ in range(3))))
     for command in family("paged", "paged-1", "paged-2", "paged-3"):
         send(shared, command)
+        send(shared, application(command.account_id, received_time=A_DAY_AGO))
+    for number in range(3):  # three of everything else that is listed
+        send(shared, symbol(f"PAGED{number}_USDT"))
+        send(shared, good("PublishProgramme", {"valid_from": at(NOON_NS - number)}))
+        for start_ns in (NOON_NS - 6 * DAY_NS, NOON_NS):
+            authority = Authority(actor="paged")
+            send(shared, ban(f"paged-{number}", 7, start_time=at(start_ns), authority=authority))
     await_tables(shared)
     return {kind: with_token(query, send(shared, query).next_page_token) for kind, query in PAGED.items()}
 
@@ -97,6 +123,8 @@ OTHER_QUERIES: Final[Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]] = {
         ("an end", {"ending_before": IN_A_DAY}),
         ("banned", {"banned": True}),
         ("not banned", {"banned": False}),
+        ("flagged", {"flagged": True}),
+        ("not flagged", {"flagged": False}),
         ("another owner", {"owner_id": "alice"}),
         ("no owner", {"owner_id": None}),
         ("a programme", {"programme_id": "bitmart-api-vip"}),
@@ -106,6 +134,35 @@ OTHER_QUERIES: Final[Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]] = {
         ("a stream", {"stream": "account/alice"}),
         ("another position", {"after_position": 2}),
         ("no position", {"after_position": None}),
+    ],
+    "ListProgrammes": [*OTHER_CLOCKS, ("a programme", {"programme_id": PROGRAMME})],
+    "ListPairs": [*OTHER_CLOCKS, ("a programme", {"programme_id": PROGRAMME})],
+    "ListFindings": [
+        ("another as_of", {"as_of": at(NOON_NS + 1)}),
+        ("no as_of", {"as_of": None}),
+        ("another control", {"control": "benefits-ending"}),
+        ("no control", {"control": None}),
+        ("other days", {"within_days": 31}),
+        ("the same days, said", {"within_days": 30}),
+        ("a programme", {"programme_id": PROGRAMME}),
+        ("a min_position", {"min_position": 1}),
+    ],
+    "ListSoloActions": [
+        *OTHER_CLOCKS,
+        ("another actor", {"actor": "alice"}),
+        ("no actor", {"actor": None}),
+        ("a from_time", {"from_time": A_DAY_AGO}),
+        ("an until_time", {"until_time": IN_A_DAY}),
+    ],
+    "ListApplications": [
+        ("another as_of", {"as_of": at(NOON_NS + 1)}),
+        ("no as_of", {"as_of": None}),
+        ("a min_position", {"min_position": 1}),
+        ("overdue", {"overdue": True}),
+        ("not overdue", {"overdue": False}),
+        ("due today", {"due_within_business_days": 0}),
+        ("due at any time", {"due_within_business_days": None}),
+        ("a programme", {"programme_id": "bitmart-api-vip"}),
     ],
 }
 _OTHER: Final = [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Final
 
@@ -11,6 +12,8 @@ from ledger.domain.programme import NO_TIER
 # In the order of the enums FeedbackKind and FeedbackChannel, which count from 1.
 KINDS: Final = ("BUG", "FEEDBACK", "IMPROVEMENT")
 CHANNELS: Final = ("TELEGRAM", "DISCORD", "EMAIL")
+
+_WEEK: Final = re.compile("([0-9]{4})-W([0-9]{2})")
 
 
 def may_earn_bounty(tier: str, flagged: bool) -> bool:
@@ -26,8 +29,8 @@ def round_of(at_ns: int) -> str:
 
 def round_ends_ns(week: str) -> int:
     """First instant after a round. Raises ValueError for text that is no ISO week as `round_of` writes it."""
-    year, separator, number = week.partition("-W")
-    if not separator or len(year) != 4 or len(number) != 2 or not (year + number).isascii():
-        raise ValueError(week)
-    monday = date.fromisocalendar(int(year), int(number), 1)
+    found = _WEEK.fullmatch(week)
+    if found is None:
+        raise ValueError(f"{week!r} is no ISO week")
+    monday = date.fromisocalendar(int(found[1]), int(found[2]), 1)
     return (day_number(monday.isoformat()) + 7) * DAY_NS

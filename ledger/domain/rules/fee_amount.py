@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from math import gcd
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from ledger.domain.money import PPM, divide_ceiling, divide_half_even
 from ledger.domain.programme import SIDE_BUY, Programme
 
-_DIVIDE: dict[str, Callable[[int, int], int]] = {
+_DIVIDE: dict[str, Callable[[Any, Any], Any]] = {
     "ROUND_HALF_EVEN": divide_half_even,
     "ROUND_CEILING": divide_ceiling,
 }
 
 
 class Formula(NamedTuple):
-    """fee = divide(amount x factor, denominator), in units of the fee currency's decimals."""
+    """fee = divide(amount x factor, denominator), in units of the currency's decimals; of one fill or of columns."""
 
     factor: int
     denominator: int
-    divide: Callable[[int, int], int]
+    divide: Callable[[Any, Any], Any]
 
 
 def charged_on_base(programme: Programme, side: int) -> bool:

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+from ledger.domain.columns import Ints, Texts
 
-def is_self_trade(owner_id: str, counterparty_owner_id: str) -> bool:
-    """Both owners come from the engine (A27); without the other side's owner nothing is assumed."""
-    return counterparty_owner_id != "" and owner_id == counterparty_owner_id
+
+def self_trades(owner_ids: Texts, counterparty_owner_ids: Texts) -> Ints:
+    """Of each fill whether it is one. Owners come from the engine (A27); without the other side's none is assumed."""
+    said: Ints = counterparty_owner_ids != b""
+    same: Ints = said & (owner_ids == counterparty_owner_ids)
+    return same

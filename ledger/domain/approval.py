@@ -1,0 +1,52 @@
+"""R25 and every decision that one person must not take alone: four eyes, where the programme asks for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from ledger.domain.commands import ChangeTier, Command, PublishProgramme, Request
+from ledger.domain.programme import Programme
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Rulebook
+
+
+def check_approval(book: Rulebook, command: Command, request: Request, now_ns: int) -> Refusal | None:
+    """Why a command may not be done by who stands behind it; None: it may.
+
+    Asked of the programmes in force now, not when the command takes effect: nobody gets around it by another date.
+    """
+    if not needs_approval(book, command, now_ns):
+        return None
+    name = command_name(command)
+    if not request.actor:
+        return Refusal(Reason.ACTOR_REQUIRED, "authority.actor", f"{name} needs two persons: say who asks")
+    if not request.approver:
+        return Refusal(Reason.APPROVER_REQUIRED, "authority.approver", f"{name} needs a second person who approves")
+    if request.approver == request.actor:
+        detail = f"{request.actor} asks for {name} and cannot approve it too"
+        return Refusal(Reason.APPROVER_IS_ACTOR, "authority.approver", detail)
+    if isinstance(command, ChangeTier) and not request.reason:
+        return Refusal(Reason.REASON_REQUIRED, "authority.reason", "say why the tier is changed by hand")
+    return None
+
+
+def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
+    """Whether two persons must stand behind a command. A programme is never published by one alone."""
+    if isinstance(command, PublishProgramme):
+        return True
+    name = command_name(command)
+    return any(name in programme.approval for programme in _asked(book, getattr(command, "programme_id", ""), now_ns))
+
+
+def command_name(command: Command) -> str:
+    """As the contract and the programme file call it; one that overrides a rule has a name of its own."""
+    name = type(command).__name__
+    return f"{name}.override" if getattr(command, "override", False) else name
+
+
+def _asked(book: Rulebook, programme_id: str, now_ns: int) -> Iterator[Programme]:
+    """The programme named, or every one; of each the version in force, or the first if none is yet."""
+    for name, versions in book.programmes.items():
+        if programme_id in ("", name):
+            started = [programme for start_ns, programme in versions if start_ns <= now_ns]
+            yield started[-1] if started else versions[0][1]

@@ -1,0 +1,145 @@
+"""A batch of fills as columns: what came through the door, checked for shape and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from typing import Any, Final
+
+import numpy as np
+
+from ledger.domain.columns import Ints, Texts, digests
+from ledger.domain.events import Line
+from ledger.domain.money import decimal_text, mantissa
+
+NOT_SAID: Final[Any] = np.zeros(0, dtype=np.int64)  # a column in which no fill says anything
+
+
+def _nothing() -> Any:
+    return NOT_SAID
+
+
+@dataclass(frozen=True)
+class FillBatch:
+    """Fills that passed the checks of shape: parallel columns in the order in which they came.
+
+    `account`, `symbol` and `source` are places in `accounts`, `symbols` and `sources`. `index` is the place of a fill
+    in its request, `sequence` its number at its source (whose name is empty where fills have none). Prices and
+    quantities are mantissas with as many decimals as were sent; `traits` are side, liquidity and channel as in `Line`.
+    Texts are
+    bytes (dtype S); ids may be numbers instead, where every one is written as a positive int64 is printed. The columns
+    from `trade_id` on are empty where no fill says anything; in them empty text and 0 mean not said.
+    """
+
+    venue: str
+    actor: str
+    accounts: Sequence[str]
+    symbols: Sequence[str]
+    sources: Sequence[str]
+    index: Ints
+    account: Ints
+    symbol: Ints
+    source: Ints
+    sequence: Ints
+    exec_id: Texts
+    traits: Ints
+    product: Ints
+    price: Ints
+    price_decimals: Ints
+    quantity: Ints
+    quantity_decimals: Ints
+    transact_time_ns: Ints
+    trade_id: Ints | Texts = field(default_factory=_nothing)
+    order_id: Ints | Texts = field(default_factory=_nothing)
+    cl_ord_id: Texts = field(default_factory=_nothing)
+    order_time_ns: Ints = field(default_factory=_nothing)
+    owner_id: Texts = field(default_factory=_nothing)
+    counterparty_owner_id: Texts = field(default_factory=_nothing)
+    token: Texts = field(default_factory=_nothing)
+    token_price: Texts = field(default_factory=_nothing)
+    token_price_source: Texts = field(default_factory=_nothing)
+    charged_amount: Texts = field(default_factory=_nothing)
+    charged_currency: Texts = field(default_factory=_nothing)
+    charged_rate: Texts = field(default_factory=_nothing)
+
+    def __len__(self) -> int:
+        return len(self.exec_id)
+
+    @cached_property
+    def digests(self) -> Ints:
+        """Per fill the digest of its exec_id."""
+        return digests(self.exec_id)
+
+    def name(self, place: int) -> str:
+        """The exec_id of a fill."""
+        return str(self.exec_id[place].decode())
+
+    def rows(self, keep: slice) -> FillBatch:
+        """The same batch with only some of its fills."""
+        return replace(self, **{name: getattr(self, name)[keep] for name in COLUMNS})
+
+    def said(self, name: str, place: int) -> Any:
+        """The value of a column that may be empty, as `Line` holds it."""
+        column, default = getattr(self, name), Line._field_defaults[name]
+        if not len(column):
+            return default
+        value = column[place]
+        return value.decode() if isinstance(value, bytes) else type(default)(value)
+
+    def as_sent(self, place: int, product: int) -> tuple[Any, ...]:
+        """What makes a fill the same fill: every field but its number, decimals in canonical form."""
+        return (
+            self.symbols[self.symbol[place]],
+            product,
+            int(self.traits[place]),
+            int(self.transact_time_ns[place]),
+            decimal_text(int(self.price[place]), int(self.price_decimals[place])),
+            decimal_text(int(self.quantity[place]), int(self.quantity_decimals[place])),
+            *(self.said(name, place) for name in CARRIED),
+        )
+
+
+CARRIED: Final = Line._fields[Line._fields.index("trade_id") :]  # columns that go into the log as they came
+COLUMNS: Final = tuple(column.name for column in fields(FillBatch))[5:]
+_TEXTS: Final = frozenset(CARRIED) - {"order_time_ns"}
+_NAMED: Final = (("accounts", "account"), ("symbols", "symbol"), ("sources", "source"))
+
+
+def merged(batches: Sequence[FillBatch]) -> FillBatch:
+    """Batches of one venue and actor as one, in their order: what is decided together costs less."""
+    first, *others = batches
+    if not others:
+        return first
+    columns: dict[str, Any] = {name: _joined(name, batches) for name in COLUMNS}
+    for name, column in _NAMED:
+        places: dict[str, int] = {}
+        codes = [np.array([places.setdefault(each, len(places)) for each in getattr(b, name)]) for b in batches]
+        columns[column] = np.concatenate([code[getattr(b, column)] for code, b in zip(codes, batches, strict=True)])
+        columns[name] = list(places)
+    return FillBatch(first.venue, first.actor, **columns)
+
+
+def _joined(name: str, batches: Sequence[FillBatch]) -> Any:
+    """One column of all batches; where only some say anything, the others hold what means not said."""
+    columns = [getattr(batch, name) for batch in batches]
+    if not any(map(len, columns)):
+        return NOT_SAID
+    if name in _TEXTS and any(column.dtype.kind == "S" or not len(column) for column in columns):
+        columns = [column.astype(bytes) for column in columns]  # numbers are as good as the texts they are printed as
+    full: list[Any] = [
+        column if len(column) else np.zeros(len(batch), dtype="S1" if name in _TEXTS else np.int64)
+        for batch, column in zip(batches, columns, strict=True)
+    ]
+    joined: Any = np.concatenate(full)
+    return joined
+
+
+def canonical(decimal: str) -> str:
+    """A decimal without trailing zeros; 1.50 is 1.5, empty stays empty."""
+    if not decimal:
+        return ""
+    _, _, fraction = decimal.partition(".")
+    value = mantissa(decimal, len(fraction))
+    assert value is not None, decimal
+    return decimal_text(value, len(fraction))

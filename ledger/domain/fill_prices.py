@@ -1,0 +1,190 @@
+"""What fills cost: the price of each kind of fill once, the fees of all fills at once."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Final
+
+import numpy as np
+
+from ledger.domain.account_day import AccountDays
+from ledger.domain.columns import INT64_ROOM, Ints, column, distinct, is_wide, starts_of, texts, wide
+from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis
+from ledger.domain.fill_batch import FillBatch
+from ledger.domain.pricing import NO_STANDING, Price, Standing, price_for, standing_at
+from ledger.domain.rulebook import Market
+from ledger.domain.rules.self_trading import self_trades
+from ledger.domain.state import AccountState
+
+_TRAITS_END: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Fills of a batch sorted by account-day.
+
+    `place` in the batch, `group` among the account-days, `market` in `markets`. Price and quantity
+    are mantissas; once offered, at the scales of the market's symbol.
+    """
+
+    batch: FillBatch
+    markets: list[Market]
+    place: Ints
+    group: Ints
+    market: Ints
+    price: Ints
+    quantity: Ints
+
+    def __len__(self) -> int:
+        return len(self.place)
+
+    def only(self, keep: Ints) -> Lines:
+        """Those lines for which a column of booleans says so."""
+        names = ("place", "group", "market", "price", "quantity")
+        return replace(self, **{name: getattr(self, name)[keep] for name in names})
+
+    def spans(self) -> Iterator[tuple[int, int, int]]:
+        """Of each account-day that has lines: (group, start, end)."""
+        starts = starts_of(self.group)
+        ends = [*starts.tolist(), len(self)][1:]
+        return zip(self.group[starts].tolist(), starts.tolist(), ends, strict=True) if len(self) else iter(())
+
+
+@dataclass(frozen=True, slots=True)
+class Priced:
+    """Lines with what they cost: `kind` is a place in `prices`, fees are in units of their currency's decimals."""
+
+    lines: Lines
+    prices: list[Price]
+    kind: Ints
+    traits: Ints
+    notional: Ints
+    fee: Ints
+
+    def fees_by_place(self) -> dict[int, tuple[int, Basis]]:
+        """(amount, basis) of each fill by its place in the batch."""
+        rows = zip(self.lines.place.tolist(), self.fee.tolist(), self.kind.tolist(), strict=True)
+        return {place: (fee, self.prices[kind].share.basis) for place, fee, kind in rows}
+
+
+def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> Priced:
+    """Price lines by what holds at the instant of each."""
+    batch = lines.batch
+    standings, standing = _standings(lines, groups, accounts)
+    traits = batch.traits[lines.place]
+    if any(each.banned for each in standings):
+        traits = traits | np.where(np.array([each.banned for each in standings])[standing], TRAIT_BANNED, 0)
+    if len(batch.counterparty_owner_id):
+        traits = traits | np.where(_self_trades(batch, accounts)[lines.place], TRAIT_SELF_TRADE, 0)
+    markets = len(lines.markets)
+    codes = (standing * markets + lines.market) * _TRAITS_END + traits
+    used, kind = distinct(codes, len(standings) * markets * _TRAITS_END)
+    prices = [
+        price_for(
+            lines.markets[code // _TRAITS_END % markets],
+            standings[code // _TRAITS_END // markets],
+            code % _TRAITS_END,
+        )
+        for code in used.tolist()
+    ]
+    if len(batch.token):
+        _price_tokens(lines, standings, standing, traits, prices, kind)
+    notional, fee = _amounts(lines, prices, kind)
+    return Priced(lines, prices, kind, traits, notional, fee)
+
+
+def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> tuple[list[Standing], Ints]:
+    """What of their accounts matters to the lines, and a place in it for each; most accounts hold nothing."""
+    kinds: dict[tuple[Any, ...], int] = {_kind_of(NO_STANDING): 0}
+    standings = [NO_STANDING]
+    standing = np.zeros(len(lines), dtype=np.int64)
+
+    def code(account: AccountState, market: int, at_ns: int) -> int:
+        found = standing_at(account, lines.markets[market].programme, at_ns)
+        known = kinds.setdefault(_kind_of(found), len(standings))
+        if known == len(standings):
+            standings.append(found)
+        return known
+
+    times = lines.batch.transact_time_ns[lines.place]
+    one_programme = len({id(market.programme) for market in lines.markets}) == 1
+    for group, start, end in lines.spans():
+        account = accounts[groups.keys[group][0]]
+        changes = account.change_instants
+        if not changes:
+            continue
+        instants, markets = times[start:end].tolist(), lines.market[start:end].tolist()
+        if one_programme and bisect_right(changes, min(instants)) == bisect_right(changes, max(instants)):
+            standing[start:end] = code(account, markets[0], instants[0])
+        else:
+            standing[start:end] = [code(account, *each) for each in zip(markets, instants, strict=True)]
+    return standings, standing
+
+
+def _kind_of(standing: Standing) -> tuple[Any, ...]:
+    """Standings that price alike, whoever holds them."""
+    grant, *rest = standing
+    return (grant.grant_id if grant else "", *rest)
+
+
+def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints:
+    """Whether each fill of the batch has one owner on both sides; who does not say an owner is that of the account."""
+    owners = texts([accounts[account_id].owner_id for account_id in batch.accounts])[batch.account]
+    if len(batch.owner_id):
+        owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
+    return self_trades(owners, batch.counterparty_owner_id)
+
+
+def _price_tokens(
+    lines: Lines, standings: Sequence[Standing], standing: Ints, traits: Ints, prices: list[Price], kind: Ints
+) -> None:
+    """Fills that are to be paid in a token have a price of their own: each token price makes another."""
+    known: dict[tuple[Any, ...], int] = {}
+    for at, place in enumerate(lines.place.tolist()):
+        token, token_price = lines.batch.said("token", place), lines.batch.said("token_price", place)
+        if not token:
+            continue
+        key = (int(lines.market[at]), int(standing[at]), int(traits[at]), token, token_price)
+        if key not in known:
+            known[key] = len(prices)
+            market, holds, trait, *paying = key
+            prices.append(price_for(lines.markets[market], standings[holds], trait, *paying))
+        kind[at] = known[key]
+
+
+def _amounts(lines: Lines, prices: Sequence[Price], kind: Ints) -> tuple[Ints, Ints]:
+    """(notionals, fees) of all lines."""
+    factor, denominator = column([price.factor for price in prices]), column([price.denominator for price in prices])
+    price, quantity = lines.price, lines.quantity
+    if _overflows(price, quantity, factor, denominator, kind):
+        price, quantity, factor, denominator = wide(price), wide(quantity), wide(factor), wide(denominator)
+    notional = price * quantity
+    amount = notional
+    if any(each.on_base for each in prices):
+        amount = np.where(np.array([each.on_base for each in prices])[kind], quantity, notional)
+    numerator, denominator = amount * factor[kind], denominator[kind]
+    divides = {each.divide for each in prices}
+    if len(divides) == 1:
+        return notional, divides.pop()(numerator, denominator)
+    return notional, _rounded(numerator, denominator, [each.divide for each in prices], kind)
+
+
+def _rounded(numerator: Ints, denominator: Ints, divides: Sequence[Callable[[Any, Any], Any]], kind: Ints) -> Ints:
+    """Fees of programmes that round differently."""
+    fee = np.zeros_like(numerator)
+    for divide in set(divides):
+        those = np.array([each is divide for each in divides])[kind]
+        fee[those] = divide(numerator[those], denominator[those])
+    return fee
+
+
+def _overflows(price: Ints, quantity: Ints, factor: Ints, denominator: Ints, kind: Ints) -> bool:
+    """Whether some price x quantity x factor, or twice a denominator, needs more than int64."""
+    if is_wide(price, quantity, factor, denominator) or int(denominator.max()) >= INT64_ROOM // 2:
+        return True
+    room = INT64_ROOM // np.maximum(np.abs(factor), 1)
+    if int(price.max()) * int(quantity.max()) <= int(room.min()):
+        return False
+    return bool((quantity > room[kind] // price).any())

@@ -1,0 +1,150 @@
+"""Decisions on programmes: publishing a version (R1), classes of pairs (A19), rates of single pairs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, assert_never
+
+from ledger.domain.account import Decided
+from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
+from ledger.domain.events import PairClassAssigned, PairRatesSet, ProgrammePublished
+from ledger.domain.instants import SECOND_NS
+from ledger.domain.programme import Programme
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Dated, Rulebook
+from ledger.domain.rules.maker_rebate import least_net_ppm
+from ledger.domain.state import FOREVER_NS
+from ledger.domain.streams import REGISTERS, programme_stream
+
+PAST_NS_MAX: Final = 60 * SECOND_NS  # how far "from now on" may lie back when it is recorded: clocks differ
+
+ProgrammeEvent = ProgrammePublished | PairClassAssigned | PairRatesSet
+
+
+def decide_programme(book: Rulebook, command: ProgrammeCommand, now_ns: int) -> Decided | Refusal:
+    """The event of a command on programmes, or why not. No rate of fills that were priced changes behind them."""
+    match command:
+        case PublishProgramme():
+            event = _publish(book, command, _or(command.valid_from_ns, now_ns), now_ns)
+        case AssignPairClass():
+            event = _assign(book, command, _or(command.valid_from_ns, now_ns), now_ns)
+        case SetPairRates():
+            event = _set_rates(book, command, _or(command.valid_from_ns, now_ns), now_ns)
+        case _:
+            assert_never(command)
+    if isinstance(event, Refusal):
+        return event
+    return Decided(event.valid_from_ns, ((programme_stream(event.programme_id), event),))
+
+
+def programme_stream_of(command: ProgrammeCommand) -> str:
+    """The stream that tells of a refusal: that of the programme where the command must name one."""
+    return programme_stream(command.programme.programme_id) if isinstance(command, PublishProgramme) else REGISTERS
+
+
+def _publish(book: Rulebook, command: PublishProgramme, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
+    """A version is never edited: its name stands for one content; that may come into force again at another instant.
+
+    A programme that is new to the ledger may start in the past: nothing was priced by it, and nothing else governed its
+    venues.
+    """
+    programme, content_sha256 = command.programme, command.content_sha256
+    name, version = programme.programme_id, programme.version
+    known = book.contents.get((name, version))
+    versions = book.programmes.get(name, ())
+    if known not in (None, content_sha256):
+        detail = f"{name} {version} was published with other content: give the file another version"
+        return Refusal(Reason.PROGRAMME_VERSION_EXISTS, "content", detail)
+    if known and any(start_ns == from_ns and found.version == version for start_ns, found in versions):
+        detail = f"{name} {version} was published with this content, from this instant on"
+        return Refusal(Reason.PROGRAMME_VERSION_EXISTS, "valid_from", detail)
+    if versions and from_ns < now_ns - PAST_NS_MAX:
+        return _in_the_past(f"{name} may have priced fills since then")
+    event = ProgrammePublished(name, version, from_ns, command.content, content_sha256)
+    after = book.with_programme(event, programme)
+    return _venue_taken(after, name, from_ns) or _pump(after, name, _pairs_of(after, name), from_ns) or event
+
+
+def _assign(book: Rulebook, command: AssignPairClass, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
+    """A pair that never had a class may get one for the past too, as RegisterSymbol gives it."""
+    programme = book.programme(command.programme_id, from_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    name = programme.programme_id
+    if command.symbol not in book.symbols:
+        return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{command.symbol} is not registered")
+    if command.pair_class not in programme.pair_classes:
+        known = ", ".join(programme.pair_classes)
+        detail = f"{command.pair_class} is not a pair class of {name}: {known}"
+        return Refusal(Reason.PAIR_CLASS_UNKNOWN, "pair_class", detail)
+    if (name, command.symbol) in book.pair_classes and from_ns < now_ns - PAST_NS_MAX:
+        return _in_the_past(f"{command.symbol} has a class, which may have priced fills since then")
+    event = PairClassAssigned(name, command.symbol, command.pair_class, from_ns)
+    return _pump(book.with_pair_class(event), name, [command.symbol], from_ns) or event
+
+
+def _set_rates(book: Rulebook, command: SetPairRates, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
+    programme = book.programme(command.programme_id, from_ns)
+    if isinstance(programme, Refusal):
+        return programme
+    name = programme.programme_id
+    if command.symbol not in book.symbols:
+        return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{command.symbol} is not registered")
+    if from_ns < now_ns - PAST_NS_MAX:
+        return _in_the_past(f"fills of {command.symbol} may have been priced since then")
+    event = PairRatesSet(name, command.symbol, command.maker_ppm, command.taker_ppm, from_ns)
+    return _pump(book.with_pair_rates(event), name, [command.symbol], from_ns) or event
+
+
+def _in_the_past(why: str) -> Refusal:
+    return Refusal(Reason.PROGRAMME_IN_THE_PAST, "valid_from", f"{why}: let it start now or later")
+
+
+def _venue_taken(book: Rulebook, programme_id: str, from_ns: int) -> Refusal | None:
+    """A venue has at most one programme at any instant: looked at from an instant on."""
+    mine = [span for span in _spans(book.programmes[programme_id]) if span[1] > from_ns]
+    for other_id, versions in book.programmes.items():
+        if other_id == programme_id:
+            continue
+        for start_ns, end_ns, other in _spans(versions):
+            for my_start_ns, my_end_ns, version in mine:
+                shared = sorted({*other.venues} & {*version.venues})
+                if shared and max(start_ns, my_start_ns) < min(end_ns, my_end_ns):
+                    detail = f"{shared[0]} is governed by {other_id} {other.version} then"
+                    return Refusal(Reason.VENUE_ALREADY_GOVERNED, "content", detail)
+    return None
+
+
+def _spans(dated: Dated[Programme]) -> list[tuple[int, int, Programme]]:
+    """(from, until, value) of values that each hold until the next."""
+    starts = [start_ns for start_ns, _ in dated]
+    return [(start, end, value) for (start, value), end in zip(dated, [*starts[1:], FOREVER_NS], strict=True)]
+
+
+def _pairs_of(book: Rulebook, programme_id: str) -> list[str]:
+    """Symbols with rates of their own; those of classes alone were looked at when the file was read."""
+    return sorted(symbol for name, symbol in book.pair_rates if name == programme_id)
+
+
+def _pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: int) -> Refusal | None:
+    """Whether a pair would be a money pump at any instant from then on, as far as it is known."""
+    instants = [from_ns, *(at_ns for at_ns in book.change_instants if at_ns > from_ns)]
+    for symbol in symbols:
+        for at_ns in instants:
+            programme = book.programme(programme_id, at_ns)
+            if isinstance(programme, Refusal):
+                continue
+            net_ppm = least_net_ppm(
+                programme,
+                pair_class=book.pair_class(programme_id, symbol, at_ns),
+                base=programme.base_rates,
+                override=book.override(programme, symbol, at_ns),
+            )
+            if net_ppm < 0:
+                detail = f"maker and taker of {symbol} could together earn {-net_ppm} ppm of a trade"
+                return Refusal(Reason.NEGATIVE_NET_PAIR, "symbol", detail)
+    return None
+
+
+def _or(given_ns: int | None, now_ns: int) -> int:
+    return now_ns if given_ns is None else given_ns

@@ -1,0 +1,39 @@
+"""Controls: one file for each, found by its name. A control is a query, it changes nothing.
+
+A new one is a module with a `CONTROL`, named here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from projections.controls import (
+    applications_due,
+    benefits_ending,
+    bounty_weeks_open,
+    continuous_bans,
+    fills_during_bans,
+    months_without_promotion,
+    near_a_tier,
+    rebates_by_counterparty,
+    token_discount_better,
+    trades_below_zero,
+)
+from projections.controls.scope import Control
+
+CONTROLS: Final[Mapping[str, Control]] = {
+    module.CONTROL.name: module.CONTROL
+    for module in (
+        applications_due,
+        benefits_ending,
+        bounty_weeks_open,
+        continuous_bans,
+        fills_during_bans,
+        months_without_promotion,
+        near_a_tier,
+        rebates_by_counterparty,
+        token_discount_better,
+        trades_below_zero,
+    )
+}

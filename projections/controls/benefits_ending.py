@@ -1,0 +1,34 @@
+"""Trials, matches and other grants that end soon, with nothing after them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from projections.controls.scope import Control, Finding, Scope, instant_text
+
+# Intervals of an account do not overlap, so the next one starts at the end of this one, or there is a gap.
+_ENDING: Final = """
+SELECT account_id, tier, source, grant_id, valid_until_ns FROM {read}.vip_intervals v
+WHERE programme_id = %(programme)s AND valid_from_ns <= %(until)s
+    AND valid_until_ns > %(at)s AND valid_until_ns <= %(until)s
+    AND NOT EXISTS (
+        SELECT 1 FROM {read}.vip_intervals n WHERE n.account_id = v.account_id AND n.programme_id = v.programme_id
+        AND n.valid_from_ns = v.valid_until_ns)
+"""
+
+
+def _find(scope: Scope) -> Iterator[Finding]:
+    for account_id, tier, source, grant_id, until_ns in scope.rows(_ENDING):
+        yield Finding(
+            subject=f"{account_id}/{grant_id}/{until_ns}",
+            message=f"{tier} of {account_id} ({source}) ends {instant_text(until_ns)} with nothing after it",
+            account_id=account_id,
+            time_ns=until_ns,
+            details={"tier": tier, "source": source, "grant_id": grant_id},
+        )
+
+
+CONTROL: Final = Control(
+    "benefits-ending", "trials, matches and other grants that end soon, with nothing after them; looks ahead", _find
+)

@@ -1,0 +1,101 @@
+"""What a control looks at, and what it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from psycopg.sql import SQL, Identifier
+
+from ledger.domain.events import KnownLine, VolumeRecorded
+from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.programme import Programme
+from ledger.domain.rulebook import Rulebook
+from ledger.store.log import Log
+from projections.tables import read_schema
+
+_RUNS_PER_READ: Final = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a control is asked about: one programme at an instant, and so many days before it or after it."""
+
+    log: Log
+    schema: str
+    book: Rulebook
+    programme: Programme
+    as_of_ns: int
+    within_days: int
+
+    @property
+    def since_ns(self) -> int:
+        """First instant of the days looked back to."""
+        return self.as_of_ns - self.within_days * DAY_NS
+
+    @property
+    def until_ns(self) -> int:
+        """Last instant of the days looked ahead to."""
+        return self.as_of_ns + self.within_days * DAY_NS
+
+    @property
+    def life_since_ns(self) -> int:
+        """The same, but not before the ledger began: what was not done before it is not found."""
+        return max(self.since_ns, self.log.at(1).envelope.recorded_time_ns)
+
+    def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """Rows of the materialised tables, which are `{read}` in the statement; `at`, `since` and `until` are given."""
+        known = {
+            "programme": self.programme.programme_id,
+            "at": self.as_of_ns,
+            "since": self.since_ns,
+            "until": self.until_ns,
+            "since_day": day_text(self.since_ns // DAY_NS),
+            "at_day": day_text(self.as_of_ns // DAY_NS),
+        }
+        return self.log.query(SQL(statement).format(read=Identifier(read_schema(self.schema))), {**known, **parameters})
+
+    def fills(self) -> Iterator[tuple[str, str, KnownLine]]:
+        """(account, venue, line) of every fill of the days looked back to, in the order of the log."""
+        head, after = self.log.head().position, 0
+        while True:
+            runs = self.log.runs(
+                from_ns=self.since_ns, as_of_ns=self.as_of_ns, after=after, until=head, limit=_RUNS_PER_READ
+            )
+            for recorded in runs:
+                assert isinstance(recorded.event, VolumeRecorded), recorded
+                account_id = recorded.stream.split("/")[1]
+                for known in recorded.event.known_lines():
+                    if self.since_ns <= known.line.transact_time_ns <= self.as_of_ns:
+                        yield account_id, recorded.event.venue, known
+            if len(runs) < _RUNS_PER_READ:
+                return
+            after = runs[-1].position
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something that a person should look at. `subject` is unique within its control, and the same for ever."""
+
+    subject: str
+    message: str
+    account_id: str = ""
+    time_ns: int | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Control:
+    """A named search for findings."""
+
+    name: str
+    description: str
+    find: Callable[[Scope], Iterable[Finding]]
+
+
+def instant_text(time_ns: int) -> str:
+    """An instant for a person, in UTC and whole seconds."""
+    seconds = time_ns % DAY_NS // 1_000_000_000
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{day_text(time_ns // DAY_NS)}T{hours:02}:{minutes:02}:{seconds % 60:02}Z"

@@ -1,0 +1,88 @@
+"""A18: members whose tier cost them more than the base rate with the token discount, which they cannot have."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ledger.domain.events import KnownLine
+from ledger.domain.money import PPM, decimal_text
+from ledger.domain.programme import LIQUIDITY_MAKER, NO_TIER, Programme, TokenDiscount
+from ledger.domain.rules.token_discount import discount_ppm
+from ledger.domain.totals import NOTIONAL_SCALE
+from projections.controls.scope import Control, Finding, Scope
+from projections.fee_history import FIRST_PLACE, Span, lines_after, run_of
+
+_MEMBERS: Final = """
+SELECT v.account_id, v.tier, v.source, a.trial_used FROM {read}.vip_intervals v
+JOIN {read}.accounts a ON a.account_id = v.account_id
+WHERE v.programme_id = %(programme)s AND v.valid_from_ns <= %(at)s
+    AND (v.valid_until_ns IS NULL OR v.valid_until_ns > %(at)s) AND v.tier = ANY(%(tiers)s)
+    AND EXISTS (SELECT 1 FROM {read}.volume_days d
+        WHERE d.account_id = v.account_id AND d.day BETWEEN %(since_day)s::date AND %(at_day)s::date)
+"""
+_SCALE: Final = NOTIONAL_SCALE + 12  # a rate carries 6 decimals, the discount 6 more
+
+
+def _find(scope: Scope) -> Iterator[Finding]:
+    programme, offer = scope.programme, scope.programme.token_discount
+    if offer is None:
+        return
+    tiers = [tier for tier in programme.tiers if _may_be_worse(programme, offer, tier)]
+    for account_id, tier, source, past_trial in scope.rows(_MEMBERS, tiers=tiers):
+        if discount_ppm(
+            programme, token=offer.token, rate_ppm=1, tier=tier, grant_source=source, past_trial=past_trial
+        ):
+            continue  # a member who has the discount too
+        for currency, saved in sorted(_saved(scope, offer, account_id).items()):
+            if saved > 0:
+                amount = decimal_text(saved, _SCALE)
+                yield Finding(
+                    subject=f"{account_id}/{currency}",
+                    message=f"{account_id} has {tier} and would have paid {amount} {currency} less in"
+                    f" {scope.within_days} days at the base rate with the discount for paying in {offer.token}",
+                    account_id=account_id,
+                    details={"tier": tier, "saved": amount, "currency": currency, "token": offer.token},
+                )
+
+
+def _may_be_worse(programme: Programme, offer: TokenDiscount, tier: str) -> bool:
+    rows = [row for (name, _), row in programme.rates.items() if name == tier]
+    return any(
+        rate_ppm * PPM > _discounted(base_ppm, offer)
+        for row in rows
+        for rate_ppm, base_ppm in zip(row, programme.base_rates, strict=True)
+    )
+
+
+def _discounted(base_ppm: int, offer: TokenDiscount) -> int:
+    """The base rate with the discount, times PPM; the discount never shrinks a rebate."""
+    return base_ppm * (PPM - offer.discount_ppm if base_ppm > 0 else PPM)
+
+
+def _saved(scope: Scope, offer: TokenDiscount, account_id: str) -> dict[str, int]:
+    """What the fills of a member cost more than without a tier, by quote currency, at _SCALE and before rounding."""
+    span = Span(account_id, scope.since_ns, scope.as_of_ns + 1, scope.log.head().position)
+    saved: dict[str, int] = {}
+    for _, recorded, line in lines_after(scope.log, span, FIRST_PLACE):
+        run = run_of(recorded)
+        known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
+        if known.basis.tier != NO_TIER and known.basis.programme_id == scope.programme.programme_id:
+            currency = known.terms.quote_currency
+            saved[currency] = saved.get(currency, 0) + _difference(scope.programme, offer, known)
+    return saved
+
+
+def _difference(programme: Programme, offer: TokenDiscount, known: KnownLine) -> int:
+    line, terms, basis = known
+    base = programme.base_rates
+    base_ppm = base.maker_ppm if line.liquidity == LIQUIDITY_MAKER else base.taker_ppm
+    notional: int = line.price * line.quantity * 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)
+    return notional * (basis.rate_ppm * PPM - _discounted(base_ppm, offer))
+
+
+CONTROL: Final = Control(
+    "token-discount-better",
+    "members whose fills cost more than at the base rate with the token discount (A18); looks back",
+    _find,
+)
