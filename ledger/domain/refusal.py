@@ -28,6 +28,8 @@ class Reason(IntEnum):
     SEQUENCE_MALFORMED = 16
     PAGE_SIZE_OUT_OF_RANGE = 17
     PAGE_TOKEN_INVALID = 18
+    COLUMN_MALFORMED = 40
+    SOURCE_CHANGED = 41
 
     REQUEST_ID_REUSED = 100
     FILL_CONFLICT = 101
@@ -59,6 +61,7 @@ class Reason(IntEnum):
     POSITION_AHEAD = 304
     STORE_UNAVAILABLE = 305
     INTERNAL = 306
+    STREAMS_EXHAUSTED = 307
 
 
 @dataclass(frozen=True, slots=True)
