@@ -200,7 +200,7 @@ def _batch(
         account=account,
         symbol=symbol,
         source=np.zeros_like(places),
-        sequence=_numbers(places, first_sequence) if source else np.zeros_like(places),
+        sequence=numbers_from(places, first_sequence) if source else np.zeros_like(places),
         exec_id=texts(columns[_EXEC]),
         traits=side | liquidity << 2 | channel << 4,
         product=product,
@@ -238,7 +238,7 @@ def _small(values: Sequence[int]) -> Ints:
     return np.frombuffer(bytes(values), dtype=np.uint8).astype(np.int64)
 
 
-def _numbers(places: Ints, first: int) -> Ints:
+def numbers_from(places: Ints, first: int) -> Ints:
     """Contiguous numbers of a source, from the first on; an engine may say any that the contract can."""
     return (places if first < INT64_ROOM else wide(places)) + first
 

@@ -83,11 +83,14 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
 def calling(ledger: Ledger, method: str) -> Callable[[Any], Any]:
     """Calls a method by its descriptor; a hang becomes DEADLINE_EXCEEDED."""
     rpc = METHODS[method]
-    call: Any = ledger.channel.unary_unary(
+    kind = ledger.channel.stream_stream if rpc.client_streaming else ledger.channel.unary_unary
+    call: Any = kind(
         path_of(rpc),
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=GetMessageClass(rpc.output_type).FromString,
     )
+    if rpc.client_streaming:
+        return lambda request: list(call(iter([request]), timeout=CALL_S_MAX))
     return lambda request: call(request, timeout=CALL_S_MAX)
 
 
