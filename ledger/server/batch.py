@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, column, wide
-from ledger.domain.fill_batch import FillBatch, canonical, numbered
+from ledger.domain.columns import INT64_ROOM, Ints, Texts, column, numbered, texts, wide
+from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.shape import ID, decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
@@ -41,11 +41,11 @@ def read_batch(
 
 def repeated_fill(batch: FillBatch) -> int | None:
     """Index of the first fill that has the account, day and exec_id of one before it."""
-    if len(set(batch.exec_id)) == len(batch):
+    if len(set(batch.exec_id.tolist())) == len(batch):
         return None
-    seen: set[tuple[int, int, str]] = set()
+    seen: set[tuple[int, int, bytes]] = set()
     days = (batch.transact_time_ns // DAY_NS).tolist()
-    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id, strict=True)):
+    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id.tolist(), strict=True)):
         if name in seen:
             return int(batch.index[place])
         seen.add(name)
@@ -200,7 +200,7 @@ def _batch(
         symbol=symbol,
         source=np.zeros_like(places),
         sequence=_numbers(places, first_sequence) if source else np.zeros_like(places),
-        exec_id=columns[_EXEC],
+        exec_id=texts(columns[_EXEC]),
         traits=side | liquidity << 2 | channel << 4,
         product=product,
         price=price,
@@ -208,12 +208,12 @@ def _batch(
         quantity=quantity,
         quantity_decimals=quantity_decimals,
         transact_time_ns=np.array(columns[_SECONDS]) * SECOND_NS + np.array(columns[_NANOS]),
-        trade_id=numbered(columns[_TRADE]),
-        order_id=numbered(columns[_ORDER]),
+        trade_id=numbered(_said(columns[_TRADE])),
+        order_id=numbered(_said(columns[_ORDER])),
         cl_ord_id=_said(columns[_CL_ORD]),
         order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
         if any(ordered)
-        else (),
+        else NOT_SAID,
         owner_id=_said(columns[_OWNER]),
         counterparty_owner_id=_said(columns[_COUNTERPARTY]),
         token=_of(payments, lambda paying: paying.token),
@@ -243,10 +243,11 @@ def _mantissas(decimals: Sequence[str]) -> tuple[Ints, Ints]:
     return column([int(text.replace(".", "")) for text in decimals]), np.array(lengths)
 
 
-def _said(texts: Sequence[str]) -> Sequence[str]:
-    return texts if any(texts) else ()
+def _said(values: Sequence[str]) -> Texts:
+    """A column of texts; empty if all of them are."""
+    return texts(values) if any(values) else NOT_SAID
 
 
-def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Sequence[str]:
+def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
     """A text of each message that is set; empty if none is."""
-    return [read(message) if message else "" for message in messages] if any(messages) else ()
+    return _said([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID
