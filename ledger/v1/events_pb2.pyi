@@ -1153,7 +1153,7 @@ class Basis(_message.Message):
     pair_class: _builtins.str
     """Class of the pair."""
     rate_source: _builtins.str
-    """Why this rate: TIER, BASE, BASE_LOWER, REBATE_SUPPRESSED."""
+    """Why this rate: TIER, PAIR, BASE, BASE_LOWER, REBATE_SUPPRESSED."""
     fee_currency: _builtins.str
     """Currency of the fee."""
     fee_decimals: _builtins.int
