@@ -6,7 +6,6 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -19,7 +18,7 @@ from ledger.store.writer import Commit, Writer, WriterLost
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from tests.conftest import Ledger, StartLedger, refusal
-from tests.samples import batch, fill, history, request_id, state, symbol
+from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -35,8 +34,11 @@ def once_writing(call: Callable[[Any], Any], request: Any) -> Any:
     answers: list[Any] = []
 
     def answered() -> bool:
-        with suppress(grpc.RpcError):
+        try:
             answers.append(call(request))
+        except grpc.RpcError as error:
+            if "NOT_THE_WRITER" not in str(error):
+                raise
         return bool(answers)
 
     wait_for(answered)
@@ -44,7 +46,9 @@ def once_writing(call: Callable[[Any], Any], request: Any) -> Any:
 
 
 def grants(request_name: str = "") -> pb.ChangeTierRequest:
-    return pb.ChangeTierRequest(request_id=request_name or request_id(), account_id="alice", tier="VIP1")
+    return pb.ChangeTierRequest(
+        request_id=request_name or request_id(), authority=FOUR_EYES, account_id="alice", tier="VIP1"
+    )
 
 
 def lose_connection(dsn: str) -> None:

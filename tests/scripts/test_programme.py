@@ -73,7 +73,7 @@ def test_a_difference_is_a_number_that_changed_not_the_way_it_is_written(tmp_pat
         ("holidays = []", "holidays = [2026-12-25]", "applications.holidays"),
         ('rounding = "ROUND_HALF_EVEN"', 'rounding = "ROUND_CEILING"', "switches.rounding"),
         ('VIP5 = ["support_24_7", ', "VIP5 = [", "entitlements.VIP5"),
-        ("commands = []", 'commands = ["ChangeTier"]', "approval.commands"),
+        ('  "ChangeTier",\n', "", "approval.commands"),
     ],
 )
 def test_whatever_a_programme_says_shows_in_the_difference(tmp_path: Path, old: str, new: str, key: str) -> None:
