@@ -29,10 +29,10 @@ from tests.server.calls import await_tables
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
-    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events",
+    "serve", "info", "state", "rates", "fees", "quote", "fill", "closes", "accounts", "events",
     "programmes", "programme", "pairs", "findings", "solo-actions", "register-account",
     "register-symbol", "register-currency", "start-trial", "change-tier", "revoke-tier", "ban", "lift-ban",
-    "publish", "assign-class", "set-pair-rates",
+    "publish", "assign-class", "set-pair-rates", "record-close",
     "flag", "unflag", "request-match", "approve-match", "reject-match",
 ]  # fmt: skip
 FOUR_EYES = ("--actor", "ops-1", "--approver", "ops-2", "--reason", "agreed")
@@ -578,3 +578,12 @@ def test_what_is_no_sha256_is_refused_before_anything_is_sent(capsys: pytest.Cap
         main(["flag", "alice", "fake", "--evidence", "abc"])
     assert caught.value.code == 2
     assert "'abc' is no SHA-256: give 64 hex digits" in capsys.readouterr().err
+
+
+def test_a_close_is_recorded_and_listed(run: Run) -> None:
+    evidence = ("--source", "binance-1d", "--evidence", "0" * 64)
+    code, out, err = run("record-close", "BTC", "2024-10-03", "60000.50", *evidence)
+    assert (code, err, out.splitlines()[0]) == (0, "", "BTC: closed at 60000.5 USDT on 2024-10-03")
+    _, out, _ = run("closes", "BTC", "--from", "2024-10-03")
+    assert re.search(r"^BTC +2024-10-03 +60000.5 +USDT +binance-1d +\d+ +-$", out, re.MULTILINE)
+    assert run("record-close", "BTC", "2024-10-03", "1", *evidence)[0] == 1
