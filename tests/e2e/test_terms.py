@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 import grpc
@@ -18,7 +19,7 @@ from ledger.store.writer import Commit, Writer, WriterLost
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from tests.conftest import Ledger, StartLedger, refusal
-from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
+from tests.samples import FOUR_EYES, FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
@@ -34,11 +35,8 @@ def once_writing(call: Callable[[Any], Any], request: Any) -> Any:
     answers: list[Any] = []
 
     def answered() -> bool:
-        try:
+        with suppress(grpc.RpcError):
             answers.append(call(request))
-        except grpc.RpcError as error:
-            if "NOT_THE_WRITER" not in str(error):
-                raise
         return bool(answers)
 
     wait_for(answered)
