@@ -19,7 +19,7 @@ from ledger.store.writer import Commit, Writer, WriterLost
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from tests.conftest import Ledger, StartLedger, refusal
-from tests.samples import FOUR_EYES, FOUR_EYES, batch, fill, history, request_id, state, symbol
+from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 
 def wait_for(condition: Callable[[], Any]) -> None:
