@@ -254,8 +254,8 @@ def test_events_as_json_are_decoded_by_their_topic(run: Run) -> None:
     assert [event["position"] for event in found] == [str(number) for number in range(1, 9)]
     trial, volume = found[5]["state"], found[6]["state"]
     assert (trial["tier"], trial["valid_until_ns"], trial["envelope"]["actor"]) == ("VIP3", str(NOON_NS), "ops-7")
-    assert (volume["exec_id"], volume["symbol_index"], volume["totals"][0]["banned"]) == (["E1"], [0], False)
-    assert "trade_id" not in volume
+    assert (volume["exec_ids"], volume["symbol_indexes"], volume["totals"][0]["banned"]) == (["E1"], [0], False)
+    assert "trade_ids" not in volume
 
 
 def test_an_event_this_release_does_not_know_stays_as_it_is_stored() -> None:

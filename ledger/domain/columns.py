@@ -7,7 +7,6 @@ Nothing here rounds or overflows: who multiplies asks `wide` first.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -19,7 +18,8 @@ Texts: TypeAlias = npt.NDArray[np.bytes_]
 
 INT64_ROOM: Final = 1 << 62  # below this, sums and differences of two values still fit
 _INT64_MAX: Final = (1 << 63) - 1
-_NUMBERS: Final = re.compile(rb"(?:[1-9][0-9]{0,18}\n)*")
+_INT64_DIGITS: Final = 19
+_POINT, _ZERO, _NINE = np.frombuffer(b".09", dtype=np.uint8)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _LINE_BREAK: Final = 10
 _PLACE_BITS: Final = 22  # a batch has fewer fills
@@ -128,10 +128,36 @@ def texts(values: Sequence[str]) -> Texts:
 
 def numbered(names: Texts) -> Ints | Texts:
     """Ids as numbers, where every one is written as a positive int64 is printed."""
-    if not len(names) or not _NUMBERS.fullmatch(b"\n".join(names.tolist()) + b"\n"):
+    if not len(names) or names.dtype.itemsize > _INT64_DIGITS:
         return names
-    numbers = list(map(int, names.tolist()))
-    return np.array(numbers) if max(numbers) <= _INT64_MAX else names
+    rows = _characters(names)
+    digits = (rows >= _ZERO) & (rows <= _NINE)
+    if not (digits | (rows == 0)).all() or not (rows[:, 0] > _ZERO).all():
+        return names
+    numbers = _digits(rows)
+    return numbers.astype(np.int64) if int(numbers.max()) <= _INT64_MAX else names
+
+
+def mantissas(decimals: Texts) -> tuple[Ints, Ints]:
+    """(decimals without their point, how many digits stood behind it). They are digits, with or without a point."""
+    rows = _characters(decimals)
+    behind = np.logical_or.accumulate(rows == _POINT, axis=1) & (rows >= _ZERO)
+    if decimals.dtype.itemsize <= _INT64_DIGITS - 1:
+        return _digits(rows).astype(np.int64), behind.sum(axis=1)
+    return column([int(text.replace(b".", b"")) for text in decimals.tolist()]), behind.sum(axis=1)
+
+
+def _characters(names: Texts) -> Ints:
+    return np.ascontiguousarray(names).view(np.uint8).reshape(len(names), names.dtype.itemsize)
+
+
+def _digits(rows: Ints) -> Ints:
+    """The numbers that rows of at most 19 characters spell; a character that is no digit says nothing."""
+    numbers = np.zeros(len(rows), dtype=np.uint64)
+    for place in range(rows.shape[1]):
+        character = rows[:, place]
+        numbers = np.where(character >= _ZERO, numbers * np.uint64(10) + (character - _ZERO), numbers)
+    return numbers
 
 
 def digests(names: Texts) -> Ints:

@@ -4,16 +4,16 @@ looked at alone, to name the field and the reason."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, Texts, column, numbered, texts, wide
+from ledger.domain.columns import INT64_ROOM, Ints, Texts, mantissas, numbered, texts, wide
 from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
-from ledger.shape import ID, decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
+from ledger.shape import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.v1 import fill_pb2
 from ledger.wire import RefusedError, refuse
 
@@ -143,8 +143,8 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
     count = len(columns[_ACCOUNT])
     seconds = columns[_SECONDS]
     return (
-        all(ID.fullmatch(account_id) for account_id in set(columns[_ACCOUNT]))
-        and all(ID.fullmatch(symbol) for symbol in set(columns[_SYMBOL]))
+        _each(_IDS, accounts := set(columns[_ACCOUNT]), len(accounts))
+        and _each(_IDS, symbols := set(columns[_SYMBOL]), len(symbols))
         and _each(_IDS, columns[_EXEC], count)
         and {*columns[_SIDE], *columns[_LIQUIDITY]} <= {1, 2}
         and set(columns[_CHANNEL]) <= {0, 1, 2, 3}
@@ -173,7 +173,7 @@ def _given(column: Sequence[Any]) -> Iterable[Any]:
     return filter(None, column)
 
 
-def _each(pattern: re.Pattern[str], column: Sequence[str], count: int) -> bool:
+def _each(pattern: re.Pattern[str], column: Collection[str], count: int) -> bool:
     joined = "\n".join(column) + "\n"
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 
@@ -186,8 +186,9 @@ def _batch(
     accounts, account = _named(columns[_ACCOUNT])
     symbols, symbol = _named(columns[_SYMBOL])
     side, liquidity, channel, product = (np.array(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
-    price, price_decimals = _mantissas(columns[_PRICE])
-    quantity, quantity_decimals = _mantissas(columns[_QUANTITY])
+    side, liquidity, channel, product = (_small(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
+    price, price_decimals = mantissas(texts(columns[_PRICE]))
+    quantity, quantity_decimals = mantissas(texts(columns[_QUANTITY]))
     payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
     return FillBatch(
         venue=venue,
@@ -232,15 +233,14 @@ def _named(names: Sequence[str]) -> tuple[list[str], Ints]:
     return list(places), np.array(codes)
 
 
+def _small(values: Sequence[int]) -> Ints:
+    """Numbers below 256."""
+    return np.frombuffer(bytes(values), dtype=np.uint8).astype(np.int64)
+
+
 def _numbers(places: Ints, first: int) -> Ints:
     """Contiguous numbers of a source, from the first on; an engine may say any that the contract can."""
     return (places if first < INT64_ROOM else wide(places)) + first
-
-
-def _mantissas(decimals: Sequence[str]) -> tuple[Ints, Ints]:
-    """Decimals without their point, and how many digits stood behind it."""
-    lengths = [len(text) - (text.find(".") + 1 or len(text)) for text in decimals]
-    return column([int(text.replace(".", "")) for text in decimals]), np.array(lengths)
 
 
 def _said(values: Sequence[str]) -> Texts:

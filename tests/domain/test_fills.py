@@ -17,7 +17,7 @@ from ledger.domain.events import VolumeRecorded
 from ledger.domain.fills import AccountDay
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.programme import Rates
+from ledger.domain.programme import PairRates, Rates
 from ledger.domain.refusal import Reason
 from ledger.domain.state import AccountState, Ban, Flag, Grant
 from tests.domain.worked import NOON_NS, fills, programme, record, rulebook
@@ -212,3 +212,15 @@ def test_running_totals_go_on_from_what_the_log_says() -> None:
     _, (together,) = record(fills({"exec_id": "A"}, {"exec_id": "B"}), rulebook())
     assert second.totals == together.totals
     assert isinstance(second, VolumeRecorded)
+
+
+@pytest.mark.parametrize(
+    ("liquidity", "tier", "fee", "source"),
+    [(1, "VIP1", 0, "PAIR"), (2, "VIP1", 250_000, "TIER"), (1, "NONE", 1_250_000, "BASE")],
+)
+def test_rates_of_a_pair_in_the_programme_price_its_fills(liquidity: int, tier: str, fee: int, source: str) -> None:
+    rules = programme(overrides={"S": PairRates(0, None)})
+    grants = () if tier == "NONE" else (Grant("g1", rules.programme_id, tier, "MANUAL", 0),)
+    outcome, _ = record(fills({"liquidity": liquidity}), rulebook(rules), AccountState("alice", grants=grants))
+    found, basis = outcome.fees[0]
+    assert (found, basis.rate_source) == (fee, source)
