@@ -30,6 +30,7 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.streams import LEDGER, programme_stream
 from ledger.server.app import App, ListenError
 from ledger.server.commands import CommandService
+from ledger.server.evaluations import EvaluationService
 from ledger.server.fills import FillService
 from ledger.server.handling import Handling
 from ledger.server.members import MemberService
@@ -47,6 +48,7 @@ from ledger.store.writer import Writer
 from ledger.v1 import (
     command_service_pb2_grpc,
     control_service_pb2_grpc,
+    evaluation_service_pb2_grpc,
     fill_service_pb2_grpc,
     member_query_service_pb2_grpc,
     member_service_pb2_grpc,
@@ -56,6 +58,7 @@ from ledger.v1 import (
 )
 from projections.as_of import Reader
 from projections.control_service import ControlService
+from projections.evaluations import EvaluationReads
 from projections.live import Live
 from projections.members import MemberQueryService
 from projections.programmes import ProgrammeReads
@@ -176,6 +179,8 @@ def running(
         control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, config.schema), app.server)
         member_queries = MemberQueryService(reader, config.schema)
         member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, app.server)
+        evaluating = EvaluationService(handling, EvaluationReads(reader))
+        evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(evaluating, app.server)
         address = app.listen()
         stack.callback(app.drain_and_stop)
         app.set_serving(serving=True)

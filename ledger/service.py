@@ -19,11 +19,13 @@ from ledger.domain.account import Decided, decide_account
 from ledger.domain.account_day import DayKey, by_account_day
 from ledger.domain.approval import check_approval
 from ledger.domain.bounty import decide_bounty, week_of
+from ledger.domain.closes import decide_close
 from ledger.domain.commands import (
     BountyCommand,
     Command,
     ProgrammeCommand,
     PromotionCommand,
+    RecordDailyClose,
     RegisterCommand,
     Request,
     StartTrial,
@@ -56,6 +58,7 @@ from ledger.domain.streams import (
     REGISTERS,
     account_stream,
     bounty_stream,
+    closes_stream,
     fee_stream,
     source_stream,
 )
@@ -259,6 +262,9 @@ class Service:
             return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
         if isinstance(command, PromotionCommand | BountyCommand):
             return self._decide_reward(command, work.recorded_time_ns)
+        if isinstance(command, RecordDailyClose):
+            closes = self._states.closes(command.asset)
+            return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.recorded_time_ns)
         if any(waiting.batch and command.account_id in waiting.batch.accounts for waiting in work.pending):
             self._decide_fills(work)
         account = self._states.account(command.account_id)
@@ -302,6 +308,9 @@ class Service:
                 work, stream, self._states.rewards_version(stream) + 1, effective_ns, event, request
             )
             self._states.evolve_rewards(recorded)
+        elif kind == "closes":
+            recorded = self._append(work, stream, self._states.closes(name).version + 1, effective_ns, event, request)
+            self._states.evolve_closes(recorded)
         else:
             version = self._states.book.versions.get(stream, 0) + 1
             recorded = self._append(work, stream, version, effective_ns, event, request)

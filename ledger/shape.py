@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.fill_batch import canonical
-from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, day_number
 from ledger.domain.money import is_decimal
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.bug_bounty import round_ends_ns
@@ -186,6 +186,19 @@ def week(value: str, field: str) -> str:
     if not EARLIEST_NS < end_ns <= LATEST_NS:
         refuse(Reason.TIME_OUT_OF_RANGE, field, "before 2009-01-01 or after 2200-01-01")
     return value
+
+
+def utc_day(value: str, field: str) -> int:
+    """A UTC day YYYY-MM-DD that must be given, as its number since 1970."""
+    if not value:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    try:
+        day = day_number(value)
+    except ValueError:
+        refuse(Reason.TIME_MALFORMED, field, f"{_shown(value)} is not a day YYYY-MM-DD")
+    if not EARLIEST_NS <= day * DAY_NS < LATEST_NS:
+        refuse(Reason.TIME_OUT_OF_RANGE, field, "before 2009-01-01 or after 2200-01-01")
+    return day
 
 
 def ids(values: Sequence[str], field: str, entries_max: int) -> tuple[str, ...]:

@@ -10,6 +10,7 @@ from typing import Final, TypeVar
 from ledger import programmes
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey, suspects
 from ledger.domain.bounty import Round, evolve_round
+from ledger.domain.closes import Closes, evolve_closes, fold_closes
 from ledger.domain.commands import AccountCommand
 from ledger.domain.events import KnownLine, Recorded, VolumeRecorded
 from ledger.domain.fill_batch import FillBatch
@@ -26,9 +27,11 @@ from ledger.domain.state import (
 )
 from ledger.domain.streams import (
     BOUNTY_PREFIX,
+    CLOSES_PREFIX,
     PROMOTIONS,
     account_stream,
     bounty_stream,
+    closes_stream,
     fee_stream,
     owner_stream,
     source_stream,
@@ -80,6 +83,7 @@ class States:
         self.requests: dict[str, KnownRequest] = {}
         self._promotions: Promotions | None = None
         self._rounds: dict[str, Round] = {}
+        self._closes: dict[str, Closes] = {}
         self._touched: set[str] = set()
         self._touched_days: set[DayKey] = set()
         self._known_days: set[DayKey] = set()
@@ -164,6 +168,16 @@ class States:
         if week not in self._rounds:
             self._rounds[week] = reduce(evolve_round, self._log.streams([bounty_stream(week)], _ALL), Round(week))
         return self._rounds[week]
+
+    def closes(self, asset: str) -> Closes:
+        if asset not in self._closes:
+            self._closes[asset] = fold_closes(self._log.streams([closes_stream(asset)], _ALL), Closes(asset))
+        return self._closes[asset]
+
+    def evolve_closes(self, recorded: Recorded) -> None:
+        """Take in one more event of `closes/<asset>`."""
+        asset = recorded.stream.removeprefix(CLOSES_PREFIX)
+        self._closes[asset] = evolve_closes(self.closes(asset), recorded)
 
     def rewards_version(self, stream: str) -> int:
         """Version of the last event of `promotions` or `bounty/<week>`."""

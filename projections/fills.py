@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS, day_number
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.streams import fee_stream
-from ledger.shape import Shape, optional_id, read_ns, required_id
+from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
 from projections.as_of import Reader, check_times
@@ -57,7 +57,7 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         account_id = shape(required_id, name.account_id, "fill_ref.account_id")
         exec_id = shape(required_id, name.exec_id, "fill_ref.exec_id")
         shape(optional_id, name.venue, "fill_ref.venue")
-        day = shape(_day, name.day)
+        day = shape(utc_day, name.day, "fill_ref.day")
         shape(check_times, request.at)
     view = reader.view(request.at, account_id)
     venue = view.book.venue(name.venue)
@@ -72,18 +72,6 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
                 return pb.GetFillResponse(basis=view.instant.basis(reader.ledger_id), line=line_message)
     detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
     raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
-
-
-def _day(text: str) -> int:
-    if not text:
-        refuse(Reason.FIELD_REQUIRED, "fill_ref.day", "fill_ref.day is required")
-    try:
-        day = day_number(text)
-    except ValueError:
-        refuse(Reason.TIME_MALFORMED, "fill_ref.day", f"{text[:40]!r} is not a day YYYY-MM-DD")
-    if not EARLIEST_NS <= day * DAY_NS < LATEST_NS:
-        refuse(Reason.TIME_OUT_OF_RANGE, "fill_ref.day", "before 2009-01-01 or after 2200-01-01")
-    return day
 
 
 def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TypeAlias
 
 from ledger.domain.refusal import Reason
-from ledger.v1 import control_service_pb2, programme_service_pb2
+from ledger.v1 import control_service_pb2, evaluation_service_pb2, programme_service_pb2
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.wire import refuse
@@ -21,6 +21,7 @@ Paged: TypeAlias = (
     | programme_service_pb2.ListPairsRequest
     | control_service_pb2.ListFindingsRequest
     | control_service_pb2.ListSoloActionsRequest
+    | evaluation_service_pb2.ListClosesRequest
 )
 
 

@@ -21,16 +21,18 @@ from ledger.cli import commands
 from ledger.cli.documents import line
 from ledger.client import Client
 from ledger.domain.instants import DAY_NS
+from ledger.programmes import packaged
 from ledger.v1.query_service_pb2 import StoredEvent
 from tests.conftest import NOON_NS, Ledger
 from tests.samples import batch, fill, symbol
+from tests.server.calls import await_tables
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
-    "serve", "info", "state", "rates", "fees", "quote", "fill", "accounts", "events",
+    "serve", "info", "state", "rates", "fees", "quote", "fill", "closes", "accounts", "events",
     "programmes", "programme", "pairs", "findings", "solo-actions", "register-account",
     "register-symbol", "register-currency", "start-trial", "change-tier", "revoke-tier", "ban", "lift-ban",
-    "publish", "assign-class", "set-pair-rates",
+    "publish", "assign-class", "set-pair-rates", "record-close",
     "flag", "unflag", "request-match", "approve-match", "reject-match",
 ]  # fmt: skip
 FOUR_EYES = ("--actor", "ops-1", "--approver", "ops-2", "--reason", "agreed")
@@ -319,6 +321,56 @@ def test_grants_and_bans_are_ended_early(run: Run) -> None:
     assert out.startswith("alice: VIP4 (MANUAL g1), banned until ")
 
 
+def test_a_programme_is_published_by_two_persons_and_read_back(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "next.toml"
+    path.write_text(packaged().replace('version = "3.0"', 'version = "3.1"'))
+    code, out, err = run("publish", str(path), "--from", "2024-11-01", *FOUR_EYES)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{path}: bitmart-api-vip 3.1 in force from 2024-11-01 00:00:00 UTC on\n")
+    _, out, _ = run("programmes")
+    assert [line.split()[1] for line in out.splitlines()[4:]] == ["3.0", "3.1"]
+    assert run("programme", "--as-of", "2024-11-01") == (0, path.read_text(), "")
+    assert run("programme", "--version", "3.0") == (0, packaged(), "")
+    assert run("publish", str(path), "--actor", "ops-1")[0] == 1
+    assert run("publish", str(tmp_path / "missing.toml"), *FOUR_EYES)[0] == 2
+
+
+def test_a_pair_has_a_class_and_rates_of_its_own(ledger: Ledger, run: Run) -> None:
+    ledger.commands.RegisterSymbol(symbol())
+    _, out, _ = run("assign-class", "XRP_USDT", "B", "--from", "2024-11-01")
+    assert out.startswith("XRP_USDT: from 2024-11-01 00:00:00 UTC on\n")
+    assert run("set-pair-rates", "XRP_USDT", "--taker", "0.0002", "--from", "2024-12-01")[0] == 0
+    shown = [run("pairs", "--as-of", day)[1].splitlines()[-1].split() for day in ("2024-10-31", "2024-12-01")]
+    assert shown == [["XRP_USDT", "A", "-", "-"], ["XRP_USDT", "B", "-", "0.02"]]
+    code, _, err = run("set-pair-rates", "XRP_USDT", "--maker", "-0.5", "--from", "2024-12-02")
+    assert (code, err.split(":")[0]) == (1, "NEGATIVE_NET_PAIR")
+
+
+def test_findings_and_what_was_done_alone_are_listed(ledger: Ledger, run: Run) -> None:
+    run("start-trial", "alice", "--start", "2024-10-01", "--actor", "ops-1")
+    await_tables(ledger)
+    _, out, _ = run("findings", "benefits-ending", "--as-of", "2024-10-29", "--within-days", "7")
+    assert out.splitlines()[-1].split() == (
+        [
+            "benefits-ending",
+            "VIP3",
+            "of",
+            "alice",
+            "(TRIAL)",
+            "ends",
+            "2024-10-31T00:00:00Z",
+            "with",
+            "nothing",
+            "after",
+            "it",
+        ]
+    )
+    _, out, _ = run("solo-actions", "--of", "ops-1")
+    assert out.splitlines()[-1].split()[-4:] == ["ops-1", "TrialStarted", "account/alice", "-"]
+    assert run("solo-actions", "--of", "ops-2")[1].splitlines()[-1] == "none"
+    assert run("findings", "no-such")[2].startswith("CONTROL_UNKNOWN: ")
+
+
 def test_a_symbol_without_an_underscore_takes_its_currencies_by_option(ledger: Ledger, run: Run) -> None:
     scales = ("--price-scale", "2", "--quantity-scale", "2")
     code, _, err = run("register-symbol", "XRPUSDT", *scales)
@@ -526,3 +578,12 @@ def test_what_is_no_sha256_is_refused_before_anything_is_sent(capsys: pytest.Cap
         main(["flag", "alice", "fake", "--evidence", "abc"])
     assert caught.value.code == 2
     assert "'abc' is no SHA-256: give 64 hex digits" in capsys.readouterr().err
+
+
+def test_a_close_is_recorded_and_listed(run: Run) -> None:
+    evidence = ("--source", "binance-1d", "--evidence", "0" * 64)
+    code, out, err = run("record-close", "BTC", "2024-10-03", "60000.50", *evidence)
+    assert (code, err, out.splitlines()[0]) == (0, "", "BTC: closed at 60000.5 USDT on 2024-10-03")
+    _, out, _ = run("closes", "BTC", "--from", "2024-10-03")
+    assert re.search(r"^BTC +2024-10-03 +60000.5 +USDT +binance-1d +\d+ +-$", out, re.MULTILINE)
+    assert run("record-close", "BTC", "2024-10-03", "1", *evidence)[0] == 1

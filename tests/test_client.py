@@ -223,6 +223,15 @@ def test_rewards_are_methods_with_plain_values(ledger: Ledger) -> None:
         ]
 
 
+def test_closes_are_methods_with_plain_values(ledger: Ledger) -> None:
+    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+        evidence = {"source": "binance-1d", "source_sha256": b"\1" * 32}
+        first = client.record_daily_close("BTC", date(2024, 10, 3), Decimal("60000.50"), **evidence)  # type: ignore[arg-type]
+        client.record_daily_close("BTC", "2024-10-03", 61_000, restates=first.close.position, **evidence)  # type: ignore[arg-type]
+        assert [close.price for close in client.list_closes("BTC", from_day="2024-10-03")] == ["61000"]
+        assert [close.price for close in client.list_closes(include_restated=True)] == ["60000.5", "61000"]
+
+
 def test_authority_is_the_clients_unless_the_call_says_otherwise(ledger: Ledger) -> None:
     with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1", reason="asked in writing") as client:
         client.change_tier("alice", tier="VIP1")

@@ -151,6 +151,7 @@ def add_reads(add: Callable[..., Parser]) -> None:
     parser.add_argument("day", metavar="DAY", help="UTC day of the trade, for example 2024-09-30")
     parser.add_argument("exec_id", metavar="EXEC_ID", help="the engine's id of the fill")
     parser.add_argument("--venue", default="", help="the market (default: the only one)")
+    _add_close_reads(add)
     _add_accounts(add)
     parser = add("events", "the log as it is stored; --json decodes each event", "events account/alice --json",
                  clocks(as_of=False), limit())  # fmt: skip
@@ -178,6 +179,14 @@ def _add_oversight(add: Callable[..., Parser]) -> None:
     parser.add_argument("--of", default="", metavar="ACTOR", help="of this person only")
     parser.add_argument("--from", dest="from_time", type=time_ns, metavar="TIME", help="recorded at and after it")
     parser.add_argument("--until", dest="until_time", type=time_ns, metavar="TIME", help="recorded before it")
+
+
+def _add_close_reads(add: Callable[..., Parser]) -> None:
+    parser = add("closes", "daily closes that were known", "closes BTC --from 2024-09-08", clocks(), limit())
+    parser.add_argument("asset", metavar="ASSET", nargs="?", default="", help="default: all")
+    parser.add_argument("--from", dest="from_day", default="", metavar="DAY", help="first UTC day")
+    parser.add_argument("--until", dest="until_day", default="", metavar="DAY", help="first UTC day after the last one")
+    parser.add_argument("--restated", action="store_true", help="those too that were replaced")
 
 
 def _add_quote(add: Callable[..., Parser]) -> None:
@@ -243,6 +252,7 @@ def add_writes(add: Callable[..., Parser]) -> None:
     parser.add_argument("account", metavar="ACCOUNT")
     parser.add_argument("--at", type=time_ns, metavar="TIME", help="when it ends (default: now)")
     _add_programme_writes(add)
+    _add_closes(add)
     _add_members(add)
 
 
@@ -263,6 +273,19 @@ def _add_programme_writes(add: Callable[..., Parser]) -> None:
     parser.add_argument("--taker", metavar="DECIMAL", help="likewise; without both the pair has no rates of its own")
     parser.add_argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="first instant (default: now)")
     parser.add_argument("--programme", default="", metavar="ID", help="default: the only one")
+
+
+def _add_closes(add: Callable[..., Parser]) -> None:
+    example = f"record-close BTC 2024-10-01 61234.5 --source binance-1d \\\n    --evidence {'0' * 63}1"
+    parser = add("record-close", "record the close of an asset on a UTC day, or restate it", example)
+    parser.add_argument("asset", metavar="ASSET", help="for example BTC")
+    parser.add_argument("day", metavar="DAY", help="UTC day that has ended, for example 2024-10-01")
+    parser.add_argument("price", metavar="DECIMAL", help="of one unit")
+    parser.add_argument("--source", required=True, metavar="ID", help="where it comes from, for example binance-1d")
+    parser.add_argument("--evidence", type=sha256, required=True, metavar="SHA256", help="of the document, in hex")
+    parser.add_argument("--currency", default="", metavar="ID", help="of the price (default: that of the programme)")
+    parser.add_argument("--restates", type=number(1, _UINT64_MAX), default=0, metavar="POSITION", help="of the close "
+                        "that this one replaces; it takes two persons")  # fmt: skip
 
 
 def _add_members(add: Callable[..., Parser]) -> None:

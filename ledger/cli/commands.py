@@ -236,6 +236,13 @@ def _pairs(ledger: Client, options: Options) -> None:
     _show_list(options, pages, "pairs", lambda page: screens.headline("pairs", page.basis), screens.symbols)
 
 
+def _closes(ledger: Client, options: Options) -> None:
+    pages = ledger.close_pages(options.asset, from_day=options.from_day, until_day=options.until_day,
+                               include_restated=options.restated, page_size=_page_size(options),
+                               **_at(options))  # fmt: skip
+    _show_list(options, pages, "closes", lambda page: screens.headline("closes", page.basis), screens.closes)
+
+
 def _findings(ledger: Client, options: Options) -> None:
     pages = ledger.finding_pages(
         options.control,
@@ -329,6 +336,12 @@ def _ban(ledger: Client, options: Options) -> None:
            start_time=options.start, evidence_positions=options.evidence_positions)  # fmt: skip
 
 
+def _record_close(ledger: Client, options: Options) -> None:
+    _write(ledger.record_daily_close, options, options.asset, day=options.day, price=options.price,
+           currency=options.currency, source=options.source, source_sha256=options.evidence,
+           restates=options.restates)  # fmt: skip
+
+
 def _flag(ledger: Client, options: Options) -> None:
     _write(ledger.flag_account, options, options.account, kind=options.kind.upper(), flag_time=options.at,
            evidence_sha256=options.evidence)  # fmt: skip
@@ -407,6 +420,8 @@ _COMMANDS: Final[Mapping[str, Callable[[Client, Options], None]]] = {
     "publish": _publish,
     "assign-class": _assign_class,
     "set-pair-rates": _set_pair_rates,
+    "closes": _closes,
+    "record-close": _record_close,
     "flag": _flag,
     "unflag": _unflag,
     "request-match": _request_match,

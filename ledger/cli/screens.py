@@ -11,6 +11,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.v1 import command_service_pb2 as command_pb
 from ledger.v1 import control_service_pb2 as controls_pb
+from ledger.v1 import evaluation_service_pb2 as evaluations_pb
 from ledger.v1 import fill_pb2, read_pb2
 from ledger.v1 import member_service_pb2 as member_pb
 from ledger.v1 import programme_service_pb2 as programmes_pb
@@ -268,6 +269,18 @@ def _own_rates(pair: programmes_pb.Pair) -> tuple[str, ...]:
     return tuple(percent(rate) if rate else NONE for rate in (pair.maker_rate, pair.taker_rate))
 
 
+def closes(found: Iterable[evaluations_pb.Close]) -> list[str]:
+    """Daily closes."""
+    rows = [
+        (one.asset, one.day, one.price, one.currency, one.source, str(one.position), _replaced(one)) for one in found
+    ]
+    return table(("asset", "day", ".close", "in", "source", ">position", "restated by"), rows)
+
+
+def _replaced(close: evaluations_pb.Close) -> str:
+    return str(close.restated_by) if close.restated_by else NONE
+
+
 def findings(found: Iterable[controls_pb.Finding]) -> list[str]:
     """What controls found, a line each."""
     return table(("control", "finding"), [(one.control, one.message) for one in found])
@@ -351,5 +364,7 @@ def _on_registers(answer: Any) -> str:
             programmes_pb.AssignPairClassResponse(valid_from=time) | programmes_pb.SetPairRatesResponse(valid_from=time)
         ):
             return f": from {instant(time)} UTC on"
+        case evaluations_pb.RecordDailyCloseResponse(close=close):
+            return f": closed at {close.price} {close.currency} on {close.day}"
         case _:
             return ": registered"

@@ -10,6 +10,7 @@ import grpc
 
 from ledger.client.calls import Calls
 from ledger.client.commanding import Command
+from ledger.client.evaluations import Evaluations
 from ledger.client.members import Members
 from ledger.client.oversight import Oversight
 from ledger.client.plain import Time, Values, member, message, timestamp
@@ -29,7 +30,7 @@ _CHANNEL_OPTIONS: Final = [
 ]
 
 
-class Client(Members, Oversight):
+class Client(Members, Oversight, Evaluations):
     """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.domain.commands import ChangeTier, Command, PublishProgramme, Request
+from ledger.domain.commands import ChangeTier, Command, PublishProgramme, RecordDailyClose, Request
 from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Rulebook
@@ -40,6 +40,8 @@ def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
 
 def command_name(command: Command) -> str:
     """As the contract and the programme file call it; one that overrides a rule has a name of its own."""
+    if isinstance(command, RecordDailyClose) and command.restates:
+        return "RestateDailyClose"
     name = type(command).__name__
     return f"{name}.override" if getattr(command, "override", False) else name
 

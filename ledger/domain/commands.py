@@ -286,6 +286,19 @@ class AwardBonus:
     programme_id: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class RecordDailyClose:
+    """R17: the close of a UTC day since 1970. With `restates` it replaces the close at that position."""
+
+    asset: str
+    currency: str
+    day: int
+    price: str
+    source: str
+    source_sha256: bytes
+    restates: int = 0
+
+
 MemberCommand: TypeAlias = (
     FlagAccount
     | UnflagAccount
@@ -305,4 +318,6 @@ RegisterCommand: TypeAlias = RegisterSymbol | RegisterCurrency
 ProgrammeCommand: TypeAlias = PublishProgramme | AssignPairClass | SetPairRates
 BountyCommand: TypeAlias = ReportFeedback | AwardBounty | CloseBountyRound
 PromotionCommand: TypeAlias = AnnouncePromotion | AwardBonus
-Command: TypeAlias = AccountCommand | RegisterCommand | BountyCommand | PromotionCommand | ProgrammeCommand
+Command: TypeAlias = (
+    AccountCommand | RegisterCommand | BountyCommand | PromotionCommand | ProgrammeCommand | RecordDailyClose
+)

@@ -320,6 +320,19 @@ class BonusAwarded:
 
 
 @dataclass(frozen=True, slots=True)
+class DailyCloseRecorded:
+    """Stream `closes/<asset>`: its price at the end of a UTC day since 1970; `restates` is a position, or 0 (R17)."""
+
+    asset: str
+    currency: str
+    day: int
+    price: str
+    source: str
+    source_sha256: bytes
+    restates: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRefused:
     """In the stream the command was for: the state of the ledger did not allow it."""
 
@@ -615,6 +628,7 @@ Event: TypeAlias = (
     | BountyRoundClosed
     | PromotionAnnounced
     | BonusAwarded
+    | DailyCloseRecorded
     | CommandRefused
     | SourceAdvanced
     | VolumeRecorded

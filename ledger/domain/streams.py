@@ -11,6 +11,7 @@ REGISTERS: Final = "registers"
 PROGRAMME_PREFIX: Final = "programme/"
 PROMOTIONS: Final = "promotions"
 BOUNTY_PREFIX: Final = "bounty/"
+CLOSES_PREFIX: Final = "closes/"
 
 
 def account_stream(account_id: str) -> str:
@@ -41,3 +42,8 @@ def source_stream(source: str) -> str:
 def bounty_stream(week: str) -> str:
     """Reports and bounties of one ISO week, for example 2024-W40."""
     return f"{BOUNTY_PREFIX}{week}"
+
+
+def closes_stream(asset: str) -> str:
+    """Daily closes of one asset."""
+    return f"{CLOSES_PREFIX}{asset}"

@@ -16,6 +16,7 @@ _SERVICES = (
     "ledger.v1.CommandService",
     "ledger.v1.FillService",
     "ledger.v1.ControlService",
+    "ledger.v1.EvaluationService",
     "ledger.v1.MemberQueryService",
     "ledger.v1.MemberService",
     "ledger.v1.ProgrammeService",

@@ -1153,7 +1153,7 @@ class Basis(_message.Message):
     pair_class: _builtins.str
     """Class of the pair."""
     rate_source: _builtins.str
-    """Why this rate: TIER, BASE, BASE_LOWER, REBATE_SUPPRESSED."""
+    """Why this rate: TIER, PAIR, BASE, BASE_LOWER, REBATE_SUPPRESSED."""
     fee_currency: _builtins.str
     """Currency of the fee."""
     fee_decimals: _builtins.int
@@ -1882,3 +1882,55 @@ class BonusAwarded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BonusAwarded: _TypeAlias = BonusAwarded  # noqa: Y015
+
+@_typing.final
+class DailyCloseRecorded(_message.Message):
+    """Stream closes/<asset>: the price of an asset at the end of a UTC day."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    SOURCE_SHA256_FIELD_NUMBER: _builtins.int
+    RESTATES_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset."""
+    currency: _builtins.str
+    """Currency of the price."""
+    day: _builtins.int
+    """UTC day since 1970."""
+    price: _builtins.str
+    """Price of one unit."""
+    source: _builtins.str
+    """Where it comes from."""
+    source_sha256: _builtins.bytes
+    """SHA-256 of the document that shows it."""
+    restates: _builtins.int
+    """Position of the close it replaces; 0: it is the first of its day."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        asset: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        day: _builtins.int = ...,
+        price: _builtins.str = ...,
+        source: _builtins.str = ...,
+        source_sha256: _builtins.bytes = ...,
+        restates: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "currency", b"currency", "day", b"day", "envelope", b"envelope", "price", b"price", "restates", b"restates", "source", b"source", "source_sha256", b"source_sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DailyCloseRecorded: _TypeAlias = DailyCloseRecorded  # noqa: Y015

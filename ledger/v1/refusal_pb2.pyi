@@ -100,6 +100,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
     REASON_ACCOUNT_ALREADY_FLAGGED: _Reason.ValueType  # 115
     """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
+    REASON_CLOSE_ALREADY_RECORDED: _Reason.ValueType  # 120
+    """ALREADY_EXISTS. The day has a close: name it to restate it (R17)."""
     REASON_PROGRAMME_VERSION_EXISTS: _Reason.ValueType  # 125
     """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
     REASON_VENUE_UNKNOWN: _Reason.ValueType  # 200
@@ -168,6 +170,12 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
     REASON_METRIC_UNKNOWN: _Reason.ValueType  # 238
     """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
+    REASON_CLOSE_DAY_NOT_OVER: _Reason.ValueType  # 240
+    """FAILED_PRECONDITION. The UTC day of a close has not ended (R17)."""
+    REASON_CLOSE_UNKNOWN: _Reason.ValueType  # 241
+    """NOT_FOUND. What is to be restated is not the close in force of this asset, currency and day."""
+    REASON_VOLUME_CURRENCY_UNKNOWN: _Reason.ValueType  # 242
+    """NOT_FOUND. No programme counts volume in this currency."""
     REASON_ACTOR_REQUIRED: _Reason.ValueType  # 255
     """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
     REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
@@ -289,6 +297,8 @@ REASON_BONUS_ALREADY_AWARDED: Reason.ValueType  # 114
 """ALREADY_EXISTS. The account has had its bonus of this promotion (R10)."""
 REASON_ACCOUNT_ALREADY_FLAGGED: Reason.ValueType  # 115
 """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
+REASON_CLOSE_ALREADY_RECORDED: Reason.ValueType  # 120
+"""ALREADY_EXISTS. The day has a close: name it to restate it (R17)."""
 REASON_PROGRAMME_VERSION_EXISTS: Reason.ValueType  # 125
 """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
 REASON_VENUE_UNKNOWN: Reason.ValueType  # 200
@@ -357,6 +367,12 @@ REASON_NOT_ENTITLED: Reason.ValueType  # 237
 """FAILED_PRECONDITION. The tier of the account does not include a key account manager (R11)."""
 REASON_METRIC_UNKNOWN: Reason.ValueType  # 238
 """NOT_FOUND. No metric of this account was recorded at this position (R23)."""
+REASON_CLOSE_DAY_NOT_OVER: Reason.ValueType  # 240
+"""FAILED_PRECONDITION. The UTC day of a close has not ended (R17)."""
+REASON_CLOSE_UNKNOWN: Reason.ValueType  # 241
+"""NOT_FOUND. What is to be restated is not the close in force of this asset, currency and day."""
+REASON_VOLUME_CURRENCY_UNKNOWN: Reason.ValueType  # 242
+"""NOT_FOUND. No programme counts volume in this currency."""
 REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
 """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
 REASON_APPROVER_REQUIRED: Reason.ValueType  # 256

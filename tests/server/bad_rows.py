@@ -17,6 +17,7 @@ from tests.server.bad_values import (
     DIGEST,
     LEFT_TO_ROWS,
     OPTIONAL_AMOUNT,
+    OPTIONAL_DAY,
     OPTIONAL_DECIMAL,
     OPTIONAL_DIGEST,
     OPTIONAL_ID,
@@ -379,6 +380,23 @@ FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
         "valid_from": TIME,
         "programme_id": OPTIONAL_ID,
     },
+    "RecordDailyClose": {
+        **COMMAND,
+        "asset": REQUIRED_ID,
+        "day": DAY,
+        "price": AMOUNT,
+        "currency": OPTIONAL_ID,
+        "source": REQUIRED_ID,
+        "source_sha256": DIGEST,
+    },
+    "ListCloses": {
+        **READ_AT,
+        "asset": OPTIONAL_ID,
+        "from_day": OPTIONAL_DAY,
+        "until_day": OPTIONAL_DAY,
+        "page_size": PAGE_SIZE,
+        "page_token": PAGE_TOKEN,
+    },
     "GetProgramme": {
         "programme_id": OPTIONAL_ID,
         "version": OPTIONAL_ID,
@@ -445,6 +463,8 @@ NOTHING_IS_BAD: Final[Mapping[tuple[str, str], str]] = {
     ("SubmitApplication", "form_submitted"): "a bool: as the other steps",
     ("AwardBonus", "override"): "a bool: who may is for the state to say",
     ("ListBountyRounds", "open_only"): "a bool",
+    ("ListCloses", "include_restated"): "a bool",
+    ("RecordDailyClose", "restates"): "a position: whether a close lies there is for the state to say",
     ("ListApplications", "overdue"): "a bool, or not given",
     ("ListEvents", "after_position"): "a position beyond the log has no events after it",
 }
@@ -493,7 +513,7 @@ _POSITIONS: Final = [
     row
     for method in (
         *("GetVipState", "ListFeeHistory", "GetRates", "QuoteFee", "GetFill", "ListEvents"),
-        *("GetProgramme", "ListProgrammes", "ListPairs", "ListSoloActions"),
+        *("GetProgramme", "ListProgrammes", "ListPairs", "ListSoloActions", "ListCloses"),
         "GetVipState",
         "ListFeeHistory",
         "GetRates",
@@ -559,6 +579,8 @@ ROWS: Final[Sequence[Row]] = [
     Row("ListFindings", "in capitals", {"control": "BENEFITS-ENDING"}, Reason.CONTROL_UNKNOWN),
     Row("ListFindings", "beyond the tables", {"min_position": AHEAD}, Reason.POSITION_NOT_REACHED),
     Row("ListFindings", "the greatest number", {"min_position": U64_MAX}, Reason.POSITION_NOT_REACHED),
+    Row("ListCloses", "before", {"until_day": "2024-09-30", "from_day": "2024-10-01"}, Reason.INTERVAL_EMPTY),
+    Row("ListCloses", "equal", {"until_day": "2024-10-01", "from_day": "2024-10-01"}, Reason.INTERVAL_EMPTY),
     Row("ListSoloActions", "before from_time", {"until_time": BEFORE_NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),
     Row("ListSoloActions", "equal to from_time", {"until_time": NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),
     Row("BanAccount", "too many", {"evidence_positions": list(range(1, 102))}, Reason.LIST_TOO_LONG),

@@ -203,8 +203,7 @@ STREAM: Final = bad(
     in_full_width="\uff41ccount/alice",
     with_a_wildcard="account/%",
 )
-DAY: Final = {
-    **bad(Reason.FIELD_REQUIRED, empty=""),
+OPTIONAL_DAY: Final = {
     **bad(
         Reason.TIME_MALFORMED,
         without_leading_zeros="2024-2-3",
@@ -243,6 +242,7 @@ DAY: Final = {
         of_the_last_year="9999-12-31",
     ),
 }
+DAY: Final = {**bad(Reason.FIELD_REQUIRED, empty=""), **OPTIONAL_DAY}
 OPTIONAL_RATE: Final = {
     **OPTIONAL_DECIMAL,
     **bad(

@@ -9,6 +9,7 @@ from google.protobuf.message import Message
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged
 from ledger.v1 import command_service_pb2 as pb
+from ledger.v1 import evaluation_service_pb2 as closes_pb
 from ledger.v1 import member_service_pb2 as members_pb
 from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1 import reward_service_pb2 as rewards_pb
@@ -67,6 +68,14 @@ def publish(version: str, *texts: tuple[str, str], **changes: Any) -> programmes
         content = content.replace(old, new)
     values = {"request_id": request_id(), "authority": FOUR_EYES, "content": content, **changes}
     return programmes_pb.PublishProgrammeRequest(**values)
+
+
+def close(
+    asset: str = "BTC", day: str = "2024-10-03", price: str = "60000", **changes: Any
+) -> closes_pb.RecordDailyCloseRequest:
+    """A daily close."""
+    values = {"request_id": request_id(), "source": "binance-1d", "source_sha256": b"\x01" * 32, **changes}
+    return closes_pb.RecordDailyCloseRequest(asset=asset, day=day, price=price, **values)
 
 
 def classify(name: str, pair_class: str, **changes: Any) -> programmes_pb.AssignPairClassRequest:

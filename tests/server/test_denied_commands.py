@@ -13,7 +13,7 @@ from ledger.domain.refusal import Reason
 from ledger.domain.rules.bug_bounty import round_ends_ns
 from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
-from tests.samples import symbol
+from tests.samples import FOUR_EYES, symbol
 from tests.server.calls import expected, head, method_of, refused, said, send
 from tests.server.instants import A_DAY_AGO, BEFORE_NOON, FIRST, IN_A_DAY, NOON, SKEW_NS
 from tests.server.orders import (
@@ -24,6 +24,7 @@ from tests.server.orders import (
     bonus,
     bounty,
     classify,
+    close,
     close_round,
     currency,
     family,
@@ -270,6 +271,21 @@ DENIED: Final[Mapping[tuple[Reason, str], Sequence[Denied]]] = {
     (Reason.METRIC_UNKNOWN, "evidence_positions[0]"): [
         Denied("no metric there", [], ban("d79", evidence_positions=[1])),
         Denied("the greatest position", [metric("d80")], ban("d80", evidence_positions=[2**64 - 1])),
+    ],
+    (Reason.CLOSE_ALREADY_RECORDED, "day"): [
+        Denied("recorded already", [close("D1")], close("D1")),
+        Denied("another price", [close("D2")], close("D2", price="1")),
+    ],
+    (Reason.CLOSE_DAY_NOT_OVER, "day"): [
+        Denied("today", [], close("D3", "2024-10-04")),
+        Denied("the last day", [], close("D3", "2199-12-31")),
+    ],
+    (Reason.CLOSE_UNKNOWN, "restates"): [
+        Denied("nothing to restate", [], close("D4", restates=1, authority=FOUR_EYES)),
+        Denied("the greatest position", [close("D5")], close("D5", restates=2**64 - 1, authority=FOUR_EYES)),
+    ],
+    (Reason.VOLUME_CURRENCY_UNKNOWN, "currency"): [
+        Denied("a currency nobody counts in", [], close("D6", currency="EUR")),
     ],
     (Reason.FEEDBACK_UNKNOWN, "report_id"): [
         Denied("no report", [], bounty(week(3))),

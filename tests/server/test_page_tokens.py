@@ -13,6 +13,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.control_service_pb2 import ListFindingsRequest, ListSoloActionsRequest
+from ledger.v1.evaluation_service_pb2 import ListClosesRequest
 from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.v1.programme_service_pb2 import ListPairsRequest, ListProgrammesRequest
 from ledger.v1.query_service_pb2 import ListAccountsRequest, ListEventsRequest, ListFeeHistoryRequest
@@ -22,7 +23,7 @@ from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables, expected, refused, said, send
 from tests.server.good_requests import PROGRAMME, good, put
 from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
-from tests.server.orders import application, ban, family
+from tests.server.orders import application, ban, close, family
 
 # Of each kind of list a query with three pages or more; and where its entries lie.
 PAGED: Final[Mapping[str, Message]] = {
@@ -34,6 +35,7 @@ PAGED: Final[Mapping[str, Message]] = {
     "ListProgrammes": ListProgrammesRequest(at=ReadAt(as_of=NOON), page_size=1),
     "ListPairs": ListPairsRequest(at=ReadAt(as_of=NOON), page_size=1),
     "ListFindings": ListFindingsRequest(control="continuous-bans", as_of=IN_A_DAY, page_size=1),
+    "ListCloses": ListClosesRequest(at=ReadAt(as_of=NOON), asset="PAGED", page_size=1),
     "ListSoloActions": ListSoloActionsRequest(actor="paged", at=ReadAt(as_of=IN_A_DAY), page_size=1),
     "ListApplications": ListApplicationsRequest(as_of=NOON, due_within_business_days=10, page_size=1),
 }
@@ -44,6 +46,7 @@ ENTRIES: Final = {
     "ListProgrammes": "programmes",
     "ListPairs": "pairs",
     "ListFindings": "findings",
+    "ListCloses": "closes",
     "ListSoloActions": "actions",
     "ListApplications": "applications",
 }
@@ -59,6 +62,7 @@ def pages(shared: Ledger) -> Mapping[str, Any]:
         send(shared, application(command.account_id, received_time=A_DAY_AGO))
     for number in range(3):  # three of everything else that is listed
         send(shared, symbol(f"PAGED{number}_USDT"))
+        send(shared, close("PAGED", f"2024-10-0{number + 1}"))
         send(shared, good("PublishProgramme", {"valid_from": at(NOON_NS - number)}))
         for start_ns in (NOON_NS - 6 * DAY_NS, NOON_NS):
             authority = Authority(actor="paged")
@@ -146,6 +150,14 @@ OTHER_QUERIES: Final[Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]] = {
         ("the same days, said", {"within_days": 30}),
         ("a programme", {"programme_id": PROGRAMME}),
         ("a min_position", {"min_position": 1}),
+    ],
+    "ListCloses": [
+        *OTHER_CLOCKS,
+        ("another asset", {"asset": "BTC"}),
+        ("no asset", {"asset": None}),
+        ("a from_day", {"from_day": "2024-10-01"}),
+        ("an until_day", {"until_day": "2024-10-04"}),
+        ("restated ones too", {"include_restated": True}),
     ],
     "ListSoloActions": [
         *OTHER_CLOCKS,

@@ -1,0 +1,96 @@
+"""Daily closes and evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+from itertools import chain
+from typing import Final, Unpack
+
+import grpc
+
+from ledger.client.calls import Calls
+from ledger.client.commanding import Command, Commanding
+from ledger.client.plain import Amount, amount, utc_day
+from ledger.client.reads import At
+from ledger.v1 import evaluation_service_pb2 as pb
+from ledger.v1 import evaluation_service_pb2_grpc
+
+
+class Evaluations(Commanding):
+    """The half of the client that is about EvaluationService."""
+
+    def __init__(
+        self, channel: grpc.Channel, call: Calls, *, authority: Mapping[str, str], read_your_writes: bool
+    ) -> None:
+        super().__init__(channel, call, authority=authority, read_your_writes=read_your_writes)
+        self._evaluations: Final = evaluation_service_pb2_grpc.EvaluationServiceStub(channel)
+
+    def record_daily_close(
+        self,
+        asset: str,
+        day: date | str,
+        price: Amount,
+        *,
+        source: str,
+        source_sha256: bytes,
+        currency: str = "",
+        restates: int = 0,
+        **command: Unpack[Command],
+    ) -> pb.RecordDailyCloseResponse:
+        """Record the close of a UTC day; `restates` is the position of the close it replaces, and takes two persons."""
+        request = pb.RecordDailyCloseRequest(
+            asset=asset,
+            day=utc_day(day, "day"),
+            price=amount(price, "price"),
+            currency=currency,
+            source=source,
+            source_sha256=source_sha256,
+            restates=restates,
+        )
+        return self._command(self._evaluations.RecordDailyClose, request, **command)
+
+    def close_pages(
+        self,
+        asset: str = "",
+        *,
+        from_day: date | str = "",
+        until_day: date | str = "",
+        include_restated: bool = False,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[pb.ListClosesResponse]:
+        """Pages of closes; until_day is not included."""
+        request = pb.ListClosesRequest(
+            asset=asset,
+            from_day=utc_day(from_day, "from_day"),
+            until_day=utc_day(until_day, "until_day"),
+            include_restated=include_restated,
+            page_size=page_size,
+            at=self._at(**at),
+        )
+        return self._pages(self._evaluations.ListCloses, request, timeout_s)
+
+    def list_closes(
+        self,
+        asset: str = "",
+        *,
+        from_day: date | str = "",
+        until_day: date | str = "",
+        include_restated: bool = False,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[pb.Close]:
+        """Closes that were known, by asset, day and currency; until_day is not included."""
+        pages = self.close_pages(
+            asset,
+            from_day=from_day,
+            until_day=until_day,
+            include_restated=include_restated,
+            page_size=page_size,
+            timeout_s=timeout_s,
+            **at,
+        )
+        return chain.from_iterable(page.closes for page in pages)
