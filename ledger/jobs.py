@@ -43,6 +43,14 @@ Input: TypeAlias = Ask | RecordFills
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A batch of about `size` fills that is still to be read; `read` raises RefusedError where its shape is wrong."""
+
+    size: int
+    read: Callable[[], RecordFills]
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """A command was recorded; its answer follows from its first event."""
 

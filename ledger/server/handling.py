@@ -12,7 +12,7 @@ import grpc
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason
-from ledger.jobs import Answer, Input
+from ledger.jobs import Answer, Ask, Unread
 from ledger.server.writer_thread import WriterThread
 from ledger.wire import OUTCOME_UNKNOWN, RefusedError
 
@@ -34,11 +34,11 @@ class Handling:
         """The latest instant at which something may say it happened: now and the allowed skew."""
         return self._clock_ns() + self.config.clock_skew_ms_max * 1_000_000
 
-    def submit(self, job: Input, context: grpc.ServicerContext) -> Answer:
+    def submit(self, job: Ask | Unread, context: grpc.ServicerContext) -> Answer:
         """The answer of the writer, to a command that is refused if the queue is full."""
         return self.wait(self._writer_thread.submit(job), context)
 
-    def queue(self, job: Input, over: threading.Event) -> Future[Answer]:
+    def queue(self, job: Ask | Unread, over: threading.Event) -> Future[Answer]:
         """Hand the writer a command, waiting for room in its queue until the call is over."""
         while not over.is_set():
             if self._writer_thread.wait_for_room(job, _ROOM_S):
