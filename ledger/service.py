@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 import numpy as np
 from eventsourcing.persistence import PersistenceError
@@ -28,8 +28,11 @@ from ledger.domain.commands import (
     RecordDailyClose,
     RegisterCommand,
     Request,
+    RunEvaluation,
     StartTrial,
 )
+from ledger.domain.evaluation import decide_evaluated
+from ledger.domain.evaluation_run import decide_run
 from ledger.domain.events import (
     CommandRefused,
     Envelope,
@@ -48,7 +51,6 @@ from ledger.domain.registers import decide_register
 from ledger.domain.rulebook import evolve_rulebook
 from ledger.domain.state import (
     AccountState,
-    SourceState,
     evolve_account,
     evolve_owner,
     evolve_source,
@@ -66,6 +68,9 @@ from ledger.jobs import (
     Accepted,
     Answer,
     Ask,
+    CompleteEvaluation,
+    EvaluateAccounts,
+    Evaluated,
     FillsTaken,
     Input,
     RecordFills,
@@ -89,6 +94,7 @@ class _SourceWork:
     recorded: int = 0
     replayed: int = 0
     refused: list[RefusedSequence] = field(default_factory=list)
+    latest_time_ns: int = 0
 
 
 class _Pending(NamedTuple):
@@ -158,10 +164,7 @@ class Service:
         try:
             work = self._begin(now_ns)
             self._states.load(inputs)
-            answers = [
-                self._take_fills(work, item) if isinstance(item, RecordFills) else self._ask(work, item)
-                for item in inputs
-            ]
+            answers = [self._answer(work, item) for item in inputs]
             self._decide_fills(work)
             self._append_sources(work)
             self._commit(work, answers)
@@ -172,6 +175,20 @@ class Service:
             raise
         self._states.shrink()
         return answers
+
+    def _answer(self, work: _Work, item: Input) -> Answer:
+        match item:
+            case RecordFills():
+                return self._take_fills(work, item)
+            case EvaluateAccounts():
+                return self._evaluate(work, item)
+            case CompleteEvaluation():
+                stream, request = item.started.stream, asked_by(item.started)
+                return Accepted(self._record(work, stream, work.recorded_time_ns, item.completed, request))
+            case Ask():
+                return self._ask(work, item)
+            case _:
+                assert_never(item)
 
     # -- one commit ---------------------------------------------------------------------------------------------------
 
@@ -262,6 +279,15 @@ class Service:
             return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
         if isinstance(command, PromotionCommand | BountyCommand):
             return self._decide_reward(command, work.recorded_time_ns)
+        if isinstance(command, RunEvaluation):
+            self._decide_fills(work)  # what comes before it in this commit is read too
+            return decide_run(
+                command,
+                self._states.book,
+                self._states.evaluation,
+                now_ns=work.recorded_time_ns,
+                last_position=work.next_position - 1,
+            )
         if isinstance(command, RecordDailyClose):
             closes = self._states.closes(command.asset)
             return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.recorded_time_ns)
@@ -308,6 +334,10 @@ class Service:
                 work, stream, self._states.rewards_version(stream) + 1, effective_ns, event, request
             )
             self._states.evolve_rewards(recorded)
+        elif kind == "evaluation":
+            version = self._states.evaluation(stream).version + 1
+            recorded = self._append(work, stream, version, effective_ns, event, request)
+            self._states.evolve_evaluation(recorded)
         elif kind == "closes":
             recorded = self._append(work, stream, self._states.closes(name).version + 1, effective_ns, event, request)
             self._states.evolve_closes(recorded)
@@ -316,6 +346,22 @@ class Service:
             recorded = self._append(work, stream, version, effective_ns, event, request)
             self._states.book = evolve_rulebook(self._states.book, recorded)
         return recorded
+
+    # -- evaluations --------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, work: _Work, job: EvaluateAccounts) -> Evaluated:
+        """Record what volume gives to some accounts; a run that goes on finds those that it had evaluated."""
+        self._decide_fills(work)  # they are priced without it
+        self._states.load_accounts(found.case.account_id for found in job.assessments)
+        request, programme = asked_by(job.started), job.run.programme
+        for found in job.assessments:
+            case = found.case
+            account = self._states.account(case.account_id)
+            if (programme.programme_id, job.run.kind, case.evaluated_ns) in account.evaluated:
+                continue
+            event = decide_evaluated(account, job.run, found, work.recorded_time_ns)
+            self._record(work, account_stream(case.account_id), case.evaluated_ns, event, request)
+        return Evaluated(len(job.assessments))
 
     def _family(self, account: AccountState) -> list[AccountState]:
         """The other accounts of the owner."""
@@ -343,9 +389,9 @@ class Service:
             refused_before = self._refused_before(work, item, trimmed)
             batch = self._trim(work, item, batch, trimmed, answer)
         if item.source:
-            version = self._states.source(item.source).version
+            state = self._states.source(item.source)
             answer.source_sequence = max(last, item.first_sequence + item.size - 1)
-            self._states.sources[item.source] = SourceState(item.source, version, answer.source_sequence)
+            self._states.sources[item.source] = replace(state, last_sequence=answer.source_sequence)
         work.pending.append(_Pending(item, batch, trimmed, refused_before, answer))
         return answer
 
@@ -384,7 +430,7 @@ class Service:
         answer.refused += [entry for entry in item.malformed if entry[0] >= waiting.trimmed]
         answer.refused.sort(key=lambda entry: entry[0])
         if item.source:
-            self._advance(work, item, waiting.trimmed, answer)
+            self._advance(work, waiting)
         elif waiting.batch is not None:
             self._record_conflicts(work, item, waiting.batch, answer)
         answer.refused = [*waiting.refused_before, *answer.refused]
@@ -408,7 +454,8 @@ class Service:
                     answer.fees[index] = (known.line.fee, known.basis)
         return batch.rows(slice(place, None))
 
-    def _advance(self, work: _Work, item: RecordFills, trimmed: int, answer: FillsTaken) -> None:
+    def _advance(self, work: _Work, waiting: _Pending) -> None:
+        item, batch, trimmed, _, answer = waiting
         if trimmed == item.size:
             return
         first, last = item.first_sequence + trimmed, item.first_sequence + item.size - 1
@@ -416,6 +463,8 @@ class Service:
         source.last_sequence = last
         source.recorded += answer.recorded
         source.replayed += answer.replayed
+        if batch is not None and len(batch):
+            source.latest_time_ns = max(source.latest_time_ns, int(batch.transact_time_ns.max()))
         source.refused += [
             RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index), refusal.field)
             for index, refusal in answer.refused
@@ -468,10 +517,15 @@ class Service:
 
     def _append_sources(self, work: _Work) -> None:
         for name, taken in work.sources.items():
-            event = SourceAdvanced(
-                taken.first_sequence, taken.last_sequence, taken.recorded, taken.replayed, tuple(taken.refused)
-            )
             state = self._states.source(name)
+            event = SourceAdvanced(
+                first_sequence=taken.first_sequence,
+                last_sequence=taken.last_sequence,
+                recorded=taken.recorded,
+                replayed=taken.replayed,
+                refused=tuple(taken.refused),
+                latest_time_ns=max(taken.latest_time_ns, state.latest_time_ns),
+            )
             recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
             self._states.sources[name] = evolve_source(state, recorded)
 
@@ -479,6 +533,12 @@ class Service:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
         self._states = States(self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
+
+
+def asked_by(started: Recorded) -> Request:
+    """Who stands behind all that a run records."""
+    envelope = started.envelope
+    return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
 
 
 def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:

@@ -12,6 +12,7 @@ from ledger.domain.account_day import AccountDay, AccountDays, DayKey, suspects
 from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.closes import Closes, evolve_closes, fold_closes
 from ledger.domain.commands import AccountCommand
+from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import KnownLine, Recorded, VolumeRecorded
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS
@@ -84,6 +85,7 @@ class States:
         self._promotions: Promotions | None = None
         self._rounds: dict[str, Round] = {}
         self._closes: dict[str, Closes] = {}
+        self._evaluations: dict[str, EvaluationState] = {}
         self._touched: set[str] = set()
         self._touched_days: set[DayKey] = set()
         self._known_days: set[DayKey] = set()
@@ -178,6 +180,15 @@ class States:
         """Take in one more event of `closes/<asset>`."""
         asset = recorded.stream.removeprefix(CLOSES_PREFIX)
         self._closes[asset] = evolve_closes(self.closes(asset), recorded)
+
+    def evaluation(self, stream: str) -> EvaluationState:
+        if stream not in self._evaluations:
+            self._evaluations[stream] = reduce(evolve_evaluation, self._log.streams([stream], _ALL), EvaluationState())
+        return self._evaluations[stream]
+
+    def evolve_evaluation(self, recorded: Recorded) -> None:
+        """Take in one more event of `evaluation/<programme>/<instant>`."""
+        self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
 
     def rewards_version(self, stream: str) -> int:
         """Version of the last event of `promotions` or `bounty/<week>`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
@@ -69,17 +69,36 @@ def lines_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
 
 
 def cell_sums(log: Log, span: Span) -> Sums:
-    """Sums of a span by volume cell: whole days from running totals, only days it cuts line by line."""
-    sums: Sums = {}
+    """Sums of a span by volume cell."""
+    return merged_sums(day_sums(log, span).values())
+
+
+def day_sums(log: Log, span: Span) -> dict[int, Sums]:
+    """The same by UTC day: whole days from running totals, only days that the span cuts line by line."""
+    days: dict[int, Sums] = {}
     whole_from, whole_until = -(-span.from_ns // DAY_NS), span.until_ns // DAY_NS
     if whole_from >= whole_until:
-        _add_lines(sums, log, span)
-        return sums
+        _add_lines(days, log, span)
+        return days
     for recorded in log.last_of_days(span.account_id, whole_from, whole_until, span.known):
-        add_totals(sums, run_of(recorded).totals)
-    _add_lines(sums, log, replace(span, until_ns=whole_from * DAY_NS))
-    _add_lines(sums, log, replace(span, from_ns=whole_until * DAY_NS))
-    return sums
+        run = run_of(recorded)
+        add_totals(days.setdefault(run.time_min_ns // DAY_NS, {}), run.totals)
+    _add_lines(days, log, replace(span, until_ns=whole_from * DAY_NS))
+    _add_lines(days, log, replace(span, from_ns=whole_until * DAY_NS))
+    return days
+
+
+def merged_sums(days: Iterable[Sums]) -> Sums:
+    """Sums of several days together."""
+    found: Sums = {}
+    for sums in days:
+        for key, cell in sums.items():
+            known = found.setdefault(key, CellSum())
+            known.notional += cell.notional
+            known.lines += cell.lines
+            for currency, amounts in cell.fees.items():
+                known.add_fees(currency, *amounts)
+    return found
 
 
 def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
@@ -182,7 +201,7 @@ def _places(recorded: Recorded) -> Iterator[tuple[Place, Line]]:
         yield Place(day, recorded.position, number), line
 
 
-def _add_lines(sums: Sums, log: Log, span: Span) -> None:
+def _add_lines(days: dict[int, Sums], log: Log, span: Span) -> None:
     for _, recorded, line in lines_after(log, span, FIRST_PLACE):
         run = run_of(recorded)
         terms, basis = run.symbols[line.symbol_index], run.bases[line.basis_index]
@@ -194,7 +213,7 @@ def _add_lines(sums: Sums, log: Log, span: Span) -> None:
             banned=line.banned,
             zero_fee=basis.rate_ppm == 0,
         )
-        cell = sums.setdefault(key, CellSum())
+        cell = days.setdefault(line.transact_time_ns // DAY_NS, {}).setdefault(key, CellSum())
         cell.lines += 1
         notional_scale = terms.price_scale + terms.quantity_scale
         cell.notional += line.price * line.quantity * 10 ** (NOTIONAL_SCALE - notional_scale)

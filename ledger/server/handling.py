@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeout
 
 import grpc
@@ -28,11 +29,23 @@ class Handling:
         """The latest instant at which something may say it happened: now and the allowed skew."""
         return self._clock_ns() + self.config.clock_skew_ms_max * 1_000_000
 
-    def submit(self, job: Input, context: grpc.ServicerContext) -> Answer:
+    @property
+    def writing(self) -> bool:
+        """Whether this process holds the pen."""
+        return self._writer_thread.writing
+
+    def submit(self, job: Input, context: grpc.ServicerContext | None) -> Answer:
         """The answer of the writer. Past the deadline the outcome is unknown: the command may still be recorded."""
+        return self.wait(self.send(job), context)
+
+    def send(self, job: Input) -> Future[Answer]:
+        """Queue a job. Raises RefusedError where it cannot be taken."""
+        return self._writer_thread.submit(job)
+
+    def wait(self, future: Future[Answer], context: grpc.ServicerContext | None) -> Answer:
+        """The answer to a job in the queue; without a context, of a job that nobody outside has asked for."""
         wait_s = self.config.commit_wait_ms_max / 1000
-        left_s = context.time_remaining()
-        future = self._writer_thread.submit(job)
+        left_s = context.time_remaining() if context is not None else None
         try:
             return future.result(wait_s if left_s is None else min(wait_s, left_s))
         except WaitTimeout:

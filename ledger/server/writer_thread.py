@@ -14,7 +14,7 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
-from ledger.jobs import Answer, Input, RecordFills, Unsettled
+from ledger.jobs import Answer, EvaluateAccounts, Input, RecordFills, Unsettled
 from ledger.service import Service
 from ledger.store.embedded import EmbeddedError
 from ledger.store.writer import Writer, WriterLost
@@ -202,7 +202,9 @@ class _Open(NamedTuple):
 
 
 def _weight(job: Input) -> int:
-    return job.size if isinstance(job, RecordFills) else 1
+    if isinstance(job, RecordFills):
+        return job.size
+    return len(job.assessments) if isinstance(job, EvaluateAccounts) else 1
 
 
 def _refuse_all(jobs: Sequence[Job], refusal: Refusal) -> None:

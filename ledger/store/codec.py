@@ -11,13 +11,25 @@ from typing import Any, Final, get_args
 
 from google.protobuf.message import Message
 
-from ledger.domain.events import Envelope, Event, MatchClaim, Recorded, RefusedSequence, VolumeRecorded
+from ledger.domain.events import (
+    CellVolume,
+    CloseMissing,
+    CloseUsed,
+    Envelope,
+    Event,
+    MatchClaim,
+    Recorded,
+    RefusedSequence,
+    VolumeRecorded,
+)
 from ledger.store.volume_codec import decode_volume, encode_volume
 from ledger.v1 import events_pb2
 
 _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
 _MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
-_PARTS: Final[dict[str, type]] = {part.__name__: part for part in (RefusedSequence, MatchClaim)}  # nested in events
+_PARTS: Final[dict[str, type]] = {  # nested in events
+    part.__name__: part for part in (RefusedSequence, MatchClaim, CellVolume, CloseUsed, CloseMissing)
+}
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
 
 
@@ -48,7 +60,7 @@ def _envelope(message: events_pb2.Envelope) -> Envelope:
     return Envelope(**{name: getattr(message, name) for name in _ENVELOPE_FIELDS})
 
 
-def _values(event: Event | RefusedSequence | MatchClaim) -> dict[str, Any]:
+def _values(event: Any) -> dict[str, Any]:
     """Field values for a message's constructor; None is left out, nested values become messages."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: _nested(value) for name, value in values.items() if value is not None}

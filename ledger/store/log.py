@@ -108,6 +108,16 @@ class Log:
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         return self._events(self._sql.below, (prefix, end, until))
 
+    def last_below(self, prefix: str, until: int) -> list[Recorded]:
+        """The last event up to a position of each stream under a prefix such as `source/`, by name: one seek each."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return self._events(self._sql.last_of_days, (prefix, end, end, until))
+
+    def accounts_between(self, first: str, last: str, until: int) -> list[Recorded]:
+        """Decisions on the accounts from one id to another, both included, up to a position: account by account."""
+        names = (account_stream(first), account_stream(last))
+        return self._events(self._sql.streams_between, (*names, until))
+
     def at(self, position: int) -> Recorded:
         """The event at a position of the log. Raises IndexError if there is none."""
         return self._events(self._sql.at, (position,))[0]
@@ -137,6 +147,16 @@ class Log:
         rows = self._rows(self._sql.has_account, (account_stream(account_id), until, first, after, until))
         return bool(rows[0][0])
 
+    def has_fees(self, account_id: str, first_day: int, end_day: int, until: int) -> bool:
+        """Whether an account has fills on UTC days in [first_day, end_day), as known at a position."""
+        range_ = (fee_stream(account_id, first_day), fee_stream(account_id, end_day), until)
+        return bool(self._rows(self._sql.has_fees, range_)[0][0])
+
+    def totals_of_days(self, days: Iterable[tuple[str, int]], until: int) -> list[DayTotals]:
+        """Totals of account-days, known up to a position: those that had any by then, by (account, UTC day)."""
+        names = [fee_stream(account_id, day) for account_id, day in days]
+        return _day_totals(self._rows(self._sql.last_of_streams, (names, until)))
+
     def fees(
         self, account_id: str, *, after: tuple[int, int], from_ns: int, as_of_ns: int, until: int, limit: int
     ) -> list[Recorded]:
@@ -158,12 +178,7 @@ class Log:
 
     def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
         """Of each account-day with a run at a position in (after, until] the totals after the last one."""
-        rows = self._rows(self._sql.last_runs_between, (after, until))
-        found = []
-        for position, stream, _, _, state in rows:
-            _, account_id, day = stream.split("/")
-            found.append(DayTotals(account_id, day, position, decode_totals(state)))
-        return found
+        return _day_totals(self._rows(self._sql.last_runs_between, (after, until)))
 
     def account_streams_between(self, after: int, until: int) -> list[str]:
         """Names of the account streams with an event at a position in (after, until]."""
@@ -206,6 +221,14 @@ class Log:
             return cursor.execute(statement, parameters).fetchall()
 
 
+def _day_totals(rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
+    found = []
+    for position, stream, _, _, state in rows:
+        _, account_id, day = stream.split("/")
+        found.append(DayTotals(account_id, day, position, decode_totals(state)))
+    return found
+
+
 def fee_range(account_id: str) -> tuple[str, str]:
     """Half-open range of names that holds every fee stream of an account, in byte order."""
     prefix = f"fees/{account_id}/"
@@ -234,6 +257,19 @@ class _Statements:
         )
         self.streams = statement(
             "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY notification_id"
+        )
+        self.streams_between = statement(
+            "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id <= %s AND notification_id <= %s"
+            " ORDER BY originator_id, originator_version"
+        )
+        self.has_fees = statement(
+            "SELECT EXISTS (SELECT 1 FROM {events}"
+            " WHERE originator_id >= %s AND originator_id < %s AND originator_version <= %s)"
+        )
+        self.last_of_streams = statement(
+            "SELECT last.* FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = name AND originator_version <= %s"
+            "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
         )
         self.version = statement("SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version = %s")
         self.last_of = statement(

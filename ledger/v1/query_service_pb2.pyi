@@ -77,6 +77,8 @@ class GetVipStateResponse(_message.Message):
     BANS_FIELD_NUMBER: _builtins.int
     FLAGGED_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    EVALUATION_PENDING_FIELD_NUMBER: _builtins.int
+    PENDING_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     known_account: _builtins.bool
@@ -97,6 +99,8 @@ class GetVipStateResponse(_message.Message):
     """The account has had a trial."""
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
+    evaluation_pending: _builtins.bool
+    """An evaluation is due at as_of that has not evaluated this account yet: its tier may change from then on (A31)."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -125,6 +129,10 @@ class GetVipStateResponse(_message.Message):
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Flag]:
         """All flags known, in the order they were recorded."""
 
+    @_builtins.property
+    def pending_evaluation_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant of that evaluation, or the end of the trial that is to be evaluated; unset: none is pending."""
+
     def __init__(
         self,
         *,
@@ -145,10 +153,12 @@ class GetVipStateResponse(_message.Message):
         bans: _abc.Iterable[_command_pb2.Ban] | None = ...,
         flagged: _builtins.bool = ...,
         flags: _abc.Iterable[_command_pb2.Flag] | None = ...,
+        evaluation_pending: _builtins.bool = ...,
+        pending_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant", "pending_evaluation_time", b"pending_evaluation_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "evaluation_pending", b"evaluation_pending", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,6 +577,11 @@ class GetRatesResponse(_message.Message):
     REBATES_EARNED_FIELD_NUMBER: _builtins.int
     REBATES_SUPPRESSED_FIELD_NUMBER: _builtins.int
     FLAGGED_FIELD_NUMBER: _builtins.int
+    EVALUATION_PENDING_FIELD_NUMBER: _builtins.int
+    PENDING_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    VOLUME_CURRENCY_FIELD_NUMBER: _builtins.int
+    MISSING_CLOSES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     programme_id: _builtins.str
@@ -576,11 +591,17 @@ class GetRatesResponse(_message.Message):
     banned: _builtins.bool
     """API trading is banned at as_of."""
     projected_tier: _builtins.str
-    """The tier that the counted volume in the programme's own currency would give (R3); other currencies need the closes of
-    their days, and are left out.
+    """What an evaluation would give for the volume so far (R3): a tier, NONE, MANUAL_REVIEW or NEGATIVE_VOLUME; empty where a
+    close is missing.
     """
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
+    evaluation_pending: _builtins.bool
+    """An evaluation is due at as_of that has not evaluated this account yet: its tier may change from then on (A31)."""
+    volume: _builtins.str
+    """Counted volume so far in the programme's currency, at the closes known (R17); empty where one is missing."""
+    volume_currency: _builtins.str
+    """Currency of that."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -617,6 +638,14 @@ class GetRatesResponse(_message.Message):
     def rebates_suppressed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RebateSum]:
         """Rebates that self-trades did not earn (A20), by currency: zero or negative."""
 
+    @_builtins.property
+    def pending_evaluation_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant of that evaluation, or the end of the trial that is to be evaluated; unset: none is pending."""
+
+    @_builtins.property
+    def missing_closes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingClose]:
+        """Closes that it lacks, by day and asset."""
+
     def __init__(
         self,
         *,
@@ -635,14 +664,45 @@ class GetRatesResponse(_message.Message):
         rebates_earned: _abc.Iterable[Global___RebateSum] | None = ...,
         rebates_suppressed: _abc.Iterable[Global___RebateSum] | None = ...,
         flagged: _builtins.bool = ...,
+        evaluation_pending: _builtins.bool = ...,
+        pending_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
+        volume: _builtins.str = ...,
+        volume_currency: _builtins.str = ...,
+        missing_closes: _abc.Iterable[Global___MissingClose] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "excluded", b"excluded", "flagged", b"flagged", "next_evaluation_time", b"next_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "evaluation_pending", b"evaluation_pending", "excluded", b"excluded", "flagged", b"flagged", "missing_closes", b"missing_closes", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "volume", b"volume", "volume_currency", b"volume_currency", "window_from", b"window_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRatesResponse: _TypeAlias = GetRatesResponse  # noqa: Y015
+
+@_typing.final
+class MissingClose(_message.Message):
+    """A close that nobody has recorded (R17)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset."""
+    day: _builtins.str
+    """The UTC day, as YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "day", b"day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingClose: _TypeAlias = MissingClose  # noqa: Y015
 
 @_typing.final
 class VolumeSum(_message.Message):
@@ -683,7 +743,7 @@ class ExcludedVolume(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: NOT_SPOT, NOT_API, SELF_TRADE, BANNED; of several the first in this order."""
+    """Why: OUTSIDE_PROGRAMME, NOT_SPOT, NOT_API, SELF_TRADE, BANNED; of several the first in this order."""
     @_builtins.property
     def volume(self) -> Global___VolumeSum:
         """How much."""
