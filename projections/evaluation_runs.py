@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from psycopg.sql import SQL, Identifier
 
+from ledger import programmes
 from ledger.domain.commands import RunEvaluation
 from ledger.domain.evaluation import PERIODIC, POST_TRIAL
 from ledger.domain.evaluation_run import (
@@ -21,7 +22,7 @@ from ledger.domain.evaluation_run import (
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
+from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.streams import evaluation_stream
 from ledger.wire import RefusedError, refuse
@@ -73,6 +74,7 @@ class EvaluationRuns:
         programme = programme_evaluated(book, command, now_ns)
         if isinstance(programme, Refusal):
             return command
+        self._check_known(command, known, now_ns)
         if command.kind == POST_TRIAL and command.instant_ns is None:
             passed_ns = passed_by_all(reader.log, programme, now_ns, known=known, complete=command.complete_sources)
             command = replace(command, instant_ns=passed_ns or None)
@@ -155,6 +157,14 @@ class EvaluationRuns:
         for recorded in self._reader.log.streams([stream], known):
             state = evolve_evaluation(state, recorded)
         return state
+
+    def _check_known(self, command: RunEvaluation, known: int, now_ns: int) -> None:
+        """Refuse to read where there was no programme yet."""
+        if command.read_position:
+            book = fold_rulebook(programmes.parse, self._reader.log.rulebook(known))
+            programme = programme_evaluated(book, command, now_ns)
+            if isinstance(programme, Refusal):
+                refuse(programme.reason, "read_position", f"at position {known}: {programme.detail}")
 
     def _await_tables(self, position: int) -> None:
         try:
