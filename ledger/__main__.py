@@ -187,6 +187,7 @@ def running(
         evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(evaluating, app.server)
         address = app.listen()
         stack.callback(app.drain_and_stop)
+        stack.callback(runner.stop)
         app.set_serving(serving=True)
         if config.evaluate == "automatic":
             due = DueEvaluations(handling, runner, runs)

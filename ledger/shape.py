@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -48,6 +50,17 @@ class Shape:
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
         if self.faults and kind is None:
             refuse_all(self.faults)
+
+
+@contextmanager
+def within(path: str) -> Iterator[None]:
+    """What is refused in the block is about fields of the message at a path."""
+    try:
+        yield
+    except RefusedError as error:
+        first, *others = (replace(fault, field=f"{path}.{fault.field}") for fault in (error.refusal, *error.others))
+        error.refusal, error.others = first, tuple(others)
+        raise
 
 
 def time_ns(value: Timestamp, field: str) -> int:

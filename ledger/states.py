@@ -115,7 +115,7 @@ class States:
         for stream, key in streams.items():
             day = self.days[key] = AccountDay()
             if stream in found:
-                day.load(found[stream].exec_ids, found[stream].last)
+                day.load(found[stream].digests, found[stream].last)
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:
         """Have accounts in memory, reading those that are not with one query."""
@@ -146,7 +146,7 @@ class States:
     def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
         """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""
         key = (batch.accounts[batch.account[place]], int(batch.transact_time_ns[place]) // DAY_NS)
-        return (self.days[key].known or {}).get((batch.venue, batch.exec_id[place]))
+        return (self.days[key].known or {}).get((batch.venue, batch.name(place)))
 
     def account(self, account_id: str) -> AccountState:
         if account_id not in self.accounts:

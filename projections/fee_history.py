@@ -172,7 +172,7 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
         cl_ord_id=line.cl_ord_id,
         owner_id=line.owner_id,
         counterparty_owner_id=line.counterparty_owner_id,
-        source=run.sources[line.source_index],
+        source=run.sources[line.source_index].source,
         sequence=line.sequence,
     )
     if line.order_time_ns:

@@ -147,7 +147,7 @@ def _recorded_volume(store: Store, schema: str) -> tuple[int, Volume]:
                 _add_totals(volume, last)
                 stream = name
             last = events_pb2.VolumeRecorded.FromString(state)
-            lines += len(last.exec_id)
+            lines += len(last.traits)  # a byte per line
         _add_totals(volume, last)
     return lines, volume
 

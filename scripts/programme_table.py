@@ -138,4 +138,4 @@ def _listed(names: Iterable[str]) -> str:
 
 
 def _plain(value: object) -> str:
-    return {True: "true", False: "false"}.get(value, str(value)) if isinstance(value, bool) else str(value)
+    return str(value).lower() if isinstance(value, bool) else str(value)  # as TOML writes it

@@ -21,9 +21,11 @@ from ledger.cli import commands
 from ledger.cli.documents import line
 from ledger.client import Client
 from ledger.domain.instants import DAY_NS
+from ledger.programmes import packaged
 from ledger.v1.query_service_pb2 import StoredEvent
 from tests.conftest import NOON_NS, Ledger
 from tests.samples import batch, fill, symbol
+from tests.server.calls import await_tables
 
 ROOT = Path(__file__).parent.parent
 COMMANDS = [
@@ -254,8 +256,8 @@ def test_events_as_json_are_decoded_by_their_topic(run: Run) -> None:
     assert [event["position"] for event in found] == [str(number) for number in range(1, 9)]
     trial, volume = found[5]["state"], found[6]["state"]
     assert (trial["tier"], trial["valid_until_ns"], trial["envelope"]["actor"]) == ("VIP3", str(NOON_NS), "ops-7")
-    assert (volume["exec_id"], volume["symbol_index"], volume["totals"][0]["banned"]) == (["E1"], [0], False)
-    assert "trade_id" not in volume
+    assert (volume["exec_ids"], volume["symbol_indexes"], volume["totals"][0]["banned"]) == (["E1"], [0], False)
+    assert "trade_ids" not in volume
 
 
 def test_an_event_this_release_does_not_know_stays_as_it_is_stored() -> None:
@@ -317,6 +319,56 @@ def test_grants_and_bans_are_ended_early(run: Run) -> None:
     assert out.splitlines()[0] == "alice: not banned from 2024-10-04 11:00:00 UTC on"
     _, out, _ = run("state", "alice", "--as-of", "2024-10-04T10:00")
     assert out.startswith("alice: VIP4 (MANUAL g1), banned until ")
+
+
+def test_a_programme_is_published_by_two_persons_and_read_back(run: Run, tmp_path: Path) -> None:
+    path = tmp_path / "next.toml"
+    path.write_text(packaged().replace('version = "3.0"', 'version = "3.1"'))
+    code, out, err = run("publish", str(path), "--from", "2024-11-01", *FOUR_EYES)
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{path}: bitmart-api-vip 3.1 in force from 2024-11-01 00:00:00 UTC on\n")
+    _, out, _ = run("programmes")
+    assert [line.split()[1] for line in out.splitlines()[4:]] == ["3.0", "3.1"]
+    assert run("programme", "--as-of", "2024-11-01") == (0, path.read_text(), "")
+    assert run("programme", "--version", "3.0") == (0, packaged(), "")
+    assert run("publish", str(path), "--actor", "ops-1")[0] == 1
+    assert run("publish", str(tmp_path / "missing.toml"), *FOUR_EYES)[0] == 2
+
+
+def test_a_pair_has_a_class_and_rates_of_its_own(ledger: Ledger, run: Run) -> None:
+    ledger.commands.RegisterSymbol(symbol())
+    _, out, _ = run("assign-class", "XRP_USDT", "B", "--from", "2024-11-01")
+    assert out.startswith("XRP_USDT: from 2024-11-01 00:00:00 UTC on\n")
+    assert run("set-pair-rates", "XRP_USDT", "--taker", "0.0002", "--from", "2024-12-01")[0] == 0
+    shown = [run("pairs", "--as-of", day)[1].splitlines()[-1].split() for day in ("2024-10-31", "2024-12-01")]
+    assert shown == [["XRP_USDT", "A", "-", "-"], ["XRP_USDT", "B", "-", "0.02"]]
+    code, _, err = run("set-pair-rates", "XRP_USDT", "--maker", "-0.5", "--from", "2024-12-02")
+    assert (code, err.split(":")[0]) == (1, "NEGATIVE_NET_PAIR")
+
+
+def test_findings_and_what_was_done_alone_are_listed(ledger: Ledger, run: Run) -> None:
+    run("start-trial", "alice", "--start", "2024-10-01", "--actor", "ops-1")
+    await_tables(ledger)
+    _, out, _ = run("findings", "benefits-ending", "--as-of", "2024-10-29", "--within-days", "7")
+    assert out.splitlines()[-1].split() == (
+        [
+            "benefits-ending",
+            "VIP3",
+            "of",
+            "alice",
+            "(TRIAL)",
+            "ends",
+            "2024-10-31T00:00:00Z",
+            "with",
+            "nothing",
+            "after",
+            "it",
+        ]
+    )
+    _, out, _ = run("solo-actions", "--of", "ops-1")
+    assert out.splitlines()[-1].split()[-4:] == ["ops-1", "TrialStarted", "account/alice", "-"]
+    assert run("solo-actions", "--of", "ops-2")[1].splitlines()[-1] == "none"
+    assert run("findings", "no-such")[2].startswith("CONTROL_UNKNOWN: ")
 
 
 def test_a_symbol_without_an_underscore_takes_its_currencies_by_option(ledger: Ledger, run: Run) -> None:

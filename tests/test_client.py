@@ -204,7 +204,7 @@ def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledge
 
 
 def test_rewards_are_methods_with_plain_values(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+    with Client(ledger.address, actor="ops-7", approver="ops-8", reason="asked") as client:
         client.change_tier("alice", tier="VIP1", valid_from=NOON - timedelta(days=9))
         report = client.report_feedback("alice", kind="BUG", channel="EMAIL", report_time=NOON - timedelta(days=7))
         assert (report.week, report.report_id) == ("2024-W39", "r1")

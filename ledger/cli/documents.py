@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
 
+from ledger.domain.columns import unpacked, unpacked_texts
 from ledger.v1 import events_pb2
 from ledger.v1.query_service_pb2 import StoredEvent
+
+_INTEGERS: Final = frozenset(
+    [
+        "traits",
+        "time_offsets_ns",
+        "symbol_indexes",
+        "basis_indexes",
+        "source_indexes",
+        "sequence_offsets",
+        "trade_numbers",
+        "order_numbers",
+        "order_times_ns",
+    ]
+)
 
 
 def document(message: Message) -> str:
@@ -30,7 +45,7 @@ def _values(message: Message) -> dict[str, Any]:
 
 
 def _state(event: StoredEvent) -> dict[str, Any] | None:
-    """What the stored bytes say, less columns that are not used; None: this release does not know the topic."""
+    """What the stored bytes say, less columns that say nothing; None: this release does not know the topic."""
     if event.topic not in events_pb2.DESCRIPTOR.message_types_by_name:
         return None
     state: Message = getattr(events_pb2, event.topic)()
@@ -38,4 +53,19 @@ def _state(event: StoredEvent) -> dict[str, Any] | None:
         state.ParseFromString(event.state)
     except DecodeError:
         return None
-    return {name: value for name, value in _values(state).items() if value != []}
+    values = _values(state)
+    if isinstance(state, events_pb2.VolumeRecorded):
+        values = {name: value for name, value in values.items() if value not in ([], "")} | _columns(state)
+    return values
+
+
+def _columns(run: events_pb2.VolumeRecorded) -> dict[str, list[Any]]:
+    """Packed columns as lists."""
+    said = {field.name: value for field, value in run.ListFields() if field.type == field.TYPE_BYTES}
+    amounts = {"prices", "quantities", "fees"}
+    return {
+        name: unpacked(data, len(run.traits), signed=name == "fees").tolist()
+        if name in _INTEGERS or (name in amounts and not run.wide_amounts)
+        else unpacked_texts(data, len(run.traits))
+        for name, data in said.items()
+    }

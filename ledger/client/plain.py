@@ -69,16 +69,13 @@ def amount(value: Amount, name: str) -> str:
     return format(value, "f") if value else "0"
 
 
-def member(enum: Any, value: str | int, name: str, *, prefix: str = "") -> Any:
-    """A member of an enum by its name, with or without the prefix, or by its number. Raises ValueError.
-
-    The prefix is that of the enum's name in capitals, unless it has several words.
-    """
+def member(enum: Any, value: str | int, name: str) -> Any:
+    """A member of an enum by its name, with or without the prefix, or by its number. Raises ValueError."""
     if isinstance(value, int):
         return value
     if not isinstance(value, str):
         raise TypeError(f"{name} is {value!r}: give the name of a member as a str, or its number")
-    prefix = prefix or f"{enum.DESCRIPTOR.name.upper()}_"
+    prefix = enum.Name(0).removesuffix("UNSPECIFIED")
     full = value if value.startswith(prefix) else prefix + value
     if full not in enum.keys():  # noqa: SIM118 - it is no mapping
         names = ", ".join(key.removeprefix(prefix) for key, number in enum.items() if number)

@@ -19,7 +19,7 @@ DayKey = tuple[str, int]  # account id, UTC day since 1970
 class AccountDay:
     """Running totals, and a digest of every exec_id.
 
-    The digest is Python's 64-bit string hash: it only ever says "look closer", so a collision costs a read, never an
+    The digest has 64 bits: it only ever says "look closer", so a collision costs a read, never an
     answer. `known` holds the lines themselves, by (venue, exec_id), once a digest has hit.
     """
 
@@ -31,9 +31,9 @@ class AccountDay:
         self.time_max_so_far_ns = 0
         self.known: dict[tuple[str, str], KnownLine] | None = None
 
-    def load(self, exec_ids: Iterable[str], last: VolumeRecorded | None) -> None:
-        """Take over what the log says: every exec_id, and the totals after the last event."""
-        self.digests.update(map(hash, exec_ids))
+    def load(self, exec_id_digests: Iterable[int], last: VolumeRecorded | None) -> None:
+        """Take over what the log says: the digest of every exec_id, and the totals after the last event."""
+        self.digests.update(exec_id_digests)
         if last is not None:
             add_totals(self.sums, last.totals)
             self.time_max_so_far_ns = last.time_max_so_far_ns
@@ -69,12 +69,9 @@ def by_account_day(batch: FillBatch) -> AccountDays:
 
 def suspects(batch: FillBatch, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> set[DayKey]:
     """Days in which an id of the batch may have been recorded and the lines are not at hand."""
-    digests = batch.digests
-    order, starts = groups.order.tolist(), groups.starts.tolist()
+    digests, starts = batch.digests[groups.order].tolist(), groups.starts.tolist()
     return {
         key
-        for number, key in enumerate(groups.keys)
-        if (day := days[key]).known is None
-        and day.digests
-        and not day.digests.isdisjoint([digests[at] for at in order[starts[number] : starts[number + 1]]])
+        for key, start, end in zip(groups.keys, starts, starts[1:], strict=False)
+        if (day := days[key]).known is None and day.digests and not day.digests.isdisjoint(digests[start:end])
     }

@@ -1,4 +1,6 @@
-"""Integers in columns: int64 where that holds every value, Python's own integers (dtype object) where it does not.
+"""Columns of integers and texts.
+
+Integers are int64 where that holds every value, Python's own (dtype object) where it does not.
 
 Nothing here rounds or overflows: who multiplies asks `wide` first.
 """
@@ -6,14 +8,20 @@ Nothing here rounds or overflows: who multiplies asks `wide` first.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 Ints: TypeAlias = npt.NDArray[Any]
+Texts: TypeAlias = npt.NDArray[np.bytes_]
 
 INT64_ROOM: Final = 1 << 62  # below this, sums and differences of two values still fit
+_INT64_MAX: Final = (1 << 63) - 1
+_INT64_DIGITS: Final = 19
+_POINT, _ZERO, _NINE = np.frombuffer(b".09", dtype=np.uint8)
+_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
+_LINE_BREAK: Final = 10
 _PLACE_BITS: Final = 22  # a batch has fewer fills
 _TABLE_PER_LINE: Final = 8  # a table of all possible codes is cheaper than sorting while it is not much larger
 
@@ -29,6 +37,13 @@ def column(values: Sequence[int]) -> Ints:
 def wide(values: Ints) -> Ints:
     """The same column in Python's own integers."""
     return values.astype(object)
+
+
+def narrow(values: Ints) -> Ints:
+    """The same column as int64, if that holds every value."""
+    if values.dtype != object or max(int(values.max()), -int(values.min())) > _INT64_MAX:
+        return values
+    return values.astype(np.int64)
 
 
 def is_wide(*columns: Ints) -> bool:
@@ -70,3 +85,99 @@ def sums(values: Ints, starts: Ints) -> list[int]:
         return list(np.add.reduceat(values, starts))
     high, low = np.add.reduceat(values >> 32, starts), np.add.reduceat(values & 0xFFFFFFFF, starts)
     return [(above << 32) + below for above, below in zip(high.tolist(), low.tolist(), strict=True)]
+
+
+def packed(values: Ints, *, signed: bool = False) -> Packed:
+    """Integers as little-endian bytes, each as wide as the largest needs: 1, 2, 4 or 8 bytes. `unpacked` reads them."""
+    largest = max(int(values.max()), -int(values.min()) - 1)
+    width = next(width for width in (1, 2, 4, 8) if largest < 1 << (8 * width - signed))
+    return Packed(values.astype(f"<{'i' if signed else 'u'}{width}").tobytes(), width)
+
+
+def unpacked(data: bytes, count: int, *, signed: bool = False) -> Ints:
+    """The integers of a packed column."""
+    return np.frombuffer(data, dtype=f"<{'i' if signed else 'u'}{len(data) // count or 1}")
+
+
+def packed_texts(texts: Texts) -> Packed:
+    """Texts (dtype S) as bytes, each filled up with zeros to the longest."""
+    return Packed(texts.tobytes(), texts.dtype.itemsize)
+
+
+def text_column(data: bytes, count: int) -> Texts:
+    """A packed column of texts."""
+    return np.frombuffer(data, dtype=f"S{len(data) // count}")
+
+
+def unpacked_texts(data: bytes, count: int) -> list[str]:
+    """The texts of a packed column."""
+    return [text.decode() for text in text_column(data, count).tolist()]
+
+
+def texts(values: Sequence[str]) -> Texts:
+    """Texts as a column (dtype S): bytes of one width, filled up with zeros."""
+    buffer = np.frombuffer(("\n".join(values) + "\n").encode(), dtype=np.uint8)
+    lengths = np.diff(np.flatnonzero(buffer == _LINE_BREAK), prepend=-1) - 1
+    if len(lengths) != len(values):  # one has a line break of its own
+        return np.array([value.encode() for value in values])
+    width = max(int(lengths.max()), 1)
+    rows = np.zeros((len(values), width), dtype=np.uint8)
+    rows[np.arange(width) < lengths[:, None]] = buffer[buffer != _LINE_BREAK]
+    return rows.view(f"S{width}").ravel()
+
+
+def numbered(names: Texts) -> Ints | Texts:
+    """Ids as numbers, where every one is written as a positive int64 is printed."""
+    if not len(names) or names.dtype.itemsize > _INT64_DIGITS:
+        return names
+    rows = _characters(names)
+    digits = (rows >= _ZERO) & (rows <= _NINE)
+    if not (digits | (rows == 0)).all() or not (rows[:, 0] > _ZERO).all():
+        return names
+    numbers = _digits(rows)
+    return numbers.astype(np.int64) if int(numbers.max()) <= _INT64_MAX else names
+
+
+def mantissas(decimals: Texts) -> tuple[Ints, Ints]:
+    """(decimals without their point, how many digits stood behind it). They are digits, with or without a point."""
+    rows = _characters(decimals)
+    behind = np.logical_or.accumulate(rows == _POINT, axis=1) & (rows >= _ZERO)
+    if decimals.dtype.itemsize <= _INT64_DIGITS - 1:
+        return _digits(rows).astype(np.int64), behind.sum(axis=1)
+    return column([int(text.replace(b".", b"")) for text in decimals.tolist()]), behind.sum(axis=1)
+
+
+def _characters(names: Texts) -> Ints:
+    return np.ascontiguousarray(names).view(np.uint8).reshape(len(names), names.dtype.itemsize)
+
+
+def _digits(rows: Ints) -> Ints:
+    """The numbers that rows of at most 19 characters spell; a character that is no digit says nothing."""
+    numbers = np.zeros(len(rows), dtype=np.uint64)
+    for place in range(rows.shape[1]):
+        character = rows[:, place]
+        numbers = np.where(character >= _ZERO, numbers * np.uint64(10) + (character - _ZERO), numbers)
+    return numbers
+
+
+def digests(names: Texts) -> Ints:
+    """A 64-bit digest of each text: equal texts have equal digests, others hardly ever; the width plays no part."""
+    width = -(-names.dtype.itemsize // 8)
+    words = names.astype(f"S{8 * width}").view(np.uint64).reshape(len(names), width)
+    mixed = np.full(len(names), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    for place in range(width):
+        word = words[:, place]
+        spread = (mixed ^ word) * _MIX
+        mixed = np.where(word == 0, mixed, spread ^ (spread >> np.uint64(29)))
+    return mixed
+
+
+class Packed(NamedTuple):
+    """A column as bytes; `width` bytes to a value."""
+
+    data: bytes
+    width: int
+
+    def of(self, start: int, end: int) -> bytes:
+        """The values from place `start` up to `end`."""
+        return self.data[start * self.width : end * self.width]

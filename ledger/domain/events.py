@@ -5,10 +5,10 @@ Times end in `_ns`, rates in `_ppm`; tuples are in the order in which things wer
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
+from ledger.domain.columns import Ints, unpacked, unpacked_texts
 from ledger.domain.instants import BEGINNING_NS
 
 
@@ -587,44 +587,47 @@ class KnownLine(NamedTuple):
     basis: Basis
 
 
-class Columns(NamedTuple):
-    """The lines of a run, column by column, as the log holds them: the fields are those of `Line`.
+class SourceSpan(NamedTuple):
+    """A source of a run, and the lowest and highest of its numbers there; 0 where it has none."""
 
-    From `source_index` on a column may be empty: no line says anything. Ids are texts, or numbers where every one of
-    the column is written as a positive int64 is printed.
+    source: str
+    first_sequence: int
+    last_sequence: int
+
+
+class Columns(NamedTuple):
+    """The lines of a run, packed column by column as the log holds them (see `domain.columns`): as in `Line`, but
+
+    times are less the earliest of the run, numbers less the first of their source; ids that are all written as positive
+    int64 are printed are numbers. If `wide`, amounts are decimal texts, as one of them needs more than int64. A column
+    that no line says anything in is empty.
     """
 
-    exec_id: Sequence[str]
-    transact_time_ns: Sequence[int]
-    symbol_index: Sequence[int]
+    exec_id: bytes
+    time_offset_ns: bytes
+    symbol_index: bytes
     traits: bytes
-    price: Sequence[int]
-    quantity: Sequence[int]
-    fee: Sequence[int]
-    basis_index: Sequence[int]
-    source_index: Sequence[int] = ()
-    sequence: Sequence[int] = ()
-    trade_id: Sequence[str] | Sequence[int] = ()
-    order_id: Sequence[str] | Sequence[int] = ()
-    cl_ord_id: Sequence[str] = ()
-    order_time_ns: Sequence[int] = ()
-    owner_id: Sequence[str] = ()
-    counterparty_owner_id: Sequence[str] = ()
-    token: Sequence[str] = ()
-    token_price: Sequence[str] = ()
-    token_price_source: Sequence[str] = ()
-    charged_amount: Sequence[str] = ()
-    charged_currency: Sequence[str] = ()
-    charged_rate: Sequence[str] = ()
-
-    def lines(self) -> list[Line]:
-        """Row by row."""
-        count, defaults = len(self.exec_id), Line._field_defaults
-        full: Any = self._replace(trade_id=list(map(str, self.trade_id)), order_id=list(map(str, self.order_id)))
-        columns = (
-            column if len(column) else [defaults[name]] * count for name, column in zip(self._fields, full, strict=True)
-        )
-        return list(map(Line, *columns))
+    price: bytes
+    quantity: bytes
+    fee: bytes
+    basis_index: bytes
+    source_index: bytes = b""
+    sequence_offset: bytes = b""
+    trade_number: bytes = b""
+    trade_id: bytes = b""
+    order_number: bytes = b""
+    order_id: bytes = b""
+    cl_ord_id: bytes = b""
+    order_time_ns: bytes = b""
+    owner_id: bytes = b""
+    counterparty_owner_id: bytes = b""
+    token: bytes = b""
+    token_price: bytes = b""
+    token_price_source: bytes = b""
+    charged_amount: bytes = b""
+    charged_currency: bytes = b""
+    charged_rate: bytes = b""
+    wide: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -636,7 +639,7 @@ class VolumeRecorded:
     """
 
     venue: str
-    sources: tuple[str, ...]
+    sources: tuple[SourceSpan, ...]
     time_min_ns: int
     time_max_ns: int
     time_max_so_far_ns: int
@@ -645,10 +648,49 @@ class VolumeRecorded:
     columns: Columns
     totals: tuple[CellTotals, ...]
 
+    def __len__(self) -> int:
+        return len(self.columns.traits)
+
     @property
     def lines(self) -> list[Line]:
         """The fills, in order; made anew each time."""
-        return self.columns.lines()
+        columns, count = self.columns, len(self)
+        amounts = ("price", "quantity", "fee")
+        if columns.wide:
+            price, quantity, fee = (list(map(int, self.texts(name))) for name in amounts)
+        else:
+            price, quantity, fee = (self.ints(name, signed=name == "fee").tolist() for name in amounts)
+        source_index = self.ints("source_index").tolist() if columns.source_index else [0] * count
+        offsets = self.ints("sequence_offset").tolist() if columns.sequence_offset else [0] * count
+        return list(
+            map(
+                Line,
+                self.texts("exec_id"),
+                [self.time_min_ns + offset for offset in self.ints("time_offset_ns").tolist()],
+                self.ints("symbol_index").tolist(),
+                columns.traits,
+                price,
+                quantity,
+                fee,
+                self.ints("basis_index").tolist(),
+                source_index,
+                [self.sources[at].first_sequence + offset for at, offset in zip(source_index, offsets, strict=True)],
+                list(map(str, self.ints("trade_number").tolist())) or self.texts("trade_id"),
+                list(map(str, self.ints("order_number").tolist())) or self.texts("order_id"),
+                self.texts("cl_ord_id"),
+                self.ints("order_time_ns").tolist() or [0] * count,
+                *map(self.texts, Line._fields[Line._fields.index("owner_id") :]),
+            )
+        )
+
+    def ints(self, name: str, *, signed: bool = False) -> Ints:
+        """A column of integers; without values if no line says anything."""
+        return unpacked(getattr(self.columns, name), len(self), signed=signed)
+
+    def texts(self, name: str) -> list[str]:
+        """A column of texts; all empty if no line says anything."""
+        data = getattr(self.columns, name)
+        return unpacked_texts(data, len(self)) if data else [""] * len(self)
 
     def known_lines(self) -> list[KnownLine]:
         """Each line with what is needed to read it alone."""

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields, replace
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from itertools import chain
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints
+from ledger.domain.columns import Ints, Texts, digests
 from ledger.domain.events import Line
 from ledger.domain.money import decimal_text, mantissa
 
-Ids: TypeAlias = Sequence[str] | Ints  # texts, or numbers where every one is written as a positive int64 is printed
+NOT_SAID: Final[Any] = np.zeros(0, dtype=np.int64)  # a column in which no fill says anything
+
+
+def _nothing() -> Any:
+    return NOT_SAID
 
 
 @dataclass(frozen=True)
@@ -25,7 +27,9 @@ class FillBatch:
     `account`, `symbol` and `source` are places in `accounts`, `symbols` and `sources`. `index` is the place of a fill
     in its request, `sequence` its number at its source (whose name is empty where fills have none). Prices and
     quantities are mantissas with as many decimals as were sent; `traits` are side, liquidity and channel as in `Line`.
-    The columns from `trade_id` on are empty where no fill says anything; in them empty text and 0 mean not said.
+    Texts are
+    bytes (dtype S); ids may be numbers instead, where every one is written as a positive int64 is printed. The columns
+    from `trade_id` on are empty where no fill says anything; in them empty text and 0 mean not said.
     """
 
     venue: str
@@ -38,7 +42,7 @@ class FillBatch:
     symbol: Ints
     source: Ints
     sequence: Ints
-    exec_id: Sequence[str]
+    exec_id: Texts
     traits: Ints
     product: Ints
     price: Ints
@@ -46,26 +50,30 @@ class FillBatch:
     quantity: Ints
     quantity_decimals: Ints
     transact_time_ns: Ints
-    trade_id: Ids = ()
-    order_id: Ids = ()
-    cl_ord_id: Sequence[str] = ()
-    order_time_ns: Ints | Sequence[int] = ()
-    owner_id: Sequence[str] = ()
-    counterparty_owner_id: Sequence[str] = ()
-    token: Sequence[str] = ()
-    token_price: Sequence[str] = ()
-    token_price_source: Sequence[str] = ()
-    charged_amount: Sequence[str] = ()
-    charged_currency: Sequence[str] = ()
-    charged_rate: Sequence[str] = ()
+    trade_id: Ints | Texts = field(default_factory=_nothing)
+    order_id: Ints | Texts = field(default_factory=_nothing)
+    cl_ord_id: Texts = field(default_factory=_nothing)
+    order_time_ns: Ints = field(default_factory=_nothing)
+    owner_id: Texts = field(default_factory=_nothing)
+    counterparty_owner_id: Texts = field(default_factory=_nothing)
+    token: Texts = field(default_factory=_nothing)
+    token_price: Texts = field(default_factory=_nothing)
+    token_price_source: Texts = field(default_factory=_nothing)
+    charged_amount: Texts = field(default_factory=_nothing)
+    charged_currency: Texts = field(default_factory=_nothing)
+    charged_rate: Texts = field(default_factory=_nothing)
 
     def __len__(self) -> int:
         return len(self.exec_id)
 
     @cached_property
-    def digests(self) -> list[int]:
+    def digests(self) -> Ints:
         """Per fill the digest of its exec_id."""
-        return list(map(hash, self.exec_id))
+        return digests(self.exec_id)
+
+    def name(self, place: int) -> str:
+        """The exec_id of a fill."""
+        return str(self.exec_id[place].decode())
 
     def rows(self, keep: slice) -> FillBatch:
         """The same batch with only some of its fills."""
@@ -73,11 +81,11 @@ class FillBatch:
 
     def said(self, name: str, place: int) -> Any:
         """The value of a column that may be empty, as `Line` holds it."""
-        column = getattr(self, name)
+        column, default = getattr(self, name), Line._field_defaults[name]
         if not len(column):
-            return _DEFAULTS[name]
+            return default
         value = column[place]
-        return type(_DEFAULTS[name])(value)
+        return value.decode() if isinstance(value, bytes) else type(default)(value)
 
     def as_sent(self, place: int, product: int) -> tuple[Any, ...]:
         """What makes a fill the same fill: every field but its number, decimals in canonical form."""
@@ -92,11 +100,9 @@ class FillBatch:
         )
 
 
-_INT64_MAX: Final = 2**63 - 1
-_NUMBERS: Final = re.compile(r"(?:[1-9][0-9]{0,18}\n)*")
-_DEFAULTS: Final = Line._field_defaults
 CARRIED: Final = Line._fields[Line._fields.index("trade_id") :]  # columns that go into the log as they came
 COLUMNS: Final = tuple(column.name for column in fields(FillBatch))[5:]
+_TEXTS: Final = frozenset(CARRIED) - {"order_time_ns"}
 _NAMED: Final = (("accounts", "account"), ("symbols", "symbol"), ("sources", "source"))
 
 
@@ -115,29 +121,18 @@ def merged(batches: Sequence[FillBatch]) -> FillBatch:
 
 
 def _joined(name: str, batches: Sequence[FillBatch]) -> Any:
-    """One column of all batches; where only some say anything, the others say so."""
+    """One column of all batches; where only some say anything, the others hold what means not said."""
     columns = [getattr(batch, name) for batch in batches]
-    if all(isinstance(column, np.ndarray) for column in columns):
-        return np.concatenate(columns)
     if not any(map(len, columns)):
-        return ()
-    full = list(chain.from_iterable(_filled(name, *each) for each in zip(columns, map(len, batches), strict=True)))
-    return np.array(full) if name == "order_time_ns" else full
-
-
-def _filled(name: str, column: Any, count: int) -> Iterable[Any]:
-    """A column of values as `Line` has them, whatever form it comes in."""
-    if not len(column):
-        return [_DEFAULTS[name]] * count
-    return map(type(_DEFAULTS[name]), column.tolist()) if isinstance(column, np.ndarray) else column
-
-
-def numbered(ids: Sequence[str]) -> Ids:
-    """A column of ids as numbers, where every one is written as a positive int64 is printed; empty if none is said."""
-    if not any(ids):
-        return ()
-    numbers = list(map(int, ids)) if _NUMBERS.fullmatch("\n".join(ids) + "\n") else []
-    return np.array(numbers) if numbers and max(numbers) <= _INT64_MAX else ids
+        return NOT_SAID
+    if name in _TEXTS and any(column.dtype.kind == "S" or not len(column) for column in columns):
+        columns = [column.astype(bytes) for column in columns]  # numbers are as good as the texts they are printed as
+    full: list[Any] = [
+        column if len(column) else np.zeros(len(batch), dtype="S1" if name in _TEXTS else np.int64)
+        for batch, column in zip(batches, columns, strict=True)
+    ]
+    joined: Any = np.concatenate(full)
+    return joined
 
 
 def canonical(decimal: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.domain.account_day import AccountDays
-from ledger.domain.columns import INT64_ROOM, Ints, column, distinct, is_wide, starts_of, wide
+from ledger.domain.columns import INT64_ROOM, Ints, column, distinct, is_wide, starts_of, texts, wide
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.pricing import NO_STANDING, Price, Standing, price_for, standing_at
@@ -131,11 +131,10 @@ def _kind_of(standing: Standing) -> tuple[Any, ...]:
 
 def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints:
     """Whether each fill of the batch has one owner on both sides; who does not say an owner is that of the account."""
-    registered = [accounts[account_id].owner_id for account_id in batch.accounts]
-    owners: Sequence[str] = [registered[code] for code in batch.account.tolist()]
+    owners = texts([accounts[account_id].owner_id for account_id in batch.accounts])[batch.account]
     if len(batch.owner_id):
-        owners = [said or owner for said, owner in zip(batch.owner_id, owners, strict=True)]
-    return np.array(self_trades(owners, batch.counterparty_owner_id))
+        owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
+    return self_trades(owners, batch.counterparty_owner_id)
 
 
 def _price_tokens(
@@ -144,10 +143,9 @@ def _price_tokens(
     """Fills that are to be paid in a token have a price of their own: each token price makes another."""
     known: dict[tuple[Any, ...], int] = {}
     for at, place in enumerate(lines.place.tolist()):
-        token = lines.batch.token[place]
+        token, token_price = lines.batch.said("token", place), lines.batch.said("token_price", place)
         if not token:
             continue
-        token_price = lines.batch.said("token_price", place)
         key = (int(lines.market[at]), int(standing[at]), int(traits[at]), token, token_price)
         if key not in known:
             known[key] = len(prices)

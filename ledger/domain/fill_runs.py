@@ -3,18 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from typing import Any, Final
 
 import numpy as np
 
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey
-from ledger.domain.columns import Ints, distinct, in_order, starts_of, sums
-from ledger.domain.events import Columns, VolumeRecorded
+from ledger.domain.columns import (
+    INT64_ROOM,
+    Ints,
+    Packed,
+    Texts,
+    distinct,
+    in_order,
+    is_wide,
+    narrow,
+    packed,
+    packed_texts,
+    starts_of,
+    sums,
+    texts,
+)
+from ledger.domain.events import Columns, SourceSpan, VolumeRecorded
 from ledger.domain.fill_batch import CARRIED
 from ledger.domain.fill_prices import Lines, Priced
 from ledger.domain.totals import CellSum, to_totals
 
-T = TypeVar("T")
+_NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
 
 
 def runs(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> list[tuple[DayKey, VolumeRecorded]]:
@@ -25,24 +39,27 @@ def runs(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay])
     symbols = _Local(lines, lines.market, [market.terms for market in lines.markets])
     bases = _Local(lines, *_bases(priced))
     sources = _Local(lines, lines.batch.source[lines.place], lines.batch.sources)
-    columns = _columns(priced, symbols.index, bases.index, sources.index)
+    sequences = _Sequences(lines, sources)
+    columns = _columns(priced, symbols.index, bases.index, sources, sequences)
     times = lines.batch.transact_time_ns[lines.place]
     starts = np.array([start for _, start, _ in spans])
-    earliest, latest = np.minimum.reduceat(times, starts).tolist(), np.maximum.reduceat(times, starts).tolist()
+    earliest, latest = np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts)
+    columns["time_offset_ns"] = packed(times - np.repeat(earliest, np.diff(starts, append=len(lines))))
+    wide_amounts = is_wide(*map(narrow, (lines.price, lines.quantity, priced.fee)))
     events: list[tuple[DayKey, VolumeRecorded]] = []
-    for number, (group, start, end) in enumerate(spans):
+    for (group, start, end), earliest_ns, latest_ns in zip(spans, earliest.tolist(), latest.tolist(), strict=True):
         key = groups.keys[group]
         day = days[key]
-        day.time_max_so_far_ns = max(day.time_max_so_far_ns, latest[number])
+        day.time_max_so_far_ns = max(day.time_max_so_far_ns, latest_ns)
         event = VolumeRecorded(
             venue=lines.batch.venue,
-            sources=sources.of(group),
-            time_min_ns=earliest[number],
-            time_max_ns=latest[number],
+            sources=sequences.of(group),
+            time_min_ns=earliest_ns,
+            time_max_ns=latest_ns,
             time_max_so_far_ns=day.time_max_so_far_ns,
             symbols=symbols.of(group),
             bases=bases.of(group),
-            columns=Columns(*[each[start:end] for each in columns]),
+            columns=Columns(wide=wide_amounts, **{name: each.of(start, end) for name, each in columns.items()}),
             totals=to_totals(day.sums),
         )
         events.append((key, event))
@@ -57,14 +74,39 @@ class _Local:
         groups_end, codes_end = int(lines.group[-1]) + 1, len(values)
         pairs, place = distinct(lines.group * codes_end + codes, groups_end * codes_end)
         bounds = np.searchsorted(pairs, np.arange(groups_end + 1) * codes_end)
+        self.pair = place
+        self.pairs = len(pairs)
         self.index: Ints = place - bounds[lines.group]
         self._values = values
         self._codes = (pairs % codes_end).tolist()
         self._bounds = bounds.tolist()
 
+    def span(self, group: int) -> slice:
+        """Where the pairs of a group lie."""
+        return slice(self._bounds[group], self._bounds[group + 1])
+
     def of(self, group: int) -> tuple[Any, ...]:
         """What the indexes of a group point into."""
-        return tuple(self._values[code] for code in self._codes[self._bounds[group] : self._bounds[group + 1]])
+        return tuple([self._values[code] for code in self._codes[self.span(group)]])
+
+
+class _Sequences:
+    """The numbers of the lines at their sources, relative to the first of each source and account-day."""
+
+    def __init__(self, lines: Lines, sources: _Local) -> None:
+        numbers = lines.batch.sequence[lines.place]
+        first, last = np.full(sources.pairs, 2**64, dtype=object), np.zeros(sources.pairs, dtype=object)
+        if not is_wide(numbers):
+            first, last = np.full(sources.pairs, INT64_ROOM), np.zeros(sources.pairs, dtype=np.int64)
+        np.minimum.at(first, sources.pair, numbers)
+        np.maximum.at(last, sources.pair, numbers)
+        self.offset: Ints = numbers - first[sources.pair]
+        self._first, self._last, self._sources = first.tolist(), last.tolist(), sources
+
+    def of(self, group: int) -> tuple[SourceSpan, ...]:
+        """The sources of a group."""
+        span = self._sources.span(group)
+        return tuple(map(SourceSpan, self._sources.of(group), self._first[span], self._last[span]))
 
 
 def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
@@ -97,27 +139,31 @@ def _add_sums(priced: Priced, groups: AccountDays, days: Mapping[DayKey, Account
         cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, count)
 
 
-def _columns(priced: Priced, symbol_index: Ints, basis_index: Ints, source_index: Ints) -> list[Any]:
-    """All lines, in the order of `Columns`."""
+def _columns(
+    priced: Priced, symbol_index: Ints, basis_index: Ints, sources: _Local, sequences: _Sequences
+) -> dict[str, Packed]:
+    """All lines as columns of the log, but for their times."""
     lines, batch = priced.lines, priced.lines.batch
-    places = lines.place.tolist()
-    sourced = any(batch.sources)
-    return [
-        [batch.exec_id[place] for place in places],
-        batch.transact_time_ns[lines.place].tolist(),
-        symbol_index.tolist(),
-        priced.traits.astype(np.uint8).tobytes(),
-        lines.price.tolist(),
-        lines.quantity.tolist(),
-        priced.fee.tolist(),
-        basis_index.tolist(),
-        source_index.tolist() if len(batch.sources) > 1 else (),
-        batch.sequence[lines.place].tolist() if sourced else (),
-        *(_carried(getattr(batch, name), lines.place, places) for name in CARRIED),
-    ]
+    amounts = {"price": narrow(lines.price), "quantity": narrow(lines.quantity), "fee": narrow(priced.fee)}
+    if is_wide(*amounts.values()):
+        columns = {name: packed_texts(texts(list(map(str, values)))) for name, values in amounts.items()}
+    else:
+        columns = {name: packed(values, signed=name == "fee") for name, values in amounts.items()}
+    columns |= {
+        "exec_id": packed_texts(batch.exec_id[lines.place]),
+        "traits": packed(priced.traits),
+        "symbol_index": packed(symbol_index),
+        "basis_index": packed(basis_index),
+    }
+    if len(batch.sources) > 1:
+        columns["source_index"] = packed(sources.index)
+    if any(batch.sources):
+        columns["sequence_offset"] = packed(sequences.offset)
+    for name in CARRIED:
+        if len(values := getattr(batch, name)):
+            columns[_NUMBERED.get(name, name) if values.dtype.kind == "i" else name] = _packed(values[lines.place])
+    return columns
 
 
-def _carried(values: Any, place: Ints, places: list[int]) -> Sequence[Any]:
-    if not len(values):
-        return ()
-    return values[place].tolist() if isinstance(values, np.ndarray) else [values[at] for at in places]
+def _packed(values: Ints | Texts) -> Packed:
+    return packed_texts(values) if values.dtype.kind == "S" else packed(values)

@@ -79,7 +79,7 @@ def _known(
         if lines is None:
             continue
         for place in groups.order[groups.starts[number] : groups.starts[number + 1]].tolist():
-            known = lines.get((batch.venue, batch.exec_id[place]))
+            known = lines.get((batch.venue, batch.name(place)))
             if known is None:
                 continue
             found.append(place)
@@ -94,7 +94,7 @@ def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -
     if same:
         outcome.replayed.append(place)
     else:
-        detail = f"{batch.exec_id[place]} was recorded with other content"
+        detail = f"{batch.name(place)} was recorded with other content"
         outcome.refused.append((place, Refusal(Reason.FILL_CONFLICT, "exec_id", detail)))
     return same
 
@@ -175,11 +175,11 @@ def _without_twice(
     lines: Lines, groups: AccountDays, days: Mapping[DayKey, AccountDay], outcome: BatchOutcome
 ) -> tuple[Lines, list[tuple[int, int]]]:
     """Each name once, and of replays within the batch (place, place of the first); the days take the digests in."""
-    digests, places = lines.batch.digests, lines.place.tolist()
+    digests = lines.batch.digests[lines.place].tolist()
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
     for number, start, end in lines.spans():
-        fresh = {digests[place] for place in places[start:end]}
+        fresh = set(digests[start:end])
         if len(fresh) < end - start:
             dropped += _twice(lines, range(start, end), outcome, twice)
         days[groups.keys[number]].digests |= fresh
@@ -195,7 +195,7 @@ def _twice(lines: Lines, span: range, outcome: BatchOutcome, twice: list[tuple[i
     batch, first, dropped = lines.batch, dict[str, int](), list[int]()
     for at in span:
         place = int(lines.place[at])
-        before = first.setdefault(batch.exec_id[place], at)
+        before = first.setdefault(batch.name(place), at)
         if before != at:
             dropped.append(at)
             if _again(batch, place, outcome, same=_as_sent(lines, at) == _as_sent(lines, before)):

@@ -117,12 +117,16 @@ def _approve_match(account: AccountState, command: ApproveMatch, book: Rulebook,
     return no or _match_grant(account, programme, match, at_ns)
 
 
-def _match_grant(account: AccountState, programme: Programme, match: Match, at_ns: int) -> TierChanged:
+def _match_grant(account: AccountState, programme: Programme, match: Match, at_ns: int) -> TierChanged | Refusal:
+    tier = match_tier(programme, *claimed_volumes(match.claim))
+    if not programme.rank(tier):
+        detail = f"the table says {tier} for this volume: reject the match, and grant a tier by hand"
+        return Refusal(Reason.TIER_UNKNOWN, "match_id", detail)
     from_ns, until_ns = match_grant(programme, at_ns)
     return TierChanged(
         grant_id=f"g{len(account.grants) + 1}",
         programme_id=programme.programme_id,
-        tier=match_tier(programme, *claimed_volumes(match.claim)),
+        tier=tier,
         source=MATCH,
         valid_from_ns=from_ns,
         valid_until_ns=until_ns,

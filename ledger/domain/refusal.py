@@ -34,6 +34,8 @@ class Reason(IntEnum):
     PROGRAMME_TOO_LARGE = 36
     RATE_OUT_OF_RANGE = 37
     WITHIN_DAYS_OUT_OF_RANGE = 38
+    COLUMN_MALFORMED = 40
+    SOURCE_CHANGED = 41
 
     REQUEST_ID_REUSED = 100
     FILL_CONFLICT = 101
@@ -108,6 +110,7 @@ class Reason(IntEnum):
     POSITION_AHEAD = 304
     STORE_UNAVAILABLE = 305
     INTERNAL = 306
+    STREAMS_EXHAUSTED = 307
 
 
 @dataclass(frozen=True, slots=True)

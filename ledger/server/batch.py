@@ -4,16 +4,16 @@ looked at alone, to name the field and the reason."""
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, column, wide
-from ledger.domain.fill_batch import FillBatch, canonical, numbered
+from ledger.domain.columns import INT64_ROOM, Ints, Texts, mantissas, numbered, texts, wide
+from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
-from ledger.shape import ID, decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
+from ledger.shape import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.v1 import fill_pb2
 from ledger.wire import RefusedError, refuse
 
@@ -41,11 +41,11 @@ def read_batch(
 
 def repeated_fill(batch: FillBatch) -> int | None:
     """Index of the first fill that has the account, day and exec_id of one before it."""
-    if len(set(batch.exec_id)) == len(batch):
+    if len(set(batch.exec_id.tolist())) == len(batch):
         return None
-    seen: set[tuple[int, int, str]] = set()
+    seen: set[tuple[int, int, bytes]] = set()
     days = (batch.transact_time_ns // DAY_NS).tolist()
-    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id, strict=True)):
+    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id.tolist(), strict=True)):
         if name in seen:
             return int(batch.index[place])
         seen.add(name)
@@ -143,8 +143,8 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
     count = len(columns[_ACCOUNT])
     seconds = columns[_SECONDS]
     return (
-        all(ID.fullmatch(account_id) for account_id in set(columns[_ACCOUNT]))
-        and all(ID.fullmatch(symbol) for symbol in set(columns[_SYMBOL]))
+        _each(_IDS, accounts := set(columns[_ACCOUNT]), len(accounts))
+        and _each(_IDS, symbols := set(columns[_SYMBOL]), len(symbols))
         and _each(_IDS, columns[_EXEC], count)
         and {*columns[_SIDE], *columns[_LIQUIDITY]} <= {1, 2}
         and set(columns[_CHANNEL]) <= {0, 1, 2, 3}
@@ -173,7 +173,7 @@ def _given(column: Sequence[Any]) -> Iterable[Any]:
     return filter(None, column)
 
 
-def _each(pattern: re.Pattern[str], column: Sequence[str], count: int) -> bool:
+def _each(pattern: re.Pattern[str], column: Collection[str], count: int) -> bool:
     joined = "\n".join(column) + "\n"
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 
@@ -186,8 +186,9 @@ def _batch(
     accounts, account = _named(columns[_ACCOUNT])
     symbols, symbol = _named(columns[_SYMBOL])
     side, liquidity, channel, product = (np.array(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
-    price, price_decimals = _mantissas(columns[_PRICE])
-    quantity, quantity_decimals = _mantissas(columns[_QUANTITY])
+    side, liquidity, channel, product = (_small(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
+    price, price_decimals = mantissas(texts(columns[_PRICE]))
+    quantity, quantity_decimals = mantissas(texts(columns[_QUANTITY]))
     payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
     return FillBatch(
         venue=venue,
@@ -199,8 +200,8 @@ def _batch(
         account=account,
         symbol=symbol,
         source=np.zeros_like(places),
-        sequence=_numbers(places, first_sequence) if source else np.zeros_like(places),
-        exec_id=columns[_EXEC],
+        sequence=numbers_from(places, first_sequence) if source else np.zeros_like(places),
+        exec_id=texts(columns[_EXEC]),
         traits=side | liquidity << 2 | channel << 4,
         product=product,
         price=price,
@@ -208,12 +209,12 @@ def _batch(
         quantity=quantity,
         quantity_decimals=quantity_decimals,
         transact_time_ns=np.array(columns[_SECONDS]) * SECOND_NS + np.array(columns[_NANOS]),
-        trade_id=numbered(columns[_TRADE]),
-        order_id=numbered(columns[_ORDER]),
+        trade_id=numbered(_said(columns[_TRADE])),
+        order_id=numbered(_said(columns[_ORDER])),
         cl_ord_id=_said(columns[_CL_ORD]),
         order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
         if any(ordered)
-        else (),
+        else NOT_SAID,
         owner_id=_said(columns[_OWNER]),
         counterparty_owner_id=_said(columns[_COUNTERPARTY]),
         token=_of(payments, lambda paying: paying.token),
@@ -232,21 +233,21 @@ def _named(names: Sequence[str]) -> tuple[list[str], Ints]:
     return list(places), np.array(codes)
 
 
-def _numbers(places: Ints, first: int) -> Ints:
+def _small(values: Sequence[int]) -> Ints:
+    """Numbers below 256."""
+    return np.frombuffer(bytes(values), dtype=np.uint8).astype(np.int64)
+
+
+def numbers_from(places: Ints, first: int) -> Ints:
     """Contiguous numbers of a source, from the first on; an engine may say any that the contract can."""
     return (places if first < INT64_ROOM else wide(places)) + first
 
 
-def _mantissas(decimals: Sequence[str]) -> tuple[Ints, Ints]:
-    """Decimals without their point, and how many digits stood behind it."""
-    lengths = [len(text) - (text.find(".") + 1 or len(text)) for text in decimals]
-    return column([int(text.replace(".", "")) for text in decimals]), np.array(lengths)
+def _said(values: Sequence[str]) -> Texts:
+    """A column of texts; empty if all of them are."""
+    return texts(values) if any(values) else NOT_SAID
 
 
-def _said(texts: Sequence[str]) -> Sequence[str]:
-    return texts if any(texts) else ()
-
-
-def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Sequence[str]:
+def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
     """A text of each message that is set; empty if none is."""
-    return [read(message) if message else "" for message in messages] if any(messages) else ()
+    return _said([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 import threading
-import time
 import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
@@ -24,8 +23,6 @@ from ledger.server.handling import Handling
 from ledger.wire import RefusedError, refuse
 
 _log: Final = logging.getLogger(__name__)
-
-_QUEUE_PAUSE_S: Final = 0.05
 
 
 class RunReads(Protocol):
@@ -65,6 +62,11 @@ class EvaluationRunner:
         self._handling = handling
         self._reads = reads
         self._running = threading.Lock()
+        self._over = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no more chunks: the service ends."""
+        self._over.set()
 
     def run(self, ask: Ask, context: grpc.ServicerContext | None = None) -> Iterator[Progress]:
         """Begin a run, or go on with one, to its end. It stops where the caller hangs up, and can be gone on with.
@@ -105,7 +107,8 @@ class EvaluationRunner:
             if under_way is not None:
                 self._handling.wait(under_way, context)
             found = [one.found for one in chunk.planned if isinstance(one.found, Assessment)]
-            under_way = self._send(EvaluateAccounts(started.recorded, plan.run, found)) if found else None
+            job = EvaluateAccounts(started.recorded, plan.run, found)
+            under_way = self._handling.queue(job, self._over) if found else None
             looked_at = chunk.looked_at
             blocked = [one for one in chunk.planned if not isinstance(one.found, Assessment)]
             yield Progress(started, looked_at, max(total, looked_at), blocked)
@@ -116,17 +119,6 @@ class EvaluationRunner:
         completed = tally.completed(event.read_position)
         self._handling.submit(CompleteEvaluation(started.recorded, completed), context)
         yield Progress(started, looked_at, looked_at, completed=completed)
-
-    def _send(self, job: EvaluateAccounts) -> Future[Answer]:
-        """Queue a chunk, once there is room for it: fills come first."""
-        until_s = time.monotonic() + self._handling.config.commit_wait_ms_max / 1000
-        while True:
-            try:
-                return self._handling.send(job)
-            except RefusedError as error:
-                if error.refusal.reason != Reason.QUEUE_FULL or time.monotonic() >= until_s:
-                    raise
-            time.sleep(_QUEUE_PAUSE_S)
 
 
 class DueEvaluations:

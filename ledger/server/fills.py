@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
-
-import grpc
 
 from ledger import jobs
 from ledger.domain.fill_batch import FillBatch
@@ -15,8 +15,10 @@ from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state import SourceState, evolve_source
 from ledger.domain.streams import source_stream
 from ledger.server.batch import read_batch, repeated_fill
+from ledger.server.fill_columns import fill_at, read_columns
 from ledger.server.handling import Handling
-from ledger.shape import Shape, optional_id, required_id
+from ledger.server.streaming import Streams, TakenAhead
+from ledger.shape import Shape, optional_id, required_id, within
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
@@ -30,11 +32,21 @@ class FillService(pb_grpc.FillServiceServicer):
     def __init__(self, handling: Handling, log: Log) -> None:
         self._handling = handling
         self._log = log
+        self._streams = Streams(handling.config.streams_max)
 
     def RecordFills(self, request: pb.RecordFillsRequest, context: Any) -> pb.RecordFillsResponse:
         with refusals(context):
-            return self._record(request, context)
+            answer = self._handling.submit(self._read(request), context)
+            return self._answer(request, answer)
         raise AssertionError("refusals end the call")
+
+    def StreamFills(self, requests: Iterator[pb.StreamFillsRequest], context: Any) -> Iterator[pb.StreamFillsResponse]:
+        with refusals(context), self._streams.one():
+            taken = TakenAhead(self._jobs(requests), self._handling, context)
+            for batch, answer in taken.answers():
+                with within("batch"):
+                    response = self._answer(batch, answer)
+                yield pb.StreamFillsResponse(batch=response)
 
     def GetSourcePosition(self, request: pb.GetSourcePositionRequest, context: Any) -> pb.GetSourcePositionResponse:
         with refusals(context):
@@ -49,8 +61,22 @@ class FillService(pb_grpc.FillServiceServicer):
             )
         raise AssertionError("refusals end the call")
 
-    def _record(self, request: pb.RecordFillsRequest, context: grpc.ServicerContext) -> pb.RecordFillsResponse:
-        answer = self._handling.submit(self._read(request), context)
+    def _jobs(
+        self, requests: Iterator[pb.StreamFillsRequest]
+    ) -> Iterator[tuple[pb.RecordFillsRequest, jobs.RecordFills]]:
+        """What a stream asks, request by request; refuses those of another source than the first."""
+        source = ""
+        for request in requests:
+            batch = request.batch
+            with within("batch"):
+                required_id(batch.source, "source")
+                if batch.source != (source or batch.source):
+                    refuse(Reason.SOURCE_CHANGED, "source", f"a stream is of one source, and this one of {source}")
+                source = batch.source
+                job = self._read(batch)
+            yield batch, job
+
+    def _answer(self, request: pb.RecordFillsRequest, answer: jobs.Answer) -> pb.RecordFillsResponse:
         if isinstance(answer, jobs.Refused):
             raise RefusedError(answer.refusal)
         assert isinstance(answer, jobs.FillsTaken), answer
@@ -65,7 +91,7 @@ class FillService(pb_grpc.FillServiceServicer):
         for index, refusal in answer.refused:
             response.refusals.add(index=index, reason=refusal.reason.value, field=refusal.field, message=refusal.detail)
         if request.include_fees:
-            for index in range(len(request.fills)):
+            for index in range(_size(request)):
                 fee = response.fees.add()
                 if index in answer.fees:
                     amount, basis = answer.fees[index]
@@ -80,26 +106,25 @@ class FillService(pb_grpc.FillServiceServicer):
             for field in ("venue", "source", "actor"):
                 shape(optional_id, getattr(request, field), field)
             shape(_check_sequence, request)
-            shape(_check_size, len(request.fills), self._handling.config.fills_per_batch_max)
+            shape(_check_size, request, self._handling.config.fills_per_batch_max)
             batch, malformed = shape(self._read_fills, request) or (None, [])
         return jobs.RecordFills(
             batch=batch,
             venue=request.venue,
             source=request.source,
             first_sequence=request.first_sequence,
-            size=len(request.fills),
-            fill_sha256=lambda index: _sha256(request.fills[index]),
+            size=_size(request),
+            fill_sha256=lambda index: _sha256(_fill(request, index)),
             malformed=malformed,
             with_fees=request.include_fees,
         )
 
     def _read_fills(self, request: pb.RecordFillsRequest) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
         """The fills as columns, and with a source those that are malformed."""
-        fills = request.fills
-        if not 0 < len(fills) <= self._handling.config.fills_per_batch_max:
+        if not 0 < _size(request) <= self._handling.config.fills_per_batch_max:
             return None, []
-        batch, malformed = read_batch(
-            fills,
+        read = partial(read_batch, request.fills) if request.fills else partial(read_columns, request.columns)
+        batch, malformed = read(
             venue=request.venue,
             source=request.source,
             first_sequence=request.first_sequence,
@@ -112,7 +137,7 @@ class FillService(pb_grpc.FillServiceServicer):
             refuse_all([replace(fault, field=f"fills[{index}].{fault.field}") for index, fault in malformed])
         twice = repeated_fill(batch) if batch else None
         if twice is not None:
-            detail = f"{fills[twice].exec_id} stands twice for this account and day"
+            detail = f"{_fill(request, twice).exec_id} stands twice for this account and day"
             refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
         return batch, []
 
@@ -128,8 +153,19 @@ def _check_sequence(request: pb.RecordFillsRequest) -> None:
         refuse(Reason.SEQUENCE_MALFORMED, "source", "a sequence needs a source")
 
 
-def _check_size(fills: int, fills_max: int) -> None:
-    if not fills:
+def _check_size(request: pb.RecordFillsRequest, fills_max: int) -> None:
+    if request.fills and request.HasField("columns"):
+        refuse(Reason.COLUMN_MALFORMED, "columns", "fills come as rows or as columns, not both")
+    if not _size(request):
         refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
-    if fills > fills_max:
-        refuse(Reason.BATCH_TOO_LARGE, "fills", f"{fills} fills, at most {fills_max}")
+    if _size(request) > fills_max:
+        refuse(Reason.BATCH_TOO_LARGE, "fills", f"{_size(request)} fills, at most {fills_max}")
+
+
+def _size(request: pb.RecordFillsRequest) -> int:
+    """Fills of a batch, in whichever form."""
+    return len(request.fills) or len(request.columns.side)
+
+
+def _fill(request: pb.RecordFillsRequest, index: int) -> fill_pb2.Fill:
+    return request.fills[index] if request.fills else fill_at(request.columns, index)

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeout
+from typing import Final
 
 import grpc
 
 from ledger.config import Config
+from ledger.domain.refusal import Reason
 from ledger.jobs import Answer, Input
 from ledger.server.writer_thread import WriterThread
 from ledger.wire import OUTCOME_UNKNOWN, RefusedError
+
+_ROOM_S: Final = 0.2  # how often a wait for room looks whether the call is over
 
 
 class Handling:
@@ -35,15 +40,25 @@ class Handling:
         return self._writer_thread.writing
 
     def submit(self, job: Input, context: grpc.ServicerContext | None) -> Answer:
-        """The answer of the writer. Past the deadline the outcome is unknown: the command may still be recorded."""
-        return self.wait(self.send(job), context)
+        """The answer of the writer, to a command that is refused if the queue is full."""
+        return self.wait(self._writer_thread.submit(job), context)
 
-    def send(self, job: Input) -> Future[Answer]:
-        """Queue a job. Raises RefusedError where it cannot be taken."""
-        return self._writer_thread.submit(job)
+    def queue(self, job: Input, over: threading.Event) -> Future[Answer]:
+        """Hand the writer a command, waiting for room in its queue until the call is over."""
+        while not over.is_set():
+            if self._writer_thread.wait_for_room(job, _ROOM_S):
+                try:
+                    return self._writer_thread.submit(job)
+                except RefusedError as refused:
+                    if refused.refusal.reason != Reason.QUEUE_FULL:  # somebody else took the room
+                        raise
+        raise RefusedError(OUTCOME_UNKNOWN)
 
     def wait(self, future: Future[Answer], context: grpc.ServicerContext | None) -> Answer:
-        """The answer to a job in the queue; without a context, of a job that nobody outside has asked for."""
+        """The answer of the writer. Past the deadline the outcome is unknown: the command may still be recorded.
+
+        Without a context nobody outside waits for it.
+        """
         wait_s = self.config.commit_wait_ms_max / 1000
         left_s = context.time_remaining() if context is not None else None
         try:

@@ -43,7 +43,9 @@ class WriterThread:
         self._ensure_store = ensure_store
         self._queue: deque[Job] = deque()
         self._waiting = 0
-        self._changed = threading.Condition()
+        mutex = threading.RLock()
+        self._changed = threading.Condition(mutex)
+        self._room = threading.Condition(mutex)
         self._stopping = False
         self._writing = False
         self._open: _Open | None = None
@@ -70,6 +72,14 @@ class WriterThread:
         """Whether this process holds the pen."""
         return self._writing
 
+    def wait_for_room(self, job: Input, timeout_s: float) -> bool:
+        """Whether the queue can take a command, after at most so many seconds; so it can if nothing is written."""
+        with self._room:
+            return self._room.wait_for(lambda: not self._writing or self._stopping or self._has_room(job), timeout_s)
+
+    def _has_room(self, job: Input) -> bool:
+        return not self._waiting or self._waiting + _weight(job) <= self._config.queue_fills_max
+
     def submit(self, job: Input) -> Future[Answer]:
         """Queue a command. Raises RefusedError where it cannot be taken."""
         weight = _weight(job)
@@ -77,7 +87,7 @@ class WriterThread:
         with self._changed:
             if not self._writing or self._stopping:
                 raise RefusedError(NOT_THE_WRITER)
-            if self._waiting + weight > self._config.queue_fills_max and self._waiting:
+            if not self._has_room(job):
                 refuse(Reason.QUEUE_FULL, "", f"{self._waiting} fills wait already")
             self._queue.append((job, future))
             self._waiting += weight
@@ -174,6 +184,7 @@ class WriterThread:
                 jobs.append(self._queue.popleft())
                 weight += _weight(jobs[-1][0])
             self._waiting -= weight
+            self._room.notify_all()
         return jobs
 
     def _drop_queue(self) -> None:

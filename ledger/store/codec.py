@@ -45,7 +45,7 @@ def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
 def decode(position: int, stream: str, version: int, topic: str, state: bytes) -> Recorded:
     """The event of a row of the log. Raises KeyError for a topic this release does not know."""
     if topic == "VolumeRecorded":
-        envelope_message, event = decode_volume(state, stream)
+        envelope_message, event = decode_volume(state)
         return Recorded(position, stream, version, _envelope(envelope_message), event)
     message = _MESSAGES[topic]()
     message.ParseFromString(state)

@@ -15,7 +15,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
-from ledger.store.volume_codec import decode_totals, exec_ids
+from ledger.store.volume_codec import decode_totals, exec_id_digests
 
 
 class Head(NamedTuple):
@@ -53,9 +53,9 @@ class KnownRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeeDay:
-    """One fee stream: its exec_ids in order, and its last event."""
+    """One fee stream: the digests of its exec_ids, and its last event."""
 
-    exec_ids: list[str]
+    digests: list[int]
     last: VolumeRecorded
 
 
@@ -130,15 +130,15 @@ class Log:
     def fee_days(self, streams: Iterable[str]) -> dict[str, FeeDay]:
         """The account-days among these streams that exist."""
         days: dict[str, FeeDay] = {}
-        ids: dict[str, list[str]] = {}
+        digests: dict[str, list[int]] = {}
         last: dict[str, tuple[Any, ...]] = {}
         for row in self._rows(self._sql.fee_days, (list(streams),)):
-            ids.setdefault(row[1], []).extend(exec_ids(row[4]))
+            digests.setdefault(row[1], []).extend(exec_id_digests(row[4]))
             last[row[1]] = row
         for stream, row in last.items():
             event = decode(*row).event
             assert isinstance(event, VolumeRecorded), stream
-            days[stream] = FeeDay(ids[stream], event)
+            days[stream] = FeeDay(digests[stream], event)
         return days
 
     def has_account(self, account_id: str, until: int) -> bool:

@@ -778,10 +778,34 @@ class VolumeRecorded(_message.Message):
     SYMBOLS_FIELD_NUMBER: _builtins.int
     BASES_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    TRAITS_FIELD_NUMBER: _builtins.int
+    WIDE_AMOUNTS_FIELD_NUMBER: _builtins.int
+    EXEC_IDS_FIELD_NUMBER: _builtins.int
+    TIME_OFFSETS_NS_FIELD_NUMBER: _builtins.int
+    SYMBOL_INDEXES_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    FEES_FIELD_NUMBER: _builtins.int
+    BASIS_INDEXES_FIELD_NUMBER: _builtins.int
+    SOURCE_INDEXES_FIELD_NUMBER: _builtins.int
+    SEQUENCE_OFFSETS_FIELD_NUMBER: _builtins.int
+    TRADE_NUMBERS_FIELD_NUMBER: _builtins.int
+    TRADE_IDS_FIELD_NUMBER: _builtins.int
+    ORDER_NUMBERS_FIELD_NUMBER: _builtins.int
+    ORDER_IDS_FIELD_NUMBER: _builtins.int
+    CL_ORD_IDS_FIELD_NUMBER: _builtins.int
+    ORDER_TIMES_NS_FIELD_NUMBER: _builtins.int
+    OWNER_IDS_FIELD_NUMBER: _builtins.int
+    COUNTERPARTY_OWNER_IDS_FIELD_NUMBER: _builtins.int
+    TOKENS_FIELD_NUMBER: _builtins.int
+    TOKEN_PRICES_FIELD_NUMBER: _builtins.int
+    TOKEN_PRICE_SOURCES_FIELD_NUMBER: _builtins.int
+    CHARGED_AMOUNTS_FIELD_NUMBER: _builtins.int
+    CHARGED_CURRENCIES_FIELD_NUMBER: _builtins.int
+    CHARGED_RATES_FIELD_NUMBER: _builtins.int
     EXEC_ID_FIELD_NUMBER: _builtins.int
     TIME_OFFSET_NS_FIELD_NUMBER: _builtins.int
     SYMBOL_INDEX_FIELD_NUMBER: _builtins.int
-    TRAITS_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     QUANTITY_FIELD_NUMBER: _builtins.int
     FEE_FIELD_NUMBER: _builtins.int
@@ -811,6 +835,58 @@ class VolumeRecorded(_message.Message):
     """Time of the latest line of the stream so far, this event included."""
     traits: _builtins.bytes
     """Column, one byte per line: side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7)."""
+    wide_amounts: _builtins.bool
+    """Whether prices, quantities and fees are decimal texts, as one value overflows int64."""
+    exec_ids: _builtins.bytes
+    """Packed columns. There are as many lines as traits has bytes; each value takes (bytes of the column) / lines. Integers are
+    little-endian, of 1, 2, 4 or 8 bytes; texts are UTF-8, filled up with zero bytes. A column that says nothing is empty.
+
+    Packed column: the engine's id.
+    """
+    time_offsets_ns: _builtins.bytes
+    """Packed column: time less envelope.effective_time_ns."""
+    symbol_indexes: _builtins.bytes
+    """Packed column: index into symbols."""
+    prices: _builtins.bytes
+    """Packed column: price x 10^price_scale."""
+    quantities: _builtins.bytes
+    """Packed column: quantity x 10^quantity_scale."""
+    fees: _builtins.bytes
+    """Packed column: fee x 10^fee_decimals of its basis; signed."""
+    basis_indexes: _builtins.bytes
+    """Packed column: index into bases."""
+    source_indexes: _builtins.bytes
+    """Packed column: index into source; absent where there is one."""
+    sequence_offsets: _builtins.bytes
+    """Packed column: number of the fill less the first_sequence of its source."""
+    trade_numbers: _builtins.bytes
+    """Packed column: trade id, where all are written as a positive int64 is printed."""
+    trade_ids: _builtins.bytes
+    """Packed column: trade id, otherwise."""
+    order_numbers: _builtins.bytes
+    """Packed column: order id, where all are so written."""
+    order_ids: _builtins.bytes
+    """Packed column: order id, otherwise."""
+    cl_ord_ids: _builtins.bytes
+    """Packed column: the client's order id."""
+    order_times_ns: _builtins.bytes
+    """Packed column: when the order was accepted; 0: not said."""
+    owner_ids: _builtins.bytes
+    """Packed column: owner as sent."""
+    counterparty_owner_ids: _builtins.bytes
+    """Packed column: owner on the other side."""
+    tokens: _builtins.bytes
+    """Packed column: token the fee was to be paid in."""
+    token_prices: _builtins.bytes
+    """Packed column: price of the token."""
+    token_price_sources: _builtins.bytes
+    """Packed column: where that price comes from."""
+    charged_amounts: _builtins.bytes
+    """Packed column: what the engine charged."""
+    charged_currencies: _builtins.bytes
+    """Packed column: currency of that."""
+    charged_rates: _builtins.bytes
+    """Packed column: rate of that."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -841,7 +917,10 @@ class VolumeRecorded(_message.Message):
 
     @_builtins.property
     def exec_id(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Column: the engine's id."""
+        """Columns as they were written before they were packed, at first; read, never written.
+
+        Column: the engine's id.
+        """
 
     @_builtins.property
     def time_offset_ns(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
@@ -948,10 +1027,34 @@ class VolumeRecorded(_message.Message):
         symbols: _abc.Iterable[Global___SymbolTerms] | None = ...,
         bases: _abc.Iterable[Global___Basis] | None = ...,
         totals: _abc.Iterable[Global___CellTotals] | None = ...,
+        traits: _builtins.bytes = ...,
+        wide_amounts: _builtins.bool = ...,
+        exec_ids: _builtins.bytes = ...,
+        time_offsets_ns: _builtins.bytes = ...,
+        symbol_indexes: _builtins.bytes = ...,
+        prices: _builtins.bytes = ...,
+        quantities: _builtins.bytes = ...,
+        fees: _builtins.bytes = ...,
+        basis_indexes: _builtins.bytes = ...,
+        source_indexes: _builtins.bytes = ...,
+        sequence_offsets: _builtins.bytes = ...,
+        trade_numbers: _builtins.bytes = ...,
+        trade_ids: _builtins.bytes = ...,
+        order_numbers: _builtins.bytes = ...,
+        order_ids: _builtins.bytes = ...,
+        cl_ord_ids: _builtins.bytes = ...,
+        order_times_ns: _builtins.bytes = ...,
+        owner_ids: _builtins.bytes = ...,
+        counterparty_owner_ids: _builtins.bytes = ...,
+        tokens: _builtins.bytes = ...,
+        token_prices: _builtins.bytes = ...,
+        token_price_sources: _builtins.bytes = ...,
+        charged_amounts: _builtins.bytes = ...,
+        charged_currencies: _builtins.bytes = ...,
+        charged_rates: _builtins.bytes = ...,
         exec_id: _abc.Iterable[_builtins.str] | None = ...,
         time_offset_ns: _abc.Iterable[_builtins.int] | None = ...,
         symbol_index: _abc.Iterable[_builtins.int] | None = ...,
-        traits: _builtins.bytes = ...,
         price: _abc.Iterable[_builtins.int] | None = ...,
         quantity: _abc.Iterable[_builtins.int] | None = ...,
         fee: _abc.Iterable[_builtins.int] | None = ...,
@@ -976,7 +1079,7 @@ class VolumeRecorded(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_index", b"basis_index", "charged_amount", b"charged_amount", "charged_currency", b"charged_currency", "charged_rate", b"charged_rate", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "envelope", b"envelope", "exec_id", b"exec_id", "fee", b"fee", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "order_id", b"order_id", "order_number", b"order_number", "order_time_ns", b"order_time_ns", "owner_id", b"owner_id", "price", b"price", "quantity", b"quantity", "sequence_offset", b"sequence_offset", "source", b"source", "source_index", b"source_index", "symbol_index", b"symbol_index", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offset_ns", b"time_offset_ns", "token", b"token", "token_price", b"token_price", "token_price_source", b"token_price_source", "totals", b"totals", "trade_id", b"trade_id", "trade_number", b"trade_number", "traits", b"traits", "venue", b"venue", "wide", b"wide"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_index", b"basis_index", "basis_indexes", b"basis_indexes", "charged_amount", b"charged_amount", "charged_amounts", b"charged_amounts", "charged_currencies", b"charged_currencies", "charged_currency", b"charged_currency", "charged_rate", b"charged_rate", "charged_rates", b"charged_rates", "cl_ord_id", b"cl_ord_id", "cl_ord_ids", b"cl_ord_ids", "counterparty_owner_id", b"counterparty_owner_id", "counterparty_owner_ids", b"counterparty_owner_ids", "envelope", b"envelope", "exec_id", b"exec_id", "exec_ids", b"exec_ids", "fee", b"fee", "fees", b"fees", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "order_id", b"order_id", "order_ids", b"order_ids", "order_number", b"order_number", "order_numbers", b"order_numbers", "order_time_ns", b"order_time_ns", "order_times_ns", b"order_times_ns", "owner_id", b"owner_id", "owner_ids", b"owner_ids", "price", b"price", "prices", b"prices", "quantities", b"quantities", "quantity", b"quantity", "sequence_offset", b"sequence_offset", "sequence_offsets", b"sequence_offsets", "source", b"source", "source_index", b"source_index", "source_indexes", b"source_indexes", "symbol_index", b"symbol_index", "symbol_indexes", b"symbol_indexes", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offset_ns", b"time_offset_ns", "time_offsets_ns", b"time_offsets_ns", "token", b"token", "token_price", b"token_price", "token_price_source", b"token_price_source", "token_price_sources", b"token_price_sources", "token_prices", b"token_prices", "tokens", b"tokens", "totals", b"totals", "trade_id", b"trade_id", "trade_ids", b"trade_ids", "trade_number", b"trade_number", "trade_numbers", b"trade_numbers", "traits", b"traits", "venue", b"venue", "wide", b"wide", "wide_amounts", b"wide_amounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1054,7 +1157,7 @@ class Basis(_message.Message):
     pair_class: _builtins.str
     """Class of the pair."""
     rate_source: _builtins.str
-    """Why this rate: TIER, BASE, BASE_LOWER, REBATE_SUPPRESSED."""
+    """Why this rate: TIER, PAIR, BASE, BASE_LOWER, REBATE_SUPPRESSED."""
     fee_currency: _builtins.str
     """Currency of the fee."""
     fee_decimals: _builtins.int

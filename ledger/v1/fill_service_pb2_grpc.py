@@ -40,6 +40,11 @@ class FillServiceStub(object):
                 request_serializer=ledger_dot_v1_dot_fill__service__pb2.RecordFillsRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_fill__service__pb2.RecordFillsResponse.FromString,
                 _registered_method=True)
+        self.StreamFills = channel.stream_stream(
+                '/ledger.v1.FillService/StreamFills',
+                request_serializer=ledger_dot_v1_dot_fill__service__pb2.StreamFillsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_fill__service__pb2.StreamFillsResponse.FromString,
+                _registered_method=True)
         self.GetSourcePosition = channel.unary_unary(
                 '/ledger.v1.FillService/GetSourcePosition',
                 request_serializer=ledger_dot_v1_dot_fill__service__pb2.GetSourcePositionRequest.SerializeToString,
@@ -62,6 +67,17 @@ class FillServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def StreamFills(self, request_iterator, context):
+        """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
+        Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
+        refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
+        GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+        allows; behind that it stops reading, and the sender's flow control stops the sender.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetSourcePosition(self, request, context):
         """Where an engine goes on after a break: the last sequence the ledger has of a source.
         """
@@ -76,6 +92,11 @@ def add_FillServiceServicer_to_server(servicer, server):
                     servicer.RecordFills,
                     request_deserializer=ledger_dot_v1_dot_fill__service__pb2.RecordFillsRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_fill__service__pb2.RecordFillsResponse.SerializeToString,
+            ),
+            'StreamFills': grpc.stream_stream_rpc_method_handler(
+                    servicer.StreamFills,
+                    request_deserializer=ledger_dot_v1_dot_fill__service__pb2.StreamFillsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_fill__service__pb2.StreamFillsResponse.SerializeToString,
             ),
             'GetSourcePosition': grpc.unary_unary_rpc_method_handler(
                     servicer.GetSourcePosition,
@@ -111,6 +132,33 @@ class FillService(object):
             '/ledger.v1.FillService/RecordFills',
             ledger_dot_v1_dot_fill__service__pb2.RecordFillsRequest.SerializeToString,
             ledger_dot_v1_dot_fill__service__pb2.RecordFillsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def StreamFills(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/ledger.v1.FillService/StreamFills',
+            ledger_dot_v1_dot_fill__service__pb2.StreamFillsRequest.SerializeToString,
+            ledger_dot_v1_dot_fill__service__pb2.StreamFillsResponse.FromString,
             options,
             channel_credentials,
             insecure,

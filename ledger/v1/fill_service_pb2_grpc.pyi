@@ -40,6 +40,13 @@ class FillServiceStub:
     and contiguous sequences a malformed fill is refused alone and the source moves on; what was acknowledged before is
     trimmed, a gap is SEQUENCE_GAP. Refusals by state are per fill in both cases; the rest of the batch is recorded.
     """
+    StreamFills: _grpc.StreamStreamMultiCallable[_fill_service_pb2.StreamFillsRequest, _fill_service_pb2.StreamFillsResponse]
+    """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
+    Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
+    refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
+    GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+    allows; behind that it stops reading, and the sender's flow control stops the sender.
+    """
     GetSourcePosition: _grpc.UnaryUnaryMultiCallable[_fill_service_pb2.GetSourcePositionRequest, _fill_service_pb2.GetSourcePositionResponse]
     """Where an engine goes on after a break: the last sequence the ledger has of a source."""
 
@@ -54,6 +61,13 @@ class FillServiceAsyncStub(FillServiceStub):
     Without a source a malformed fill refuses the whole batch (INVALID_ARGUMENT) and nothing is recorded. With a source
     and contiguous sequences a malformed fill is refused alone and the source moves on; what was acknowledged before is
     trimmed, a gap is SEQUENCE_GAP. Refusals by state are per fill in both cases; the rest of the batch is recorded.
+    """
+    StreamFills: _aio.StreamStreamMultiCallable[_fill_service_pb2.StreamFillsRequest, _fill_service_pb2.StreamFillsResponse]  # type: ignore[assignment]
+    """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
+    Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
+    refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
+    GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+    allows; behind that it stops reading, and the sender's flow control stops the sender.
     """
     GetSourcePosition: _aio.UnaryUnaryMultiCallable[_fill_service_pb2.GetSourcePositionRequest, _fill_service_pb2.GetSourcePositionResponse]  # type: ignore[assignment]
     """Where an engine goes on after a break: the last sequence the ledger has of a source."""
@@ -72,6 +86,19 @@ class FillServiceServicer(metaclass=_abc_1.ABCMeta):
         Without a source a malformed fill refuses the whole batch (INVALID_ARGUMENT) and nothing is recorded. With a source
         and contiguous sequences a malformed fill is refused alone and the source moves on; what was acknowledged before is
         trimmed, a gap is SEQUENCE_GAP. Refusals by state are per fill in both cases; the rest of the batch is recorded.
+        """
+
+    @_abc_1.abstractmethod
+    def StreamFills(
+        self,
+        request_iterator: _MaybeAsyncIterator[_fill_service_pb2.StreamFillsRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_fill_service_pb2.StreamFillsResponse], _abc.AsyncIterator[_fill_service_pb2.StreamFillsResponse]]:
+        """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
+        Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
+        refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
+        GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+        allows; behind that it stops reading, and the sender's flow control stops the sender.
         """
 
     @_abc_1.abstractmethod

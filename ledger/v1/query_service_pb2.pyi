@@ -464,7 +464,7 @@ class FeeBasis(_message.Message):
     pair_class: _builtins.str
     """Class of the pair; empty: none."""
     rate_source: _builtins.str
-    """Why this rate: TIER, BASE, BASE_LOWER (A18), REBATE_SUPPRESSED (A20)."""
+    """Why this rate: TIER, PAIR (rates of its own), BASE, BASE_LOWER (A18), REBATE_SUPPRESSED (A20)."""
     def __init__(
         self,
         *,

@@ -72,6 +72,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """INVALID_ARGUMENT. A rate is finer than 1 ppm, or not between -1 and 1."""
     REASON_WITHIN_DAYS_OUT_OF_RANGE: _Reason.ValueType  # 38
     """INVALID_ARGUMENT. A control looks at most 366 days ahead or back."""
+    REASON_COLUMN_MALFORMED: _Reason.ValueType  # 40
+    """INVALID_ARGUMENT. A packed column whose length or width is none, or that points beyond what it refers to."""
+    REASON_SOURCE_CHANGED: _Reason.ValueType  # 41
+    """INVALID_ARGUMENT. A request of a stream is of another source than the one before it, or of none."""
     REASON_REQUEST_ID_REUSED: _Reason.ValueType  # 100
     """ALREADY_EXISTS. The request_id was used for another request."""
     REASON_FILL_CONFLICT: _Reason.ValueType  # 101
@@ -214,6 +218,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """OUT_OF_RANGE. known_at names a position the ledger has not reached."""
     REASON_STORE_UNAVAILABLE: _Reason.ValueType  # 305
     """UNAVAILABLE. The database cannot be reached."""
+    REASON_STREAMS_EXHAUSTED: _Reason.ValueType  # 307
+    """RESOURCE_EXHAUSTED. As many streams of fills are open as the service allows."""
     REASON_INTERNAL: _Reason.ValueType  # 306
     """INTERNAL. A defect of the ledger; nothing was recorded."""
 
@@ -277,6 +283,10 @@ REASON_RATE_OUT_OF_RANGE: Reason.ValueType  # 37
 """INVALID_ARGUMENT. A rate is finer than 1 ppm, or not between -1 and 1."""
 REASON_WITHIN_DAYS_OUT_OF_RANGE: Reason.ValueType  # 38
 """INVALID_ARGUMENT. A control looks at most 366 days ahead or back."""
+REASON_COLUMN_MALFORMED: Reason.ValueType  # 40
+"""INVALID_ARGUMENT. A packed column whose length or width is none, or that points beyond what it refers to."""
+REASON_SOURCE_CHANGED: Reason.ValueType  # 41
+"""INVALID_ARGUMENT. A request of a stream is of another source than the one before it, or of none."""
 REASON_REQUEST_ID_REUSED: Reason.ValueType  # 100
 """ALREADY_EXISTS. The request_id was used for another request."""
 REASON_FILL_CONFLICT: Reason.ValueType  # 101
@@ -419,6 +429,8 @@ REASON_POSITION_AHEAD: Reason.ValueType  # 304
 """OUT_OF_RANGE. known_at names a position the ledger has not reached."""
 REASON_STORE_UNAVAILABLE: Reason.ValueType  # 305
 """UNAVAILABLE. The database cannot be reached."""
+REASON_STREAMS_EXHAUSTED: Reason.ValueType  # 307
+"""RESOURCE_EXHAUSTED. As many streams of fills are open as the service allows."""
 REASON_INTERNAL: Reason.ValueType  # 306
 """INTERNAL. A defect of the ledger; nothing was recorded."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

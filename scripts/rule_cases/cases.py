@@ -12,6 +12,7 @@ from ledger.domain.programme import Programme
 from rule_cases import fee_ops, member_ops, tier_ops
 from rule_cases.config import read_programme
 from rule_cases.fields import Fields, UnreadableError
+from rule_cases.history import read_history
 from rule_cases.ingest_op import ingest_fill
 from rule_cases.volume_op import volume_30d
 
@@ -80,8 +81,8 @@ def check_case(values: Any, path: str) -> Verdict:
         if key not in op.answers.split():
             raise UnreadableError(f"{expect.path}.{key} is no key of its answers: {op.answers}")
     programme = read_programme(given)
-    given.has("events")  # every op may be given events; most look at none
     try:
+        read_history(given, programme)  # every op may be given events; most look at none
         found = op.ask(given, when, programme)
     except OverflowError as error:
         raise UnreadableError(f"{case.path} leaves the calendar: {error}") from error

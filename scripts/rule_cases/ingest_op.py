@@ -5,26 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ledger.domain.events import (
-    Envelope,
-    Event,
-    PairClassAssigned,
-    ProgrammePublished,
-    Recorded,
-    SymbolRegistered,
-    VolumeRecorded,
-)
-from ledger.domain.fills import COLUMNS, AccountDay, BatchOutcome, FillBatch, Recording, by_account_day
+import numpy as np
+
+from ledger.domain.account_day import AccountDay, by_account_day
+from ledger.domain.columns import column
+from ledger.domain.events import Envelope, Event, PairClassAssigned, ProgrammePublished, Recorded, SymbolRegistered
+from ledger.domain.fill_batch import FillBatch
+from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import SCALE_MAX
-from ledger.domain.programme import PRODUCTS, Programme
+from ledger.domain.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
 from ledger.domain.refusal import Reason
 from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.domain.state import AccountState
-from rule_cases.fields import Fields
+from rule_cases.fields import Fields, to_scale
 
 _NOON_NS: Final = 20_000 * DAY_NS + DAY_NS // 2
-_TAKEN: Final = {"account_id": "main", "symbol": "S", "side": 1, "liquidity": 2, "channel": 1}
+_LIQUIDITY_TAKER: Final = 2
+_TRAITS: Final = SIDE_BUY | _LIQUIDITY_TAKER << 2 | CHANNEL_API << 4
 
 
 def ingest_fill(given: Fields, when: Fields, programme: Programme) -> dict[str, Any]:
@@ -32,22 +30,21 @@ def ingest_fill(given: Fields, when: Fields, programme: Programme) -> dict[str, 
     known, fill = [_fill(row) for row in given.rows("ingested", [])], _fill(when.fields("fill"))
     book, day = _book(programme), AccountDay()
     if known:
-        _, events = _record(known, book, day)
-        day = AccountDay()
-        day.load([exec_id for exec_id, _, _ in known], None)
-        for event in events:
+        for _, event in _decide(known, book, day).runs:
             day.remember(event)
-    outcome, events = _record([fill], book, day)
+    outcome = _decide([fill], book, day)
     if outcome.refused:
         ((_, refusal),) = outcome.refused
         assert refusal.reason == Reason.FILL_CONFLICT, refusal
-        return {"error": "EXEC_ID_CONFLICT", "events_appended": len(events)}
-    return {"result": "DUPLICATE" if outcome.replayed else "RECORDED", "events_appended": len(events)}
+        return {"error": "EXEC_ID_CONFLICT", "events_appended": len(outcome.runs)}
+    return {"result": "DUPLICATE" if outcome.replayed else "RECORDED", "events_appended": len(outcome.runs)}
 
 
 def _fill(row: Fields) -> tuple[str, str, str]:
     """(exec_id, price, quantity)."""
     found = row.text("exec_id"), row.amount("price"), row.amount("qty")
+    row.scaled("price", SCALE_MAX)
+    row.scaled("qty", SCALE_MAX)
     row.end()
     return found
 
@@ -63,19 +60,30 @@ def _book(programme: Programme) -> Rulebook:
     return fold_rulebook(lambda _: programme, recorded)
 
 
-def _record(
-    fills: Sequence[tuple[str, str, str]], book: Rulebook, day: AccountDay
-) -> tuple[BatchOutcome, list[VolumeRecorded]]:
-    """A commit of one batch: its outcome, and the events it appends."""
-    columns: dict[str, list[Any]] = {name: [_TAKEN.get(name, "")] * len(fills) for name in COLUMNS}
-    for name in ("sequence", "product", "order_time_ns"):
-        columns[name] = [0] * len(fills)
-    columns["index"], columns["transact_time_ns"] = list(range(len(fills))), [_NOON_NS] * len(fills)
-    for place, name in enumerate(("exec_id", "price", "quantity")):
-        columns[name] = [fill[place] for fill in fills]
-    batch = FillBatch(book.venues[0], "", **columns)
+def _decide(fills: Sequence[tuple[str, str, str]], book: Rulebook, day: AccountDay) -> BatchOutcome:
+    """A commit of one batch: takers' buys of one account, at one instant."""
+    ids, prices, quantities = zip(*fills, strict=True)
+    same = np.zeros(len(fills), dtype=np.int64)
+    batch = FillBatch(
+        book.venues[0],
+        "",
+        accounts=("main",),
+        symbols=("S",),
+        sources=("",),
+        index=np.arange(len(fills)),
+        account=same,
+        symbol=same,
+        source=same,
+        sequence=same,
+        exec_id=np.array([exec_id.encode() for exec_id in ids], dtype=bytes),
+        traits=same + _TRAITS,
+        product=same,
+        price=column([to_scale(price, SCALE_MAX) for price in prices]),
+        price_decimals=same + SCALE_MAX,
+        quantity=column([to_scale(quantity, SCALE_MAX) for quantity in quantities]),
+        quantity_decimals=same + SCALE_MAX,
+        transact_time_ns=same + _NOON_NS,
+    )
     groups = by_account_day(batch)
-    days = dict.fromkeys(groups, day)
-    recording = Recording()
-    outcome = recording.take(batch, groups, {"main": AccountState("main")}, days, book, with_fees=False)
-    return outcome, [event for _, event in recording.close_all(days)]
+    accounts, days = {"main": AccountState("main")}, dict.fromkeys(groups.keys, day)
+    return decide_fills(batch, groups, accounts, days, book, with_fees=False)

@@ -13,17 +13,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.account_day import AccountDay
 from ledger.domain.events import VolumeRecorded
+from ledger.domain.fills import AccountDay
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.programme import Rates
+from ledger.domain.programme import PairRates, Rates
 from ledger.domain.refusal import Reason
-from ledger.domain.state import AccountState, Ban, Grant
+from ledger.domain.state import AccountState, Ban, Flag, Grant
 from tests.domain.worked import NOON_NS, fills, programme, record, rulebook
 
 CASES = json.loads((Path(__file__).parent.parent / "cases" / "cases.json").read_text())
-FLAGS_COME_LATER = "flagged accounts are not in the contract yet"
 
 
 def ppm(fraction: str) -> int:
@@ -31,16 +30,7 @@ def ppm(fraction: str) -> int:
 
 
 @pytest.mark.parametrize(
-    "case",
-    [
-        pytest.param(
-            case,
-            id=case["id"],
-            marks=pytest.mark.skip(reason=FLAGS_COME_LATER) if "flagged" in case["given"] else (),
-        )
-        for case in CASES
-        if case["when"]["op"] == "compute_fee"
-    ],
+    "case", [pytest.param(case, id=case["id"]) for case in CASES if case["when"]["op"] == "compute_fee"]
 )
 def test_a_worked_case_of_the_business_document_costs_what_it_says(case: dict[str, Any]) -> None:
     given_, expect = case["given"], case["expect"]
@@ -80,7 +70,8 @@ def test_a_worked_case_of_the_business_document_costs_what_it_says(case: dict[st
             "token_price": given_.get("bmx_price_usdt", ""),
         }
     )
-    outcome, (event,) = record(batch, book, AccountState("alice", grants=tuple(grants)))
+    flags = (Flag("f1", given_["flagged"], NOON_NS),) if "flagged" in given_ else ()
+    outcome, (event,) = record(batch, book, AccountState("alice", grants=tuple(grants), flags=flags))
     fee, basis = outcome.fees[0]
     line, terms = event.lines[0], event.symbols[0]
     found = {
@@ -221,3 +212,15 @@ def test_running_totals_go_on_from_what_the_log_says() -> None:
     _, (together,) = record(fills({"exec_id": "A"}, {"exec_id": "B"}), rulebook())
     assert second.totals == together.totals
     assert isinstance(second, VolumeRecorded)
+
+
+@pytest.mark.parametrize(
+    ("liquidity", "tier", "fee", "source"),
+    [(1, "VIP1", 0, "PAIR"), (2, "VIP1", 250_000, "TIER"), (1, "NONE", 1_250_000, "BASE")],
+)
+def test_rates_of_a_pair_in_the_programme_price_its_fills(liquidity: int, tier: str, fee: int, source: str) -> None:
+    rules = programme(overrides={"S": PairRates(0, None)})
+    grants = () if tier == "NONE" else (Grant("g1", rules.programme_id, tier, "MANUAL", 0),)
+    outcome, _ = record(fills({"liquidity": liquidity}), rulebook(rules), AccountState("alice", grants=grants))
+    found, basis = outcome.fees[0]
+    assert (found, basis.rate_source) == (fee, source)

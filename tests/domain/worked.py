@@ -10,7 +10,7 @@ import numpy as np
 
 from ledger import programmes
 from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.columns import column
+from ledger.domain.columns import column, texts
 from ledger.domain.events import (
     Envelope,
     Event,
@@ -75,11 +75,11 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
         "product": 0,
         "order_time_ns": 0,
     }
-    texts = (
+    texts_of = (
         "trade_id order_id cl_ord_id owner_id counterparty_owner_id token token_price token_price_source"
         " charged_amount charged_currency charged_rate"
     )
-    defaults.update(dict.fromkeys(texts.split(), ""))
+    defaults.update(dict.fromkeys(texts_of.split(), ""))
     full = [{**defaults, "exec_id": f"E{number}", **row} for number, row in enumerate(rows)]
     columns: dict[str, Any] = {name: [row[name] for row in full] for name in (*defaults, "exec_id")}
     for names, name in (("accounts", "account_id"), ("symbols", "symbol")):
@@ -92,6 +92,8 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
         columns[name] = column([int(text.replace(".", "")) for text in columns[name]])
     traits = zip(*(columns.pop(name) for name in ("side", "liquidity", "channel")), strict=True)
     columns["traits"] = np.array([side | liquidity << 2 | channel << 4 for side, liquidity, channel in traits])
+    for name in (*texts_of.split(), "exec_id"):
+        columns[name] = texts(columns[name])
     for name in ("product", "transact_time_ns", "order_time_ns"):
         columns[name] = np.array(columns[name])
     places = np.arange(len(rows))

@@ -35,11 +35,17 @@ class NaiveAccount:
 
     grants: list[list[Any]] = field(default_factory=list)  # [tier, from, until, source]
     bans: list[list[int]] = field(default_factory=list)  # [from, until]
+    flags: list[list[int]] = field(default_factory=list)  # [from, until]
     fees: list[tuple[int, Decimal]] = field(default_factory=list)  # (day, fee)
 
     def tier(self, at_ns: int) -> str:
+        if self.flagged(at_ns):
+            return "NONE"
         tiers = [tier for tier, from_ns, until_ns, _ in self.grants if from_ns <= at_ns < until_ns]
         return max(tiers, key=TIERS.index, default="NONE")
+
+    def flagged(self, at_ns: int) -> bool:
+        return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.flags)
 
     def banned(self, at_ns: int) -> bool:
         return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.bans)
@@ -70,7 +76,7 @@ def live(world: World, random: Random, account_id: str) -> None:
     naive = world.naive.setdefault(account_id, NaiveAccount())
     for number in range(random.randint(1, 7)):
         at_ns = NOON_NS - random.randrange(60 * DAY_NS)
-        step = random.choice((trial, grant, revoke, ban, lift, trade, trade))
+        step = random.choice((trial, grant, revoke, ban, lift, flag, unflag, trade, trade))
         step(world.writing, random, account_id, naive, at_ns, f"{at_ns}-{number}")
 
 
@@ -81,6 +87,7 @@ def accepted(writing: Writing, command: commands.Command) -> bool:
 
 def trial(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     if accepted(writing, commands.StartTrial(account_id, at_ns)):
+        assert not naive.flagged(at_ns)
         assert not naive.grants
         naive.grants.append(["VIP3", at_ns, at_ns + 30 * DAY_NS, "TRIAL"])
 
@@ -112,6 +119,20 @@ def lift(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_n
     done = accepted(writing, commands.LiftBan(account_id, at_ns))
     assert done == naive.banned(at_ns)
     for entry in naive.bans:
+        if entry[0] <= at_ns < entry[1]:
+            entry[1] = at_ns
+
+
+def flag(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    if accepted(writing, commands.FlagAccount(account_id, random.choice(("FAKE", "ROBOT")), at_ns, b"")):
+        naive.flags.append([at_ns, 2**63 - 1])
+    else:
+        assert naive.flagged(at_ns)
+
+
+def unflag(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    assert accepted(writing, commands.UnflagAccount(account_id, at_ns)) == naive.flagged(at_ns)
+    for entry in naive.flags:
         if entry[0] <= at_ns < entry[1]:
             entry[1] = at_ns
 
@@ -149,7 +170,7 @@ def test_two_thousand_random_lives_are_told_alike_by_tables_folds_and_a_naive_re
     advance(world, tables, random)
     for account_id, naive in world.naive.items():
         edges = [at_ns + step for _, *ends, _ in naive.grants for at_ns in ends for step in (-1, 0)]
-        edges += [at_ns + step for ends in naive.bans for at_ns in ends for step in (-1, 0)]
+        edges += [at_ns + step for ends in (*naive.bans, *naive.flags) for at_ns in ends for step in (-1, 0)]
         instants = [NOON_NS, NOON_NS - random.randrange(70 * DAY_NS), *random.sample(edges, min(3, len(edges)))]
         for at_ns in (at_ns for at_ns in instants if at_ns < 2**63 - 1):
             check_state(world, account_id, naive, at_ns)
@@ -167,10 +188,16 @@ def check_state(world: World, account_id: str, naive: NaiveAccount, at_ns: int) 
         "SELECT count(*) FROM READ.ban_intervals WHERE account_id = %s AND start_time_ns <= %s AND %s < end_time_ns",
         *(account_id, at_ns, at_ns),
     )
+    flags = world.one(
+        "SELECT count(*) FROM READ.flag_intervals WHERE account_id = %s AND flagged_time_ns <= %s"
+        " AND (unflagged_time_ns IS NULL OR %s < unflagged_time_ns)",
+        *(account_id, at_ns, at_ns),
+    )
     told = f"{account_id} at {at_ns}, seed {SEED}"
     assert len(rows) <= 1, told
     assert (rows[0][0] if rows else "NONE") == found.tier == naive.tier(at_ns), told
     assert (rows[0][1:] if rows else ("", "")) == (found.grant.source, found.grant.grant_id), told
+    assert (flags[0][0] > 0) == found.flagged == naive.flagged(at_ns), told
     assert (bans[0][0] > 0) == found.banned == naive.banned(at_ns), told
 
 
@@ -193,7 +220,7 @@ def test_tables_made_at_once_equal_those_made_step_by_step(world: World, dsn: st
     for number in range(60):
         live(world, random, f"account{number % 20}")
         advance(world, steps, random)
-    names = ("accounts", "vip_intervals", "ban_intervals", "fee_days", "volume_days", "position")
+    names = ("accounts", "vip_intervals", "ban_intervals", "flag_intervals", "fee_days", "volume_days", "position")
     slowly = {name: world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
                               "SELECT * FROM READ.position") for name in names}  # fmt: skip
     assert all(slowly.values())

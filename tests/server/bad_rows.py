@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from ledger.domain.refusal import Reason
 from ledger.v1.fill_pb2 import Fill, TokenPayment
 from tests.samples import fill
+from tests.server.bad_columns import BAD_COLUMNS, COLUMN_FIELDS
 from tests.server.bad_values import (
     AMOUNT,
     BAN_DAYS,
@@ -306,6 +307,15 @@ FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
         "fills": LEFT_TO_ROWS,
         **{f"fills.{path}": kinds for path, kinds in FILL.items()},
         "actor": OPTIONAL_ID,
+        **dict.fromkeys(COLUMN_FIELDS, LEFT_TO_ROWS),
+    },
+    "StreamFills": {
+        "batch.venue": OPTIONAL_ID,
+        "batch.source": REQUIRED_ID,
+        "batch.first_sequence": LEFT_TO_ROWS,
+        "batch.fills": LEFT_TO_ROWS,
+        "batch.actor": OPTIONAL_ID,
+        **{f"batch.{path}": LEFT_TO_ROWS for path in COLUMN_FIELDS},
     },
     "GetSourcePosition": {
         "source": REQUIRED_ID,
@@ -452,6 +462,19 @@ FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
 # Fields for which no value is bad, and why.
 NOTHING_IS_BAD: Final[Mapping[tuple[str, str], str]] = {
     ("RecordFills", "include_fees"): "a bool: the caller wants the fees or not",
+    ("StreamFills", "batch.include_fees"): "a bool: the same",
+    **{
+        (method, f"{path}.{name}"): "one by one in the rows of columns.symbols; a malformed symbol is one of its fills"
+        for method, path in (("RecordFills", "columns.symbols"), ("StreamFills", "batch.columns.symbols"))
+        for name in ("symbol", "price_scale", "quantity_scale")
+    },
+    **{
+        (
+            "StreamFills",
+            f"batch.fills.{path}",
+        ): "a malformed fill of a source is refused alone: test_streams"
+        for path in FILL
+    },
     ("ListAccounts", "banned"): "a bool, or not given",
     ("ListAccounts", "flagged"): "a bool, or not given",
     ("SubmitApplication", "account_opened"): "a bool: a step that is not done is for the state to refuse",
@@ -491,7 +514,7 @@ class Row(NamedTuple):
     @property
     def field(self) -> str:
         """The field in the metadata of the refusal."""
-        return self.named or self.path.replace("fills.", f"fills[{BAD}].")
+        return (self.named or self.path).replace("fills.", f"fills[{BAD}].")
 
 
 AHEAD: Final = 1_000_000_000  # a position the log does not reach here
@@ -545,6 +568,22 @@ ROWS: Final[Sequence[Row]] = [
     Row("RecordFills", "id twice a day", {"fills": [ONCE, SAME_DAY]}, Reason.FILL_TWICE_IN_BATCH, "fills[1].exec_id"),
     Row("RecordFills", "an empty one", {"fills": [fill(), Fill()]}, Reason.FIELD_REQUIRED, "fills[1].account_id"),
     Row("RecordFills", "unknown", {"venue": "nowhere"}, Reason.VENUE_UNKNOWN),
+    Row("StreamFills", "missing", {"batch.first_sequence": 0}, Reason.SEQUENCE_MALFORMED),
+    Row("StreamFills", "leaving a gap", {"batch.first_sequence": 2, "batch.source": "nobody"}, Reason.SEQUENCE_GAP),
+    Row("StreamFills", "empty", {"batch.fills": []}, Reason.BATCH_EMPTY),
+    Row("StreamFills", "over the limit", {"batch.fills": TOO_MANY}, Reason.BATCH_TOO_LARGE),
+    Row("StreamFills", "unknown", {"batch.venue": "nowhere"}, Reason.VENUE_UNKNOWN),
+    *(Row("RecordFills", kind, {**values, "fills": []}, reason, named) for kind, values, reason, named in BAD_COLUMNS),
+    *(
+        Row(
+            "StreamFills",
+            kind,
+            {**{f"batch.{path}": value for path, value in values.items()}, "batch.fills": []},
+            reason,
+            f"batch.{named}",
+        )
+        for kind, values, reason, named in BAD_COLUMNS
+    ),
     Row("ChangeTier", "before valid_from", {"valid_until": BEFORE_NOON, "valid_from": NOON}, Reason.INTERVAL_EMPTY),
     Row("ChangeTier", "equal to valid_from", {"valid_until": NOON, "valid_from": NOON}, Reason.INTERVAL_EMPTY),
     Row("ChangeTier", "before now", {"valid_until": BEFORE_NOON, "valid_from": None}, Reason.INTERVAL_EMPTY),

@@ -93,12 +93,19 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
 def calling(ledger: Ledger, method: str) -> Callable[[Any], Any]:
     """Calls a method by its descriptor, for its last message; a hang becomes DEADLINE_EXCEEDED."""
     rpc = METHODS[method]
-    kind = ledger.channel.unary_stream if rpc.server_streaming else ledger.channel.unary_unary
+    kinds = {
+        (False, False): ledger.channel.unary_unary,
+        (False, True): ledger.channel.unary_stream,
+        (True, True): ledger.channel.stream_stream,
+    }
+    kind = kinds[rpc.client_streaming, rpc.server_streaming]
     call: Any = kind(
         path_of(rpc),
         request_serializer=lambda message: message.SerializeToString(),
         response_deserializer=GetMessageClass(rpc.output_type).FromString,
     )
+    if rpc.client_streaming:
+        return lambda request: list(call(iter([request]), timeout=CALL_S_MAX))
     if rpc.server_streaming:
         return lambda request: list(call(request, timeout=CALL_S_MAX))[-1]
     return lambda request: call(request, timeout=CALL_S_MAX)

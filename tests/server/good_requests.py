@@ -17,6 +17,7 @@ from ledger import programmes
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import ChargedFee, Fill, FillRef, TokenPayment
+from ledger.v1.fill_service_pb2 import RecordFillsRequest
 from ledger.v1.member_service_pb2 import ExternalVolume
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, at
@@ -282,6 +283,16 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     },
     "ListSoloActions": lambda: {"actor": "operator", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},
     "RecordFills": lambda: {"venue": "bitmart", "fills": _fills(), "include_fees": True, "actor": "engine"},
+    "StreamFills": lambda: {
+        "batch": RecordFillsRequest(
+            venue="bitmart",
+            source="streamed",
+            first_sequence=1,
+            fills=[full_fill(), full_fill()],
+            include_fees=True,
+            actor="engine",
+        )
+    },
     "GetSourcePosition": lambda: {"source": "engine"},
     "GetVipState": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
     "ListFeeHistory": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},

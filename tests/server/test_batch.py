@@ -144,7 +144,7 @@ def row_at(batch: FillBatch, place: int) -> dict[str, Any]:
     symbol, product, traits, time_ns, price, quantity, *carried = batch.as_sent(place, int(batch.product[place]))
     return {
         "account_id": batch.accounts[batch.account[place]],
-        "exec_id": batch.exec_id[place],
+        "exec_id": batch.name(place),
         "symbol": symbol,
         "side": traits & 3,
         "liquidity": traits >> 2 & 3,

@@ -31,6 +31,6 @@ def round_ends_ns(week: str) -> int:
     """First instant after a round. Raises ValueError for text that is no ISO week as `round_of` writes it."""
     found = _WEEK.fullmatch(week)
     if found is None:
-        raise ValueError(week)
+        raise ValueError(f"{week!r} is no ISO week")
     monday = date.fromisocalendar(int(found[1]), int(found[2]), 1)
     return (day_number(monday.isoformat()) + 7) * DAY_NS

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from ledger.domain.columns import Ints, Texts
 
 
-def self_trades(owner_ids: Iterable[str], counterparty_owner_ids: Iterable[str]) -> list[bool]:
+def self_trades(owner_ids: Texts, counterparty_owner_ids: Texts) -> Ints:
     """Of each fill whether it is one. Owners come from the engine (A27); without the other side's none is assumed."""
-    return [owner == other != "" for owner, other in zip(owner_ids, counterparty_owner_ids, strict=True)]
+    said: Ints = counterparty_owner_ids != b""
+    same: Ints = said & (owner_ids == counterparty_owner_ids)
+    return same

@@ -44,3 +44,9 @@ def test_all_trials_are_over_on_the_last_day_of_the_programme() -> None:
     assert cut.valid_until_ns == NOON_NS
     assert isinstance(start_trial(NEW, (), closing, start_time_ns=NOON_NS - 1), TrialStarted)
     assert reason(start_trial(NEW, (), closing, start_time_ns=NOON_NS)) == Reason.TRIAL_CLOSED
+
+
+def test_a_programme_without_trials_starts_none() -> None:
+    found = start_trial(NEW, (), programme(trial=None), start_time_ns=NOON_NS)
+    assert isinstance(found, Refusal)
+    assert (found.reason, found.field) == (Reason.TRIAL_CLOSED, "programme_id")

@@ -12,9 +12,10 @@ import pytest
 from ledger.domain.events import CellKey
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.money import mantissa
-from ledger.domain.rules.cumulative_trading_volume import excluded_because
+from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period, excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
+from ledger.domain.state import AccountState
 from ledger.domain.totals import NOTIONAL_SCALE
 from tests.domain.worked import programme
 
@@ -68,3 +69,24 @@ def test_volume_counts_unless_a_fact_speaks_against_it(
 ) -> None:
     cell = CellKey("USDT", product, channel, self_trade, banned, zero_fee=False)
     assert excluded_because(cell, programme()) == reason
+
+
+def test_fills_during_a_ban_count_if_the_programme_says_so() -> None:
+    cell = CellKey("USDT", 1, 1, self_trade=False, banned=True, zero_fee=False)
+    assert excluded_because(cell, programme(ban_count_volume=True)) == ""
+
+
+@pytest.mark.parametrize(
+    ("window", "cut"),
+    [((0, 100), (10, 90)), ((10, 90), (10, 90)), ((20, 30), (20, 30)), ((0, 10), (10, 10)), ((90, 99), (90, 90))],
+)
+def test_a_window_is_cut_to_the_period_of_the_programme(window: tuple[int, int], cut: tuple[int, int]) -> None:
+    assert event_period(programme(period_from_ns=10, period_until_ns=90), window) == cut
+    assert event_period(programme(), window) == window
+
+
+def test_volume_of_a_sub_account_counts_for_its_parent_if_the_programme_says_so() -> None:
+    main, sub = AccountState("main"), AccountState("sub", parent_account_id="main")
+    aggregating = programme(aggregate_subaccounts=True)
+    assert [counts_for(account, programme()) for account in (main, sub)] == ["main", "sub"]
+    assert [counts_for(account, aggregating) for account in (main, sub)] == ["main", "main"]

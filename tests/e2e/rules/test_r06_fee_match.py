@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ledger import programmes
 from ledger.domain.events import MatchRejected, MatchRequested, TierChanged
 from ledger.domain.instants import DAY_NS
 from ledger.v1.member_query_service_pb2 import GetMembershipRequest, GetMembershipResponse
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import NOON_NS, Ledger, at
+from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.e2e.rules.log import events
 from tests.samples import state
 from tests.server.calls import refused, send
@@ -76,3 +79,17 @@ def test_a_match_is_not_approved_or_rejected_before_it_was_requested(ledger: Led
     assert refused(ledger, approve_match("carol", approve_time=earlier)).reason == "INTERVAL_EMPTY"
     assert refused(ledger, reject_match("carol", reject_time=earlier)).reason == "INTERVAL_EMPTY"
     assert send(ledger, approve_match("carol", approve_time=NOON)).grant.valid_from == NOON
+
+
+def test_a_volume_above_the_table_that_a_person_must_look_at_is_no_tier_to_match(
+    start_ledger: StartLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = programmes.packaged()
+    changed = content.replace('above_top = "keep"', 'above_top = "manual_review"')
+    assert changed != content
+    monkeypatch.setattr(programmes, "packaged", lambda: changed)
+    ledger = start_ledger()
+    assert send(ledger, request_match("carol", spot="50000000")).tier == "MANUAL_REVIEW"
+    assert refused(ledger, approve_match("carol")).reason == "TIER_UNKNOWN"
+    send(ledger, request_match("dave", spot="49999999"))
+    assert send(ledger, approve_match("dave")).grant.tier == "VIP5"

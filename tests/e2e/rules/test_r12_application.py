@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ledger import programmes
 from ledger.domain.events import ApiIdentityVerified, ApplicationSettled, ApplicationSubmitted
 from ledger.domain.instants import DAY_NS
 from ledger.v1.member_query_service_pb2 import GetMembershipRequest, GetMembershipResponse
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import NOON_NS, Ledger, at
+from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.e2e.rules.log import events
 from tests.server.calls import refused, send
 from tests.server.instants import A_DAY_AGO, BEFORE_NOON, NOON
@@ -54,5 +57,22 @@ def test_an_earlier_date_of_verification_corrects_a_later_one(ledger: Ledger) ->
     assert membership(ledger, NOON_NS - DAY_NS).verified_time == A_DAY_AGO
 
 
-def test_a_trial_needs_no_verification_unless_the_programme_asks_for_it(ledger: Ledger) -> None:
+def test_a_trial_needs_no_verification(ledger: Ledger) -> None:
     assert send(ledger, trial("erin")).grant.tier == "VIP3"
+
+
+def test_a_programme_may_ask_for_verification_before_a_trial(
+    start_ledger: StartLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lenient, strict = (f"requires_verified_api_user = {value}" for value in ("false", "true"))
+    content = programmes.packaged()
+    assert lenient in content
+    monkeypatch.setattr(programmes, "packaged", lambda: content.replace(lenient, strict))
+    ledger = start_ledger()
+    send(ledger, application("erin", received_time=A_DAY_AGO))
+    assert refused(ledger, trial("erin", start_time=NOON)).reason == "NOT_VERIFIED"
+    assert refused(ledger, settle("erin", settle_time=NOON)).reason == "NOT_VERIFIED"
+    send(ledger, verify("erin", verified_time=NOON))
+    assert refused(ledger, trial("erin", start_time=BEFORE_NOON)).reason == "NOT_VERIFIED"
+    assert send(ledger, trial("erin", start_time=NOON)).grant.tier == "VIP3"
+    assert send(ledger, settle("erin", settle_time=NOON)).settled_time == NOON

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
+from ledger import programmes
 from ledger.domain.events import ApplicationSubmitted
 from ledger.domain.instants import DAY_NS, day_number
 from ledger.v1.member_query_service_pb2 import ApplicationDue, GetMembershipRequest, ListApplicationsRequest
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import Ledger, at
+from tests.conftest import Ledger, StartLedger, at
 from tests.e2e.rules.log import events
 from tests.server.calls import await_tables, refused, send
-from tests.server.orders import application, settle
+from tests.server.orders import application, settle, verify
 
 
 def start_of(day: str) -> int:
@@ -59,3 +62,26 @@ def test_the_earliest_deadline_comes_first(ledger: Ledger) -> None:
     for account_id, day in (("late", "2024-09-11"), ("early", "2024-09-02"), ("middle", "2024-09-05")):
         send(ledger, application(account_id, received_time=at(start_of(day))))
     assert [one.account_id for one in due(ledger, start_of("2024-09-12"))] == ["early", "middle", "late"]
+
+
+def test_where_the_clock_starts_with_verification_holidays_and_both_stamps_are_kept(
+    start_ledger: StartLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    content = programmes.packaged()
+    changed = content.replace('sla_start = "received"', 'sla_start = "verified"')
+    changed = changed.replace("holidays = []", "holidays = [2024-09-20]")
+    assert changed.count("verified") > content.count("verified")
+    assert "2024-09-20" in changed
+    monkeypatch.setattr(programmes, "packaged", lambda: changed)
+    ledger = start_ledger()
+    received_ns, verified_ns = start_of("2024-09-02"), start_of("2024-09-06")
+    send(ledger, application("erin", received_time=at(received_ns)))
+    (waiting,) = due(ledger, start_of("2024-10-01"))
+    assert not waiting.HasField("deadline")
+    assert not waiting.overdue
+    send(ledger, verify("erin", verified_time=at(verified_ns)))
+    (found,) = due(ledger, start_of("2024-09-24"), overdue=True)
+    assert (found.received_time, found.verified_time) == (at(received_ns), at(verified_ns))
+    assert found.deadline == at(start_of("2024-09-24")), "Monday the 23rd, for Friday the 20th is a holiday"
+    (before,) = due(ledger, verified_ns - 1)
+    assert not before.HasField("deadline")

@@ -1,0 +1,112 @@
+"""A stream of requests, taken ahead of their answers: the next wait for the writer while the last is on its way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from concurrent.futures import Future
+from contextlib import contextmanager
+from queue import Empty, Full, Queue
+from typing import Any, Final, NamedTuple
+
+import grpc
+
+from ledger.domain.refusal import Reason
+from ledger.jobs import Answer, RecordFills
+from ledger.server.handling import Handling
+from ledger.v1 import fill_service_pb2 as pb
+from ledger.wire import RefusedError, refuse
+
+_LOOK_UP_S: Final = 0.2  # how often a side that waits looks whether the call is over
+
+
+class Streams:
+    """How many streams may be open at once."""
+
+    def __init__(self, streams_max: int) -> None:
+        self._streams_max = streams_max
+        self._free = threading.Semaphore(streams_max)
+
+    @contextmanager
+    def one(self) -> Iterator[None]:
+        """One more, until the block ends; refuses with STREAMS_EXHAUSTED."""
+        if not self._free.acquire(blocking=False):
+            refuse(Reason.STREAMS_EXHAUSTED, "", f"{self._streams_max} streams are open: close one, or use RecordFills")
+        try:
+            yield
+        finally:
+            self._free.release()
+
+
+class _Taken(NamedTuple):
+    """A request before the writer; or why the stream ends."""
+
+    batch: pb.RecordFillsRequest | None
+    answer: Future[Answer] | None
+    failure: BaseException | None = None
+
+
+class TakenAhead:
+    """Reads requests in a thread of its own and gives their answers in order; bounded on both sides.
+
+    A caller that does not read its answers, and a writer that does not keep up, both stop the reading: then the flow
+    control of the connection stops the sender.
+    """
+
+    def __init__(
+        self,
+        requests: Iterator[tuple[pb.RecordFillsRequest, RecordFills]],
+        handling: Handling,
+        context: grpc.ServicerContext,
+    ) -> None:
+        self._requests = requests
+        self._handling = handling
+        self._context = context
+        self._taken: Queue[_Taken] = Queue(handling.config.stream_requests_max)
+        self._over = threading.Event()
+
+    def answers(self) -> Iterator[tuple[pb.RecordFillsRequest, Answer]]:
+        """Each request with its answer, until the sender has no more; or the refusal that ends the stream."""
+        self._context.add_callback(self._over.set)
+        threading.Thread(target=self._read, name="stream", daemon=True).start()
+        try:
+            while (taken := self._next()) is not None:
+                if taken.failure is not None:
+                    raise taken.failure
+                assert taken.batch is not None, taken
+                assert taken.answer is not None, taken
+                yield taken.batch, self._handling.wait(taken.answer, self._context)
+        finally:
+            self._over.set()
+
+    def _next(self) -> _Taken | None:
+        while not self._over.is_set():
+            try:
+                taken = self._taken.get(timeout=_LOOK_UP_S)
+            except Empty:
+                continue
+            return taken if taken != _END else None
+        return None
+
+    def _read(self) -> None:
+        try:
+            for batch, job in self._requests:
+                if not self._put(_Taken(batch, self._handling.queue(job, self._over))):
+                    return
+            self._put(_END)
+        except RefusedError as refused:
+            self._put(_Taken(None, None, refused))
+        except Exception as failure:  # the call is over, or a defect: whoever waits for answers is told
+            self._put(_Taken(None, None, failure))
+
+    def _put(self, taken: _Taken) -> bool:
+        while not self._over.is_set():
+            try:
+                self._taken.put(taken, timeout=_LOOK_UP_S)
+            except Full:
+                continue
+            return True
+        return False
+
+
+_END: Final[Any] = _Taken(None, None)
