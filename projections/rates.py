@@ -19,7 +19,7 @@ from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import timestamp
 from projections.as_of import Reader, View, check_times
-from projections.fee_history import FIRST_PLACE, Span, cell_sums, lines_after, run_of, totals
+from projections.fee_history import Span, cell_sums, fills_now, totals
 from projections.pending_evaluation import pending_evaluation_ns
 from projections.vip_state import class_rates, programme_of
 from projections.window_volume import Window, window_so_far
@@ -75,9 +75,7 @@ def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
         whole = replace(span, from_ns=max(span.from_ns, day * DAY_NS), until_ns=min(span.until_ns, (day + 1) * DAY_NS))
         if not any(key.self_trade and key.zero_fee for key in cell_sums(log, whole)):
             continue
-        for _, recorded, line in lines_after(log, whole, FIRST_PLACE):
-            run = run_of(recorded)
-            known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
+        for known in fills_now(log, whole):
             if known.basis.rate_source == "REBATE_SUPPRESSED":
                 _, amount = sums.get(known.basis.fee_currency, (0, 0))
                 sums[known.basis.fee_currency] = (known.basis.fee_decimals, amount + _unearned(known, view))

@@ -17,7 +17,7 @@ from ledger.domain.rules.end_day_close import CLOSE_SCALE, Close, Missing, value
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant
-from ledger.domain.state import AccountState
+from ledger.domain.state import FOREVER_NS, AccountState
 from ledger.domain.totals import NOTIONAL_SCALE
 
 PERIODIC: Final = "PERIODIC"  # R18: of all accounts, at one instant
@@ -105,6 +105,13 @@ def decide_evaluated(account: AccountState, run: Run, found: Assessment, recorde
         ended_grant_ids=tuple(grant.grant_id for grant in ended),
         ended_time_ns=max(at_ns, not_before_ns) if ended else 0,
     )
+
+
+def changes_from_ns(event: VolumeEvaluated) -> int:
+    """The first instant at which an account may pay otherwise because of an evaluation; without one: never."""
+    named = ((event.valid_from_ns, event.grant_id), (event.ended_time_ns, event.ended_grant_ids))
+    instants = (at_ns for at_ns, names in named if names)
+    return min(instants, default=FOREVER_NS)
 
 
 def movement(programme: Programme, before: str, after: str) -> str:

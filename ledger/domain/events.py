@@ -697,6 +697,44 @@ class VolumeRecorded:
         return [KnownLine(line, self.symbols[line.symbol_index], self.bases[line.basis_index]) for line in self.lines]
 
 
+class AdjustedLine(NamedTuple):
+    """A line, named by position and number, whose fee is another one than before. Amounts are canonical decimals."""
+
+    position: int
+    line: int
+    venue: str
+    exec_id: str
+    transact_time_ns: int
+    symbol_index: int
+    traits: int
+    price: str
+    quantity: str
+    fee_before: str
+    basis_before: int
+    fee_after: str
+    basis_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeAdjusted:
+    """Stream `fees/<account>/<day>`: fees of lines of the day are other ones; `totals` are those after it.
+
+    `cause` is LATE_GRANT (A31), an event at `cause_position`. An adjustment takes effect at the time of its line.
+    """
+
+    cause: str
+    cause_position: int
+    time_min_ns: int
+    time_max_ns: int
+    time_max_so_far_ns: int
+    symbols: tuple[SymbolTerms, ...]
+    bases: tuple[Basis, ...]
+    lines: tuple[AdjustedLine, ...]
+    totals: tuple[CellTotals, ...]
+
+
+FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted  # what lies in fee streams
+
 Event: TypeAlias = (
     LedgerCreated
     | WriterStarted
@@ -733,6 +771,7 @@ Event: TypeAlias = (
     | CommandRefused
     | SourceAdvanced
     | VolumeRecorded
+    | FeeAdjusted
 )
 
 

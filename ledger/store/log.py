@@ -10,7 +10,7 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
-from ledger.domain.events import CellTotals, Recorded, VolumeRecorded
+from ledger.domain.events import CellTotals, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
@@ -56,7 +56,7 @@ class FeeDay:
     """One fee stream: the digests of its exec_ids, and its last event."""
 
     digests: list[int]
-    last: VolumeRecorded
+    last: FeeEvent
 
 
 class Log:
@@ -133,11 +133,13 @@ class Log:
         digests: dict[str, list[int]] = {}
         last: dict[str, tuple[Any, ...]] = {}
         for row in self._rows(self._sql.fee_days, (list(streams),)):
-            digests.setdefault(row[1], []).extend(exec_id_digests(row[4]))
+            known = digests.setdefault(row[1], [])
+            if row[3] == "VolumeRecorded":
+                known.extend(exec_id_digests(row[4]))
             last[row[1]] = row
         for stream, row in last.items():
             event = decode(*row).event
-            assert isinstance(event, VolumeRecorded), stream
+            assert isinstance(event, FeeEvent), stream
             days[stream] = FeeDay(digests[stream], event)
         return days
 
@@ -170,7 +172,15 @@ class Log:
 
     def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
         """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
-        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, limit))
+        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "VolumeRecorded", limit))
+
+    def adjustments(self, *, from_ns: int, as_of_ns: int, until: int) -> list[Recorded]:
+        """What corrects fees of lines in [from, as_of], of all accounts, up to a position, in order."""
+        return self._events(self._sql.runs, (0, until, from_ns, as_of_ns, "FeeAdjusted", None))
+
+    def existing(self, streams: Iterable[str]) -> set[str]:
+        """Those of some streams that have an event."""
+        return {row[0] for row in self._rows(self._sql.existing, (list(streams),))}
 
     def first_events_of_requests(self, after: int, until: int, limit: int) -> list[Recorded]:
         """The first event of each request at a position in (after, until], in order."""
@@ -185,7 +195,7 @@ class Log:
         return [name for (name,) in self._rows(self._sql.account_streams_between, (after, until))]
 
     def decisions_between(self, after: int, until: int) -> list[Recorded]:
-        """All events but runs of fills at positions in (after, until], in order."""
+        """All events but those of fee streams at positions in (after, until], in order."""
         return self._events(self._sql.decisions_between, (after, until))
 
     def stored(self, stream: str, after: int, until: int, limit: int) -> list[StoredRow]:
@@ -223,10 +233,17 @@ class Log:
 
 def _day_totals(rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
     found = []
-    for position, stream, _, _, state in rows:
+    for row in rows:
+        position, stream, _, topic, state = row
         _, account_id, day = stream.split("/")
-        found.append(DayTotals(account_id, day, position, decode_totals(state)))
+        totals = decode_totals(state) if topic == "VolumeRecorded" else _totals_of(decode(*row))
+        found.append(DayTotals(account_id, day, position, totals))
     return found
+
+
+def _totals_of(recorded: Recorded) -> tuple[CellTotals, ...]:
+    assert isinstance(recorded.event, FeeEvent), recorded
+    return recorded.event.totals
 
 
 def fee_range(account_id: str) -> tuple[str, str]:
@@ -261,6 +278,10 @@ class _Statements:
         self.streams_between = statement(
             "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id <= %s AND notification_id <= %s"
             " ORDER BY originator_id, originator_version"
+        )
+        self.existing = statement(
+            "SELECT name FROM unnest(%s::text[]) AS name"
+            " WHERE EXISTS (SELECT 1 FROM {events} WHERE originator_id = name)"
         )
         self.has_fees = statement(
             "SELECT EXISTS (SELECT 1 FROM {events}"
@@ -302,7 +323,7 @@ class _Statements:
         )
         self.runs = statement(
             "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND time_max_ns >= %s AND time_min_ns <= %s ORDER BY notification_id LIMIT %s"
+            " AND time_max_ns >= %s AND time_min_ns <= %s AND topic = %s ORDER BY notification_id LIMIT %s"
         )
         self.first_events_of_requests = statement(
             "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
@@ -328,7 +349,7 @@ class _Statements:
         )
         self.decisions_between = statement(
             "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND topic <> 'VolumeRecorded' ORDER BY notification_id"
+            " AND topic <> ALL ('{{VolumeRecorded,FeeAdjusted}}') ORDER BY notification_id"
         )
         self.end_of_commit = statement(
             "SELECT last_position FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"

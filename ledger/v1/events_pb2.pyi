@@ -2270,3 +2270,139 @@ class CloseMissing(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CloseMissing: _TypeAlias = CloseMissing  # noqa: Y015
+
+@_typing.final
+class FeeAdjusted(_message.Message):
+    """Stream fees/<account>/<UTC day>, version = position: fees of lines of this day are other ones than were recorded.
+    envelope.effective_time_ns is the time of the earliest of these lines.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    CAUSE_POSITION_FIELD_NUMBER: _builtins.int
+    TIME_MAX_NS_FIELD_NUMBER: _builtins.int
+    TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
+    SYMBOLS_FIELD_NUMBER: _builtins.int
+    BASES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
+    cause_position: _builtins.int
+    """Position of the event behind it."""
+    time_max_ns: _builtins.int
+    """Time of the latest of the lines."""
+    time_max_so_far_ns: _builtins.int
+    """Time of the latest line of the stream so far."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def symbols(self) -> _containers.RepeatedCompositeFieldContainer[Global___SymbolTerms]:
+        """Symbols of the lines."""
+
+    @_builtins.property
+    def bases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Basis]:
+        """What fees rested on, and rest on now."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdjustedLine]:
+        """The lines."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellTotals]:
+        """Totals of the stream, this event included, by cell: each line counts with its fee as it is now."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        cause: _builtins.str = ...,
+        cause_position: _builtins.int = ...,
+        time_max_ns: _builtins.int = ...,
+        time_max_so_far_ns: _builtins.int = ...,
+        symbols: _abc.Iterable[Global___SymbolTerms] | None = ...,
+        bases: _abc.Iterable[Global___Basis] | None = ...,
+        lines: _abc.Iterable[Global___AdjustedLine] | None = ...,
+        totals: _abc.Iterable[Global___CellTotals] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "cause", b"cause", "cause_position", b"cause_position", "envelope", b"envelope", "lines", b"lines", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeAdjusted: _TypeAlias = FeeAdjusted  # noqa: Y015
+
+@_typing.final
+class AdjustedLine(_message.Message):
+    """A line whose fee is another one than was recorded, or adjusted before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    EXEC_ID_FIELD_NUMBER: _builtins.int
+    TRANSACT_TIME_NS_FIELD_NUMBER: _builtins.int
+    SYMBOL_INDEX_FIELD_NUMBER: _builtins.int
+    TRAITS_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    FEE_BEFORE_FIELD_NUMBER: _builtins.int
+    BASIS_BEFORE_FIELD_NUMBER: _builtins.int
+    FEE_AFTER_FIELD_NUMBER: _builtins.int
+    BASIS_AFTER_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event that recorded the line."""
+    line: _builtins.int
+    """Number of the line in it, from 0."""
+    venue: _builtins.str
+    """The market."""
+    exec_id: _builtins.str
+    """The engine's id."""
+    transact_time_ns: _builtins.int
+    """When the trade happened."""
+    symbol_index: _builtins.int
+    """Index into symbols."""
+    traits: _builtins.int
+    """Side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7)."""
+    price: _builtins.str
+    """Price."""
+    quantity: _builtins.str
+    """Quantity."""
+    fee_before: _builtins.str
+    """Fee until now."""
+    basis_before: _builtins.int
+    """What it rested on: an index into bases."""
+    fee_after: _builtins.str
+    """Fee from now on."""
+    basis_after: _builtins.int
+    """What it rests on: an index into bases."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        line: _builtins.int = ...,
+        venue: _builtins.str = ...,
+        exec_id: _builtins.str = ...,
+        transact_time_ns: _builtins.int = ...,
+        symbol_index: _builtins.int = ...,
+        traits: _builtins.int = ...,
+        price: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+        fee_before: _builtins.str = ...,
+        basis_before: _builtins.int = ...,
+        fee_after: _builtins.str = ...,
+        basis_after: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_after", b"basis_after", "basis_before", b"basis_before", "exec_id", b"exec_id", "fee_after", b"fee_after", "fee_before", b"fee_before", "line", b"line", "position", b"position", "price", b"price", "quantity", b"quantity", "symbol_index", b"symbol_index", "traits", b"traits", "transact_time_ns", b"transact_time_ns", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustedLine: _TypeAlias = AdjustedLine  # noqa: Y015

@@ -260,7 +260,7 @@ class ListFeeHistoryResponse(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeLine]:
-        """The lines of this page."""
+        """The entries of this page: fills, and adjustments of fills."""
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeTotal]:
@@ -317,6 +317,8 @@ class FeeLine(_message.Message):
     CHARGED_FEE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The symbol."""
     side: _fill_pb2.Side.ValueType
@@ -359,6 +361,10 @@ class FeeLine(_message.Message):
     """The engine, if it numbers its fills."""
     sequence: _builtins.int
     """Its number of this fill; 0 without a source."""
+    kind: _builtins.str
+    """FILL, or ADJUSTMENT: a fill that was listed before costs so much more or less. Of an ADJUSTMENT fee_amount is the
+    difference, basis is what the fee rests on now, and recorded_time is its own.
+    """
     @_builtins.property
     def fill_ref(self) -> _fill_pb2.FillRef:
         """The fill."""
@@ -390,6 +396,10 @@ class FeeLine(_message.Message):
     @_builtins.property
     def charged_fee(self) -> _fill_pb2.ChargedFee:
         """What the engine charged, as it came."""
+
+    @_builtins.property
+    def adjustment(self) -> Global___FeeAdjustment:
+        """Only of an ADJUSTMENT."""
 
     def __init__(
         self,
@@ -423,14 +433,70 @@ class FeeLine(_message.Message):
         charged_fee: _fill_pb2.ChargedFee | None = ...,
         source: _builtins.str = ...,
         sequence: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        adjustment: Global___FeeAdjustment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "charged_fee", b"charged_fee", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "basis", b"basis", "charged_fee", b"charged_fee", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fill_ref", b"fill_ref", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fill_ref", b"fill_ref", "kind", b"kind", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeeLine: _TypeAlias = FeeLine  # noqa: Y015
+
+@_typing.final
+class FeeAdjustment(_message.Message):
+    """A fee that is another one than was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    CAUSE_POSITION_FIELD_NUMBER: _builtins.int
+    LINE_REF_FIELD_NUMBER: _builtins.int
+    FEE_BEFORE_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_BEFORE_FIELD_NUMBER: _builtins.int
+    BASIS_BEFORE_FIELD_NUMBER: _builtins.int
+    FEE_AFTER_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_AFTER_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
+    cause_position: _builtins.int
+    """Position of the event behind it."""
+    fee_before: _builtins.str
+    """Fee until then."""
+    fee_currency_before: _builtins.str
+    """Its currency."""
+    fee_after: _builtins.str
+    """Fee from then on. Where its currency is another one, the difference is an entry in each currency."""
+    fee_currency_after: _builtins.str
+    """Its currency."""
+    @_builtins.property
+    def line_ref(self) -> _fill_pb2.LineRef:
+        """The line that recorded the fill."""
+
+    @_builtins.property
+    def basis_before(self) -> Global___FeeBasis:
+        """What it rested on."""
+
+    def __init__(
+        self,
+        *,
+        cause: _builtins.str = ...,
+        cause_position: _builtins.int = ...,
+        line_ref: _fill_pb2.LineRef | None = ...,
+        fee_before: _builtins.str = ...,
+        fee_currency_before: _builtins.str = ...,
+        basis_before: Global___FeeBasis | None = ...,
+        fee_after: _builtins.str = ...,
+        fee_currency_after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "line_ref", b"line_ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "cause", b"cause", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeAdjustment: _TypeAlias = FeeAdjustment  # noqa: Y015
 
 @_typing.final
 class FeeBasis(_message.Message):
@@ -500,9 +566,9 @@ class FeeTotal(_message.Message):
     currency: _builtins.str
     """The fee currency."""
     charges: _builtins.str
-    """Sum of the positive fees."""
+    """Sum of the positive fees, as they are now."""
     rebates: _builtins.str
-    """Sum of the negative fees: zero or negative."""
+    """Sum of the negative fees, as they are now: zero or negative."""
     net: _builtins.str
     """charges + rebates."""
     lines: _builtins.int
@@ -942,23 +1008,29 @@ class GetFillResponse(_message.Message):
 
     BASIS_FIELD_NUMBER: _builtins.int
     LINE_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
 
     @_builtins.property
     def line(self) -> Global___FeeLine:
-        """The fill and its fee."""
+        """The fill and its fee, as it is now."""
+
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeLine]:
+        """How that fee came to be another one than was recorded, oldest first."""
 
     def __init__(
         self,
         *,
         basis: _read_pb2.ReadBasis | None = ...,
         line: Global___FeeLine | None = ...,
+        adjustments: _abc.Iterable[Global___FeeLine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "basis", b"basis", "line", b"line"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -19,6 +19,7 @@ FROM_NS: Final = DUE_NS - 30 * DAY_NS
 
 def trade(ledger: Ledger, volume: str, at_ns: int = NOON_NS, account_id: str = "alice", **changes: Any) -> None:
     """One API fill of so much volume, in XRP_USDT unless another symbol is given."""
+    ledger.clock.now_ns = max(ledger.clock.now_ns, at_ns)
     record = fill(account_id=account_id, last_px="1", last_qty=volume, transact_time=at(at_ns), **changes)
     answer = ledger.fills.RecordFills(batch(record))
     assert answer.recorded == 1, answer
