@@ -30,6 +30,7 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.streams import LEDGER, programme_stream
 from ledger.server.app import App, ListenError
 from ledger.server.commands import CommandService
+from ledger.server.evaluation_run import DueEvaluations, EvaluationRunner
 from ledger.server.evaluations import EvaluationService
 from ledger.server.fills import FillService
 from ledger.server.handling import Handling
@@ -58,6 +59,7 @@ from ledger.v1 import (
 )
 from projections.as_of import Reader
 from projections.control_service import ControlService
+from projections.evaluation_runs import EvaluationRuns
 from projections.evaluations import EvaluationReads
 from projections.live import Live
 from projections.members import MemberQueryService
@@ -179,11 +181,18 @@ def running(
         control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, config.schema), app.server)
         member_queries = MemberQueryService(reader, config.schema)
         member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, app.server)
-        evaluating = EvaluationService(handling, EvaluationReads(reader))
+        runs = EvaluationRuns(reader, config.schema)
+        runner = EvaluationRunner(handling, runs)
+        evaluating = EvaluationService(handling, EvaluationReads(reader, config.schema), runner)
         evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(evaluating, app.server)
         address = app.listen()
         stack.callback(app.drain_and_stop)
+        stack.callback(runner.stop)
         app.set_serving(serving=True)
+        if config.evaluate == "automatic":
+            due = DueEvaluations(handling, runner, runs)
+            due.start()
+            stack.callback(due.stop)
         yield Running(ledger_id, address, log)
 
 
@@ -292,6 +301,8 @@ def _parser() -> argparse.ArgumentParser:
         "below /var/lib/ledger for root)")  # fmt: skip
     add("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one")
     add("--schema", default=default.schema, help=f"one schema is one ledger (default {default.schema})")
+    add("--evaluate", choices=("manual", "automatic"), default=default.evaluate, help="whether the service evaluates "
+        "volume itself on the days of the programme (default manual: RunEvaluation does)")  # fmt: skip
     add("--no-projections", action="store_true", help="leave the tables of the read side to `python -m projections`")
     add("--ledger-id", default="", metavar="NAME", help="name of a new ledger, for ever (default: a random one)")
     cli.add_commands(commands)
@@ -313,6 +324,7 @@ def _config(options: argparse.Namespace) -> Config:
         data=options.data,
         dsn=options.dsn,
         schema=options.schema,
+        evaluate=options.evaluate,
         projections=not options.no_projections,
         ledger_id=options.ledger_id,
     )

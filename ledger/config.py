@@ -16,6 +16,9 @@ class Config:
     schema: str = "ledger"  # one schema is one ledger
     ledger_id: str = ""  # name of a new ledger; empty: a random one
 
+    evaluate: str = "manual"  # or automatic: the service runs evaluations itself when they are due
+    evaluate_poll_ms: int = 10_000  # how often it looks whether one is
+
     projections: bool = True  # keep the materialised tables here; otherwise `python -m projections` does
 
     fills_per_batch_max: int = 10_000  # fills in one RecordFills

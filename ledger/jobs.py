@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ledger.domain.commands import Command, Request
-from ledger.domain.events import Basis, Recorded
+from ledger.domain.evaluation import Assessment, Run
+from ledger.domain.events import Basis, EvaluationCompleted, Recorded
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.refusal import Refusal
 from ledger.store.log import Head
@@ -39,7 +40,24 @@ class RecordFills:
     with_fees: bool = False
 
 
-Input: TypeAlias = Ask | RecordFills
+@dataclass(frozen=True, slots=True)
+class EvaluateAccounts:
+    """Some accounts of a run that began with an event; those that are evaluated already are left out."""
+
+    started: Recorded
+    run: Run
+    assessments: Sequence[Assessment]
+
+
+@dataclass(frozen=True, slots=True)
+class CompleteEvaluation:
+    """The end of a run that began with an event."""
+
+    started: Recorded
+    completed: EvaluationCompleted
+
+
+Input: TypeAlias = Ask | RecordFills | EvaluateAccounts | CompleteEvaluation
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +66,9 @@ class Unread:
 
     size: int
     read: Callable[[], RecordFills]
+
+
+Sent: TypeAlias = Ask | Unread | EvaluateAccounts | CompleteEvaluation  # what handlers queue before the writer
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +103,14 @@ class FillsTaken:
     head: Head = field(default_factory=lambda: Head(0, 0))
 
 
-Answer: TypeAlias = Accepted | Refused | FillsTaken
+@dataclass(frozen=True, slots=True)
+class Evaluated:
+    """Accounts of a run were evaluated, now or before."""
+
+    accounts: int
+
+
+Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,13 +11,14 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, assert_never
 
 import numpy as np
 from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
 from ledger.domain.account_day import DayKey, by_account_day
+from ledger.domain.adjustment import adjust, restated_by_grants
 from ledger.domain.approval import check_approval
 from ledger.domain.bounty import decide_bounty, week_of
 from ledger.domain.closes import decide_close
@@ -29,12 +30,16 @@ from ledger.domain.commands import (
     RecordDailyClose,
     RegisterCommand,
     Request,
+    RunEvaluation,
     StartTrial,
 )
+from ledger.domain.evaluation import changes_from_ns, decide_evaluated
+from ledger.domain.evaluation_run import decide_run
 from ledger.domain.events import (
     CommandRefused,
     Envelope,
     Event,
+    FeeEvent,
     Recorded,
     RefusedSequence,
     SourceAdvanced,
@@ -42,6 +47,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.fill_batch import FillBatch, merged
 from ledger.domain.fills import BatchOutcome, decide_fills
+from ledger.domain.instants import DAY_NS
 from ledger.domain.programmes import decide_programme, programme_stream_of
 from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
@@ -49,7 +55,6 @@ from ledger.domain.registers import decide_register
 from ledger.domain.rulebook import evolve_rulebook
 from ledger.domain.state import (
     AccountState,
-    SourceState,
     evolve_account,
     evolve_owner,
     evolve_source,
@@ -67,6 +72,9 @@ from ledger.jobs import (
     Accepted,
     Answer,
     Ask,
+    CompleteEvaluation,
+    EvaluateAccounts,
+    Evaluated,
     FillsTaken,
     Input,
     RecordFills,
@@ -90,6 +98,7 @@ class _SourceWork:
     recorded: int = 0
     replayed: int = 0
     refused: list[RefusedSequence] = field(default_factory=list)
+    latest_time_ns: int = 0
 
 
 class _Pending(NamedTuple):
@@ -100,6 +109,14 @@ class _Pending(NamedTuple):
     trimmed: int
     refused_before: list[tuple[int, Refusal]]
     answer: FillsTaken
+
+
+class _Late(NamedTuple):
+    """An account as it was before an event at a position, which says what it pays from an instant in the past on."""
+
+    before: AccountState
+    from_ns: int
+    position: int
 
 
 class _Work:
@@ -213,12 +230,24 @@ class Service:
     def _decided(self, inputs: Sequence[Input], now_ns: int) -> tuple[Commit | None, Head, list[Answer]]:
         work = self._begin(now_ns)
         self._states.load(inputs)
-        answers = [
-            self._take_fills(work, item) if isinstance(item, RecordFills) else self._ask(work, item) for item in inputs
-        ]
+        answers = [self._answer(work, item) for item in inputs]
         self._decide_fills(work)
         self._append_sources(work)
         return self._finish(work, answers)
+
+    def _answer(self, work: _Work, item: Input) -> Answer:
+        match item:
+            case RecordFills():
+                return self._take_fills(work, item)
+            case EvaluateAccounts():
+                return self._evaluate(work, item)
+            case CompleteEvaluation():
+                stream, request = item.started.stream, asked_by(item.started)
+                return Accepted(self._record(work, stream, work.recorded_time_ns, item.completed, request))
+            case Ask():
+                return self._ask(work, item)
+            case _:
+                assert_never(item)
 
     # -- one commit ---------------------------------------------------------------------------------------------------
 
@@ -246,7 +275,7 @@ class Service:
         self.unsettled = Unsettled(commit, answers)
         try:
             self._writer.commit(commit)
-            decisions = [recorded for recorded in commit.events if not isinstance(recorded.event, VolumeRecorded)]
+            decisions = [recorded for recorded in commit.events if not isinstance(recorded.event, FeeEvent)]
             self._publish(head, decisions)
         except (WriterLost, PersistenceError):
             raise
@@ -324,6 +353,15 @@ class Service:
             return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
         if isinstance(command, PromotionCommand | BountyCommand):
             return self._decide_reward(command, work.recorded_time_ns)
+        if isinstance(command, RunEvaluation):
+            self._decide_fills(work)  # what comes before it in this commit is read too
+            return decide_run(
+                command,
+                self._states.book,
+                self._states.evaluation,
+                now_ns=work.recorded_time_ns,
+                last_position=work.next_position - 1,
+            )
         if isinstance(command, RecordDailyClose):
             closes = self._states.closes(command.asset)
             return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.recorded_time_ns)
@@ -370,6 +408,10 @@ class Service:
                 work, stream, self._states.rewards_version(stream) + 1, effective_ns, event, request
             )
             self._states.evolve_rewards(recorded)
+        elif kind == "evaluation":
+            version = self._states.evaluation(stream).version + 1
+            recorded = self._append(work, stream, version, effective_ns, event, request)
+            self._states.evolve_evaluation(recorded)
         elif kind == "closes":
             recorded = self._append(work, stream, self._states.closes(name).version + 1, effective_ns, event, request)
             self._states.evolve_closes(recorded)
@@ -378,6 +420,48 @@ class Service:
             recorded = self._append(work, stream, version, effective_ns, event, request)
             self._states.book = evolve_rulebook(self._states.book, recorded)
         return recorded
+
+    # -- evaluations --------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, work: _Work, job: EvaluateAccounts) -> Evaluated:
+        """Record what volume gives to some accounts; a run that goes on finds those that it had evaluated."""
+        self._decide_fills(work)  # they are priced without it
+        self._states.load_accounts(found.case.account_id for found in job.assessments)
+        request, name = asked_by(job.started), job.run.programme.programme_id
+        late: list[_Late] = []
+        for found in job.assessments:
+            case = found.case
+            account = self._states.account(case.account_id)
+            if (name, job.run.kind, case.evaluated_ns) in account.evaluated:
+                continue
+            event = decide_evaluated(account, job.run, found, work.recorded_time_ns)
+            recorded = self._record(work, account_stream(case.account_id), case.evaluated_ns, event, request)
+            if changes_from_ns(event) <= work.recorded_time_ns:
+                late.append(_Late(account, changes_from_ns(event), recorded.position))
+        if late and job.run.programme.late_grant == "adjust":
+            self._adjust(work, late, request)
+        return Evaluated(len(job.assessments))
+
+    def _adjust(self, work: _Work, late: Sequence[_Late], request: Request) -> None:
+        """Fees of fills that were recorded before the evaluation, and happened after it (A31)."""
+        until_day = (work.recorded_time_ns + DAY_NS) // DAY_NS  # a fill may say it happened a little later than now
+        days = {
+            fee_stream(one.before.account_id, day): (one, (one.before.account_id, day))
+            for one in late
+            for day in range(one.from_ns // DAY_NS, until_day + 1)
+        }
+        for stream in sorted(self._states.fee_days(days, work.events)):
+            one, key = days[stream]
+            after = self._states.account(one.before.account_id)
+            lines = self._states.lines_now(stream, work.events).values()
+            restated = list(restated_by_grants(lines, one.before, after, self._states.book))
+            if restated:
+                self._states.load_days([key])
+                day = self._states.days[key]
+                event = adjust(day, restated, one.position)
+                self._append(work, stream, work.next_position, event.time_min_ns, event, request)
+                if day.known is not None:
+                    day.remember(event)
 
     def _family(self, account: AccountState) -> list[AccountState]:
         """The other accounts of the owner."""
@@ -405,9 +489,9 @@ class Service:
             refused_before = self._refused_before(work, item, trimmed)
             batch = self._trim(work, item, batch, trimmed, answer)
         if item.source:
-            version = self._states.source(item.source).version
+            state = self._states.source(item.source)
             answer.source_sequence = max(last, item.first_sequence + item.size - 1)
-            self._states.sources[item.source] = SourceState(item.source, version, answer.source_sequence)
+            self._states.sources[item.source] = replace(state, last_sequence=answer.source_sequence)
         work.pending.append(_Pending(item, batch, trimmed, refused_before, answer))
         return answer
 
@@ -446,7 +530,7 @@ class Service:
         answer.refused += [entry for entry in item.malformed if entry[0] >= waiting.trimmed]
         answer.refused.sort(key=lambda entry: entry[0])
         if item.source:
-            self._advance(work, item, waiting.trimmed, answer)
+            self._advance(work, waiting)
         elif waiting.batch is not None:
             self._record_conflicts(work, item, waiting.batch, answer)
         answer.refused = [*waiting.refused_before, *answer.refused]
@@ -470,7 +554,8 @@ class Service:
                     answer.fees[index] = (known.line.fee, known.basis)
         return batch.rows(slice(place, None))
 
-    def _advance(self, work: _Work, item: RecordFills, trimmed: int, answer: FillsTaken) -> None:
+    def _advance(self, work: _Work, waiting: _Pending) -> None:
+        item, batch, trimmed, _, answer = waiting
         if trimmed == item.size:
             return
         first, last = item.first_sequence + trimmed, item.first_sequence + item.size - 1
@@ -478,6 +563,8 @@ class Service:
         source.last_sequence = last
         source.recorded += answer.recorded
         source.replayed += answer.replayed
+        if batch is not None and len(batch):
+            source.latest_time_ns = max(source.latest_time_ns, int(batch.transact_time_ns.max()))
         source.refused += [
             RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index), refusal.field)
             for index, refusal in answer.refused
@@ -530,10 +617,15 @@ class Service:
 
     def _append_sources(self, work: _Work) -> None:
         for name, taken in work.sources.items():
-            event = SourceAdvanced(
-                taken.first_sequence, taken.last_sequence, taken.recorded, taken.replayed, tuple(taken.refused)
-            )
             state = self._states.source(name)
+            event = SourceAdvanced(
+                first_sequence=taken.first_sequence,
+                last_sequence=taken.last_sequence,
+                recorded=taken.recorded,
+                replayed=taken.replayed,
+                refused=tuple(taken.refused),
+                latest_time_ns=max(taken.latest_time_ns, state.latest_time_ns),
+            )
             recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
             self._states.sources[name] = evolve_source(state, recorded)
 
@@ -547,6 +639,12 @@ class Service:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
         self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
+
+
+def asked_by(started: Recorded) -> Request:
+    """Who stands behind all that a run records."""
+    envelope = started.envelope
+    return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
 
 
 def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:

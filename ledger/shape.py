@@ -205,6 +205,11 @@ def ids(values: Sequence[str], field: str, entries_max: int) -> tuple[str, ...]:
     """At least one id, at most so many."""
     if not values:
         refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    return optional_ids(values, field, entries_max)
+
+
+def optional_ids(values: Sequence[str], field: str, entries_max: int) -> tuple[str, ...]:
+    """At most so many ids."""
     with Shape() as shape:
         shape(at_most, values, field, entries_max)
         for index, value in enumerate(values[:entries_max]):

@@ -9,10 +9,12 @@ from typing import Final, TypeVar
 
 from ledger import programmes
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey, suspects
+from ledger.domain.adjustment import LineRef, PlacedLine, lines_now
 from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.closes import Closes, evolve_closes, fold_closes
 from ledger.domain.commands import AccountCommand
-from ledger.domain.events import KnownLine, Recorded, VolumeRecorded
+from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.events import FeeEvent, KnownLine, Recorded
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS
 from ledger.domain.promotions import Promotions, evolve_promotions
@@ -84,6 +86,7 @@ class States:
         self._promotions: Promotions | None = None
         self._rounds: dict[str, Round] = {}
         self._closes: dict[str, Closes] = {}
+        self._evaluations: dict[str, EvaluationState] = {}
         self._touched: set[str] = set()
         self._touched_days: set[DayKey] = set()
         self._known_days: set[DayKey] = set()
@@ -138,8 +141,19 @@ class States:
             self.days[key].known = {}
         in_log = self._log().streams(keys, _ALL)
         for recorded in (*in_log, *(recorded for recorded in of_this_commit if recorded.stream in keys)):
-            assert isinstance(recorded.event, VolumeRecorded)
+            assert isinstance(recorded.event, FeeEvent)
             self.days[keys[recorded.stream]].remember(recorded.event)
+
+    def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Recorded]) -> set[str]:
+        """Those of some fee streams that have an event, in the log or in the commit in the making."""
+        names = set(streams)
+        in_log = self._log().existing(names)
+        return in_log | {recorded.stream for recorded in of_this_commit if recorded.stream in names}
+
+    def lines_now(self, stream: str, of_this_commit: Sequence[Recorded]) -> dict[LineRef, PlacedLine]:
+        """The lines of a fee stream, in the log and in the commit in the making, with their fees as they are now."""
+        in_log = self._log().streams([stream], _ALL)
+        return lines_now([*in_log, *(recorded for recorded in of_this_commit if recorded.stream == stream)])
 
     def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
         """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""
@@ -178,6 +192,16 @@ class States:
         """Take in one more event of `closes/<asset>`."""
         asset = recorded.stream.removeprefix(CLOSES_PREFIX)
         self._closes[asset] = evolve_closes(self.closes(asset), recorded)
+
+    def evaluation(self, stream: str) -> EvaluationState:
+        if stream not in self._evaluations:
+            stream_so_far = self._log().streams([stream], _ALL)
+            self._evaluations[stream] = reduce(evolve_evaluation, stream_so_far, EvaluationState())
+        return self._evaluations[stream]
+
+    def evolve_evaluation(self, recorded: Recorded) -> None:
+        """Take in one more event of `evaluation/<programme>/<instant>`."""
+        self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
 
     def rewards_version(self, stream: str) -> int:
         """Version of the last event of `promotions` or `bounty/<week>`."""

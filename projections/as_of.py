@@ -5,10 +5,12 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import reduce
 from typing import Final
 
 from ledger import programmes
 from ledger.config import Config
+from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.refusal import Reason
 from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.domain.state import AccountState, fold_account
@@ -93,6 +95,12 @@ class Reader:
         """The rules as they are known now."""
         self._follow()
         return self._live.at_head()[1]
+
+    def evaluation(self, instant: Instant, stream: str) -> EvaluationState:
+        """Runs of an evaluation, as they were known."""
+        if instant.known_at_open:
+            return self._live.evaluation(stream)
+        return reduce(evolve_evaluation, self.log.streams([stream], instant.known.position), EvaluationState())
 
     def knows(self, view: View) -> bool:
         """Whether the ledger had heard of the view's account."""

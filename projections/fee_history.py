@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from itertools import groupby
 from typing import Final, NamedTuple
 
-from ledger.domain.events import Basis, CellKey, Line, Recorded, VolumeRecorded
+from ledger.domain.adjustment import Difference, differences, lines_now
+from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Line, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals
+from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, cell_key, exact, restate
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire import timestamp
 
-_RUNS_PER_READ = 64
+_EVENTS_PER_READ = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,9 +28,10 @@ class Span:
     until_ns: int
     known: int
 
-    def holds(self, line: Line) -> bool:
-        """Whether a line belongs."""
-        return self.from_ns <= line.transact_time_ns < self.until_ns
+    def holds(self, line: Line | Difference | AdjustedLine) -> bool:
+        """Whether a line belongs; an adjustment belongs where its line does."""
+        time_ns = line.line.transact_time_ns if isinstance(line, Difference) else line.transact_time_ns
+        return self.from_ns <= time_ns < self.until_ns
 
 
 class Place(NamedTuple):
@@ -41,45 +44,63 @@ class Place(NamedTuple):
 
 FIRST_PLACE: Final = Place(0, 0, -1)  # before every line
 
-Entry = tuple[Place, Recorded, Line]
+
+class Entry(NamedTuple):
+    """One entry of a history where it lies: a fill as it was recorded, or the difference that an adjustment makes."""
+
+    place: Place
+    recorded: Recorded
+    line: Line | Difference
 
 
-def lines_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
-    """Lines of a span behind a place, in the order (day, position, line), read as they are taken."""
-    if span.from_ns >= span.until_ns:
-        return
-    # The run of `after` is read once more: only part of it may have been taken.
-    seen = (after.day, after.position - 1)
-    while True:
-        runs = log.fees(
-            span.account_id,
-            after=seen,
-            from_ns=span.from_ns,
-            as_of_ns=span.until_ns - 1,
-            until=span.known,
-            limit=_RUNS_PER_READ,
-        )
-        for recorded in runs:
-            for place, line in _places(recorded):
-                if place > after and span.holds(line):
-                    yield place, recorded, line
-        if len(runs) < _RUNS_PER_READ:
-            return
-        seen = (run_of(runs[-1]).time_min_ns // DAY_NS, runs[-1].position)
+def entries_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
+    """Entries of a span behind a place, in the order (day, position, line), read as they are taken."""
+    # The event of `after` is read once more: only part of it may have been taken.
+    for recorded in _events_of(log, span, (after.day, after.position - 1)):
+        for entry in _entries(recorded):
+            if entry.place > after and span.holds(entry.line):
+                yield entry
+
+
+def fills_now(log: Log, span: Span) -> Iterator[KnownLine]:
+    """The fills of a span with their fees as they are now, day by day."""
+    for _, events in groupby(_events_of(log, span), key=lambda recorded: fee_event(recorded).time_min_ns // DAY_NS):
+        for placed in lines_now(events).values():
+            if span.holds(placed.known.line):
+                yield placed.known
 
 
 def cell_sums(log: Log, span: Span) -> Sums:
-    """Sums of a span by volume cell: whole days from running totals, only days it cuts line by line."""
-    sums: Sums = {}
+    """Sums of a span by volume cell."""
+    return merged_sums(day_sums(log, span).values())
+
+
+def day_sums(log: Log, span: Span) -> dict[int, Sums]:
+    """The same by UTC day: whole days from running totals, only days that the span cuts line by line."""
+    days: dict[int, Sums] = {}
     whole_from, whole_until = -(-span.from_ns // DAY_NS), span.until_ns // DAY_NS
     if whole_from >= whole_until:
-        _add_lines(sums, log, span)
-        return sums
+        _add_lines(days, log, span)
+        return days
     for recorded in log.last_of_days(span.account_id, whole_from, whole_until, span.known):
-        add_totals(sums, run_of(recorded).totals)
-    _add_lines(sums, log, replace(span, until_ns=whole_from * DAY_NS))
-    _add_lines(sums, log, replace(span, from_ns=whole_until * DAY_NS))
-    return sums
+        event = fee_event(recorded)
+        add_totals(days.setdefault(event.time_min_ns // DAY_NS, {}), event.totals)
+    _add_lines(days, log, replace(span, until_ns=whole_from * DAY_NS))
+    _add_lines(days, log, replace(span, from_ns=whole_until * DAY_NS))
+    return days
+
+
+def merged_sums(days: Iterable[Sums]) -> Sums:
+    """Sums of several days together."""
+    found: Sums = {}
+    for sums in days:
+        for key, cell in sums.items():
+            known = found.setdefault(key, CellSum())
+            known.notional += cell.notional
+            known.lines += cell.lines
+            for currency, amounts in cell.fees.items():
+                known.add_fees(currency, *amounts)
+    return found
 
 
 def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
@@ -122,8 +143,10 @@ def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
 
 
 def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
-    """One line with what it rests on, as the contract shows it."""
+    """One entry with what it rests on, as the contract shows it."""
     place, recorded, line = entry
+    if isinstance(line, Difference):
+        return _adjustment_line(account_id, place, recorded, line)
     run = run_of(recorded)
     terms, basis = run.symbols[line.symbol_index], run.bases[line.basis_index]
     message = query_service_pb2.FeeLine(
@@ -155,6 +178,7 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
         counterparty_owner_id=line.counterparty_owner_id,
         source=run.sources[line.source_index].source,
         sequence=line.sequence,
+        kind="FILL",
     )
     if line.order_time_ns:
         message.order_time.CopyFrom(timestamp(line.order_time_ns))
@@ -169,34 +193,104 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
     return message
 
 
+def _adjustment_line(
+    account_id: str, place: Place, recorded: Recorded, difference: Difference
+) -> query_service_pb2.FeeLine:
+    event, line = recorded.event, difference.line
+    assert isinstance(event, FeeAdjusted), recorded
+    terms, before, after = (
+        event.symbols[line.symbol_index],
+        event.bases[line.basis_before],
+        event.bases[line.basis_after],
+    )
+    traits = Line(line.exec_id, line.transact_time_ns, line.symbol_index, line.traits, 0, 0, 0, line.basis_after)
+    return query_service_pb2.FeeLine(
+        fill_ref=fill_pb2.FillRef(
+            venue=line.venue, account_id=account_id, day=day_text(place.day), exec_id=line.exec_id
+        ),
+        line_ref=fill_pb2.LineRef(position=place.position, line=place.line),
+        transact_time=timestamp(line.transact_time_ns),
+        recorded_time=timestamp(recorded.envelope.recorded_time_ns),
+        symbol=terms.symbol,
+        side=traits.side,  # type: ignore[arg-type]
+        liquidity=traits.liquidity,  # type: ignore[arg-type]
+        last_px=line.price,
+        last_qty=line.quantity,
+        notional=decimal_text(exact(line.price, FEE_SCALE) * exact(line.quantity, FEE_SCALE), NOTIONAL_SCALE),
+        quote_currency=terms.quote_currency,
+        fee_amount=decimal_text(difference.amount, FEE_SCALE),
+        fee_currency=difference.currency,
+        fee_type=fee_type(difference.amount),
+        basis=fee_basis(after),
+        self_trade=traits.self_trade,
+        banned=traits.banned,
+        channel=traits.channel,  # type: ignore[arg-type]
+        product=terms.product,  # type: ignore[arg-type]
+        kind="ADJUSTMENT",
+        adjustment=query_service_pb2.FeeAdjustment(
+            cause=event.cause,
+            cause_position=event.cause_position,
+            line_ref=fill_pb2.LineRef(position=line.position, line=line.line),
+            fee_before=line.fee_before,
+            fee_currency_before=before.fee_currency,
+            basis_before=fee_basis(before),
+            fee_after=line.fee_after,
+            fee_currency_after=after.fee_currency,
+        ),
+    )
+
+
 def run_of(recorded: Recorded) -> VolumeRecorded:
     """The run of fills that an event of a fee stream is."""
     assert isinstance(recorded.event, VolumeRecorded), recorded
     return recorded.event
 
 
-def _places(recorded: Recorded) -> Iterator[tuple[Place, Line]]:
-    run = run_of(recorded)
-    day = run.time_min_ns // DAY_NS
-    for number, line in enumerate(run.lines):
-        yield Place(day, recorded.position, number), line
+def fee_event(recorded: Recorded) -> FeeEvent:
+    """The event of a fee stream."""
+    assert isinstance(recorded.event, FeeEvent), recorded
+    return recorded.event
 
 
-def _add_lines(sums: Sums, log: Log, span: Span) -> None:
-    for _, recorded, line in lines_after(log, span, FIRST_PLACE):
-        run = run_of(recorded)
-        terms, basis = run.symbols[line.symbol_index], run.bases[line.basis_index]
-        key = CellKey(
-            quote_currency=terms.quote_currency,
-            product=terms.product,
-            channel=line.channel,
-            self_trade=line.self_trade,
-            banned=line.banned,
-            zero_fee=basis.rate_ppm == 0,
+def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator[Recorded]:
+    """Events of fee streams with a line in a span, behind a (day, position), read as they are taken."""
+    while span.from_ns < span.until_ns:
+        events = log.fees(
+            span.account_id,
+            after=seen,
+            from_ns=span.from_ns,
+            as_of_ns=span.until_ns - 1,
+            until=span.known,
+            limit=_EVENTS_PER_READ,
         )
-        cell = sums.setdefault(key, CellSum())
-        cell.lines += 1
-        notional_scale = terms.price_scale + terms.quantity_scale
-        cell.notional += line.price * line.quantity * 10 ** (NOTIONAL_SCALE - notional_scale)
-        fee = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
-        cell.add_fees(basis.fee_currency, max(fee, 0), min(fee, 0), 1)
+        yield from events
+        if len(events) < _EVENTS_PER_READ:
+            return
+        seen = (fee_event(events[-1]).time_min_ns // DAY_NS, events[-1].position)
+
+
+def _entries(recorded: Recorded) -> Iterator[Entry]:
+    event = fee_event(recorded)
+    day = event.time_min_ns // DAY_NS
+    lines: Sequence[Line | Difference] = differences(event) if isinstance(event, FeeAdjusted) else event.lines
+    for number, line in enumerate(lines):
+        yield Entry(Place(day, recorded.position, number), recorded, line)
+
+
+def _add_lines(days: dict[int, Sums], log: Log, span: Span) -> None:
+    """Add lines with their fees as they are now: those of the days that a span cuts."""
+    for recorded in _events_of(log, span):
+        event = fee_event(recorded)
+        sums = days.setdefault(event.time_min_ns // DAY_NS, {})
+        if isinstance(event, FeeAdjusted):
+            for adjusted in filter(span.holds, event.lines):
+                restate(sums, event, adjusted)
+            continue
+        for line in filter(span.holds, event.lines):
+            terms, basis = event.symbols[line.symbol_index], event.bases[line.basis_index]
+            cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
+            cell.lines += 1
+            notional_scale = terms.price_scale + terms.quantity_scale
+            cell.notional += line.price * line.quantity * 10 ** (NOTIONAL_SCALE - notional_scale)
+            fee = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
+            cell.add_fees(basis.fee_currency, max(fee, 0), min(fee, 0), 1)

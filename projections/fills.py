@@ -7,14 +7,26 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
+from ledger.domain.adjustment import Difference
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.streams import fee_stream
+from ledger.domain.totals import FEE_SCALE, exact
 from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
 from projections.as_of import Reader, check_times
-from projections.fee_history import FIRST_PLACE, Place, Span, cell_sums, fee_line, lines_after, run_of, totals
+from projections.fee_history import (
+    FIRST_PLACE,
+    Entry,
+    Place,
+    Span,
+    cell_sums,
+    entries_after,
+    fee_line,
+    fee_type,
+    run_of,
+    totals,
+)
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of
 
@@ -36,14 +48,14 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
     after = Place(*_PLACE.unpack(token.key)) if token else FIRST_PLACE
     # Facts at exactly as_of are included.
     span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
-    entries = list(islice(lines_after(reader.log, span, after), size + 1))
+    entries = list(islice(entries_after(reader.log, span, after), size + 1))
     response = pb.ListFeeHistoryResponse(
         basis=instant.basis(reader.ledger_id),
         lines=[fee_line(account_id, entry) for entry in entries[:size]],
-        totals=totals(cell_sums(reader.log, span)),
+        totals=[total for total in totals(cell_sums(reader.log, span)) if total.lines],
     )
     if len(entries) > size:
-        last = _PLACE.pack(*entries[size - 1][0])
+        last = _PLACE.pack(*entries[size - 1].place)
         response.next_page_token = encode_token(
             PageToken(instant.as_of_ns, instant.known.position, last), reader.ledger_id, request
         )
@@ -51,7 +63,7 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
 
 
 def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
-    """The line of one fill, or FILL_UNKNOWN."""
+    """One fill with its fee as it is now, and how that came to be, or FILL_UNKNOWN."""
     name = request.fill_ref
     with Shape() as shape:
         account_id = shape(required_id, name.account_id, "fill_ref.account_id")
@@ -63,15 +75,24 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     venue = view.book.venue(name.venue)
     if isinstance(venue, Refusal):
         raise RefusedError(replace(venue, field="fill_ref.venue"))
-    for recorded in reader.log.streams([fee_stream(account_id, day)], view.instant.known.position):
-        run = run_of(recorded)
-        for number, line in enumerate(run.lines):
-            if line.exec_id == exec_id and run.venue == venue:
-                place = Place(run.time_min_ns // DAY_NS, recorded.position, number)
-                line_message = fee_line(account_id, (place, recorded, line))
-                return pb.GetFillResponse(basis=view.instant.basis(reader.ledger_id), line=line_message)
-    detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
-    raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
+    span = Span(account_id, day * DAY_NS, (day + 1) * DAY_NS, view.instant.known.position)
+    entries = [entry for entry in entries_after(reader.log, span, FIRST_PLACE) if _is_about(entry, venue, exec_id)]
+    if not entries:
+        detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
+        raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
+    line, *adjustments = (fee_line(account_id, entry) for entry in entries)
+    if adjustments:
+        last = adjustments[-1]
+        line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
+        line.fee_type = fee_type(exact(line.fee_amount, FEE_SCALE))
+        line.basis.CopyFrom(last.basis)
+    return pb.GetFillResponse(basis=view.instant.basis(reader.ledger_id), line=line, adjustments=adjustments)
+
+
+def _is_about(entry: Entry, venue: str, exec_id: str) -> bool:
+    if isinstance(entry.line, Difference):
+        return (entry.line.line.venue, entry.line.line.exec_id) == (venue, exec_id)
+    return (run_of(entry.recorded).venue, entry.line.exec_id) == (venue, exec_id)
 
 
 def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:

@@ -9,13 +9,17 @@ from __future__ import annotations
 import threading
 from collections import OrderedDict
 from collections.abc import Iterable
+from typing import Final
 
 from ledger import programmes
+from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import Recorded
 from ledger.domain.rulebook import Rulebook, evolve_rulebook, fold_rulebook
 from ledger.domain.state import AccountState, evolve_account, fold_account
-from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.domain.streams import EVALUATION_PREFIX, PROGRAMME_PREFIX, REGISTERS, account_stream
 from ledger.store.log import Head, Log
+
+_NOT_BEGUN: Final = EvaluationState()
 
 
 class Live:
@@ -29,6 +33,11 @@ class Live:
         self._seen: set[str] = set()
         self._head = Head(0, 0)
         self._book = Rulebook(programmes.parse)
+        self._evaluations: dict[str, EvaluationState] = {}
+
+    def evaluation(self, stream: str) -> EvaluationState:
+        """Runs of one evaluation."""
+        return self._evaluations.get(stream, _NOT_BEGUN)
 
     def saw(self, account_id: str) -> bool:
         """Whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
@@ -63,6 +72,8 @@ class Live:
                     continue
                 if recorded.stream == REGISTERS or recorded.stream.startswith(PROGRAMME_PREFIX):
                     self._book = evolve_rulebook(self._book, recorded)
+                elif recorded.stream.startswith(EVALUATION_PREFIX):
+                    self._evolve_evaluation(recorded)
                 else:
                     self._evolve(recorded)
             self._head = head
@@ -73,9 +84,14 @@ class Live:
             head = self._log.head()
             if self._head.position == 0:
                 self._book = fold_rulebook(programmes.parse, self._log.rulebook(head.position))
+                for recorded in self._log.below(EVALUATION_PREFIX, head.position):
+                    self._evolve_evaluation(recorded)
                 self._head = head
             elif head.position > self._head.position:
                 self.take(head, self._log.decisions_between(self._head.position, head.position))
+
+    def _evolve_evaluation(self, recorded: Recorded) -> None:
+        self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
 
     def _evolve(self, recorded: Recorded) -> None:
         account_id = recorded.stream.removeprefix("account/")

@@ -11,20 +11,18 @@ from ledger.domain.membership import grant_in_effect
 from ledger.domain.money import decimal_text
 from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.rules.ban import running_ban
-from ledger.domain.rules.cumulative_trading_volume import excluded_because
-from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import formula
-from ledger.domain.rules.monthly_trading_volume import tier_for_volume
-from ledger.domain.totals import NOTIONAL_SCALE, Sums
 from ledger.shape import Shape, optional_id, required_id
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import timestamp
 from projections.as_of import Reader, View, check_times
-from projections.fee_history import FIRST_PLACE, Span, cell_sums, lines_after, run_of, totals
+from projections.fee_history import Span, cell_sums, fills_now, totals
+from projections.pending_evaluation import pending_evaluation_ns
 from projections.vip_state import class_rates, programme_of
+from projections.window_volume import Window, window_so_far
 
 
 def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesResponse:
@@ -38,7 +36,13 @@ def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesRespons
     response = pb.GetRatesResponse(basis=view.instant.basis(reader.ledger_id), account_id=account_id, tier=NO_TIER)
     if programme is not None:
         _say_rates(response, view, programme)
-        _say_volume(response, reader.log, view, programme)
+        window = window_so_far(reader.log, view, programme)
+        window.say(response, view, programme)
+        _say_rebates(response, reader.log, view, window)
+        pending_ns = pending_evaluation_ns(reader, view, programme)
+        if pending_ns is not None:
+            response.evaluation_pending = True
+            response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))
     return response
 
 
@@ -55,42 +59,13 @@ def _say_rates(response: pb.GetRatesResponse, view: View, programme: Programme) 
         response.valid_until.CopyFrom(timestamp(min(changes)))
 
 
-def _say_volume(response: pb.GetRatesResponse, log: Log, view: View, programme: Programme) -> None:
-    evaluation_ns = next_evaluation_ns(programme, view.instant.as_of_ns)
-    from_ns, until_ns = evaluation_window(programme, evaluation_ns)
-    so_far_ns = min(until_ns, view.instant.as_of_ns + 1)
-    span = Span(view.account.account_id, from_ns, so_far_ns, view.instant.known.position)
-    sums = cell_sums(log, span)
-    volumes = _by_reason(sums, programme)
-    counted = volumes.pop("", {})
-    response.next_evaluation_time.CopyFrom(timestamp(evaluation_ns))
-    response.window_from.CopyFrom(timestamp(from_ns))
-    response.counted.extend(_volume_sum(quote, *volume) for quote, volume in sorted(counted.items()))
-    for reason, by_quote in sorted(volumes.items()):
-        response.excluded.extend(
-            pb.ExcludedVolume(reason=reason, volume=_volume_sum(quote, *volume))
-            for quote, volume in sorted(by_quote.items())
-        )
-    response.projected_tier = tier_for_volume(programme, counted.get(programme.volume_currency, (0, 0))[0])
+def _say_rebates(response: pb.GetRatesResponse, log: Log, view: View, window: Window) -> None:
+    sums, span = window.sums, window.span
     response.rebates_earned.extend(
         pb.RebateSum(currency=total.currency, amount=total.rebates) for total in totals(sums) if total.rebates != "0"
     )
     if any(key.self_trade and key.zero_fee for key in sums):
         response.rebates_suppressed.extend(_suppressed(log, span, view))
-
-
-def _by_reason(sums: Sums, programme: Programme) -> dict[str, dict[str, tuple[int, int]]]:
-    """(notional, lines) by the reason why it does not count (empty: it does) and quote currency."""
-    found: dict[str, dict[str, tuple[int, int]]] = {}
-    for key, cell in sums.items():
-        by_quote = found.setdefault(excluded_because(key, programme), {})
-        notional, lines = by_quote.get(key.quote_currency, (0, 0))
-        by_quote[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
-    return found
-
-
-def _volume_sum(quote: str, notional: int, lines: int) -> pb.VolumeSum:
-    return pb.VolumeSum(quote_currency=quote, notional=decimal_text(notional, NOTIONAL_SCALE), lines=lines)
 
 
 def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
@@ -100,9 +75,7 @@ def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
         whole = replace(span, from_ns=max(span.from_ns, day * DAY_NS), until_ns=min(span.until_ns, (day + 1) * DAY_NS))
         if not any(key.self_trade and key.zero_fee for key in cell_sums(log, whole)):
             continue
-        for _, recorded, line in lines_after(log, whole, FIRST_PLACE):
-            run = run_of(recorded)
-            known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
+        for known in fills_now(log, whole):
             if known.basis.rate_source == "REBATE_SUPPRESSED":
                 _, amount = sums.get(known.basis.fee_currency, (0, 0))
                 sums[known.basis.fee_currency] = (known.basis.fee_decimals, amount + _unearned(known, view))

@@ -41,7 +41,7 @@ COMMENT ON COLUMN {read}.vip_intervals.programme_id IS 'The programme the tier b
 COMMENT ON COLUMN {read}.vip_intervals.valid_from_ns IS 'First instant.';
 COMMENT ON COLUMN {read}.vip_intervals.valid_until_ns IS 'First instant after it; null: no end.';
 COMMENT ON COLUMN {read}.vip_intervals.tier IS 'The tier.';
-COMMENT ON COLUMN {read}.vip_intervals.source IS 'What the grant comes from: TRIAL, MANUAL or MATCH.';
+COMMENT ON COLUMN {read}.vip_intervals.source IS 'What the grant comes from: TRIAL, MANUAL, MATCH or EVALUATION.';
 COMMENT ON COLUMN {read}.vip_intervals.grant_id IS 'The grant, within the account.';
 COMMENT ON COLUMN {read}.vip_intervals.position IS 'Position of the event that gave the grant.';
 
@@ -74,6 +74,22 @@ COMMENT ON COLUMN {read}.flag_intervals.flag_id IS 'The flag, within the account
 COMMENT ON COLUMN {read}.flag_intervals.kind IS 'FAKE or ROBOT.';
 COMMENT ON COLUMN {read}.flag_intervals.flagged_time_ns IS 'First instant.';
 COMMENT ON COLUMN {read}.flag_intervals.unflagged_time_ns IS 'First instant after it; null: it runs on.';
+
+CREATE TABLE IF NOT EXISTS {read}.trials (
+    account_id text COLLATE "C" NOT NULL,
+    grant_id text NOT NULL,
+    programme_id text COLLATE "C" NOT NULL,
+    ends_ns bigint NOT NULL,
+    evaluated_position bigint,
+    PRIMARY KEY (account_id, grant_id)
+);
+CREATE INDEX IF NOT EXISTS trials_to_evaluate ON {read}.trials (programme_id, ends_ns) WHERE evaluated_position IS NULL;
+COMMENT ON TABLE {read}.trials IS 'Trials, and whether their volume has been evaluated.';
+COMMENT ON COLUMN {read}.trials.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.trials.grant_id IS 'The grant, within the account.';
+COMMENT ON COLUMN {read}.trials.programme_id IS 'The programme of the trial.';
+COMMENT ON COLUMN {read}.trials.ends_ns IS 'First instant after it.';
+COMMENT ON COLUMN {read}.trials.evaluated_position IS 'Position of the event that evaluated its volume; null: none has.';
 
 CREATE TABLE IF NOT EXISTS {read}.applications (
     account_id text COLLATE "C" NOT NULL,

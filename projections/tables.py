@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
@@ -11,7 +11,8 @@ from psycopg.sql import SQL, Identifier
 
 from ledger import programmes
 from ledger.domain.dossier import Application
-from ledger.domain.events import CellTotals, ProgrammePublished, Recorded
+from ledger.domain.evaluation import POST_TRIAL
+from ledger.domain.events import CellTotals, ProgrammePublished, Recorded, VolumeEvaluated
 from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.domain.state import FOREVER_NS, AccountState, fold_account
 from ledger.domain.totals import Sums, add_totals
@@ -90,8 +91,7 @@ class Tables:
         streams: dict[str, list[Recorded]] = {stream: [] for stream in changed}
         for recorded in self._log.streams(changed, until):
             streams[recorded.stream].append(recorded)
-        for stream, events in streams.items():
-            self._replace_account(connection, stream.removeprefix("account/"), events)
+        self._replace_accounts(connection, {name.removeprefix("account/"): events for name, events in streams.items()})
 
     def _programmes_changed(self, after: int, until: int) -> bool:
         """Fold the rulebook up to here; whether a programme was published in between."""
@@ -99,54 +99,48 @@ class Tables:
         self._book = fold_rulebook(programmes.parse, events)
         return any(after < recorded.position and isinstance(recorded.event, ProgrammePublished) for recorded in events)
 
-    def _replace_account(self, connection: Connection[Any], account_id: str, events: Sequence[Recorded]) -> None:
-        account = fold_account(account_id, events)
-        intervals = vip_intervals(account, self._book.programmes, grant_positions(events))
-        key = (account_id,)
-        connection.execute(
-            self._sql(_UPSERT_ACCOUNT), (account_id, account.owner_id, account.parent_account_id, account.trial_used)
-        )
+    def _replace_accounts(self, connection: Connection[Any], accounts: Mapping[str, Sequence[Recorded]]) -> None:
+        """All rows of some accounts, made anew from their streams."""
+        folded = {account_id: fold_account(account_id, events) for account_id, events in accounts.items()}
+        rows: dict[str, list[tuple[Any, ...]]] = {table: [] for table in _OF_ACCOUNTS}
+        for account_id, account in folded.items():
+            rows["vip_intervals"] += self._interval_rows(account, accounts[account_id])
+            rows["ban_intervals"] += [
+                (account_id, ban.ban_id, ban.start_time_ns, ban.end_time_ns, ban.reason_code) for ban in account.bans
+            ]
+            rows["flag_intervals"] += [
+                (account_id, flag.flag_id, flag.kind, flag.flagged_time_ns, _end(flag.unflagged_time_ns))
+                for flag in account.flags
+            ]
+            rows["trials"] += _trial_rows(account, accounts[account_id])
+            rows["applications"] += [
+                self._application_row(account, application) for application in account.dossier.applications
+            ]
         with connection.cursor() as cursor:
-            cursor.execute(self._sql("DELETE FROM {read}.vip_intervals WHERE account_id = %s"), key)
-            cursor.execute(self._sql("DELETE FROM {read}.ban_intervals WHERE account_id = %s"), key)
             cursor.executemany(
-                self._sql("INSERT INTO {read}.vip_intervals VALUES (%s, %s, %s, %s, %s, %s, %s, %s)"),
-                [
-                    (
-                        account_id,
-                        row.programme_id,
-                        row.valid_from_ns,
-                        _end(row.valid_until_ns),
-                        row.tier,
-                        row.source,
-                        row.grant_id,
-                        row.position,
-                    )
-                    for row in intervals
-                ],
+                self._sql(_UPSERT_ACCOUNT),
+                [(name, one.owner_id, one.parent_account_id, one.trial_used) for name, one in folded.items()],
             )
-            cursor.executemany(
-                self._sql("INSERT INTO {read}.ban_intervals VALUES (%s, %s, %s, %s, %s)"),
-                [(account_id, ban.ban_id, ban.start_time_ns, ban.end_time_ns, ban.reason_code) for ban in account.bans],
-            )
-        self._replace_member(connection, account)
+            for table, values in rows.items():
+                cursor.execute(self._sql(f"DELETE FROM {{read}}.{table} WHERE account_id = ANY(%s)"), (list(folded),))
+                if values:
+                    marks = ", ".join(["%s"] * len(values[0]))
+                    cursor.executemany(self._sql(f"INSERT INTO {{read}}.{table} VALUES ({marks})"), values)
 
-    def _replace_member(self, connection: Connection[Any], account: AccountState) -> None:
-        """Flags and applications of an account."""
-        with connection.cursor() as cursor:
-            for table in ("flag_intervals", "applications"):
-                cursor.execute(self._sql(f"DELETE FROM {{read}}.{table} WHERE account_id = %s"), (account.account_id,))
-            cursor.executemany(
-                self._sql("INSERT INTO {read}.flag_intervals VALUES (%s, %s, %s, %s, %s)"),
-                [
-                    (account.account_id, flag.flag_id, flag.kind, flag.flagged_time_ns, _end(flag.unflagged_time_ns))
-                    for flag in account.flags
-                ],
+    def _interval_rows(self, account: AccountState, events: Sequence[Recorded]) -> list[tuple[Any, ...]]:
+        return [
+            (
+                account.account_id,
+                row.programme_id,
+                row.valid_from_ns,
+                _end(row.valid_until_ns),
+                row.tier,
+                row.source,
+                row.grant_id,
+                row.position,
             )
-            cursor.executemany(
-                self._sql("INSERT INTO {read}.applications VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s)"),
-                [self._application_row(account, application) for application in account.dossier.applications],
-            )
+            for row in vip_intervals(account, self._book.programmes, grant_positions(events))
+        ]
 
     def _application_row(self, account: AccountState, application: Application) -> tuple[Any, ...]:
         verified_ns = account.dossier.verified_time_ns
@@ -167,6 +161,8 @@ class Tables:
         return SQL(text).format(read=self._read)
 
 
+# Tables whose rows of an account follow from its decisions alone.
+_OF_ACCOUNTS: Final = ("vip_intervals", "ban_intervals", "flag_intervals", "trials", "applications")
 _UPSERT_FEES: Final = (
     "INSERT INTO {read}.fee_days VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT (account_id, day, currency) DO UPDATE"
     " SET charges = excluded.charges, rebates = excluded.rebates, lines = excluded.lines, position = excluded.position"
@@ -181,6 +177,26 @@ _UPSERT_ACCOUNT: Final = (
     " SET owner_id = excluded.owner_id, parent_account_id = excluded.parent_account_id,"
     " trial_used = excluded.trial_used"
 )
+
+
+def _trial_rows(account: AccountState, events: Sequence[Recorded]) -> list[tuple[Any, ...]]:
+    """Trials that had a time, with the position of the event that evaluated what was traded in it."""
+    evaluated = {
+        (recorded.event.programme_id, recorded.event.evaluated_time_ns): recorded.position
+        for recorded in events
+        if isinstance(recorded.event, VolumeEvaluated) and recorded.event.kind == POST_TRIAL
+    }
+    return [
+        (
+            account.account_id,
+            grant.grant_id,
+            grant.programme_id,
+            grant.ends_at_ns,
+            evaluated.get((grant.programme_id, grant.ends_at_ns)),
+        )
+        for grant in account.grants
+        if grant.source == "TRIAL" and grant.valid_from_ns < grant.ends_at_ns
+    ]
 
 
 def _fee_rows(day: DayTotals) -> list[tuple[Any, ...]]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from ledger.domain.events import Recorded, TierChanged, TrialStarted
+from ledger.domain.events import Recorded, TierChanged, TrialStarted, VolumeEvaluated
 from ledger.domain.membership import grant_in_effect
 from ledger.domain.programme import Programme
 from ledger.domain.rulebook import Dated
@@ -30,7 +30,7 @@ def grant_positions(stream: Iterable[Recorded]) -> dict[str, int]:
     return {
         recorded.event.grant_id: recorded.position
         for recorded in stream
-        if isinstance(recorded.event, TrialStarted | TierChanged)
+        if isinstance(recorded.event, TrialStarted | TierChanged | VolumeEvaluated)
     }
 
 

@@ -17,6 +17,7 @@ from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, timestamp
 from projections.as_of import Reader, View, check_times
+from projections.pending_evaluation import pending_evaluation_ns
 
 _LIQUIDITY_TAKER: Final = 2
 
@@ -32,6 +33,10 @@ def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipSt
     response = vip_state(view.account, programme, view.instant.as_of_ns)
     response.basis.CopyFrom(view.instant.basis(reader.ledger_id))
     response.known_account = reader.knows(view)
+    pending_ns = pending_evaluation_ns(reader, view, programme) if programme and response.known_account else None
+    if pending_ns is not None:
+        response.evaluation_pending = True
+        response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))
     return response
 
 

@@ -30,6 +30,7 @@ from ledger.store.log import Log
 from ledger.store.migrate import migrate
 from ledger.store.recorder import LedgerRecorder
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
+from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.member_query_service_pb2_grpc import MemberQueryServiceStub
 from ledger.v1.member_service_pb2_grpc import MemberServiceStub
@@ -104,6 +105,11 @@ class Ledger:
     def rewards(self) -> Any:
         """Stub of the RewardService."""
         return RewardServiceStub(self.channel)
+
+    @property
+    def evaluations(self) -> Any:
+        """Stub of the EvaluationService."""
+        return EvaluationServiceStub(self.channel)
 
     @property
     def member_queries(self) -> Any:

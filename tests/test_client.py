@@ -573,3 +573,22 @@ def test_the_python_example_of_the_readme_prints_what_it_says(ledger: Ledger) ->
     with redirect_stdout(io.StringIO()) as printed:
         exec(compile(program.replace("127.0.0.1:50051", ledger.address), "README.md", "exec"), {})
     assert printed.getvalue().splitlines() == expected
+
+
+def test_evaluations_are_methods_that_stream(ledger: Ledger) -> None:
+    due = NOON + timedelta(days=3, hours=12)
+    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+        client.register_symbol(
+            "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
+        )
+        client.record_fills([sample(last_px="1", last_qty="500000")])
+        ledger.clock.now_ns = NOON_NS + 4 * DAY_NS
+        first, *_, last = client.plan_evaluation(instant=due)
+        assert (first.instant, last.counts.gained) == (at(NOON_NS + 3 * DAY_NS + DAY_NS // 2), 1)
+        *_, last = client.run_evaluation(instant=due, read_position=first.basis.known_at_position, ticket="T-1")
+        assert (last.counts.gained, last.evaluation.read_position) == (1, first.basis.known_at_position)
+        found = client.get_evaluation(instant=due)
+        assert (found.status, found.runs[0].actor, found.runs[0].approver) == ("COMPLETED", "ops-7", "ops-8")
+        with pytest.raises(Conflict, match="EVALUATION_ALREADY_COMPLETED"):
+            list(client.run_evaluation(kind="PERIODIC", instant=due))
+        assert client.get_vip_state("alice", as_of=due).tier == "VIP2"

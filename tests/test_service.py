@@ -9,12 +9,25 @@ import pytest
 
 from ledger.config import Config
 from ledger.domain import commands
-from ledger.domain.events import CommandRefused, TierChanged, VolumeRecorded
+from ledger.domain.adjustment import lines_now
+from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run
+from ledger.domain.events import (
+    CommandRefused,
+    Envelope,
+    EvaluationStarted,
+    FeeAdjusted,
+    Recorded,
+    TierChanged,
+    VolumeEvaluated,
+    VolumeRecorded,
+)
+from ledger.domain.instants import DAY_NS
+from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
-from ledger.jobs import Accepted, Ask, FillsTaken, RecordFills, Refused
+from ledger.jobs import Accepted, Ask, EvaluateAccounts, Evaluated, FillsTaken, RecordFills, Refused
 from ledger.store.writer import WriterLost
 from tests.conftest import NOON_NS
-from tests.domain.worked import fills
+from tests.domain.worked import fills, programme
 from tests.writing import Writing, ask, record
 
 
@@ -188,3 +201,68 @@ def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing
         assert (answer.recorded, answer.replayed) == (0, 1)
     assert len(writing.service._states.days) <= 2
     assert len(writing.service._states.accounts) <= 2
+
+
+def evaluated(writing: Writing, tier: str, account_id: str = "alice", **changes: Any) -> EvaluateAccounts:
+    """An evaluation a day before noon that gives a tier."""
+    at_ns = NOON_NS - DAY_NS
+    run = Run(programme(**changes), PERIODIC, writing.log.head().position)
+    started = EvaluationStarted(run.programme.programme_id, "3.0", PERIODIC, at_ns, 0, at_ns, run.read_position)
+    found = Assessment(Case(account_id, at_ns, (0, at_ns)), (), (), 0, tier)
+    return EvaluateAccounts(Recorded(1, "evaluation", 1, Envelope(at_ns, at_ns, 1, "ops-1"), started), run, [found])
+
+
+def fees(writing: Writing, stream: str = "fees/alice/2024-10-04") -> list[tuple[str, str]]:
+    """(fee, tier) of each fill of a day, as they are now."""
+    lines = lines_now(writing.log.streams([stream], 2**63 - 1)).values()
+    return [(decimal_text(line.fee, basis.fee_decimals), basis.tier) for _, _, (line, _, basis) in lines]
+
+
+def test_fills_in_the_commit_of_an_evaluation_are_adjusted_too(writing: Writing) -> None:
+    writing.step(record(fills({"exec_id": "A"})))
+    before = writing.log.head().position
+    writing.step(
+        record(fills({"exec_id": "B"})), evaluated(writing, "VIP2"), record(fills({"exec_id": "C"}), with_fees=True)
+    )
+    kinds = [type(recorded.event) for recorded in writing.events(before)]
+    assert kinds == [VolumeRecorded, VolumeEvaluated, FeeAdjusted, VolumeRecorded]
+    assert fees(writing) == [("0.002", "VIP2")] * 3
+    (totals,) = writing.events()[-1].event.totals
+    assert (totals.notional, totals.lines, totals.fees[0].charges) == ("15", 3, "0.006")
+
+
+def test_an_account_that_was_evaluated_is_left_out(writing: Writing) -> None:
+    assert writing.step(evaluated(writing, "VIP2"), evaluated(writing, "VIP5")) == [Evaluated(1), Evaluated(1)]
+    states = [recorded.event for recorded in writing.events() if isinstance(recorded.event, VolumeEvaluated)]
+    assert [state.tier for state in states] == ["VIP2"]
+
+
+def test_a_day_goes_on_from_its_adjustment_after_the_memory_of_it_is_lost(writing: Writing) -> None:
+    writing.step(record(fills({"exec_id": "A"})))
+    writing.step(evaluated(writing, "VIP2"))
+    writing.new_term()
+    answer, _ = writing.step(
+        record(fills({"exec_id": "A"}), with_fees=True), record(fills({"exec_id": "B"}), with_fees=True)
+    )
+    assert (answer.replayed, answer.fees[0][0]) == (1, 200_000), "a replay is told the fee as it is now"
+    (totals,) = writing.events()[-1].event.totals
+    assert (totals.notional, totals.lines, totals.fees[0].charges) == ("10", 2, "0.004")
+
+
+def test_what_costs_the_same_by_another_grant_is_not_adjusted(writing: Writing) -> None:
+    writing.step(ask(commands.ChangeTier("alice", "VIP2", NOON_NS - DAY_NS, NOON_NS + 1)))
+    before = writing.log.head().position
+    writing.step(record(fills({"exec_id": "A"})))
+    writing.step(evaluated(writing, "VIP2"))
+    assert not [recorded for recorded in writing.events(before) if isinstance(recorded.event, FeeAdjusted)]
+    writing.step(evaluated(writing, "VIP1", "bob"))
+    assert fees(writing) == [("0.002", "VIP2")]
+
+
+def test_an_adjustment_says_who_asked_for_the_evaluation(writing: Writing) -> None:
+    writing.step(record(fills({"exec_id": "A"})))
+    writing.step(evaluated(writing, "VIP2"))
+    last = writing.events()[-1]
+    assert isinstance(last.event, FeeAdjusted)
+    assert (last.envelope.actor, last.envelope.effective_time_ns) == ("ops-1", NOON_NS)
+    assert writing.log.at(last.event.cause_position).stream == "account/alice"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple, TypeVar
 
 import grpc
@@ -111,6 +111,32 @@ class Calls:
                 return response
             time.sleep(wait_s)
             attempt_s, pause_s = 2 * attempt_s, min(2 * pause_s, _PAUSE_S_MAX)
+
+    def messages(
+        self, method: Callable[..., Iterator[Response]], request: Message, timeout_s: float | None, *, resumed: bool
+    ) -> Iterator[Response]:
+        """The messages of an answer that is streamed, for as long as they come. Raises LedgerError.
+
+        If `resumed`, one that breaks off is asked for again, for up to `timeout_s` after its last message.
+        """
+        timeout_s = self._timeout_s if timeout_s is None else timeout_s
+        last_s, pause_s = time.monotonic(), _PAUSE_S
+        while True:
+            try:
+                for message in method(request):
+                    self._answered, last_s, pause_s = True, time.monotonic(), _PAUSE_S
+                    yield message
+            except grpc.RpcError as error:
+                failure = error_of(error, getattr(request, "request_id", ""))
+                self._answered |= failure.reason is not None
+                wait_s = max(failure.retry_after_s, pause_s)
+                over_s = last_s + self._patience_s(failure, timeout_s)
+                if not resumed or not isinstance(failure, Unavailable) or time.monotonic() + wait_s >= over_s:
+                    raise failure from error
+            else:
+                return
+            time.sleep(wait_s)
+            pause_s = min(2 * pause_s, _PAUSE_S_MAX)
 
     def _patience_s(self, failure: LedgerError, timeout_s: float) -> float:
         """Where nobody has ever answered, perhaps nobody is there."""

@@ -46,8 +46,12 @@ class Commanding(Reads):
         **authority: str,
     ) -> Response:
         """Send a command under one request_id, however often it takes."""
-        request.request_id = request_id or uuid.uuid4().hex
-        request.authority.CopyFrom(Authority(**{**self._authority, **authority}))
+        self._sign(request, request_id, authority)
         response: Any = self._call(method, request, timeout_s)
         self._wrote(response.receipt.position)
         return cast("Response", response)
+
+    def _sign(self, request: Any, request_id: str, authority: Mapping[str, str]) -> None:
+        """Name a command for ever, and say who stands behind it."""
+        request.request_id = request_id or uuid.uuid4().hex
+        request.authority.CopyFrom(Authority(**{**self._authority, **authority}))

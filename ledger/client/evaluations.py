@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from itertools import chain
 from typing import Final, Unpack
@@ -11,7 +11,7 @@ import grpc
 
 from ledger.client.calls import Calls
 from ledger.client.commanding import Command, Commanding
-from ledger.client.plain import Amount, amount, utc_day
+from ledger.client.plain import Amount, Time, amount, member, timestamp, utc_day
 from ledger.client.reads import At
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import evaluation_service_pb2_grpc
@@ -94,3 +94,67 @@ class Evaluations(Commanding):
             **at,
         )
         return chain.from_iterable(page.closes for page in pages)
+
+    def plan_evaluation(
+        self,
+        *,
+        programme_id: str = "",
+        kind: str | int = 0,
+        instant: Time | None = None,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[pb.PlanEvaluationResponse]:
+        """What an evaluation would give: first what it is, then accounts, last the counts. as_of is not used."""
+        request = pb.PlanEvaluationRequest(
+            programme_id=programme_id,
+            kind=member(pb.EvaluationKind, kind, "kind"),
+            instant=timestamp(instant, "instant"),
+            at=self._at(**at),
+        )
+        return self._call.messages(self._evaluations.PlanEvaluation, request, timeout_s, resumed=False)
+
+    def run_evaluation(
+        self,
+        *,
+        programme_id: str = "",
+        kind: str | int = 0,
+        instant: Time | None = None,
+        read_position: int = 0,
+        complete_sources: Sequence[str] = (),
+        request_id: str = "",
+        timeout_s: float | None = None,
+        **authority: str,
+    ) -> Iterator[pb.RunEvaluationResponse]:
+        """Evaluate volume: how far it is, and last the counts. A run that breaks off is gone on with.
+
+        It takes an actor and another approver where the programme says so.
+        """
+        request = pb.RunEvaluationRequest(
+            programme_id=programme_id,
+            kind=member(pb.EvaluationKind, kind, "kind"),
+            instant=timestamp(instant, "instant"),
+            read_position=read_position,
+            complete_sources=complete_sources,
+        )
+        self._sign(request, request_id, authority)
+        for message in self._call.messages(self._evaluations.RunEvaluation, request, timeout_s, resumed=True):
+            self._wrote(message.receipt.position)
+            yield message
+
+    def get_evaluation(
+        self,
+        *,
+        programme_id: str = "",
+        kind: str | int = 0,
+        instant: Time | None = None,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> pb.GetEvaluationResponse:
+        """An evaluation and its runs."""
+        request = pb.GetEvaluationRequest(
+            programme_id=programme_id,
+            kind=member(pb.EvaluationKind, kind, "kind"),
+            instant=timestamp(instant, "instant"),
+            at=self._at(**at),
+        )
+        return self._call(self._evaluations.GetEvaluation, request, timeout_s)

@@ -8,10 +8,10 @@ from typing import NamedTuple
 import numpy as np
 
 from ledger.domain.columns import Ints, in_order, starts_of
-from ledger.domain.events import KnownLine, VolumeRecorded
+from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS
-from ledger.domain.totals import Sums, add_totals
+from ledger.domain.totals import Sums, add_totals, exact, restate
 
 DayKey = tuple[str, int]  # account id, UTC day since 1970
 
@@ -31,18 +31,34 @@ class AccountDay:
         self.time_max_so_far_ns = 0
         self.known: dict[tuple[str, str], KnownLine] | None = None
 
-    def load(self, exec_id_digests: Iterable[int], last: VolumeRecorded | None) -> None:
+    def load(self, exec_id_digests: Iterable[int], last: FeeEvent | None) -> None:
         """Take over what the log says: the digest of every exec_id, and the totals after the last event."""
         self.digests.update(exec_id_digests)
         if last is not None:
             add_totals(self.sums, last.totals)
             self.time_max_so_far_ns = last.time_max_so_far_ns
 
-    def remember(self, event: VolumeRecorded) -> None:
-        """Hold the lines of an event for comparison."""
+    def remember(self, event: FeeEvent) -> None:
+        """Hold the lines of an event for comparison, with their fees as they are now."""
         if self.known is None:
             self.known = {}
+        if isinstance(event, FeeAdjusted):
+            for line in event.lines:
+                name = (line.venue, line.exec_id)
+                self.known[name] = adjusted(self.known[name], event, line)
+            return
         self.known.update(((event.venue, known.line.exec_id), known) for known in event.known_lines())
+
+    def adjust(self, event: FeeAdjusted) -> None:
+        """Move the totals on by an adjustment of the day."""
+        for line in event.lines:
+            restate(self.sums, event, line)
+
+
+def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:
+    """A line with its fee after one more adjustment."""
+    basis = event.bases[line.basis_after]
+    return known._replace(line=known.line._replace(fee=exact(line.fee_after, basis.fee_decimals)), basis=basis)
 
 
 class AccountDays(NamedTuple):

@@ -39,11 +39,11 @@ def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
 
 
 def command_name(command: Command) -> str:
-    """As the contract and the programme file call it; one that overrides a rule has a name of its own."""
+    """As the contract and the programme file call it; one that overrides a rule, or that nobody asked, has its own."""
     if isinstance(command, RecordDailyClose) and command.restates:
         return "RestateDailyClose"
-    name = type(command).__name__
-    return f"{name}.override" if getattr(command, "override", False) else name
+    variant = next((name for name in ("override", "automatic") if getattr(command, name, False)), "")
+    return f"{type(command).__name__}.{variant}" if variant else type(command).__name__
 
 
 def _asked(book: Rulebook, programme_id: str, now_ns: int) -> Iterator[Programme]:

@@ -299,6 +299,21 @@ class RecordDailyClose:
     restates: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class RunEvaluation:
+    """R18, R14: evaluate volume at an instant, or the trials that ended up to one. `automatic`: the ledger itself asks.
+
+    `read_position` 0 reads the log as far as it is; `complete_sources` are known to send no more of the window.
+    """
+
+    programme_id: str
+    kind: str
+    instant_ns: int | None
+    read_position: int = 0
+    complete_sources: tuple[str, ...] = ()
+    automatic: bool = False
+
+
 MemberCommand: TypeAlias = (
     FlagAccount
     | UnflagAccount
@@ -319,5 +334,11 @@ ProgrammeCommand: TypeAlias = PublishProgramme | AssignPairClass | SetPairRates
 BountyCommand: TypeAlias = ReportFeedback | AwardBounty | CloseBountyRound
 PromotionCommand: TypeAlias = AnnouncePromotion | AwardBonus
 Command: TypeAlias = (
-    AccountCommand | RegisterCommand | BountyCommand | PromotionCommand | ProgrammeCommand | RecordDailyClose
+    AccountCommand
+    | RegisterCommand
+    | BountyCommand
+    | PromotionCommand
+    | ProgrammeCommand
+    | RecordDailyClose
+    | RunEvaluation
 )

@@ -333,6 +333,100 @@ class DailyCloseRecorded:
 
 
 @dataclass(frozen=True, slots=True)
+class EvaluationStarted:
+    """Stream `evaluation/<programme>/<instant>`: a run begins, or goes on at the `read_position` it began with.
+
+    Of a POST_TRIAL each account has its own window; `instant_ns` is then the latest end of a trial.
+    """
+
+    programme_id: str
+    programme_version: str
+    kind: str
+    instant_ns: int
+    window_from_ns: int
+    window_until_ns: int
+    read_position: int
+    complete_sources: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CellVolume:
+    """Volume of a window in one cell, whatever the fees were."""
+
+    quote_currency: str
+    product: int
+    channel: int
+    self_trade: bool
+    banned: bool
+    notional: str
+
+
+@dataclass(frozen=True, slots=True)
+class CloseUsed:
+    """A close that volume was valued at, in the volume currency."""
+
+    asset: str
+    day: int
+    price: str
+    position: int
+
+
+@dataclass(frozen=True, slots=True)
+class VolumeEvaluated:
+    """Stream `account/<id>`: what the volume of a window gives (R5, R14), and the grants that end with it (R19).
+
+    Without a `grant_id` it gives none; then its interval is empty.
+    """
+
+    programme_id: str
+    programme_version: str
+    kind: str
+    evaluated_time_ns: int
+    window_from_ns: int
+    window_until_ns: int
+    read_position: int
+    cells: tuple[CellVolume, ...]
+    closes: tuple[CloseUsed, ...]
+    volume: str
+    volume_currency: str
+    tier: str
+    grant_id: str = ""
+    valid_from_ns: int = 0
+    valid_until_ns: int = 0
+    ended_grant_ids: tuple[str, ...] = ()
+    ended_time_ns: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class CloseMissing:
+    """A close that nobody had recorded."""
+
+    asset: str
+    day: int
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationCompleted:
+    """Stream `evaluation/<programme>/<instant>`: a run has looked at every account.
+
+    evaluated = gained + up + stayed + down + lost + none + review; those `blocked` wait for the closes in `missing`.
+    """
+
+    read_position: int
+    evaluated: int
+    granted: int
+    gained: int
+    up: int
+    stayed: int
+    down: int
+    lost: int
+    none: int
+    blocked: int
+    missing: tuple[CloseMissing, ...] = ()
+    review: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class CommandRefused:
     """In the stream the command was for: the state of the ledger did not allow it."""
 
@@ -355,13 +449,17 @@ class RefusedSequence:
 
 @dataclass(frozen=True, slots=True)
 class SourceAdvanced:
-    """Stream `source/<name>`: the numbers of a source that a commit took, recorded, replayed or refused."""
+    """Stream `source/<name>`: the numbers of a source that a commit took, recorded, replayed or refused.
+
+    `latest_time_ns` is that of the latest fill it has sent so far; 0: not known.
+    """
 
     first_sequence: int
     last_sequence: int
     recorded: int
     replayed: int
     refused: tuple[RefusedSequence, ...]
+    latest_time_ns: int = 0
 
 
 class SymbolTerms(NamedTuple):
@@ -599,6 +697,44 @@ class VolumeRecorded:
         return [KnownLine(line, self.symbols[line.symbol_index], self.bases[line.basis_index]) for line in self.lines]
 
 
+class AdjustedLine(NamedTuple):
+    """A line, named by position and number, whose fee is another one than before. Amounts are canonical decimals."""
+
+    position: int
+    line: int
+    venue: str
+    exec_id: str
+    transact_time_ns: int
+    symbol_index: int
+    traits: int
+    price: str
+    quantity: str
+    fee_before: str
+    basis_before: int
+    fee_after: str
+    basis_after: int
+
+
+@dataclass(frozen=True, slots=True)
+class FeeAdjusted:
+    """Stream `fees/<account>/<day>`: fees of lines of the day are other ones; `totals` are those after it.
+
+    `cause` is LATE_GRANT (A31), an event at `cause_position`. An adjustment takes effect at the time of its line.
+    """
+
+    cause: str
+    cause_position: int
+    time_min_ns: int
+    time_max_ns: int
+    time_max_so_far_ns: int
+    symbols: tuple[SymbolTerms, ...]
+    bases: tuple[Basis, ...]
+    lines: tuple[AdjustedLine, ...]
+    totals: tuple[CellTotals, ...]
+
+
+FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted  # what lies in fee streams
+
 Event: TypeAlias = (
     LedgerCreated
     | WriterStarted
@@ -629,9 +765,13 @@ Event: TypeAlias = (
     | PromotionAnnounced
     | BonusAwarded
     | DailyCloseRecorded
+    | EvaluationStarted
+    | VolumeEvaluated
+    | EvaluationCompleted
     | CommandRefused
     | SourceAdvanced
     | VolumeRecorded
+    | FeeAdjusted
 )
 
 

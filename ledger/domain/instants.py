@@ -32,6 +32,13 @@ def day_number(text: str) -> int:
     return (day - _EPOCH).days
 
 
+def instant_text(at_ns: int) -> str:
+    """An instant as YYYY-MM-DDTHH:MM:SSZ in UTC, with nanoseconds if it has any."""
+    seconds, nanos = divmod(at_ns, SECOND_NS)
+    text = (_EPOCH_UTC + timedelta(seconds=seconds)).isoformat().removesuffix("+00:00")
+    return f"{text}.{nanos:09}Z" if nanos else f"{text}Z"
+
+
 def local_day(at_ns: int, timezone: str) -> date:
     """The calendar day of an instant in an IANA zone."""
     return (_EPOCH_UTC + timedelta(seconds=at_ns // SECOND_NS)).astimezone(ZoneInfo(timezone)).date()

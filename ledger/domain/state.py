@@ -20,6 +20,7 @@ from ledger.domain.events import (
     TierChanged,
     TierRevoked,
     TrialStarted,
+    VolumeEvaluated,
 )
 
 FOREVER_NS: Final = NEVER_NS  # the end of what has none
@@ -82,6 +83,7 @@ class AccountState:
     bans: tuple[Ban, ...] = ()
     flags: tuple[Flag, ...] = ()
     dossier: Dossier = EMPTY
+    evaluated: frozenset[tuple[str, str, int]] = frozenset()  # (programme, kind, instant)
 
     @property
     def owner_id(self) -> str:
@@ -177,6 +179,28 @@ def _unflagged(state: AccountState, event: AccountUnflagged) -> AccountState:
     return replace(state, flags=flags)
 
 
+def _volume_evaluated(state: AccountState, event: VolumeEvaluated) -> AccountState:
+    grants = tuple(
+        replace(grant, revoked_time_ns=min(grant.revoked_time_ns, event.ended_time_ns))
+        if grant.grant_id in event.ended_grant_ids
+        else grant
+        for grant in state.grants
+    )
+    if event.grant_id:
+        grant = Grant(
+            grant_id=event.grant_id,
+            programme_id=event.programme_id,
+            tier=event.tier,
+            source="EVALUATION",
+            valid_from_ns=event.valid_from_ns,
+            valid_until_ns=event.valid_until_ns,
+            evaluated_ns=event.evaluated_time_ns,
+        )
+        grants = (*grants, grant)
+    key = (event.programme_id, event.kind, event.evaluated_time_ns)
+    return replace(state, grants=grants, evaluated=state.evaluated | {key})
+
+
 _ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
     AccountRegistered: _registered,
     TrialStarted: _trial_started,
@@ -186,6 +210,7 @@ _ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
     BanLifted: _ban_lifted,
     AccountFlagged: _flagged,
     AccountUnflagged: _unflagged,
+    VolumeEvaluated: _volume_evaluated,
 }
 
 
@@ -213,9 +238,10 @@ class SourceState:
     source: str
     version: int = 0
     last_sequence: int = 0
+    latest_time_ns: int = 0  # of a fill it has sent
 
 
 def evolve_source(state: SourceState, recorded: Recorded) -> SourceState:
     """The source after one more event of its stream."""
     assert isinstance(recorded.event, SourceAdvanced), recorded
-    return SourceState(state.source, recorded.version, recorded.event.last_sequence)
+    return SourceState(state.source, recorded.version, recorded.event.last_sequence, recorded.event.latest_time_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.domain.instants import day_text
+from ledger.domain.instants import day_text, instant_text
 
 LEDGER: Final = "ledger"
 REGISTERS: Final = "registers"
@@ -12,6 +12,8 @@ PROGRAMME_PREFIX: Final = "programme/"
 PROMOTIONS: Final = "promotions"
 BOUNTY_PREFIX: Final = "bounty/"
 CLOSES_PREFIX: Final = "closes/"
+SOURCE_PREFIX: Final = "source/"
+EVALUATION_PREFIX: Final = "evaluation/"
 
 
 def account_stream(account_id: str) -> str:
@@ -36,7 +38,7 @@ def programme_stream(programme_id: str) -> str:
 
 def source_stream(source: str) -> str:
     """What one engine has sent."""
-    return f"source/{source}"
+    return f"{SOURCE_PREFIX}{source}"
 
 
 def bounty_stream(week: str) -> str:
@@ -47,3 +49,9 @@ def bounty_stream(week: str) -> str:
 def closes_stream(asset: str) -> str:
     """Daily closes of one asset."""
     return f"{CLOSES_PREFIX}{asset}"
+
+
+def evaluation_stream(programme_id: str, kind: str, instant_ns: int) -> str:
+    """Runs of one evaluation; those of trials that ended up to an instant lie beside those of volume at it."""
+    before = "post-trial." if kind == "POST_TRIAL" else ""
+    return f"{EVALUATION_PREFIX}{programme_id}/{before}{instant_text(instant_ns)}"

@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ledger.domain.events import CellKey, CellTotals, FeeSum
+from ledger.domain.events import (
+    TRAIT_BANNED,
+    TRAIT_SELF_TRADE,
+    AdjustedLine,
+    Basis,
+    CellKey,
+    CellTotals,
+    FeeAdjusted,
+    FeeSum,
+    SymbolTerms,
+)
 from ledger.domain.money import SCALE_MAX, decimal_text, mantissa
 
 NOTIONAL_SCALE: Final = 2 * SCALE_MAX  # the finest price times the finest quantity
@@ -54,6 +64,33 @@ def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
         known.lines += cell.lines
         for fee in cell.fees:
             known.add_fees(fee.currency, exact(fee.charges, FEE_SCALE), exact(fee.rebates, FEE_SCALE), fee.lines)
+
+
+def restate(sums: Sums, event: FeeAdjusted, line: AdjustedLine) -> None:
+    """Count a line with its fee after an adjustment, not the one before. A cell that is there stays, though empty."""
+    terms = event.symbols[line.symbol_index]
+    notional = exact(line.price, SCALE_MAX) * exact(line.quantity, SCALE_MAX)
+    for fee, basis, sign in (
+        (line.fee_before, event.bases[line.basis_before], -1),
+        (line.fee_after, event.bases[line.basis_after], 1),
+    ):
+        cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
+        amount = exact(fee, FEE_SCALE)
+        cell.notional += sign * notional
+        cell.lines += sign
+        cell.add_fees(basis.fee_currency, sign * max(amount, 0), sign * min(amount, 0), sign)
+
+
+def cell_key(terms: SymbolTerms, traits: int, basis: Basis) -> CellKey:
+    """The cell that a line counts in; `traits` is the byte of `Line.traits`."""
+    return CellKey(
+        quote_currency=terms.quote_currency,
+        product=terms.product,
+        channel=traits >> 4 & 3,
+        self_trade=bool(traits & TRAIT_SELF_TRADE),
+        banned=bool(traits & TRAIT_BANNED),
+        zero_fee=basis.rate_ppm == 0,
+    )
 
 
 def exact(text: str, scale: int) -> int:

@@ -39,22 +39,28 @@ class Asking:
     ) -> tuple[command_pb2.Receipt, Event]:
         """The receipt and the first event of a command, or the end of the call with a status."""
         with refusals(context):
-            with Shape() as shape:
-                ask = Ask(_request(shape, request), read(shape))
-            answer = self._handling.submit(ask, context)
+            answer = self._handling.submit(asked(request, read), context)
             if isinstance(answer, Refused):
-                raise RefusedError(answer.refusal, **_record_of(answer))
+                raise RefusedError(answer.refusal, **record_of(answer))
             assert isinstance(answer, Accepted), answer
-            return self._receipt(answer), answer.recorded.event
+            return self.receipt(answer), answer.recorded.event
         raise AssertionError("refusals end the call")
 
-    def _receipt(self, answer: Accepted) -> command_pb2.Receipt:
+    def receipt(self, answer: Accepted) -> command_pb2.Receipt:
+        """Proof that a command was recorded."""
         return command_pb2.Receipt(
             ledger_id=self._handling.ledger_id,
             position=answer.recorded.position,
             recorded_time=timestamp(answer.recorded.envelope.recorded_time_ns),
             replayed=answer.replayed,
         )
+
+
+def asked(request: Any, read: Callable[[Shape], Command]) -> Ask:
+    """A command and who asks, or the end of the call with everything that is wrong."""
+    with Shape() as shape:
+        return Ask(_request(shape, request), read(shape))
+    raise AssertionError("faults end the call")
 
 
 def _request(shape: Shape, request: Any) -> Request:
@@ -73,7 +79,8 @@ def _request(shape: Shape, request: Any) -> Request:
     )
 
 
-def _record_of(answer: Refused) -> dict[str, str]:
+def record_of(answer: Refused) -> dict[str, str]:
+    """Where a refusal is recorded, as metadata of its status."""
     if not answer.position:
         return {}
     return {"position": str(answer.position), "replayed": "true" if answer.replayed else "false"}

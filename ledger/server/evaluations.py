@@ -1,19 +1,25 @@
-"""EvaluationService: daily closes. What it answers to reads is handed in."""
+"""EvaluationService: daily closes and evaluations. What it answers to reads is handed in."""
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, Protocol
 
 from ledger.domain import commands
 from ledger.domain.commands import Command
-from ledger.domain.events import DailyCloseRecorded
+from ledger.domain.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.events import DailyCloseRecorded, EvaluationCompleted, EvaluationStarted
 from ledger.domain.instants import day_text
-from ledger.server.asking import Asking
+from ledger.server.asking import Asking, asked, given
+from ledger.server.evaluation_run import EvaluationRunner
 from ledger.server.handling import Handling
-from ledger.shape import Shape, amount, optional_id, required_digest, required_id, utc_day
+from ledger.shape import Shape, amount, number, optional_id, optional_ids, required_digest, required_id, utc_day
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import evaluation_service_pb2_grpc as pb_grpc
 from ledger.wire import refusals
+
+COMPLETE_SOURCES_MAX: Final = 100
+KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
 
 
 class EvaluationReads(Protocol):
@@ -22,13 +28,31 @@ class EvaluationReads(Protocol):
     def closes(self, request: pb.ListClosesRequest) -> pb.ListClosesResponse:
         """One page of closes."""
 
+    def planned(self, request: pb.PlanEvaluationRequest) -> Iterator[pb.PlanEvaluationResponse]:
+        """What an evaluation would give."""
+
+    def evaluation(self, request: pb.GetEvaluationRequest) -> pb.GetEvaluationResponse:
+        """An evaluation and its runs."""
+
+    def progress(
+        self,
+        started: EvaluationStarted,
+        *,
+        looked_at: int,
+        total: int,
+        blocked: Sequence[Any],
+        completed: EvaluationCompleted | None,
+    ) -> pb.RunEvaluationResponse:
+        """How far a run is, but for its receipt."""
+
 
 class EvaluationService(Asking, pb_grpc.EvaluationServiceServicer):
     """Handlers of the RPCs on closes and evaluations."""
 
-    def __init__(self, handling: Handling, reads: EvaluationReads) -> None:
+    def __init__(self, handling: Handling, reads: EvaluationReads, runner: EvaluationRunner) -> None:
         super().__init__(handling)
         self._reads = reads
+        self._runner = runner
 
     def RecordDailyClose(self, request: pb.RecordDailyCloseRequest, context: Any) -> pb.RecordDailyCloseResponse:
         def read(shape: Shape) -> Command:
@@ -60,4 +84,39 @@ class EvaluationService(Asking, pb_grpc.EvaluationServiceServicer):
     def ListCloses(self, request: pb.ListClosesRequest, context: Any) -> pb.ListClosesResponse:
         with refusals(context):
             return self._reads.closes(request)
+        raise AssertionError("refusals end the call")
+
+    def PlanEvaluation(self, request: pb.PlanEvaluationRequest, context: Any) -> Iterator[pb.PlanEvaluationResponse]:
+        with refusals(context):
+            yield from self._reads.planned(request)
+
+    def RunEvaluation(self, request: pb.RunEvaluationRequest, context: Any) -> Iterator[pb.RunEvaluationResponse]:
+        def read(shape: Shape) -> Command:
+            return commands.RunEvaluation(
+                programme_id=shape(optional_id, request.programme_id, "programme_id"),
+                kind=KINDS.get(shape(number, request.kind, tuple(KINDS), "kind"), PERIODIC),
+                instant_ns=shape(given, request, "instant", None),
+                read_position=request.read_position,
+                complete_sources=shape(
+                    optional_ids, request.complete_sources, "complete_sources", COMPLETE_SOURCES_MAX
+                ),
+            )
+
+        with refusals(context):
+            for progress in self._runner.run(asked(request, read), context):
+                started = progress.started.recorded.event
+                assert isinstance(started, EvaluationStarted), started
+                message = self._reads.progress(
+                    started,
+                    looked_at=progress.looked_at,
+                    total=progress.total,
+                    blocked=progress.blocked,
+                    completed=progress.completed,
+                )
+                message.receipt.CopyFrom(self.receipt(progress.started))
+                yield message
+
+    def GetEvaluation(self, request: pb.GetEvaluationRequest, context: Any) -> pb.GetEvaluationResponse:
+        with refusals(context):
+            return self._reads.evaluation(request)
         raise AssertionError("refusals end the call")

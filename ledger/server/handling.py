@@ -12,7 +12,7 @@ import grpc
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason
-from ledger.jobs import Answer, Ask, Unread
+from ledger.jobs import Answer, Sent
 from ledger.server.writer_thread import WriterThread
 from ledger.wire import OUTCOME_UNKNOWN, RefusedError
 
@@ -34,11 +34,16 @@ class Handling:
         """The latest instant at which something may say it happened: now and the allowed skew."""
         return self._clock_ns() + self.config.clock_skew_ms_max * 1_000_000
 
-    def submit(self, job: Ask | Unread, context: grpc.ServicerContext) -> Answer:
+    @property
+    def writing(self) -> bool:
+        """Whether this process holds the pen."""
+        return self._writer_thread.writing
+
+    def submit(self, job: Sent, context: grpc.ServicerContext | None) -> Answer:
         """The answer of the writer, to a command that is refused if the queue is full."""
         return self.wait(self._writer_thread.submit(job), context)
 
-    def queue(self, job: Ask | Unread, over: threading.Event) -> Future[Answer]:
+    def queue(self, job: Sent, over: threading.Event) -> Future[Answer]:
         """Hand the writer a command, waiting for room in its queue until the call is over."""
         while not over.is_set():
             if self._writer_thread.wait_for_room(job, _ROOM_S):
@@ -49,10 +54,13 @@ class Handling:
                         raise
         raise RefusedError(OUTCOME_UNKNOWN)
 
-    def wait(self, future: Future[Answer], context: grpc.ServicerContext) -> Answer:
-        """The answer of the writer. Past the deadline the outcome is unknown: the command may still be recorded."""
+    def wait(self, future: Future[Answer], context: grpc.ServicerContext | None) -> Answer:
+        """The answer of the writer. Past the deadline the outcome is unknown: the command may still be recorded.
+
+        Without a context nobody outside waits for it.
+        """
         wait_s = self.config.commit_wait_ms_max / 1000
-        left_s = context.time_remaining()
+        left_s = context.time_remaining() if context is not None else None
         try:
             return future.result(wait_s if left_s is None else min(wait_s, left_s))
         except WaitTimeout:

@@ -16,7 +16,7 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
-from ledger.jobs import Answer, Ask, Input, Unread, Unsettled
+from ledger.jobs import Answer, EvaluateAccounts, Input, Sent, Unread, Unsettled
 from ledger.service import Service
 from ledger.store.embedded import EmbeddedError
 from ledger.store.writer import Writer, WriterLost
@@ -25,7 +25,7 @@ from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, RefusedError,
 _log: Final = logging.getLogger(__name__)
 
 Job = tuple[Input, "Future[Answer]"]
-Queued = tuple[Ask | Unread, "Future[Answer]"]
+Queued = tuple[Sent, "Future[Answer]"]
 
 
 class WriterThread:
@@ -76,15 +76,15 @@ class WriterThread:
         """Whether this process holds the pen."""
         return self._writing
 
-    def wait_for_room(self, job: Ask | Unread, timeout_s: float) -> bool:
+    def wait_for_room(self, job: Sent, timeout_s: float) -> bool:
         """Whether the queue can take a command, after at most so many seconds; so it can if nothing is written."""
         with self._room:
             return self._room.wait_for(lambda: not self._writing or self._stopping or self._has_room(job), timeout_s)
 
-    def _has_room(self, job: Ask | Unread) -> bool:
+    def _has_room(self, job: Sent) -> bool:
         return not self._waiting or self._waiting + _weight(job) <= self._config.queue_fills_max
 
-    def submit(self, job: Ask | Unread) -> Future[Answer]:
+    def submit(self, job: Sent) -> Future[Answer]:
         """Queue a command. Raises RefusedError where it cannot be taken."""
         weight = _weight(job)
         future: Future[Answer] = Future()
@@ -265,8 +265,10 @@ def _answer(jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
         future.set_result(answer)
 
 
-def _weight(job: Ask | Unread) -> int:
-    return job.size if isinstance(job, Unread) else 1
+def _weight(job: Sent) -> int:
+    if isinstance(job, Unread):
+        return job.size
+    return len(job.assessments) if isinstance(job, EvaluateAccounts) else 1
 
 
 def _refuse_all(jobs: Sequence[Job] | Sequence[Queued], refusal: Refusal) -> None:

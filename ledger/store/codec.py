@@ -1,6 +1,7 @@
 """Events to the bytes of the log and back. The topic is the message's name in proto/ledger/v1/events.proto.
 
-Rare events go field by field, by name. VolumeRecorded, of which there are many and wide ones, lies in `volume_codec`.
+Rare events go field by field, by name. What lies in fee streams has codecs of its own: `volume_codec` for runs of
+fills, of which there are many and wide ones, `adjustment_codec` for what corrects them.
 """
 
 from __future__ import annotations
@@ -11,18 +12,40 @@ from typing import Any, Final, get_args
 
 from google.protobuf.message import Message
 
-from ledger.domain.events import Envelope, Event, MatchClaim, Recorded, RefusedSequence, VolumeRecorded
+from ledger.domain.events import (
+    CellVolume,
+    CloseMissing,
+    CloseUsed,
+    Envelope,
+    Event,
+    FeeAdjusted,
+    FeeEvent,
+    MatchClaim,
+    Recorded,
+    RefusedSequence,
+    VolumeRecorded,
+)
+from ledger.store.adjustment_codec import decode_adjustment, encode_adjustment
 from ledger.store.volume_codec import decode_volume, encode_volume
 from ledger.v1 import events_pb2
 
 _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
 _MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
-_PARTS: Final[dict[str, type]] = {part.__name__: part for part in (RefusedSequence, MatchClaim)}  # nested in events
+_PARTS: Final[dict[str, type]] = {  # nested in events
+    part.__name__: part for part in (RefusedSequence, MatchClaim, CellVolume, CloseUsed, CloseMissing)
+}
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
+
+_FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEvent]]]] = {
+    "VolumeRecorded": decode_volume,
+    "FeeAdjusted": decode_adjustment,
+}
 
 
 def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
     """(topic, bytes) as stored; these bytes are what the ledger vouches for."""
+    if isinstance(event, FeeAdjusted):
+        return "FeeAdjusted", encode_adjustment(_envelope_message(envelope), event)
     if isinstance(event, VolumeRecorded):
         return "VolumeRecorded", encode_volume(_envelope_message(envelope), event)
     topic = type(event).__name__
@@ -32,8 +55,8 @@ def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
 
 def decode(position: int, stream: str, version: int, topic: str, state: bytes) -> Recorded:
     """The event of a row of the log. Raises KeyError for a topic this release does not know."""
-    if topic == "VolumeRecorded":
-        envelope_message, event = decode_volume(state)
+    if topic in _FEE_EVENTS:
+        envelope_message, event = _FEE_EVENTS[topic](state)
         return Recorded(position, stream, version, _envelope(envelope_message), event)
     message = _MESSAGES[topic]()
     message.ParseFromString(state)
@@ -48,7 +71,7 @@ def _envelope(message: events_pb2.Envelope) -> Envelope:
     return Envelope(**{name: getattr(message, name) for name in _ENVELOPE_FIELDS})
 
 
-def _values(event: Event | RefusedSequence | MatchClaim) -> dict[str, Any]:
+def _values(event: Any) -> dict[str, Any]:
     """Field values for a message's constructor; None is left out, nested values become messages."""
     values = {field.name: getattr(event, field.name) for field in fields(event)}
     return {name: _nested(value) for name, value in values.items() if value is not None}

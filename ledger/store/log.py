@@ -10,7 +10,7 @@ from eventsourcing.postgres import PostgresDatastore
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
-from ledger.domain.events import CellTotals, Recorded, VolumeRecorded
+from ledger.domain.events import CellTotals, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
@@ -56,7 +56,7 @@ class FeeDay:
     """One fee stream: the digests of its exec_ids, and its last event."""
 
     digests: list[int]
-    last: VolumeRecorded
+    last: FeeEvent
 
 
 class Log:
@@ -108,6 +108,16 @@ class Log:
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
         return self._events(self._sql.below, (prefix, end, until))
 
+    def last_below(self, prefix: str, until: int) -> list[Recorded]:
+        """The last event up to a position of each stream under a prefix such as `source/`, by name: one seek each."""
+        end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+        return self._events(self._sql.last_of_days, (prefix, end, end, until))
+
+    def accounts_between(self, first: str, last: str, until: int) -> list[Recorded]:
+        """Decisions on the accounts from one id to another, both included, up to a position: account by account."""
+        names = (account_stream(first), account_stream(last))
+        return self._events(self._sql.streams_between, (*names, until))
+
     def at(self, position: int) -> Recorded:
         """The event at a position of the log. Raises IndexError if there is none."""
         return self._events(self._sql.at, (position,))[0]
@@ -123,11 +133,13 @@ class Log:
         digests: dict[str, list[int]] = {}
         last: dict[str, tuple[Any, ...]] = {}
         for row in self._rows(self._sql.fee_days, (list(streams),)):
-            digests.setdefault(row[1], []).extend(exec_id_digests(row[4]))
+            known = digests.setdefault(row[1], [])
+            if row[3] == "VolumeRecorded":
+                known.extend(exec_id_digests(row[4]))
             last[row[1]] = row
         for stream, row in last.items():
             event = decode(*row).event
-            assert isinstance(event, VolumeRecorded), stream
+            assert isinstance(event, FeeEvent), stream
             days[stream] = FeeDay(digests[stream], event)
         return days
 
@@ -136,6 +148,16 @@ class Log:
         first, after = fee_range(account_id)
         rows = self._rows(self._sql.has_account, (account_stream(account_id), until, first, after, until))
         return bool(rows[0][0])
+
+    def has_fees(self, account_id: str, first_day: int, end_day: int, until: int) -> bool:
+        """Whether an account has fills on UTC days in [first_day, end_day), as known at a position."""
+        range_ = (fee_stream(account_id, first_day), fee_stream(account_id, end_day), until)
+        return bool(self._rows(self._sql.has_fees, range_)[0][0])
+
+    def totals_of_days(self, days: Iterable[tuple[str, int]], until: int) -> list[DayTotals]:
+        """Totals of account-days, known up to a position: those that had any by then, by (account, UTC day)."""
+        names = [fee_stream(account_id, day) for account_id, day in days]
+        return _day_totals(self._rows(self._sql.last_of_streams, (names, until)))
 
     def fees(
         self, account_id: str, *, after: tuple[int, int], from_ns: int, as_of_ns: int, until: int, limit: int
@@ -150,7 +172,15 @@ class Log:
 
     def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
         """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
-        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, limit))
+        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "VolumeRecorded", limit))
+
+    def adjustments(self, *, from_ns: int, as_of_ns: int, until: int) -> list[Recorded]:
+        """What corrects fees of lines in [from, as_of], of all accounts, up to a position, in order."""
+        return self._events(self._sql.runs, (0, until, from_ns, as_of_ns, "FeeAdjusted", None))
+
+    def existing(self, streams: Iterable[str]) -> set[str]:
+        """Those of some streams that have an event."""
+        return {row[0] for row in self._rows(self._sql.existing, (list(streams),))}
 
     def first_events_of_requests(self, after: int, until: int, limit: int) -> list[Recorded]:
         """The first event of each request at a position in (after, until], in order."""
@@ -158,19 +188,14 @@ class Log:
 
     def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
         """Of each account-day with a run at a position in (after, until] the totals after the last one."""
-        rows = self._rows(self._sql.last_runs_between, (after, until))
-        found = []
-        for position, stream, _, _, state in rows:
-            _, account_id, day = stream.split("/")
-            found.append(DayTotals(account_id, day, position, decode_totals(state)))
-        return found
+        return _day_totals(self._rows(self._sql.last_runs_between, (after, until)))
 
     def account_streams_between(self, after: int, until: int) -> list[str]:
         """Names of the account streams with an event at a position in (after, until]."""
         return [name for (name,) in self._rows(self._sql.account_streams_between, (after, until))]
 
     def decisions_between(self, after: int, until: int) -> list[Recorded]:
-        """All events but runs of fills at positions in (after, until], in order."""
+        """All events but those of fee streams at positions in (after, until], in order."""
         return self._events(self._sql.decisions_between, (after, until))
 
     def stored(self, stream: str, after: int, until: int, limit: int) -> list[StoredRow]:
@@ -206,6 +231,21 @@ class Log:
             return cursor.execute(statement, parameters).fetchall()
 
 
+def _day_totals(rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
+    found = []
+    for row in rows:
+        position, stream, _, topic, state = row
+        _, account_id, day = stream.split("/")
+        totals = decode_totals(state) if topic == "VolumeRecorded" else _totals_of(decode(*row))
+        found.append(DayTotals(account_id, day, position, totals))
+    return found
+
+
+def _totals_of(recorded: Recorded) -> tuple[CellTotals, ...]:
+    assert isinstance(recorded.event, FeeEvent), recorded
+    return recorded.event.totals
+
+
 def fee_range(account_id: str) -> tuple[str, str]:
     """Half-open range of names that holds every fee stream of an account, in byte order."""
     prefix = f"fees/{account_id}/"
@@ -234,6 +274,23 @@ class _Statements:
         )
         self.streams = statement(
             "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY notification_id"
+        )
+        self.streams_between = statement(
+            "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id <= %s AND notification_id <= %s"
+            " ORDER BY originator_id, originator_version"
+        )
+        self.existing = statement(
+            "SELECT name FROM unnest(%s::text[]) AS name"
+            " WHERE EXISTS (SELECT 1 FROM {events} WHERE originator_id = name)"
+        )
+        self.has_fees = statement(
+            "SELECT EXISTS (SELECT 1 FROM {events}"
+            " WHERE originator_id >= %s AND originator_id < %s AND originator_version <= %s)"
+        )
+        self.last_of_streams = statement(
+            "SELECT last.* FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = name AND originator_version <= %s"
+            "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
         )
         self.version = statement("SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version = %s")
         self.last_of = statement(
@@ -266,7 +323,7 @@ class _Statements:
         )
         self.runs = statement(
             "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND time_max_ns >= %s AND time_min_ns <= %s ORDER BY notification_id LIMIT %s"
+            " AND time_max_ns >= %s AND time_min_ns <= %s AND topic = %s ORDER BY notification_id LIMIT %s"
         )
         self.first_events_of_requests = statement(
             "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
@@ -292,7 +349,7 @@ class _Statements:
         )
         self.decisions_between = statement(
             "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND topic <> 'VolumeRecorded' ORDER BY notification_id"
+            " AND topic <> ALL ('{{VolumeRecorded,FeeAdjusted}}') ORDER BY notification_id"
         )
         self.end_of_commit = statement(
             "SELECT last_position FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"

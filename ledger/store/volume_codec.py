@@ -64,7 +64,7 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
         source=[span.source for span in event.sources],
         time_max_ns=event.time_max_ns,
         time_max_so_far_ns=event.time_max_so_far_ns,
-        totals=map(_totals_message, event.totals),
+        totals=map(totals_message, event.totals),
         wide_amounts=columns.wide,
     )
     if any(span.last_sequence for span in event.sources):
@@ -90,17 +90,17 @@ def decode_volume(state: bytes) -> tuple[events_pb2.Envelope, VolumeRecorded]:
         time_min_ns=message.envelope.effective_time_ns,
         time_max_ns=message.time_max_ns,
         time_max_so_far_ns=message.time_max_so_far_ns,
-        symbols=tuple(map(_symbol, message.symbols)),
-        bases=tuple(map(_basis, message.bases)),
+        symbols=tuple(map(symbol_of, message.symbols)),
+        bases=tuple(map(basis_of, message.bases)),
         columns=_columns(message),
-        totals=tuple(map(_totals, message.totals)),
+        totals=tuple(map(totals_of, message.totals)),
     )
     return message.envelope, event
 
 
 def decode_totals(state: bytes) -> tuple[CellTotals, ...]:
     """Only the running totals of a stored VolumeRecorded."""
-    return tuple(map(_totals, events_pb2.VolumeRecorded.FromString(state).totals))
+    return tuple(map(totals_of, events_pb2.VolumeRecorded.FromString(state).totals))
 
 
 def exec_id_digests(state: bytes) -> Iterable[int]:
@@ -129,7 +129,8 @@ def _symbol_bytes(terms: SymbolTerms) -> bytes:
     return events_pb2.VolumeRecorded(symbols=[message]).SerializeToString(deterministic=True)
 
 
-def _symbol(message: events_pb2.SymbolTerms) -> SymbolTerms:
+def symbol_of(message: events_pb2.SymbolTerms) -> SymbolTerms:
+    """Terms of a symbol."""
     return SymbolTerms(
         message.symbol, message.quote_currency, message.product, message.price_scale, message.quantity_scale
     )
@@ -153,7 +154,8 @@ def _basis_bytes(basis: Basis) -> bytes:
     return events_pb2.VolumeRecorded(bases=[message]).SerializeToString(deterministic=True)
 
 
-def _basis(message: events_pb2.Basis) -> Basis:
+def basis_of(message: events_pb2.Basis) -> Basis:
+    """What a fee rests on."""
     return Basis(
         rate_ppm=message.rate_ppm,
         discount_ppm=message.discount_ppm,
@@ -169,7 +171,8 @@ def _basis(message: events_pb2.Basis) -> Basis:
     )
 
 
-def _totals_message(totals: CellTotals) -> events_pb2.CellTotals:
+def totals_message(totals: CellTotals) -> events_pb2.CellTotals:
+    """Running totals of a cell."""
     return events_pb2.CellTotals(
         quote_currency=totals.key.quote_currency,
         product=totals.key.product,
@@ -186,7 +189,8 @@ def _totals_message(totals: CellTotals) -> events_pb2.CellTotals:
     )
 
 
-def _totals(message: events_pb2.CellTotals) -> CellTotals:
+def totals_of(message: events_pb2.CellTotals) -> CellTotals:
+    """The same, out of a message."""
     key = CellKey(*(getattr(message, name) for name in CellKey._fields))
     fees = (FeeSum(fee.currency, fee.charges, fee.rebates, fee.lines) for fee in message.fees)
     return CellTotals(key, message.notional, message.lines, tuple(fees))

@@ -11,7 +11,7 @@ import psycopg
 from eventsourcing.persistence import PersistenceError, Tracking
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.events import FeeEvent, Recorded, SourceAdvanced
 from ledger.store.codec import encode
 from ledger.store.database import connect
 from ledger.store.migrate import EVENTS
@@ -155,7 +155,7 @@ def row_of(recorded: Recorded) -> Row:
     """An event as a row of the log."""
     topic, state = encode(recorded.envelope, recorded.event)
     event = recorded.event
-    if isinstance(event, VolumeRecorded):
+    if isinstance(event, FeeEvent):
         times = (event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns)
         return Row(recorded.stream, recorded.version, topic, state, recorded.position, *times)
     return Row(recorded.stream, recorded.version, topic, state, recorded.position)

@@ -8,7 +8,9 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import command_pb2 as _command_pb2
+from ledger.v1 import query_service_pb2 as _query_service_pb2
 from ledger.v1 import read_pb2 as _read_pb2
 import builtins as _builtins
 import sys
@@ -20,6 +22,30 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _EvaluationKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvaluationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvaluationKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVALUATION_KIND_UNSPECIFIED: _EvaluationKind.ValueType  # 0
+    """As PERIODIC."""
+    EVALUATION_KIND_PERIODIC: _EvaluationKind.ValueType  # 1
+    """Volume of the past 30 days of every account, on the days of the programme (R18)."""
+    EVALUATION_KIND_POST_TRIAL: _EvaluationKind.ValueType  # 2
+    """Volume of each trial that has ended (R14), at its end."""
+
+class EvaluationKind(_EvaluationKind, metaclass=_EvaluationKindEnumTypeWrapper):
+    """What is evaluated."""
+
+EVALUATION_KIND_UNSPECIFIED: EvaluationKind.ValueType  # 0
+"""As PERIODIC."""
+EVALUATION_KIND_PERIODIC: EvaluationKind.ValueType  # 1
+"""Volume of the past 30 days of every account, on the days of the programme (R18)."""
+EVALUATION_KIND_POST_TRIAL: EvaluationKind.ValueType  # 2
+"""Volume of each trial that has ended (R14), at its end."""
+Global___EvaluationKind: _TypeAlias = EvaluationKind  # noqa: Y015
 
 @_typing.final
 class RecordDailyCloseRequest(_message.Message):
@@ -248,3 +274,571 @@ class ListClosesResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListClosesResponse: _TypeAlias = ListClosesResponse  # noqa: Y015
+
+@_typing.final
+class PlanEvaluationRequest(_message.Message):
+    """Asks what an evaluation would give."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTANT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme; default: the only one."""
+    kind: Global___EvaluationKind.ValueType
+    """What is evaluated."""
+    @_builtins.property
+    def instant(self) -> _timestamp_pb2.Timestamp:
+        """PERIODIC: its instant, which may lie in the future; default: the last one due. POST_TRIAL: trials that ended up to then;
+        default: now.
+        """
+
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """What the ledger knew; as_of is not used."""
+
+    def __init__(
+        self,
+        *,
+        programme_id: _builtins.str = ...,
+        kind: Global___EvaluationKind.ValueType = ...,
+        instant: _timestamp_pb2.Timestamp | None = ...,
+        at: _read_pb2.ReadAt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "instant", b"instant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "instant", b"instant", "kind", b"kind", "programme_id", b"programme_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanEvaluationRequest: _TypeAlias = PlanEvaluationRequest  # noqa: Y015
+
+@_typing.final
+class PlanEvaluationResponse(_message.Message):
+    """Some accounts of a plan."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_VERSION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTANT_FIELD_NUMBER: _builtins.int
+    WAITING_FOR_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme."""
+    programme_version: _builtins.str
+    """Its version in force at the instant."""
+    kind: Global___EvaluationKind.ValueType
+    """What is evaluated."""
+    looked_at: _builtins.int
+    """Accounts looked at so far."""
+    total: _builtins.int
+    """Accounts to be looked at, about."""
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the whole plan rests on. RunEvaluation with its position as read_position gives just what it says."""
+
+    @_builtins.property
+    def instant(self) -> _timestamp_pb2.Timestamp:
+        """The instant of the evaluation."""
+
+    @_builtins.property
+    def waiting_for(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Why RunEvaluation would wait, a line each; empty: it would not."""
+
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedAccount]:
+        """Accounts with something to evaluate, by id."""
+
+    @_builtins.property
+    def counts(self) -> Global___EvaluationCounts:
+        """Only in the last message."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        programme_id: _builtins.str = ...,
+        programme_version: _builtins.str = ...,
+        kind: Global___EvaluationKind.ValueType = ...,
+        instant: _timestamp_pb2.Timestamp | None = ...,
+        waiting_for: _abc.Iterable[_builtins.str] | None = ...,
+        accounts: _abc.Iterable[Global___PlannedAccount] | None = ...,
+        looked_at: _builtins.int = ...,
+        total: _builtins.int = ...,
+        counts: Global___EvaluationCounts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "counts", b"counts", "instant", b"instant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "basis", b"basis", "counts", b"counts", "instant", b"instant", "kind", b"kind", "looked_at", b"looked_at", "programme_id", b"programme_id", "programme_version", b"programme_version", "total", b"total", "waiting_for", b"waiting_for"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlanEvaluationResponse: _TypeAlias = PlanEvaluationResponse  # noqa: Y015
+
+@_typing.final
+class PlannedAccount(_message.Message):
+    """What an evaluation gives an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    EVALUATED_TIME_FIELD_NUMBER: _builtins.int
+    WINDOW_FROM_FIELD_NUMBER: _builtins.int
+    WINDOW_UNTIL_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    VOLUME_CURRENCY_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
+    TIER_BEFORE_FIELD_NUMBER: _builtins.int
+    TIER_AFTER_FIELD_NUMBER: _builtins.int
+    MOVEMENT_FIELD_NUMBER: _builtins.int
+    MISSING_CLOSES_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    volume: _builtins.str
+    """Volume that counts; empty where a close is missing."""
+    volume_currency: _builtins.str
+    """Currency of that."""
+    tier_before: _builtins.str
+    """Tier in effect until the evaluation; NONE without one."""
+    tier_after: _builtins.str
+    """Tier that the volume gives: of the programme, NONE, MANUAL_REVIEW or NEGATIVE_VOLUME; empty where a close is missing."""
+    movement: _builtins.str
+    """GAINED, UP, STAYED, DOWN, LOST, NONE (no tier before and after), REVIEW or BLOCKED."""
+    @_builtins.property
+    def evaluated_time(self) -> _timestamp_pb2.Timestamp:
+        """When it is evaluated: the instant, or the end of its trial."""
+
+    @_builtins.property
+    def window_from(self) -> _timestamp_pb2.Timestamp:
+        """First instant of its window, within the period of the programme."""
+
+    @_builtins.property
+    def window_until(self) -> _timestamp_pb2.Timestamp:
+        """First instant after it."""
+
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuotedVolume]:
+        """Volume of the window, counted or not, by reason and quote currency."""
+
+    @_builtins.property
+    def missing_closes(self) -> _containers.RepeatedCompositeFieldContainer[_query_service_pb2.MissingClose]:
+        """Closes that nobody has recorded."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        evaluated_time: _timestamp_pb2.Timestamp | None = ...,
+        window_from: _timestamp_pb2.Timestamp | None = ...,
+        window_until: _timestamp_pb2.Timestamp | None = ...,
+        volume: _builtins.str = ...,
+        volume_currency: _builtins.str = ...,
+        volumes: _abc.Iterable[Global___QuotedVolume] | None = ...,
+        tier_before: _builtins.str = ...,
+        tier_after: _builtins.str = ...,
+        movement: _builtins.str = ...,
+        missing_closes: _abc.Iterable[_query_service_pb2.MissingClose] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["evaluated_time", b"evaluated_time", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "evaluated_time", b"evaluated_time", "missing_closes", b"missing_closes", "movement", b"movement", "tier_after", b"tier_after", "tier_before", b"tier_before", "volume", b"volume", "volume_currency", b"volume_currency", "volumes", b"volumes", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PlannedAccount: _TypeAlias = PlannedAccount  # noqa: Y015
+
+@_typing.final
+class QuotedVolume(_message.Message):
+    """A sum of volume in the currency it was traded in."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    QUOTE_CURRENCY_FIELD_NUMBER: _builtins.int
+    NOTIONAL_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why it does not count: NOT_SPOT, NOT_API, SELF_TRADE, BANNED; empty: it does."""
+    quote_currency: _builtins.str
+    """Currency of the notional."""
+    notional: _builtins.str
+    """Sum of price x quantity."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        quote_currency: _builtins.str = ...,
+        notional: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notional", b"notional", "quote_currency", b"quote_currency", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotedVolume: _TypeAlias = QuotedVolume  # noqa: Y015
+
+@_typing.final
+class EvaluationCounts(_message.Message):
+    """How many accounts an evaluation moved where."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVALUATED_FIELD_NUMBER: _builtins.int
+    GAINED_FIELD_NUMBER: _builtins.int
+    UP_FIELD_NUMBER: _builtins.int
+    STAYED_FIELD_NUMBER: _builtins.int
+    DOWN_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    NONE_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    MISSING_CLOSES_FIELD_NUMBER: _builtins.int
+    evaluated: _builtins.int
+    """Evaluated: the sum of those below up to `review`."""
+    gained: _builtins.int
+    """A tier where there was none."""
+    up: _builtins.int
+    """A higher tier."""
+    stayed: _builtins.int
+    """The same tier."""
+    down: _builtins.int
+    """A lower tier."""
+    lost: _builtins.int
+    """No tier where there was one."""
+    none: _builtins.int
+    """No tier, before and after."""
+    review: _builtins.int
+    """A person must look, at a volume above the table or below nothing."""
+    granted: _builtins.int
+    """Of those evaluated: a grant was given."""
+    blocked: _builtins.int
+    """Not evaluated: they wait for closes."""
+    @_builtins.property
+    def missing_closes(self) -> _containers.RepeatedCompositeFieldContainer[_query_service_pb2.MissingClose]:
+        """What they wait for, by day and asset."""
+
+    def __init__(
+        self,
+        *,
+        evaluated: _builtins.int = ...,
+        gained: _builtins.int = ...,
+        up: _builtins.int = ...,
+        stayed: _builtins.int = ...,
+        down: _builtins.int = ...,
+        lost: _builtins.int = ...,
+        none: _builtins.int = ...,
+        review: _builtins.int = ...,
+        granted: _builtins.int = ...,
+        blocked: _builtins.int = ...,
+        missing_closes: _abc.Iterable[_query_service_pb2.MissingClose] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "down", b"down", "evaluated", b"evaluated", "gained", b"gained", "granted", b"granted", "lost", b"lost", "missing_closes", b"missing_closes", "none", b"none", "review", b"review", "stayed", b"stayed", "up", b"up"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationCounts: _TypeAlias = EvaluationCounts  # noqa: Y015
+
+@_typing.final
+class RunEvaluationRequest(_message.Message):
+    """Runs an evaluation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTANT_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    COMPLETE_SOURCES_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names this request for ever."""
+    programme_id: _builtins.str
+    """The programme; default: the only one."""
+    kind: Global___EvaluationKind.ValueType
+    """What is evaluated."""
+    read_position: _builtins.int
+    """Optional. The position that a plan was read at, so that what was approved is what is done; default: the last one. A run
+    that goes on with another one reads where that one does.
+    """
+    @_builtins.property
+    def authority(self) -> _command_pb2.Authority:
+        """Who asks, and who approved where the programme asks for it."""
+
+    @_builtins.property
+    def instant(self) -> _timestamp_pb2.Timestamp:
+        """PERIODIC: its instant; default: the last one due. POST_TRIAL: trials that ended up to then; default: as late as every
+        source has sent its fills.
+        """
+
+    @_builtins.property
+    def complete_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Optional. Sources known to send no more fills from before the instant, although they have not sent one from after it."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        authority: _command_pb2.Authority | None = ...,
+        programme_id: _builtins.str = ...,
+        kind: Global___EvaluationKind.ValueType = ...,
+        instant: _timestamp_pb2.Timestamp | None = ...,
+        read_position: _builtins.int = ...,
+        complete_sources: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "instant", b"instant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "complete_sources", b"complete_sources", "instant", b"instant", "kind", b"kind", "programme_id", b"programme_id", "read_position", b"read_position", "request_id", b"request_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunEvaluationRequest: _TypeAlias = RunEvaluationRequest  # noqa: Y015
+
+@_typing.final
+class RunEvaluationResponse(_message.Message):
+    """How far a run is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_FIELD_NUMBER: _builtins.int
+    TOTAL_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    looked_at: _builtins.int
+    """Accounts looked at so far."""
+    total: _builtins.int
+    """Accounts to be looked at, about."""
+    @_builtins.property
+    def receipt(self) -> _command_pb2.Receipt:
+        """Proof that the run began."""
+
+    @_builtins.property
+    def evaluation(self) -> Global___Evaluation:
+        """The evaluation."""
+
+    @_builtins.property
+    def blocked(self) -> _containers.RepeatedCompositeFieldContainer[Global___PlannedAccount]:
+        """Accounts looked at since the message before that lack a close."""
+
+    @_builtins.property
+    def counts(self) -> Global___EvaluationCounts:
+        """Only in the last message."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _command_pb2.Receipt | None = ...,
+        evaluation: Global___Evaluation | None = ...,
+        looked_at: _builtins.int = ...,
+        total: _builtins.int = ...,
+        blocked: _abc.Iterable[Global___PlannedAccount] | None = ...,
+        counts: Global___EvaluationCounts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "evaluation", b"evaluation", "receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "counts", b"counts", "evaluation", b"evaluation", "looked_at", b"looked_at", "receipt", b"receipt", "total", b"total"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RunEvaluationResponse: _TypeAlias = RunEvaluationResponse  # noqa: Y015
+
+@_typing.final
+class Evaluation(_message.Message):
+    """An evaluation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_VERSION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTANT_FIELD_NUMBER: _builtins.int
+    WINDOW_FROM_FIELD_NUMBER: _builtins.int
+    WINDOW_UNTIL_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme."""
+    programme_version: _builtins.str
+    """Its version in force at the instant."""
+    kind: Global___EvaluationKind.ValueType
+    """What is evaluated."""
+    read_position: _builtins.int
+    """The log is read up to this position."""
+    @_builtins.property
+    def instant(self) -> _timestamp_pb2.Timestamp:
+        """The instant of the evaluation."""
+
+    @_builtins.property
+    def window_from(self) -> _timestamp_pb2.Timestamp:
+        """First instant of the window; unset where each account has its own."""
+
+    @_builtins.property
+    def window_until(self) -> _timestamp_pb2.Timestamp:
+        """First instant after it; unset likewise."""
+
+    def __init__(
+        self,
+        *,
+        programme_id: _builtins.str = ...,
+        programme_version: _builtins.str = ...,
+        kind: Global___EvaluationKind.ValueType = ...,
+        instant: _timestamp_pb2.Timestamp | None = ...,
+        window_from: _timestamp_pb2.Timestamp | None = ...,
+        window_until: _timestamp_pb2.Timestamp | None = ...,
+        read_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["instant", b"instant", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instant", b"instant", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Evaluation: _TypeAlias = Evaluation  # noqa: Y015
+
+@_typing.final
+class GetEvaluationRequest(_message.Message):
+    """Asks for an evaluation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTANT_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme; default: the only one."""
+    kind: Global___EvaluationKind.ValueType
+    """What is evaluated."""
+    @_builtins.property
+    def instant(self) -> _timestamp_pb2.Timestamp:
+        """Its instant; default: the last one due at as_of."""
+
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """The two clocks."""
+
+    def __init__(
+        self,
+        *,
+        programme_id: _builtins.str = ...,
+        kind: Global___EvaluationKind.ValueType = ...,
+        instant: _timestamp_pb2.Timestamp | None = ...,
+        at: _read_pb2.ReadAt | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "instant", b"instant"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at", b"at", "instant", b"instant", "kind", b"kind", "programme_id", b"programme_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEvaluationRequest: _TypeAlias = GetEvaluationRequest  # noqa: Y015
+
+@_typing.final
+class GetEvaluationResponse(_message.Message):
+    """An evaluation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    EVALUATION_FIELD_NUMBER: _builtins.int
+    STATUS_FIELD_NUMBER: _builtins.int
+    RUNS_FIELD_NUMBER: _builtins.int
+    status: _builtins.str
+    """RUNNING (or interrupted: run it again), BLOCKED (some accounts wait for closes) or COMPLETED."""
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the answer rests on."""
+
+    @_builtins.property
+    def evaluation(self) -> Global___Evaluation:
+        """The evaluation, as its last run read it."""
+
+    @_builtins.property
+    def runs(self) -> _containers.RepeatedCompositeFieldContainer[Global___EvaluationRun]:
+        """Its runs, oldest first."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        evaluation: Global___Evaluation | None = ...,
+        status: _builtins.str = ...,
+        runs: _abc.Iterable[Global___EvaluationRun] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "evaluation", b"evaluation"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "evaluation", b"evaluation", "runs", b"runs", "status", b"status"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetEvaluationResponse: _TypeAlias = GetEvaluationResponse  # noqa: Y015
+
+@_typing.final
+class EvaluationRun(_message.Message):
+    """A run of an evaluation."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    STARTED_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    APPROVER_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    COMPLETE_SOURCES_FIELD_NUMBER: _builtins.int
+    COMPLETED_TIME_FIELD_NUMBER: _builtins.int
+    COUNTS_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event that began it."""
+    actor: _builtins.str
+    """Who asked; empty: the ledger itself."""
+    approver: _builtins.str
+    """Who approved."""
+    read_position: _builtins.int
+    """The log was read up to this position."""
+    @_builtins.property
+    def started_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was recorded."""
+
+    @_builtins.property
+    def complete_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sources said to be complete."""
+
+    @_builtins.property
+    def completed_time(self) -> _timestamp_pb2.Timestamp:
+        """When it ended; unset: it has not, or another run went on with it."""
+
+    @_builtins.property
+    def counts(self) -> Global___EvaluationCounts:
+        """What it gave, once it has ended."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        started_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        approver: _builtins.str = ...,
+        read_position: _builtins.int = ...,
+        complete_sources: _abc.Iterable[_builtins.str] | None = ...,
+        completed_time: _timestamp_pb2.Timestamp | None = ...,
+        counts: Global___EvaluationCounts | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["completed_time", b"completed_time", "counts", b"counts", "started_time", b"started_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "approver", b"approver", "complete_sources", b"complete_sources", "completed_time", b"completed_time", "counts", b"counts", "position", b"position", "read_position", b"read_position", "started_time", b"started_time"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationRun: _TypeAlias = EvaluationRun  # noqa: Y015

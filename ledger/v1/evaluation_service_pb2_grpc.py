@@ -45,6 +45,21 @@ class EvaluationServiceStub(object):
                 request_serializer=ledger_dot_v1_dot_evaluation__service__pb2.ListClosesRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.ListClosesResponse.FromString,
                 _registered_method=True)
+        self.PlanEvaluation = channel.unary_stream(
+                '/ledger.v1.EvaluationService/PlanEvaluation',
+                request_serializer=ledger_dot_v1_dot_evaluation__service__pb2.PlanEvaluationRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.PlanEvaluationResponse.FromString,
+                _registered_method=True)
+        self.RunEvaluation = channel.unary_stream(
+                '/ledger.v1.EvaluationService/RunEvaluation',
+                request_serializer=ledger_dot_v1_dot_evaluation__service__pb2.RunEvaluationRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.RunEvaluationResponse.FromString,
+                _registered_method=True)
+        self.GetEvaluation = channel.unary_unary(
+                '/ledger.v1.EvaluationService/GetEvaluation',
+                request_serializer=ledger_dot_v1_dot_evaluation__service__pb2.GetEvaluationRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.GetEvaluationResponse.FromString,
+                _registered_method=True)
 
 
 class EvaluationServiceServicer(object):
@@ -66,6 +81,31 @@ class EvaluationServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PlanEvaluation(self, request, context):
+        """What an evaluation would give each account with volume in its window or a tier. Nothing is recorded. Accounts come in
+        the order of their ids, so many in each message; the last message has the counts.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RunEvaluation(self, request, context):
+        """Evaluates volume (R18), or trials that have ended (R14): each account gets the tier of its volume from the instant of
+        the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
+        it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
+        that lack a close are left out until a later run.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetEvaluation(self, request, context):
+        """An evaluation and its runs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_EvaluationServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +118,21 @@ def add_EvaluationServiceServicer_to_server(servicer, server):
                     servicer.ListCloses,
                     request_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.ListClosesRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_evaluation__service__pb2.ListClosesResponse.SerializeToString,
+            ),
+            'PlanEvaluation': grpc.unary_stream_rpc_method_handler(
+                    servicer.PlanEvaluation,
+                    request_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.PlanEvaluationRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_evaluation__service__pb2.PlanEvaluationResponse.SerializeToString,
+            ),
+            'RunEvaluation': grpc.unary_stream_rpc_method_handler(
+                    servicer.RunEvaluation,
+                    request_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.RunEvaluationRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_evaluation__service__pb2.RunEvaluationResponse.SerializeToString,
+            ),
+            'GetEvaluation': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetEvaluation,
+                    request_deserializer=ledger_dot_v1_dot_evaluation__service__pb2.GetEvaluationRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_evaluation__service__pb2.GetEvaluationResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +190,87 @@ class EvaluationService(object):
             '/ledger.v1.EvaluationService/ListCloses',
             ledger_dot_v1_dot_evaluation__service__pb2.ListClosesRequest.SerializeToString,
             ledger_dot_v1_dot_evaluation__service__pb2.ListClosesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PlanEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ledger.v1.EvaluationService/PlanEvaluation',
+            ledger_dot_v1_dot_evaluation__service__pb2.PlanEvaluationRequest.SerializeToString,
+            ledger_dot_v1_dot_evaluation__service__pb2.PlanEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RunEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ledger.v1.EvaluationService/RunEvaluation',
+            ledger_dot_v1_dot_evaluation__service__pb2.RunEvaluationRequest.SerializeToString,
+            ledger_dot_v1_dot_evaluation__service__pb2.RunEvaluationResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetEvaluation(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.EvaluationService/GetEvaluation',
+            ledger_dot_v1_dot_evaluation__service__pb2.GetEvaluationRequest.SerializeToString,
+            ledger_dot_v1_dot_evaluation__service__pb2.GetEvaluationResponse.FromString,
             options,
             channel_credentials,
             insecure,

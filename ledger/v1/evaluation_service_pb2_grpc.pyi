@@ -39,6 +39,18 @@ class EvaluationServiceStub:
     """
     ListCloses: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.ListClosesRequest, _evaluation_service_pb2.ListClosesResponse]
     """The closes that were known, by asset, day and currency."""
+    PlanEvaluation: _grpc.UnaryStreamMultiCallable[_evaluation_service_pb2.PlanEvaluationRequest, _evaluation_service_pb2.PlanEvaluationResponse]
+    """What an evaluation would give each account with volume in its window or a tier. Nothing is recorded. Accounts come in
+    the order of their ids, so many in each message; the last message has the counts.
+    """
+    RunEvaluation: _grpc.UnaryStreamMultiCallable[_evaluation_service_pb2.RunEvaluationRequest, _evaluation_service_pb2.RunEvaluationResponse]
+    """Evaluates volume (R18), or trials that have ended (R14): each account gets the tier of its volume from the instant of
+    the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
+    it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
+    that lack a close are left out until a later run.
+    """
+    GetEvaluation: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.GetEvaluationRequest, _evaluation_service_pb2.GetEvaluationResponse]
+    """An evaluation and its runs."""
 
 @_typing.type_check_only
 class EvaluationServiceAsyncStub(EvaluationServiceStub):
@@ -51,6 +63,18 @@ class EvaluationServiceAsyncStub(EvaluationServiceStub):
     """
     ListCloses: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.ListClosesRequest, _evaluation_service_pb2.ListClosesResponse]  # type: ignore[assignment]
     """The closes that were known, by asset, day and currency."""
+    PlanEvaluation: _aio.UnaryStreamMultiCallable[_evaluation_service_pb2.PlanEvaluationRequest, _evaluation_service_pb2.PlanEvaluationResponse]  # type: ignore[assignment]
+    """What an evaluation would give each account with volume in its window or a tier. Nothing is recorded. Accounts come in
+    the order of their ids, so many in each message; the last message has the counts.
+    """
+    RunEvaluation: _aio.UnaryStreamMultiCallable[_evaluation_service_pb2.RunEvaluationRequest, _evaluation_service_pb2.RunEvaluationResponse]  # type: ignore[assignment]
+    """Evaluates volume (R18), or trials that have ended (R14): each account gets the tier of its volume from the instant of
+    the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
+    it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
+    that lack a close are left out until a later run.
+    """
+    GetEvaluation: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.GetEvaluationRequest, _evaluation_service_pb2.GetEvaluationResponse]  # type: ignore[assignment]
+    """An evaluation and its runs."""
 
 class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
     """Daily closes and the evaluation of 30-day volume. Commands are as in CommandService."""
@@ -72,5 +96,35 @@ class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_evaluation_service_pb2.ListClosesResponse, _abc.Awaitable[_evaluation_service_pb2.ListClosesResponse]]:
         """The closes that were known, by asset, day and currency."""
+
+    @_abc_1.abstractmethod
+    def PlanEvaluation(
+        self,
+        request: _evaluation_service_pb2.PlanEvaluationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_evaluation_service_pb2.PlanEvaluationResponse], _abc.AsyncIterator[_evaluation_service_pb2.PlanEvaluationResponse]]:
+        """What an evaluation would give each account with volume in its window or a tier. Nothing is recorded. Accounts come in
+        the order of their ids, so many in each message; the last message has the counts.
+        """
+
+    @_abc_1.abstractmethod
+    def RunEvaluation(
+        self,
+        request: _evaluation_service_pb2.RunEvaluationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_evaluation_service_pb2.RunEvaluationResponse], _abc.AsyncIterator[_evaluation_service_pb2.RunEvaluationResponse]]:
+        """Evaluates volume (R18), or trials that have ended (R14): each account gets the tier of its volume from the instant of
+        the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
+        it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
+        that lack a close are left out until a later run.
+        """
+
+    @_abc_1.abstractmethod
+    def GetEvaluation(
+        self,
+        request: _evaluation_service_pb2.GetEvaluationRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_evaluation_service_pb2.GetEvaluationResponse, _abc.Awaitable[_evaluation_service_pb2.GetEvaluationResponse]]:
+        """An evaluation and its runs."""
 
 def add_EvaluationServiceServicer_to_server(servicer: EvaluationServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -688,6 +688,7 @@ class SourceAdvanced(_message.Message):
     RECORDED_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    LATEST_TIME_NS_FIELD_NUMBER: _builtins.int
     first_sequence: _builtins.int
     """First number taken."""
     last_sequence: _builtins.int
@@ -696,6 +697,8 @@ class SourceAdvanced(_message.Message):
     """Fills recorded."""
     replayed: _builtins.int
     """Fills that had been recorded before with the same content."""
+    latest_time_ns: _builtins.int
+    """Latest time of a fill that the source has sent so far, these included; 0: not known."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -713,10 +716,11 @@ class SourceAdvanced(_message.Message):
         recorded: _builtins.int = ...,
         replayed: _builtins.int = ...,
         refused: _abc.Iterable[Global___RefusedSequence] | None = ...,
+        latest_time_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "recorded", b"recorded", "refused", b"refused", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "latest_time_ns", b"latest_time_ns", "recorded", b"recorded", "refused", b"refused", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1934,3 +1938,471 @@ class DailyCloseRecorded(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DailyCloseRecorded: _TypeAlias = DailyCloseRecorded  # noqa: Y015
+
+@_typing.final
+class EvaluationStarted(_message.Message):
+    """Stream evaluation/<programme>/<instant>: a run of an evaluation begins, or goes on after it was interrupted."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_VERSION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    INSTANT_NS_FIELD_NUMBER: _builtins.int
+    WINDOW_FROM_NS_FIELD_NUMBER: _builtins.int
+    WINDOW_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    COMPLETE_SOURCES_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme."""
+    programme_version: _builtins.str
+    """Its version in force at the instant."""
+    kind: _builtins.str
+    """PERIODIC (R18) or POST_TRIAL (R14)."""
+    instant_ns: _builtins.int
+    """The instant of the evaluation; of POST_TRIAL: trials that ended up to then."""
+    window_from_ns: _builtins.int
+    """First instant of the window; 0 where each account has its own."""
+    window_until_ns: _builtins.int
+    """First instant after it; 0 likewise."""
+    read_position: _builtins.int
+    """The log is read up to this position, by this run and by those that go on with it."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def complete_sources(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Sources that somebody said to be complete."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        programme_id: _builtins.str = ...,
+        programme_version: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        instant_ns: _builtins.int = ...,
+        window_from_ns: _builtins.int = ...,
+        window_until_ns: _builtins.int = ...,
+        read_position: _builtins.int = ...,
+        complete_sources: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_sources", b"complete_sources", "envelope", b"envelope", "instant_ns", b"instant_ns", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationStarted: _TypeAlias = EvaluationStarted  # noqa: Y015
+
+@_typing.final
+class VolumeEvaluated(_message.Message):
+    """Stream account/<id>: what the volume of a window gives (R5, R14), and the grants that end with it (R19)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    PROGRAMME_VERSION_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    EVALUATED_TIME_NS_FIELD_NUMBER: _builtins.int
+    WINDOW_FROM_NS_FIELD_NUMBER: _builtins.int
+    WINDOW_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    CELLS_FIELD_NUMBER: _builtins.int
+    CLOSES_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    VOLUME_CURRENCY_FIELD_NUMBER: _builtins.int
+    TIER_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    VALID_FROM_NS_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    ENDED_GRANT_IDS_FIELD_NUMBER: _builtins.int
+    ENDED_TIME_NS_FIELD_NUMBER: _builtins.int
+    programme_id: _builtins.str
+    """The programme."""
+    programme_version: _builtins.str
+    """Its version."""
+    kind: _builtins.str
+    """PERIODIC or POST_TRIAL."""
+    evaluated_time_ns: _builtins.int
+    """The instant of the evaluation; of POST_TRIAL the end of the trial."""
+    window_from_ns: _builtins.int
+    """First instant of the window, within the period of the programme."""
+    window_until_ns: _builtins.int
+    """First instant after it."""
+    read_position: _builtins.int
+    """The log was read up to this position."""
+    volume: _builtins.str
+    """Volume that counts."""
+    volume_currency: _builtins.str
+    """Its currency."""
+    tier: _builtins.str
+    """What it gives: a tier, NONE, or MANUAL_REVIEW or NEGATIVE_VOLUME, which a person must look at."""
+    grant_id: _builtins.str
+    """Names the grant within its account; empty: none."""
+    valid_from_ns: _builtins.int
+    """First instant of the grant."""
+    valid_until_ns: _builtins.int
+    """First instant after it."""
+    ended_time_ns: _builtins.int
+    """From then on they are void."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def cells(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellVolume]:
+        """Volume of the window, counted or not."""
+
+    @_builtins.property
+    def closes(self) -> _containers.RepeatedCompositeFieldContainer[Global___CloseUsed]:
+        """Closes that it was valued at."""
+
+    @_builtins.property
+    def ended_grant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Grants that end."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        programme_id: _builtins.str = ...,
+        programme_version: _builtins.str = ...,
+        kind: _builtins.str = ...,
+        evaluated_time_ns: _builtins.int = ...,
+        window_from_ns: _builtins.int = ...,
+        window_until_ns: _builtins.int = ...,
+        read_position: _builtins.int = ...,
+        cells: _abc.Iterable[Global___CellVolume] | None = ...,
+        closes: _abc.Iterable[Global___CloseUsed] | None = ...,
+        volume: _builtins.str = ...,
+        volume_currency: _builtins.str = ...,
+        tier: _builtins.str = ...,
+        grant_id: _builtins.str = ...,
+        valid_from_ns: _builtins.int = ...,
+        valid_until_ns: _builtins.int = ...,
+        ended_grant_ids: _abc.Iterable[_builtins.str] | None = ...,
+        ended_time_ns: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "closes", b"closes", "ended_grant_ids", b"ended_grant_ids", "ended_time_ns", b"ended_time_ns", "envelope", b"envelope", "evaluated_time_ns", b"evaluated_time_ns", "grant_id", b"grant_id", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns", "volume", b"volume", "volume_currency", b"volume_currency", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VolumeEvaluated: _TypeAlias = VolumeEvaluated  # noqa: Y015
+
+@_typing.final
+class CellVolume(_message.Message):
+    """Volume of a window in one cell, whatever the fees were."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_CURRENCY_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    CHANNEL_FIELD_NUMBER: _builtins.int
+    SELF_TRADE_FIELD_NUMBER: _builtins.int
+    BANNED_FIELD_NUMBER: _builtins.int
+    NOTIONAL_FIELD_NUMBER: _builtins.int
+    quote_currency: _builtins.str
+    """Quote currency: of the notional."""
+    product: _builtins.int
+    """Number of the enum Product."""
+    channel: _builtins.int
+    """Number of the enum Channel."""
+    self_trade: _builtins.bool
+    """Fills with the own owner."""
+    banned: _builtins.bool
+    """Fills during a ban."""
+    notional: _builtins.str
+    """Sum of price x quantity."""
+    def __init__(
+        self,
+        *,
+        quote_currency: _builtins.str = ...,
+        product: _builtins.int = ...,
+        channel: _builtins.int = ...,
+        self_trade: _builtins.bool = ...,
+        banned: _builtins.bool = ...,
+        notional: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "channel", b"channel", "notional", b"notional", "product", b"product", "quote_currency", b"quote_currency", "self_trade", b"self_trade"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CellVolume: _TypeAlias = CellVolume  # noqa: Y015
+
+@_typing.final
+class CloseUsed(_message.Message):
+    """A close that volume was valued at."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset."""
+    day: _builtins.int
+    """UTC day since 1970."""
+    price: _builtins.str
+    """Price of one unit in the volume currency."""
+    position: _builtins.int
+    """Position of its event."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        day: _builtins.int = ...,
+        price: _builtins.str = ...,
+        position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "day", b"day", "position", b"position", "price", b"price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseUsed: _TypeAlias = CloseUsed  # noqa: Y015
+
+@_typing.final
+class EvaluationCompleted(_message.Message):
+    """Stream evaluation/<programme>/<instant>: a run has looked at every account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    READ_POSITION_FIELD_NUMBER: _builtins.int
+    EVALUATED_FIELD_NUMBER: _builtins.int
+    GRANTED_FIELD_NUMBER: _builtins.int
+    GAINED_FIELD_NUMBER: _builtins.int
+    UP_FIELD_NUMBER: _builtins.int
+    STAYED_FIELD_NUMBER: _builtins.int
+    DOWN_FIELD_NUMBER: _builtins.int
+    LOST_FIELD_NUMBER: _builtins.int
+    NONE_FIELD_NUMBER: _builtins.int
+    BLOCKED_FIELD_NUMBER: _builtins.int
+    MISSING_FIELD_NUMBER: _builtins.int
+    REVIEW_FIELD_NUMBER: _builtins.int
+    read_position: _builtins.int
+    """The log was read up to this position."""
+    evaluated: _builtins.int
+    """Accounts evaluated."""
+    granted: _builtins.int
+    """Of these: a grant was given."""
+    gained: _builtins.int
+    """Of these: a tier where there was none."""
+    up: _builtins.int
+    """Of these: a higher tier."""
+    stayed: _builtins.int
+    """Of these: the same tier."""
+    down: _builtins.int
+    """Of these: a lower tier."""
+    lost: _builtins.int
+    """Of these: no tier where there was one."""
+    none: _builtins.int
+    """Of these: no tier, before and after."""
+    blocked: _builtins.int
+    """Accounts that wait for closes: a later run evaluates them."""
+    review: _builtins.int
+    """Of those evaluated: a person must look, at a volume above the table or below nothing."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def missing(self) -> _containers.RepeatedCompositeFieldContainer[Global___CloseMissing]:
+        """What they wait for."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        read_position: _builtins.int = ...,
+        evaluated: _builtins.int = ...,
+        granted: _builtins.int = ...,
+        gained: _builtins.int = ...,
+        up: _builtins.int = ...,
+        stayed: _builtins.int = ...,
+        down: _builtins.int = ...,
+        lost: _builtins.int = ...,
+        none: _builtins.int = ...,
+        blocked: _builtins.int = ...,
+        missing: _abc.Iterable[Global___CloseMissing] | None = ...,
+        review: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "down", b"down", "envelope", b"envelope", "evaluated", b"evaluated", "gained", b"gained", "granted", b"granted", "lost", b"lost", "missing", b"missing", "none", b"none", "read_position", b"read_position", "review", b"review", "stayed", b"stayed", "up", b"up"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EvaluationCompleted: _TypeAlias = EvaluationCompleted  # noqa: Y015
+
+@_typing.final
+class CloseMissing(_message.Message):
+    """A close that nobody had recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset."""
+    day: _builtins.int
+    """UTC day since 1970."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        day: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "day", b"day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CloseMissing: _TypeAlias = CloseMissing  # noqa: Y015
+
+@_typing.final
+class FeeAdjusted(_message.Message):
+    """Stream fees/<account>/<UTC day>, version = position: fees of lines of this day are other ones than were recorded.
+    envelope.effective_time_ns is the time of the earliest of these lines.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    CAUSE_POSITION_FIELD_NUMBER: _builtins.int
+    TIME_MAX_NS_FIELD_NUMBER: _builtins.int
+    TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
+    SYMBOLS_FIELD_NUMBER: _builtins.int
+    BASES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
+    cause_position: _builtins.int
+    """Position of the event behind it."""
+    time_max_ns: _builtins.int
+    """Time of the latest of the lines."""
+    time_max_so_far_ns: _builtins.int
+    """Time of the latest line of the stream so far."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def symbols(self) -> _containers.RepeatedCompositeFieldContainer[Global___SymbolTerms]:
+        """Symbols of the lines."""
+
+    @_builtins.property
+    def bases(self) -> _containers.RepeatedCompositeFieldContainer[Global___Basis]:
+        """What fees rested on, and rest on now."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdjustedLine]:
+        """The lines."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellTotals]:
+        """Totals of the stream, this event included, by cell: each line counts with its fee as it is now."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        cause: _builtins.str = ...,
+        cause_position: _builtins.int = ...,
+        time_max_ns: _builtins.int = ...,
+        time_max_so_far_ns: _builtins.int = ...,
+        symbols: _abc.Iterable[Global___SymbolTerms] | None = ...,
+        bases: _abc.Iterable[Global___Basis] | None = ...,
+        lines: _abc.Iterable[Global___AdjustedLine] | None = ...,
+        totals: _abc.Iterable[Global___CellTotals] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "cause", b"cause", "cause_position", b"cause_position", "envelope", b"envelope", "lines", b"lines", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeAdjusted: _TypeAlias = FeeAdjusted  # noqa: Y015
+
+@_typing.final
+class AdjustedLine(_message.Message):
+    """A line whose fee is another one than was recorded, or adjusted before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    VENUE_FIELD_NUMBER: _builtins.int
+    EXEC_ID_FIELD_NUMBER: _builtins.int
+    TRANSACT_TIME_NS_FIELD_NUMBER: _builtins.int
+    SYMBOL_INDEX_FIELD_NUMBER: _builtins.int
+    TRAITS_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    FEE_BEFORE_FIELD_NUMBER: _builtins.int
+    BASIS_BEFORE_FIELD_NUMBER: _builtins.int
+    FEE_AFTER_FIELD_NUMBER: _builtins.int
+    BASIS_AFTER_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position of the event that recorded the line."""
+    line: _builtins.int
+    """Number of the line in it, from 0."""
+    venue: _builtins.str
+    """The market."""
+    exec_id: _builtins.str
+    """The engine's id."""
+    transact_time_ns: _builtins.int
+    """When the trade happened."""
+    symbol_index: _builtins.int
+    """Index into symbols."""
+    traits: _builtins.int
+    """Side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7)."""
+    price: _builtins.str
+    """Price."""
+    quantity: _builtins.str
+    """Quantity."""
+    fee_before: _builtins.str
+    """Fee until now."""
+    basis_before: _builtins.int
+    """What it rested on: an index into bases."""
+    fee_after: _builtins.str
+    """Fee from now on."""
+    basis_after: _builtins.int
+    """What it rests on: an index into bases."""
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        line: _builtins.int = ...,
+        venue: _builtins.str = ...,
+        exec_id: _builtins.str = ...,
+        transact_time_ns: _builtins.int = ...,
+        symbol_index: _builtins.int = ...,
+        traits: _builtins.int = ...,
+        price: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+        fee_before: _builtins.str = ...,
+        basis_before: _builtins.int = ...,
+        fee_after: _builtins.str = ...,
+        basis_after: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_after", b"basis_after", "basis_before", b"basis_before", "exec_id", b"exec_id", "fee_after", b"fee_after", "fee_before", b"fee_before", "line", b"line", "position", b"position", "price", b"price", "quantity", b"quantity", "symbol_index", b"symbol_index", "traits", b"traits", "transact_time_ns", b"transact_time_ns", "venue", b"venue"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustedLine: _TypeAlias = AdjustedLine  # noqa: Y015

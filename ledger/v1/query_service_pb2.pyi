@@ -77,6 +77,8 @@ class GetVipStateResponse(_message.Message):
     BANS_FIELD_NUMBER: _builtins.int
     FLAGGED_FIELD_NUMBER: _builtins.int
     FLAGS_FIELD_NUMBER: _builtins.int
+    EVALUATION_PENDING_FIELD_NUMBER: _builtins.int
+    PENDING_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     known_account: _builtins.bool
@@ -97,6 +99,8 @@ class GetVipStateResponse(_message.Message):
     """The account has had a trial."""
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
+    evaluation_pending: _builtins.bool
+    """An evaluation is due at as_of that has not evaluated this account yet: its tier may change from then on (A31)."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -125,6 +129,10 @@ class GetVipStateResponse(_message.Message):
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Flag]:
         """All flags known, in the order they were recorded."""
 
+    @_builtins.property
+    def pending_evaluation_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant of that evaluation, or the end of the trial that is to be evaluated; unset: none is pending."""
+
     def __init__(
         self,
         *,
@@ -145,10 +153,12 @@ class GetVipStateResponse(_message.Message):
         bans: _abc.Iterable[_command_pb2.Ban] | None = ...,
         flagged: _builtins.bool = ...,
         flags: _abc.Iterable[_command_pb2.Flag] | None = ...,
+        evaluation_pending: _builtins.bool = ...,
+        pending_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant", "pending_evaluation_time", b"pending_evaluation_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "evaluation_pending", b"evaluation_pending", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -250,7 +260,7 @@ class ListFeeHistoryResponse(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeLine]:
-        """The lines of this page."""
+        """The entries of this page: fills, and adjustments of fills."""
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeTotal]:
@@ -307,6 +317,8 @@ class FeeLine(_message.Message):
     CHARGED_FEE_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     SEQUENCE_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    ADJUSTMENT_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The symbol."""
     side: _fill_pb2.Side.ValueType
@@ -349,6 +361,10 @@ class FeeLine(_message.Message):
     """The engine, if it numbers its fills."""
     sequence: _builtins.int
     """Its number of this fill; 0 without a source."""
+    kind: _builtins.str
+    """FILL, or ADJUSTMENT: a fill that was listed before costs so much more or less. Of an ADJUSTMENT fee_amount is the
+    difference, basis is what the fee rests on now, and recorded_time is its own.
+    """
     @_builtins.property
     def fill_ref(self) -> _fill_pb2.FillRef:
         """The fill."""
@@ -380,6 +396,10 @@ class FeeLine(_message.Message):
     @_builtins.property
     def charged_fee(self) -> _fill_pb2.ChargedFee:
         """What the engine charged, as it came."""
+
+    @_builtins.property
+    def adjustment(self) -> Global___FeeAdjustment:
+        """Only of an ADJUSTMENT."""
 
     def __init__(
         self,
@@ -413,14 +433,70 @@ class FeeLine(_message.Message):
         charged_fee: _fill_pb2.ChargedFee | None = ...,
         source: _builtins.str = ...,
         sequence: _builtins.int = ...,
+        kind: _builtins.str = ...,
+        adjustment: Global___FeeAdjustment | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "charged_fee", b"charged_fee", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "basis", b"basis", "charged_fee", b"charged_fee", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fill_ref", b"fill_ref", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fill_ref", b"fill_ref", "kind", b"kind", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeeLine: _TypeAlias = FeeLine  # noqa: Y015
+
+@_typing.final
+class FeeAdjustment(_message.Message):
+    """A fee that is another one than was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CAUSE_FIELD_NUMBER: _builtins.int
+    CAUSE_POSITION_FIELD_NUMBER: _builtins.int
+    LINE_REF_FIELD_NUMBER: _builtins.int
+    FEE_BEFORE_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_BEFORE_FIELD_NUMBER: _builtins.int
+    BASIS_BEFORE_FIELD_NUMBER: _builtins.int
+    FEE_AFTER_FIELD_NUMBER: _builtins.int
+    FEE_CURRENCY_AFTER_FIELD_NUMBER: _builtins.int
+    cause: _builtins.str
+    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
+    cause_position: _builtins.int
+    """Position of the event behind it."""
+    fee_before: _builtins.str
+    """Fee until then."""
+    fee_currency_before: _builtins.str
+    """Its currency."""
+    fee_after: _builtins.str
+    """Fee from then on. Where its currency is another one, the difference is an entry in each currency."""
+    fee_currency_after: _builtins.str
+    """Its currency."""
+    @_builtins.property
+    def line_ref(self) -> _fill_pb2.LineRef:
+        """The line that recorded the fill."""
+
+    @_builtins.property
+    def basis_before(self) -> Global___FeeBasis:
+        """What it rested on."""
+
+    def __init__(
+        self,
+        *,
+        cause: _builtins.str = ...,
+        cause_position: _builtins.int = ...,
+        line_ref: _fill_pb2.LineRef | None = ...,
+        fee_before: _builtins.str = ...,
+        fee_currency_before: _builtins.str = ...,
+        basis_before: Global___FeeBasis | None = ...,
+        fee_after: _builtins.str = ...,
+        fee_currency_after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "line_ref", b"line_ref"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "cause", b"cause", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeAdjustment: _TypeAlias = FeeAdjustment  # noqa: Y015
 
 @_typing.final
 class FeeBasis(_message.Message):
@@ -490,9 +566,9 @@ class FeeTotal(_message.Message):
     currency: _builtins.str
     """The fee currency."""
     charges: _builtins.str
-    """Sum of the positive fees."""
+    """Sum of the positive fees, as they are now."""
     rebates: _builtins.str
-    """Sum of the negative fees: zero or negative."""
+    """Sum of the negative fees, as they are now: zero or negative."""
     net: _builtins.str
     """charges + rebates."""
     lines: _builtins.int
@@ -567,6 +643,11 @@ class GetRatesResponse(_message.Message):
     REBATES_EARNED_FIELD_NUMBER: _builtins.int
     REBATES_SUPPRESSED_FIELD_NUMBER: _builtins.int
     FLAGGED_FIELD_NUMBER: _builtins.int
+    EVALUATION_PENDING_FIELD_NUMBER: _builtins.int
+    PENDING_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    VOLUME_CURRENCY_FIELD_NUMBER: _builtins.int
+    MISSING_CLOSES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     programme_id: _builtins.str
@@ -576,11 +657,17 @@ class GetRatesResponse(_message.Message):
     banned: _builtins.bool
     """API trading is banned at as_of."""
     projected_tier: _builtins.str
-    """The tier that the counted volume in the programme's own currency would give (R3); other currencies need the closes of
-    their days, and are left out.
+    """What an evaluation would give for the volume so far (R3): a tier, NONE, MANUAL_REVIEW or NEGATIVE_VOLUME; empty where a
+    close is missing.
     """
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
+    evaluation_pending: _builtins.bool
+    """An evaluation is due at as_of that has not evaluated this account yet: its tier may change from then on (A31)."""
+    volume: _builtins.str
+    """Counted volume so far in the programme's currency, at the closes known (R17); empty where one is missing."""
+    volume_currency: _builtins.str
+    """Currency of that."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -617,6 +704,14 @@ class GetRatesResponse(_message.Message):
     def rebates_suppressed(self) -> _containers.RepeatedCompositeFieldContainer[Global___RebateSum]:
         """Rebates that self-trades did not earn (A20), by currency: zero or negative."""
 
+    @_builtins.property
+    def pending_evaluation_time(self) -> _timestamp_pb2.Timestamp:
+        """The instant of that evaluation, or the end of the trial that is to be evaluated; unset: none is pending."""
+
+    @_builtins.property
+    def missing_closes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingClose]:
+        """Closes that it lacks, by day and asset."""
+
     def __init__(
         self,
         *,
@@ -635,14 +730,45 @@ class GetRatesResponse(_message.Message):
         rebates_earned: _abc.Iterable[Global___RebateSum] | None = ...,
         rebates_suppressed: _abc.Iterable[Global___RebateSum] | None = ...,
         flagged: _builtins.bool = ...,
+        evaluation_pending: _builtins.bool = ...,
+        pending_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
+        volume: _builtins.str = ...,
+        volume_currency: _builtins.str = ...,
+        missing_closes: _abc.Iterable[Global___MissingClose] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "excluded", b"excluded", "flagged", b"flagged", "next_evaluation_time", b"next_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "evaluation_pending", b"evaluation_pending", "excluded", b"excluded", "flagged", b"flagged", "missing_closes", b"missing_closes", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "volume", b"volume", "volume_currency", b"volume_currency", "window_from", b"window_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRatesResponse: _TypeAlias = GetRatesResponse  # noqa: Y015
+
+@_typing.final
+class MissingClose(_message.Message):
+    """A close that nobody has recorded (R17)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """The asset."""
+    day: _builtins.str
+    """The UTC day, as YYYY-MM-DD."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        day: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "day", b"day"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MissingClose: _TypeAlias = MissingClose  # noqa: Y015
 
 @_typing.final
 class VolumeSum(_message.Message):
@@ -683,7 +809,7 @@ class ExcludedVolume(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: NOT_SPOT, NOT_API, SELF_TRADE, BANNED; of several the first in this order."""
+    """Why: OUTSIDE_PROGRAMME, NOT_SPOT, NOT_API, SELF_TRADE, BANNED; of several the first in this order."""
     @_builtins.property
     def volume(self) -> Global___VolumeSum:
         """How much."""
@@ -882,23 +1008,29 @@ class GetFillResponse(_message.Message):
 
     BASIS_FIELD_NUMBER: _builtins.int
     LINE_FIELD_NUMBER: _builtins.int
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
 
     @_builtins.property
     def line(self) -> Global___FeeLine:
-        """The fill and its fee."""
+        """The fill and its fee, as it is now."""
+
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeLine]:
+        """How that fee came to be another one than was recorded, oldest first."""
 
     def __init__(
         self,
         *,
         basis: _read_pb2.ReadBasis | None = ...,
         line: Global___FeeLine | None = ...,
+        adjustments: _abc.Iterable[Global___FeeLine] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "basis", b"basis", "line", b"line"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -102,6 +102,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
     REASON_CLOSE_ALREADY_RECORDED: _Reason.ValueType  # 120
     """ALREADY_EXISTS. The day has a close: name it to restate it (R17)."""
+    REASON_EVALUATION_ALREADY_COMPLETED: _Reason.ValueType  # 121
+    """ALREADY_EXISTS. The evaluation is completed, and no account waits for it (R18)."""
     REASON_PROGRAMME_VERSION_EXISTS: _Reason.ValueType  # 125
     """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
     REASON_VENUE_UNKNOWN: _Reason.ValueType  # 200
@@ -176,6 +178,18 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """NOT_FOUND. What is to be restated is not the close in force of this asset, currency and day."""
     REASON_VOLUME_CURRENCY_UNKNOWN: _Reason.ValueType  # 242
     """NOT_FOUND. No programme counts volume in this currency."""
+    REASON_EVALUATION_NOT_DUE: _Reason.ValueType  # 243
+    """FAILED_PRECONDITION. The instant of the evaluation lies in the future (R18)."""
+    REASON_NOT_AN_EVALUATION_DAY: _Reason.ValueType  # 244
+    """FAILED_PRECONDITION. The programme does not evaluate volume at this instant (R18)."""
+    REASON_EVALUATION_WAITING: _Reason.ValueType  # 245
+    """FAILED_PRECONDITION. Not all that the evaluation reads is there yet: a source may still send fills of the window, or the
+    materialised tables are behind. Nothing was recorded: resend the same request.
+    """
+    REASON_EVALUATION_RUNNING: _Reason.ValueType  # 246
+    """FAILED_PRECONDITION. An evaluation is running. Nothing was recorded: resend the same request when it has ended."""
+    REASON_EVALUATION_UNKNOWN: _Reason.ValueType  # 247
+    """NOT_FOUND. This evaluation was never begun, as far as was known."""
     REASON_ACTOR_REQUIRED: _Reason.ValueType  # 255
     """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
     REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
@@ -299,6 +313,8 @@ REASON_ACCOUNT_ALREADY_FLAGGED: Reason.ValueType  # 115
 """ALREADY_EXISTS. A flag of this kind runs at this instant already (R21)."""
 REASON_CLOSE_ALREADY_RECORDED: Reason.ValueType  # 120
 """ALREADY_EXISTS. The day has a close: name it to restate it (R17)."""
+REASON_EVALUATION_ALREADY_COMPLETED: Reason.ValueType  # 121
+"""ALREADY_EXISTS. The evaluation is completed, and no account waits for it (R18)."""
 REASON_PROGRAMME_VERSION_EXISTS: Reason.ValueType  # 125
 """ALREADY_EXISTS. The version was published with other content, or from the same instant on."""
 REASON_VENUE_UNKNOWN: Reason.ValueType  # 200
@@ -373,6 +389,18 @@ REASON_CLOSE_UNKNOWN: Reason.ValueType  # 241
 """NOT_FOUND. What is to be restated is not the close in force of this asset, currency and day."""
 REASON_VOLUME_CURRENCY_UNKNOWN: Reason.ValueType  # 242
 """NOT_FOUND. No programme counts volume in this currency."""
+REASON_EVALUATION_NOT_DUE: Reason.ValueType  # 243
+"""FAILED_PRECONDITION. The instant of the evaluation lies in the future (R18)."""
+REASON_NOT_AN_EVALUATION_DAY: Reason.ValueType  # 244
+"""FAILED_PRECONDITION. The programme does not evaluate volume at this instant (R18)."""
+REASON_EVALUATION_WAITING: Reason.ValueType  # 245
+"""FAILED_PRECONDITION. Not all that the evaluation reads is there yet: a source may still send fills of the window, or the
+materialised tables are behind. Nothing was recorded: resend the same request.
+"""
+REASON_EVALUATION_RUNNING: Reason.ValueType  # 246
+"""FAILED_PRECONDITION. An evaluation is running. Nothing was recorded: resend the same request when it has ended."""
+REASON_EVALUATION_UNKNOWN: Reason.ValueType  # 247
+"""NOT_FOUND. This evaluation was never begun, as far as was known."""
 REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
 """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
 REASON_APPROVER_REQUIRED: Reason.ValueType  # 256

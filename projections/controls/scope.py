@@ -8,7 +8,8 @@ from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.events import KnownLine, VolumeRecorded
+from ledger.domain.account_day import adjusted
+from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.programme import Programme
 from ledger.domain.rulebook import Rulebook
@@ -57,8 +58,9 @@ class Scope:
         return self.log.query(SQL(statement).format(read=Identifier(read_schema(self.schema))), {**known, **parameters})
 
     def fills(self) -> Iterator[tuple[str, str, KnownLine]]:
-        """(account, venue, line) of every fill of the days looked back to, in the order of the log."""
+        """(account, venue, line) of every fill of the days looked back to, in the order of the log; fees are as now."""
         head, after = self.log.head().position, 0
+        restated = self._restated(head)
         while True:
             runs = self.log.runs(
                 from_ns=self.since_ns, as_of_ns=self.as_of_ns, after=after, until=head, limit=_RUNS_PER_READ
@@ -66,12 +68,25 @@ class Scope:
             for recorded in runs:
                 assert isinstance(recorded.event, VolumeRecorded), recorded
                 account_id = recorded.stream.split("/")[1]
-                for known in recorded.event.known_lines():
+                for number, recorded_as in enumerate(recorded.event.known_lines()):
+                    known = recorded_as
+                    for event, line in restated.get((recorded.position, number), ()):
+                        known = adjusted(known, event, line)
                     if self.since_ns <= known.line.transact_time_ns <= self.as_of_ns:
                         yield account_id, recorded.event.venue, known
             if len(runs) < _RUNS_PER_READ:
                 return
             after = runs[-1].position
+
+    def _restated(self, head: int) -> dict[tuple[int, int], list[tuple[FeeAdjusted, AdjustedLine]]]:
+        """Adjustments by (position, number) of their line, oldest first: few, beside the fills."""
+        found: dict[tuple[int, int], list[tuple[FeeAdjusted, AdjustedLine]]] = {}
+        for recorded in self.log.adjustments(from_ns=self.since_ns, as_of_ns=self.as_of_ns, until=head):
+            event = recorded.event
+            assert isinstance(event, FeeAdjusted), recorded
+            for line in event.lines:
+                found.setdefault((line.position, line.line), []).append((event, line))
+        return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from ledger.domain.programme import LIQUIDITY_MAKER, NO_TIER, Programme, TokenDi
 from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.totals import NOTIONAL_SCALE
 from projections.controls.scope import Control, Finding, Scope
-from projections.fee_history import FIRST_PLACE, Span, lines_after, run_of
+from projections.fee_history import Span, fills_now
 
 _MEMBERS: Final = """
 SELECT v.account_id, v.tier, v.source, a.trial_used FROM {read}.vip_intervals v
@@ -64,9 +64,7 @@ def _saved(scope: Scope, offer: TokenDiscount, account_id: str) -> dict[str, int
     """What the fills of a member cost more than without a tier, by quote currency, at _SCALE and before rounding."""
     span = Span(account_id, scope.since_ns, scope.as_of_ns + 1, scope.log.head().position)
     saved: dict[str, int] = {}
-    for _, recorded, line in lines_after(scope.log, span, FIRST_PLACE):
-        run = run_of(recorded)
-        known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
+    for known in fills_now(scope.log, span):
         if known.basis.tier != NO_TIER and known.basis.programme_id == scope.programme.programme_id:
             currency = known.terms.quote_currency
             saved[currency] = saved.get(currency, 0) + _difference(scope.programme, offer, known)

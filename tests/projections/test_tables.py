@@ -12,13 +12,26 @@ import psycopg
 import pytest
 
 from ledger.domain import commands
+from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, assess
+from ledger.domain.events import Envelope, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state import fold_account
 from ledger.domain.streams import account_stream
-from ledger.jobs import Accepted
+from ledger.jobs import Accepted, EvaluateAccounts
+from ledger.programmes import packaged, parse
 from ledger.v1.query_service_pb2 import GetVipStateResponse
-from projections.fee_history import Span, cell_sums, totals
+from projections.evaluation_plan import Plan
+from projections.fee_history import (
+    FIRST_PLACE,
+    Span,
+    cell_sums,
+    day_sums,
+    entries_after,
+    fee_line,
+    fills_now,
+    totals,
+)
 from projections.tables import Tables, create_tables, read_schema
 from projections.vip_state import vip_state
 from tests.domain.worked import fills
@@ -26,7 +39,23 @@ from tests.writing import NOON_NS, Writing, ask, record
 
 SEED = 20_261_122
 TIERS = ("NONE", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
+BANDS = {"VIP1": 100_000, "VIP2": 500_000, "VIP3": 2_000_000, "VIP4": 5_000_000, "VIP5": 20_000_000}
 RATES = {"NONE": 2500, "VIP1": 500, "VIP2": 400, "VIP3": 300, "VIP4": 250, "VIP5": 200}  # taker, class A
+
+
+@dataclass
+class NaiveTrade:
+    """A taker's fill in a market of class A, at a price of 0.5, with its fee as it is now."""
+
+    at_ns: int
+    quantity: Decimal
+    banned: bool
+    fee: Decimal
+    position: int  # at which it was recorded
+
+    def pays(self, tier: str) -> None:
+        """The fee of a tier."""
+        self.fee = round(self.quantity * Decimal("0.5") * RATES[tier] / 1_000_000, 8)
 
 
 @dataclass
@@ -36,7 +65,8 @@ class NaiveAccount:
     grants: list[list[Any]] = field(default_factory=list)  # [tier, from, until, source]
     bans: list[list[int]] = field(default_factory=list)  # [from, until]
     flags: list[list[int]] = field(default_factory=list)  # [from, until]
-    fees: list[tuple[int, Decimal]] = field(default_factory=list)  # (day, fee)
+    trades: list[NaiveTrade] = field(default_factory=list)
+    evaluated: set[int] = field(default_factory=set)
 
     def tier(self, at_ns: int) -> str:
         if self.flagged(at_ns):
@@ -46,6 +76,17 @@ class NaiveAccount:
 
     def flagged(self, at_ns: int) -> bool:
         return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.flags)
+
+    def best(self, at_ns: int) -> list[Any] | None:
+        """The grant that counts: the highest tier, then the one that ends last, then the one noted first."""
+        active = [grant for grant in self.grants if grant[1] <= at_ns < grant[2]]
+        return None if self.flagged(at_ns) else max(active, key=lambda one: (TIERS.index(one[0]), one[2]), default=None)
+
+    def volume(self, from_ns: int, until_ns: int, known: int = 2**63) -> Decimal:
+        """What counts, of what was known at a position: bans are those known when a fill came."""
+        inside = (trade for trade in self.trades if from_ns <= trade.at_ns < until_ns and trade.position <= known)
+        counted = (trade for trade in inside if not trade.banned)
+        return sum((trade.quantity for trade in counted), Decimal(0)) * Decimal("0.5")
 
     def banned(self, at_ns: int) -> bool:
         return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.bans)
@@ -74,9 +115,9 @@ def world(writing: Writing, dsn: str) -> Iterator[World]:
 def live(world: World, random: Random, account_id: str) -> None:
     """A few random decisions and fills of one account, each in the ledger and in the naive notes."""
     naive = world.naive.setdefault(account_id, NaiveAccount())
-    for number in range(random.randint(1, 7)):
+    for number in range(random.randint(1, 9)):
         at_ns = NOON_NS - random.randrange(60 * DAY_NS)
-        step = random.choice((trial, grant, revoke, ban, lift, flag, unflag, trade, trade))
+        step = random.choice((trial, grant, revoke, ban, lift, flag, unflag, *[evaluation] * 3, *[trade] * 6))
         step(world.writing, random, account_id, naive, at_ns, f"{at_ns}-{number}")
 
 
@@ -138,11 +179,37 @@ def unflag(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at
 
 
 def trade(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, name: str) -> None:
-    quantity = random.randint(1, 10**12)
+    quantity = random.randint(1, random.choice((10**12, 10**16)))
     row = {"account_id": account_id, "exec_id": name, "transact_time_ns": at_ns, "quantity": decimal_text(quantity, 8)}
     writing.step(record(fills(row)))
-    exact = Decimal(quantity).scaleb(-8) * Decimal("0.5") * RATES[naive.tier(at_ns)] / 1_000_000
-    naive.fees.append((at_ns // DAY_NS, round(exact, 8)))
+    head = writing.log.head().position
+    trade = NaiveTrade(at_ns, Decimal(quantity).scaleb(-8), naive.banned(at_ns), Decimal(0), head)
+    trade.pays(naive.tier(at_ns))
+    naive.trades.append(trade)
+
+
+def evaluation(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
+    """At any instant: what was traded since is charged anew where another grant counts now (A31)."""
+    head, window = writing.log.head().position, (at_ns - 30 * DAY_NS, at_ns)
+    days = day_sums(writing.log, Span(account_id, *window, head))
+    cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
+    run = Run(parse(packaged()), PERIODIC, head)
+    found = assess(run.programme, Case(account_id, at_ns, window), cells, {})
+    assert isinstance(found, Assessment)
+    volume = naive.volume(*window)
+    assert Decimal(found.volume).scaleb(-36) == volume, account_id
+    started = EvaluationStarted(run.programme.programme_id, "3.0", PERIODIC, at_ns, *window, head)
+    writing.step(EvaluateAccounts(Recorded(1, "evaluation", 1, Envelope(at_ns, at_ns, 1), started), run, [found]))
+    if at_ns in naive.evaluated:
+        return
+    naive.evaluated.add(at_ns)
+    before = [naive.best(trade.at_ns) for trade in naive.trades]
+    tier = max((name for name, least in BANDS.items() if volume >= least), key=TIERS.index, default="NONE")
+    if tier != "NONE":
+        naive.grants.append([tier, at_ns, at_ns + 30 * DAY_NS, "EVALUATION"])
+    for trade, held in zip(naive.trades, before, strict=True):
+        if naive.best(trade.at_ns) is not held:
+            trade.pays(naive.tier(trade.at_ns))
 
 
 def advance(world: World, tables: Tables, random: Random) -> None:
@@ -168,6 +235,7 @@ def test_two_thousand_random_lives_are_told_alike_by_tables_folds_and_a_naive_re
             advance(world, tables, random)
             live(world, random, f"account{random.randrange(number + 1):04}")
     advance(world, tables, random)
+    assert len(world.writing.log.adjustments(from_ns=0, as_of_ns=NOON_NS, until=2**63 - 1)) > 40
     for account_id, naive in world.naive.items():
         edges = [at_ns + step for _, *ends, _ in naive.grants for at_ns in ends for step in (-1, 0)]
         edges += [at_ns + step for ends in (*naive.bans, *naive.flags) for at_ns in ends for step in (-1, 0)]
@@ -203,15 +271,55 @@ def check_state(world: World, account_id: str, naive: NaiveAccount, at_ns: int) 
 
 def check_fees(world: World, account_id: str, naive: NaiveAccount) -> None:
     noted: dict[str, Decimal] = {}
-    for day, fee in naive.fees:
-        noted[day_text(day)] = noted.get(day_text(day), Decimal(0)) + fee
+    for trade in naive.trades:
+        day = day_text(trade.at_ns // DAY_NS)
+        noted[day] = noted.get(day, Decimal(0)) + trade.fee
     rows = world.one("SELECT day::text, charges + rebates FROM READ.fee_days WHERE account_id = %s", account_id)
     assert dict(rows) == noted, f"{account_id}, seed {SEED}"
     span = Span(account_id, 0, NOON_NS + 1, world.writing.log.head().position)
     on_demand = totals(cell_sums(world.writing.log, span))
     assert sum(Decimal(total.net) for total in on_demand) == sum(noted.values())
+    entries = (fee_line(account_id, entry) for entry in entries_after(world.writing.log, span, FIRST_PLACE))
+    assert sum(Decimal(entry.fee_amount) for entry in entries) == sum(noted.values())
+    assert {trade.fee for trade in naive.trades} == {
+        Decimal(known.line.fee).scaleb(-known.basis.fee_decimals) for known in fills_now(world.writing.log, span)
+    }
     lines = world.one("SELECT coalesce(sum(lines), 0) FROM READ.volume_days WHERE account_id = %s", account_id)
-    assert lines[0][0] == len(naive.fees) == sum(total.lines for total in on_demand)
+    assert lines[0][0] == len(naive.trades) == sum(total.lines for total in on_demand)
+
+
+def test_a_plan_reads_what_was_known_at_a_position_whatever_has_come_since(world: World) -> None:
+    """Windows that cut days and windows that do not, small chunks, tables that are further than the position."""
+    random = Random(SEED)
+    tables = Tables(world.writing.log, world.writing.config.schema)
+    for number in range(150):
+        live(world, random, f"account{number % 70:02}")
+    known = world.writing.log.head().position
+    for number in range(150):
+        live(world, random, f"account{number % 90:02}")
+    advance(world, tables, random)
+    for days, cut_ns in ((0, 0), (10, 0), (3, DAY_NS // 3)):
+        at_ns = NOON_NS - DAY_NS // 2 - days * DAY_NS + cut_ns
+        plan = Plan(
+            world.writing.log,
+            world.writing.config.schema,
+            programme_id="bitmart-api-vip",
+            kind=PERIODIC,
+            instant_ns=at_ns,
+            known=known,
+        )
+        chunks = list(plan.chunks(size=16))
+        planned = {one.case.account_id: one for chunk in chunks for one in chunk.planned}
+        assert sorted(planned) == list(planned), "in the order of accounts"
+        for account_id, naive in world.naive.items():
+            volume = naive.volume(at_ns - 30 * DAY_NS, at_ns, known)
+            one = planned.get(account_id)
+            if one is None:
+                assert volume == 0, account_id
+                continue
+            assert isinstance(one.found, Assessment)
+            assert Decimal(one.found.volume).scaleb(-36) == volume, f"{account_id}, seed {SEED}"
+        assert len(planned) > 30
 
 
 def test_tables_made_at_once_equal_those_made_step_by_step(world: World, dsn: str) -> None:
@@ -220,7 +328,16 @@ def test_tables_made_at_once_equal_those_made_step_by_step(world: World, dsn: st
     for number in range(60):
         live(world, random, f"account{number % 20}")
         advance(world, steps, random)
-    names = ("accounts", "vip_intervals", "ban_intervals", "flag_intervals", "fee_days", "volume_days", "position")
+    names = (
+        "accounts",
+        "vip_intervals",
+        "ban_intervals",
+        "trials",
+        "flag_intervals",
+        "fee_days",
+        "volume_days",
+        "position",
+    )
     slowly = {name: world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
                               "SELECT * FROM READ.position") for name in names}  # fmt: skip
     assert all(slowly.values())

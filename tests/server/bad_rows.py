@@ -389,6 +389,26 @@ FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
         "source": REQUIRED_ID,
         "source_sha256": DIGEST,
     },
+    "PlanEvaluation": {
+        "programme_id": OPTIONAL_ID,
+        "kind": enum_up_to(2),
+        "instant": TIME_ASKED,
+        **READ_AT,
+    },
+    "RunEvaluation": {
+        **COMMAND,
+        "programme_id": OPTIONAL_ID,
+        "kind": enum_up_to(2),
+        "instant": TIME,
+        "read_position": LEFT_TO_ROWS,
+        "complete_sources": LEFT_TO_ROWS,
+    },
+    "GetEvaluation": {
+        "programme_id": OPTIONAL_ID,
+        "kind": enum_up_to(2),
+        "instant": TIME_ASKED,
+        **READ_AT,
+    },
     "ListCloses": {
         **READ_AT,
         "asset": OPTIONAL_ID,
@@ -514,6 +534,7 @@ _POSITIONS: Final = [
     for method in (
         *("GetVipState", "ListFeeHistory", "GetRates", "QuoteFee", "GetFill", "ListEvents"),
         *("GetProgramme", "ListProgrammes", "ListPairs", "ListSoloActions", "ListCloses"),
+        *("PlanEvaluation", "GetEvaluation"),
         "GetVipState",
         "ListFeeHistory",
         "GetRates",
@@ -579,6 +600,18 @@ ROWS: Final[Sequence[Row]] = [
     Row("ListFindings", "in capitals", {"control": "BENEFITS-ENDING"}, Reason.CONTROL_UNKNOWN),
     Row("ListFindings", "beyond the tables", {"min_position": AHEAD}, Reason.POSITION_NOT_REACHED),
     Row("ListFindings", "the greatest number", {"min_position": U64_MAX}, Reason.POSITION_NOT_REACHED),
+    Row("PlanEvaluation", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
+    Row("PlanEvaluation", "of no evaluation", {"instant": NOON}, Reason.NOT_AN_EVALUATION_DAY),
+    Row("GetEvaluation", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
+    Row("GetEvaluation", "of no evaluation", {"instant": NOON}, Reason.EVALUATION_UNKNOWN),
+    Row("RunEvaluation", "beyond the log", {"read_position": AHEAD}, Reason.POSITION_AHEAD),
+    Row("RunEvaluation", "the greatest number", {"read_position": U64_MAX}, Reason.POSITION_AHEAD),
+    Row("RunEvaluation", "before the programme", {"read_position": 1}, Reason.PROGRAMME_UNKNOWN),
+    Row("RunEvaluation", "too many", {"complete_sources": ["s"] * 101}, Reason.LIST_TOO_LONG),
+    Row(
+        "RunEvaluation", "one malformed", {"complete_sources": ["s", "s s"]}, Reason.ID_MALFORMED, "complete_sources[1]"
+    ),
+    Row("RunEvaluation", "one empty", {"complete_sources": ["s", ""]}, Reason.FIELD_REQUIRED, "complete_sources[1]"),
     Row("ListCloses", "before", {"until_day": "2024-09-30", "from_day": "2024-10-01"}, Reason.INTERVAL_EMPTY),
     Row("ListCloses", "equal", {"until_day": "2024-10-01", "from_day": "2024-10-01"}, Reason.INTERVAL_EMPTY),
     Row("ListSoloActions", "before from_time", {"until_time": BEFORE_NOON, "from_time": NOON}, Reason.INTERVAL_EMPTY),

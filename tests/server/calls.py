@@ -34,6 +34,12 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
     Reason.BONUS_ALREADY_AWARDED: grpc.StatusCode.ALREADY_EXISTS,
     Reason.ACCOUNT_ALREADY_FLAGGED: grpc.StatusCode.ALREADY_EXISTS,
     Reason.CLOSE_ALREADY_RECORDED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.EVALUATION_ALREADY_COMPLETED: grpc.StatusCode.ALREADY_EXISTS,
+    Reason.EVALUATION_NOT_DUE: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.NOT_AN_EVALUATION_DAY: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.EVALUATION_WAITING: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.EVALUATION_RUNNING: grpc.StatusCode.FAILED_PRECONDITION,
+    Reason.EVALUATION_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.CLOSE_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.CLOSE_DAY_NOT_OVER: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.VOLUME_CURRENCY_UNKNOWN: grpc.StatusCode.NOT_FOUND,
@@ -85,9 +91,14 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
 
 
 def calling(ledger: Ledger, method: str) -> Callable[[Any], Any]:
-    """Calls a method by its descriptor; a hang becomes DEADLINE_EXCEEDED."""
+    """Calls a method by its descriptor, for its last message; a hang becomes DEADLINE_EXCEEDED."""
     rpc = METHODS[method]
-    kind = ledger.channel.stream_stream if rpc.client_streaming else ledger.channel.unary_unary
+    kinds = {
+        (False, False): ledger.channel.unary_unary,
+        (False, True): ledger.channel.unary_stream,
+        (True, True): ledger.channel.stream_stream,
+    }
+    kind = kinds[rpc.client_streaming, rpc.server_streaming]
     call: Any = kind(
         path_of(rpc),
         request_serializer=lambda message: message.SerializeToString(),
@@ -95,6 +106,8 @@ def calling(ledger: Ledger, method: str) -> Callable[[Any], Any]:
     )
     if rpc.client_streaming:
         return lambda request: list(call(iter([request]), timeout=CALL_S_MAX))
+    if rpc.server_streaming:
+        return lambda request: list(call(request, timeout=CALL_S_MAX))[-1]
     return lambda request: call(request, timeout=CALL_S_MAX)
 
 

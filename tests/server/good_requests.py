@@ -104,6 +104,8 @@ def programme_file(version: str, **changes: str) -> str:
     return content
 
 
+LAST_DUE: Final = at(NOON_NS - 6 * DAY_NS - DAY_NS // 2)  # 2024-09-28
+DUE: Final = at(NOON_NS + 3 * DAY_NS + DAY_NS // 2)  # 2024-10-08
 DIGEST: Final = b"\x01" * 32  # a SHA-256
 WEEK: Final = "2024-W40"  # that of noon
 SPAN: Final = {"from_time": A_DAY_AGO, "until_time": IN_A_DAY}
@@ -259,6 +261,15 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
         "at": ReadAt(as_of=NOON),
         "page_size": 10,
     },
+    "PlanEvaluation": lambda: {"programme_id": PROGRAMME, "kind": 1, "instant": DUE, "at": ReadAt(as_of=NOON)},
+    "RunEvaluation": lambda: {
+        "programme_id": PROGRAMME,
+        "kind": 1,
+        "instant": LAST_DUE,
+        "read_position": 4,  # there is a programme by then
+        "complete_sources": ["engine"],
+    },
+    "GetEvaluation": lambda: {"programme_id": PROGRAMME, "kind": 1, "instant": LAST_DUE, "at": ReadAt(as_of=NOON)},
     "GetProgramme": lambda: {"programme_id": PROGRAMME, "version": "3.0", "at": ReadAt(as_of=NOON)},
     "ListProgrammes": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
     "ListPairs": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},

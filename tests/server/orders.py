@@ -78,6 +78,12 @@ def close(
     return closes_pb.RecordDailyCloseRequest(asset=asset, day=day, price=price, **values)
 
 
+def run_evaluation(**changes: Any) -> closes_pb.RunEvaluationRequest:
+    """The evaluation that was due last."""
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return closes_pb.RunEvaluationRequest(**values)
+
+
 def classify(name: str, pair_class: str, **changes: Any) -> programmes_pb.AssignPairClassRequest:
     """A class of a pair from now on."""
     changes.setdefault("request_id", request_id())

@@ -15,6 +15,7 @@ from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import FOUR_EYES, symbol
 from tests.server.calls import expected, head, method_of, refused, said, send
+from tests.server.good_requests import LAST_DUE
 from tests.server.instants import A_DAY_AGO, BEFORE_NOON, FIRST, IN_A_DAY, NOON, SKEW_NS
 from tests.server.orders import (
     application,
@@ -39,6 +40,7 @@ from tests.server.orders import (
     reject_match,
     request_match,
     revoke,
+    run_evaluation,
     settle,
     tier,
     trial,
@@ -271,6 +273,14 @@ DENIED: Final[Mapping[tuple[Reason, str], Sequence[Denied]]] = {
     (Reason.METRIC_UNKNOWN, "evidence_positions[0]"): [
         Denied("no metric there", [], ban("d79", evidence_positions=[1])),
         Denied("the greatest position", [metric("d80")], ban("d80", evidence_positions=[2**64 - 1])),
+    ],
+    (Reason.EVALUATION_NOT_DUE, "instant"): [
+        Denied("tomorrow", [], run_evaluation(instant=IN_A_DAY)),
+        Denied("trials that end tomorrow", [], run_evaluation(instant=IN_A_DAY, kind=2)),
+    ],
+    (Reason.NOT_AN_EVALUATION_DAY, "instant"): [
+        Denied("today", [], run_evaluation(instant=NOON)),
+        Denied("a nanosecond after it", [], run_evaluation(instant=at(LAST_DUE.seconds * 10**9 + 1))),
     ],
     (Reason.CLOSE_ALREADY_RECORDED, "day"): [
         Denied("recorded already", [close("D1")], close("D1")),

@@ -16,6 +16,14 @@ def next_evaluation_ns(programme: Programme, after_ns: int) -> int:
     return day_start_ns(day, programme.timezone)
 
 
+def last_evaluation_ns(programme: Programme, at_ns: int) -> int:
+    """The last evaluation at or before an instant."""
+    day = local_day(at_ns, programme.timezone)
+    while day.day not in programme.evaluation_days or day_start_ns(day, programme.timezone) > at_ns:
+        day -= timedelta(days=1)
+    return day_start_ns(day, programme.timezone)
+
+
 def evaluation_window(programme: Programme, at_ns: int) -> tuple[int, int]:
     """[from, until) of the volume an evaluation looks at (A29)."""
     return at_ns - programme.window_days * DAY_NS, at_ns

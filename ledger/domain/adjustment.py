@@ -1,0 +1,157 @@
+"""Fees that are other ones than were recorded: what a late evaluation changes, to the exact difference (A31).
+
+An adjustment restates lines of one account-day. It takes effect where they do; the log says when it became known.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from ledger.domain.account_day import AccountDay, adjusted
+from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Recorded, SymbolTerms
+from ledger.domain.money import decimal_text
+from ledger.domain.pricing import Price, price_for, standing_at
+from ledger.domain.rulebook import Market, Rulebook
+from ledger.domain.state import AccountState
+from ledger.domain.totals import FEE_SCALE, exact, to_totals
+
+LATE_GRANT: Final = "LATE_GRANT"
+
+
+class LineRef(NamedTuple):
+    """Where a line lies: position of the event that recorded it, and its number there."""
+
+    position: int
+    line: int
+
+
+class PlacedLine(NamedTuple):
+    """A line with its fee as it is now."""
+
+    ref: LineRef
+    venue: str
+    known: KnownLine
+
+
+class Restated(NamedTuple):
+    """A line, and what it costs from now on: the fee in units of the decimals of its basis."""
+
+    placed: PlacedLine
+    fee: int
+    basis: Basis
+
+
+class Difference(NamedTuple):
+    """What an adjustment of a line comes to in one currency; `amount` has FEE_SCALE decimals."""
+
+    line: AdjustedLine
+    amount: int
+    currency: str
+
+
+def lines_now(stream: Iterable[Recorded]) -> dict[LineRef, PlacedLine]:
+    """Lines of a fee stream with their fees as they are after all adjustments, in the order they were recorded.
+
+    Where the stream is cut, adjustments of lines that are not in it are left out.
+    """
+    found: dict[LineRef, PlacedLine] = {}
+    for recorded in stream:
+        event = recorded.event
+        assert isinstance(event, FeeEvent), recorded
+        if isinstance(event, FeeAdjusted):
+            for line in event.lines:
+                ref = LineRef(line.position, line.line)
+                if ref in found:
+                    found[ref] = found[ref]._replace(known=adjusted(found[ref].known, event, line))
+        else:
+            for number, known in enumerate(event.known_lines()):
+                ref = LineRef(recorded.position, number)
+                found[ref] = PlacedLine(ref, event.venue, known)
+    return found
+
+
+def restated_by_grants(
+    lines: Iterable[PlacedLine], before: AccountState, after: AccountState, book: Rulebook
+) -> Iterator[Restated]:
+    """Lines of an account at whose instant another grant counts than before, where they cost something else by it.
+
+    The rules are those that price fills, asked with what is known now.
+    """
+    for placed in lines:
+        line, terms, basis = placed.known
+        market = book.market(placed.venue, terms.symbol, terms.product, line.transact_time_ns)
+        assert isinstance(market, Market), placed  # it was priced there
+        old, new = (standing_at(state, market.programme, line.transact_time_ns) for state in (before, after))
+        if old.grant == new.grant:
+            continue
+        if market.terms != terms:
+            market = replace(market, terms=terms, plans={})  # registered otherwise since, from before the fill on
+        price = price_for(market, new, line.traits, line.token, line.token_price)
+        fee, now = _fee(placed.known, price), price.share.basis
+        if (fee, *_terms_of(now)) != (line.fee, *_terms_of(basis)):
+            yield Restated(placed, fee, now)
+
+
+def adjust(day: AccountDay, restated: Sequence[Restated], cause_position: int) -> FeeAdjusted:
+    """The event of an account-day with at least one line to adjust; the totals of the day move on."""
+    symbols: dict[SymbolTerms, int] = {}
+    bases: dict[Basis, int] = {}
+    lines = tuple(_adjusted_line(each, symbols, bases) for each in restated)
+    event = FeeAdjusted(
+        cause=LATE_GRANT,
+        cause_position=cause_position,
+        time_min_ns=min(line.transact_time_ns for line in lines),
+        time_max_ns=max(line.transact_time_ns for line in lines),
+        time_max_so_far_ns=day.time_max_so_far_ns,
+        symbols=tuple(symbols),
+        bases=tuple(bases),
+        lines=lines,
+        totals=(),
+    )
+    day.adjust(event)
+    return replace(event, totals=to_totals(day.sums))
+
+
+def differences(event: FeeAdjusted) -> list[Difference]:
+    """What each line costs more or less; where the currency is another one, an entry in each."""
+    found = []
+    for line in event.lines:
+        old, new = event.bases[line.basis_before].fee_currency, event.bases[line.basis_after].fee_currency
+        before, after = exact(line.fee_before, FEE_SCALE), exact(line.fee_after, FEE_SCALE)
+        if old == new:
+            found.append(Difference(line, after - before, new))
+        else:
+            found += [Difference(line, -before, old), Difference(line, after, new)]
+    return found
+
+
+def _fee(known: KnownLine, price: Price) -> int:
+    line = known.line
+    amount = line.quantity if price.on_base else line.price * line.quantity
+    return int(price.divide(amount * price.factor, price.denominator))
+
+
+def _terms_of(basis: Basis) -> tuple[int, int, str, int]:
+    """What of a basis makes a fee another one."""
+    return basis.rate_ppm, basis.discount_ppm, basis.fee_currency, basis.fee_decimals
+
+
+def _adjusted_line(restated: Restated, symbols: dict[SymbolTerms, int], bases: dict[Basis, int]) -> AdjustedLine:
+    ref, venue, (line, terms, basis) = restated.placed
+    return AdjustedLine(
+        position=ref.position,
+        line=ref.line,
+        venue=venue,
+        exec_id=line.exec_id,
+        transact_time_ns=line.transact_time_ns,
+        symbol_index=symbols.setdefault(terms, len(symbols)),
+        traits=line.traits,
+        price=decimal_text(line.price, terms.price_scale),
+        quantity=decimal_text(line.quantity, terms.quantity_scale),
+        fee_before=decimal_text(line.fee, basis.fee_decimals),
+        basis_before=bases.setdefault(basis, len(bases)),
+        fee_after=decimal_text(restated.fee, restated.basis.fee_decimals),
+        basis_after=bases.setdefault(restated.basis, len(bases)),
+    )

@@ -1,0 +1,135 @@
+"""Runs of an evaluation over all accounts: when one may begin, and at which position of the log it reads (R18, R14)."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+
+from ledger.domain.account import Decided
+from ledger.domain.commands import RunEvaluation
+from ledger.domain.evaluation import PERIODIC
+from ledger.domain.events import CloseMissing, EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.instants import instant_text
+from ledger.domain.programme import Programme
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rulebook import Rulebook
+from ledger.domain.rules.end_day_close import Close
+from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns, next_evaluation_ns
+from ledger.domain.streams import REGISTERS, evaluation_stream
+
+
+@dataclass(frozen=True, slots=True)
+class EvaluationState:
+    """The fold of `evaluation/<programme>/<instant>`: the last run, and how it ended; None: it is under way."""
+
+    version: int = 0
+    started: EvaluationStarted | None = None
+    completed: EvaluationCompleted | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """A run has begun and not ended."""
+        return self.started is not None and self.completed is None
+
+    @property
+    def is_done(self) -> bool:
+        """Every account is evaluated: nobody waits for a close."""
+        return self.completed is not None and not self.completed.blocked
+
+
+def evolve_evaluation(state: EvaluationState, recorded: Recorded) -> EvaluationState:
+    """The evaluation after one more event of its stream."""
+    event = recorded.event
+    if isinstance(event, EvaluationStarted):
+        return EvaluationState(recorded.version, event)
+    if isinstance(event, EvaluationCompleted):
+        return EvaluationState(recorded.version, state.started, event)
+    return replace(state, version=recorded.version)
+
+
+def decide_run(
+    command: RunEvaluation,
+    book: Rulebook,
+    state_of: Callable[[str], EvaluationState],
+    *,
+    now_ns: int,
+    last_position: int,
+) -> tuple[str, Decided | Refusal]:
+    """The stream of an evaluation, and the event that begins a run of it or goes on with one, or why not.
+
+    A run that was interrupted goes on at the position it began with. Refusals in order: EVALUATION_ALREADY_COMPLETED,
+    EVALUATION_NOT_DUE, NOT_AN_EVALUATION_DAY.
+    """
+    programme = programme_evaluated(book, command, now_ns)
+    if isinstance(programme, Refusal):
+        return REGISTERS, programme
+    at_ns = instant_of(programme, command, now_ns)
+    stream = evaluation_stream(programme.programme_id, command.kind, at_ns)
+    state = state_of(stream)
+    if state.is_done:
+        detail = f"{stream} is completed: every account is evaluated"
+        return stream, Refusal(Reason.EVALUATION_ALREADY_COMPLETED, "instant", detail)
+    refused = not_due(programme, command.kind, at_ns, now_ns)
+    if refused is not None:
+        return stream, refused
+    periodic = command.kind == PERIODIC
+    from_ns, until_ns = evaluation_window(programme, at_ns) if periodic else (0, 0)
+    started = EvaluationStarted(
+        programme_id=programme.programme_id,
+        programme_version=programme.version,
+        kind=command.kind,
+        instant_ns=at_ns,
+        window_from_ns=from_ns,
+        window_until_ns=until_ns,
+        read_position=command.read_position or last_position,
+        complete_sources=command.complete_sources,
+    )
+    if state.started is not None and state.is_open:
+        started = replace(started, read_position=state.started.read_position)
+    return stream, Decided(at_ns, ((stream, started),))
+
+
+def programme_evaluated(book: Rulebook, command: RunEvaluation, now_ns: int) -> Programme | Refusal:
+    """The version in force at the instant of the evaluation, which is the last one due unless it is given."""
+    programme = book.programme(command.programme_id, now_ns if command.instant_ns is None else command.instant_ns)
+    if isinstance(programme, Refusal) or command.instant_ns is not None:
+        return programme
+    return book.programme(programme.programme_id, instant_of(programme, command, now_ns))
+
+
+def instant_of(programme: Programme, command: RunEvaluation, now_ns: int) -> int:
+    """The instant asked for; by default the last one due."""
+    if command.instant_ns is not None:
+        return command.instant_ns
+    return last_evaluation_ns(programme, now_ns) if command.kind == PERIODIC else now_ns
+
+
+def not_due(programme: Programme, kind: str, at_ns: int, now_ns: int) -> Refusal | None:
+    """Why there is no evaluation at an instant, or not yet; None: it is due."""
+    if at_ns > now_ns:
+        return Refusal(Reason.EVALUATION_NOT_DUE, "instant", f"{instant_text(at_ns)} has not come")
+    if kind == PERIODIC and next_evaluation_ns(programme, at_ns - 1) != at_ns:
+        last = instant_text(last_evaluation_ns(programme, at_ns))
+        detail = f"{programme.programme_id} does not evaluate volume at {instant_text(at_ns)}, but at {last}"
+        return Refusal(Reason.NOT_AN_EVALUATION_DAY, "instant", detail)
+    return None
+
+
+def completed(read_position: int, moves: Counter[str], granted: int, missing: Iterable[Close]) -> EvaluationCompleted:
+    """What a run ends with: `moves` counts the accounts by `evaluation.movement`, and those BLOCKED."""
+    closes = sorted(set(missing), key=lambda close: (close[1], close[0]))
+    return EvaluationCompleted(
+        read_position=read_position,
+        evaluated=moves.total() - moves["BLOCKED"],
+        granted=granted,
+        gained=moves["GAINED"],
+        up=moves["UP"],
+        stayed=moves["STAYED"],
+        down=moves["DOWN"],
+        lost=moves["LOST"],
+        none=moves["NONE"],
+        blocked=moves["BLOCKED"],
+        missing=tuple(CloseMissing(*close) for close in closes),
+        review=moves["REVIEW"],
+    )

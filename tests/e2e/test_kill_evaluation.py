@@ -1,0 +1,83 @@
+"""A run of an evaluation is killed half way, and goes on: every account is evaluated, and evaluated once."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+
+import grpc
+import pytest
+
+from ledger.client import Client
+from ledger.domain.instants import DAY_NS
+from ledger.domain.programme import Programme
+from ledger.domain.rules.evaluation_days import last_evaluation_ns
+from ledger.programmes import packaged, parse
+from ledger.v1 import evaluation_service_pb2 as pb
+from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub
+from tests.conftest import at, reachable_folder
+from tests.e2e.served import WAIT_S_MAX, Served
+from tests.samples import FOUR_EYES, fill
+
+ACCOUNTS = 9_000  # several chunks
+CHUNK = 2_000
+
+
+@pytest.fixture
+def served() -> Iterator[Served]:
+    folder = reachable_folder()
+    service = Served(folder)
+    try:
+        service.start()
+        yield service
+    finally:
+        service.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def last_due_ns(ledger: Client) -> int:
+    programme: Programme = parse(packaged())
+    recorded = ledger.get_ledger_info().recorded_time
+    return last_evaluation_ns(programme, recorded.seconds * 10**9)
+
+
+def order(request_id: str) -> pb.RunEvaluationRequest:
+    return pb.RunEvaluationRequest(request_id=request_id, authority=FOUR_EYES)
+
+
+def test_each_account_is_evaluated_once_however_often_the_service_is_killed(served: Served) -> None:
+    with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
+        ledger.register_symbol(
+            "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=2, quantity_scale=2, pair_class="A"
+        )
+        time = at(last_due_ns(ledger) - DAY_NS)
+        names = [f"account{number:05}" for number in range(ACCOUNTS)]
+        fills = [
+            fill(account_id=name, last_px="1", last_qty=str(100_000 + number), transact_time=time)
+            for number, name in enumerate(names)
+        ]
+        ledger.record_fills(fills)
+    kill_in_the_middle(served, "first")
+    began = kill_in_the_middle(served, "another", at_least=CHUNK)
+    evaluations = EvaluationServiceStub(served.channel)
+    *_, last = evaluations.RunEvaluation(order("first"), wait_for_ready=True, timeout=WAIT_S_MAX)
+    assert (last.counts.evaluated, last.counts.gained, last.counts.blocked) == (ACCOUNTS, ACCOUNTS, 0)
+    assert last.evaluation.read_position == began.evaluation.read_position
+    with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
+        events = Counter(event.topic for event in ledger.list_events(after_position=began.evaluation.read_position))
+        assert (events["VolumeEvaluated"], events["EvaluationCompleted"]) == (ACCOUNTS, 1)
+        assert {account.account_id for account in ledger.list_accounts(tier="VIP1", min_position=ledger.position)}
+
+
+def kill_in_the_middle(served: Served, request_id: str, at_least: int = 1) -> pb.RunEvaluationResponse:
+    """Run until some accounts are looked at, then kill the service without a farewell, and start it again."""
+    evaluations = EvaluationServiceStub(served.channel)
+    messages = evaluations.RunEvaluation(order(request_id), wait_for_ready=True, timeout=WAIT_S_MAX)
+    message = next(message for message in messages if message.looked_at >= at_least)
+    assert not message.HasField("counts"), "the run was over before anything could be killed"
+    served.kill()
+    with pytest.raises(grpc.RpcError):
+        list(messages)
+    served.start()
+    return message
