@@ -38,8 +38,12 @@ class Evaluations:
                 if moved or evaluated.again or evaluated.kind == POST_TRIAL:
                     rows.append(_row(one))
                     shown[one.account_id] = tiers
-        note = f"Of {checked} evaluated volumes all are what the demo reckons; not shown is who stayed, or moved alike before."
-        return [*columns(rows, left=6), "", note]
+        notes = (
+            "before: the tier in effect; after: what the volume gives for 30 days. What runs, runs to its end.",
+            "Not shown: who stayed, or moved alike before.",
+            f"{checked} volumes were evaluated, and each is what the demo reckons itself.",
+        )
+        return [*columns(rows, left=6), "", *notes]
 
     def adjustments(self) -> Iterator[str]:
         """What was charged between the instant of an evaluation and its run, at the tier of before (A31)."""

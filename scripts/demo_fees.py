@@ -52,7 +52,7 @@ class Sums:
         bps = (net / self.volume * 10_000).quantize(Decimal("0.01")) if self.volume else ZERO
         return (
             f"{self.fills:,}",
-            f"{self.volume:,.2f}",
+            f"{self.volume:,.4f}",
             f"{self.charges:,.4f}",
             f"{self.rebates:,.4f}",
             f"{net:,.4f}",
@@ -166,7 +166,7 @@ class Fees:
                 f"The fill came late, on {minute(line.recorded_time.ToNanoseconds())}"
                 f" (position {line.line_ref.position:,}): the grant was known by then, so it counts."
             ),
-            "Fills of that time that came before the grant paid the base rate, and keep it: no fee is rewritten.",
+            "Fills of that time that came before the grant paid the base rate, and keep it: a grant by hand adjusts no fee.",
         )
         return [row for each in sentences for row in wrap(each, WIDTH, subsequent_indent="  ")]
 

@@ -73,7 +73,8 @@ class Story:
         from_ns = self.exchange.day(GRANT_FROM_DAY)
         yield step(
             HELD_ACCOUNT, GRANT_TOLD_DAY, 10, f"is given VIP1, valid from {_day(from_ns)} on",
-            lambda ledger, _: ledger.change_tier(HELD_ACCOUNT, tier="VIP1", valid_from=from_ns, **FOUR_EYES), HELD_ACCOUNT,
+            lambda ledger, _: ledger.change_tier(HELD_ACCOUNT, tier="VIP1", valid_from=from_ns, **FOUR_EYES),
+            HELD_ACCOUNT,
         )  # fmt: skip
         yield step(
             "brook", 78, 12, "has VIP5 revoked",
@@ -114,9 +115,9 @@ class Story:
 
     def _conduct(self) -> Iterator[Step]:
         """A robot that was none, and two bans, one of them on evidence."""
-        step, from_ns = self._step, self.exchange.day(61)
+        step, until_ns = self._step, self.exchange.day(62)
         yield step(
-            "alba.bot", 22, 10, "is flagged: created by a robot",
+            "alba.bot", 22, 15, "is flagged: created by a robot",
             lambda ledger, _: ledger.flag_account("alba.bot", kind="ROBOT"),
         )  # fmt: skip
         yield step(
@@ -127,13 +128,14 @@ class Story:
         yield step(
             "cedar", 62, 7, "is measured: QUOTE_ONE_UP in 41 % of its quotes",
             lambda ledger, _: ledger.record_behaviour_metric(
-                "cedar", code="QUOTE_ONE_UP", value="0.41", window_from=from_ns, window_until=self.exchange.day(62)
+                "cedar", code="QUOTE_ONE_UP", value="0.41", window_from=until_ns - DAY_NS, window_until=until_ns
             ), "metric",
         )  # fmt: skip
         yield step(
             "cedar", *start, "is banned for 7 days on that evidence",
             lambda ledger, played: ledger.ban_account(
-                "cedar", days=7, reason_code="QUOTE_ONE_UP", evidence_positions=[played.answers["metric"].receipt.position]
+                "cedar", days=7, reason_code="QUOTE_ONE_UP",
+                evidence_positions=[played.answers["metric"].receipt.position],
             ),
         )  # fmt: skip
         yield step(
@@ -148,11 +150,11 @@ class Story:
         """A round of bug bounties, and a promotion."""
         step = self._step
         yield step(
-            "grove", 26, 13, "reports a bug of the API",
-            lambda ledger, _: ledger.report_feedback("grove", kind="BUG", channel="TELEGRAM"), "report",
+            "brook", 26, 13, "reports a bug of the API",
+            lambda ledger, _: ledger.report_feedback("brook", kind="BUG", channel="TELEGRAM"), "report",
         )  # fmt: skip
         yield step(
-            "grove", 27, 13, "is awarded 250 USDT for the report",
+            "brook", 27, 13, "is awarded 250 USDT for the report",
             lambda ledger, played: ledger.award_bounty(
                 played.answers["report"].week, report_id=played.answers["report"].report_id, bounty=250,
                 currency="USDT", **FOUR_EYES,

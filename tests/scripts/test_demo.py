@@ -86,7 +86,19 @@ def fee_table(printed: str) -> list[Row]:
 
 def timeline(printed: str) -> dict[str, str]:
     """One sign per day, by label."""
-    return dict(re.findall(rf"^(\S+| \*) +([.T1-5x]{{{DAYS}}})$", printed, re.MULTILINE))
+    return dict(re.findall(rf"^(\S+| \*) +([.1-5xf]{{{DAYS}}})$", printed, re.MULTILINE))
+
+
+def sources(printed: str, account: str) -> set[str]:
+    """Where the tiers of an account come from: the letters below its row."""
+    return set(re.findall(rf"^{re.escape(account)} +[.1-5xf]+\n +([temh ]+)$", printed, re.MULTILINE)[0]) - {" "}
+
+
+def section(printed: str, heading: str) -> list[str]:
+    """The lines below a heading."""
+    _, found, rest = printed.partition(f"{heading}\n")
+    assert found
+    return rest.partition("\n\n")[0].splitlines()[1:]
 
 
 def test_the_fee_table_adds_up(printed: str) -> None:
@@ -102,7 +114,9 @@ def test_the_fee_table_adds_up(printed: str) -> None:
     for every in (row for row in rows if row.tier == "all"):
         own = [row for row in by_tier if row.account == every.account]
         assert [sum(column) for column in list(zip(*own, strict=True))[2:7]] == list(every[2:7])
-    assert total.fills == FILLS
+    in_btc = re.search(r"^([0-9,]+) more fills are of ETH_BTC, in BTC: .* -0.0\d+ paid back", printed, re.MULTILINE)
+    assert in_btc
+    assert total.fills + int(in_btc[1].replace(",", "")) == FILLS
     assert {row.account for row in rows} == set(NAMES)
     assert total.rebates < 0 < total.charges
 
@@ -110,8 +124,8 @@ def test_the_fee_table_adds_up(printed: str) -> None:
 def test_the_timeline_has_a_sign_for_each_day_and_each_turn_of_the_story(printed: str) -> None:
     rows = timeline(printed)
     assert set(rows) == {*NAMES, " *"}
-    assert "T" in rows["alba"]
-    assert rows["alba.bot"] == "." * DAYS
+    assert "t" in sources(printed, "alba")
+    assert "f" in rows["alba.bot"]
     assert "x" in rows["cedar"]
     assert "x" in rows["dune"]
     assert rows["brook"].endswith("4")
@@ -119,6 +133,51 @@ def test_the_timeline_has_a_sign_for_each_day_and_each_turn_of_the_story(printed
     assert set(rows[" *"]) == {"."}
     assert "1" in rows["ember"]
     assert "alba.bot  asks for a trial and is refused: TRIAL_ALREADY_USED" in printed
+
+
+def test_tiers_come_of_trials_evaluations_matches_and_by_hand(printed: str) -> None:
+    assert "m" in sources(printed, "fjord")
+    assert "e" in sources(printed, "grove")
+    assert sources(printed, "brook") == {"h"}
+
+
+def test_an_evaluation_moves_accounts_and_one_waits_for_a_close(printed: str) -> None:
+    rows = [line.split() for line in section(printed, "Evaluations that moved an account")[1:]]
+    moves = {(row[0], row[4]) for row in rows}
+    assert ("dune", "GAINED") in moves
+    assert {account for account, move in moves if move == "BLOCKED"} == {"brook", "grove"}
+    assert re.search(r"^\S+ \S+ +BTC +close of \S+ is recorded at last", printed, re.MULTILINE)
+    assert re.search(r"^[1-9]\d* volumes were evaluated, and each is what the demo reckons", printed, re.MULTILINE)
+
+
+def test_fees_charged_before_a_late_evaluation_are_adjusted(printed: str) -> None:
+    head, *rows = section(printed, "Fees adjusted: charged between an evaluation's instant and its run")
+    assert head.split()[0] == "account"
+    for row in rows:
+        before, after, difference = (Decimal(cell.replace(",", "")) for cell in row.split()[-3:])
+        assert after - before == difference
+        assert difference < 0
+    assert rows
+
+
+def test_the_lives_touch_every_part_of_the_programme(printed: str) -> None:
+    for told in (
+        "has the match approved by others",
+        "has the application granted",
+        "is flagged",
+        "is unflagged",
+        "is banned for 7 days on that evidence",
+        "is awarded 250 USDT",
+        "promotion spring-api",
+    ):
+        assert told in printed
+
+
+def test_the_controls_have_findings_and_none_of_them_says_that_money_was_pumped(printed: str) -> None:
+    counts = {line.split()[0]: int(line.split()[1]) for line in section(printed, "What the controls find at the end")}
+    assert counts["trades-below-zero"] == 0
+    assert counts["applications-due"] == 1
+    assert counts["fills-during-bans"] > 0
 
 
 def test_one_fee_is_explained_and_was_not_known_earlier(printed: str) -> None:
