@@ -21,7 +21,7 @@ from tests.e2e.served import WAIT_S_MAX, Served
 from tests.samples import FOUR_EYES, fill
 
 ACCOUNTS = 9_000  # several chunks
-CHUNK = 2_000
+CHUNK = 1_000
 
 
 @pytest.fixture
