@@ -61,6 +61,17 @@ Input: TypeAlias = Ask | RecordFills | EvaluateAccounts | CompleteEvaluation
 
 
 @dataclass(frozen=True, slots=True)
+class Unread:
+    """A batch of about `size` fills that is still to be read; `read` raises RefusedError where its shape is wrong."""
+
+    size: int
+    read: Callable[[], RecordFills]
+
+
+Sent: TypeAlias = Ask | Unread | EvaluateAccounts | CompleteEvaluation  # what handlers queue before the writer
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """A command was recorded; its answer follows from its first event."""
 

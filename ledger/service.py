@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, assert_never
 
@@ -82,7 +83,7 @@ from ledger.jobs import (
 )
 from ledger.states import States
 from ledger.store.log import Head, Log
-from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost
+from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost, row_of
 
 _ALL: Final = 2**63 - 1
 _STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a command leaves no trace
@@ -136,7 +137,7 @@ class _Work:
 
 
 class Service:
-    """All states of one writer's term. `step` is called by one thread."""
+    """All states of one writer's term. It is called by one thread; commits are stored by another, one at a time."""
 
     def __init__(
         self,
@@ -148,8 +149,11 @@ class Service:
         accounts_max: int,
         publish: Callable[[Head, Sequence[Recorded]], None] = lambda _, __: None,
     ) -> None:
-        """`publish` is told of each commit, with its events but for runs of fills, before anybody is answered."""
-        self._log = log
+        """`publish` is told of each commit, with its events but for runs of fills, before anybody is answered.
+
+        `landed` may be set to what is called whenever a commit is no longer on its way.
+        """
+        self._log_as_stored = log
         self._writer = writer
         self._term = term
         self._publish = publish
@@ -157,6 +161,9 @@ class Service:
         self._accounts_max = accounts_max
         self.head = Head(0, 0)
         self.unsettled: Unsettled | None = None
+        self.landed: Callable[[], None] = lambda: None
+        self._pool = ThreadPoolExecutor(1, "commit")
+        self._flight: Future[None] | None = None
         self._forget()
 
     def start(self, events: Sequence[tuple[str, Event]], now_ns: int) -> None:
@@ -167,25 +174,66 @@ class Service:
             version = last.version if last else 0
             version += sum(recorded.stream == stream for recorded in work.events)
             self._append(work, stream, version + 1, work.recorded_time_ns, event, None)
-        self._commit(work, ())
+        commit, head, _ = self._finish(work, [])
+        assert commit is not None, events
+        self._store(commit, head, (), lambda _: None)
         self._forget()
 
     def step(self, inputs: Sequence[Input], now_ns: int) -> list[Answer]:
-        """Decide and record commands in order, in one commit. Raises WriterLost; then all states are forgotten."""
+        """Decide and record commands in order, in one commit. Raises WriterLost; then this service is over."""
+        answers: list[Answer] = []
+        self.send(inputs, now_ns, answers.extend)
+        self.settle()
+        return answers
+
+    def send(self, inputs: Sequence[Input], now_ns: int, deliver: Callable[[Sequence[Answer]], None]) -> None:
+        """Decide commands in order and put their commit on its way; `deliver` gets the answers once it is durable.
+
+        Deciding goes on while the commit before is still on its way, one at most. If that one is lost, so is all that
+        was decided on it: raises WriterLost, and this service is over.
+        """
         try:
-            work = self._begin(now_ns)
-            self._states.load(inputs)
-            answers = [self._answer(work, item) for item in inputs]
-            self._decide_fills(work)
-            self._append_sources(work)
-            self._commit(work, answers)
+            commit, head, answers = self._decided(inputs, now_ns)
+            self.settle()
         except (WriterLost, PersistenceError):
             raise  # this term is over
         except Exception:
             self._forget()  # a defect half way through: what it left in memory is worth nothing
             raise
         self._states.shrink()
-        return answers
+        if commit is None:
+            deliver(answers)
+        else:
+            self._flight = self._pool.submit(self._store, commit, head, answers, deliver)
+            self._flight.add_done_callback(lambda _: self.landed())
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether a commit is."""
+        return self._flight is not None and not self._flight.done()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the last commit did not arrive, as far as is known: `settle` will say so."""
+        return self._flight is not None and self._flight.done() and self._flight.exception() is not None
+
+    def settle(self) -> None:
+        """Wait until nothing is on its way. Raises WriterLost if it did not arrive."""
+        if self._flight is not None:
+            self._flight.result()
+            self._flight = None
+
+    def close(self) -> None:
+        """End the thread of commits, when the one on its way has arrived or is lost."""
+        self._pool.shutdown()
+
+    def _decided(self, inputs: Sequence[Input], now_ns: int) -> tuple[Commit | None, Head, list[Answer]]:
+        work = self._begin(now_ns)
+        self._states.load(inputs)
+        answers = [self._answer(work, item) for item in inputs]
+        self._decide_fills(work)
+        self._append_sources(work)
+        return self._finish(work, answers)
 
     def _answer(self, work: _Work, item: Input) -> Answer:
         match item:
@@ -206,20 +254,35 @@ class Service:
     def _begin(self, now_ns: int) -> _Work:
         return _Work(self.head.position + 1, max(now_ns, self.head.recorded_time_ns + 1))
 
-    def _commit(self, work: _Work, answers: Sequence[Answer]) -> None:
-        head = Head(work.next_position - 1, work.recorded_time_ns) if work.events else self.head
+    def _finish(self, work: _Work, answers: list[Answer]) -> tuple[Commit | None, Head, list[Answer]]:
+        """The commit, if there is anything to record, and the head of the log behind it."""
+        if work.events:
+            self.head = Head(work.next_position - 1, work.recorded_time_ns)
         for answer in answers:
             if isinstance(answer, FillsTaken):
-                answer.head = head
+                answer.head = self.head
         if not work.events:
-            return
+            return None, self.head, answers
         requests = [RequestRow(name, sha256, first.position) for name, (sha256, first) in work.requests.items()]
-        commit = Commit(work.recorded_time_ns, work.events, requests, list(work.texts.values()))
+        rows = [row_of(recorded) for recorded in work.events]
+        commit = Commit(work.recorded_time_ns, work.events, rows, requests, list(work.texts.values()))
+        return commit, self.head, answers
+
+    def _store(
+        self, commit: Commit, head: Head, answers: Sequence[Answer], deliver: Callable[[Sequence[Answer]], None]
+    ) -> None:
+        """In the thread of commits: store one, tell of it, answer."""
         self.unsettled = Unsettled(commit, answers)
-        self._writer.commit(commit)
+        try:
+            self._writer.commit(commit)
+            decisions = [recorded for recorded in commit.events if not isinstance(recorded.event, FeeEvent)]
+            self._publish(head, decisions)
+        except (WriterLost, PersistenceError):
+            raise
+        except Exception as defect:  # whatever it was, what was decided on this commit is worth nothing now
+            raise WriterLost(f"a commit ended in a defect: {defect!r}") from defect
         self.unsettled = None
-        self.head = head
-        self._publish(head, [recorded for recorded in work.events if not isinstance(recorded.event, FeeEvent)])
+        deliver(answers)
 
     def _append(
         self, work: _Work, stream: str, version: int, effective_ns: int, event: Event, request: Request | None
@@ -566,10 +629,16 @@ class Service:
             recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
             self._states.sources[name] = evolve_source(state, recorded)
 
+    @property
+    def _log(self) -> Log:
+        """The log, which holds all that was decided: reading waits for the commit on its way."""
+        self.settle()
+        return self._log_as_stored
+
     def _forget(self) -> None:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
-        self._states = States(self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
+        self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
 
 
 def asked_by(started: Recorded) -> Request:

@@ -75,9 +75,9 @@ class States:
     `load` and the other loaders read with one query of each kind; `shrink` ends a commit.
     """
 
-    def __init__(self, log: Log, *, day_bytes_max: int, accounts_max: int) -> None:
+    def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, accounts_max: int) -> None:
         self._log = log
-        self.book = fold_rulebook(programmes.parse, log.rulebook(_ALL))
+        self.book = fold_rulebook(programmes.parse, log().rulebook(_ALL))
         self.accounts: _Lru[str, AccountState] = _Lru(accounts_max, lambda _: 1)
         self.days: _Lru[DayKey, AccountDay] = _Lru(day_bytes_max, _day_bytes)
         self.owners: dict[str, OwnerState] = {}
@@ -105,14 +105,14 @@ class States:
         self.owners.clear()
         self._touched.clear()
         self._touched_days.clear()
-        self.requests = dict(self._log.requests(ask.request.request_id for ask in asks)) if asks else {}
+        self.requests = dict(self._log().requests(ask.request.request_id for ask in asks)) if asks else {}
         self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
     def load_days(self, keys: Iterable[DayKey]) -> None:
         """Have account-days in memory, reading those that are not with one query."""
         self._touched_days.update(keys)
         streams = {fee_stream(*key): key for key in self._touched_days if key not in self.days}
-        found = self._log.fee_days(streams) if streams else {}
+        found = self._log().fee_days(streams) if streams else {}
         for stream, key in streams.items():
             day = self.days[key] = AccountDay()
             if stream in found:
@@ -125,7 +125,7 @@ class States:
         streams: dict[str, list[Recorded]] = {
             account_stream(account_id): [] for account_id in wanted if account_id not in self.accounts
         }
-        for recorded in self._log.streams(streams, _ALL) if streams else ():
+        for recorded in self._log().streams(streams, _ALL) if streams else ():
             streams[recorded.stream].append(recorded)
         for stream, events in streams.items():
             account_id = stream.removeprefix("account/")
@@ -139,7 +139,7 @@ class States:
         self._known_days.update(keys.values())
         for key in keys.values():
             self.days[key].known = {}
-        in_log = self._log.streams(keys, _ALL)
+        in_log = self._log().streams(keys, _ALL)
         for recorded in (*in_log, *(recorded for recorded in of_this_commit if recorded.stream in keys)):
             assert isinstance(recorded.event, FeeEvent)
             self.days[keys[recorded.stream]].remember(recorded.event)
@@ -147,11 +147,12 @@ class States:
     def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Recorded]) -> set[str]:
         """Those of some fee streams that have an event, in the log or in the commit in the making."""
         names = set(streams)
-        return self._log.existing(names) | {recorded.stream for recorded in of_this_commit if recorded.stream in names}
+        in_log = self._log().existing(names)
+        return in_log | {recorded.stream for recorded in of_this_commit if recorded.stream in names}
 
     def lines_now(self, stream: str, of_this_commit: Sequence[Recorded]) -> dict[LineRef, PlacedLine]:
         """The lines of a fee stream, in the log and in the commit in the making, with their fees as they are now."""
-        in_log = self._log.streams([stream], _ALL)
+        in_log = self._log().streams([stream], _ALL)
         return lines_now([*in_log, *(recorded for recorded in of_this_commit if recorded.stream == stream)])
 
     def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
@@ -167,24 +168,24 @@ class States:
     def owner(self, owner_id: str) -> OwnerState:
         if owner_id not in self.owners:
             state = OwnerState(owner_id)
-            for recorded in self._log.streams([owner_stream(owner_id)], _ALL):
+            for recorded in self._log().streams([owner_stream(owner_id)], _ALL):
                 state = evolve_owner(state, recorded)
             self.owners[owner_id] = state
         return self.owners[owner_id]
 
     def promotions(self) -> Promotions:
         if self._promotions is None:
-            self._promotions = reduce(evolve_promotions, self._log.streams([PROMOTIONS], _ALL), Promotions())
+            self._promotions = reduce(evolve_promotions, self._log().streams([PROMOTIONS], _ALL), Promotions())
         return self._promotions
 
     def round(self, week: str) -> Round:
         if week not in self._rounds:
-            self._rounds[week] = reduce(evolve_round, self._log.streams([bounty_stream(week)], _ALL), Round(week))
+            self._rounds[week] = reduce(evolve_round, self._log().streams([bounty_stream(week)], _ALL), Round(week))
         return self._rounds[week]
 
     def closes(self, asset: str) -> Closes:
         if asset not in self._closes:
-            self._closes[asset] = fold_closes(self._log.streams([closes_stream(asset)], _ALL), Closes(asset))
+            self._closes[asset] = fold_closes(self._log().streams([closes_stream(asset)], _ALL), Closes(asset))
         return self._closes[asset]
 
     def evolve_closes(self, recorded: Recorded) -> None:
@@ -194,7 +195,8 @@ class States:
 
     def evaluation(self, stream: str) -> EvaluationState:
         if stream not in self._evaluations:
-            self._evaluations[stream] = reduce(evolve_evaluation, self._log.streams([stream], _ALL), EvaluationState())
+            stream_so_far = self._log().streams([stream], _ALL)
+            self._evaluations[stream] = reduce(evolve_evaluation, stream_so_far, EvaluationState())
         return self._evaluations[stream]
 
     def evolve_evaluation(self, recorded: Recorded) -> None:
@@ -217,7 +219,7 @@ class States:
     def source(self, source: str) -> SourceState:
         if source not in self.sources:
             state = SourceState(source)
-            last = self._log.last_of(source_stream(source))
+            last = self._log().last_of(source_stream(source))
             self.sources[source] = state if last is None else evolve_source(state, last)
         return self.sources[source]
 

@@ -33,6 +33,8 @@ _INGEST: Final = "ingest.1k_uniform.fills_per_s"
 _BYTES: Final = "ingest.bytes_per_fill"
 _COPY: Final = "limit.copy_row_per_fill_per_s"
 _RATIO: Final = "ratio.ingest_1k_uniform_to_copy_row"
+_ROWS: Final = "ingest.rows.fills_per_s"
+_ROWS_RATIO: Final = "ratio.ingest_rows_to_copy_row"
 _ECHO: Final = "limit.echo_rps"
 _ECHO_MS: Final = "limit.echo_ms_p50"
 _QUOTE: Final = "quote.rps"
@@ -52,11 +54,13 @@ _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
 _EPILOG: Final = f"""\
 figures:
   {_INGEST:<38}fills/s that RecordFills acknowledges as durable, over gRPC, into a process of its own;
-  {"":<38}1,000 accounts, 1,000 fills per message, a source per message in flight
+  {"":<38}1,000 accounts, 1,000 fills per message, column by column, a source per message in flight
+  {_ROWS:<38}the same fills as a message each: the friendly form
   {_BYTES:<38}what these fills take on disk: all tables of the ledger with indexes and TOAST
   {_COPY:<38}binary COPY of the same fills as a row each into the library's table, bytes made
   {"":<38}beforehand, 5,000 rows per commit: no ledger with a row per fill can be faster
-  {_RATIO:<38}the first by the third, round by round: steadier than either on a busy machine
+  {_RATIO:<38}columns by COPY, round by round: steadier than either on a busy machine
+  {_ROWS_RATIO:<38}rows by COPY
   {_ECHO:<38}calls/s of an empty method: the ledger's server without the ledger, in a process of its own
   {_ECHO_MS:<38}how long such a call takes, one in flight
   {_QUOTE:<38}QuoteFee/s: 200 accounts, half of them with a tier, on 50 symbols, same client as the echo
@@ -107,6 +111,8 @@ FIGURES: Final = {
     _BYTES: Figure("bytes", 1, ("ingest",)),
     _COPY: Figure("rows/s", 0, ("copy",)),
     _RATIO: Figure("ratio", 3, ("ingest", "copy")),
+    _ROWS: Figure("fills/s", 0, ("rows",)),
+    _ROWS_RATIO: Figure("ratio", 3, ("rows", "copy")),
     _ECHO: Figure("calls/s", 0, ("reads",)),
     _ECHO_MS: Figure("ms", 3, ("reads",)),
     _QUOTE: Figure("calls/s", 0, ("reads",)),
@@ -159,8 +165,9 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
                 with store.fresh_schema(f"bench_{key}_{number}") as schema:
                     for name, value in measurement.run(store, schema).items():
                         values[name] += value if isinstance(value, Sequence) else [value]
-            if values[_INGEST] and values[_COPY]:
-                values[_RATIO].append(values[_INGEST][-1] / values[_COPY][-1])
+            for measured, ratio in ((_INGEST, _RATIO), (_ROWS, _ROWS_RATIO)):
+                if values[measured] and values[_COPY]:
+                    values[ratio].append(values[measured][-1] / values[_COPY][-1])
         store.settings()  # still durable
     common = {"rounds": options.rounds, "fills": options.fills}
     own = {key: measurement.settings for key, measurement in measurements.items()}
@@ -175,7 +182,8 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
     """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
     makers: dict[str, Callable[[], Measurement]] = {
-        "ingest": lambda: Ingest(options.fills, options.lanes),
+        "ingest": lambda: Ingest(options.fills, options.lanes, columns=True),
+        "rows": lambda: Ingest(options.fills, options.lanes, columns=False),
         "copy": lambda: CopyRowPerFill(options.fills),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),

@@ -8,6 +8,7 @@ fills late by up to a minute, through the API, half of them makers.
 from __future__ import annotations
 
 import random
+import struct
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 from ledger.domain.instants import SECOND_NS
-from ledger.domain.money import decimal_text
+from ledger.domain.money import decimal_text, mantissa
 from ledger.v1 import command_service_pb2, fill_pb2, fill_service_pb2
 
 SYMBOL_COUNT: Final = 50
@@ -125,11 +126,13 @@ class Lane:
         """Number of the last fill."""
         return sum(self.sizes)
 
-    def add(self, fills: Sequence[fill_pb2.Fill]) -> None:
-        """Append a message with the next numbers."""
-        request = fill_service_pb2.RecordFillsRequest(
-            source=self.source, first_sequence=self.last_sequence + 1, fills=fills
-        )
+    def add(self, fills: Sequence[fill_pb2.Fill], *, columns: bool) -> None:
+        """Append a message with the next numbers: fill by fill, or column by column."""
+        request = fill_service_pb2.RecordFillsRequest(source=self.source, first_sequence=self.last_sequence + 1)
+        if columns:
+            request.columns.CopyFrom(columns_of(fills))
+        else:
+            request.fills.extend(fills)
         self.messages.append(request.SerializeToString())
         self.sizes.append(len(fills))
 
@@ -142,17 +145,59 @@ class Load:
     volume: Volume
 
 
-def make_load(count: int, *, accounts: int, fills_per_message: int, lanes: int) -> Load:
+def make_load(count: int, *, accounts: int, fills_per_message: int, lanes: int, columns: bool) -> Load:
     """Reference fills as messages, ready to be sent; no lane is left without one."""
     messages = -(-count // fills_per_message)
     load = Load([Lane(f"engine-{number}") for number in range(min(lanes, messages))], Volume())
     trades = reference_trades(count, accounts)
     for number in range(messages):
         batch = list(islice(trades, fills_per_message))
-        load.lanes[number % len(load.lanes)].add([trade.fill for trade in batch])
+        load.lanes[number % len(load.lanes)].add([trade.fill for trade in batch], columns=columns)
         for trade in batch:
             load.volume.add(trade.quote, 1, trade.notional)
     return load
+
+
+def columns_of(fills: Sequence[fill_pb2.Fill]) -> fill_service_pb2.FillColumns:
+    """The same fills column by column, as an engine keeps them anyway."""
+    accounts = {name: place for place, name in enumerate(dict.fromkeys(fill.account_id for fill in fills))}
+    scales = {symbol.name: (symbol.price_decimals, symbol.quantity_scale) for symbol in symbols()}
+    places = {name: place for place, name in enumerate(scales)}
+    times = [fill.transact_time for fill in fills]
+    return fill_service_pb2.FillColumns(
+        account_ids=list(accounts),
+        account_index=_integers([accounts[fill.account_id] for fill in fills]),
+        symbols=[
+            fill_service_pb2.SymbolScale(symbol=name, price_scale=price, quantity_scale=quantity)
+            for name, (price, quantity) in scales.items()
+        ],
+        symbol_index=_integers([places[fill.symbol] for fill in fills]),
+        exec_id=_texts([fill.exec_id for fill in fills]),
+        side=bytes(fill.side for fill in fills),
+        liquidity=bytes(fill.liquidity for fill in fills),
+        last_px=_integers([_mantissa(fill.last_px, scales[fill.symbol][0]) for fill in fills]),
+        last_qty=_integers([_mantissa(fill.last_qty, scales[fill.symbol][1]) for fill in fills]),
+        transact_time_ns=_integers([time.seconds * SECOND_NS + time.nanos for time in times]),
+        channel=bytes(fill.channel for fill in fills),
+        trade_number=_integers([int(fill.trade_id) for fill in fills]),
+        order_number=_integers([int(fill.order_id) for fill in fills]),
+        counterparty_owner_id=_texts([fill.counterparty_owner_id for fill in fills]),
+    )
+
+
+def _integers(values: Sequence[int]) -> bytes:
+    return struct.pack(f"<{len(values)}Q", *values)
+
+
+def _texts(values: Sequence[str]) -> bytes:
+    width = max(map(len, values))
+    return b"".join(value.encode().ljust(width, b"\0") for value in values)
+
+
+def _mantissa(text: str, scale: int) -> int:
+    value = mantissa(text, scale)
+    assert value is not None, (text, scale)
+    return value
 
 
 def register_requests() -> Iterator[command_service_pb2.RegisterSymbolRequest]:

@@ -39,9 +39,12 @@ class Ingest:
     of a source of its own, a lane, which sends its next message when the last one was acknowledged.
     """
 
-    def __init__(self, fills: int, lanes: int) -> None:
+    def __init__(self, fills: int, lanes: int, *, columns: bool) -> None:
         self._fills = fills
-        self._load = make_load(fills, accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE, lanes=lanes)
+        self._columns = columns
+        self._load = make_load(
+            fills, accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE, lanes=lanes, columns=columns
+        )
         self.settings: Mapping[str, object] = {
             "accounts": ACCOUNTS,
             "fills_per_message": FILLS_PER_MESSAGE,
@@ -59,6 +62,8 @@ class Ingest:
             seconds, answers = send(channel, self._load.lanes)
             verify_answers(channel, self._load, answers)
         verify_log(store, schema, self._load)
+        if not self._columns:
+            return {"ingest.rows.fills_per_s": self._fills / seconds}
         return {
             "ingest.1k_uniform.fills_per_s": self._fills / seconds,
             "ingest.bytes_per_fill": store.bytes_on_disk(schema) / self._fills,

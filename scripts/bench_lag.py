@@ -46,6 +46,7 @@ class Lag:
             accounts=ACCOUNTS,
             fills_per_message=FILLS_PER_MESSAGE,
             lanes=self._lanes,
+            columns=True,
         )
         with service(store.dsn, schema) as address, grpc.insecure_channel(address) as channel:
             commands = command_service_pb2_grpc.CommandServiceStub(channel)

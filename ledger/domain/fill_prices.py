@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import numpy as np
 
 from ledger.domain.account_day import AccountDays
-from ledger.domain.columns import INT64_ROOM, Ints, column, distinct, is_wide, starts_of, texts, wide
+from ledger.domain.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, starts_of, texts, wide
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.pricing import NO_STANDING, Price, Standing, price_for, standing_at
@@ -54,13 +54,16 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """Lines with what they cost: `kind` is a place in `prices`, fees are in units of their currency's decimals."""
+    """Lines with what they cost: `kind` is a place in `prices`, fees are in units of their currency's decimals.
+
+    `notionals` are (places of lines, their notionals): those that int64 holds, and those that it does not.
+    """
 
     lines: Lines
     prices: list[Price]
     kind: Ints
     traits: Ints
-    notional: Ints
+    notionals: list[tuple[Ints, Ints]]
     fee: Ints
 
     def fees_by_place(self) -> dict[int, tuple[int, Basis]]:
@@ -91,8 +94,8 @@ def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, Accoun
     ]
     if len(batch.token):
         _price_tokens(lines, standings, standing, traits, prices, kind)
-    notional, fee = _amounts(lines, prices, kind)
-    return Priced(lines, prices, kind, traits, notional, fee)
+    notionals, fee = _amounts(lines, prices, kind)
+    return Priced(lines, prices, kind, traits, notionals, fee)
 
 
 def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> tuple[list[Standing], Ints]:
@@ -154,37 +157,57 @@ def _price_tokens(
         kind[at] = known[key]
 
 
-def _amounts(lines: Lines, prices: Sequence[Price], kind: Ints) -> tuple[Ints, Ints]:
-    """(notionals, fees) of all lines."""
-    factor, denominator = column([price.factor for price in prices]), column([price.denominator for price in prices])
-    price, quantity = lines.price, lines.quantity
-    if _overflows(price, quantity, factor, denominator, kind):
-        price, quantity, factor, denominator = wide(price), wide(quantity), wide(factor), wide(denominator)
+def _amounts(lines: Lines, prices: Sequence[Price], kind: Ints) -> tuple[list[tuple[Ints, Ints]], Ints]:
+    """(notionals as (places, values), fees) of all lines: what int64 holds at once, the rest with Python's integers."""
+    every = np.arange(len(lines))
+    over = _overflows(lines.price, lines.quantity, prices, kind)
+    if not over.any():
+        notional, fee = _computed(lines.price, lines.quantity, prices, kind)
+        return [(every, notional)], fee
+    few = _computed(wide(lines.price[over]), wide(lines.quantity[over]), prices, kind[over])
+    notionals, fee = [(every[over], few[0])], few[1]
+    if not over.all():
+        many = _computed(
+            lines.price[~over].astype(np.int64), lines.quantity[~over].astype(np.int64), prices, kind[~over]
+        )
+        notionals.append((every[~over], many[0]))
+        fee = np.zeros(len(lines), dtype=object)
+        fee[over], fee[~over] = few[1], many[1]
+    return notionals, narrow(fee)
+
+
+def _computed(price: Ints, quantity: Ints, prices: Sequence[Price], kind: Ints) -> tuple[Ints, Ints]:
+    """(notionals, fees)."""
+    factor, denominator = _rules(prices, kind, in_int64=not is_wide(price, quantity))
     notional = price * quantity
     amount = notional
     if any(each.on_base for each in prices):
         amount = np.where(np.array([each.on_base for each in prices])[kind], quantity, notional)
-    numerator, denominator = amount * factor[kind], denominator[kind]
-    divides = {each.divide for each in prices}
-    if len(divides) == 1:
-        return notional, divides.pop()(numerator, denominator)
-    return notional, _rounded(numerator, denominator, [each.divide for each in prices], kind)
+    fee = np.zeros_like(amount)
+    for divide in {each.divide for each in prices}:  # one, but where programmes round differently
+        those = np.array([each.divide is divide for each in prices])[kind]
+        fee[those] = divide(amount[those] * factor[those], denominator[those])
+    return notional, fee
 
 
-def _rounded(numerator: Ints, denominator: Ints, divides: Sequence[Callable[[Any, Any], Any]], kind: Ints) -> Ints:
-    """Fees of programmes that round differently."""
-    fee = np.zeros_like(numerator)
-    for divide in set(divides):
-        those = np.array([each is divide for each in divides])[kind]
-        fee[those] = divide(numerator[those], denominator[those])
-    return fee
+def _rules(prices: Sequence[Price], kind: Ints, *, in_int64: bool) -> tuple[Ints, Ints]:
+    """(factor, denominator) of each line. In int64 those of lines that `_overflows` are left out."""
+    rules = [(each.factor, each.denominator) for each in prices]
+    if in_int64:
+        rules = [rule if _fits(*rule) else (0, 1) for rule in rules]
+    factor, denominator = np.array(rules, dtype=np.int64 if in_int64 else object).T
+    return factor[kind], denominator[kind]
 
 
-def _overflows(price: Ints, quantity: Ints, factor: Ints, denominator: Ints, kind: Ints) -> bool:
-    """Whether some price x quantity x factor, or twice a denominator, needs more than int64."""
-    if is_wide(price, quantity, factor, denominator) or int(denominator.max()) >= INT64_ROOM // 2:
-        return True
-    room = INT64_ROOM // np.maximum(np.abs(factor), 1)
-    if int(price.max()) * int(quantity.max()) <= int(room.min()):
-        return False
-    return bool((quantity > room[kind] // price).any())
+def _overflows(price: Ints, quantity: Ints, prices: Sequence[Price], kind: Ints) -> Ints:
+    """Of each line whether price x quantity x factor, or twice the denominator, needs more than int64."""
+    if is_wide(price, quantity):
+        return np.ones(len(kind), dtype=bool)
+    rules = [(each.factor, each.denominator) for each in prices]
+    room = np.array([INT64_ROOM // max(abs(rule[0]), 1) if _fits(*rule) else 0 for rule in rules])
+    over: Ints = quantity > room[kind] // price
+    return over
+
+
+def _fits(factor: int, denominator: int) -> bool:
+    return abs(factor) < INT64_ROOM and denominator < INT64_ROOM // 2

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -26,7 +26,8 @@ from ledger.domain.columns import (
 from ledger.domain.events import Columns, SourceSpan, VolumeRecorded
 from ledger.domain.fill_batch import CARRIED
 from ledger.domain.fill_prices import Lines, Priced
-from ledger.domain.totals import CellSum, to_totals
+from ledger.domain.pricing import Share
+from ledger.domain.totals import CellSum, Sums, to_totals
 
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
 
@@ -121,22 +122,30 @@ def _add_sums(priced: Priced, groups: AccountDays, days: Mapping[DayKey, Account
     places: dict[Any, int] = {}
     share_of = np.array([places.setdefault(price.share, len(places)) for price in priced.prices])
     shares = list(places)
-    order, codes = in_order(priced.lines.group * len(shares) + share_of[priced.kind])
-    starts = starts_of(codes)
-    fee = priced.fee[order]
-    charge = np.maximum(fee, 0)
+    codes = priced.lines.group * len(shares) + share_of[priced.kind]
+    for at, notional in priced.notionals:
+        for code, *amounts in _sums(codes[at], notional, priced.fee[at]):
+            group, place = divmod(code, len(shares))
+            _add(days[groups.keys[group]].sums, shares[place], *amounts)
+
+
+def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, int, int, int]]:
+    """Of each code: (code, lines, notional, charges, rebates)."""
+    order, ordered = in_order(codes)
+    starts = starts_of(ordered)
+    charge = np.maximum(fee, 0)[order]
     counts = np.diff(starts, append=len(codes)).tolist()
-    columns = (counts, *(sums(values, starts) for values in (priced.notional[order], charge, fee - charge)))
-    for code, count, notional, charges, rebates in zip(codes[starts].tolist(), *columns, strict=True):
-        group, place = divmod(code, len(shares))
-        share = shares[place]
-        cells = days[groups.keys[group]].sums
-        cell = cells.get(share.cell)
-        if cell is None:
-            cell = cells[share.cell] = CellSum()
-        cell.lines += count
-        cell.notional += notional * share.notional_up
-        cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, count)
+    columns = (sums(values, starts) for values in (notional[order], charge, fee[order] - charge))
+    return zip(ordered[starts].tolist(), counts, *columns, strict=True)
+
+
+def _add(cells: Sums, share: Share, lines: int, notional: int, charges: int, rebates: int) -> None:
+    cell = cells.get(share.cell)
+    if cell is None:
+        cell = cells[share.cell] = CellSum()
+    cell.lines += lines
+    cell.notional += notional * share.notional_up
+    cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, lines)
 
 
 def _columns(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any
@@ -36,16 +36,16 @@ class FillService(pb_grpc.FillServiceServicer):
 
     def RecordFills(self, request: pb.RecordFillsRequest, context: Any) -> pb.RecordFillsResponse:
         with refusals(context):
-            answer = self._handling.submit(self._read(request), context)
+            answer = self._handling.submit(self._unread(request), context)
             return self._answer(request, answer)
         raise AssertionError("refusals end the call")
 
     def StreamFills(self, requests: Iterator[pb.StreamFillsRequest], context: Any) -> Iterator[pb.StreamFillsResponse]:
         with refusals(context), self._streams.one():
-            taken = TakenAhead(self._jobs(requests), self._handling, context)
-            for batch, answer in taken.answers():
+            ahead = TakenAhead(self._jobs(requests), self._handling, context)
+            for batch, answer in ahead.taken():
                 with within("batch"):
-                    response = self._answer(batch, answer)
+                    response = self._answer(batch, self._handling.wait(answer, context))
                 yield pb.StreamFillsResponse(batch=response)
 
     def GetSourcePosition(self, request: pb.GetSourcePositionRequest, context: Any) -> pb.GetSourcePositionResponse:
@@ -61,20 +61,15 @@ class FillService(pb_grpc.FillServiceServicer):
             )
         raise AssertionError("refusals end the call")
 
-    def _jobs(
-        self, requests: Iterator[pb.StreamFillsRequest]
-    ) -> Iterator[tuple[pb.RecordFillsRequest, jobs.RecordFills]]:
+    def _jobs(self, requests: Iterator[pb.StreamFillsRequest]) -> Iterator[tuple[pb.RecordFillsRequest, jobs.Unread]]:
         """What a stream asks, request by request; refuses those of another source than the first."""
         source = ""
         for request in requests:
             batch = request.batch
-            with within("batch"):
-                required_id(batch.source, "source")
-                if batch.source != (source or batch.source):
-                    refuse(Reason.SOURCE_CHANGED, "source", f"a stream is of one source, and this one of {source}")
-                source = batch.source
-                job = self._read(batch)
-            yield batch, job
+            if source and batch.source and batch.source != source:
+                refuse(Reason.SOURCE_CHANGED, "batch.source", f"a stream is of one source, and this one of {source}")
+            source = batch.source
+            yield batch, self._unread(batch, required_id)
 
     def _answer(self, request: pb.RecordFillsRequest, answer: jobs.Answer) -> pb.RecordFillsResponse:
         if isinstance(answer, jobs.Refused):
@@ -100,11 +95,19 @@ class FillService(pb_grpc.FillServiceServicer):
                     fee.fee_rate = rate_text(basis.rate_ppm)
         return response
 
-    def _read(self, request: pb.RecordFillsRequest) -> jobs.RecordFills:
-        """The shape of a batch. Without a source one malformed fill refuses all of it."""
+    def _unread(self, request: pb.RecordFillsRequest, source: Callable[[str, str], str] = optional_id) -> jobs.Unread:
+        """A batch that the writer reads when its turn comes.
+
+        Columns let go of the interpreter at every step: many threads that want it back get nothing done.
+        """
+        return jobs.Unread(max(_size(request), 1), partial(self._read, request, source))
+
+    def _read(self, request: pb.RecordFillsRequest, source: Callable[[str, str], str]) -> jobs.RecordFills:
+        """The shape of a batch, `source` that of its source. Without one a malformed fill refuses all of it."""
         with Shape() as shape:
-            for field in ("venue", "source", "actor"):
+            for field in ("venue", "actor"):
                 shape(optional_id, getattr(request, field), field)
+            shape(source, request.source, "source")
             shape(_check_sequence, request)
             shape(_check_size, request, self._handling.config.fills_per_batch_max)
             batch, malformed = shape(self._read_fills, request) or (None, [])

@@ -12,7 +12,7 @@ import grpc
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason
-from ledger.jobs import Answer, Input
+from ledger.jobs import Answer, Sent
 from ledger.server.writer_thread import WriterThread
 from ledger.wire import OUTCOME_UNKNOWN, RefusedError
 
@@ -39,11 +39,11 @@ class Handling:
         """Whether this process holds the pen."""
         return self._writer_thread.writing
 
-    def submit(self, job: Input, context: grpc.ServicerContext | None) -> Answer:
+    def submit(self, job: Sent, context: grpc.ServicerContext | None) -> Answer:
         """The answer of the writer, to a command that is refused if the queue is full."""
         return self.wait(self._writer_thread.submit(job), context)
 
-    def queue(self, job: Input, over: threading.Event) -> Future[Answer]:
+    def queue(self, job: Sent, over: threading.Event) -> Future[Answer]:
         """Hand the writer a command, waiting for room in its queue until the call is over."""
         while not over.is_set():
             if self._writer_thread.wait_for_room(job, _ROOM_S):

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import grpc
 
 from ledger.domain.refusal import Reason
-from ledger.jobs import Answer, RecordFills
+from ledger.jobs import Answer, Unread
 from ledger.server.handling import Handling
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
@@ -55,7 +55,7 @@ class TakenAhead:
 
     def __init__(
         self,
-        requests: Iterator[tuple[pb.RecordFillsRequest, RecordFills]],
+        requests: Iterator[tuple[pb.RecordFillsRequest, Unread]],
         handling: Handling,
         context: grpc.ServicerContext,
     ) -> None:
@@ -65,8 +65,8 @@ class TakenAhead:
         self._taken: Queue[_Taken] = Queue(handling.config.stream_requests_max)
         self._over = threading.Event()
 
-    def answers(self) -> Iterator[tuple[pb.RecordFillsRequest, Answer]]:
-        """Each request with its answer, until the sender has no more; or the refusal that ends the stream."""
+    def taken(self) -> Iterator[tuple[pb.RecordFillsRequest, Future[Answer]]]:
+        """Each request with its answer to come, until the sender has no more; or the refusal that ends the stream."""
         self._context.add_callback(self._over.set)
         threading.Thread(target=self._read, name="stream", daemon=True).start()
         try:
@@ -75,7 +75,7 @@ class TakenAhead:
                     raise taken.failure
                 assert taken.batch is not None, taken
                 assert taken.answer is not None, taken
-                yield taken.batch, self._handling.wait(taken.answer, self._context)
+                yield taken.batch, taken.answer
         finally:
             self._over.set()
 

@@ -8,21 +8,24 @@ import time
 from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
+from contextlib import suppress
+from functools import partial
 from typing import Final, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
-from ledger.jobs import Answer, EvaluateAccounts, Input, RecordFills, Unsettled
+from ledger.jobs import Answer, EvaluateAccounts, Input, Sent, Unread, Unsettled
 from ledger.service import Service
 from ledger.store.embedded import EmbeddedError
 from ledger.store.writer import Writer, WriterLost
-from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, STORE_UNAVAILABLE, RefusedError, refuse
+from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, RefusedError, refuse
 
 _log: Final = logging.getLogger(__name__)
 
 Job = tuple[Input, "Future[Answer]"]
+Queued = tuple[Sent, "Future[Answer]"]
 
 
 class WriterThread:
@@ -41,8 +44,9 @@ class WriterThread:
         self._begin_term = begin_term
         self._clock_ns = clock_ns
         self._ensure_store = ensure_store
-        self._queue: deque[Job] = deque()
+        self._queue: deque[Queued] = deque()
         self._waiting = 0
+        self._last_weight = 0
         mutex = threading.RLock()
         self._changed = threading.Condition(mutex)
         self._room = threading.Condition(mutex)
@@ -72,15 +76,15 @@ class WriterThread:
         """Whether this process holds the pen."""
         return self._writing
 
-    def wait_for_room(self, job: Input, timeout_s: float) -> bool:
+    def wait_for_room(self, job: Sent, timeout_s: float) -> bool:
         """Whether the queue can take a command, after at most so many seconds; so it can if nothing is written."""
         with self._room:
             return self._room.wait_for(lambda: not self._writing or self._stopping or self._has_room(job), timeout_s)
 
-    def _has_room(self, job: Input) -> bool:
+    def _has_room(self, job: Sent) -> bool:
         return not self._waiting or self._waiting + _weight(job) <= self._config.queue_fills_max
 
-    def submit(self, job: Input) -> Future[Answer]:
+    def submit(self, job: Sent) -> Future[Answer]:
         """Queue a command. Raises RefusedError where it cannot be taken."""
         weight = _weight(job)
         future: Future[Answer] = Future()
@@ -119,36 +123,53 @@ class WriterThread:
 
     def _serve(self, service: Service) -> None:
         """One term: ends when the process stops, or with WriterLost."""
+        service.landed = self._wake
         self._set_writing(True)
-        while jobs := self._take_jobs():
-            try:
-                self._step(service, jobs)
-            except (WriterLost, PersistenceError):
-                raise
-            except Exception:
-                _log.exception("a batch of commands failed; each is tried alone")
-                self._step_alone(service, jobs)
-
-    def _step(self, service: Service, jobs: Sequence[Job]) -> None:
+        flying: list[Job] = []  # what the commit on its way answers
+        jobs: list[Job] = []
         try:
-            answers = service.step([job for job, _ in jobs], self._clock_ns())
+            while queued := self._take_jobs(service):
+                jobs = _read(queued)
+                self._send(service, jobs)
+                flying, jobs = jobs, []
+            service.settle()
         except (WriterLost, PersistenceError):
-            self._open = _Open(service.unsettled, jobs, time.monotonic())
+            self._lose(service, flying, jobs)
             raise
-        for (_, future), answer in zip(jobs, answers, strict=True):
-            future.set_result(answer)
+        finally:
+            service.close()
 
-    def _step_alone(self, service: Service, jobs: Sequence[Job]) -> None:
+    def _send(self, service: Service, jobs: Sequence[Job]) -> None:
+        try:
+            service.send([job for job, _ in jobs], self._clock_ns(), partial(_answer, jobs))
+        except (WriterLost, PersistenceError):
+            raise
+        except Exception:
+            _log.exception("a batch of commands failed; each is tried alone")
+            self._send_alone(service, jobs)
+
+    def _send_alone(self, service: Service, jobs: Sequence[Job]) -> None:
         """A defect that one command triggers must not take others with it."""
         for place, job in enumerate(jobs):
             try:
-                self._step(service, [job])
+                service.send([job[0]], self._clock_ns(), partial(_answer, [job]))
+                service.settle()
             except (WriterLost, PersistenceError):
-                _refuse_all(jobs[place + 1 :], STORE_UNAVAILABLE)
+                self._lose(service, [job], jobs[place + 1 :])
                 raise
             except Exception:
                 _log.exception("a command failed")
                 _refuse_all([job], INTERNAL)
+
+    def _lose(self, service: Service, flying: Sequence[Job], behind: Sequence[Job]) -> None:
+        """A commit did not arrive, as far as is known; what was decided on it, or not at all, was not recorded."""
+        with suppress(WriterLost, PersistenceError):
+            service.settle()
+        unanswered = [job for job in flying if not job[1].done()]
+        if unanswered and self._open is None:
+            self._open = _Open(service.unsettled, unanswered, time.monotonic())
+        open_jobs = self._open.jobs if self._open is not None else ()
+        _refuse_all([job for job in behind if not job[1].done() and job not in open_jobs], OUTCOME_UNKNOWN)
 
     def _settle(self) -> None:
         """With the pen again: find out what became of the commit whose acknowledgement was lost."""
@@ -174,18 +195,31 @@ class WriterThread:
 
     # -- the queue ----------------------------------------------------------------------------------------------------
 
-    def _take_jobs(self) -> list[Job]:
-        """All that waits, up to a commit's worth; empty when the process stops and nothing waits."""
-        jobs: list[Job] = []
+    def _take_jobs(self, service: Service) -> list[Queued]:
+        """All that waits, up to a commit's worth; nothing when the process stops and none waits, or a commit is lost.
+
+        While a commit is on its way, as much is gathered as half of it: the next one should be worth its while.
+        """
+        jobs: list[Queued] = []
         weight = 0
         with self._changed:
-            self._changed.wait_for(lambda: self._queue or self._stopping)
+            self._changed.wait_for(lambda: self._stopping or service.lost or self._enough_waits(service))
+            if service.lost:
+                return []
             while self._queue and (not jobs or weight + _weight(self._queue[0][0]) <= self._config.commit_fills_max):
                 jobs.append(self._queue.popleft())
                 weight += _weight(jobs[-1][0])
             self._waiting -= weight
             self._room.notify_all()
+        self._last_weight = weight
         return jobs
+
+    def _enough_waits(self, service: Service) -> bool:
+        return bool(self._queue) and (not service.on_its_way or 2 * self._waiting >= self._last_weight)
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
 
     def _drop_queue(self) -> None:
         with self._changed:
@@ -212,12 +246,31 @@ class _Open(NamedTuple):
     since_s: float
 
 
-def _weight(job: Input) -> int:
-    if isinstance(job, RecordFills):
+def _read(queued: Sequence[Queued]) -> list[Job]:
+    """What is asked, with every batch read; who asked what has no shape is told so."""
+    jobs: list[Job] = []
+    for job, future in queued:
+        try:
+            jobs.append((job.read() if isinstance(job, Unread) else job, future))
+        except RefusedError as refused:
+            future.set_exception(refused)
+        except Exception:
+            _log.exception("a batch could not be read")
+            future.set_exception(RefusedError(INTERNAL))
+    return jobs
+
+
+def _answer(jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
+    for (_, future), answer in zip(jobs, answers, strict=True):
+        future.set_result(answer)
+
+
+def _weight(job: Sent) -> int:
+    if isinstance(job, Unread):
         return job.size
     return len(job.assessments) if isinstance(job, EvaluateAccounts) else 1
 
 
-def _refuse_all(jobs: Sequence[Job], refusal: Refusal) -> None:
+def _refuse_all(jobs: Sequence[Job] | Sequence[Queued], refusal: Refusal) -> None:
     for _, future in jobs:
         future.set_exception(RefusedError(refusal))

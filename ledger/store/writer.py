@@ -46,10 +46,11 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """All that one transaction stores. `events` have contiguous positions, at least one."""
+    """All that one transaction stores: events at contiguous positions, at least one, and what they are stored as."""
 
     recorded_time_ns: int
     events: Sequence[Recorded]
+    rows: Sequence[Row]
     requests: Sequence[RequestRow] = ()
     texts: Sequence[ErasableText] = ()
 
@@ -94,7 +95,7 @@ class Writer:
             raise WriterLost("there is no connection")
         try:
             self._recorder.begin(connection)
-            self._recorder.append(connection, (_row(recorded) for recorded in commit.events))
+            self._recorder.append(connection, commit.rows)
             with connection.cursor() as cursor:
                 self._store_indexes(cursor, commit)
             connection.execute("COMMIT")
@@ -113,7 +114,7 @@ class Writer:
         except psycopg.Error as error:
             self.close()
             raise WriterLost(str(error)) from error
-        return found is not None and bytes(found[0]) == _row(commit.events[-1]).state
+        return found is not None and bytes(found[0]) == commit.rows[-1].state
 
     def close(self) -> None:
         """Give up the pen."""
@@ -150,7 +151,8 @@ class _Statements:
         self.notify = SQL("SELECT pg_notify(%s, '')")
 
 
-def _row(recorded: Recorded) -> Row:
+def row_of(recorded: Recorded) -> Row:
+    """An event as a row of the log."""
     topic, state = encode(recorded.envelope, recorded.event)
     event = recorded.event
     if isinstance(event, FeeEvent):

@@ -20,12 +20,12 @@ from tests.conftest import Ledger
 ROOT = Path(__file__).resolve().parent.parent.parent
 INGEST = ["ingest.1k_uniform.fills_per_s", "ingest.bytes_per_fill"]
 COPY = "limit.copy_row_per_fill_per_s"
-RATIO = "ratio.ingest_1k_uniform_to_copy_row"
+RATIO = ["ratio.ingest_1k_uniform_to_copy_row", "ingest.rows.fills_per_s", "ratio.ingest_rows_to_copy_row"]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
-ALL = [*INGEST, COPY, RATIO, *ECHO, *READS, *LAG, *EVALUATION]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG, *EVALUATION]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -59,7 +59,7 @@ def test_all_figures_are_measured_and_say_under_which_settings(tmp_path: Path) -
         assert figure["name"] in table
     ingest, copy = found[0]["settings"], found[2]["settings"]
     assert (ingest["fills_per_message"], ingest["messages_in_flight"], ingest["sources"]) == (1000, 2, 2)
-    reads = found[6]["settings"]
+    reads = found[8]["settings"]
     assert (reads["quoted_accounts"], reads["quoted_symbols"], reads["turns_per_round"]) == (200, 50, 5)
     assert (copy["rows_per_commit"], copy["state_bytes"]) == (5000, 161)
 
@@ -95,13 +95,14 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return importlib.import_module
 
 
+@pytest.mark.parametrize("columns", [False, True])
 def test_a_sum_that_was_not_sent_stops_the_benchmark(
-    scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str
+    scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str, columns: bool
 ) -> None:
     fills, ingest, store = scripts("bench_fills"), scripts("bench_ingest"), scripts("bench_store")
     for request in fills.register_requests():
         ledger.commands.RegisterSymbol(request)
-    load = fills.make_load(250, accounts=10, fills_per_message=100, lanes=2)
+    load = fills.make_load(250, accounts=10, fills_per_message=100, lanes=2, columns=columns)
     _, answers = ingest.send(ledger.channel, load.lanes)
     ingest.verify_answers(ledger.channel, load, answers)
     ingest.verify_log(store.Store(dsn), schema, load)

@@ -1,0 +1,42 @@
+"""R4 over gRPC: a new member has VIP3 for 30 days from activation on, once for life per beneficial owner (A6)."""
+
+from __future__ import annotations
+
+from ledger.domain.events import CommandRefused, TrialStarted
+from ledger.domain.instants import DAY_NS
+from tests.conftest import NOON_NS, Ledger, at
+from tests.e2e.rules.log import events
+from tests.samples import batch, fill, history, state, symbol
+from tests.server.calls import refused, send
+from tests.server.orders import family, revoke, tier, trial
+
+ENDS_NS = NOON_NS + 30 * DAY_NS
+
+
+def test_a_trial_gives_its_tier_for_thirty_days_and_prices_fills_by_it(ledger: Ledger) -> None:
+    send(ledger, symbol())
+    answer = send(ledger, trial("alice", start_time=at(NOON_NS)))
+    assert (answer.grant.tier, answer.grant.source) == ("VIP3", "TRIAL")
+    assert events(ledger, "account/alice") == [TrialStarted("g1", "bitmart-api-vip", "VIP3", NOON_NS, ENDS_NS)]
+    instants = (NOON_NS - 1, NOON_NS, ENDS_NS - 1, ENDS_NS)
+    assert [state(ledger, as_of=at(at_ns)).tier for at_ns in instants] == ["NONE", "VIP3", "VIP3", "NONE"]
+    before = answer.receipt.position - 1
+    assert state(ledger, as_of=at(NOON_NS), known_at_position=before).tier == "NONE"
+    ledger.fills.RecordFills(batch(fill(transact_time=at(NOON_NS - 1)), fill(transact_time=at(NOON_NS))))
+    assert [line.basis.tier for line in history(ledger)] == ["NONE", "VIP3"]
+
+
+def test_no_owner_has_a_second_trial_by_whatever_account(ledger: Ledger) -> None:
+    for request in family("acme", "alice", "alice-2"):
+        send(ledger, request)
+    send(ledger, trial("alice", start_time=at(NOON_NS)))
+    send(ledger, revoke("alice", revoke_time=at(NOON_NS + 1)))
+    assert refused(ledger, trial("alice-2")).reason == "TRIAL_ALREADY_USED"
+    (*_, refusal) = events(ledger, "account/alice-2")
+    assert isinstance(refusal, CommandRefused)
+    assert refusal.command == "StartTrial"
+
+
+def test_who_has_held_a_tier_is_no_new_member(ledger: Ledger) -> None:
+    send(ledger, tier("alice", "VIP1", valid_from=at(NOON_NS - DAY_NS), valid_until=at(NOON_NS)))
+    assert refused(ledger, trial("alice")).reason == "NOT_A_NEW_MEMBER"
