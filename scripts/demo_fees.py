@@ -166,7 +166,7 @@ class Fees:
                 f"The fill came late, on {minute(line.recorded_time.ToNanoseconds())}"
                 f" (position {line.line_ref.position:,}): the grant was known by then, so it counts."
             ),
-            "Fills of that time that came before the grant paid the base rate, and keep it: a grant by hand adjusts no fee.",
+            "Fills of that time that came before the grant keep the base rate: a grant by hand adjusts no fee.",
         )
         return [row for each in sentences for row in wrap(each, WIDTH, subsequent_indent="  ")]
 
