@@ -35,6 +35,7 @@ from ledger.domain.evaluation_run import EvaluationState, decide_run, evolve_eva
 from ledger.domain.events import (
     AccountLinked,
     CellKey,
+    CellVolume,
     CommandRefused,
     EvaluationCompleted,
     Event,
@@ -259,7 +260,7 @@ class Replay:
         versions = (version for _, version in self._book.programmes[event.programme_id])
         programme = next(version for version in versions if version.version == event.programme_version)
         case = Case(account_id, event.evaluated_time_ns, (event.window_from_ns, event.window_until_ns))
-        cells = {CellKey(*_facts(cell), zero_fee=False): exact(cell.notional, NOTIONAL_SCALE) for cell in event.cells}
+        cells = {_cell(cell): exact(cell.notional, NOTIONAL_SCALE) for cell in event.cells}
         found = assess(programme, case, {0: cells}, {})
         if not isinstance(found, Assessment):
             volume = exact(event.volume, NOTIONAL_SCALE)
@@ -429,7 +430,7 @@ def _compared_with_decision(recorded: Recorded, decided: Decided | Refusal) -> l
         return [_deviation(recorded, f"refused now: {decided.reason.name}, {decided.detail}", decided)]
     envelope = recorded.envelope
     effective_ns = decided.effective_time_ns if envelope.request_id else envelope.recorded_time_ns
-    expected = dict((type(event), (stream, event)) for stream, event in decided.events).get(type(recorded.event))
+    expected = {type(event): (stream, event) for stream, event in decided.events}.get(type(recorded.event))
     if expected is None:
         return [_deviation(recorded, f"expected {type(decided.events[0][1]).__name__}", decided.events[0][1])]
     stream, event = expected
@@ -488,9 +489,10 @@ def _together(first: Recorded, second: Recorded) -> bool:
     return first.envelope.request_id == second.envelope.request_id != ""
 
 
-def _facts(cell: object) -> tuple[str, int, int, bool, bool]:
-    names = ("quote_currency", "product", "channel", "self_trade", "banned")
-    return tuple(getattr(cell, name) for name in names)  # type: ignore[return-value]
+def _cell(cell: CellVolume) -> CellKey:
+    """Fees play no part in what counts."""
+    traits = (cell.channel, cell.self_trade, cell.banned)
+    return CellKey(cell.quote_currency, cell.product, *traits, zero_fee=False)
 
 
 def _digests(event: VolumeRecorded) -> set[int]:
