@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict, replace
+from itertools import product
 from typing import Any
 
 import pytest
@@ -33,7 +34,7 @@ from tests.properties.test_rules import TIERS, accounts, grants, volumes
 
 ONE = 10**36  # of a volume
 EDGES = (100_000, 500_000, 2_000_000, 5_000_000, 20_000_000, 50_000_000)
-WORSE = {"base_rates": Rates(300, 500)}  # public rates that are better than some of the table, worse than others
+WORSE = {"base_rates": Rates(300, 250)}  # public rates that are better than some of the table, worse than others
 BMX = {exclusion: TokenDiscount("BMX", 250_000, exclusion) for exclusion in
        ("while_vip", "trial_only", "permanent_after_trial")}  # fmt: skip
 
@@ -156,6 +157,7 @@ OF_NO_PRICE: list[dict[str, Any]] = [
 
 @pytest.mark.parametrize(("one", "other", "is_meant"), SWITCHES)
 @given(account=accounts, rows=rows)
+@settings(max_examples=40, deadline=None)
 def test_a_switch_of_prices_changes_only_the_fees_that_it_is_about(
     one: dict[str, Any],
     other: dict[str, Any],
@@ -173,9 +175,31 @@ def test_a_switch_of_prices_changes_only_the_fees_that_it_is_about(
         assert before.line._replace(fee=0, basis_index=0) == after.line._replace(fee=0, basis_index=0)
 
 
+@pytest.mark.parametrize(("one", "other", "is_meant"), SWITCHES)
+def test_each_switch_of_prices_does_change_a_fee(
+    one: dict[str, Any], other: dict[str, Any], is_meant: Callable[[KnownLine, KnownLine], bool]
+) -> None:
+    """In one history with a trial, time after it, and a tier granted by hand."""
+    account = AccountState(
+        "alice",
+        grants=(
+            Grant("g1", "bitmart-api-vip", "VIP3", "TRIAL", NOON_NS, NOON_NS + 10),
+            Grant("g2", "bitmart-api-vip", "VIP3", "MANUAL", NOON_NS + 20, NOON_NS + 30),
+        ),
+    )
+    names = ("transact_time_ns", "liquidity", "channel", "side", "token", "counterparty_owner_id")
+    times = (NOON_NS, NOON_NS + 10, NOON_NS + 20)
+    kinds = product(times, (1, 2), (1, 2), (1, 2), ("", "BMX"), ("", "alice"))
+    rows = [{"token_price": "", "price": "0.33333333", **dict(zip(names, kind, strict=True))} for kind in kinds]
+    histories = (traded(programme(**switches), account, rows) for switches in (one, other))
+    changed = [pair for pair in zip(*histories, strict=True) if paid(pair[0]) != paid(pair[1])]
+    assert changed
+    assert all(is_meant(*pair) for pair in changed)
+
+
 @pytest.mark.parametrize("switch", OF_NO_PRICE, ids=lambda switch: next(iter(switch)))
 @given(account=accounts, rows=rows)
-@settings(max_examples=15)
+@settings(max_examples=15, deadline=None)
 def test_a_switch_that_is_not_about_prices_changes_no_fee(
     switch: dict[str, Any], account: AccountState, rows: list[dict[str, Any]]
 ) -> None:
