@@ -11,6 +11,7 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Final, NamedTuple, assert_never
 
 import numpy as np
@@ -18,7 +19,6 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
 from ledger.domain.account_day import DayKey, by_account_day
-from ledger.domain.adjustment import adjust, restated_by_grants
 from ledger.domain.approval import check_approval
 from ledger.domain.bounty import decide_bounty, week_of
 from ledger.domain.closes import decide_close
@@ -33,7 +33,6 @@ from ledger.domain.commands import (
     RunEvaluation,
     StartTrial,
 )
-from ledger.domain.evaluation import changes_from_ns, decide_evaluated
 from ledger.domain.evaluation_run import decide_run
 from ledger.domain.events import (
     CommandRefused,
@@ -47,7 +46,6 @@ from ledger.domain.events import (
 )
 from ledger.domain.fill_batch import FillBatch, merged
 from ledger.domain.fills import BatchOutcome, decide_fills
-from ledger.domain.instants import DAY_NS
 from ledger.domain.programmes import decide_programme, programme_stream_of
 from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
@@ -68,6 +66,7 @@ from ledger.domain.streams import (
     fee_stream,
     source_stream,
 )
+from ledger.evaluating import asked_by, evaluate_accounts
 from ledger.jobs import (
     Accepted,
     Answer,
@@ -109,14 +108,6 @@ class _Pending(NamedTuple):
     trimmed: int
     refused_before: list[tuple[int, Refusal]]
     answer: FillsTaken
-
-
-class _Late(NamedTuple):
-    """An account as it was before an event at a position, which says what it pays from an instant in the past on."""
-
-    before: AccountState
-    from_ns: int
-    position: int
 
 
 class _Work:
@@ -400,6 +391,9 @@ class Service:
         if kind == "account":
             recorded = self._append(work, stream, self._states.account(name).version + 1, effective_ns, event, request)
             self._states.accounts[name] = evolve_account(self._states.account(name), recorded)
+        elif kind == "fees":
+            recorded = self._append(work, stream, work.next_position, effective_ns, event, request)
+            self._states.evolve_day(recorded)
         elif kind == "owner":
             recorded = self._append(work, stream, self._states.owner(name).version + 1, effective_ns, event, request)
             self._states.owners[name] = evolve_owner(self._states.owner(name), recorded)
@@ -424,44 +418,10 @@ class Service:
     # -- evaluations --------------------------------------------------------------------------------------------------
 
     def _evaluate(self, work: _Work, job: EvaluateAccounts) -> Evaluated:
-        """Record what volume gives to some accounts; a run that goes on finds those that it had evaluated."""
-        self._decide_fills(work)  # they are priced without it
-        self._states.load_accounts(found.case.account_id for found in job.assessments)
-        request, name = asked_by(job.started), job.run.programme.programme_id
-        late: list[_Late] = []
-        for found in job.assessments:
-            case = found.case
-            account = self._states.account(case.account_id)
-            if (name, job.run.kind, case.evaluated_ns) in account.evaluated:
-                continue
-            event = decide_evaluated(account, job.run, found, work.recorded_time_ns)
-            recorded = self._record(work, account_stream(case.account_id), case.evaluated_ns, event, request)
-            if changes_from_ns(event) <= work.recorded_time_ns:
-                late.append(_Late(account, changes_from_ns(event), recorded.position))
-        if late and job.run.programme.late_grant == "adjust":
-            self._adjust(work, late, request)
-        return Evaluated(len(job.assessments))
-
-    def _adjust(self, work: _Work, late: Sequence[_Late], request: Request) -> None:
-        """Fees of fills that were recorded before the evaluation, and happened after it (A31)."""
-        until_day = (work.recorded_time_ns + DAY_NS) // DAY_NS  # a fill may say it happened a little later than now
-        days = {
-            fee_stream(one.before.account_id, day): (one, (one.before.account_id, day))
-            for one in late
-            for day in range(one.from_ns // DAY_NS, until_day + 1)
-        }
-        for stream in sorted(self._states.fee_days(days, work.events)):
-            one, key = days[stream]
-            after = self._states.account(one.before.account_id)
-            lines = self._states.lines_now(stream, work.events).values()
-            restated = list(restated_by_grants(lines, one.before, after, self._states.book))
-            if restated:
-                self._states.load_days([key])
-                day = self._states.days[key]
-                event = adjust(day, restated, one.position)
-                self._append(work, stream, work.next_position, event.time_min_ns, event, request)
-                if day.known is not None:
-                    day.remember(event)
+        """Fills before it are priced without it, then adjusted."""
+        self._decide_fills(work)
+        record = partial(self._record, work)
+        return evaluate_accounts(job, self._states, work.events, record, work.recorded_time_ns)
 
     def _family(self, account: AccountState) -> list[AccountState]:
         """The other accounts of the owner."""
@@ -639,12 +599,6 @@ class Service:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
         self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
-
-
-def asked_by(started: Recorded) -> Request:
-    """Who stands behind all that a run records."""
-    envelope = started.envelope
-    return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
 
 
 def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:

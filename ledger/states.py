@@ -14,9 +14,9 @@ from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.closes import Closes, evolve_closes, fold_closes
 from ledger.domain.commands import AccountCommand
 from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
-from ledger.domain.events import FeeEvent, KnownLine, Recorded
+from ledger.domain.events import FeeAdjusted, FeeEvent, KnownLine, Recorded
 from ledger.domain.fill_batch import FillBatch
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import DAY_NS, day_number
 from ledger.domain.promotions import Promotions, evolve_promotions
 from ledger.domain.rulebook import fold_rulebook
 from ledger.domain.state import (
@@ -154,6 +154,14 @@ class States:
         """The lines of a fee stream, in the log and in the commit in the making, with their fees as they are now."""
         in_log = self._log().streams([stream], _ALL)
         return lines_now([*in_log, *(recorded for recorded in of_this_commit if recorded.stream == stream)])
+
+    def evolve_day(self, recorded: Recorded) -> None:
+        """Take in an adjustment of an account-day that is in memory; its totals have moved on."""
+        _, account_id, day = recorded.stream.split("/")
+        known = self.days[account_id, day_number(day)]
+        assert isinstance(recorded.event, FeeAdjusted), recorded
+        if known.known is not None:
+            known.remember(recorded.event)
 
     def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
         """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""

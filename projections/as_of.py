@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
+from functools import cached_property, reduce
 from typing import Final
 
 from ledger import programmes
@@ -73,6 +73,11 @@ class Reader:
         self._live = live
         self._clock_ns = clock_ns
         self._follow = follow
+
+    @cached_property
+    def began_ns(self) -> int:
+        """When the ledger's first event was recorded."""
+        return self.log.at(1).envelope.recorded_time_ns
 
     def instant(self, at: read_pb2.ReadAt) -> Instant:
         """The instant a read asks for. Waits for min_position; refuses with POSITION_NOT_REACHED or POSITION_AHEAD."""

@@ -26,7 +26,7 @@ from ledger.store.log import Log
 from projections.evaluation_volumes import Cells, Volumes
 from projections.tables import read_schema
 
-ACCOUNTS_PER_CHUNK: Final = 2_000  # read at once, and evaluated in one commit
+ACCOUNTS_PER_CHUNK: Final = 1_000  # read at once, and evaluated in one commit
 BLOCKED: Final = "BLOCKED"  # beside the movements of a tier: a close is missing
 
 _ALL: Final = "SELECT account_id FROM {read}.accounts"

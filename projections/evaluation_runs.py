@@ -126,8 +126,8 @@ class EvaluationRuns:
         at_ns = instant_of(programme, RunEvaluation(name, PERIODIC, None), now_ns)
         state = self._state(evaluation_stream(name, PERIODIC, at_ns))
         evaluated_by = book.programme(name, at_ns)
-        if state.is_done or isinstance(evaluated_by, Refusal):
-            return
+        if at_ns < self._reader.began_ns or state.is_done or isinstance(evaluated_by, Refusal):
+            return  # what was due before the ledger began is for somebody to ask for
         if state.completed is not None:
             closes = known_closes(self._reader.log, evaluated_by, self._reader.log.head().position)
             if not any((one.asset, one.day) in closes for one in state.completed.missing):

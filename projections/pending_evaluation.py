@@ -13,13 +13,16 @@ from projections.evaluation_plan import trials_ended
 
 
 def pending_evaluation_ns(reader: Reader, view: View, programme: Programme) -> int | None:
-    """The instant of the evaluation that an account waits for, the earliest if it waits for two; None: it does not."""
+    """The instant of the evaluation, or the end of the trial, that an account waits for; None: it does not wait.
+
+    What was due before the ledger began is nobody's to wait for, though it may be run.
+    """
     account, as_of_ns, name = view.account, view.instant.as_of_ns, programme.programme_id
     for trial in trials_ended(account, programme, as_of_ns):
         if (name, POST_TRIAL, trial.ends_at_ns) not in account.evaluated:
             return trial.ends_at_ns
     due_ns = last_evaluation_ns(programme, as_of_ns)
-    if (name, PERIODIC, due_ns) in account.evaluated:
+    if due_ns < reader.began_ns or (name, PERIODIC, due_ns) in account.evaluated:
         return None
     if reader.evaluation(view.instant, evaluation_stream(name, PERIODIC, due_ns)).is_done:
         return None

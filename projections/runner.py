@@ -6,6 +6,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, Final
 
 import psycopg
@@ -47,6 +48,8 @@ class Runner:
     def stop(self) -> None:
         """End after the batch under way."""
         self._stopping.set()
+        with suppress(psycopg.Error), self._connect() as connection:
+            connection.execute("SELECT pg_notify(%s, '')", (self._channel,))  # it may be waiting for a commit
         self._thread.join()
 
     def run(self) -> None:

@@ -33,7 +33,7 @@ def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipSt
     response = vip_state(view.account, programme, view.instant.as_of_ns)
     response.basis.CopyFrom(view.instant.basis(reader.ledger_id))
     response.known_account = reader.knows(view)
-    pending_ns = pending_evaluation_ns(reader, view, programme) if programme and response.known_account else None
+    pending_ns = pending_evaluation_ns(reader, view, programme) if programme else None
     if pending_ns is not None:
         response.evaluation_pending = True
         response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))

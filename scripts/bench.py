@@ -18,6 +18,7 @@ from typing import Any, Final, NoReturn, Protocol
 
 try:
     from bench_copy import CopyRowPerFill
+    from bench_evaluation import Evaluation
     from bench_ingest import Ingest
     from bench_lag import Lag
     from bench_reads import Reads
@@ -43,6 +44,10 @@ _STATE_RATIO: Final = "ratio.state_now_ms_to_echo_ms"
 _LAG_P50: Final = "lag.ms_p50"
 _LAG_P99: Final = "lag.ms_p99"
 
+_EVALUATION: Final = "evaluation.accounts_per_s"
+_GROUP_BY: Final = "limit.group_by_accounts_per_s"
+_EVALUATION_RATIO: Final = "ratio.evaluation_to_group_by"
+
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
 
@@ -65,10 +70,14 @@ figures:
   {_LAG_P50:<38}age of the oldest commit that the materialised tables lack, while fills arrive at half
   {"":<38}the rate of {_INGEST}, sampled every 50 ms
   {_LAG_P99:<38}the same; at most 2,000 ms is the aim
+  {_EVALUATION:<38}accounts/s of one RunEvaluation: --accounts with 3 active days each, made straight in
+  {"":<38}the tables; each has its own event in the log afterwards
+  {_GROUP_BY:<38}one plain SQL GROUP BY over the same account-days, which only adds up
+  {_EVALUATION_RATIO:<38}the first by the second
 
 examples:
-  bench.py                                  all figures, about four minutes
-  bench.py --fills 20000 --rounds 1 --seconds 0.1
+  bench.py                                  all figures, about ten minutes
+  bench.py --fills 20000 --accounts 20000 --rounds 1 --seconds 0.1
                                             only to see that it works; the figures mean little
   bench.py --only ingest --json out.json    figures whose name begins with "ingest"
   bench.py --only ingest.1k,ratio           several of them
@@ -112,6 +121,9 @@ FIGURES: Final = {
     _STATE_RATIO: Figure("ratio", 3, ("reads",)),
     _LAG_P50: Figure("ms", 0, ("ingest", "lag")),
     _LAG_P99: Figure("ms", 0, ("ingest", "lag")),
+    _EVALUATION: Figure("acc./s", 0, ("evaluation",)),
+    _GROUP_BY: Figure("acc./s", 0, ("evaluation",)),
+    _EVALUATION_RATIO: Figure("ratio", 4, ("evaluation",)),
 }
 
 
@@ -174,6 +186,7 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "rows": lambda: Ingest(options.fills, options.lanes, columns=False),
         "copy": lambda: CopyRowPerFill(options.fills),
         "reads": lambda: Reads(options.seconds, turns),
+        "evaluation": lambda: Evaluation(options.accounts),
         "lag": lambda: Lag(options.lanes, options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
@@ -242,6 +255,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--only", metavar="NAME,...", default="", help="figures by name, or by the first part of it (default: all)")
     add("--rounds", metavar="N", type=_positive, default=3, help="rounds; the median is told (default 3)")
     add("--fills", metavar="N", type=_positive, default=1_000_000, help="fills of a round (default 1,000,000)")
+    add("--accounts", metavar="N", type=_positive, default=1_000_000, help="that are evaluated (default 1,000,000)")
     add(
         "--lanes",
         metavar="N",

@@ -23,10 +23,13 @@ from typing import Any, Final, NoReturn
 
 try:
     import grpc
-    from demo_exchange import BEGIN_NS, Exchange, UnexpectedError, play
+    from demo_exchange import BEGIN_NS, Exchange
+    from demo_play import ACTOR, UnexpectedError, play
     from demo_report import Report
+    from demo_story import Story
 
     from ledger.__main__ import StartError, running
+    from ledger.client import Client, LedgerError
     from ledger.config import Config
     from ledger.domain.instants import DAY_NS
     from ledger.server.app import ListenError
@@ -44,19 +47,20 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 EPILOG: Final = """\
 what happens:
   A ledger starts on a PostgreSQL of its own, in a temporary folder that is removed at the end, also on Ctrl-C. Its
-  clock is the demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: RegisterSymbol,
-  StartTrial, ChangeTier, RevokeTier, BanAccount, LiftBan, and RecordFills with a source that numbers its fills.
-  Then GetVipState and ListFeeHistory are asked, and the answers are printed.
+  clock is the demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: fills from a source that
+  numbers them, trials, tiers, bans, flags, a match, applications, bounties, a promotion, daily closes of BTC, and
+  evaluations on the 8th, 18th and 28th, planned first and then run by two persons. At the end states, histories and
+  controls are asked, every sum and every evaluated volume is reckoned again, and the answers are printed.
 
 what to look for:
-  alba      her trial ends by itself after 30 days: time passing is not an event
-  alba.bot  a second account of hers gets no trial: once for life per owner; trading with herself earns no rebate
-  brook     a market maker, paid for trading; of two grants the better one counts, and revoked, leaves the other
-  cedar     a tier given during the trial shows when the trial is over; a ban leaves the tier alone
-  dune      a tier revoked before its time, later a ban served to its end
+  alba      her trial ends by itself after 30 days, and her volume keeps the tier; later she trades less
+  alba.bot  gets no trial: once for life per owner; flagged as a robot its grants do not count, unflagged they do
+  brook     a market maker, paid for trading; of several grants the best one counts, and revoked, leaves the others
+  cedar     a ban on measured evidence leaves the tier alone, but what is traded meanwhile does not count
+  dune      trades much, then hardly at all: the tier goes as its grants end; a ban is served to its end
   ember     a tier given on one day and valid from an earlier one: fees already charged stay, late fills get it
-  fjord     a trial that has not ended yet
-  grove     a career, one step given in advance
+  fjord     applies, and has the rates of another exchange matched for 30 days; then the own volume counts
+  grove     grows from tier to tier; once a close of BTC is missing, and with it the evaluation of grove and brook
 
 The story is written for 90 days, other lengths stretch it. The same seed prints the same, to the byte.
 """
@@ -89,7 +93,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except CANNOT_START as error:
         _say(f"demo.py: {error}")
         return 2
-    except (UnexpectedError, grpc.RpcError) as error:
+    except (UnexpectedError, LedgerError, grpc.RpcError) as error:
         _say(f"demo.py: {' '.join(str(error).split())}")
         return 1
     except KeyboardInterrupt:
@@ -105,10 +109,11 @@ def tell(exchange: Exchange, dsn: str) -> str:
     config = Config(listen="127.0.0.1:0", ledger_id="demo", drain_ms=0)
     _progress("starting the ledger ...")
     with running(config, dsn, clock_ns=clock) as service, grpc.insecure_channel(service.address) as channel:
-        played = play(exchange.script(), channel, clock.set, _shown(exchange.days))
+        ledger = Client(actor=ACTOR, channel=channel)
+        played = play(Story(exchange).steps(), ledger, clock.set, _shown(exchange.days))
         clock.set(exchange.end_ns)
         _progress("asking the ledger ...")
-        text = Report(exchange, played, channel).text()
+        text = Report(exchange, played, ledger).text()
     _progress("")
     return text
 

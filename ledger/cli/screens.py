@@ -94,6 +94,7 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
     banned = f", banned until {instant(found.ban.end_time)}" if found.banned else ""
     flagged = ", flagged" if found.flagged else ""
     lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{source}{banned}{flagged}", found.basis)
+    lines += _pending(found)
     if not found.known_account:
         lines.append("the ledger had never heard of this account")
     trial = "used" if found.trial_used else "not used"
@@ -113,6 +114,12 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
                 for flag in found.flags]  # fmt: skip
         lines += ["", *table(("flag", "kind", "from", "until"), rows)]
     return lines
+
+
+def _pending(found: pb.GetVipStateResponse | pb.GetRatesResponse) -> list[str]:
+    if not found.evaluation_pending:
+        return []
+    return [f"its volume is to be evaluated as of {instant(found.pending_evaluation_time)}: the tier may change since"]
 
 
 def _kind(flag: Flag) -> str:
@@ -135,10 +142,12 @@ def rates(found: pb.GetRatesResponse) -> list[str]:
     banned = (", banned" if found.banned else "") + (", flagged" if found.flagged else "")
     until = f" until {instant(found.valid_until)}" if found.HasField("valid_until") else ""
     lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{banned}{until}", found.basis)
-    lines += ["", *rates_table(found.rates), ""]
+    lines += [*_pending(found), "", *rates_table(found.rates), ""]
+    missing = ", ".join(f"{close.asset} {close.day}" for close in found.missing_closes)
     lines += pairs([
         ("next evaluation", given(found, "next_evaluation_time")), ("its window from", given(found, "window_from")),
-        ("tier it would give", found.projected_tier),
+        ("counted so far", f"{found.volume} {found.volume_currency}" if found.volume else ""),
+        ("closes it lacks", missing), ("tier it would give", found.projected_tier),
     ])  # fmt: skip
     volume = [("counts", sum_.notional, sum_.quote_currency, f"{sum_.lines:,}") for sum_ in found.counted]
     volume += [
@@ -210,6 +219,7 @@ def fees(lines: Iterable[pb.FeeLine]) -> list[str]:
 
 def _fee_row(line: pb.FeeLine) -> tuple[str, ...]:
     trade = f"{name(fill_pb2.Side, line.side)} {name(fill_pb2.Liquidity, line.liquidity)}"
+    trade = "adjusted" if line.HasField("adjustment") else trade
     why = line.basis.tier if line.basis.rate_source in ("TIER", "BASE") else line.basis.rate_source
     return (
         instant(line.transact_time), line.fill_ref.exec_id, line.symbol, trade, line.last_qty, line.last_px,

@@ -100,7 +100,9 @@ class GetVipStateResponse(_message.Message):
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
     evaluation_pending: _builtins.bool
-    """An evaluation is due at as_of that has not evaluated this account yet: its tier may change from then on (A31)."""
+    """An evaluation is due at as_of that is about this account (it has a tier, or volume in the window) and has not evaluated
+    it yet: its tier may change from then on (A31). What was due before the ledger began is not waited for.
+    """
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -663,7 +665,9 @@ class GetRatesResponse(_message.Message):
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
     evaluation_pending: _builtins.bool
-    """An evaluation is due at as_of that has not evaluated this account yet: its tier may change from then on (A31)."""
+    """An evaluation is due at as_of that is about this account (it has a tier, or volume in the window) and has not evaluated
+    it yet: its tier may change from then on (A31). What was due before the ledger began is not waited for.
+    """
     volume: _builtins.str
     """Counted volume so far in the programme's currency, at the closes known (R17); empty where one is missing."""
     volume_currency: _builtins.str

@@ -13,12 +13,14 @@ from projections.controls import (
     benefits_ending,
     bounty_weeks_open,
     continuous_bans,
+    evaluations_open,
     fills_during_bans,
     months_without_promotion,
     near_a_tier,
     rebates_by_counterparty,
     token_discount_better,
     trades_below_zero,
+    trials_open,
 )
 from projections.controls.scope import Control
 
@@ -29,11 +31,13 @@ CONTROLS: Final[Mapping[str, Control]] = {
         benefits_ending,
         bounty_weeks_open,
         continuous_bans,
+        evaluations_open,
         fills_during_bans,
         months_without_promotion,
         near_a_tier,
         rebates_by_counterparty,
         token_discount_better,
         trades_below_zero,
+        trials_open,
     )
 }

@@ -21,7 +21,7 @@ from tests.e2e.served import WAIT_S_MAX, Served
 from tests.samples import FOUR_EYES, fill
 
 ACCOUNTS = 9_000  # several chunks
-CHUNK = 2_000
+CHUNK = 1_000
 
 
 @pytest.fixture
@@ -75,6 +75,8 @@ def kill_in_the_middle(served: Served, request_id: str, at_least: int = 1) -> pb
     evaluations = EvaluationServiceStub(served.channel)
     messages = evaluations.RunEvaluation(order(request_id), wait_for_ready=True, timeout=WAIT_S_MAX)
     message = next(message for message in messages if message.looked_at >= at_least)
+    with pytest.raises(grpc.RpcError, match="EVALUATION_RUNNING"):
+        list(evaluations.RunEvaluation(order("beside"), timeout=WAIT_S_MAX))
     assert not message.HasField("counts"), "the run was over before anything could be killed"
     served.kill()
     with pytest.raises(grpc.RpcError):

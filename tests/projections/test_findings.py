@@ -8,18 +8,21 @@ from typing import Any
 import pytest
 from google.protobuf.message import Message
 
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.v1 import fill_pb2
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.control_service_pb2 import Finding, ListControlsRequest, ListFindingsRequest
+from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_POST_TRIAL
 from projections.controls import CONTROLS
 from tests.conftest import NOON_NS, Ledger, at
+from tests.e2e.rules.evaluating import DUE_NS, run
 from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables, send
 from tests.server.orders import (
     application,
     ban,
     classify,
+    close,
     close_round,
     feedback,
     lift,
@@ -275,3 +278,40 @@ def test_pages_hold_every_finding_of_every_control_once_though_more_happens_mean
         send(ledger, trial(f"meanwhile-{len(told)}", authority=Authority()))
         await_tables(ledger)
     assert told == whole
+
+
+def test_an_evaluation_is_found_until_it_is_run_and_nobody_waits_for_a_close(ledger: Ledger) -> None:
+    ledger.commands.RegisterSymbol(symbol("XRP_BTC"))
+    ledger.fills.RecordFills(batch(fill(symbol="XRP_BTC", last_px="1", last_qty="2")))
+    assert found(ledger, "evaluations-open", as_of=at(DUE_NS - 1)) == []
+    assert messages(ledger, at(DUE_NS)) == ["was not run"]
+    run(ledger)
+    later = at(DUE_NS + DAY_NS)
+    assert messages(ledger, later) == ["left out 1 account for want of closes: BTC 2024-10-04"]
+    send(ledger, close("BTC", "2024-10-04"))
+    run(ledger)
+    assert messages(ledger, later) == []
+
+
+def messages(ledger: Ledger, as_of: Any) -> list[str]:
+    """What is said of the evaluation of the 8th of October."""
+    name = "the evaluation of bitmart-api-vip at 2024-10-08T00:00:00Z "
+    return [one.message.removeprefix(name) for one in found(ledger, "evaluations-open", as_of=as_of)]
+
+
+def test_an_evaluation_that_was_run_a_day_late_is_found(ledger: Ledger) -> None:
+    for days, says in ((0, []), (10, ["was run 1 day late"])):
+        at_ns = DUE_NS + days * DAY_NS
+        ledger.clock.now_ns = at_ns + (DAY_NS if says else DAY_NS - SECOND_NS)
+        run(ledger, instant=at(at_ns))
+        asked = {"as_of": at(ledger.clock.now_ns + SECOND_NS), "within_days": 9}
+        told = [one.message.partition("Z ")[2] for one in found(ledger, "evaluations-open", **asked)]
+        assert told == says
+
+
+def test_a_trial_is_found_from_its_end_until_its_volume_is_evaluated(ledger: Ledger) -> None:
+    do(ledger, trial("alice", start_time=at(NOON_NS - 30 * DAY_NS + 1)))
+    assert found(ledger, "trials-open", as_of=at(NOON_NS)) == []
+    assert subjects(ledger, "trials-open", as_of=at(NOON_NS + 1)) == ["alice/g1"]
+    run(ledger, kind=EVALUATION_KIND_POST_TRIAL)
+    assert found(ledger, "trials-open", as_of=at(NOON_NS + 1)) == []

@@ -24,7 +24,8 @@ RATIO = ["ratio.ingest_1k_uniform_to_copy_row", "ingest.rows.fills_per_s", "rati
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG]
+EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG, *EVALUATION]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -36,7 +37,9 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 def figures(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
     """The table and the JSON of a tiny run that must succeed."""
     file = folder / "figures.json"
-    done = bench("--fills", "2500", "--lanes", "2", "--seconds", "0.05", "--json", str(file), *arguments)
+    done = bench(
+        "--fills", "2500", "--lanes", "2", "--seconds", "0.05", "--accounts", "3000", "--json", str(file), *arguments
+    )
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
 
