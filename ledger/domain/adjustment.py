@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from ledger.domain.account_day import AccountDay, adjusted
 from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Recorded, SymbolTerms
 from ledger.domain.money import decimal_text
-from ledger.domain.pricing import Price, price_for, standing_at
+from ledger.domain.pricing import Price, price_for, rate_time_ns, standing_at
 from ledger.domain.rulebook import Market, Rulebook
 from ledger.domain.state import AccountState
 from ledger.domain.totals import FEE_SCALE, exact, to_totals
@@ -83,7 +83,11 @@ def restated_by_grants(
         line, terms, basis = placed.known
         market = book.market(placed.venue, terms.symbol, terms.product, line.transact_time_ns)
         assert isinstance(market, Market), placed  # it was priced there
-        old, new = (standing_at(state, market.programme, line.transact_time_ns) for state in (before, after))
+        rate_ns = rate_time_ns(market.programme, transact_ns=line.transact_time_ns, order_ns=line.order_time_ns)
+        if rate_ns != line.transact_time_ns:
+            market = book.market(placed.venue, terms.symbol, terms.product, rate_ns)
+            assert isinstance(market, Market), placed
+        old, new = (standing_at(state, market.programme, rate_ns) for state in (before, after))
         if old.grant == new.grant:
             continue
         if market.terms != terms:

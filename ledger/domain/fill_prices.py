@@ -26,7 +26,7 @@ class Lines:
     """Fills of a batch sorted by account-day.
 
     `place` in the batch, `group` among the account-days, `market` in `markets`. Price and quantity
-    are mantissas; once offered, at the scales of the market's symbol.
+    are mantissas; once offered, at the scales of the market's symbol. Rates are those of `rate_time_ns` (A25).
     """
 
     batch: FillBatch
@@ -36,13 +36,14 @@ class Lines:
     market: Ints
     price: Ints
     quantity: Ints
+    rate_time_ns: Ints
 
     def __len__(self) -> int:
         return len(self.place)
 
     def only(self, keep: Ints) -> Lines:
         """Those lines for which a column of booleans says so."""
-        names = ("place", "group", "market", "price", "quantity")
+        names = ("place", "group", "market", "price", "quantity", "rate_time_ns")
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def spans(self) -> Iterator[tuple[int, int, int]]:
@@ -104,25 +105,29 @@ def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, Account
     standings = [NO_STANDING]
     standing = np.zeros(len(lines), dtype=np.int64)
 
-    def code(account: AccountState, market: int, at_ns: int) -> int:
-        found = standing_at(account, lines.markets[market].programme, at_ns)
+    def code(account: AccountState, market: int, rate_ns: int, transact_ns: int) -> int:
+        programme = lines.markets[market].programme
+        found = standing_at(account, programme, rate_ns)
+        if rate_ns != transact_ns:  # whatever the rates are those of, a ban is one when the fill trades
+            found = found._replace(banned=standing_at(account, programme, transact_ns).banned)
         known = kinds.setdefault(_kind_of(found), len(standings))
         if known == len(standings):
             standings.append(found)
         return known
 
-    times = lines.batch.transact_time_ns[lines.place]
+    rate_times, times = lines.rate_time_ns.tolist(), lines.batch.transact_time_ns[lines.place].tolist()
     one_programme = len({id(market.programme) for market in lines.markets}) == 1
     for group, start, end in lines.spans():
         account = accounts[groups.keys[group][0]]
         changes = account.change_instants
         if not changes:
             continue
-        instants, markets = times[start:end].tolist(), lines.market[start:end].tolist()
+        rated, traded, markets = rate_times[start:end], times[start:end], lines.market[start:end].tolist()
+        instants = (*rated, *traded)
         if one_programme and bisect_right(changes, min(instants)) == bisect_right(changes, max(instants)):
-            standing[start:end] = code(account, markets[0], instants[0])
+            standing[start:end] = code(account, markets[0], rated[0], traded[0])
         else:
-            standing[start:end] = [code(account, *each) for each in zip(markets, instants, strict=True)]
+            standing[start:end] = [code(account, *each) for each in zip(markets, rated, traded, strict=True)]
     return standings, standing
 
 

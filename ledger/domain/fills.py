@@ -101,7 +101,14 @@ def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -
 
 def _offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome) -> Lines:
     """Lines of markets that exist, with amounts that their symbols allow; the others are refused."""
-    entries, market_of = _markets(batch, book)
+    rate_times = batch.transact_time_ns
+    entries, market_of = _markets(batch, book, rate_times)
+    by_order = [isinstance(entry, Market) and entry.programme.rate_time == "order" for entry in entries]
+    if any(by_order) and len(batch.order_time_ns):  # A25
+        rate_times = np.where(
+            np.array(by_order)[market_of] & (batch.order_time_ns > 0), batch.order_time_ns, rate_times
+        )
+        entries, market_of = _markets(batch, book, rate_times)
     group = np.repeat(np.arange(len(groups.keys)), np.diff(groups.starts))
     place = groups.order
     if known:
@@ -115,13 +122,13 @@ def _offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[
         outcome.refused += [(at, cast(Refusal, entries[code])) for at, code in refused]
         place, group, market = place[takes], group[takes], (np.cumsum(ruled) - 1)[market[takes]]
     markets = [entry for entry in entries if isinstance(entry, Market)]
-    lines = Lines(batch, markets, place, group, market, batch.price[place], batch.quantity[place])
+    lines = Lines(batch, markets, place, group, market, batch.price[place], batch.quantity[place], rate_times[place])
     return _at_scales(lines, outcome) if len(lines) else lines
 
 
-def _markets(batch: FillBatch, book: Rulebook) -> tuple[list[Market | Refusal], Ints]:
+def _markets(batch: FillBatch, book: Rulebook, times: Ints) -> tuple[list[Market | Refusal], Ints]:
     """What rules the fills, and a place in it for each: asked once per symbol, product and unchanged interval."""
-    times, changes = batch.transact_time_ns, book.change_instants
+    changes = book.change_instants
     earliest_ns = int(times.min())
     first = bisect_right(changes, earliest_ns)
     instants = [earliest_ns, *changes[first : bisect_right(changes, int(times.max()))]]

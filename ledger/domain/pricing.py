@@ -111,6 +111,11 @@ def price_for(market: Market, standing: Standing, traits: int, token: str = "", 
     return Price(plan.share(standing.grant), *rule, plan.on_base)
 
 
+def rate_time_ns(programme: Programme, *, transact_ns: int, order_ns: int) -> int:
+    """The instant whose rates a fill pays (A25): when it traded, or if the programme says so when its order came in."""
+    return order_ns if programme.rate_time == "order" and order_ns else transact_ns
+
+
 def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Standing:
     """What of an account matters to a price at an instant; worked out once between two of its changes."""
     if not account.change_instants:

@@ -224,3 +224,26 @@ def test_rates_of_a_pair_in_the_programme_price_its_fills(liquidity: int, tier: 
     outcome, _ = record(fills({"liquidity": liquidity}), rulebook(rules), AccountState("alice", grants=grants))
     found, basis = outcome.fees[0]
     assert (found, basis.rate_source) == (fee, source)
+
+
+@pytest.mark.parametrize(("rate_time", "tiers"), [("exec", ["VIP1", "NONE"]), ("order", ["NONE", "VIP1"])])
+def test_rates_are_those_of_the_trade_or_of_the_order_as_the_programme_says_and_a_ban_is_that_of_the_trade(
+    rate_time: str, tiers: list[str]
+) -> None:
+    """A25: of two orders one comes in before the grant and one within it; both trade on the other side of its edge."""
+    start_ns, end_ns = NOON_NS, NOON_NS + 1_000
+    grant = Grant("g1", "bitmart-api-vip", "VIP1", "MANUAL", start_ns, end_ns)
+    account = AccountState("alice", grants=(grant,), bans=(Ban("b1", end_ns, end_ns + 1, "ORDER_SPAM"),))
+    batch = fills(
+        {"transact_time_ns": start_ns, "order_time_ns": start_ns - 1},
+        {"transact_time_ns": end_ns, "order_time_ns": end_ns - 1},
+    )
+    outcome, (event,) = record(batch, rulebook(programme(rate_time=rate_time)), account)
+    assert [outcome.fees[place][1].tier for place in range(2)] == tiers
+    assert [line.banned for line in event.lines] == [False, True]
+
+
+def test_without_the_time_of_the_order_rates_are_those_of_the_trade() -> None:
+    account = AccountState("alice", grants=(Grant("g1", "bitmart-api-vip", "VIP1", "MANUAL", NOON_NS),))
+    outcome, _ = record(fills({}), rulebook(programme(rate_time="order")), account)
+    assert outcome.fees[0][1].tier == "VIP1"
