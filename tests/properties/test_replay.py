@@ -1,0 +1,270 @@
+"""A replay of `decide` over any generated history reproduces every event of it."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from random import Random
+from typing import Any, get_args
+
+import numpy as np
+import pytest
+
+from ledger import programmes
+from ledger.domain import commands as asked
+from ledger.domain import events as told
+from ledger.domain.closes import KnownClose
+from ledger.domain.columns import packed
+from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, assess
+from ledger.domain.evaluation_run import completed
+from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecorded
+from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.domain.money import decimal_text
+from ledger.domain.replay import NOT_DECIDED, Deviation, replay
+from ledger.jobs import Accepted, CompleteEvaluation, EvaluateAccounts
+from projections.fee_history import Span, day_sums
+from tests.domain.worked import fills
+from tests.writing import NOON_NS, Writing, ask, record
+
+TIERS = ("VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
+OWNERS = {f"account{number}": f"owner{number % 5}" for number in range(12)}
+EVALUATION_NS = NOON_NS - DAY_NS // 2 - 6 * DAY_NS  # 2024-09-28 00:00 UTC
+CLAIM = told.MatchClaim(("other",), "VIP3", NOON_NS - 40 * DAY_NS, NOON_NS - 5 * DAY_NS, "3000000", "10", b"")
+STEPS = {"account_opened": True, "api_key_created": True, "form_submitted": True, "community_joined": False}
+
+
+class History:
+    """A random history of a few accounts in one ledger: what it does need not be allowed."""
+
+    def __init__(self, writing: Writing, seed: int) -> None:
+        self.writing, self.random = writing, Random(seed)
+        self.sent: list[dict[str, Any]] = []
+        self.sequence = 1
+
+    def at_ns(self) -> int:
+        return NOON_NS - self.random.randrange(45 * DAY_NS)
+
+    def run(self, steps: int) -> None:
+        for command in (
+            asked.RegisterSymbol("T", "DOGE", "BTC", 1, 12, 6, pair_class="B"),
+            asked.RegisterSymbol("NEW", "NEW", "USDT", 1, 2, 2),
+            asked.AssignPairClass("NEW", "C", None),
+            asked.SetPairRates("NEW", 0, 700, None),
+            asked.RegisterCurrency("BTC", 10),
+            asked.AnnouncePromotion("promo", "TRADING", NOON_NS - DAY_NS, NOON_NS + DAY_NS),
+            asked.ChangeTier("applicant", "VIP1", NOON_NS, None),
+            asked.RevokeTier("applicant", "g1", NOON_NS),
+            asked.BanAccount("applicant", 2, NOON_NS - DAY_NS, "ORDER_SPAM"),
+            asked.LiftBan("applicant", NOON_NS),
+            asked.FlagAccount("applicant", "ROBOT", NOON_NS - DAY_NS, b""),
+            asked.UnflagAccount("applicant", NOON_NS),
+            asked.SubmitApplication("applicant", NOON_NS, STEPS),
+            asked.SettleApplication("applicant", "p1", "DECLINED", NOON_NS),
+            asked.ChangeTier("reporter", "VIP1", NOON_NS - DAY_NS, None),
+            asked.AssignKeyAccountManager("reporter", "kam", NOON_NS),
+            asked.ReportFeedback("reporter", "BUG", "EMAIL", NOON_NS - DAY_NS // 2),
+            asked.AwardBounty("2024-W40", "r1", "5", "USDT"),
+            asked.AwardBonus("promo", "reporter", "5", "USDT", NOON_NS, False, "ops-1", "ops-2"),
+            asked.RecordDailyClose("BTC", "USDT", NOON_NS // DAY_NS - 1, "60000.5", "index", b""),
+        ):
+            (answer,) = self.writing.step(ask(command))
+            assert isinstance(answer, Accepted), answer
+        for number in range(steps):
+            self.writing.step(*(self.input() for _ in range(self.random.randint(1, 4))))
+            if number % 40 == 39:
+                self.evaluate(self.at_ns())
+        self.run_evaluation()
+        self.writing.new_term()
+
+    def input(self) -> Any:
+        """Fills as often as commands; some of the fills were sent before, some of those with other content."""
+        return self.fills() if self.random.random() < 0.5 else self.command()
+
+    def fills(self) -> Any:
+        rows = [self.fill() for _ in range(self.random.randint(1, 8))]
+        again = self.random.sample(self.sent, min(len(self.sent), self.random.randint(0, 2)))
+        rows += [{**row, "price": "0.7"} if self.random.random() < 0.3 else row for row in again]
+        self.sent += rows
+        source = self.random.choice(("", "engine"))
+        batch = fills(*rows, source=source)
+        if source:
+            batch = replace(batch, sequence=batch.sequence + (self.sequence - 1))
+            self.sequence += len(rows)
+        return record(batch)
+
+    def fill(self) -> dict[str, Any]:
+        random, account_id = self.random, self.random.choice(list(OWNERS))
+        wide = random.random() < 0.03
+        return {
+            "account_id": account_id,
+            "exec_id": f"E{random.randrange(10**6)}",
+            "symbol": random.choice(("S", "S", "T", "NEW", "NONE")),
+            "transact_time_ns": NOON_NS + 60 * SECOND_NS if random.random() < 0.2 else self.at_ns(),
+            "side": random.randint(1, 2),
+            "liquidity": random.randint(1, 2),
+            "channel": random.randint(1, 2),
+            "product": random.randint(0, 2),
+            "price": random.choice(("0.5", "0.25", "3")),
+            "quantity": "90000000000000000000000000" if wide else decimal_text(random.randrange(1, 10**9), 2),
+            "owner_id": random.choice(("", "", OWNERS[account_id])),
+            "counterparty_owner_id": random.choice(("", "owner1", OWNERS[account_id])),
+            "token": random.choice(("", "", "BMX")),
+            "trade_id": random.choice(("", "17", "T-1")),
+            "order_time_ns": random.choice((0, NOON_NS - 60 * DAY_NS)),
+        }
+
+    def command(self) -> Any:
+        random, at_ns, account_id = self.random, self.at_ns(), self.random.choice(list(OWNERS))
+        until_ns = random.choice((None, at_ns + 1 + random.randrange(30 * DAY_NS)))
+        number, week = random.randint(1, 3), random.choice(("2024-W36", "2024-W39"))
+        command = random.choice(
+            (
+                asked.RegisterAccount(account_id, OWNERS[account_id], "", None),
+                asked.RegisterAccount(account_id, OWNERS[account_id], "account1", at_ns),
+                asked.StartTrial(account_id, at_ns),
+                asked.ChangeTier(account_id, random.choice(TIERS), at_ns, until_ns),
+                asked.RevokeTier(account_id, f"g{number}", at_ns),
+                asked.BanAccount(account_id, random.randint(1, 7), at_ns, "ORDER_SPAM"),
+                asked.LiftBan(account_id, at_ns),
+                asked.FlagAccount(account_id, "FAKE", at_ns, b"\x01" * 32),
+                asked.UnflagAccount(account_id, at_ns),
+                asked.RequestMatch(account_id, CLAIM, at_ns),
+                asked.ApproveMatch(account_id, f"m{number}", "ops-3", None),
+                asked.RejectMatch(account_id, f"m{number}", "NO_PROOF", None),
+                asked.SubmitApplication(account_id, at_ns, STEPS),
+                asked.VerifyApiIdentity(account_id, at_ns),
+                asked.SettleApplication(account_id, f"p{number}", "GRANTED", None),
+                asked.AssignKeyAccountManager(account_id, "kam", at_ns),
+                asked.RecordBehaviourMetric(account_id, "LOW_FILL_RATIO", "0.01", at_ns - DAY_NS, at_ns),
+                asked.ReportFeedback(account_id, "BUG", "EMAIL", at_ns),
+                asked.AwardBounty(week, f"r{number}", "5", "USDT"),
+                asked.CloseBountyRound("2024-W37"),
+                asked.AwardBonus("promo", account_id, "5", "USDT", None, random.random() < 0.5, "ops-1", "ops-2"),
+            )
+        )
+        asking = ask(command)
+        if isinstance(command, asked.ApproveMatch):
+            return replace(asking, request=replace(asking.request, actor="ops-3"))
+        return asking
+
+    def evaluate(self, at_ns: int) -> None:
+        """All accounts at any instant: what was traded since is charged anew where another grant counts now."""
+        self.evaluated(Recorded(1, "evaluation", 1, told.Envelope(at_ns, at_ns, 1), started(self.writing, at_ns)))
+
+    def run_evaluation(self) -> None:
+        (answer,) = self.writing.step(ask(asked.RunEvaluation("bitmart-api-vip", PERIODIC, EVALUATION_NS)))
+        assert isinstance(answer, Accepted), answer
+        self.evaluated(answer.recorded)
+        assert isinstance(answer.recorded.event, EvaluationStarted)
+        done = completed(answer.recorded.event.read_position, Counter(NONE=len(OWNERS)), 0, ())
+        self.writing.step(CompleteEvaluation(answer.recorded, done))
+
+    def evaluated(self, began: Recorded) -> None:
+        event = began.event
+        assert isinstance(event, EvaluationStarted)
+        run = Run(programmes.parse(programmes.packaged()), PERIODIC, event.read_position)
+        window, closes = (event.window_from_ns, event.window_until_ns), {}
+        for day in range(window[0] // DAY_NS - 1, window[1] // DAY_NS + 1):
+            closes["BTC", day] = KnownClose(60_000 * 10**18, 1)
+        found = []
+        for account_id in OWNERS:
+            days = day_sums(self.writing.log, Span(account_id, *window, event.read_position))
+            cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
+            found.append(assess(run.programme, Case(account_id, event.instant_ns, window), cells, closes))
+        self.writing.step(EvaluateAccounts(began, run, [each for each in found if isinstance(each, Assessment)]))
+
+
+def started(writing: Writing, at_ns: int) -> EvaluationStarted:
+    head = writing.log.head().position
+    return EvaluationStarted("bitmart-api-vip", "3.0", PERIODIC, at_ns, at_ns - 30 * DAY_NS, at_ns, head)
+
+
+def deviations(events: Iterable[Recorded]) -> list[Deviation]:
+    """Of a log that is at hand as a list."""
+    log = list(events)
+
+    def earlier(stream: str, position: int) -> list[Recorded]:
+        return [recorded for recorded in log if recorded.stream == stream and recorded.position < position]
+
+    return list(replay(log, programmes.parse, earlier))
+
+
+def changed(log: list[Recorded], kind: type[Event], change: Callable[[Any], Event]) -> tuple[list[Recorded], int]:
+    """The log with one event of a kind, in its middle, as somebody might have changed it, and its position."""
+    places = [place for place, recorded in enumerate(log) if isinstance(recorded.event, kind)]
+    place = places[len(places) // 2]
+    event = change(log[place].event)
+    assert event != log[place].event
+    return [*log[:place], replace(log[place], event=event), *log[place + 1 :]], log[place].position
+
+
+def fee_off_by_one(event: VolumeRecorded) -> VolumeRecorded:
+    fees = event.ints("fee", signed=True).tolist()
+    fees[-1] += 1
+    return replace(event, columns=event.columns._replace(fee=packed(np.array(fees), signed=True).data))
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_every_event_of_a_random_history_is_decided_again_alike(writing: Writing, seed: int) -> None:
+    History(writing, seed).run(steps=150)
+    log = writing.events()
+    assert [str(deviation) for deviation in deviations(log)] == [], seed
+    seen = {type(recorded.event) for recorded in log}
+    assert set(get_args(Event)) - seen == set(), "kinds of events that no history has"
+    runs = [recorded.event for recorded in log if isinstance(recorded.event, VolumeRecorded)]
+    lines = [known for run in runs for known in run.known_lines()]
+    for what in ("self_trade", "banned"):
+        assert {getattr(known.line, what) for known in lines} == {True, False}
+    assert {known.basis.rate_source for known in lines} >= {"BASE", "TIER", "REBATE_SUPPRESSED", "PAIR"}
+    assert {known.basis.discount_ppm > 0 for known in lines} == {True, False}
+    assert {run.columns.wide for run in runs} == {True, False}
+
+
+def test_what_is_not_decided_again_is_listed_with_its_reason() -> None:
+    assert all(NOT_DECIDED.values())
+    assert set(NOT_DECIDED) < set(get_args(Event))
+    assert {kind.__name__ for kind in NOT_DECIDED} == {
+        "LedgerCreated",
+        "WriterStarted",
+        "CommandRefused",
+        "EvaluationCompleted",
+    }
+
+
+def test_what_was_changed_behind_the_ledgers_back_is_named_with_its_position(writing: Writing) -> None:
+    History(writing, 3).run(steps=60)
+    log = writing.events()
+    changes: list[tuple[type[Event], Callable[[Any], Event], str]] = [
+        (VolumeRecorded, fee_off_by_one, "fee is "),
+        (VolumeRecorded, lambda event: replace(event, bases=_dearer(event)), "basis is "),
+        (VolumeRecorded, lambda event: replace(event, totals=()), "totals are "),
+        (VolumeRecorded, lambda event: replace(event, time_max_so_far_ns=NOON_NS * 2), "time_max_so_far_ns is "),
+        (told.TrialStarted, lambda event: replace(event, valid_until_ns=event.valid_until_ns + 1), "valid_until_ns"),
+        (told.TierChanged, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77'"),
+        (told.TierRevoked, lambda event: replace(event, grant_id="g77"), "refused now: GRANT_UNKNOWN"),
+        (told.AccountBanned, lambda event: replace(event, end_time_ns=event.end_time_ns + 1), "end_time_ns is "),
+        (told.AccountLinked, lambda _: told.AccountLinked("nobody"), "was expected"),
+        (told.SourceAdvanced, lambda event: replace(event, recorded=event.recorded + 1), "recorded is "),
+        (told.VolumeEvaluated, lambda event: replace(event, tier="VIP9"), "tier is 'VIP9'"),
+        (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals is "),
+        (told.PairClassAssigned, lambda event: replace(event, pair_class="Z"), "refused now: PAIR_CLASS_UNKNOWN"),
+    ]
+    for kind, change, names in changes:
+        other, position = changed(log, kind, change)
+        first, *_ = deviations(other)
+        assert first.position == position, (kind, str(first))
+        assert names in str(first), kind
+
+
+def test_an_event_that_is_missing_is_named_by_the_one_behind_it(writing: Writing) -> None:
+    History(writing, 3).run(steps=60)
+    log = writing.events()
+    place = next(place for place, recorded in enumerate(log) if isinstance(recorded.event, told.FeeAdjusted))
+    found = deviations([*log[:place], *log[place + 1 :]])
+    assert found[0].position == log[place + 1].position
+    assert any(f"fees of {log[place].stream} should have been adjusted" in str(each) for each in found)
+
+
+def _dearer(event: VolumeRecorded) -> tuple[told.Basis, ...]:
+    return tuple(basis._replace(rate_ppm=basis.rate_ppm + 1) for basis in event.bases)
