@@ -87,7 +87,7 @@ class Story:
         yield step(
             "fjord", 12, 10, "applies for membership", lambda ledger, _: ledger.submit_application("fjord"), "fjord"
         )
-        yield step("fjord", 14, 9, "is verified as an API user", lambda ledger, _: ledger.verify_api_identity("fjord"))
+        yield step("fjord", 14, 11, "is verified as an API user", lambda ledger, _: ledger.verify_api_identity("fjord"))
         yield step(
             "fjord", 21, 15, "has the application granted, within ten business days",
             lambda ledger, played: ledger.settle_application(
