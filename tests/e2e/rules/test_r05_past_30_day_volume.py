@@ -12,7 +12,7 @@ from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, FROM_NS, counts, evaluated, plan, run, trade
 from tests.samples import FOUR_EYES, request_id, state, symbol
 from tests.server.calls import refused, send
-from tests.server.orders import tier
+from tests.server.orders import publish, register, tier
 
 
 @pytest.fixture(autouse=True)
@@ -109,3 +109,16 @@ def test_an_evaluation_is_read_as_it_was_known(ledger: Ledger) -> None:
     before = pb.GetEvaluationRequest(instant=at(DUE_NS), at=ReadAt(known_at_position=began - 1))
     assert refused(ledger, before).reason == "EVALUATION_UNKNOWN"
     assert NOON_NS < DUE_NS
+
+
+def test_volume_of_sub_accounts_counts_for_their_parent_where_the_programme_says_so(ledger: Ledger) -> None:
+    """A14."""
+    for name in ("sub-1", "sub-2"):
+        send(ledger, register(name, "alice", parent_account_id="alice"))
+        trade(ledger, "250000", account_id=name)
+    assert [one.account_id for one in plan(ledger, instant=at(DUE_NS))] == ["sub-1", "sub-2"], "on their own"
+    trade(ledger, "1")
+    send(ledger, publish("3.1", ("aggregate_subaccounts = false", "aggregate_subaccounts = true")))
+    assert counts(run(ledger)) == {"evaluated": 1, "gained": 1, "granted": 1}
+    assert [(event.volume, event.tier) for event in evaluated(ledger)] == [("500001", "VIP2")]
+    assert (evaluated(ledger, "sub-1"), evaluated(ledger, "sub-2")) == ([], [])
