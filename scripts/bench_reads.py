@@ -14,8 +14,8 @@ from typing import Final, NamedTuple, TypeAlias
 
 import grpc
 from bench_echo import COMMAND, ECHO
-from bench_fills import register_requests, symbols
-from bench_ingest import CALL_SECONDS_MAX, service, serving
+from bench_fills import MARKETS
+from bench_service import CALL_SECONDS_MAX, ledger, register, serving
 from bench_store import Failed, Store, check
 
 from ledger import programmes
@@ -66,7 +66,7 @@ class Reads:
         self._states = state_requests(self._tiers)
         self.settings: Mapping[str, object] = {
             "quoted_accounts": ACCOUNTS,
-            "quoted_symbols": len(symbols()),
+            "quoted_symbols": len(MARKETS),
             "callers": CALLERS,
             "turns_per_round": turns,
             "slice_seconds": seconds,
@@ -77,17 +77,12 @@ class Reads:
     def run(self, store: Store, schema: str) -> dict[str, list[float]]:
         """All turns on one service; every figure has a value per turn."""
         found: dict[str, list[float]] = {}
-        with (
-            service(store.dsn, schema) as address,
-            serving(COMMAND) as echo_address,
-            grpc.insecure_channel(address) as channel,
-            grpc.insecure_channel(echo_address) as echo_channel,
-        ):
-            set_up(channel, self._tiers)
+        with ledger(store, schema) as served, serving(COMMAND) as empty:
+            set_up(served.channel, self._tiers)
             echo, quote, state = (
-                echo_channel.unary_unary(ECHO),
-                channel.unary_unary(_QUOTE),
-                channel.unary_unary(_STATE),
+                empty.channel.unary_unary(ECHO),
+                served.channel.unary_unary(_QUOTE),
+                served.channel.unary_unary(_STATE),
             )
             for asked, call in ((self._quotes, quote), (self._states, state)):
                 one_by_one(call, asked, self._seconds / 4)  # warm: connected, accounts in memory
@@ -136,7 +131,7 @@ def quote_requests(programme: Programme, tiers: Mapping[str, str]) -> list[Asked
     chance = random.Random(_SEED)  # noqa: S311 - a load, not a secret
     found = []
     for account_id, tier in tiers.items():
-        for symbol in symbols():
+        for symbol in MARKETS:
             price = decimal_text(symbol.price_low + chance.randrange(symbol.price_low), symbol.price_decimals)
             quantity = decimal_text(chance.randint(1, 100 * 10**symbol.quantity_scale), symbol.quantity_scale)
             is_maker = chance.random() < 1 / 2
@@ -167,8 +162,7 @@ def set_up(channel: grpc.Channel, tiers: Mapping[str, str]) -> None:
     commands = command_service_pb2_grpc.CommandServiceStub(channel)
     authority = command_pb2.Authority(actor="bench", approver="bench-2", reason="measuring")
     try:
-        for request in register_requests():
-            commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)
+        register(channel)
         for account_id, tier in tiers.items():
             named = {"request_id": f"bench-{account_id}", "authority": authority, "account_id": account_id}
             commands.RegisterAccount(command_service_pb2.RegisterAccountRequest(**named), timeout=CALL_SECONDS_MAX)
