@@ -104,9 +104,9 @@ COLUMNS: Final[tuple[Column, ...]] = (
     *_columns("TEXT", trade_id="trade_id", order_id="order_id", cl_ord_id="cl_ord_id"),
     *_columns("TIME", order_time="order_time"),
     *_columns("TEXT", owner_id="owner_id", counterparty_owner_id="counterparty_owner_id"),
-    *_columns("TEXT", token="token_payment.token"),
-    *_columns("DECIMAL", token_price="token_payment.price"),
-    *_columns("TEXT", token_price_source="token_payment.price_source"),
+    *_columns("TEXT", token="token_payment.token"),  # noqa: S106 - no password
+    *_columns("DECIMAL", token_price="token_payment.price"),  # noqa: S106
+    *_columns("TEXT", token_price_source="token_payment.price_source"),  # noqa: S106
     *_columns("DECIMAL", charged_amount="charged_fee.amount"),
     *_columns("TEXT", charged_currency="charged_fee.currency"),
     *_columns("DECIMAL", charged_rate="charged_fee.rate"),

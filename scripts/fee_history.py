@@ -1,8 +1,9 @@
-"""The fee history of an account and period, with what each fee rests on: as a table, as files, and as a page to look at.
+"""The fee history of an account and period, with what each fee rests on: a table, files, and a page to look at.
 
     .venv/bin/python scripts/fee_history.py ACCOUNT [--from TIME] [--until TIME] [--csv FILE] [--html FILE] ...
 
-Exit code 0: done, and the sums are the ledger's. 1: they are not. 2: no ledger, or unusable arguments. 130: interrupted.
+Exit code 0: done, and the sums are the ledger's. 1: they are not. 2: no ledger, or unusable arguments. 130:
+interrupted.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import argparse
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from itertools import chain
 from pathlib import Path
@@ -42,15 +43,15 @@ examples:
   %(prog)s alice --known-at 4711 --csv before.csv           as the ledger knew it then; the same for ever
   duckdb -c "SELECT tier, sum(fee_amount) FROM 'alice.parquet' GROUP BY tier"
 
-An entry is a fill, or an adjustment: what a fill that stands before it costs more or less since. The sum of all entries is
-what the account has paid. Prices, amounts and rates are exact decimals in every format. Why one fee is what it is, in
-words: fee-ledger fill ACCOUNT DAY EXEC_ID.
+An entry is a fill, or an adjustment: what a fill that stands before it costs more or less since. The sum of all
+entries is what the account has paid. Prices, amounts and rates are exact decimals in every format. Why one fee is what
+it is, in words: fee-ledger fill ACCOUNT DAY EXEC_ID.
 
 All that is printed and written is one read: fills that arrive meanwhile change nothing. Its sums are added up entry by
 entry and compared with the running totals of the ledger. A file is moved to its place once it is whole.
 
-exit code 0: done, and the sums are the ledger's; 1: they are not; 2: no ledger, an account it never heard of, or unusable
-arguments; 130: interrupted
+exit code 0: done, and the sums are the ledger's; 1: they are not; 2: no ledger, an account it never heard of, or
+unusable arguments; 130: interrupted
 """
 
 Take = Callable[[FeeLine], None]
@@ -90,7 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(f"{error.filename or 'a file'} cannot be written: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
-        _tell("interrupted: no file was written, those that were there are as they were")
+        _tell("interrupted: each file is either whole or as it was before; run the same command again")
         return 130
 
 
@@ -105,7 +106,7 @@ def _history(ledger: Client, options: argparse.Namespace) -> int:
     )
     first = next(pages)
     then = {"as_of": first.basis.as_of.ToNanoseconds(), "known_at_position": first.basis.known_at_position}
-    state = ledger.get_vip_state(options.account, **then)
+    state = ledger.get_vip_state(options.account, programme_id=options.programme, **then)
     if not state.known_account:
         _tell(f"the ledger had not heard of {options.account} at position {then['known_at_position']}: check the name")
         return 2
@@ -128,16 +129,13 @@ def _read(
 ) -> None:
     """Hand every entry to the sums, and those that were asked for to the outputs. Memory holds a page."""
     progress = Progress()
+    every = [totals.take, picture.take_volume] if picture else [totals.take]
     with ExitStack() as stack:
-        outputs = _outputs(stack, options, picture)
+        outputs = [chosen.take, *_outputs(stack, options, picture)]
         for page in pages:
             lines = [line for line in page.lines if not options.symbol or line.symbol in options.symbol]
-            for line in page.lines:
-                totals.take(line)
-            for line in lines:
-                chosen.take(line)
-                for take in outputs:
-                    take(line)
+            _hand(page.lines, every)
+            _hand(lines, outputs)
             if options.table and lines:
                 progress.end()
                 print("\n".join([*fees(lines), ""]))
@@ -145,8 +143,14 @@ def _read(
     progress.end()
 
 
+def _hand(lines: Iterable[FeeLine], outputs: Sequence[Take]) -> None:
+    for line in lines:
+        for take in outputs:
+            take(line)
+
+
 def _outputs(stack: ExitStack, options: argparse.Namespace, picture: Picture | None) -> list[Take]:
-    outputs: list[Take] = [picture.take] if picture else []
+    outputs: list[Take] = [picture.take_fee] if picture else []
     if options.csv:
         outputs.append(stack.enter_context(csv_file(options.csv)))
     if options.jsonl:
@@ -202,6 +206,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--known-at", type=known_at, default={}, metavar="POSITION|TIME",
         help="what the ledger knew at a position or a time (default: all it knows)")  # fmt: skip
     add("--symbol", action="append", type=_id, metavar="SYMBOL", help="only this one; can be given again")
+    add("--programme", default="", metavar="ID", help="whose tiers the page shows (default: the only one)")
     add("--table", action="store_true", help="print every entry (the default, if no file is named)")
     for name, what in (("csv", "CSV"), ("jsonl", "JSON lines"), ("parquet", "Parquet"), ("html", "a page to look at")):
         add(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")

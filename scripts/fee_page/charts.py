@@ -49,6 +49,10 @@ class Period(NamedTuple):
         """A chart of these days."""
         return Frame(width, height, self.first * DAY_NS, self.end * DAY_NS, **margins)
 
+    def holds(self, at_ns: int) -> bool:
+        """Whether an instant lies in them."""
+        return self.first <= at_ns // DAY_NS < self.end
+
     @property
     def days(self) -> range:
         """Every day."""
@@ -77,7 +81,7 @@ class BandScale:
 
 
 def volume_chart(
-    period: Period, width: int, programme: Programme, rolled: Sequence[tuple[int, int]], evaluated: Sequence[Evaluated]
+    period: Period, programme: Programme, rolled: Sequence[tuple[int, int]], evaluated: Sequence[Evaluated], width: int
 ) -> str:
     """Volume of the past 30 days at each day's end, against what each tier takes."""
     most = max([amount for _, amount in rolled] + [one.volume for one in evaluated], default=0)
@@ -87,6 +91,7 @@ def volume_chart(
     parts = [*_bands(frame, scale, programme), *time_axis(frame), text(4, 12, currency, css="unit")]
     steps = [(day, scale.y(amount)) for day, amount in rolled]
     parts += [step_path(frame, steps, "area", to_floor=True), step_path(frame, steps, "volume")]
+    parts += _names(frame, scale)
     parts += [
         box(frame.x(day * DAY_NS), frame.top, frame.x((day + 1) * DAY_NS) - frame.x(day * DAY_NS),
             frame.floor - frame.top, "hover", f"{day_text(day)}: {volume_text(amount)} {currency} in {days} days")
@@ -103,10 +108,15 @@ def _bands(frame: Frame, scale: BandScale, programme: Programme) -> Iterator[str
         yield box(frame.left, high, frame.end - frame.left, low - high, css)
         yield line(frame.left, low, frame.end, low, "grid")
         yield text(frame.left - 8, low + 4, short(least / _NOTIONAL), css="tick", anchor="end")
-        yield text(frame.end - 6, (low + high) / 2 + 4, tier or "no tier", css="bandname", anchor="end")
 
 
-def fee_chart(period: Period, width: int, currency: str, fees: ByDay) -> str:
+def _names(frame: Frame, scale: BandScale) -> Iterator[str]:
+    edges = [*(scale.y(least) for _, least in scale.bands), frame.top]
+    for (tier, _), low, high in zip(scale.bands, edges, edges[1:], strict=False):
+        yield text(frame.left + 8, (low + high) / 2 + 4, tier or "no tier", css="bandname")
+
+
+def fee_chart(period: Period, currency: str, fees: ByDay, width: int) -> str:
     """What was charged, upwards, and paid back, downwards, on each day."""
     frame = period.frame(width, 220, top=26)
     ups, downs = ([sums[place] / _FEE for sums in fees.values()] for place in (0, 1))
@@ -129,7 +139,7 @@ def _bars(frame: Frame, scale: Scale, day: int, sums: tuple[int, int], currency:
             yield box(left + gap, top, right - left - 2 * gap, bottom - top, css, tip)
 
 
-def rate_chart(period: Period, width: int, currency: str, rates: Mapping[str, ByDay]) -> str:
+def rate_chart(period: Period, currency: str, rates: Mapping[str, ByDay], width: int) -> str:
     """What makers and takers paid of the notional on each day, in percent; days without fills are left out."""
     frame = period.frame(width, 220, top=26)
     percents = {role: {day: 100 * _rate(sums) for day, sums in rates.get(role, {}).items() if sums[0]}

@@ -44,22 +44,21 @@ class Days:
         self.kinds: dict[Kind, list[int]] = {}  # [fills, notional, fee]
         self.times: tuple[int, int] | None = None  # of the first and the last fill
 
-    def take(self, line: FeeLine) -> None:
-        """Add an entry."""
-        at_ns = line.transact_time.ToNanoseconds()
-        first_ns, last_ns = self.times or (at_ns, at_ns)
-        self.times = min(first_ns, at_ns), max(last_ns, at_ns)
-        self.take_volume(line)
-        for fee in counted(line):
-            self._take_fee(line, at_ns // DAY_NS, fee)
-
     def take_volume(self, line: FeeLine) -> None:
-        """Add only what it says of volume: of fills before a period, which count for windows that reach into it."""
+        """Add what an entry says of volume; an adjustment says nothing."""
         if line.kind != "FILL":
             return
         cells = self.volumes.setdefault(line.transact_time.ToNanoseconds() // DAY_NS, {})
         key = CellKey(line.quote_currency, line.product, line.channel, line.self_trade, line.banned, zero_fee=False)
         cells[key] = cells.get(key, 0) + notional(line)
+
+    def take_fee(self, line: FeeLine) -> None:
+        """Add what it says of fees."""
+        at_ns = line.transact_time.ToNanoseconds()
+        first_ns, last_ns = self.times or (at_ns, at_ns)
+        self.times = min(first_ns, at_ns), max(last_ns, at_ns)
+        for fee in counted(line):
+            self._take_fee(line, at_ns // DAY_NS, fee)
 
     def _take_fee(self, line: FeeLine, day: int, fee: Counted) -> None:
         by_day = self.fees.setdefault(fee.currency, {}).setdefault(day, [0, 0])
@@ -69,10 +68,8 @@ class Days:
             rated = self.rates.setdefault(fee.currency, {}).setdefault(role, {}).setdefault(day, [0, 0])
             rated[0] += fee.sign * notional(line)
             rated[1] += fee.sign * fee.fee
-        basis = fee.basis
-        kind = Kind(
-            basis.tier, basis.pair_class, role, basis.rate_source, basis.rate, basis.discount, line.quote_currency
-        )
+        basis, currency = fee.basis, line.quote_currency
+        kind = Kind(basis.tier, basis.pair_class, role, basis.rate_source, basis.rate, basis.discount, currency)
         sums = self.kinds.setdefault(kind, [0, 0, 0])
         sums[0] += fee.sign
         sums[1] += fee.sign * notional(line)

@@ -13,7 +13,7 @@ from ledger.domain.instants import DAY_NS, SECOND_NS
 WIDE: Final = 1080
 NARROW: Final = 360
 _EPOCH: Final = date(1970, 1, 1)
-_LABEL_WIDTH: Final = 62  # pixels that the label of a time needs
+_LABEL_WIDTH: Final = 56  # pixels that the label of a time needs
 _MONTH_DAYS: Final = 30
 _STEPS: Final = (1, 2, 7, 14)  # days between ticks
 _MONTHS: Final = (1, 2, 3, 6, 12, 24, 60)
@@ -27,10 +27,10 @@ class Frame:
     height: int
     from_ns: int
     until_ns: int
-    left: int = 64
+    left: int = 72
     right: int = 12
     top: int = 12
-    bottom: int = 26
+    bottom: int = 40
 
     def x(self, at_ns: int) -> float:
         """Where an instant lies; those outside lie on the edge."""
@@ -117,11 +117,13 @@ def time_axis(frame: Frame) -> Iterator[str]:
     """The lower edge, and where days, weeks or months begin."""
     yield line(frame.left, frame.floor, frame.end, frame.floor, "axis")
     ticks = _time_ticks(frame)
-    for place, (day, words) in enumerate(ticks):
+    for day, words, year in ticks:
         x = frame.x((day - _EPOCH).days * DAY_NS)
         yield line(x, frame.top, x, frame.floor, "grid")
-        anchor = "end" if place == len(ticks) - 1 and x > frame.end - _LABEL_WIDTH / 2 else "middle"
+        at_start, at_end = x < frame.left + _LABEL_WIDTH / 3, x > frame.end - _LABEL_WIDTH / 3
+        anchor = "start" if at_start else "end" if at_end else "middle"
         yield text(x, frame.floor + 17, words, css="tick", anchor=anchor)
+        yield text(x, frame.floor + 32, year, css="unit", anchor=anchor) if year else ""
 
 
 def value_axis(scale: Scale, ticks: Iterable[tuple[float, str]], unit: str) -> Iterator[str]:
@@ -164,18 +166,22 @@ def moment(at_ns: int) -> str:
     return f"{time:%Y-%m-%d}" if at_ns % DAY_NS == 0 else f"{time:%Y-%m-%d %H:%M:%S}"
 
 
-def _time_ticks(frame: Frame) -> list[tuple[date, str]]:
-    """(day, words), as many as have room."""
-    first = (_EPOCH + timedelta(days=-(-frame.from_ns // DAY_NS)), frame.until_ns // DAY_NS)
-    begin, days = first[0], max(1, first[1] - -(-frame.from_ns // DAY_NS))
+def _time_ticks(frame: Frame) -> list[tuple[date, str, str]]:
+    """(day, words, year where another one begins), as many as have room."""
+    first, end = -(-frame.from_ns // DAY_NS), frame.until_ns // DAY_NS
+    begin, days = _EPOCH + timedelta(days=first), max(1, end - first)
     most = max(2, (frame.width - frame.left - frame.right) // _LABEL_WIDTH)
-    for step in _STEPS:
-        if days / step <= most:
-            return [
-                (day, f"{day.day} {day:%b}") for day in (begin + timedelta(days=n) for n in range(0, days + 1, step))
-            ]
-    months = next((step for step in _MONTHS if days / _MONTH_DAYS / step <= most), 120)
-    return [(day, f"{day:%b %Y}") for day in _months(begin, begin + timedelta(days=days), months)]
+    step = next((step for step in _STEPS if days / step <= most), 0)
+    months = next((step for step in _MONTHS if days / _MONTH_DAYS / step <= most), _MONTHS[-1])
+    if step:
+        ticks = [begin + timedelta(days=place) for place in range(0, days + 1, step)]
+    else:
+        ticks = list(_months(begin, begin + timedelta(days=days), months))
+    years = [0, *(day.year for day in ticks)]
+    return [
+        (day, f"{day.day} {day:%b}" if step else f"{day:%b}", "" if day.year == before else str(day.year))
+        for day, before in zip(ticks, years, strict=False)
+    ]
 
 
 def _months(begin: date, end: date, step: int) -> Iterator[date]:

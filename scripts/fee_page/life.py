@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 from fee_page.charts import Evaluated, Period, tier_css, volume_text
@@ -51,7 +52,7 @@ class Life:
         changes = {*self.account.change_instants, *(since for since, _ in self._programmes)}
         cuts = [begin, *sorted(at_ns for at_ns in changes if begin < at_ns < end), end]
         found: list[tuple[int, int, str]] = []
-        for since, until in zip(cuts, cuts[1:], strict=False):
+        for since, until in pairwise(cuts):
             tier = tier_at(self.account, self.programme(since), since)
             if found and found[-1][2] == tier:
                 since = found.pop()[0]  # noqa: PLW2901 - the tier began there
@@ -76,10 +77,10 @@ class Life:
         ]
 
 
-def life_chart(period: Period, width: int, life: Life) -> str:
+def life_chart(period: Period, life: Life, width: int) -> str:
     """The tier in effect, and below it where tiers came from and what stood against them."""
     lanes = list(_lanes(period, life))
-    frame = period.frame(width, 26 + _LANE * len(lanes) + 26, left=84, top=8)
+    frame = period.frame(width, 8 + _LANE * len(lanes) + 44, left=84, top=8)
     parts = list(time_axis(frame))
     for place, (name, bars) in enumerate(lanes):
         y = frame.top + place * _LANE

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Final
 
 from fee_page.days import Days
 from fee_page.drawing import moment
 from fee_page.life import SOURCES, Life, span
+from fee_page.words import decimals, percent
 from ledger.domain.instants import day_text
-from ledger.domain.money import decimal_text
 from ledger.domain.programme import Programme
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE
 
-RATE_SOURCES = {
+RATE_SOURCES: Final = {
     "TIER": "the tier's",
     "PAIR": "the pair's own",
     "BASE": "base rate",
@@ -36,25 +37,6 @@ def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
 def folded(summary: str, content: str) -> str:
     """What is shown on a click."""
     return f"<details><summary>{escape(summary)}</summary>{content}</details>"
-
-
-def decimals(amount: int, scale: int) -> str:
-    """An exact amount, its thousands apart."""
-    whole, point, fraction = decimal_text(amount, scale).partition(".")
-    return f"{int(whole):,}".replace("-0", "-0") + point + fraction if whole != "-0" else f"-0{point}{fraction}"
-
-
-def percent(rate: str) -> str:
-    """A decimal fraction in percent, exactly."""
-    shown = decimal_text(round(_scaled(rate)), 16)
-    return f"{shown} %"
-
-
-def _scaled(rate: str) -> int:
-    """The fraction with 18 decimals, which is the percentage with 16."""
-    sign, digits = (-1, rate[1:]) if rate.startswith("-") else (1, rate)
-    whole, _, fraction = digits.partition(".")
-    return sign * int(whole + fraction.ljust(18, "0"))
 
 
 def kinds_table(days: Days) -> str:
