@@ -6,6 +6,7 @@ A file is written beside its place and moved there when it is whole: whoever rea
 from __future__ import annotations
 
 import csv
+import errno
 import json
 import os
 import re
@@ -14,6 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+import duckdb
 from fee_entries import COLUMNS, row
 
 from ledger.v1.query_service_pb2 import FeeLine
@@ -92,14 +94,15 @@ def parquet_file(path: Path, tell: Callable[[str], None]) -> Iterator[Output]:
                 rows.writerow(map(_text, values))
 
             yield write
-        _to_parquet(staged, part, wide)
+        try:
+            _to_parquet(staged, part, wide)
+        except duckdb.Error as error:
+            raise OSError(errno.EIO, str(error).partition("\n")[0], str(path)) from error
     for name in sorted(wide):
         tell(f"{path}: {name} is a column of texts, as DECIMAL(38,18) does not hold each of its values")
 
 
 def _to_parquet(staged: Path, part: Path, wide: set[str]) -> None:
-    import duckdb  # noqa: PLC0415 - only Parquet needs it
-
     columns = ", ".join(f"{_literal(column.name)}: 'VARCHAR'" for column in COLUMNS)
     values = ", ".join(
         f"{_cast(column.name, 'TEXT' if column.name in wide else column.kind)} AS {column.name}" for column in COLUMNS

@@ -9,6 +9,7 @@ interrupted.
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -20,11 +21,12 @@ from typing import Any, Final
 try:
     from fee_files import csv_file, json_lines_file, parquet_file
     from fee_page.page import Picture
+    from fee_table import fee_table
     from fee_totals import Totals
     from ledger_answers import ADDRESS, Parser, address, sentences
 
     from ledger.cli.arguments import known_at, number, time_ns
-    from ledger.cli.screens import fees, headline
+    from ledger.cli.screens import headline
     from ledger.client import Client, LedgerError
     from ledger.shape import ID
     from ledger.v1.query_service_pb2 import FeeLine, ListFeeHistoryResponse
@@ -87,8 +89,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except LedgerError as error:
         _tell(*sentences(error, options.address))
         return 2
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nobody reads the table to its end
+        return 2 if _files(options) else 0
     except OSError as error:
-        _tell(f"{error.filename or 'a file'} cannot be written: {error.strerror or error}")
+        _tell(f"{error.filename2 or error.filename or 'a file'} cannot be written: {error.strerror or error}")
         return 2
     except KeyboardInterrupt:
         _tell("interrupted: each file is either whole or as it was before; run the same command again")
@@ -138,7 +143,7 @@ def _read(
             _hand(lines, outputs)
             if options.table and lines:
                 progress.end()
-                print("\n".join([*fees(lines), ""]))
+                print("\n".join([*fee_table(lines), ""]))
             progress.show(totals.fills, sum(total.lines for total in page.totals))
     progress.end()
 
@@ -209,7 +214,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--programme", default="", metavar="ID", help="whose tiers the page shows (default: the only one)")
     add("--table", action="store_true", help="print every entry (the default, if no file is named)")
     for name, what in (("csv", "CSV"), ("jsonl", "JSON lines"), ("parquet", "Parquet"), ("html", "a page to look at")):
-        add(f"--{name}", type=Path, metavar="FILE", help=f"write {what}")
+        add(f"--{name}", type=_file, metavar="FILE", help=f"write {what}")
     add("--address", type=address, default=ADDRESS, metavar="HOST:PORT", help="of the ledger (default %(default)s)")
     add("--timeout", type=number(1, 3_600), default=60, metavar="SECONDS", help="how long to wait for an answer"
         " (default %(default)s)")  # fmt: skip
@@ -225,6 +230,14 @@ class _Parser(Parser):
             self.error("two outputs are to be the same file")
         options.table = options.table or not files
         return options
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.parent.is_dir() or path.is_dir():
+        why = "is a folder" if path.is_dir() else f"lies in no folder there is: {path.parent}"
+        raise argparse.ArgumentTypeError(f"{text!a} {why}")
+    return path
 
 
 def _id(text: str) -> str:

@@ -44,7 +44,7 @@ class Totals:
             for currency, (amount, fills) in sorted(self.volumes.items())
         ]
 
-    def fee_rows(self) -> list[tuple[str, str, str, str, str]]:
+    def fee_rows(self) -> list[tuple[str, ...]]:
         """(currency, charges, rebates, net, fills)."""
         return [
             (currency, *(decimal_text(amount, FEE_SCALE) for amount in (up, down, up + down)), str(fills))

@@ -160,7 +160,7 @@ def rate_chart(period: Period, currency: str, rates: Mapping[str, ByDay], width:
 
 def _rate(sums: Sequence[int]) -> float:
     notional, fee = sums
-    return fee * 10 ** (NOTIONAL_SCALE - FEE_SCALE) / notional
+    return float(fee * 10 ** (NOTIONAL_SCALE - FEE_SCALE) / notional)
 
 
 def volume_text(amount: int) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from html import escape
+from math import ceil, floor, log10
 from typing import Final
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
@@ -138,13 +139,11 @@ def value_axis(scale: Scale, ticks: Iterable[tuple[float, str]], unit: str) -> I
 
 def round_ticks(low: float, high: float, count: int) -> list[float]:
     """Round values, 1, 2 or 5 times a power of ten apart, from the last at or below `low` to the first above `high`."""
-    span = (high - low) or 1.0
-    power = 10.0 ** (len(f"{span:.0f}") - 1) if span >= 1 else 1.0
-    while power > span / count:
-        power /= 10
-    step = next(power * factor for factor in (1, 2, 5, 10, 20, 50, 100) if power * factor >= span / count)
-    first, last = int(low // step), int(-(-high // step))
-    return [place * step for place in range(first, last + 1)]
+    least = ((high - low) or 1.0) / count
+    power = 10.0 ** floor(log10(least))
+    step = next(power * factor for factor in (1, 2, 5, 10) if power * factor >= least)
+    first, last = floor(low / step), ceil(high / step)
+    return [place * step for place in range(first, max(last, first + 1) + 1)]
 
 
 def short(value: float) -> str:
