@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
@@ -43,6 +44,9 @@ def notional(line: FeeLine) -> int:
     return exact(line.notional, NOTIONAL_SCALE)
 
 
+Row: TypeAlias = tuple[str | int | bool | None, ...]  # the values of COLUMNS
+
+
 class Column(NamedTuple):
     """A column of a file. `kind` is TEXT, DECIMAL, TIME, INTEGER or BOOLEAN; what an entry does not say is None."""
 
@@ -52,17 +56,30 @@ class Column(NamedTuple):
 
 
 def _field(path: str) -> Callable[[FeeLine], Any]:
-    names = path.split(".")
+    *parents, name = path.split(".")
+    if not parents:
+        return _own(name, FeeLine.DESCRIPTOR)
+    inner: Any = FeeLine.DESCRIPTOR
+    for parent in parents:
+        inner = inner.fields_by_name[parent].message_type
+    last = _own(name, inner)
 
     def value(line: FeeLine) -> Any:
         found: Any = line
-        for name in names:
-            if found.DESCRIPTOR.fields_by_name[name].has_presence and not found.HasField(name):
+        for parent in parents:
+            if not found.HasField(parent):
                 return None
-            found = getattr(found, name)
-        return _plain(found)
+            found = getattr(found, parent)
+        return last(found)
 
     return value
+
+
+def _own(name: str, kind: Descriptor) -> Callable[[Any], Any]:
+    """A field of a message itself, looked at only if it is there."""
+    if kind.fields_by_name[name].has_presence:
+        return lambda message: _plain(getattr(message, name)) if message.HasField(name) else None
+    return lambda message: _plain(getattr(message, name))
 
 
 def _plain(value: Any) -> Any:
@@ -123,6 +140,6 @@ COLUMNS: Final[tuple[Column, ...]] = (
 )
 
 
-def row(line: FeeLine) -> tuple[str | int | bool | None, ...]:
+def row(line: FeeLine) -> Row:
     """The values of all columns."""
     return tuple(column.value(line) for column in COLUMNS)

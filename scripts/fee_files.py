@@ -16,9 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 import duckdb
-from fee_entries import COLUMNS, row
-
-from ledger.v1.query_service_pb2 import FeeLine
+from fee_entries import COLUMNS, Row
 
 # DECIMAL(38,18) holds it: what the contract lets in, 20 digits before the point and 18 behind. Notionals and token
 # fees may need more; a column with one that does is written as text.
@@ -28,10 +26,10 @@ _TIME: Final = "CAST(replace(rtrim({name}, 'Z'), 'T', ' ') AS TIMESTAMP_NS)"
 
 
 class Output(Protocol):
-    """Takes entries in the order of the history."""
+    """Takes the values of entries, by column, in the order of the history."""
 
-    def __call__(self, line: FeeLine) -> None:
-        """One more."""
+    def __call__(self, values: Row) -> None:
+        """One more entry."""
 
 
 @contextmanager
@@ -60,7 +58,7 @@ def csv_file(path: Path) -> Iterator[Output]:
     with beside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file, lineterminator="\n")
         rows.writerow(column.name for column in COLUMNS)
-        yield lambda line: rows.writerow(map(_text, row(line)))
+        yield lambda values: rows.writerow(map(_text, values))
 
 
 @contextmanager
@@ -69,8 +67,8 @@ def json_lines_file(path: Path) -> Iterator[Output]:
     names = [column.name for column in COLUMNS]
     with beside(path) as part, part.open("w", encoding="utf-8") as file:
 
-        def write(line: FeeLine) -> None:
-            said = {name: value for name, value in zip(names, row(line), strict=True) if value is not None}
+        def write(values: Row) -> None:
+            said = {name: value for name, value in zip(names, values, strict=True) if value is not None}
             file.write(json.dumps(said, separators=(",", ":")) + "\n")
 
         yield write
@@ -88,8 +86,7 @@ def parquet_file(path: Path, tell: Callable[[str], None]) -> Iterator[Output]:
         with staged.open("w", newline="", encoding="utf-8") as file:
             rows = csv.writer(file, lineterminator="\n")
 
-            def write(line: FeeLine) -> None:
-                values = row(line)
+            def write(values: Row) -> None:
                 wide.update(name for place, name in decimals if values[place] is not None and not _fits(values[place]))
                 rows.writerow(map(_text, values))
 

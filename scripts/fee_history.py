@@ -13,14 +13,16 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
 try:
-    from fee_files import csv_file, json_lines_file, parquet_file
+    from fee_entries import row
+    from fee_files import Output, csv_file, json_lines_file, parquet_file
     from fee_page.page import Picture
+    from fee_page.words import many
     from fee_table import fee_table
     from fee_totals import Totals
     from ledger_answers import ADDRESS, Parser, address, sentences
@@ -29,13 +31,13 @@ try:
     from ledger.cli.screens import headline
     from ledger.client import Client, LedgerError
     from ledger.shape import ID
-    from ledger.v1.query_service_pb2 import FeeLine, ListFeeHistoryResponse
+    from ledger.v1.query_service_pb2 import ListFeeHistoryResponse
 except ImportError as error:
     print(f"fee_history.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
 CONNECT_S_MAX: Final = 2
-PAGE_SIZE: Final = 2_000
+PAGE_SIZE: Final = 5_000
 EPILOG: Final = """\
 examples:
   %(prog)s alice                                            a table: every fee and its rate, tier and grant
@@ -55,8 +57,6 @@ entry and compared with the running totals of the ledger. A file is moved to its
 exit code 0: done, and the sums are the ledger's; 1: they are not; 2: no ledger, an account it never heard of, or
 unusable arguments; 130: interrupted
 """
-
-Take = Callable[[FeeLine], None]
 
 
 class Progress:
@@ -135,12 +135,15 @@ def _read(
     """Hand every entry to the sums, and those that were asked for to the outputs. Memory holds a page."""
     progress = Progress()
     every = [totals.take, picture.take_volume] if picture else [totals.take]
+    some = [chosen.take, picture.take_fee] if picture else [chosen.take]
     with ExitStack() as stack:
-        outputs = [chosen.take, *_outputs(stack, options, picture)]
+        files = _opened(stack, options)
         for page in pages:
             lines = [line for line in page.lines if not options.symbol or line.symbol in options.symbol]
             _hand(page.lines, every)
-            _hand(lines, outputs)
+            _hand(lines, some)
+            if files:
+                _hand(map(row, lines), files)
             if options.table and lines:
                 progress.end()
                 print("\n".join([*fee_table(lines), ""]))
@@ -148,21 +151,22 @@ def _read(
     progress.end()
 
 
-def _hand(lines: Iterable[FeeLine], outputs: Sequence[Take]) -> None:
-    for line in lines:
-        for take in outputs:
-            take(line)
+def _hand(entries: Iterable[Any], takers: Sequence[Callable[[Any], None]]) -> None:
+    for entry in entries:
+        for take in takers:
+            take(entry)
 
 
-def _outputs(stack: ExitStack, options: argparse.Namespace, picture: Picture | None) -> list[Take]:
-    outputs: list[Take] = [picture.take_fee] if picture else []
+def _opened(stack: ExitStack, options: argparse.Namespace) -> list[Output]:
+    """The files that were asked for; each is in its place when the stack closes."""
+    files: list[AbstractContextManager[Output]] = []
     if options.csv:
-        outputs.append(stack.enter_context(csv_file(options.csv)))
+        files.append(csv_file(options.csv))
     if options.jsonl:
-        outputs.append(stack.enter_context(json_lines_file(options.jsonl)))
+        files.append(json_lines_file(options.jsonl))
     if options.parquet:
-        outputs.append(stack.enter_context(parquet_file(options.parquet, _tell)))
-    return outputs
+        files.append(parquet_file(options.parquet, _tell))
+    return [stack.enter_context(file) for file in files]
 
 
 def _report(
@@ -174,7 +178,7 @@ def _report(
 ) -> None:
     """What was read, its sums, and whether they are the ledger's."""
     of = f" of {', '.join(options.symbol)}" if options.symbol else ""
-    entries = f"{chosen.fills:,} {'fill' if chosen.fills == 1 else 'fills'} and {chosen.adjustments:,} adjustments"
+    entries = f"{many(chosen.fills, 'fill')} and {many(chosen.adjustments, 'adjustment')}"
     print("\n".join([*headline(f"{options.account}: {entries}{of}", page.basis), *chosen.table()]))
     for path in _files(options):
         print(f"written: {path}")

@@ -216,9 +216,18 @@ def fill(found: pb.GetFillResponse) -> list[str]:
 
 def _why(sentences: Iterable[pb.Sentence]) -> list[str]:
     """An explanation: the rule of each sentence, and the sentence."""
-    rows = [(sentence.clause, sentence.text) for sentence in sentences]
-    wrapped = [wrap(text, WIDTH, initial_indent=f"  {clause:<5}", subsequent_indent=" " * 7) for clause, text in rows]
-    return ["", "why", *(line for lines in wrapped for line in lines)] if rows else []
+    lines = [
+        line
+        for sentence in sentences
+        for line in wrap(
+            sentence.text,
+            WIDTH,
+            initial_indent=f"  {sentence.clause:<5}",
+            subsequent_indent=" " * 7,
+            break_on_hyphens=False,  # ids and days stay whole
+        )
+    ]
+    return ["", "why", *lines] if lines else []
 
 
 def fees(lines: Iterable[pb.FeeLine]) -> list[str]:

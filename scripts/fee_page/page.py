@@ -23,7 +23,7 @@ from ledger.domain.rules.end_day_close import CLOSE_SCALE
 from ledger.domain.totals import exact
 from ledger.v1.query_service_pb2 import FeeLine, GetVipStateResponse, ListFeeHistoryResponse
 
-PAGE_SIZE: Final = 2_000
+PAGE_SIZE: Final = 5_000
 _STYLE: Final = Path(__file__).with_name("style.css")
 _DAYS_MIN: Final = 7  # a chart of fewer would be all edge
 

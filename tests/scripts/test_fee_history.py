@@ -224,7 +224,8 @@ def test_fills_that_arrive_while_pages_are_read_change_nothing(
     monkeypatch.setattr(script, "_hand", hand_and_record)
     path = tmp_path / "alice.csv"
     assert run_script(ledger, "alice", "--csv", str(path))[0] == 0
-    assert (len(rows_of_csv(path)), len(history(ledger))) == (5, 17), "of three pages"
+    assert len(rows_of_csv(path)) == 5
+    assert len(history(ledger)) >= 5 + 2 * 3, "each of the three pages met more of them"
 
 
 def test_sums_that_are_not_the_ledgers_are_a_finding(
