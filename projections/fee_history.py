@@ -58,7 +58,7 @@ def entries_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
     """Entries of a span behind a place, in the order (day, position, line), read as they are taken."""
     # The event of `after` is read once more: only part of it may have been taken.
     for recorded in _events_of(log, span, (after.day, after.position - 1)):
-        for entry in entries_of(recorded):
+        for entry in _entries(recorded):
             if entry.place > after and span.holds(entry.line):
                 yield entry
 
@@ -269,15 +269,6 @@ def fee_event(recorded: Recorded) -> FeeEvent:
     return recorded.event
 
 
-def entries_of(recorded: Recorded) -> Iterator[Entry]:
-    """Entries of an event of a fee stream, in order."""
-    event = fee_event(recorded)
-    day = event.time_min_ns // DAY_NS
-    lines: Sequence[Line | Difference] = differences(event) if isinstance(event, FeeAdjusted) else event.lines
-    for number, line in enumerate(lines):
-        yield Entry(Place(day, recorded.position, number), recorded, line)
-
-
 def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator[Recorded]:
     """Events of fee streams with a line in a span, behind a (day, position), read as they are taken."""
     while span.from_ns < span.until_ns:
@@ -293,6 +284,14 @@ def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator
         if len(events) < _EVENTS_PER_READ:
             return
         seen = (fee_event(events[-1]).time_min_ns // DAY_NS, events[-1].position)
+
+
+def _entries(recorded: Recorded) -> Iterator[Entry]:
+    event = fee_event(recorded)
+    day = event.time_min_ns // DAY_NS
+    lines: Sequence[Line | Difference] = differences(event) if isinstance(event, FeeAdjusted) else event.lines
+    for number, line in enumerate(lines):
+        yield Entry(Place(day, recorded.position, number), recorded, line)
 
 
 def _add_lines(days: dict[int, Sums], log: Log, span: Span) -> None:

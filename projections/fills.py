@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ledger.domain.adjustment import Difference
-from ledger.domain.instants import EARLIEST_NS, LATEST_NS
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.totals import FEE_SCALE, exact
 from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
@@ -23,7 +23,6 @@ from projections.fee_history import (
     Span,
     cell_sums,
     entries_after,
-    entries_of,
     fee_line,
     fee_type,
     run_of,
@@ -80,8 +79,8 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     venue = view.book.venue(name.venue)
     if isinstance(venue, Refusal):
         raise RefusedError(replace(venue, field="fill_ref.venue"))
-    events = reader.log.of_fill(account_id, day, exec_id, view.instant.known.position)
-    entries = [entry for event in events for entry in entries_of(event) if _is_about(entry, venue, exec_id)]
+    span = Span(account_id, day * DAY_NS, (day + 1) * DAY_NS, view.instant.known.position)
+    entries = [entry for entry in entries_after(reader.log, span, FIRST_PLACE) if _is_about(entry, venue, exec_id)]
     if not entries:
         detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
         raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))

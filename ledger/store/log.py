@@ -2,23 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
-from ledger.domain.columns import digests, texts
 from ledger.domain.events import CellTotals, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
 from ledger.store.volume_codec import decode_totals, exec_id_digests
-
-_ROWS_PER_READ: Final = 64
 
 
 class Head(NamedTuple):
@@ -172,15 +169,6 @@ class Log:
         day, position = max(after, (from_ns // DAY_NS, 0))
         first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
         return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
-
-    def of_fill(self, account_id: str, day: int, exec_id: str, until: int) -> Iterator[Recorded]:
-        """Events of an account-day that may be about a fill, in order: runs with the digest of its id, adjustments."""
-        stream, (digest,), after = fee_stream(account_id, day), digests(texts([exec_id])).tolist(), 0
-        while rows := self._rows(self._sql.stored_of_stream, (stream, after, until, _ROWS_PER_READ)):
-            for row in rows:
-                if row[3] != "VolumeRecorded" or digest in exec_id_digests(row[4]):
-                    yield decode(*row)
-            after = rows[-1][0]
 
     def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
         """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""

@@ -13,8 +13,8 @@ from fee_page.drawing import (
     Scale,
     box,
     dot,
+    fitted,
     line,
-    round_ticks,
     short,
     step_path,
     svg,
@@ -119,10 +119,8 @@ def _names(frame: Frame, scale: BandScale) -> Iterator[str]:
 def fee_chart(period: Period, currency: str, fees: ByDay, width: int) -> str:
     """What was charged, upwards, and paid back, downwards, on each day."""
     frame = period.frame(width, 220, top=26)
-    ups, downs = ([sums[place] / _FEE for sums in fees.values()] for place in (0, 1))
-    ticks = round_ticks(min([*downs, 0.0]), max([*ups, 0.0]), 4)
-    scale = Scale(frame, ticks[0], ticks[-1])
-    parts = [*time_axis(frame), *value_axis(scale, [(tick, short(tick)) for tick in ticks], f"{currency} per day")]
+    scale, ticks = fitted(frame, (amount / _FEE for sums in fees.values() for amount in sums))
+    parts = [*time_axis(frame), *value_axis(scale, ticks, f"{currency} per day")]
     for day, (up, down) in sorted(fees.items()):
         parts += _bars(frame, scale, day, (up, down), currency)
     return svg(frame, f"Fees charged and paid back by day, in {currency}", parts)
@@ -144,11 +142,8 @@ def rate_chart(period: Period, currency: str, rates: Mapping[str, ByDay], width:
     frame = period.frame(width, 220, top=26)
     percents = {role: {day: 100 * _rate(sums) for day, sums in rates.get(role, {}).items() if sums[0]}
                 for role in (MAKER, TAKER)}  # fmt: skip
-    values = [value for each in percents.values() for value in each.values()]
-    ticks = round_ticks(min([*values, 0.0]), max([*values, 0.0]), 4)
-    scale = Scale(frame, ticks[0], ticks[-1])
-    unit = f"% of the notional in {currency}"
-    parts = [*time_axis(frame), *value_axis(scale, [(tick, short(tick)) for tick in ticks], unit)]
+    scale, ticks = fitted(frame, (value for each in percents.values() for value in each.values()))
+    parts = [*time_axis(frame), *value_axis(scale, ticks, f"% of the notional in {currency}")]
     for role, by_day in percents.items():
         steps = [(day, scale.y(by_day[day]) if day in by_day else None) for day in period.days]
         parts.append(step_path(frame, steps, f"rate {role}"))

@@ -16,6 +16,7 @@ NARROW: Final = 360
 _EPOCH: Final = date(1970, 1, 1)
 _LABEL_WIDTH: Final = 56  # pixels that the label of a time needs
 _MONTH_DAYS: Final = 30
+_ROOM_BELOW: Final = 25  # parts of the height below the lowest value
 _STEPS: Final = (1, 2, 7, 14)  # days between ticks
 _MONTHS: Final = (1, 2, 3, 6, 12, 24, 60)
 
@@ -125,6 +126,15 @@ def time_axis(frame: Frame) -> Iterator[str]:
         anchor = "start" if at_start else "end" if at_end else "middle"
         yield text(x, frame.floor + 17, words, css="tick", anchor=anchor)
         yield text(x, frame.floor + 32, year, css="unit", anchor=anchor) if year else ""
+
+
+def fitted(frame: Frame, values: Iterable[float]) -> tuple[Scale, list[tuple[float, str]]]:
+    """A scale for values and zero, with its ticks; little below zero takes little room."""
+    found = [0.0, *values]
+    low, high = min(found), max(found)
+    ticks = round_ticks(low, high, 4)
+    bottom = max(ticks[0], low - (ticks[-1] - low) / _ROOM_BELOW)
+    return Scale(frame, bottom, ticks[-1]), [(tick, short(tick)) for tick in ticks if tick >= bottom]
 
 
 def value_axis(scale: Scale, ticks: Iterable[tuple[float, str]], unit: str) -> Iterator[str]:
