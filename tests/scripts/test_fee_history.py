@@ -412,3 +412,35 @@ def test_ticks_are_round_and_hold_every_value(
     assert found[: len(ticks)] == pytest.approx(ticks)
     assert len(found) > 1, "a scale has a height"
     assert found[0] <= low <= high <= found[-1]
+
+
+@pytest.mark.parametrize(
+    ("fraction", "shown"), [("-0.00001", "-0.001 %"), ("0", "0 %"), ("0.0025", "0.25 %"), ("0.000001", "0.0001 %")]
+)
+def test_a_rate_is_shown_in_percent_to_its_last_digit(
+    module: Callable[[str], ModuleType], fraction: str, shown: str
+) -> None:
+    assert module("fee_page.words").percent(fraction) == shown
+
+
+@pytest.mark.parametrize(
+    ("amount", "shown"), [(-(10**11), "-0.0000001"), (0, "0"), (1_234_567 * 10**18 + 1, "1,234,567.000000000000000001")]
+)
+def test_an_amount_has_its_thousands_apart_and_every_digit(
+    module: Callable[[str], ModuleType], amount: int, shown: str
+) -> None:
+    assert module("fee_page.words").decimals(amount, 18) == shown
+
+
+def test_ctrl_c_says_what_is_kept(
+    rich: Ledger, run_script: Run, script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def interrupted(*_: Any) -> None:
+        raise KeyboardInterrupt
+
+    path = tmp_path / "fees.csv"
+    path.write_text("as it was", encoding="utf-8")
+    monkeypatch.setattr(script, "_hand", interrupted)
+    told = "fee_history.py: interrupted: each file is either whole or as it was before; run the same command again\n"
+    assert run_script(rich, "alice", "--csv", str(path)) == (130, "", told)
+    assert [one.read_text(encoding="utf-8") for one in tmp_path.iterdir()] == ["as it was"]
