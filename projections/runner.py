@@ -77,8 +77,8 @@ class Runner:
         create_tables(connection, self._schema)
         connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
         tables = Tables(self._log, self._schema)
-        position = tables.position(connection)
         while not self._stopping.is_set():
+            position = tables.position(connection)  # asked each time: a rebuild may have put others in their place
             head = self._log.head().position
             if position < head:
                 until = self._log.end_of_commit(min(position + POSITIONS_PER_BATCH, head))
@@ -87,7 +87,6 @@ class Runner:
                 if until - position >= _BUSY_POSITIONS and until == head:
                     # The more commits are taken in at once, the less each costs: under load the writer comes first.
                     self._stopping.wait(min((time.monotonic() - began_s) * _REST_PER_WORK, _REST_S_MAX))
-                position = until
             else:
                 for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
                     pass

@@ -54,6 +54,7 @@ _RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it m
 _STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
 _REAP_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.02
+_POSTMASTER_LINES_MIN = 5  # of postmaster.pid, once it says where the socket is
 
 # Nothing of our own environment: a PGPORT or PGDATA in it would change the server, secrets in it would leak.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -133,6 +134,26 @@ class EmbeddedPostgres:
                 self.stop()
                 raise
             return dsn
+
+    def join(self, guest: str) -> str:
+        """For a second program: the connection string of the server that a service keeps in the folder.
+
+        Where none does, the same as `start`, but never for a new database; `stop` stops only what this has started.
+        """
+        with self._mutex, self._one_line_errors():
+            if not self._data.exists():
+                raise EmbeddedError(f"there is no ledger in {self._folder}: name its --data FOLDER, or give its --dsn")
+            lock = _try_lock(self._folder / "service.lock")
+            if lock is not None:
+                lock.close()
+                return self.start(guest)
+            until = time.monotonic() + _SILENT_SECONDS_MAX
+            while (running := self._postmaster()) is None or len(running) < _POSTMASTER_LINES_MIN:
+                if time.monotonic() > until:
+                    raise EmbeddedError(f"the service of {self._folder} has no PostgreSQL running, see {self._log}")
+                time.sleep(_POLL_SECONDS)
+            self._sockets = Path(running[4])
+            return self._dsn(password=self._password.read_text().strip())
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
@@ -222,7 +243,7 @@ class EmbeddedPostgres:
     def _socket_folder(self) -> Path:
         """A folder whose path is short enough for a socket, only for the user of the database."""
         running = self._postmaster()
-        if running is not None and len(running) > 4:
+        if running is not None and len(running) >= _POSTMASTER_LINES_MIN:
             return Path(running[4])  # TMPDIR may have changed since it was started
         for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{_digest(self._folder)}")):
             # libpq takes a comma for the end of one host and the start of the next.
