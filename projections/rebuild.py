@@ -26,7 +26,7 @@ from projections.switch import drop_tables, relation_names, try_switch
 from projections.tables import Tables, create_tables, read_schema, tables_text
 
 _ACCOUNTS_PER_READ: Final = 64  # all their days are in memory at once
-_ROWS_PER_TRANSACTION: Final = 50_000
+ROWS_PER_TRANSACTION: Final = 50_000
 _POSITIONS_BEHIND_MAX: Final = 20 * POSITIONS_PER_BATCH  # live tables further behind are not waited for
 
 _SWITCH_WAIT_S: Final = 0.2
@@ -43,6 +43,10 @@ CREATE TABLE {next}.rebuild (
     made_by text NOT NULL, position bigint NOT NULL, account_id text NOT NULL, filled boolean NOT NULL
 )
 """
+
+
+class StillNeeded(Exception):
+    """Tables that were replaced are used by something that is not ours: one line."""
 
 
 class Progress(NamedTuple):
@@ -83,7 +87,10 @@ class Compared:
 class Rebuild:
     """One rebuild of the tables of one ledger, over a connection that holds the lock of rebuilds."""
 
-    def __init__(self, log: Log, schema: str, connection: Connection[Any]) -> None:
+    def __init__(
+        self, log: Log, schema: str, connection: Connection[Any], *, rows_per_transaction: int = ROWS_PER_TRANSACTION
+    ) -> None:
+        self._rows_per_transaction = rows_per_transaction
         self._log = log
         self._schema = schema
         self._connection = connection
@@ -97,7 +104,11 @@ class Rebuild:
         return self._tables
 
     def begin(self, *, anew: bool = False) -> bool:
-        """Make empty tables, unless an earlier rebuild of this release left some: then this one goes on (True)."""
+        """Make empty tables, unless an earlier rebuild of this release left some: then this one goes on (True).
+
+        Raises StillNeeded if the tables that an earlier one replaced cannot be dropped.
+        """
+        self._drop_old()
         if not anew and self._made_by() == _release():
             return True
         position = self._start_position()
@@ -119,7 +130,7 @@ class Rebuild:
         for page in self._log.accounts_behind(behind, _ACCOUNTS_PER_READ):
             add_rows(rows, rows_of_accounts(self._log, book, page.account_ids, until))
             done += len(page.account_ids)
-            if sum(map(len, rows.values())) >= _ROWS_PER_TRANSACTION:
+            if sum(map(len, rows.values())) >= self._rows_per_transaction:
                 self._store(rows, page.account_ids[-1])
                 rows = no_rows()
             yield Progress("accounts", done, page.total)
@@ -160,8 +171,6 @@ class Rebuild:
         """
         old = old_schema(self._schema)
         names = relation_names(self._connection, self.next)
-        if kept := drop_tables(self._connection, old, names):
-            return kept
         while not try_switch(self._connection, self._live, self.next, old, self._to_head):
             wait()
             self._to_head()
@@ -172,6 +181,11 @@ class Rebuild:
         return Tables(self._log, self._schema).position(self._connection)
 
     # -- steps --------------------------------------------------------------------------------------------------------
+
+    def _drop_old(self) -> None:
+        old = old_schema(self._schema)
+        if why := drop_tables(self._connection, old, relation_names(self._connection, old)):
+            raise StillNeeded(f"the tables in {old} were replaced, and are needed still: {why}")
 
     def _to_head(self) -> None:
         for _ in self.catch_up(self._log.head().position):

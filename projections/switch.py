@@ -18,12 +18,12 @@ SELECT format('GRANT %%s ON %%s TO %%s%%s', privilege_type, object,
     CASE grantee WHEN 0 THEN 'PUBLIC' ELSE quote_ident(pg_get_userbyid(grantee)) END,
     CASE WHEN is_grantable THEN ' WITH GRANT OPTION' ELSE '' END)
 FROM (
-    SELECT format('TABLE %%I.%%I', %(new)s, relname) AS object, relowner AS owner, (aclexplode(relacl)).*
+    SELECT format('TABLE %%I.%%I', %(new)s::text, relname) AS object, relowner AS owner, (aclexplode(relacl)).*
     FROM pg_class WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(old)s)
         AND relname IN (SELECT relname FROM pg_class
             WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(new)s))
     UNION ALL
-    SELECT format('SCHEMA %%I', %(new)s), nspowner, (aclexplode(nspacl)).* FROM pg_namespace WHERE nspname = %(old)s
+    SELECT format('SCHEMA %%I', %(new)s::text), nspowner, (aclexplode(nspacl)).* FROM pg_namespace WHERE nspname = %(old)s
 ) AS granted WHERE grantee <> owner
 """
 _RELATIONS: Final = """

@@ -23,10 +23,11 @@ try:
     from ledger_store import UNREADABLE, NoLedger, add_store_arguments, open_store, why_not
     from progress import Progress
 
+    from ledger.cli.arguments import number
     from ledger.cli.screens import table
     from ledger.store.database import connect, open_datastore
     from ledger.store.log import Log
-    from projections.rebuild import Compared, Rebuild, old_schema, take_rebuild_lock
+    from projections.rebuild import ROWS_PER_TRANSACTION, Compared, Rebuild, StillNeeded, old_schema, take_rebuild_lock
     from projections.tables import read_schema
 except ImportError as error:
     print(f"rebuild.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
@@ -57,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         with open_store(options, "scripts/rebuild.py") as dsn:
             return _rebuild(dsn, options, progress)
-    except (NoLedger, Refused) as error:
+    except (NoLedger, Refused, StillNeeded) as error:
         _tell(progress, str(error))
         return 2
     except UNREADABLE as error:
@@ -75,7 +76,7 @@ def _rebuild(dsn: str, options: argparse.Namespace, progress: Progress) -> int:
         _check(connection, options.schema)
         connection.execute("SET synchronous_commit = off")  # lost rows and their position are lost together
         log = Log(datastore)
-        rebuild = Rebuild(log, options.schema, connection)
+        rebuild = Rebuild(log, options.schema, connection, rows_per_transaction=options.rows)
         if rebuild.begin(anew=options.anew):
             _tell(progress, f"going on with the tables in {rebuild.next}")
         for step in rebuild.fill():
@@ -144,7 +145,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     add_store_arguments(parser)
     add = parser.add_argument
-    add("--keep-old", action="store_true", help="leave the replaced tables beside the new ones, until the next rebuild")
+    add("--keep-old", action="store_true", help="leave the tables that were replaced in place until the next rebuild")
+    add("--rows", type=number(1, 10_000_000), default=ROWS_PER_TRANSACTION, metavar="N", help="of one transaction"
+        " (default %(default)s)")  # fmt: skip
     add("--anew", action="store_true", help="begin from the start, whatever an earlier rebuild has left")
     return parser
 
