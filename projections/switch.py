@@ -23,7 +23,8 @@ FROM (
         AND relname IN (SELECT relname FROM pg_class
             WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %(new)s))
     UNION ALL
-    SELECT format('SCHEMA %%I', %(new)s::text), nspowner, (aclexplode(nspacl)).* FROM pg_namespace WHERE nspname = %(old)s
+    SELECT format('SCHEMA %%I', %(new)s::text), nspowner, (aclexplode(nspacl)).*
+    FROM pg_namespace WHERE nspname = %(old)s
 ) AS granted WHERE grantee <> owner
 """
 _RELATIONS: Final = """
