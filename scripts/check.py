@@ -19,7 +19,7 @@ from typing import Final
 try:
     from ledger_answers import Parser
     from ledger_store import UNREADABLE, NoLedger, add_store_arguments, open_store, why_not
-    from progress import Progress
+    from stages import Stages
 
     from ledger.cli.arguments import number
     from ledger.cli.screens import table
@@ -52,25 +52,25 @@ exit code 0: every table is as the log says; 1: findings; 2: no ledger, or unusa
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
-    progress = Progress("check.py")
+    stages = Stages("check.py")
     try:
         with open_store(options, "scripts/check.py") as dsn:
-            return _check(dsn, options, progress)
+            return _check(dsn, options, stages)
     except NoLedger as error:
-        _tell(progress, str(error))
+        _tell(stages, str(error))
         return 2
     except UNREADABLE as error:
-        _tell(progress, why_not(error))
+        _tell(stages, why_not(error))
         return 2
     except OSError as error:
-        _tell(progress, f"{options.json} cannot be written: {error.strerror}")
+        _tell(stages, f"{options.json} cannot be written: {error.strerror}")
         return 2
     except KeyboardInterrupt:
-        _tell(progress, "interrupted: a check keeps nothing, and changes nothing")
+        _tell(stages, "interrupted: a check keeps nothing, and changes nothing")
         return 130
 
 
-def _check(dsn: str, options: argparse.Namespace, progress: Progress) -> int:
+def _check(dsn: str, options: argparse.Namespace, stages: Stages) -> int:
     found: Counter[str] = Counter()
     with ExitStack() as stack:
         write = _writer(stack, options.json)
@@ -79,14 +79,14 @@ def _check(dsn: str, options: argparse.Namespace, progress: Progress) -> int:
         names = options.table or TABLES
         for one in check.findings(names):
             if not isinstance(one, Finding):
-                progress.show(*one)
+                stages.show(*one)
                 continue
             found[one.table] += 1
             write(_document(one))
             if found[one.table] <= options.rows:
-                progress.clear()
+                stages.clear()
                 print(_line(one))
-        progress.clear()
+        stages.clear()
         _summarise(check, [name for name in TABLES if name in names], found, options.rows, write)
     return 1 if found else 0
 
@@ -132,8 +132,8 @@ def _writer(stack: ExitStack, path: Path | None) -> Callable[[dict[str, object]]
     return lambda document: print(json.dumps(document), file=file)
 
 
-def _tell(progress: Progress, line: str) -> None:
-    progress.clear()
+def _tell(stages: Stages, line: str) -> None:
+    stages.clear()
     print(f"check.py: {line}", file=sys.stderr)
 
 

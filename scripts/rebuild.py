@@ -21,11 +21,12 @@ try:
     import psycopg
     from ledger_answers import Parser
     from ledger_store import UNREADABLE, NoLedger, add_store_arguments, open_store, why_not
-    from progress import Progress
+    from stages import Stages
 
     from ledger.cli.arguments import number
     from ledger.cli.screens import table
     from ledger.store.database import connect, open_datastore
+    from ledger.store.embedded import EmbeddedError
     from ledger.store.log import Log
     from projections.rebuild import ROWS_PER_TRANSACTION, Compared, Rebuild, StillNeeded, old_schema, take_rebuild_lock
     from projections.tables import read_schema
@@ -54,22 +55,23 @@ class Refused(Exception):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
-    progress = Progress("rebuild.py")
+    stages = Stages("rebuild.py")
     try:
         with open_store(options, "scripts/rebuild.py") as dsn:
-            return _rebuild(dsn, options, progress)
+            return _rebuild(dsn, options, stages)
     except (NoLedger, Refused, StillNeeded) as error:
-        _tell(progress, str(error))
+        _tell(stages, str(error))
         return 2
     except UNREADABLE as error:
-        _tell(progress, f"{why_not(error)}; run the same command again, and it goes on")
+        kept = "" if isinstance(error, EmbeddedError) else "; run the same command again, and it goes on"
+        _tell(stages, why_not(error) + kept)
         return 2
     except KeyboardInterrupt:
-        _tell(progress, "interrupted, the live tables are as they were: run the same command again, and it goes on")
+        _tell(stages, "interrupted, the live tables are as they were: run the same command again, and it goes on")
         return 130
 
 
-def _rebuild(dsn: str, options: argparse.Namespace, progress: Progress) -> int:
+def _rebuild(dsn: str, options: argparse.Namespace, stages: Stages) -> int:
     began_s = time.monotonic()
     name = f"rebuild by pid {os.getpid()} on {platform.node()[:20]}"
     with connect(dsn, name) as connection, closing(open_datastore(dsn, options.schema, connections=2)) as datastore:
@@ -78,21 +80,21 @@ def _rebuild(dsn: str, options: argparse.Namespace, progress: Progress) -> int:
         log = Log(datastore)
         rebuild = Rebuild(log, options.schema, connection, rows_per_transaction=options.rows)
         if rebuild.begin(anew=options.anew):
-            _tell(progress, f"going on with the tables in {rebuild.next}")
+            _tell(stages, f"going on with the tables in {rebuild.next}")
         for step in rebuild.fill():
-            progress.show(*step)
+            stages.show(*step)
         with connect(dsn, "rebuild compares") as live, live.transaction():
             live.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             compared = rebuild.compare(live)
         for step in rebuild.catch_up(log.head().position):
-            progress.show(*step)
-        kept = rebuild.switch(keep_old=options.keep_old, wait=lambda: _wait(progress))
-        progress.clear()
+            stages.show(*step)
+        kept = rebuild.switch(keep_old=options.keep_old, wait=lambda: _wait(stages))
+        stages.clear()
         _report(compared)
         position = rebuild.position_live()
         print(f"the new tables are live at position {position:,}, after {time.monotonic() - began_s:.1f} s")
         if kept or options.keep_old:
-            _tell(progress, f"the old tables stay in {old_schema(options.schema)}{': ' if kept else ''}{kept}")
+            _tell(stages, f"the old tables stay in {old_schema(options.schema)}{': ' if kept else ''}{kept}")
     return 0 if all(one.same for one in compared.tables) else 1
 
 
@@ -107,8 +109,8 @@ def _check(connection: psycopg.Connection[Any], schema: str) -> None:
         raise Refused(f"another rebuild runs ({first}): wait for it, or end it")
 
 
-def _wait(progress: Progress) -> None:
-    progress.show("attempts, readers do not let go of the live tables", 0, 1)
+def _wait(stages: Stages) -> None:
+    stages.show("switches: readers do not let go of the live tables", 0, 1)
     time.sleep(0.2)
 
 
@@ -130,8 +132,8 @@ def _differs(one: Any) -> tuple[str, str, str]:
     return (f"{one.added:,}", f"{one.removed:,}", f"{one.changed:,}")
 
 
-def _tell(progress: Progress, line: str) -> None:
-    progress.clear()
+def _tell(stages: Stages, line: str) -> None:
+    stages.clear()
     print(f"rebuild.py: {line}", file=sys.stderr)
 
 

@@ -20,6 +20,8 @@ UNREADABLE: Final = "UNREADABLE"  # bytes that are no event of this release
 
 Rows: TypeAlias = Counter[str]
 
+_NOTHING: Final = object()  # is said of a value
+
 
 class Progress(NamedTuple):
     """How much of what is done."""
@@ -56,6 +58,8 @@ def shown(value: object) -> str:
     """A value of a column as a person reads it."""
     if value is None:
         return "null"
+    if value == "":
+        return '""'
     return value.hex() if isinstance(value, bytes) else str(value)
 
 
