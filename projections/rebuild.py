@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib.metadata import version
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
@@ -19,6 +19,7 @@ from ledger import programmes
 from ledger.domain.rulebook import fold_rulebook
 from ledger.store.log import Log
 from projections.differences import differences
+from projections.progress import Progress
 from projections.rows import TABLES, Rows, add_rows, no_rows, rows_of_accounts
 from projections.runner import POSITIONS_PER_BATCH
 from projections.stored import StoredTable, stored_table
@@ -47,14 +48,6 @@ CREATE TABLE {next}.rebuild (
 
 class StillNeeded(Exception):
     """Tables that were replaced are used by something that is not ours: one line."""
-
-
-class Progress(NamedTuple):
-    """How much of what is done: accounts while tables are filled, positions while they catch up."""
-
-    noun: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +147,7 @@ class Rebuild:
     def compare(self, live: Connection[Any]) -> Compared:
         """New tables against the live ones, both at the position of these; `live` reads in one snapshot."""
         tables = [table for name in TABLES if (table := stored_table(live, self._live, name))]
-        position = self._hold_still(live, tables)
+        position = Tables(self._log, self._schema).position(live) if tables else None
         mine = self._tables.position(self._connection)
         if position is None or position < mine or not self._ends_a_commit(position):
             why = "there are none" if position is None else f"they are at position {position:,}"
@@ -229,15 +222,6 @@ class Rebuild:
                 with cursor.copy(SQL("COPY {} FROM STDIN").format(Identifier(self.next, table))) as copy:
                     for row in values:
                         copy.write_row(row)
-
-    def _hold_still(self, live: Connection[Any], tables: list[StoredTable]) -> int | None:
-        """The position of the live tables in the snapshot that begins here; locked first, so that none is replaced."""
-        if not tables:
-            return None
-        names = [Identifier(self._live, table.name) for table in tables]
-        names.append(Identifier(self._live, "position"))
-        live.execute(SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(SQL(", ").join(names)))
-        return Tables(self._log, self._schema).position(live)
 
     def _compare_table(self, live: Connection[Any], name: str, old: StoredTable | None) -> TableCompared:
         new = stored_table(self._connection, self.next, name)

@@ -107,10 +107,10 @@ def _summarise(
 
 def _line(one: Finding) -> str:
     """A finding as a person reads it."""
-    key = " ".join(f"{name}={value}" for name, value in one.key)
+    row = [f"{name}={value}" for name, value in one.key]
     said = [f"stored {one.stored}"] if one.stored else []
     said += [f"expected {one.expected}"] if one.expected else []
-    return f"{one.code} {key}{f' {one.column}' if one.column else ''}{': ' if said else ''}{', '.join(said)}"
+    return f"{' '.join([one.code, *row, one.column]).rstrip()}: {', '.join(said)}"
 
 
 def _document(one: Finding) -> dict[str, object]:

@@ -67,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(stages, why_not(error) + kept)
         return 2
     except KeyboardInterrupt:
-        _tell(stages, "interrupted, the live tables are as they were: run the same command again, and it goes on")
+        _tell(stages, "interrupted: run the same command again, and it goes on")
         return 130
 
 

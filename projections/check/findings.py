@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from projections.differences import Difference, differences
 from projections.rows import Row
@@ -21,14 +21,6 @@ UNREADABLE: Final = "UNREADABLE"  # bytes that are no event of this release
 Rows: TypeAlias = Counter[str]
 
 _NOTHING: Final = object()  # is said of a value
-
-
-class Progress(NamedTuple):
-    """How much of what is done."""
-
-    noun: str
-    done: int
-    total: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +53,11 @@ def shown(value: object) -> str:
     if value == "":
         return '""'
     return value.hex() if isinstance(value, bytes) else str(value)
+
+
+def absent(table: str) -> Finding:
+    """A finding about a table that cannot be read at all."""
+    return Finding(table, ABSENT, stored="no such table, or none with a key")
 
 
 class StoredRows:

@@ -13,19 +13,19 @@ from ledger.store.log import Log
 from ledger.store.migrate import EVENTS, TRACKING, migrations
 from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
 from projections.check.findings import (
-    ABSENT,
     DIFFERS,
     EXTRA,
     UNREADABLE,
     Finding,
-    Progress,
     Rows,
     StoredRows,
+    absent,
     compared,
     finding,
 )
 from projections.check.named import Hashes
 from projections.check.requests import RequestRows
+from projections.progress import Progress
 from projections.stored import StoredTable, stored_table
 
 LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", "migrations")
@@ -49,7 +49,7 @@ def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: R
     for name in LOG_TABLES:
         table = stored_table(connection, schema, name)
         if table is None:
-            yield finding(name, ABSENT)
+            yield absent(name)
         else:
             tables[name] = table
     if len(tables) < len(LOG_TABLES):

@@ -13,18 +13,18 @@ from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.store.log import Log
 from ledger.store.migrate import EVENTS
 from projections.check.findings import (
-    ABSENT,
     DIFFERS,
     MISSING,
     SHAPE,
     UNREADABLE,
     Finding,
-    Progress,
     Rows,
     StoredRows,
+    absent,
     compared,
     finding,
 )
+from projections.progress import Progress
 from projections.rows import TABLES, Row, add_rows, no_rows, rows_of_accounts
 from projections.rows import Rows as RowsOf
 from projections.stored import StoredTable, stored_table
@@ -44,7 +44,7 @@ def check_read_tables(log: Log, connection: Connection[Any], schema: str, rows: 
     for name in TABLES:
         table = stored_table(connection, read_schema(schema), name)
         if table is None:
-            yield finding(name, ABSENT)
+            yield absent(name)
         else:
             tables.append(_Compared(table, connection, rows))
     book = _rulebook(log, until)
@@ -125,7 +125,7 @@ def _position(log: Log, connection: Connection[Any], schema: str, rows: Rows) ->
     head = log.head().position
     table = stored_table(connection, read_schema(schema), POSITION)
     if table is None:
-        return head, finding(POSITION, ABSENT)
+        return head, absent(POSITION)
     found = list(table.rows(connection))
     if not found:
         return head, finding(POSITION, MISSING, expected=f"at most {head}")
