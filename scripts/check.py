@@ -33,7 +33,7 @@ except ImportError as error:
 EPILOG: Final = f"""\
 examples:
   %(prog)s                                   the ledger of `make run`, whether it runs or not
-  %(prog)s --dsn postgresql://me@db/ledger   a ledger on your own PostgreSQL, also on a standby of it
+  %(prog)s --dsn postgresql://me@db/ledger   a ledger on your own PostgreSQL
   %(prog)s --table fee_days volume_days      only these
   %(prog)s --json findings.jsonl             every finding and the summary, a JSON document a line
 
