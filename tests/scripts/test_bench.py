@@ -25,7 +25,9 @@ ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG, *EVALUATION]
+PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
+PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG, *EVALUATION, *PAST, *PAST_RATIOS]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
