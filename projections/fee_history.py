@@ -82,10 +82,10 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
                 yield Entry(first._replace(line=number), recorded, line)
 
 
-def fills_now(log: Log, span: Span) -> Iterator[KnownLine]:
-    """The fills of a span with their fees as they are now, day by day."""
+def fills_now(log: Log, span: Span, traits: int = 0) -> Iterator[KnownLine]:
+    """The fills of a span that have some traits, with their fees as they are now, day by day."""
     for _, events in groupby(_events_of(log, span), key=lambda recorded: fee_event(recorded).time_min_ns // DAY_NS):
-        for placed in lines_now(events).values():
+        for placed in lines_now(events, traits).values():
             if span.holds(placed.known.line):
                 yield placed.known
 

@@ -696,6 +696,11 @@ class VolumeRecorded:
             )
         )
 
+    def having(self, traits: int) -> Ints:
+        """Numbers of the fills that have all of these traits; of all fills for 0."""
+        found: Ints = np.flatnonzero(np.frombuffer(self.columns.traits, dtype=np.uint8) & traits == traits)
+        return found
+
     def times_ns(self) -> Ints:
         """Time of each fill."""
         return self.ints("time_offset_ns").astype(np.int64) + self.time_min_ns

@@ -357,7 +357,8 @@ class _Statements:
         )
         self.has_account = statement(
             f"WITH RECURSIVE {_STREAMS}"
-            "SELECT EXISTS (SELECT 1 FROM {events} WHERE originator_id = %s AND notification_id <= %s)"
+            "SELECT EXISTS (SELECT 1 FROM {events}"
+            "  WHERE originator_id = %s AND originator_version = 1 AND notification_id <= %s)"
             " OR EXISTS (SELECT 1 FROM stream CROSS JOIN LATERAL ("
             "  SELECT 1 FROM {events} WHERE originator_id = stream.name AND originator_version <= %s LIMIT 1) AS found)"
         )
