@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
 from ledger.domain.columns import INT64_ROOM, Ints, column, in_order, starts_of, sums, wide
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, cell_key
 
-_TRAITS_END = 256  # a byte
+_TRAITS_END: Final = 256  # a byte
+_OF_A_CELL: Final = 0xF0  # the traits that say in which cell a fill counts: channel, self-trade, banned
 
 
 def add_run(sums_: Sums, run: VolumeRecorded, until_ns: int) -> None:
@@ -27,9 +30,9 @@ def add_run(sums_: Sums, run: VolumeRecorded, until_ns: int) -> None:
 
 
 def _codes(run: VolumeRecorded) -> Ints:
-    """Of each fill a number that says which symbol, basis and traits it has."""
+    """Of each fill a number that says which symbol and basis it has, and in which cell it counts."""
     symbol, basis = (run.ints(name).astype(np.int64) for name in ("symbol_index", "basis_index"))
-    traits = np.frombuffer(run.columns.traits, dtype=np.uint8)
+    traits = np.frombuffer(run.columns.traits, dtype=np.uint8) & _OF_A_CELL
     return (symbol * len(run.bases) + basis) * _TRAITS_END + traits
 
 
