@@ -14,7 +14,7 @@ from projections.fee_history import FIRST_PLACE, Place, Span, cell_sums, entries
 from tests.domain.worked import fills
 from tests.writing import NOON_NS, Writing, ask, record
 
-RUNS = 100
+RUNS = 40
 STEP_NS = 60 * 10**9
 FIRST_NS = NOON_NS - RUNS * STEP_NS
 
@@ -56,7 +56,7 @@ def lines(writing: Writing, from_ns: int, until_ns: int) -> int:
 def test_a_page_reads_the_runs_it_shows_and_hardly_more(history: Writing, decoded: list[int]) -> None:
     every = list(entries_after(history.log, span(history, 0, NOON_NS), FIRST_PLACE))
     assert len(every) == 3 * RUNS
-    for first in (0, 1, 2, 148, 295):
+    for first in (0, 1, 2, 58, 115):
         decoded.clear()
         after = every[first - 1].place if first else FIRST_PLACE
         page = list(islice(entries_after(history.log, span(history, 0, NOON_NS), after), 5))
@@ -79,17 +79,17 @@ def test_a_page_of_one_line_unpacks_a_step_of_a_long_run(writing: Writing, monke
 
 
 def test_sums_up_to_an_instant_read_only_the_runs_it_cuts(history: Writing, decoded: list[int]) -> None:
-    at_ns = FIRST_NS + 50 * STEP_NS + 1  # behind two of the fills of run 50, before the other; none is late around it
-    assert lines(history, 0, at_ns) == 50 * 3 + 2
+    at_ns = FIRST_NS + 20 * STEP_NS + 1  # behind two of the fills of run 20, before the other; none is late around it
+    assert lines(history, 0, at_ns) == 20 * 3 + 2
     assert len(decoded) == 1
     decoded.clear()
-    assert lines(history, at_ns, NOON_NS // DAY_NS * DAY_NS + DAY_NS) == 3 * RUNS - 152
+    assert lines(history, at_ns, NOON_NS // DAY_NS * DAY_NS + DAY_NS) == 3 * RUNS - 62
     assert len(decoded) == 1
 
 
 def test_a_late_fill_counts_where_it_was_traded(history: Writing, decoded: list[int]) -> None:
-    at_ns = FIRST_NS + 57 * STEP_NS  # runs 57 and 58 came before the late fill of run 59, from minute 56
-    assert lines(history, 0, at_ns) == 57 * 3 + 1
+    at_ns = FIRST_NS + 27 * STEP_NS  # runs 27 and 28 came before the late fill of run 29, from minute 26
+    assert lines(history, 0, at_ns) == 27 * 3 + 1
     assert len(decoded) == 1
 
 
@@ -101,7 +101,7 @@ def test_whole_days_are_summed_without_a_run(history: Writing, decoded: list[int
 
 
 def test_sums_of_every_span_are_those_of_its_entries(history: Writing) -> None:
-    edges = [FIRST_NS + number * STEP_NS + step for number in (0, 9, 46, 47, 99) for step in (0, 1, 2)]
+    edges = [FIRST_NS + number * STEP_NS + step for number in (0, 9, 16, 17, 39) for step in (0, 1, 2)]
     for from_ns in edges:
         for until_ns in edges:
             entries = entries_after(history.log, span(history, from_ns, until_ns), FIRST_PLACE)
@@ -110,9 +110,9 @@ def test_sums_of_every_span_are_those_of_its_entries(history: Writing) -> None:
 
 def test_a_fill_is_found_in_its_run_among_ids_that_begin_alike(history: Writing, decoded: list[int]) -> None:
     head = history.log.head().position
-    (entry,) = entries_naming(history.log, "alice", NOON_NS // DAY_NS, "E29", head)
-    assert entry.line.exec_id == "E29"  # type: ignore[union-attr]
-    assert len(decoded) == 1 + 3 + 1  # its own, and those of E290 to E299
+    (entry,) = entries_naming(history.log, "alice", NOON_NS // DAY_NS, "E11", head)
+    assert entry.line.exec_id == "E11"  # type: ignore[union-attr]
+    assert len(decoded) == 1 + 4  # its own, and those of E110 to E119
     assert list(entries_naming(history.log, "alice", NOON_NS // DAY_NS, "E", head)) == []
 
 
