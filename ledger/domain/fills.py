@@ -15,13 +15,14 @@ import numpy as np
 
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey
 from ledger.domain.columns import INT64_ROOM, Ints, distinct, is_wide, wide
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line, VolumeRecorded
+from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.fill_prices import Lines, price_lines
 from ledger.domain.fill_runs import runs
 from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Market, Rulebook, too_fine
+from ledger.domain.runs import Runs
 from ledger.domain.state import AccountState
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
@@ -39,7 +40,7 @@ class BatchOutcome:
     replayed: list[int] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
-    runs: list[tuple[DayKey, VolumeRecorded]] = field(default_factory=list)
+    runs: Runs | tuple[()] = ()
 
 
 def decide_fills(

@@ -8,13 +8,12 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.domain.events import CellTotals
+from ledger.store.protobuf_wire import DELIMITED, VARINT, read_varint
 from ledger.store.volume_codec import decode_totals
 from ledger.v1 import events_pb2
 
-FRONT_BYTES: Final = 4_000  # two rows of TOAST; a dozen cells fit
+FRONT_BYTES: Final = 4_000  # two rows of TOAST; some dozens of cells fit
 _TOTALS: Final = events_pb2.VolumeRecorded.TOTALS_FIELD_NUMBER
-_VARINT, _SIZED = 0, 2  # the wire types of what lies before the columns
-_MORE = 0x80  # of a byte of a varint: another one follows
 
 
 def totals_in(front: bytes) -> tuple[CellTotals, ...] | None:
@@ -31,22 +30,13 @@ def _end_of_totals(front: bytes) -> int:
     try:
         while True:
             begin = place
-            tag, place = _varint(front, place)
+            tag, place = read_varint(front, place)
             if tag >> 3 > _TOTALS:
                 return begin
-            value, place = _varint(front, place)
-            if tag & 7 == _SIZED:
+            value, place = read_varint(front, place)
+            if tag & 7 == DELIMITED:
                 place += value
             else:
-                assert tag & 7 == _VARINT, tag
+                assert tag & 7 == VARINT, tag
     except IndexError:
         return 0
-
-
-def _varint(data: bytes, place: int) -> tuple[int, int]:
-    """(the number that begins at a place, the place behind it)."""
-    value = shift = 0
-    while data[place] & _MORE:
-        value |= (data[place] & (_MORE - 1)) << shift
-        place, shift = place + 1, shift + 7
-    return value | data[place] << shift, place + 1
