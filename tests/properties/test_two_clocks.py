@@ -84,7 +84,8 @@ def question(lives: Lives, account_id: str) -> Question:
     edges = [noted.trade.at_ns for noted in book.trades] + [NOON_NS - random.randrange(-5 * DAY_NS, DAYS * DAY_NS)]
     edges += [edge for edge in book.past(FOR_EVER).changes() if abs(edge - NOON_NS) < 2 * DAYS * DAY_NS]
     edges += [edge // DAY_NS * DAY_NS for edge in edges]
-    known = random.choice((lives.positions[-1], random.choice(lives.positions)))
+    own = [position for position, _, values in book.decisions if values.get("source") != "EVALUATION"]
+    known = random.choice((lives.positions[-1], random.choice(lives.positions), *own, *(place - 1 for place in own)))
     as_of_ns, start_ns, end_ns = (random.choice(edges) + random.choice((-1, 0, 1)) for _ in range(3))
     if random.random() < 0.5:
         start_ns, end_ns = NOON_NS - 2 * DAYS * DAY_NS, NOON_NS + DAYS * DAY_NS
