@@ -59,7 +59,7 @@ _ASOF_DAY_PAGE_RATIO: Final = "ratio.asof_day_end_fees_page"
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
-_ASOF_SLICES: Final = 5  # reads of the past are timed for so many times --seconds, at day ends and inside days
+_ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
 
 _EPILOG: Final = f"""\
 figures:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
 
 from ledger.domain.instants import DAY_NS
 from ledger.v1 import command_service_pb2 as pb
-from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
+from ledger.v1.query_service_pb2 import ListFeeHistoryRequest, QuoteFeeRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
@@ -77,6 +78,28 @@ def test_an_answer_at_a_closed_known_at_is_the_same_to_the_byte_whatever_comes_l
     for number in range(20):
         ledger.fills.RecordFills(batch(fill(transact_time=at(NOON_NS - number))))
     assert read() == first
+
+
+def test_rules_are_those_that_were_known_however_often_and_in_whatever_order_they_are_asked_for(ledger: Ledger) -> None:
+    registered = [
+        ledger.commands.RegisterSymbol(symbol(name, pair_class=pair_class)).receipt.position
+        for name, pair_class in (("ONE_USDT", "A"), ("TWO_USDT", "B"))
+    ]
+
+    def knows(name: str, position: int) -> bool:
+        like = fill(symbol=name)
+        names = ("account_id", "symbol", "side", "liquidity", "last_px", "last_qty")
+        values = {field: getattr(like, field) for field in names}
+        try:
+            ledger.queries.QuoteFee(QuoteFeeRequest(**values, at=ReadAt(known_at_position=position)))
+        except grpc.RpcError as error:
+            assert "SYMBOL_UNKNOWN" in error.details(), error  # type: ignore[attr-defined]
+            return False
+        return True
+
+    for place, name in enumerate(("ONE_USDT", "TWO_USDT", "ONE_USDT")):
+        first = registered[place % 2]
+        assert [knows(name, first + step) for step in (0, -1, 0)] == [True, False, True]
 
 
 def test_a_read_says_at_which_position_it_was_made_and_whether_more_may_come(ledger: Ledger) -> None:
