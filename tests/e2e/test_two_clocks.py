@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import grpc
 import pytest
 
 from ledger.domain.instants import DAY_NS
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.query_service_pb2 import ListFeeHistoryRequest, QuoteFeeRequest
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import NOON_NS, Ledger, at
+from tests.conftest import NOON_NS, Ledger, at, refusal
 from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 
@@ -86,20 +85,16 @@ def test_rules_are_those_that_were_known_however_often_and_in_whatever_order_the
         for name, pair_class in (("ONE_USDT", "A"), ("TWO_USDT", "B"))
     ]
 
-    def knows(name: str, position: int) -> bool:
-        like = fill(symbol=name)
-        names = ("account_id", "symbol", "side", "liquidity", "last_px", "last_qty")
+    def quote(name: str, position: int) -> QuoteFeeRequest:
+        like, names = fill(symbol=name), ("account_id", "symbol", "side", "liquidity", "last_px", "last_qty")
         values = {field: getattr(like, field) for field in names}
-        try:
-            ledger.queries.QuoteFee(QuoteFeeRequest(**values, at=ReadAt(known_at_position=position)))
-        except grpc.RpcError as error:
-            assert "SYMBOL_UNKNOWN" in error.details(), error  # type: ignore[attr-defined]
-            return False
-        return True
+        return QuoteFeeRequest(**values, at=ReadAt(known_at_position=position))
 
     for place, name in enumerate(("ONE_USDT", "TWO_USDT", "ONE_USDT")):
         first = registered[place % 2]
-        assert [knows(name, first + step) for step in (0, -1, 0)] == [True, False, True]
+        for _ in range(2):
+            assert refusal(ledger.queries.QuoteFee, quote(name, first - 1)).reason == "SYMBOL_UNKNOWN"
+            assert ledger.queries.QuoteFee(quote(name, first)).fee_basis.pair_class == "AB"[place % 2]
 
 
 def test_a_read_says_at_which_position_it_was_made_and_whether_more_may_come(ledger: Ledger) -> None:
