@@ -19,6 +19,7 @@ from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS, day_number
 from ledger.domain.promotions import Promotions, evolve_promotions
 from ledger.domain.rulebook import fold_rulebook
+from ledger.domain.runs import Runs
 from ledger.domain.state import (
     AccountState,
     OwnerState,
@@ -145,6 +146,13 @@ class States:
         for recorded in (*in_log, *_decoded(of_this_commit, keys)):
             assert isinstance(recorded.event, FeeEvent)
             self.days[keys[recorded.stream]].remember(recorded.event)
+
+    def remember(self, runs: Runs) -> None:
+        """Have the lines of runs that were just decided at hand too, where those before them are."""
+        if self._known_days:
+            for at, key in enumerate(runs.keys):
+                if key in self._known_days:
+                    self.days[key].remember(runs[at][1])
 
     def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Row]) -> set[str]:
         """Those of some fee streams that have an event, in the log or in the commit in the making."""

@@ -53,7 +53,7 @@ Sums = dict[CellKey, CellSum]
 
 def to_totals(sums: Sums) -> tuple[CellTotals, ...]:
     """All cells, in the order of their keys, so that equal sums have equal bytes."""
-    return tuple([sums[key].totals(key) for key in sorted(sums)])
+    return tuple([sums[key].totals(key) for key in (sorted(sums) if len(sums) > 1 else sums)])
 
 
 def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
