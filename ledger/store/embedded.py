@@ -54,6 +54,7 @@ _RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it m
 _STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
 _REAP_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.02
+_POSTMASTER_LINES_MIN = 5  # of postmaster.pid, once it says where the socket is
 
 # Nothing of our own environment: a PGPORT or PGDATA in it would change the server, secrets in it would leak.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -86,31 +87,12 @@ class EmbeddedError(Exception):
     """One-line message with the remedy; the command line prints it and exits 2."""
 
 
-class InUseError(EmbeddedError):
-    """Another process owns the folder."""
-
-
 def default_folder(checkout: Path) -> Path:
     """Where the data lies: `/var/lib/ledger/<hash of the checkout's path>` for root, otherwise
     `<checkout>/.ledger`. PostgreSQL's user often cannot reach a checkout of root's."""
     if os.geteuid() != 0:
         return checkout / ".ledger"
     return Path("/var/lib/ledger", _digest(checkout.resolve()))
-
-
-@contextmanager
-def attached(folder: Path, owner: str) -> Iterator[str]:
-    """libpq connection string of the PostgreSQL in a folder, for who only reads: the running service's own, or one that
-    runs as long as the block. Raises EmbeddedError. `owner` tells a service that starts meanwhile who is there."""
-    postgres = EmbeddedPostgres(folder)
-    try:
-        dsn = postgres.start(owner, create=False)
-    except InUseError:
-        dsn = postgres.of_another()
-    try:
-        yield dsn
-    finally:
-        postgres.stop()  # only what was started here
 
 
 class EmbeddedPostgres:
@@ -131,7 +113,7 @@ class EmbeddedPostgres:
         self._programs = Path()
         self._sockets = Path()
 
-    def start(self, owner: str = "", *, create: bool = True) -> str:
+    def start(self, owner: str = "") -> str:
         """Take the folder, create the database if it is new, start the server or adopt a running one.
 
         `owner` is one line of text that tells a second service who the first is. Returns a libpq connection
@@ -139,10 +121,6 @@ class EmbeddedPostgres:
         """
         with self._mutex, self._one_line_errors():
             assert self._service_lock is None, "started twice"
-            if not create and not self._data.exists():
-                raise EmbeddedError(
-                    f"there is no ledger in {self._folder}: name its folder with --data, or give a --dsn"
-                )
             self._user = _unprivileged_user() if os.geteuid() == 0 else None
             _make_folder(self._folder)
             self._check_reachable(self._folder)
@@ -157,21 +135,25 @@ class EmbeddedPostgres:
                 raise
             return dsn
 
-    def of_another(self) -> str:
-        """Connection string of the server that the folder's owner runs; waits until it accepts connections."""
-        with self._mutex, self._one_line_errors():
-            deadline = time.monotonic() + _SILENT_SECONDS_MAX
-            while (running := self._postmaster()) is None or len(running) <= 4 or not self._accepts(Path(running[4])):
-                if time.monotonic() > deadline:
-                    raise EmbeddedError(
-                        f"the PostgreSQL in {self._folder} accepts no connection, see {self._last_words()}"
-                    )
-                time.sleep(_POLL_SECONDS)
-            return self._dsn(password=self._password.read_text().strip())
+    def join(self, guest: str) -> str:
+        """For a second program: the connection string of the server that a service keeps in the folder.
 
-    def _accepts(self, sockets: Path) -> bool:
-        self._sockets = sockets
-        return self._ping() == pq.Ping.OK
+        Where none does, the same as `start`, but never for a new database; `stop` stops only what this has started.
+        """
+        with self._mutex, self._one_line_errors():
+            if not self._data.exists():
+                raise EmbeddedError(f"there is no ledger in {self._folder}: name its --data FOLDER, or give its --dsn")
+            lock = _try_lock(self._folder / "service.lock")
+            if lock is not None:
+                lock.close()
+                return self.start(guest)
+            until = time.monotonic() + _SILENT_SECONDS_MAX
+            while (running := self._postmaster()) is None or len(running) < _POSTMASTER_LINES_MIN:
+                if time.monotonic() > until:
+                    raise EmbeddedError(f"the service of {self._folder} has no PostgreSQL running, see {self._log}")
+                time.sleep(_POLL_SECONDS)
+            self._sockets = Path(running[4])
+            return self._dsn(password=self._password.read_text().strip())
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
@@ -225,7 +207,7 @@ class EmbeddedPostgres:
         file = self._folder / "service.lock"
         if (lock := _try_lock(file)) is None:
             first = file.read_text(errors="replace").strip() or "another service"
-            raise InUseError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
+            raise EmbeddedError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
         lock.truncate(0)
         lock.write((" ".join(owner.split()) + "\n").encode())
         lock.flush()
@@ -261,7 +243,7 @@ class EmbeddedPostgres:
     def _socket_folder(self) -> Path:
         """A folder whose path is short enough for a socket, only for the user of the database."""
         running = self._postmaster()
-        if running is not None and len(running) > 4:
+        if running is not None and len(running) >= _POSTMASTER_LINES_MIN:
             return Path(running[4])  # TMPDIR may have changed since it was started
         for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{_digest(self._folder)}")):
             # libpq takes a comma for the end of one host and the start of the next.
