@@ -86,7 +86,7 @@ def find_breaks(database: Database, terms: Terms) -> None:
     _join(database, terms, fields)
     _match_leftovers(database)
     for kind, found in fields.items():
-        _add(database, kind, "both", found, where=found.differs)
+        _add(database, kind, "paired", found, where=found.differs)
     one_sided = {
         "MISSING_IN_LEDGER": _Field("", _shown("e"), "NULL"),
         "MISSING_IN_ENGINE": _Field("", "NULL", _shown("l")),
@@ -127,7 +127,7 @@ def _duplicates(database: Database, terms: Terms) -> None:
 
 
 def _join(database: Database, terms: Terms, fields: Mapping[str, _Field]) -> None:
-    """Pairs with a difference in `both`, fills of one side in `engine_only` and `ledger_only`."""
+    """Pairs with a difference in `paired`, fills of one side in `engine_only` and `ledger_only`."""
     chosen = ", ".join([*(f"e.{name} AS e_{name}" for name in _ENGINE), *(f"l.{name} AS l_{name}" for name in _LEDGER)])
     on = " AND ".join(f"e.{name} = l.{name}" for name in _KEY)
     first = "SELECT engine.* FROM engine"
@@ -140,7 +140,7 @@ def _join(database: Database, terms: Terms, fields: Mapping[str, _Field]) -> Non
         f" WHERE e_place IS NULL OR l_position IS NULL OR ({either} AND ({differs}))"
     )
     for name, where in (
-        ("both", "e_place IS NOT NULL AND l_position IS NOT NULL"),
+        ("paired", "e_place IS NOT NULL AND l_position IS NOT NULL"),
         ("engine_only", "l_position IS NULL"),
         ("ledger_only", "e_place IS NULL"),
     ):
@@ -161,7 +161,7 @@ def _match_leftovers(database: Database) -> None:
         f" JOIN (SELECT * FROM ledger_only {ledger}) AS l"
         f" ON e.e_venue = l.l_venue AND e.e_exec_id = l.l_exec_id AND {on}"
     )
-    database.run("INSERT INTO both SELECT * FROM found")
+    database.run("INSERT INTO paired SELECT * FROM found")
     database.run("DELETE FROM engine_only WHERE e_place IN (SELECT e_place FROM found)")
     database.run("DELETE FROM ledger_only WHERE (l_position, l_line) IN (SELECT (l_position, l_line) FROM found)")
 

@@ -19,7 +19,7 @@ CREATE TABLE ledger (
   position BIGINT, line INTEGER, venue VARCHAR, account_id VARCHAR, exec_id VARCHAR, day INTEGER, time_ns BIGINT,
   symbol VARCHAR, quote VARCHAR, side VARCHAR, liquidity VARCHAR, price BIGNUM, quantity BIGNUM, volume BIGNUM,
   fee BIGNUM, fee_currency VARCHAR, rate BIGNUM, counterparty VARCHAR, order_id VARCHAR, trade_id VARCHAR);
-CREATE TABLE adjusted (position BIGINT, line INTEGER, by BIGINT, fee BIGNUM, fee_currency VARCHAR, rate BIGNUM);
+CREATE TABLE adjusted (position BIGINT, line INTEGER, cause BIGINT, fee BIGNUM, fee_currency VARCHAR, rate BIGNUM);
 """
 _FROM_CHUNK: Final = """
 INSERT INTO ledger SELECT
@@ -34,7 +34,7 @@ _PRODUCT: Final = "(price::HUGEINT * quantity::HUGEINT)"  # of two int64, which 
 # The last adjustment of a line says what it costs.
 _ADJUST: Final = """
 UPDATE ledger SET fee = last.fee, fee_currency = last.fee_currency, rate = last.rate
-FROM (SELECT * FROM adjusted QUALIFY row_number() OVER (PARTITION BY position, line ORDER BY by DESC) = 1) AS last
+FROM (SELECT * FROM adjusted QUALIFY row_number() OVER (PARTITION BY position, line ORDER BY cause DESC) = 1) AS last
 WHERE ledger.position = last.position AND ledger.line = last.line
 """
 
