@@ -123,7 +123,7 @@ def _log(options: argparse.Namespace) -> Iterator[Log]:
 
 def _reconcile(database: Database, log: Log, options: argparse.Namespace, progress: Progress) -> Report:
     known = _known(log, options.known_at)
-    venue = options.venue or _only_venue(log, known.position)
+    venue = options.venue or _only_venue(log)
     constants = {name: value for name, value in (("account_id", options.account), ("venue", options.venue)) if value}
     files = EngineFiles(database, Mapped(options.columns), constants)
     for path in options.files:
@@ -185,9 +185,9 @@ def _known(log: Log, known_at_: dict[str, int]) -> Head:
     return log.head_at_position(position)
 
 
-def _only_venue(log: Log, known: int) -> str:
+def _only_venue(log: Log) -> str:
     """That of the programmes, where they govern one; otherwise none."""
-    published = (recorded.event for recorded in log.rulebook(known))
+    published = (recorded.event for recorded in log.rulebook(log.head().position))
     venues = {
         venue
         for event in published
@@ -266,7 +266,13 @@ def _parser() -> argparse.ArgumentParser:
         " files)")  # fmt: skip
     add("--until", dest="until_ns", type=time_ns, metavar="TIME", help="first instant behind (default: the end of the"
         " last day of the files)")  # fmt: skip
-    add("--known-at", type=known_at, default={}, metavar="POSITION|TIME", help="what the ledger knew then (default: now)")
+    add(
+        "--known-at",
+        type=known_at,
+        default={},
+        metavar="POSITION|TIME",
+        help="what the ledger knew then (default: now)",
+    )
     add("--source", type=_id, action="append", default=[], help="only what this source sent; may be given again")
     add("--account", type=_id, default="", metavar="ID", help="the files are of this account alone")
     add("--venue", type=_id, default="", help="the files are of this venue (default: as they say, else the only one)")

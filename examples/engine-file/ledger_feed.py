@@ -85,7 +85,9 @@ def _columns(market: Market, legs: Columns) -> pb.FillColumns:
     accounts, index = np.unique(np.concatenate((legs["account"], legs["counterparty"])), return_inverse=True)
     names = [market.account(number) for number in accounts.tolist()]
     count = len(legs["exec"])
-    exec_ids = [f"T{number:012}{'?MT'[leg]}" for number, leg in zip(legs["exec"].tolist(), legs["leg"].tolist(), strict=True)]
+    exec_ids = [
+        f"T{number:012}{'?MT'[leg]}" for number, leg in zip(legs["exec"].tolist(), legs["leg"].tolist(), strict=True)
+    ]
     return pb.FillColumns(
         account_ids=names,
         account_index=_integers(index[:count]),

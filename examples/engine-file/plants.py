@@ -34,7 +34,9 @@ def choose(market: Market, columns: Columns) -> list[Plant]:
         raise ValueError("too few trades to plant in: at least 1,000 a day")
     for number, kind in enumerate(kinds):
         trade = next(
-            trade for trade in range(step * (number + 1), step * (number + 2)) if _suits(kind, market, columns, 2 * trade)
+            trade
+            for trade in range(step * (number + 1), step * (number + 2))
+            if _suits(kind, market, columns, 2 * trade)
         )
         found.append(Plant(kind, 2 * trade))
     return found

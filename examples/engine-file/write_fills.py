@@ -82,12 +82,20 @@ def _told(market: Market, exported: _Exported, options: argparse.Namespace) -> I
         names = {plant: (int(legs["exec"][plant.place]), int(legs["leg"][plant.place])) for plant in plants}
         legs = plant_true(legs, plants)
         charge(market, legs)
-        index = {pair: place for place, pair in enumerate(zip(legs["exec"].tolist(), legs["leg"].tolist(), strict=True))}
+        index = {
+            pair: place for place, pair in enumerate(zip(legs["exec"].tolist(), legs["leg"].tolist(), strict=True))
+        }
         places = [(plant.kind, index[names[plant]]) for plant in plants if plant.kind in WRITTEN]
         told, written = plant_written(market, legs, places)
         options.plant.write_text(
-            json.dumps([{"kind": _kind(plant.kind), "exec_id": _exec_id(*names[plant]), "trade_id": str(names[plant][0])}
-                        for plant in plants], indent=1) + "\n"  # fmt: skip
+            json.dumps(
+                [
+                    {"kind": _kind(plant.kind), "exec_id": _exec_id(*names[plant]), "trade_id": str(names[plant][0])}
+                    for plant in plants
+                ],
+                indent=1,
+            )
+            + "\n"  # fmt: skip
         )
         exported.add(written)
         yield told
@@ -106,7 +114,9 @@ class _Exported:
 
     def __init__(self, market: Market) -> None:
         self._folder = tempfile.TemporaryDirectory(prefix="write-fills-")
-        self._duckdb = duckdb.connect(f"{self._folder.name}/fills.duckdb", config={"memory_limit": "1GB", "threads": "2"})
+        self._duckdb = duckdb.connect(
+            f"{self._folder.name}/fills.duckdb", config={"memory_limit": "1GB", "threads": "2"}
+        )
         self._accounts = np.array([market.account(number) for number in range(market.accounts)], dtype=object)
         self._columns: dict[str, Any] = {}
 
@@ -141,7 +151,7 @@ class _Exported:
             "INSERT INTO fills SELECT 'T' || lpad(exec::VARCHAR, 12, '0') || CASE leg WHEN 1 THEN 'M' ELSE 'T' END, of, name,"
             " CASE side WHEN 1 THEN 'buy' ELSE 'sell' END, CASE liquidity WHEN 1 THEN 'maker' ELSE 'taker' END,"
             f" {_decimal('price')}, {_decimal('quantity')}, {_decimal('notional')}, make_timestamp_ns(time_ns),"
-            f" trade::VARCHAR, \"order\"::VARCHAR, against, fee::DECIMAL(19,0) * {10 ** (18 - FEE_DECIMALS)}::DECIMAL(19,0)"
+            f' trade::VARCHAR, "order"::VARCHAR, against, fee::DECIMAL(19,0) * {10 ** (18 - FEE_DECIMALS)}::DECIMAL(19,0)'
             " * 0.000000000000000001::DECIMAL(19,18), fee_currency, rate_ppm::DECIMAL(9,0) * 0.000001::DECIMAL(7,6)"
             " FROM legs"
         )

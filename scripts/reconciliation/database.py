@@ -33,10 +33,12 @@ CREATE MACRO plain(t) AS
             || unsigned_plain(ltrim(split_part(lower(t), 'e', 1), '+-'), TRY_CAST(split_part(lower(t), 'e', 2) AS BIGINT))
        ELSE ltrim(t, '+') END;
 
--- more than 36 decimals are no amount (NULL), zeros aside
+-- more than 36 decimals are no amount (NULL), zeros aside; left() of zeros is several times as fast as rpad()
+CREATE MACRO decimals(t) AS CASE WHEN contains(t, '.') THEN length(t) - strpos(t, '.') ELSE 0 END;
+CREATE MACRO whole_units(t) AS TRY_CAST(replace(t, '.', '') || left('{"0" * SCALE}', {SCALE} - decimals(t)) AS BIGNUM);
 CREATE MACRO plain_amount(t) AS
-  CASE WHEN length(rtrim(split_part(t, '.', 2), '0')) <= {SCALE}
-       THEN TRY_CAST(split_part(t, '.', 1) || rpad(left(split_part(t, '.', 2), {SCALE}), {SCALE}, '0') AS BIGNUM) END;
+  CASE WHEN decimals(t) <= {SCALE} THEN whole_units(t)
+       WHEN decimals(rtrim(t, '0')) <= {SCALE} THEN whole_units(rtrim(t, '0')) END;
 CREATE MACRO amount(t) AS CASE WHEN is_number(t) THEN plain_amount(plain(t)) END;
 CREATE MACRO scaled(digits, decimals) AS
   CASE WHEN decimals <= {SCALE} THEN (digits || repeat('0', {SCALE} - decimals))::BIGNUM END;

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+
 from reconciliation import UnusableError
 from reconciliation.columns import AMOUNTS, OPTIONAL, TIMES, Mapped
 from reconciliation.database import SCALE, Database
@@ -98,24 +99,27 @@ class EngineFiles:
         return f"{Path(self.names[place >> PLACE_BITS]).name}:{place & (1 << PLACE_BITS) - 1}"
 
     def _insertion(self, said: Printed, first: int, unit_ns: int, *, negated: bool) -> str:
-        """The statement that reads texts as what they mean; what means nothing is named in `fault`."""
-        read, faults = {}, []
-        for name in (*self._constants, *said.columns):
-            text = f"'{self._constants[name]}'" if name in self._constants else f"nullif(trim({name}), '')"
-            value = _meaning(name, text)
-            ours = "time_ns" if name in TIMES else OURS.get(name, name)
-            read[ours] = f"-({value})" if negated and name in ("fee_amount", "fee_rate") else value
-            required = ours in ("time_ns", "account_id", "exec_id")
-            wrong = f"({value}) IS NULL" + ("" if required else f" AND {text} IS NOT NULL")
-            if required or value != text:
-                faults.append(f"WHEN {wrong} THEN '{name}' || chr(31) || coalesce({text}, '')")
-        fault = f"CASE {' '.join(faults)} END"
-        columns = ", ".join(read)
+        """The statement that reads texts as what they mean; what means nothing is named in `fault`.
+
+        Each step is a SELECT of its own, so that duckdb works out once what the next one asks for several times.
+        """
+        names = [*self._constants, *said.columns]
+        amounts = [name for name in names if name in AMOUNTS]
+        texts = [
+            f"'{self._constants[name]}' AS {name}" if name in self._constants else f"nullif(trim({name}), '') AS {name}"
+            for name in names
+        ]
+        plain = [f"CASE WHEN is_number({name}) THEN plain({name}) END AS plain_{name}" for name in amounts]
+        values = [f"{_meaning(name)} AS v_{name}" for name in names]
+        ours = ["time_ns" if name in TIMES else OURS.get(name, name) for name in names]
+        read = [f"-v_{name}" if negated and name in ("fee_amount", "fee_rate") else f"v_{name}" for name in names]
+        named = [f"{value} AS {name}" for value, name in zip(read, ours, strict=True)]
         return (
-            f"INSERT INTO engine (place, unit_ns, {columns}, fault, day, volume)"
-            f" SELECT *, time_ns // {_DAY_NS}, {_volume(read)}"
-            f" FROM (SELECT {first} + row, {unit_ns}, {', '.join(f'{value} AS {name}' for name, value in read.items())},"
-            f" {fault} FROM ({said.select}))"
+            f"INSERT INTO engine (place, unit_ns, {', '.join(ours)}, fault, day, volume)"
+            f" SELECT *, time_ns // {_DAY_NS}, {_volume(ours)}"
+            f" FROM (SELECT {first} + row, {unit_ns}, {', '.join(named)}, {_fault(names)}"
+            f" FROM (SELECT *, {', '.join(values)} FROM (SELECT {', '.join(['*', *plain])}"
+            f" FROM (SELECT row, {', '.join(texts)} FROM ({said.select})))))"
         )
 
     def _check(self, said: Printed) -> None:
@@ -141,25 +145,37 @@ class EngineFiles:
             self._database.run("UPDATE engine SET volume = ?::VARCHAR::BIGNUM WHERE place = ?", [str(volume), place])
 
 
-def _meaning(name: str, text: str) -> str:
+def _meaning(name: str) -> str:
     """The expression that reads a column; NULL for a text that means nothing."""
     if name in AMOUNTS:
-        return f"amount({text})"
+        return f"plain_amount(plain_{name})"
     if name == "transact_time":
-        return f"instant({text})"
+        return f"instant({name})"
     if name in TIMES:
         return (
-            f"CASE WHEN {text} LIKE 'ns%' THEN TRY_CAST(substr({text}, 3) AS BIGINT)"
-            f" ELSE TRY(TRY_CAST({text} AS BIGINT) * {TIMES[name]}) END"
+            f"CASE WHEN {name} LIKE 'ns%' THEN TRY_CAST(substr({name}, 3) AS BIGINT)"
+            f" ELSE TRY(TRY_CAST({name} AS BIGINT) * {TIMES[name]}) END"
         )
     if name in _WORDS:
         cases = (
-            f"WHEN upper({text}) IN ({', '.join(map(repr, words))}) THEN '{word}'" for word, words in _WORDS[name].items()
+            f"WHEN upper({name}) IN ({', '.join(map(repr, words))}) THEN '{word}'"
+            for word, words in _WORDS[name].items()
         )
         return f"CASE {' '.join(cases)} END"
     if name == "symbol":
-        return f"replace({text}, '/', '_')"  # ccxt writes BTC/USDT
-    return text
+        return f"replace({name}, '/', '_')"  # ccxt writes BTC/USDT
+    return name
+
+
+def _fault(names: list[str]) -> str:
+    """The expression for the first column whose text means nothing, and that text."""
+    cases = []
+    for name in names:
+        if name in (*TIMES, "account_id", "exec_id"):
+            cases.append(f"WHEN v_{name} IS NULL THEN '{name}' || chr(31) || coalesce({name}, '')")
+        elif name in AMOUNTS or name in _WORDS:
+            cases.append(f"WHEN v_{name} IS NULL AND {name} IS NOT NULL THEN '{name}' || chr(31) || {name}")
+    return f"CASE {' '.join(cases)} END AS fault"
 
 
 def _expected(name: str) -> str:
@@ -170,10 +186,7 @@ def _expected(name: str) -> str:
     return "a time in UTC, for example 2024-09-30T23:59:59.999Z" if name == "transact_time" else "a whole number"
 
 
-def _volume(read: Mapping[str, str]) -> str:
-    if "notional" in read:
-        other = "product(price, quantity)" if {"price", "quantity"} <= set(read) else "NULL"
-        return f"coalesce(notional, {other})"
-    return "product(price, quantity)" if {"price", "quantity"} <= set(read) else "NULL"
-
-
+def _volume(ours: list[str]) -> str:
+    """The engine's own notional, otherwise price times quantity."""
+    both = "product(price, quantity)" if {"price", "quantity"} <= set(ours) else "NULL::BIGNUM"
+    return f"coalesce(notional, {both})" if "notional" in ours else both

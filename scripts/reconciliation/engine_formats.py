@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Any, Final, NamedTuple, TextIO
 
 import numpy as np
+
 from reconciliation import UnusableError
 from reconciliation.columns import TIMES, Mapped
 from reconciliation.database import Database
@@ -85,7 +86,9 @@ def _parquet(database: Database, path: Path, mapped: Mapped, constants: Mapping[
     for name, theirs in found.items():
         kind, column = types[theirs], columns[theirs]
         if kind in ("FLOAT", "DOUBLE"):
-            raise UnusableError(f"{path}: column {theirs} is {kind}, which holds no exact amount: write DECIMAL or text")
+            raise UnusableError(
+                f"{path}: column {theirs} is {kind}, which holds no exact amount: write DECIMAL or text"
+            )
         if kind.startswith("TIMESTAMP"):
             # A local time is UTC here, as everywhere in the ledger.
             unit_ns, column = _TIME_UNITS_NS.get(kind, 1_000), f"'ns' || epoch_ns({column})"

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from typing import Any, Final
 
 import numpy as np
-from reconciliation.database import Database
 
 from ledger.domain.events import FeeAdjusted
 from ledger.store.log import Log
 from projections.fill_columns import FillChunk, Span, fill_chunks
+from reconciliation.database import Database
 
 _EVENTS_PER_READ: Final = 64
 _LINES_PER_INSERT: Final = 10_000

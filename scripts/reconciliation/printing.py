@@ -7,11 +7,10 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
+from ledger.cli.screens import table
 from reconciliation.breaks import KINDS
 from reconciliation.report import COLUMNS, Report
 from reconciliation.totals import DIMENSIONS
-
-from ledger.cli.screens import table
 
 _TOTALS_SHOWN: Final = 10
 _HEADS: Final = ("status", "venue account day exec_id", "engine", "ledger", "difference", "where")

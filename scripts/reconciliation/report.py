@@ -6,13 +6,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ledger.domain.instants import instant_text
 from reconciliation.breaks import KINDS, Terms, count_breaks
+from reconciliation.chart import Day
 from reconciliation.database import Database
 from reconciliation.engine_file import EngineFiles
 from reconciliation.state import count_status
 from reconciliation.totals import count_totals, read_totals
-
-from ledger.domain.instants import instant_text
 
 COLUMNS: Final = (  # of a break
     *("id", "kind", "status", "first_seen", "venue", "account_id", "day", "exec_id", "symbol", "trade_id", "currency"),
@@ -99,6 +99,16 @@ class Report:
         bound = f" LIMIT {limit}" if limit >= 0 else ""
         statement = "SELECT id, kind, venue, account_id, day, exec_id, first_seen FROM resolved ORDER BY id"
         return list(self._database.records(f"{statement}{bound}"))
+
+    def by_day(self) -> list[Day]:
+        """Fills and breaks of each day that has any."""
+        rows = self._database.all(
+            "SELECT day, coalesce(engine, 0)::BIGINT, coalesce(ledger, 0)::BIGINT, coalesce(breaks, 0)::BIGINT FROM"
+            " (SELECT key AS day, sum(engine_fills) AS engine, sum(ledger_fills) AS ledger FROM totals"
+            "  WHERE dimension = 'day' GROUP BY key)"
+            " FULL JOIN (SELECT day_text(day) AS day, count(*) AS breaks FROM breaks GROUP BY day) USING (day) ORDER BY day"
+        )
+        return [Day(*row) for row in rows]
 
     def totals_of(self, dimension: str, **choice: Any) -> list[dict[str, Any]]:
         """See `totals.read_totals`."""

@@ -6,12 +6,15 @@ from pathlib import Path
 from typing import Final
 
 import duckdb
+
 from reconciliation import UnusableError
 from reconciliation.breaks import Terms
 from reconciliation.database import Database
 
 NEW, KNOWN, RESOLVED = "NEW", "KNOWN", "RESOLVED"
-_COLUMNS: Final = "id VARCHAR, kind VARCHAR, venue VARCHAR, account_id VARCHAR, day VARCHAR, exec_id VARCHAR, first_seen VARCHAR"
+_COLUMNS: Final = (
+    "id VARCHAR, kind VARCHAR, venue VARCHAR, account_id VARCHAR, day VARCHAR, exec_id VARCHAR, first_seen VARCHAR"
+)
 
 
 def compare(database: Database, terms: Terms, path: Path | None, today: str, scope: str) -> None:

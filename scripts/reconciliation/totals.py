@@ -69,7 +69,9 @@ _SHOWN: Final = (
 DIFFERS: Final = "(engine_fills <> ledger_fills OR engine_volume <> ledger_volume OR engine_fee <> ledger_fee)"
 
 
-def read_totals(database: Database, dimension: str, *, differing: bool = False, limit: int = -1) -> list[dict[str, Any]]:
+def read_totals(
+    database: Database, dimension: str, *, differing: bool = False, limit: int = -1
+) -> list[dict[str, Any]]:
     """Rows of a dimension as texts, in the order of their keys; those that differ first if there is a limit."""
     where = f" AND {DIFFERS}" if differing else ""
     order = f"NOT {DIFFERS}, key, currency" if limit >= 0 else "key, currency"
