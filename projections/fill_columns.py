@@ -23,7 +23,7 @@ _AMOUNTS: Final = ("price", "quantity", "fee")
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Fills with transact_time in [from_ns, until_ns), as known after a position; all of them where nothing is named."""
+    """Fills with transact_time in [from_ns, until_ns), as known after a position; all where nothing is named."""
 
     from_ns: int
     until_ns: int

@@ -12,7 +12,7 @@ import os
 import re
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -60,13 +60,14 @@ examples:
   %(prog)s fills.csv --tolerance USDT=0.01 --known-at 4711   as the ledger knew it then
   %(prog)s fills.csv --out csv > breaks.csv                  every break, a row each; --out json: totals too
 
-FILE: CSV with a header, JSON lines, a JSON list, or Parquet; the first three may be gzipped. Numbers are read as they are
-printed, never as floats. A fill is known by venue, account, UTC day and exec_id; these columns are compared:
+FILE: CSV with a header, JSON lines, a JSON list, or Parquet; the first three may be gzipped. Numbers are read as they
+are printed, never as floats. A fill is known by venue, account, UTC day and exec_id; these columns are compared:
   {", ".join(NAMES[:8])},
   {", ".join(NAMES[8:15])},
   {", ".join(NAMES[15:])}
 A transact_time is ISO 8601 in UTC or with an offset; transact_time_s, _ms, _us and _ns count since 1970. A fee is what
-the account pays, less than zero for a rebate (--negate-fees for engines that write it the other way), a rate a fraction.
+the account pays, less than zero for a rebate (--negate-fees for engines that write it the other way), a rate is a
+fraction before any discount.
 Columns a file lacks, and cells that are empty, are not compared; the report says which. --columns takes a preset
 ({", ".join(PRESETS)}) and pairs ours=theirs; fee.cost is the field cost of fee, and notional= leaves a column out.
 
@@ -79,10 +80,28 @@ exit code 0: both agree; 1: there are breaks; 2: an unusable file, or no ledger;
 """
 
 
+class Steps(Progress):
+    """What is under way; most of it is done by duckdb, which seldom knows how much is left."""
+
+    def __init__(self) -> None:
+        super().__init__("reconcile.py")
+        self._step, self._step_began_s, self._told_s = "", 0.0, time.monotonic()
+
+    def step(self, name: str, percent: int) -> None:
+        """A statement of duckdb; 0 percent: it does not say."""
+        now_s = time.monotonic()
+        if name != self._step:
+            self._step, self._step_began_s = name, now_s
+        if now_s - self._told_s >= (1 if sys.stderr.isatty() else 30):
+            self._told_s = now_s
+            done = f", {percent} %" if percent else ""
+            self._print(f"{name}{done}, for {now_s - self._step_began_s:.0f} s")
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
-    progress = Progress("reconcile.py")
+    progress = Steps()
     try:
         with _log(options) as log, open_database(options.work, options.memory, options.threads) as database:
             report = _reconcile(database, log, options, progress)
@@ -108,7 +127,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _unusable(progress: Progress, sentence: str) -> int:
+def _unusable(progress: Steps, sentence: str) -> int:
     progress.clear()
     print(f"reconcile.py: {sentence}", file=sys.stderr)
     return 2
@@ -121,13 +140,13 @@ def _log(options: argparse.Namespace) -> Iterator[Log]:
         yield Log(datastore)
 
 
-def _reconcile(database: Database, log: Log, options: argparse.Namespace, progress: Progress) -> Report:
+def _reconcile(database: Database, log: Log, options: argparse.Namespace, progress: Steps) -> Report:
     known = _known(log, options.known_at)
     venue = options.venue or _only_venue(log)
     constants = {name: value for name, value in (("account_id", options.account), ("venue", options.venue)) if value}
     files = EngineFiles(database, Mapped(options.columns), constants)
     for path in options.files:
-        with database.watched(_percents(progress, f"% of {path.name} read")):
+        with database.watched(lambda done, path=path: progress.step(f"reading {path.name}", done)):
             files.load(path, options.format, UNITS_NS.get(options.time_unit, 0), negated=options.negate_fees)
     venues = _venues(database, venue)
     from_ns, until_ns = _period(database, options)
@@ -141,9 +160,9 @@ def _reconcile(database: Database, log: Log, options: argparse.Namespace, progre
         venues,
     )
     load_ledger(database, log, span, lambda done, total: progress.show("events of the log", done, total))
-    with database.watched(_percents(progress, "% compared")):
+    with database.watched(lambda done: progress.step("comparing", done)):
         find_breaks(database, terms)
-    with database.watched(_percents(progress, "% of totals")):
+    with database.watched(lambda done: progress.step("adding up", done)):
         add_totals(database, terms, _quotes(log, known.position))
     run_at = instant_text(time.time_ns() // SECOND_NS * SECOND_NS)
     compare(database, terms, options.state, run_at, _scope(options))
@@ -157,10 +176,6 @@ def _reconcile(database: Database, log: Log, options: argparse.Namespace, progre
         str(options.state or ""),
     )
     return Report(database, files, run)
-
-
-def _percents(progress: Progress, noun: str) -> Callable[[float], None]:
-    return lambda percent: progress.show(noun, max(0, round(percent)), 100)
 
 
 def _tell_all(report: Report, options: argparse.Namespace) -> None:
@@ -262,8 +277,8 @@ def _parser() -> argparse.ArgumentParser:
     add("files", metavar="ENGINE_FILE", nargs="+", type=Path, help="fills as the engine exported them")
     add("--columns", default="ledger", metavar="MAP", help="a preset and ours=theirs, see below (default %(default)s)")
     add("--format", choices=FORMATS, default="", help="of the files (default: by their names)")
-    add("--from", dest="from_ns", type=time_ns, metavar="TIME", help="first instant (default: the first whole day of the"
-        " files)")  # fmt: skip
+    add("--from", dest="from_ns", type=time_ns, metavar="TIME", help="first instant (default: of the first day of"
+        " the files)")  # fmt: skip
     add("--until", dest="until_ns", type=time_ns, metavar="TIME", help="first instant behind (default: the end of the"
         " last day of the files)")  # fmt: skip
     add(
@@ -276,8 +291,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--source", type=_id, action="append", default=[], help="only what this source sent; may be given again")
     add("--account", type=_id, default="", metavar="ID", help="the files are of this account alone")
     add("--venue", type=_id, default="", help="the files are of this venue (default: as they say, else the only one)")
-    add("--tolerance", type=_tolerance, action="append", default=[], metavar="CURRENCY=AMOUNT", help="fees and notionals"
-        " in it may differ so much (default 0); may be given again")  # fmt: skip
+    add("--tolerance", type=_tolerance, action="append", default=[], metavar="CURRENCY=AMOUNT", help="fees and"
+        " notionals in it may differ so much (default 0); may be given again")  # fmt: skip
     add("--time-unit", choices=UNITS_NS, help="the engine cuts its times to it (default: as their column says)")
     add("--negate-fees", action="store_true", help="the engine writes a charge below zero, and a rebate above")
     add("--no-legs", dest="legs", action="store_false", help="do not compare the two legs of a trade")

@@ -1,4 +1,4 @@
-"""The engine's line to the ledger: symbols, trials, and its fills as columns over StreamFills, numbered without gaps."""
+"""The engine's line to the ledger: symbols, trials, and its fills as columns over StreamFills, without gaps."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """A matching engine's day: trades drawn from a seed, both legs of each, and what the engine itself charged for them.
 
-Its arithmetic is its own, in whole ticks, lots and units of 10^-8, and shares nothing with the ledger's. A chunk of trades
-depends on the seed and its number only, so that any part of a market can be made again without the rest.
+Its arithmetic is its own, in whole ticks, lots and units of 10^-8, and shares nothing with the ledger's. A chunk of
+trades depends on the seed and its number only, so that any part of a market can be made again without the rest.
 """
 
 from __future__ import annotations

@@ -26,7 +26,7 @@ class Plant(NamedTuple):
 
 
 def choose(market: Market, columns: Columns) -> list[Plant]:
-    """A trade for each kind out of the first chunk, spread over its first day. Raises ValueError if there are too few."""
+    """A trade for each kind out of the first chunk, spread over its first day. Raises ValueError for too few."""
     kinds = (*TRUE, *WRITTEN)
     found: list[Plant] = []
     step = min(market.trades // market.days, CHUNK) // (len(kinds) + 1)

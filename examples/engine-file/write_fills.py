@@ -1,4 +1,4 @@
-"""What a matching engine exports at the end of the day: a file of fills. Optionally the same fills are sent to a ledger.
+"""What a matching engine exports at the end of the day: a file of fills. The same fills can be sent to a ledger too.
 
     .venv/bin/python examples/engine-file/write_fills.py --trades 50000 --out fills.csv --send 127.0.0.1:50051
 
@@ -33,9 +33,10 @@ examples:
   %(prog)s --trades 50000 --out fills.parquet --send 127.0.0.1:50051 --plant planted.json
   .venv/bin/python scripts/reconcile.py fills.parquet --html breaks.html
 
-A market is made of its seed: the same one gives the same fills everywhere. Its accounts are named for it, and every third
-one gets a trial when fills are sent. Amounts are exact: text in CSV and JSON lines, DECIMAL(38,18) in Parquet.
+A market is made of its seed: the same one gives the same fills everywhere. Its accounts are named for it, and every
+third one gets a trial when fills are sent. Amounts are exact: text in CSV and JSON lines, DECIMAL(38,18) in Parquet.
 """
+_FEE_UNIT: Final = "0." + "1".rjust(FEE_DECIMALS, "0")
 _FORMATS: Final = {".csv": "(FORMAT csv, HEADER)", ".jsonl": "(FORMAT json)", ".parquet": "(FORMAT parquet)"}
 
 
@@ -78,27 +79,26 @@ def _told(market: Market, exported: _Exported, options: argparse.Namespace) -> I
             exported.add(legs)
             yield legs
             continue
-        plants = choose(market, legs)
-        names = {plant: (int(legs["exec"][plant.place]), int(legs["leg"][plant.place])) for plant in plants}
-        legs = plant_true(legs, plants)
-        charge(market, legs)
-        index = {
-            pair: place for place, pair in enumerate(zip(legs["exec"].tolist(), legs["leg"].tolist(), strict=True))
-        }
-        places = [(plant.kind, index[names[plant]]) for plant in plants if plant.kind in WRITTEN]
-        told, written = plant_written(market, legs, places)
-        options.plant.write_text(
-            json.dumps(
-                [
-                    {"kind": _kind(plant.kind), "exec_id": _exec_id(*names[plant]), "trade_id": str(names[plant][0])}
-                    for plant in plants
-                ],
-                indent=1,
-            )
-            + "\n"  # fmt: skip
-        )
+        told, written = _planted(market, legs, options.plant)
         exported.add(written)
         yield told
+
+
+def _planted(market: Market, legs: Columns, listed: Path) -> tuple[Columns, Columns]:
+    """(what the ledger is told, what the file says), with breaks in it that are `listed`."""
+    plants = choose(market, legs)
+    names = {plant: (int(legs["exec"][plant.place]), int(legs["leg"][plant.place])) for plant in plants}
+    true = plant_true(legs, plants)
+    charge(market, true)
+    places = {name: place for place, name in enumerate(zip(true["exec"].tolist(), true["leg"].tolist(), strict=True))}
+    rows = [
+        {"kind": _kind(plant.kind), "exec_id": _exec_id(*names[plant]), "trade_id": str(names[plant][0])}
+        for plant in plants
+    ]
+    listed.write_text(json.dumps(rows, indent=1) + "\n")
+    return plant_written(
+        market, true, [(plant.kind, places[names[plant]]) for plant in plants if plant.kind in WRITTEN]
+    )
 
 
 def _kind(kind: str) -> str:
@@ -124,8 +124,8 @@ class _Exported:
         amounts = ", ".join(f"{name} DECIMAL(38,18)" for name in ("last_px", "last_qty", "notional"))
         self._duckdb.execute(
             "CREATE TABLE fills (exec_id VARCHAR, account_id VARCHAR, symbol VARCHAR, side VARCHAR, liquidity VARCHAR,"
-            f" {amounts}, transact_time TIMESTAMP_NS, trade_id VARCHAR, order_id VARCHAR, counterparty_owner_id VARCHAR,"
-            " fee_amount DECIMAL(38,18), fee_currency VARCHAR, fee_rate DECIMAL(9,6))"
+            f" {amounts}, transact_time TIMESTAMP_NS, trade_id VARCHAR, order_id VARCHAR,"
+            " counterparty_owner_id VARCHAR, fee_amount DECIMAL(38,18), fee_currency VARCHAR, fee_rate DECIMAL(9,6))"
         )
         return self
 
@@ -148,11 +148,12 @@ class _Exported:
         }
         self._duckdb.register("legs", columns)
         self._duckdb.execute(
-            "INSERT INTO fills SELECT 'T' || lpad(exec::VARCHAR, 12, '0') || CASE leg WHEN 1 THEN 'M' ELSE 'T' END, of, name,"
-            " CASE side WHEN 1 THEN 'buy' ELSE 'sell' END, CASE liquidity WHEN 1 THEN 'maker' ELSE 'taker' END,"
+            "INSERT INTO fills SELECT 'T' || lpad(exec::VARCHAR, 12, '0') || CASE leg WHEN 1 THEN 'M' ELSE 'T' END,"
+            " of, name, CASE side WHEN 1 THEN 'buy' ELSE 'sell' END,"
+            " CASE liquidity WHEN 1 THEN 'maker' ELSE 'taker' END,"
             f" {_decimal('price')}, {_decimal('quantity')}, {_decimal('notional')}, make_timestamp_ns(time_ns),"
-            f' trade::VARCHAR, "order"::VARCHAR, against, fee::DECIMAL(19,0) * {10 ** (18 - FEE_DECIMALS)}::DECIMAL(19,0)'
-            " * 0.000000000000000001::DECIMAL(19,18), fee_currency, rate_ppm::DECIMAL(9,0) * 0.000001::DECIMAL(7,6)"
+            f' trade::VARCHAR, "order"::VARCHAR, against, fee::DECIMAL(19,0) * {_FEE_UNIT}::DECIMAL(19,18),'
+            " fee_currency, rate_ppm::DECIMAL(9,0) * 0.000001::DECIMAL(7,6)"
             " FROM legs"
         )
         self._duckdb.unregister("legs")

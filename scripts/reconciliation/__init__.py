@@ -1,4 +1,4 @@
-"""What scripts/reconcile.py is made of: two sides as tables of duckdb, what differs between them, and how that is told."""
+"""What scripts/reconcile.py is made of: two sides as tables of duckdb, what differs, and how it is told."""
 
 
 class UnusableError(Exception):

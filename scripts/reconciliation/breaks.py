@@ -173,8 +173,8 @@ def _add(database: Database, kind: str, table: str, found: _Field, *, where: str
     key = [of(name) for name in _KEY]
     database.run(
         f"INSERT INTO breaks SELECT {_id(kind, *key)}, '{kind}', {', '.join(key)}, {of('symbol')}, {of('trade_id')},"
-        f" {found.currency}, {found.engine}, {found.ledger}, {found.difference}, {found.tolerance}, e_place, l_position,"
-        f" l_line FROM {table} WHERE {where}"
+        f" {found.currency}, {found.engine}, {found.ledger}, {found.difference}, {found.tolerance}, e_place,"
+        f" l_position, l_line FROM {table} WHERE {where}"
     )
 
 

@@ -40,7 +40,8 @@ def days_chart(days: Sequence[Day]) -> str:
         for fills, side, at in ((day.engine_fills, "engine", x - bar - 1), (day.ledger_fills, "ledger", x + 1)):
             height = fills / most * (floor - _TOP)
             parts.append(
-                f'<rect class="{side}" x="{at:.1f}" y="{floor - height:.1f}" width="{bar:.1f}" height="{height:.1f}" rx="2"/>'
+                f'<rect class="{side}" x="{at:.1f}" y="{floor - height:.1f}" width="{bar:.1f}"'
+                f' height="{height:.1f}" rx="2"/>'
             )
         top = floor - max(day.engine_fills, day.ledger_fills) / most * (floor - _TOP)
         if day.breaks and slot >= 40:

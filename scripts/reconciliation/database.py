@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -30,7 +30,8 @@ CREATE MACRO unsigned_plain(m, e) AS
 CREATE MACRO plain(t) AS
   CASE WHEN contains(lower(t), 'e')
        THEN (CASE WHEN t LIKE '-%' THEN '-' ELSE '' END)
-            || unsigned_plain(ltrim(split_part(lower(t), 'e', 1), '+-'), TRY_CAST(split_part(lower(t), 'e', 2) AS BIGINT))
+            || unsigned_plain(ltrim(split_part(lower(t), 'e', 1), '+-'),
+                              TRY_CAST(split_part(lower(t), 'e', 2) AS BIGINT))
        ELSE ltrim(t, '+') END;
 
 -- more than 36 decimals are no amount (NULL), zeros aside; left() of zeros is several times as fast as rpad()
@@ -57,8 +58,8 @@ CREATE MACRO product(p, q) AS
 
 CREATE MACRO day_text(d) AS ('1970-01-01'::DATE + d::INTEGER)::VARCHAR;
 CREATE MACRO instant_text(ns) AS
-  strftime(make_timestamp_ns(ns), '%Y-%m-%dT%H:%M:%S') || rtrim('.' || rtrim(lpad((ns % 1000000000)::VARCHAR, 9, '0'), '0'), '.')
-  || 'Z';
+  strftime(make_timestamp_ns(ns), '%Y-%m-%dT%H:%M:%S')
+  || rtrim('.' || rtrim(lpad((ns % 1000000000)::VARCHAR, 9, '0'), '0'), '.') || 'Z';
 CREATE MACRO seconds_text(ns) AS amount_text(scaled(ns::VARCHAR, 9));
 """
 
@@ -106,13 +107,13 @@ class Database:
         self._connection.unregister("columns")
 
     @contextmanager
-    def watched(self, tell: Any) -> Iterator[None]:
-        """Tells the percentage of the statements in the block, about once a second."""
+    def watched(self, tell: Callable[[int], None]) -> Iterator[None]:
+        """Tells about once a second how many percent of the statement under way are done; 0 if that is not known."""
         done = threading.Event()
 
         def watch() -> None:
             while not done.wait(_POLL_S):
-                tell(self._connection.query_progress())
+                tell(max(0, round(self._connection.query_progress())))
 
         thread = threading.Thread(target=watch, daemon=True)
         thread.start()

@@ -81,7 +81,7 @@ class EngineFiles:
             raise UnusableError(f"{path}: cannot be read: {getattr(error, 'strerror', '') or error}") from error
         self.columns |= set(said.columns)
         self.fills.append(self._database.one("SELECT count(*) FROM engine") - before)
-        self._check(said)
+        self._check()
         self._multiply()
 
     def without(self) -> list[str]:
@@ -122,7 +122,7 @@ class EngineFiles:
             f" FROM (SELECT row, {', '.join(texts)} FROM ({said.select})))))"
         )
 
-    def _check(self, said: Printed) -> None:
+    def _check(self) -> None:
         """Raise for the first value that means nothing."""
         found = self._database.all("SELECT place, fault FROM engine WHERE fault IS NOT NULL ORDER BY place LIMIT 1")
         for place, fault in found:

@@ -7,9 +7,8 @@ import gzip
 import json
 import re
 from collections.abc import Iterator, Mapping
-from io import TextIOWrapper
 from pathlib import Path
-from typing import IO, Any, Final, NamedTuple, TextIO
+from typing import Any, Final, NamedTuple, TextIO
 
 import numpy as np
 
@@ -27,7 +26,7 @@ _TIME_UNITS_NS: Final = {"TIMESTAMP_S": 1_000_000_000, "TIMESTAMP_MS": 1_000_000
 
 
 class Printed(NamedTuple):
-    """A SELECT that gives our columns as texts, and `row`; empty if the file holds nothing. `unit_ns` is that of times."""
+    """A SELECT of our columns as texts, and `row`; empty if the file holds nothing. `unit_ns` is that of times."""
 
     select: str
     columns: list[str]
@@ -56,8 +55,9 @@ def _csv(path: Path, mapped: Mapped, constants: Mapping[str, str]) -> Printed:
     chosen = ", ".join(f'"{has.index(theirs)}" AS {name}' for name, theirs in found.items())
     # Nothing is guessed: where duckdb looks for the dialect itself, it takes a broken file for one of other columns.
     source = (
-        f"read_csv({_quoted(path)}, auto_detect=false, header=true, delim={_quoted(delimiter)}, quote='\"', escape='\"',"
-        f" columns={{{declared}}}, strict_mode=true, compression='{'gzip' if path.suffix == '.gz' else 'none'}')"
+        f"read_csv({_quoted(path)}, auto_detect=false, header=true, delim={_quoted(delimiter)}, quote='\"',"
+        f" escape='\"', columns={{{declared}}}, strict_mode=true,"
+        f" compression='{'gzip' if path.suffix == '.gz' else 'none'}')"
     )
     unit_ns = next(TIMES[name] for name in found if name in TIMES)
     return Printed(f"SELECT {chosen}, 1 + row_number() OVER () AS row FROM {source}", list(found), unit_ns)
@@ -141,7 +141,7 @@ def _value(fill: Any, path: tuple[str, ...]) -> str | None:
 
 
 def _objects(path: Path) -> Iterator[tuple[int, Any]]:
-    """(line or number, object): of a JSON list, or of lines with one each; numbers are the texts they are printed as."""
+    """(line or number, object): of a JSON list, or of lines with one each; numbers are texts, as they are printed."""
     with _text(path) as file:
         start = file.read(_READ_CHARACTERS)
         if start.lstrip().startswith("["):
@@ -185,8 +185,9 @@ def _object(path: Path, row: int, line: str) -> Any:
 
 
 def _text(path: Path) -> TextIO:
-    binary: IO[Any] = gzip.open(path) if path.suffix == ".gz" else path.open("rb")
-    return TextIOWrapper(binary, encoding="utf-8-sig", newline="")
+    opened: Any = gzip.open if path.suffix == ".gz" else open
+    text: TextIO = opened(path, "rt", encoding="utf-8-sig", newline="")
+    return text
 
 
 def _quoted(text: object) -> str:

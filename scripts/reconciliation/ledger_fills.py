@@ -1,4 +1,4 @@
-"""The ledger's side: lines of the log in the table `ledger`, with their fees as they were known, adjustments included."""
+"""The ledger's side: lines of the log in the table `ledger`, fees as they were known, adjustments included."""
 
 from __future__ import annotations
 

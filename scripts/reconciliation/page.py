@@ -150,7 +150,7 @@ def _marked(engine: str | None, ledger: str | None) -> tuple[str, str]:
     """Both sides as HTML, with the part marked in which they differ."""
     if engine is None or ledger is None:
         return escape(engine or "-").replace("; ", "<br>"), escape(ledger or "-").replace("; ", "<br>")
-    same = len(os.path.commonprefix((engine, ledger)))
+    same = next((place for place, pair in enumerate(zip(engine, ledger, strict=False)) if len(set(pair)) > 1), 0)
     return tuple(f"{escape(side[:same])}<mark>{escape(side[same:])}</mark>" for side in (engine, ledger))  # type: ignore[return-value]
 
 
@@ -158,8 +158,8 @@ def _totals(report: Report) -> Iterable[str]:
     heads = (("", ""), ("", "currency"), ("n e", "fills"), ("n l", "fills"), ("n e", "volume"), ("n l", "volume"),
              ("n", "difference"), ("n e", "fees"), ("n l", "fees"), ("n", "difference"))  # fmt: skip
     yield '<section><h2>Control totals</h2><div class="key"><span><i class="engine"></i>engine</span>'
-    yield '<span><i class="ledger"></i>ledger</span></div><p class="note">Every fill of the period as it stands, without'
-    yield " tolerance. Fills and volume by the currency they are quoted in, fees by their own.</p>"
+    yield '<span><i class="ledger"></i>ledger</span></div><p class="note">Every fill of the period as it stands,'
+    yield " without tolerance. Fills and volume by the currency they are quoted in, fees by their own.</p>"
     for dimension in DIMENSIONS:
         rows, differing = report.totals.get(dimension, (0, 0))
         if not rows:
@@ -167,7 +167,8 @@ def _totals(report: Report) -> Iterable[str]:
         found = report.totals_of(dimension, limit=_TOTALS_SHOWN)
         told = f"all {rows:,} agree" if not differing else f"{differing:,} of {rows:,} differ"
         heads_of = heads[1:] if dimension == "currency" else heads
-        yield f"<details {'open' if differing or dimension == 'currency' else ''}><summary>by {dimension}: {told}</summary>"
+        shown = "open" if differing or dimension == "currency" else ""
+        yield f"<details {shown}><summary>by {dimension}: {told}</summary>"
         yield from _table(heads_of, [_total_row(row, with_key=dimension != "currency") for row in found])
         if rows > _TOTALS_SHOWN:
             yield f'<p class="note">and {rows - _TOTALS_SHOWN:,} more: --out json has every one</p>'

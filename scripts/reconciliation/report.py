@@ -106,7 +106,8 @@ class Report:
             "SELECT day, coalesce(engine, 0)::BIGINT, coalesce(ledger, 0)::BIGINT, coalesce(breaks, 0)::BIGINT FROM"
             " (SELECT key AS day, sum(engine_fills) AS engine, sum(ledger_fills) AS ledger FROM totals"
             "  WHERE dimension = 'day' GROUP BY key)"
-            " FULL JOIN (SELECT day_text(day) AS day, count(*) AS breaks FROM breaks GROUP BY day) USING (day) ORDER BY day"
+            " FULL JOIN (SELECT day_text(day) AS day, count(*) AS breaks FROM breaks GROUP BY day) USING (day)"
+            " ORDER BY day"
         )
         return [Day(*row) for row in rows]
 

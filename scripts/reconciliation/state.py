@@ -30,7 +30,8 @@ def compare(database: Database, terms: Terms, path: Path | None, today: str, sco
     database.run("ALTER TABLE breaks ADD COLUMN status VARCHAR")
     database.run(f"UPDATE breaks SET first_seen = '{today}', status = '{NEW}'")
     database.run(
-        f"UPDATE breaks SET first_seen = earlier.first_seen, status = '{KNOWN}' FROM earlier WHERE earlier.id = breaks.id"
+        f"UPDATE breaks SET first_seen = earlier.first_seen, status = '{KNOWN}'"
+        " FROM earlier WHERE earlier.id = breaks.id"
     )
     looked_for = (
         f"scope = '{scope}' AND epoch_ns(day::TIMESTAMP_NS) + 86400000000000 > {terms.from_ns}"

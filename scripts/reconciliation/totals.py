@@ -20,8 +20,8 @@ CREATE TABLE totals (
 def add_totals(database: Database, terms: Terms, symbols: dict[str, str]) -> None:
     """Make the table. `symbols` gives each symbol's quote currency.
 
-    A row is a key in a currency: fills and volume of the symbols quoted in it, and the fees in it. Where the engine names
-    no fee currency, it is the symbol's.
+    A row is a key in a currency: fills and volume of the symbols quoted in it, and the fees in it. Where the engine
+    names no fee currency, it is the symbol's.
     """
     database.run(_TABLE)
     database.run("CREATE TABLE quotes (symbol VARCHAR, quote VARCHAR)")

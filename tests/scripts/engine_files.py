@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+
 import duckdb
 
 from ledger.v1 import fill_pb2
