@@ -116,15 +116,23 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _unusable(progress, why_not(error))
     except duckdb.OutOfMemoryException:
         return _unusable(progress, f"{options.memory} MB do not suffice, or the disk is full: give --memory or --work")
+    except duckdb.InterruptException:
+        return _interrupted(progress)
+    except duckdb.Error as error:
+        return _unusable(progress, f"the comparison failed: {' '.join(str(error).split())[:300]}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
         return _unusable(progress, f"{error.filename or options.work}: {error.strerror}")
-    except (KeyboardInterrupt, duckdb.InterruptException):
-        progress.clear()
-        print("reconcile.py: interrupted: nothing is kept, and --state is as it was", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt:
+        return _interrupted(progress)
+
+
+def _interrupted(progress: Steps) -> int:
+    progress.clear()
+    print("reconcile.py: interrupted: nothing is kept, and --state is as it was", file=sys.stderr)
+    return 130
 
 
 def _unusable(progress: Steps, sentence: str) -> int:
@@ -159,6 +167,7 @@ def _reconcile(database: Database, log: Log, options: argparse.Namespace, progre
         [options.account] if options.account else [],
         venues,
     )
+    progress.show("events of the log", 0, known.position)
     load_ledger(database, log, span, lambda done, total: progress.show("events of the log", done, total))
     with database.watched(lambda done: progress.step("comparing", done)):
         find_breaks(database, terms)

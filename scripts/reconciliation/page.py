@@ -17,6 +17,7 @@ _STYLE: Final = Path(__file__).with_name("page.css")
 _BREAKS_SHOWN: Final = 100  # of a kind
 _TOTALS_SHOWN: Final = 40  # of a dimension
 _RESOLVED_SHOWN: Final = 100
+_CURRENCIES_SHOWN: Final = 4
 _TICK: Final = (
     '<svg viewBox="0 0 64 64" aria-hidden="true"><circle cx="32" cy="32" r="28"/><path d="M19 33l9 9 17-19"/></svg>'
 )
@@ -66,16 +67,24 @@ def _cards(report: Report) -> Iterable[str]:
         cards.append(
             (f"{status['NEW']:,} new", f"{status['KNOWN']:,} known, {status['RESOLVED']:,} resolved since", "")
         )
-    for row in report.totals_of("currency")[:4]:
-        differs = row["difference_fee"] != "0"
-        cards.append((f"{_grouped(row['difference_fee'])} {row['currency']}", "fees: engine less ledger",
-                      "bad" if differs else "good"))  # fmt: skip
     yield '<div class="cards">'
     yield from (
         f'<div class="card"><b class="{kind}">{escape(value)}</b><span>{name}</span></div>'
         for value, name, kind in cards
     )
+    yield from _fee_card(report)
     yield "</div>"
+
+
+def _fee_card(report: Report) -> Iterable[str]:
+    """What the engine charged more or less than the ledger."""
+    rows = report.totals_of("currency")
+    if rows:
+        yield '<div class="card"><b class="lines">'
+        for row in rows[:_CURRENCIES_SHOWN]:
+            style = "good" if row["difference_fee"] == "0" else "bad"
+            yield f'<span class="{style}">{_grouped(row["difference_fee"])} {escape(row["currency"])}</span>'
+        yield "</b><span>fees, engine less ledger</span></div>"
 
 
 def _agreement(report: Report) -> Iterable[str]:
@@ -90,14 +99,14 @@ def _kinds(report: Report) -> Iterable[str]:
     rows = [
         (
             f'<a href="#{kind}">{kind}</a>',
-            KINDS[kind],
             f"{count:,}",
             f'<i style="width:{100 * count / most:.1f}%"></i>',
+            KINDS[kind],
         )
         for kind, count in report.counts.items()
     ]
     yield "<section><h2>What differs</h2>"
-    yield from _table((("", "kind"), ("wide", "what it means"), ("n", "breaks"), ("share", "")), rows)
+    yield from _table((("", "kind"), ("n", "breaks"), ("share", ""), ("wide", "what it means")), rows)
     yield "</section>"
 
 
@@ -113,11 +122,11 @@ def _days(report: Report) -> Iterable[str]:
 def _breaks(report: Report, kind: str, count: int) -> Iterable[str]:
     yield f'<section id="{kind}"><h2>{kind} <span class="soft">{count:,}</span></h2><p class="note">{KINDS[kind]}</p>'
     rows = list(report.rows(kind, _BREAKS_SHOWN))
-    heads = [("", "status"), ("", "fill")]
+    heads = [("status", "status"), ("fill", "fill")]
     shown = [(name, style) for name, style in (("engine", "e"), ("ledger", "l")) if any(row[name] for row in rows)]
     heads += [(style, f"the {name} says") for name, style in shown]
     with_difference = any(row["difference"] for row in rows)
-    heads += [("n", "difference")] * with_difference + [("", "where")]
+    heads += [("n", "difference")] * with_difference + [("where", "where")]
     yield from _table(heads, [_break_row(row, [name for name, _ in shown], with_difference) for row in rows])
     if count > _BREAKS_SHOWN:
         yield f'<p class="note">and {count - _BREAKS_SHOWN:,} more: --out csv has every one</p>'
@@ -150,13 +159,16 @@ def _marked(engine: str | None, ledger: str | None) -> tuple[str, str]:
     """Both sides as HTML, with the part marked in which they differ."""
     if engine is None or ledger is None:
         return escape(engine or "-").replace("; ", "<br>"), escape(ledger or "-").replace("; ", "<br>")
-    same = next((place for place, pair in enumerate(zip(engine, ledger, strict=False)) if len(set(pair)) > 1), 0)
+    pairs = enumerate(zip(engine, ledger, strict=False))
+    same = next((place for place, pair in pairs if len(set(pair)) > 1), min(len(engine), len(ledger)))
     return tuple(f"{escape(side[:same])}<mark>{escape(side[same:])}</mark>" for side in (engine, ledger))  # type: ignore[return-value]
 
 
 def _totals(report: Report) -> Iterable[str]:
-    heads = (("", ""), ("", "currency"), ("n e", "fills"), ("n l", "fills"), ("n e", "volume"), ("n l", "volume"),
-             ("n", "difference"), ("n e", "fees"), ("n l", "fees"), ("n", "difference"))  # fmt: skip
+    heads = (
+        *(("", ""), ("", "currency"), ("n", "fills"), ("n", "volume"), ("n", "difference"), ("n", "fees")),
+        ("n", "difference"),
+    )
     yield '<section><h2>Control totals</h2><div class="key"><span><i class="engine"></i>engine</span>'
     yield '<span><i class="ledger"></i>ledger</span></div><p class="note">Every fill of the period as it stands,'
     yield " without tolerance. Fills and volume by the currency they are quoted in, fees by their own.</p>"
@@ -177,15 +189,18 @@ def _totals(report: Report) -> Iterable[str]:
 
 
 def _total_row(row: dict[str, Any], *, with_key: bool) -> tuple[str, ...]:
-    differs = row["engine_fills"] != row["ledger_fills"]
-    fills = f'<span class="bad">{row["engine_fills"]:,}</span>' if differs else f"{row['engine_fills']:,}"
-    amounts = [
-        _grouped(row[f"{side}_{what}"]) if side != "difference" else _difference(row[f"{side}_{what}"])
-        for what in ("volume", "fee")
-        for side in ("engine", "ledger", "difference")
-    ]
-    key = [escape(row["key"])] if with_key else []
-    return (*key, escape(row["currency"]), fills, f"{row['ledger_fills']:,}", *amounts)
+    cells = [escape(row["currency"]), _both(row, "fills")]
+    for what in ("volume", "fee"):
+        cells += [_both(row, what), _difference(row[f"difference_{what}"])]
+    return (*([escape(row["key"])] if with_key else []), *cells)
+
+
+def _both(row: dict[str, Any], what: str) -> str:
+    """The engine's sum above the ledger's, or one where they are equal."""
+    engine, ledger = (_grouped(str(row[f"{side}_{what}"])) for side in ("engine", "ledger"))
+    if engine == ledger:
+        return engine
+    return f'<span class="engine">{engine}</span><br><span class="ledger">{ledger}</span>'
 
 
 def _difference(text: str) -> str:

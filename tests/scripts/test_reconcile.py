@@ -402,7 +402,7 @@ def test_the_table_the_csv_and_the_page_tell_the_same_breaks(traded: Ledger, run
     file, page = write_csv(tmp_path / "fills.csv", rows), tmp_path / "page.html"
     (found,) = run(file, "--html", page).breaks
     table, as_csv = run(file, "--out", "table").out, run(file, "--out", "csv").out
-    assert "PRICE: 1 (another price)" in table
+    assert "PRICE: 1 (the engine says another price)" in table
     assert "0.51    0.5     0.01" in table
     assert table.endswith("1 break\n")
     assert as_csv.splitlines()[1].startswith(f"{found['id']},PRICE,NEW,")
