@@ -116,8 +116,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _unusable(progress, why_not(error))
     except duckdb.OutOfMemoryException:
         return _unusable(progress, f"{options.memory} MB do not suffice, or the disk is full: give --memory or --work")
-    except duckdb.InterruptException:
-        return _interrupted(progress)
     except duckdb.Error as error:
         return _unusable(progress, f"the comparison failed: {' '.join(str(error).split())[:300]}")
     except BrokenPipeError:
@@ -126,13 +124,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         return _unusable(progress, f"{error.filename or options.work}: {error.strerror}")
     except KeyboardInterrupt:
-        return _interrupted(progress)
-
-
-def _interrupted(progress: Steps) -> int:
-    progress.clear()
-    print("reconcile.py: interrupted: nothing is kept, and --state is as it was", file=sys.stderr)
-    return 130
+        progress.clear()
+        print("reconcile.py: interrupted: nothing is kept, and --state is as it was", file=sys.stderr)
+        return 130
 
 
 def _unusable(progress: Steps, sentence: str) -> int:

@@ -216,10 +216,13 @@ def _fields(terms: Terms) -> dict[str, _Field]:
 def _amount(engine: str, ledger: str, currency: str, tolerances: Mapping[str, str]) -> _Field:
     differs, shown = f"{engine} <> {ledger}", "NULL"
     if tolerances:
-        cases = " ".join(f"WHEN '{name}' THEN {amount_literal(value)}" for name, value in tolerances.items())
+        cases, texts = (
+            " ".join(f"WHEN '{name}' THEN {of(value)}" for name, value in tolerances.items())
+            for of in (amount_literal, "'{}'".format)
+        )
         tolerance = f"CASE {currency} {cases} ELSE {amount_literal('0')} END"
         differs += f" AND greatest({engine} - {ledger}, {ledger} - {engine}) > {tolerance}"
-        shown = f"amount_text({tolerance})"
+        shown = f"CASE {currency} {texts} ELSE '0' END"
     return _Field(
         f"({differs})",
         f"amount_text({engine})",

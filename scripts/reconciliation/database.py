@@ -65,8 +65,9 @@ CREATE MACRO seconds_text(ns) AS amount_text(scaled(ns::VARCHAR, 9));
 
 
 def amount_literal(text: str) -> str:
-    """A decimal of at most 36 decimals as an amount in SQL."""
-    return f"amount('{text}')"
+    """A plain decimal of at most 36 decimals as an amount in SQL."""
+    whole, _, rest = text.partition(".")
+    return f"'{whole}{rest.ljust(SCALE, '0')}'::BIGNUM"
 
 
 class Database:
@@ -75,26 +76,25 @@ class Database:
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
-    def run(self, statement: str, parameters: list[Any] | None = None) -> None:
-        """A statement without an answer."""
-        self._connection.execute(statement, parameters)
-
-    def rows(self, statement: str, parameters: list[Any] | None = None) -> Iterator[tuple[Any, ...]]:
-        """Rows of an answer, as they are taken; no other statement may run meanwhile."""
-        answer = self._connection.execute(statement, parameters)
-        while rows := answer.fetchmany(10_000):
-            yield from rows
+    def run(self, statement: str, parameters: list[Any] | None = None) -> duckdb.DuckDBPyConnection:
+        """Execute a statement; the answer, if it has one. Raises duckdb.Error, and KeyboardInterrupt for Ctrl-C."""
+        try:
+            return self._connection.execute(statement, parameters)
+        except (RuntimeError, duckdb.InterruptException) as error:
+            if "interrupt" in str(error).lower():
+                raise KeyboardInterrupt from error
+            raise
 
     def records(self, statement: str, parameters: list[Any] | None = None) -> Iterator[dict[str, Any]]:
-        """The same by the names of their columns."""
-        answer = self._connection.execute(statement, parameters)
+        """Rows by the names of their columns, as they are taken; no other statement may run meanwhile."""
+        answer = self.run(statement, parameters)
         names = [column[0] for column in answer.description or ()]
         while rows := answer.fetchmany(10_000):
             yield from (dict(zip(names, row, strict=True)) for row in rows)
 
     def all(self, statement: str, parameters: list[Any] | None = None) -> list[tuple[Any, ...]]:
         """All rows of an answer."""
-        return self._connection.execute(statement, parameters).fetchall()
+        return self.run(statement, parameters).fetchall()
 
     def one(self, statement: str, parameters: list[Any] | None = None) -> Any:
         """The value of an answer that is one."""
@@ -103,7 +103,7 @@ class Database:
     def insert(self, statement: str, columns: dict[str, Any]) -> None:
         """A statement that reads numpy columns under the name `columns`."""
         self._connection.register("columns", columns)
-        self._connection.execute(statement)
+        self.run(statement)
         self._connection.unregister("columns")
 
     @contextmanager

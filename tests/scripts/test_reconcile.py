@@ -131,28 +131,22 @@ def traded(ledger: Ledger) -> Ledger:
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_an_engine_that_agrees_has_no_break_in_any_format(traded: Ledger, run: Run, tmp_path: Path, name: str) -> None:
-    found = run(FORMATS[name](tmp_path / name, rows_of(traded)))
+def test_every_format_is_read_to_the_last_digit_also_of_an_amount_that_no_double_holds(
+    traded: Ledger, run: Run, tmp_path: Path, name: str
+) -> None:
+    rows, write = rows_of(traded), FORMATS[name]
+    found = run(write(tmp_path / name, rows))
     assert (found.code, found.err, found.kinds) == (0, "", {})
     summary = json.loads(found.out)["summary"]
     assert (summary["engine_fills"], summary["ledger_fills"], summary["not_compared"]) == (10, 10, [])
 
-
-@pytest.mark.parametrize("name", FORMATS)
-def test_the_last_digit_of_an_amount_that_no_double_holds_is_a_break_in_every_format(
-    traded: Ledger, run: Run, tmp_path: Path, name: str
-) -> None:
-    rows = rows_of(traded)
     assert float(INEXACT) == float("9007199254740993.4")
     (row,) = (row for row in rows if row["exec_id"] == "E5T")
     row["last_qty"] = "9007199254740993.4"
-    found = run(FORMATS[name](tmp_path / name, rows))
+    found = run(write(tmp_path / name, rows))
     assert (found.code, found.kinds) == (1, {"QUANTITY": 1})
-    assert (found.breaks[0]["engine"], found.breaks[0]["ledger"], found.breaks[0]["difference"]) == (
-        "9007199254740993.4",
-        INEXACT,
-        "0.3",
-    )
+    (told,) = found.breaks
+    assert (told["engine"], told["ledger"], told["difference"]) == ("9007199254740993.4", INEXACT, "0.3")
 
 
 def test_of_all_that_an_engine_can_have_wrong_each_is_found_once_and_nothing_else(
@@ -489,6 +483,20 @@ def test_unusable_arguments_are_one_line(
     found = run(write_csv(tmp_path / "fills.csv", rows_of(traded)), *arguments)
     assert (found.code, found.out, found.err.count("\n")) == (2, "", 1)
     assert why in found.err
+
+
+def test_ctrl_c_leaves_the_state_as_it_was(
+    traded: Ledger, run: Run, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(script, "add_totals", interrupted)
+    state = tmp_path / "state.jsonl"
+    found = run(write_csv(tmp_path / "fills.csv", rows_of(traded)), "--state", state)
+    assert (found.code, found.out) == (130, "")
+    assert found.err == "reconcile.py: interrupted: nothing is kept, and --state is as it was\n"
+    assert not state.exists()
 
 
 def test_without_a_ledger_it_says_where_it_looked(tmp_path: Path) -> None:
