@@ -15,10 +15,9 @@ from eventsourcing.persistence import PersistenceError
 
 from ledger.config import Config
 from ledger.store.database import connect
-from ledger.store.embedded import EmbeddedError, EmbeddedPostgres, default_folder
+from ledger.store.embedded import EmbeddedError, default_folder, reading
 from ledger.store.migrate import EVENTS
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 UNREADABLE: Final = (EmbeddedError, psycopg.Error, PersistenceError)  # see `why_not`
 
 
@@ -43,13 +42,9 @@ def open_store(options: argparse.Namespace, guest: str) -> Iterator[str]:
         _check_ledger(options.dsn, options.schema)
         yield options.dsn
         return
-    postgres = EmbeddedPostgres(options.data or default_folder(ROOT))
-    try:
-        dsn = postgres.join(f"{guest} with pid {os.getpid()}")
+    with reading(options.data or default_folder(Path.cwd()), f"{guest} with pid {os.getpid()}") as dsn:
         _check_ledger(dsn, options.schema)
         yield dsn
-    finally:
-        postgres.stop()
 
 
 def why_not(error: Exception) -> str:

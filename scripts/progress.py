@@ -1,4 +1,4 @@
-"""One line about long work, over itself on a terminal; elsewhere a line now and then."""
+"""How far long work has come: a line a second on a terminal, and one now and then where nobody watches."""
 
 from __future__ import annotations
 
@@ -6,37 +6,38 @@ import sys
 import time
 from typing import Final
 
-_LINE_S: Final = 1.0  # between two lines on a terminal
-_SELDOM_S: Final = 30.0  # elsewhere, where every line stays
+_ON_A_TERMINAL_S: Final = 1
+_ELSEWHERE_S: Final = 30
 
 
 class Progress:
-    """How much is done, how fast, and how long it will take, on stderr."""
+    """On stderr: what is done of a total, how fast, and how long the rest will take."""
 
-    def __init__(self, program: str) -> None:
-        self._program = program
-        self._noun = ""
+    def __init__(self, name: str, unit: str, *, done: int = 0) -> None:
+        """`done` was done before, by a run that this one goes on with."""
+        self._name, self._unit, self._before = name, unit, done
         self._began_s = self._shown_s = time.monotonic()
+        self._terminal = sys.stderr.isatty()
 
-    def show(self, noun: str, done: int, total: int) -> None:
-        """So many of so many; another noun is other work."""
+    @property
+    def seconds(self) -> float:
+        """Since the beginning."""
+        return time.monotonic() - self._began_s
+
+    def show(self, done: int, total: int, more: str = "") -> None:
+        """So much is done; `more` is said behind it."""
         now_s = time.monotonic()
-        if noun != self._noun:
-            self._noun, self._began_s = noun, now_s
-        if now_s - self._shown_s < (_LINE_S if sys.stderr.isatty() else _SELDOM_S):
+        if now_s - self._shown_s < (_ON_A_TERMINAL_S if self._terminal else _ELSEWHERE_S):
             return
         self._shown_s = now_s
-        per_s = max(1, round(done / max(now_s - self._began_s, 1e-9)))
-        left_s = max(0, total - done) // per_s
-        self._print(f"{done:,} of {total:,} {noun}, {per_s:,} per second, {left_s:,} s left")
-
-    def clear(self) -> None:
-        """Remove the line."""
-        if sys.stderr.isatty():
-            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
-
-    def _print(self, line: str) -> None:
-        if sys.stderr.isatty():
+        per_s = max(1, round((done - self._before) / (now_s - self._began_s)))
+        line = f"{done:,} of {total:,} {self._unit}, {per_s:,} per second, {(total - done) // per_s:,} s left{more}"
+        if self._terminal:
             print(f"\r{line}\x1b[K", end="", file=sys.stderr, flush=True)
         else:
-            print(f"{self._program}: {line}", file=sys.stderr, flush=True)
+            print(f"{self._name}: {line}", file=sys.stderr, flush=True)
+
+    def clear(self) -> None:
+        """Make room for another line."""
+        if self._terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)

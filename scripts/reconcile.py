@@ -80,57 +80,35 @@ exit code 0: both agree; 1: there are breaks; 2: an unusable file, or no ledger;
 """
 
 
-class Steps(Progress):
-    """What is under way; most of it is done by duckdb, which seldom knows how much is left."""
-
-    def __init__(self) -> None:
-        super().__init__("reconcile.py")
-        self._step, self._step_began_s, self._told_s = "", 0.0, time.monotonic()
-
-    def step(self, name: str, percent: int) -> None:
-        """A statement of duckdb; 0 percent: it does not say."""
-        now_s = time.monotonic()
-        if name != self._step:
-            self._step, self._step_began_s = name, now_s
-        if now_s - self._told_s >= (1 if sys.stderr.isatty() else 30):
-            self._told_s = now_s
-            done = f", {percent} %" if percent else ""
-            self._print(f"{name}{done}, for {now_s - self._step_began_s:.0f} s")
-
-
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
-    progress = Steps()
     try:
         with _log(options) as log, open_database(options.work, options.memory, options.threads) as database:
-            report = _reconcile(database, log, options, progress)
-            progress.clear()
+            report = _reconcile(database, log, options)
             _tell_all(report, options)
             if options.state:
                 write(database, options.state, _scope(options))
             return 0 if report.agrees else 1
     except (UnusableError, NoLedger) as error:
-        return _unusable(progress, str(error))
+        return _unusable(str(error))
     except UNREADABLE as error:
-        return _unusable(progress, why_not(error))
+        return _unusable(why_not(error))
     except duckdb.OutOfMemoryException:
-        return _unusable(progress, f"{options.memory} MB do not suffice, or the disk is full: give --memory or --work")
+        return _unusable(f"{options.memory} MB do not suffice, or the disk is full: give --memory or --work")
     except duckdb.Error as error:
-        return _unusable(progress, f"the comparison failed: {' '.join(str(error).split())[:300]}")
+        return _unusable(f"the comparison failed: {' '.join(str(error).split())[:300]}")
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        return _unusable(progress, f"{error.filename or options.work}: {error.strerror}")
+        return _unusable(f"{error.filename or options.work}: {error.strerror}")
     except KeyboardInterrupt:
-        progress.clear()
         print("reconcile.py: interrupted: nothing is kept, and --state is as it was", file=sys.stderr)
         return 130
 
 
-def _unusable(progress: Steps, sentence: str) -> int:
-    progress.clear()
+def _unusable(sentence: str) -> int:
     print(f"reconcile.py: {sentence}", file=sys.stderr)
     return 2
 
@@ -142,13 +120,13 @@ def _log(options: argparse.Namespace) -> Iterator[Log]:
         yield Log(datastore)
 
 
-def _reconcile(database: Database, log: Log, options: argparse.Namespace, progress: Steps) -> Report:
+def _reconcile(database: Database, log: Log, options: argparse.Namespace) -> Report:
     known = _known(log, options.known_at)
     venue = options.venue or _only_venue(log)
     constants = {name: value for name, value in (("account_id", options.account), ("venue", options.venue)) if value}
     files = EngineFiles(database, Mapped(options.columns), constants)
     for path in options.files:
-        with database.watched(lambda done, path=path: progress.step(f"reading {path.name}", done)):
+        with _step(database, f"reading {path.name}"):
             files.load(path, options.format, UNITS_NS.get(options.time_unit, 0), negated=options.negate_fees)
     venues = _venues(database, venue)
     from_ns, until_ns = _period(database, options)
@@ -161,11 +139,14 @@ def _reconcile(database: Database, log: Log, options: argparse.Namespace, progre
         [options.account] if options.account else [],
         venues,
     )
-    progress.show("events of the log", 0, known.position)
-    load_ledger(database, log, span, lambda done, total: progress.show("events of the log", done, total))
-    with database.watched(lambda done: progress.step("comparing", done)):
+    progress = Progress("reconcile.py", "events of the log")
+    try:
+        load_ledger(database, log, span, progress.show)
+    finally:
+        progress.clear()
+    with _step(database, "comparing"):
         find_breaks(database, terms)
-    with database.watched(lambda done: progress.step("adding up", done)):
+    with _step(database, "adding up"):
         add_totals(database, terms, _quotes(log, known.position))
     run_at = instant_text(time.time_ns() // SECOND_NS * SECOND_NS)
     compare(database, terms, options.state, run_at, _scope(options))
@@ -179,6 +160,29 @@ def _reconcile(database: Database, log: Log, options: argparse.Namespace, progre
         str(options.state or ""),
     )
     return Report(database, files, run)
+
+
+@contextmanager
+def _step(database: Database, name: str) -> Iterator[None]:
+    """Says what is under way; most of it is done by duckdb, which seldom knows how much is left."""
+    began_s = shown_s = time.monotonic()
+    terminal = sys.stderr.isatty()
+
+    def tell(percent: int) -> None:
+        nonlocal shown_s
+        now_s = time.monotonic()
+        if now_s - shown_s >= (1 if terminal else 30):
+            shown_s = now_s
+            line = f"{name}, {f'{percent} %, ' if percent else ''}{now_s - began_s:.0f} s so far"
+            print(f"\r{line}\x1b[K" if terminal else f"reconcile.py: {line}", end="" if terminal else "\n",
+                  file=sys.stderr, flush=True)  # fmt: skip
+
+    try:
+        with database.watched(tell):
+            yield
+    finally:
+        if terminal:
+            print("\r\x1b[K", end="", file=sys.stderr, flush=True)
 
 
 def _tell_all(report: Report, options: argparse.Namespace) -> None:

@@ -54,7 +54,6 @@ _RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it m
 _STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
 _REAP_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.02
-_POSTMASTER_LINES_MIN = 5  # of postmaster.pid, once it says where the socket is
 
 # Nothing of our own environment: a PGPORT or PGDATA in it would change the server, secrets in it would leak.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
@@ -87,12 +86,36 @@ class EmbeddedError(Exception):
     """One-line message with the remedy; the command line prints it and exits 2."""
 
 
+class FolderInUseError(EmbeddedError):
+    """Another process has the folder, and its server runs."""
+
+
 def default_folder(checkout: Path) -> Path:
     """Where the data lies: `/var/lib/ledger/<hash of the checkout's path>` for root, otherwise
     `<checkout>/.ledger`. PostgreSQL's user often cannot reach a checkout of root's."""
     if os.geteuid() != 0:
         return checkout / ".ledger"
     return Path("/var/lib/ledger", _digest(checkout.resolve()))
+
+
+@contextmanager
+def reading(folder: Path, owner: str) -> Iterator[str]:
+    """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
+
+    Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
+    """
+    if not (folder / "data").is_dir():
+        raise EmbeddedError(f"there is no ledger in {folder}: choose another --data FOLDER, or give the --dsn of yours")
+    postgres = EmbeddedPostgres(folder)
+    try:
+        dsn = postgres.start(owner)
+    except FolderInUseError:
+        yield postgres.dsn_of_another()
+        return
+    try:
+        yield dsn
+    finally:
+        postgres.stop()
 
 
 class EmbeddedPostgres:
@@ -135,25 +158,21 @@ class EmbeddedPostgres:
                 raise
             return dsn
 
-    def join(self, guest: str) -> str:
-        """For a second program: the connection string of the server that a service keeps in the folder.
-
-        Where none does, the same as `start`, but never for a new database; `stop` stops only what this has started.
-        """
+    def dsn_of_another(self) -> str:
+        """Connection string of the server that the folder's owner runs; waits until it accepts connections."""
         with self._mutex, self._one_line_errors():
-            if not self._data.exists():
-                raise EmbeddedError(f"there is no ledger in {self._folder}: name its --data FOLDER, or give its --dsn")
-            lock = _try_lock(self._folder / "service.lock")
-            if lock is not None:
-                lock.close()
-                return self.start(guest)
-            until = time.monotonic() + _SILENT_SECONDS_MAX
-            while (running := self._postmaster()) is None or len(running) < _POSTMASTER_LINES_MIN:
-                if time.monotonic() > until:
-                    raise EmbeddedError(f"the service of {self._folder} has no PostgreSQL running, see {self._log}")
+            deadline = time.monotonic() + _SILENT_SECONDS_MAX
+            while (running := self._postmaster()) is None or len(running) <= 4 or not self._accepts(Path(running[4])):
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"the PostgreSQL in {self._folder} accepts no connection, see {self._last_words()}"
+                    )
                 time.sleep(_POLL_SECONDS)
-            self._sockets = Path(running[4])
             return self._dsn(password=self._password.read_text().strip())
+
+    def _accepts(self, sockets: Path) -> bool:
+        self._sockets = sockets
+        return self._ping() == pq.Ping.OK
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
@@ -207,7 +226,8 @@ class EmbeddedPostgres:
         file = self._folder / "service.lock"
         if (lock := _try_lock(file)) is None:
             first = file.read_text(errors="replace").strip() or "another service"
-            raise EmbeddedError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
+            message = f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER"
+            raise FolderInUseError(message)
         lock.truncate(0)
         lock.write((" ".join(owner.split()) + "\n").encode())
         lock.flush()
@@ -243,7 +263,7 @@ class EmbeddedPostgres:
     def _socket_folder(self) -> Path:
         """A folder whose path is short enough for a socket, only for the user of the database."""
         running = self._postmaster()
-        if running is not None and len(running) >= _POSTMASTER_LINES_MIN:
+        if running is not None and len(running) > 4:
             return Path(running[4])  # TMPDIR may have changed since it was started
         for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{_digest(self._folder)}")):
             # libpq takes a comma for the end of one host and the start of the next.

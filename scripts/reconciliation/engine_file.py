@@ -73,6 +73,8 @@ class EngineFiles:
             said = printed(self._database, path, kind, self._mapped, self._constants)
             if said.columns:
                 self._database.run(self._insertion(said, first, unit_ns or said.unit_ns, negated=negated))
+        except duckdb.OutOfMemoryException:
+            raise  # the file is not to blame
         except duckdb.Error as error:
             raise UnusableError(f"{path}: {one_line(error)}") from error
         except UnicodeDecodeError as error:
