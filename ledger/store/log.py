@@ -223,9 +223,11 @@ class Log:
         """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
         return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "VolumeRecorded", limit))
 
-    def adjustments(self, *, from_ns: int, as_of_ns: int, until: int) -> list[Recorded]:
-        """What corrects fees of lines in [from, as_of], of all accounts, up to a position, in order."""
-        return self._events(self._sql.runs, (0, until, from_ns, as_of_ns, "FeeAdjusted", None))
+    def adjustments(
+        self, *, from_ns: int, as_of_ns: int, until: int, after: int = 0, limit: int | None = None
+    ) -> list[Recorded]:
+        """What corrects fees of lines in [from, as_of], of all accounts, at positions in (after, until], in order."""
+        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "FeeAdjusted", limit))
 
     def existing(self, streams: Iterable[str]) -> set[str]:
         """Those of some streams that have an event."""
