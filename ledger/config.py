@@ -29,6 +29,7 @@ class Config:
     commit_wait_ms_max: int = 30_000  # a caller waits for its commit, if its own deadline is not sooner
     read_wait_ms_max: int = 5_000  # a reader waits for its min_position
     standby_poll_ms: int = 500  # how often a standby tries to become the writer
+    writer_check_ms: int = 1_000  # how often a writer with nothing to do looks whether PostgreSQL is still there
     reconnect_ms_max: int = 20_000  # how long an unsettled commit is looked up before its callers are told
     drain_ms: int = 2_000  # health says NOT_SERVING for so long before calls end
     stop_grace_ms: int = 10_000  # running calls may finish within

@@ -87,7 +87,8 @@ def test_a_second_process_stands_by_serves_reads_and_takes_over(start_ledger: St
     assert terms(first) == [1, 2]
 
 
-def test_a_lost_connection_ends_the_term_and_the_next_one_goes_on(ledger: Ledger, dsn: str) -> None:
+def test_a_lost_connection_ends_the_term_and_the_next_one_goes_on(start_ledger: StartLedger, dsn: str) -> None:
+    ledger = start_ledger(writer_check_ms=60_000)
     ledger.commands.RegisterSymbol(symbol())
     ledger.fills.RecordFills(batch(fill(exec_id="A"), source="engine", first_sequence=1))
     lose_connection(dsn)
@@ -97,6 +98,13 @@ def test_a_lost_connection_ends_the_term_and_the_next_one_goes_on(ledger: Ledger
     wait_for(lambda: len(terms(ledger)) == 2)
     assert once_writing(ledger.fills.RecordFills, again).source_sequence == 2
     assert [line.fill_ref.exec_id for line in history(ledger)] == ["A", "B"]
+
+
+def test_a_lost_connection_is_noticed_although_nobody_writes(start_ledger: StartLedger, dsn: str) -> None:
+    ledger = start_ledger(writer_check_ms=20)
+    assert terms(ledger) == [1]
+    lose_connection(dsn)
+    wait_for(lambda: terms(ledger) == [1, 2])
 
 
 def test_a_commit_whose_acknowledgement_was_lost_is_answered_as_recorded(
