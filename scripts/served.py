@@ -58,6 +58,12 @@ class Served:
         """Whether the service has not ended by itself."""
         return self._process is not None and self._process.poll() is None
 
+    @property
+    def rss_mb(self) -> float:
+        """Memory that the service has resident."""
+        pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+
     def kill(self) -> None:
         """As the kernel does when memory runs out: no farewell."""
         assert self._process is not None

@@ -24,6 +24,7 @@ try:
     import grpc
     from ledger_answers import Parser
     from served import Served
+    from torture_pause import Pause
     from torture_trial import KILLS, Outcome, TortureError, Trial
 
     from ledger.cli.arguments import number
@@ -49,6 +50,7 @@ examples:
   %(prog)s --trials 200           what a release is put through
   %(prog)s --trials 1 --seed 17   the trial that failed, once more
   %(prog)s --minutes 60 --trials 10000
+  %(prog)s --pause 30             what each side sees when the writer stands still
 
 The log grows from trial to trial; every 50 trials begin with a new folder.
 
@@ -126,6 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)  # whoever ends it, nothing is left behind
     report = Report(options.trials)
     try:
+        if options.pause:
+            return _pause(options.pause)
         _run(options, report)
     except (TortureError, LedgerError, grpc.RpcError, OSError) as error:
         print(f"torture.py: {' '.join(str(error).split())}", file=sys.stderr)
@@ -135,6 +139,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     print(report.table())
     return 1 if report.failed else 0
+
+
+def _pause(pause_s: int) -> int:
+    with throw_away_service() as served:
+        findings = Pause(served, pause_s).run()
+    for finding in findings:
+        print(finding)
+    print("all waited, and went on" if not findings else f"{len(findings)} FINDINGS")
+    return 1 if findings else 0
 
 
 def _run(options: argparse.Namespace, report: Report) -> None:
@@ -198,6 +211,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--seed", type=number(0, 999_999_999), default=1, metavar="S", help="of the first one (default %(default)s)")
     add("--minutes", type=number(1, 100_000), default=1_440, metavar="M", help="begin none after (default: a day)")
     add("--fills", type=number(100, 1_000_000), default=1_500, metavar="N", help="of each source (default %(default)s)")
+    add("--pause", type=number(3, 600), default=0, metavar="SECONDS", help="in place of trials: PostgreSQL does nothing"
+        " for the writer for so long, under two streams and 24 callers; a line every second")  # fmt: skip
     return parser
 
 

@@ -103,7 +103,7 @@ class FillStream:
         if not 1 <= batch_fills <= min(window_fills, FILLS_MAX):
             raise ValueError(f"batch_fills is {batch_fills}: give 1 to {min(window_fills, FILLS_MAX):,}")
         self._stub = stub
-        self._source = origin.source
+        self.source = origin.source
         self._known_sequence = known_sequence
         self._window_fills = window_fills
         self._chunk = batch_fills
@@ -122,7 +122,7 @@ class FillStream:
         self._failure: BaseException | None = None
         self._acks: deque[Acknowledgement] | None = None  # that nobody has taken yet
         self._untaken = 0  # fills of these: they take room in the window
-        self._thread = threading.Thread(target=self._run, name=f"fills of {self._source}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"fills of {self.source}", daemon=True)
         self._thread.start()
 
     @property
@@ -349,7 +349,7 @@ class FillStream:
         if source_sequence > handed_over:
             raise Conflict(
                 grpc.StatusCode.ALREADY_EXISTS,
-                f"{self._source} has another sender: the ledger has its fill {source_sequence}, this stream has handed"
+                f"{self.source} has another sender: the ledger has its fill {source_sequence}, this stream has handed"
                 f" over {handed_over} at most; look for fills that were given the same number",
             )
 
@@ -369,7 +369,7 @@ class FillStream:
         return time.monotonic() - self._owing_since_s - self._give_up_s
 
     def _unacknowledged(self, cause: str) -> Unacknowledged:
-        return Unacknowledged(cause, self._source, self._window.first_held, self._window.next_sequence - 1)
+        return Unacknowledged(cause, self.source, self._window.first_held, self._window.next_sequence - 1)
 
     def _fail(self, failure: BaseException) -> None:
         """End the stream; the first failure is the one that is told."""
@@ -378,7 +378,7 @@ class FillStream:
                 self._failure = failure
                 if self._window.held and not isinstance(failure, Unacknowledged):
                     first, last = self._window.first_held, self._window.next_sequence - 1
-                    failure.add_note(f"fills {first} to {last} of {self._source} are not acknowledged")
+                    failure.add_note(f"fills {first} to {last} of {self.source} are not acknowledged")
             self._changed.notify_all()
             call = self._call
         if call is not None:

@@ -20,14 +20,7 @@ from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from tests.conftest import Ledger, StartLedger, refusal
 from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Until a condition holds, at most ten seconds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "waited ten seconds in vain"
-        time.sleep(0.01)
+from tests.waiting import wait_for
 
 
 def once_writing(call: Callable[[Any], Any], request: Any) -> Any:
