@@ -23,6 +23,7 @@ class Config:
 
     fills_per_batch_max: int = 10_000  # fills in one RecordFills
     message_bytes_max: int = 16 * 1024 * 1024  # of one gRPC message
+    lookahead_bytes: int = 4 * 1024 * 1024  # of one call, received before anybody takes it
     commit_fills_max: int = 50_000  # fills in one transaction
     queue_fills_max: int = 200_000  # fills waiting for the writer; a command counts as one
     clock_skew_ms_max: int = 60_000  # how far in the future a fill or command may say it happened

@@ -33,6 +33,7 @@ except ImportError as error:
     print(f"torture.py lacks packages ({error}): run `make tools`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
+_STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 _FINDINGS_SHOWN: Final = 10
 _FRESH_EVERY: Final = 50
 EPILOG: Final = """\
@@ -125,7 +126,8 @@ class Report:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
-    signal.signal(signal.SIGTERM, _interrupt)  # whoever ends it, nothing is left behind
+    for name in _STOPPING:
+        signal.signal(name, _interrupt)  # whoever ends it, nothing is left behind
     report = Report(options.trials)
     try:
         if options.pause:
@@ -186,12 +188,12 @@ def throw_away_service() -> Iterator[Served]:
         served.start()
         yield served
     finally:
-        for name in (signal.SIGINT, signal.SIGTERM):
+        for name in _STOPPING:
             signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C would leave PostgreSQL running
         served.stop()
         shutil.rmtree(folder, ignore_errors=True)
-        signal.signal(signal.SIGINT, signal.default_int_handler)
-        signal.signal(signal.SIGTERM, _interrupt)
+        for name in _STOPPING:
+            signal.signal(name, _interrupt)
 
 
 def _interrupt(*_: Any) -> NoReturn:

@@ -28,7 +28,7 @@ from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 _TRIAL: Final = "pause"
 _SEED: Final = 1
 _BEFORE_S: Final = 3
-_AFTER_S: Final = 5
+_AFTER_S: Final = 60
 _CALLERS: Final = 24
 _BATCH: Final = 10_000  # so that the callers alone can fill the queue before the writer
 _CALL_EVERY_S: Final = 0.5
@@ -103,7 +103,11 @@ class Pause:
             self._seconds(self._pause_s - full_s, "paused", streams)
             grown_mb = self._served.rss_mb - full_mb
             stood = acknowledged == [stream.acknowledged_sequence for stream in streams]
-        self._seconds(_AFTER_S, "runs", streams)
+        for _ in range(_AFTER_S):  # all that waited before them comes first
+            self._seconds(1, "runs", streams)
+            if acknowledged != [stream.acknowledged_sequence for stream in streams]:
+                break
+        self._seconds(_BEFORE_S, "runs", streams)
         findings = [] if stood else ["something was acknowledged while nothing could be written"]
         if grown_mb > _GROWTH_MB_MAX:
             findings.append(f"the service grew by {grown_mb:.0f} MB while nothing could be written")

@@ -14,6 +14,7 @@ import pytest
 from torture_pause import paused_writer
 
 from ledger.client import Client, Refused
+from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.v1.fill_pb2 import Fill
@@ -24,6 +25,8 @@ from tests.samples import batch, fill, history, state, symbol
 from tests.waiting import wait_for
 
 SENDERS = 64
+# What the two ends of a connection hold, and what the service has taken ahead, with room to spare.
+HELD_BYTES_MAX = 2 * Config().lookahead_bytes + 2 * Config().stream_requests_max * 10_000
 FILLS = 200  # of a message whose answer nobody reads
 STEP, LENGTH = 10, 35  # each sender begins ten numbers after the one before, and sends what the next three send too
 LAST = (SENDERS - 1) * STEP + LENGTH
@@ -89,8 +92,14 @@ class Deaf:
         fills = numbered(1, FILLS, account_id=source)
         self._request = pb.StreamFillsRequest(batch=batch(*fills, source=source))
         self._over = threading.Event()
-        self._channel = grpc.insecure_channel(address)
+        # Without a probe what the connection itself holds stays small.
+        self._channel = grpc.insecure_channel(address, [("grpc.http2.bdp_probe", 0)])
         self._call = FillServiceStub(self._channel).StreamFills(self._requests())
+
+    @property
+    def bytes_sent(self) -> int:
+        """Until now."""
+        return self.sent * self._request.ByteSize()
 
     def _requests(self) -> Iterator[pb.StreamFillsRequest]:
         while not self._over.is_set():
@@ -112,6 +121,7 @@ def test_senders_that_read_no_answers_cost_the_service_no_memory_and_others_no_t
         client.register_symbol(
             "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
         )
+        quiet_mb = served.rss_mb
         deaf = [stack.enter_context(Deaf(served.address, f"deaf-{number}")) for number in range(3)]
         others = stack.enter_context(client.fill_stream("others", batch_fills=5, window_fills=500))
         others.send_all(numbered(1, 2_000))
@@ -122,6 +132,8 @@ def test_senders_that_read_no_answers_cost_the_service_no_memory_and_others_no_t
         others.flush()
         assert [sender.sent for sender in deaf] == sent
         assert served.rss_mb - before_mb < 30
+        assert served.rss_mb - quiet_mb < 100
+        assert max(sender.bytes_sent for sender in deaf) < HELD_BYTES_MAX
         for number, sender in enumerate(deaf):
             assert 0 < served.position(f"deaf-{number}") <= FILLS * (sender.sent + 1)
 
