@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -127,6 +128,7 @@ def fee_type(fee: int) -> str:
     return "CHARGE" if fee > 0 else "REBATE" if fee < 0 else "ZERO"
 
 
+@lru_cache(maxsize=4_096)
 def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
     """What a fee rests on, as the contract shows it."""
     return query_service_pb2.FeeBasis(

@@ -21,7 +21,7 @@ from ledger.store.unpacked_volume import columns_of_unpacked
 from ledger.v1 import events_pb2
 
 # The packed columns by their names in the contract.
-_PACKED: Final = {
+PACKED: Final = {
     "exec_id": "exec_ids",
     "time_offset_ns": "time_offsets_ns",
     "symbol_index": "symbol_indexes",
@@ -47,7 +47,7 @@ _PACKED: Final = {
     "charged_currency": "charged_currencies",
     "charged_rate": "charged_rates",
 }
-assert tuple(_PACKED) == Columns._fields[:-1]
+assert tuple(PACKED) == Columns._fields[:-1]
 
 
 def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes:
@@ -70,12 +70,12 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
     if any(span.last_sequence for span in event.sources):
         message.first_sequence.extend([span.first_sequence for span in event.sources])
         message.last_sequence.extend([span.last_sequence for span in event.sources])
-    for name, data in zip(_PACKED.values(), columns, strict=False):
+    for name, data in zip(PACKED.values(), columns, strict=False):
         if data:
             setattr(message, name, data)
     parts = [message.SerializeToString(deterministic=True)]
-    parts += map(_symbol_bytes, event.symbols)
-    parts += map(_basis_bytes, event.bases)
+    parts += map(symbol_bytes, event.symbols)
+    parts += map(basis_bytes, event.bases)
     return b"".join(parts)
 
 
@@ -113,12 +113,12 @@ def exec_id_digests(state: bytes) -> Iterable[int]:
 def _columns(message: events_pb2.VolumeRecorded) -> Columns:
     if message.exec_id:
         return columns_of_unpacked(message)
-    packed = {name: getattr(message, field) for name, field in _PACKED.items()}
+    packed = {name: getattr(message, field) for name, field in PACKED.items()}
     return Columns(**packed, wide=message.wide_amounts)
 
 
 @lru_cache(maxsize=65_536)
-def _symbol_bytes(terms: SymbolTerms) -> bytes:
+def symbol_bytes(terms: SymbolTerms) -> bytes:
     message = events_pb2.SymbolTerms(
         symbol=terms.symbol,
         quote_currency=terms.quote_currency,
@@ -137,7 +137,7 @@ def symbol_of(message: events_pb2.SymbolTerms) -> SymbolTerms:
 
 
 @lru_cache(maxsize=65_536)
-def _basis_bytes(basis: Basis) -> bytes:
+def basis_bytes(basis: Basis) -> bytes:
     message = events_pb2.Basis(
         rate_ppm=basis.rate_ppm,
         discount_ppm=basis.discount_ppm,
