@@ -321,20 +321,6 @@ def test_a_block_that_fails_does_not_wait_for_the_ledger(client: Client, door: D
         work()
 
 
-def test_no_thread_is_left_behind(client: Client) -> None:
-    client.get_ledger_info()  # the channel has threads of its own
-    before = set(threading.enumerate())
-    with client.fill_stream("engine") as stream:
-        stream.send(fill())
-        stream.flush()
-        assert any(thread.name == "fills of engine" for thread in threading.enumerate())
-    with pytest.raises(Refused), client.fill_stream("engine", first_sequence=9) as stream:
-        stream.send(fill())
-    for thread in set(threading.enumerate()) - before:
-        thread.join(WAIT_S_MAX)  # of gRPC: those that took requests end a moment later
-        assert not thread.is_alive(), thread
-
-
 # -- broken connections
 
 
@@ -452,3 +438,17 @@ def test_a_ledger_that_stays_away_is_given_up_with_the_numbers_that_are_open(ser
             client.fill_stream("away", give_up_s=0.1)
     served.start()
     assert served.position("away") == 10
+
+
+def test_no_thread_is_left_behind(served: Served) -> None:
+    before = set(threading.enumerate())
+    with Client(served.address) as client:
+        with client.fill_stream("threads") as stream:
+            stream.send(fill())
+            stream.flush()
+            assert any(thread.name == "fills of threads" for thread in threading.enumerate())
+        with pytest.raises(Refused), client.fill_stream("threads", first_sequence=9) as stream:
+            stream.send(fill())
+        for thread in set(threading.enumerate()) - before:
+            thread.join(WAIT_S_MAX)  # of gRPC: those that took requests end a moment later
+            assert not thread.is_alive(), thread
