@@ -123,6 +123,21 @@ def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
     ]
 
 
+def volumes(sums: Sums) -> list[query_service_pb2.VolumeSum]:
+    """Volume of all cells together, by quote currency; those without a fill are left out."""
+    found: dict[str, tuple[int, int]] = {}
+    for key, cell in sums.items():
+        notional, lines = found.get(key.quote_currency, (0, 0))
+        found[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
+    return [
+        query_service_pb2.VolumeSum(
+            quote_currency=currency, notional=decimal_text(notional, NOTIONAL_SCALE), lines=lines
+        )
+        for currency, (notional, lines) in sorted(found.items())
+        if lines
+    ]
+
+
 def fee_type(fee: int) -> str:
     """CHARGE, REBATE or ZERO: the sign of a rounded fee."""
     return "CHARGE" if fee > 0 else "REBATE" if fee < 0 else "ZERO"
