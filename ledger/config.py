@@ -36,7 +36,7 @@ class Config:
     stop_grace_ms: int = 10_000  # running calls may finish within
 
     streams_max: int = 16  # StreamFills open at once; each holds a handler
-    stream_requests_max: int = 64  # of a stream taken ahead of their answers
+    stream_requests_max: int = 256  # of a stream taken ahead of their answers
     threads: int = 64  # handlers; a caller holds one while it waits for its commit
     read_connections: int = 8  # to PostgreSQL, beside the writer's own
     account_day_bytes_max: int = 400 * 1024 * 1024  # account-days in memory
