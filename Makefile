@@ -11,7 +11,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help run test lint format proto bench demo import tools lock clean
+.PHONY: help run test lint format proto bench demo import rebuild verify tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -50,14 +50,20 @@ import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --
 demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are explained
 	@$(BIN)/python scripts/demo.py $(ARGS)
 
+rebuild: $(RUN) ## make the tables of the read side anew from the log, compare, and switch
+	@$(BIN)/python scripts/rebuild.py $(ARGS)
+
+verify: $(RUN) ## derive every table from the log again, and name each row that differs
+	@$(BIN)/python scripts/check.py $(ARGS)
+
 bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python scripts/bench.py $(ARGS)
 
 lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q \
-		--extra embedded pyproject.toml requirements/dev.in -o requirements/dev.lock
+		--extra embedded --extra scripts pyproject.toml requirements/dev.in -o requirements/dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
-		--extra embedded pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
+		--extra embedded --extra scripts pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
 
 clean: ## remove the environment and caches (never the ledger's data)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -571,10 +571,7 @@ class Service:
 
     def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
         work.rows += rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor))
-        for at, key in enumerate(runs.keys):
-            day = self._states.days[key]
-            if day.known is not None:
-                day.remember(runs[at][1])
+        self._states.remember(runs)
 
     def _append_sources(self, work: _Work) -> None:
         for name, taken in work.sources.items():

@@ -8,13 +8,14 @@ from itertools import islice
 from typing import Final
 
 from ledger.domain.adjustment import Difference
-from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
+from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.totals import FEE_SCALE, exact
 from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
 from projections.as_of import Reader, check_times
+from projections.explanations import explanation
 from projections.fee_history import (
     FIRST_PLACE,
     Entry,
@@ -22,10 +23,12 @@ from projections.fee_history import (
     Span,
     cell_sums,
     entries_after,
+    entries_naming,
     fee_line,
     fee_type,
     run_of,
     totals,
+    volumes,
 )
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of
@@ -49,10 +52,12 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
     # Facts at exactly as_of are included.
     span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
     entries = list(islice(entries_after(reader.log, span, after), size + 1))
+    sums = cell_sums(reader.log, span)
     response = pb.ListFeeHistoryResponse(
         basis=instant.basis(reader.ledger_id),
         lines=[fee_line(account_id, entry) for entry in entries[:size]],
-        totals=[total for total in totals(cell_sums(reader.log, span)) if total.lines],
+        totals=[total for total in totals(sums) if total.lines],
+        volumes=volumes(sums),
     )
     if len(entries) > size:
         last = _PLACE.pack(*entries[size - 1].place)
@@ -75,8 +80,8 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     venue = view.book.venue(name.venue)
     if isinstance(venue, Refusal):
         raise RefusedError(replace(venue, field="fill_ref.venue"))
-    span = Span(account_id, day * DAY_NS, (day + 1) * DAY_NS, view.instant.known.position)
-    entries = [entry for entry in entries_after(reader.log, span, FIRST_PLACE) if _is_about(entry, venue, exec_id)]
+    named = entries_naming(reader.log, account_id, day, exec_id, view.instant.known.position)
+    entries = [entry for entry in named if _venue(entry) == venue]
     if not entries:
         detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
         raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
@@ -86,13 +91,16 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
         line.fee_type = fee_type(exact(line.fee_amount, FEE_SCALE))
         line.basis.CopyFrom(last.basis)
-    return pb.GetFillResponse(basis=view.instant.basis(reader.ledger_id), line=line, adjustments=adjustments)
+    return pb.GetFillResponse(
+        basis=view.instant.basis(reader.ledger_id),
+        line=line,
+        adjustments=adjustments,
+        explanation=explanation(reader.log, account_id, entries),
+    )
 
 
-def _is_about(entry: Entry, venue: str, exec_id: str) -> bool:
-    if isinstance(entry.line, Difference):
-        return (entry.line.line.venue, entry.line.line.exec_id) == (venue, exec_id)
-    return (run_of(entry.recorded).venue, entry.line.exec_id) == (venue, exec_id)
+def _venue(entry: Entry) -> str:
+    return entry.line.line.venue if isinstance(entry.line, Difference) else run_of(entry.recorded).venue
 
 
 def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
 try:
+    from bench_asof import AsOf
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
-    from bench_figures import FIGURES, INGEST, figures_text
+    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, figures_text
     from bench_lag import Lag
     from bench_reads import Reads
+    from bench_rebuild import rebuild
     from bench_rows import Rows
     from bench_store import Failed, Store, throw_away_store
     from bench_stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
@@ -34,6 +36,7 @@ except ImportError as error:
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
+_ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
 
 _EPILOG: Final = f"""\
 figures:
@@ -123,14 +126,16 @@ def _divide(values: dict[str, list[float]]) -> None:
 def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
     """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
+    afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & set(options.names) else []
     makers: dict[str, Callable[[], Measurement]] = {
-        "1k_uniform": lambda: Stream(options.fills, ONE_THOUSAND),
+        "1k_uniform": lambda: Stream(options.fills, ONE_THOUSAND, afterwards),
         "copy": lambda: CopyRowPerFill(options.fills),
         "100k_zipf": lambda: Stream(options.fills, ZIPF),
         "100k_uniform": lambda: Stream(options.fills, UNIFORM),
         "rows": lambda: Rows(options.fills, options.lanes),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
+        "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
         "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}

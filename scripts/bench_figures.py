@@ -10,6 +10,8 @@ INGEST: Final = "ingest.1k_uniform.fills_per_s"
 ZIPF: Final = "ingest.100k_zipf.fills_per_s"
 UNIFORM: Final = "ingest.100k_uniform.fills_per_s"
 ROWS: Final = "ingest.rows.fills_per_s"
+REBUILD: Final = "rebuild.fills_per_s"
+REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
 COPY: Final = "limit.copy_row_per_fill_per_s"
 
 _NAME_WIDTH: Final = 46
@@ -91,6 +93,14 @@ FIGURES: Final = {
         "ratio", 3, ("reads",), "turn by turn, slices of a second each; at least 0.8 is the aim"
     ),
     "ratio.state_now_ms_to_echo_ms": Figure("ratio", 3, ("reads",), "turn by turn; at most 2 is the aim"),
+    REBUILD: Figure(
+        "fills/s",
+        0,
+        ("1k_uniform",),
+        "fills/s of a rebuild of the materialised tables over that ledger: made anew, compared with the live ones, put"
+        " in their place",
+    ),
+    REBUILD_RATIO: _ratio(REBUILD, INGEST, ("1k_uniform",), f"by {INGEST}; at least 2 is the aim"),
     "lag.ms_p50": Figure(
         "ms",
         0,
@@ -110,6 +120,30 @@ FIGURES: Final = {
         "acc./s", 0, ("evaluation",), "one plain SQL GROUP BY over the same account-days, which only adds up"
     ),
     "ratio.evaluation_to_group_by": Figure("ratio", 4, ("evaluation",), "the first by the second"),
+    "asof.state_ms_p99": Figure(
+        "ms",
+        2,
+        ("asof",),
+        "GetVipState and GetRates of an account with --fills fills over 30 days, at any as_of and known_at: of a"
+        " hundred calls one takes longer",
+    ),
+    "asof.fees_page_ms_p99": Figure(
+        "ms",
+        2,
+        ("asof",),
+        "ListFeeHistory of it: 100 lines up to as_of, from the beginning or the last ones in turn",
+    ),
+    "asof.day_end.state_ms_p99": Figure("ms", 2, ("asof",), "the same where as_of is the end of a day"),
+    "asof.day_end.fees_page_ms_p99": Figure("ms", 2, ("asof",), "and where a page begins and ends with a day"),
+    "ratio.asof_inside_state": Figure(
+        "ratio",
+        2,
+        ("asof",),
+        "by the same of an account with 100 fills, question by question; at most 4 is the aim",
+    ),
+    "ratio.asof_inside_fees_page": Figure("ratio", 2, ("asof",), "the same; at most 4 is the aim"),
+    "ratio.asof_day_end_state": Figure("ratio", 2, ("asof",), "the same; at most 1.5 is the aim"),
+    "ratio.asof_day_end_fees_page": Figure("ratio", 2, ("asof",), "the same; at most 1.5 is the aim"),
 }
 
 

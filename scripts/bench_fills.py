@@ -8,7 +8,7 @@ must not take a minute; the same fills can be had as FillColumns and as messages
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
@@ -95,9 +95,13 @@ class Fills:
     def __len__(self) -> int:
         return len(self.number)
 
-    def part(self, start: int, end: int) -> Fills:
-        """The fills from one place to before another."""
-        return Fills(*(getattr(self, each.name)[start:end] for each in fields(self)))
+    def all(self) -> tuple[Ints, ...]:
+        """The columns in order."""
+        return tuple(getattr(self, each.name) for each in fields(self))
+
+    def at(self, places: slice | Ints) -> Fills:
+        """The fills at some places."""
+        return Fills(*(column[places] for column in self.all()))
 
 
 def reference_fills(count: int, accounts: int, *, zipf: bool = False) -> Iterator[Fills]:
@@ -110,7 +114,7 @@ def reference_fills(count: int, accounts: int, *, zipf: bool = False) -> Iterato
         now_ns = int(block.transact_time_ns.max())
         late = chance.random(BLOCK) < _LATE_SHARE
         block.transact_time_ns[late] -= chance.integers(0, _LATE_NS_MAX, BLOCK)[late]
-        yield block.part(0, count + 1 - first)
+        yield block.at(slice(count + 1 - first))
 
 
 def _block(chance: np.random.Generator, account: _Accounts, first: int, times_ns: Ints) -> Fills:
@@ -149,14 +153,24 @@ class _Accounts:
         return self._of_rank[np.searchsorted(self._at_most, self._chance.random(count), side="right")]
 
 
+def joined(blocks: Iterable[Fills]) -> Fills:
+    """Blocks as one."""
+    return Fills(*map(np.concatenate, zip(*(block.all() for block in blocks), strict=True)))
+
+
 # --- as they are sent
 
 
-def columns_of(fills: Fills) -> fill_service_pb2.FillColumns:
+def account_id(number: int) -> str:
+    """Name of an account."""
+    return f"A{number:010}"
+
+
+def columns_of(fills: Fills, name_of: Callable[[int], str] = account_id) -> fill_service_pb2.FillColumns:
     """Fills column by column, as an engine keeps them anyway."""
     accounts, account_index = np.unique(fills.account, return_inverse=True)
     return fill_service_pb2.FillColumns(
-        account_ids=[account_id(number) for number in accounts.tolist()],
+        account_ids=[name_of(number) for number in accounts.tolist()],
         account_index=_integers(account_index),
         symbols=_SCALES,
         symbol_index=_integers(fills.symbol),
@@ -176,7 +190,7 @@ def columns_of(fills: Fills) -> fill_service_pb2.FillColumns:
 def messages_of(fills: Fills) -> Iterator[fill_pb2.Fill]:
     """The same fills as a message each."""
     for number, account, symbol, side, liquidity, price, quantity, time_ns, order, owner in zip(
-        *(getattr(fills, each.name).tolist() for each in fields(fills)), strict=True
+        *(column.tolist() for column in fills.all()), strict=True
     ):
         market = MARKETS[symbol]
         fill = fill_pb2.Fill(
@@ -194,11 +208,6 @@ def messages_of(fills: Fills) -> Iterator[fill_pb2.Fill]:
         )
         fill.transact_time.seconds, fill.transact_time.nanos = divmod(time_ns, SECOND_NS)
         yield fill
-
-
-def account_id(number: int) -> str:
-    """Name of an account."""
-    return f"A{number:010}"
 
 
 def _integers(values: Ints) -> bytes:

@@ -110,4 +110,4 @@ def _parts(blocks: Iterable[Fills], size: int) -> Iterator[Fills]:
     assert BLOCK % size == 0, size
     for block in blocks:
         for start in range(0, len(block), size):
-            yield block.part(start, start + size)
+            yield block.at(slice(start, start + size))

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import grpc
 from bench_fills import ZIPF_EXPONENT
@@ -19,6 +19,9 @@ from ledger.v1.fill_service_pb2 import RecordFillsResponse, StreamFillsResponse
 
 _STREAM_SECONDS_MAX: Final = 600.0
 STREAM_FILLS: Final = "/ledger.v1.FillService/StreamFills"
+
+
+Afterwards: TypeAlias = Callable[[Store, str, int], Mapping[str, float]]  # store, schema, fills: values by figure
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,9 @@ UNIFORM: Final = Mix("100k_uniform", 100_000)
 class Stream:
     """1,000 fills per message, as many messages in flight as the service takes."""
 
-    def __init__(self, fills: int, mix: Mix) -> None:
+    def __init__(self, fills: int, mix: Mix, afterwards: Sequence[Afterwards] = ()) -> None:
+        """`afterwards` measures more over each ledger that was written, when its service has ended."""
+        self._afterwards = afterwards
         self._fills = fills
         self._mix = mix
         self._load = stream_load(fills, accounts=mix.accounts, fills_per_message=FILLS_PER_MESSAGE, zipf=mix.zipf)
@@ -59,6 +64,8 @@ class Stream:
         found = {f"ingest.{self._mix.name}.fills_per_s": self._fills / seconds}
         if self._mix is ONE_THOUSAND:
             found["ingest.bytes_per_fill"] = store.bytes_on_disk(schema) / self._fills
+        for measure in self._afterwards:
+            found.update(measure(store, schema, self._fills))
         return found
 
 

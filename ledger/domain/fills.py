@@ -75,10 +75,8 @@ def _known(
     Only a day whose lines are at hand can know a name: no digest of the other days was hit.
     """
     found: list[int] = []
-    for number, key in enumerate(groups.keys):
-        lines = days[key].known
-        if lines is None:
-            continue
+    known_of = [(number, lines) for number, key in enumerate(groups.keys) if (lines := days[key].known) is not None]
+    for number, lines in known_of:
         for place in groups.order[groups.starts[number] : groups.starts[number + 1]].tolist():
             known = lines.get((batch.venue, batch.name(place)))
             if known is None:
@@ -187,10 +185,11 @@ def _without_twice(
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
     for number, start, end in lines.spans():
-        fresh = set(digests[start:end])
-        if len(fresh) < end - start:
+        known = days[groups.keys[number]].digests
+        before = len(known)
+        known.update(digests[start:end])
+        if len(known) - before < end - start:  # a name twice, or two names with one digest: that is looked at
             dropped += _twice(lines, range(start, end), outcome, twice)
-        days[groups.keys[number]].digests |= fresh
     if not dropped:
         return lines, twice
     keep = np.ones(len(lines), dtype=bool)

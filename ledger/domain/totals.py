@@ -53,7 +53,7 @@ Sums = dict[CellKey, CellSum]
 
 def to_totals(sums: Sums) -> tuple[CellTotals, ...]:
     """All cells, in the order of their keys, so that equal sums have equal bytes."""
-    return tuple([sums[key].totals(key) for key in sorted(sums)])
+    return tuple([sums[key].totals(key) for key in (sorted(sums) if len(sums) > 1 else sums)])
 
 
 def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
@@ -64,6 +64,20 @@ def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
         known.lines += cell.lines
         for fee in cell.fees:
             known.add_fees(fee.currency, exact(fee.charges, FEE_SCALE), exact(fee.rebates, FEE_SCALE), fee.lines)
+
+
+def subtract(sums: Sums, part: Sums) -> None:
+    """Take sums away that are contained in others; cells in which nothing is left are gone."""
+    for key, cell in part.items():
+        whole = sums[key]
+        whole.notional -= cell.notional
+        whole.lines -= cell.lines
+        for currency, (charges, rebates, lines) in cell.fees.items():
+            whole.add_fees(currency, -charges, -rebates, -lines)
+            if not any(whole.fees[currency]):
+                del whole.fees[currency]
+        if not (whole.notional or whole.lines or whole.fees):
+            del sums[key]
 
 
 def restate(sums: Sums, event: FeeAdjusted, line: AdjustedLine) -> None:

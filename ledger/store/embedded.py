@@ -86,12 +86,36 @@ class EmbeddedError(Exception):
     """One-line message with the remedy; the command line prints it and exits 2."""
 
 
+class FolderInUseError(EmbeddedError):
+    """Another process has the folder, and its server runs."""
+
+
 def default_folder(checkout: Path) -> Path:
     """Where the data lies: `/var/lib/ledger/<hash of the checkout's path>` for root, otherwise
     `<checkout>/.ledger`. PostgreSQL's user often cannot reach a checkout of root's."""
     if os.geteuid() != 0:
         return checkout / ".ledger"
     return Path("/var/lib/ledger", _digest(checkout.resolve()))
+
+
+@contextmanager
+def reading(folder: Path, owner: str) -> Iterator[str]:
+    """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
+
+    Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
+    """
+    if not (folder / "data").is_dir():
+        raise EmbeddedError(f"there is no ledger in {folder}: choose another --data FOLDER, or give the --dsn of yours")
+    postgres = EmbeddedPostgres(folder)
+    try:
+        dsn = postgres.start(owner)
+    except FolderInUseError:
+        yield postgres.dsn_of_another()
+        return
+    try:
+        yield dsn
+    finally:
+        postgres.stop()
 
 
 class EmbeddedPostgres:
@@ -133,6 +157,22 @@ class EmbeddedPostgres:
                 self.stop()
                 raise
             return dsn
+
+    def dsn_of_another(self) -> str:
+        """Connection string of the server that the folder's owner runs; waits until it accepts connections."""
+        with self._mutex, self._one_line_errors():
+            deadline = time.monotonic() + _SILENT_SECONDS_MAX
+            while (running := self._postmaster()) is None or len(running) <= 4 or not self._accepts(Path(running[4])):
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"the PostgreSQL in {self._folder} accepts no connection, see {self._last_words()}"
+                    )
+                time.sleep(_POLL_SECONDS)
+            return self._dsn(password=self._password.read_text().strip())
+
+    def _accepts(self, sockets: Path) -> bool:
+        self._sockets = sockets
+        return self._ping() == pq.Ping.OK
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
@@ -186,7 +226,8 @@ class EmbeddedPostgres:
         file = self._folder / "service.lock"
         if (lock := _try_lock(file)) is None:
             first = file.read_text(errors="replace").strip() or "another service"
-            raise EmbeddedError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
+            message = f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER"
+            raise FolderInUseError(message)
         lock.truncate(0)
         lock.write((" ".join(owner.split()) + "\n").encode())
         lock.flush()

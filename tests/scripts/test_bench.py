@@ -27,9 +27,12 @@ COPY = "limit.copy_row_per_fill_per_s"
 RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
+REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG, *EVALUATION]
+PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
+PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *LAG, *EVALUATION, *PAST, *PAST_RATIOS]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -147,7 +150,7 @@ def test_the_first_fills_are_the_same_however_many_are_wanted(scripts: Callable[
     bench_fills = scripts("bench_fills")
     few = bench_fills.columns_of(next(bench_fills.reference_fills(100, 40)))
     blocks = list(bench_fills.reference_fills(bench_fills.BLOCK + 100, 40))
-    assert bench_fills.columns_of(blocks[0].part(0, 100)) == few
+    assert bench_fills.columns_of(blocks[0].at(slice(100))) == few
     assert [len(block) for block in blocks] == [bench_fills.BLOCK, 100]
     assert blocks[1].number[0] == bench_fills.BLOCK + 1
     assert blocks[1].transact_time_ns.max() > blocks[0].transact_time_ns.max()
