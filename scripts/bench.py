@@ -23,11 +23,15 @@ try:
     from bench_evaluation import Evaluation
     from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, figures_text
     from bench_lag import Lag
+    from bench_memory import Memory
+    from bench_profile import Profile
     from bench_reads import Reads
     from bench_rebuild import rebuild
     from bench_rows import Rows
+    from bench_single import Single
     from bench_store import Failed, Store, throw_away_store
     from bench_stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
+    from bench_unary import Unary
 
     from ledger.store.embedded import EmbeddedError
 except ImportError as error:
@@ -37,6 +41,8 @@ except ImportError as error:
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
+
+_ONCE: Final = ("memory", "profile")  # measured in the first round only
 
 _EPILOG: Final = f"""\
 figures:
@@ -98,6 +104,8 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
         machine = {**_machine(), **store.settings()}
         for number in range(1, options.rounds + 1):
             for key, measurement in measurements.items():
+                if key in _ONCE and number > 1:
+                    continue
                 with (
                     _told(f"round {number} of {options.rounds}: {key}"),
                     store.fresh_schema(f"bench_{key}_{number}") as schema,
@@ -133,9 +141,13 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "100k_zipf": lambda: Stream(options.fills, ZIPF),
         "100k_uniform": lambda: Stream(options.fills, UNIFORM),
         "rows": lambda: Rows(options.fills, options.lanes),
+        "single": lambda: Single(options.seconds, turns),
+        "unary": lambda: Unary(options.seconds, turns),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
         "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
+        "memory": lambda: Memory(options.rss_fills),
+        "profile": lambda: Profile(options.fills),
         "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
@@ -219,6 +231,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=64,
         help="sources that send rows at once, a message of each in flight (default 64)",
     )
+    add("--rss-fills", metavar="N", type=_positive, default=5_000_000, help="behind the memory (default 5,000,000)")
     add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads; the lag takes 15 (default 1)")
     options = parser.parse_args(arguments)
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]

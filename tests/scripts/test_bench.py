@@ -22,7 +22,7 @@ from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIXES = ["1k_uniform", "100k_zipf", "100k_uniform", "rows"]
-INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill"]
+INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill", "ingest.server_rss_mb"]
 COPY = "limit.copy_row_per_fill_per_s"
 RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
