@@ -21,6 +21,7 @@ try:
     from bench_asof import AsOf
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
+    from bench_eventsourcing import EventSourcing
     from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, figures_text
     from bench_lag import Lag
     from bench_memory import Memory
@@ -40,6 +41,7 @@ except ImportError as error:
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
+_PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
 
 _ONCE: Final = ("memory", "profile")  # measured in the first round only
@@ -140,6 +142,8 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "copy": lambda: CopyRowPerFill(options.fills),
         "100k_zipf": lambda: Stream(options.fills, ZIPF),
         "100k_uniform": lambda: Stream(options.fills, UNIFORM),
+        "eventsourcing": lambda: EventSourcing(options.seconds * _PEER_SLICES),
+        "umadb": lambda: _umadb(options.seconds * _PEER_SLICES),
         "rows": lambda: Rows(options.fills, options.lanes),
         "single": lambda: Single(options.seconds, turns),
         "unary": lambda: Unary(options.seconds, turns),
@@ -151,6 +155,13 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
+
+
+def _umadb(seconds: float) -> Measurement:
+    """Only `make bench` installs that package."""
+    from bench_umadb import Uma  # noqa: PLC0415 - as above
+
+    return Uma(seconds)
 
 
 def _machine() -> dict[str, object]:

@@ -12,6 +12,8 @@ UNIFORM: Final = "ingest.100k_uniform.fills_per_s"
 ROWS: Final = "ingest.rows.fills_per_s"
 REBUILD: Final = "rebuild.fills_per_s"
 REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
+SAVE: Final = "peer.eventsourcing_save_per_s"
+UMADB: Final = "peer.umadb_batch5000_per_s"
 COPY: Final = "limit.copy_row_per_fill_per_s"
 
 _NAME_WIDTH: Final = 46
@@ -82,6 +84,26 @@ FIGURES: Final = {
         UNIFORM, COPY, ("100k_uniform", "copy"), "the same; at least 0.25, the aim is 0.5"
     ),
     "ratio.ingest_rows_to_copy_row": _ratio(ROWS, COPY, ("rows", "copy"), "the same; at least 0.5, the aim is 1.0"),
+    SAVE: Figure(
+        "fills/s",
+        0,
+        ("eventsourcing",),
+        "fills/s of the eventsourcing library as it comes: an aggregate per account, its stock PostgreSQL recorder, one"
+        " event per save",
+    ),
+    "peer.eventsourcing_batch500_per_s": Figure("fills/s", 0, ("eventsourcing",), "the same with 500 events per save"),
+    UMADB: Figure(
+        "fills/s", 0, ("umadb",), "fills/s of UmaDB with its own Python client: 5,000 events per append, a tag each"
+    ),
+    "peer.umadb_batch500_idempotent_per_s": Figure(
+        "fills/s", 0, ("umadb",), "the same with 500, on condition that none of these trades is there"
+    ),
+    "ratio.ingest_1k_uniform_to_eventsourcing_save": _ratio(
+        INGEST, SAVE, ("1k_uniform", "eventsourcing"), "round by round; at least 350, the aim is 600"
+    ),
+    "ratio.ingest_1k_uniform_to_umadb_batch5000": _ratio(
+        INGEST, UMADB, ("1k_uniform", "umadb"), "round by round; at least 1.1, the aim is 2"
+    ),
     "ingest.single.ack_ms_p50": Figure(
         "ms",
         3,

@@ -1,4 +1,4 @@
-"""How much memory the service ever holds while fills of 100,000 accounts stream in: it may not keep something of each."""
+"""How much memory the service ever holds while fills of 100,000 accounts stream in: it cannot keep all of them."""
 
 from __future__ import annotations
 
