@@ -296,7 +296,7 @@ class Replay:
         if groups.keys != [key]:
             return [_deviation(recorded, "lines of another day lie in this stream")]
         days = {key: self._day(key)}
-        if suspects(batch, groups, days):
+        if suspects(batch, groups, [days[key]]):
             for before in self._earlier(recorded.stream, self._next):
                 assert isinstance(before.event, FeeEvent), before
                 days[key].remember(before.event)
