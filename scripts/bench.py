@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
@@ -22,9 +23,10 @@ try:
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
     from bench_eventsourcing import EventSourcing
-    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, figures_text
+    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, Figure, figures_text
     from bench_lag import Lag
     from bench_memory import Memory
+    from bench_proc import READABLE
     from bench_profile import Profile
     from bench_reads import Reads
     from bench_rebuild import rebuild
@@ -51,7 +53,7 @@ figures:
 {figures_text()}
 
 examples:
-  bench.py                                  all figures, about ten minutes
+  bench.py                                  all figures, about a quarter of an hour
   bench.py --fills 20000 --accounts 20000 --rounds 1 --seconds 0.1
                                             only to see that it works; the figures mean little
   bench.py --only ingest --json out.json    figures whose name begins with "ingest"
@@ -61,6 +63,14 @@ All of it runs on one throw-away PostgreSQL, which fsyncs; each round has a fres
 rounds take turns (ingest, copy, ingest, copy ...). What was written is verified before a figure is printed.
 Exit code 0: measured. 1: a verification failed, or the service did. 2: unusable arguments, or a package is missing.
 """
+
+
+# What a measurement needs that not every machine has: without it its figures are left out, unless they are asked for.
+_LACKS: Final = {
+    "umadb": "" if find_spec("umadb") else "umadb is not installed: run `make bench`",
+    "memory": "" if READABLE else "there is no /proc",
+    "profile": "" if READABLE else "there is no /proc",
+}
 
 
 class Measurement(Protocol):
@@ -116,13 +126,22 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
                         values[name] += value if isinstance(value, Sequence) else [value]
             _divide(values)
         store.settings()  # still durable
-    common = {"rounds": options.rounds, "fills": options.fills}
+    common = {"fills": options.fills}
     own = {key: measurement.settings for key, measurement in measurements.items()}
     settings = {
-        name: {**common, **{k: v for key in figure.needs for k, v in own.get(key, {}).items()}, **machine}
+        name: {
+            **common,
+            "rounds": _rounds(options, figure),
+            **{k: v for key in figure.needs for k, v in own.get(key, {}).items()},
+            **machine,
+        }
         for name, figure in FIGURES.items()
     }
     return values, settings
+
+
+def _rounds(options: argparse.Namespace, figure: Figure) -> int:
+    return 1 if set(figure.needs) & set(_ONCE) else int(options.rounds)
 
 
 def _divide(values: dict[str, list[float]]) -> None:
@@ -252,7 +271,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"there is no folder {options.json.parent} to write {options.json.name} to")
     options.names = [figure for figure in FIGURES if not wanted or any(figure.startswith(name) for name in wanted)]
+    for figure, lacks in [(figure, _lacks(figure)) for figure in options.names]:
+        if lacks and figure in wanted:
+            parser.error(f"{figure} cannot be measured: {lacks}")
+        if lacks:
+            options.names.remove(figure)
+            print(f"bench.py: {figure} is left out: {lacks}", file=sys.stderr)
+    if not options.names:
+        parser.error("nothing is left to be measured")
     return options
+
+
+def _lacks(figure: str) -> str:
+    """What is missing to measure a figure; empty if nothing is."""
+    return next((why for key, why in _LACKS.items() if why and key in FIGURES[figure].needs), "")
 
 
 def _positive(text: str) -> int:

@@ -37,15 +37,16 @@ _WRITER: Final = "SELECT pid FROM pg_stat_activity WHERE application_name = 'fee
 _COMMITS_MAX: Final = 20  # that are timed step by step
 _LATEST_NS: Final = 2**62
 
-# The functions of a step, by what they are called in the table; `rest` is what the service does beside them.
+# The functions of each step, of which none calls another; `rest` is what the service does beside them.
 _STEPS: Final[Sequence[tuple[str, Any, str]]] = (
     ("merge", service, "merged"),
     ("group", service, "by_account_day"),
-    ("states", States, "load_days"),
     ("states", States, "load_accounts"),
-    ("suspects", States, "know_suspects"),
+    ("states", States, "load_batch"),
     ("decide", service, "decide_fills"),
     ("encode", service, "rows_of"),
+    ("remember", States, "remember"),
+    ("remember", States, "shrink"),
 )
 
 
