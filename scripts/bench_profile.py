@@ -136,6 +136,7 @@ class _Steps:
         """Until the block ends, the functions of the steps say how long they take."""
         with ExitStack() as stack:
             for name, owner, function in _STEPS:
+                check(hasattr(owner, function), f"a step is {owner.__name__}.{function}, which is gone: see _STEPS")
                 stack.enter_context(_instead(owner, function, self._timed(name, getattr(owner, function))))
             stack.enter_context(_instead(Writer, "commit", self._commit(Writer.commit)))
             yield

@@ -227,13 +227,13 @@ def test_a_wrong_fee_or_tier_stops_the_benchmark(scripts: Callable[[str], Module
 def test_a_peer_that_is_not_installed_is_left_out_unless_it_is_asked_for(
     scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = scripts("bench")
+    script = scripts("bench_options")
     monkeypatch.setitem(script._LACKS, "umadb", "umadb is not installed: run `make bench`")
-    assert script._options(["--only", "peer"]).names == EVENTSOURCING
+    assert script.parse(["--only", "peer"]).names == EVENTSOURCING
     told = capsys.readouterr().err.splitlines()
     assert [line.split(" is left out: ")[0] for line in told] == [f"bench.py: {name}" for name in UMADB]
     with pytest.raises(SystemExit) as ended:
-        script._options(["--only", UMADB[0]])
+        script.parse(["--only", UMADB[0]])
     assert ended.value.code == 2
     assert "run `make bench`" in capsys.readouterr().err
 
