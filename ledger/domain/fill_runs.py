@@ -36,7 +36,8 @@ def runs(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay])
     """The events, in the order of account-days; the totals of the days move on."""
     lines = priced.lines
     spans = list(lines.spans())
-    _add_sums(priced, groups, days)
+    for group, share, *amounts in share_sums(priced):
+        add_share(days[groups.keys[group]].sums, share, *amounts)
     symbols = _Local(lines, lines.market, [market.terms for market in lines.markets])
     bases = _Local(lines, *_bases(priced))
     sources = _Local(lines, lines.batch.source[lines.place], lines.batch.sources)
@@ -117,16 +118,28 @@ def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
     return np.array(codes)[priced.kind], list(places)
 
 
-def _add_sums(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> None:
-    """Sum up each account-day's lines by where they are counted and what they rest on, and move its totals on."""
-    places: dict[Any, int] = {}
-    share_of = np.array([places.setdefault(price.share, len(places)) for price in priced.prices])
-    shares = list(places)
+def share_sums(priced: Priced) -> Iterator[tuple[int, Share, int, int, int, int]]:
+    """Of lines of an account-day that are counted alike: (account-day, share, lines, notional, charges, rebates)."""
+    alike: dict[Any, Share] = {}
+    for price in priced.prices:
+        alike.setdefault(price.share.counted_as, price.share)
+    shares, places = list(alike.values()), {counted_as: place for place, counted_as in enumerate(alike)}
+    share_of = np.array([places[price.share.counted_as] for price in priced.prices])
     codes = priced.lines.group * len(shares) + share_of[priced.kind]
     for at, notional in priced.notionals:
-        for code, *amounts in _sums(codes[at], notional, priced.fee[at]):
+        for code, lines, volume, charges, rebates in _sums(codes[at], notional, priced.fee[at]):
             group, place = divmod(code, len(shares))
-            _add(days[groups.keys[group]].sums, shares[place], *amounts)
+            yield group, shares[place], lines, volume, charges, rebates
+
+
+def add_share(cells: Sums, share: Share, lines: int, notional: int, charges: int, rebates: int) -> None:
+    """Count lines, with their notional and fees, in the running totals of their account-day."""
+    cell = cells.get(share.cell)
+    if cell is None:
+        cell = cells[share.cell] = CellSum()
+    cell.lines += lines
+    cell.notional += notional * share.notional_up
+    cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, lines)
 
 
 def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, int, int, int]]:
@@ -137,15 +150,6 @@ def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, in
     counts = np.diff(starts, append=len(codes)).tolist()
     columns = (sums(values, starts) for values in (notional[order], charge, fee[order] - charge))
     return zip(ordered[starts].tolist(), counts, *columns, strict=True)
-
-
-def _add(cells: Sums, share: Share, lines: int, notional: int, charges: int, rebates: int) -> None:
-    cell = cells.get(share.cell)
-    if cell is None:
-        cell = cells[share.cell] = CellSum()
-    cell.lines += lines
-    cell.notional += notional * share.notional_up
-    cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, lines)
 
 
 def _columns(

@@ -54,7 +54,7 @@ def decide_fills(
     """Decide a batch whose accounts and days are at hand; lines of suspect days are known. The days move on."""
     outcome = BatchOutcome()
     known = _known(batch, groups, days, outcome, with_fees=with_fees)
-    lines = _offered(batch, groups, book, known, outcome)
+    lines = offered(batch, groups, book, known, outcome)
     lines, twice = _without_twice(lines, groups, days, outcome)
     if len(lines):
         priced = price_lines(lines, groups, accounts)
@@ -99,7 +99,7 @@ def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -
     return same
 
 
-def _offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome) -> Lines:
+def offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome) -> Lines:
     """Lines of markets that exist, with amounts that their symbols allow; the others are refused."""
     rate_times = batch.transact_time_ns
     entries, market_of = _markets(batch, book, rate_times)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final, get_args
 
 from google.protobuf.message import Message
@@ -35,6 +36,7 @@ _PARTS: Final[dict[str, type]] = {  # nested in events
     part.__name__: part for part in (RefusedSequence, MatchClaim, CellVolume, CloseUsed, CloseMissing)
 }
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
+_envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)
 
 _FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEvent]]]] = {
     "VolumeRecorded": decode_volume,
@@ -68,7 +70,7 @@ def _envelope_message(envelope: Envelope) -> events_pb2.Envelope:
 
 
 def _envelope(message: events_pb2.Envelope) -> Envelope:
-    return Envelope(**{name: getattr(message, name) for name in _ENVELOPE_FIELDS})
+    return Envelope(*_envelope_values(message))
 
 
 def _values(event: Any) -> dict[str, Any]:
