@@ -11,7 +11,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help run test lint format proto bench demo import tools lock clean
+.PHONY: help run test lint format proto bench demo import audit tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -49,6 +49,9 @@ import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --
 
 demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are explained
 	@$(BIN)/python scripts/demo.py $(ARGS)
+
+audit: $(RUN) ## decide every event of the ledger again, from its log: ARGS="--known-at 4711"
+	@$(BIN)/python scripts/audit_replay.py $(ARGS)
 
 bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python scripts/bench.py $(ARGS)

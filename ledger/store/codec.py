@@ -65,6 +65,14 @@ def decode(position: int, stream: str, version: int, topic: str, state: bytes) -
     return Recorded(position, stream, version, _envelope(message.envelope), _event(_TYPES[topic], message))  # type: ignore[attr-defined]
 
 
+def is_canonical(topic: str, state: bytes) -> bool:
+    """Whether bytes hold nothing but what this release reads, each field once and as short as it is written."""
+    message = _MESSAGES[topic]()
+    message.ParseFromString(state)
+    message.DiscardUnknownFields()
+    return message.ByteSize() == len(state)
+
+
 def _envelope_message(envelope: Envelope) -> events_pb2.Envelope:
     return events_pb2.Envelope(**{name: getattr(envelope, name) for name in _ENVELOPE_FIELDS})
 

@@ -86,12 +86,36 @@ class EmbeddedError(Exception):
     """One-line message with the remedy; the command line prints it and exits 2."""
 
 
+class FolderInUseError(EmbeddedError):
+    """Another process has the folder, and its server runs."""
+
+
 def default_folder(checkout: Path) -> Path:
     """Where the data lies: `/var/lib/ledger/<hash of the checkout's path>` for root, otherwise
     `<checkout>/.ledger`. PostgreSQL's user often cannot reach a checkout of root's."""
     if os.geteuid() != 0:
         return checkout / ".ledger"
     return Path("/var/lib/ledger", _digest(checkout.resolve()))
+
+
+@contextmanager
+def reading(folder: Path, owner: str) -> Iterator[str]:
+    """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
+
+    Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
+    """
+    if not (folder / "data").is_dir():
+        raise EmbeddedError(f"there is no ledger in {folder}: choose another --data FOLDER, or give the --dsn of yours")
+    postgres = EmbeddedPostgres(folder)
+    try:
+        dsn = postgres.start(owner)
+    except FolderInUseError:
+        yield postgres.dsn_of_another()
+        return
+    try:
+        yield dsn
+    finally:
+        postgres.stop()
 
 
 class EmbeddedPostgres:
@@ -133,6 +157,14 @@ class EmbeddedPostgres:
                 self.stop()
                 raise
             return dsn
+
+    def dsn_of_another(self) -> str:
+        """A libpq connection string for the server that another process runs in the folder. It is left alone."""
+        with self._one_line_errors():
+            if (running := self._postmaster()) is None or len(running) < 5:
+                raise EmbeddedError(f"the PostgreSQL in {self._folder} is starting, or not ours to see: try again")
+            self._sockets = Path(running[4])
+            return self._dsn(password=self._password.read_text().strip())
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
@@ -186,7 +218,8 @@ class EmbeddedPostgres:
         file = self._folder / "service.lock"
         if (lock := _try_lock(file)) is None:
             first = file.read_text(errors="replace").strip() or "another service"
-            raise EmbeddedError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
+            message = f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER"
+            raise FolderInUseError(message)
         lock.truncate(0)
         lock.write((" ".join(owner.split()) + "\n").encode())
         lock.flush()
