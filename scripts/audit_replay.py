@@ -53,15 +53,16 @@ examples:
 
 what is checked:
   Positions follow each other from 1, versions of each stream too, and commits cover them: of the whole log, whatever
-  else is asked. Each event says the time of its commit, as do the columns beside it. Every event can be read and holds nothing unknown. Then each is decided
-  once more from those before it: the fee, rate and basis of every fill, running totals, what sources sent, accounts,
-  grants, bans, refusals that cost nothing, programmes, registers, rewards, evaluations with their volume added up
-  again, and adjustments. One that is wrong is named once, and the rest is judged by what was recorded.
+  else is asked. Every event can be read, holds nothing unknown, and says the time of its commit and the term of its
+  writer; the columns beside it say its times. Then each is decided once more from those before it: the fee, rate and
+  basis of every fill, running totals, what sources sent, accounts, grants, bans, programmes, registers, rewards,
+  evaluations with their volume added up again, and adjustments. An event that is wrong is named, and what comes after
+  it is judged by what was recorded.
 
-  No rule decides what a sender says: prices, quantities, times within a day, ids. Changed, they show where fees and
-  sums do not follow from them; an id that another one replaces does not show.
+  No rule decides what only a sender knows: the ids of a fill, and its price, quantity and time as far as no fee, sum or
+  order of them says otherwise. Of commands that were refused the log has the name and a hash, no more.
 
-  With ACCOUNT sources, registers and programmes are not decided again; with --from or --until sources are not. Fees are
+  With ACCOUNT registers, programmes and sources are not decided again, with --from or --until sources are not. Fees are
   taken by whole UTC days.
 
 exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, or unusable arguments; 130:

@@ -43,7 +43,7 @@ class Found:
 
 
 def begun(file: Path | None, audit: dict[str, Any], known: int, *, chosen: bool) -> Found:
-    """What the file says, or a new beginning; `chosen`: `known` was asked for, and must be the same. Raises StateError."""
+    """What the file says, or a new beginning; `chosen`: `known` was, and must be the same. Raises StateError."""
     if file is None or not file.exists():
         return Found(audit, known)
     try:

@@ -7,7 +7,6 @@ evaluation as recorded where closes were needed to value it.
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
@@ -27,9 +26,9 @@ from ledger.domain.events import (
 from ledger.domain.instants import DAY_NS
 from ledger.domain.programme import Programme
 from ledger.domain.replay_commands import decide_command
-from ledger.domain.replay_compared import Deviation, said
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, said
 from ledger.domain.replay_evaluated import EvaluatedAgain, FeeStreams, VolumeOf
-from ledger.domain.replay_fills import UNDECIDABLE, decide_runs
+from ledger.domain.replay_fills import decide_runs
 from ledger.domain.replay_sources import Lines, SourcesAgain
 from ledger.domain.replay_states import Earlier, States, day_key
 
@@ -109,7 +108,7 @@ class Replay:
         self._time_ns = 0  # of the commit at hand
         self._linked: tuple[Recorded, tuple[str, Event]] | None = None  # what must follow at once
         self._found: list[Deviation] = []
-        self._lines: Lines = Counter()
+        self._lines: Lines = {}
 
     def take(self, recorded: Recorded) -> None:
         """One more event."""
@@ -137,7 +136,7 @@ class Replay:
             self._found.append(said(self._linked[0], f"{self._linked[1]!r} was expected behind it"))
             self._linked = None
         found, lines = self._found, self._lines
-        self._found, self._lines = [], Counter()
+        self._found, self._lines = [], {}
         return sorted(found, key=lambda deviation: deviation.position), lines
 
     def _end_commit(self, next_position: int) -> None:
@@ -150,6 +149,8 @@ class Replay:
         self._states.next = recorded.position
         self._link(recorded)
         try:
+            if isinstance(recorded.event, VolumeEvaluated):
+                self._evaluated.note(recorded, recorded.event)
             if self._decides(recorded):
                 self._found += self._decide(recorded)
             self._states.evolve(recorded)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from ledger.domain.account import Decided
 from ledger.domain.events import AccountLinked, Event, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Refusal
+
+# What bytes that the ledger did not write may end in, wherever the rules stumble over them.
+UNDECIDABLE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 
 @dataclass(frozen=True, slots=True)

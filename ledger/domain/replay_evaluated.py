@@ -10,7 +10,7 @@ from ledger.domain.closes import KnownClose
 from ledger.domain.evaluation import Assessment, Case, Run, assess, changes_from_ns, decide_evaluated
 from ledger.domain.events import CellKey, CellVolume, FeeAdjusted, Recorded, VolumeEvaluated
 from ledger.domain.programme import Programme
-from ledger.domain.replay_compared import Deviation, compared, said
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, compared, said
 from ledger.domain.replay_states import States, day_key
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
@@ -44,20 +44,21 @@ class EvaluatedAgain:
         self._volume_of = volume_of
         self._late: dict[int, _Late] = {}  # by position, of the commit at hand
 
+    def note(self, recorded: Recorded, event: VolumeEvaluated) -> None:
+        """An account was evaluated: fees of its commit may have to be other ones."""
+        programme, from_ns = self._programme(event), changes_from_ns(event)
+        if programme and programme.late_grant == "adjust" and from_ns <= recorded.envelope.recorded_time_ns:
+            self._late[recorded.position] = _Late(recorded, self._account(recorded), from_ns)
+
     def evaluated(self, recorded: Recorded, event: VolumeEvaluated) -> list[Deviation]:
         """What the volume of an account gives."""
-        account = self._states.account(recorded.stream.partition("/")[2])
-        versions = (version for _, version in self._states.book.programmes.get(event.programme_id, ()))
-        programme = next((version for version in versions if version.version == event.programme_version), None)
+        account, programme = self._account(recorded), self._programme(event)
         if programme is None:
             return [said(recorded, f"no programme {event.programme_id} {event.programme_version} was published before")]
-        now_ns = recorded.envelope.recorded_time_ns
-        if changes_from_ns(event) <= now_ns and programme.late_grant == "adjust":
-            self._late[recorded.position] = _Late(recorded, account, changes_from_ns(event))
         found = self._assessed(account, programme, event)
         if found is None:
             return [said(recorded, "it lacks a close: there was nothing to evaluate")]
-        run = Run(programme, event.kind, event.read_position)
+        run, now_ns = Run(programme, event.kind, event.read_position), recorded.envelope.recorded_time_ns
         return compared(recorded, decide_evaluated(account, run, found, now_ns), event.evaluated_time_ns)
 
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
@@ -83,6 +84,13 @@ class EvaluatedAgain:
         self._late.clear()
         return found
 
+    def _account(self, recorded: Recorded) -> AccountState:
+        return self._states.account(recorded.stream.partition("/")[2])
+
+    def _programme(self, event: VolumeEvaluated) -> Programme | None:
+        versions = (version for _, version in self._states.book.programmes.get(event.programme_id, ()))
+        return next((version for version in versions if version.version == event.programme_version), None)
+
     def _assessed(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Assessment | None:
         window = (event.window_from_ns, event.window_until_ns)
         case = Case(account.account_id, event.evaluated_time_ns, window)
@@ -99,8 +107,11 @@ class EvaluatedAgain:
     def _not_adjusted(self, late: _Late) -> Iterator[Deviation]:
         account_id, states = late.before.account_id, self._states
         for stream in self._fee_streams(account_id, late.from_ns, states.next):
-            if stream not in late.adjusted and self._restated(late, stream):
-                yield said(late.evaluated, f"fees of {stream} should have been adjusted")
+            try:
+                if stream not in late.adjusted and self._restated(late, stream):
+                    yield said(late.evaluated, f"fees of {stream} should have been adjusted")
+            except UNDECIDABLE as error:
+                yield said(late.evaluated, f"fees of {stream} cannot be decided: {error!r}")
 
     def _restated(self, late: _Late, stream: str) -> list[Restated]:
         lines = lines_now(self._states.before(stream)).values()

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
 
 import numpy as np
 
@@ -19,13 +18,10 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.pricing import Share
 from ledger.domain.recorded_commands import batch_behind
 from ledger.domain.replay_columns import Joined, join, joinable
-from ledger.domain.replay_compared import Deviation, Difference, differing
-from ledger.domain.replay_sources import Lines, lines_of
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing
+from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
 from ledger.domain.replay_states import States, day_key
 from ledger.domain.totals import Sums, to_totals
-
-# What bytes that the ledger did not write may end in, wherever the rules stumble over them.
-UNDECIDABLE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
 
 Move = tuple[Share, int, int, int, int]  # share, lines, notional, charges, rebates
 
@@ -63,7 +59,7 @@ def decide_runs(recorded_runs: Sequence[Recorded], states: States, lines: Lines)
                 run.other, run.counted = True, False
     for run in runs:
         if not run.counted:
-            lines.update(lines_of(run.recorded, run.event))
+            add_lines(lines, lines_of(run.recorded, run.event))
     days = states.days({run.key: None for run in runs})
     return [deviation for run in runs for deviation in _settle(run, days[run.key], states)]
 
@@ -86,10 +82,15 @@ def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> No
 
 def _count(joined: Joined, runs: Sequence[_Run], lines: Lines) -> None:
     """Lines by commit and source."""
-    names = [(run.recorded.envelope.recorded_time_ns, source.source) for run in runs for source in run.event.sources]
-    for name, count in zip(names, np.bincount(joined.source, minlength=len(names)).tolist(), strict=True):
-        if name[1]:
-            lines[name] += count
+    spans = [(run.recorded.envelope.recorded_time_ns, source) for run in runs for source in run.event.sources]
+    counts = np.bincount(joined.source, minlength=len(spans)).tolist()
+    offsets = np.zeros(len(spans), dtype=np.int64)
+    np.add.at(offsets, joined.source, joined.sequence_offset)
+    for (at_ns, source), count, beyond in zip(spans, counts, offsets.tolist(), strict=True):
+        if source.source:
+            known = lines.get((at_ns, source.source), (0, 0))
+            numbers = known[1] + count * source.first_sequence + beyond
+            lines[at_ns, source.source] = Taken(known[0] + count, numbers)
     for run in runs:
         run.counted = True
 

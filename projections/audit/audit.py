@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.domain.events import Recorded
-from ledger.domain.replay_compared import Deviation, said
-from ledger.domain.replay_fills import UNDECIDABLE
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, said
 from ledger.domain.replay_sources import SourcesAgain
 from ledger.store.log import Log
 from projections.audit.frame import Frame

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.events import FeeEvent, Recorded
+from ledger.domain.events import FeeEvent, Recorded, WriterStarted
 from ledger.domain.instants import DAY_NS
-from ledger.domain.replay_compared import Deviation, Difference
-from ledger.domain.replay_fills import UNDECIDABLE
-from ledger.domain.streams import fee_stream
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference
+from ledger.domain.streams import LEDGER, fee_stream
 from ledger.store.codec import decode, is_canonical
 from ledger.store.log import Log
 from ledger.store.migrate import EVENTS
@@ -52,10 +51,60 @@ WHERE originator_id LIKE 'source/%%' AND notification_id <= %(known)s ORDER BY o
 """
 
 
-class _Commit(NamedTuple):
+class Commit(NamedTuple):
+    """A row of the table of commits."""
+
     last_position: int
     first_position: int
     recorded_time_ns: int
+
+
+class Stored:
+    """Says what is wrong with how an event is stored, from the commits and the terms of writers that the log has."""
+
+    def __init__(self, commits: Sequence[Commit], terms: Sequence[tuple[int, int]]) -> None:
+        """`terms` are (position of its WriterStarted, term)."""
+        self._commits = commits
+        self._terms = terms
+        self._told: set[int] = set()
+
+    def checked(self, row: tuple[Any, ...]) -> Iterator[Recorded | Deviation]:
+        """An event, behind what is wrong with it; only that, where it cannot be read."""
+        position, stream, _, topic, state, *times = row
+        try:
+            recorded = decode(*row[:5])
+            canonical = is_canonical(topic, state)
+        except _UNREADABLE as error:
+            yield Deviation(position, stream, (Difference(f"it cannot be read: {error!r}"),))
+            return
+        differs = [] if canonical else [Difference("its bytes say more than this release would write")]
+        event = recorded.event
+        expected: list[int | None] = [None, None, None]
+        if isinstance(event, FeeEvent):
+            expected = [event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns]
+        if times != expected:
+            differs.append(Difference("the columns of times beside it", str(times), str(expected)))
+        differs += [*self._in_its_term(recorded), *self._in_its_commit(recorded)]
+        if differs:
+            yield Deviation(position, stream, tuple(differs))
+        yield recorded
+
+    def _in_its_term(self, recorded: Recorded) -> list[Difference]:
+        """The term of its writer is the last that has begun; the event that begins the first one may lie behind it."""
+        place = bisect_right(self._terms, recorded.position, key=lambda begun: begun[0])
+        expected, term = self._terms[max(place - 1, 0)][1] if self._terms else 0, recorded.envelope.writer_term
+        return [] if term == expected else [Difference("writer_term", str(term), str(expected))]
+
+    def _in_its_commit(self, recorded: Recorded) -> list[Difference]:
+        """Its recorded_time is that of the commit; of each commit only the first is told that is not."""
+        place = bisect_left(self._commits, recorded.position, key=lambda commit: commit.last_position)
+        if place == len(self._commits) or recorded.position < self._commits[place].first_position:
+            return []  # no commit has it: the frame says so
+        commit, time_ns = self._commits[place], recorded.envelope.recorded_time_ns
+        if time_ns == commit.recorded_time_ns or commit.last_position in self._told:
+            return []
+        self._told.add(commit.last_position)
+        return [Difference("recorded_time_ns", str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]
 
 
 class Rows:
@@ -64,14 +113,16 @@ class Rows:
     def __init__(self, log: Log, schema: str) -> None:
         self._log = log
         self._names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
+        started = (recorded for recorded in self.earlier([LEDGER], 2**63 - 1))
+        self._terms = [(one.position, one.event.term) for one in started if isinstance(one.event, WriterStarted)]
 
     def between(self, after: int, until: int, scope: Scope) -> Iterator[Recorded | Deviation]:
         """What lies at positions in (after, until], in order: events, and what is wrong with how they are stored."""
-        commits = [_Commit(*row) for row in self._query(_COMMITS, after=after, until=until)]
-        told: set[int] = set()
+        commits = [Commit(*row) for row in self._query(_COMMITS, after=after, until=until)]
+        stored = Stored(commits, self._terms)
         while rows := self._page(after, until, scope):
             for row in rows:
-                yield from _checked(row, commits, told)
+                yield from stored.checked(row)
             after = rows[-1][0]
 
     def earlier(self, streams: Sequence[str], before: int) -> Iterator[Recorded]:
@@ -110,37 +161,3 @@ class Rows:
 
     def _query(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._log.query(SQL(text).format(**self._names), parameters)
-
-
-def _checked(row: tuple[Any, ...], commits: Sequence[_Commit], told: set[int]) -> Iterator[Recorded | Deviation]:
-    """An event, behind what is wrong with it; only that, where it cannot be read."""
-    position, stream, _, topic, state, *times = row
-    try:
-        recorded = decode(*row[:5])
-        canonical = is_canonical(topic, state)
-    except _UNREADABLE as error:
-        yield Deviation(position, stream, (Difference(f"it cannot be read: {error!r}"),))
-        return
-    differs = [] if canonical else [Difference("its bytes say more than this release would write")]
-    event = recorded.event
-    expected: list[int | None] = [None, None, None]
-    if isinstance(event, FeeEvent):
-        expected = [event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns]
-    if times != expected:
-        differs.append(Difference("the columns of times beside it", str(times), str(expected)))
-    differs += _in_its_commit(recorded, commits, told)
-    if differs:
-        yield Deviation(position, stream, tuple(differs))
-    yield recorded
-
-
-def _in_its_commit(recorded: Recorded, commits: Sequence[_Commit], told: set[int]) -> list[Difference]:
-    """Its recorded_time is that of the commit; of each commit only the first is told that is not."""
-    place = bisect_left(commits, recorded.position, key=lambda commit: commit.last_position)
-    if place == len(commits) or recorded.position < commits[place].first_position:
-        return []  # no commit has it: the frame says so
-    commit, time_ns = commits[place], recorded.envelope.recorded_time_ns
-    if time_ns == commit.recorded_time_ns or commit.last_position in told:
-        return []
-    told.add(commit.last_position)
-    return [Difference("recorded_time_ns", str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]

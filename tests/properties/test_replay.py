@@ -23,6 +23,7 @@ from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.replay import NOT_DECIDED, replay
 from ledger.domain.replay_compared import Deviation
+from ledger.domain.rules.end_day_close import Close
 from ledger.jobs import Accepted, CompleteEvaluation, EvaluateAccounts
 from projections.fee_history import Span, day_sums
 from tests.domain.worked import fills
@@ -161,14 +162,16 @@ class History:
         done = completed(answer.recorded.event.read_position, Counter(NONE=len(OWNERS)), 0, ())
         self.writing.step(CompleteEvaluation(answer.recorded, done))
 
+    def closes(self, event: EvaluationStarted) -> dict[Close, KnownClose]:
+        """Of every day of a window, whatever the log has."""
+        days = range(event.window_from_ns // DAY_NS - 1, event.window_until_ns // DAY_NS + 1)
+        return {("BTC", day): KnownClose(60_000 * 10**18, 1) for day in days}
+
     def evaluated(self, began: Recorded) -> None:
         event = began.event
         assert isinstance(event, EvaluationStarted)
         run = Run(programmes.parse(programmes.packaged()), PERIODIC, event.read_position)
-        window, closes = (event.window_from_ns, event.window_until_ns), {}
-        for day in range(window[0] // DAY_NS - 1, window[1] // DAY_NS + 1):
-            closes["BTC", day] = KnownClose(60_000 * 10**18, 1)
-        found = []
+        window, closes, found = (event.window_from_ns, event.window_until_ns), self.closes(event), []
         for account_id in OWNERS:
             days = day_sums(self.writing.log, Span(account_id, *window, event.read_position))
             cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
