@@ -58,9 +58,9 @@ bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
 
 lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q \
-		--extra embedded pyproject.toml requirements/dev.in -o requirements/dev.lock
+		--extra embedded --extra scripts pyproject.toml requirements/dev.in -o requirements/dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
-		--extra embedded pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
+		--extra embedded --extra scripts pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
 
 clean: ## remove the environment and caches (never the ledger's data)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

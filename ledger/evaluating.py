@@ -14,6 +14,7 @@ from ledger.domain.state import AccountState
 from ledger.domain.streams import account_stream, fee_stream
 from ledger.jobs import EvaluateAccounts, Evaluated
 from ledger.states import States
+from ledger.store.recorder import Row
 
 Record = Callable[[str, int, Event, Request], Recorded]  # append an event to a stream, with the instant it takes effect
 
@@ -27,7 +28,7 @@ class _Late(NamedTuple):
 
 
 def evaluate_accounts(
-    job: EvaluateAccounts, states: States, of_this_commit: Sequence[Recorded], record: Record, now_ns: int
+    job: EvaluateAccounts, states: States, of_this_commit: Sequence[Row], record: Record, now_ns: int
 ) -> Evaluated:
     """Record what volume gives to some accounts; a run that goes on finds those that it had evaluated."""
     states.load_accounts(found.case.account_id for found in job.assessments)
@@ -56,7 +57,7 @@ def asked_by(started: Recorded) -> Request:
 def _adjust(
     late: Sequence[_Late],
     states: States,
-    of_this_commit: Sequence[Recorded],
+    of_this_commit: Sequence[Row],
     record: Record,
     request: Request,
     now_ns: int,

@@ -8,7 +8,7 @@ again: nothing that was decided on it survives.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -18,7 +18,7 @@ import numpy as np
 from eventsourcing.persistence import PersistenceError
 
 from ledger.domain.account import Decided, decide_account
-from ledger.domain.account_day import DayKey, by_account_day
+from ledger.domain.account_day import by_account_day
 from ledger.domain.approval import check_approval
 from ledger.domain.bounty import decide_bounty, week_of
 from ledger.domain.closes import decide_close
@@ -42,7 +42,6 @@ from ledger.domain.events import (
     Recorded,
     RefusedSequence,
     SourceAdvanced,
-    VolumeRecorded,
 )
 from ledger.domain.fill_batch import FillBatch, merged
 from ledger.domain.fills import BatchOutcome, decide_fills
@@ -51,6 +50,7 @@ from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.registers import decide_register
 from ledger.domain.rulebook import evolve_rulebook
+from ledger.domain.runs import Runs
 from ledger.domain.state import (
     AccountState,
     evolve_account,
@@ -63,7 +63,6 @@ from ledger.domain.streams import (
     account_stream,
     bounty_stream,
     closes_stream,
-    fee_stream,
     source_stream,
 )
 from ledger.evaluating import asked_by, evaluate_accounts
@@ -82,7 +81,8 @@ from ledger.jobs import (
 )
 from ledger.states import States
 from ledger.store.log import Head, Log
-from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost, row_of
+from ledger.store.recorder import Row
+from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost, row_of, rows_of
 
 _ALL: Final = 2**63 - 1
 _STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a command leaves no trace
@@ -116,7 +116,8 @@ class _Work:
     def __init__(self, first_position: int, recorded_time_ns: int) -> None:
         self.first_position = first_position
         self.recorded_time_ns = recorded_time_ns
-        self.events: list[Recorded] = []
+        self.rows: list[Row] = []
+        self.decisions: list[Recorded] = []
         self.requests: dict[str, tuple[bytes, Recorded]] = {}
         self.texts: dict[bytes, ErasableText] = {}
         self.sources: dict[str, _SourceWork] = {}
@@ -124,7 +125,7 @@ class _Work:
 
     @property
     def next_position(self) -> int:
-        return self.first_position + len(self.events)
+        return self.first_position + len(self.rows)
 
 
 class Service:
@@ -163,7 +164,7 @@ class Service:
         for stream, event in events:
             last = self._log.last_of(stream)
             version = last.version if last else 0
-            version += sum(recorded.stream == stream for recorded in work.events)
+            version += sum(row.stream == stream for row in work.rows)
             self._append(work, stream, version + 1, work.recorded_time_ns, event, None)
         commit, head, _ = self._finish(work, [])
         assert commit is not None, events
@@ -247,16 +248,15 @@ class Service:
 
     def _finish(self, work: _Work, answers: list[Answer]) -> tuple[Commit | None, Head, list[Answer]]:
         """The commit, if there is anything to record, and the head of the log behind it."""
-        if work.events:
+        if work.rows:
             self.head = Head(work.next_position - 1, work.recorded_time_ns)
         for answer in answers:
             if isinstance(answer, FillsTaken):
                 answer.head = self.head
-        if not work.events:
+        if not work.rows:
             return None, self.head, answers
         requests = [RequestRow(name, sha256, first.position) for name, (sha256, first) in work.requests.items()]
-        rows = [row_of(recorded) for recorded in work.events]
-        commit = Commit(work.recorded_time_ns, work.events, rows, requests, list(work.texts.values()))
+        commit = Commit(work.recorded_time_ns, work.rows, work.decisions, requests, list(work.texts.values()))
         return commit, self.head, answers
 
     def _store(
@@ -266,8 +266,7 @@ class Service:
         self.unsettled = Unsettled(commit, answers)
         try:
             self._writer.commit(commit)
-            decisions = [recorded for recorded in commit.events if not isinstance(recorded.event, FeeEvent)]
-            self._publish(head, decisions)
+            self._publish(head, commit.decisions)
         except (WriterLost, PersistenceError):
             raise
         except Exception as defect:  # whatever it was, what was decided on this commit is worth nothing now
@@ -282,7 +281,9 @@ class Service:
         if request is not None:
             envelope = self._envelope_of(work, effective_ns, request)
         recorded = Recorded(work.next_position, stream, version, envelope, event)
-        work.events.append(recorded)
+        work.rows.append(row_of(recorded))
+        if not isinstance(event, FeeEvent):
+            work.decisions.append(recorded)
         return recorded
 
     def _envelope_of(self, work: _Work, effective_ns: int, request: Request) -> Envelope:
@@ -421,7 +422,7 @@ class Service:
         """Fills before it are priced without it, then adjusted."""
         self._decide_fills(work)
         record = partial(self._record, work)
-        return evaluate_accounts(job, self._states, work.events, record, work.recorded_time_ns)
+        return evaluate_accounts(job, self._states, work.rows, record, work.recorded_time_ns)
 
     def _family(self, account: AccountState) -> list[AccountState]:
         """The other accounts of the owner."""
@@ -472,12 +473,13 @@ class Service:
         groups = by_account_day(batch)
         self._states.load_accounts(batch.accounts)
         self._states.load_days(groups.keys)
-        self._states.know_suspects(batch, groups, work.events)
+        self._states.know_suspects(batch, groups, work.rows)
         with_fees = any(waiting.item.with_fees for waiting in together)
         taken = decide_fills(
             batch, groups, self._states.accounts, self._states.days, self._states.book, with_fees=with_fees
         )
-        self._append_runs(work, batch.actor, taken.runs)
+        if taken.runs:
+            self._append_runs(work, batch.actor, taken.runs)
         start = 0
         for waiting in together:
             assert waiting.batch is not None
@@ -507,7 +509,7 @@ class Service:
         if item.with_fees and len(old):
             groups = by_account_day(old)
             self._states.load_days(groups.keys)
-            self._states.know_suspects(old, groups, work.events)
+            self._states.know_suspects(old, groups, work.rows)
             for number, index in enumerate(old.index.tolist()):
                 known = self._states.known_line(old, number)
                 if known is not None:
@@ -567,13 +569,9 @@ class Service:
                 request = Request("", b"", actor=batch.actor)
                 self._record(work, account_stream(account_id), work.recorded_time_ns, event, request)
 
-    def _append_runs(self, work: _Work, actor: str, runs: Iterable[tuple[DayKey, VolumeRecorded]]) -> None:
-        request = Request("", b"", actor=actor) if actor else None
-        for key, event in runs:
-            self._append(work, fee_stream(*key), work.next_position, event.time_min_ns, event, request)
-            day = self._states.days[key]
-            if day.known is not None:
-                day.remember(event)
+    def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
+        work.rows += rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor))
+        self._states.remember(runs)
 
     def _append_sources(self, work: _Work) -> None:
         for name, taken in work.sources.items():

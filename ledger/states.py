@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import reduce
 from typing import Final, TypeVar
 
@@ -19,6 +19,7 @@ from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS, day_number
 from ledger.domain.promotions import Promotions, evolve_promotions
 from ledger.domain.rulebook import fold_rulebook
+from ledger.domain.runs import Runs
 from ledger.domain.state import (
     AccountState,
     OwnerState,
@@ -39,7 +40,9 @@ from ledger.domain.streams import (
     source_stream,
 )
 from ledger.jobs import Ask, Input
+from ledger.store.codec import decode
 from ledger.store.log import KnownRequest, Log
+from ledger.store.recorder import Row
 
 _ALL: Final = 2**63 - 1
 
@@ -131,7 +134,7 @@ class States:
             account_id = stream.removeprefix("account/")
             self.accounts[account_id] = fold_account(account_id, events)
 
-    def know_suspects(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Recorded]) -> None:
+    def know_suspects(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> None:
         """Where an exec_id may have been recorded, have the lines of its day at hand until the commit is over."""
         keys = {fee_stream(*key): key for key in suspects(batch, groups, self.days)}
         if not keys:
@@ -140,20 +143,27 @@ class States:
         for key in keys.values():
             self.days[key].known = {}
         in_log = self._log().streams(keys, _ALL)
-        for recorded in (*in_log, *(recorded for recorded in of_this_commit if recorded.stream in keys)):
+        for recorded in (*in_log, *_decoded(of_this_commit, keys)):
             assert isinstance(recorded.event, FeeEvent)
             self.days[keys[recorded.stream]].remember(recorded.event)
 
-    def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Recorded]) -> set[str]:
+    def remember(self, runs: Runs) -> None:
+        """Have the lines of runs that were just decided at hand too, where those before them are."""
+        if self._known_days:
+            for at, key in enumerate(runs.keys):
+                if key in self._known_days:
+                    self.days[key].remember(runs[at][1])
+
+    def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Row]) -> set[str]:
         """Those of some fee streams that have an event, in the log or in the commit in the making."""
         names = set(streams)
         in_log = self._log().existing(names)
-        return in_log | {recorded.stream for recorded in of_this_commit if recorded.stream in names}
+        return in_log | {row.stream for row in of_this_commit if row.stream in names}
 
-    def lines_now(self, stream: str, of_this_commit: Sequence[Recorded]) -> dict[LineRef, PlacedLine]:
+    def lines_now(self, stream: str, of_this_commit: Sequence[Row]) -> dict[LineRef, PlacedLine]:
         """The lines of a fee stream, in the log and in the commit in the making, with their fees as they are now."""
         in_log = self._log().streams([stream], _ALL)
-        return lines_now([*in_log, *(recorded for recorded in of_this_commit if recorded.stream == stream)])
+        return lines_now([*in_log, *_decoded(of_this_commit, {stream})])
 
     def evolve_day(self, recorded: Recorded) -> None:
         """Take in an adjustment of an account-day that is in memory; its totals have moved on."""
@@ -230,6 +240,13 @@ class States:
             last = self._log().last_of(source_stream(source))
             self.sources[source] = state if last is None else evolve_source(state, last)
         return self.sources[source]
+
+
+def _decoded(rows: Iterable[Row], streams: Container[str]) -> list[Recorded]:
+    """The events of some streams in the commit in the making, as the log will have them."""
+    return [
+        decode(row.position, row.stream, row.version, row.topic, row.state) for row in rows if row.stream in streams
+    ]
 
 
 def _day_bytes(day: AccountDay) -> int:

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 import grpc
@@ -138,19 +137,26 @@ def _packed(detail: ErrorInfo | BadRequest | RetryInfo) -> AnyMessage:
     return packed
 
 
-@contextmanager
-def refusals(context: grpc.ServicerContext) -> Iterator[None]:
+class refusals:  # noqa: N801 - it is used as a statement: with refusals(context)
     """Turn what ends a call into its status; a defect is logged and never shown."""
-    try:
-        yield
-    except RefusedError as error:
-        abort(context, error)
-    except PersistenceError as error:
-        _log.warning("a call could not reach the store: %s", str(error).strip())
-        abort(context, RefusedError(STORE_UNAVAILABLE))
-    except Exception:
-        _log.exception("a call failed")
-        abort(context, RefusedError(INTERNAL))
+
+    __slots__ = ("_context",)
+
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        self._context = context
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
+        if isinstance(error, RefusedError):
+            abort(self._context, error)
+        if isinstance(error, PersistenceError):
+            _log.warning("a call could not reach the store: %s", str(error).strip())
+            abort(self._context, RefusedError(STORE_UNAVAILABLE))
+        if isinstance(error, Exception):
+            _log.error("a call failed", exc_info=error)
+            abort(self._context, RefusedError(INTERNAL))
 
 
 def timestamp(time_ns: int) -> Timestamp:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property, reduce
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger import programmes
 from ledger.config import Config
@@ -24,8 +23,7 @@ from projections.live import Live
 _POLL_S: Final = 0.002
 
 
-@dataclass(frozen=True, slots=True)
-class Instant:
+class Instant(NamedTuple):
     """Effective at `as_of_ns`, as known after `known` (a position and when it was recorded)."""
 
     as_of_ns: int
@@ -34,19 +32,16 @@ class Instant:
 
     def basis(self, ledger_id: str) -> read_pb2.ReadBasis:
         """As every answer says it."""
-        basis = read_pb2.ReadBasis(
+        return read_pb2.ReadBasis(
             ledger_id=ledger_id,
             as_of=timestamp(self.as_of_ns),
             known_at_position=self.known.position,
+            known_at_time=timestamp(self.known.recorded_time_ns) if self.known.position else None,
             known_at_open=self.known_at_open,
         )
-        if self.known.position:
-            basis.known_at_time.CopyFrom(timestamp(self.known.recorded_time_ns))
-        return basis
 
 
-@dataclass(frozen=True, slots=True)
-class View:
+class View(NamedTuple):
     """What was known of the rules and of one account, at an instant."""
 
     instant: Instant

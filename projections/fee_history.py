@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import groupby
 from typing import Final, NamedTuple
 
@@ -122,11 +123,27 @@ def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
     ]
 
 
+def volumes(sums: Sums) -> list[query_service_pb2.VolumeSum]:
+    """Volume of all cells together, by quote currency; those without a fill are left out."""
+    found: dict[str, tuple[int, int]] = {}
+    for key, cell in sums.items():
+        notional, lines = found.get(key.quote_currency, (0, 0))
+        found[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
+    return [
+        query_service_pb2.VolumeSum(
+            quote_currency=currency, notional=decimal_text(notional, NOTIONAL_SCALE), lines=lines
+        )
+        for currency, (notional, lines) in sorted(found.items())
+        if lines
+    ]
+
+
 def fee_type(fee: int) -> str:
     """CHARGE, REBATE or ZERO: the sign of a rounded fee."""
     return "CHARGE" if fee > 0 else "REBATE" if fee < 0 else "ZERO"
 
 
+@lru_cache(maxsize=4_096)
 def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
     """What a fee rests on, as the contract shows it."""
     return query_service_pb2.FeeBasis(

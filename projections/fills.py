@@ -15,6 +15,7 @@ from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
 from projections.as_of import Reader, check_times
+from projections.explanations import explanation
 from projections.fee_history import (
     FIRST_PLACE,
     Entry,
@@ -26,6 +27,7 @@ from projections.fee_history import (
     fee_type,
     run_of,
     totals,
+    volumes,
 )
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of
@@ -49,10 +51,12 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
     # Facts at exactly as_of are included.
     span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
     entries = list(islice(entries_after(reader.log, span, after), size + 1))
+    sums = cell_sums(reader.log, span)
     response = pb.ListFeeHistoryResponse(
         basis=instant.basis(reader.ledger_id),
         lines=[fee_line(account_id, entry) for entry in entries[:size]],
-        totals=[total for total in totals(cell_sums(reader.log, span)) if total.lines],
+        totals=[total for total in totals(sums) if total.lines],
+        volumes=volumes(sums),
     )
     if len(entries) > size:
         last = _PLACE.pack(*entries[size - 1].place)
@@ -86,7 +90,12 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
         line.fee_type = fee_type(exact(line.fee_amount, FEE_SCALE))
         line.basis.CopyFrom(last.basis)
-    return pb.GetFillResponse(basis=view.instant.basis(reader.ledger_id), line=line, adjustments=adjustments)
+    return pb.GetFillResponse(
+        basis=view.instant.basis(reader.ledger_id),
+        line=line,
+        adjustments=adjustments,
+        explanation=explanation(reader.log, account_id, entries),
+    )
 
 
 def _is_about(entry: Entry, venue: str, exec_id: str) -> bool:

@@ -30,7 +30,7 @@ try:
     from ledger.domain.events import LedgerCreated
     from ledger.shape import ID
     from ledger.store.database import open_datastore
-    from ledger.store.embedded import EmbeddedError, default_folder, reading
+    from ledger.store.embedded import EmbeddedError, attached, default_folder
     from ledger.store.log import Log
     from projections.audit.audit import Audit
     from projections.audit.frame import Frame
@@ -155,7 +155,7 @@ def _store(options: argparse.Namespace) -> Iterator[str]:
     if options.dsn:
         yield options.dsn
         return
-    with reading(options.data or default_folder(Path.cwd()), f"an audit with pid {os.getpid()}") as dsn:
+    with attached(options.data or default_folder(Path.cwd()), f"an audit with pid {os.getpid()}") as dsn:
         yield dsn
 
 

@@ -20,7 +20,6 @@ from ledger.domain.money import decimal_text, mantissa
 from ledger.v1 import command_service_pb2, fill_pb2, fill_service_pb2
 
 SYMBOL_COUNT: Final = 50
-PRICE_SCALE: Final = 8
 NOTIONAL_SCALE: Final = 16  # the finest price times the finest quantity used here
 _SEED: Final = 20_261_122
 _START_NS: Final = 1_717_416_000 * SECOND_NS  # 2024-06-03 12:00 UTC: half a day from midnight, and long past
@@ -208,7 +207,7 @@ def register_requests() -> Iterator[command_service_pb2.RegisterSymbolRequest]:
             symbol=symbol.name,
             base_currency=symbol.base,
             quote_currency=symbol.quote,
-            price_scale=PRICE_SCALE,
+            price_scale=symbol.price_decimals,
             quantity_scale=symbol.quantity_scale,
             pair_class=symbol.pair_class,
         )

@@ -200,6 +200,15 @@ def test_a_fill_is_found_by_its_name(run: Run) -> None:
       programme         bitmart-api-vip 3.0
       product           spot
       channel           api
+
+    why
+      A32  The rates are those of bitmart-api-vip 3.0, in force on bitmart at 2024-10-04T11:59:59Z.
+      R4   The tier was VIP3 by grant g1, a new member's trial, from 2024-09-04T12:00:00Z until
+           2024-10-04T12:00:00Z.
+      R1   VIP3 pays 0.03 % as the taker in pair class A.
+      R20  The fill does not ask to pay in a token, so there is no discount.
+      A26  The fee is 6.25 x 0.0003 = 0.001875 USDT, exactly.
+      A31  The fee has not been adjusted since it was recorded.
     """)
     assert json.loads(run("fill", "alice", "2024-10-04", "E2", "--json")[1])["line"]["fee_amount"] == "1.25"
 

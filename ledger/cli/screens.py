@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
+from textwrap import wrap
 from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -19,6 +20,7 @@ from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.command_pb2 import Flag, FlagKind, Grant
 
 NONE: Final = "-"
+WIDTH: Final = 100  # of text
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - every time is UTC, and is printed without a zone
 
 
@@ -208,7 +210,24 @@ def fill(found: pb.GetFillResponse) -> list[str]:
             ("engine charged", f"{charged.amount} {charged.currency}".strip()),
             ("source", f"{line.source} {line.sequence}" if line.source else ""),
         ]),
+        *_why(found.explanation),
     ]  # fmt: skip
+
+
+def _why(sentences: Iterable[pb.Sentence]) -> list[str]:
+    """An explanation: the rule of each sentence, and the sentence."""
+    lines = [
+        line
+        for sentence in sentences
+        for line in wrap(
+            sentence.text,
+            WIDTH,
+            initial_indent=f"  {sentence.clause:<5}",
+            subsequent_indent=" " * 7,
+            break_on_hyphens=False,  # ids and days stay whole
+        )
+    ]
+    return ["", "why", *lines] if lines else []
 
 
 def fees(lines: Iterable[pb.FeeLine]) -> list[str]:

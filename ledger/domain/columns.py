@@ -22,6 +22,8 @@ _INT64_DIGITS: Final = 19
 _POINT, _ZERO, _NINE = np.frombuffer(b".09", dtype=np.uint8)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _LINE_BREAK: Final = 10
+_WORD: Final = 8  # bytes of the widest integer that is packed
+_WORDS: Final = (1, 2, 4, 8)  # widths that numpy knows
 _PLACE_BITS: Final = 22  # a batch has fewer fills
 _TABLE_PER_LINE: Final = 8  # a table of all possible codes is cheaper than sorting while it is not much larger
 
@@ -88,15 +90,24 @@ def sums(values: Ints, starts: Ints) -> list[int]:
 
 
 def packed(values: Ints, *, signed: bool = False) -> Packed:
-    """Integers as little-endian bytes, each as wide as the largest needs: 1, 2, 4 or 8 bytes. `unpacked` reads them."""
+    """Integers as little-endian bytes, each as wide as the largest needs: 1 to 8 bytes. `unpacked` reads them."""
     largest = max(int(values.max()), -int(values.min()) - 1)
-    width = next(width for width in (1, 2, 4, 8) if largest < 1 << (8 * width - signed))
-    return Packed(values.astype(f"<{'i' if signed else 'u'}{width}").tobytes(), width)
+    width = max(-(-(largest.bit_length() + signed) // 8), 1)
+    if width in _WORDS:
+        return Packed(values.astype(f"<{'i' if signed else 'u'}{width}").tobytes(), width)
+    rows = values.astype("<i8" if signed else "<u8").view(np.uint8).reshape(len(values), _WORD)
+    return Packed(rows[:, :width].tobytes(), width)
 
 
 def unpacked(data: bytes, count: int, *, signed: bool = False) -> Ints:
     """The integers of a packed column."""
-    return np.frombuffer(data, dtype=f"<{'i' if signed else 'u'}{len(data) // count or 1}")
+    width = len(data) // count or 1
+    if width in _WORDS:
+        return np.frombuffer(data, dtype=f"<{'i' if signed else 'u'}{width}")
+    rows = np.zeros((count, _WORD), dtype=np.uint8)
+    rows[:, _WORD - width :] = np.frombuffer(data, dtype=np.uint8).reshape(count, width)
+    words: Ints = rows.view("<i8" if signed else "<u8").ravel()
+    return words >> (8 * (_WORD - width))  # of signed ones the sign comes along
 
 
 def packed_texts(texts: Texts) -> Packed:

@@ -499,8 +499,7 @@ class CellKey(NamedTuple):
     zero_fee: bool
 
 
-@dataclass(frozen=True, slots=True)
-class FeeSum:
+class FeeSum(NamedTuple):
     """Sums of the fees in one currency, as canonical decimals; rebates are zero or negative."""
 
     currency: str
@@ -509,8 +508,7 @@ class FeeSum:
     lines: int
 
 
-@dataclass(frozen=True, slots=True)
-class CellTotals:
+class CellTotals(NamedTuple):
     """Running totals of an account-day in one cell, as canonical decimals."""
 
     key: CellKey

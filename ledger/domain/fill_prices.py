@@ -115,13 +115,16 @@ def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, Account
             standings.append(found)
         return known
 
+    holders = {name: held for name in lines.batch.accounts if (held := accounts[name]).change_instants}
+    if not holders:
+        return standings, standing
     rate_times, times = lines.rate_time_ns.tolist(), lines.batch.transact_time_ns[lines.place].tolist()
     one_programme = len({id(market.programme) for market in lines.markets}) == 1
     for group, start, end in lines.spans():
-        account = accounts[groups.keys[group][0]]
-        changes = account.change_instants
-        if not changes:
+        account = holders.get(groups.keys[group][0])
+        if account is None:
             continue
+        changes = account.change_instants
         rated, traded, markets = rate_times[start:end], times[start:end], lines.market[start:end].tolist()
         instants = (*rated, *traded)
         if one_programme and bisect_right(changes, min(instants)) == bisect_right(changes, max(instants)):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -13,7 +13,6 @@ from ledger.domain.columns import (
     Ints,
     Packed,
     Texts,
-    distinct,
     in_order,
     is_wide,
     narrow,
@@ -23,92 +22,66 @@ from ledger.domain.columns import (
     sums,
     texts,
 )
-from ledger.domain.events import Columns, SourceSpan, VolumeRecorded
+from ledger.domain.events import CellKey, CellTotals
 from ledger.domain.fill_batch import CARRIED
-from ledger.domain.fill_prices import Lines, Priced
+from ledger.domain.fill_prices import Priced
 from ledger.domain.pricing import Share
+from ledger.domain.runs import Referred, Runs
 from ledger.domain.totals import CellSum, Sums, to_totals
 
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
 
 
-def runs(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> list[tuple[DayKey, VolumeRecorded]]:
+def runs(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> Runs:
     """The events, in the order of account-days; the totals of the days move on."""
-    lines = priced.lines
-    spans = list(lines.spans())
-    for group, share, *amounts in share_sums(priced):
-        add_share(days[groups.keys[group]].sums, share, *amounts)
-    symbols = _Local(lines, lines.market, [market.terms for market in lines.markets])
-    bases = _Local(lines, *_bases(priced))
-    sources = _Local(lines, lines.batch.source[lines.place], lines.batch.sources)
-    sequences = _Sequences(lines, sources)
-    columns = _columns(priced, symbols.index, bases.index, sources, sequences)
-    times = lines.batch.transact_time_ns[lines.place]
-    starts = np.array([start for _, start, _ in spans])
+    lines, batch = priced.lines, priced.lines.batch
+    starts = starts_of(lines.group)
+    run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(lines)))
+    keys = [groups.keys[group] for group in lines.group[starts].tolist()]
+    touched = [days[key] for key in keys]
+    symbols = Referred(run, lines.market, [market.terms for market in lines.markets])
+    bases = Referred(run, *_bases(priced))
+    sources = Referred(run, batch.source[lines.place], batch.sources)
+    columns = _columns(priced, symbols.index, bases.index)
+    if len(batch.sources) > 1:
+        columns["source_index"] = packed(sources.index)
+    first: list[int] = []
+    last: list[int] = []
+    if any(batch.sources):
+        numbers = batch.sequence[lines.place]
+        least, first, last = _spans(numbers, sources)
+        columns["sequence_offset"] = packed(numbers - least[sources.pair])
+    times = batch.transact_time_ns[lines.place]
     earliest, latest = np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts)
-    columns["time_offset_ns"] = packed(times - np.repeat(earliest, np.diff(starts, append=len(lines))))
-    wide_amounts = is_wide(*map(narrow, (lines.price, lines.quantity, priced.fee)))
-    events: list[tuple[DayKey, VolumeRecorded]] = []
-    for (group, start, end), earliest_ns, latest_ns in zip(spans, earliest.tolist(), latest.tolist(), strict=True):
-        key = groups.keys[group]
-        day = days[key]
-        day.time_max_so_far_ns = max(day.time_max_so_far_ns, latest_ns)
-        event = VolumeRecorded(
-            venue=lines.batch.venue,
-            sources=sequences.of(group),
-            time_min_ns=earliest_ns,
-            time_max_ns=latest_ns,
-            time_max_so_far_ns=day.time_max_so_far_ns,
-            symbols=symbols.of(group),
-            bases=bases.of(group),
-            columns=Columns(wide=wide_amounts, **{name: each.of(start, end) for name, each in columns.items()}),
-            totals=to_totals(day.sums),
-        )
-        events.append((key, event))
-    return events
+    columns["time_offset_ns"] = packed(times - earliest[run])
+    totals = _move_on(priced, run, touched, latest.tolist())
+    return Runs(
+        venue=batch.venue,
+        keys=keys,
+        starts=[*starts.tolist(), len(lines)],
+        time_min_ns=earliest.tolist(),
+        time_max_ns=latest.tolist(),
+        time_max_so_far_ns=[day.time_max_so_far_ns for day in touched],
+        symbols=symbols,
+        bases=bases,
+        sources=sources,
+        first_sequences=first,
+        last_sequences=last,
+        columns=columns,
+        wide=is_wide(*map(narrow, (lines.price, lines.quantity, priced.fee))),
+        totals=totals,
+    )
 
 
-class _Local:
-    """Values that lines refer to, numbered anew within each account-day."""
-
-    def __init__(self, lines: Lines, codes: Ints, values: Sequence[Any]) -> None:
-        """`codes` are places in `values`, one per line."""
-        groups_end, codes_end = int(lines.group[-1]) + 1, len(values)
-        pairs, place = distinct(lines.group * codes_end + codes, groups_end * codes_end)
-        bounds = np.searchsorted(pairs, np.arange(groups_end + 1) * codes_end)
-        self.pair = place
-        self.pairs = len(pairs)
-        self.index: Ints = place - bounds[lines.group]
-        self._values = values
-        self._codes = (pairs % codes_end).tolist()
-        self._bounds = bounds.tolist()
-
-    def span(self, group: int) -> slice:
-        """Where the pairs of a group lie."""
-        return slice(self._bounds[group], self._bounds[group + 1])
-
-    def of(self, group: int) -> tuple[Any, ...]:
-        """What the indexes of a group point into."""
-        return tuple([self._values[code] for code in self._codes[self.span(group)]])
-
-
-class _Sequences:
-    """The numbers of the lines at their sources, relative to the first of each source and account-day."""
-
-    def __init__(self, lines: Lines, sources: _Local) -> None:
-        numbers = lines.batch.sequence[lines.place]
-        first, last = np.full(sources.pairs, 2**64, dtype=object), np.zeros(sources.pairs, dtype=object)
-        if not is_wide(numbers):
-            first, last = np.full(sources.pairs, INT64_ROOM), np.zeros(sources.pairs, dtype=np.int64)
-        np.minimum.at(first, sources.pair, numbers)
-        np.maximum.at(last, sources.pair, numbers)
-        self.offset: Ints = numbers - first[sources.pair]
-        self._first, self._last, self._sources = first.tolist(), last.tolist(), sources
-
-    def of(self, group: int) -> tuple[SourceSpan, ...]:
-        """The sources of a group."""
-        span = self._sources.span(group)
-        return tuple(map(SourceSpan, self._sources.of(group), self._first[span], self._last[span]))
+def _spans(numbers: Ints, sources: Referred[str]) -> tuple[Ints, list[int], list[int]]:
+    """(lowest number of each source in each run, the same as a list, the highest ones)."""
+    pairs = len(sources.codes)
+    first, last = np.full(pairs, 2**64, dtype=object), np.zeros(pairs, dtype=object)
+    if not is_wide(numbers):
+        first, last = np.full(pairs, INT64_ROOM), np.zeros(pairs, dtype=np.int64)
+    np.minimum.at(first, sources.pair, numbers)
+    np.maximum.at(last, sources.pair, numbers)
+    return first, first.tolist(), last.tolist()
 
 
 def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
@@ -118,28 +91,50 @@ def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
     return np.array(codes)[priced.kind], list(places)
 
 
-def share_sums(priced: Priced) -> Iterator[tuple[int, Share, int, int, int, int]]:
-    """Of lines of an account-day that are counted alike: (account-day, share, lines, notional, charges, rebates)."""
-    alike: dict[Any, Share] = {}
-    for price in priced.prices:
-        alike.setdefault(price.share.counted_as, price.share)
-    shares, places = list(alike.values()), {counted_as: place for place, counted_as in enumerate(alike)}
-    share_of = np.array([places[price.share.counted_as] for price in priced.prices])
-    codes = priced.lines.group * len(shares) + share_of[priced.kind]
+class Counted(NamedTuple):
+    """Where lines are summed up: a cell, the currency of their fees, and how far both are from the totals' scales."""
+
+    cell: CellKey
+    currency: str
+    notional_up: int
+    fee_up: int
+
+
+def _move_on(
+    priced: Priced, run: Ints, touched: Sequence[AccountDay], latest_ns: Sequence[int]
+) -> list[tuple[CellTotals, ...]]:
+    """Count the lines of each run in its account-day; the totals behind each."""
+    for place, where, *amounts in counted_sums(priced, run):
+        count_in(touched[place].sums, where, *amounts)
+    for day, so_far_ns in zip(touched, latest_ns, strict=True):
+        day.time_max_so_far_ns = max(day.time_max_so_far_ns, so_far_ns)
+    return [to_totals(day.sums) for day in touched]
+
+
+def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Counted, int, int, int, int]]:
+    """Of the lines of a run that are counted alike: (run, where, lines, notional, charges, rebates)."""
+    places: dict[Counted, int] = {}
+    counted_of = np.array([places.setdefault(_counted(price.share), len(places)) for price in priced.prices])
+    counted = list(places)
+    codes = run * len(counted) + counted_of[priced.kind]
     for at, notional in priced.notionals:
         for code, lines, volume, charges, rebates in _sums(codes[at], notional, priced.fee[at]):
-            group, place = divmod(code, len(shares))
-            yield group, shares[place], lines, volume, charges, rebates
+            place, kind = divmod(code, len(counted))
+            yield place, counted[kind], lines, volume, charges, rebates
 
 
-def add_share(cells: Sums, share: Share, lines: int, notional: int, charges: int, rebates: int) -> None:
+def count_in(cells: Sums, where: Counted, lines: int, notional: int, charges: int, rebates: int) -> None:
     """Count lines, with their notional and fees, in the running totals of their account-day."""
-    cell = cells.get(share.cell)
+    cell = cells.get(where.cell)
     if cell is None:
-        cell = cells[share.cell] = CellSum()
+        cell = cells[where.cell] = CellSum()
     cell.lines += lines
-    cell.notional += notional * share.notional_up
-    cell.add_fees(share.basis.fee_currency, charges * share.fee_up, rebates * share.fee_up, lines)
+    cell.notional += notional * where.notional_up
+    cell.add_fees(where.currency, charges * where.fee_up, rebates * where.fee_up, lines)
+
+
+def _counted(share: Share) -> Counted:
+    return Counted(share.cell, share.basis.fee_currency, share.notional_up, share.fee_up)
 
 
 def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, int, int, int]]:
@@ -152,10 +147,8 @@ def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, in
     return zip(ordered[starts].tolist(), counts, *columns, strict=True)
 
 
-def _columns(
-    priced: Priced, symbol_index: Ints, basis_index: Ints, sources: _Local, sequences: _Sequences
-) -> dict[str, Packed]:
-    """All lines as columns of the log, but for their times."""
+def _columns(priced: Priced, symbol_index: Ints, basis_index: Ints) -> dict[str, Packed]:
+    """All lines as columns of the log, but for their times and their numbers at their sources."""
     lines, batch = priced.lines, priced.lines.batch
     amounts = {"price": narrow(lines.price), "quantity": narrow(lines.quantity), "fee": narrow(priced.fee)}
     if is_wide(*amounts.values()):
@@ -168,10 +161,6 @@ def _columns(
         "symbol_index": packed(symbol_index),
         "basis_index": packed(basis_index),
     }
-    if len(batch.sources) > 1:
-        columns["source_index"] = packed(sources.index)
-    if any(batch.sources):
-        columns["sequence_offset"] = packed(sequences.offset)
     for name in CARRIED:
         if len(values := getattr(batch, name)):
             columns[_NUMBERED.get(name, name) if values.dtype.kind == "i" else name] = _packed(values[lines.place])

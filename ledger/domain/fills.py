@@ -15,13 +15,14 @@ import numpy as np
 
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey
 from ledger.domain.columns import INT64_ROOM, Ints, distinct, is_wide, wide
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line, VolumeRecorded
+from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.fill_prices import Lines, price_lines
 from ledger.domain.fill_runs import runs
 from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rulebook import Market, Rulebook, too_fine
+from ledger.domain.runs import Runs
 from ledger.domain.state import AccountState
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
@@ -39,7 +40,7 @@ class BatchOutcome:
     replayed: list[int] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
-    runs: list[tuple[DayKey, VolumeRecorded]] = field(default_factory=list)
+    runs: Runs | tuple[()] = ()
 
 
 def decide_fills(
@@ -74,10 +75,8 @@ def _known(
     Only a day whose lines are at hand can know a name: no digest of the other days was hit.
     """
     found: list[int] = []
-    for number, key in enumerate(groups.keys):
-        lines = days[key].known
-        if lines is None:
-            continue
+    known_of = [(number, lines) for number, key in enumerate(groups.keys) if (lines := days[key].known) is not None]
+    for number, lines in known_of:
         for place in groups.order[groups.starts[number] : groups.starts[number + 1]].tolist():
             known = lines.get((batch.venue, batch.name(place)))
             if known is None:
@@ -186,10 +185,11 @@ def _without_twice(
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
     for number, start, end in lines.spans():
-        fresh = set(digests[start:end])
-        if len(fresh) < end - start:
+        known = days[groups.keys[number]].digests
+        before = len(known)
+        known.update(digests[start:end])
+        if len(known) - before < end - start:  # a name twice, or two names with one digest: that is looked at
             dropped += _twice(lines, range(start, end), outcome, twice)
-        days[groups.keys[number]].digests |= fresh
     if not dropped:
         return lines, twice
     keep = np.ones(len(lines), dtype=bool)

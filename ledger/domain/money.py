@@ -33,9 +33,10 @@ def decimal_text(value: int, scale: int) -> str:
     """value / 10^scale as canonical text: no exponent, no trailing zeros, zero is "0"."""
     if scale == 0 or value == 0:
         return str(value)
-    digits = str(abs(value)).rjust(scale + 1, "0")
-    text = f"{digits[:-scale]}.{digits[-scale:]}".rstrip("0").rstrip(".")
-    return f"-{text}" if value < 0 else text
+    digits = str(value) if value > 0 else str(-value)
+    whole, fraction = digits[:-scale] or "0", digits[-scale:].rjust(scale, "0").rstrip("0")
+    text = f"{whole}.{fraction}" if fraction else whole
+    return text if value > 0 else f"-{text}"
 
 
 @lru_cache(maxsize=4096)

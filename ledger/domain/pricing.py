@@ -31,11 +31,6 @@ class Share:
     fee_up: int  # from the fee's decimals to the scale of running totals
     notional_up: int  # from the scale of price x quantity to that of running totals
 
-    @property
-    def counted_as(self) -> tuple[CellKey, str, int, int]:
-        """What of it matters to running totals: those of shares that have this alike can be added up first."""
-        return self.cell, self.basis.fee_currency, self.fee_up, self.notional_up
-
 
 @lru_cache(maxsize=65_536)
 def _share(cell: CellKey, basis: Basis, notional_scale: int) -> Share:

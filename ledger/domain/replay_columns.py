@@ -16,7 +16,7 @@ from ledger.domain.fill_batch import NOT_SAID, FillBatch
 
 _ASKED: Final = ("owner_id", "counterparty_owner_id", "token", "token_price")  # texts that a decision asks about
 _DECIDED: Final = TRAIT_SELF_TRADE | TRAIT_BANNED
-_WIDTHS: Final = (1, 2, 4, 8)
+_WORD: Final = 8  # bytes of the widest integer
 
 T = TypeVar("T")
 
@@ -127,10 +127,10 @@ def _stretches(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) 
 def _ints(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str, *, signed: bool = False) -> Ints:
     parts = []
     for width, count, data in _stretches(runs, sizes, name):
-        if width not in _WIDTHS:
+        if width > _WORD:
             raise ValueError(f"{name} has {width} bytes to a value")
         part = unpacked(data, count, signed=signed)
-        if width == max(_WIDTHS) and not signed and int(part.max()) >= INT64_ROOM:
+        if width == _WORD and not signed and int(part.max()) >= INT64_ROOM:
             raise ValueError(f"{name} is larger than it can be")
         parts.append(part)
     joined: Ints = np.concatenate(parts, dtype=np.int64, casting="unsafe")

@@ -12,10 +12,9 @@ from ledger.domain.account_day import AccountDay, DayKey, by_account_day, suspec
 from ledger.domain.columns import Ints
 from ledger.domain.events import CellTotals, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.fill_prices import Priced, price_lines
-from ledger.domain.fill_runs import add_share, share_sums
+from ledger.domain.fill_runs import Counted, count_in, counted_sums
 from ledger.domain.fills import BatchOutcome, decide_fills, offered
 from ledger.domain.instants import DAY_NS
-from ledger.domain.pricing import Share
 from ledger.domain.recorded_commands import batch_behind
 from ledger.domain.replay_columns import Joined, join, joinable
 from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing
@@ -23,7 +22,7 @@ from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
 from ledger.domain.replay_states import States, day_key
 from ledger.domain.totals import Sums, to_totals
 
-Move = tuple[Share, int, int, int, int]  # share, lines, notional, charges, rebates
+Move = tuple[Counted, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 
 
 @dataclass(slots=True)
@@ -73,7 +72,7 @@ def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> No
         return
     priced = price_lines(lines, joined.groups, accounts)
     other = _with_other_prices(joined, priced) | _with_other_headers(joined, runs)
-    for number, *move in share_sums(priced):
+    for number, *move in counted_sums(priced, lines.group):
         runs[number].moves.append((*move,))  # type: ignore[arg-type]
     ids, bounds = joined.batch.digests.tolist(), joined.groups.starts.tolist()
     for run, is_other, start, end in zip(runs, other.tolist(), bounds, bounds[1:], strict=False):
@@ -136,7 +135,7 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
     if run.other or len(run.ids) < len(event) or not day.digests.isdisjoint(run.ids):
         return _decide_alone(run, states)
     for move in run.moves:
-        add_share(day.sums, *move)
+        count_in(day.sums, *move)
     day.digests |= run.ids
     states.count(len(run.ids))
     differs = []

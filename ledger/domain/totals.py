@@ -41,10 +41,10 @@ class CellSum:
 
     def totals(self, key: CellKey) -> CellTotals:
         """As the log holds it."""
-        fees = (
+        fees = [
             FeeSum(currency, decimal_text(charges, FEE_SCALE), decimal_text(rebates, FEE_SCALE), lines)
             for currency, (charges, rebates, lines) in sorted(self.fees.items())
-        )
+        ]
         return CellTotals(key, decimal_text(self.notional, NOTIONAL_SCALE), self.lines, tuple(fees))
 
 
@@ -53,7 +53,7 @@ Sums = dict[CellKey, CellSum]
 
 def to_totals(sums: Sums) -> tuple[CellTotals, ...]:
     """All cells, in the order of their keys, so that equal sums have equal bytes."""
-    return tuple(sums[key].totals(key) for key in sorted(sums))
+    return tuple([sums[key].totals(key) for key in (sorted(sums) if len(sums) > 1 else sums)])
 
 
 def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:

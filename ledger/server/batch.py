@@ -18,7 +18,7 @@ from ledger.v1 import fill_pb2
 from ledger.wire import RefusedError, refuse
 
 # Every line of a joined column at once; a value with a line break of its own is found by counting.
-_IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{1,64}\n)*")
+IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{1,64}\n)*")
 _OPTIONAL_IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{0,64}\n)*")
 _POSITIVE: Final = re.compile(r"(?:(?=[0.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,18})?\n)*")
 
@@ -143,19 +143,21 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
     count = len(columns[_ACCOUNT])
     seconds = columns[_SECONDS]
     return (
-        _each(_IDS, accounts := set(columns[_ACCOUNT]), len(accounts))
-        and _each(_IDS, symbols := set(columns[_SYMBOL]), len(symbols))
-        and _each(_IDS, columns[_EXEC], count)
+        all_match(IDS, accounts := set(columns[_ACCOUNT]), len(accounts))
+        and all_match(IDS, symbols := set(columns[_SYMBOL]), len(symbols))
+        and all_match(IDS, columns[_EXEC], count)
         and {*columns[_SIDE], *columns[_LIQUIDITY]} <= {1, 2}
         and set(columns[_CHANNEL]) <= {0, 1, 2, 3}
         and set(columns[_PRODUCT]) <= {0, 1, 2}
-        and _each(_POSITIVE, columns[_PRICE], count)
-        and _each(_POSITIVE, columns[_QUANTITY], count)
+        and all_match(_POSITIVE, columns[_PRICE], count)
+        and all_match(_POSITIVE, columns[_QUANTITY], count)
         and min(columns[_NANOS]) >= 0
         and max(columns[_NANOS]) < SECOND_NS
         and min(seconds) * SECOND_NS >= EARLIEST_NS
         and (max(seconds) + 1) * SECOND_NS <= latest_ns
-        and all(_each(_OPTIONAL_IDS, columns[name], count) for name in (_TRADE, _ORDER, _CL_ORD, _OWNER, _COUNTERPARTY))
+        and all(
+            all_match(_OPTIONAL_IDS, columns[name], count) for name in (_TRADE, _ORDER, _CL_ORD, _OWNER, _COUNTERPARTY)
+        )
         and not any(
             _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _given(columns[_ORDERED])
         )
@@ -173,7 +175,8 @@ def _given(column: Sequence[Any]) -> Iterable[Any]:
     return filter(None, column)
 
 
-def _each(pattern: re.Pattern[str], column: Collection[str], count: int) -> bool:
+def all_match(pattern: re.Pattern[str], column: Collection[str], count: int) -> bool:
+    """Whether all texts of a column, `count` of them, are lines of a pattern, in one look."""
     joined = "\n".join(column) + "\n"
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 

@@ -12,7 +12,7 @@ from ledger.domain.fill_batch import NOT_SAID, FillBatch
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
-from ledger.server.batch import numbers_from, shape_of
+from ledger.server.batch import IDS, all_match, numbers_from, shape_of
 from ledger.shape import ID
 from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
@@ -46,11 +46,15 @@ def read_columns(
     """
     check_columns(columns)
     read = _Columns(columns)
-    good = read.well_formed(latest_ns)
-    refused = [(index, _refusal(columns, index, latest_ns)) for index in np.flatnonzero(~good).tolist()]
-    if not good.any():
+    well_formed = read.well_formed(latest_ns)
+    places = np.flatnonzero(well_formed)
+    good: Any = slice(None)  # which of them are taken; mostly all
+    refused = []
+    if len(places) < read.count:
+        good = well_formed
+        refused = [(index, _refusal(columns, index, latest_ns)) for index in np.flatnonzero(~good).tolist()]
+    if not len(places):
         return None, refused
-    places = np.flatnonzero(good)
     symbol = read.ints("symbol_index")[good]
     price_scale, quantity_scale = (
         np.array([getattr(entry, name) for entry in columns.symbols], dtype=np.int64)
@@ -70,7 +74,7 @@ def read_columns(
         sequence=numbers_from(places, first_sequence) if source else np.zeros_like(places),
         exec_id=read.texts("exec_id")[good],
         traits=read.traits()[good],
-        product=read.small("product")[good],
+        product=read.ints("product")[good],
         price=read.ints("last_px")[good],
         price_decimals=price_scale[symbol],
         quantity=read.ints("last_qty")[good],
@@ -124,7 +128,7 @@ def fill_at(columns: pb.FillColumns, index: int) -> fill_pb2.Fill:
         symbol=symbol.symbol,
         last_px=decimal_text(int(read.ints("last_px")[index]), symbol.price_scale),
         last_qty=decimal_text(int(read.ints("last_qty")[index]), symbol.quantity_scale),
-        **{name: int(read.small(name)[index]) for name in _BYTES},  # type: ignore[arg-type]
+        **{name: int(read.ints(name)[index]) for name in _BYTES},  # type: ignore[arg-type]
     )
     for name in _TEXTS:
         if getattr(columns, name):
@@ -143,19 +147,23 @@ class _Columns:
 
     def __init__(self, columns: pb.FillColumns) -> None:
         self._columns = columns
+        self._read: dict[str, Ints] = {}
         self.count = len(columns.side)
 
     def ints(self, name: str) -> Ints:
-        """A column of integers as int64; of Python's own where one needs more."""
-        values = unpacked(getattr(self._columns, name), self.count)
+        """A column of integers as int64; of Python's own where one needs more. Zeros if it is not given."""
+        found = self._read.get(name)
+        if found is None:
+            found = self._read[name] = self._ints(name)
+        return found
+
+    def _ints(self, name: str) -> Ints:
+        data = getattr(self._columns, name)
+        if not data:
+            return np.zeros(self.count, dtype=np.int64)
+        values = unpacked(data, self.count)
         if values.dtype == np.uint64 and int(values.max()) >= INT64_ROOM:
             return column(values.tolist())
-        return values.astype(np.int64)
-
-    def small(self, name: str) -> Ints:
-        """A column of bytes; zeros if it is not given."""
-        data = getattr(self._columns, name)
-        values: Ints = np.frombuffer(data, dtype=np.uint8) if data else np.zeros(self.count)
         return values.astype(np.int64)
 
     def texts(self, name: str) -> Texts:
@@ -177,7 +185,7 @@ class _Columns:
 
     def traits(self) -> Ints:
         """Side, liquidity and channel as in `Line`."""
-        traits: Ints = self.small("side") | self.small("liquidity") << 2 | self.small("channel") << 4
+        traits: Ints = self.ints("side") | self.ints("liquidity") << 2 | self.ints("channel") << 4
         return traits
 
     def well_formed(self, latest_ns: int) -> Ints:
@@ -185,7 +193,7 @@ class _Columns:
         good: Ints = _known(self._columns.account_ids)[self.ints("account_index")]
         good &= _known([entry.symbol for entry in self._columns.symbols])[self.ints("symbol_index")]
         for name, least, most in (("side", 1, 2), ("liquidity", 1, 2), ("channel", 0, 3), ("product", 0, 2)):
-            values = self.small(name)
+            values = self.ints(name)
             good &= (values >= least) & (values <= most)
         for name in ("last_px", "last_qty"):
             good &= (self.ints(name) > 0).astype(bool)
@@ -212,6 +220,9 @@ def _ids(names: Texts, *, required: bool) -> Any:
 
 
 def _known(names: Sequence[str]) -> Ints:
+    """Of each name whether it is an id; mostly all are, which one look tells."""
+    if all_match(IDS, names, len(names)):
+        return np.ones(len(names), dtype=bool)
     return np.array([ID.fullmatch(name) is not None for name in names])
 
 

@@ -47,11 +47,11 @@ _FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEve
 def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
     """(topic, bytes) as stored; these bytes are what the ledger vouches for."""
     if isinstance(event, FeeAdjusted):
-        return "FeeAdjusted", encode_adjustment(_envelope_message(envelope), event)
+        return "FeeAdjusted", encode_adjustment(envelope_message(envelope), event)
     if isinstance(event, VolumeRecorded):
-        return "VolumeRecorded", encode_volume(_envelope_message(envelope), event)
+        return "VolumeRecorded", encode_volume(envelope_message(envelope), event)
     topic = type(event).__name__
-    message = _MESSAGES[topic](envelope=_envelope_message(envelope), **_values(event))
+    message = _MESSAGES[topic](envelope=envelope_message(envelope), **_values(event))
     return topic, message.SerializeToString(deterministic=True)
 
 
@@ -73,7 +73,8 @@ def is_canonical(topic: str, state: bytes) -> bool:
     return message.ByteSize() == len(state)
 
 
-def _envelope_message(envelope: Envelope) -> events_pb2.Envelope:
+def envelope_message(envelope: Envelope) -> events_pb2.Envelope:
+    """An envelope, as every event carries it."""
     return events_pb2.Envelope(**{name: getattr(envelope, name) for name in _ENVELOPE_FIELDS})
 
 

@@ -86,8 +86,8 @@ class EmbeddedError(Exception):
     """One-line message with the remedy; the command line prints it and exits 2."""
 
 
-class FolderInUseError(EmbeddedError):
-    """Another process has the folder, and its server runs."""
+class InUseError(EmbeddedError):
+    """Another process owns the folder."""
 
 
 def default_folder(checkout: Path) -> Path:
@@ -99,23 +99,18 @@ def default_folder(checkout: Path) -> Path:
 
 
 @contextmanager
-def reading(folder: Path, owner: str) -> Iterator[str]:
-    """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
-
-    Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
-    """
-    if not (folder / "data").is_dir():
-        raise EmbeddedError(f"there is no ledger in {folder}: choose another --data FOLDER, or give the --dsn of yours")
+def attached(folder: Path, owner: str) -> Iterator[str]:
+    """libpq connection string of the PostgreSQL in a folder, for who only reads: the running service's own, or one that
+    runs as long as the block. Raises EmbeddedError. `owner` tells a service that starts meanwhile who is there."""
     postgres = EmbeddedPostgres(folder)
     try:
-        dsn = postgres.start(owner)
-    except FolderInUseError:
-        yield postgres.dsn_of_another()
-        return
+        dsn = postgres.start(owner, create=False)
+    except InUseError:
+        dsn = postgres.of_another()
     try:
         yield dsn
     finally:
-        postgres.stop()
+        postgres.stop()  # only what was started here
 
 
 class EmbeddedPostgres:
@@ -136,7 +131,7 @@ class EmbeddedPostgres:
         self._programs = Path()
         self._sockets = Path()
 
-    def start(self, owner: str = "") -> str:
+    def start(self, owner: str = "", *, create: bool = True) -> str:
         """Take the folder, create the database if it is new, start the server or adopt a running one.
 
         `owner` is one line of text that tells a second service who the first is. Returns a libpq connection
@@ -144,6 +139,10 @@ class EmbeddedPostgres:
         """
         with self._mutex, self._one_line_errors():
             assert self._service_lock is None, "started twice"
+            if not create and not self._data.exists():
+                raise EmbeddedError(
+                    f"there is no ledger in {self._folder}: name its folder with --data, or give a --dsn"
+                )
             self._user = _unprivileged_user() if os.geteuid() == 0 else None
             _make_folder(self._folder)
             self._check_reachable(self._folder)
@@ -158,13 +157,21 @@ class EmbeddedPostgres:
                 raise
             return dsn
 
-    def dsn_of_another(self) -> str:
-        """A libpq connection string for the server that another process runs in the folder. It is left alone."""
-        with self._one_line_errors():
-            if (running := self._postmaster()) is None or len(running) < 5:
-                raise EmbeddedError(f"the PostgreSQL in {self._folder} is starting, or not ours to see: try again")
-            self._sockets = Path(running[4])
+    def of_another(self) -> str:
+        """Connection string of the server that the folder's owner runs; waits until it accepts connections."""
+        with self._mutex, self._one_line_errors():
+            deadline = time.monotonic() + _SILENT_SECONDS_MAX
+            while (running := self._postmaster()) is None or len(running) <= 4 or not self._accepts(Path(running[4])):
+                if time.monotonic() > deadline:
+                    raise EmbeddedError(
+                        f"the PostgreSQL in {self._folder} accepts no connection, see {self._last_words()}"
+                    )
+                time.sleep(_POLL_SECONDS)
             return self._dsn(password=self._password.read_text().strip())
+
+    def _accepts(self, sockets: Path) -> bool:
+        self._sockets = sockets
+        return self._ping() == pq.Ping.OK
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
@@ -218,8 +225,7 @@ class EmbeddedPostgres:
         file = self._folder / "service.lock"
         if (lock := _try_lock(file)) is None:
             first = file.read_text(errors="replace").strip() or "another service"
-            message = f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER"
-            raise FolderInUseError(message)
+            raise InUseError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
         lock.truncate(0)
         lock.write((" ".join(owner.split()) + "\n").encode())
         lock.flush()

@@ -23,7 +23,7 @@ from ledger.store.volume_parts import VolumeParts, basis_of_bytes, symbol_of_byt
 from ledger.v1 import events_pb2
 
 # The packed columns by their names in the contract.
-_PACKED: Final = {
+PACKED: Final = {
     "exec_id": "exec_ids",
     "time_offset_ns": "time_offsets_ns",
     "symbol_index": "symbol_indexes",
@@ -49,8 +49,8 @@ _PACKED: Final = {
     "charged_currency": "charged_currencies",
     "charged_rate": "charged_rates",
 }
-assert tuple(_PACKED) == Columns._fields[:-1]
-_packed: Final = attrgetter(*_PACKED.values())
+assert tuple(PACKED) == Columns._fields[:-1]
+_packed: Final = attrgetter(*PACKED.values())
 
 
 def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes:
@@ -73,12 +73,12 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
     if any(span.last_sequence for span in event.sources):
         message.first_sequence.extend([span.first_sequence for span in event.sources])
         message.last_sequence.extend([span.last_sequence for span in event.sources])
-    for name, data in zip(_PACKED.values(), columns, strict=False):
+    for name, data in zip(PACKED.values(), columns, strict=False):
         if data:
             setattr(message, name, data)
     parts = [message.SerializeToString(deterministic=True)]
-    parts += map(_symbol_bytes, event.symbols)
-    parts += map(_basis_bytes, event.bases)
+    parts += map(symbol_bytes, event.symbols)
+    parts += map(basis_bytes, event.bases)
     return b"".join(parts)
 
 
@@ -121,7 +121,7 @@ def _columns(message: Any) -> Columns:
 
 
 @lru_cache(maxsize=65_536)
-def _symbol_bytes(terms: SymbolTerms) -> bytes:
+def symbol_bytes(terms: SymbolTerms) -> bytes:
     message = events_pb2.SymbolTerms(
         symbol=terms.symbol,
         quote_currency=terms.quote_currency,
@@ -140,7 +140,7 @@ def symbol_of(message: events_pb2.SymbolTerms) -> SymbolTerms:
 
 
 @lru_cache(maxsize=65_536)
-def _basis_bytes(basis: Basis) -> bytes:
+def basis_bytes(basis: Basis) -> bytes:
     message = events_pb2.Basis(
         rate_ppm=basis.rate_ppm,
         discount_ppm=basis.discount_ppm,

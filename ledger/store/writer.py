@@ -5,17 +5,21 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 from typing import Any
 
 import psycopg
 from eventsourcing.persistence import PersistenceError, Tracking
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.events import FeeEvent, Recorded, SourceAdvanced
-from ledger.store.codec import encode
+from ledger.domain.events import Envelope, FeeEvent, Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.runs import Runs
+from ledger.domain.streams import fee_stream
+from ledger.store.codec import encode, envelope_message
 from ledger.store.database import connect
 from ledger.store.migrate import EVENTS
 from ledger.store.recorder import LedgerRecorder, Row
+from ledger.store.run_codec import encode_runs
 
 
 class WriterLost(Exception):
@@ -46,23 +50,26 @@ class RequestRow:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """All that one transaction stores: events at contiguous positions, at least one, and what they are stored as."""
+    """All that one transaction stores: rows at contiguous positions, at least one.
+
+    `decisions` are the events of the rows that are not of a fee stream.
+    """
 
     recorded_time_ns: int
-    events: Sequence[Recorded]
     rows: Sequence[Row]
+    decisions: Sequence[Recorded] = ()
     requests: Sequence[RequestRow] = ()
     texts: Sequence[ErasableText] = ()
 
     @property
     def first_position(self) -> int:
         """Position of the first event."""
-        return self.events[0].position
+        return self.rows[0].position
 
     @property
     def last_position(self) -> int:
         """Position of the last event."""
-        return self.events[-1].position
+        return self.rows[-1].position
 
 
 class Writer:
@@ -131,7 +138,7 @@ class Writer:
         if commit.texts:
             texts = [(text.sha256, text.salt, text.text) for text in commit.texts]
             cursor.executemany(self._sql.insert_text, texts)
-        for recorded in commit.events:
+        for recorded in commit.decisions:
             if isinstance(recorded.event, SourceAdvanced):
                 source = recorded.stream.removeprefix("source/")
                 self._recorder.track(cursor, Tracking(source, recorded.event.last_sequence))
@@ -159,3 +166,12 @@ def row_of(recorded: Recorded) -> Row:
         times = (event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns)
         return Row(recorded.stream, recorded.version, topic, state, recorded.position, *times)
     return Row(recorded.stream, recorded.version, topic, state, recorded.position)
+
+
+def rows_of(runs: Runs, first_position: int, envelope: Envelope) -> list[Row]:
+    """Runs as rows of the log, at positions from the first on. Their envelopes differ in the effective time alone."""
+    streams = [fee_stream(*key) for key in runs.keys]
+    positions = range(first_position, first_position + len(runs))
+    states = encode_runs(envelope_message(envelope), runs)
+    times = (runs.time_min_ns, runs.time_max_ns, runs.time_max_so_far_ns)
+    return list(map(Row, streams, positions, repeat(VolumeRecorded.__name__), states, positions, *times))

@@ -839,7 +839,7 @@ class VolumeRecorded(_message.Message):
     """Whether prices, quantities and fees are decimal texts, as one value overflows int64."""
     exec_ids: _builtins.bytes
     """Packed columns. There are as many lines as traits has bytes; each value takes (bytes of the column) / lines. Integers are
-    little-endian, of 1, 2, 4 or 8 bytes; texts are UTF-8, filled up with zero bytes. A column that says nothing is empty.
+    little-endian, of 1 to 8 bytes; texts are UTF-8, filled up with zero bytes. A column that says nothing is empty.
 
     Packed column: the engine's id.
     """

@@ -254,6 +254,7 @@ class ListFeeHistoryResponse(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    VOLUMES_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty: this was the last page."""
     @_builtins.property
@@ -268,6 +269,10 @@ class ListFeeHistoryResponse(_message.Message):
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeTotal]:
         """Totals of all lines of the query, the same on every page, by currency."""
 
+    @_builtins.property
+    def volumes(self) -> _containers.RepeatedCompositeFieldContainer[Global___VolumeSum]:
+        """Volume of all fills of the query, the same on every page, by quote currency. Adjustments change no volume."""
+
     def __init__(
         self,
         *,
@@ -275,10 +280,11 @@ class ListFeeHistoryResponse(_message.Message):
         lines: _abc.Iterable[Global___FeeLine] | None = ...,
         totals: _abc.Iterable[Global___FeeTotal] | None = ...,
         next_page_token: _builtins.str = ...,
+        volumes: _abc.Iterable[Global___VolumeSum] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "lines", b"lines", "next_page_token", b"next_page_token", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "lines", b"lines", "next_page_token", b"next_page_token", "totals", b"totals", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1013,6 +1019,7 @@ class GetFillResponse(_message.Message):
     BASIS_FIELD_NUMBER: _builtins.int
     LINE_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    EXPLANATION_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -1025,20 +1032,96 @@ class GetFillResponse(_message.Message):
     def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeLine]:
         """How that fee came to be another one than was recorded, oldest first."""
 
+    @_builtins.property
+    def explanation(self) -> _containers.RepeatedCompositeFieldContainer[Global___Sentence]:
+        """Why the fee is what it is now, in words: programme, tier, rate, trade, discount, amount, adjustments, in this order."""
+
     def __init__(
         self,
         *,
         basis: _read_pb2.ReadBasis | None = ...,
         line: Global___FeeLine | None = ...,
         adjustments: _abc.Iterable[Global___FeeLine] | None = ...,
+        explanation: _abc.Iterable[Global___Sentence] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "basis", b"basis", "line", b"line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "basis", b"basis", "explanation", b"explanation", "line", b"line"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetFillResponse: _TypeAlias = GetFillResponse  # noqa: Y015
+
+@_typing.final
+class Sentence(_message.Message):
+    """One short sentence of an explanation. Its numbers are those recorded with the fill and in the events it rests on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CODE_FIELD_NUMBER: _builtins.int
+    TEXT_FIELD_NUMBER: _builtins.int
+    CLAUSE_FIELD_NUMBER: _builtins.int
+    PARAMETERS_FIELD_NUMBER: _builtins.int
+    code: _builtins.str
+    """Stable name of what is said; a client may say it in another language, with the parameters. In their order:
+    PROGRAMME, RATES_OF_ORDER_TIME; TRIAL, EVALUATION, POST_TRIAL, VOLUME, MATCH, MANUAL, GRANT_NOT_FOUND, FLAGGED,
+    NO_TIER; TIER_RATE, TIER_REBATE, PAIR_RATE, BASE_RATE, BASE_RATE_NOT_API, BASE_RATE_WITHOUT_ROW, BASE_RATE_LOWER,
+    REBATE_SUPPRESSED; SELF_TRADE, BANNED, BANNED_COUNTED; TOKEN_DISCOUNT, PAID_IN_TOKEN, TOKEN_WITHOUT_PRICE,
+    DISCOUNT_NOT_ASKED, NO_DISCOUNT_FOR_TOKEN, NO_DISCOUNT_OFF_REBATE, NO_DISCOUNT_WHILE_FLAGGED,
+    NO_DISCOUNT_FOR_MEMBERS, NO_DISCOUNT_DURING_TRIAL, NO_DISCOUNT_AFTER_TRIAL; CHARGED_ON_RECEIVED, AMOUNT_EXACT,
+    AMOUNT_ROUNDED, AMOUNT_DEVIATES; ADJUSTED, NOT_ADJUSTED.
+    """
+    text: _builtins.str
+    """The sentence, in English."""
+    clause: _builtins.str
+    """What it rests on: R and the number of a rule (RULES.md), or A and the number of a doubt about one (the programme
+    file); empty: none.
+    """
+    @_builtins.property
+    def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
+        """What is said, by name."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.str = ...,
+        text: _builtins.str = ...,
+        clause: _builtins.str = ...,
+        parameters: _abc.Iterable[Global___Parameter] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clause", b"clause", "code", b"code", "parameters", b"parameters", "text", b"text"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Sentence: _TypeAlias = Sentence  # noqa: Y015
+
+@_typing.final
+class Parameter(_message.Message):
+    """A value of a sentence."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name: tier, rate, valid_from and so on."""
+    value: _builtins.str
+    """Decimals and times are written as everywhere in the contract; rates as decimal fractions."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        value: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Parameter: _TypeAlias = Parameter  # noqa: Y015
 
 @_typing.final
 class ListAccountsRequest(_message.Message):

@@ -112,7 +112,7 @@ class QueryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetFill(self, request, context):
-        """One fill and its fee, by its name.
+        """One fill and its fee, by its name, with why it is what it is in words.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -46,7 +46,7 @@ class QueryServiceStub:
     QuoteFee: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.QuoteFeeRequest, _query_service_pb2.QuoteFeeResponse]
     """What a fill would cost. Nothing is recorded."""
     GetFill: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetFillRequest, _query_service_pb2.GetFillResponse]
-    """One fill and its fee, by its name."""
+    """One fill and its fee, by its name, with why it is what it is in words."""
     ListAccounts: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListAccountsRequest, _query_service_pb2.ListAccountsResponse]
     """Accounts by tier, ban or owner, in the order of their ids, out of the materialised tables."""
     ListEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListEventsRequest, _query_service_pb2.ListEventsResponse]
@@ -72,7 +72,7 @@ class QueryServiceAsyncStub(QueryServiceStub):
     QuoteFee: _aio.UnaryUnaryMultiCallable[_query_service_pb2.QuoteFeeRequest, _query_service_pb2.QuoteFeeResponse]  # type: ignore[assignment]
     """What a fill would cost. Nothing is recorded."""
     GetFill: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetFillRequest, _query_service_pb2.GetFillResponse]  # type: ignore[assignment]
-    """One fill and its fee, by its name."""
+    """One fill and its fee, by its name, with why it is what it is in words."""
     ListAccounts: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListAccountsRequest, _query_service_pb2.ListAccountsResponse]  # type: ignore[assignment]
     """Accounts by tier, ban or owner, in the order of their ids, out of the materialised tables."""
     ListEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListEventsRequest, _query_service_pb2.ListEventsResponse]  # type: ignore[assignment]
@@ -125,7 +125,7 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_service_pb2.GetFillRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.GetFillResponse, _abc.Awaitable[_query_service_pb2.GetFillResponse]]:
-        """One fill and its fee, by its name."""
+        """One fill and its fee, by its name, with why it is what it is in words."""
 
     @_abc_1.abstractmethod
     def ListAccounts(

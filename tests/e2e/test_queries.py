@@ -150,6 +150,46 @@ def test_a_fill_is_found_by_its_name_and_only_once_it_is_known(ledger: Ledger) -
     assert refusal(ledger.queries.GetFill, pb.GetFillRequest(fill_ref=ref)).reason == "FILL_UNKNOWN"
 
 
+def test_a_fill_is_found_in_whichever_run_of_its_day_it_lies(ledger: Ledger) -> None:
+    for number in range(1, 4):
+        ledger.fills.RecordFills(batch(*(fill(exec_id=f"R{number}.{place}") for place in range(3))))
+    for exec_id in ("R1.0", "R2.1", "R3.2"):
+        ref = fill_pb2.FillRef(account_id="alice", day="2024-10-04", exec_id=exec_id)
+        assert ledger.queries.GetFill(pb.GetFillRequest(fill_ref=ref)).line.fill_ref.exec_id == exec_id
+
+
+def test_a_fill_says_in_words_what_its_fee_rests_on(ledger: Ledger) -> None:
+    change_tier(ledger, "VIP3")
+    ledger.fills.RecordFills(batch(fill(exec_id="E1", **MAKER)))
+    change_tier(ledger, "VIP5", valid_from=at(NOON_NS - 2 * DAY_NS))
+    ref = fill_pb2.FillRef(account_id="alice", day="2024-10-04", exec_id="E1")
+    found = ledger.queries.GetFill(pb.GetFillRequest(fill_ref=ref)).explanation
+    assert [(sentence.code, sentence.clause) for sentence in found] == [
+        ("PROGRAMME", "A32"),
+        ("MANUAL", "R25"),
+        ("TIER_REBATE", "R2"),
+        ("DISCOUNT_NOT_ASKED", "R20"),
+        ("AMOUNT_EXACT", "A26"),
+        ("NOT_ADJUSTED", "A31"),
+    ]
+    assert found[1].text == (
+        "The tier was VIP3 by grant g1, given by hand by ops-1 and approved by ops-2, from 2024-10-03T12:00:00Z until"
+        " further notice."
+    )
+    assert {one.name: one.value for one in found[2].parameters}["rate"] == "-0.00001"
+
+
+def test_a_history_tells_the_volume_of_all_its_fills_on_every_page(ledger: Ledger) -> None:
+    ledger.fills.RecordFills(batch(fill(last_qty="3"), fill(last_qty="4.5"), fill(transact_time=at(NOON_NS - DAY_NS))))
+    request = pb.ListFeeHistoryRequest(account_id="alice", page_size=1, from_time=at(NOON_NS))
+    while True:
+        page = ledger.queries.ListFeeHistory(request)
+        assert [(one.quote_currency, one.notional, one.lines) for one in page.volumes] == [("USDT", "3.75", 2)]
+        if not page.next_page_token:
+            break
+        request.page_token = page.next_page_token
+
+
 def accounts(ledger: Ledger, **changes: Any) -> list[tuple[str, str, bool]]:
     """(account, tier, banned) over all pages, of tables that have caught up."""
     request = pb.ListAccountsRequest(min_position=ledger.log.head().position, **{"page_size": 2, **changes})

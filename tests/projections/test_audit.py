@@ -73,7 +73,7 @@ EDITS: list[tuple[type[Event], Callable[[Any], Event], str]] = [
     ),
     (
         VolumeRecorded,
-        lambda run: replace(run, totals=(replace(run.totals[0], notional="1"), *run.totals[1:])),
+        lambda run: replace(run, totals=(run.totals[0]._replace(notional="1"), *run.totals[1:])),
         "totals is ",
     ),
     (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals is "),

@@ -195,8 +195,11 @@ def plain(value: Any) -> Any:
 
 
 @pytest.mark.parametrize("name", [name for name, event in SAMPLES.items() if isinstance(event, VolumeRecorded)])
-def test_a_run_comes_back_from_bytes_written_before_its_columns_were_packed(name: str) -> None:
-    state = bytes.fromhex((GOLDEN / "unpacked" / f"{name.replace(' ', '_')}.hex").read_text())
+@pytest.mark.parametrize("written", ["unpacked", "aligned"])
+def test_a_run_comes_back_from_bytes_written_before_columns_were_packed_and_packed_closely(
+    written: str, name: str
+) -> None:
+    state = bytes.fromhex((GOLDEN / written / f"{name.replace(' ', '_')}.hex").read_text())
     assert plain(decode(7, "stream", 3, "VolumeRecorded", state).event) == plain(SAMPLES[name])
 
 

@@ -66,6 +66,20 @@ def found_fill(ledger: Ledger, exec_id: str, day: str = DAY, **read_at: Any) -> 
     return answer
 
 
+def test_an_adjusted_fee_is_explained_as_it_is_now_and_as_it_was_known_before(ledger: Ledger) -> None:
+    exec_id = buy(ledger, DUE_NS)
+    position = ledger.log.head().position
+    evaluate(ledger)
+    told = {sentence.code: sentence.text for sentence in found_fill(ledger, exec_id).explanation}
+    assert "of the evaluation of 30-day volume as of 2024-10-08T00:00:00Z" in told["EVALUATION"]
+    assert "was 500000 USDT, which gives VIP2" in told["VOLUME"]
+    assert "from 0.025 USDT to 0.004 USDT" in told["ADJUSTED"]
+    assert told["AMOUNT_EXACT"] == "The fee is 10 x 0.0004 = 0.004 USDT, exactly."
+    told = {one.code: one.text for one in found_fill(ledger, exec_id, known_at_position=position).explanation}
+    assert told["AMOUNT_EXACT"] == "The fee is 10 x 0.0025 = 0.025 USDT, exactly."
+    assert {"NO_TIER", "NOT_ADJUSTED"} <= told.keys()
+
+
 def test_fees_between_the_evaluation_and_its_run_are_adjusted_to_the_exact_difference(ledger: Ledger) -> None:
     before, first, later = buy(ledger, DUE_NS - 1), buy(ledger, DUE_NS), buy(ledger, DUE_NS + DAY_NS)
     position = evaluate(ledger)

@@ -1,0 +1,79 @@
+"""From the trade to the amount: the exact product, and how it was rounded (A26)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from ledger.domain.explanation.facts import Facts
+from ledger.domain.explanation.sentence import Sentence, say
+from ledger.domain.money import PPM, decimal_text, rate_text
+from ledger.domain.rules.fee_amount import charged_on_base
+from ledger.domain.totals import FEE_SCALE, exact
+
+
+def explain_amount(facts: Facts) -> Iterator[Sentence]:
+    """The recorded amount beside the exact one; one that is not its rounding is for the audit."""
+    line, _, basis = facts.known
+    if charged_on_base(facts.programme, line.side):
+        yield say("CHARGED_ON_RECEIVED", "A26", "What the account received is charged: the quantity, not the notional.")
+    product, fee = _product(facts), Fraction(line.fee, 10**basis.fee_decimals)
+    residual = fee - product
+    parameters = {
+        "calculation": _calculation(facts),
+        "exact": fraction_text(product),
+        "amount": decimal_text(line.fee, basis.fee_decimals),
+        "currency": basis.fee_currency,
+        "decimals": str(basis.fee_decimals),
+        "rounding": facts.programme.rounding,
+        "residual": fraction_text(residual),
+    }
+    if not residual:
+        yield say("AMOUNT_EXACT", "A26", "The fee is {calculation} = {amount} {currency}, exactly.", **parameters)
+    elif abs(residual) * 10**basis.fee_decimals < 1:
+        text = "The fee is {calculation} = {exact} {currency}, recorded as {amount}: {decimals} decimals, {rounding}."
+        yield say("AMOUNT_ROUNDED", "A26", text, **parameters)
+    else:
+        text = "The fee is recorded as {amount} {currency}, but {calculation} is {exact}: audit the ledger."
+        yield say("AMOUNT_DEVIATES", "", text, **parameters)
+
+
+def _product(facts: Facts) -> Fraction:
+    basis = facts.known.basis
+    product = _traded(facts) * Fraction(basis.rate_ppm, PPM) * Fraction(PPM - basis.discount_ppm, PPM)
+    return product / _token_price(facts)
+
+
+def _calculation(facts: Facts) -> str:
+    """The same, written out."""
+    line, _, basis = facts.known
+    less = f" x (1 - {rate_text(basis.discount_ppm)})" if basis.discount_ppm else ""
+    over = f" / {line.token_price}" if basis.discount_ppm and line.token_price else ""
+    return f"{fraction_text(_traded(facts))} x {rate_text(basis.rate_ppm)}{less}{over}"
+
+
+def _traded(facts: Facts) -> Fraction:
+    """What the rate is of: the notional, or the quantity."""
+    line, terms, _ = facts.known
+    quantity = Fraction(line.quantity, 10**terms.quantity_scale)
+    if charged_on_base(facts.programme, line.side):
+        return quantity
+    return quantity * Fraction(line.price, 10**terms.price_scale)
+
+
+def _token_price(facts: Facts) -> Fraction:
+    """1, where the fee is not paid in a token."""
+    line, _, basis = facts.known
+    if not basis.discount_ppm or not line.token_price:
+        return Fraction(1)
+    return Fraction(exact(line.token_price, FEE_SCALE), 10**FEE_SCALE)
+
+
+def fraction_text(value: Fraction) -> str:
+    """A decimal where it has an end, else the fraction in its lowest terms, for example 1/3."""
+    scale, power = 0, 1
+    while power % value.denominator and scale < value.denominator.bit_length():
+        scale, power = scale + 1, power * 10
+    if power % value.denominator:
+        return f"{value.numerator}/{value.denominator}"
+    return decimal_text(value.numerator * (power // value.denominator), scale)

@@ -1,0 +1,96 @@
+"""The runs of fills that one decision records, as columns of runs; a run by itself is made when it is asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar, overload
+
+import numpy as np
+
+from ledger.domain.account_day import DayKey
+from ledger.domain.columns import Ints, Packed, distinct
+from ledger.domain.events import Basis, CellTotals, Columns, SourceSpan, SymbolTerms, VolumeRecorded
+
+T = TypeVar("T")
+
+
+class Referred(Generic[T]):
+    """Values that lines refer to, numbered anew within each run: `index` is that number, of each line.
+
+    Those of all runs follow each other in `codes`, places in `values`; of run n codes[bounds[n] : bounds[n + 1]].
+    """
+
+    def __init__(self, run: Ints, codes: Ints, values: Sequence[T]) -> None:
+        """Of each line its run, ascending, and the place of what it refers to in `values`."""
+        runs_end, codes_end = int(run[-1]) + 1, len(values)
+        pairs, place = distinct(run * codes_end + codes, runs_end * codes_end)
+        bounds = np.searchsorted(pairs, np.arange(runs_end + 1) * codes_end)
+        self.values = values
+        self.pair: Ints = place  # of each line, among `codes`
+        self.index: Ints = place - bounds[run]
+        self.codes: list[int] = (pairs % codes_end).tolist()
+        self.bounds: list[int] = bounds.tolist()
+
+    def of(self, run: int) -> tuple[T, ...]:
+        """What the lines of a run refer to."""
+        return tuple([self.values[code] for code in self.codes[self.bounds[run] : self.bounds[run + 1]]])
+
+
+@dataclass(frozen=True, slots=True)
+class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
+    """One run per account-day; the lines of run n are at starts[n] up to starts[n + 1] in the columns.
+
+    `first_sequences` and `last_sequences` go with the codes of `sources`; empty where no fill has a number.
+    """
+
+    venue: str
+    keys: Sequence[DayKey]
+    starts: Sequence[int]
+    time_min_ns: Sequence[int]
+    time_max_ns: Sequence[int]
+    time_max_so_far_ns: Sequence[int]
+    symbols: Referred[SymbolTerms]
+    bases: Referred[Basis]
+    sources: Referred[str]
+    first_sequences: Sequence[int]
+    last_sequences: Sequence[int]
+    columns: dict[str, Packed]
+    wide: bool
+    totals: Sequence[tuple[CellTotals, ...]]
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    @overload
+    def __getitem__(self, at: int) -> tuple[DayKey, VolumeRecorded]: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[tuple[DayKey, VolumeRecorded]]: ...
+
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return [self._run(place) for place in range(*at.indices(len(self)))]
+        return self._run(range(len(self))[at])
+
+    def _run(self, at: int) -> tuple[DayKey, VolumeRecorded]:
+        start, end = self.starts[at], self.starts[at + 1]
+        event = VolumeRecorded(
+            venue=self.venue,
+            sources=self._sources(at),
+            time_min_ns=self.time_min_ns[at],
+            time_max_ns=self.time_max_ns[at],
+            time_max_so_far_ns=self.time_max_so_far_ns[at],
+            symbols=self.symbols.of(at),
+            bases=self.bases.of(at),
+            columns=Columns(wide=self.wide, **{name: each.of(start, end) for name, each in self.columns.items()}),
+            totals=self.totals[at],
+        )
+        return self.keys[at], event
+
+    def _sources(self, at: int) -> tuple[SourceSpan, ...]:
+        names = self.sources.of(at)
+        span = slice(self.sources.bounds[at], self.sources.bounds[at + 1])
+        if not self.first_sequences:
+            return tuple(SourceSpan(name, 0, 0) for name in names)
+        return tuple(map(SourceSpan, names, self.first_sequences[span], self.last_sequences[span]))

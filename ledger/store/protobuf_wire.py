@@ -1,0 +1,57 @@
+"""The wire format of Protocol Buffers, for columns of messages: https://protobuf.dev/programming-guides/encoding/."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import numpy as np
+
+_VARINT, _DELIMITED = 0, 2  # wire types
+_BYTES_MAX: Final = 10  # of a varint
+_SHIFTS: Final = np.arange(0, 7 * _BYTES_MAX, 7, dtype=np.uint64)
+
+
+def varint(value: int) -> bytes:
+    """A number that is not negative."""
+    encoded = bytearray()
+    while value > 0x7F:
+        encoded.append(value & 0x7F | 0x80)
+        value >>= 7
+    encoded.append(value)
+    return bytes(encoded)
+
+
+def varints(values: Sequence[int]) -> list[bytes]:
+    """Many of them, below 2^64."""
+    parts = np.array(values, dtype=np.uint64)[:, None] >> _SHIFTS
+    sizes = np.maximum((parts != 0).sum(axis=1), 1)
+    encoded = (parts & np.uint64(0x7F)).astype(np.uint8)
+    encoded |= (np.arange(_BYTES_MAX) < sizes[:, None] - 1).astype(np.uint8) << 7
+    data = encoded.tobytes()
+    return [data[at : at + size] for at, size in zip(range(0, len(data), _BYTES_MAX), sizes.tolist(), strict=True)]
+
+
+def number(field: int) -> bytes:
+    """What stands before a number in a field."""
+    return varint(field << 3 | _VARINT)
+
+
+class Heads(dict[int, bytes]):
+    """What stands before so many bytes in a field: texts, bytes, messages and packed numbers."""
+
+    def __init__(self, field: int) -> None:
+        super().__init__()
+        self._tag = varint(field << 3 | _DELIMITED)
+
+    def __missing__(self, size: int) -> bytes:
+        head = self[size] = self._tag + varint(size)
+        return head
+
+    def __call__(self, content: bytes) -> bytes:
+        """The field with its content."""
+        return self[len(content)] + content
+
+    def each(self, contents: Iterable[bytes]) -> list[bytes]:
+        """The field of many messages."""
+        return [self[len(content)] + content for content in contents]
