@@ -28,6 +28,7 @@ try:
 
     from ledger.cli.arguments import known_at, number, time_ns
     from ledger.domain.events import LedgerCreated
+    from ledger.domain.streams import LEDGER
     from ledger.shape import ID
     from ledger.store.database import open_datastore
     from ledger.store.embedded import EmbeddedError, attached, default_folder
@@ -35,6 +36,7 @@ try:
     from projections.audit.audit import Audit
     from projections.audit.frame import Frame
     from projections.audit.processes import ProcessEndedError, shares_of
+    from projections.audit.rows import Rows
     from projections.audit.scope import Scope
 except ImportError as error:
     print(f"audit_replay.py lacks packages ({error}): run `make audit`, or use .venv/bin/python", file=sys.stderr)
@@ -120,12 +122,10 @@ def _audit(options: argparse.Namespace, dsn: str, log: Log) -> int:
 
 def _begin(options: argparse.Namespace, log: Log, frame: Frame) -> Found:
     """Which audit it is, and how far it has come."""
-    try:
-        created = next((one.event for one in log.ledger() if isinstance(one.event, LedgerCreated)), None)
-    except psycopg.errors.UndefinedTable as error:
-        raise UnusableError(f"there is no ledger in schema {options.schema}: --schema names another") from error
-    except Exception:  # an event of that stream was changed: the audit will say which
-        created = None
+    if not frame.exists():
+        raise UnusableError(f"there is no ledger in schema {options.schema}: --schema names another")
+    rows = Rows(log, options.schema).earlier([LEDGER], 2**63 - 1)
+    created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
     known = _known(options.known_at, frame)
     if strangers := set(options.accounts) - frame.existing(options.accounts):
         raise UnusableError(f"the ledger does not know {', '.join(sorted(strangers))}")

@@ -17,10 +17,11 @@ from ledger.domain.events import FeeEvent, Recorded, SymbolRegistered, VolumeRec
 from ledger.domain.instants import day_number
 from ledger.domain.programme import Programme
 from ledger.domain.promotions import Promotions, evolve_promotions
+from ledger.domain.replay_compared import UNDECIDABLE
 from ledger.domain.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.state import AccountState, OwnerState, evolve_account, evolve_owner, fold_account
 from ledger.domain.streams import PROMOTIONS, account_stream, bounty_stream, closes_stream, fee_stream, owner_stream
-from ledger.domain.totals import add_totals
+from ledger.domain.totals import Sums, add_totals
 
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
 
@@ -164,9 +165,13 @@ class States:
                 self.registered = (recorded, before) if isinstance(recorded.event, SymbolRegistered) else None
 
     def restore(self, day: AccountDay, event: FeeEvent) -> None:
-        """The day goes on with the totals that the log says, whatever was expected."""
-        day.sums.clear()
-        add_totals(day.sums, event.totals)
+        """The day goes on with the totals that the log says, whatever was expected; as it was, if these say nothing."""
+        sums: Sums = {}
+        try:
+            add_totals(sums, event.totals)
+        except UNDECIDABLE:
+            return
+        day.sums = sums
         day.time_max_so_far_ns = event.time_max_so_far_ns
 
     def count(self, ids: int) -> None:
