@@ -11,7 +11,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 ARGS ?=
 
-.PHONY: help run test lint format proto bench demo import audit tools lock clean
+.PHONY: help run test lint format proto bench demo import audit rebuild verify tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -52,6 +52,12 @@ demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are exp
 
 audit: $(RUN) ## decide every event of the ledger again, from its log: ARGS="--known-at 4711"
 	@$(BIN)/python scripts/audit_replay.py $(ARGS)
+
+rebuild: $(RUN) ## make the tables of the read side anew from the log, compare, and switch
+	@$(BIN)/python scripts/rebuild.py $(ARGS)
+
+verify: $(RUN) ## derive every table from the log again, and name each row that differs
+	@$(BIN)/python scripts/check.py $(ARGS)
 
 bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python scripts/bench.py $(ARGS)

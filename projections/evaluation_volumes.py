@@ -18,7 +18,8 @@ from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.streams import fee_stream
 from ledger.domain.totals import NOTIONAL_SCALE, exact
 from ledger.store.log import Log
-from projections.tables import CHANNEL_NAMES, PRODUCT_NAMES, read_schema
+from projections.rows import CHANNEL_NAMES, PRODUCT_NAMES
+from projections.tables import read_schema
 
 _STREAMS_PER_READ: Final = 64  # days that are read line by line may be long
 _PRODUCTS: Final = {name: number for number, name in PRODUCT_NAMES.items()}

@@ -77,17 +77,17 @@ class Runner:
         create_tables(connection, self._schema)
         connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
         tables = Tables(self._log, self._schema)
-        position = tables.position(connection)
         while not self._stopping.is_set():
+            position = tables.position(connection)  # asked each time: a rebuild may have put others in their place
             head = self._log.head().position
             if position < head:
                 until = self._log.end_of_commit(min(position + POSITIONS_PER_BATCH, head))
                 began_s = time.monotonic()
                 tables.advance(connection, position, until)
-                if until - position >= _BUSY_POSITIONS and until == head:
+                if until - position >= _BUSY_POSITIONS and self._log.head().position > head:
                     # The more commits are taken in at once, the less each costs: under load the writer comes first.
-                    self._stopping.wait(min((time.monotonic() - began_s) * _REST_PER_WORK, _REST_S_MAX))
-                position = until
+                    took_s = time.monotonic() - began_s
+                    self._stopping.wait(max(min(took_s * _REST_PER_WORK, _REST_S_MAX), took_s))
             else:
                 for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
                     pass

@@ -11,19 +11,16 @@ import argparse
 import gc
 import json
 import os
-import re
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
 try:
-    import psycopg
     from audit_state import FINDINGS_MAX, Found, StateError, begun, save
-    from eventsourcing.persistence import PersistenceError
     from ledger_answers import Parser
+    from ledger_store import UNREADABLE, NoLedger, add_store_arguments, open_store, why_not
     from progress import Progress
 
     from ledger.cli.arguments import known_at, number, time_ns
@@ -31,7 +28,6 @@ try:
     from ledger.domain.streams import LEDGER
     from ledger.shape import ID
     from ledger.store.database import open_datastore
-    from ledger.store.embedded import EmbeddedError, attached, default_folder
     from ledger.store.log import Log
     from projections.audit.audit import Audit
     from projections.audit.frame import Frame
@@ -82,12 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     gc.set_threshold(5_000_000, 10, 10)  # events are trees, not rings
     try:
-        with _store(options) as dsn, open_datastore(dsn, options.schema, connections=2) as datastore:
+        with open_store(options, "an audit") as dsn, open_datastore(dsn, options.schema, connections=2) as datastore:
             return _audit(options, dsn, Log(datastore))
-    except (EmbeddedError, StateError, UnusableError) as error:
+    except (NoLedger, StateError, UnusableError, ProcessEndedError) as error:
         return _unusable(str(error))
-    except (psycopg.Error, PersistenceError, ProcessEndedError) as error:
-        return _unusable(f"the ledger cannot be read ({' '.join(str(error).split())[:300]}): is it there, and running?")
+    except UNREADABLE as error:
+        return _unusable(why_not(error))
     except OSError as error:
         return _unusable(f"{error.filename} cannot be written: {error.strerror}")
     except KeyboardInterrupt:
@@ -122,8 +118,6 @@ def _audit(options: argparse.Namespace, dsn: str, log: Log) -> int:
 
 def _begin(options: argparse.Namespace, log: Log, frame: Frame) -> Found:
     """Which audit it is, and how far it has come."""
-    if not frame.exists():
-        raise UnusableError(f"there is no ledger in schema {options.schema}: --schema names another")
     rows = Rows(log, options.schema).earlier([LEDGER], 2**63 - 1)
     created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
     known = _known(options.known_at, frame)
@@ -148,15 +142,6 @@ def _known(asked: dict[str, int] | None, frame: Frame) -> int:
     if not known:
         raise UnusableError("no commit was over then: give a later --known-at")
     return known
-
-
-@contextmanager
-def _store(options: argparse.Namespace) -> Iterator[str]:
-    if options.dsn:
-        yield options.dsn
-        return
-    with attached(options.data or default_folder(Path.cwd()), f"an audit with pid {os.getpid()}") as dsn:
-        yield dsn
 
 
 # --- what is told
@@ -225,10 +210,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--from", dest="from_ns", type=time_ns, metavar="TIME", help="what took effect then or later")
     add("--until", dest="until_ns", type=time_ns, metavar="TIME", help="and before this instant")
     add("--known-at", type=known_at, metavar="POSITION|TIME", help="the log up to the last commit then (default: all)")
-    add("--data", "--data-dir", type=Path, metavar="FOLDER", help="of an embedded PostgreSQL; its service may run"
-        " (default: that of `make run`)")  # fmt: skip
-    add("--dsn", default="", help="of your own PostgreSQL instead")
-    add("--schema", type=_schema, default="ledger", help="one schema is one ledger (default %(default)s)")
+    add_store_arguments(parser)
     add("--jobs", type=number(1, 256), default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each"
         " core, %(default)s)")  # fmt: skip
     add("--resume", type=Path, metavar="FILE", help="keep there how far it has come, and go on from there")
@@ -239,12 +221,6 @@ def _parser() -> argparse.ArgumentParser:
 def _id(text: str) -> str:
     if not ID.fullmatch(text):
         raise argparse.ArgumentTypeError(f"{text!a} does not match {ID.pattern}")
-    return text
-
-
-def _schema(text: str) -> str:
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", text):
-        raise argparse.ArgumentTypeError(f"{text!a} does not match [a-z_][a-z0-9_]{{0,40}}")
     return text
 
 

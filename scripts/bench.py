@@ -22,6 +22,7 @@ try:
     from bench_ingest import Ingest
     from bench_lag import Lag
     from bench_reads import Reads
+    from bench_rebuild import REBUILD, rebuild
     from bench_store import Failed, Store, throw_away_store
 
     from ledger.store.embedded import EmbeddedError
@@ -41,6 +42,7 @@ _QUOTE: Final = "quote.rps"
 _STATE_MS: Final = "state.now_ms_p50"
 _QUOTE_RATIO: Final = "ratio.quote_rps_to_echo_rps"
 _STATE_RATIO: Final = "ratio.state_now_ms_to_echo_ms"
+_REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
 _LAG_P50: Final = "lag.ms_p50"
 _LAG_P99: Final = "lag.ms_p99"
 
@@ -67,6 +69,9 @@ figures:
   {_STATE_MS:<38}how long GetVipState of now takes, one in flight
   {_QUOTE_RATIO:<38}turn by turn, slices of a second each; at least 0.8 is the aim
   {_STATE_RATIO:<38}turn by turn; at most 2 is the aim
+  {REBUILD:<38}fills/s of a rebuild of the materialised tables over that ledger: made anew, compared
+  {"":<38}with the live ones, put in their place
+  {_REBUILD_RATIO:<38}by {_INGEST}; at least 2 is the aim
   {_LAG_P50:<38}age of the oldest commit that the materialised tables lack, while fills arrive at half
   {"":<38}the rate of {_INGEST}, sampled every 50 ms
   {_LAG_P99:<38}the same; at most 2,000 ms is the aim
@@ -119,12 +124,21 @@ FIGURES: Final = {
     _STATE_MS: Figure("ms", 3, ("reads",)),
     _QUOTE_RATIO: Figure("ratio", 3, ("reads",)),
     _STATE_RATIO: Figure("ratio", 3, ("reads",)),
+    REBUILD: Figure("fills/s", 0, ("ingest",)),
+    _REBUILD_RATIO: Figure("ratio", 2, ("ingest",)),
     _LAG_P50: Figure("ms", 0, ("ingest", "lag")),
     _LAG_P99: Figure("ms", 0, ("ingest", "lag")),
     _EVALUATION: Figure("acc./s", 0, ("evaluation",)),
     _GROUP_BY: Figure("acc./s", 0, ("evaluation",)),
     _EVALUATION_RATIO: Figure("ratio", 4, ("evaluation",)),
 }
+
+
+_RATIOS: Final = (  # of figures of one round
+    (_INGEST, _COPY, _RATIO),
+    (_ROWS, _COPY, _ROWS_RATIO),
+    (REBUILD, _INGEST, _REBUILD_RATIO),
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -165,9 +179,9 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
                 with store.fresh_schema(f"bench_{key}_{number}") as schema:
                     for name, value in measurement.run(store, schema).items():
                         values[name] += value if isinstance(value, Sequence) else [value]
-            for measured, ratio in ((_INGEST, _RATIO), (_ROWS, _ROWS_RATIO)):
-                if values[measured] and values[_COPY]:
-                    values[ratio].append(values[measured][-1] / values[_COPY][-1])
+            for measured, by, ratio in _RATIOS:
+                if values[measured] and values[by]:
+                    values[ratio].append(values[measured][-1] / values[by][-1])
         store.settings()  # still durable
     common = {"rounds": options.rounds, "fills": options.fills}
     own = {key: measurement.settings for key, measurement in measurements.items()}
@@ -181,8 +195,9 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
 def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
     """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
+    afterwards = [rebuild] if {REBUILD, _REBUILD_RATIO} & set(options.names) else []
     makers: dict[str, Callable[[], Measurement]] = {
-        "ingest": lambda: Ingest(options.fills, options.lanes, columns=True),
+        "ingest": lambda: Ingest(options.fills, options.lanes, columns=True, afterwards=afterwards),
         "rows": lambda: Ingest(options.fills, options.lanes, columns=False),
         "copy": lambda: CopyRowPerFill(options.fills),
         "reads": lambda: Reads(options.seconds, turns),

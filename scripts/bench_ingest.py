@@ -9,11 +9,11 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TypeAlias
 
 import grpc
 import psycopg
@@ -32,6 +32,9 @@ CALL_SECONDS_MAX: Final = 120.0
 _STOP_SECONDS_MAX: Final = 60.0
 
 
+Afterwards: TypeAlias = Callable[[Store, str, int], Mapping[str, float]]  # store, schema, fills: values by figure
+
+
 class Ingest:
     """1,000 accounts, 1,000 fills per message, several messages in flight.
 
@@ -39,8 +42,10 @@ class Ingest:
     of a source of its own, a lane, which sends its next message when the last one was acknowledged.
     """
 
-    def __init__(self, fills: int, lanes: int, *, columns: bool) -> None:
+    def __init__(self, fills: int, lanes: int, *, columns: bool, afterwards: Sequence[Afterwards] = ()) -> None:
+        """`afterwards` measures more over each ledger that was written, when its service has ended."""
         self._fills = fills
+        self._afterwards = afterwards
         self._columns = columns
         self._load = make_load(
             fills, accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE, lanes=lanes, columns=columns
@@ -64,10 +69,13 @@ class Ingest:
         verify_log(store, schema, self._load)
         if not self._columns:
             return {"ingest.rows.fills_per_s": self._fills / seconds}
-        return {
+        found = {
             "ingest.1k_uniform.fills_per_s": self._fills / seconds,
             "ingest.bytes_per_fill": store.bytes_on_disk(schema) / self._fills,
         }
+        for measure in self._afterwards:
+            found.update(measure(store, schema, self._fills))
+        return found
 
 
 def send(

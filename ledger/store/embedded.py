@@ -86,8 +86,8 @@ class EmbeddedError(Exception):
     """One-line message with the remedy; the command line prints it and exits 2."""
 
 
-class InUseError(EmbeddedError):
-    """Another process owns the folder."""
+class FolderInUseError(EmbeddedError):
+    """Another process has the folder, and its server runs."""
 
 
 def default_folder(checkout: Path) -> Path:
@@ -99,18 +99,23 @@ def default_folder(checkout: Path) -> Path:
 
 
 @contextmanager
-def attached(folder: Path, owner: str) -> Iterator[str]:
-    """libpq connection string of the PostgreSQL in a folder, for who only reads: the running service's own, or one that
-    runs as long as the block. Raises EmbeddedError. `owner` tells a service that starts meanwhile who is there."""
+def reading(folder: Path, owner: str) -> Iterator[str]:
+    """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
+
+    Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
+    """
+    if not (folder / "data").is_dir():
+        raise EmbeddedError(f"there is no ledger in {folder}: choose another --data FOLDER, or give the --dsn of yours")
     postgres = EmbeddedPostgres(folder)
     try:
-        dsn = postgres.start(owner, create=False)
-    except InUseError:
-        dsn = postgres.of_another()
+        dsn = postgres.start(owner)
+    except FolderInUseError:
+        yield postgres.dsn_of_another()
+        return
     try:
         yield dsn
     finally:
-        postgres.stop()  # only what was started here
+        postgres.stop()
 
 
 class EmbeddedPostgres:
@@ -131,7 +136,7 @@ class EmbeddedPostgres:
         self._programs = Path()
         self._sockets = Path()
 
-    def start(self, owner: str = "", *, create: bool = True) -> str:
+    def start(self, owner: str = "") -> str:
         """Take the folder, create the database if it is new, start the server or adopt a running one.
 
         `owner` is one line of text that tells a second service who the first is. Returns a libpq connection
@@ -139,10 +144,6 @@ class EmbeddedPostgres:
         """
         with self._mutex, self._one_line_errors():
             assert self._service_lock is None, "started twice"
-            if not create and not self._data.exists():
-                raise EmbeddedError(
-                    f"there is no ledger in {self._folder}: name its folder with --data, or give a --dsn"
-                )
             self._user = _unprivileged_user() if os.geteuid() == 0 else None
             _make_folder(self._folder)
             self._check_reachable(self._folder)
@@ -157,7 +158,7 @@ class EmbeddedPostgres:
                 raise
             return dsn
 
-    def of_another(self) -> str:
+    def dsn_of_another(self) -> str:
         """Connection string of the server that the folder's owner runs; waits until it accepts connections."""
         with self._mutex, self._one_line_errors():
             deadline = time.monotonic() + _SILENT_SECONDS_MAX
@@ -225,7 +226,8 @@ class EmbeddedPostgres:
         file = self._folder / "service.lock"
         if (lock := _try_lock(file)) is None:
             first = file.read_text(errors="replace").strip() or "another service"
-            raise InUseError(f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER")
+            message = f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER"
+            raise FolderInUseError(message)
         lock.truncate(0)
         lock.write((" ".join(owner.split()) + "\n").encode())
         lock.flush()

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
-from eventsourcing.postgres import PostgresDatastore
+from psycopg import Connection, ServerCursor
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
@@ -16,6 +18,15 @@ from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_s
 from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
 from ledger.store.volume_codec import decode_totals, exec_id_digests
+
+
+class Connections(Protocol):
+    """Where the connections of readers come from: a pool, or one connection in whose transaction all is read."""
+
+    schema: str
+
+    def get_connection(self) -> AbstractContextManager[Connection[Any]]:
+        """A connection, until the block ends."""
 
 
 class Head(NamedTuple):
@@ -44,6 +55,13 @@ class DayTotals(NamedTuple):
     totals: tuple[CellTotals, ...]
 
 
+class AccountsPage(NamedTuple):
+    """Ids of accounts in order, and how many there were to be read when the first page was asked for."""
+
+    total: int
+    account_ids: list[str]
+
+
 class KnownRequest(NamedTuple):
     """A request that was recorded: the hash of its body and the position of its first event."""
 
@@ -62,7 +80,7 @@ class FeeDay:
 class Log:
     """The log of one ledger."""
 
-    def __init__(self, datastore: PostgresDatastore) -> None:
+    def __init__(self, datastore: Connections) -> None:
         self._datastore = datastore
         self._sql = _Statements(datastore.schema)
 
@@ -216,6 +234,24 @@ class Log:
         first, end = fee_stream(account_id, first_day), fee_stream(account_id, end_day)
         return self._events(self._sql.last_of_days, (first, end, end, until))
 
+    def accounts_behind(self, account_id: str, size: int) -> Iterator[AccountsPage]:
+        """The ids behind one of all accounts with a decision or a fill, in order, read as they are taken."""
+        with self._cursor("accounts") as cursor:
+            cursor.execute(self._sql.accounts_behind, (account_id,))
+            while rows := cursor.fetchmany(size):
+                yield AccountsPage(int(rows[0][1]), [row[0] for row in rows])
+
+    def day_totals_of(self, account_ids: Iterable[str], until: int) -> list[DayTotals]:
+        """Of each UTC day of some accounts the totals after the last run at a position up to `until`."""
+        return _day_totals(self._rows(self._sql.last_of_account_days, (list(account_ids), until)))
+
+    def rows_between(self, after: int, until: int, size: int) -> Iterator[list[tuple[Any, ...]]]:
+        """Rows with their times as stored at positions in (after, until], in order, read as they are taken."""
+        with self._cursor("rows") as cursor:
+            cursor.execute(self._sql.rows_between, (after, until))
+            while rows := cursor.fetchmany(size):
+                yield rows
+
     def query(self, statement: Composed | SQL, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Rows of the read side's own statements."""
         return self._rows(statement, parameters)
@@ -229,6 +265,22 @@ class Log:
             connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
             return cursor.execute(statement, parameters).fetchall()
+
+    @contextmanager
+    def _cursor(self, name: str) -> Iterator[ServerCursor[tuple[Any, ...]]]:
+        """Rows that stay in PostgreSQL until they are fetched."""
+        with (
+            self._datastore.get_connection() as connection,
+            _transaction(connection),
+            connection.cursor(name, row_factory=tuple_row, binary=True) as cursor,
+        ):
+            yield cursor
+
+
+def _transaction(connection: Connection[Any]) -> AbstractContextManager[object]:
+    """The transaction that a connection is in, or else a new one."""
+    within = connection.info.transaction_status == TransactionStatus.INTRANS
+    return nullcontext() if within else connection.transaction()
 
 
 def _day_totals(rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
@@ -366,4 +418,43 @@ class _Statements:
             ") SELECT last.* FROM day CROSS JOIN LATERAL ("
             "  SELECT ROW FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
             "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
+        )
+        # One index seek for each account, whatever it has: '0' follows '/' in byte order.
+        self.accounts_behind = statement(
+            "WITH RECURSIVE trading(id) AS ("
+            "  (SELECT split_part(originator_id, '/', 2) FROM {events} WHERE originator_id >= 'fees/'"
+            "     AND originator_id < 'fees0' ORDER BY originator_id, originator_version LIMIT 1)"
+            "  UNION ALL"
+            "  SELECT (SELECT split_part(originator_id, '/', 2) FROM {events}"
+            "     WHERE originator_id >= 'fees/' || trading.id || '0' AND originator_id < 'fees0'"
+            "     ORDER BY originator_id, originator_version LIMIT 1)"
+            "  FROM trading WHERE trading.id IS NOT NULL"
+            "), decided(name) AS ("
+            "  (SELECT originator_id FROM {events} WHERE originator_id >= 'account/' AND originator_id < 'account0'"
+            "     ORDER BY originator_id, originator_version LIMIT 1)"
+            "  UNION ALL"
+            "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > decided.name"
+            "     AND originator_id < 'account0' ORDER BY originator_id, originator_version LIMIT 1)"
+            "  FROM decided WHERE decided.name IS NOT NULL"
+            ") SELECT id, count(*) OVER () FROM ("
+            "  SELECT id FROM trading WHERE id IS NOT NULL"
+            "  UNION SELECT split_part(name, '/', 2) FROM decided WHERE name IS NOT NULL"
+            ') AS account WHERE id COLLATE "C" > %s ORDER BY id COLLATE "C"'
+        )
+        self.last_of_account_days = statement(
+            "WITH RECURSIVE day(id, name) AS ("
+            "  SELECT id, (SELECT originator_id FROM {events} WHERE originator_id > 'fees/' || id || '/'"
+            "     AND originator_id < 'fees/' || id || '0' ORDER BY originator_id, originator_version LIMIT 1)"
+            "  FROM unnest(%s::text[]) AS id"
+            "  UNION ALL"
+            "  SELECT id, (SELECT originator_id FROM {events} WHERE originator_id > day.name"
+            "     AND originator_id < 'fees/' || id || '0' ORDER BY originator_id, originator_version LIMIT 1)"
+            "  FROM day WHERE day.name IS NOT NULL"
+            ") SELECT last.* FROM day CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
+            "  ORDER BY originator_version DESC LIMIT 1) AS last"
+        )
+        self.rows_between = statement(
+            "SELECT ROW, time_min_ns, time_max_ns, time_max_so_far_ns FROM {events}"
+            " WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id"
         )

@@ -38,7 +38,7 @@ def migrate(connection: Connection[Any], schema: str, *, events: str = EVENTS, t
                 f"schema {schema} was made by a newer release (it has {newer[-1]}): upgrade the ledger"
             )
         for name, text in sorted(files.items()):
-            sha256 = hashlib.sha256(text.encode()).digest()
+            sha256 = _sha256(text)
             if name in known:
                 if known[name] != sha256:
                     raise MigrationError(
@@ -51,6 +51,15 @@ def migrate(connection: Connection[Any], schema: str, *, events: str = EVENTS, t
             )
             applied.append(name)
     return applied
+
+
+def migrations() -> dict[str, bytes]:
+    """SHA-256 of each file of this release by its name, as a schema that it made has them."""
+    return {name: _sha256(text) for name, text in _files().items()}
+
+
+def _sha256(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
 
 
 def _files() -> dict[str, str]:

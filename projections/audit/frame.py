@@ -64,11 +64,6 @@ class Frame:
         self._log = log
         self._names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
 
-    def exists(self) -> bool:
-        """Whether there is a ledger at all."""
-        events = self._names["events"].as_string()
-        return self._log.query(SQL("SELECT to_regclass(%(events)s)"), {"events": events})[0][0] is not None
-
     def end(self) -> int:
         """The last position that an event or a commit has."""
         return max(int(each or 0) for each in self._query(_ENDS)[0])

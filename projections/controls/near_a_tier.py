@@ -14,7 +14,7 @@ from ledger.domain.rules.cumulative_trading_volume import event_period, excluded
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.totals import NOTIONAL_SCALE, exact
 from projections.controls.scope import Control, Finding, Scope
-from projections.tables import CHANNEL_NAMES, PRODUCT_NAMES
+from projections.rows import CHANNEL_NAMES, PRODUCT_NAMES
 
 NEAR_PERCENT: Final = 10  # at most so much of the tier's least volume is missing
 

@@ -133,7 +133,7 @@ def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path:
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["--dsn", "postgresql://nobody@127.0.0.1:1/none"], "the ledger cannot be read"),
+        (["--dsn", "postgresql://nobody@127.0.0.1:1/none"], "PostgreSQL cannot be used"),
         (["--data", "/nowhere/at/all"], "there is no"),
         (["--known-at", "yesterday"], "'yesterday' is no time"),
         (["a/b"], "'a/b' does not match"),
@@ -155,7 +155,7 @@ def test_a_schema_without_a_ledger_and_an_unknown_account_are_named(dsn: str, ri
     assert run(dsn=dsn, schema="nothing_here") == (
         2,
         [],
-        "audit_replay.py: there is no ledger in schema nothing_here: --schema names another\n",
+        "audit_replay.py: there is no ledger in the schema nothing_here: start one there, or name another --schema\n",
     )
     assert run("stranger", dsn=dsn) == (2, [], "audit_replay.py: the ledger does not know stranger\n")
     assert run("--known-at", "0", dsn=dsn)[0] == 2

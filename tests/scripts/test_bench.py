@@ -23,9 +23,10 @@ COPY = "limit.copy_row_per_fill_per_s"
 RATIO = ["ratio.ingest_1k_uniform_to_copy_row", "ingest.rows.fills_per_s", "ratio.ingest_rows_to_copy_row"]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
+REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *LAG, *EVALUATION]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *LAG, *EVALUATION]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -22,7 +22,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger.store import embedded
-from ledger.store.embedded import EmbeddedError, EmbeddedPostgres, attached, default_folder
+from ledger.store.embedded import EmbeddedError, EmbeddedPostgres, default_folder, reading
 
 CHECKOUT = Path(__file__).parents[2]
 AS_ROOT = os.geteuid() == 0
@@ -272,7 +272,7 @@ def test_root_keeps_its_data_apart_from_the_checkout() -> None:
 def test_a_reader_has_the_server_of_the_service_and_leaves_it_alone(folder: Path, open_server: Open) -> None:
     write_row(open_server(folder).start("the service"), 1)
     pid = postmaster_pid(folder)
-    with attached(folder, "an audit") as dsn:
+    with reading(folder, "an audit") as dsn:
         assert rows(dsn) == [1]
     assert postmaster_pid(folder) == pid
     assert command_line(pid)
@@ -282,7 +282,7 @@ def test_without_a_service_a_reader_runs_the_server_as_long_as_it_reads(folder: 
     server = open_server(folder)
     write_row(server.start(), 1)
     server.stop()
-    with attached(folder, "an audit") as dsn:
+    with reading(folder, "an audit") as dsn:
         assert rows(dsn) == [1]
         with pytest.raises(EmbeddedError, match="is in use by an audit"):
             open_server(folder).start("the service")
@@ -293,7 +293,7 @@ def test_without_a_service_a_reader_runs_the_server_as_long_as_it_reads(folder: 
 def test_a_reader_makes_no_ledger_where_there_is_none(new_folder: Path) -> None:
     with (
         pytest.raises(EmbeddedError, match="there is no ledger in"),
-        attached(new_folder, "an audit"),
+        reading(new_folder, "an audit"),
     ):
         pass
     assert not new_folder.exists()

@@ -1,0 +1,136 @@
+"""The tables beside the events against the events: one pass over the log, in its order."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from ledger.store.log import Log
+from ledger.store.migrate import EVENTS, TRACKING, migrations
+from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
+from projections.check.findings import (
+    DIFFERS,
+    EXTRA,
+    UNREADABLE,
+    Finding,
+    Rows,
+    StoredRows,
+    absent,
+    compared,
+    finding,
+)
+from projections.check.named import Hashes
+from projections.check.requests import RequestRows
+from projections.progress import Progress
+from projections.stored import StoredTable, stored_table
+
+LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", "migrations")
+_EVENTS_PER_READ: Final = 200  # a run of fills may take a megabyte
+_ALL: Final = 2**63 - 1
+
+_VERSIONS: Final = """
+SELECT notification_id, originator_id, originator_version, before + 1, position_before FROM (
+    SELECT originator_id, notification_id, originator_version,
+        coalesce(lag(originator_version) OVER stream, 0) AS before,
+        coalesce(lag(notification_id) OVER stream, 0) AS position_before
+    FROM {events} WHERE NOT (originator_id >= 'fees/' AND originator_id < 'fees0')
+    WINDOW stream AS (PARTITION BY originator_id ORDER BY originator_version)
+) AS versions WHERE originator_version <> before + 1 OR notification_id < position_before
+"""
+
+
+def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: Rows) -> Iterator[Finding | Progress]:
+    """Every row of the log's own tables that does not follow from the events."""
+    tables: dict[str, StoredTable] = {}
+    for name in LOG_TABLES:
+        table = stored_table(connection, schema, name)
+        if table is None:
+            yield absent(name)
+        else:
+            tables[name] = table
+    if len(tables) < len(LOG_TABLES):
+        return
+    yield from _Pass(log, connection, tables, rows).findings()
+    yield from _versions(connection, schema)
+    expected = [(name, sha256) for name, sha256 in migrations().items()]
+    stored = StoredRows("migrations", tables["migrations"].rows(connection), rows)
+    yield from compared(tables["migrations"], stored.rest(), expected)
+
+
+class _Pass:
+    """What is known of the log on the way along it."""
+
+    def __init__(self, log: Log, connection: Connection[Any], tables: dict[str, StoredTable], rows: Rows) -> None:
+        self._log = log
+        self._connection = connection
+        self._tables = tables
+        self._counted = rows
+        commits = tables["commits"].rows(connection, order=("last_position",))
+        requests = tables["requests"].rows(connection, order=("position", "request_id"))
+        self._events = EventRows()
+        self._commits = CommitRows(tables["commits"], StoredRows("commits", commits, rows))
+        self._requests = RequestRows(StoredRows("requests", requests, rows, place=2), log.requests)
+        self._sources: dict[str, int] = {}
+        self._reasons = Hashes()
+
+    def findings(self) -> Iterator[Finding | Progress]:
+        """Those of the events, then of each table."""
+        head = self._log.head().position
+        for page in self._log.rows_between(0, _ALL, _EVENTS_PER_READ):
+            facts = []
+            for row in page:
+                self._counted[EVENTS] += 1
+                found = facts_of(row)
+                yield from self._events.take(row, found)
+                if found is None:
+                    yield finding(EVENTS, UNREADABLE, notification_id=row[0], column="state", stored=row[3])
+                else:
+                    facts.append(found)
+                    self._note(found)
+            yield from self._commits.take(facts)
+            yield from self._requests.take(facts, page[-1][0])
+            yield Progress("events", page[-1][0], max(head, page[-1][0]))
+        yield from self._commits.end()
+        yield from self._requests.end()
+        yield from self._tracking()
+        yield from self._texts()
+
+    def _note(self, facts: Facts) -> None:
+        if facts.source:
+            self._sources[facts.source] = facts.last_sequence
+        if facts.reason_sha256:
+            self._reasons.add(facts.reason_sha256)
+
+    def _tracking(self) -> Iterator[Finding]:
+        stored = StoredRows(TRACKING, self._tables[TRACKING].rows(self._connection), self._counted)
+        yield from compared(self._tables[TRACKING], stored.rest(), self._sources.items())
+
+    def _texts(self) -> Iterator[Finding]:
+        """Each text hashes to its name, and an event names it. Erased ones are no finding."""
+        rows = self._tables["erasable_text"].rows(self._connection)
+        for sha256, salt, text in StoredRows("erasable_text", rows, self._counted).rest():
+            said = hashlib.sha256(salt + text.encode()).digest()
+            if said != sha256:
+                column = "sha256" if said in self._reasons else "text or salt"
+                yield finding("erasable_text", DIFFERS, column=column, stored=sha256, expected=said, sha256=sha256)
+            elif sha256 not in self._reasons:
+                yield finding("erasable_text", EXTRA, stored="no event names it", sha256=sha256)
+
+
+def _versions(connection: Connection[Any], schema: str) -> Iterator[Finding]:
+    """Versions of each stream rise by one with the position; those of fee streams are positions."""
+    with connection.cursor("versions") as cursor:
+        cursor.execute(SQL(_VERSIONS).format(events=Identifier(schema, EVENTS)))
+        for row in cursor:
+            yield _version_finding(*row)
+
+
+def _version_finding(position: int, stream: str, version: int, expected: int, before: int) -> Finding:
+    row = (position, stream)
+    if version != expected:
+        return differs(row, "originator_version", version, expected)
+    return differs(row, "notification_id", position, f"after {before}")
