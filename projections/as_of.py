@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from functools import cached_property, reduce
+from functools import cached_property, lru_cache, reduce
 from typing import Final, NamedTuple
 
 from ledger import programmes
@@ -21,6 +21,7 @@ from ledger.wire import refuse, timestamp
 from projections.live import Live
 
 _POLL_S: Final = 0.002
+_BOOKS_MAX: Final = 8  # rulebooks of the past in memory: audits ask for the same few again and again
 
 
 class Instant(NamedTuple):
@@ -68,6 +69,7 @@ class Reader:
         self._live = live
         self._clock_ns = clock_ns
         self._follow = follow
+        self._book_after = lru_cache(_BOOKS_MAX)(self._fold_book)
 
     @cached_property
     def began_ns(self) -> int:
@@ -87,7 +89,7 @@ class Reader:
         if known is None:
             head, book, account = self._live.at_head(account_id)
             return View(Instant(self._as_of_ns(at, head), head, known_at_open=True), book, account)
-        book = fold_rulebook(programmes.parse, self.log.rulebook(known.position))
+        book = self._book_after(self._live.book_change(known.position))
         account = fold_account(account_id, self.log.streams([account_stream(account_id)], known.position))
         return View(Instant(self._as_of_ns(at, head), known, known_at_open=False), book, account)
 
@@ -115,6 +117,9 @@ class Reader:
     def now_ns(self) -> int:
         """Now: never before the last commit, though this clock may be behind the writer's."""
         return max(self._clock_ns(), self._live.head.recorded_time_ns)
+
+    def _fold_book(self, position: int) -> Rulebook:
+        return fold_rulebook(programmes.parse, self.log.rulebook(position))
 
     def _as_of_ns(self, at: read_pb2.ReadAt, head: Head) -> int:
         if at.HasField("as_of"):

@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from functools import lru_cache
-from itertools import groupby
+from itertools import chain, groupby, repeat
 from typing import Final, NamedTuple
 
+import numpy as np
+
 from ledger.domain.adjustment import Difference, differences, lines_now
-from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Line, Recorded, VolumeRecorded
-from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.events import Basis, FeeAdjusted, FeeEvent, KnownLine, Line, Recorded, VolumeRecorded
+from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, cell_key, exact, restate
+from ledger.domain.run_sums import add_run
+from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, exact, restate, subtract
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire import timestamp
 
-_EVENTS_PER_READ = 64
+_EVENTS_PER_READ: Final = (2, 16, 64)  # a page is mostly found in one or two runs, and then in very many short ones
+_LINES_PER_STEP: Final = 128  # of a run are unpacked at once: a page may need no more of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +33,7 @@ class Span:
     until_ns: int
     known: int
 
-    def holds(self, line: Line | Difference | AdjustedLine) -> bool:
+    def holds(self, line: Line | Difference) -> bool:
         """Whether a line belongs; an adjustment belongs where its line does."""
         time_ns = line.line.transact_time_ns if isinstance(line, Difference) else line.transact_time_ns
         return self.from_ns <= time_ns < self.until_ns
@@ -58,15 +62,31 @@ def entries_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
     """Entries of a span behind a place, in the order (day, position, line), read as they are taken."""
     # The event of `after` is read once more: only part of it may have been taken.
     for recorded in _events_of(log, span, (after.day, after.position - 1)):
-        for entry in _entries(recorded):
-            if entry.place > after and span.holds(entry.line):
-                yield entry
+        event = fee_event(recorded)
+        first = Place(event.time_min_ns // DAY_NS, recorded.position, 0)
+        seen = after.line + 1 if first[:2] == after[:2] else 0
+        entries = _adjustments if isinstance(event, FeeAdjusted) else _fills
+        yield from entries(recorded, first, span, seen)
 
 
-def fills_now(log: Log, span: Span) -> Iterator[KnownLine]:
-    """The fills of a span with their fees as they are now, day by day."""
+def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int) -> Iterator[Entry]:
+    """Entries of a UTC day about fills of an exec_id, of whatever venue: only the runs that hold it are read."""
+    for recorded in log.fees_naming(account_id, day, exec_id, known):
+        event, first = fee_event(recorded), Place(day, recorded.position, 0)
+        if isinstance(event, FeeAdjusted):
+            for number, difference in enumerate(differences(event)):
+                if difference.line.exec_id == exec_id:
+                    yield Entry(first._replace(line=number), recorded, difference)
+        else:
+            places = [number for number, name in enumerate(event.texts("exec_id")) if name == exec_id]
+            for number, line in zip(places, event.lines_at(np.array(places, dtype=np.int64)), strict=True):
+                yield Entry(first._replace(line=number), recorded, line)
+
+
+def fills_now(log: Log, span: Span, traits: int = 0) -> Iterator[KnownLine]:
+    """The fills of a span that have some traits, with their fees as they are now, day by day."""
     for _, events in groupby(_events_of(log, span), key=lambda recorded: fee_event(recorded).time_min_ns // DAY_NS):
-        for placed in lines_now(events).values():
+        for placed in lines_now(events, traits).values():
             if span.holds(placed.known.line):
                 yield placed.known
 
@@ -77,18 +97,18 @@ def cell_sums(log: Log, span: Span) -> Sums:
 
 
 def day_sums(log: Log, span: Span) -> dict[int, Sums]:
-    """The same by UTC day: whole days from running totals, only days that the span cuts line by line."""
+    """The same by UTC day: running totals, and line by line only what the span cuts of single runs."""
+    if span.from_ns >= span.until_ns:
+        return {}
+    first_day, last_day = span.from_ns // DAY_NS, span.until_ns // DAY_NS
     days: dict[int, Sums] = {}
-    whole_from, whole_until = -(-span.from_ns // DAY_NS), span.until_ns // DAY_NS
-    if whole_from >= whole_until:
-        _add_lines(days, log, span)
-        return days
-    for recorded in log.last_of_days(span.account_id, whole_from, whole_until, span.known):
-        event = fee_event(recorded)
-        add_totals(days.setdefault(event.time_min_ns // DAY_NS, {}), event.totals)
-    _add_lines(days, log, replace(span, until_ns=whole_from * DAY_NS))
-    _add_lines(days, log, replace(span, from_ns=whole_until * DAY_NS))
-    return days
+    for found in log.totals_of_account(span.account_id, first_day, last_day, span.known):
+        add_totals(days.setdefault(day_number(found.day), {}), found.totals)
+    if span.until_ns % DAY_NS:
+        days[last_day] = _sums_before(log, span, span.until_ns)
+    if span.from_ns % DAY_NS and days.get(first_day):
+        subtract(days[first_day], _sums_before(log, span, span.from_ns))
+    return {day: sums for day, sums in days.items() if sums}
 
 
 def merged_sums(days: Iterable[Sums]) -> Sums:
@@ -271,43 +291,53 @@ def fee_event(recorded: Recorded) -> FeeEvent:
 
 def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator[Recorded]:
     """Events of fee streams with a line in a span, behind a (day, position), read as they are taken."""
-    while span.from_ns < span.until_ns:
+    if span.from_ns >= span.until_ns:
+        return
+    for limit in chain(_EVENTS_PER_READ, repeat(_EVENTS_PER_READ[-1])):
         events = log.fees(
             span.account_id,
             after=seen,
             from_ns=span.from_ns,
             as_of_ns=span.until_ns - 1,
             until=span.known,
-            limit=_EVENTS_PER_READ,
+            limit=limit,
         )
         yield from events
-        if len(events) < _EVENTS_PER_READ:
+        if len(events) < limit:
             return
         seen = (fee_event(events[-1]).time_min_ns // DAY_NS, events[-1].position)
 
 
-def _entries(recorded: Recorded) -> Iterator[Entry]:
-    event = fee_event(recorded)
-    day = event.time_min_ns // DAY_NS
-    lines: Sequence[Line | Difference] = differences(event) if isinstance(event, FeeAdjusted) else event.lines
-    for number, line in enumerate(lines):
-        yield Entry(Place(day, recorded.position, number), recorded, line)
+def _adjustments(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[Entry]:
+    assert isinstance(recorded.event, FeeAdjusted), recorded
+    for number, difference in enumerate(differences(recorded.event)):
+        if number >= seen and span.holds(difference):
+            yield Entry(first._replace(line=number), recorded, difference)
 
 
-def _add_lines(days: dict[int, Sums], log: Log, span: Span) -> None:
-    """Add lines with their fees as they are now: those of the days that a span cuts."""
-    for recorded in _events_of(log, span):
+def _fills(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[Entry]:
+    """Those of a run behind the first `seen`: as few are unpacked as are taken, but for the last step."""
+    run = run_of(recorded)
+    times_ns = run.times_ns()
+    places = np.flatnonzero((times_ns >= span.from_ns) & (times_ns < span.until_ns))
+    places = places[places >= seen]
+    for start in range(0, len(places), _LINES_PER_STEP):
+        step = places[start : start + _LINES_PER_STEP]
+        for number, line in zip(step.tolist(), run.lines_at(step), strict=True):
+            yield Entry(first._replace(line=number), recorded, line)
+
+
+def _sums_before(log: Log, span: Span, instant_ns: int) -> Sums:
+    """Sums of the UTC day in which an instant lies, up to it: fees as they are now."""
+    cut = log.day_cut(span.account_id, instant_ns, span.known)
+    sums: Sums = {}
+    add_totals(sums, cut.totals)
+    for recorded in cut.events:
         event = fee_event(recorded)
-        sums = days.setdefault(event.time_min_ns // DAY_NS, {})
         if isinstance(event, FeeAdjusted):
-            for adjusted in filter(span.holds, event.lines):
-                restate(sums, event, adjusted)
-            continue
-        for line in filter(span.holds, event.lines):
-            terms, basis = event.symbols[line.symbol_index], event.bases[line.basis_index]
-            cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
-            cell.lines += 1
-            notional_scale = terms.price_scale + terms.quantity_scale
-            cell.notional += line.price * line.quantity * 10 ** (NOTIONAL_SCALE - notional_scale)
-            fee = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
-            cell.add_fees(basis.fee_currency, max(fee, 0), min(fee, 0), 1)
+            for line in event.lines:
+                if line.transact_time_ns < instant_ns:
+                    restate(sums, event, line)
+        else:
+            add_run(sums, event, instant_ns)
+    return sums

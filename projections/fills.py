@@ -8,7 +8,7 @@ from itertools import islice
 from typing import Final
 
 from ledger.domain.adjustment import Difference
-from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
+from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.totals import FEE_SCALE, exact
 from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
@@ -23,6 +23,7 @@ from projections.fee_history import (
     Span,
     cell_sums,
     entries_after,
+    entries_naming,
     fee_line,
     fee_type,
     run_of,
@@ -79,8 +80,8 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     venue = view.book.venue(name.venue)
     if isinstance(venue, Refusal):
         raise RefusedError(replace(venue, field="fill_ref.venue"))
-    span = Span(account_id, day * DAY_NS, (day + 1) * DAY_NS, view.instant.known.position)
-    entries = [entry for entry in entries_after(reader.log, span, FIRST_PLACE) if _is_about(entry, venue, exec_id)]
+    named = entries_naming(reader.log, account_id, day, exec_id, view.instant.known.position)
+    entries = [entry for entry in named if _venue(entry) == venue]
     if not entries:
         detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
         raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
@@ -98,10 +99,8 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     )
 
 
-def _is_about(entry: Entry, venue: str, exec_id: str) -> bool:
-    if isinstance(entry.line, Difference):
-        return (entry.line.line.venue, entry.line.line.exec_id) == (venue, exec_id)
-    return (run_of(entry.recorded).venue, entry.line.exec_id) == (venue, exec_id)
+def _venue(entry: Entry) -> str:
+    return entry.line.line.venue if isinstance(entry.line, Difference) else run_of(entry.recorded).venue
 
 
 def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:

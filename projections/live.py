@@ -7,6 +7,7 @@ writer is at hand (a standby), `catch_up` follows the log. A read at a closed kn
 from __future__ import annotations
 
 import threading
+from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
@@ -33,6 +34,7 @@ class Live:
         self._seen: set[str] = set()
         self._head = Head(0, 0)
         self._book = Rulebook(programmes.parse)
+        self._book_changes: list[int] = []  # positions of all events that the rulebook is made of
         self._evaluations: dict[str, EvaluationState] = {}
 
     def evaluation(self, stream: str) -> EvaluationState:
@@ -57,6 +59,12 @@ class Live:
                 account = self._load(account_id) if account_id else AccountState("")
             return self._head, self._book, account
 
+    def book_change(self, position: int) -> int:
+        """Position of the last event of the rulebook at or before one that the head has reached; 0: there is none."""
+        with self._mutex:
+            place = bisect_right(self._book_changes, position)
+            return self._book_changes[place - 1] if place else 0
+
     @property
     def head(self) -> Head:
         """The last commit taken in."""
@@ -72,6 +80,7 @@ class Live:
                     continue
                 if recorded.stream == REGISTERS or recorded.stream.startswith(PROGRAMME_PREFIX):
                     self._book = evolve_rulebook(self._book, recorded)
+                    self._book_changes.append(recorded.position)
                 elif recorded.stream.startswith(EVALUATION_PREFIX):
                     self._evolve_evaluation(recorded)
                 else:
@@ -83,7 +92,9 @@ class Live:
         with self._mutex:
             head = self._log.head()
             if self._head.position == 0:
-                self._book = fold_rulebook(programmes.parse, self._log.rulebook(head.position))
+                events = self._log.rulebook(head.position)
+                self._book = fold_rulebook(programmes.parse, events)
+                self._book_changes = [recorded.position for recorded in events]
                 for recorded in self._log.below(EVALUATION_PREFIX, head.position):
                     self._evolve_evaluation(recorded)
                 self._head = head

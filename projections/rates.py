@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ledger.domain.events import KnownLine
+from ledger.domain.events import TRAIT_SELF_TRADE, KnownLine
 from ledger.domain.instants import DAY_NS
 from ledger.domain.membership import grant_in_effect
 from ledger.domain.money import decimal_text
@@ -19,7 +19,7 @@ from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import timestamp
 from projections.as_of import Reader, View, check_times
-from projections.fee_history import Span, cell_sums, fills_now, totals
+from projections.fee_history import Span, day_sums, fills_now, totals
 from projections.pending_evaluation import pending_evaluation_ns
 from projections.vip_state import class_rates, programme_of
 from projections.window_volume import Window, window_so_far
@@ -71,11 +71,11 @@ def _say_rebates(response: pb.GetRatesResponse, log: Log, view: View, window: Wi
 def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
     """What self-trades would have earned, line by line of the days that have any, by the rule that suppressed it."""
     sums: dict[str, tuple[int, int]] = {}
-    for day in range(span.from_ns // DAY_NS, (span.until_ns - 1) // DAY_NS + 1):
-        whole = replace(span, from_ns=max(span.from_ns, day * DAY_NS), until_ns=min(span.until_ns, (day + 1) * DAY_NS))
-        if not any(key.self_trade and key.zero_fee for key in cell_sums(log, whole)):
+    for day, cells in day_sums(log, span).items():
+        if not any(key.self_trade and key.zero_fee for key in cells):
             continue
-        for known in fills_now(log, whole):
+        whole = replace(span, from_ns=max(span.from_ns, day * DAY_NS), until_ns=min(span.until_ns, (day + 1) * DAY_NS))
+        for known in fills_now(log, whole, TRAIT_SELF_TRADE):
             if known.basis.rate_source == "REBATE_SUPPRESSED":
                 _, amount = sums.get(known.basis.fee_currency, (0, 0))
                 sums[known.basis.fee_currency] = (known.basis.fee_decimals, amount + _unearned(known, view))

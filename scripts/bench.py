@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
 try:
+    from bench_asof import AsOf
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
     from bench_ingest import Ingest
@@ -49,9 +50,18 @@ _LAG_P99: Final = "lag.ms_p99"
 _EVALUATION: Final = "evaluation.accounts_per_s"
 _GROUP_BY: Final = "limit.group_by_accounts_per_s"
 _EVALUATION_RATIO: Final = "ratio.evaluation_to_group_by"
+_ASOF_STATE: Final = "asof.state_ms_p99"
+_ASOF_PAGE: Final = "asof.fees_page_ms_p99"
+_ASOF_DAY_STATE: Final = "asof.day_end.state_ms_p99"
+_ASOF_DAY_PAGE: Final = "asof.day_end.fees_page_ms_p99"
+_ASOF_STATE_RATIO: Final = "ratio.asof_inside_state"
+_ASOF_PAGE_RATIO: Final = "ratio.asof_inside_fees_page"
+_ASOF_DAY_STATE_RATIO: Final = "ratio.asof_day_end_state"
+_ASOF_DAY_PAGE_RATIO: Final = "ratio.asof_day_end_fees_page"
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
+_ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
 
 _EPILOG: Final = f"""\
 figures:
@@ -79,6 +89,15 @@ figures:
   {"":<38}the tables; each has its own event in the log afterwards
   {_GROUP_BY:<38}one plain SQL GROUP BY over the same account-days, which only adds up
   {_EVALUATION_RATIO:<38}the first by the second
+  {_ASOF_STATE:<38}GetVipState and GetRates of an account with --fills fills over 30 days, at any as_of and
+  {"":<38}known_at: of a hundred calls one takes longer
+  {_ASOF_PAGE:<38}ListFeeHistory of it: 100 lines up to as_of, from the beginning or the last ones in turn
+  {_ASOF_DAY_STATE:<38}the same where as_of is the end of a day
+  {_ASOF_DAY_PAGE:<38}and where a page begins and ends with a day
+  {_ASOF_STATE_RATIO:<38}by the same of an account with 100 fills, question by question; at most 4 is the aim
+  {_ASOF_PAGE_RATIO:<38}the same; at most 4 is the aim
+  {_ASOF_DAY_STATE_RATIO:<38}the same; at most 1.5 is the aim
+  {_ASOF_DAY_PAGE_RATIO:<38}the same; at most 1.5 is the aim
 
 examples:
   bench.py                                  all figures, about ten minutes
@@ -131,6 +150,14 @@ FIGURES: Final = {
     _EVALUATION: Figure("acc./s", 0, ("evaluation",)),
     _GROUP_BY: Figure("acc./s", 0, ("evaluation",)),
     _EVALUATION_RATIO: Figure("ratio", 4, ("evaluation",)),
+    _ASOF_STATE: Figure("ms", 2, ("asof",)),
+    _ASOF_PAGE: Figure("ms", 2, ("asof",)),
+    _ASOF_DAY_STATE: Figure("ms", 2, ("asof",)),
+    _ASOF_DAY_PAGE: Figure("ms", 2, ("asof",)),
+    _ASOF_STATE_RATIO: Figure("ratio", 2, ("asof",)),
+    _ASOF_PAGE_RATIO: Figure("ratio", 2, ("asof",)),
+    _ASOF_DAY_STATE_RATIO: Figure("ratio", 2, ("asof",)),
+    _ASOF_DAY_PAGE_RATIO: Figure("ratio", 2, ("asof",)),
 }
 
 
@@ -202,6 +229,7 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "copy": lambda: CopyRowPerFill(options.fills),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
+        "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
         "lag": lambda: Lag(options.lanes, options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}

@@ -51,8 +51,8 @@ class Difference(NamedTuple):
     currency: str
 
 
-def lines_now(stream: Iterable[Recorded]) -> dict[LineRef, PlacedLine]:
-    """Lines of a fee stream with their fees as they are after all adjustments, in the order they were recorded.
+def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, PlacedLine]:
+    """Lines of a fee stream that have some traits, in the order they were recorded: fees as they are now.
 
     Where the stream is cut, adjustments of lines that are not in it are left out.
     """
@@ -66,8 +66,10 @@ def lines_now(stream: Iterable[Recorded]) -> dict[LineRef, PlacedLine]:
                 if ref in found:
                     found[ref] = found[ref]._replace(known=adjusted(found[ref].known, event, line))
         else:
-            for number, known in enumerate(event.known_lines()):
+            places = event.having(traits)
+            for number, fill in zip(places.tolist(), event.lines_at(places), strict=True):
                 ref = LineRef(recorded.position, number)
+                known = KnownLine(fill, event.symbols[fill.symbol_index], event.bases[fill.basis_index])
                 found[ref] = PlacedLine(ref, event.venue, known)
     return found
 

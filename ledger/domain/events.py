@@ -8,7 +8,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-from ledger.domain.columns import Ints, unpacked, unpacked_texts
+import numpy as np
+
+from ledger.domain.columns import Ints, text_column, unpacked
 from ledger.domain.instants import BEGINNING_NS
 
 
@@ -652,43 +654,65 @@ class VolumeRecorded:
     @property
     def lines(self) -> list[Line]:
         """The fills, in order; made anew each time."""
-        columns, count = self.columns, len(self)
+        return self.lines_at(slice(None))
+
+    def lines_at(self, places: Ints | slice) -> list[Line]:
+        """Some of the fills, by their numbers in the run; only these are unpacked."""
+        columns, count = self.columns, len(range(len(self))[places] if isinstance(places, slice) else places)
+
+        def ints(name: str, *, signed: bool = False) -> list[int]:
+            values: list[int] = self.ints(name, signed=signed)[places].tolist() if getattr(columns, name) else []
+            return values
+
+        def texts(name: str) -> list[str]:
+            return self.texts(name, places) if getattr(columns, name) else [""] * count
+
         amounts = ("price", "quantity", "fee")
         if columns.wide:
-            price, quantity, fee = (list(map(int, self.texts(name))) for name in amounts)
+            price, quantity, fee = (list(map(int, texts(name))) for name in amounts)
         else:
-            price, quantity, fee = (self.ints(name, signed=name == "fee").tolist() for name in amounts)
-        source_index = self.ints("source_index").tolist() if columns.source_index else [0] * count
-        offsets = self.ints("sequence_offset").tolist() if columns.sequence_offset else [0] * count
+            price, quantity, fee = (ints(name, signed=name == "fee") for name in amounts)
+        source_index, offsets = (ints(name) or [0] * count for name in ("source_index", "sequence_offset"))
         return list(
             map(
                 Line,
-                self.texts("exec_id"),
-                [self.time_min_ns + offset for offset in self.ints("time_offset_ns").tolist()],
-                self.ints("symbol_index").tolist(),
-                columns.traits,
+                texts("exec_id"),
+                [self.time_min_ns + offset for offset in ints("time_offset_ns")],
+                ints("symbol_index"),
+                columns.traits[places] if isinstance(places, slice) else [columns.traits[place] for place in places],
                 price,
                 quantity,
                 fee,
-                self.ints("basis_index").tolist(),
+                ints("basis_index"),
                 source_index,
                 [self.sources[at].first_sequence + offset for at, offset in zip(source_index, offsets, strict=True)],
-                list(map(str, self.ints("trade_number").tolist())) or self.texts("trade_id"),
-                list(map(str, self.ints("order_number").tolist())) or self.texts("order_id"),
-                self.texts("cl_ord_id"),
-                self.ints("order_time_ns").tolist() or [0] * count,
-                *map(self.texts, Line._fields[Line._fields.index("owner_id") :]),
+                list(map(str, ints("trade_number"))) or texts("trade_id"),
+                list(map(str, ints("order_number"))) or texts("order_id"),
+                texts("cl_ord_id"),
+                ints("order_time_ns") or [0] * count,
+                *map(texts, Line._fields[Line._fields.index("owner_id") :]),
             )
         )
+
+    def having(self, traits: int) -> Ints:
+        """Numbers of the fills that have all of these traits; of all fills for 0."""
+        found: Ints = np.flatnonzero(np.frombuffer(self.columns.traits, dtype=np.uint8) & traits == traits)
+        return found
+
+    def times_ns(self) -> Ints:
+        """Time of each fill."""
+        return self.ints("time_offset_ns").astype(np.int64) + self.time_min_ns
 
     def ints(self, name: str, *, signed: bool = False) -> Ints:
         """A column of integers; without values if no line says anything."""
         return unpacked(getattr(self.columns, name), len(self), signed=signed)
 
-    def texts(self, name: str) -> list[str]:
-        """A column of texts; all empty if no line says anything."""
+    def texts(self, name: str, places: Ints | slice = slice(None)) -> list[str]:
+        """A column of texts, or some places of it; all empty if no line says anything."""
         data = getattr(self.columns, name)
-        return unpacked_texts(data, len(self)) if data else [""] * len(self)
+        if not data:
+            return [""] * len(self)
+        return [text.decode() for text in text_column(data, len(self))[places].tolist()]
 
     def known_lines(self) -> list[KnownLine]:
         """Each line with what is needed to read it alone."""

@@ -66,6 +66,20 @@ def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
             known.add_fees(fee.currency, exact(fee.charges, FEE_SCALE), exact(fee.rebates, FEE_SCALE), fee.lines)
 
 
+def subtract(sums: Sums, part: Sums) -> None:
+    """Take sums away that are contained in others; cells in which nothing is left are gone."""
+    for key, cell in part.items():
+        whole = sums[key]
+        whole.notional -= cell.notional
+        whole.lines -= cell.lines
+        for currency, (charges, rebates, lines) in cell.fees.items():
+            whole.add_fees(currency, -charges, -rebates, -lines)
+            if not any(whole.fees[currency]):
+                del whole.fees[currency]
+        if not (whole.notional or whole.lines or whole.fees):
+            del sums[key]
+
+
 def restate(sums: Sums, event: FeeAdjusted, line: AdjustedLine) -> None:
     """Count a line with its fee after an adjustment, not the one before. A cell that is there stays, though empty."""
     terms = event.symbols[line.symbol_index]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from psycopg import Connection, ServerCursor
 from psycopg.pq import TransactionStatus
@@ -17,7 +17,8 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
 from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
-from ledger.store.volume_codec import decode_totals, exec_id_digests
+from ledger.store.run_front import FRONT_BYTES, totals_in
+from ledger.store.volume_codec import exec_id_digests
 
 
 class Connections(Protocol):
@@ -60,6 +61,16 @@ class AccountsPage(NamedTuple):
 
     total: int
     account_ids: list[str]
+
+
+class DayCut(NamedTuple):
+    """An account-day up to an instant inside it: running totals, and the events behind them of which a part counts.
+
+    `totals` hold lines before the instant only. Lines of `events` may lie on either side of it.
+    """
+
+    totals: tuple[CellTotals, ...]
+    events: list[Recorded]
 
 
 class KnownRequest(NamedTuple):
@@ -129,7 +140,7 @@ class Log:
     def last_below(self, prefix: str, until: int) -> list[Recorded]:
         """The last event up to a position of each stream under a prefix such as `source/`, by name: one seek each."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        return self._events(self._sql.last_of_days, (prefix, end, end, until))
+        return self._events(self._sql.last_of_streams_between, (prefix, end, end, until))
 
     def accounts_between(self, first: str, last: str, until: int) -> list[Recorded]:
         """Decisions on the accounts from one id to another, both included, up to a position: account by account."""
@@ -164,18 +175,34 @@ class Log:
     def has_account(self, account_id: str, until: int) -> bool:
         """Whether any command or fill of an account was recorded up to a position."""
         first, after = fee_range(account_id)
-        rows = self._rows(self._sql.has_account, (account_stream(account_id), until, first, after, until))
+        rows = self._rows(self._sql.has_account, (first, after, after, account_stream(account_id), until, until))
         return bool(rows[0][0])
 
     def has_fees(self, account_id: str, first_day: int, end_day: int, until: int) -> bool:
         """Whether an account has fills on UTC days in [first_day, end_day), as known at a position."""
-        range_ = (fee_stream(account_id, first_day), fee_stream(account_id, end_day), until)
-        return bool(self._rows(self._sql.has_fees, range_)[0][0])
+        names = [fee_stream(account_id, day) for day in range(first_day, end_day)]
+        return bool(self._rows(self._sql.has_fees, (names, until))[0][0])
 
     def totals_of_days(self, days: Iterable[tuple[str, int]], until: int) -> list[DayTotals]:
         """Totals of account-days, known up to a position: those that had any by then, by (account, UTC day)."""
         names = [fee_stream(account_id, day) for account_id, day in days]
-        return _day_totals(self._rows(self._sql.last_of_streams, (names, until)))
+        return self._day_totals(self._rows(self._sql.last_of_streams, (names, until)))
+
+    def totals_of_account(self, account_id: str, first_day: int, end_day: int, until: int) -> list[DayTotals]:
+        """Totals of the UTC days in [first_day, end_day) of an account, known up to a position: one seek each."""
+        first, end = fee_stream(account_id, first_day), fee_stream(account_id, end_day)
+        return self._day_totals(self._rows(self._sql.totals_between, (first, end, end, until)))
+
+    def day_cut(self, account_id: str, instant_ns: int, until: int) -> DayCut:
+        """The UTC day of an account in which an instant lies, before it, known up to a position.
+
+        The totals are those of the last event up to which the day has no line at or behind the instant.
+        """
+        day, last_ns = fee_stream(account_id, instant_ns // DAY_NS), instant_ns - 1
+        rows = self._rows(self._sql.day_cut, {"day": day, "last_ns": last_ns, "until": until})
+        totals = [row[:-1] for row in rows if row[-1]]
+        events = [decode(*row[:-1]) for row in rows if not row[-1]]
+        return DayCut(self._day_totals(totals)[0].totals if totals else (), events)
 
     def fees(
         self, account_id: str, *, after: tuple[int, int], from_ns: int, as_of_ns: int, until: int, limit: int
@@ -188,13 +215,19 @@ class Log:
         first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
         return self._events(self._sql.fees, (first, position, end, until, from_ns, as_of_ns, limit))
 
+    def fees_naming(self, account_id: str, day: int, exec_id: str, until: int) -> list[Recorded]:
+        """Events of an account-day in which the bytes of an exec_id occur, in order: hardly more than are about it."""
+        return self._events(self._sql.fees_naming, (fee_stream(account_id, day), until, exec_id.encode()))
+
     def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
         """Runs of fills of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
         return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "VolumeRecorded", limit))
 
-    def adjustments(self, *, from_ns: int, as_of_ns: int, until: int) -> list[Recorded]:
-        """What corrects fees of lines in [from, as_of], of all accounts, up to a position, in order."""
-        return self._events(self._sql.runs, (0, until, from_ns, as_of_ns, "FeeAdjusted", None))
+    def adjustments(
+        self, *, from_ns: int, as_of_ns: int, until: int, after: int = 0, limit: int | None = None
+    ) -> list[Recorded]:
+        """What corrects fees of lines in [from, as_of], of all accounts, at positions in (after, until], in order."""
+        return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "FeeAdjusted", limit))
 
     def existing(self, streams: Iterable[str]) -> set[str]:
         """Those of some streams that have an event."""
@@ -206,7 +239,7 @@ class Log:
 
     def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
         """Of each account-day with a run at a position in (after, until] the totals after the last one."""
-        return _day_totals(self._rows(self._sql.last_runs_between, (after, until)))
+        return self._day_totals(self._rows(self._sql.last_runs_between, (after, until)))
 
     def account_streams_between(self, after: int, until: int) -> list[str]:
         """Names of the account streams with an event at a position in (after, until]."""
@@ -229,11 +262,6 @@ class Log:
         rows = self._rows(self._sql.end_of_commit, (position,))
         return int(rows[0][0])
 
-    def last_of_days(self, account_id: str, first_day: int, end_day: int, until: int) -> list[Recorded]:
-        """The last run, at a position, of each UTC day in [first_day, end_day) that has one: it carries the totals."""
-        first, end = fee_stream(account_id, first_day), fee_stream(account_id, end_day)
-        return self._events(self._sql.last_of_days, (first, end, end, until))
-
     def accounts_behind(self, account_id: str, size: int) -> Iterator[AccountsPage]:
         """The ids behind one of all accounts with a decision or a fill, in order, read as they are taken."""
         with self._cursor("accounts") as cursor:
@@ -243,7 +271,7 @@ class Log:
 
     def day_totals_of(self, account_ids: Iterable[str], until: int) -> list[DayTotals]:
         """Of each UTC day of some accounts the totals after the last run at a position up to `until`."""
-        return _day_totals(self._rows(self._sql.last_of_account_days, (list(account_ids), until)))
+        return self._day_totals(self._rows(self._sql.last_of_account_days, (list(account_ids), until)))
 
     def rows_between(self, after: int, until: int, size: int) -> Iterator[list[tuple[Any, ...]]]:
         """Rows with their times as stored at positions in (after, until], in order, read as they are taken."""
@@ -258,6 +286,18 @@ class Log:
 
     def _events(self, statement: Composed, parameters: Sequence[Any]) -> list[Recorded]:
         return [decode(*row) for row in self._rows(statement, parameters)]
+
+    def _day_totals(self, rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
+        """Of rows of which only the front may be at hand, where that is enough."""
+        found = []
+        for row in rows:
+            position, stream, _, topic, state = row
+            _, account_id, day = stream.split("/")
+            totals = totals_in(state) if topic == "VolumeRecorded" else _totals_of(decode(*row))
+            if totals is None:
+                totals = _totals_of(self.at(position))
+            found.append(DayTotals(account_id, day, position, totals))
+        return found
 
     def _rows(self, statement: Composed | SQL, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
         with (
@@ -283,16 +323,6 @@ def _transaction(connection: Connection[Any]) -> AbstractContextManager[object]:
     return nullcontext() if within else connection.transaction()
 
 
-def _day_totals(rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
-    found = []
-    for row in rows:
-        position, stream, _, topic, state = row
-        _, account_id, day = stream.split("/")
-        totals = decode_totals(state) if topic == "VolumeRecorded" else _totals_of(decode(*row))
-        found.append(DayTotals(account_id, day, position, totals))
-    return found
-
-
 def _totals_of(recorded: Recorded) -> tuple[CellTotals, ...]:
     assert isinstance(recorded.event, FeeEvent), recorded
     return recorded.event.totals
@@ -304,15 +334,31 @@ def fee_range(account_id: str) -> tuple[str, str]:
     return prefix, prefix[:-1] + chr(ord("/") + 1)
 
 
+# Names of the streams in [%s, %s), in order, by one index seek each: the next stream after the last one.
+_STREAMS: Final = (
+    "stream(name) AS ("
+    "  (SELECT originator_id FROM {events} WHERE originator_id >= %s AND originator_id < %s"
+    "     ORDER BY originator_id, originator_version LIMIT 1)"
+    "  UNION ALL"
+    "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > stream.name AND originator_id < %s"
+    "     ORDER BY originator_id, originator_version LIMIT 1)"
+    "  FROM stream WHERE stream.name IS NOT NULL"
+    ") "
+)
+
+
 class _Statements:
     """The reader's SQL for one schema. Rows of events come as `codec.decode` takes them."""
 
     def __init__(self, schema: str) -> None:
         names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
         row = "notification_id, originator_id, originator_version, topic, state"
+        front = (
+            f"CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {FRONT_BYTES}) ELSE state END AS state"
+        )
 
         def statement(text: str) -> Composed:
-            return SQL(text.replace("ROW", row)).format(**names)
+            return SQL(text.replace("FRONT", row.replace("state", front)).replace("ROW", row)).format(**names)
 
         self.head = statement(
             "SELECT last_position, recorded_time_ns FROM {schema}.commits ORDER BY last_position DESC LIMIT 1"
@@ -336,12 +382,12 @@ class _Statements:
             " WHERE EXISTS (SELECT 1 FROM {events} WHERE originator_id = name)"
         )
         self.has_fees = statement(
-            "SELECT EXISTS (SELECT 1 FROM {events}"
-            " WHERE originator_id >= %s AND originator_id < %s AND originator_version <= %s)"
+            "SELECT EXISTS (SELECT 1 FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
+            "  SELECT 1 FROM {events} WHERE originator_id = name AND originator_version <= %s LIMIT 1) AS found)"
         )
         self.last_of_streams = statement(
             "SELECT last.* FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
-            "  SELECT ROW FROM {events} WHERE originator_id = name AND originator_version <= %s"
+            "  SELECT FRONT FROM {events} WHERE originator_id = name AND originator_version <= %s"
             "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
         )
         self.version = statement("SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version = %s")
@@ -364,14 +410,29 @@ class _Statements:
             "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
         )
         self.has_account = statement(
-            "SELECT EXISTS (SELECT 1 FROM {events} WHERE originator_id = %s AND notification_id <= %s)"
-            " OR EXISTS (SELECT 1 FROM {events}"
-            " WHERE originator_id >= %s AND originator_id < %s AND originator_version <= %s)"
+            f"WITH RECURSIVE {_STREAMS}"
+            "SELECT EXISTS (SELECT 1 FROM {events}"
+            "  WHERE originator_id = %s AND originator_version = 1 AND notification_id <= %s)"
+            " OR EXISTS (SELECT 1 FROM stream CROSS JOIN LATERAL ("
+            "  SELECT 1 FROM {events} WHERE originator_id = stream.name AND originator_version <= %s LIMIT 1) AS found)"
         )
         self.fees = statement(
             "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"
             " AND originator_version <= %s AND time_max_ns >= %s AND time_min_ns <= %s"
             " ORDER BY originator_id, originator_version LIMIT %s"
+        )
+        self.fees_naming = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version <= %s"
+            " AND position(%s::bytea IN state) > 0 ORDER BY originator_version"
+        )
+        self.day_cut = statement(
+            "WITH whole AS ("
+            "  SELECT FRONT FROM {events} WHERE originator_id = %(day)s AND originator_version <= %(until)s"
+            "  AND time_max_so_far_ns <= %(last_ns)s ORDER BY originator_version DESC LIMIT 1"
+            ") SELECT *, true FROM whole UNION ALL"
+            " SELECT ROW, false FROM {events} WHERE originator_id = %(day)s AND originator_version <= %(until)s"
+            " AND originator_version > coalesce((SELECT originator_version FROM whole), 0)"
+            " AND time_min_ns <= %(last_ns)s ORDER BY originator_version"
         )
         self.runs = statement(
             "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
@@ -383,7 +444,7 @@ class _Statements:
             "  ORDER BY position LIMIT %s)) ORDER BY notification_id"
         )
         self.last_runs_between = statement(
-            "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
+            "SELECT FRONT FROM {events} WHERE notification_id = ANY(ARRAY("
             "  SELECT max(notification_id) FROM {events} WHERE notification_id > %s AND notification_id <= %s"
             "  AND originator_id >= 'fees/' AND originator_id < 'fees0' GROUP BY originator_id))"
         )
@@ -406,17 +467,9 @@ class _Statements:
         self.end_of_commit = statement(
             "SELECT last_position FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"
         )
-        self.last_of_days = statement(
-            # One index seek per day: the next stream after the last one, then its last row.
-            "WITH RECURSIVE day(name) AS ("
-            "  (SELECT originator_id FROM {events} WHERE originator_id >= %s AND originator_id < %s"
-            "     ORDER BY originator_id, originator_version LIMIT 1)"
-            "  UNION ALL"
-            "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > day.name AND originator_id < %s"
-            "     ORDER BY originator_id, originator_version LIMIT 1)"
-            "  FROM day WHERE day.name IS NOT NULL"
-            ") SELECT last.* FROM day CROSS JOIN LATERAL ("
-            "  SELECT ROW FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
+        last = (
+            f"WITH RECURSIVE {_STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = stream.name AND originator_version <= %s"
             "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
         )
         # One index seek for each account, whatever it has: '0' follows '/' in byte order.
@@ -451,10 +504,12 @@ class _Statements:
             "     AND originator_id < 'fees/' || id || '0' ORDER BY originator_id, originator_version LIMIT 1)"
             "  FROM day WHERE day.name IS NOT NULL"
             ") SELECT last.* FROM day CROSS JOIN LATERAL ("
-            "  SELECT ROW FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
+            "  SELECT FRONT FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
             "  ORDER BY originator_version DESC LIMIT 1) AS last"
         )
         self.rows_between = statement(
             "SELECT ROW, time_min_ns, time_max_ns, time_max_so_far_ns FROM {events}"
             " WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id"
         )
+        self.last_of_streams_between = statement(last)
+        self.totals_between = statement(last.replace("ROW", "FRONT"))

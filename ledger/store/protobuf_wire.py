@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-_VARINT, _DELIMITED = 0, 2  # wire types
+VARINT, DELIMITED = 0, 2  # wire types: the ones in the log
 _BYTES_MAX: Final = 10  # of a varint
 _SHIFTS: Final = np.arange(0, 7 * _BYTES_MAX, 7, dtype=np.uint64)
 
@@ -22,6 +22,15 @@ def varint(value: int) -> bytes:
     return bytes(encoded)
 
 
+def read_varint(data: bytes, place: int) -> tuple[int, int]:
+    """(the number at a place, the place behind it). Raises IndexError where the data ends before it does."""
+    value = shift = 0
+    while data[place] > 0x7F:
+        value |= (data[place] & 0x7F) << shift
+        place, shift = place + 1, shift + 7
+    return value | data[place] << shift, place + 1
+
+
 def varints(values: Sequence[int]) -> list[bytes]:
     """Many of them, below 2^64."""
     parts = np.array(values, dtype=np.uint64)[:, None] >> _SHIFTS
@@ -34,7 +43,7 @@ def varints(values: Sequence[int]) -> list[bytes]:
 
 def number(field: int) -> bytes:
     """What stands before a number in a field."""
-    return varint(field << 3 | _VARINT)
+    return varint(field << 3 | VARINT)
 
 
 class Heads(dict[int, bytes]):
@@ -42,7 +51,7 @@ class Heads(dict[int, bytes]):
 
     def __init__(self, field: int) -> None:
         super().__init__()
-        self._tag = varint(field << 3 | _DELIMITED)
+        self._tag = varint(field << 3 | DELIMITED)
 
     def __missing__(self, size: int) -> bytes:
         head = self[size] = self._tag + varint(size)

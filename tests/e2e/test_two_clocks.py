@@ -6,9 +6,9 @@ import pytest
 
 from ledger.domain.instants import DAY_NS
 from ledger.v1 import command_service_pb2 as pb
-from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
+from ledger.v1.query_service_pb2 import ListFeeHistoryRequest, QuoteFeeRequest
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import NOON_NS, Ledger, at
+from tests.conftest import NOON_NS, Ledger, at, refusal
 from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
 
 
@@ -77,6 +77,25 @@ def test_an_answer_at_a_closed_known_at_is_the_same_to_the_byte_whatever_comes_l
     for number in range(20):
         ledger.fills.RecordFills(batch(fill(transact_time=at(NOON_NS - number))))
     assert read() == first
+
+
+def test_rules_are_those_that_were_known_however_often_and_in_whatever_order_they_are_asked_for(ledger: Ledger) -> None:
+    registered = [
+        ledger.commands.RegisterSymbol(symbol(name, pair_class=pair_class)).receipt.position
+        for name, pair_class in (("ONE_USDT", "A"), ("TWO_USDT", "B"))
+    ]
+
+    def quote(name: str, position: int) -> QuoteFeeRequest:
+        like, names = fill(symbol=name), ("account_id", "symbol", "side", "liquidity", "last_px", "last_qty")
+        values = {field: getattr(like, field) for field in names}
+        return QuoteFeeRequest(**values, at=ReadAt(known_at_position=position))
+
+    for place, name in enumerate(("ONE_USDT", "TWO_USDT", "ONE_USDT")):
+        first = registered[place % 2]
+        for _ in range(2):
+            assert refusal(ledger.queries.QuoteFee, quote(name, first - 1)).reason == "SYMBOL_UNKNOWN"
+            assert ledger.queries.QuoteFee(quote(name, first)).fee_basis.pair_class == "", "it comes in an event behind"
+            assert ledger.queries.QuoteFee(quote(name, first + 1)).fee_basis.pair_class == "AB"[place % 2]
 
 
 def test_a_read_says_at_which_position_it_was_made_and_whether_more_may_come(ledger: Ledger) -> None:

@@ -26,7 +26,9 @@ READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.
 REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *LAG, *EVALUATION]
+PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
+PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *LAG, *EVALUATION, *PAST, *PAST_RATIOS]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -1,0 +1,123 @@
+"""The load of the as-of reads: an account that trades all day beside one that hardly does, and others between them.
+
+30 days of fills in the order in which they came, 5 % of them late by up to a minute. All that a read is to find
+again is at hand as columns: whose fill, when, and at which position it was acknowledged.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import numpy.typing as npt
+from bench_fills import Lane, symbols
+
+from ledger.domain.instants import DAY_NS
+from ledger.v1 import fill_pb2, fill_service_pb2
+
+DAYS: Final = 30
+FIRST_DAY: Final = 19_877  # 2024-06-03
+LARGE, SMALL = "A-LARGE", "A-SMALL"
+SMALL_FILLS: Final = 100
+OTHERS: Final = 10  # accounts, that have a fifth of all fills together
+FILLS_PER_MESSAGE: Final = 600
+LANES: Final = 2
+_OTHERS_SHARE: Final = 4  # of LARGE's fills one in so many on top is of another account
+_SEED: Final = 20_261_124
+_LATE_SHARE: Final = 0.05
+_LATE_NS_MAX: Final = 60 * 10**9
+_NUMBER_MIN: Final = 10**18
+
+Ints = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class AsOfLoad:
+    """Messages by lane, and of every fill the account (its place in `accounts`), the time and the message."""
+
+    lanes: list[Lane]
+    accounts: list[str]
+    account: Ints
+    time_ns: Ints
+    message: Ints
+
+    def places(self, account_id: str) -> Ints:
+        """Which of the fills are of an account."""
+        return np.flatnonzero(self.account == self.accounts.index(account_id))
+
+
+def make_asof_load(fills: int) -> AsOfLoad:
+    """So many fills of LARGE; always the same ones."""
+    chance = np.random.default_rng(_SEED)
+    accounts = [LARGE, SMALL, *(f"A-OTHER-{number:02}" for number in range(OTHERS))]
+    small, others = min(SMALL_FILLS, fills), fills // _OTHERS_SHARE
+    account = np.concatenate(
+        [np.zeros(fills, np.int64), np.ones(small, np.int64), chance.integers(2, len(accounts), others)]
+    )
+    came_ns = np.concatenate([_even(count) for count in (fills, small, others)])
+    order = np.argsort(came_ns, kind="stable")
+    account, came_ns = account[order], came_ns[order]
+    is_late = chance.random(len(account)) < _LATE_SHARE
+    late_ns = np.where(is_late, chance.integers(0, _LATE_NS_MAX, len(account)), 0)
+    time_ns = np.maximum(came_ns - late_ns, FIRST_DAY * DAY_NS)
+    message = np.arange(len(account)) // FILLS_PER_MESSAGE
+    load = AsOfLoad([Lane(f"engine-{number}") for number in range(LANES)], accounts, account, time_ns, message)
+    _fill_lanes(load, chance)
+    return load
+
+
+def _even(count: int) -> Ints:
+    """Instants spread evenly over the days."""
+    return FIRST_DAY * DAY_NS + (np.arange(count) * 2 + 1) * (DAYS * DAY_NS // (2 * count) if count else 1)
+
+
+def _fill_lanes(load: AsOfLoad, chance: np.random.Generator) -> None:
+    """Deal the messages to the lanes in turn, each a serialised request."""
+    markets = symbols()
+    low = np.array([market.price_low for market in markets])
+    quantity_max = np.array([100 * 10**market.quantity_scale for market in markets])
+    count = len(load.account)
+    market = chance.integers(0, len(markets), count)
+    columns = {
+        "symbol_index": _integers(market),
+        "last_px": _integers(low[market] + chance.integers(0, low[market])),
+        "last_qty": _integers(chance.integers(1, quantity_max[market] + 1)),
+        "side": _enum(chance.choice((fill_pb2.SIDE_BUY, fill_pb2.SIDE_SELL), count)),
+        "liquidity": _enum(chance.choice((fill_pb2.LIQUIDITY_MAKER, fill_pb2.LIQUIDITY_TAKER), count)),
+        "channel": _enum(np.full(count, fill_pb2.CHANNEL_API)),
+        "transact_time_ns": _integers(load.time_ns),
+        "exec_id": np.array([b"E%014d" % number for number in range(count)]),
+        "trade_number": _integers(np.arange(count) + _NUMBER_MIN),
+        "order_number": _integers(chance.integers(_NUMBER_MIN, 2**63 - 1, count)),
+        "counterparty_owner_id": np.array([b"U%09d" % number for number in chance.integers(0, 10**6, count).tolist()]),
+    }
+    scales = [
+        fill_service_pb2.SymbolScale(symbol=one.name, price_scale=one.price_decimals, quantity_scale=one.quantity_scale)
+        for one in markets
+    ]
+    for number, start in enumerate(range(0, count, FILLS_PER_MESSAGE)):
+        part = slice(start, start + FILLS_PER_MESSAGE)
+        lane, sent = load.lanes[number % LANES], load.account[part]
+        request = fill_service_pb2.RecordFillsRequest(source=lane.source, first_sequence=lane.last_sequence + 1)
+        named, places = np.unique(sent, return_inverse=True)
+        request.columns.account_ids.extend(_names(load.accounts, named))
+        request.columns.account_index = _integers(places).tobytes()
+        request.columns.symbols.extend(scales)
+        for name, values in columns.items():
+            setattr(request.columns, name, values[part].tobytes())
+        lane.messages.append(request.SerializeToString())
+        lane.sizes.append(len(sent))
+
+
+def _names(accounts: Sequence[str], places: Ints) -> list[str]:
+    return [accounts[place] for place in places.tolist()]
+
+
+def _integers(values: Ints) -> Ints:
+    return values.astype("<u8")
+
+
+def _enum(values: Ints) -> Ints:
+    return values.astype("u1")

@@ -1,0 +1,111 @@
+"""Sums over columns against sums line by line."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from ledger.domain.events import VolumeRecorded
+from ledger.domain.money import decimal_text
+from ledger.domain.run_sums import add_run
+from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, cell_key, subtract, to_totals
+from tests.domain.worked import NOON_NS, fills, record, rulebook
+
+SEED = 20_261_124
+
+
+def run_of(*rows: dict[str, Any]) -> VolumeRecorded:
+    _, (run,) = record(fills(*rows), rulebook())
+    return run
+
+
+def random_run(random: Random, *, wide: bool) -> VolumeRecorded:
+    quantities = ("1000", "90000000000000000000") if wide else ("0.00000001", "7.5", "123456.78901234")
+    return run_of(
+        *(
+            {
+                "exec_id": f"E{number}",
+                "transact_time_ns": NOON_NS + random.randrange(50),
+                "side": random.randint(1, 2),
+                "liquidity": random.randint(1, 2),
+                "channel": random.randint(1, 2),
+                "price": random.choice(("0.5", "3", "0.00000007")),
+                "quantity": random.choice(quantities),
+                "counterparty_owner_id": random.choice(("", "alice")),
+                "token": random.choice(("", "BMX")),
+            }
+            for number in range(60)
+        )
+    )
+
+
+def line_by_line(run: VolumeRecorded, until_ns: int) -> Sums:
+    sums: Sums = {}
+    for line, terms, basis in run.known_lines():
+        if line.transact_time_ns < until_ns:
+            cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
+            cell.lines += 1
+            cell.notional += (
+                line.price * line.quantity * 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)
+            )
+            fee = line.fee * 10 ** (FEE_SCALE - basis.fee_decimals)
+            cell.add_fees(basis.fee_currency, max(fee, 0), min(fee, 0), 1)
+    return sums
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_sums_over_columns_are_those_of_the_lines_up_to_any_instant(wide: bool) -> None:
+    random = Random(SEED)
+    run = random_run(random, wide=wide)
+    assert run.columns.wide is wide
+    for until_ns in range(NOON_NS - 1, NOON_NS + 52):
+        sums: Sums = {}
+        add_run(sums, run, until_ns)
+        assert to_totals(sums) == to_totals(line_by_line(run, until_ns)), f"seed {SEED}"
+    assert to_totals(sums) == run.totals
+
+
+def test_a_product_that_int64_cannot_hold_is_summed_exactly() -> None:
+    run = run_of(*({"exec_id": f"E{n}", "price": "1000", "quantity": decimal_text(10**14 + n, 8)} for n in (1, 2)))
+    assert not run.columns.wide
+    sums: Sums = {}
+    add_run(sums, run, NOON_NS + 1)
+    assert to_totals(sums) == run.totals
+
+
+def test_a_fill_at_the_instant_itself_is_not_before_it() -> None:
+    run = run_of({"exec_id": "E1", "transact_time_ns": NOON_NS}, {"exec_id": "E2", "transact_time_ns": NOON_NS + 1})
+    for until_ns, lines in ((NOON_NS, 0), (NOON_NS + 1, 1), (NOON_NS + 2, 2)):
+        sums: Sums = {}
+        add_run(sums, run, until_ns)
+        assert sum(cell.lines for cell in sums.values()) == lines
+
+
+def test_what_is_subtracted_leaves_the_rest_and_no_empty_cell() -> None:
+    run = random_run(Random(SEED), wide=False)
+    for until_ns in range(NOON_NS, NOON_NS + 51, 10):
+        whole: Sums = {}
+        add_totals(whole, run.totals)
+        subtract(whole, line_by_line(run, until_ns))
+        late: Sums = {}
+        for key, cell in line_by_line(run, NOON_NS + 51).items():
+            late[key] = cell
+        subtract(late, line_by_line(run, until_ns))
+        assert to_totals(whole) == to_totals(late)
+        assert all(cell.lines and cell.fees for cell in whole.values())
+    subtract(whole, whole.copy())
+    assert whole == {}
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_some_lines_of_a_run_are_those_of_all_its_lines(wide: bool) -> None:
+    run = random_run(Random(SEED), wide=wide)
+    lines = run.lines
+    for traits in (0, 1, 1 << 6, 2 << 2):
+        places = run.having(traits)
+        assert run.lines_at(places) == [lines[place] for place in places]
+        assert places.tolist() == [place for place, line in enumerate(lines) if line.traits & traits == traits]
+    assert run.lines_at(slice(7, 9)) == lines[7:9]
+    assert run.lines_at(run.having(3 << 2)) == []

@@ -1,0 +1,269 @@
+"""What a person would note down about an account: plain lists, looked through from the start for every question.
+
+Nothing here comes from the ledger's own code: neither its rules nor its rates. An entry has the position at which the
+ledger acknowledged it; what was known then is what was noted up to there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+DAY_NS = 86_400 * 10**9
+FOR_EVER = 2**63 - 1
+TIERS = ("NONE", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
+BANDS = {"VIP1": 100_000, "VIP2": 500_000, "VIP3": 2_000_000, "VIP4": 5_000_000, "VIP5": 20_000_000}
+RATES = {  # by tier and pair class: maker, taker, in percent
+    ("VIP1", "A"): ("0.04", "0.05"),
+    ("VIP1", "B"): ("0.1", "0.12"),
+    ("VIP1", "C"): ("0.2", "0.24"),
+    ("VIP2", "A"): ("0.02", "0.04"),
+    ("VIP2", "B"): ("0.06", "0.08"),
+    ("VIP2", "C"): ("0.18", "0.2"),
+    ("VIP3", "A"): ("-0.001", "0.03"),
+    ("VIP3", "B"): ("0.02", "0.06"),
+    ("VIP3", "C"): ("0.06", "0.1"),
+    ("VIP4", "A"): ("-0.001", "0.025"),
+    ("VIP4", "B"): ("0", "0.05"),
+    ("VIP4", "C"): ("0.06", "0.08"),
+    ("VIP5", "A"): ("-0.001", "0.02"),
+    ("VIP5", "B"): ("0", "0.04"),
+    ("VIP5", "C"): ("0.04", "0.07"),
+}
+BASE = ("0.25", "0.25")
+MARKETS = {"XRP_USDT": ("A", "USDT"), "DOGE_USDT": ("B", "USDT"), "XRP_ETH": ("C", "ETH")}
+ETH_CLOSE = Decimal(2_000)  # of every day
+EXACT = Context(prec=60)
+
+
+@dataclass(frozen=True)
+class Trade:
+    """A fill as it was sent."""
+
+    exec_id: str
+    at_ns: int
+    symbol: str
+    maker: bool
+    api: bool
+    self_trade: bool
+    token_price: str  # empty: not to be paid in BMX
+    price: Decimal
+    quantity: Decimal
+
+    @property
+    def notional(self) -> Decimal:
+        return EXACT.multiply(self.price, self.quantity)
+
+
+@dataclass(frozen=True)
+class Fee:
+    """What a trade costs, and at which rate."""
+
+    amount: Decimal
+    currency: str
+    rate: Decimal
+    discount: Decimal
+    tier: str
+
+
+@dataclass
+class Past:
+    """Grants, bans and flags as they are known at some position: [from, until) and what they are."""
+
+    grants: list[dict[str, Any]] = field(default_factory=list)
+    bans: list[list[int]] = field(default_factory=list)
+    flags: list[list[Any]] = field(default_factory=list)
+
+    def flagged(self, at_ns: int) -> bool:
+        return any(from_ns <= at_ns < until_ns for from_ns, until_ns, _ in self.flags)
+
+    def banned(self, at_ns: int) -> bool:
+        return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.bans)
+
+    def best(self, at_ns: int) -> dict[str, Any] | None:
+        """The grant that counts: the highest tier, of these the one that ends last, of these the one noted first."""
+        active = [grant for grant in self.grants if grant["from"] <= at_ns < ends(grant)]
+        best = max(active, key=lambda grant: (TIERS.index(grant["tier"]), ends(grant)), default=None)
+        return None if self.flagged(at_ns) else best
+
+    def tier(self, at_ns: int) -> str:
+        best = self.best(at_ns)
+        return best["tier"] if best else "NONE"
+
+    def changes(self) -> Iterator[int]:
+        for grant in self.grants:
+            yield from (grant["from"], ends(grant))
+        for from_ns, until_ns, *_ in (*self.bans, *self.flags):
+            yield from (from_ns, until_ns)
+
+
+@dataclass
+class Noted:
+    """A trade in the notebook: what it cost, whether it was banned, and what it was charged later."""
+
+    position: int
+    trade: Trade
+    fee: Fee
+    banned: bool
+    adjusted: list[tuple[int, Fee, Fee]] = field(default_factory=list)  # position, before, after
+
+    def fee_at(self, known: int) -> Fee:
+        """Its fee, as known at a position."""
+        return next((after for position, _, after in reversed(self.adjusted) if position <= known), self.fee)
+
+    def excluded(self) -> str:
+        """Why it does not count as volume; empty: it does."""
+        reasons = (("NOT_API", not self.trade.api), ("SELF_TRADE", self.trade.self_trade), ("BANNED", self.banned))
+        return next((name for name, holds in reasons if holds), "")
+
+
+class Notebook:
+    """The notes about one account."""
+
+    def __init__(self, account_id: str) -> None:
+        self.account_id = account_id
+        self.decisions: list[tuple[int, str, dict[str, Any]]] = []
+        self.trades: list[Noted] = []
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def decided(self, position: int, what: str, **values: Any) -> None:
+        self.decisions.append((position, what, values))
+
+    def traded(self, position: int, trade: Trade) -> None:
+        """Priced by what is noted so far."""
+        past = self.past(position)
+        self.trades.append(
+            Noted(position, trade, fee_of(trade, past.tier(trade.at_ns), past), past.banned(trade.at_ns))
+        )
+
+    def evaluated(self, position: int, at_ns: int) -> None:
+        """30 days of volume are worth a tier; what was traded since is charged anew where another grant counts now."""
+        before = self.past(position)
+        tier = tier_of(self.volume(at_ns - 30 * DAY_NS, at_ns, position))
+        if tier == "NONE":
+            return
+        until_ns = at_ns + 30 * DAY_NS
+        self.decided(position, "grant", tier=tier, source="EVALUATION", from_ns=at_ns, until_ns=until_ns)
+        after = self.past(position)
+        for noted in self.trades:
+            trade, fee = noted.trade, noted.fee_at(position)
+            if before.best(trade.at_ns) == after.best(trade.at_ns):
+                continue
+            now = fee_of(trade, after.tier(trade.at_ns), after)
+            if replace(now, tier="") != replace(fee, tier=""):
+                noted.adjusted.append((position, fee, now))
+
+    # -- what is asked ------------------------------------------------------------------------------------------------
+
+    def past(self, known: int) -> Past:
+        """The decisions up to a position, one after the other."""
+        past = Past()
+        for position, what, values in self.decisions:
+            if position <= known:
+                _take(past, what, values)
+        return past
+
+    def trial_used(self, known: int) -> bool:
+        return any(grant["source"] == "TRIAL" for grant in self.past(known).grants)
+
+    def known(self, known: int) -> bool:
+        return any(position <= known for position, *_ in self.decisions) or any(
+            noted.position <= known for noted in self.trades
+        )
+
+    def inside(self, from_ns: int, until_ns: int, known: int) -> list[Noted]:
+        return [noted for noted in self.trades if noted.position <= known and from_ns <= noted.trade.at_ns < until_ns]
+
+    def volume(self, from_ns: int, until_ns: int, known: int) -> Decimal:
+        """What counts, in USDT."""
+        total = Decimal(0)
+        for noted in self.inside(from_ns, until_ns, known):
+            if not noted.excluded():
+                quote = MARKETS[noted.trade.symbol][1]
+                worth = noted.trade.notional if quote == "USDT" else EXACT.multiply(noted.trade.notional, ETH_CLOSE)
+                total = EXACT.add(total, worth)
+        return total
+
+    def history(self, from_ns: int, until_ns: int, known: int) -> list[tuple[Any, ...]]:
+        """(exec_id, kind, amount, currency, tier), by UTC day, then as they were recorded."""
+        found = []
+        for number, noted in enumerate(self.inside(from_ns, until_ns, known)):
+            name, day, fee = noted.trade.exec_id, noted.trade.at_ns // DAY_NS, noted.fee
+            found.append(((day, noted.position, number), (name, "FILL", fee.amount, fee.currency, fee.tier)))
+            for position, before, after in noted.adjusted:
+                if position <= known:
+                    amounts = [(after.amount - before.amount, after.currency)]
+                    if before.currency != after.currency:
+                        amounts = [(-before.amount, before.currency), (after.amount, after.currency)]
+                    lines = [(name, "ADJUSTMENT", *amount, after.tier) for amount in amounts]
+                    found += [((day, position, number), line) for line in lines]
+        return [line for _, line in sorted(found, key=lambda placed: placed[0])]
+
+
+def ends(grant: dict[str, Any]) -> int:
+    """First instant at which a grant gives nothing any more."""
+    return int(min(grant["until"], grant["revoked"]))
+
+
+def fee_of(trade: Trade, tier: str, past: Past) -> Fee:
+    """What a trade costs a tier: nobody is paid for trading with himself, and a member gets nothing off in BMX."""
+    pair_class, quote = MARKETS[trade.symbol]
+    rate = Decimal(RATES.get((tier, pair_class), BASE)[0 if trade.maker else 1]) / 100
+    if trade.self_trade:
+        rate = max(rate, Decimal(0))
+    amount = EXACT.multiply(trade.notional, rate)
+    if not trade.token_price or tier != "NONE" or rate <= 0 or past.flagged(trade.at_ns):
+        return Fee(rounded(amount), quote, rate, Decimal(0), tier)
+    in_token = EXACT.divide(EXACT.multiply(amount, Decimal("0.75")), Decimal(trade.token_price))
+    return Fee(rounded(in_token), "BMX", rate, Decimal("0.25"), tier)
+
+
+def rounded(amount: Decimal) -> Decimal:
+    """To 8 decimals, half to even."""
+    return amount.quantize(Decimal("1e-8"), ROUND_HALF_EVEN, EXACT)
+
+
+def tier_of(volume: Decimal) -> str:
+    """The tier of a volume in USDT."""
+    return max((tier for tier, least in BANDS.items() if volume >= least), key=TIERS.index, default="NONE")
+
+
+def next_evaluation_ns(after_ns: int) -> int:
+    """Midnight of the next 8th, 18th or 28th."""
+    day = after_ns // DAY_NS + 1
+    while not _is_evaluation_day(day):
+        day += 1
+    return day * DAY_NS
+
+
+def last_evaluation_ns(at_ns: int) -> int:
+    """Midnight of the last one; of today, if it is one."""
+    day = at_ns // DAY_NS
+    while not _is_evaluation_day(day):
+        day -= 1
+    return day * DAY_NS
+
+
+def _is_evaluation_day(day: int) -> bool:
+    return (datetime(1970, 1, 1, tzinfo=UTC) + timedelta(days=day)).day in {8, 18, 28}
+
+
+def _take(past: Past, what: str, values: dict[str, Any]) -> None:
+    match what:
+        case "grant":
+            grant = {"tier": values["tier"], "source": values["source"], "revoked": FOR_EVER}
+            past.grants.append({**grant, "from": values["from_ns"], "until": values["until_ns"]})
+        case "revoke":
+            past.grants[values["number"]]["revoked"] = values["at_ns"]
+        case "ban":
+            past.bans.append([values["from_ns"], values["until_ns"]])
+        case "flag":
+            past.flags.append([values["from_ns"], FOR_EVER, values["kind"]])
+        case "lift" | "unflag":
+            for entry in past.bans if what == "lift" else past.flags:
+                if entry[0] <= values["at_ns"] < entry[1]:
+                    entry[1] = values["at_ns"]
