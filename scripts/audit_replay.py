@@ -31,7 +31,7 @@ try:
     from ledger.store.log import Log
     from projections.audit.audit import Audit
     from projections.audit.frame import Frame
-    from projections.audit.processes import ProcessEndedError, shares_of
+    from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, shares_of
     from projections.audit.rows import Rows
     from projections.audit.scope import Scope
 except ImportError as error:
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
     signal.signal(signal.SIGTERM, _interrupt)
-    gc.set_threshold(5_000_000, 10, 10)  # events are trees, not rings
+    gc.set_threshold(*GC_THRESHOLD)
     try:
         with open_store(options, "an audit") as dsn, open_datastore(dsn, options.schema, connections=2) as datastore:
             return _audit(options, dsn, Log(datastore))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ledger.domain.account_day import AccountDay, DayKey, by_account_day, suspects
-from ledger.domain.columns import Ints
+from ledger.domain.columns import Ints, column, in_order, starts_of, sums
 from ledger.domain.events import CellTotals, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.fill_prices import Priced, price_lines
 from ledger.domain.fill_runs import Counted, count_in, counted_sums
@@ -81,17 +81,28 @@ def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> No
 
 def _count(joined: Joined, runs: Sequence[_Run], lines: Lines) -> None:
     """Lines by commit and source."""
-    spans = [(run.recorded.envelope.recorded_time_ns, source) for run in runs for source in run.event.sources]
-    counts = np.bincount(joined.source, minlength=len(spans)).tolist()
-    offsets = np.zeros(len(spans), dtype=np.int64)
-    np.add.at(offsets, joined.source, joined.sequence_offset)
-    for (at_ns, source), count, beyond in zip(spans, counts, offsets.tolist(), strict=True):
-        if source.source:
-            known = lines.get((at_ns, source.source), (0, 0))
-            numbers = known[1] + count * source.first_sequence + beyond
-            lines[at_ns, source.source] = Taken(known[0] + count, numbers)
+    codes: dict[tuple[int, str], int] = {}
+    names = [
+        codes.setdefault((at_ns, source[0]), len(codes))
+        for at_ns, sources in [(run.recorded.envelope.recorded_time_ns, run.event.sources) for run in runs]
+        for source in sources
+    ]
+    firsts = column([source[1] for run in runs for source in run.event.sources])
+    name_of, size = np.array(names)[joined.source], len(codes)
+    counts = np.bincount(name_of, minlength=size).tolist()
+    numbers = _totals_of(name_of, firsts[joined.source] + joined.sequence_offset, size)
+    for name, *taken in zip(codes, counts, numbers, strict=True):
+        if name[1]:
+            add_lines(lines, {name: Taken(*taken)})
     for run in runs:
         run.counted = True
+
+
+def _totals_of(codes: Ints, values: Ints, size: int) -> list[int]:
+    """The exact sum of the values of each code."""
+    order, ordered = in_order(codes)
+    found = dict(zip(ordered[starts_of(ordered)].tolist(), sums(values[order], starts_of(ordered)), strict=True))
+    return [found.get(code, 0) for code in range(size)]
 
 
 def _with_other_prices(joined: Joined, priced: Priced) -> Ints:
@@ -118,11 +129,10 @@ def _with_other_headers(joined: Joined, runs: Sequence[_Run]) -> Ints:
     last = np.maximum.reduceat(joined.time_offset_ns, joined.starts)
     spans = np.array([run.event.time_max_ns - run.event.time_min_ns for run in runs])
     other: Ints = (first != 0) | (last != spans)
-    sources = [source for run in runs for source in run.event.sources]
-    lowest, highest = np.full(len(sources), np.iinfo(np.int64).max), np.full(len(sources), -1)
+    ranges = np.array([source[2] - source[1] for run in runs for source in run.event.sources])
+    lowest, highest = np.full(len(ranges), np.iinfo(np.int64).max), np.full(len(ranges), -1)
     np.minimum.at(lowest, joined.source, joined.sequence_offset)
     np.maximum.at(highest, joined.source, joined.sequence_offset)
-    ranges = np.array([source.last_sequence - source.first_sequence for source in sources])
     of_run = np.repeat(np.arange(len(runs)), [len(run.event.sources) for run in runs])
     other[of_run[(lowest != 0) | (highest != ranges)]] = True
     return other

@@ -16,7 +16,7 @@ from projections.audit.rows import Rows
 from projections.audit.scope import Scope
 from projections.audit.share import Part
 
-EVENTS_PER_STRETCH: Final = 10_000
+EVENTS_PER_STRETCH: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
@@ -15,6 +16,7 @@ from projections.audit.share import Part, Share, opened
 
 _AHEAD: Final = 2  # stretches that a process has been given and has not answered
 _STOP_S_MAX: Final = 5
+GC_THRESHOLD: Final = (5_000_000, 10, 10)  # events are trees, not rings: to look for rings takes long
 
 
 class ProcessEndedError(Exception):
@@ -82,6 +84,7 @@ def shares_of(dsn: str, schema: str, scope: Scope, *, jobs: int, after: int) -> 
 def _serve(pipe: Connection, dsn: str, schema: str, scope: Scope, after: int) -> None:
     """A process: stretches in, parts out, until nobody asks any more. Ctrl-C is for the one who asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.set_threshold(*GC_THRESHOLD)
     try:
         with opened(dsn, schema, scope, after) as share:
             while True:
