@@ -174,8 +174,9 @@ def _end(options: argparse.Namespace, found: Found, accounts: int, seconds: floa
         options.resume.unlink(missing_ok=True)
     if found.findings > FINDINGS_MAX:
         print(f"... and {found.findings - FINDINGS_MAX:,} more findings")
+    findings = "finding" if found.findings == 1 else "findings"
     print(
-        f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {found.findings:,} findings,"
+        f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {found.findings:,} {findings},"
         f" in {seconds:.1f} s ({round(found.fills / max(seconds, 0.001)):,} fills/s)"
     )
 

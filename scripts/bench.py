@@ -24,6 +24,7 @@ try:
     from bench_lag import Lag
     from bench_reads import Reads
     from bench_rebuild import REBUILD, rebuild
+    from bench_replay import REPLAY, replay
     from bench_store import Failed, Store, throw_away_store
 
     from ledger.store.embedded import EmbeddedError
@@ -44,6 +45,7 @@ _STATE_MS: Final = "state.now_ms_p50"
 _QUOTE_RATIO: Final = "ratio.quote_rps_to_echo_rps"
 _STATE_RATIO: Final = "ratio.state_now_ms_to_echo_ms"
 _REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
+_REPLAY_RATIO: Final = "ratio.replay_to_ingest"
 _LAG_P50: Final = "lag.ms_p50"
 _LAG_P99: Final = "lag.ms_p99"
 
@@ -82,6 +84,9 @@ figures:
   {REBUILD:<38}fills/s of a rebuild of the materialised tables over that ledger: made anew, compared
   {"":<38}with the live ones, put in their place
   {_REBUILD_RATIO:<38}by {_INGEST}; at least 2 is the aim
+  {REPLAY:<38}fills/s of audit_replay.py over that ledger, from its start to its end: all events read,
+  {"":<38}decided again and compared, by as many processes as there are cores
+  {_REPLAY_RATIO:<38}by {_INGEST}; at least 1 is the bar, 4 the aim
   {_LAG_P50:<38}age of the oldest commit that the materialised tables lack, while fills arrive at half
   {"":<38}the rate of {_INGEST}, sampled every 50 ms
   {_LAG_P99:<38}the same; at most 2,000 ms is the aim
@@ -145,6 +150,8 @@ FIGURES: Final = {
     _STATE_RATIO: Figure("ratio", 3, ("reads",)),
     REBUILD: Figure("fills/s", 0, ("ingest",)),
     _REBUILD_RATIO: Figure("ratio", 2, ("ingest",)),
+    REPLAY: Figure("fills/s", 0, ("ingest",)),
+    _REPLAY_RATIO: Figure("ratio", 2, ("ingest",)),
     _LAG_P50: Figure("ms", 0, ("ingest", "lag")),
     _LAG_P99: Figure("ms", 0, ("ingest", "lag")),
     _EVALUATION: Figure("acc./s", 0, ("evaluation",)),
@@ -165,6 +172,7 @@ _RATIOS: Final = (  # of figures of one round
     (_INGEST, _COPY, _RATIO),
     (_ROWS, _COPY, _ROWS_RATIO),
     (REBUILD, _INGEST, _REBUILD_RATIO),
+    (REPLAY, _INGEST, _REPLAY_RATIO),
 )
 
 
@@ -222,7 +230,9 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
 def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
     """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
-    afterwards = [rebuild] if {REBUILD, _REBUILD_RATIO} & set(options.names) else []
+    wanted = set(options.names)
+    afterwards = [rebuild] if {REBUILD, _REBUILD_RATIO} & wanted else []
+    afterwards += [replay] if {REPLAY, _REPLAY_RATIO} & wanted else []
     makers: dict[str, Callable[[], Measurement]] = {
         "ingest": lambda: Ingest(options.fills, options.lanes, columns=True, afterwards=afterwards),
         "rows": lambda: Ingest(options.fills, options.lanes, columns=False),

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.domain.account import Decided
-from ledger.domain.events import AccountLinked, Event, KnownLine, Recorded, VolumeRecorded
+from ledger.domain.events import AccountLinked, CellTotals, Event, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Refusal
 
@@ -97,7 +97,23 @@ def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Diffe
         if _content(was) != _content(now):
             yield _of_tuple(f"{line}line", was.line, now.line)
     if event.totals != expected.totals:
-        yield Difference("totals", repr(event.totals), repr(expected.totals))
+        yield from differing_totals(event.totals, expected.totals)
+
+
+def differing_totals(recorded: Sequence[CellTotals], expected: Sequence[CellTotals]) -> Iterator[Difference]:
+    """How running totals differ that do: cell by cell."""
+    was, now = ({cell.key: cell for cell in cells} for cells in (recorded, expected))
+    found = [key for key in sorted({*was, *now}) if was.get(key) != now.get(key)]
+    for key in found:
+        named = ", ".join(f"{field} {value}" for field, value in key._asdict().items())
+        yield Difference(f"totals of ({named})", *(_sums(cells[key]) if key in cells else "" for cells in (was, now)))
+    if not found:
+        yield Difference("totals", "in another order, or twice", "each cell once, in order")
+
+
+def _sums(cell: CellTotals) -> str:
+    fees = (f"{fee.charges} charged and {fee.rebates} rebated in {fee.currency} on {fee.lines}" for fee in cell.fees)
+    return f"notional {cell.notional} on {cell.lines} lines, {', '.join(fees)}"
 
 
 def _of_tuple(name: str, was: tuple[object, ...], now: tuple[object, ...]) -> Difference:

@@ -3,24 +3,24 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ledger.domain.account_day import AccountDay, DayKey, by_account_day, suspects
 from ledger.domain.columns import Ints, column, in_order, starts_of, sums
-from ledger.domain.events import CellTotals, FeeEvent, Recorded, VolumeRecorded
+from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.fill_prices import Priced, price_lines
 from ledger.domain.fill_runs import Counted, count_in, counted_sums
 from ledger.domain.fills import BatchOutcome, decide_fills, offered
 from ledger.domain.instants import DAY_NS
 from ledger.domain.recorded_commands import batch_behind
 from ledger.domain.replay_columns import Joined, join, joinable
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing, differing_totals
 from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
 from ledger.domain.replay_states import States, day_key
-from ledger.domain.totals import Sums, to_totals
+from ledger.domain.totals import to_totals
 
 Move = tuple[Counted, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 
@@ -148,9 +148,8 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
         count_in(day.sums, *move)
     day.digests |= run.ids
     states.count(len(run.ids))
-    differs = []
-    if not _are(event.totals, day.sums):
-        differs += list(_totals(event.totals, to_totals(day.sums)))
+    totals = to_totals(day.sums)
+    differs = list(differing_totals(event.totals, totals)) if event.totals != totals else []
     if event.time_max_so_far_ns != latest_ns:
         differs.append(Difference("time_max_so_far_ns", str(event.time_max_so_far_ns), str(latest_ns)))
     day.time_max_so_far_ns = latest_ns
@@ -158,23 +157,6 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
         return []
     states.restore(day, event)
     return [Deviation(run.recorded.position, run.recorded.stream, tuple(differs))]
-
-
-def _are(totals: Sequence[CellTotals], sums: Sums) -> bool:
-    """Whether totals of the log say what the sums do."""
-    return totals == to_totals(sums)
-
-
-def _totals(recorded: Sequence[CellTotals], expected: Sequence[CellTotals]) -> Iterator[Difference]:
-    """Only the cells that are not the same."""
-    was, now = ({cell.key: cell for cell in cells} for cells in (recorded, expected))
-    same = True
-    for key in sorted({*was, *now}):
-        if was.get(key) != now.get(key):
-            same = False
-            yield Difference("totals", *(repr(cells[key]) if key in cells else "" for cells in (was, now)))
-    if same:
-        yield Difference("totals", "in another order or twice", "each cell once, in order")
 
 
 def _decide_alone(run: _Run, states: States) -> list[Deviation]:

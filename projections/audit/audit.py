@@ -12,7 +12,7 @@ from ledger.domain.replay_sources import SourcesAgain
 from ledger.store.log import Log
 from projections.audit.frame import Frame
 from projections.audit.processes import Shares
-from projections.audit.rows import Rows
+from projections.audit.rows import RECORDED_TIME, Rows
 from projections.audit.scope import Scope
 from projections.audit.share import Part
 
@@ -53,8 +53,7 @@ class Audit:
             found = [deviation for part in parts for deviation in part.deviations]
             if self._scope.is_whole:
                 found += self._decide_sources(until, parts)
-            found.sort(key=lambda deviation: deviation.position)
-            yield Stretch(until, found, sum(part.events for part in parts), sum(part.fills for part in parts))
+            yield Stretch(until, _once(found), sum(part.events for part in parts), sum(part.fills for part in parts))
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """(after, until): each ends where a commit does, as far as the commits say."""
@@ -75,3 +74,18 @@ class Audit:
             return self._sources.advance(recorded)
         except UNDECIDABLE as error:
             return [said(recorded, f"it cannot be decided: {error!r}")]
+
+
+def _once(deviations: Sequence[Deviation]) -> list[Deviation]:
+    """In the order of positions; that a commit has another time than its events is told by the first of these alone."""
+    found, told = [], set[str]()
+    for deviation in sorted(deviations, key=lambda each: each.position):
+        differs = []
+        for each in deviation.differs:
+            if each.field != RECORDED_TIME or each.expected not in told:
+                differs.append(each)
+            if each.field == RECORDED_TIME:
+                told.add(each.expected)
+        if differs:
+            found.append(Deviation(deviation.position, deviation.stream, tuple(differs)))
+    return found

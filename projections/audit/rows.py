@@ -21,6 +21,8 @@ from projections.audit.scope import Scope
 _ROWS_PER_READ: Final = 500
 _UNREADABLE: Final = (DecodeError, *UNDECIDABLE)
 
+RECORDED_TIME: Final = "recorded_time_ns"
+
 _ROW: Final = "notification_id, originator_id, originator_version, topic, state"
 _OF_ACCOUNT: Final = "split_part(originator_id, '/', 2)"
 _PAGE: Final = f"""
@@ -66,7 +68,6 @@ class Stored:
         """`terms` are (position of its WriterStarted, term)."""
         self._commits = commits
         self._terms = terms
-        self._told: set[int] = set()
 
     def checked(self, row: tuple[Any, ...]) -> Iterator[Recorded | Deviation]:
         """An event, behind what is wrong with it; only that, where it cannot be read."""
@@ -96,15 +97,14 @@ class Stored:
         return [] if term == expected else [Difference("writer_term", str(term), str(expected))]
 
     def _in_its_commit(self, recorded: Recorded) -> list[Difference]:
-        """Its recorded_time is that of the commit; of each commit only the first is told that is not."""
+        """Its recorded_time is that of the commit."""
         place = bisect_left(self._commits, recorded.position, key=lambda commit: commit.last_position)
         if place == len(self._commits) or recorded.position < self._commits[place].first_position:
             return []  # no commit has it: the frame says so
         commit, time_ns = self._commits[place], recorded.envelope.recorded_time_ns
-        if time_ns == commit.recorded_time_ns or commit.last_position in self._told:
+        if time_ns == commit.recorded_time_ns:
             return []
-        self._told.add(commit.last_position)
-        return [Difference("recorded_time_ns", str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]
+        return [Difference(RECORDED_TIME, str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]
 
 
 class Rows:

@@ -74,7 +74,7 @@ EDITS: list[tuple[type[Event], Callable[[Any], Event], str]] = [
     (
         VolumeRecorded,
         lambda run: replace(run, totals=(run.totals[0]._replace(notional="1"), *run.totals[1:])),
-        "totals is ",
+        "totals of (quote_currency ",
     ),
     (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals is "),
     (told.TierChanged, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77', expected"),
@@ -141,6 +141,14 @@ def test_two_events_with_their_versions_swapped_are_found(copy: Copy, log: list[
     (found,) = [deviation for deviation in copy.audit() if "its version is" in str(deviation)]
     assert found.position == first.position
     assert found.stream == stream
+
+
+def test_however_many_processes_find_it_a_commit_is_named_once(copy: Copy) -> None:
+    copy.sql("UPDATE LEDGER.commits SET recorded_time_ns = -recorded_time_ns WHERE last_position = "
+             "(SELECT max(last_position) FROM LEDGER.commits WHERE last_position > first_position + 5)")  # fmt: skip
+    alone, together = (copy.audit(jobs=jobs) for jobs in (1, 3))
+    assert alone == together
+    assert sum("as its commit says" in str(deviation) for deviation in alone) == 1
 
 
 COMMITS = [

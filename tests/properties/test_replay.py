@@ -242,7 +242,7 @@ def test_what_was_changed_behind_the_ledgers_back_is_named_with_its_position(wri
     changes: list[tuple[type[Event], Callable[[Any], Event], str]] = [
         (VolumeRecorded, fee_off_by_one, "fee is "),
         (VolumeRecorded, lambda event: replace(event, bases=_dearer(event)), "basis is "),
-        (VolumeRecorded, lambda event: replace(event, totals=()), "totals is "),
+        (VolumeRecorded, lambda event: replace(event, totals=()), "totals of (quote_currency "),
         (VolumeRecorded, lambda event: replace(event, time_max_so_far_ns=NOON_NS * 2), "time_max_so_far_ns is "),
         (told.TrialStarted, lambda event: replace(event, valid_until_ns=event.valid_until_ns + 1), "valid_until_ns"),
         (told.TierChanged, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77'"),

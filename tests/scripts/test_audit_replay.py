@@ -20,7 +20,7 @@ from tests.writing import Writing
 
 SCRIPT = Path(__file__).parents[2] / "scripts/audit_replay.py"
 SUMMARY = re.compile(
-    r"([\d,]+) events, ([\d,]+) fills, ([\d,]+) accounts, ([\d,]+) findings, in [\d.]+ s \([\d,]+ fills/s\)"
+    r"([\d,]+) events, ([\d,]+) fills, ([\d,]+) accounts, ([\d,]+) findings?, in [\d.]+ s \([\d,]+ fills/s\)"
 )
 
 _copies = itertools.count(1)

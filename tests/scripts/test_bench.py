@@ -24,11 +24,12 @@ RATIO = ["ratio.ingest_1k_uniform_to_copy_row", "ingest.rows.fills_per_s", "rati
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
+REPLAY = ["replay.fills_per_s", "ratio.replay_to_ingest"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
 PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
 PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *LAG, *EVALUATION, *PAST, *PAST_RATIOS]
+ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS]
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
