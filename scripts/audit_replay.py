@@ -31,7 +31,7 @@ try:
     from ledger.store.log import Log
     from projections.audit.audit import Audit
     from projections.audit.frame import Frame
-    from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, shares_of
+    from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
     from projections.audit.rows import Rows
     from projections.audit.scope import Scope
 except ImportError as error:
@@ -78,8 +78,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     gc.set_threshold(*GC_THRESHOLD)
     try:
-        with open_store(options, "an audit") as dsn, open_datastore(dsn, options.schema, connections=2) as datastore:
-            return _audit(options, dsn, Log(datastore))
+        with (
+            shares_of(options.jobs) as shares,
+            open_store(options, "an audit") as dsn,
+            open_datastore(dsn, options.schema, connections=2) as datastore,
+        ):
+            return _audit(options, dsn, Log(datastore), shares)
     except (NoLedger, StateError, UnusableError, ProcessEndedError) as error:
         return _unusable(str(error))
     except UNREADABLE as error:
@@ -92,7 +96,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _audit(options: argparse.Namespace, dsn: str, log: Log) -> int:
+def _audit(options: argparse.Namespace, dsn: str, log: Log, shares: Shares) -> int:
     frame = Frame(log, options.schema)
     found = _begin(options, log, frame)
     scope = Scope(found.known, frozenset(options.accounts), options.from_ns, options.until_ns)
@@ -101,15 +105,15 @@ def _audit(options: argparse.Namespace, dsn: str, log: Log) -> int:
     _print(found.listed)
     if not found.position:
         _print(found.add(audit.frame()))
-    with shares_of(dsn, options.schema, scope, jobs=options.jobs, after=found.position) as shares:
-        for stretch in audit.run(shares):
-            found.position = stretch.until
-            found.events += stretch.events
-            found.fills += stretch.fills
-            progress.clear()
-            _print(found.add(stretch.deviations))
-            save(options.resume, found)
-            progress.show(stretch.until, found.known, f", {found.findings:,} findings")
+    shares.begin(dsn, options.schema, scope, after=found.position)
+    for stretch in audit.run(shares):
+        found.position = stretch.until
+        found.events += stretch.events
+        found.fills += stretch.fills
+        progress.clear()
+        _print(found.add(stretch.deviations))
+        save(options.resume, found)
+        progress.show(stretch.until, found.known, f", {found.findings:,} findings")
     progress.clear()
     accounts = audit.accounts()
     _end(options, found, accounts, progress.seconds)

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
+import os
 import signal
+import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
@@ -12,11 +15,16 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
 
 from projections.audit.scope import Scope
-from projections.audit.share import Part, Share, opened
+from projections.audit.share import Part, opened
+
+GC_THRESHOLD: Final = (5_000_000, 10, 10)  # events are trees, not rings: to look for rings takes long
 
 _AHEAD: Final = 2  # stretches that a process has been given and has not answered
 _STOP_S_MAX: Final = 5
-GC_THRESHOLD: Final = (5_000_000, 10, 10)  # events are trees, not rings: to look for rings takes long
+_LOOK_S: Final = 1  # how often a process that waits looks whether anybody is left to ask
+
+Stretches = Iterator[tuple[int, int]]
+Parts = Iterator[tuple[int, list[Part]]]
 
 
 class ProcessEndedError(Exception):
@@ -24,30 +32,40 @@ class ProcessEndedError(Exception):
 
 
 class Shares(Protocol):
-    """The parts of all processes, stretch by stretch."""
+    """All shares of an audit."""
 
-    def parts(self, stretches: Iterator[tuple[int, int]]) -> Iterator[tuple[int, list[Part]]]:
-        """(the end of a stretch, what each process says of it), in order."""
+    def begin(self, dsn: str, schema: str, scope: Scope, *, after: int) -> None:
+        """Say what is audited, once."""
+
+    def parts(self, stretches: Stretches) -> Parts:
+        """(the end of a stretch, what each share says of it), in order. Raises ProcessEndedError."""
 
 
 class _Here:
-    """Only one share, in this process."""
+    """The only share, in this process."""
 
-    def __init__(self, share: Share) -> None:
-        self._share = share
+    def __init__(self, stack: ExitStack) -> None:
+        self._stack = stack
 
-    def parts(self, stretches: Iterator[tuple[int, int]]) -> Iterator[tuple[int, list[Part]]]:
+    def begin(self, dsn: str, schema: str, scope: Scope, *, after: int) -> None:
+        self._share = self._stack.enter_context(opened(dsn, schema, scope, after))
+
+    def parts(self, stretches: Stretches) -> Parts:
         for after, until in stretches:
             yield until, [self._share.take(after, until)]
 
 
 class _Elsewhere:
-    """A process to a share, at the other ends of pipes: when this process dies, however it does, they end too."""
+    """A process to a share, at the other ends of pipes."""
 
     def __init__(self, pipes: Sequence[Connection]) -> None:
         self._pipes = pipes
 
-    def parts(self, stretches: Iterator[tuple[int, int]]) -> Iterator[tuple[int, list[Part]]]:
+    def begin(self, dsn: str, schema: str, scope: Scope, *, after: int) -> None:
+        for number, pipe in enumerate(self._pipes):
+            _send(pipe, (dsn, schema, replace(scope, share=number, shares=len(self._pipes)), after))
+
+    def parts(self, stretches: Stretches) -> Parts:
         asked: list[int] = []
         for stretch in stretches:
             asked.append(stretch[1])
@@ -60,18 +78,19 @@ class _Elsewhere:
 
 
 @contextmanager
-def shares_of(dsn: str, schema: str, scope: Scope, *, jobs: int, after: int) -> Iterator[Shares]:
-    """So many processes, until the block ends."""
+def shares_of(jobs: int) -> Iterator[Shares]:
+    """So many processes until the block ends; they end too when this process dies, however it does."""
     with ExitStack() as stack:
         if jobs == 1:
-            yield _Here(stack.enter_context(opened(dsn, schema, scope, after)))
+            yield _Here(stack)
             return
-        context = multiprocessing.get_context("spawn")
+        # Where nothing else runs in this process yet, it is copied with all that is imported: that saves a second.
+        alone = sys.platform == "linux" and threading.active_count() == 1
+        context: Any = multiprocessing.get_context("fork" if alone else "spawn")
         pipes = []
-        for number in range(jobs):
+        for _ in range(jobs):
             here, there = context.Pipe()
-            mine = replace(scope, share=number, shares=jobs)
-            process = context.Process(target=_serve, args=(there, dsn, schema, mine, after), daemon=True)
+            process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
             process.start()
             there.close()
             pipes.append(here)
@@ -81,24 +100,32 @@ def shares_of(dsn: str, schema: str, scope: Scope, *, jobs: int, after: int) -> 
         yield _Elsewhere(pipes)
 
 
-def _serve(pipe: Connection, dsn: str, schema: str, scope: Scope, after: int) -> None:
-    """A process: stretches in, parts out, until nobody asks any more. Ctrl-C is for the one who asks."""
+def _serve(pipe: Connection, parent: int) -> None:
+    """A process: what is audited and stretches in, parts out, until nobody asks any more. Ctrl-C is for who asks."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
     gc.set_threshold(*GC_THRESHOLD)
     try:
-        with opened(dsn, schema, scope, after) as share:
+        with opened(*_next(pipe, parent)) as share:
             while True:
-                stretch = pipe.recv()
-                pipe.send(share.take(*stretch))
-    except (EOFError, BrokenPipeError):
+                pipe.send(share.take(*_next(pipe, parent)))
+    except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:  # whatever it was, the audit ends with it
         pipe.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
 
 
-def _send(pipe: Connection, stretch: tuple[int, int]) -> None:
+def _next(pipe: Connection, parent: int) -> Any:
+    """What is asked next. Raises EOFError when nobody is left to ask."""
+    while not pipe.poll(_LOOK_S):
+        if os.getppid() != parent:
+            raise EOFError
+    return pipe.recv()
+
+
+def _send(pipe: Connection, what: Any) -> None:
     try:
-        pipe.send(stretch)
+        pipe.send(what)
     except OSError:
         _receive(pipe)
         raise ProcessEndedError("a process of the audit ended") from None

@@ -100,7 +100,8 @@ def audit(
         auditing = Audit(log, schema, whole)
         found = auditing.frame()
         events = fills = 0
-        with shares_of(dsn, schema, whole, jobs=jobs, after=0) as shares:
+        with shares_of(jobs) as shares:
+            shares.begin(dsn, schema, whole, after=0)
             for stretch in auditing.run(shares):
                 found += stretch.deviations
                 events += stretch.events
