@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Sequence
 from functools import reduce
 from typing import Final, TypeVar
 
@@ -51,19 +51,27 @@ V = TypeVar("V")
 
 
 class _Lru(OrderedDict[K, V]):
-    """States in memory, least recently used first; `shrink` drops from that end until the weight fits."""
+    """States in memory, least recently used first; `shrink` drops from that end until the weight fits.
 
-    def __init__(self, weight_max: int, weigh: Callable[[V], int]) -> None:
+    Without `weigh` each weighs 1.
+    """
+
+    def __init__(self, weight_max: int, weigh: Callable[[V], int] | None = None) -> None:
         super().__init__()
         self._weight_max = weight_max
         self._weigh = weigh
         self._weights: dict[K, int] = {}
         self._weight = 0
 
-    def shrink(self, used: Iterable[K]) -> None:
+    def shrink(self, used: Collection[K]) -> None:
         """Mark keys as just used, weigh them again, and forget the least recently used beyond the limit."""
         for key in used:
             self.move_to_end(key)
+        if self._weigh is None:
+            while len(self) > self._weight_max:
+                self.popitem(last=False)
+            return
+        for key in used:
             weight = self._weigh(self[key])
             self._weight += weight - self._weights.get(key, 0)
             self._weights[key] = weight
@@ -81,7 +89,7 @@ class States:
     def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, accounts_max: int) -> None:
         self._log = log
         self.book = fold_rulebook(programmes.parse, log().rulebook(_ALL))
-        self.accounts: _Lru[str, AccountState] = _Lru(accounts_max, lambda _: 1)
+        self.accounts: _Lru[str, AccountState] = _Lru(accounts_max)
         self.days: _Lru[DayKey, AccountDay] = _Lru(day_bytes_max, _day_bytes)
         self.owners: dict[str, OwnerState] = {}
         self.sources: dict[str, SourceState] = {}

@@ -82,7 +82,10 @@ def account_row(account: AccountState) -> Row:
 
 
 def fee_rows(day: DayTotals) -> list[Row]:
-    """Fees of an account-day by currency."""
+    """Fees of an account-day by currency; mostly one cell has all of a currency's."""
+    fees = [fee for cell in day.totals for fee in cell.fees]
+    if len({fee.currency for fee in fees}) == len(fees):
+        return [(day.account_id, day.day, *fee, day.position) for fee in sorted(fees)]
     sums: Sums = {}
     add_totals(sums, day.totals)
     return [

@@ -13,18 +13,24 @@ fills are recorded once, however often they are sent. What a client has written,
 """
 
 from ledger.client.calls import Conflict, InvalidRequest, LedgerError, Refused, Unavailable, Violation
-from ledger.client.client import FILLS_MAX, Client
+from ledger.client.client import Client
+from ledger.client.fill_stream import Acknowledgement, FillStream, RefusedFill, Unacknowledged
+from ledger.client.fill_window import FILLS_MAX
 from ledger.client.reads import At, Conditions
 
 __all__ = [
     "FILLS_MAX",
+    "Acknowledgement",
     "At",
     "Client",
     "Conditions",
     "Conflict",
+    "FillStream",
     "InvalidRequest",
     "LedgerError",
     "Refused",
+    "RefusedFill",
+    "Unacknowledged",
     "Unavailable",
     "Violation",
 ]

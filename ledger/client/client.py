@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from types import TracebackType
 from typing import Final, Self, Unpack
 
@@ -11,6 +11,8 @@ import grpc
 from ledger.client.calls import Calls
 from ledger.client.commanding import Command
 from ledger.client.evaluations import Evaluations
+from ledger.client.fill_stream import Acknowledgement, FillStream
+from ledger.client.fill_window import FILLS_MAX
 from ledger.client.members import Members
 from ledger.client.oversight import Oversight
 from ledger.client.plain import Time, Values, member, message, timestamp
@@ -18,13 +20,16 @@ from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
 from ledger.v1 import fill_service_pb2 as fills_pb
 
-FILLS_MAX: Final = 10_000
 _MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
 # By default a channel looks for a restarted service less and less often, up to every two minutes.
 _CHANNEL_OPTIONS: Final = [
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 1_000),
+    # A stream notices within half a minute that the machine on the other side is gone.
+    ("grpc.keepalive_time_ms", 20_000),
+    ("grpc.keepalive_timeout_ms", 10_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.max_receive_message_length", _MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", _MESSAGE_BYTES_MAX),
 ]
@@ -228,3 +233,45 @@ class Client(Members, Oversight, Evaluations):
     def get_source_position(self, source: str, *, timeout_s: float | None = None) -> fills_pb.GetSourcePositionResponse:
         """The last number the ledger has of a source: go on with the next."""
         return self._call(self._fills.GetSourcePosition, fills_pb.GetSourcePositionRequest(source=source), timeout_s)
+
+    def fill_stream(
+        self,
+        source: str,
+        *,
+        first_sequence: int | None = None,
+        venue: str = "",
+        actor: str | None = None,
+        with_fees: bool = False,
+        batch_fills: int = 1_000,
+        batch_ms: int = 5,
+        window_fills: int = 50_000,
+        give_up_s: float = 60,
+        on_ack: Callable[[Acknowledgement], None] | None = None,
+    ) -> FillStream:
+        """A stream of a source's fills: hand them over and go on, and be told what is durable.
+
+        Fills are numbered from `first_sequence`, by default from where the ledger stands. A batch goes out with
+        `batch_fills`, or `batch_ms` after its first fill. While `window_fills` are not acknowledged, handing over
+        waits; if the ledger acknowledges nothing for `give_up_s`, the stream ends. `on_ack` is called in order, in a
+        thread of the stream; what it raises ends the stream. Raises LedgerError where the ledger cannot say how far
+        the source is.
+        """
+        known = self.get_source_position(source, timeout_s=give_up_s).last_sequence
+        origin = fills_pb.RecordFillsRequest(
+            venue=venue,
+            source=source,
+            include_fees=with_fees,
+            actor=self._authority["actor"] if actor is None else actor,
+        )
+        return FillStream(
+            self._fills,
+            origin,
+            known + 1 if first_sequence is None else first_sequence,
+            known_sequence=known,
+            batch_fills=batch_fills,
+            batch_ms=batch_ms,
+            window_fills=window_fills,
+            give_up_s=give_up_s,
+            on_ack=on_ack,
+            on_position=self._wrote,
+        )

@@ -104,12 +104,12 @@ def _start_trial(
 
 
 def _ban(account: AccountState, command: BanAccount, book: Rulebook, at_ns: int) -> Event | Refusal:
-    programme = book.programme("", at_ns)
-    if isinstance(programme, Refusal):
-        return programme
+    in_force = book.in_force(at_ns)
+    if not in_force:
+        return Refusal(Reason.PROGRAMME_UNKNOWN, "start_time", "no programme is in force at this instant")
     found = ban_account(
         account,
-        programme,
+        in_force,
         days=command.days,
         start_time_ns=at_ns,
         reason_code=command.reason_code,

@@ -14,7 +14,6 @@ from ledger.domain.commands import Command
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Recorded, VolumeRecorded
 from ledger.domain.fill_batch import CARRIED, NOT_SAID, FillBatch
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.fee_match import MATCH
 
@@ -97,10 +96,8 @@ def _of_account(account_id: str, recorded: Recorded, book: Rulebook) -> Sequence
 def _ban(account_id: str, event: told.AccountBanned, book: Rulebook) -> Command:
     """As many whole days as fit: where a ban that ran already ends later, any number of days says the same."""
     start_ns = event.start_time_ns
-    programme = book.programme("", start_ns)
-    days = (event.end_time_ns - start_ns) // DAY_NS
-    if isinstance(programme, Programme):
-        days = min(days, programme.ban_days_max)
+    most = min((programme.ban_days_max for programme in book.in_force(start_ns)), default=0)
+    days = min((event.end_time_ns - start_ns) // DAY_NS, most)
     return asked.BanAccount(account_id, days, start_ns, event.reason_code, event.evidence_positions)
 
 

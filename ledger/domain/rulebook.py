@@ -80,6 +80,11 @@ class Rulebook:
             return Refusal(Reason.PROGRAMME_UNKNOWN, "programme_id", f"no programme {programme_id} at this instant")
         return version
 
+    def in_force(self, at_ns: int) -> list[Programme]:
+        """The version of each programme that is in force at an instant, of those that have one."""
+        versions = (_at(dated, at_ns) for dated in self.programmes.values())
+        return [version for version in versions if version is not None]
+
     def venue(self, venue: str) -> str | Refusal:
         """The venue meant; empty means the only one that is governed."""
         if not venue and len(self.venues) == 1:
@@ -140,8 +145,7 @@ class Rulebook:
         return programme.overrides.get(symbol) if own is None else own
 
     def _programme_of(self, venue: str, at_ns: int) -> Programme | None:
-        versions = (_at(dated, at_ns) for dated in self.programmes.values())
-        return next((version for version in versions if version is not None and venue in version.venues), None)
+        return next((version for version in self.in_force(at_ns) if venue in version.venues), None)
 
     def decimals(self, currency: str) -> int:
         """Decimals that fees in a currency are rounded to."""

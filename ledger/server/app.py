@@ -50,6 +50,9 @@ class App:
                 ("grpc.so_reuseport", 0),  # on by default: two servers would share a port without a word
                 ("grpc.max_receive_message_length", config.message_bytes_max),
                 ("grpc.max_send_message_length", config.message_bytes_max),
+                # What a connection holds of requests that nobody takes yet: gRPC alone goes to 80 MB a stream.
+                ("grpc.http2.bdp_probe", 0),
+                ("grpc.http2.lookahead_bytes", config.lookahead_bytes),
                 ("grpc.http2.min_recv_ping_interval_without_data_ms", 10_000),
                 ("grpc.keepalive_permit_without_calls", 1),
             ],

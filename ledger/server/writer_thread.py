@@ -200,10 +200,10 @@ class WriterThread:
 
         While a commit is on its way, as much is gathered as half of it: the next one should be worth its while.
         """
+        self._wait_for_jobs(service)
         jobs: list[Queued] = []
         weight = 0
         with self._changed:
-            self._changed.wait_for(lambda: self._stopping or service.lost or self._enough_waits(service))
             if service.lost:
                 return []
             while self._queue and (not jobs or weight + _weight(self._queue[0][0]) <= self._config.commit_fills_max):
@@ -213,6 +213,18 @@ class WriterThread:
             self._room.notify_all()
         self._last_weight = weight
         return jobs
+
+    def _wait_for_jobs(self, service: Service) -> None:
+        """A database that dies is noticed also when nobody writes: who reads needs it started again."""
+        while True:
+            with self._changed:
+                if self._changed.wait_for(
+                    lambda: self._stopping or service.lost or self._enough_waits(service),
+                    self._config.writer_check_ms / 1000,
+                ):
+                    return
+            if not service.on_its_way:
+                self._writer.check()
 
     def _enough_waits(self, service: Service) -> bool:
         return bool(self._queue) and (not service.on_its_way or 2 * self._waiting >= self._last_weight)

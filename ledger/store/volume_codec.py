@@ -195,6 +195,8 @@ def totals_message(totals: CellTotals) -> events_pb2.CellTotals:
 
 def totals_of(message: events_pb2.CellTotals) -> CellTotals:
     """The same, out of a message."""
-    key = CellKey(*(getattr(message, name) for name in CellKey._fields))
-    fees = (FeeSum(fee.currency, fee.charges, fee.rebates, fee.lines) for fee in message.fees)
+    key = CellKey(
+        message.quote_currency, message.product, message.channel, message.self_trade, message.banned, message.zero_fee
+    )
+    fees = [FeeSum(fee.currency, fee.charges, fee.rebates, fee.lines) for fee in message.fees]
     return CellTotals(key, message.notional, message.lines, tuple(fees))

@@ -123,6 +123,15 @@ class Writer:
             raise WriterLost(str(error)) from error
         return found is not None and bytes(found[0]) == commit.rows[-1].state
 
+    def check(self) -> None:
+        """Raise WriterLost if PostgreSQL has hung up; between commits."""
+        try:
+            if self._connection is not None:
+                self._connection.execute(self._sql.nothing)
+        except psycopg.Error as error:
+            self.close()
+            raise WriterLost(str(error)) from error
+
     def close(self) -> None:
         """Give up the pen."""
         if self._connection is not None:
@@ -156,6 +165,7 @@ class _Statements:
         self.insert_request = SQL("INSERT INTO {schema}.requests VALUES (%s, %s, %s)").format(**names)
         self.insert_text = SQL("INSERT INTO {schema}.erasable_text VALUES (%s, %s, %s)").format(**names)
         self.notify = SQL("SELECT pg_notify(%s, '')")
+        self.nothing = SQL("SELECT")
 
 
 def row_of(recorded: Recorded) -> Row:

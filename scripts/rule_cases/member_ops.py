@@ -42,7 +42,7 @@ def apply_match(given: Fields, when: Fields, programme: Programme) -> dict[str, 
 def impose_ban(given: Fields, when: Fields, programme: Programme) -> dict[str, Any]:
     """R22: whole days, and never shorter than a ban that runs."""
     account, at_ns = read_history(given, programme).account, when.instant("at")
-    ban = ban_account(account, programme, days=when.whole("days"), start_time_ns=at_ns, reason_code="ORDER_SPAM")
+    ban = ban_account(account, [programme], days=when.whole("days"), start_time_ns=at_ns, reason_code="ORDER_SPAM")
     if isinstance(ban, Refusal):
         return {"error": ban.reason.name}
     assert isinstance(ban, AccountBanned), ban

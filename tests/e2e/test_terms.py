@@ -20,14 +20,7 @@ from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from tests.conftest import Ledger, StartLedger, refusal
 from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
-
-
-def wait_for(condition: Callable[[], Any]) -> None:
-    """Until a condition holds, at most ten seconds."""
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline, "waited ten seconds in vain"
-        time.sleep(0.01)
+from tests.waiting import wait_for
 
 
 def once_writing(call: Callable[[Any], Any], request: Any) -> Any:
@@ -87,7 +80,8 @@ def test_a_second_process_stands_by_serves_reads_and_takes_over(start_ledger: St
     assert terms(first) == [1, 2]
 
 
-def test_a_lost_connection_ends_the_term_and_the_next_one_goes_on(ledger: Ledger, dsn: str) -> None:
+def test_a_lost_connection_ends_the_term_and_the_next_one_goes_on(start_ledger: StartLedger, dsn: str) -> None:
+    ledger = start_ledger(writer_check_ms=60_000)
     ledger.commands.RegisterSymbol(symbol())
     ledger.fills.RecordFills(batch(fill(exec_id="A"), source="engine", first_sequence=1))
     lose_connection(dsn)
@@ -97,6 +91,13 @@ def test_a_lost_connection_ends_the_term_and_the_next_one_goes_on(ledger: Ledger
     wait_for(lambda: len(terms(ledger)) == 2)
     assert once_writing(ledger.fills.RecordFills, again).source_sequence == 2
     assert [line.fill_ref.exec_id for line in history(ledger)] == ["A", "B"]
+
+
+def test_a_lost_connection_is_noticed_although_nobody_writes(start_ledger: StartLedger, dsn: str) -> None:
+    ledger = start_ledger(writer_check_ms=20)
+    assert terms(ledger) == [1]
+    lose_connection(dsn)
+    wait_for(lambda: terms(ledger) == [1, 2])
 
 
 def test_a_commit_whose_acknowledgement_was_lost_is_answered_as_recorded(

@@ -19,15 +19,19 @@ def running_ban(bans: Iterable[Ban], at_ns: int) -> Ban | None:
 
 def ban_account(
     account: AccountState,
-    programme: Programme,
+    programmes: Iterable[Programme],
     *,
     days: int,
     start_time_ns: int,
     reason_code: str,
     evidence_positions: tuple[int, ...] = (),
 ) -> AccountBanned | Refusal:
-    """[start, start + days), but never ending before a ban that runs at its start (A22)."""
-    least, most = programme.ban_days_min, programme.ban_days_max
+    """[start, start + days), but never ending before a ban that runs at its start (A22).
+
+    A ban is the account's, whatever the programmes it trades under: as many days as all of those in force allow.
+    """
+    limits = [(programme.ban_days_min, programme.ban_days_max) for programme in programmes]
+    least, most = max(least for least, _ in limits), min(most for _, most in limits)
     if not least <= days <= most:
         return Refusal(Reason.BAN_DAYS_OUT_OF_RANGE, "days", f"{days} is not {least} to {most} whole days")
     running = running_ban(account.bans, start_time_ns)

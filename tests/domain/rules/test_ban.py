@@ -11,11 +11,12 @@ from ledger.domain.rules.ban import ban_account, lift_ban, running_ban
 from ledger.domain.state import AccountState, Ban
 from tests.domain.worked import NOON_NS, programme
 
+ALICE = AccountState("alice")
 BANNED = AccountState("alice", bans=(Ban("b1", NOON_NS, NOON_NS + 5 * DAY_NS, "ORDER_SPAM"),))
 
 
 def ban(account: AccountState, days: int, start_ns: int = NOON_NS) -> AccountBanned | Refusal:
-    return ban_account(account, programme(), days=days, start_time_ns=start_ns, reason_code="ORDER_SPAM")
+    return ban_account(account, [programme()], days=days, start_time_ns=start_ns, reason_code="ORDER_SPAM")
 
 
 @pytest.mark.parametrize("days", [1, 7])
@@ -49,3 +50,11 @@ def test_only_a_running_ban_can_be_lifted() -> None:
         found = lift_ban(BANNED, lift_time_ns=at_ns)
         assert isinstance(found, Refusal)
         assert found.reason == Reason.NOT_BANNED
+
+
+def test_a_ban_is_as_long_as_every_programme_in_force_allows() -> None:
+    both = [programme(), programme(programme_id="other", ban_days_min=2, ban_days_max=3)]
+    found = [
+        ban_account(AccountState("alice"), both, days=days, start_time_ns=0, reason_code="X") for days in (1, 2, 3, 4)
+    ]
+    assert [isinstance(ban, Refusal) for ban in found] == [True, False, False, True]
