@@ -21,6 +21,8 @@ _NAME: Final = "ledger.store.volume_parts"
 _symbol: Final = attrgetter(*SymbolTerms._fields)
 _basis: Final = attrgetter(*Basis._fields)
 _cell: Final = attrgetter(*CellKey._fields)
+_rest_of_cell: Final = attrgetter("notional", "lines", "fees")
+_fee: Final = attrgetter(*FeeSum._fields)
 
 
 def _message() -> Any:
@@ -58,5 +60,5 @@ def basis_of_bytes(data: bytes) -> Basis:
 def totals_of_bytes(data: bytes) -> CellTotals:
     """Running totals of a cell; these hardly ever come twice."""
     message = events_pb2.CellTotals.FromString(data)
-    fees = [FeeSum(fee.currency, fee.charges, fee.rebates, fee.lines) for fee in message.fees]
-    return CellTotals(CellKey._make(_cell(message)), message.notional, message.lines, tuple(fees))
+    notional, lines, fees = _rest_of_cell(message)
+    return CellTotals(CellKey._make(_cell(message)), notional, lines, tuple([FeeSum._make(_fee(fee)) for fee in fees]))
