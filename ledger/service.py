@@ -472,8 +472,7 @@ class Service:
         batch = merged([waiting.batch for waiting in together if waiting.batch is not None])
         groups = by_account_day(batch)
         self._states.load_accounts(batch.accounts)
-        self._states.load_days(groups.keys)
-        self._states.know_suspects(batch, groups, work.rows)
+        self._states.load_batch(batch, groups, work.rows)
         with_fees = any(waiting.item.with_fees for waiting in together)
         taken = decide_fills(
             batch, groups, self._states.accounts, self._states.days, self._states.book, with_fees=with_fees
@@ -508,8 +507,7 @@ class Service:
         old = batch.rows(slice(0, place))
         if item.with_fees and len(old):
             groups = by_account_day(old)
-            self._states.load_days(groups.keys)
-            self._states.know_suspects(old, groups, work.rows)
+            self._states.load_batch(old, groups, work.rows)
             for number, index in enumerate(old.index.tolist()):
                 known = self._states.known_line(old, number)
                 if known is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Collection, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from functools import reduce
 from typing import Final, TypeVar
 
@@ -51,33 +51,12 @@ V = TypeVar("V")
 
 
 class _Lru(OrderedDict[K, V]):
-    """States in memory, least recently used first; `shrink` drops from that end until the weight fits.
+    """States in memory, least recently used first."""
 
-    Without `weigh` each weighs 1.
-    """
-
-    def __init__(self, weight_max: int, weigh: Callable[[V], int] | None = None) -> None:
-        super().__init__()
-        self._weight_max = weight_max
-        self._weigh = weigh
-        self._weights: dict[K, int] = {}
-        self._weight = 0
-
-    def shrink(self, used: Collection[K]) -> None:
-        """Mark keys as just used, weigh them again, and forget the least recently used beyond the limit."""
-        for key in used:
+    def used(self, keys: Iterable[K]) -> None:
+        """Move those that were just used to the end."""
+        for key in keys:
             self.move_to_end(key)
-        if self._weigh is None:
-            while len(self) > self._weight_max:
-                self.popitem(last=False)
-            return
-        for key in used:
-            weight = self._weigh(self[key])
-            self._weight += weight - self._weights.get(key, 0)
-            self._weights[key] = weight
-        while self._weight > self._weight_max:
-            key, _ = self.popitem(last=False)
-            self._weight -= self._weights.pop(key, 0)
 
 
 class States:
@@ -89,8 +68,11 @@ class States:
     def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, accounts_max: int) -> None:
         self._log = log
         self.book = fold_rulebook(programmes.parse, log().rulebook(_ALL))
-        self.accounts: _Lru[str, AccountState] = _Lru(accounts_max)
-        self.days: _Lru[DayKey, AccountDay] = _Lru(day_bytes_max, _day_bytes)
+        self.accounts: _Lru[str, AccountState] = _Lru()
+        self.days: _Lru[DayKey, AccountDay] = _Lru()
+        self._accounts_max = accounts_max
+        self._day_bytes_max = day_bytes_max
+        self._day_bytes = 0
         self.owners: dict[str, OwnerState] = {}
         self.sources: dict[str, SourceState] = {}
         self.requests: dict[str, KnownRequest] = {}
@@ -99,7 +81,7 @@ class States:
         self._closes: dict[str, Closes] = {}
         self._evaluations: dict[str, EvaluationState] = {}
         self._touched: set[str] = set()
-        self._touched_days: set[DayKey] = set()
+        self._touched_days: dict[DayKey, AccountDay] = {}
         self._known_days: set[DayKey] = set()
 
     def shrink(self) -> None:
@@ -107,8 +89,17 @@ class States:
         for key in self._known_days:
             self.days[key].known = None
         self._known_days.clear()
-        self.accounts.shrink(self._touched)
-        self.days.shrink(self._touched_days)
+        self.accounts.used(self._touched)
+        while len(self.accounts) > self._accounts_max:
+            self.accounts.popitem(last=False)
+        self.days.used(self._touched_days)
+        for day in self._touched_days.values():
+            bytes_now = _bytes_of(day)
+            self._day_bytes += bytes_now - day.counted_bytes
+            day.counted_bytes = bytes_now
+        while self._day_bytes > self._day_bytes_max:
+            _, forgotten = self.days.popitem(last=False)
+            self._day_bytes -= forgotten.counted_bytes
 
     def load(self, inputs: Sequence[Input]) -> None:
         """Read which of the requests were recorded, and the accounts of commands, with one query each."""
@@ -119,15 +110,19 @@ class States:
         self.requests = dict(self._log().requests(ask.request.request_id for ask in asks)) if asks else {}
         self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
-    def load_days(self, keys: Iterable[DayKey]) -> None:
-        """Have account-days in memory, reading those that are not with one query."""
-        self._touched_days.update(keys)
-        streams = {fee_stream(*key): key for key in self._touched_days if key not in self.days}
-        found = self._log().fee_days(streams) if streams else {}
-        for stream, key in streams.items():
-            day = self.days[key] = AccountDay()
-            if stream in found:
-                day.load(found[stream].digests, found[stream].last)
+    def load_days(self, keys: Sequence[DayKey]) -> list[AccountDay]:
+        """Account-days, reading those that are not in memory with one query."""
+        found = list(map(self.days.get, keys))
+        missing = {fee_stream(*key): key for key, day in zip(keys, found, strict=True) if day is None}
+        if missing:
+            in_log = self._log().fee_days(missing)
+            for stream, key in missing.items():
+                day = self.days[key] = AccountDay()
+                if stream in in_log:
+                    day.load(in_log[stream].digests, in_log[stream].last)
+        days = [self.days[key] if day is None else day for key, day in zip(keys, found, strict=True)]
+        self._touched_days.update(zip(keys, days, strict=True))
+        return days
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:
         """Have accounts in memory, reading those that are not with one query."""
@@ -142,9 +137,9 @@ class States:
             account_id = stream.removeprefix("account/")
             self.accounts[account_id] = fold_account(account_id, events)
 
-    def know_suspects(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> None:
-        """Where an exec_id may have been recorded, have the lines of its day at hand until the commit is over."""
-        keys = {fee_stream(*key): key for key in suspects(batch, groups, self.days)}
+    def load_batch(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> None:
+        """Have its account-days in memory, and where an exec_id may have been recorded, the lines of the day too."""
+        keys = {fee_stream(*key): key for key in suspects(batch, groups, self.load_days(groups.keys))}
         if not keys:
             return
         self._known_days.update(keys.values())
@@ -257,6 +252,6 @@ def _decoded(rows: Iterable[Row], streams: Container[str]) -> list[Recorded]:
     ]
 
 
-def _day_bytes(day: AccountDay) -> int:
+def _bytes_of(day: AccountDay) -> int:
     """About what an account-day takes in memory; measured 64 to 100 bytes per digest in a set."""
     return 1_000 + 100 * len(day.digests) + 1_500 * len(day.known or ())

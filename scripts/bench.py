@@ -9,9 +9,10 @@ import platform
 import signal
 import statistics
 import sys
+import time
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
@@ -20,46 +21,19 @@ try:
     from bench_asof import AsOf
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
-    from bench_ingest import Ingest
+    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, figures_text
     from bench_lag import Lag
     from bench_reads import Reads
-    from bench_rebuild import REBUILD, rebuild
-    from bench_replay import REPLAY, replay
+    from bench_rebuild import rebuild
+    from bench_replay import replay
+    from bench_rows import Rows
     from bench_store import Failed, Store, throw_away_store
+    from bench_stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
 
     from ledger.store.embedded import EmbeddedError
 except ImportError as error:
     print(f"bench.py: {error.name or error} is missing: run `make bench`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
-
-_INGEST: Final = "ingest.1k_uniform.fills_per_s"
-_BYTES: Final = "ingest.bytes_per_fill"
-_COPY: Final = "limit.copy_row_per_fill_per_s"
-_RATIO: Final = "ratio.ingest_1k_uniform_to_copy_row"
-_ROWS: Final = "ingest.rows.fills_per_s"
-_ROWS_RATIO: Final = "ratio.ingest_rows_to_copy_row"
-_ECHO: Final = "limit.echo_rps"
-_ECHO_MS: Final = "limit.echo_ms_p50"
-_QUOTE: Final = "quote.rps"
-_STATE_MS: Final = "state.now_ms_p50"
-_QUOTE_RATIO: Final = "ratio.quote_rps_to_echo_rps"
-_STATE_RATIO: Final = "ratio.state_now_ms_to_echo_ms"
-_REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
-_REPLAY_RATIO: Final = "ratio.replay_to_ingest"
-_LAG_P50: Final = "lag.ms_p50"
-_LAG_P99: Final = "lag.ms_p99"
-
-_EVALUATION: Final = "evaluation.accounts_per_s"
-_GROUP_BY: Final = "limit.group_by_accounts_per_s"
-_EVALUATION_RATIO: Final = "ratio.evaluation_to_group_by"
-_ASOF_STATE: Final = "asof.state_ms_p99"
-_ASOF_PAGE: Final = "asof.fees_page_ms_p99"
-_ASOF_DAY_STATE: Final = "asof.day_end.state_ms_p99"
-_ASOF_DAY_PAGE: Final = "asof.day_end.fees_page_ms_p99"
-_ASOF_STATE_RATIO: Final = "ratio.asof_inside_state"
-_ASOF_PAGE_RATIO: Final = "ratio.asof_inside_fees_page"
-_ASOF_DAY_STATE_RATIO: Final = "ratio.asof_day_end_state"
-_ASOF_DAY_PAGE_RATIO: Final = "ratio.asof_day_end_fees_page"
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
@@ -67,42 +41,7 @@ _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --secon
 
 _EPILOG: Final = f"""\
 figures:
-  {_INGEST:<38}fills/s that RecordFills acknowledges as durable, over gRPC, into a process of its own;
-  {"":<38}1,000 accounts, 1,000 fills per message, column by column, a source per message in flight
-  {_ROWS:<38}the same fills as a message each: the friendly form
-  {_BYTES:<38}what these fills take on disk: all tables of the ledger with indexes and TOAST
-  {_COPY:<38}binary COPY of the same fills as a row each into the library's table, bytes made
-  {"":<38}beforehand, 5,000 rows per commit: no ledger with a row per fill can be faster
-  {_RATIO:<38}columns by COPY, round by round: steadier than either on a busy machine
-  {_ROWS_RATIO:<38}rows by COPY
-  {_ECHO:<38}calls/s of an empty method: the ledger's server without the ledger, in a process of its own
-  {_ECHO_MS:<38}how long such a call takes, one in flight
-  {_QUOTE:<38}QuoteFee/s: 200 accounts, half of them with a tier, on 50 symbols, same client as the echo
-  {_STATE_MS:<38}how long GetVipState of now takes, one in flight
-  {_QUOTE_RATIO:<38}turn by turn, slices of a second each; at least 0.8 is the aim
-  {_STATE_RATIO:<38}turn by turn; at most 2 is the aim
-  {REBUILD:<38}fills/s of a rebuild of the materialised tables over that ledger: made anew, compared
-  {"":<38}with the live ones, put in their place
-  {_REBUILD_RATIO:<38}by {_INGEST}; at least 2 is the aim
-  {REPLAY:<38}fills/s of audit_replay.py over that ledger, from its start to its end: all events read,
-  {"":<38}decided again and compared, by as many processes as there are cores
-  {_REPLAY_RATIO:<38}by {_INGEST}; at least 1 is the bar, 4 the aim
-  {_LAG_P50:<38}age of the oldest commit that the materialised tables lack, while fills arrive at half
-  {"":<38}the rate of {_INGEST}, sampled every 50 ms
-  {_LAG_P99:<38}the same; at most 2,000 ms is the aim
-  {_EVALUATION:<38}accounts/s of one RunEvaluation: --accounts with 3 active days each, made straight in
-  {"":<38}the tables; each has its own event in the log afterwards
-  {_GROUP_BY:<38}one plain SQL GROUP BY over the same account-days, which only adds up
-  {_EVALUATION_RATIO:<38}the first by the second
-  {_ASOF_STATE:<38}GetVipState and GetRates of an account with --fills fills over 30 days, at any as_of and
-  {"":<38}known_at: of a hundred calls one takes longer
-  {_ASOF_PAGE:<38}ListFeeHistory of it: 100 lines up to as_of, from the beginning or the last ones in turn
-  {_ASOF_DAY_STATE:<38}the same where as_of is the end of a day
-  {_ASOF_DAY_PAGE:<38}and where a page begins and ends with a day
-  {_ASOF_STATE_RATIO:<38}by the same of an account with 100 fills, question by question; at most 4 is the aim
-  {_ASOF_PAGE_RATIO:<38}the same; at most 4 is the aim
-  {_ASOF_DAY_STATE_RATIO:<38}the same; at most 1.5 is the aim
-  {_ASOF_DAY_PAGE_RATIO:<38}the same; at most 1.5 is the aim
+{figures_text()}
 
 examples:
   bench.py                                  all figures, about ten minutes
@@ -124,56 +63,6 @@ class Measurement(Protocol):
 
     def run(self, store: Store, schema: str) -> Mapping[str, float | Sequence[float]]:
         """One round: values by name of figure, one or several. Raises Failed."""
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A name in the table: its unit, decimals shown, and the measurements it needs."""
-
-    unit: str
-    decimals: int
-    needs: tuple[str, ...]
-
-
-FIGURES: Final = {
-    _INGEST: Figure("fills/s", 0, ("ingest",)),
-    _BYTES: Figure("bytes", 1, ("ingest",)),
-    _COPY: Figure("rows/s", 0, ("copy",)),
-    _RATIO: Figure("ratio", 3, ("ingest", "copy")),
-    _ROWS: Figure("fills/s", 0, ("rows",)),
-    _ROWS_RATIO: Figure("ratio", 3, ("rows", "copy")),
-    _ECHO: Figure("calls/s", 0, ("reads",)),
-    _ECHO_MS: Figure("ms", 3, ("reads",)),
-    _QUOTE: Figure("calls/s", 0, ("reads",)),
-    _STATE_MS: Figure("ms", 3, ("reads",)),
-    _QUOTE_RATIO: Figure("ratio", 3, ("reads",)),
-    _STATE_RATIO: Figure("ratio", 3, ("reads",)),
-    REBUILD: Figure("fills/s", 0, ("ingest",)),
-    _REBUILD_RATIO: Figure("ratio", 2, ("ingest",)),
-    REPLAY: Figure("fills/s", 0, ("ingest",)),
-    _REPLAY_RATIO: Figure("ratio", 2, ("ingest",)),
-    _LAG_P50: Figure("ms", 0, ("ingest", "lag")),
-    _LAG_P99: Figure("ms", 0, ("ingest", "lag")),
-    _EVALUATION: Figure("acc./s", 0, ("evaluation",)),
-    _GROUP_BY: Figure("acc./s", 0, ("evaluation",)),
-    _EVALUATION_RATIO: Figure("ratio", 4, ("evaluation",)),
-    _ASOF_STATE: Figure("ms", 2, ("asof",)),
-    _ASOF_PAGE: Figure("ms", 2, ("asof",)),
-    _ASOF_DAY_STATE: Figure("ms", 2, ("asof",)),
-    _ASOF_DAY_PAGE: Figure("ms", 2, ("asof",)),
-    _ASOF_STATE_RATIO: Figure("ratio", 2, ("asof",)),
-    _ASOF_PAGE_RATIO: Figure("ratio", 2, ("asof",)),
-    _ASOF_DAY_STATE_RATIO: Figure("ratio", 2, ("asof",)),
-    _ASOF_DAY_PAGE_RATIO: Figure("ratio", 2, ("asof",)),
-}
-
-
-_RATIOS: Final = (  # of figures of one round
-    (_INGEST, _COPY, _RATIO),
-    (_ROWS, _COPY, _ROWS_RATIO),
-    (REBUILD, _INGEST, _REBUILD_RATIO),
-    (REPLAY, _INGEST, _REPLAY_RATIO),
-)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -204,19 +93,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, dict[str, object]]]:
     """Values of every figure by round, and the settings behind each figure."""
     values: dict[str, list[float]] = defaultdict(list)
-    _tell(f"preparing {options.fills:,} fills")
-    measurements = _measurements(options, lambda: values[_INGEST][-1])
+    with _told(f"preparing {options.fills:,} fills"):
+        measurements = _measurements(options, lambda: values[INGEST][-1])
     with throw_away_store() as store:
         machine = {**_machine(), **store.settings()}
         for number in range(1, options.rounds + 1):
             for key, measurement in measurements.items():
-                _tell(f"round {number} of {options.rounds}: {key}")
-                with store.fresh_schema(f"bench_{key}_{number}") as schema:
+                with (
+                    _told(f"round {number} of {options.rounds}: {key}"),
+                    store.fresh_schema(f"bench_{key}_{number}") as schema,
+                ):
                     for name, value in measurement.run(store, schema).items():
                         values[name] += value if isinstance(value, Sequence) else [value]
-            for measured, by, ratio in _RATIOS:
-                if values[measured] and values[by]:
-                    values[ratio].append(values[measured][-1] / values[by][-1])
+            _divide(values)
         store.settings()  # still durable
     common = {"rounds": options.rounds, "fills": options.fills}
     own = {key: measurement.settings for key, measurement in measurements.items()}
@@ -227,20 +116,30 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
     return values, settings
 
 
+def _divide(values: dict[str, list[float]]) -> None:
+    """Add the ratios of the round just measured."""
+    for name, figure in FIGURES.items():
+        if figure.of and all(values[of] for of in figure.of):
+            measured, other = (values[of][-1] for of in figure.of)
+            values[name].append(measured / other)
+
+
 def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
     """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
     wanted = set(options.names)
-    afterwards = [rebuild] if {REBUILD, _REBUILD_RATIO} & wanted else []
-    afterwards += [replay] if {REPLAY, _REPLAY_RATIO} & wanted else []
+    afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []
+    afterwards += [replay] if {REPLAY, REPLAY_RATIO} & wanted else []
     makers: dict[str, Callable[[], Measurement]] = {
-        "ingest": lambda: Ingest(options.fills, options.lanes, columns=True, afterwards=afterwards),
-        "rows": lambda: Ingest(options.fills, options.lanes, columns=False),
+        "1k_uniform": lambda: Stream(options.fills, ONE_THOUSAND, afterwards),
         "copy": lambda: CopyRowPerFill(options.fills),
+        "100k_zipf": lambda: Stream(options.fills, ZIPF),
+        "100k_uniform": lambda: Stream(options.fills, UNIFORM),
+        "rows": lambda: Rows(options.fills, options.lanes),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
         "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
-        "lag": lambda: Lag(options.lanes, options.seconds * _LAG_SLICES, lambda: ingested() / 2),
+        "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
 
@@ -255,8 +154,15 @@ def _machine() -> dict[str, object]:
     }
 
 
-def _tell(text: str) -> None:
-    print(f"bench.py: {text} ...", file=sys.stderr, flush=True)
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Says on stderr what is going on, and how long it took."""
+    print(f"bench.py: {what} ...", file=sys.stderr, end="", flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        print(f" {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
 
 
 # --- results
@@ -281,7 +187,7 @@ def _print_table(results: Sequence[Mapping[str, Any]]) -> None:
             f"{value:,.{decimals}f}"
             for value in (result["settings"]["min"], result["value"], result["settings"]["max"])
         )
-        print(f"{result['name']:<38} {middle:>12} {result['unit']:<8} ({low} to {high})")
+        print(f"{result['name']:<44} {middle:>12} {result['unit']:<8} ({low} to {high})")
     told = {key: value for result in results for key, value in result["settings"].items() if key not in ("min", "max")}
     print("\n" + ", ".join(f"{key} {value}" for key, value in told.items()))
 
@@ -314,7 +220,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         type=_positive,
         default=64,
-        help="messages in flight, each of its own source (default 64)",
+        help="sources that send rows at once, a message of each in flight (default 64)",
     )
     add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads; the lag takes 15 (default 1)")
     options = parser.parse_args(arguments)

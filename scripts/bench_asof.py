@@ -11,12 +11,13 @@ from typing import Any, Final
 import grpc
 import numpy as np
 from bench_asof_load import DAYS, FILLS_PER_MESSAGE, FIRST_DAY, LANES, LARGE, OTHERS, SMALL, AsOfLoad, make_asof_load
-from bench_fills import register_requests
-from bench_ingest import CALL_SECONDS_MAX, send, service
+from bench_rows import send
+from bench_service import CALL_SECONDS_MAX, ledger, register
 from bench_store import Failed, Store, check
+from bench_verify import verify_recorded
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
-from ledger.v1 import command_service_pb2, command_service_pb2_grpc, fill_service_pb2
+from ledger.v1 import command_service_pb2, command_service_pb2_grpc
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
@@ -85,15 +86,15 @@ class AsOf:
 
     def run(self, store: Store, schema: str) -> dict[str, float]:
         """One round on a fresh schema."""
-        with service(store.dsn, schema) as address, grpc.insecure_channel(address) as channel:
-            positions = record(channel, self._load)
+        with ledger(store, schema) as served:
+            positions = record(served.channel, self._load)
             with store.connect() as connection:  # as autovacuum has done to any ledger that is older than a minute
                 connection.execute(f"VACUUM ANALYZE {schema}.events".encode())
             store.checkpoint()
             chance = random.Random(_SEED)  # noqa: S311 - questions, not a secret
             found: dict[str, float] = {}
             for place in _PLACES:
-                timed = self._ask(channel, lambda place=place: _question(chance, positions, place), positions)
+                timed = self._ask(served.channel, lambda place=place: _question(chance, positions, place), positions)
                 found.update(_figures(place, timed))
             return found
 
@@ -166,8 +167,7 @@ def _timed(call: Callable[..., Any], request: Any, timed: Timed, kind: str) -> A
 def record(channel: grpc.Channel, load: AsOfLoad) -> list[int]:
     """Make the ledger through the API; of each message the position it was acknowledged at."""
     commands = command_service_pb2_grpc.CommandServiceStub(channel)
-    for symbol in register_requests():
-        commands.RegisterSymbol(symbol, timeout=CALL_SECONDS_MAX)
+    register(channel)
     for account_id in (LARGE, SMALL):
         authority = Authority(actor="bench", approver="bench-2", reason="measuring")
         named = {"request_id": f"bench-{account_id}", "authority": authority, "account_id": account_id}
@@ -177,8 +177,7 @@ def record(channel: grpc.Channel, load: AsOfLoad) -> list[int]:
     _, answers = send(channel, load.lanes)
     positions = [0] * sum(len(lane.messages) for lane in load.lanes)
     for number, (lane, of_lane) in enumerate(zip(load.lanes, answers, strict=True)):
-        for place, (size, answer) in enumerate(zip(lane.sizes, of_lane, strict=True)):
-            found = fill_service_pb2.RecordFillsResponse.FromString(answer)
-            check(found.recorded == size, f"of {size} fills {found.recorded} were recorded")
+        for place, (size, found) in enumerate(zip(lane.sizes, of_lane, strict=True)):
+            verify_recorded(size, found)
             positions[number + place * len(load.lanes)] = found.position
     return positions

@@ -6,16 +6,16 @@ again is at hand as columns: whose fill, when, and at which position it was ackn
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Final
+from dataclasses import dataclass, replace
+from typing import Final
 
 import numpy as np
-import numpy.typing as npt
-from bench_fills import Lane, symbols
+from bench_fills import columns_of, joined, reference_fills
+from bench_load import Lane
 
+from ledger.domain.columns import Ints
 from ledger.domain.instants import DAY_NS
-from ledger.v1 import fill_pb2, fill_service_pb2
+from ledger.v1 import fill_service_pb2
 
 DAYS: Final = 30
 FIRST_DAY: Final = 19_877  # 2024-06-03
@@ -28,9 +28,6 @@ _OTHERS_SHARE: Final = 4  # of LARGE's fills one in so many on top is of another
 _SEED: Final = 20_261_124
 _LATE_SHARE: Final = 0.05
 _LATE_NS_MAX: Final = 60 * 10**9
-_NUMBER_MIN: Final = 10**18
-
-Ints = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ def make_asof_load(fills: int) -> AsOfLoad:
     time_ns = np.maximum(came_ns - late_ns, FIRST_DAY * DAY_NS)
     message = np.arange(len(account)) // FILLS_PER_MESSAGE
     load = AsOfLoad([Lane(f"engine-{number}") for number in range(LANES)], accounts, account, time_ns, message)
-    _fill_lanes(load, chance)
+    _fill_lanes(load)
     return load
 
 
@@ -73,51 +70,13 @@ def _even(count: int) -> Ints:
     return FIRST_DAY * DAY_NS + (np.arange(count) * 2 + 1) * (DAYS * DAY_NS // (2 * count) if count else 1)
 
 
-def _fill_lanes(load: AsOfLoad, chance: np.random.Generator) -> None:
+def _fill_lanes(load: AsOfLoad) -> None:
     """Deal the messages to the lanes in turn, each a serialised request."""
-    markets = symbols()
-    low = np.array([market.price_low for market in markets])
-    quantity_max = np.array([100 * 10**market.quantity_scale for market in markets])
-    count = len(load.account)
-    market = chance.integers(0, len(markets), count)
-    columns = {
-        "symbol_index": _integers(market),
-        "last_px": _integers(low[market] + chance.integers(0, low[market])),
-        "last_qty": _integers(chance.integers(1, quantity_max[market] + 1)),
-        "side": _enum(chance.choice((fill_pb2.SIDE_BUY, fill_pb2.SIDE_SELL), count)),
-        "liquidity": _enum(chance.choice((fill_pb2.LIQUIDITY_MAKER, fill_pb2.LIQUIDITY_TAKER), count)),
-        "channel": _enum(np.full(count, fill_pb2.CHANNEL_API)),
-        "transact_time_ns": _integers(load.time_ns),
-        "exec_id": np.array([b"E%014d" % number for number in range(count)]),
-        "trade_number": _integers(np.arange(count) + _NUMBER_MIN),
-        "order_number": _integers(chance.integers(_NUMBER_MIN, 2**63 - 1, count)),
-        "counterparty_owner_id": np.array([b"U%09d" % number for number in chance.integers(0, 10**6, count).tolist()]),
-    }
-    scales = [
-        fill_service_pb2.SymbolScale(symbol=one.name, price_scale=one.price_decimals, quantity_scale=one.quantity_scale)
-        for one in markets
-    ]
-    for number, start in enumerate(range(0, count, FILLS_PER_MESSAGE)):
-        part = slice(start, start + FILLS_PER_MESSAGE)
-        lane, sent = load.lanes[number % LANES], load.account[part]
+    drawn = joined(reference_fills(len(load.account), len(load.accounts)))
+    fills = replace(drawn, account=load.account, transact_time_ns=load.time_ns)
+    for number, start in enumerate(range(0, len(fills), FILLS_PER_MESSAGE)):
+        sent, lane = fills.at(slice(start, start + FILLS_PER_MESSAGE)), load.lanes[number % LANES]
         request = fill_service_pb2.RecordFillsRequest(source=lane.source, first_sequence=lane.last_sequence + 1)
-        named, places = np.unique(sent, return_inverse=True)
-        request.columns.account_ids.extend(_names(load.accounts, named))
-        request.columns.account_index = _integers(places).tobytes()
-        request.columns.symbols.extend(scales)
-        for name, values in columns.items():
-            setattr(request.columns, name, values[part].tobytes())
+        request.columns.CopyFrom(columns_of(sent, load.accounts.__getitem__))
         lane.messages.append(request.SerializeToString())
         lane.sizes.append(len(sent))
-
-
-def _names(accounts: Sequence[str], places: Ints) -> list[str]:
-    return [accounts[place] for place in places.tolist()]
-
-
-def _integers(values: Ints) -> Ints:
-    return values.astype("<u8")
-
-
-def _enum(values: Ints) -> Ints:
-    return values.astype("u1")

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Final
 
-from bench_fills import Trade, reference_trades
-from bench_ingest import ACCOUNTS
+from bench_fills import messages_of, reference_fills
+from bench_load import ACCOUNTS
 from bench_store import Store, check
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.streams import fee_stream
+from ledger.v1 import fill_pb2
 
 ROWS_PER_COMMIT: Final = 5_000
 STATE_BYTES: Final = 161
@@ -23,7 +24,7 @@ _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _TRAILER: Final = struct.pack("!h", -1)
 
 # ledger/store/migrations/0001_log.sql without the three columns that the library's table does not have.
-_TABLE: Final = """
+TABLE: Final = """
 CREATE TABLE {schema}.events (
     originator_id text COLLATE "C" NOT NULL,
     originator_version bigint NOT NULL,
@@ -41,9 +42,9 @@ class CopyRowPerFill:
 
     def __init__(self, fills: int) -> None:
         self._fills = fills
-        trades = enumerate(reference_trades(fills, ACCOUNTS), 1)
+        messages = enumerate((fill for block in reference_fills(fills, ACCOUNTS) for fill in messages_of(block)), 1)
         self._blocks: list[bytes] = []
-        while block := b"".join(_row(position, trade) for position, trade in islice(trades, ROWS_PER_COMMIT)):
+        while block := b"".join(_row(position, fill) for position, fill in islice(messages, ROWS_PER_COMMIT)):
             self._blocks.append(_HEADER + block + _TRAILER)
         self.settings: Mapping[str, object] = {
             "accounts": ACCOUNTS,
@@ -56,7 +57,7 @@ class CopyRowPerFill:
         """One round on a fresh schema."""
         statement = f"COPY {schema}.events FROM STDIN (FORMAT BINARY)".encode()
         with store.connect() as connection:
-            connection.execute(_TABLE.format(schema=schema).encode())
+            connection.execute(TABLE.format(schema=schema).encode())
             store.checkpoint()
             began = time.perf_counter()
             for block in self._blocks:
@@ -74,9 +75,8 @@ class CopyRowPerFill:
         check(found == meant, f"COPY stored (rows, first, last, bytes of state) {found[0]}, sent was {meant[0]}")
 
 
-def _row(position: int, trade: Trade) -> bytes:
+def _row(position: int, fill: fill_pb2.Fill) -> bytes:
     """A row in PostgreSQL's binary format; as in our fee streams the version is the position."""
-    fill = trade.fill
     stream = fee_stream(fill.account_id, fill.transact_time.seconds * SECOND_NS // DAY_NS).encode()
     content = [
         fill.exec_id,

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 import grpc
-from bench_ingest import service
+from bench_service import ledger
 from bench_store import Failed, Store, check
 
 from ledger import programmes
@@ -52,11 +52,11 @@ class Evaluation:
 
     def run(self, store: Store, schema: str) -> dict[str, float]:
         """One round on a fresh schema."""
-        with service(store.dsn, schema) as address, grpc.insecure_channel(address) as channel:
-            due_ns = last_evaluation_ns(programmes.parse(programmes.packaged()), _await_tables(channel))
+        with ledger(store, schema) as served:
+            due_ns = last_evaluation_ns(programmes.parse(programmes.packaged()), _await_tables(served.channel))
             self._generate(store, schema, due_ns)
             store.checkpoint()
-            seconds, counts = evaluate(channel)
+            seconds, counts = evaluate(served.channel)
         self.verify(store, schema, counts)
         grouped_s = self._group_by(store, schema, due_ns)
         return {

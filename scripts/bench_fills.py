@@ -1,32 +1,36 @@
-"""The load of the benchmarks: reference fills, made from a seed, so that every round and every figure sees the same.
+"""The reference fills of the benchmarks, made from a seed, so that every round and every figure sees the same.
 
 A reference fill is what an engine of a spot exchange reports: account_id of 11 characters, exec_id of 15, order_id and
 trade_id as 64-bit numbers, a counterparty owner of 10 characters, one of 50 symbols, ns times that rise, 5 % of the
-fills late by up to a minute, through the API, half of them makers.
+fills late by up to a minute, through the API, half of them makers. They are drawn as columns, since a million of them
+must not take a minute; the same fills can be had as FillColumns and as messages.
 """
 
 from __future__ import annotations
 
-import random
-import struct
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
 from typing import Final, NamedTuple
 
+import numpy as np
+
+from ledger.domain.columns import Ints, Texts
 from ledger.domain.instants import SECOND_NS
-from ledger.domain.money import decimal_text, mantissa
+from ledger.domain.money import decimal_text
 from ledger.v1 import command_service_pb2, fill_pb2, fill_service_pb2
 
 SYMBOL_COUNT: Final = 50
-NOTIONAL_SCALE: Final = 16  # the finest price times the finest quantity used here
+BLOCK: Final = 50_000  # fills drawn at once: the first ones are the same however many are wanted
+ZIPF_EXPONENT: Final = 1.1
 _SEED: Final = 20_261_122
 _START_NS: Final = 1_717_416_000 * SECOND_NS  # 2024-06-03 12:00 UTC: half a day from midnight, and long past
 _STEP_NS_MAX: Final = 20_000  # 10 us between fills on average, as an engine with 100,000 fills/s
 _LATE_SHARE: Final = 0.05
 _LATE_NS_MAX: Final = 60 * SECOND_NS
 _NUMBER_MIN, _NUMBER_MAX = 10**18, 2**63 - 1
+_EXEC_DIGITS: Final = 14
+_OWNER_DIGITS: Final = 9
+_OWNERS: Final = 10**6
 
 
 class Symbol(NamedTuple):
@@ -62,146 +66,169 @@ def symbols() -> list[Symbol]:
     return found
 
 
-class Trade(NamedTuple):
-    """A reference fill and its notional at NOTIONAL_SCALE."""
+MARKETS: Final = symbols()
+_PRICE_LOW: Final = np.array([market.price_low for market in MARKETS])
+_QUANTITY_MAX: Final = np.array([100 * 10**market.quantity_scale for market in MARKETS])
+_SCALES: Final = [
+    fill_service_pb2.SymbolScale(
+        symbol=market.name, price_scale=market.price_decimals, quantity_scale=market.quantity_scale
+    )
+    for market in MARKETS
+]
 
-    fill: fill_pb2.Fill
-    quote: str
-    notional: int
+
+@dataclass(frozen=True)
+class Fills:
+    """Reference fills as columns of int64, all of one length; prices and quantities are mantissas of their symbols."""
+
+    number: Ints  # from 1: exec_id and trade_id are made of it
+    account: Ints
+    symbol: Ints  # place in MARKETS
+    side: Ints
+    liquidity: Ints
+    price: Ints
+    quantity: Ints
+    transact_time_ns: Ints
+    order_number: Ints
+    counterparty: Ints
+
+    def __len__(self) -> int:
+        return len(self.number)
+
+    def all(self) -> tuple[Ints, ...]:
+        """The columns in order."""
+        return tuple(getattr(self, each.name) for each in fields(self))
+
+    def at(self, places: slice | Ints) -> Fills:
+        """The fills at some places."""
+        return Fills(*(column[places] for column in self.all()))
 
 
-def reference_trades(count: int, accounts: int) -> Iterator[Trade]:
-    """So many fills, the accounts uniform; always the same ones."""
-    chance = random.Random(_SEED)  # noqa: S311 - a load, not a secret
-    markets = symbols()
+def reference_fills(count: int, accounts: int, *, zipf: bool = False) -> Iterator[Fills]:
+    """So many fills in blocks of at most BLOCK, the accounts uniform, or by Zipf's law; always the same ones."""
+    chance = np.random.default_rng(_SEED)
+    account = _Accounts(chance, accounts, zipf=zipf)
     now_ns = _START_NS
-    for number in range(1, count + 1):
-        now_ns += chance.randint(1, _STEP_NS_MAX)
-        at_ns = now_ns - chance.randrange(_LATE_NS_MAX) if chance.random() < _LATE_SHARE else now_ns
-        market = chance.choice(markets)
-        price = market.price_low + chance.randrange(market.price_low)
-        quantity = chance.randint(1, 100 * 10**market.quantity_scale)
-        fill = fill_pb2.Fill(
-            account_id=f"A{chance.randrange(accounts):010}",
-            exec_id=f"E{number:014}",
-            symbol=market.name,
-            side=chance.choice((fill_pb2.SIDE_BUY, fill_pb2.SIDE_SELL)),
-            liquidity=chance.choice((fill_pb2.LIQUIDITY_MAKER, fill_pb2.LIQUIDITY_TAKER)),
-            last_px=decimal_text(price, market.price_decimals),
-            last_qty=decimal_text(quantity, market.quantity_scale),
-            trade_id=str(_NUMBER_MIN + number),
-            order_id=str(chance.randint(_NUMBER_MIN, _NUMBER_MAX)),
-            counterparty_owner_id=f"U{chance.randrange(10**6):09}",
-            channel=fill_pb2.CHANNEL_API,
-        )
-        fill.transact_time.seconds, fill.transact_time.nanos = divmod(at_ns, SECOND_NS)
-        up = 10 ** (NOTIONAL_SCALE - market.price_decimals - market.quantity_scale)
-        yield Trade(fill, market.quote, price * quantity * up)
+    for first in range(1, count + 1, BLOCK):
+        block = _block(chance, account, first, now_ns + chance.integers(1, _STEP_NS_MAX + 1, BLOCK).cumsum())
+        now_ns = int(block.transact_time_ns.max())
+        late = chance.random(BLOCK) < _LATE_SHARE
+        block.transact_time_ns[late] -= chance.integers(0, _LATE_NS_MAX, BLOCK)[late]
+        yield block.at(slice(count + 1 - first))
 
 
-@dataclass
-class Volume:
-    """Lines and notional by quote currency, the latter at NOTIONAL_SCALE: what was sent, or what the ledger holds."""
-
-    lines: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-    notional: dict[str, int] = field(default_factory=lambda: defaultdict(int))
-
-    def add(self, quote: str, lines: int, notional: int) -> None:
-        """Add a sum of one quote currency."""
-        self.lines[quote] += lines
-        self.notional[quote] += notional
-
-
-@dataclass(frozen=True)
-class Lane:
-    """One source with its messages, each a serialised RecordFillsRequest, in the order of its numbers."""
-
-    source: str
-    messages: list[bytes] = field(default_factory=list)
-    sizes: list[int] = field(default_factory=list)
-
-    @property
-    def last_sequence(self) -> int:
-        """Number of the last fill."""
-        return sum(self.sizes)
-
-    def add(self, fills: Sequence[fill_pb2.Fill], *, columns: bool) -> None:
-        """Append a message with the next numbers: fill by fill, or column by column."""
-        request = fill_service_pb2.RecordFillsRequest(source=self.source, first_sequence=self.last_sequence + 1)
-        if columns:
-            request.columns.CopyFrom(columns_of(fills))
-        else:
-            request.fills.extend(fills)
-        self.messages.append(request.SerializeToString())
-        self.sizes.append(len(fills))
-
-
-@dataclass(frozen=True)
-class Load:
-    """What is sent, dealt to the lanes message by message, and what it adds up to."""
-
-    lanes: list[Lane]
-    volume: Volume
-
-
-def make_load(count: int, *, accounts: int, fills_per_message: int, lanes: int, columns: bool) -> Load:
-    """Reference fills as messages, ready to be sent; no lane is left without one."""
-    messages = -(-count // fills_per_message)
-    load = Load([Lane(f"engine-{number}") for number in range(min(lanes, messages))], Volume())
-    trades = reference_trades(count, accounts)
-    for number in range(messages):
-        batch = list(islice(trades, fills_per_message))
-        load.lanes[number % len(load.lanes)].add([trade.fill for trade in batch], columns=columns)
-        for trade in batch:
-            load.volume.add(trade.quote, 1, trade.notional)
-    return load
-
-
-def columns_of(fills: Sequence[fill_pb2.Fill]) -> fill_service_pb2.FillColumns:
-    """The same fills column by column, as an engine keeps them anyway."""
-    accounts = {name: place for place, name in enumerate(dict.fromkeys(fill.account_id for fill in fills))}
-    scales = {symbol.name: (symbol.price_decimals, symbol.quantity_scale) for symbol in symbols()}
-    places = {name: place for place, name in enumerate(scales)}
-    times = [fill.transact_time for fill in fills]
-    return fill_service_pb2.FillColumns(
-        account_ids=list(accounts),
-        account_index=_integers([accounts[fill.account_id] for fill in fills]),
-        symbols=[
-            fill_service_pb2.SymbolScale(symbol=name, price_scale=price, quantity_scale=quantity)
-            for name, (price, quantity) in scales.items()
-        ],
-        symbol_index=_integers([places[fill.symbol] for fill in fills]),
-        exec_id=_texts([fill.exec_id for fill in fills]),
-        side=bytes(fill.side for fill in fills),
-        liquidity=bytes(fill.liquidity for fill in fills),
-        last_px=_integers([_mantissa(fill.last_px, scales[fill.symbol][0]) for fill in fills]),
-        last_qty=_integers([_mantissa(fill.last_qty, scales[fill.symbol][1]) for fill in fills]),
-        transact_time_ns=_integers([time.seconds * SECOND_NS + time.nanos for time in times]),
-        channel=bytes(fill.channel for fill in fills),
-        trade_number=_integers([int(fill.trade_id) for fill in fills]),
-        order_number=_integers([int(fill.order_id) for fill in fills]),
-        counterparty_owner_id=_texts([fill.counterparty_owner_id for fill in fills]),
+def _block(chance: np.random.Generator, account: _Accounts, first: int, times_ns: Ints) -> Fills:
+    symbol = chance.integers(0, len(MARKETS), BLOCK)
+    low = _PRICE_LOW[symbol]
+    return Fills(
+        number=np.arange(first, first + BLOCK),
+        account=account.draw(BLOCK),
+        symbol=symbol,
+        side=chance.integers(fill_pb2.SIDE_BUY, fill_pb2.SIDE_SELL + 1, BLOCK),
+        liquidity=chance.integers(fill_pb2.LIQUIDITY_MAKER, fill_pb2.LIQUIDITY_TAKER + 1, BLOCK),
+        price=low + chance.integers(0, low),
+        quantity=chance.integers(1, _QUANTITY_MAX[symbol] + 1),
+        transact_time_ns=times_ns,
+        order_number=chance.integers(_NUMBER_MIN, _NUMBER_MAX, BLOCK, endpoint=True),
+        counterparty=chance.integers(0, _OWNERS, BLOCK),
     )
 
 
-def _integers(values: Sequence[int]) -> bytes:
-    return struct.pack(f"<{len(values)}Q", *values)
+class _Accounts:
+    """Draws accounts: all alike, or the one of rank r as often as 1 / r^1.1 says, the ranks dealt at random."""
+
+    def __init__(self, chance: np.random.Generator, accounts: int, *, zipf: bool) -> None:
+        self._chance = chance
+        self._accounts = accounts
+        self._at_most = None
+        if zipf:
+            shares = np.arange(1, accounts + 1) ** -ZIPF_EXPONENT
+            self._at_most = shares.cumsum() / shares.sum()
+            self._at_most[-1] = 1.0  # whatever rounding made of it: every chance below 1 has its rank
+            self._of_rank = chance.permutation(accounts)
+
+    def draw(self, count: int) -> Ints:
+        if self._at_most is None:
+            return self._chance.integers(0, self._accounts, count)
+        return self._of_rank[np.searchsorted(self._at_most, self._chance.random(count), side="right")]
 
 
-def _texts(values: Sequence[str]) -> bytes:
-    width = max(map(len, values))
-    return b"".join(value.encode().ljust(width, b"\0") for value in values)
+def joined(blocks: Iterable[Fills]) -> Fills:
+    """Blocks as one."""
+    return Fills(*map(np.concatenate, zip(*(block.all() for block in blocks), strict=True)))
 
 
-def _mantissa(text: str, scale: int) -> int:
-    value = mantissa(text, scale)
-    assert value is not None, (text, scale)
-    return value
+# --- as they are sent
+
+
+def account_id(number: int) -> str:
+    """Name of an account."""
+    return f"A{number:010}"
+
+
+def columns_of(fills: Fills, name_of: Callable[[int], str] = account_id) -> fill_service_pb2.FillColumns:
+    """Fills column by column, as an engine keeps them anyway."""
+    accounts, account_index = np.unique(fills.account, return_inverse=True)
+    return fill_service_pb2.FillColumns(
+        account_ids=[name_of(number) for number in accounts.tolist()],
+        account_index=_integers(account_index),
+        symbols=_SCALES,
+        symbol_index=_integers(fills.symbol),
+        exec_id=_numbered("E", fills.number, _EXEC_DIGITS).tobytes(),
+        side=_bytes(fills.side),
+        liquidity=_bytes(fills.liquidity),
+        last_px=_integers(fills.price),
+        last_qty=_integers(fills.quantity),
+        transact_time_ns=_integers(fills.transact_time_ns),
+        channel=bytes([fill_pb2.CHANNEL_API]) * len(fills),
+        trade_number=_integers(_NUMBER_MIN + fills.number),
+        order_number=_integers(fills.order_number),
+        counterparty_owner_id=_numbered("U", fills.counterparty, _OWNER_DIGITS).tobytes(),
+    )
+
+
+def messages_of(fills: Fills) -> Iterator[fill_pb2.Fill]:
+    """The same fills as a message each."""
+    for number, account, symbol, side, liquidity, price, quantity, time_ns, order, owner in zip(
+        *(column.tolist() for column in fills.all()), strict=True
+    ):
+        market = MARKETS[symbol]
+        fill = fill_pb2.Fill(
+            account_id=account_id(account),
+            exec_id=f"E{number:0{_EXEC_DIGITS}}",
+            symbol=market.name,
+            side=side,
+            liquidity=liquidity,
+            last_px=decimal_text(price, market.price_decimals),
+            last_qty=decimal_text(quantity, market.quantity_scale),
+            trade_id=str(_NUMBER_MIN + number),
+            order_id=str(order),
+            counterparty_owner_id=f"U{owner:0{_OWNER_DIGITS}}",
+            channel=fill_pb2.CHANNEL_API,
+        )
+        fill.transact_time.seconds, fill.transact_time.nanos = divmod(time_ns, SECOND_NS)
+        yield fill
+
+
+def _integers(values: Ints) -> bytes:
+    return values.astype("<u8").tobytes()
+
+
+def _bytes(values: Ints) -> bytes:
+    return values.astype(np.uint8).tobytes()
+
+
+def _numbered(letter: str, numbers: Ints, digits: int) -> Texts:
+    """Texts of a letter and a number with leading zeros."""
+    rows = np.empty((len(numbers), 1 + digits), dtype=np.uint8)
+    rows[:, 0] = ord(letter)
+    rows[:, 1:] = numbers[:, None] // 10 ** np.arange(digits - 1, -1, -1) % 10 + ord("0")
+    return rows.view(f"S{1 + digits}").ravel()
 
 
 def register_requests() -> Iterator[command_service_pb2.RegisterSymbolRequest]:
     """Commands that make the symbols known."""
-    for symbol in symbols():
+    for symbol in MARKETS:
         yield command_service_pb2.RegisterSymbolRequest(
             request_id=f"bench-{symbol.name}",
             symbol=symbol.name,

@@ -5,16 +5,16 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
-import grpc
 import psycopg
-from bench_fills import Load, make_load, register_requests
-from bench_ingest import ACCOUNTS, CALL_SECONDS_MAX, FILLS_PER_MESSAGE, send, service, verify_answers
+from bench_load import ACCOUNTS, FILLS_PER_MESSAGE, Load, stream_load
+from bench_service import trading_ledger
 from bench_store import Store, check
+from bench_stream import stream
+from bench_verify import verify_answers
 
-from ledger.v1 import command_service_pb2_grpc
 from projections.tables import read_schema
 
 SAMPLE_SECONDS: Final = 0.05
@@ -31,9 +31,8 @@ _OLDEST: Final = (
 class Lag:
     """Fills at half the rate just measured; the tables' lag is asked of PostgreSQL all the while."""
 
-    def __init__(self, lanes: int, seconds: float, fills_per_s: Callable[[], float]) -> None:
+    def __init__(self, seconds: float, fills_per_s: Callable[[], float]) -> None:
         """`fills_per_s` says at the beginning of a round how fast to send."""
-        self._lanes = lanes
         self._seconds = seconds
         self._fills_per_s = fills_per_s
         self.settings: dict[str, object] = {"lag_seconds": seconds, "lag_sample_ms": round(SAMPLE_SECONDS * 1_000)}
@@ -41,30 +40,30 @@ class Lag:
     def run(self, store: Store, schema: str) -> dict[str, list[float]]:
         """One round on a fresh schema."""
         rate = self._fills_per_s()
-        load = make_load(
-            max(round(rate * self._seconds), 1),
-            accounts=ACCOUNTS,
-            fills_per_message=FILLS_PER_MESSAGE,
-            lanes=self._lanes,
-            columns=True,
-        )
-        with service(store.dsn, schema) as address, grpc.insecure_channel(address) as channel:
-            commands = command_service_pb2_grpc.CommandServiceStub(channel)
-            for request in register_requests():
-                commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)
+        load = stream_load(max(round(rate * self._seconds), 1), accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE)
+        with trading_ledger(store, schema) as served:
             _wait_for_tables(store, schema)
-            store.checkpoint()
             with _Sampler(store, schema) as sampler:
-                took, answers = send(channel, load.lanes, seconds_between=FILLS_PER_MESSAGE / rate)
+                paced = _paced(load.lanes[0].messages, FILLS_PER_MESSAGE / rate)
+                took, answers = stream(served.channel, paced)
             late = took - self._seconds
             check(late <= self._seconds * _LATE_SHARE_MAX + 1, f"fills at {rate:,.0f}/s were {late:.1f} s late")
-            verify_answers(channel, load, answers)
+            verify_answers(served.channel, load, [answers])
             _wait_for_tables(store, schema)
         verify_tables(store, schema, load)
         self.settings["lag_fills_per_s"] = round(rate)
         self.settings["lag_samples"] = len(sampler.lags_ms)
         hundredths = statistics.quantiles(sampler.lags_ms, n=100, method="inclusive")
         return {"lag.ms_p50": [hundredths[49]], "lag.ms_p99": [hundredths[98]]}
+
+
+def _paced(messages: Iterable[bytes], seconds_between: float) -> Iterator[bytes]:
+    """Each message when its turn comes."""
+    turn_s = time.perf_counter()
+    for message in messages:
+        time.sleep(max(turn_s - time.perf_counter(), 0))
+        turn_s += seconds_between
+        yield message
 
 
 class _Sampler:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-import statistics
-import threading
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from decimal import ROUND_HALF_EVEN, Decimal
-from typing import Final, NamedTuple, TypeAlias
+from itertools import cycle
+from typing import Final
 
 import grpc
+from bench_calls import Answers, Asked, Call, many_at_once, one_by_one
 from bench_echo import COMMAND, ECHO
-from bench_fills import register_requests, symbols
-from bench_ingest import CALL_SECONDS_MAX, service, serving
+from bench_fills import MARKETS
+from bench_service import CALL_SECONDS_MAX, ledger, register, serving
 from bench_store import Failed, Store, check
 
 from ledger import programmes
@@ -34,25 +31,6 @@ _STATE: Final = "/ledger.v1.QueryService/GetVipState"
 _PPM: Final = Decimal(1_000_000)
 _CENT: Final = Decimal("1e-8")  # fees in a currency that nobody registered have 8 decimals
 
-Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"
-
-
-class Asked(NamedTuple):
-    """A serialised request, and the fee or the tier that must come back."""
-
-    message: bytes
-    expected: Decimal | str
-
-
-@dataclass
-class Answers:
-    """How long a slice took, how many calls came back, or how long each took; and some answers to look at."""
-
-    seconds: float = 0.0
-    count: int = 0
-    call_ms: list[float] = field(default_factory=list)
-    kept: list[tuple[Asked, bytes]] = field(default_factory=list)
-
 
 class Reads:
     """Short slices that take turns: echo, quotes, echo one by one, states one by one; ratios within each turn."""
@@ -66,7 +44,7 @@ class Reads:
         self._states = state_requests(self._tiers)
         self.settings: Mapping[str, object] = {
             "quoted_accounts": ACCOUNTS,
-            "quoted_symbols": len(symbols()),
+            "quoted_symbols": len(MARKETS),
             "callers": CALLERS,
             "turns_per_round": turns,
             "slice_seconds": seconds,
@@ -77,20 +55,15 @@ class Reads:
     def run(self, store: Store, schema: str) -> dict[str, list[float]]:
         """All turns on one service; every figure has a value per turn."""
         found: dict[str, list[float]] = {}
-        with (
-            service(store.dsn, schema) as address,
-            serving(COMMAND) as echo_address,
-            grpc.insecure_channel(address) as channel,
-            grpc.insecure_channel(echo_address) as echo_channel,
-        ):
-            set_up(channel, self._tiers)
+        with ledger(store, schema) as served, serving(COMMAND) as empty:
+            set_up(served.channel, self._tiers)
             echo, quote, state = (
-                echo_channel.unary_unary(ECHO),
-                channel.unary_unary(_QUOTE),
-                channel.unary_unary(_STATE),
+                empty.channel.unary_unary(ECHO),
+                served.channel.unary_unary(_QUOTE),
+                served.channel.unary_unary(_STATE),
             )
             for asked, call in ((self._quotes, quote), (self._states, state)):
-                one_by_one(call, asked, self._seconds / 4)  # warm: connected, accounts in memory
+                _alone(call, asked, self._seconds / 4)  # warm: connected, accounts in memory
             for turn in range(self._turns):
                 for name, value in self._turn(echo, quote, state, echo_first=turn % 2 == 0).items():
                     found.setdefault(name, []).append(value)
@@ -98,18 +71,18 @@ class Reads:
 
     def _turn(self, echo: Call, quote: Call, state: Call, *, echo_first: bool) -> dict[str, float]:
         """One slice of each kind; who goes first alternates, so that a drift of the machine favours nobody."""
-        nothing = [Asked(b"", "")]
+        nothing = [Asked(b"")]
         slices: dict[str, Callable[[], Answers]] = {
-            "echo_rps": lambda: many_at_once(echo, nothing, self._seconds),
-            "quote_rps": lambda: many_at_once(quote, self._quotes, self._seconds),
-            "echo_ms": lambda: one_by_one(echo, nothing, self._seconds / 2),
-            "state_ms": lambda: one_by_one(state, self._states, self._seconds / 2),
+            "echo_rps": lambda: _together(echo, nothing, self._seconds),
+            "quote_rps": lambda: _together(quote, self._quotes, self._seconds),
+            "echo_ms": lambda: _alone(echo, nothing, self._seconds / 2),
+            "state_ms": lambda: _alone(state, self._states, self._seconds / 2),
         }
         done = {name: slices[name]() for name in (slices if echo_first else reversed(slices))}
         verify_quotes(done["quote_rps"].kept)
         verify_states(done["state_ms"].kept)
-        echo_rps, quote_rps = (done[name].count / done[name].seconds for name in ("echo_rps", "quote_rps"))
-        echo_ms, state_ms = (statistics.median(done[name].call_ms) for name in ("echo_ms", "state_ms"))
+        echo_rps, quote_rps = done["echo_rps"].rps, done["quote_rps"].rps
+        echo_ms, state_ms = done["echo_ms"].p50_ms, done["state_ms"].p50_ms
         return {
             "limit.echo_rps": echo_rps,
             "limit.echo_ms_p50": echo_ms,
@@ -118,6 +91,17 @@ class Reads:
             "ratio.quote_rps_to_echo_rps": quote_rps / echo_rps,
             "ratio.state_now_ms_to_echo_ms": state_ms / echo_ms,
         }
+
+
+def _together(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
+    """CALLERS ask, each from another place on, over and over again."""
+    places = [number * len(asked) // CALLERS for number in range(CALLERS)]
+    feeds = [cycle([*asked[place:], *asked[:place]]) for place in places]
+    return many_at_once(call, feeds, seconds, keep_each=_CHECK_EACH)
+
+
+def _alone(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
+    return one_by_one(call, cycle(asked), seconds, keep_each=_CHECK_EACH)
 
 
 # --- what is asked
@@ -136,7 +120,7 @@ def quote_requests(programme: Programme, tiers: Mapping[str, str]) -> list[Asked
     chance = random.Random(_SEED)  # noqa: S311 - a load, not a secret
     found = []
     for account_id, tier in tiers.items():
-        for symbol in symbols():
+        for symbol in MARKETS:
             price = decimal_text(symbol.price_low + chance.randrange(symbol.price_low), symbol.price_decimals)
             quantity = decimal_text(chance.randint(1, 100 * 10**symbol.quantity_scale), symbol.quantity_scale)
             is_maker = chance.random() < 1 / 2
@@ -167,8 +151,7 @@ def set_up(channel: grpc.Channel, tiers: Mapping[str, str]) -> None:
     commands = command_service_pb2_grpc.CommandServiceStub(channel)
     authority = command_pb2.Authority(actor="bench", approver="bench-2", reason="measuring")
     try:
-        for request in register_requests():
-            commands.RegisterSymbol(request, timeout=CALL_SECONDS_MAX)
+        register(channel)
         for account_id, tier in tiers.items():
             named = {"request_id": f"bench-{account_id}", "authority": authority, "account_id": account_id}
             commands.RegisterAccount(command_service_pb2.RegisterAccountRequest(**named), timeout=CALL_SECONDS_MAX)
@@ -177,59 +160,6 @@ def set_up(channel: grpc.Channel, tiers: Mapping[str, str]) -> None:
                 commands.ChangeTier(command_service_pb2.ChangeTierRequest(**named, tier=tier), timeout=CALL_SECONDS_MAX)
     except grpc.RpcError as error:
         raise Failed(f"a command ended with {error.code().name}: {error.details()}") from error
-
-
-# --- how it is asked
-
-
-def many_at_once(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
-    """As many calls as CALLERS threads get answered, each with one in flight."""
-    start = threading.Barrier(CALLERS + 1)
-    until = [0.0]
-
-    def run(first: int) -> tuple[int, list[tuple[Asked, bytes]]]:
-        place, kept, count = first * len(asked) // CALLERS, [], 0
-        start.wait()
-        while time.perf_counter() < until[0]:
-            answer = call(asked[place].message, timeout=CALL_SECONDS_MAX)
-            if count % _CHECK_EACH == 0:
-                kept.append((asked[place], answer))
-            count += 1
-            place = (place + 1) % len(asked)
-        return count, kept
-
-    with ThreadPoolExecutor(CALLERS) as pool:
-        futures = [pool.submit(run, number) for number in range(CALLERS)]
-        began = time.perf_counter()
-        until[0] = began + seconds
-        start.wait()
-        results = [_result_of(future.result) for future in futures]
-        took = time.perf_counter() - began
-    return Answers(took, sum(count for count, _ in results), kept=[one for _, kept in results for one in kept])
-
-
-def _result_of(result: Callable[[], tuple[int, list[tuple[Asked, bytes]]]]) -> tuple[int, list[tuple[Asked, bytes]]]:
-    try:
-        return result()
-    except grpc.RpcError as error:
-        raise Failed(f"a read ended with {error.code().name}: {error.details()}") from error
-
-
-def one_by_one(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
-    """One call in flight, and how long each took."""
-    answers = Answers()
-    until = time.perf_counter() + seconds
-    try:
-        while (began := time.perf_counter()) < until:
-            one = asked[answers.count % len(asked)]
-            answer = call(one.message, timeout=CALL_SECONDS_MAX)
-            answers.call_ms.append((time.perf_counter() - began) * 1_000)
-            if answers.count % _CHECK_EACH == 0:
-                answers.kept.append((one, answer))
-            answers.count += 1
-    except grpc.RpcError as error:
-        raise Failed(f"a read ended with {error.code().name}: {error.details()}") from error
-    return answers
 
 
 # --- what was measured is what was meant

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import Any, Final
+from typing import Any
 
 import psycopg
+from bench_figures import REBUILD
 from bench_store import Store, check
 
 from ledger.store.database import connect, open_datastore
@@ -14,8 +15,6 @@ from ledger.store.log import Log
 from projections.rebuild import Compared, Rebuild
 from projections.runner import POSITIONS_PER_BATCH
 from projections.tables import Tables, create_tables
-
-REBUILD: Final = "rebuild.fills_per_s"
 
 
 def rebuild(store: Store, schema: str, fills: int) -> dict[str, float]:

@@ -9,9 +9,9 @@ import time
 from pathlib import Path
 from typing import Final
 
+from bench_figures import REPLAY
 from bench_store import Store, check
 
-REPLAY: Final = "replay.fills_per_s"
 _SCRIPT: Final = Path(__file__).with_name("audit_replay.py")
 _SECONDS_MAX: Final = 3_600
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -20,15 +20,17 @@ class AccountDay:
     """Running totals, and a digest of every exec_id.
 
     The digest has 64 bits: it only ever says "look closer", so a collision costs a read, never an
-    answer. `known` holds the lines themselves, by (venue, exec_id), once a digest has hit.
+    answer. `known` holds the lines themselves, by (venue, exec_id), once a digest has hit. `counted_bytes` is what
+    whoever holds the day has counted it for.
     """
 
-    __slots__ = ("digests", "known", "sums", "time_max_so_far_ns")
+    __slots__ = ("counted_bytes", "digests", "known", "sums", "time_max_so_far_ns")
 
     def __init__(self) -> None:
         self.digests: set[int] = set()
         self.sums: Sums = {}
         self.time_max_so_far_ns = 0
+        self.counted_bytes = 0
         self.known: dict[tuple[str, str], KnownLine] | None = None
 
     def load(self, exec_id_digests: Iterable[int], last: FeeEvent | None) -> None:
@@ -83,11 +85,11 @@ def by_account_day(batch: FillBatch) -> AccountDays:
     return AccountDays(keys, order, np.append(starts, len(codes)))
 
 
-def suspects(batch: FillBatch, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> set[DayKey]:
-    """Days in which an id of the batch may have been recorded and the lines are not at hand."""
+def suspects(batch: FillBatch, groups: AccountDays, days: Sequence[AccountDay]) -> set[DayKey]:
+    """Days, of those of `groups.keys`, in which an id may have been recorded whose lines are not at hand."""
     digests, starts = batch.digests[groups.order].tolist(), groups.starts.tolist()
     return {
         key
-        for key, start, end in zip(groups.keys, starts, starts[1:], strict=False)
-        if (day := days[key]).known is None and day.digests and not day.digests.isdisjoint(digests[start:end])
+        for key, day, start, end in zip(groups.keys, days, starts, starts[1:], strict=False)
+        if day.digests and day.known is None and not day.digests.isdisjoint(digests[start:end])
     }

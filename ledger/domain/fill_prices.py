@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,8 +73,8 @@ class Priced:
         return {place: (fee, self.prices[kind].share.basis) for place, fee, kind in rows}
 
 
-def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> Priced:
-    """Price lines by what holds at the instant of each."""
+def price_lines(lines: Lines, groups: AccountDays, accounts: Sequence[AccountState]) -> Priced:
+    """Price lines by what holds at the instant of each. `accounts` are those of the batch, in its order."""
     batch = lines.batch
     standings, standing = _standings(lines, groups, accounts)
     traits = batch.traits[lines.place]
@@ -99,7 +99,7 @@ def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, Accoun
     return Priced(lines, prices, kind, traits, notionals, fee)
 
 
-def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> tuple[list[Standing], Ints]:
+def _standings(lines: Lines, groups: AccountDays, accounts: Sequence[AccountState]) -> tuple[list[Standing], Ints]:
     """What of their accounts matters to the lines, and a place in it for each; most accounts hold nothing."""
     kinds: dict[tuple[Any, ...], int] = {_kind_of(NO_STANDING): 0}
     standings = [NO_STANDING]
@@ -115,7 +115,7 @@ def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, Account
             standings.append(found)
         return known
 
-    holders = {name: held for name in lines.batch.accounts if (held := accounts[name]).change_instants}
+    holders = {account.account_id: account for account in accounts if account.change_instants}
     if not holders:
         return standings, standing
     rate_times, times = lines.rate_time_ns.tolist(), lines.batch.transact_time_ns[lines.place].tolist()
@@ -140,9 +140,9 @@ def _kind_of(standing: Standing) -> tuple[Any, ...]:
     return (grant.grant_id if grant else "", *rest)
 
 
-def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints:
+def _self_trades(batch: FillBatch, accounts: Sequence[AccountState]) -> Ints:
     """Whether each fill of the batch has one owner on both sides; who does not say an owner is that of the account."""
-    owners = texts([accounts[account_id].owner_id for account_id in batch.accounts])[batch.account]
+    owners = texts([account.owner_id for account in accounts])[batch.account]
     if len(batch.owner_id):
         owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
     return self_trades(owners, batch.counterparty_owner_id)

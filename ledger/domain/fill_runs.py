@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.account_day import AccountDay, AccountDays, DayKey
+from ledger.domain.account_day import AccountDay, AccountDays
 from ledger.domain.columns import (
     INT64_ROOM,
     Ints,
@@ -32,13 +32,13 @@ from ledger.domain.totals import CellSum, Sums, to_totals
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
 
 
-def runs(priced: Priced, groups: AccountDays, days: Mapping[DayKey, AccountDay]) -> Runs:
-    """The events, in the order of account-days; the totals of the days move on."""
+def runs(priced: Priced, groups: AccountDays, days: Sequence[AccountDay]) -> Runs:
+    """The events, in the order of account-days; the totals of the days, those of `groups.keys`, move on."""
     lines, batch = priced.lines, priced.lines.batch
     starts = starts_of(lines.group)
     run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(lines)))
-    keys = [groups.keys[group] for group in lines.group[starts].tolist()]
-    touched = [days[key] for key in keys]
+    with_lines = lines.group[starts].tolist()
+    keys, touched = [groups.keys[group] for group in with_lines], [days[group] for group in with_lines]
     symbols = Referred(run, lines.market, [market.terms for market in lines.markets])
     bases = Referred(run, *_bases(priced))
     sources = Referred(run, batch.source[lines.place], batch.sources)

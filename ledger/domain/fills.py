@@ -7,7 +7,7 @@ at one by one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
@@ -54,12 +54,13 @@ def decide_fills(
 ) -> BatchOutcome:
     """Decide a batch whose accounts and days are at hand; lines of suspect days are known. The days move on."""
     outcome = BatchOutcome()
-    known = _known(batch, groups, days, outcome, with_fees=with_fees)
+    touched = [days[key] for key in groups.keys]
+    known = _known(batch, groups, touched, outcome, with_fees=with_fees)
     lines = offered(batch, groups, book, known, outcome)
-    lines, twice = _without_twice(lines, groups, days, outcome)
+    lines, twice = _without_twice(lines, touched, outcome)
     if len(lines):
-        priced = price_lines(lines, groups, accounts)
-        outcome.runs = runs(priced, groups, days)
+        priced = price_lines(lines, groups, [accounts[name] for name in batch.accounts])
+        outcome.runs = runs(priced, groups, touched)
         if with_fees:
             outcome.fees.update(priced.fees_by_place())
             outcome.fees.update((place, outcome.fees[first]) for place, first in twice)
@@ -68,15 +69,17 @@ def decide_fills(
 
 
 def _known(
-    batch: FillBatch, groups: AccountDays, days: Mapping[DayKey, AccountDay], outcome: BatchOutcome, *, with_fees: bool
+    batch: FillBatch, groups: AccountDays, touched: Sequence[AccountDay], outcome: BatchOutcome, *, with_fees: bool
 ) -> list[int]:
     """Places of fills whose name is in the log: replays, or conflicts where the content differs.
 
     Only a day whose lines are at hand can know a name: no digest of the other days was hit.
     """
     found: list[int] = []
-    known_of = [(number, lines) for number, key in enumerate(groups.keys) if (lines := days[key].known) is not None]
-    for number, lines in known_of:
+    for number, day in enumerate(touched):
+        lines = day.known
+        if lines is None:
+            continue
         for place in groups.order[groups.starts[number] : groups.starts[number + 1]].tolist():
             known = lines.get((batch.venue, batch.name(place)))
             if known is None:
@@ -178,14 +181,14 @@ def _rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints
 
 
 def _without_twice(
-    lines: Lines, groups: AccountDays, days: Mapping[DayKey, AccountDay], outcome: BatchOutcome
+    lines: Lines, touched: Sequence[AccountDay], outcome: BatchOutcome
 ) -> tuple[Lines, list[tuple[int, int]]]:
     """Each name once, and of replays within the batch (place, place of the first); the days take the digests in."""
     digests = lines.batch.digests[lines.place].tolist()
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
     for number, start, end in lines.spans():
-        known = days[groups.keys[number]].digests
+        known = touched[number].digests
         before = len(known)
         known.update(digests[start:end])
         if len(known) - before < end - start:  # a name twice, or two names with one digest: that is looked at

@@ -70,7 +70,7 @@ def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> No
     lines = offered(joined.batch, joined.groups, states.book, [], outcome)
     if outcome.refused or not len(lines):
         return
-    priced = price_lines(lines, joined.groups, accounts)
+    priced = price_lines(lines, joined.groups, list(accounts.values()))
     other = _with_other_prices(joined, priced) | _with_other_headers(joined, runs)
     for number, *move in counted_sums(priced, lines.group):
         runs[number].moves.append((*move,))  # type: ignore[arg-type]
@@ -179,7 +179,7 @@ def _differences(run: _Run, states: States) -> list[Difference]:
     if groups.keys != [key]:
         return [Difference("lines of another day lie in this stream")]
     days = {key: states.day(key)}
-    if suspects(batch, groups, days):
+    if suspects(batch, groups, [days[key]]):
         for before in states.before(recorded.stream):
             assert isinstance(before.event, FeeEvent), before
             days[key].remember(before.event)

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -15,12 +16,15 @@ from typing import Any
 import pytest
 
 from ledger import programmes
+from ledger.config import Config
+from ledger.server.fill_columns import fill_at
 from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-INGEST = ["ingest.1k_uniform.fills_per_s", "ingest.bytes_per_fill"]
+MIXES = ["1k_uniform", "100k_zipf", "100k_uniform", "rows"]
+INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill"]
 COPY = "limit.copy_row_per_fill_per_s"
-RATIO = ["ratio.ingest_1k_uniform_to_copy_row", "ingest.rows.fills_per_s", "ratio.ingest_rows_to_copy_row"]
+RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
@@ -61,9 +65,12 @@ def test_all_figures_are_measured_and_say_under_which_settings(tmp_path: Path) -
         assert settings["server_version"].startswith("18.")
         assert settings["cores"] > 0
         assert figure["name"] in table
-    ingest, copy = found[0]["settings"], found[2]["settings"]
-    assert (ingest["fills_per_message"], ingest["messages_in_flight"], ingest["sources"]) == (1000, 2, 2)
-    reads = found[8]["settings"]
+    under = {figure["name"]: figure["settings"] for figure in found}
+    ingest, copy, reads = under[INGEST[0]], under[COPY], under["quote.rps"]
+    assert (ingest["fills_per_message"], ingest["streams"]) == (1000, 1)
+    assert ingest["messages_in_flight"] == Config().stream_requests_max
+    assert (under[INGEST[1]]["accounts_of_100k_zipf"], under[INGEST[1]]["zipf_exponent"]) == (100_000, 1.1)
+    assert under["ingest.rows.fills_per_s"]["lanes"] == 2
     assert (reads["quoted_accounts"], reads["quoted_symbols"], reads["turns_per_round"]) == (200, 50, 5)
     assert (copy["rows_per_commit"], copy["state_bytes"]) == (5000, 161)
 
@@ -99,20 +106,78 @@ def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
     return importlib.import_module
 
 
-@pytest.mark.parametrize("columns", [False, True])
 def test_a_sum_that_was_not_sent_stops_the_benchmark(
-    scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str, columns: bool
+    scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str
 ) -> None:
-    fills, ingest, store = scripts("bench_fills"), scripts("bench_ingest"), scripts("bench_store")
-    for request in fills.register_requests():
-        ledger.commands.RegisterSymbol(request)
-    load = fills.make_load(250, accounts=10, fills_per_message=100, lanes=2, columns=columns)
-    _, answers = ingest.send(ledger.channel, load.lanes)
-    ingest.verify_answers(ledger.channel, load, answers)
-    ingest.verify_log(store.Store(dsn), schema, load)
-    load.volume.add("USDT", 0, 1)
+    load, store = scripts("bench_load"), scripts("bench_store")
+    scripts("bench_service").register(ledger.channel)
+    sent = load.row_load(250, accounts=10, fills_per_message=100, lanes=2)
+    _, answers = scripts("bench_rows").send(ledger.channel, sent.lanes)
+    verify = scripts("bench_verify")
+    verify.verify_answers(ledger.channel, sent, answers)
+    verify.verify_log(store.Store(dsn), schema, sent)
+    sent.volume.add("USDT", 0, 1)
     with pytest.raises(store.Failed, match="notional"):
-        ingest.verify_log(store.Store(dsn), schema, load)
+        verify.verify_log(store.Store(dsn), schema, sent)
+
+
+def test_an_answer_that_is_missing_or_tells_of_a_replay_stops_the_benchmark(
+    scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str
+) -> None:
+    load, failed, verify = scripts("bench_load"), scripts("bench_store").Failed, scripts("bench_verify")
+    scripts("bench_service").register(ledger.channel)
+    sent = load.stream_load(250, accounts=10, fills_per_message=100, zipf=True)
+    _, first = scripts("bench_stream").stream(ledger.channel, sent.lanes[0].messages)
+    verify.verify_answers(ledger.channel, sent, [first])
+    verify.verify_log(scripts("bench_store").Store(dsn), schema, sent)
+    with pytest.raises(failed, match="2 of 3 messages"):
+        verify.verify_answers(ledger.channel, sent, [first[:2]])
+    _, again = scripts("bench_stream").stream(ledger.channel, sent.lanes[0].messages)
+    with pytest.raises(failed, match="replayed"):
+        verify.verify_answers(ledger.channel, sent, [again])
+
+
+def test_rows_and_columns_of_the_load_are_the_same_fills(scripts: Callable[[str], ModuleType]) -> None:
+    bench_fills = scripts("bench_fills")
+    (fills,) = bench_fills.reference_fills(500, 40)
+    columns = bench_fills.columns_of(fills)
+    rows = list(bench_fills.messages_of(fills))
+    assert [fill_at(columns, index) for index in range(500)] == rows
+    assert len({row.account_id for row in rows}) == 40
+    assert len({row.symbol for row in rows}) == 50
+
+
+def test_the_first_fills_are_the_same_however_many_are_wanted(scripts: Callable[[str], ModuleType]) -> None:
+    bench_fills = scripts("bench_fills")
+    few = bench_fills.columns_of(next(bench_fills.reference_fills(100, 40)))
+    blocks = list(bench_fills.reference_fills(bench_fills.BLOCK + 100, 40))
+    assert bench_fills.columns_of(blocks[0].at(slice(100))) == few
+    assert [len(block) for block in blocks] == [bench_fills.BLOCK, 100]
+    assert blocks[1].number[0] == bench_fills.BLOCK + 1
+    assert blocks[1].transact_time_ns.max() > blocks[0].transact_time_ns.max()
+
+
+def test_the_volume_of_a_load_is_that_of_its_rows(scripts: Callable[[str], ModuleType]) -> None:
+    bench_fills, load = scripts("bench_fills"), scripts("bench_load")
+    (fills,) = bench_fills.reference_fills(300, 40)
+    quotes = {market.name: market.quote for market in bench_fills.MARKETS}
+    expected = load.Volume()
+    for row in bench_fills.messages_of(fills):
+        notional = Decimal(row.last_px) * Decimal(row.last_qty)
+        expected.add(quotes[row.symbol], 1, int(notional.scaleb(load.NOTIONAL_SCALE)))
+    found = load.Volume()
+    found.add_fills(fills)
+    assert (found.lines, found.notional) == (expected.lines, expected.notional)
+
+
+def test_by_zipfs_law_the_first_of_many_accounts_has_its_share(scripts: Callable[[str], ModuleType]) -> None:
+    bench_fills = scripts("bench_fills")
+    (fills,) = bench_fills.reference_fills(bench_fills.BLOCK, 1_000, zipf=True)
+    shares = [rank**-1.1 for rank in range(1, 1_001)]
+    found = sorted(Counter(fills.account.tolist()).values(), reverse=True)
+    for rank in (0, 1, 2):
+        assert found[rank] == pytest.approx(len(fills) * shares[rank] / sum(shares), rel=0.05)
+    assert Counter(fills.account.tolist()).most_common(1)[0][0] != 0, "ranks are dealt at random"
 
 
 def test_a_row_that_was_lost_stops_the_benchmark(scripts: Callable[[str], ModuleType], dsn: str, schema: str) -> None:

@@ -1,0 +1,106 @@
+"""How calls are made while they are measured: many at once, or one by one; by the same client whatever is called."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple, TypeAlias
+
+import grpc
+from bench_service import CALL_SECONDS_MAX
+from bench_store import Failed, check
+
+Call: TypeAlias = "grpc.UnaryUnaryMultiCallable[bytes, bytes]"
+
+
+class Asked(NamedTuple):
+    """A serialised request, and what its answer must be like."""
+
+    message: bytes
+    expected: Any = None
+
+
+@dataclass
+class Answers:
+    """How long a slice took, how many calls came back, or how long each took; and answers to look at."""
+
+    seconds: float = 0.0
+    count: int = 0
+    call_ms: list[float] = field(default_factory=list)
+    kept: list[tuple[Asked, bytes]] = field(default_factory=list)
+
+    @property
+    def rps(self) -> float:
+        """Calls per second."""
+        return self.count / self.seconds
+
+    @property
+    def p50_ms(self) -> float:
+        """How long a call took that is slower than half of them."""
+        return percentile(self.call_ms, 50)
+
+
+def many_at_once(call: Call, feeds: Sequence[Iterable[Asked]], seconds: float, *, keep_each: int) -> Answers:
+    """As many calls as get answered, by a thread per feed with one in flight each; one answer in so many is kept.
+
+    The slice ends after so many seconds, or for a thread when its feed does.
+    """
+    start = threading.Barrier(len(feeds) + 1)
+    until = [0.0]
+
+    def run(feed: Iterator[Asked]) -> Answers:
+        answers = Answers()
+        start.wait()
+        while time.perf_counter() < until[0] and (asked := next(feed, None)) is not None:
+            answer = call(asked.message, timeout=CALL_SECONDS_MAX)
+            if answers.count % keep_each == 0:
+                answers.kept.append((asked, answer))
+            answers.count += 1
+        return answers
+
+    with ThreadPoolExecutor(len(feeds)) as pool:
+        futures = [pool.submit(run, iter(feed)) for feed in feeds]
+        began = time.perf_counter()
+        until[0] = began + seconds
+        start.wait()
+        results = [_answered(future.result) for future in futures]
+        took = time.perf_counter() - began
+    kept = [one for result in results for one in result.kept]
+    return Answers(took, sum(result.count for result in results), kept=kept)
+
+
+def one_by_one(call: Callable[[bytes], bytes], feed: Iterable[Asked], seconds: float, *, keep_each: int) -> Answers:
+    """One call in flight, and how long each took."""
+    return _answered(lambda: _one_by_one(call, feed, seconds, keep_each))
+
+
+def _one_by_one(call: Callable[[bytes], bytes], feed: Iterable[Asked], seconds: float, keep_each: int) -> Answers:
+    answers = Answers()
+    first = time.perf_counter()
+    for asked in feed:
+        began = time.perf_counter()
+        if began >= first + seconds:
+            break
+        answer = call(asked.message)
+        answers.call_ms.append((time.perf_counter() - began) * 1_000)
+        if answers.count % keep_each == 0:
+            answers.kept.append((asked, answer))
+        answers.count += 1
+    answers.seconds = time.perf_counter() - first
+    check(answers.count > 0, "a slice was over before a call was made")
+    return answers
+
+
+def _answered(result: Callable[[], Answers]) -> Answers:
+    try:
+        return result()
+    except grpc.RpcError as error:
+        raise Failed(f"a call ended with {error.code().name}: {error.details()}") from error
+
+
+def percentile(values: Sequence[float], percent: int) -> float:
+    """The value that so many percent of the values are below."""
+    return sorted(values)[len(values) * percent // 100]
