@@ -91,19 +91,28 @@ def shares_of(jobs: int) -> Iterator[Shares]:
         for _ in range(jobs):
             here, there = context.Pipe()
             process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
-            process.start()
+            with _without_signals():
+                process.start()
             there.close()
             pipes.append(here)
             stack.callback(process.join, _STOP_S_MAX)
-            stack.callback(process.terminate)
+            stack.callback(process.kill)  # it only reads
             stack.callback(here.close)
         yield _Elsewhere(pipes)
 
 
+@contextmanager
+def _without_signals() -> Iterator[None]:
+    """Processes started here never see Ctrl-C: it is for who asks. This one sees it behind the block."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 def _serve(pipe: Connection, parent: int) -> None:
-    """A process: what is audited and stretches in, parts out, until nobody asks any more. Ctrl-C is for who asks."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    """A process: what is audited and stretches in, parts out, until nobody asks any more."""
     gc.set_threshold(*GC_THRESHOLD)
     try:
         with opened(*_next(pipe, parent)) as share:

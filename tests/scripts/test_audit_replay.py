@@ -11,11 +11,13 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.domain.events import Recorded, VolumeRecorded
 from tests.projections.audited import Copy, rich_ledger
 from tests.properties.test_replay import fee_off_by_one
+from tests.waiting import wait_for
 from tests.writing import Writing
 
 SCRIPT = Path(__file__).parents[2] / "scripts/audit_replay.py"
@@ -159,3 +161,25 @@ def test_a_schema_without_a_ledger_and_an_unknown_account_are_named(dsn: str, ri
     )
     assert run("stranger", dsn=dsn) == (2, [], "audit_replay.py: the ledger does not know stranger\n")
     assert run("--known-at", "0", dsn=dsn)[0] == 2
+
+
+def test_interrupted_it_says_what_is_kept_and_leaves_no_process_behind(dsn: str, rich: Writing, tmp_path: Path) -> None:
+    arguments = ["--resume", tmp_path / "audit.state", "--jobs", "2", "--dsn", dsn, "--schema", "audit_script"]
+    with psycopg.connect(dsn) as blocking:
+        blocking.execute("LOCK TABLE audit_script.events IN ACCESS EXCLUSIVE MODE")
+        audit = subprocess.Popen([sys.executable, SCRIPT, *arguments], stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: waiting_for_a_lock(dsn), 30)
+        audit.send_signal(signal.SIGINT)
+        blocking.rollback()
+        told = audit.communicate(timeout=60)[1]
+    assert (audit.returncode, told) == (
+        130,
+        f"audit_replay.py: interrupted: the same command goes on from {tmp_path / 'audit.state'}\n",
+    )
+
+
+def waiting_for_a_lock(dsn: str) -> int:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        assert found is not None
+        return int(found[0])
