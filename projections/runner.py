@@ -18,7 +18,7 @@ from projections.tables import Tables, create_tables, read_schema
 
 _log: Final = logging.getLogger(__name__)
 
-POSITIONS_PER_BATCH: Final = 50_000  # of the log in one transaction
+POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
 _BUSY_POSITIONS: Final = 200  # taken in at once: then fills are pouring in
 _REST_PER_WORK: Final = 20
@@ -87,7 +87,7 @@ class Runner:
                 if until - position >= _BUSY_POSITIONS and self._log.head().position > head:
                     # The more commits are taken in at once, the less each costs: under load the writer comes first.
                     took_s = time.monotonic() - began_s
-                    self._stopping.wait(min(took_s * _REST_PER_WORK, max(_REST_S_MAX, 2 * took_s)))
+                    self._stopping.wait(min(took_s * _REST_PER_WORK, max(_REST_S_MAX, 4 * took_s)))
             else:
                 for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
                     pass

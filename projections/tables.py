@@ -63,10 +63,10 @@ class Tables:
 
     def _fees(self, connection: Connection[Any], after: int, until: int) -> None:
         """An account-day's last event carries its totals: one event of each is enough, however many fills there are."""
-        days = self._log.day_totals_between(after, until)
-        self._insert_accounts(connection, [day.account_id for day in days])
-        self._upsert(connection, "fee_days", [row for day in days for row in fee_rows(day)])
-        self._upsert(connection, "volume_days", [row for day in days for row in volume_rows(day)])
+        for days in self._log.day_totals_between(after, until, _DAYS_AT_ONCE):
+            self._insert_accounts(connection, [day.account_id for day in days])
+            self._upsert(connection, "fee_days", [row for day in days for row in fee_rows(day)])
+            self._upsert(connection, "volume_days", [row for day in days for row in volume_rows(day)])
 
     def _upsert(self, connection: Connection[Any], table: str, rows: Sequence[Row]) -> None:
         """Put rows in the place of those that are there: by COPY, as there is one for every account that trades."""
@@ -121,6 +121,7 @@ class Tables:
         return SQL(text).format(read=self._read)
 
 
+_DAYS_AT_ONCE: Final = 10_000
 # A place for rows on their way into a table, of this connection alone.
 _STAGE: Final = (
     "CREATE TEMPORARY TABLE IF NOT EXISTS TABLE_NAME (LIKE {read}.TABLE_NAME)",

@@ -237,9 +237,11 @@ class Log:
         """The first event of each request at a position in (after, until], in order."""
         return self._events(self._sql.first_events_of_requests, (after, until, limit))
 
-    def day_totals_between(self, after: int, until: int) -> list[DayTotals]:
-        """Of each account-day with a run at a position in (after, until] the totals after the last one."""
-        return self._day_totals(self._rows(self._sql.last_runs_between, (after, until)))
+    def day_totals_between(self, after: int, until: int, size: int) -> Iterator[list[DayTotals]]:
+        """Of each account-day with a run at a position in (after, until] its last totals there, `size` at once."""
+        positions = [position for (position,) in self._rows(self._sql.last_runs_between, (after, until))]
+        for first in range(0, len(positions), size):
+            yield self._day_totals(self._rows(self._sql.fronts_at, (positions[first : first + size],)))
 
     def account_streams_between(self, after: int, until: int) -> list[str]:
         """Names of the account streams with an event at a position in (after, until]."""
@@ -444,10 +446,10 @@ class _Statements:
             "  ORDER BY position LIMIT %s)) ORDER BY notification_id"
         )
         self.last_runs_between = statement(
-            "SELECT FRONT FROM {events} WHERE notification_id = ANY(ARRAY("
-            "  SELECT max(notification_id) FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            "  AND originator_id >= 'fees/' AND originator_id < 'fees0' GROUP BY originator_id))"
+            "SELECT max(notification_id) AS position FROM {events} WHERE notification_id > %s AND notification_id <= %s"
+            " AND originator_id >= 'fees/' AND originator_id < 'fees0' GROUP BY originator_id ORDER BY position"
         )
+        self.fronts_at = statement("SELECT FRONT FROM {events} WHERE notification_id = ANY(%s)")
         self.account_streams_between = statement(
             "SELECT DISTINCT originator_id FROM {events} WHERE notification_id > %s AND notification_id <= %s"
             " AND originator_id >= 'account/' AND originator_id < 'account0'"
