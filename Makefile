@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
+BENCH := $(VENV)/.bench
 ARGS ?=
 
 .PHONY: help run test lint format proto bench demo import audit rebuild verify tools lock clean
@@ -59,7 +60,7 @@ rebuild: $(RUN) ## make the tables of the read side anew from the log, compare, 
 verify: $(RUN) ## derive every table from the log again, and name each row that differs
 	@$(BIN)/python scripts/check.py $(ARGS)
 
-bench: $(RUN) ## measure: ARGS="--only ingest --json out.json"
+bench: $(BENCH) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python scripts/bench.py $(ARGS)
 
 lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
@@ -67,6 +68,9 @@ lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (ne
 		--extra embedded --extra scripts pyproject.toml requirements/dev.in -o requirements/dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
 		--extra embedded --extra scripts pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
+	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
+		--extra embedded --extra scripts --extra bench pyproject.toml requirements/run.in -c requirements/dev.lock \
+		-o requirements/bench.lock
 
 clean: ## remove the environment and caches (never the ledger's data)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
@@ -83,4 +87,9 @@ $(RUN): $(BIN)/python requirements/run.lock pyproject.toml
 
 $(DEV): $(RUN) requirements/dev.lock
 	$(BIN)/python -m pip install -q --require-hashes -r requirements/dev.lock
+	@touch $@
+
+$(BENCH): $(RUN) requirements/bench.lock
+	@$(BIN)/python -m pip install -q --require-hashes --only-binary :all: -r requirements/bench.lock || \
+		echo "umadb has no binary for this machine: its figures are left out" >&2
 	@touch $@

@@ -14,6 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, NoReturn, Protocol
 
@@ -21,14 +22,20 @@ try:
     from bench_asof import AsOf
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
-    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, figures_text
+    from bench_eventsourcing import EventSourcing
+    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure, figures_text
     from bench_lag import Lag
+    from bench_memory import Memory
+    from bench_proc import READABLE
+    from bench_profile import Profile
     from bench_reads import Reads
     from bench_rebuild import rebuild
     from bench_replay import replay
     from bench_rows import Rows
+    from bench_single import Single
     from bench_store import Failed, Store, throw_away_store
     from bench_stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
+    from bench_unary import Unary
 
     from ledger.store.embedded import EmbeddedError
 except ImportError as error:
@@ -37,14 +44,17 @@ except ImportError as error:
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
+_PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
+
+_ONCE: Final = ("memory", "profile")  # measured in the first round only
 
 _EPILOG: Final = f"""\
 figures:
 {figures_text()}
 
 examples:
-  bench.py                                  all figures, about ten minutes
+  bench.py                                  all figures, about a quarter of an hour
   bench.py --fills 20000 --accounts 20000 --rounds 1 --seconds 0.1
                                             only to see that it works; the figures mean little
   bench.py --only ingest --json out.json    figures whose name begins with "ingest"
@@ -54,6 +64,14 @@ All of it runs on one throw-away PostgreSQL, which fsyncs; each round has a fres
 rounds take turns (ingest, copy, ingest, copy ...). What was written is verified before a figure is printed.
 Exit code 0: measured. 1: a verification failed, or the service did. 2: unusable arguments, or a package is missing.
 """
+
+
+# What a measurement needs that not every machine has: without it its figures are left out, unless they are asked for.
+_LACKS: Final = {
+    "umadb": "" if find_spec("umadb") else "umadb is not installed: run `make bench`",
+    "memory": "" if READABLE else "there is no /proc",
+    "profile": "" if READABLE else "there is no /proc",
+}
 
 
 class Measurement(Protocol):
@@ -99,6 +117,8 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
         machine = {**_machine(), **store.settings()}
         for number in range(1, options.rounds + 1):
             for key, measurement in measurements.items():
+                if key in _ONCE and number > 1:
+                    continue
                 with (
                     _told(f"round {number} of {options.rounds}: {key}"),
                     store.fresh_schema(f"bench_{key}_{number}") as schema,
@@ -107,13 +127,22 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
                         values[name] += value if isinstance(value, Sequence) else [value]
             _divide(values)
         store.settings()  # still durable
-    common = {"rounds": options.rounds, "fills": options.fills}
+    common = {"fills": options.fills}
     own = {key: measurement.settings for key, measurement in measurements.items()}
     settings = {
-        name: {**common, **{k: v for key in figure.needs for k, v in own.get(key, {}).items()}, **machine}
+        name: {
+            **common,
+            "rounds": _rounds(options, figure),
+            **{k: v for key in figure.needs for k, v in own.get(key, {}).items()},
+            **machine,
+        }
         for name, figure in FIGURES.items()
     }
     return values, settings
+
+
+def _rounds(options: argparse.Namespace, figure: Figure) -> int:
+    return 1 if set(figure.needs) & set(_ONCE) else int(options.rounds)
 
 
 def _divide(values: dict[str, list[float]]) -> None:
@@ -135,13 +164,26 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "copy": lambda: CopyRowPerFill(options.fills),
         "100k_zipf": lambda: Stream(options.fills, ZIPF),
         "100k_uniform": lambda: Stream(options.fills, UNIFORM),
+        "eventsourcing": lambda: EventSourcing(options.seconds * _PEER_SLICES),
+        "umadb": lambda: _umadb(options.seconds * _PEER_SLICES),
         "rows": lambda: Rows(options.fills, options.lanes),
+        "single": lambda: Single(options.seconds, turns),
+        "unary": lambda: Unary(options.seconds, turns),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
         "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
+        "memory": lambda: Memory(options.rss_fills),
+        "profile": lambda: Profile(options.fills),
         "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
+
+
+def _umadb(seconds: float) -> Measurement:
+    """Only `make bench` installs that package."""
+    from bench_umadb import Uma  # noqa: PLC0415 - as above
+
+    return Uma(seconds)
 
 
 def _machine() -> dict[str, object]:
@@ -222,6 +264,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=64,
         help="sources that send rows at once, a message of each in flight (default 64)",
     )
+    add("--rss-fills", metavar="N", type=_positive, default=5_000_000, help="behind the memory (default 5,000,000)")
     add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads; the lag takes 15 (default 1)")
     options = parser.parse_args(arguments)
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]
@@ -231,7 +274,20 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"there is no folder {options.json.parent} to write {options.json.name} to")
     options.names = [figure for figure in FIGURES if not wanted or any(figure.startswith(name) for name in wanted)]
+    for figure, lacks in [(figure, _lacks(figure)) for figure in options.names]:
+        if lacks and figure in wanted:
+            parser.error(f"{figure} cannot be measured: {lacks}")
+        if lacks:
+            options.names.remove(figure)
+            print(f"bench.py: {figure} is left out: {lacks}", file=sys.stderr)
+    if not options.names:
+        parser.error("nothing is left to be measured")
     return options
+
+
+def _lacks(figure: str) -> str:
+    """What is missing to measure a figure; empty if nothing is."""
+    return next((why for key, why in _LACKS.items() if why and key in FIGURES[figure].needs), "")
 
 
 def _positive(text: str) -> int:

@@ -19,7 +19,7 @@ from ledger.v1 import fill_pb2
 
 ROWS_PER_COMMIT: Final = 5_000
 STATE_BYTES: Final = 161
-_TOPIC: Final = b"FillRecorded"
+TOPIC: Final = b"FillRecorded"
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _TRAILER: Final = struct.pack("!h", -1)
 
@@ -77,7 +77,17 @@ class CopyRowPerFill:
 
 def _row(position: int, fill: fill_pb2.Fill) -> bytes:
     """A row in PostgreSQL's binary format; as in our fee streams the version is the position."""
-    stream = fee_stream(fill.account_id, fill.transact_time.seconds * SECOND_NS // DAY_NS).encode()
+    number = struct.pack("!q", position)
+    return struct.pack("!h", 5) + _fields((stream_of(fill), number, TOPIC, state_of(fill), number))
+
+
+def stream_of(fill: fill_pb2.Fill) -> bytes:
+    """The stream of a fill, as the ledger names it."""
+    return fee_stream(fill.account_id, fill.transact_time.seconds * SECOND_NS // DAY_NS).encode()
+
+
+def state_of(fill: fill_pb2.Fill) -> bytes:
+    """STATE_BYTES of a fill."""
     content = [
         fill.exec_id,
         fill.symbol,
@@ -88,9 +98,7 @@ def _row(position: int, fill: fill_pb2.Fill) -> bytes:
         fill.transact_time.nanos,
     ]
     content += [fill.trade_id, fill.order_id, fill.counterparty_owner_id, fill.channel]
-    state = json.dumps(content, separators=(",", ":")).encode().ljust(STATE_BYTES)[:STATE_BYTES]
-    number = struct.pack("!q", position)
-    return struct.pack("!h", 5) + _fields((stream, number, _TOPIC, state, number))
+    return json.dumps(content, separators=(",", ":")).encode().ljust(STATE_BYTES)[:STATE_BYTES]
 
 
 def _fields(values: Iterable[bytes]) -> bytes:

@@ -14,6 +14,8 @@ REBUILD: Final = "rebuild.fills_per_s"
 REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
 REPLAY: Final = "replay.fills_per_s"
 REPLAY_RATIO: Final = "ratio.replay_to_ingest"
+SAVE: Final = "peer.eventsourcing_save_per_s"
+UMADB: Final = "peer.umadb_batch5000_per_s"
 COPY: Final = "limit.copy_row_per_fill_per_s"
 
 _NAME_WIDTH: Final = 46
@@ -60,6 +62,13 @@ FIGURES: Final = {
         ("1k_uniform",),
         f"what the fills of {INGEST} take on disk: all tables of the ledger with indexes and TOAST",
     ),
+    "ingest.server_rss_mb": Figure(
+        "MB",
+        0,
+        ("memory",),
+        "the most memory the service ever holds (VmHWM, 10^6 bytes) while --rss-fills stream in over 100,000 accounts;"
+        " at most 800, the aim is 400",
+    ),
     COPY: Figure(
         "rows/s",
         0,
@@ -77,6 +86,49 @@ FIGURES: Final = {
         UNIFORM, COPY, ("100k_uniform", "copy"), "the same; at least 0.25, the aim is 0.5"
     ),
     "ratio.ingest_rows_to_copy_row": _ratio(ROWS, COPY, ("rows", "copy"), "the same; at least 0.5, the aim is 1.0"),
+    SAVE: Figure(
+        "fills/s",
+        0,
+        ("eventsourcing",),
+        "fills/s of the eventsourcing library as it comes: an aggregate per account, its stock PostgreSQL recorder, one"
+        " event per save",
+    ),
+    "peer.eventsourcing_batch500_per_s": Figure("fills/s", 0, ("eventsourcing",), "the same with 500 events per save"),
+    UMADB: Figure(
+        "fills/s", 0, ("umadb",), "fills/s of UmaDB with its own Python client: 5,000 events per append, a tag each"
+    ),
+    "peer.umadb_batch500_idempotent_per_s": Figure(
+        "fills/s", 0, ("umadb",), "the same with 500, on condition that none of these trades is there"
+    ),
+    "ratio.ingest_1k_uniform_to_eventsourcing_save": _ratio(
+        INGEST, SAVE, ("1k_uniform", "eventsourcing"), "round by round; at least 350, the aim is 600"
+    ),
+    "ratio.ingest_1k_uniform_to_umadb_batch5000": _ratio(
+        INGEST, UMADB, ("1k_uniform", "umadb"), "round by round; at least 1.1, the aim is 2"
+    ),
+    "ingest.single.ack_ms_p50": Figure(
+        "ms",
+        3,
+        ("single",),
+        "how long a fill takes until it is acknowledged: one per message of a stream, one in flight",
+    ),
+    "ingest.single.ack_ms_p99": Figure("ms", 3, ("single",), "the same: of a hundred fills one takes longer"),
+    "limit.insert_commit_ms_p50": Figure(
+        "ms", 3, ("single",), "how long one INSERT of a row as of COPY takes, committed durably, in one round trip"
+    ),
+    "ratio.single_ack_to_insert_commit_and_echo": Figure(
+        "ratio",
+        3,
+        ("single",),
+        "the acknowledgement by the INSERT and an empty call together, turn by turn; at most 3, the aim is 1.8",
+    ),
+    "ingest.unary64.rps": Figure("calls/s", 0, ("unary",), "RecordFills/s with one fill each, 64 in flight"),
+    "ratio.unary64_to_echo": Figure(
+        "ratio",
+        3,
+        ("unary",),
+        "by an empty method under the same 64 callers, turn by turn; at least 0.45, the aim is 0.7",
+    ),
     "limit.echo_rps": Figure(
         "calls/s",
         0,
@@ -155,6 +207,25 @@ FIGURES: Final = {
     "ratio.asof_day_end_state": Figure("ratio", 2, ("asof",), "the same; at most 1.5 is the aim"),
     "ratio.asof_day_end_fees_page": Figure("ratio", 2, ("asof",), "the same; at most 1.5 is the aim"),
 }
+
+_PROFILE: Final = {
+    "client": "CPU of one fill in the client while they stream in as of " + INGEST + ", in microseconds",
+    "service": "in the service, with its gRPC, its threads and its materialised tables",
+    "postgres_writer": "in the backend of PostgreSQL that the writer talks to",
+    "postgres_rest": "in all other processes of PostgreSQL",
+    "parse": "CPU of the service step by step, without wire and threads: messages to protobuf",
+    "read": "protobuf to columns, with the checks of their shape",
+    "merge": "batches of a commit to one",
+    "group": "its fills by account and day",
+    "states": "accounts and days looked up, or read, and whether an exec_id came before",
+    "decide": "fees and running totals",
+    "encode": "events to bytes",
+    "remember": "what stays in memory of them, and what goes",
+    "rest": "all else of the service",
+    "copy": "COPY and COMMIT on the service's side",
+    "commit_wait": "and the time, not CPU, that it waits for PostgreSQL there; the next commit is decided meanwhile",
+}
+FIGURES.update({f"profile.{step}_us": Figure("us", 3, ("profile",), tells) for step, tells in _PROFILE.items()})
 
 
 def figures_text() -> str:

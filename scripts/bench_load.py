@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from bench_fills import BLOCK, MARKETS, Fills, columns_of, messages_of, reference_fills
 
-from ledger.v1 import fill_service_pb2
+from ledger.v1 import fill_pb2, fill_service_pb2
 
 ACCOUNTS: Final = 1_000
 FILLS_PER_MESSAGE: Final = 1_000
@@ -103,6 +103,17 @@ def stream_messages(load: Load, blocks: Iterable[Fills], fills_per_message: int)
         sequence += len(fills)
         lane.sizes.append(len(fills))
         yield fill_service_pb2.StreamFillsRequest(batch=batch).SerializeToString()
+
+
+def single_message(fill: fill_pb2.Fill) -> bytes:
+    """A RecordFillsRequest of one fill and no source."""
+    return fill_service_pb2.RecordFillsRequest(fills=[fill]).SerializeToString()
+
+
+def single_stream_message(source: str, sequence: int, fill: fill_pb2.Fill) -> bytes:
+    """A StreamFillsRequest of one fill."""
+    batch = fill_service_pb2.RecordFillsRequest(source=source, first_sequence=sequence, fills=[fill])
+    return fill_service_pb2.StreamFillsRequest(batch=batch).SerializeToString()
 
 
 def _parts(blocks: Iterable[Fills], size: int) -> Iterator[Fills]:

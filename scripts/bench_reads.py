@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from decimal import ROUND_HALF_EVEN, Decimal
+from functools import partial
 from itertools import cycle
 from typing import Final
 
@@ -101,7 +102,7 @@ def _together(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
 
 
 def _alone(call: Call, asked: Sequence[Asked], seconds: float) -> Answers:
-    return one_by_one(call, cycle(asked), seconds, keep_each=_CHECK_EACH)
+    return one_by_one(partial(call, timeout=CALL_SECONDS_MAX), cycle(asked), seconds, keep_each=_CHECK_EACH)
 
 
 # --- what is asked

@@ -9,6 +9,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -22,7 +23,7 @@ from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIXES = ["1k_uniform", "100k_zipf", "100k_uniform", "rows"]
-INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill"]
+INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill", "ingest.server_rss_mb"]
 COPY = "limit.copy_row_per_fill_per_s"
 RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
@@ -33,7 +34,22 @@ LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
 PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
 PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
-ALL = [*INGEST, COPY, *RATIO, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS]
+EVENTSOURCING = ["peer.eventsourcing_save_per_s", "peer.eventsourcing_batch500_per_s"]
+UMADB = ["peer.umadb_batch5000_per_s", "peer.umadb_batch500_idempotent_per_s"]
+SAVE_RATIO, UMADB_RATIO = (f"ratio.ingest_1k_uniform_to_{peer}" for peer in ("eventsourcing_save", "umadb_batch5000"))
+ACK = ["ingest.single.ack_ms_p50", "ingest.single.ack_ms_p99", "limit.insert_commit_ms_p50"]
+ACK_RATIO = "ratio.single_ack_to_insert_commit_and_echo"
+UNARY = ["ingest.unary64.rps", "ratio.unary64_to_echo"]
+USAGE = [f"profile.{name}_us" for name in ("client", "service", "postgres_writer", "postgres_rest")]
+STEPS = [
+    *(f"profile.{name}_us" for name in ("parse", "read", "merge", "group", "states", "decide", "encode")),
+    *(f"profile.{name}_us" for name in ("remember", "rest", "copy", "commit_wait")),
+]
+WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *UNARY]
+ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *USAGE, *STEPS]
+
+MAY_BE_NOTHING = {*LAG, *USAGE}  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
+NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench` installs what they need
 
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -45,23 +61,22 @@ def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
 def figures(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
     """The table and the JSON of a tiny run that must succeed."""
     file = folder / "figures.json"
-    done = bench(
-        "--fills", "2500", "--lanes", "2", "--seconds", "0.05", "--accounts", "3000", "--json", str(file), *arguments
-    )
+    tiny = ["--fills", "2500", "--rss-fills", "2500", "--lanes", "2", "--seconds", "0.05", "--accounts", "3000"]
+    done = bench(*tiny, "--json", str(file), *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
 
 
 def test_all_figures_are_measured_and_say_under_which_settings(tmp_path: Path) -> None:
-    table, found = figures(tmp_path, "--rounds", "2")
-    assert [figure["name"] for figure in found] == ALL
+    table, found = figures(tmp_path, "--rounds", "1")
+    assert [figure["name"] for figure in found] == [name for name in ALL if name not in NOT_HERE]
     for figure in found:
         assert set(figure) == {"name", "value", "unit", "settings"}
         settings = figure["settings"]
-        assert settings["min"] > 0 or figure["name"] in LAG  # tables may be up with the log
+        assert settings["min"] > 0 or figure["name"] in MAY_BE_NOTHING
         assert 0 <= settings["min"] <= figure["value"] <= settings["max"]
         assert {settings[name] for name in ("fsync", "synchronous_commit", "full_page_writes")} == {"on"}
-        assert (settings["fills"], settings["rounds"]) == (2500, 2)
+        assert (settings["fills"], settings["rounds"]) == (2500, 1)
         assert settings["server_version"].startswith("18.")
         assert settings["cores"] > 0
         assert figure["name"] in table
@@ -71,13 +86,15 @@ def test_all_figures_are_measured_and_say_under_which_settings(tmp_path: Path) -
     assert ingest["messages_in_flight"] == Config().stream_requests_max
     assert (under[INGEST[1]]["accounts_of_100k_zipf"], under[INGEST[1]]["zipf_exponent"]) == (100_000, 1.1)
     assert under["ingest.rows.fills_per_s"]["lanes"] == 2
-    assert (reads["quoted_accounts"], reads["quoted_symbols"], reads["turns_per_round"]) == (200, 50, 5)
+    assert (reads["quoted_accounts"], reads["quoted_symbols"], reads["turns_per_round"]) == (200, 50, 9)
+    assert under["ingest.unary64.rps"]["unary_callers"] == 64
+    assert under["ingest.server_rss_mb"]["rss_accounts"] == 100_000
     assert (copy["rows_per_commit"], copy["state_bytes"]) == (5000, 161)
 
 
 def test_only_picks_figures_by_the_first_part_of_their_names(tmp_path: Path) -> None:
-    table, found = figures(tmp_path, "--rounds", "1", "--only", "limit.copy,limit.copy_row")
-    assert [figure["name"] for figure in found] == [COPY]
+    table, found = figures(tmp_path, "--rounds", "2", "--only", "limit.copy,limit.copy_row")
+    assert [(figure["name"], figure["settings"]["rounds"]) for figure in found] == [(COPY, 2)]
     assert not any(name in table for name in ALL if name != COPY)
 
 
@@ -87,10 +104,11 @@ def test_only_picks_figures_by_the_first_part_of_their_names(tmp_path: Path) -> 
         (["--only", "speed"], "no figure begins with speed"),
         (["--rounds", "0"], "--rounds"),
         (["--fills", "many"], "--fills"),
+        (["--rss-fills", "-1"], "--rss-fills"),
         (["--seconds", "0"], "--seconds"),
         (["--json", "no/such/folder/file.json"], "no/such/folder"),
     ],
-    ids=["an unknown name", "no round", "no number", "no time", "nowhere to write"],
+    ids=["an unknown name", "no round", "no number", "fewer than none", "no time", "nowhere to write"],
 )
 def test_unusable_arguments_exit_2_before_anything_is_measured(arguments: list[str], says: str) -> None:
     done = bench(*arguments)
@@ -205,6 +223,44 @@ def test_a_wrong_fee_or_tier_stops_the_benchmark(scripts: Callable[[str], Module
         wrong = Decimal(7) if method == "QuoteFee" else "VIP9"
         with pytest.raises(failed, match=says):
             verify([(one._replace(expected=wrong), answer) for one, answer in answers])
+
+
+def test_a_peer_that_is_not_installed_is_left_out_unless_it_is_asked_for(
+    scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = scripts("bench")
+    monkeypatch.setitem(script._LACKS, "umadb", "umadb is not installed: run `make bench`")
+    assert script._options(["--only", "peer"]).names == EVENTSOURCING
+    told = capsys.readouterr().err.splitlines()
+    assert [line.split(" is left out: ")[0] for line in told] == [f"bench.py: {name}" for name in UMADB]
+    with pytest.raises(SystemExit) as ended:
+        script._options(["--only", UMADB[0]])
+    assert ended.value.code == 2
+    assert "run `make bench`" in capsys.readouterr().err
+
+
+def test_the_steps_of_a_profile_are_the_functions_of_the_service_again_afterwards(
+    scripts: Callable[[str], ModuleType],
+) -> None:
+    profile = scripts("bench_profile")
+    before = [getattr(owner, function) for _, owner, function in profile._STEPS]
+    with profile._Steps().watched():
+        assert all(
+            getattr(owner, function) is not one
+            for one, (_, owner, function) in zip(before, profile._STEPS, strict=True)
+        )
+    assert [getattr(owner, function) for _, owner, function in profile._STEPS] == before
+
+
+@pytest.mark.skipif(bool(NOT_HERE), reason="umadb is not installed: `make bench` does")
+def test_umadb_must_refuse_a_trade_that_it_has(scripts: Callable[[str], ModuleType]) -> None:
+    bench_umadb, failed = scripts("bench_umadb"), scripts("bench_store").Failed
+    umadb = importlib.import_module("umadb")
+    with bench_umadb._server() as client:
+        event = umadb.Event("FillRecorded", b"state", ["E1"])
+        with pytest.raises(failed, match="twice"):
+            bench_umadb._verify_refused(client, event)
+        bench_umadb._verify_refused(client, event)
 
 
 def test_help_names_every_figure() -> None:

@@ -1,0 +1,45 @@
+"""What Linux says of processes: their CPU time, and how much memory they ever held."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final, NamedTuple
+
+_PROC: Final = Path("/proc")
+READABLE: Final = (_PROC / "self" / "stat").exists()
+_TICKS_PER_S: Final = os.sysconf("SC_CLK_TCK")
+
+
+class Process(NamedTuple):
+    """A process: which one started it, and its CPU time so far, in user and kernel together."""
+
+    parent: int
+    cpu_s: float
+
+
+def process(pid: int) -> Process:
+    """What a process has used. Raises OSError if there is none."""
+    fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()  # its name may hold anything
+    return Process(int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS_PER_S)
+
+
+def children(parent: int) -> dict[int, Process]:
+    """The processes that a process has started and that still run."""
+    found = {}
+    for entry in _PROC.iterdir():
+        if entry.name.isdecimal():
+            try:
+                one = process(int(entry.name))
+            except OSError:
+                continue  # it has just ended
+            if one.parent == parent:
+                found[int(entry.name)] = one
+    return found
+
+
+def peak_rss_mb(pid: int) -> float:
+    """The most memory that a process ever had resident (VmHWM), in 10^6 bytes."""
+    status = (_PROC / str(pid) / "status").read_text()
+    (kib,) = (int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:"))
+    return kib * 1024 / 1e6
