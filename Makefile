@@ -12,7 +12,7 @@ DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 ARGS ?=
 
-.PHONY: help run test lint format proto bench demo import rebuild verify tools lock clean
+.PHONY: help run test lint format proto bench demo import audit rebuild verify tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -50,6 +50,9 @@ import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --
 
 demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are explained
 	@$(BIN)/python scripts/demo.py $(ARGS)
+
+audit: $(RUN) ## decide every event of the ledger again, from its log: ARGS="--known-at 4711"
+	@$(BIN)/python scripts/audit_replay.py $(ARGS)
 
 rebuild: $(RUN) ## make the tables of the read side anew from the log, compare, and switch
 	@$(BIN)/python scripts/rebuild.py $(ARGS)

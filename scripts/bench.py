@@ -21,13 +21,14 @@ try:
     from bench_copy import CopyRowPerFill
     from bench_evaluation import Evaluation
     from bench_eventsourcing import EventSourcing
-    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, Figure
+    from bench_figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
     from bench_lag import Lag
     from bench_memory import Memory
     from bench_options import parse
     from bench_profile import Profile
     from bench_reads import Reads
     from bench_rebuild import rebuild
+    from bench_replay import replay
     from bench_rows import Rows
     from bench_single import Single
     from bench_store import Failed, Store, throw_away_store
@@ -129,7 +130,9 @@ def _divide(values: dict[str, list[float]]) -> None:
 def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
     """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
-    afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & set(options.names) else []
+    wanted = set(options.names)
+    afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []
+    afterwards += [replay] if {REPLAY, REPLAY_RATIO} & wanted else []
     makers: dict[str, Callable[[], Measurement]] = {
         "1k_uniform": lambda: Stream(options.fills, ONE_THOUSAND, afterwards),
         "copy": lambda: CopyRowPerFill(options.fills),

@@ -12,6 +12,8 @@ UNIFORM: Final = "ingest.100k_uniform.fills_per_s"
 ROWS: Final = "ingest.rows.fills_per_s"
 REBUILD: Final = "rebuild.fills_per_s"
 REBUILD_RATIO: Final = "ratio.rebuild_to_ingest_1k_uniform"
+REPLAY: Final = "replay.fills_per_s"
+REPLAY_RATIO: Final = "ratio.replay_to_ingest"
 SAVE: Final = "peer.eventsourcing_save_per_s"
 UMADB: Final = "peer.umadb_batch5000_per_s"
 COPY: Final = "limit.copy_row_per_fill_per_s"
@@ -153,6 +155,14 @@ FIGURES: Final = {
         " in their place",
     ),
     REBUILD_RATIO: _ratio(REBUILD, INGEST, ("1k_uniform",), f"by {INGEST}; at least 2 is the aim"),
+    REPLAY: Figure(
+        "fills/s",
+        0,
+        ("1k_uniform",),
+        "fills/s of audit_replay.py over that ledger, from its start to its end: every event read, decided again and"
+        " compared, by a process for each core",
+    ),
+    REPLAY_RATIO: _ratio(REPLAY, INGEST, ("1k_uniform",), f"by {INGEST}; at least 1 is asked for, 4 is the aim"),
     "lag.ms_p50": Figure(
         "ms",
         0,

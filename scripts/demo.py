@@ -1,7 +1,7 @@
 """A tour of the ledger: a small exchange lives through 90 days, and then the ledger is asked about them.
 
     make demo
-    .venv/bin/python scripts/demo.py [--days 90] [--fills 30000] [--seed 7]
+    .venv/bin/python scripts/demo.py [--days 90] [--fills 30000] [--seed 7] [--keep FOLDER]
 
 Exit code 0: done. 1: the ledger answered what it should not. 2: it could not start. 130: interrupted.
 """
@@ -46,10 +46,11 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
 EPILOG: Final = """\
 what happens:
-  A ledger starts on a PostgreSQL of its own, in a temporary folder that is removed at the end, also on Ctrl-C. Its
-  clock is the demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: fills from a source that
-  numbers them, trials, tiers, bans, flags, a match, applications, bounties, a promotion, daily closes of BTC, and
-  evaluations on the 8th, 18th and 28th, planned first and then run by two persons. At the end states, histories and
+  A ledger starts on a PostgreSQL of its own, in a temporary folder that is removed at the end, also on Ctrl-C; with
+  --keep FOLDER it stays there, for `fee-ledger serve --data FOLDER` and for the scripts that read it. Its clock is the
+  demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: fills from a source that numbers
+  them, trials, tiers, bans, flags, a match, applications, bounties, a promotion, daily closes of BTC, and evaluations
+  on the 8th, 18th and 28th, planned first and then run by two persons. At the end states, histories and
   controls are asked, every sum and every evaluated volume is reckoned again, and the answers are printed.
 
 what to look for:
@@ -88,7 +89,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for name in STOPPING:
         signal.signal(name, _interrupt)
     try:
-        with _throw_away_store() as dsn:
+        with _kept_store(options.keep) if options.keep else _throw_away_store() as dsn:
             text = tell(Exchange(options.days, options.fills, options.seed), dsn)
     except CANNOT_START as error:
         _say(f"demo.py: {error}")
@@ -97,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _say(f"demo.py: {' '.join(str(error).split())}")
         return 1
     except KeyboardInterrupt:
-        _say("demo.py: interrupted, nothing is left behind")
+        _say("demo.py: interrupted, " + ("half a story is kept" if options.keep else "nothing is left behind"))
         return 130
     print(text)
     return 0
@@ -125,16 +126,32 @@ def _throw_away_store() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
     if os.geteuid() == 0:
         folder.chmod(0o755)  # PostgreSQL runs as an unprivileged user, who must reach it
-    postgres = EmbeddedPostgres(folder)
+    try:
+        with _stopped(EmbeddedPostgres(folder)) as dsn:
+            yield dsn
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+@contextmanager
+def _kept_store(folder: Path) -> Iterator[str]:
+    """A PostgreSQL in a folder that there was not: the story begins with its ledger."""
+    if folder.exists():
+        raise StartError(f"{folder} is there already: --keep needs a new folder")
+    _progress("starting a PostgreSQL of its own ...")
+    with _stopped(EmbeddedPostgres(folder)) as dsn:
+        yield dsn
+
+
+@contextmanager
+def _stopped(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A PostgreSQL that no signal leaves running."""
     try:
         yield postgres.start("the demo")
     finally:
         for name in STOPPING:
-            signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C would leave PostgreSQL running
-        try:
-            postgres.stop()
-        finally:
-            shutil.rmtree(folder, ignore_errors=True)
+            signal.signal(name, signal.SIG_IGN)  # a second Ctrl-C would leave it running
+        postgres.stop()
 
 
 def _interrupt(*_: Any) -> NoReturn:
@@ -173,6 +190,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("--days", type=_count(10, 120), default=90, metavar="N", help="10 to 120 (default %(default)s)")
     add("--fills", type=_count(200, 200_000), default=30_000, metavar="N", help="200 to 200000 (default %(default)s)")
+    add("--keep", type=Path, metavar="FOLDER", help="a new folder that the ledger stays in (default: none)")
     add("--seed", type=_count(0, 999_999_999), default=7, metavar="N", help="another market (default %(default)s)")
     return parser
 

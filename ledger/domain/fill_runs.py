@@ -91,7 +91,7 @@ def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
     return np.array(codes)[priced.kind], list(places)
 
 
-class _Counted(NamedTuple):
+class Counted(NamedTuple):
     """Where lines are summed up: a cell, the currency of their fees, and how far both are from the totals' scales."""
 
     cell: CellKey
@@ -104,21 +104,37 @@ def _move_on(
     priced: Priced, run: Ints, touched: Sequence[AccountDay], latest_ns: Sequence[int]
 ) -> list[tuple[CellTotals, ...]]:
     """Count the lines of each run in its account-day; the totals behind each."""
-    places: dict[_Counted, int] = {}
-    counted_of = np.array([places.setdefault(_counted(price.share), len(places)) for price in priced.prices])
-    counted = list(places)
-    codes = run * len(counted) + counted_of[priced.kind]
-    for at, notional in priced.notionals:
-        for code, *amounts in _sums(codes[at], notional, priced.fee[at]):
-            place, kind = divmod(code, len(counted))
-            _add(touched[place].sums, counted[kind], *amounts)
+    for place, where, *amounts in counted_sums(priced, run):
+        count_in(touched[place].sums, where, *amounts)
     for day, so_far_ns in zip(touched, latest_ns, strict=True):
         day.time_max_so_far_ns = max(day.time_max_so_far_ns, so_far_ns)
     return [to_totals(day.sums) for day in touched]
 
 
-def _counted(share: Share) -> _Counted:
-    return _Counted(share.cell, share.basis.fee_currency, share.notional_up, share.fee_up)
+def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Counted, int, int, int, int]]:
+    """Of the lines of a run that are counted alike: (run, where, lines, notional, charges, rebates)."""
+    places: dict[Counted, int] = {}
+    counted_of = np.array([places.setdefault(_counted(price.share), len(places)) for price in priced.prices])
+    counted = list(places)
+    codes = run * len(counted) + counted_of[priced.kind]
+    for at, notional in priced.notionals:
+        for code, lines, volume, charges, rebates in _sums(codes[at], notional, priced.fee[at]):
+            place, kind = divmod(code, len(counted))
+            yield place, counted[kind], lines, volume, charges, rebates
+
+
+def count_in(cells: Sums, where: Counted, lines: int, notional: int, charges: int, rebates: int) -> None:
+    """Count lines, with their notional and fees, in the running totals of their account-day."""
+    cell = cells.get(where.cell)
+    if cell is None:
+        cell = cells[where.cell] = CellSum()
+    cell.lines += lines
+    cell.notional += notional * where.notional_up
+    cell.add_fees(where.currency, charges * where.fee_up, rebates * where.fee_up, lines)
+
+
+def _counted(share: Share) -> Counted:
+    return Counted(share.cell, share.basis.fee_currency, share.notional_up, share.fee_up)
 
 
 def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, int, int, int]]:
@@ -129,15 +145,6 @@ def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, in
     counts = np.diff(starts, append=len(codes)).tolist()
     columns = (sums(values, starts) for values in (notional[order], charge, fee[order] - charge))
     return zip(ordered[starts].tolist(), counts, *columns, strict=True)
-
-
-def _add(cells: Sums, where: _Counted, lines: int, notional: int, charges: int, rebates: int) -> None:
-    cell = cells.get(where.cell)
-    if cell is None:
-        cell = cells[where.cell] = CellSum()
-    cell.lines += lines
-    cell.notional += notional * where.notional_up
-    cell.add_fees(where.currency, charges * where.fee_up, rebates * where.fee_up, lines)
 
 
 def _columns(priced: Priced, symbol_index: Ints, basis_index: Ints) -> dict[str, Packed]:

@@ -56,7 +56,7 @@ def decide_fills(
     outcome = BatchOutcome()
     touched = [days[key] for key in groups.keys]
     known = _known(batch, groups, touched, outcome, with_fees=with_fees)
-    lines = _offered(batch, groups, book, known, outcome)
+    lines = offered(batch, groups, book, known, outcome)
     lines, twice = _without_twice(lines, touched, outcome)
     if len(lines):
         priced = price_lines(lines, groups, [accounts[name] for name in batch.accounts])
@@ -101,7 +101,7 @@ def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -
     return same
 
 
-def _offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome) -> Lines:
+def offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome) -> Lines:
     """Lines of markets that exist, with amounts that their symbols allow; the others are refused."""
     rate_times = batch.transact_time_ns
     entries, market_of = _markets(batch, book, rate_times)

@@ -43,7 +43,9 @@ class CellSum:
         """As the log holds it."""
         fees = [
             FeeSum(currency, decimal_text(charges, FEE_SCALE), decimal_text(rebates, FEE_SCALE), lines)
-            for currency, (charges, rebates, lines) in sorted(self.fees.items())
+            for currency, (charges, rebates, lines) in (
+                sorted(self.fees.items()) if len(self.fees) > 1 else self.fees.items()
+            )
         ]
         return CellTotals(key, decimal_text(self.notional, NOTIONAL_SCALE), self.lines, tuple(fees))
 

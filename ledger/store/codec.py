@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import fields
+from operator import attrgetter
 from typing import Any, Final, get_args
 
 from google.protobuf.message import Message
@@ -35,6 +36,7 @@ _PARTS: Final[dict[str, type]] = {  # nested in events
     part.__name__: part for part in (RefusedSequence, MatchClaim, CellVolume, CloseUsed, CloseMissing)
 }
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
+_envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)
 
 _FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEvent]]]] = {
     "VolumeRecorded": decode_volume,
@@ -63,13 +65,21 @@ def decode(position: int, stream: str, version: int, topic: str, state: bytes) -
     return Recorded(position, stream, version, _envelope(message.envelope), _event(_TYPES[topic], message))  # type: ignore[attr-defined]
 
 
+def is_canonical(topic: str, state: bytes) -> bool:
+    """Whether bytes hold nothing but what this release reads, each field once and as short as it is written."""
+    message = _MESSAGES[topic]()
+    message.ParseFromString(state)
+    message.DiscardUnknownFields()
+    return message.ByteSize() == len(state)
+
+
 def envelope_message(envelope: Envelope) -> events_pb2.Envelope:
     """An envelope, as every event carries it."""
     return events_pb2.Envelope(**{name: getattr(envelope, name) for name in _ENVELOPE_FIELDS})
 
 
 def _envelope(message: events_pb2.Envelope) -> Envelope:
-    return Envelope(**{name: getattr(message, name) for name in _ENVELOPE_FIELDS})
+    return Envelope(*_envelope_values(message))
 
 
 def _values(event: Any) -> dict[str, Any]:

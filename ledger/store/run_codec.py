@@ -11,6 +11,9 @@ from functools import lru_cache
 from itertools import pairwise, repeat
 from typing import Final, TypeVar
 
+import numpy as np
+
+from ledger.domain.columns import Ints
 from ledger.domain.events import CellKey, CellTotals, FeeSum
 from ledger.domain.runs import Referred, Runs
 from ledger.store.protobuf_wire import Heads, number, varint, varints
@@ -41,31 +44,63 @@ def encode_runs(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
     put("venue", repeat(_HEADS["venue"](runs.venue.encode())))
     put("source", _joined(runs.sources, lambda name: _HEADS["source"](name.encode())))
     if runs.first_sequences:
-        numbered = [any(each) for each in _cut(runs.last_sequences, runs.sources.bounds)]
+        ends = runs.last_sequences if "" in runs.sources.values else ()  # a source without a name has no numbers
+        bare = [not any(each) for each in _cut(ends, runs.sources.bounds)] if ends else repeat(False)
         for name, numbers in (("first_sequence", runs.first_sequences), ("last_sequence", runs.last_sequences)):
-            head, encoded = _HEADS[name], map(b"".join, _cut(varints(numbers), runs.sources.bounds))
-            put(name, [head(each) if some else b"" for each, some in zip(encoded, numbered, strict=True)])
+            head, encoded = _HEADS[name], _of_runs(varints(numbers), runs.sources.bounds)
+            put(name, [b"" if none else head(each) for each, none in zip(encoded, bare, strict=False)])
     for name in ("time_max_ns", "time_max_so_far_ns"):
         tag = number(_MESSAGE[name].number)
         put(name, [tag + at for at in varints(getattr(runs, name))])
     put("totals", [b"".join(map(_cell_bytes, totals)) for totals in runs.totals])
-    if runs.wide:
-        put("wide_amounts", repeat(number(_MESSAGE["wide_amounts"].number) + b"\x01"))
-    for column, packed in runs.columns.items():
-        name, data, width = PACKED[column], packed.data, packed.width
-        heads, ends = _HEADS[name], [start * width for start in runs.starts]
-        put(name, [heads[end - start] + data[start:end] for start, end in pairwise(ends)])
+    put("traits", _columns(runs))
     in_order = [fields[field] for field in sorted(fields)]
     parts = zip(*in_order, _joined(runs.symbols, symbol_bytes), _joined(runs.bases, basis_bytes), strict=False)
     return list(map(b"".join, parts))
 
 
-def _joined(referred: Referred[T], encode: Callable[[T], bytes]) -> list[bytes]:
+def _columns(runs: Runs) -> list[bytes]:
+    """The columns of each run, and what says that amounts are texts, which follow each other in the order of fields.
+
+    Runs of as many lines differ only in the lines: their bytes are the rows of one array.
+    """
+    wide = {_MESSAGE["wide_amounts"].number: number(_MESSAGE["wide_amounts"].number) + b"\x01"} if runs.wide else {}
+    columns = {_MESSAGE[PACKED[name]].number: packed for name, packed in runs.columns.items()}
+    starts = np.array(runs.starts)
+    sizes = np.diff(starts)
+    order = np.argsort(sizes, kind="stable")
+    found: list[bytes] = [b""] * len(runs)
+    for at in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+        lines = starts[at][:, None] + np.arange(sizes[at[0]])
+        parts = []
+        for field in sorted({*wide, *columns}):
+            if field in wide:
+                parts.append(_same(wide[field], len(at)))
+                continue
+            data, width = columns[field]
+            rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)[lines].reshape(len(at), -1)
+            parts += [_same(Heads(field)[rows.shape[1]], len(at)), rows]
+        together = np.concatenate(parts, axis=1)
+        size, content = together.shape[1], together.tobytes()
+        for place, run in enumerate(at.tolist()):
+            found[run] = content[place * size : (place + 1) * size]
+    return found
+
+
+def _same(head: bytes, times: int) -> Ints:
+    return np.broadcast_to(np.frombuffer(head, dtype=np.uint8), (times, len(head)))
+
+
+def _joined(referred: Referred[T], encode: Callable[[T], bytes]) -> Sequence[bytes]:
     """Of each run what its lines refer to; each value is encoded once."""
     encoded = list(map(encode, referred.values))
-    parts = [encoded[code] for code in referred.codes]
-    one_each = len(parts) == len(referred.bounds) - 1
-    return parts if one_each else [b"".join(each) for each in _cut(parts, referred.bounds)]
+    return _of_runs([encoded[code] for code in referred.codes], referred.bounds)
+
+
+def _of_runs(parts: Sequence[bytes], bounds: Sequence[int]) -> Sequence[bytes]:
+    """The parts of each run as one."""
+    one_each = len(parts) == len(bounds) - 1
+    return parts if one_each else list(map(b"".join, _cut(parts, bounds)))
 
 
 def _cut(values: Sequence[T], bounds: Sequence[int]) -> Iterator[Sequence[T]]:

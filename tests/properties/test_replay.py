@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from random import Random
 from typing import Any, get_args
@@ -21,7 +21,9 @@ from ledger.domain.evaluation_run import completed
 from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
-from ledger.domain.replay import NOT_DECIDED, Deviation, replay
+from ledger.domain.replay import NOT_DECIDED, replay
+from ledger.domain.replay_compared import Deviation
+from ledger.domain.rules.end_day_close import Close
 from ledger.jobs import Accepted, CompleteEvaluation, EvaluateAccounts
 from projections.fee_history import Span, day_sums
 from tests.domain.worked import fills
@@ -160,14 +162,16 @@ class History:
         done = completed(answer.recorded.event.read_position, Counter(NONE=len(OWNERS)), 0, ())
         self.writing.step(CompleteEvaluation(answer.recorded, done))
 
+    def closes(self, event: EvaluationStarted) -> dict[Close, KnownClose]:
+        """Of every day of a window, whatever the log has."""
+        days = range(event.window_from_ns // DAY_NS - 1, event.window_until_ns // DAY_NS + 1)
+        return {("BTC", day): KnownClose(60_000 * 10**18, 1) for day in days}
+
     def evaluated(self, began: Recorded) -> None:
         event = began.event
         assert isinstance(event, EvaluationStarted)
         run = Run(programmes.parse(programmes.packaged()), PERIODIC, event.read_position)
-        window, closes = (event.window_from_ns, event.window_until_ns), {}
-        for day in range(window[0] // DAY_NS - 1, window[1] // DAY_NS + 1):
-            closes["BTC", day] = KnownClose(60_000 * 10**18, 1)
-        found = []
+        window, closes, found = (event.window_from_ns, event.window_until_ns), self.closes(event), []
         for account_id in OWNERS:
             days = day_sums(self.writing.log, Span(account_id, *window, event.read_position))
             cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
@@ -184,8 +188,8 @@ def deviations(events: Iterable[Recorded]) -> list[Deviation]:
     """Of a log that is at hand as a list."""
     log = list(events)
 
-    def earlier(stream: str, position: int) -> list[Recorded]:
-        return [recorded for recorded in log if recorded.stream == stream and recorded.position < position]
+    def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
+        return [recorded for recorded in log if recorded.stream in streams and recorded.position < position]
 
     return list(replay(log, programmes.parse, earlier))
 
@@ -238,7 +242,7 @@ def test_what_was_changed_behind_the_ledgers_back_is_named_with_its_position(wri
     changes: list[tuple[type[Event], Callable[[Any], Event], str]] = [
         (VolumeRecorded, fee_off_by_one, "fee is "),
         (VolumeRecorded, lambda event: replace(event, bases=_dearer(event)), "basis is "),
-        (VolumeRecorded, lambda event: replace(event, totals=()), "totals are "),
+        (VolumeRecorded, lambda event: replace(event, totals=()), "totals of (quote_currency "),
         (VolumeRecorded, lambda event: replace(event, time_max_so_far_ns=NOON_NS * 2), "time_max_so_far_ns is "),
         (told.TrialStarted, lambda event: replace(event, valid_until_ns=event.valid_until_ns + 1), "valid_until_ns"),
         (told.TierChanged, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77'"),

@@ -29,6 +29,7 @@ RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
+REPLAY = ["replay.fills_per_s", "ratio.replay_to_ingest"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
 PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
@@ -45,7 +46,7 @@ STEPS = [
     *(f"profile.{name}_us" for name in ("remember", "rest", "copy", "commit_wait")),
 ]
 WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *UNARY]
-ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *USAGE, *STEPS]
+ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *USAGE, *STEPS]
 
 MAY_BE_NOTHING = {*LAG, *USAGE}  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
 NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench` installs what they need

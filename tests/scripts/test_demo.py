@@ -210,3 +210,13 @@ def test_what_it_cannot_do_is_refused_in_one_line(folder: Path, arguments: tuple
     assert (demo.returncode, out) == (2, "")
     assert err.startswith("demo.py: ")
     assert err.count("\n") == 1
+
+
+def test_a_kept_ledger_is_audited_clean_and_its_folder_is_not_used_again(folder: Path) -> None:
+    kept = folder / "kept"
+    out, told = finish(start(folder, "--days", "10", "--fills", "200", "--keep", str(kept)))
+    assert (out != "", told) == (True, "")
+    audit = [sys.executable, ROOT / "scripts" / "audit_replay.py", "--data", kept, "--jobs", "1"]
+    clean = subprocess.run(audit, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
+    assert (clean.returncode, " 200 fills, 8 accounts, 0 findings, " in clean.stdout) == (0, True), clean.stdout
+    assert finish(start(folder, "--keep", str(kept)))[1].startswith(f"demo.py: {kept} is there already")

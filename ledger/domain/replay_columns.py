@@ -1,0 +1,160 @@
+"""Runs of fills joined to one batch: columns of many commits, decided at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import groupby
+from typing import Final, TypeVar
+
+import numpy as np
+
+from ledger.domain.account_day import AccountDays, DayKey
+from ledger.domain.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
+from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, SymbolTerms, VolumeRecorded
+from ledger.domain.fill_batch import NOT_SAID, FillBatch
+
+_ASKED: Final = ("owner_id", "counterparty_owner_id", "token", "token_price")  # texts that a decision asks about
+_DECIDED: Final = TRAIT_SELF_TRADE | TRAIT_BANNED
+_WORD: Final = 8  # bytes of the widest integer
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Runs of one venue as they may have been sent, and beside it what was recorded of each line.
+
+    `terms`, `bases` and `sources` are places in `all_terms`, `all_bases` and of (run, source) pairs.
+    """
+
+    batch: FillBatch
+    groups: AccountDays  # one to a run
+    all_terms: list[SymbolTerms]
+    terms: Ints
+    all_bases: list[Basis]
+    bases: Ints
+    traits: Ints
+    fee: Ints
+    source: Ints
+    sequence_offset: Ints
+    time_offset_ns: Ints
+
+    @property
+    def starts(self) -> Ints:
+        """The first line of each run."""
+        return self.groups.starts[:-1]
+
+
+def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
+    """Runs in order, all of them `joinable`. Raises ValueError or IndexError where one is not as the ledger writes."""
+    sizes = [len(run) for run in runs]
+    size = np.array(sizes)
+    starts = np.append(0, np.cumsum(size))
+    terms, all_terms = _coded([run.symbols for run in runs], _ints(runs, sizes, "symbol_index"), size)
+    bases, all_bases = _coded([run.bases for run in runs], _ints(runs, sizes, "basis_index"), size)
+    source = _places([len(run.sources) for run in runs], _ints(runs, sizes, "source_index"), size)
+    traits = _ints(runs, sizes, "traits")
+    symbols: dict[str, int] = {}
+    symbol = np.array([symbols.setdefault(each.symbol, len(symbols)) for each in all_terms])
+    product, price_scale, quantity_scale = (np.array([each[field] for each in all_terms]) for field in (2, 3, 4))
+    accounts: dict[str, int] = {}
+    account = np.array([accounts.setdefault(account_id, len(accounts)) for account_id, _ in keys])
+    price, quantity = _ints(runs, sizes, "price"), _ints(runs, sizes, "quantity")
+    if min(int(price.min()), int(quantity.min())) < 1:
+        raise ValueError("a price or a quantity is not positive")
+    offsets = _ints(runs, sizes, "time_offset_ns")
+    count = int(starts[-1])
+    batch = FillBatch(
+        runs[0].venue,
+        "",
+        accounts=list(accounts),
+        symbols=list(symbols),
+        sources=[""],
+        index=np.arange(count),
+        account=np.repeat(account, size),
+        symbol=symbol[terms],
+        source=np.zeros(count, dtype=np.int64),
+        sequence=np.zeros(count, dtype=np.int64),
+        exec_id=_texts(runs, sizes, "exec_id"),
+        traits=traits & ~_DECIDED,
+        product=product[terms],
+        price=price,
+        price_decimals=price_scale[terms],
+        quantity=quantity,
+        quantity_decimals=quantity_scale[terms],
+        transact_time_ns=np.repeat(np.array([run.time_min_ns for run in runs]), size) + offsets,
+        order_time_ns=_ints(runs, sizes, "order_time_ns") if _any(runs, "order_time_ns") else NOT_SAID,
+        **{name: _texts(runs, sizes, name) if _any(runs, name) else NOT_SAID for name in _ASKED},
+    )
+    return Joined(
+        batch,
+        AccountDays(list(keys), np.arange(count), starts),
+        all_terms,
+        terms,
+        all_bases,
+        bases,
+        traits,
+        _ints(runs, sizes, "fee", signed=True),
+        source,
+        _ints(runs, sizes, "sequence_offset"),
+        offsets,
+    )
+
+
+def joinable(run: VolumeRecorded) -> bool:
+    """Whether a run can be decided together with others: its amounts are int64, and no column is cut short."""
+    count = len(run)
+    return count > 0 and not run.columns.wide and not any(len(column) % count for column in run.columns[:-1])
+
+
+def _any(runs: Sequence[VolumeRecorded], name: str) -> bool:
+    return any(getattr(run.columns, name) for run in runs)
+
+
+def _stretches(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) -> Iterator[tuple[int, int, bytes]]:
+    """(width, values, bytes) of runs that follow each other with a column of one width; where it is empty, of zeros."""
+    columns = [getattr(run.columns, name) for run in runs]
+    widths = [len(column) // size for column, size in zip(columns, sizes, strict=True)]
+    place = 0
+    for width, stretch in groupby(widths):
+        end = place + sum(1 for _ in stretch)
+        count = sum(sizes[place:end])
+        yield width or 1, count, b"".join(columns[place:end]) if width else bytes(count)
+        place = end
+
+
+def _ints(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str, *, signed: bool = False) -> Ints:
+    parts = []
+    for width, count, data in _stretches(runs, sizes, name):
+        if width > _WORD:
+            raise ValueError(f"{name} has {width} bytes to a value")
+        part = unpacked(data, count, signed=signed)
+        if width == _WORD and not signed and int(part.max()) >= INT64_ROOM:
+            raise ValueError(f"{name} is larger than it can be")
+        parts.append(part)
+    joined: Ints = np.concatenate(parts, dtype=np.int64, casting="unsafe")
+    return joined
+
+
+def _texts(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) -> Texts:
+    joined: Texts = np.concatenate([text_column(data, count) for _, count, data in _stretches(runs, sizes, name)])
+    return joined
+
+
+def _places(lists: Sequence[int], index: Ints, size: Ints) -> Ints:
+    """Places in lists, of each run its own, as places in all of them behind each other."""
+    lengths = np.array(lists)
+    if (index >= np.repeat(lengths, size)).any():
+        raise IndexError("a line refers to what its run does not name")
+    firsts: Ints = np.cumsum(lengths) - lengths
+    places: Ints = np.repeat(firsts, size) + index
+    return places
+
+
+def _coded(lists: Sequence[Sequence[T]], index: Ints, size: Ints) -> tuple[Ints, list[T]]:
+    """(of each line the code of what it refers to, the different values by code)."""
+    codes: dict[T, int] = {}
+    flat = np.array([codes.setdefault(value, len(codes)) for values in lists for value in values])
+    coded: Ints = flat[_places([len(values) for values in lists], index, size)]
+    return coded, list(codes)

@@ -1,0 +1,133 @@
+"""What was recorded against what is decided now: where the two differ, in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.domain.account import Decided
+from ledger.domain.events import AccountLinked, CellTotals, Event, KnownLine, Recorded, VolumeRecorded
+from ledger.domain.money import decimal_text
+from ledger.domain.refusal import Refusal
+
+# What bytes that the ledger did not write may end in, wherever the rules stumble over them.
+UNDECIDABLE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """A field that comes out otherwise: as it is recorded, and as it was expected. Empty text: there is none."""
+
+    field: str
+    recorded: str = ""
+    expected: str = ""
+
+    def __str__(self) -> str:
+        if not self.recorded and not self.expected:
+            return self.field
+        return f"{self.field} is {self.recorded or 'nothing'}, expected {self.expected or 'nothing'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Deviation:
+    """A decision that comes out otherwise now: where it lies, and what differs."""
+
+    position: int
+    stream: str
+    differs: tuple[Difference, ...]
+
+    def __str__(self) -> str:
+        return f"position {self.position}, {self.stream}: {'; '.join(map(str, self.differs))}"
+
+
+def said(recorded: Recorded, what: str) -> Deviation:
+    """A deviation that one sentence says."""
+    return Deviation(recorded.position, recorded.stream, (Difference(what),))
+
+
+def compared(recorded: Recorded, expected: Event, effective_ns: int) -> list[Deviation]:
+    """Field by field."""
+    names = getattr(type(recorded.event), "__dataclass_fields__", {})
+    differs = [
+        Difference(name, repr(was), repr(now))
+        for name in names
+        if (was := getattr(recorded.event, name)) != (now := getattr(expected, name))
+    ]
+    at_ns = recorded.envelope.effective_time_ns
+    if at_ns != effective_ns:
+        differs.append(Difference("effective_time_ns", str(at_ns), str(effective_ns)))
+    return [Deviation(recorded.position, recorded.stream, tuple(differs))] if differs else []
+
+
+def compared_with_decision(recorded: Recorded, decided: Decided | Refusal) -> list[Deviation]:
+    """An event that a term begins with was not asked for, and takes effect when it is recorded."""
+    if isinstance(decided, Refusal):
+        return [said(recorded, f"refused now: {decided.reason.name}, {decided.detail}")]
+    envelope = recorded.envelope
+    effective_ns = decided.effective_time_ns if envelope.request_id else envelope.recorded_time_ns
+    expected = {type(event): (stream, event) for stream, event in decided.events}.get(type(recorded.event))
+    if expected is None:
+        return [said(recorded, f"expected {type(decided.events[0][1]).__name__}")]
+    stream, event = expected
+    if stream != recorded.stream:
+        return [said(recorded, f"expected in stream {stream}")]
+    return compared(recorded, event, effective_ns)
+
+
+def linked(decided: Decided | Refusal) -> tuple[str, Event] | None:
+    """The event of an owner's stream that goes with a registration."""
+    events = () if isinstance(decided, Refusal) else decided.events
+    return next((entry for entry in events if isinstance(entry[1], AccountLinked)), None)
+
+
+def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Difference]:
+    """How a run of fills differs. How its values are packed and numbered is no part of what it says."""
+    for name in ("venue", "sources", "time_min_ns", "time_max_ns", "time_max_so_far_ns"):
+        was, now = getattr(event, name), getattr(expected, name)
+        if was != now:
+            yield Difference(name, repr(was), repr(now))
+    for number, (was, now) in enumerate(zip(event.known_lines(), expected.known_lines(), strict=True)):
+        line = f"line {number} ({was.line.exec_id}): "
+        if was.line.fee != now.line.fee:
+            yield Difference(f"{line}fee", _fee(was), _fee(now))
+        for name, one, other in (("terms", was.terms, now.terms), ("basis", was.basis, now.basis)):
+            if one != other:
+                yield _of_tuple(line + name, one, other)
+        if _content(was) != _content(now):
+            yield _of_tuple(f"{line}line", was.line, now.line)
+    if event.totals != expected.totals:
+        yield from differing_totals(event.totals, expected.totals)
+
+
+def differing_totals(recorded: Sequence[CellTotals], expected: Sequence[CellTotals]) -> Iterator[Difference]:
+    """How running totals differ that do: cell by cell."""
+    was, now = ({cell.key: cell for cell in cells} for cells in (recorded, expected))
+    found = [key for key in sorted({*was, *now}) if was.get(key) != now.get(key)]
+    for key in found:
+        named = ", ".join(f"{field} {value}" for field, value in key._asdict().items())
+        yield Difference(f"totals of ({named})", *(_sums(cells[key]) if key in cells else "" for cells in (was, now)))
+    if not found:
+        yield Difference("totals", "in another order, or twice", "each cell once, in order")
+
+
+def _sums(cell: CellTotals) -> str:
+    fees = (f"{fee.charges} charged and {fee.rebates} rebated in {fee.currency} on {fee.lines}" for fee in cell.fees)
+    return f"notional {cell.notional} on {cell.lines} lines, {', '.join(fees)}"
+
+
+def _of_tuple(name: str, was: tuple[object, ...], now: tuple[object, ...]) -> Difference:
+    """Only those fields that are not the same."""
+    names = [field for field, one, other in zip(was._fields, now, was, strict=True) if one != other]  # type: ignore[attr-defined]
+    parts = ((f"{field}={getattr(each, field)!r}" for field in names) for each in (was, now))
+    recorded, expected = (", ".join(part) for part in parts)
+    return Difference(name, recorded, expected)
+
+
+def _content(known: KnownLine) -> tuple[object, ...]:
+    """A line but for its fee, and for the places of its terms and basis in their lists."""
+    return tuple(known.line._replace(symbol_index=0, basis_index=0, fee=0))
+
+
+def _fee(known: KnownLine) -> str:
+    return f"{decimal_text(known.line.fee, known.basis.fee_decimals)} {known.basis.fee_currency}"

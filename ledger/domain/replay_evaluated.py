@@ -1,0 +1,125 @@
+"""What evaluations recorded, decided again: the volume of an account, what it gives, and the fees that it changed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from ledger.domain.adjustment import Restated, adjust, lines_now, restated_by_grants
+from ledger.domain.closes import KnownClose
+from ledger.domain.evaluation import Assessment, Case, Run, assess, changes_from_ns, decide_evaluated
+from ledger.domain.events import CellKey, CellVolume, FeeAdjusted, Recorded, VolumeEvaluated
+from ledger.domain.programme import Programme
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, compared, said
+from ledger.domain.replay_states import States, day_key
+from ledger.domain.rules.end_day_close import Close
+from ledger.domain.rules.monthly_trading_volume import tier_for_volume
+from ledger.domain.state import AccountState
+from ledger.domain.totals import NOTIONAL_SCALE, exact
+
+# What an account traded in the window of an evaluation by UTC day and cell, and the closes, as known at its position.
+Volume = tuple[Mapping[int, Mapping[CellKey, int]], Mapping[Close, KnownClose]]
+VolumeOf = Callable[[AccountState, Programme, VolumeEvaluated], Volume]
+# The fee streams of an account from a UTC day on that have an event before a position.
+FeeStreams = Callable[[str, int, int], list[str]]
+
+
+@dataclass(slots=True)
+class _Late:
+    """An account as it was before an evaluation said what it pays from an instant in the past on."""
+
+    evaluated: Recorded
+    before: AccountState
+    from_ns: int
+    adjusted: set[str] = field(default_factory=set)
+
+
+class EvaluatedAgain:
+    """Evaluated accounts and adjusted fees, commit by commit."""
+
+    def __init__(self, states: States, fee_streams: FeeStreams, volume_of: VolumeOf | None = None) -> None:
+        """Without `volume_of` volume is taken as recorded where closes were needed to value it."""
+        self._states = states
+        self._fee_streams = fee_streams
+        self._volume_of = volume_of
+        self._late: dict[int, _Late] = {}  # by position, of the commit at hand
+
+    def note(self, recorded: Recorded, event: VolumeEvaluated) -> None:
+        """An account was evaluated: fees of its commit may have to be other ones."""
+        programme, from_ns = self._programme(event), changes_from_ns(event)
+        if programme and programme.late_grant == "adjust" and from_ns <= recorded.envelope.recorded_time_ns:
+            self._late[recorded.position] = _Late(recorded, self._account(recorded), from_ns)
+
+    def evaluated(self, recorded: Recorded, event: VolumeEvaluated) -> list[Deviation]:
+        """What the volume of an account gives."""
+        account, programme = self._account(recorded), self._programme(event)
+        if programme is None:
+            return [said(recorded, f"no programme {event.programme_id} {event.programme_version} was published before")]
+        found = self._assessed(account, programme, event)
+        if found is None:
+            return [said(recorded, "it lacks a close: there was nothing to evaluate")]
+        run, now_ns = Run(programme, event.kind, event.read_position), recorded.envelope.recorded_time_ns
+        return compared(recorded, decide_evaluated(account, run, found, now_ns), event.evaluated_time_ns)
+
+    def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
+        """Fees that an evaluation of this commit made other ones."""
+        late = self._late.get(event.cause_position)
+        key = day_key(recorded.stream)
+        if late is None or late.before.account_id != key[0]:
+            return [said(recorded, f"position {event.cause_position} changes no fee of this account")]
+        late.adjusted.add(recorded.stream)
+        restated = self._restated(late, recorded.stream)
+        if not restated:
+            return [said(recorded, "no line of the day costs anything else now")]
+        return compared(recorded, adjust(self._states.day(key), restated, event.cause_position), event.time_min_ns)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether the commit at hand may have to adjust fees."""
+        return bool(self._late)
+
+    def end(self) -> list[Deviation]:
+        """Of the commit that ends here: days with lines that cost something else now, and that nobody adjusted."""
+        found = [deviation for late in self._late.values() for deviation in self._not_adjusted(late)]
+        self._late.clear()
+        return found
+
+    def _account(self, recorded: Recorded) -> AccountState:
+        return self._states.account(recorded.stream.partition("/")[2])
+
+    def _programme(self, event: VolumeEvaluated) -> Programme | None:
+        versions = (version for _, version in self._states.book.programmes.get(event.programme_id, ()))
+        return next((version for version in versions if version.version == event.programme_version), None)
+
+    def _assessed(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Assessment | None:
+        window = (event.window_from_ns, event.window_until_ns)
+        case = Case(account.account_id, event.evaluated_time_ns, window)
+        if self._volume_of is not None:
+            found = assess(programme, case, *self._volume_of(account, programme, event))
+            return found if isinstance(found, Assessment) else None
+        cells = {_cell(cell): exact(cell.notional, NOTIONAL_SCALE) for cell in event.cells}
+        found = assess(programme, case, {0: cells}, {})
+        if isinstance(found, Assessment):
+            return found
+        volume = exact(event.volume, NOTIONAL_SCALE)
+        return Assessment(case, event.cells, event.closes, volume, tier_for_volume(programme, volume))
+
+    def _not_adjusted(self, late: _Late) -> Iterator[Deviation]:
+        account_id, states = late.before.account_id, self._states
+        for stream in self._fee_streams(account_id, late.from_ns, states.next):
+            try:
+                if stream not in late.adjusted and self._restated(late, stream):
+                    yield said(late.evaluated, f"fees of {stream} should have been adjusted")
+            except UNDECIDABLE as error:
+                yield said(late.evaluated, f"fees of {stream} cannot be decided: {error!r}")
+
+    def _restated(self, late: _Late, stream: str) -> list[Restated]:
+        lines = lines_now(self._states.before(stream)).values()
+        after = self._states.account(late.before.account_id)
+        return list(restated_by_grants(lines, late.before, after, self._states.book))
+
+
+def _cell(cell: CellVolume) -> CellKey:
+    """Fees play no part in what counts."""
+    traits = (cell.channel, cell.self_trade, cell.banned)
+    return CellKey(cell.quote_currency, cell.product, *traits, zero_fee=False)

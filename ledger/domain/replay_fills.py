@@ -1,0 +1,192 @@
+"""Runs of fills decided again: many at once over their columns, and by itself only a run in which something differs."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from ledger.domain.account_day import AccountDay, DayKey, by_account_day, suspects
+from ledger.domain.columns import Ints, column, in_order, starts_of, sums
+from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
+from ledger.domain.fill_prices import Priced, price_lines
+from ledger.domain.fill_runs import Counted, count_in, counted_sums
+from ledger.domain.fills import BatchOutcome, decide_fills, offered
+from ledger.domain.instants import DAY_NS
+from ledger.domain.recorded_commands import batch_behind
+from ledger.domain.replay_columns import Joined, join, joinable
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing, differing_totals
+from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
+from ledger.domain.replay_states import States, day_key
+from ledger.domain.totals import to_totals
+
+Move = tuple[Counted, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
+
+
+@dataclass(slots=True)
+class _Run:
+    """A run with what deciding it together with others gave: `other` if something of it is not what is decided now."""
+
+    recorded: Recorded
+    event: VolumeRecorded
+    key: DayKey
+    other: bool = True
+    counted: bool = False
+    ids: set[int] = field(default_factory=set)
+    moves: list[Move] = field(default_factory=list)
+
+
+def decide_runs(recorded_runs: Sequence[Recorded], states: States, lines: Lines) -> list[Deviation]:
+    """Runs between which no account of theirs and no register changed, in order; days move on, lines are counted."""
+    runs = []
+    for recorded in recorded_runs:
+        assert isinstance(recorded.event, VolumeRecorded), recorded
+        runs.append(_Run(recorded, recorded.event, day_key(recorded.stream)))
+    by_venue: dict[str, list[_Run]] = defaultdict(list)
+    for run in runs:
+        if joinable(run.event):
+            by_venue[run.event.venue].append(run)
+    for together in by_venue.values():
+        try:
+            joined = join([run.event for run in together], [run.key for run in together])
+            _decide_together(joined, together, states)
+            _count(joined, together, lines)
+        except UNDECIDABLE:
+            for run in together:  # one of them is not as the ledger writes them: each is looked at by itself
+                run.other, run.counted = True, False
+    for run in runs:
+        if not run.counted:
+            add_lines(lines, lines_of(run.recorded, run.event))
+    days = states.days({run.key: None for run in runs})
+    return [deviation for run in runs for deviation in _settle(run, days[run.key], states)]
+
+
+def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> None:
+    """The price of every line at once, then whether a run has another one."""
+    accounts = states.accounts(joined.batch.accounts)
+    outcome = BatchOutcome()
+    lines = offered(joined.batch, joined.groups, states.book, [], outcome)
+    if outcome.refused or not len(lines):
+        return
+    priced = price_lines(lines, joined.groups, list(accounts.values()))
+    other = _with_other_prices(joined, priced) | _with_other_headers(joined, runs)
+    for number, *move in counted_sums(priced, lines.group):
+        runs[number].moves.append((*move,))  # type: ignore[arg-type]
+    ids, bounds = joined.batch.digests.tolist(), joined.groups.starts.tolist()
+    for run, is_other, start, end in zip(runs, other.tolist(), bounds, bounds[1:], strict=False):
+        run.other, run.ids = is_other, set(ids[start:end])
+
+
+def _count(joined: Joined, runs: Sequence[_Run], lines: Lines) -> None:
+    """Lines by commit and source."""
+    codes: dict[tuple[int, str], int] = {}
+    names = [
+        codes.setdefault((at_ns, source[0]), len(codes))
+        for at_ns, sources in [(run.recorded.envelope.recorded_time_ns, run.event.sources) for run in runs]
+        for source in sources
+    ]
+    firsts = column([source[1] for run in runs for source in run.event.sources])
+    name_of, size = np.array(names)[joined.source], len(codes)
+    counts = np.bincount(name_of, minlength=size).tolist()
+    numbers = _totals_of(name_of, firsts[joined.source] + joined.sequence_offset, size)
+    for name, *taken in zip(codes, counts, numbers, strict=True):
+        if name[1]:
+            add_lines(lines, {name: Taken(*taken)})
+    for run in runs:
+        run.counted = True
+
+
+def _totals_of(codes: Ints, values: Ints, size: int) -> list[int]:
+    """The exact sum of the values of each code."""
+    order, ordered = in_order(codes)
+    found = dict(zip(ordered[starts_of(ordered)].tolist(), sums(values[order], starts_of(ordered)), strict=True))
+    return [found.get(code, 0) for code in range(size)]
+
+
+def _with_other_prices(joined: Joined, priced: Priced) -> Ints:
+    """Of each run whether a line costs something else now, rests on something else, or is of another day."""
+    terms = {each: code for code, each in enumerate(joined.all_terms)}
+    bases = {each: code for code, each in enumerate(joined.all_bases)}
+    market_terms = np.array([terms.get(market.terms, -1) for market in priced.lines.markets])
+    price_bases = np.array([bases.get(price.share.basis, -1) for price in priced.prices])
+    days = np.array([day for _, day in joined.groups.keys])
+    other = (
+        (priced.fee != joined.fee)
+        | (price_bases[priced.kind] != joined.bases)
+        | (market_terms[priced.lines.market] != joined.terms)
+        | (priced.traits != joined.traits)
+        | (joined.batch.transact_time_ns // DAY_NS != days[priced.lines.group])
+    )
+    found: Ints = np.logical_or.reduceat(other, joined.starts)
+    return found
+
+
+def _with_other_headers(joined: Joined, runs: Sequence[_Run]) -> Ints:
+    """Of each run whether its lines lie elsewhere in time, or have other numbers at their sources, than it says."""
+    first = np.minimum.reduceat(joined.time_offset_ns, joined.starts)
+    last = np.maximum.reduceat(joined.time_offset_ns, joined.starts)
+    spans = np.array([run.event.time_max_ns - run.event.time_min_ns for run in runs])
+    other: Ints = (first != 0) | (last != spans)
+    ranges = np.array([source[2] - source[1] for run in runs for source in run.event.sources])
+    lowest, highest = np.full(len(ranges), np.iinfo(np.int64).max), np.full(len(ranges), -1)
+    np.minimum.at(lowest, joined.source, joined.sequence_offset)
+    np.maximum.at(highest, joined.source, joined.sequence_offset)
+    of_run = np.repeat(np.arange(len(runs)), [len(run.event.sources) for run in runs])
+    other[of_run[(lowest != 0) | (highest != ranges)]] = True
+    return other
+
+
+def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
+    """In the order of positions: ids that are new to the day, and its running totals."""
+    event = run.event
+    latest_ns = max(day.time_max_so_far_ns, event.time_max_ns)
+    if run.other or len(run.ids) < len(event) or not day.digests.isdisjoint(run.ids):
+        return _decide_alone(run, states)
+    for move in run.moves:
+        count_in(day.sums, *move)
+    day.digests |= run.ids
+    states.count(len(run.ids))
+    totals = to_totals(day.sums)
+    differs = list(differing_totals(event.totals, totals)) if event.totals != totals else []
+    if event.time_max_so_far_ns != latest_ns:
+        differs.append(Difference("time_max_so_far_ns", str(event.time_max_so_far_ns), str(latest_ns)))
+    day.time_max_so_far_ns = latest_ns
+    if not differs:
+        return []
+    states.restore(day, event)
+    return [Deviation(run.recorded.position, run.recorded.stream, tuple(differs))]
+
+
+def _decide_alone(run: _Run, states: States) -> list[Deviation]:
+    """The same fills again by themselves, to say what differs, line by line."""
+    states.next = run.recorded.position
+    try:
+        found = _differences(run, states)
+        states.evolve(run.recorded)
+    except UNDECIDABLE as error:
+        found = [Difference(f"it cannot be decided: {error!r}")]
+        states.restore(states.day(run.key), run.event)
+    return [Deviation(run.recorded.position, run.recorded.stream, tuple(found))] if found else []
+
+
+def _differences(run: _Run, states: States) -> list[Difference]:
+    """Each fill priced by what holds at its instant, as known at this position."""
+    recorded, event, key = run.recorded, run.event, run.key
+    batch = batch_behind(key[0], event)
+    groups = by_account_day(batch)
+    if groups.keys != [key]:
+        return [Difference("lines of another day lie in this stream")]
+    days = {key: states.day(key)}
+    if suspects(batch, groups, [days[key]]):
+        for before in states.before(recorded.stream):
+            assert isinstance(before.event, FeeEvent), before
+            days[key].remember(before.event)
+    outcome = decide_fills(batch, groups, states.accounts([key[0]]), days, states.book, with_fees=False)
+    days[key].known = None
+    found = [Difference(f"line {place}: {batch.name(place)} was recorded before") for place in outcome.replayed]
+    found += [Difference(f"line {place}: refused now, {why.reason.name}") for place, why in outcome.refused]
+    if outcome.runs and not found:
+        found = list(differing(event, outcome.runs[0][1]))
+    return found

@@ -1,0 +1,163 @@
+"""Rows of the log as events: what cannot be read, or says more than one thing, is a finding and not an error."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator, Sequence
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message import DecodeError
+from psycopg.sql import SQL, Identifier
+
+from ledger.domain.events import FeeEvent, Recorded, WriterStarted
+from ledger.domain.instants import DAY_NS
+from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference
+from ledger.domain.streams import LEDGER, fee_stream
+from ledger.store.codec import decode, is_canonical
+from ledger.store.log import Log
+from ledger.store.migrate import EVENTS
+from projections.audit.scope import Scope
+
+_ROWS_PER_READ: Final = 500
+_UNREADABLE: Final = (DecodeError, *UNDECIDABLE)
+
+RECORDED_TIME: Final = "recorded_time_ns"
+
+_ROW: Final = "notification_id, originator_id, originator_version, topic, state"
+_OF_ACCOUNT: Final = "split_part(originator_id, '/', 2)"
+_PAGE: Final = f"""
+SELECT {_ROW}, time_min_ns, time_max_ns, time_max_so_far_ns FROM {{events}}
+WHERE notification_id > %(after)s AND notification_id <= %(until)s
+    AND ((originator_id NOT LIKE 'account/%%' AND originator_id NOT LIKE 'fees/%%') OR (
+        (%(shares)s = 1 OR get_byte(sha256(convert_to({_OF_ACCOUNT}, 'UTF8')), 0) %% %(shares)s = %(share)s)
+        AND (%(accounts)s::text[] IS NULL OR {_OF_ACCOUNT} = ANY(%(accounts)s))
+        AND (%(first)s::bigint IS NULL OR time_max_ns IS NULL OR time_max_ns >= %(first)s)
+        AND (%(end)s::bigint IS NULL OR time_min_ns IS NULL OR time_min_ns < %(end)s)))
+ORDER BY notification_id LIMIT {_ROWS_PER_READ}
+"""
+_COMMITS: Final = """
+SELECT last_position, first_position, recorded_time_ns FROM {schema}.commits
+WHERE last_position > %(after)s AND first_position <= %(until)s ORDER BY last_position
+"""
+_STREAMS: Final = f"""
+SELECT {_ROW} FROM {{events}} WHERE originator_id = ANY(%(streams)s) AND notification_id < %(before)s
+ORDER BY notification_id
+"""
+_FEE_STREAMS: Final = """
+SELECT DISTINCT originator_id FROM {events} WHERE originator_id >= %(first)s AND originator_id < %(end)s
+    AND originator_version < %(before)s ORDER BY originator_id
+"""
+_SOURCES: Final = f"""
+SELECT DISTINCT ON (originator_id) {_ROW} FROM {{events}}
+WHERE originator_id LIKE 'source/%%' AND notification_id <= %(known)s ORDER BY originator_id, originator_version DESC
+"""
+
+
+class Commit(NamedTuple):
+    """A row of the table of commits."""
+
+    last_position: int
+    first_position: int
+    recorded_time_ns: int
+
+
+class Stored:
+    """Says what is wrong with how an event is stored, from the commits and the terms of writers that the log has."""
+
+    def __init__(self, commits: Sequence[Commit], terms: Sequence[tuple[int, int]]) -> None:
+        """`terms` are (position of its WriterStarted, term)."""
+        self._commits = commits
+        self._terms = terms
+
+    def checked(self, row: tuple[Any, ...]) -> Iterator[Recorded | Deviation]:
+        """An event, behind what is wrong with it; only that, where it cannot be read."""
+        position, stream, _, topic, state, *times = row
+        try:
+            recorded = decode(*row[:5])
+            canonical = is_canonical(topic, state)
+        except _UNREADABLE as error:
+            yield Deviation(position, stream, (Difference(f"it cannot be read: {error!r}"),))
+            return
+        differs = [] if canonical else [Difference("its bytes say more than this release would write")]
+        event = recorded.event
+        expected: list[int | None] = [None, None, None]
+        if isinstance(event, FeeEvent):
+            expected = [event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns]
+        if times != expected:
+            differs.append(Difference("the columns of times beside it", str(times), str(expected)))
+        differs += [*self._in_its_term(recorded), *self._in_its_commit(recorded)]
+        if differs:
+            yield Deviation(position, stream, tuple(differs))
+        yield recorded
+
+    def _in_its_term(self, recorded: Recorded) -> list[Difference]:
+        """The term of its writer is the last that has begun; the event that begins the first one may lie behind it."""
+        place = bisect_right(self._terms, recorded.position, key=lambda begun: begun[0])
+        expected, term = self._terms[max(place - 1, 0)][1] if self._terms else 0, recorded.envelope.writer_term
+        return [] if term == expected else [Difference("writer_term", str(term), str(expected))]
+
+    def _in_its_commit(self, recorded: Recorded) -> list[Difference]:
+        """Its recorded_time is that of the commit."""
+        place = bisect_left(self._commits, recorded.position, key=lambda commit: commit.last_position)
+        if place == len(self._commits) or recorded.position < self._commits[place].first_position:
+            return []  # no commit has it: the frame says so
+        commit, time_ns = self._commits[place], recorded.envelope.recorded_time_ns
+        if time_ns == commit.recorded_time_ns:
+            return []
+        return [Difference(RECORDED_TIME, str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]
+
+
+class Rows:
+    """Reads the log of a schema for an audit."""
+
+    def __init__(self, log: Log, schema: str) -> None:
+        self._log = log
+        self._names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
+        started = (recorded for recorded in self.earlier([LEDGER], 2**63 - 1))
+        self._terms = [(one.position, one.event.term) for one in started if isinstance(one.event, WriterStarted)]
+
+    def between(self, after: int, until: int, scope: Scope) -> Iterator[Recorded | Deviation]:
+        """What lies at positions in (after, until], in order: events, and what is wrong with how they are stored."""
+        commits = [Commit(*row) for row in self._query(_COMMITS, after=after, until=until)]
+        stored = Stored(commits, self._terms)
+        while rows := self._page(after, until, scope):
+            for row in rows:
+                yield from stored.checked(row)
+            after = rows[-1][0]
+
+    def earlier(self, streams: Sequence[str], before: int) -> Iterator[Recorded]:
+        """The events of streams before a position, in order; what cannot be read is told where it is read first."""
+        for row in self._query(_STREAMS, streams=list(streams), before=before):
+            try:
+                yield decode(*row)
+            except _UNREADABLE:
+                continue
+
+    def sources(self, known: int) -> Iterator[Recorded]:
+        """The last event of each source up to a position."""
+        for row in self._query(_SOURCES, known=known):
+            try:
+                yield decode(*row)
+            except _UNREADABLE:
+                continue
+
+    def fee_streams(self, account_id: str, from_ns: int, before: int) -> list[str]:
+        """The fee streams of an account from a day on that have an event before a position."""
+        first = fee_stream(account_id, max(from_ns, 0) // DAY_NS)
+        rows = self._query(_FEE_STREAMS, first=first, end=f"fees/{account_id}0", before=before)
+        return [name for (name,) in rows]
+
+    def _page(self, after: int, until: int, scope: Scope) -> list[tuple[Any, ...]]:
+        return self._query(
+            _PAGE,
+            after=after,
+            until=until,
+            share=scope.share,
+            shares=scope.shares,
+            accounts=sorted(scope.accounts) or None,
+            first=scope.first_day_ns,
+            end=scope.end_day_ns,
+        )
+
+    def _query(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        return self._log.query(SQL(text).format(**self._names), parameters)

@@ -1,0 +1,67 @@
+"""What of a log is audited, and which part of it one of several processes takes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from hashlib import sha256
+
+from ledger.domain.events import AccountLinked, FeeEvent, Recorded
+from ledger.domain.instants import DAY_NS
+
+_KINDS_OF_ACCOUNTS = ("account", "fees")
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """Positions up to `known`; some accounts, or all; decisions of [from, until), and fees of the UTC days it touches.
+
+    Of all of it process `share` of `shares` takes its accounts; the first one takes also what is of no account.
+    """
+
+    known: int
+    accounts: frozenset[str] = frozenset()
+    from_ns: int | None = None
+    until_ns: int | None = None
+    share: int = 0
+    shares: int = 1
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether every event is decided again."""
+        return not self.accounts and self.from_ns is None and self.until_ns is None
+
+    @property
+    def first_day_ns(self) -> int | None:
+        """The beginning of the first UTC day whose fees are audited."""
+        return None if self.from_ns is None else self.from_ns // DAY_NS * DAY_NS
+
+    @property
+    def end_day_ns(self) -> int | None:
+        """The end of the last one."""
+        return None if self.until_ns is None else -(-self.until_ns // DAY_NS) * DAY_NS
+
+    def reads(self, account_id: str) -> bool:
+        """Whether the events of an account are given to this process."""
+        if self.accounts and account_id not in self.accounts:
+            return False
+        return self.shares == 1 or share_of(account_id, self.shares) == self.share
+
+    def decides(self, recorded: Recorded) -> bool:
+        """Whether this process decides an event again; one that it does not may still matter to others."""
+        kind, _, name = recorded.stream.partition("/")
+        if not isinstance(recorded.event, FeeEvent) and not self._in_period(recorded.envelope.effective_time_ns):
+            return False
+        if isinstance(recorded.event, AccountLinked):
+            return self.reads(recorded.event.account_id)
+        if kind in _KINDS_OF_ACCOUNTS:
+            return self.reads(name.partition("/")[0])
+        return self.share == 0 and not self.accounts
+
+    def _in_period(self, time_ns: int) -> bool:
+        after = self.from_ns is None or time_ns >= self.from_ns
+        return after and (self.until_ns is None or time_ns < self.until_ns)
+
+
+def share_of(account_id: str, shares: int) -> int:
+    """The process that takes an account; the statement that reads its events says the same in SQL."""
+    return sha256(account_id.encode()).digest()[0] % shares

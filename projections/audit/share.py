@@ -1,0 +1,72 @@
+"""One process of an audit: it decides the events of its accounts again, stretch by stretch."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from ledger import programmes
+from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.replay import Replay
+from ledger.domain.replay_compared import Deviation
+from ledger.domain.replay_sources import Lines
+from ledger.domain.replay_states import States
+from ledger.store.database import open_datastore
+from ledger.store.log import Log
+from projections.audit.rows import Rows
+from projections.audit.scope import Scope
+from projections.audit.volumes import EvaluatedVolumes
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """What a process says of a stretch: what deviates, how much it decided, and what it saw of sources."""
+
+    deviations: list[Deviation]
+    events: int
+    fills: int
+    lines: Lines
+    advances: list[Recorded]
+
+
+class Share:
+    """A part of a log: its states go on from one stretch to the next."""
+
+    def __init__(self, log: Log, schema: str, scope: Scope, *, after: int = 0) -> None:
+        """The first stretch begins behind `after`; what was before is read from the log when it is needed."""
+        self._rows = Rows(log, schema)
+        self._scope = scope
+        states = States(
+            programmes.parse, self._rows.earlier, fed=scope.reads, whole=after == 0 and scope.from_ns is None
+        )
+        for recorded in log.rulebook(after) if after else ():
+            states.evolve(recorded)
+        volumes = EvaluatedVolumes(log, schema)
+        self._replay = Replay(states, self._rows.fee_streams, volumes, scope.decides)
+
+    def take(self, after: int, until: int) -> Part:
+        """Decide the events at positions in (after, until] again; a commit ends at the last."""
+        found: list[Deviation] = []
+        advances: list[Recorded] = []
+        events = fills = 0
+        for row in self._rows.between(after, until, self._scope):
+            if isinstance(row, Deviation):
+                found.append(row)
+                continue
+            if self._scope.decides(row):
+                events += 1
+                if isinstance(row.event, SourceAdvanced):
+                    advances.append(row)
+                elif isinstance(row.event, VolumeRecorded):
+                    fills += len(row.event)
+            self._replay.take(row)
+        decided, lines = self._replay.end()
+        return Part(found + decided, events, fills, lines, advances)
+
+
+@contextmanager
+def opened(dsn: str, schema: str, scope: Scope, after: int) -> Iterator[Share]:
+    """A share with a connection of its own."""
+    with open_datastore(dsn, schema, connections=2, wait_ms_max=30_000) as datastore:
+        yield Share(Log(datastore), schema, scope, after=after)

@@ -1,0 +1,64 @@
+"""What an account traded in the window of an evaluation, added up again from the log as it was read then."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cached_property
+
+from psycopg.sql import SQL, Identifier
+
+from ledger.domain.closes import KnownClose
+from ledger.domain.events import AccountRegistered, CellKey, VolumeEvaluated
+from ledger.domain.programme import Programme
+from ledger.domain.replay_evaluated import Volume
+from ledger.domain.rules.end_day_close import Close
+from ledger.domain.state import AccountState
+from ledger.store.codec import decode
+from ledger.store.log import Log
+from ledger.store.migrate import EVENTS
+from projections.evaluation_plan import known_closes
+from projections.fee_history import Span, day_sums
+
+_REGISTERED = """
+SELECT notification_id, originator_id, originator_version, topic, state FROM {events}
+WHERE topic = 'AccountRegistered' ORDER BY notification_id
+"""
+
+
+class EvaluatedVolumes:
+    """Reads the fee streams themselves: about a millisecond for an account."""
+
+    def __init__(self, log: Log, schema: str) -> None:
+        self._log = log
+        self._schema = schema
+        self._closes: tuple[tuple[Programme, int], dict[Close, KnownClose]] | None = None
+
+    def __call__(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Volume:
+        """By UTC day and cell, those of sub-accounts included where they count; and the closes known."""
+        members = self._children.get(account.account_id, ()) if programme.aggregate_subaccounts else ()
+        found: dict[int, dict[CellKey, int]] = {}
+        for account_id in (account.account_id, *members):
+            span = Span(account_id, event.window_from_ns, event.window_until_ns, event.read_position)
+            for day, sums in day_sums(self._log, span).items():
+                cells = found.setdefault(day, {})
+                for key, cell in sums.items():
+                    counted = key._replace(zero_fee=False)  # fees play no part in what counts
+                    cells[counted] = cells.get(counted, 0) + cell.notional
+        return found, self._closes_known(programme, event.read_position)
+
+    def _closes_known(self, programme: Programme, position: int) -> dict[Close, KnownClose]:
+        """The same for all accounts of a run."""
+        if self._closes is None or self._closes[0] != (programme, position):
+            self._closes = ((programme, position), known_closes(self._log, programme, position))
+        return self._closes[1]
+
+    @cached_property
+    def _children(self) -> Mapping[str, list[str]]:
+        """Sub-accounts by parent."""
+        found: dict[str, list[str]] = {}
+        statement = SQL(_REGISTERED).format(events=Identifier(self._schema, EVENTS))
+        for row in self._log.query(statement, {}):
+            event = decode(*row).event
+            if isinstance(event, AccountRegistered) and event.parent_account_id:
+                found.setdefault(event.parent_account_id, []).append(event.account_id)
+        return found

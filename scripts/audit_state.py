@@ -1,0 +1,72 @@
+"""How far an audit has come, in a small file: what a later run with the same file goes on from."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from ledger.domain.replay_compared import Deviation
+
+FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is another one then
+
+
+class StateError(Exception):
+    """The file is of no use: one line with the remedy."""
+
+
+@dataclass
+class Found:
+    """What an audit has found so far. `audit` is what it is of: another one must not go on with it."""
+
+    audit: dict[str, Any]
+    known: int
+    position: int = 0
+    events: int = 0
+    fills: int = 0
+    findings: int = 0
+    listed: list[dict[str, Any]] = field(default_factory=list)
+
+    def add(self, deviations: Iterable[Deviation]) -> list[dict[str, Any]]:
+        """Take in findings, one for each field that differs; gives those that are kept."""
+        kept = []
+        for deviation in deviations:
+            for each in deviation.differs:
+                self.findings += 1
+                if self.findings <= FINDINGS_MAX:
+                    kept.append({"position": deviation.position, "stream": deviation.stream, **asdict(each)})
+        self.listed += kept
+        return kept
+
+
+def begun(file: Path | None, audit: dict[str, Any], known: int, *, chosen: bool) -> Found:
+    """What the file says, or a new beginning; `chosen`: `known` was, and must be the same. Raises StateError."""
+    if file is None or not file.exists():
+        return Found(audit, known)
+    try:
+        found = Found(**json.loads(file.read_text()))
+    except (ValueError, TypeError, OSError) as error:
+        raise StateError(
+            f"{file} cannot be gone on with ({error}): remove it, or give another --resume FILE"
+        ) from error
+    if found.audit != audit or (chosen and found.known != known) or found.known > known:
+        raise StateError(f"{file} is of another audit: give the same options, or another --resume FILE")
+    return found
+
+
+def save(file: Path | None, found: Found) -> None:
+    """Replace the file at once: whoever kills the audit finds the old one or the new one. Raises StateError."""
+    if file is None:
+        return
+    new = file.with_name(f"{file.name}.new")
+    try:
+        with new.open("w") as out:
+            json.dump(asdict(found), out)
+            out.flush()
+            os.fsync(out.fileno())
+        new.replace(file)
+    except OSError as error:
+        raise StateError(f"{file} cannot be written: {error.strerror}") from error

@@ -1,0 +1,109 @@
+"""Ledgers to be audited: one with a rich life, copies of it to be tampered with, and what an audit says of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+
+from ledger import programmes
+from ledger.domain.closes import KnownClose
+from ledger.domain.commands import RecordDailyClose
+from ledger.domain.events import EvaluationStarted, Event, Recorded
+from ledger.domain.instants import DAY_NS
+from ledger.domain.replay_compared import Deviation
+from ledger.domain.rules.end_day_close import Close
+from ledger.store.codec import encode
+from ledger.store.database import open_datastore
+from ledger.store.log import Log
+from ledger.store.migrate import migrate
+from ledger.store.recorder import LedgerRecorder
+from projections.audit.audit import Audit
+from projections.audit.frame import Frame
+from projections.audit.processes import shares_of
+from projections.audit.scope import Scope
+from projections.evaluation_plan import known_closes
+from tests.properties.test_replay import History
+from tests.writing import NOON_NS, Writing, ask
+
+TABLES = ("events", "commits", "requests", "tracking", "erasable_text", "migrations")
+
+
+class Life(History):
+    """A history whose evaluations rest on closes that the log has."""
+
+    def run(self, steps: int) -> None:
+        today = NOON_NS // DAY_NS
+        for day in range(today - 90, today - 1):
+            self.writing.step(ask(RecordDailyClose("BTC", "USDT", day, f"{60_000 + day % 7}.25", "index", b"")))
+        super().run(steps)
+
+    def closes(self, event: EvaluationStarted) -> dict[Close, KnownClose]:
+        programme = programmes.parse(programmes.packaged())
+        return known_closes(self.writing.log, programme, event.read_position)
+
+
+@contextmanager
+def rich_ledger(dsn: str, schema: str, *, steps: int = 30) -> Iterator[Writing]:
+    """Trials, bans, tiers, matches, rewards, evaluations, adjustments; fills, some of them refused or sent again."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        migrate(connection, schema)
+    with open_datastore(dsn, schema, connections=3) as datastore:
+        writing = Writing(dsn, schema, Log(datastore), LedgerRecorder(datastore))
+        Life(writing, 5).run(steps)
+        yield writing
+        writing.writer.close()
+
+
+class Copy:
+    """A copy of a ledger, to be changed behind its back."""
+
+    def __init__(self, dsn: str, source: str, schema: str) -> None:
+        self.dsn, self.schema = dsn, schema
+        with psycopg.connect(dsn, autocommit=True) as connection:
+            connection.execute(f"CREATE SCHEMA {schema}")
+            for table in TABLES:
+                connection.execute(f"CREATE TABLE {schema}.{table} (LIKE {source}.{table} INCLUDING ALL)")
+                connection.execute(f"INSERT INTO {schema}.{table} SELECT * FROM {source}.{table}")
+
+    def sql(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
+        """What anybody with a connection can do."""
+        with psycopg.connect(self.dsn, autocommit=True) as connection:
+            cursor = connection.execute(text.replace("LEDGER", self.schema).encode(), parameters)
+            return cursor.fetchall() if cursor.description else []
+
+    def edit(self, recorded: Recorded, change: Callable[[Any], Event]) -> None:
+        """Another event in the place of one, as the ledger itself would write it."""
+        event = change(recorded.event)
+        assert event != recorded.event
+        state = encode(recorded.envelope, event)[1]
+        self.sql(
+            "UPDATE LEDGER.events SET state = %(state)s WHERE notification_id = %(position)s",
+            state=state,
+            position=recorded.position,
+        )
+
+    def audit(self, *, jobs: int = 1, known: int | None = None, **scope: Any) -> list[Deviation]:
+        """What an audit finds."""
+        return audit(self.dsn, self.schema, jobs=jobs, known=known, **scope)[0]
+
+
+def audit(
+    dsn: str, schema: str, *, jobs: int = 1, known: int | None = None, **scope: Any
+) -> tuple[list[Deviation], int, int]:
+    """(what is found, events, fills)."""
+    with open_datastore(dsn, schema, connections=2) as datastore:
+        log = Log(datastore)
+        whole = Scope(Frame(log, schema).end() if known is None else known, **scope)
+        auditing = Audit(log, schema, whole)
+        found = auditing.frame()
+        events = fills = 0
+        with shares_of(jobs) as shares:
+            shares.begin(dsn, schema, whole, after=0)
+            for stretch in auditing.run(shares):
+                found += stretch.deviations
+                events += stretch.events
+                fills += stretch.fills
+    return found, events, fills
