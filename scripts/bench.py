@@ -14,7 +14,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 try:
     from bench_asof import AsOf
@@ -31,7 +31,7 @@ try:
     from bench_replay import replay
     from bench_rows import Rows
     from bench_single import Single
-    from bench_store import Failed, Store, throw_away_store
+    from bench_store import Failed, Store, check, throw_away_store
     from bench_stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
     from bench_unary import Unary
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parse(arguments)
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it, nothing is left behind
     try:
-        values, settings = _measure(options)
+        measured = _measure(options)
     except Failed as failure:
         print(f"bench.py: {failure}", file=sys.stderr)
         return 1
@@ -72,33 +72,49 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         print("bench.py: interrupted, nothing measured", file=sys.stderr)
         return 130
-    results = [_result(name, values[name], settings[name]) for name in options.names]
-    _print_table(results)
+    names = [name for name in options.names if not set(FIGURES[name].needs) & measured.failed.keys()]
+    results = [_result(name, measured.values[name], measured.settings[name]) for name in names]
+    if results:
+        _print_table(results)
     if options.json:
         options.json.write_text(json.dumps(results, indent=2) + "\n")
-    return 0
+    for key, why in measured.failed.items():
+        print(f"bench.py: {key} failed, and what rests on it is left out: {why}", file=sys.stderr)
+    return 1 if measured.failed else 0
 
 
 # --- rounds
 
 
-def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[str, dict[str, object]]]:
-    """Values of every figure by round, and the settings behind each figure."""
+class _Measured(NamedTuple):
+    """Values of every figure by round, the settings behind each, and which measurements failed, and why."""
+
+    values: dict[str, list[float]]
+    settings: dict[str, dict[str, object]]
+    failed: dict[str, str]
+
+
+def _measure(options: argparse.Namespace) -> _Measured:
+    """All rounds. A measurement that fails is not tried again; the others go on."""
     values: dict[str, list[float]] = defaultdict(list)
+    failed: dict[str, str] = {}
     with _told(f"preparing {options.fills:,} fills"):
-        measurements = _measurements(options, lambda: values[INGEST][-1])
+        measurements = _measurements(options, lambda: _last(values, INGEST))
     with throw_away_store() as store:
         machine = {**_machine(), **store.settings()}
         for number in range(1, options.rounds + 1):
             for key, measurement in measurements.items():
-                if key in _ONCE and number > 1:
+                if key in failed or (key in _ONCE and number > 1):
                     continue
-                with (
-                    _told(f"round {number} of {options.rounds}: {key}"),
-                    store.fresh_schema(f"bench_{key}_{number}") as schema,
-                ):
-                    for name, value in measurement.run(store, schema).items():
-                        values[name] += value if isinstance(value, Sequence) else [value]
+                try:
+                    with (
+                        _told(f"round {number} of {options.rounds}: {key}"),
+                        store.fresh_schema(f"bench_{key}_{number}") as schema,
+                    ):
+                        for name, value in measurement.run(store, schema).items():
+                            values[name] += value if isinstance(value, Sequence) else [value]
+                except Failed as failure:
+                    failed[key] = str(failure)
             _divide(values)
         store.settings()  # still durable
     common = {"fills": options.fills}
@@ -112,7 +128,13 @@ def _measure(options: argparse.Namespace) -> tuple[dict[str, list[float]], dict[
         }
         for name, figure in FIGURES.items()
     }
-    return values, settings
+    return _Measured(values, settings, failed)
+
+
+def _last(values: Mapping[str, Sequence[float]], name: str) -> float:
+    """What was measured last of a figure that another needs. Raises Failed."""
+    check(bool(values[name]), f"{name} is needed, and could not be measured")
+    return values[name][-1]
 
 
 def _rounds(options: argparse.Namespace, figure: Figure) -> int:

@@ -25,7 +25,8 @@ examples:
 
 All of it runs on one throw-away PostgreSQL, which fsyncs; each round has a fresh schema and begins with a CHECKPOINT;
 rounds take turns (ingest, copy, ingest, copy ...). What was written is verified before a figure is printed.
-Exit code 0: measured. 1: a verification failed, or the service did. 2: unusable arguments, or a package is missing.
+Exit code 0: measured. 1: a verification failed, or the service did; figures that do not rest on it are told all the
+same. 2: unusable arguments, or a package is missing.
 """
 
 

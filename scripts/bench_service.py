@@ -70,14 +70,16 @@ def serving(command: Sequence[str]) -> Iterator[Served]:
             start_new_session=True,  # Ctrl-C is for the benchmark, which then stops the service in order
         )
         try:
-            with grpc.insecure_channel(_address(process, said)) as channel:
+            with grpc.insecure_channel(_address(process)) as channel:
                 yield Served(channel, process.pid)
-            check(process.poll() is None, f"the service ended by itself: {_last_line(said)}")
+            check(process.poll() is None, "the service ended by itself")
+        except Failed as failure:
+            raise Failed(f"{failure} (the service said: {_last_line(said)})") from failure
         finally:
             _stop(process)
 
 
-def _address(process: subprocess.Popen[str], said: IO[bytes]) -> str:
+def _address(process: subprocess.Popen[str]) -> str:
     """Where the service says it is serving; port 0 let it take a free one."""
     assert process.stdout is not None
     overdue = threading.Timer(_START_SECONDS_MAX, process.kill)
@@ -88,7 +90,7 @@ def _address(process: subprocess.Popen[str], said: IO[bytes]) -> str:
                 return found[1]
     finally:
         overdue.cancel()
-    raise Failed(f"the service does not start: {_last_line(said)}")
+    raise Failed("the service does not start")
 
 
 def _stop(process: subprocess.Popen[str]) -> None:

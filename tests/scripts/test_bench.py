@@ -7,11 +7,11 @@ import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
-from types import ModuleType
+from types import MappingProxyType, ModuleType
 from typing import Any
 
 import pytest
@@ -237,6 +237,26 @@ def test_a_peer_that_is_not_installed_is_left_out_unless_it_is_asked_for(
         script.parse(["--only", UMADB[0]])
     assert ended.value.code == 2
     assert "run `make bench`" in capsys.readouterr().err
+
+
+def test_a_measurement_that_fails_takes_no_other_with_it(
+    scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script, failed = scripts("bench"), scripts("bench_store").Failed
+
+    class Failing:
+        settings: Mapping[str, object] = MappingProxyType({})
+
+        def run(self, *_: object) -> None:
+            raise failed("the service is gone")
+
+    copy = scripts("bench_copy").CopyRowPerFill(10)
+    monkeypatch.setattr(script, "_measurements", lambda *_: {"1k_uniform": Failing(), "copy": copy})
+    assert script.main(["--rounds", "2", "--only", "limit.copy,ratio.ingest_1k_uniform_to_copy"]) == 1
+    told = capsys.readouterr()
+    assert told.out.startswith(COPY)
+    assert "ratio." not in told.out
+    assert told.err.splitlines()[-1].endswith("left out: the service is gone")
 
 
 def test_the_steps_of_a_profile_are_the_functions_of_the_service_again_afterwards(
