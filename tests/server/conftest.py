@@ -28,6 +28,7 @@ def shared(dsn: str) -> Iterator[Ledger]:
         drain_ms=0,
         standby_poll_ms=20,
         read_wait_ms_max=20,
+        stop_grace_ms=500,  # see _CANCEL_S in server/app
         fills_per_batch_max=BATCH_MAX,
     )
     clock = Clock()
