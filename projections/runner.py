@@ -87,7 +87,7 @@ class Runner:
                 if until - position >= _BUSY_POSITIONS and self._log.head().position > head:
                     # The more commits are taken in at once, the less each costs: under load the writer comes first.
                     took_s = time.monotonic() - began_s
-                    self._stopping.wait(min(took_s * _REST_PER_WORK, max(_REST_S_MAX, 4 * took_s)))
+                    self._stopping.wait(min(took_s * _REST_PER_WORK, max(_REST_S_MAX, took_s)))
             else:
                 for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
                     pass
