@@ -37,8 +37,8 @@ class Symbol(NamedTuple):
 SYMBOLS: Final = (
     Symbol("BTC_USDT", "A", 2, 4, 6_000_000, 50_000),
     Symbol("ETH_USDT", "A", 2, 4, 300_000, 500_000),
-    Symbol("XRP_USDT", "A", 5, 2, 50_000, 5_000_000),
-    Symbol("XRP_BTC", "C", 8, 2, 800, 5_000_000),
+    Symbol("ADA_USDT", "A", 5, 2, 50_000, 5_000_000),
+    Symbol("ADA_BTC", "C", 8, 2, 800, 5_000_000),
     Symbol("SHIB_USDT", "C", 12, 0, 8_000_000, 99_999_999),  # a product of 15 digits, most of them behind the point
 )
 

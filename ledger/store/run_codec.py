@@ -24,6 +24,7 @@ _MESSAGE: Final = events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name
 _CELL: Final = events_pb2.CellTotals.DESCRIPTOR.fields_by_name
 _FEE: Final = events_pb2.FeeSum.DESCRIPTOR.fields_by_name
 _HEADS: Final = {name: Heads(field.number) for name, field in _MESSAGE.items()}
+_HEADS_OF: Final = {field.number: _HEADS[name] for name, field in _MESSAGE.items()}
 _TOTALS: Final = _HEADS["totals"]
 _NOTIONAL, _FEES = Heads(_CELL["notional"].number), Heads(_CELL["fees"].number)
 _CHARGES, _REBATES = Heads(_FEE["charges"].number), Heads(_FEE["rebates"].number)
@@ -79,7 +80,7 @@ def _columns(runs: Runs) -> list[bytes]:
                 continue
             data, width = columns[field]
             rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)[lines].reshape(len(at), -1)
-            parts += [_same(Heads(field)[rows.shape[1]], len(at)), rows]
+            parts += [_same(_HEADS_OF[field][rows.shape[1]], len(at)), rows]
         together = np.concatenate(parts, axis=1)
         size, content = together.shape[1], together.tobytes()
         for place, run in enumerate(at.tolist()):

@@ -95,7 +95,7 @@ def run(script: ModuleType, dsn: str, schema: str, capsys: pytest.CaptureFixture
 
 
 def trade(number: int, *, price: str = "0.5", quantity: str = "10", **changes: Any) -> list[fill_pb2.Fill]:
-    """Both legs of a trade of XRP_USDT, `alice` making and `bob` taking, a second after the last one."""
+    """Both legs of a trade of ADA_USDT, `alice` making and `bob` taking, a second after the last one."""
     common = {
         "last_px": price,
         "last_qty": quantity,
