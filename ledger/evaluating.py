@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ledger.domain.adjustment import adjust, restated_by_grants
+from ledger.domain.adjustment import restated_by_grants
 from ledger.domain.commands import Request
 from ledger.domain.evaluation import changes_from_ns, decide_evaluated
 from ledger.domain.events import Event, Recorded
@@ -14,7 +14,7 @@ from ledger.domain.state import AccountState
 from ledger.domain.streams import account_stream, fee_stream
 from ledger.jobs import EvaluateAccounts, Evaluated
 from ledger.states import States
-from ledger.store.recorder import Row
+from ledger.store.rows import Row
 
 Record = Callable[[str, int, Event, Request], Recorded]  # append an event to a stream, with the instant it takes effect
 
@@ -76,6 +76,5 @@ def _adjust(
         restated = list(restated_by_grants(lines, one.before, after, states.book))
         if restated:
             key = (one.before.account_id, number)
-            states.load_days([key])
-            event = adjust(states.days[key], restated, one.position)
+            event = states.adjust(key, restated, one.position)
             record(stream, event.time_min_ns, event, request)

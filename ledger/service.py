@@ -53,7 +53,6 @@ from ledger.domain.rulebook import evolve_rulebook
 from ledger.domain.runs import Runs
 from ledger.domain.state import (
     AccountState,
-    evolve_account,
     evolve_owner,
     evolve_source,
 )
@@ -81,7 +80,7 @@ from ledger.jobs import (
 )
 from ledger.states import States
 from ledger.store.log import Head, Log
-from ledger.store.recorder import Row
+from ledger.store.rows import Rows
 from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost, row_of, rows_of
 
 _ALL: Final = 2**63 - 1
@@ -116,7 +115,7 @@ class _Work:
     def __init__(self, first_position: int, recorded_time_ns: int) -> None:
         self.first_position = first_position
         self.recorded_time_ns = recorded_time_ns
-        self.rows: list[Row] = []
+        self.rows = Rows()
         self.decisions: list[Recorded] = []
         self.requests: dict[str, tuple[bytes, Recorded]] = {}
         self.texts: dict[bytes, ErasableText] = {}
@@ -391,7 +390,7 @@ class Service:
         kind, _, name = stream.partition("/")
         if kind == "account":
             recorded = self._append(work, stream, self._states.account(name).version + 1, effective_ns, event, request)
-            self._states.accounts[name] = evolve_account(self._states.account(name), recorded)
+            self._states.evolve_account(recorded)
         elif kind == "fees":
             recorded = self._append(work, stream, work.next_position, effective_ns, event, request)
             self._states.evolve_day(recorded)
@@ -472,10 +471,10 @@ class Service:
         batch = merged([waiting.batch for waiting in together if waiting.batch is not None])
         groups = by_account_day(batch)
         self._states.load_accounts(batch.accounts)
-        self._states.load_batch(batch, groups, work.rows)
+        places = self._states.load_batch(batch, groups, work.rows)
         with_fees = any(waiting.item.with_fees for waiting in together)
         taken = decide_fills(
-            batch, groups, self._states.accounts, self._states.days, self._states.book, with_fees=with_fees
+            batch, groups, self._states.accounts, places, self._states.days, self._states.book, with_fees=with_fees
         )
         if taken.runs:
             self._append_runs(work, batch.actor, taken.runs)
@@ -568,7 +567,7 @@ class Service:
                 self._record(work, account_stream(account_id), work.recorded_time_ns, event, request)
 
     def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
-        work.rows += rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor))
+        work.rows.extend(rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor)))
         self._states.remember(runs)
 
     def _append_sources(self, work: _Work) -> None:

@@ -8,11 +8,13 @@ from functools import reduce
 from typing import Final, TypeVar
 
 from ledger import programmes
-from ledger.domain.account_day import AccountDay, AccountDays, DayKey, suspects
-from ledger.domain.adjustment import LineRef, PlacedLine, lines_now
+from ledger.domain.account_day import AccountDay, AccountDays, DayKey
+from ledger.domain.adjustment import LineRef, PlacedLine, Restated, adjust, lines_now
 from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.closes import Closes, evolve_closes, fold_closes
+from ledger.domain.columns import Ints
 from ledger.domain.commands import AccountCommand
+from ledger.domain.day_table import DayTable
 from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import FeeAdjusted, FeeEvent, KnownLine, Recorded
 from ledger.domain.fill_batch import FillBatch
@@ -24,6 +26,7 @@ from ledger.domain.state import (
     AccountState,
     OwnerState,
     SourceState,
+    evolve_account,
     evolve_owner,
     evolve_source,
     fold_account,
@@ -42,7 +45,7 @@ from ledger.domain.streams import (
 from ledger.jobs import Ask, Input
 from ledger.store.codec import decode
 from ledger.store.log import KnownRequest, Log
-from ledger.store.recorder import Row
+from ledger.store.rows import Row
 
 _ALL: Final = 2**63 - 1
 
@@ -68,11 +71,11 @@ class States:
     def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, accounts_max: int) -> None:
         self._log = log
         self.book = fold_rulebook(programmes.parse, log().rulebook(_ALL))
-        self.accounts: _Lru[str, AccountState] = _Lru()
-        self.days: _Lru[DayKey, AccountDay] = _Lru()
+        self.accounts: _Lru[str, AccountState] = _Lru()  # those that have an event
+        self._without_event: set[str] = set()
+        self.days = DayTable()
         self._accounts_max = accounts_max
         self._day_bytes_max = day_bytes_max
-        self._day_bytes = 0
         self.owners: dict[str, OwnerState] = {}
         self.sources: dict[str, SourceState] = {}
         self.requests: dict[str, KnownRequest] = {}
@@ -81,53 +84,39 @@ class States:
         self._closes: dict[str, Closes] = {}
         self._evaluations: dict[str, EvaluationState] = {}
         self._touched: set[str] = set()
-        self._touched_days: dict[DayKey, AccountDay] = {}
-        self._known_days: set[DayKey] = set()
 
     def shrink(self) -> None:
         """Let go of the lines that were looked at, and of the least recently used beyond the limits."""
-        for key in self._known_days:
-            self.days[key].known = None
-        self._known_days.clear()
         self.accounts.used(self._touched)
         while len(self.accounts) > self._accounts_max:
             self.accounts.popitem(last=False)
-        self.days.used(self._touched_days)
-        for day in self._touched_days.values():
-            bytes_now = _bytes_of(day)
-            self._day_bytes += bytes_now - day.counted_bytes
-            day.counted_bytes = bytes_now
-        while self._day_bytes > self._day_bytes_max:
-            _, forgotten = self.days.popitem(last=False)
-            self._day_bytes -= forgotten.counted_bytes
+        if len(self._without_event) > self._accounts_max:
+            self._without_event.clear()
+        self.days.shrink(self._day_bytes_max)
 
     def load(self, inputs: Sequence[Input]) -> None:
         """Read which of the requests were recorded, and the accounts of commands, with one query each."""
         asks = [item for item in inputs if isinstance(item, Ask)]
         self.owners.clear()
         self._touched.clear()
-        self._touched_days.clear()
         self.requests = dict(self._log().requests(ask.request.request_id for ask in asks)) if asks else {}
         self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
-    def load_days(self, keys: Sequence[DayKey]) -> list[AccountDay]:
-        """Account-days, reading those that are not in memory with one query."""
-        found = list(map(self.days.get, keys))
-        missing = {fee_stream(*key): key for key, day in zip(keys, found, strict=True) if day is None}
+    def load_days(self, keys: Sequence[DayKey]) -> None:
+        """Have account-days in memory, reading those that are not with one query."""
+        missing = {fee_stream(*key): key for key in self.days.missing(keys)}
         if missing:
             in_log = self._log().fee_days(missing)
-            for stream, key in missing.items():
-                day = self.days[key] = AccountDay()
-                if stream in in_log:
-                    day.load(in_log[stream].digests, in_log[stream].last)
-        days = [self.days[key] if day is None else day for key, day in zip(keys, found, strict=True)]
-        self._touched_days.update(zip(keys, days, strict=True))
-        return days
+            self.days.enter(
+                {
+                    key: AccountDay(in_log[stream].digests, in_log[stream].last) if stream in in_log else AccountDay()
+                    for stream, key in missing.items()
+                }
+            )
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:
         """Have accounts in memory, reading those that are not with one query."""
-        wanted = set(account_ids)
-        self._touched |= wanted
+        wanted = set(account_ids) - self._without_event
         streams: dict[str, list[Recorded]] = {
             account_stream(account_id): [] for account_id in wanted if account_id not in self.accounts
         }
@@ -135,27 +124,33 @@ class States:
             streams[recorded.stream].append(recorded)
         for stream, events in streams.items():
             account_id = stream.removeprefix("account/")
-            self.accounts[account_id] = fold_account(account_id, events)
+            if events:
+                self.accounts[account_id] = fold_account(account_id, events)
+            else:
+                self._without_event.add(account_id)
+        self._touched |= wanted - self._without_event
 
-    def load_batch(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> None:
-        """Have its account-days in memory, and where an exec_id may have been recorded, the lines of the day too."""
-        keys = {fee_stream(*key): key for key in suspects(batch, groups, self.load_days(groups.keys))}
+    def load_batch(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> Ints:
+        """Have its account-days in memory, and where an exec_id may have been recorded, the lines of the day too.
+
+        Returns the places of the account-days.
+        """
+        self.load_days(groups.keys)
+        places = self.days.places(groups.keys)
+        keys = {fee_stream(*key): key for key in self.days.suspects(batch, groups, places)}
         if not keys:
-            return
-        self._known_days.update(keys.values())
-        for key in keys.values():
-            self.days[key].known = {}
+            return places
         in_log = self._log().streams(keys, _ALL)
         for recorded in (*in_log, *_decoded(of_this_commit, keys)):
             assert isinstance(recorded.event, FeeEvent)
-            self.days[keys[recorded.stream]].remember(recorded.event)
+            self.days.remember(keys[recorded.stream], recorded.event)
+        return places
 
     def remember(self, runs: Runs) -> None:
         """Have the lines of runs that were just decided at hand too, where those before them are."""
-        if self._known_days:
-            for at, key in enumerate(runs.keys):
-                if key in self._known_days:
-                    self.days[key].remember(runs[at][1])
+        for at, key in enumerate(runs.keys) if self.days.known else ():
+            if key in self.days.known:
+                self.days.remember(key, runs[at][1])
 
     def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Row]) -> set[str]:
         """Those of some fee streams that have an event, in the log or in the commit in the making."""
@@ -168,23 +163,36 @@ class States:
         in_log = self._log().streams([stream], _ALL)
         return lines_now([*in_log, *_decoded(of_this_commit, {stream})])
 
+    def adjust(self, key: DayKey, restated: Sequence[Restated], cause_position: int) -> FeeAdjusted:
+        """The event of an account-day with at least one line to adjust; its totals move on."""
+        self.load_days([key])
+        day = self.days.day(key)
+        event = adjust(day, restated, cause_position)
+        self.days.enter({key: day})
+        return event
+
     def evolve_day(self, recorded: Recorded) -> None:
-        """Take in an adjustment of an account-day that is in memory; its totals have moved on."""
+        """Take in an adjustment where the lines of its account-day are at hand; its totals have moved on."""
         _, account_id, day = recorded.stream.split("/")
-        known = self.days[account_id, day_number(day)]
         assert isinstance(recorded.event, FeeAdjusted), recorded
-        if known.known is not None:
-            known.remember(recorded.event)
+        if (key := (account_id, day_number(day))) in self.days.known:
+            self.days.remember(key, recorded.event)
 
     def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
         """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""
         key = (batch.accounts[batch.account[place]], int(batch.transact_time_ns[place]) // DAY_NS)
-        return (self.days[key].known or {}).get((batch.venue, batch.name(place)))
+        return self.days.known.get(key, {}).get((batch.venue, batch.name(place)))
 
     def account(self, account_id: str) -> AccountState:
         if account_id not in self.accounts:
             self.load_accounts([account_id])
-        return self.accounts[account_id]
+        return self.accounts.get(account_id) or AccountState(account_id)
+
+    def evolve_account(self, recorded: Recorded) -> None:
+        """Take in one more event of `account/<id>`."""
+        account_id = recorded.stream.removeprefix("account/")
+        self.accounts[account_id] = evolve_account(self.account(account_id), recorded)
+        self._without_event.discard(account_id)
 
     def owner(self, owner_id: str) -> OwnerState:
         if owner_id not in self.owners:
@@ -250,8 +258,3 @@ def _decoded(rows: Iterable[Row], streams: Container[str]) -> list[Recorded]:
     return [
         decode(row.position, row.stream, row.version, row.topic, row.state) for row in rows if row.stream in streams
     ]
-
-
-def _bytes_of(day: AccountDay) -> int:
-    """About what an account-day takes in memory; measured 64 to 100 bytes per digest in a set."""
-    return 1_000 + 100 * len(day.digests) + 1_500 * len(day.known or ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
@@ -73,15 +73,16 @@ class Priced:
         return {place: (fee, self.prices[kind].share.basis) for place, fee, kind in rows}
 
 
-def price_lines(lines: Lines, groups: AccountDays, accounts: Sequence[AccountState]) -> Priced:
-    """Price lines by what holds at the instant of each. `accounts` are those of the batch, in its order."""
+def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> Priced:
+    """Price lines by what holds at the instant of each. `accounts` are those of the batch that have an event."""
     batch = lines.batch
-    standings, standing = _standings(lines, groups, accounts)
+    held = {name: accounts[name] for name in batch.accounts if name in accounts}
+    standings, standing = _standings(lines, groups, held)
     traits = batch.traits[lines.place]
     if any(each.banned for each in standings):
         traits = traits | np.where(np.array([each.banned for each in standings])[standing], TRAIT_BANNED, 0)
     if len(batch.counterparty_owner_id):
-        traits = traits | np.where(_self_trades(batch, accounts)[lines.place], TRAIT_SELF_TRADE, 0)
+        traits = traits | np.where(_self_trades(batch, held)[lines.place], TRAIT_SELF_TRADE, 0)
     markets = len(lines.markets)
     codes = (standing * markets + lines.market) * _TRAITS_END + traits
     used, kind = distinct(codes, len(standings) * markets * _TRAITS_END)
@@ -99,7 +100,7 @@ def price_lines(lines: Lines, groups: AccountDays, accounts: Sequence[AccountSta
     return Priced(lines, prices, kind, traits, notionals, fee)
 
 
-def _standings(lines: Lines, groups: AccountDays, accounts: Sequence[AccountState]) -> tuple[list[Standing], Ints]:
+def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> tuple[list[Standing], Ints]:
     """What of their accounts matters to the lines, and a place in it for each; most accounts hold nothing."""
     kinds: dict[tuple[Any, ...], int] = {_kind_of(NO_STANDING): 0}
     standings = [NO_STANDING]
@@ -115,7 +116,7 @@ def _standings(lines: Lines, groups: AccountDays, accounts: Sequence[AccountStat
             standings.append(found)
         return known
 
-    holders = {account.account_id: account for account in accounts if account.change_instants}
+    holders = {name: account for name, account in accounts.items() if account.change_instants}
     if not holders:
         return standings, standing
     rate_times, times = lines.rate_time_ns.tolist(), lines.batch.transact_time_ns[lines.place].tolist()
@@ -140,9 +141,9 @@ def _kind_of(standing: Standing) -> tuple[Any, ...]:
     return (grant.grant_id if grant else "", *rest)
 
 
-def _self_trades(batch: FillBatch, accounts: Sequence[AccountState]) -> Ints:
+def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints:
     """Whether each fill of the batch has one owner on both sides; who does not say an owner is that of the account."""
-    owners = texts([account.owner_id for account in accounts])[batch.account]
+    owners = texts([accounts[name].owner_id if name in accounts else name for name in batch.accounts])[batch.account]
     if len(batch.owner_id):
         owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
     return self_trades(owners, batch.counterparty_owner_id)

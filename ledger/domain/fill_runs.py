@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.account_day import AccountDay, AccountDays
+from ledger.domain.account_day import AccountDays
+from ledger.domain.amounts import Limbs, limbs_of
+from ledger.domain.cell_table import RunTotals, Sums, Where
 from ledger.domain.columns import (
     INT64_ROOM,
     Ints,
@@ -19,27 +20,25 @@ from ledger.domain.columns import (
     packed,
     packed_texts,
     starts_of,
-    sums,
     texts,
 )
-from ledger.domain.events import CellKey, CellTotals
+from ledger.domain.day_table import DayTable
+from ledger.domain.events import SymbolTerms
 from ledger.domain.fill_batch import CARRIED
 from ledger.domain.fill_prices import Priced
-from ledger.domain.pricing import Share
 from ledger.domain.runs import Referred, Runs
-from ledger.domain.totals import CellSum, Sums, to_totals
 
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
 
 
-def runs(priced: Priced, groups: AccountDays, days: Sequence[AccountDay]) -> Runs:
-    """The events, in the order of account-days; the totals of the days, those of `groups.keys`, move on."""
+def runs(priced: Priced, groups: AccountDays, places: Ints, days: DayTable) -> Runs:
+    """The events, in the order of account-days; the totals of the days move on: those of `groups.keys`, at `places`."""
     lines, batch = priced.lines, priced.lines.batch
     starts = starts_of(lines.group)
     run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(lines)))
-    with_lines = lines.group[starts].tolist()
-    keys, touched = [groups.keys[group] for group in with_lines], [days[group] for group in with_lines]
-    symbols = Referred(run, lines.market, [market.terms for market in lines.markets])
+    with_lines = lines.group[starts]
+    places = places[with_lines]
+    symbols = Referred(run, lines.market, _terms(priced))
     bases = Referred(run, *_bases(priced))
     sources = Referred(run, batch.source[lines.place], batch.sources)
     columns = _columns(priced, symbols.index, bases.index)
@@ -54,14 +53,14 @@ def runs(priced: Priced, groups: AccountDays, days: Sequence[AccountDay]) -> Run
     times = batch.transact_time_ns[lines.place]
     earliest, latest = np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts)
     columns["time_offset_ns"] = packed(times - earliest[run])
-    totals = _move_on(priced, run, touched, latest.tolist())
+    totals = _move_on(priced, run, places, latest, days)
     return Runs(
         venue=batch.venue,
-        keys=keys,
+        keys=[groups.keys[group] for group in with_lines.tolist()],
         starts=[*starts.tolist(), len(lines)],
-        time_min_ns=earliest.tolist(),
-        time_max_ns=latest.tolist(),
-        time_max_so_far_ns=[day.time_max_so_far_ns for day in touched],
+        time_min_ns=earliest,
+        time_max_ns=latest,
+        time_max_so_far_ns=days.latest_ns(places),
         symbols=symbols,
         bases=bases,
         sources=sources,
@@ -91,60 +90,45 @@ def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
     return np.array(codes)[priced.kind], list(places)
 
 
-class Counted(NamedTuple):
-    """Where lines are summed up: a cell, the currency of their fees, and how far both are from the totals' scales."""
-
-    cell: CellKey
-    currency: str
-    notional_up: int
-    fee_up: int
-
-
-def _move_on(
-    priced: Priced, run: Ints, touched: Sequence[AccountDay], latest_ns: Sequence[int]
-) -> list[tuple[CellTotals, ...]]:
+def _move_on(priced: Priced, run: Ints, places: Ints, latest_ns: Ints, days: DayTable) -> RunTotals:
     """Count the lines of each run in its account-day; the totals behind each."""
-    for place, where, *amounts in counted_sums(priced, run):
-        count_in(touched[place].sums, where, *amounts)
-    for day, so_far_ns in zip(touched, latest_ns, strict=True):
-        day.time_max_so_far_ns = max(day.time_max_so_far_ns, so_far_ns)
-    return [to_totals(day.sums) for day in touched]
+    shares = [price.share for price in priced.prices]
+    where = np.array([days.code(Where(share.cell, share.basis.fee_currency)) for share in shares])
+    codes_end = int(where.max()) + 1
+    order, codes = in_order(run * codes_end + where[priced.kind])
+    starts = starts_of(codes)
+
+    def summed(limbs: Limbs) -> Limbs:
+        return {power: np.add.reduceat(limb[order], starts) for power, limb in limbs.items()}
+
+    decimals = np.array([share.basis.fee_decimals for share in shares])[priced.kind]
+    charge = np.maximum(priced.fee, 0)
+    rebate = charge - priced.fee
+    sums = Sums(
+        lines=np.diff(starts, append=len(codes)),
+        notional=summed(_notional(priced)),
+        charges=summed(limbs_of(charge, decimals)),
+        rebates=summed(limbs_of(rebate, decimals)) if rebate.any() else {},
+    )
+    of_run, code = np.divmod(codes[starts], codes_end)
+    return days.move_on(places, latest_ns, places[of_run], code, sums)
 
 
-def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Counted, int, int, int, int]]:
-    """Of the lines of a run that are counted alike: (run, where, lines, notional, charges, rebates)."""
-    places: dict[Counted, int] = {}
-    counted_of = np.array([places.setdefault(_counted(price.share), len(places)) for price in priced.prices])
-    counted = list(places)
-    codes = run * len(counted) + counted_of[priced.kind]
-    for at, notional in priced.notionals:
-        for code, lines, volume, charges, rebates in _sums(codes[at], notional, priced.fee[at]):
-            place, kind = divmod(code, len(counted))
-            yield place, counted[kind], lines, volume, charges, rebates
+def _notional(priced: Priced) -> Limbs:
+    """Price x quantity of each line."""
+    scales = np.array([terms.price_scale + terms.quantity_scale for terms in _terms(priced)])[priced.lines.market]
+    parts = [(at, limbs_of(notional, scales[at])) for at, notional in priced.notionals]
+    if len(parts) == 1:
+        return parts[0][1]
+    found: dict[int, Ints] = {}
+    for at, limbs in parts:
+        for power, limb in limbs.items():
+            found.setdefault(power, np.zeros(len(priced.kind), dtype=np.int64))[at] = limb
+    return found
 
 
-def count_in(cells: Sums, where: Counted, lines: int, notional: int, charges: int, rebates: int) -> None:
-    """Count lines, with their notional and fees, in the running totals of their account-day."""
-    cell = cells.get(where.cell)
-    if cell is None:
-        cell = cells[where.cell] = CellSum()
-    cell.lines += lines
-    cell.notional += notional * where.notional_up
-    cell.add_fees(where.currency, charges * where.fee_up, rebates * where.fee_up, lines)
-
-
-def _counted(share: Share) -> Counted:
-    return Counted(share.cell, share.basis.fee_currency, share.notional_up, share.fee_up)
-
-
-def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, int, int, int]]:
-    """Of each code: (code, lines, notional, charges, rebates)."""
-    order, ordered = in_order(codes)
-    starts = starts_of(ordered)
-    charge = np.maximum(fee, 0)[order]
-    counts = np.diff(starts, append=len(codes)).tolist()
-    columns = (sums(values, starts) for values in (notional[order], charge, fee[order] - charge))
-    return zip(ordered[starts].tolist(), counts, *columns, strict=True)
+def _terms(priced: Priced) -> list[SymbolTerms]:
+    return [market.terms for market in priced.lines.markets]
 
 
 def _columns(priced: Priced, symbol_index: Ints, basis_index: Ints) -> dict[str, Packed]:

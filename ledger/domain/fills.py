@@ -7,14 +7,15 @@ at one by one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
 import numpy as np
 
-from ledger.domain.account_day import AccountDay, AccountDays, DayKey
+from ledger.domain.account_day import AccountDays
 from ledger.domain.columns import INT64_ROOM, Ints, distinct, is_wide, wide
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.fill_prices import Lines, price_lines
@@ -47,20 +48,23 @@ def decide_fills(
     batch: FillBatch,
     groups: AccountDays,
     accounts: Mapping[str, AccountState],
-    days: Mapping[DayKey, AccountDay],
+    places: Ints,
+    days: DayTable,
     book: Rulebook,
     *,
     with_fees: bool,
 ) -> BatchOutcome:
-    """Decide a batch whose accounts and days are at hand; lines of suspect days are known. The days move on."""
+    """Decide a batch whose accounts and days are at hand; lines of suspect days are known. The days move on.
+
+    `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`.
+    """
     outcome = BatchOutcome()
-    touched = [days[key] for key in groups.keys]
-    known = _known(batch, groups, touched, outcome, with_fees=with_fees)
+    known = _known(batch, groups, days, outcome, with_fees=with_fees)
     lines = offered(batch, groups, book, known, outcome)
-    lines, twice = _without_twice(lines, touched, outcome)
+    lines, twice = _without_twice(lines, places, days, outcome)
     if len(lines):
-        priced = price_lines(lines, groups, [accounts[name] for name in batch.accounts])
-        outcome.runs = runs(priced, groups, touched)
+        priced = price_lines(lines, groups, accounts)
+        outcome.runs = runs(priced, groups, places, days)
         if with_fees:
             outcome.fees.update(priced.fees_by_place())
             outcome.fees.update((place, outcome.fees[first]) for place, first in twice)
@@ -69,15 +73,15 @@ def decide_fills(
 
 
 def _known(
-    batch: FillBatch, groups: AccountDays, touched: Sequence[AccountDay], outcome: BatchOutcome, *, with_fees: bool
+    batch: FillBatch, groups: AccountDays, days: DayTable, outcome: BatchOutcome, *, with_fees: bool
 ) -> list[int]:
     """Places of fills whose name is in the log: replays, or conflicts where the content differs.
 
     Only a day whose lines are at hand can know a name: no digest of the other days was hit.
     """
     found: list[int] = []
-    for number, day in enumerate(touched):
-        lines = day.known
+    for number, key in enumerate(groups.keys) if days.known else ():
+        lines = days.known.get(key)
         if lines is None:
             continue
         for place in groups.order[groups.starts[number] : groups.starts[number + 1]].tolist():
@@ -111,8 +115,7 @@ def offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[i
             np.array(by_order)[market_of] & (batch.order_time_ns > 0), batch.order_time_ns, rate_times
         )
         entries, market_of = _markets(batch, book, rate_times)
-    group = np.repeat(np.arange(len(groups.keys)), np.diff(groups.starts))
-    place = groups.order
+    group, place = groups.of_each(), groups.order
     if known:
         new = ~np.isin(place, known)
         place, group = place[new], group[new]
@@ -181,17 +184,17 @@ def _rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints
 
 
 def _without_twice(
-    lines: Lines, touched: Sequence[AccountDay], outcome: BatchOutcome
+    lines: Lines, places: Ints, days: DayTable, outcome: BatchOutcome
 ) -> tuple[Lines, list[tuple[int, int]]]:
     """Each name once, and of replays within the batch (place, place of the first); the days take the digests in."""
-    digests = lines.batch.digests[lines.place].tolist()
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
-    for number, start, end in lines.spans():
-        known = touched[number].digests
-        before = len(known)
-        known.update(digests[start:end])
-        if len(known) - before < end - start:  # a name twice, or two names with one digest: that is looked at
+    if not len(lines):
+        return lines, twice
+    again = days.take_in(places[lines.group], lines.batch.digests[lines.place])
+    looked_at = set(lines.group[again].tolist())  # a name twice, or two names with one digest
+    for number, start, end in lines.spans() if looked_at else ():
+        if number in looked_at:
             dropped += _twice(lines, range(start, end), outcome, twice)
     if not dropped:
         return lines, twice

@@ -8,16 +8,17 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from ledger.domain.account_day import AccountDay, DayKey, by_account_day, suspects
+from ledger.domain.account_day import AccountDay, DayKey, by_account_day
 from ledger.domain.columns import Ints, column, in_order, starts_of, sums
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.fill_prices import Priced, price_lines
-from ledger.domain.fill_runs import Counted, count_in, counted_sums
 from ledger.domain.fills import BatchOutcome, decide_fills, offered
 from ledger.domain.instants import DAY_NS
 from ledger.domain.recorded_commands import batch_behind
 from ledger.domain.replay_columns import Joined, join, joinable
 from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing, differing_totals
+from ledger.domain.replay_counted import Counted, count_in, counted_sums
 from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
 from ledger.domain.replay_states import States, day_key
 from ledger.domain.totals import to_totals
@@ -70,7 +71,7 @@ def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> No
     lines = offered(joined.batch, joined.groups, states.book, [], outcome)
     if outcome.refused or not len(lines):
         return
-    priced = price_lines(lines, joined.groups, list(accounts.values()))
+    priced = price_lines(lines, joined.groups, accounts)
     other = _with_other_prices(joined, priced) | _with_other_headers(joined, runs)
     for number, *move in counted_sums(priced, lines.group):
         runs[number].moves.append((*move,))  # type: ignore[arg-type]
@@ -178,13 +179,13 @@ def _differences(run: _Run, states: States) -> list[Difference]:
     groups = by_account_day(batch)
     if groups.keys != [key]:
         return [Difference("lines of another day lie in this stream")]
-    days = {key: states.day(key)}
-    if suspects(batch, groups, [days[key]]):
+    days = DayTable.of({key: states.day(key)})
+    places = days.places(groups.keys)
+    if days.suspects(batch, groups, places):
         for before in states.before(recorded.stream):
             assert isinstance(before.event, FeeEvent), before
-            days[key].remember(before.event)
-    outcome = decide_fills(batch, groups, states.accounts([key[0]]), days, states.book, with_fees=False)
-    days[key].known = None
+            days.remember(key, before.event)
+    outcome = decide_fills(batch, groups, states.accounts([key[0]]), places, days, states.book, with_fees=False)
     found = [Difference(f"line {place}: {batch.name(place)} was recorded before") for place in outcome.replayed]
     found += [Difference(f"line {place}: refused now, {why.reason.name}") for place, why in outcome.refused]
     if outcome.runs and not found:

@@ -9,8 +9,9 @@ from typing import Any, Generic, TypeVar, overload
 import numpy as np
 
 from ledger.domain.account_day import DayKey
+from ledger.domain.cell_table import RunTotals
 from ledger.domain.columns import Ints, Packed, distinct
-from ledger.domain.events import Basis, CellTotals, Columns, SourceSpan, SymbolTerms, VolumeRecorded
+from ledger.domain.events import Basis, Columns, SourceSpan, SymbolTerms, VolumeRecorded
 
 T = TypeVar("T")
 
@@ -47,9 +48,9 @@ class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
     venue: str
     keys: Sequence[DayKey]
     starts: Sequence[int]
-    time_min_ns: Sequence[int]
-    time_max_ns: Sequence[int]
-    time_max_so_far_ns: Sequence[int]
+    time_min_ns: Ints
+    time_max_ns: Ints
+    time_max_so_far_ns: Ints
     symbols: Referred[SymbolTerms]
     bases: Referred[Basis]
     sources: Referred[str]
@@ -57,7 +58,7 @@ class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
     last_sequences: Sequence[int]
     columns: dict[str, Packed]
     wide: bool
-    totals: Sequence[tuple[CellTotals, ...]]
+    totals: RunTotals
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -78,9 +79,9 @@ class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
         event = VolumeRecorded(
             venue=self.venue,
             sources=self._sources(at),
-            time_min_ns=self.time_min_ns[at],
-            time_max_ns=self.time_max_ns[at],
-            time_max_so_far_ns=self.time_max_so_far_ns[at],
+            time_min_ns=int(self.time_min_ns[at]),
+            time_max_ns=int(self.time_max_ns[at]),
+            time_max_so_far_ns=int(self.time_max_so_far_ns[at]),
             symbols=self.symbols.of(at),
             bases=self.bases.of(at),
             columns=Columns(wide=self.wide, **{name: each.of(start, end) for name, each in self.columns.items()}),

@@ -6,8 +6,9 @@ that waits behind VACUUM. Here order is held by an advisory transaction lock, an
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple
+from collections.abc import Sequence
+from itertools import islice
+from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
@@ -15,25 +16,9 @@ from psycopg import Connection, Cursor
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.migrate import EVENTS, TRACKING, migrate
+from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, Row, Rows
 
-
-class Row(NamedTuple):
-    """A row of the events table."""
-
-    stream: str
-    version: int
-    topic: str
-    state: bytes
-    position: int
-    time_min_ns: int | None = None
-    time_max_ns: int | None = None
-    time_max_so_far_ns: int | None = None
-
-
-_COLUMNS: Final = SQL(
-    "originator_id, originator_version, topic, state, notification_id, time_min_ns, time_max_ns, time_max_so_far_ns"
-)
-_TYPES: Final = ("text", "int8", "text", "bytea", "int8", "int8", "int8", "int8")
+_ROWS_AT_ONCE: Final = 256  # that are sent in one piece
 
 
 class LedgerRecorder(PostgresProcessRecorder):
@@ -46,7 +31,9 @@ class LedgerRecorder(PostgresProcessRecorder):
         self.sql_create_statements.clear()  # our migrations create the tables
         self.channel_name = f"{datastore.schema}_{events_table_name}"
         table = SQL("{}.{}").format(Identifier(datastore.schema), Identifier(events_table_name))
-        self._copy = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(table, _COLUMNS)
+        self._copy = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
+            table, SQL(", ").join(map(Identifier, COLUMNS))
+        )
         self._next_position = SQL("SELECT coalesce(max(notification_id), 0) + 1 FROM {}").format(table)
         self._commit_order = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
             f"{datastore.schema}:commit"
@@ -80,7 +67,7 @@ class LedgerRecorder(PostgresProcessRecorder):
             first: int = next(iter(found.values()))
             self.append(
                 connection,
-                (
+                Rows(
                     Row(str(event.originator_id), event.originator_version, event.topic, event.state, position)
                     for position, event in enumerate(stored_events, first)
                 ),
@@ -92,12 +79,14 @@ class LedgerRecorder(PostgresProcessRecorder):
         """Open a transaction that commits after all begun before it: followers never see a gap that fills later."""
         connection.execute(SQL("BEGIN; {}").format(self._commit_order))
 
-    def append(self, connection: Connection[Any], rows: Iterable[Row]) -> None:
+    def append(self, connection: Connection[Any], rows: Rows) -> None:
         """Store rows at the positions they carry, in the open transaction. IntegrityError: a position is taken."""
         with connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            copy.set_types(_TYPES)
-            for row in rows:
-                copy.write_row(row)
+            copy.write(COPY_BEGINS)
+            copied = rows.copied()
+            while some := b"".join(islice(copied, _ROWS_AT_ONCE)):
+                copy.write(some)
+            copy.write(COPY_ENDS)
 
     def track(self, cursor: Cursor[Any], tracking: Tracking) -> None:
         """Record how far a source has come. IntegrityError: it had come that far before."""

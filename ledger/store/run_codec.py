@@ -6,28 +6,23 @@ per run, and a run is what stands at its place in all lists.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
-from itertools import pairwise, repeat
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Final, TypeVar
 
 import numpy as np
 
 from ledger.domain.columns import Ints
-from ledger.domain.events import CellKey, CellTotals, FeeSum
 from ledger.domain.runs import Referred, Runs
-from ledger.store.protobuf_wire import Heads, number, varint, varints
+from ledger.store.protobuf_wire import DELIMITED, Heads, number, varint, varints
+from ledger.store.ragged import Ragged
+from ledger.store.totals_codec import encode_totals
 from ledger.store.volume_codec import PACKED, basis_bytes, symbol_bytes
 from ledger.v1 import events_pb2
 
 _MESSAGE: Final = events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name
-_CELL: Final = events_pb2.CellTotals.DESCRIPTOR.fields_by_name
-_FEE: Final = events_pb2.FeeSum.DESCRIPTOR.fields_by_name
 _HEADS: Final = {name: Heads(field.number) for name, field in _MESSAGE.items()}
 _HEADS_OF: Final = {field.number: _HEADS[name] for name, field in _MESSAGE.items()}
-_TOTALS: Final = _HEADS["totals"]
-_NOTIONAL, _FEES = Heads(_CELL["notional"].number), Heads(_CELL["fees"].number)
-_CHARGES, _REBATES = Heads(_FEE["charges"].number), Heads(_FEE["rebates"].number)
 _EFFECTIVE: Final = number(events_pb2.Envelope.DESCRIPTOR.fields_by_name["effective_time_ns"].number)
 
 T = TypeVar("T")
@@ -35,29 +30,46 @@ T = TypeVar("T")
 
 def encode_runs(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
     """The bytes of all runs. `rest` is what their envelopes share: all but the effective time, which comes first."""
-    fields: dict[int, Iterable[bytes]] = {}
-
-    def put(name: str, values: Iterable[bytes]) -> None:
-        fields[_MESSAGE[name].number] = values
-
     shared = rest.SerializeToString(deterministic=True)
-    put("envelope", _HEADS["envelope"].each(_EFFECTIVE + at + shared for at in varints(runs.time_min_ns)))
-    put("venue", repeat(_HEADS["venue"](runs.venue.encode())))
-    put("source", _joined(runs.sources, lambda name: _HEADS["source"](name.encode())))
-    if runs.first_sequences:
-        ends = runs.last_sequences if "" in runs.sources.values else ()  # a source without a name has no numbers
-        bare = [not any(each) for each in _cut(ends, runs.sources.bounds)] if ends else repeat(False)
-        for name, numbers in (("first_sequence", runs.first_sequences), ("last_sequence", runs.last_sequences)):
-            head, encoded = _HEADS[name], _of_runs(varints(numbers), runs.sources.bounds)
-            put(name, [b"" if none else head(each) for each, none in zip(encoded, bare, strict=False)])
-    for name in ("time_max_ns", "time_max_so_far_ns"):
-        tag = number(_MESSAGE[name].number)
-        put(name, [tag + at for at in varints(getattr(runs, name))])
-    put("totals", [b"".join(map(_cell_bytes, totals)) for totals in runs.totals])
-    put("traits", _columns(runs))
-    in_order = [fields[field] for field in sorted(fields)]
-    parts = zip(*in_order, _joined(runs.symbols, symbol_bytes), _joined(runs.bases, basis_bytes), strict=False)
+    parts = zip(
+        _front(shared, runs).parts(),
+        encode_totals(runs.totals),
+        _columns(runs),
+        _joined(runs.symbols, symbol_bytes),
+        _joined(runs.bases, basis_bytes),
+        strict=True,
+    )
     return list(map(b"".join, parts))
+
+
+def _front(shared: bytes, runs: Runs) -> Ragged:
+    """What stands before the totals of each run; field by field in the order of their numbers."""
+    envelope = Ragged(len(runs))
+    envelope.same(_EFFECTIVE)
+    envelope.varint(runs.time_min_ns)
+    envelope.same(shared)
+    front = Ragged(len(runs))
+    front.same(varint(_MESSAGE["envelope"].number << 3 | DELIMITED))
+    front.varint(envelope.sizes)
+    front.rows(envelope)
+    front.same(_HEADS["venue"](runs.venue.encode()))
+    front.texts(_joined(runs.sources, lambda name: _HEADS["source"](name.encode())))
+    if runs.first_sequences:
+        for name, numbers in (("first_sequence", runs.first_sequences), ("last_sequence", runs.last_sequences)):
+            front.texts(_numbers(runs, _HEADS[name], numbers))
+    for name in ("time_max_ns", "time_max_so_far_ns"):
+        front.same(number(_MESSAGE[name].number))
+        front.varint(getattr(runs, name))
+    return front
+
+
+def _numbers(runs: Runs, head: Heads, numbers: Sequence[int]) -> Sequence[bytes]:
+    """The numbers that the sources of each run have there; a source without a name has none."""
+    encoded = head.each(_of_runs(varints(numbers), runs.sources.bounds))
+    if "" not in runs.sources.values:
+        return encoded
+    named = [any(each) for each in _cut(runs.last_sequences, runs.sources.bounds)]
+    return [each if has else b"" for each, has in zip(encoded, named, strict=True)]
 
 
 def _columns(runs: Runs) -> list[bytes]:
@@ -106,38 +118,3 @@ def _of_runs(parts: Sequence[bytes], bounds: Sequence[int]) -> Sequence[bytes]:
 
 def _cut(values: Sequence[T], bounds: Sequence[int]) -> Iterator[Sequence[T]]:
     return (values[start:end] for start, end in pairwise(bounds))
-
-
-def _cell_bytes(totals: CellTotals) -> bytes:
-    key, notional, lines, fees = totals
-    text = notional.encode()
-    parts = [_key_bytes(key), _NOTIONAL[len(text)], text, _lines_of_cell(lines), *map(_fee_bytes, fees)]
-    content = b"".join(parts)
-    return _TOTALS[len(content)] + content
-
-
-def _fee_bytes(fee: FeeSum) -> bytes:
-    charges, rebates = fee.charges.encode(), fee.rebates.encode()
-    head = _CHARGES[len(charges)], charges, _REBATES[len(rebates)], rebates
-    content = b"".join((_currency_bytes(fee.currency), *head, _lines_of_fee(fee.lines)))
-    return _FEES[len(content)] + content
-
-
-@lru_cache(maxsize=65_536)
-def _lines_of_cell(lines: int) -> bytes:
-    return number(_CELL["lines"].number) + varint(lines) if lines else b""
-
-
-@lru_cache(maxsize=65_536)
-def _lines_of_fee(lines: int) -> bytes:
-    return number(_FEE["lines"].number) + varint(lines) if lines else b""
-
-
-@lru_cache(maxsize=65_536)
-def _currency_bytes(currency: str) -> bytes:
-    return Heads(_FEE["currency"].number)(currency.encode())
-
-
-@lru_cache(maxsize=65_536)
-def _key_bytes(key: CellKey) -> bytes:
-    return events_pb2.CellTotals(**key._asdict()).SerializeToString(deterministic=True)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import repeat
 from typing import Any
 
 import psycopg
@@ -18,7 +17,8 @@ from ledger.domain.streams import fee_stream
 from ledger.store.codec import encode, envelope_message
 from ledger.store.database import connect
 from ledger.store.migrate import EVENTS
-from ledger.store.recorder import LedgerRecorder, Row
+from ledger.store.recorder import LedgerRecorder
+from ledger.store.rows import Row, Rows, RunRows
 from ledger.store.run_codec import encode_runs
 
 
@@ -56,7 +56,7 @@ class Commit:
     """
 
     recorded_time_ns: int
-    rows: Sequence[Row]
+    rows: Rows
     decisions: Sequence[Recorded] = ()
     requests: Sequence[RequestRow] = ()
     texts: Sequence[ErasableText] = ()
@@ -178,10 +178,9 @@ def row_of(recorded: Recorded) -> Row:
     return Row(recorded.stream, recorded.version, topic, state, recorded.position)
 
 
-def rows_of(runs: Runs, first_position: int, envelope: Envelope) -> list[Row]:
+def rows_of(runs: Runs, first_position: int, envelope: Envelope) -> RunRows:
     """Runs as rows of the log, at positions from the first on. Their envelopes differ in the effective time alone."""
     streams = [fee_stream(*key) for key in runs.keys]
-    positions = range(first_position, first_position + len(runs))
     states = encode_runs(envelope_message(envelope), runs)
     times = (runs.time_min_ns, runs.time_max_ns, runs.time_max_so_far_ns)
-    return list(map(Row, streams, positions, repeat(VolumeRecorded.__name__), states, positions, *times))
+    return RunRows(streams, first_position, VolumeRecorded.__name__, states, times)

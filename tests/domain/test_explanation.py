@@ -7,8 +7,9 @@ from typing import Any, Final
 
 import pytest
 
-from ledger.domain.account_day import AccountDay, adjusted
+from ledger.domain.account_day import adjusted
 from ledger.domain.adjustment import LineRef, PlacedLine, adjust, restated_by_grants
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,
@@ -26,7 +27,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.programme import CHANNEL_API, Programme, Rates
 from ledger.domain.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.state import AccountState, fold_account
-from tests.domain.worked import NOON_NS, fills, programme, record, recorded, rulebook
+from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, recorded, rulebook
 
 PRICED_AT: Final = 100
 MAKER, TAKER = 1, 2
@@ -294,10 +295,10 @@ def test_an_amount_that_is_not_the_rounding_of_the_product_is_for_the_audit() ->
 def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_fee_as_it_is_now() -> None:
     book, event = rulebook(), evaluation("PERIODIC")
     before, after = AccountState("alice"), fold_account("alice", [recorded(event, 7)])
-    day = AccountDay()
-    _, (run,) = record(fills({}), book, before, day=day)
+    days = DayTable()
+    _, (run,) = record(fills({}), book, before, days=days)
     placed = PlacedLine(LineRef(5, 0), run.venue, *run.known_lines())
-    adjustment = adjust(day, list(restated_by_grants([placed], before, after, book)), 7)
+    adjustment = adjust(days.day(TODAY), list(restated_by_grants([placed], before, after, book)), 7)
     (line,) = adjustment.lines
     known = adjusted(placed.known, adjustment, line)
     facts = Facts("alice", run.venue, known, 5, 8, programme(), [recorded(event, 7)])

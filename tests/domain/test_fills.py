@@ -13,14 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.domain.account_day import AccountDay, by_account_day
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import VolumeRecorded
-from ledger.domain.fills import AccountDay
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.programme import PairRates, Rates
 from ledger.domain.refusal import Reason
 from ledger.domain.state import AccountState, Ban, Flag, Grant
-from tests.domain.worked import NOON_NS, fills, programme, record, rulebook
+from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, rulebook
 
 CASES = json.loads((Path(__file__).parent.parent / "cases" / "cases.json").read_text())
 
@@ -184,14 +185,17 @@ def test_a_fill_finer_than_its_symbol_is_refused_alone_and_trailing_zeros_are_no
 
 
 def test_the_same_fill_again_is_a_replay_and_another_content_a_conflict() -> None:
-    day = AccountDay()
-    first, (event,) = record(fills({"exec_id": "E", "price": "0.50"}), rulebook(), day=day)
+    days = DayTable()
+    first, (event,) = record(fills({"exec_id": "E", "price": "0.50"}), rulebook(), days=days)
     assert (len(event.lines), first.replayed) == (1, [])
-    day.remember(event)
-    again, nothing = record(fills({"exec_id": "E", "price": "0.5"}), rulebook(), day=day)
+    again = fills({"exec_id": "E", "price": "0.5"})
+    groups = by_account_day(again)
+    assert days.suspects(again, groups, days.places(groups.keys)) == {TODAY}
+    days.remember(TODAY, event)
+    again, nothing = record(again, rulebook(), days=days)
     assert (again.replayed, nothing) == ([0], [])
     assert again.fees == first.fees
-    other, nothing = record(fills({"exec_id": "E", "price": "0.51"}), rulebook(), day=day)
+    other, nothing = record(fills({"exec_id": "E", "price": "0.51"}), rulebook(), days=days)
     assert (other.replayed, nothing) == ([], [])
     assert [refusal.reason for _, refusal in other.refused] == [Reason.FILL_CONFLICT]
 
@@ -204,11 +208,9 @@ def test_one_fill_twice_in_a_batch_is_recorded_once() -> None:
 
 
 def test_running_totals_go_on_from_what_the_log_says() -> None:
-    day = AccountDay()
-    _, (first,) = record(fills({"exec_id": "A"}), rulebook(), day=day)
-    loaded = AccountDay()
-    loaded.load(["A"], first)
-    _, (second,) = record(fills({"exec_id": "B"}), rulebook(), day=loaded)
+    _, (first,) = record(fills({"exec_id": "A"}), rulebook())
+    loaded = DayTable.of({TODAY: AccountDay([17], first)})
+    _, (second,) = record(fills({"exec_id": "B"}), rulebook(), days=loaded)
     _, (together,) = record(fills({"exec_id": "A"}, {"exec_id": "B"}), rulebook())
     assert second.totals == together.totals
     assert isinstance(second, VolumeRecorded)

@@ -11,6 +11,7 @@ import numpy as np
 from ledger import programmes
 from ledger.domain.account_day import AccountDay, by_account_day
 from ledger.domain.columns import column, texts
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import (
     Envelope,
     Event,
@@ -28,6 +29,7 @@ from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.domain.state import AccountState
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
+TODAY = ("alice", NOON_NS // DAY_NS)
 
 
 def programme(**changes: Any) -> Programme:
@@ -109,12 +111,13 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
 
 
 def record(
-    batch: FillBatch, book: Rulebook, *accounts: AccountState, day: AccountDay | None = None
+    batch: FillBatch, book: Rulebook, *accounts: AccountState, days: DayTable | None = None
 ) -> tuple[BatchOutcome, list[VolumeRecorded]]:
     """Decide a batch in a commit of its own: the outcome, and the events."""
     groups = by_account_day(batch)
     states = {account_id: AccountState(account_id) for account_id in batch.accounts}
     states.update({account.account_id: account for account in accounts})
-    days = {key: day or AccountDay() for key in groups.keys}
-    outcome = decide_fills(batch, groups, states, days, book, with_fees=True)
+    days = DayTable() if days is None else days
+    days.enter({key: AccountDay() for key in days.missing(groups.keys)})
+    outcome = decide_fills(batch, groups, states, days.places(groups.keys), days, book, with_fees=True)
     return outcome, [event for _, event in outcome.runs]

@@ -15,6 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ledger.domain.account_day import AccountDay, by_account_day
+from ledger.domain.day_table import DayTable
 from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, decide_evaluated
 from ledger.domain.events import KnownLine
 from ledger.domain.fills import decide_fills
@@ -62,8 +63,10 @@ def traded(rules: Programme, account: AccountState, rows: list[dict[str, Any]]) 
     """The lines of a history under a programme, by the place of each fill."""
     batch = fills(*[row if row["token"] else {**row, "token_price": ""} for row in rows])
     groups = by_account_day(batch)
-    days = {key: AccountDay() for key in groups.keys}
-    outcome = decide_fills(batch, groups, {"alice": account}, days, rulebook(rules), with_fees=True)
+    days = DayTable.of({key: AccountDay() for key in groups.keys})
+    outcome = decide_fills(
+        batch, groups, {"alice": account}, days.places(groups.keys), days, rulebook(rules), with_fees=True
+    )
     assert not outcome.refused
     lines = {known.line.exec_id: known for _, run in outcome.runs for known in run.known_lines()}
     return [lines[f"E{number}"] for number in range(len(rows))]

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.domain.account_day import AccountDay, by_account_day
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope
 from ledger.domain.fill_batch import FillBatch, merged
 from ledger.domain.fills import decide_fills
@@ -44,9 +45,9 @@ rows = st.lists(
 def decided(*batches: FillBatch) -> Runs:
     batch = merged(batches)
     groups = by_account_day(batch)
-    days = {key: AccountDay() for key in groups.keys}
+    days = DayTable.of({key: AccountDay() for key in groups.keys})
     accounts = {name: AccountState(name) for name in batch.accounts}
-    outcome = decide_fills(batch, groups, accounts, days, rulebook(), with_fees=False)
+    outcome = decide_fills(batch, groups, accounts, days.places(groups.keys), days, rulebook(), with_fees=False)
     assert isinstance(outcome.runs, Runs)
     return outcome.runs
 

@@ -1,0 +1,182 @@
+"""Exact sums of any size as columns: limbs of eight decimal digits, so that adding never overflows.
+
+A number is the sum of limb x 10^(8 x power) over its powers; the point stands behind power 0. Numbers are not negative.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+import numpy as np
+
+from ledger.domain.columns import INT64_ROOM, Ints, wide
+
+LIMB_DIGITS: Final = 8
+LIMB: Final = 10**LIMB_DIGITS
+_POWER_MAX: Final = (
+    6  # 56 digits before the point: more than 10^14 lines of the largest price times the largest quantity
+)
+_SCALE_MAX: Final = 18  # decimals of which int64 holds the power of ten
+_TENS: Final = np.array([10**exponent for exponent in range(_SCALE_MAX + 1)])
+# Four digits as the number whose bytes are their characters, in the order in which they are printed.
+_FOUR: Final = np.array([f"{number:04}".encode() for number in range(10_000)]).view("<u4")
+_GROUPS: Final = 2  # of four digits in a limb
+_POINT, _ZERO = b".0"
+
+Limbs: TypeAlias = Mapping[int, Ints]  # by power; a power that is missing is zero in every number
+
+
+def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:
+    """Mantissas with so many decimals each, as limbs; below 10^8 but for the highest power, of which sums still fit."""
+    if values.dtype == object or int(scale.max()) > _SCALE_MAX:
+        return _limbs_of_wide(values, scale)
+    if int(scale.min()) == int(scale.max()):
+        scale = scale[:1]  # one divisor for all is a quicker division
+    one = _TENS[scale]
+    whole = values // one
+    limbs, rest = _whole_limbs(whole), values - whole * one
+    power = 0
+    while int(scale.max()) > 0:
+        power, beyond = power - 1, np.maximum(scale - LIMB_DIGITS, 0)
+        limb = rest // _TENS[beyond]
+        rest = rest - limb * _TENS[beyond]
+        limbs[power] = limb * _TENS[np.maximum(LIMB_DIGITS - scale, 0)]
+        scale = beyond
+    return limbs
+
+
+def _whole_limbs(whole: Ints) -> dict[int, Ints]:
+    if int(whole.max()) < INT64_ROOM // max(len(whole), 1):
+        return {0: whole}
+    above = whole // LIMB
+    return {0: whole - above * LIMB, 1: above}
+
+
+def _limbs_of_wide(values: Ints, scale: Ints) -> dict[int, Ints]:
+    """The same in Python's own integers."""
+    lowest = -(-int(scale.max()) // LIMB_DIGITS)
+    rest = wide(values) * np.array([10 ** (LIMB_DIGITS * lowest - each) for each in scale.tolist()], dtype=object)
+    limbs = {}
+    for power in range(-lowest, _POWER_MAX + 1):
+        limbs[power], rest = (rest % LIMB).astype(np.int64), rest // LIMB
+    return limbs
+
+
+def number_of(limbs: Limbs, place: int, decimals: int) -> int:
+    """One of the numbers times 10^decimals, which are all that it has."""
+    lowest = min(limbs, default=0)
+    mantissa = sum(int(column[place]) * int(LIMB ** (power - lowest)) for power, column in limbs.items())
+    missing = decimals + LIMB_DIGITS * lowest
+    if missing >= 0:
+        return mantissa * int(10**missing)
+    number, rest = divmod(mantissa, int(10**-missing))
+    assert not rest, (mantissa, decimals)
+    return number
+
+
+class Amounts:
+    """A column of such numbers that grows and is added to, 4 bytes for each power that any of them has."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self._limbs: dict[int, Ints] = {}
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return sum(column.nbytes for column in self._limbs.values())
+
+    def grow(self, capacity: int) -> None:
+        """Have room for so many numbers."""
+        for power, column in self._limbs.items():
+            self._limbs[power] = grown(column, capacity)
+        self._capacity = capacity
+
+    def only(self, places: Ints, capacity: int) -> Amounts:
+        """Some of the numbers, in order."""
+        found = Amounts(capacity)
+        found._limbs = {power: grown(column[places], capacity) for power, column in self._limbs.items()}
+        return found
+
+    def add(self, places: Ints, more: Limbs) -> None:
+        """Add a number at each of some places, which are all different."""
+        carry = None
+        for power in range(min(more, default=0), _POWER_MAX + 1):
+            added = more.get(power)
+            if carry is not None:
+                added = carry if added is None else added + carry
+            carry = None
+            if added is None or not added.any():
+                continue
+            column = self._limbs.get(power)
+            if column is None:
+                column = self._limbs[power] = np.zeros(self._capacity, dtype=np.uint32)
+            total = column[places] + added
+            above = total // LIMB
+            if above.any():
+                carry = above
+                total -= above * LIMB
+            column[places] = total
+        assert carry is None, "a sum has more digits than any can have"
+
+    def put(self, place: int, limbs: Limbs) -> None:
+        """Let the number at a place be the only one of these."""
+        for column in self._limbs.values():
+            column[place] = 0
+        self.add(np.array([place]), limbs)
+
+    def at(self, places: Ints) -> dict[int, Ints]:
+        """Copies of some of the numbers."""
+        return {power: column[places] for power, column in self._limbs.items()}
+
+
+def grown(column: Ints, capacity: int) -> Ints:
+    """The same column with room for so many values, zeros behind those it has."""
+    longer = np.zeros(capacity, dtype=column.dtype)
+    longer[: len(column)] = column
+    return longer
+
+
+class Printed(NamedTuple):
+    """Numbers as canonical decimals: that of row n is the characters from begin[n] up to end[n]."""
+
+    characters: Ints  # uint8, a row to a number
+    begin: Ints
+    end: Ints
+
+
+def printed(limbs: Limbs, count: int, *, negative: bool = False) -> Printed:
+    """So many numbers: no leading or trailing zeros; with a minus, but for zero, if they are negative."""
+    powers = [power for power, column in limbs.items() if column.any()]
+    high, low = max([0, *powers]), min([0, *powers])
+    digits = [_characters(limbs.get(power), count) for power in range(high, low - 1, -1)]
+    whole, behind = np.concatenate(digits[: high + 1], axis=1), digits[high + 1 :]
+    before = 1 + whole.shape[1]  # room for the minus
+    characters = np.empty((count, before + 1 + LIMB_DIGITS * len(behind)), dtype=np.uint8)
+    characters[:, 1:before] = whole
+    characters[:, before] = _POINT
+    for number, part in enumerate(behind):
+        characters[:, before + 1 + LIMB_DIGITS * number :][:, :LIMB_DIGITS] = part
+    begin = np.minimum(1 + (whole != _ZERO).argmax(axis=1), before - 1)
+    begin[(whole == _ZERO).all(axis=1)] = before - 1
+    end = np.full(count, before)
+    if behind:
+        fraction = characters[:, before + 1 :] != _ZERO
+        last = fraction.shape[1] - fraction[:, ::-1].argmax(axis=1)
+        end += np.where(fraction.any(axis=1), 1 + last, 0)
+    if negative:
+        not_zero = (end > before) | (characters[np.arange(count), begin] != _ZERO)
+        begin -= not_zero
+        characters[np.flatnonzero(not_zero), begin[not_zero]] = ord("-")
+    return Printed(characters, begin, end)
+
+
+def _characters(limb: Ints | None, count: int) -> Ints:
+    """The eight digits of each limb."""
+    if limb is None:
+        return np.full((count, LIMB_DIGITS), _ZERO, dtype=np.uint8)
+    groups = np.empty((count, _GROUPS), dtype="<u4")
+    above = limb // 10_000
+    groups[:, 0], groups[:, 1] = _FOUR[above], _FOUR[limb - above * 10_000]
+    return groups.view(np.uint8)

@@ -1,0 +1,163 @@
+"""What the ledger holds of the account-days that it remembers while fills come in, as columns.
+
+A day has a digest of every exec_id. It has 64 bits and only ever says "look closer", so that a collision costs a read,
+never an answer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from ledger.domain.account_day import AccountDay, AccountDays, DayKey, KnownLines, remember
+from ledger.domain.amounts import grown
+from ledger.domain.cell_table import CellTable, RunTotals, Sums, Where
+from ledger.domain.columns import Ints
+from ledger.domain.events import FeeEvent
+from ledger.domain.fill_batch import FillBatch
+from ledger.domain.id_set import IdSet
+from ledger.domain.totals import add_totals, to_totals
+
+_CAPACITY: Final = 1_024
+_DAY_BYTES: Final = 300  # of one in memory, beside its entries and digests
+_ID_BYTES: Final = 30  # of a digest: the slot it lies in, and its share of those that are empty
+_SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
+_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
+_HALF: Final = np.uint64(32)
+
+
+class DayTable:
+    """Account-days by place, digests of their exec_ids, and running totals.
+
+    `known` holds the lines of days at hand, once a digest has hit.
+    """
+
+    def __init__(self) -> None:
+        self.known: dict[DayKey, KnownLines] = {}
+        self._place_of: dict[DayKey, int] = {}
+        self._named = 0  # account-days ever: each has a number of its own, so that none finds the ids of another
+        self._number = np.zeros(_CAPACITY, dtype=np.uint64)
+        self._latest_ns = np.zeros(_CAPACITY, dtype=np.int64)
+        self._ids_held = np.zeros(_CAPACITY, dtype=np.int64)
+        self._used = np.zeros(_CAPACITY, dtype=np.int64)
+        self._uses = 0
+        self._ids = IdSet()
+        self._cells = CellTable()
+
+    @classmethod
+    def of(cls, days: Mapping[DayKey, AccountDay]) -> DayTable:
+        """A table of some account-days as they are."""
+        table = cls()
+        table.enter(days)
+        return table
+
+    def __len__(self) -> int:
+        return len(self._place_of)
+
+    @property
+    def nbytes(self) -> int:
+        """About the bytes of memory it takes."""
+        return len(self) * _DAY_BYTES + self._ids.nbytes + self._cells.nbytes
+
+    def missing(self, keys: Iterable[DayKey]) -> list[DayKey]:
+        """Those of some account-days that are not in memory."""
+        return [key for key in keys if key not in self._place_of]
+
+    def enter(self, days: Mapping[DayKey, AccountDay]) -> None:
+        """Hold account-days as they are, in place of what is known of them."""
+        places = [self._place(key) for key in days]
+        self._latest_ns[places] = [day.time_max_so_far_ns for day in days.values()]
+        self._cells.enter(places, [to_totals(day.sums) for day in days.values()])
+        for place, day in zip(places, days.values(), strict=True):
+            if day.digests:
+                ids = np.fromiter(day.digests, dtype=np.uint64, count=len(day.digests))
+                self.take_in(np.full(len(ids), place), ids)
+
+    def day(self, key: DayKey) -> AccountDay:
+        """An account-day that is held, but for its digests."""
+        day, place = AccountDay(), self._place_of[key]
+        add_totals(day.sums, self._cells.totals(np.array([place]))[0])
+        day.time_max_so_far_ns = int(self._latest_ns[place])
+        return day
+
+    def places(self, keys: Sequence[DayKey]) -> Ints:
+        """Where account-days that are held stand; they are in use."""
+        places = np.array(list(map(self._place_of.__getitem__, keys)), dtype=np.int64)
+        self._used[places] = self._uses
+        return places
+
+    def suspects(self, batch: FillBatch, groups: AccountDays, places: Ints) -> set[DayKey]:
+        """Days, of those of `groups.keys`, in which an id may have been recorded whose lines are not at hand."""
+        group = groups.of_each()
+        hit = self._ids.has(self._named_ids(places[group], batch.digests[groups.order]))
+        numbers = np.unique(group[hit]).tolist() if hit.any() else ()
+        return {groups.keys[number] for number in numbers} - self.known.keys()
+
+    def take_in(self, places: Ints, digests: Ints) -> Ints:
+        """Take in digests, each of an account-day; of each whether that day had it, or is given it once more."""
+        self._ids_held += np.bincount(places, minlength=len(self._ids_held))
+        return self._ids.add(self._named_ids(places, digests), places)
+
+    def remember(self, key: DayKey, event: FeeEvent) -> None:
+        """Have the lines of an event of a day at hand, with their fees as they are now."""
+        remember(self.known.setdefault(key, {}), event)
+
+    def code(self, where: Where) -> int:
+        """The number of where lines are counted."""
+        return self._cells.code(where)
+
+    def move_on(self, places: Ints, latest_ns: Ints, days: Ints, where: Ints, sums: Sums) -> RunTotals:
+        """Count groups of lines, each in one of some account-days that are all different; the totals behind each day.
+
+        `latest_ns`: times of the latest new lines of `places`; `days`, `where` and `sums` as for `CellTable.count`.
+        """
+        self._latest_ns[places] = np.maximum(self._latest_ns[places], latest_ns)
+        self._cells.count(days, where, sums)
+        return self._cells.totals(places)
+
+    def latest_ns(self, places: Ints) -> Ints:
+        """Times of the latest lines of account-days."""
+        latest: Ints = self._latest_ns[places]
+        return latest
+
+    def shrink(self, bytes_max: int) -> None:
+        """Let go of the lines at hand, and of the least recently used days while it takes more; nothing is in use."""
+        self.known.clear()
+        self._uses += 1
+        if self.nbytes <= bytes_max:
+            return
+        count = len(self._place_of)
+        newest = np.argsort(-self._used[:count], kind="stable")
+        cells = self._cells.nbytes // max(count, 1)
+        weights = _DAY_BYTES + cells + _ID_BYTES * self._ids_held[newest]
+        self._keep(np.sort(newest[np.cumsum(weights) <= bytes_max * 3 // 4]))  # so that not every commit has to
+
+    def _keep(self, places: Ints) -> None:
+        count = len(self._place_of)
+        place_of = np.full(count, -1, dtype=np.int64)
+        place_of[places] = np.arange(len(places))
+        self._ids.keep(place_of)
+        self._cells.keep(places)
+        capacity = max(_CAPACITY, len(places))
+        for name in ("_number", "_latest_ns", "_ids_held", "_used"):
+            setattr(self, name, grown(getattr(self, name)[places], capacity))
+        kept = zip(self._place_of, place_of.tolist(), strict=True)
+        self._place_of = {key: place for key, place in kept if place >= 0}
+
+    def _place(self, key: DayKey) -> int:
+        place = self._place_of.setdefault(key, len(self._place_of))
+        if place == len(self._number):
+            for name in ("_number", "_latest_ns", "_ids_held", "_used"):
+                setattr(self, name, grown(getattr(self, name), 2 * place))
+        if not self._number[place]:
+            self._named += 1
+            self._number[place] = self._named
+        return place
+
+    def _named_ids(self, places: Ints, digests: Ints) -> Ints:
+        """Digests as those of their account-days, spread evenly."""
+        mixed = (digests + self._number[places] * _SPREAD) * _MIX
+        spread: Ints = (mixed ^ mixed >> _HALF) * _SPREAD
+        return spread

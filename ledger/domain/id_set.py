@@ -1,0 +1,104 @@
+"""A set of 64-bit numbers as two arrays, asked and filled for whole columns: 12 bytes a slot; Python's takes 64 to 100.
+
+Open addressing with linear probing; every step looks at one slot of each number that is still undecided.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import numpy as np
+
+from ledger.domain.columns import Ints
+
+_SLOTS_MIN: Final = 1 << 12
+_EMPTY: Final = np.uint64(0)
+_INSTEAD: Final = np.uint64(0x9E3779B97F4A7C15)  # what stands for the number that means empty
+_CHUNK: Final = 1 << 18  # numbers that are moved at once when the set grows
+
+
+class IdSet:
+    """Numbers that are spread evenly over 64 bits, each with an owner, by whom they can be dropped."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._make(_SLOTS_MIN)
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def nbytes(self) -> int:
+        """Bytes of memory."""
+        return int(self._numbers.nbytes + self._owners.nbytes)
+
+    def has(self, numbers: Ints) -> Ints:
+        """Of each number whether it is there."""
+        numbers = _stored(numbers)
+        found = np.zeros(len(numbers), dtype=bool)
+        left, slots = np.arange(len(numbers)), self._slots(numbers)
+        while len(left):
+            there = self._numbers[slots]
+            same = there == numbers[left]
+            found[left[same]] = True
+            on = (there != _EMPTY) & ~same
+            left, slots = left[on], (slots[on] + 1) & self._mask
+        return found
+
+    def add(self, numbers: Ints, owners: Ints) -> Ints:
+        """Put numbers in; of each whether it was there, or is there again: of equal ones one is taken for the first."""
+        while 5 * (self._count + len(numbers)) > 3 * len(self._numbers):
+            self._rebuild(2 * len(self._numbers))
+        return self._put(_stored(numbers), owners.astype(np.uint32))
+
+    def keep(self, place_of: Ints) -> None:
+        """Drop the numbers of owners whose place is negative; the others' owners are their places from now on."""
+        places = place_of[self._owners[self._numbers != _EMPTY]]
+        slots = _SLOTS_MIN
+        while 5 * int((places >= 0).sum()) > 2 * slots:
+            slots *= 2
+        self._rebuild(slots, place_of)
+
+    def _make(self, slots: int) -> None:
+        self._numbers = np.zeros(slots, dtype=np.uint64)
+        self._owners = np.zeros(slots, dtype=np.uint32)
+        self._mask = slots - 1
+        self._shift = np.uint64(64 - self._mask.bit_length())
+
+    def _rebuild(self, slots: int, place_of: Ints | None = None) -> None:
+        numbers, owners = self._numbers, self._owners
+        self._make(slots)
+        self._count = 0
+        for start in range(0, len(numbers), _CHUNK):
+            chunk = slice(start, start + _CHUNK)
+            here = np.flatnonzero(numbers[chunk] != _EMPTY) + start
+            places = owners[here] if place_of is None else place_of[owners[here]]
+            kept = slice(None) if place_of is None else places >= 0
+            self._put(numbers[here][kept], places[kept].astype(np.uint32))
+
+    def _put(self, numbers: Ints, owners: Ints) -> Ints:
+        again = np.zeros(len(numbers), dtype=bool)
+        left, slots = np.arange(len(numbers)), self._slots(numbers)
+        while len(left):
+            there = self._numbers[slots]
+            same = there == numbers[left]
+            again[left[same]] = True
+            empty = np.flatnonzero(there == _EMPTY)
+            # Who finds a slot empty writes its place there; who reads it again is the one who has it.
+            self._owners[slots[empty]] = left[empty]
+            first = empty[self._owners[slots[empty]] == left[empty]]
+            self._numbers[slots[first]] = numbers[left[first]]
+            self._owners[slots[first]] = owners[left[first]]
+            self._count += len(first)
+            on = ~same
+            on[first] = False
+            moved = (there != _EMPTY).astype(np.int64)  # who lost an empty slot looks at it once more
+            left, slots = left[on], (slots + moved)[on] & self._mask
+        return again
+
+    def _slots(self, numbers: Ints) -> Ints:
+        return (numbers >> self._shift).astype(np.int64)
+
+
+def _stored(numbers: Ints) -> Ints:
+    return np.where(numbers == _EMPTY, _INSTEAD, numbers)

@@ -1,0 +1,154 @@
+"""Rows of the events table, and the bytes by which COPY takes them in: https://www.postgresql.org/docs/current/sql-copy.html."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final, NamedTuple, overload
+
+import numpy as np
+
+from ledger.domain.columns import Ints
+
+COLUMNS: Final = (
+    "originator_id", "originator_version", "topic", "state",
+    "notification_id", "time_min_ns", "time_max_ns", "time_max_so_far_ns",
+)  # fmt: skip
+COPY_BEGINS: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
+COPY_ENDS: Final = struct.pack("!h", -1)
+_NULL: Final = struct.pack("!i", -1)
+_SIZE: Final = struct.Struct("!i")
+_NUMBER: Final = struct.Struct("!iq")
+_FIELDS: Final = struct.pack("!h", len(COLUMNS))
+
+
+class Row(NamedTuple):
+    """A row of the events table."""
+
+    stream: str
+    version: int
+    topic: str
+    state: bytes
+    position: int
+    time_min_ns: int | None = None
+    time_max_ns: int | None = None
+    time_max_so_far_ns: int | None = None
+
+    def copied(self) -> bytes:
+        """As COPY takes it in."""
+        parts = [_FIELDS, _text(self.stream), _number(self.version), _text(self.topic)]
+        parts += [_SIZE.pack(len(self.state)), self.state, *map(_number, self[4:])]
+        return b"".join(parts)
+
+
+class RunRows(Sequence[Row]):
+    """Rows of fee streams at positions that follow each other, as columns; one is made when it is asked for."""
+
+    def __init__(
+        self, streams: Sequence[str], first_position: int, topic: str, states: Sequence[bytes], times_ns: Sequence[Ints]
+    ) -> None:
+        """`times_ns`: of all rows the earliest, the latest, and the latest of the stream so far."""
+        self._streams = streams
+        self._positions = range(first_position, first_position + len(streams))
+        self._topic = topic
+        self._states = states
+        self._times_ns = times_ns
+
+    def __len__(self) -> int:
+        return len(self._streams)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return [self[place] for place in range(*at.indices(len(self)))]
+        position = self._positions[at]
+        times = (int(column[at]) for column in self._times_ns)
+        return Row(self._streams[at], position, self._topic, self._states[at], position, *times)
+
+    def copied(self) -> Iterator[bytes]:
+        """Each row as COPY takes it in: what is of one size in all of them comes out of arrays."""
+        streams = "\n".join(self._streams).encode().split(b"\n")  # names of streams have no line breaks
+        positions = np.array(self._positions)
+        sizes = [np.array(list(map(len, texts))) for texts in (streams, self._states)]
+        begin = _fixed(len(self), _FIELDS, sizes[0].astype(">i4"))
+        middle = _fixed(len(self), _SIZE.pack(8), positions, _text(self._topic), sizes[1].astype(">i4"))
+        end = _fixed(len(self), *(part for column in (positions, *self._times_ns) for part in (_SIZE.pack(8), column)))
+        return map(b"".join, zip(begin, streams, middle, self._states, end, strict=True))
+
+
+class Rows(Sequence[Row]):
+    """The rows of a commit, in the order of their positions."""
+
+    def __init__(self, rows: Iterable[Row] = ()) -> None:
+        self._parts: list[list[Row] | RunRows] = [list(rows)]
+        self._size = len(self._parts[0])
+
+    def append(self, row: Row) -> None:
+        """Add one row."""
+        if isinstance(self._parts[-1], RunRows):
+            self._parts.append([])
+        last = self._parts[-1]
+        assert isinstance(last, list), last
+        last.append(row)
+        self._size += 1
+
+    def extend(self, rows: RunRows) -> None:
+        """Add rows of runs."""
+        self._parts.append(rows)
+        self._size += len(rows)
+
+    def __len__(self) -> int:
+        return self._size
+
+    def __iter__(self) -> Iterator[Row]:
+        return (row for part in self._parts for row in part)
+
+    @overload
+    def __getitem__(self, at: int) -> Row: ...
+
+    @overload
+    def __getitem__(self, at: slice) -> list[Row]: ...
+
+    def __getitem__(self, at: int | slice) -> Any:
+        if isinstance(at, slice):
+            return [self[place] for place in range(*at.indices(len(self)))]
+        place = range(self._size)[at]
+        for part in self._parts:
+            if place < len(part):
+                return part[place]
+            place -= len(part)
+        raise AssertionError("a place within the size is in a part")
+
+    def copied(self) -> Iterator[bytes]:
+        """Each row as COPY takes it in."""
+        for part in self._parts:
+            yield from part.copied() if isinstance(part, RunRows) else map(Row.copied, part)
+
+
+def _text(text: str) -> bytes:
+    content = text.encode()
+    return _SIZE.pack(len(content)) + content
+
+
+def _number(value: int | None) -> bytes:
+    return _NULL if value is None else _NUMBER.pack(8, value)
+
+
+def _fixed(count: int, *parts: bytes | Ints) -> list[bytes]:
+    """Parts of one size in all rows side by side, row by row; numbers of 8 bytes unless they are big-endian already."""
+    columns = []
+    for part in parts:
+        if isinstance(part, bytes):
+            columns.append(np.broadcast_to(np.frombuffer(part, dtype=np.uint8), (count, len(part))))
+        else:
+            numbers = part if part.dtype.byteorder == ">" else part.astype(">i8")
+            columns.append(numbers.view(np.uint8).reshape(count, -1))
+    together = np.concatenate(columns, axis=1)
+    content, size = together.tobytes(), together.shape[1]
+    return [content[begin:end] for begin, end in pairwise(range(0, (count + 1) * size, size))]
