@@ -148,17 +148,7 @@ class CellTable:
     def totals(self, days: Ints) -> RunTotals:
         """What is counted in some account-days, which are all different."""
         self._room_for_days(int(days.max()) + 1)
-        runs, entries = [], []
-        run, entry = np.arange(len(days)), self._first[days]
-        while True:
-            there = entry != _NONE
-            run, entry = run[there], entry[there]
-            if not len(run):
-                break
-            runs.append(run)
-            entries.append(entry)
-            entry = self._next[entry]
-        run, entry = np.concatenate(runs), np.concatenate(entries)
+        run, entry = self._chains(self._first[days])
         order = np.argsort(run * len(self.wheres) + self._rank[self._where[entry]])
         run, entry = run[order], entry[order]
         return RunTotals(
@@ -171,11 +161,7 @@ class CellTable:
     def keep(self, days: Ints) -> None:
         """Forget all account-days but some; the place of each is its place among these from now on."""
         first = self._first[days]
-        chains, heads = [], first
-        while len(heads := heads[heads != _NONE]):
-            chains.append(heads)
-            heads = self._next[heads]
-        kept = np.concatenate(chains) if chains else np.zeros(0, dtype=np.int32)
+        _, kept = self._chains(first)
         place_of = np.full(len(self._next) + 1, _NONE, dtype=np.int32)  # the last one is that of _NONE
         place_of[kept] = np.arange(len(kept))
         capacity = max(_CAPACITY, len(kept))
@@ -185,6 +171,18 @@ class CellTable:
         self._where, self._lines = grown(self._where[kept], capacity), grown(self._lines[kept], capacity)
         self._amounts = [amounts.only(kept, capacity) for amounts in self._amounts]
         self._count = len(kept)
+
+    def _chains(self, heads: Ints) -> tuple[Ints, Ints]:
+        """(which of the chains, entry) of all entries of some chains."""
+        chain, entry = np.arange(len(heads)), heads
+        found = [(chain[:0], entry[:0])]
+        while len(entry):
+            there = entry != _NONE
+            chain, entry = chain[there], entry[there]
+            found.append((chain, entry))
+            entry = self._next[entry]
+        chains, entries = zip(*found, strict=True)
+        return np.concatenate(chains), np.concatenate(entries)
 
     def _entries(self, days: Ints, where: Ints) -> Ints:
         """The entries of groups; those that are missing are made."""

@@ -18,7 +18,10 @@ _CHUNK: Final = 1 << 18  # numbers that are moved at once when the set grows
 
 
 class IdSet:
-    """Numbers that are spread evenly over 64 bits, each with an owner, by whom they can be dropped."""
+    """Numbers that are spread evenly over 64 bits, each with an owner, by whom they can be dropped.
+
+    Of all numbers two are taken for one and the same.
+    """
 
     def __init__(self) -> None:
         self._count = 0

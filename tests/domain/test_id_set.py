@@ -1,0 +1,53 @@
+"""The set of ids says what Python's own says, however it grows, and forgets just whom it is told to."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.domain.columns import Ints
+from ledger.domain.id_set import IdSet
+
+# Few numbers, close together and at both ends: slots are contended, and 0 means empty inside.
+numbers = st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 2, 2**64 - 1]) | st.integers(0, 2**64 - 1)
+
+
+def ids(values: list[int]) -> Ints:
+    return np.array(values, dtype=np.uint64)
+
+
+@given(st.lists(st.lists(numbers, max_size=40), max_size=6))
+def test_it_has_what_was_added_and_says_what_came_again(rounds: list[list[int]]) -> None:
+    found, expected = IdSet(), set[int]()
+    for values in rounds:
+        if not values:
+            continue
+        assert found.has(ids(values)).tolist() == [value in expected for value in values]
+        again = found.add(ids(values), np.zeros(len(values)))
+        new = {value for value in values if value not in expected}
+        assert int((~again).sum()) == len(new)
+        assert {value for value, was in zip(values, again.tolist(), strict=True) if not was} == new
+        expected |= new
+        assert len(found) == len(expected)
+
+
+def test_it_grows_without_losing_any() -> None:
+    chance = np.random.default_rng(7)
+    found, all_of_them = IdSet(), chance.integers(1, 2**64, 100_000, dtype=np.uint64)
+    for start in range(0, len(all_of_them), 9_999):
+        assert not found.add(all_of_them[start : start + 9_999], np.zeros(9_999)[: len(all_of_them) - start]).any()
+    assert found.has(all_of_them).all()
+    assert not found.has(chance.integers(1, 2**64, 100_000, dtype=np.uint64)).any()
+    assert found.nbytes <= 12 * 4 * len(all_of_them)
+
+
+def test_the_numbers_of_an_owner_are_dropped_and_the_others_have_owners_anew() -> None:
+    found = IdSet()
+    found.add(ids([10, 11, 12, 13]), np.array([0, 1, 2, 1]))
+    found.keep(np.array([-1, 0, -1]))
+    assert found.has(ids([10, 11, 12, 13])).tolist() == [False, True, False, True]
+    found.add(ids([14]), np.array([1]))
+    found.keep(np.array([0, -1]))
+    assert found.has(ids([11, 13, 14])).tolist() == [True, True, False]
+    assert len(found) == 2

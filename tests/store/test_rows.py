@@ -1,0 +1,49 @@
+"""What COPY takes in are the rows, whichever way they were made."""
+
+from __future__ import annotations
+
+import struct
+
+import numpy as np
+import pytest
+
+from ledger.store.rows import COLUMNS, Row, Rows, RunRows
+
+RUNS = RunRows(
+    ["fees/a/2024-10-04", "fees/" + "b" * 64 + "/2024-10-05"],
+    7,
+    "VolumeRecorded",
+    [b"\0one\n", b"two" * 99],
+    [np.array([1, 2]), np.array([3, 4]), np.array([5, 2**62])],
+)
+OTHER = Row("ledger", 1, "WriterStarted", b"", 9)
+
+
+def fields(copied: bytes) -> list[bytes | None]:
+    (count,), place, found = struct.unpack_from("!h", copied), 2, list[bytes | None]()
+    for _ in range(count):
+        (size,) = struct.unpack_from("!i", copied, place)
+        place += 4
+        found.append(None if size < 0 else copied[place : place + size])
+        place += max(size, 0)
+    assert place == len(copied)
+    return found
+
+
+def test_rows_of_runs_are_copied_as_each_is_by_itself() -> None:
+    rows = Rows([OTHER])
+    rows.extend(RUNS)
+    rows.append(OTHER)
+    assert list(rows.copied()) == [row.copied() for row in rows]
+    assert list(rows) == [OTHER, *RUNS, OTHER]
+    assert (len(rows), rows[0], rows[-1], rows[1:3]) == (4, OTHER, OTHER, list(RUNS))
+    with pytest.raises(IndexError):
+        rows[4]
+
+
+def test_a_row_is_a_field_for_each_column_and_null_where_it_has_no_time() -> None:
+    found = fields(OTHER.copied())
+    assert len(found) == len(COLUMNS)
+    assert found == [b"ledger", struct.pack("!q", 1), b"WriterStarted", b"", struct.pack("!q", 9), None, None, None]
+    assert fields(RUNS[1].copied())[-1] == struct.pack("!q", 2**62)
+    assert RUNS[0] == Row("fees/a/2024-10-04", 7, "VolumeRecorded", b"\0one\n", 7, 1, 3, 5)
