@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -16,6 +18,7 @@ from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.runs import Runs
 from ledger.domain.state import AccountState
+from ledger.store import run_codec
 from ledger.store.codec import decode, encode
 from ledger.store.protobuf_wire import Heads, varint, varints
 from ledger.store.writer import rows_of
@@ -40,6 +43,14 @@ rows = st.lists(
     min_size=1,
     max_size=20,
 )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _many() -> Iterator[None]:
+    """However few there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(run_codec, "FEW", 0)
+        yield
 
 
 def decided(*batches: FillBatch) -> Runs:
