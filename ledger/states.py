@@ -7,6 +7,8 @@ from collections.abc import Callable, Container, Iterable, Sequence
 from functools import reduce
 from typing import Final, TypeVar
 
+import numpy as np
+
 from ledger import programmes
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey
 from ledger.domain.adjustment import LineRef, PlacedLine, Restated, adjust, lines_now
@@ -102,17 +104,20 @@ class States:
         self.requests = dict(self._log().requests(ask.request.request_id for ask in asks)) if asks else {}
         self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
-    def load_days(self, keys: Sequence[DayKey]) -> None:
-        """Have account-days in memory, reading those that are not with one query."""
-        missing = {fee_stream(*key): key for key in self.days.missing(keys)}
-        if missing:
-            in_log = self._log().fee_days(missing)
-            self.days.enter(
-                {
-                    key: AccountDay(in_log[stream].digests, in_log[stream].last) if stream in in_log else AccountDay()
-                    for stream, key in missing.items()
-                }
-            )
+    def load_days(self, keys: Sequence[DayKey]) -> Ints:
+        """Have account-days in memory, reading those that are not with one query; their places."""
+        places = self.days.places(keys)
+        if not (places < 0).any():
+            return places
+        missing = {fee_stream(*keys[at]): keys[at] for at in np.flatnonzero(places < 0).tolist()}
+        in_log = self._log().fee_days(missing)
+        self.days.enter(
+            {
+                key: AccountDay(in_log[stream].digests, in_log[stream].last) if stream in in_log else AccountDay()
+                for stream, key in missing.items()
+            }
+        )
+        return self.days.places(keys)
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:
         """Have accounts in memory, reading those that are not with one query."""
@@ -135,8 +140,7 @@ class States:
 
         Returns the places of the account-days.
         """
-        self.load_days(groups.keys)
-        places = self.days.places(groups.keys)
+        places = self.load_days(groups.keys)
         keys = {fee_stream(*key): key for key in self.days.suspects(batch, groups, places)}
         if not keys:
             return places

@@ -6,7 +6,8 @@ never an answer.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import repeat
 from typing import Final
 
 import numpy as np
@@ -21,6 +22,7 @@ from ledger.domain.id_set import IdSet
 from ledger.domain.totals import add_totals, to_totals
 
 _CAPACITY: Final = 1_024
+_MISSING: Final = -1
 _DAY_BYTES: Final = 300  # of one in memory, beside its entries and digests
 _ID_BYTES: Final = 30  # of a digest: the slot it lies in, and its share of those that are empty
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
@@ -61,10 +63,6 @@ class DayTable:
         """About the bytes of memory it takes."""
         return len(self) * _DAY_BYTES + self._ids.nbytes + self._cells.nbytes
 
-    def missing(self, keys: Iterable[DayKey]) -> list[DayKey]:
-        """Those of some account-days that are not in memory."""
-        return [key for key in keys if key not in self._place_of]
-
     def enter(self, days: Mapping[DayKey, AccountDay]) -> None:
         """Hold account-days as they are, in place of what is known of them."""
         places = [self._place(key) for key in days]
@@ -83,9 +81,9 @@ class DayTable:
         return day
 
     def places(self, keys: Sequence[DayKey]) -> Ints:
-        """Where account-days that are held stand; they are in use."""
-        places = np.array(list(map(self._place_of.__getitem__, keys)), dtype=np.int64)
-        self._used[places] = self._uses
+        """Where account-days stand, which are in use now; -1: it is not in memory."""
+        places = np.array(list(map(self._place_of.get, keys, repeat(_MISSING))), dtype=np.int64)
+        self._used[places[places != _MISSING]] = self._uses
         return places
 
     def suspects(self, batch: FillBatch, groups: AccountDays, places: Ints) -> set[DayKey]:
@@ -136,7 +134,7 @@ class DayTable:
 
     def _keep(self, places: Ints) -> None:
         count = len(self._place_of)
-        place_of = np.full(count, -1, dtype=np.int64)
+        place_of = np.full(count, _MISSING, dtype=np.int64)
         place_of[places] = np.arange(len(places))
         self._ids.keep(place_of)
         self._cells.keep(places)

@@ -44,12 +44,11 @@ def runs(priced: Priced, groups: AccountDays, places: Ints, days: DayTable) -> R
     columns = _columns(priced, symbols.index, bases.index)
     if len(batch.sources) > 1:
         columns["source_index"] = packed(sources.index)
-    first: list[int] = []
-    last: list[int] = []
+    first = last = np.zeros(0, dtype=np.int64)
     if any(batch.sources):
         numbers = batch.sequence[lines.place]
-        least, first, last = _spans(numbers, sources)
-        columns["sequence_offset"] = packed(numbers - least[sources.pair])
+        first, last = _spans(numbers, sources)
+        columns["sequence_offset"] = packed(numbers - first[sources.pair])
     times = batch.transact_time_ns[lines.place]
     earliest, latest = np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts)
     columns["time_offset_ns"] = packed(times - earliest[run])
@@ -72,15 +71,15 @@ def runs(priced: Priced, groups: AccountDays, places: Ints, days: DayTable) -> R
     )
 
 
-def _spans(numbers: Ints, sources: Referred[str]) -> tuple[Ints, list[int], list[int]]:
-    """(lowest number of each source in each run, the same as a list, the highest ones)."""
+def _spans(numbers: Ints, sources: Referred[str]) -> tuple[Ints, Ints]:
+    """(lowest number of each source in each run, the highest ones)."""
     pairs = len(sources.codes)
     first, last = np.full(pairs, 2**64, dtype=object), np.zeros(pairs, dtype=object)
     if not is_wide(numbers):
         first, last = np.full(pairs, INT64_ROOM), np.zeros(pairs, dtype=np.int64)
     np.minimum.at(first, sources.pair, numbers)
     np.maximum.at(last, sources.pair, numbers)
-    return first, first.tolist(), last.tolist()
+    return first, last
 
 
 def _bases(priced: Priced) -> tuple[Ints, list[Any]]:

@@ -54,8 +54,8 @@ class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
     symbols: Referred[SymbolTerms]
     bases: Referred[Basis]
     sources: Referred[str]
-    first_sequences: Sequence[int]
-    last_sequences: Sequence[int]
+    first_sequences: Ints
+    last_sequences: Ints
     columns: dict[str, Packed]
     wide: bool
     totals: RunTotals
@@ -92,6 +92,6 @@ class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
     def _sources(self, at: int) -> tuple[SourceSpan, ...]:
         names = self.sources.of(at)
         span = slice(self.sources.bounds[at], self.sources.bounds[at + 1])
-        if not self.first_sequences:
+        if not len(self.first_sequences):
             return tuple(SourceSpan(name, 0, 0) for name in names)
-        return tuple(map(SourceSpan, names, self.first_sequences[span], self.last_sequences[span]))
+        return tuple(map(SourceSpan, names, self.first_sequences[span].tolist(), self.last_sequences[span].tolist()))

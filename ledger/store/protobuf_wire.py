@@ -7,6 +7,8 @@ from typing import Final
 
 import numpy as np
 
+from ledger.domain.columns import Ints
+
 VARINT, DELIMITED = 0, 2  # wire types: the ones in the log
 _BYTES_MAX: Final = 10  # of a varint
 _SHIFTS: Final = np.arange(0, 7 * _BYTES_MAX, 7, dtype=np.uint64)
@@ -31,7 +33,7 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
     return value | data[place] << shift, place + 1
 
 
-def varints(values: Sequence[int]) -> list[bytes]:
+def varints(values: Sequence[int] | Ints) -> list[bytes]:
     """Many of them, below 2^64."""
     parts = np.array(values, dtype=np.uint64)[:, None] >> _SHIFTS
     sizes = np.maximum((parts != 0).sum(axis=1), 1)

@@ -9,6 +9,7 @@ from typing import Final
 import numpy as np
 
 from ledger.domain.columns import Ints
+from ledger.store.protobuf_wire import DELIMITED, varint
 
 _VARINT_MAX: Final = 10  # bytes
 _SEVEN: Final = np.arange(0, 7 * _VARINT_MAX, 7, dtype=np.uint64)
@@ -48,6 +49,12 @@ class Ragged:
         """A text for each row."""
         rows, sizes = padded(texts)
         self.part(rows, np.zeros_like(sizes), sizes)
+
+    def message(self, field: int, content: Ragged) -> None:
+        """A field with a message, or with packed numbers, in each row."""
+        self.same(varint(field << 3 | DELIMITED))
+        self.varint(content.sizes)
+        self.rows(content)
 
     def rows(self, other: Ragged) -> None:
         """The rows that were made elsewhere."""

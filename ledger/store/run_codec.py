@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from ledger.domain.columns import Ints
 from ledger.domain.runs import Referred, Runs
-from ledger.store.protobuf_wire import DELIMITED, Heads, number, varint, varints
+from ledger.store.protobuf_wire import Heads, number, varints
 from ledger.store.ragged import Ragged
 from ledger.store.totals_codec import encode_totals
 from ledger.store.volume_codec import PACKED, basis_bytes, encode_volume, symbol_bytes
@@ -63,25 +63,37 @@ def _front(shared: bytes, runs: Runs) -> Ragged:
     envelope.varint(runs.time_min_ns)
     envelope.same(shared)
     front = Ragged(len(runs))
-    front.same(varint(_MESSAGE["envelope"].number << 3 | DELIMITED))
-    front.varint(envelope.sizes)
-    front.rows(envelope)
+    front.message(_MESSAGE["envelope"].number, envelope)
     front.same(_HEADS["venue"](runs.venue.encode()))
-    front.texts(_joined(runs.sources, lambda name: _HEADS["source"](name.encode())))
-    if runs.first_sequences:
-        for name, numbers in (("first_sequence", runs.first_sequences), ("last_sequence", runs.last_sequences)):
-            front.texts(_numbers(runs, _HEADS[name], numbers))
+    _sources(front, runs)
     for name in ("time_max_ns", "time_max_so_far_ns"):
         front.same(number(_MESSAGE[name].number))
         front.varint(getattr(runs, name))
     return front
 
 
-def _numbers(runs: Runs, head: Heads, numbers: Sequence[int]) -> Sequence[bytes]:
-    """The numbers that the sources of each run have there; a source without a name has none."""
+def _sources(front: Ragged, runs: Runs) -> None:
+    """The sources of each run, and their numbers; one without a name has none."""
+    sources = runs.sources
+    names = [_HEADS["source"](name.encode()) for name in sources.values]
+    one_each = len(sources.codes) == len(runs)
+    if one_each:
+        front.choice(names, np.array(sources.codes))
+    else:
+        front.texts(_of_runs([names[code] for code in sources.codes], sources.bounds))
+    for name, numbers in (("first_sequence", runs.first_sequences), ("last_sequence", runs.last_sequences)):
+        if not len(numbers):
+            continue
+        if one_each and "" not in sources.values and numbers.dtype != object:
+            packed_numbers = Ragged(len(runs))
+            packed_numbers.varint(numbers)
+            front.message(_MESSAGE[name].number, packed_numbers)
+        else:
+            front.texts(_numbers(runs, _HEADS[name], numbers))
+
+
+def _numbers(runs: Runs, head: Heads, numbers: Ints) -> Sequence[bytes]:
     encoded = head.each(_of_runs(varints(numbers), runs.sources.bounds))
-    if "" not in runs.sources.values:
-        return encoded
     named = [any(each) for each in _cut(runs.last_sequences, runs.sources.bounds)]
     return [each if has else b"" for each, has in zip(encoded, named, strict=True)]
 
@@ -130,5 +142,5 @@ def _of_runs(parts: Sequence[bytes], bounds: Sequence[int]) -> Sequence[bytes]:
     return parts if one_each else list(map(b"".join, _cut(parts, bounds)))
 
 
-def _cut(values: Sequence[T], bounds: Sequence[int]) -> Iterator[Sequence[T]]:
+def _cut(values: Any, bounds: Sequence[int]) -> Iterator[Any]:
     return (values[start:end] for start, end in pairwise(bounds))

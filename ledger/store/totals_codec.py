@@ -24,17 +24,12 @@ def encode_totals(totals: RunTotals) -> list[bytes]:
     """Field `totals` of each run."""
     of_cell = _cells(totals.wheres)[totals.where]
     run = np.repeat(np.arange(len(totals)), np.diff(totals.bounds))
-    shared = np.flatnonzero((np.diff(of_cell) == 0) & (np.diff(run) == 0))
-    fields = list(_encoded(totals))
-    if not len(shared):
-        first, last = totals.bounds[:-1].tolist(), totals.bounds[1:].tolist()
-        return [b"".join(fields[begin:end]) for begin, end in zip(first, last, strict=True)]
-    bounds = totals.bounds.tolist()
-    one_by_one = set(run[shared].tolist())  # a cell with fees in several currencies is one message of several entries
-    return [
-        _by_message(totals, at) if at in one_by_one else b"".join(fields[bounds[at] : bounds[at + 1]])
-        for at in range(len(totals))
-    ]
+    of_one_message = (np.diff(of_cell) == 0) & (np.diff(run) == 0)  # fees of a cell in another currency than the next
+    entries = _encoded(totals)
+    found = list(cut(entries.joined(), np.add.reduceat(entries.sizes, totals.bounds[:-1])))
+    for at in set(run[:-1][of_one_message].tolist()):
+        found[at] = _by_message(totals, at)
+    return found
 
 
 def _by_message(totals: RunTotals, run: int) -> bytes:
@@ -42,8 +37,8 @@ def _by_message(totals: RunTotals, run: int) -> bytes:
     return b"".join(head(totals_message(cell).SerializeToString(deterministic=True)) for cell in totals[run])
 
 
-def _encoded(totals: RunTotals) -> Sequence[bytes]:
-    """Each entry as a message of its own."""
+def _encoded(totals: RunTotals) -> Ragged:
+    """Each entry as a message of its own, which it mostly is."""
     count, sums, where = len(totals.where), totals.sums, totals.where
     fee = Ragged(count)
     fee.choice([_currency_bytes(each) for each in totals.wheres], where)
@@ -54,16 +49,10 @@ def _encoded(totals: RunTotals) -> Sequence[bytes]:
     cell.choice([_key_bytes(each) for each in totals.wheres], where)
     _text(cell, _CELL["notional"].number, sums.notional)
     _lines(cell, _CELL["lines"].number, sums.lines)
-    _message(cell, _CELL["fees"].number, fee)
+    cell.message(_CELL["fees"].number, fee)
     field = Ragged(count)
-    _message(field, _TOTALS, cell)
-    return list(cut(field.joined(), field.sizes))
-
-
-def _message(rows: Ragged, field: int, content: Ragged) -> None:
-    rows.same(varint(field << 3 | DELIMITED))
-    rows.varint(content.sizes)
-    rows.rows(content)
+    field.message(_TOTALS, cell)
+    return field
 
 
 def _text(rows: Ragged, field: int, amounts: Limbs, *, negative: bool = False) -> None:

@@ -118,6 +118,6 @@ def record(
     states = {account_id: AccountState(account_id) for account_id in batch.accounts}
     states.update({account.account_id: account for account in accounts})
     days = DayTable() if days is None else days
-    days.enter({key: AccountDay() for key in days.missing(groups.keys)})
+    days.enter({key: AccountDay() for key in groups.keys if days.places([key]) < 0})
     outcome = decide_fills(batch, groups, states, days.places(groups.keys), days, book, with_fees=True)
     return outcome, [event for _, event in outcome.runs]
