@@ -65,14 +65,18 @@ def _limbs_of_wide(values: Ints, scale: Ints) -> dict[int, Ints]:
 
 def number_of(limbs: Limbs, place: int, decimals: int) -> int:
     """One of the numbers times 10^decimals, which are all that it has."""
-    lowest = min(limbs, default=0)
-    mantissa = sum(int(column[place]) * int(LIMB ** (power - lowest)) for power, column in limbs.items())
+    return numbers_of({power: limb[place : place + 1] for power, limb in limbs.items()}, 1, decimals)[0]
+
+
+def numbers_of(limbs: Limbs, count: int, decimals: int) -> list[int]:
+    """So many numbers times 10^decimals, which are all that they have."""
+    if not limbs:
+        return [0] * count
+    lowest = min(limbs)
+    mantissas = sum(wide(limb) * int(LIMB ** (power - lowest)) for power, limb in limbs.items())
     missing = decimals + LIMB_DIGITS * lowest
-    if missing >= 0:
-        return mantissa * int(10**missing)
-    number, rest = divmod(mantissa, int(10**-missing))
-    assert not rest, (mantissa, decimals)
-    return number
+    scaled = mantissas * 10**missing if missing >= 0 else mantissas // 10**-missing
+    return list(scaled)
 
 
 class Amounts:

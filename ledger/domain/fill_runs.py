@@ -26,6 +26,7 @@ from ledger.domain.day_table import DayTable
 from ledger.domain.events import SymbolTerms
 from ledger.domain.fill_batch import CARRIED
 from ledger.domain.fill_prices import Priced
+from ledger.domain.pricing import Share
 from ledger.domain.runs import Referred, Runs
 
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
@@ -91,16 +92,27 @@ def _bases(priced: Priced) -> tuple[Ints, list[Any]]:
 
 def _move_on(priced: Priced, run: Ints, places: Ints, latest_ns: Ints, days: DayTable) -> RunTotals:
     """Count the lines of each run in its account-day; the totals behind each."""
-    shares = [price.share for price in priced.prices]
-    where = np.array([days.code(Where(share.cell, share.basis.fee_currency)) for share in shares])
-    codes_end = int(where.max()) + 1
-    order, codes = in_order(run * codes_end + where[priced.kind])
+    of_run, where, sums = counted(priced, run)
+    codes = np.array([days.code(each) for each in wheres(priced)])
+    return days.move_on(places, latest_ns, places[of_run], codes[where], sums)
+
+
+def wheres(priced: Priced) -> list[Where]:
+    """The different ones in which lines are counted."""
+    return list(dict.fromkeys(_where(price.share) for price in priced.prices))
+
+
+def counted(priced: Priced, run: Ints) -> tuple[Ints, Ints, Sums]:
+    """Of the lines of a run that are counted in one place: (run, place in `wheres`, sums), ascending."""
+    place_of = {where: place for place, where in enumerate(wheres(priced))}
+    where = np.array([place_of[_where(price.share)] for price in priced.prices])
+    order, codes = in_order(run * len(place_of) + where[priced.kind])
     starts = starts_of(codes)
 
     def summed(limbs: Limbs) -> Limbs:
         return {power: np.add.reduceat(limb[order], starts) for power, limb in limbs.items()}
 
-    decimals = np.array([share.basis.fee_decimals for share in shares])[priced.kind]
+    decimals = np.array([price.share.basis.fee_decimals for price in priced.prices])[priced.kind]
     charge = np.maximum(priced.fee, 0)
     rebate = charge - priced.fee
     sums = Sums(
@@ -109,8 +121,11 @@ def _move_on(priced: Priced, run: Ints, places: Ints, latest_ns: Ints, days: Day
         charges=summed(limbs_of(charge, decimals)),
         rebates=summed(limbs_of(rebate, decimals)) if rebate.any() else {},
     )
-    of_run, code = np.divmod(codes[starts], codes_end)
-    return days.move_on(places, latest_ns, places[of_run], code, sums)
+    return *np.divmod(codes[starts], len(place_of)), sums
+
+
+def _where(share: Share) -> Where:
+    return Where(share.cell, share.basis.fee_currency)
 
 
 def _notional(priced: Priced) -> Limbs:

@@ -19,7 +19,7 @@ from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula, in
 from ledger.domain.rules.maker_rebate import rebate_kept
 from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.state import AccountState, Grant
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
+from ledger.domain.totals import FEE_SCALE, exact
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -28,13 +28,9 @@ class Share:
 
     cell: CellKey
     basis: Basis
-    fee_up: int  # from the fee's decimals to the scale of running totals
-    notional_up: int  # from the scale of price x quantity to that of running totals
 
 
-@lru_cache(maxsize=65_536)
-def _share(cell: CellKey, basis: Basis, notional_scale: int) -> Share:
-    return Share(cell, basis, 10 ** (FEE_SCALE - basis.fee_decimals), 10 ** (NOTIONAL_SCALE - notional_scale))
+_share: Final = lru_cache(maxsize=65_536)(Share)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -58,8 +54,7 @@ class Plan:
         key = (grant.grant_id, grant.source) if grant else ("", "")
         share = self.shares.get(key)
         if share is None:
-            scale = self.market.terms.price_scale + self.market.terms.quantity_scale
-            share = self.shares[key] = _share(self.cell, self._basis(grant), scale)
+            share = self.shares[key] = _share(self.cell, self._basis(grant))
         return share
 
     def _basis(self, grant: Grant | None) -> Basis:

@@ -1,59 +1,37 @@
-"""Running totals of account-days counted again, in Python's own integers: not by the code that recorded them."""
+"""Running totals of account-days counted again, in Python's own integers: not by the table that recorded them."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
 
-import numpy as np
-
-from ledger.domain.columns import Ints, in_order, starts_of, sums
-from ledger.domain.events import CellKey
+from ledger.domain.amounts import numbers_of
+from ledger.domain.cell_table import Where
+from ledger.domain.columns import Ints
 from ledger.domain.fill_prices import Priced
-from ledger.domain.pricing import Share
-from ledger.domain.totals import CellSum, Sums
+from ledger.domain.fill_runs import counted, wheres
+from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums
 
 
-class Counted(NamedTuple):
-    """Where lines are summed up: a cell, the currency of their fees, and how far both are from the totals' scales."""
-
-    cell: CellKey
-    currency: str
-    notional_up: int
-    fee_up: int
-
-
-def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Counted, int, int, int, int]]:
-    """Of the lines of a run that are counted alike: (run, where, lines, notional, charges, rebates)."""
-    places: dict[Counted, int] = {}
-    counted_of = np.array([places.setdefault(_counted(price.share), len(places)) for price in priced.prices])
-    counted = list(places)
-    codes = run * len(counted) + counted_of[priced.kind]
-    for at, notional in priced.notionals:
-        for code, lines, volume, charges, rebates in _sums(codes[at], notional, priced.fee[at]):
-            place, kind = divmod(code, len(counted))
-            yield place, counted[kind], lines, volume, charges, rebates
+def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Where, int, int, int, int]]:
+    """Of the lines of a run that are counted in one place: (run, where, lines, notional, charges, rebates)."""
+    of_run, where, sums = counted(priced, run)
+    places, count = wheres(priced), len(of_run)
+    return zip(
+        of_run.tolist(),
+        [places[place] for place in where.tolist()],
+        sums.lines.tolist(),
+        numbers_of(sums.notional, count, NOTIONAL_SCALE),
+        numbers_of(sums.charges, count, FEE_SCALE),
+        [-rebates for rebates in numbers_of(sums.rebates, count, FEE_SCALE)],
+        strict=True,
+    )
 
 
-def count_in(cells: Sums, where: Counted, lines: int, notional: int, charges: int, rebates: int) -> None:
+def count_in(cells: Sums, where: Where, lines: int, notional: int, charges: int, rebates: int) -> None:
     """Count lines, with their notional and fees, in the running totals of their account-day."""
     cell = cells.get(where.cell)
     if cell is None:
         cell = cells[where.cell] = CellSum()
     cell.lines += lines
-    cell.notional += notional * where.notional_up
-    cell.add_fees(where.currency, charges * where.fee_up, rebates * where.fee_up, lines)
-
-
-def _counted(share: Share) -> Counted:
-    return Counted(share.cell, share.basis.fee_currency, share.notional_up, share.fee_up)
-
-
-def _sums(codes: Ints, notional: Ints, fee: Ints) -> Iterator[tuple[int, int, int, int, int]]:
-    """Of each code: (code, lines, notional, charges, rebates)."""
-    order, ordered = in_order(codes)
-    starts = starts_of(ordered)
-    charge = np.maximum(fee, 0)[order]
-    counts = np.diff(starts, append=len(codes)).tolist()
-    columns = (sums(values, starts) for values in (notional[order], charge, fee[order] - charge))
-    return zip(ordered[starts].tolist(), counts, *columns, strict=True)
+    cell.notional += notional
+    cell.add_fees(where.currency, charges, rebates, lines)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ledger.domain.account_day import AccountDay, DayKey, by_account_day
+from ledger.domain.cell_table import Where
 from ledger.domain.columns import Ints, column, in_order, starts_of, sums
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
@@ -18,12 +19,12 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.recorded_commands import batch_behind
 from ledger.domain.replay_columns import Joined, join, joinable
 from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing, differing_totals
-from ledger.domain.replay_counted import Counted, count_in, counted_sums
+from ledger.domain.replay_counted import count_in, counted_sums
 from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
 from ledger.domain.replay_states import States, day_key
 from ledger.domain.totals import to_totals
 
-Move = tuple[Counted, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
+Move = tuple[Where, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 
 
 @dataclass(slots=True)
