@@ -112,11 +112,12 @@ class States:
         missing = {fee_stream(*keys[at]): keys[at] for at in np.flatnonzero(places < 0).tolist()}
         in_log = self._log().fee_days(missing)
         self.days.enter(
-            {
-                key: AccountDay(in_log[stream].digests, in_log[stream].last) if stream in in_log else AccountDay()
-                for stream, key in missing.items()
-            }
+            {key: AccountDay(last=in_log[stream].last if stream in in_log else None) for stream, key in missing.items()}
         )
+        if in_log:
+            digests = [day.digests for day in in_log.values()]
+            read = self.days.places([missing[stream] for stream in in_log])
+            self.days.take_in(np.repeat(read, list(map(len, digests))), np.concatenate(digests))
         return self.days.places(keys)
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:

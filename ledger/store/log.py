@@ -7,11 +7,13 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple, Protocol
 
+import numpy as np
 from psycopg import Connection, ServerCursor
 from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
+from ledger.domain.columns import Ints
 from ledger.domain.events import CellTotals, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
@@ -19,6 +21,8 @@ from ledger.store.codec import decode
 from ledger.store.migrate import EVENTS
 from ledger.store.run_front import FRONT_BYTES, totals_in
 from ledger.store.volume_codec import exec_id_digests
+
+_EVENTS_AT_ONCE: Final = 10_000  # of account-days, in memory while their ids are read
 
 
 class Connections(Protocol):
@@ -84,7 +88,7 @@ class KnownRequest(NamedTuple):
 class FeeDay:
     """One fee stream: the digests of its exec_ids, and its last event."""
 
-    digests: list[int]
+    digests: Ints
     last: FeeEvent
 
 
@@ -158,19 +162,21 @@ class Log:
 
     def fee_days(self, streams: Iterable[str]) -> dict[str, FeeDay]:
         """The account-days among these streams that exist."""
-        days: dict[str, FeeDay] = {}
-        digests: dict[str, list[int]] = {}
+        digests: dict[str, list[Ints]] = {}
         last: dict[str, tuple[Any, ...]] = {}
-        for row in self._rows(self._sql.fee_days, (list(streams),)):
-            known = digests.setdefault(row[1], [])
-            if row[3] == "VolumeRecorded":
-                known.extend(exec_id_digests(row[4]))
-            last[row[1]] = row
+        with self._cursor("fee_days") as cursor:
+            cursor.execute(self._sql.fee_days, (list(streams),))
+            while rows := cursor.fetchmany(_EVENTS_AT_ONCE):
+                runs = [row for row in rows if row[3] == "VolumeRecorded"]
+                for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
+                    digests.setdefault(row[1], []).append(of_run)
+                last.update((row[1], row) for row in rows)
+        found = {}
         for stream, row in last.items():
             event = decode(*row).event
             assert isinstance(event, FeeEvent), stream
-            days[stream] = FeeDay(digests[stream], event)
-        return days
+            found[stream] = FeeDay(np.concatenate(digests[stream]), event)
+        return found
 
     def has_account(self, account_id: str, until: int) -> bool:
         """Whether any command or fill of an account was recorded up to a position."""

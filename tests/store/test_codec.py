@@ -206,7 +206,11 @@ def test_a_run_comes_back_from_bytes_written_before_columns_were_packed_and_pack
 def test_totals_and_ids_are_read_without_the_rest() -> None:
     _, state = encode(ENVELOPE, RUN)
     assert decode_totals(state) == TOTALS
-    assert list(exec_id_digests(state)) == digests(texts(["E1", "E2"])).tolist()
+    longer = encode(ENVELOPE, replace(RUN, columns=RUN.columns._replace(exec_id=b"E\0" + b"F9")))[1]
+    found = [each.tolist() for each in exec_id_digests([state, longer, state])]
+    assert found[0] == found[2] == digests(texts(["E1", "E2"])).tolist()
+    assert found[1] == digests(texts(["E", "F9"])).tolist()
+    assert exec_id_digests([]) == []
 
 
 @pytest.mark.parametrize(
