@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 
 from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
-from psycopg import Connection, Cursor
+from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.migrate import EVENTS, TRACKING, migrate
@@ -30,10 +30,10 @@ class Row(NamedTuple):
     time_max_so_far_ns: int | None = None
 
 
-_COLUMNS: Final = SQL(
+COLUMNS: Final = SQL(
     "originator_id, originator_version, topic, state, notification_id, time_min_ns, time_max_ns, time_max_so_far_ns"
 )
-_TYPES: Final = ("text", "int8", "text", "bytea", "int8", "int8", "int8", "int8")
+TYPES: Final = ("text", "int8", "text", "bytea", "int8", "int8", "int8", "int8")
 
 
 class LedgerRecorder(PostgresProcessRecorder):
@@ -46,9 +46,9 @@ class LedgerRecorder(PostgresProcessRecorder):
         self.sql_create_statements.clear()  # our migrations create the tables
         self.channel_name = f"{datastore.schema}_{events_table_name}"
         table = SQL("{}.{}").format(Identifier(datastore.schema), Identifier(events_table_name))
-        self._copy = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(table, _COLUMNS)
+        self._copy = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(table, COLUMNS)
         self._next_position = SQL("SELECT coalesce(max(notification_id), 0) + 1 FROM {}").format(table)
-        self._commit_order = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
+        self.commit_order = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
             f"{datastore.schema}:commit"
         )
 
@@ -74,7 +74,7 @@ class LedgerRecorder(PostgresProcessRecorder):
                 self._insert_tracking(cursor, tracking)
             if not stored_events:
                 return []
-            cursor.execute(self._commit_order)
+            cursor.execute(self.commit_order)
             found = cursor.execute(self._next_position).fetchone()
             assert found is not None
             first: int = next(iter(found.values()))
@@ -90,15 +90,11 @@ class LedgerRecorder(PostgresProcessRecorder):
 
     def begin(self, connection: Connection[Any]) -> None:
         """Open a transaction that commits after all begun before it: followers never see a gap that fills later."""
-        connection.execute(SQL("BEGIN; {}").format(self._commit_order))
+        connection.execute(SQL("BEGIN; {}").format(self.commit_order))
 
     def append(self, connection: Connection[Any], rows: Iterable[Row]) -> None:
         """Store rows at the positions they carry, in the open transaction. IntegrityError: a position is taken."""
         with connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            copy.set_types(_TYPES)
+            copy.set_types(TYPES)
             for row in rows:
                 copy.write_row(row)
-
-    def track(self, cursor: Cursor[Any], tracking: Tracking) -> None:
-        """Record how far a source has come. IntegrityError: it had come that far before."""
-        self._insert_tracking(cursor, tracking)
