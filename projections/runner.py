@@ -22,7 +22,7 @@ POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
 _GIVE_WAY_S: Final = 0.005  # who waits for the answer to a commit comes first
 _REST_PER_WORK: Final = 20
-_REST_S_MAX: Final = 1.5
+_REST_S_MAX: Final = 1.25
 _RESTART_S_FIRST: Final = 0.25
 _RESTART_S_MAX: Final = 10.0
 
