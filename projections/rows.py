@@ -7,7 +7,7 @@ from typing import Any, Final, TypeAlias
 
 from ledger.domain.dossier import Application
 from ledger.domain.evaluation import POST_TRIAL
-from ledger.domain.events import CellTotals, Recorded, VolumeEvaluated
+from ledger.domain.events import CellKey, Recorded, VolumeEvaluated
 from ledger.domain.rulebook import Rulebook
 from ledger.domain.state import FOREVER_NS, AccountState, fold_account
 from ledger.domain.streams import account_stream
@@ -96,7 +96,7 @@ def fee_rows(day: DayTotals) -> list[Row]:
 
 def volume_rows(day: DayTotals) -> list[Row]:
     """Volume of an account-day by cell."""
-    return [(day.account_id, day.day, *_cell_columns(cell), cell.notional, cell.lines) for cell in day.totals]
+    return [(day.account_id, day.day, *cell_columns(cell.key), cell.notional, cell.lines) for cell in day.totals]
 
 
 def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recorded]) -> list[Row]:
@@ -151,8 +151,8 @@ def _application_row(book: Rulebook, account: AccountState, application: Applica
     )
 
 
-def _cell_columns(cell: CellTotals) -> Row:
-    key = cell.key
+def cell_columns(key: CellKey) -> Row:
+    """The columns of `volume_days` that tell a cell."""
     names = (PRODUCT_NAMES[key.product], CHANNEL_NAMES[key.channel])
     return (key.quote_currency, *names, key.self_trade, key.banned, key.zero_fee)
 

@@ -20,9 +20,9 @@ _log: Final = logging.getLogger(__name__)
 
 POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
-_BUSY_POSITIONS: Final = 200  # taken in at once: then fills are pouring in
+_GIVE_WAY_S: Final = 0.005  # who waits for the answer to a commit comes first
 _REST_PER_WORK: Final = 20
-_REST_S_MAX: Final = 0.5
+_REST_S_MAX: Final = 1.25
 _RESTART_S_FIRST: Final = 0.25
 _RESTART_S_MAX: Final = 10.0
 
@@ -81,18 +81,21 @@ class Runner:
             position = tables.position(connection)  # asked each time: a rebuild may have put others in their place
             head = self._log.head().position
             if position < head:
-                until = self._log.end_of_commit(min(position + POSITIONS_PER_BATCH, head))
+                behind = head - position > POSITIONS_PER_BATCH
+                until = self._log.end_of_commit(position + POSITIONS_PER_BATCH) if behind else head
                 began_s = time.monotonic()
                 tables.advance(connection, position, until)
-                if until - position >= _BUSY_POSITIONS and self._log.head().position > head:
-                    # The more commits are taken in at once, the less each costs: under load the writer comes first.
-                    took_s = time.monotonic() - began_s
-                    self._stopping.wait(min(took_s * _REST_PER_WORK, max(_REST_S_MAX, took_s)))
-            else:
-                for _ in connection.notifies(timeout=_POLL_S, stop_after=1):
-                    pass
+                if self._log.head().position > head:
+                    self._stopping.wait(rest_s(time.monotonic() - began_s))
+            elif list(connection.notifies(timeout=_POLL_S, stop_after=1)):
+                self._stopping.wait(_GIVE_WAY_S)
 
     def _lead(self, connection: psycopg.Connection[Any]) -> bool:
         statement = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
         row = connection.execute(statement, (f"{read_schema(self._schema)}:runner",)).fetchone()
         return row is not None and bool(row[0])
+
+
+def rest_s(worked_s: float) -> float:
+    """Seconds to rest when commits came in meanwhile: the more are taken in at once, the less each costs the writer."""
+    return min(worked_s * _REST_PER_WORK, max(_REST_S_MAX, worked_s))

@@ -115,6 +115,7 @@ COMMENT ON COLUMN {read}.applications.deadline_day IS 'Last UTC day in time, sin
 COMMENT ON COLUMN {read}.applications.outcome IS 'GRANTED or DECLINED; empty: not settled.';
 COMMENT ON COLUMN {read}.applications.settled_time_ns IS 'When it was settled; null: it is not.';
 
+-- Rows of account-days change as long as the day is traded: in pages with room no index hears of it.
 CREATE TABLE IF NOT EXISTS {read}.fee_days (
     account_id text COLLATE "C" NOT NULL,
     day date NOT NULL,
@@ -124,7 +125,7 @@ CREATE TABLE IF NOT EXISTS {read}.fee_days (
     lines bigint NOT NULL,
     position bigint NOT NULL,
     PRIMARY KEY (account_id, day, currency)
-);
+) WITH (fillfactor = 70);
 COMMENT ON TABLE {read}.fee_days IS 'Fees of an account on a UTC day, by fee currency.';
 COMMENT ON COLUMN {read}.fee_days.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.fee_days.day IS 'UTC day on which the trades happened.';
@@ -146,7 +147,7 @@ CREATE TABLE IF NOT EXISTS {read}.volume_days (
     notional numeric NOT NULL,
     lines bigint NOT NULL,
     PRIMARY KEY (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)
-);
+) WITH (fillfactor = 70);
 COMMENT ON TABLE {read}.volume_days IS
     'Volume of an account on a UTC day, by the facts that decide whether it counts. Whether it does is a reading of the programme.';
 COMMENT ON COLUMN {read}.volume_days.account_id IS 'The account.';

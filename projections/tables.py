@@ -12,8 +12,10 @@ from psycopg.sql import SQL, Identifier
 from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded
 from ledger.domain.rulebook import Rulebook, fold_rulebook
-from ledger.store.log import Log
-from projections.rows import OF_DECISIONS, Row, add_rows, decision_rows, fee_rows, no_rows, volume_rows
+from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.store.log import LastEvent, Log
+from projections.day_lines import day_lines
+from projections.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
 
 
 def read_schema(schema: str) -> str:
@@ -37,7 +39,13 @@ class Tables:
     def __init__(self, log: Log, schema: str, *, read: str = "") -> None:
         self._log = log
         self._read = Identifier(read or read_schema(schema))
+        self._forget()
+
+    def _forget(self) -> None:
+        """Hold nothing in memory: it is true of tables that this object has moved to where they are, and no others."""
+        self._at: int | None = None
         self._book = Rulebook(programmes.parse)
+        self._known: set[str] = set()  # of the accounts that have a row, some
 
     def position(self, connection: Connection[Any]) -> int:
         """How far the tables are."""
@@ -50,53 +58,67 @@ class Tables:
 
         False, and nothing is done, if the tables are not at `after`: others have taken their place meanwhile.
         """
+        if after != self._at:
+            self._forget()
+        fold_book, self._at = self._at is None, None
         with connection.transaction():
             # First of all: this row is what keeps tables from being replaced while they are moved.
             statement = self._sql("UPDATE {read}.position SET position = %s WHERE position = %s")
             if connection.execute(statement, (until, after)).rowcount != 1:
                 return False
-            self._fees(connection, after, until)
-            self._accounts(connection, after, until)
-            return True
+            lasts = self._log.last_events_between(after, until)
+            self._fees(connection, after, [last for last in lasts if last.stream.startswith("fees/")])
+            decided = [last.stream for last in lasts if not last.stream.startswith("fees/")]
+            self._accounts(connection, decided, after, until, fold_book=fold_book)
+        self._at = until
+        return True
 
     # -- fees ---------------------------------------------------------------------------------------------------------
 
-    def _fees(self, connection: Connection[Any], after: int, until: int) -> None:
+    def _fees(self, connection: Connection[Any], after: int, lasts: Sequence[LastEvent]) -> None:
         """An account-day's last event carries its totals: one event of each is enough, however many fills there are."""
-        for days in self._log.day_totals_between(after, until, _DAYS_AT_ONCE):
-            self._insert_accounts(connection, [day.account_id for day in days])
-            self._upsert(connection, "fee_days", [row for day in days for row in fee_rows(day)])
-            self._upsert(connection, "volume_days", [row for day in days for row in volume_rows(day)])
-
-    def _upsert(self, connection: Connection[Any], table: str, rows: Sequence[Row]) -> None:
-        """Put rows in the place of those that are there: by COPY, as there is one for every account that trades."""
-        with connection.cursor() as cursor:
-            for statement in _STAGE:
-                cursor.execute(self._sql(statement.replace("TABLE_NAME", table)))
-            with cursor.copy(SQL("COPY pg_temp.{} FROM STDIN").format(Identifier(table))) as copy:
-                for row in rows:
-                    copy.write_row(row)
-            cursor.execute(self._sql(_UPSERT[table]))
+        if not lasts:
+            return
+        connection.execute(self._sql(_STAGE))
+        for first in range(0, len(lasts), _DAYS_AT_ONCE):
+            days = lasts[first : first + _DAYS_AT_ONCE]
+            self._insert_accounts(connection, {day.stream.split("/", 2)[1] for day in days})
+            lines = day_lines(self._log, days)
+            _copy(connection, "fee_days", lines.fees)
+            _copy(connection, "volume_days", lines.volume)
+        for statement in _UPSERT.values():
+            connection.execute(self._sql(statement), (after,))
 
     def _insert_accounts(self, connection: Connection[Any], account_ids: Iterable[str]) -> None:
+        new = sorted(set(account_ids) - self._known)
+        if not new:
+            return
         statement = (
             "INSERT INTO {read}.accounts SELECT id, id, '', false FROM unnest(%s::text[]) AS id ON CONFLICT DO NOTHING"
         )
-        connection.execute(self._sql(statement), (sorted(set(account_ids)),))
+        connection.execute(self._sql(statement), (new,))
+        if len(self._known) > _KNOWN_MAX:
+            self._known.clear()
+        self._known.update(new)
 
     # -- accounts -----------------------------------------------------------------------------------------------------
 
-    def _accounts(self, connection: Connection[Any], after: int, until: int) -> None:
+    def _accounts(
+        self, connection: Connection[Any], decided: Sequence[str], after: int, until: int, *, fold_book: bool
+    ) -> None:
         """Accounts with a decision in between are folded again, all their rows replaced."""
-        changed = self._log.account_streams_between(after, until)
-        if self._programmes_changed(after, until):
-            changed = self._log.account_streams_between(0, until)
-        if not changed:
+        changed = [name for name in decided if name.startswith(_ACCOUNTS)]
+        ruled = any(name == REGISTERS or name.startswith(PROGRAMME_PREFIX) for name in decided)
+        if (ruled or fold_book) and self._programmes_changed(after, until):
+            events = self._log.below(_ACCOUNTS, until)
+        elif changed:
+            events = self._log.streams(changed, until)
+        else:
             return
-        streams: dict[str, list[Recorded]] = {stream: [] for stream in changed}
-        for recorded in self._log.streams(changed, until):
-            streams[recorded.stream].append(recorded)
-        self._replace_accounts(connection, {name.removeprefix("account/"): events for name, events in streams.items()})
+        accounts: dict[str, list[Recorded]] = {}
+        for recorded in events:
+            accounts.setdefault(recorded.stream.removeprefix(_ACCOUNTS), []).append(recorded)
+        self._replace_accounts(connection, accounts)
 
     def _programmes_changed(self, after: int, until: int) -> bool:
         """Fold the rulebook up to here; whether a programme was published in between."""
@@ -121,17 +143,31 @@ class Tables:
         return SQL(text).format(read=self._read)
 
 
+def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None:
+    statement = SQL("COPY pg_temp.{} FROM STDIN").format(Identifier(table))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write("".join(lines))
+
+
+_ACCOUNTS: Final = account_stream("")
 _DAYS_AT_ONCE: Final = 10_000
-# A place for rows on their way into a table, of this connection alone.
-_STAGE: Final = (
-    "CREATE TEMPORARY TABLE IF NOT EXISTS TABLE_NAME (LIKE {read}.TABLE_NAME)",
-    "TRUNCATE pg_temp.TABLE_NAME",
-)
+_KNOWN_MAX: Final = 200_000  # accounts in memory, some 20 MB
+# Places for rows on their way into the tables, of this connection alone. Where several advances are one transaction,
+# rows of those before lie there still: that is what positions are asked for.
+_STAGE: Final = """
+CREATE TEMPORARY TABLE IF NOT EXISTS fee_days (LIKE {read}.fee_days) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS volume_days (LIKE {read}.volume_days, position bigint) ON COMMIT DELETE ROWS
+"""
+# In the order of the key, so that neighbours in the index are visited together. Canonical decimals end in no zero.
 _UPSERT: Final = {
-    "fee_days": "INSERT INTO {read}.fee_days SELECT * FROM pg_temp.fee_days ON CONFLICT (account_id, day, currency)"
-    " DO UPDATE SET charges = excluded.charges, rebates = excluded.rebates, lines = excluded.lines,"
-    " position = excluded.position",
-    "volume_days": "INSERT INTO {read}.volume_days SELECT * FROM pg_temp.volume_days"
+    "fee_days": "INSERT INTO {read}.fee_days"
+    " SELECT account_id, day, currency, trim_scale(sum(charges)), trim_scale(sum(rebates)), sum(lines), position"
+    " FROM pg_temp.fee_days WHERE position > %s GROUP BY account_id, day, currency, position ORDER BY account_id, day"
+    " ON CONFLICT (account_id, day, currency) DO UPDATE SET charges = excluded.charges, rebates = excluded.rebates,"
+    " lines = excluded.lines, position = excluded.position",
+    "volume_days": "INSERT INTO {read}.volume_days"
+    " SELECT account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee, notional, lines"
+    " FROM pg_temp.volume_days WHERE position > %s ORDER BY account_id, day"
     " ON CONFLICT (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)"
     " DO UPDATE SET notional = excluded.notional, lines = excluded.lines",
 }

@@ -28,6 +28,7 @@ EVENTS_PER_BATCH: Final = 5_000
 EVENTS_PER_CONDITION: Final = 500
 _FILLS_MAX: Final = 10_000_000  # more than any slice can append
 _START_SECONDS_MAX: Final = 30.0
+_ERRORS: Final = (OSError, RuntimeError, umadb.IntegrityError)  # all that its client raises; they have no common name
 _SERVER: Final = "from umadb.umadb_server_cli import main; main()"
 
 
@@ -43,8 +44,14 @@ class Uma:
         }
 
     def run(self, store: Store, _: str) -> dict[str, float]:
-        """One round on a fresh database; PostgreSQL rests."""
+        """One round on a fresh database; PostgreSQL rests. Raises Failed."""
         store.checkpoint()
+        try:
+            return self._round()
+        except _ERRORS as error:
+            raise Failed(f"UmaDB: {' '.join(str(error).split())}") from error
+
+    def _round(self) -> dict[str, float]:
         fills = chain.from_iterable(map(messages_of, reference_fills(_FILLS_MAX, ACCOUNTS)))
         with _server() as client:
             plain, plain_s = self._append(client, _batches(fills, EVENTS_PER_BATCH, by_trade=False))

@@ -51,6 +51,13 @@ class StoredRow(NamedTuple):
     state: bytes
 
 
+class LastEvent(NamedTuple):
+    """Position of the last event of a stream, and the stream's name."""
+
+    position: int
+    stream: str
+
+
 class DayTotals(NamedTuple):
     """Running totals of an account-day (YYYY-MM-DD) after the run at a position."""
 
@@ -243,15 +250,17 @@ class Log:
         """The first event of each request at a position in (after, until], in order."""
         return self._events(self._sql.first_events_of_requests, (after, until, limit))
 
-    def day_totals_between(self, after: int, until: int, size: int) -> Iterator[list[DayTotals]]:
-        """Of each account-day with a run at a position in (after, until] its last totals there, `size` at once."""
-        positions = [position for (position,) in self._rows(self._sql.last_runs_between, (after, until))]
-        for first in range(0, len(positions), size):
-            yield self._day_totals(self._rows(self._sql.fronts_at, (positions[first : first + size],)))
+    def last_events_between(self, after: int, until: int) -> list[LastEvent]:
+        """The last event of each stream with one at a position in (after, until], in order of positions."""
+        return [LastEvent(*row) for row in self._rows(self._sql.last_events_between, (after, until))]
 
-    def account_streams_between(self, after: int, until: int) -> list[str]:
-        """Names of the account streams with an event at a position in (after, until]."""
-        return [name for (name,) in self._rows(self._sql.account_streams_between, (after, until))]
+    def fronts_at(self, positions: Sequence[int]) -> list[bytes | None]:
+        """The fronts of runs at some positions, which rise; None where the event is no run."""
+        return [front for (front,) in self._rows(self._sql.fronts_at, (positions,))]
+
+    def day_totals_at(self, positions: Sequence[int]) -> list[DayTotals]:
+        """Totals of account-days after the events of fee streams at some positions, read whole, in any order."""
+        return self._day_totals(self._rows(self._sql.rows_at, (positions,)))
 
     def decisions_between(self, after: int, until: int) -> list[Recorded]:
         """All events but those of fee streams at positions in (after, until], in order."""
@@ -451,15 +460,15 @@ class _Statements:
             "  SELECT position FROM {schema}.requests WHERE position > %s AND position <= %s"
             "  ORDER BY position LIMIT %s)) ORDER BY notification_id"
         )
-        self.last_runs_between = statement(
-            "SELECT max(notification_id) AS position FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND originator_id >= 'fees/' AND originator_id < 'fees0' GROUP BY originator_id ORDER BY position"
+        self.last_events_between = statement(
+            "SELECT max(notification_id) AS position, originator_id FROM {events}"
+            " WHERE notification_id > %s AND notification_id <= %s GROUP BY originator_id ORDER BY position"
         )
-        self.fronts_at = statement("SELECT FRONT FROM {events} WHERE notification_id = ANY(%s)")
-        self.account_streams_between = statement(
-            "SELECT DISTINCT originator_id FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-            " AND originator_id >= 'account/' AND originator_id < 'account0'"
+        self.fronts_at = statement(
+            f"SELECT CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {FRONT_BYTES}) END"
+            " FROM {events} WHERE notification_id = ANY(%s) ORDER BY notification_id"
         )
+        self.rows_at = statement("SELECT ROW FROM {events} WHERE notification_id = ANY(%s)")
         self.stored = statement(
             "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
             " ORDER BY notification_id LIMIT %s"

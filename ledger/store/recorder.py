@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
-from psycopg import Connection, Cursor
+from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.migrate import EVENTS, TRACKING, migrate
@@ -35,7 +35,7 @@ class LedgerRecorder(PostgresProcessRecorder):
             table, SQL(", ").join(map(Identifier, COLUMNS))
         )
         self._next_position = SQL("SELECT coalesce(max(notification_id), 0) + 1 FROM {}").format(table)
-        self._commit_order = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
+        self.commit_order = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
             f"{datastore.schema}:commit"
         )
 
@@ -61,7 +61,7 @@ class LedgerRecorder(PostgresProcessRecorder):
                 self._insert_tracking(cursor, tracking)
             if not stored_events:
                 return []
-            cursor.execute(self._commit_order)
+            cursor.execute(self.commit_order)
             found = cursor.execute(self._next_position).fetchone()
             assert found is not None
             first: int = next(iter(found.values()))
@@ -77,7 +77,7 @@ class LedgerRecorder(PostgresProcessRecorder):
 
     def begin(self, connection: Connection[Any]) -> None:
         """Open a transaction that commits after all begun before it: followers never see a gap that fills later."""
-        connection.execute(SQL("BEGIN; {}").format(self._commit_order))
+        connection.execute(SQL("BEGIN; {}").format(self.commit_order))
 
     def append(self, connection: Connection[Any], rows: Rows) -> None:
         """Store rows at the positions they carry, in the open transaction. IntegrityError: a position is taken."""
@@ -87,7 +87,3 @@ class LedgerRecorder(PostgresProcessRecorder):
             while some := b"".join(islice(copied, _ROWS_AT_ONCE)):
                 copy.write(some)
             copy.write(COPY_ENDS)
-
-    def track(self, cursor: Cursor[Any], tracking: Tracking) -> None:
-        """Record how far a source has come. IntegrityError: it had come that far before."""
-        self._insert_tracking(cursor, tracking)

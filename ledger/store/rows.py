@@ -15,6 +15,7 @@ COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",
     "notification_id", "time_min_ns", "time_max_ns", "time_max_so_far_ns",
 )  # fmt: skip
+TYPES: Final = ("text", "int8", "text", "bytea", "int8", "int8", "int8", "int8")
 COPY_BEGINS: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 COPY_ENDS: Final = struct.pack("!h", -1)
 _NULL: Final = struct.pack("!i", -1)

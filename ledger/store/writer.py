@@ -1,25 +1,34 @@
-"""The pen: one connection that may append, one transaction per commit. It decides nothing."""
+"""The pen: one connection that may append, one transaction per commit. It decides nothing.
+
+A commit is one statement: one message and one answer. A pipeline of statements would be as quick, but psycopg can wait
+for ever once one fills the buffers of the socket: at a sync it writes what it can, and then only reads. A statement by
+itself is written to its end, whatever its size and however slowly it is read.
+"""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import psycopg
-from eventsourcing.persistence import PersistenceError, Tracking
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.types.numeric import Int8BinaryDumper
 
 from ledger.domain.events import Envelope, FeeEvent, Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.runs import Runs
 from ledger.domain.streams import fee_stream
 from ledger.store.codec import encode, envelope_message
 from ledger.store.database import connect
-from ledger.store.migrate import EVENTS
+from ledger.store.migrate import EVENTS, TRACKING
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import Row, Rows, RunRows
+from ledger.store.rows import COLUMNS, TYPES, Row, Rows, RunRows
 from ledger.store.run_codec import encode_runs
+
+# More rows go in by COPY first: it is quicker with them, and PostgreSQL need not hold them all at once.
+ROWS_MAX: Final = 128
+STATE_BYTES_MAX: Final = 1_000_000
 
 
 class WriterLost(Exception):
@@ -79,7 +88,7 @@ class Writer:
         self._dsn = dsn
         self._recorder = recorder
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
-        self._sql = _Statements(recorder.datastore.schema)
+        self._sql = _Statements(recorder)
 
     def take(self) -> bool:
         """Try to become the writer; False if another process is. Raises WriterLost if PostgreSQL cannot be reached."""
@@ -92,6 +101,8 @@ class Writer:
                 return False
         except psycopg.Error as error:
             raise WriterLost(str(error)) from error
+        # Of whatever size numbers are: or each size would be a statement of its own to PostgreSQL.
+        connection.adapters.register_dumper(int, Int8BinaryDumper)
         self._connection = connection
         return True
 
@@ -100,13 +111,16 @@ class Writer:
         connection = self._connection
         if connection is None:
             raise WriterLost("there is no connection")
+        few = len(commit.rows) <= ROWS_MAX and sum([len(row.state) for row in commit.rows]) <= STATE_BYTES_MAX
         try:
+            if few:
+                connection.execute(self._sql.commit, _parameters(commit, commit.rows), prepare=True)
+                return
             self._recorder.begin(connection)
             self._recorder.append(connection, commit.rows)
-            with connection.cursor() as cursor:
-                self._store_indexes(cursor, commit)
+            connection.execute(self._sql.commit, _parameters(commit, ()), prepare=True)
             connection.execute("COMMIT")
-        except (psycopg.Error, PersistenceError) as error:
+        except psycopg.Error as error:
             self.close()
             raise WriterLost(str(error)) from error
 
@@ -138,34 +152,74 @@ class Writer:
             self._connection.close()
             self._connection = None
 
-    def _store_indexes(self, cursor: psycopg.Cursor[Any], commit: Commit) -> None:
-        """What is derived from the events, in the same transaction."""
-        cursor.execute(self._sql.insert_commit, (commit.last_position, commit.first_position, commit.recorded_time_ns))
-        if commit.requests:
-            rows = [(row.request_id, row.sha256, row.position) for row in commit.requests]
-            cursor.executemany(self._sql.insert_request, rows)
-        if commit.texts:
-            texts = [(text.sha256, text.salt, text.text) for text in commit.texts]
-            cursor.executemany(self._sql.insert_text, texts)
-        for recorded in commit.decisions:
-            if isinstance(recorded.event, SourceAdvanced):
-                source = recorded.stream.removeprefix("source/")
-                self._recorder.track(cursor, Tracking(source, recorded.event.last_sequence))
-        cursor.execute(self._sql.notify, (self._recorder.channel_name,))
-
 
 class _Statements:
     """The writer's SQL for one schema."""
 
-    def __init__(self, schema: str) -> None:
-        names = {"schema": Identifier(schema)}
+    def __init__(self, recorder: LedgerRecorder) -> None:
+        schema = recorder.datastore.schema
         self.take_pen = SQL("SELECT pg_try_advisory_lock(hashtextextended({}, 0))").format(f"{schema}:writer")
-        self.insert_commit = SQL("INSERT INTO {schema}.commits VALUES (%s, %s, %s)").format(**names)
         self.find_event = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(schema, EVENTS))
-        self.insert_request = SQL("INSERT INTO {schema}.requests VALUES (%s, %s, %s)").format(**names)
-        self.insert_text = SQL("INSERT INTO {schema}.erasable_text VALUES (%s, %s, %s)").format(**names)
-        self.notify = SQL("SELECT pg_notify(%s, '')")
         self.nothing = SQL("SELECT")
+        self.commit = _commit_statement(schema, recorder.commit_order, recorder.channel_name)
+
+
+# `turn` comes before anything is written: who waits for it holds nothing that the one before may need.
+_COMMIT: Final = """
+WITH turn AS MATERIALIZED ({turn}),
+event AS (INSERT INTO {events} ({columns}) SELECT new.* FROM turn, unnest({values}) AS new),
+request AS (INSERT INTO {requests} SELECT new.* FROM turn, unnest(%b::text[], %b::bytea[], %b::int8[]) AS new),
+text AS (INSERT INTO {texts} SELECT new.* FROM turn, unnest(%b::bytea[], %b::bytea[], %b::text[]) AS new),
+source AS (
+    INSERT INTO {tracking} AS known SELECT new.* FROM turn, unnest(%b::text[], %b::int8[]) AS new
+    ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id
+    WHERE known.notification_id < excluded.notification_id RETURNING true
+),
+-- A source that had come that far before is not returned: then the position is null, which is refused, and all with it.
+stored AS (
+    INSERT INTO {commits} (last_position, first_position, recorded_time_ns)
+    SELECT CASE (SELECT count(*) FROM source) WHEN %b THEN %b END, %b, %b FROM turn
+)
+SELECT pg_notify({channel}, '')
+"""
+
+
+def _commit_statement(schema: str, turn: Composed, channel: str) -> Composed:
+    """All that a commit stores, for `_parameters`; it is a transaction of its own, or part of one that has begun."""
+    return SQL(_COMMIT).format(
+        turn=turn,
+        columns=SQL(", ").join(map(Identifier, COLUMNS)),
+        values=SQL(", ").join([SQL("%b::{}[]").format(SQL(name)) for name in TYPES]),
+        channel=Literal(channel),
+        events=Identifier(schema, EVENTS),
+        requests=Identifier(schema, "requests"),
+        texts=Identifier(schema, "erasable_text"),
+        tracking=Identifier(schema, TRACKING),
+        commits=Identifier(schema, "commits"),
+    )
+
+
+def _parameters(commit: Commit, rows: Sequence[Row]) -> list[Any]:
+    """What a commit stores, with those of its rows that are not in the log yet."""
+    advances = [
+        (recorded.stream.removeprefix("source/"), recorded.event.last_sequence)
+        for recorded in commit.decisions
+        if isinstance(recorded.event, SourceAdvanced)
+    ]
+    return [
+        *_columns(rows, len(TYPES)),
+        *_columns([(row.request_id, row.sha256, row.position) for row in commit.requests], 3),
+        *_columns([(text.sha256, text.salt, text.text) for text in commit.texts], 3),
+        *_columns(advances, 2),
+        len(advances),
+        commit.last_position,
+        commit.first_position,
+        commit.recorded_time_ns,
+    ]
+
+
+def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
+    return list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(width)]
 
 
 def row_of(recorded: Recorded) -> Row:

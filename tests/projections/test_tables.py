@@ -20,6 +20,8 @@ from ledger.domain.state import fold_account
 from ledger.domain.streams import account_stream
 from ledger.jobs import Accepted, EvaluateAccounts
 from ledger.programmes import packaged, parse
+from ledger.store import fronts, log, run_front
+from ledger.store.log import Log
 from ledger.v1.query_service_pb2 import GetVipStateResponse
 from projections.evaluation_plan import Plan
 from projections.fee_history import (
@@ -348,6 +350,25 @@ def test_tables_made_at_once_equal_those_made_step_by_step(world: World, dsn: st
         found = world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
                           "SELECT * FROM READ.position")  # fmt: skip
         assert found == slowly[name], name
+
+
+def test_tables_are_the_same_where_fronts_of_runs_do_not_hold_their_totals(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    random = Random(SEED)
+    for number in range(40):
+        live(world, random, f"account{number % 10}")
+    names, schema = ("accounts", "fee_days", "volume_days"), world.writing.config.schema
+    found = []
+    for front_bytes in (run_front.FRONT_BYTES, 200):
+        for module in (fronts, run_front, log):
+            monkeypatch.setattr(module, "FRONT_BYTES", front_bytes)
+        advance(world, Tables(Log(world.writing.log._datastore), schema), random)
+        found.append([world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3") for name in names])
+        world.connection.execute(f"DROP SCHEMA {read_schema(schema)} CASCADE")  # type: ignore[arg-type]
+        create_tables(world.connection, schema)
+    assert found[0] == found[1]
+    assert all(found[0])
 
 
 def test_no_row_changes_because_time_passes(world: World) -> None:

@@ -8,11 +8,13 @@ import subprocess
 import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
+from contextlib import nullcontext
 from decimal import Decimal
 from importlib.util import find_spec
 from pathlib import Path
 from types import MappingProxyType, ModuleType
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
@@ -281,6 +283,20 @@ def test_umadb_must_refuse_a_trade_that_it_has(scripts: Callable[[str], ModuleTy
         with pytest.raises(failed, match="twice"):
             bench_umadb._verify_refused(client, event)
         bench_umadb._verify_refused(client, event)
+
+
+@pytest.mark.skipif(bool(NOT_HERE), reason="umadb is not installed: `make bench` does")
+@pytest.mark.parametrize("error", [OSError, "TransportError", "IntegrityError"])
+def test_an_error_of_umadbs_client_is_one_line(
+    error: Any, scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench_umadb, failed = scripts("bench_umadb"), scripts("bench_store").Failed
+    kind = getattr(importlib.import_module("umadb"), error) if isinstance(error, str) else error
+    client = Mock()
+    client.append.side_effect = kind("io error:\nfailed to write whole buffer")
+    monkeypatch.setattr(bench_umadb, "_server", lambda: nullcontext(client))
+    with pytest.raises(failed, match=r"^UmaDB: io error: failed to write whole buffer$"):
+        bench_umadb.Uma(1).run(Mock(), "")
 
 
 def test_help_names_every_figure() -> None:
