@@ -39,6 +39,7 @@ class Tables:
     def __init__(self, log: Log, schema: str, *, read: str = "") -> None:
         self._log = log
         self._read = Identifier(read or read_schema(schema))
+        self._statements: dict[str, bytes] = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -139,8 +140,11 @@ class Tables:
                     marks = ", ".join(["%s"] * len(values[0]))
                     cursor.executemany(self._sql(f"INSERT INTO {{read}}.{table} VALUES ({marks})"), values)
 
-    def _sql(self, text: str) -> Any:
-        return SQL(text).format(read=self._read)
+    def _sql(self, text: str) -> bytes:
+        """A statement as bytes, put together once."""
+        if text not in self._statements:
+            self._statements[text] = SQL(text).format(read=self._read).as_bytes()
+        return self._statements[text]
 
 
 def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None:
