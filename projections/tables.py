@@ -39,6 +39,7 @@ class Tables:
     def __init__(self, log: Log, schema: str, *, read: str = "") -> None:
         self._log = log
         self._read = Identifier(read or read_schema(schema))
+        self._statements: dict[str, bytes] = {}
         self._forget()
 
     def _forget(self) -> None:
@@ -58,9 +59,10 @@ class Tables:
 
         False, and nothing is done, if the tables are not at `after`: others have taken their place meanwhile.
         """
-        if after != self._at:
+        known = after == self._at
+        if not known:
             self._forget()
-        fold_book, self._at = self._at is None, None
+        self._at = None  # until all of it has been stored
         with connection.transaction():
             # First of all: this row is what keeps tables from being replaced while they are moved.
             statement = self._sql("UPDATE {read}.position SET position = %s WHERE position = %s")
@@ -69,7 +71,7 @@ class Tables:
             lasts = self._log.last_events_between(after, until)
             self._fees(connection, after, [last for last in lasts if last.stream.startswith("fees/")])
             decided = [last.stream for last in lasts if not last.stream.startswith("fees/")]
-            self._accounts(connection, decided, after, until, fold_book=fold_book)
+            self._accounts(connection, decided, after, until, fold_book=not known)
         self._at = until
         return True
 
@@ -139,8 +141,11 @@ class Tables:
                     marks = ", ".join(["%s"] * len(values[0]))
                     cursor.executemany(self._sql(f"INSERT INTO {{read}}.{table} VALUES ({marks})"), values)
 
-    def _sql(self, text: str) -> Any:
-        return SQL(text).format(read=self._read)
+    def _sql(self, text: str) -> bytes:
+        """A statement as bytes, put together once."""
+        if text not in self._statements:
+            self._statements[text] = SQL(text).format(read=self._read).as_bytes()
+        return self._statements[text]
 
 
 def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, TypeAlias
 
 import numpy as np
 from psycopg import Connection, ServerCursor
@@ -22,7 +22,8 @@ from ledger.store.migrate import EVENTS
 from ledger.store.run_front import FRONT_BYTES, totals_in
 from ledger.store.volume_codec import exec_id_digests
 
-_EVENTS_AT_ONCE: Final = 10_000  # of account-days, in memory while their ids are read
+_DAYS_AT_ONCE: Final = 1_000  # account-days whose events are in memory while their ids are read
+_Parameters: TypeAlias = Sequence[Any] | dict[str, Any]
 
 
 class Connections(Protocol):
@@ -171,13 +172,13 @@ class Log:
         """The account-days among these streams that exist."""
         digests: dict[str, list[Ints]] = {}
         last: dict[str, tuple[Any, ...]] = {}
-        with self._cursor("fee_days") as cursor:
-            cursor.execute(self._sql.fee_days, (list(streams),))
-            while rows := cursor.fetchmany(_EVENTS_AT_ONCE):
-                runs = [row for row in rows if row[3] == "VolumeRecorded"]
-                for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
-                    digests.setdefault(row[1], []).append(of_run)
-                last.update((row[1], row) for row in rows)
+        names = list(streams)
+        for start in range(0, len(names), _DAYS_AT_ONCE):
+            rows = self._rows(self._sql.fee_days, (names[start : start + _DAYS_AT_ONCE],))
+            runs = [row for row in rows if row[3] == "VolumeRecorded"]
+            for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
+                digests.setdefault(row[1], []).append(of_run)
+            last.update((row[1], row) for row in rows)
         found = {}
         for stream, row in last.items():
             event = decode(*row).event
@@ -301,7 +302,7 @@ class Log:
         """Rows of the read side's own statements."""
         return self._rows(statement, parameters)
 
-    def _events(self, statement: Composed, parameters: Sequence[Any]) -> list[Recorded]:
+    def _events(self, statement: bytes, parameters: Sequence[Any]) -> list[Recorded]:
         return [decode(*row) for row in self._rows(statement, parameters)]
 
     def _day_totals(self, rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
@@ -316,7 +317,7 @@ class Log:
             found.append(DayTotals(account_id, day, position, totals))
         return found
 
-    def _rows(self, statement: Composed | SQL, parameters: Sequence[Any] | dict[str, Any]) -> list[tuple[Any, ...]]:
+    def _rows(self, statement: bytes | Composed | SQL, parameters: _Parameters) -> list[tuple[Any, ...]]:
         with (
             self._datastore.get_connection() as connection,
             connection.cursor(binary=True, row_factory=tuple_row) as cursor,
@@ -374,8 +375,10 @@ class _Statements:
             f"CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {FRONT_BYTES}) ELSE state END AS state"
         )
 
-        def statement(text: str) -> Composed:
-            return SQL(text.replace("FRONT", row.replace("state", front)).replace("ROW", row)).format(**names)
+        def statement(text: str) -> bytes:
+            """As bytes: a small read would take half as long again if it were put together each time."""
+            text = text.replace("FRONT", row.replace("state", front)).replace("ROW", row)
+            return SQL(text).format(**names).as_bytes()
 
         self.head = statement(
             "SELECT last_position, recorded_time_ns FROM {schema}.commits ORDER BY last_position DESC LIMIT 1"

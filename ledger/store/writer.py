@@ -161,7 +161,8 @@ class _Statements:
         self.take_pen = SQL("SELECT pg_try_advisory_lock(hashtextextended({}, 0))").format(f"{schema}:writer")
         self.find_event = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(schema, EVENTS))
         self.nothing = SQL("SELECT")
-        self.commit = _commit_statement(schema, recorder.commit_order, recorder.channel_name)
+        # As bytes: putting it together each time would take as long as all its parameters.
+        self.commit = _commit_statement(schema, recorder.commit_order, recorder.channel_name).as_bytes()
 
 
 # `turn` comes before anything is written: who waits for it holds nothing that the one before may need.
