@@ -259,16 +259,18 @@ class _Open(NamedTuple):
 
 
 def _read(queued: Sequence[Queued]) -> list[Job]:
-    """What is asked, with every batch read; who asked what has no shape is told so."""
+    """What is asked, with all batches read together; who asked what has no shape is told so."""
+    unread = [job for job, _ in queued if isinstance(job, Unread)]
+    read = iter(unread[0].read(unread) if unread else ())
     jobs: list[Job] = []
     for job, future in queued:
-        try:
-            jobs.append((job.read() if isinstance(job, Unread) else job, future))
-        except RefusedError as refused:
-            future.set_exception(refused)
-        except Exception:
-            _log.exception("a batch could not be read")
+        asked = next(read) if isinstance(job, Unread) else job
+        if isinstance(asked, RefusedError):
+            future.set_exception(asked)
+        elif isinstance(asked, Exception):
             future.set_exception(RefusedError(INTERNAL))
+        else:
+            jobs.append((asked, future))
     return jobs
 
 

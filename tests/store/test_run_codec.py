@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.domain.account_day import AccountDay, by_account_day
 from ledger.domain.events import Envelope
-from ledger.domain.fill_batch import FillBatch, merged
+from ledger.domain.fill_batch import FillBatch, merged, part_of
 from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.runs import Runs
@@ -42,7 +42,7 @@ rows = st.lists(
 
 
 def decided(*batches: FillBatch) -> Runs:
-    batch = merged(batches)
+    batch = merged(list(map(part_of, batches)))
     groups = by_account_day(batch)
     days = {key: AccountDay() for key in groups.keys}
     accounts = {name: AccountState(name) for name in batch.accounts}
