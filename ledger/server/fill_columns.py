@@ -3,12 +3,12 @@ malformed is looked at alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, Texts, column, text_column, unpacked
+from ledger.domain.columns import Ints, Texts, column, text_column, unpacked
 from ledger.domain.fill_batch import NOT_SAID, FillBatch
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.money import SCALE_MAX, decimal_text
@@ -21,6 +21,7 @@ from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
 
+_INT64_MAX: Final = (1 << 63) - 1
 _ID_WIDTH_MAX: Final = 64
 _BYTES: Final = ("side", "liquidity", "channel", "product")
 _TEXTS: Final = ("exec_id", "trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id")
@@ -36,14 +37,38 @@ _INTEGERS: Final = (
 )
 # Those that may not be empty; `side` says how many fills there are.
 _REQUIRED: Final = frozenset(_INTEGERS[:5]) | {"exec_id", "liquidity"}
+# Bytes that a value of a column may take.
+_WIDTHS: Final[Mapping[str, Sequence[int]]] = {
+    **dict.fromkeys(_BYTES, (1,)),
+    **dict.fromkeys(_TEXTS, range(1, _ID_WIDTH_MAX + 1)),
+    **dict.fromkeys(_INTEGERS, (1, 2, 4, 8)),
+}
 _LIMITS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
 
-Given = Mapping[str, Any]  # the columns of a request that are not empty, by name
+
+class Given(NamedTuple):
+    """What a request gives: the packed columns that are not empty, by name, and what they refer to."""
+
+    packed: Mapping[str, bytes]
+    account_ids: list[str]
+    symbols: list[tuple[str, int, int]]  # with the scales of prices and quantities
+
+    @property
+    def size(self) -> int:
+        """How many fills."""
+        return len(self.packed["side"])
+
+
+def names_given(columns: pb.FillColumns) -> frozenset[str]:
+    """Which columns are not empty: requests that give the same may be read together."""
+    return frozenset(field.name for field, _ in columns.ListFields())
 
 
 def given(columns: pb.FillColumns) -> Given:
-    """Which columns a request has. Those of requests that have the same may be read together."""
-    return {field.name: value for field, value in columns.ListFields()}
+    """What a request gives."""
+    packed: dict[str, Any] = {field.name: value for field, value in columns.ListFields()}
+    symbols = [(entry.symbol, entry.price_scale, entry.quantity_scale) for entry in packed.pop("symbols", ())]
+    return Given(packed, list(packed.pop("account_ids", ())), symbols)
 
 
 def read_columns(
@@ -85,32 +110,24 @@ def _fits(columns: Given) -> bool:
 
 def check_columns(columns: Given) -> None:
     """Refuse what cannot be read as fills at all."""
-    count = len(columns["side"])
+    packed, count = columns.packed, columns.size
     for name in (*_BYTES, *_TEXTS, *_INTEGERS):
-        data = columns.get(name, b"")
+        data = packed.get(name, b"")
         if not data and name not in _REQUIRED:
             continue
         width, rest = divmod(len(data), count)
-        if rest or width not in _widths(name):
+        if rest or width not in _WIDTHS[name]:
             _malformed(name, f"{len(data)} bytes are not a column of {count} values")
     for name in ("trade", "order"):
-        if f"{name}_number" in columns and f"{name}_id" in columns:
+        if f"{name}_number" in packed and f"{name}_id" in packed:
             _malformed(f"{name}_id", f"{name}_number is given too: ids are numbers or texts")
-    symbols = columns.get("symbols", ())
-    _check_names("account_ids", columns.get("account_ids", ()), unpacked(columns["account_index"], count))
-    _check_names("symbols", [entry.symbol for entry in symbols], unpacked(columns["symbol_index"], count))
-    for index, entry in enumerate(symbols):
-        for name in ("price_scale", "quantity_scale"):
-            if getattr(entry, name) > SCALE_MAX:
-                field, scale = f"columns.symbols[{index}].{name}", getattr(entry, name)
-                refuse(Reason.SCALE_OUT_OF_RANGE, field, f"{scale} decimals, at most {SCALE_MAX}")
-
-
-def _widths(name: str) -> Sequence[int]:
-    """Bytes that a value of a column may take."""
-    if name in _BYTES:
-        return (1,)
-    return range(1, _ID_WIDTH_MAX + 1) if name in _TEXTS else (1, 2, 4, 8)
+    _check_names("account_ids", columns.account_ids, unpacked(packed["account_index"], count))
+    _check_names("symbols", [symbol for symbol, *_ in columns.symbols], unpacked(packed["symbol_index"], count))
+    for index, (_, price_scale, quantity_scale) in enumerate(columns.symbols):
+        if price_scale > SCALE_MAX:
+            _scale_out_of_range(f"columns.symbols[{index}].price_scale", price_scale)
+        if quantity_scale > SCALE_MAX:
+            _scale_out_of_range(f"columns.symbols[{index}].quantity_scale", quantity_scale)
 
 
 def fill_at(columns: pb.FillColumns, index: int) -> fill_pb2.Fill:
@@ -126,13 +143,13 @@ def fill_at(columns: pb.FillColumns, index: int) -> fill_pb2.Fill:
         **{name: int(read.ints(name)[index]) for name in _BYTES},  # type: ignore[arg-type]
     )
     for name in _TEXTS:
-        if name in found:
+        if name in found.packed:
             setattr(fill, name, read.texts(name)[index].decode("latin-1"))
     for name in ("trade", "order"):
-        if f"{name}_number" in found:
+        if f"{name}_number" in found.packed:
             setattr(fill, f"{name}_id", read.ids(name)[index : index + 1].astype(bytes)[0].decode())
     for name, field in (("transact_time_ns", fill.transact_time), ("order_time_ns", fill.order_time)):
-        if name in found and (time_ns := int(read.ints(name)[index])):
+        if name in found.packed and (time_ns := int(read.ints(name)[index])):
             field.seconds, field.nanos = divmod(time_ns, SECOND_NS)
     return fill
 
@@ -142,10 +159,14 @@ class _Columns:
 
     def __init__(self, together: Sequence[Given]) -> None:
         self._together = together
-        self._counts = [len(columns["side"]) for columns in together]
-        self._given = frozenset(together[0])
-        self._read: dict[str, Ints] = {}
+        self._counts = [columns.size for columns in together]
         self._count = sum(self._counts)
+        self._given = together[0].packed.keys()
+        self._read: dict[str, Ints] = {}
+        symbols = [entry for columns in together for entry in columns.symbols]
+        self._symbols, self._symbol = named([symbol for symbol, *_ in symbols])
+        self._scales = np.array([scales for _, *scales in symbols])
+        self._accounts, self._account = named([name for columns in together for name in columns.account_ids])
 
     @property
     def starts(self) -> Ints:
@@ -168,7 +189,7 @@ class _Columns:
         values: Ints = _joined(list(map(unpacked, self._data(name), self._counts)))
         if values.dtype != np.uint64:
             return values
-        if int(values.max()) >= INT64_ROOM:
+        if int(values.max()) > _INT64_MAX:
             return column(values.tolist())
         return values.view(np.int64)
 
@@ -178,7 +199,7 @@ class _Columns:
         return found
 
     def _data(self, name: str) -> list[bytes]:
-        return [columns[name] for columns in self._together]
+        return [columns.packed[name] for columns in self._together]
 
     def says(self, kind: str) -> bool:
         """Whether the ids of trades, or of orders, are given."""
@@ -196,11 +217,9 @@ class _Columns:
     def well_formed(self, latest_ns: int) -> Ints:
         """Of each fill whether `shape_of` would find nothing."""
         good = np.ones(self._count, dtype=bool)
-        for field, index, names in (("account_ids", "account_index", list), ("symbols", "symbol_index", _symbols)):
-            for_all = self._names(field, names)
-            if not are_ids(for_all):
-                known = np.array([ID.fullmatch(name) is not None for name in for_all])
-                good &= known[self._places(field, index)]
+        for names, which in ((self._accounts, self._account_of), (self._symbols, self._symbol_of)):
+            if not are_ids(names):
+                good &= np.array([ID.fullmatch(name) is not None for name in names])[which()]
         for name, (least, most) in _LIMITS.items():
             if name in self._given:
                 good &= _between(self.ints(name), least, most)
@@ -217,28 +236,27 @@ class _Columns:
 
     def batch(self, origin: Origin) -> FillBatch:
         """All of them."""
-        accounts, account = named(self._names("account_ids", list))
-        symbols, symbol = named(self._names("symbols", _symbols))
-        places = self._places("symbols", "symbol_index")
+        price_scales, quantity_scales = self._scales.T
+        symbols = self._symbol_places()
         traits = self.ints("side") | self.ints("liquidity") << 2 | self.ints("channel") << 4
         return FillBatch(
             venue=origin.venue,
             actor=origin.actor,
-            accounts=accounts,
-            symbols=symbols,
+            accounts=self._accounts,
+            symbols=self._symbols,
             sources=origin.sources,
             index=origin.index,
-            account=account[self._places("account_ids", "account_index")],
-            symbol=symbol[places],
+            account=self._account_of(),
+            symbol=self._symbol_of(),
             source=origin.source,
             sequence=origin.sequence,
             exec_id=self.texts("exec_id"),
             traits=traits.astype(np.int64),
             product=self.ints("product").astype(np.int64),
             price=_wide_enough(self.ints("last_px")),
-            price_decimals=self._scales("price_scale")[places],
+            price_decimals=price_scales[symbols],
             quantity=_wide_enough(self.ints("last_qty")),
-            quantity_decimals=self._scales("quantity_scale")[places],
+            quantity_decimals=quantity_scales[symbols],
             transact_time_ns=_wide_enough(self.ints("transact_time_ns")),
             trade_id=self.ids("trade") if self.says("trade") else NOT_SAID,
             order_id=self.ids("order") if self.says("order") else NOT_SAID,
@@ -246,22 +264,25 @@ class _Columns:
             **{name: self.texts(name) if name in self._given else NOT_SAID for name in _TEXTS[3:]},
         )
 
-    def _names(self, field: str, names: Callable[[Any], list[str]]) -> list[str]:
-        """The names that all requests refer to, request by request."""
-        return [name for columns in self._together for name in names(columns[field])]
+    def _account_of(self) -> Ints:
+        """Of each fill the place in `_accounts` of its account."""
+        places = self._places("account_index", [len(columns.account_ids) for columns in self._together])
+        found: Ints = self._account[places]
+        return found
 
-    def _places(self, field: str, index: str) -> Ints:
-        """Of each fill the place in `_names` of the one it refers to."""
-        before = np.array([0, *(len(columns[field]) for columns in self._together[:-1])]).cumsum()
-        places: Ints = self.ints(index).astype(np.int64)
-        return places if len(before) == 1 else places + before.repeat(self._counts)
+    def _symbol_of(self) -> Ints:
+        """Of each fill the place in `_symbols` of its symbol."""
+        found: Ints = self._symbol[self._symbol_places()]
+        return found
 
-    def _scales(self, name: str) -> Ints:
-        return np.array([getattr(entry, name) for columns in self._together for entry in columns["symbols"]])
+    def _symbol_places(self) -> Ints:
+        """Of each fill the place in `_scales` of its symbol's."""
+        return self._places("symbol_index", [len(columns.symbols) for columns in self._together])
 
-
-def _symbols(entries: Sequence[pb.SymbolScale]) -> list[str]:
-    return [entry.symbol for entry in entries]
+    def _places(self, name: str, sizes: Sequence[int]) -> Ints:
+        """An index into what one request gives, as one into what all give."""
+        places: Ints = self.ints(name).astype(np.int64)
+        return places if len(sizes) == 1 else places + np.array([0, *sizes[:-1]]).cumsum().repeat(self._counts)
 
 
 def _joined(parts: Sequence[Any]) -> Any:
@@ -283,6 +304,10 @@ def _check_names(field: str, names: Sequence[str], index: Ints) -> None:
         _malformed(field, "one of them stands there twice")
     if int(index.max()) >= len(names):
         _malformed(field, f"there are {len(names)}, and {int(index.max())} is pointed at")
+
+
+def _scale_out_of_range(field: str, scale: int) -> None:
+    refuse(Reason.SCALE_OUT_OF_RANGE, field, f"{scale} decimals, at most {SCALE_MAX}")
 
 
 def _malformed(field: str, detail: str) -> None:

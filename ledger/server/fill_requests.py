@@ -17,7 +17,7 @@ from ledger.domain.refusal import Reason, Refusal
 from ledger.jobs import RecordFills, Unread
 from ledger.server.arrived import Arrived, common_origin, origin_of
 from ledger.server.batch import read_batch, repeated_fill
-from ledger.server.fill_columns import fill_at, given, read_columns, read_columns_together
+from ledger.server.fill_columns import fill_at, given, names_given, read_columns, read_columns_together
 from ledger.server.fill_rows import read_rows
 from ledger.shape import ID, Shape, optional_id, required_id
 from ledger.v1 import fill_pb2
@@ -69,7 +69,7 @@ class FillRequests:
             return None
         if request.first_sequence >= INT64_ROOM or not 0 < arrived.size <= self._fills_max:
             return None
-        return request.venue, request.actor, bool(request.source), frozenset(given(request.columns)) if columns else ()
+        return request.venue, request.actor, bool(request.source), names_given(request.columns) if columns else ()
 
     def _together(self, arrived: Sequence[Arrived]) -> list[Part | None]:
         """Of each of some requests of one form its fills, within one batch; None if it is to be read by itself."""
