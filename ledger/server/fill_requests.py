@@ -26,7 +26,7 @@ from ledger.wire import RefusedError, refuse, refuse_all
 
 _log: Final = logging.getLogger(__name__)
 
-_FEW: Final = 64  # so many messages are read sooner one by one
+_FEW: Final = 64  # messages are read as soon one by one as all at once
 
 
 class FillRequests:
@@ -37,8 +37,12 @@ class FillRequests:
     other is read by itself, which tells what is wrong with it, and never changes what is read of those beside it.
     """
 
-    def __init__(self, fills_max: int, latest_ns: Callable[[], int]) -> None:
-        """`latest_ns` is the latest instant at which something may say it happened."""
+    def __init__(self, fills_max: int, latest_ns: Callable[[], int], *, few: int = _FEW) -> None:
+        """`latest_ns` is the latest instant at which something may say it happened.
+
+        So `few` fills as messages are read from these, more from their bytes.
+        """
+        self._few = few
         self._fills_max = fills_max
         self._latest_ns = latest_ns
 
@@ -97,7 +101,7 @@ class FillRequests:
         if not requests[0].fills:
             return read_columns_together([given(request.columns) for request in requests], origin, latest_ns)
         starts = np.array([0, *sizes[:-1]]).cumsum()
-        if len(origin.index) > _FEW:
+        if len(origin.index) > self._few:
             fills = list(chain.from_iterable(one.fills_as_bytes() for one in arrived))
             read = read_rows(fills, origin, latest_ns)
             return read if isinstance(read, FillBatch) else np.logical_and.reduceat(read, starts)
