@@ -7,6 +7,7 @@ from collections.abc import Callable, Hashable, Sequence
 from typing import Any, Final
 
 import pytest
+from google.protobuf.descriptor import FieldDescriptor
 from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -15,12 +16,12 @@ from ledger.domain.columns import INT64_ROOM
 from ledger.jobs import RecordFills, Unread
 from ledger.server.arrived import Arrived
 from ledger.server.fill_requests import FillRequests
-from ledger.store.protobuf_wire import varint
+from ledger.store.protobuf_wire import DELIMITED, VARINT, varint
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest, StreamFillsRequest
 from ledger.wire import RefusedError
 from tests.server.columns import columns_of
-from tests.server.test_batch import GOOD, LATEST_FILL_NS, batches, changed, good_fills, rows_of
+from tests.server.test_batch import ENUMS, GOOD, LATEST_FILL_NS, batches, changed, good_fills, rows_of
 from tests.server.test_columns import fills as fills_for_columns
 
 FILLS_MAX: Final = 8
@@ -227,6 +228,63 @@ def test_every_change_of_a_good_fill_is_read_as_protobuf_reads_it(change: Any) -
         except DecodeError:
             continue
         assert_alike([arrived, Arrived.alone(of_bytes([FULL.SerializeToString()]))])
+
+
+ODD_IDS: Final = (b"", b"a b", b"a\x00b", b"ab\x00", b"\x00", b"0", b"007", b"9" * 19, b"i" * 64, b"i" * 65, b"i" * 200)
+ODD_AMOUNTS: Final = (
+    *(
+        b"",
+        b"0",
+        b"0.0",
+        b"-1",
+        b"1.2.3",
+        b"1..2",
+        b".5",
+        b"5.",
+        b".",
+        b"1\x00",
+        b"\x001",
+        b"1e5",
+        b"00.10",
+        b"/",
+        b":",
+    ),
+    *(b"9" * 18, b"9" * 19, b"9" * 20, b"9" * 21, b"0.%018d" % 1, b"0.%019d" % 1, b"9" * 20 + b"." + b"9" * 18),
+)
+ODD_NUMBERS: Final = (b"\x00", b"\x02", b"\x03", b"\x04", b"\x7f", b"\x81\x00", b"\x80\x01", b"\xff" * 9 + b"\x01")
+SECONDS: Final = b"\x08\xc0\xc4\x8a\xb7\x06"  # in 2024
+ODD_TIMES: Final = (
+    *(
+        b"",
+        SECONDS,
+        SECONDS + b"\x10\x00",
+        SECONDS + b"\x10\xff\x93\xeb\xdc\x03",
+        SECONDS + b"\x10\x80\x94\xeb\xdc\x03",
+    ),
+    *(SECONDS + b"\x10\x81\x00", SECONDS + b"\x10" + b"\xff" * 9 + b"\x01", SECONDS + b"\x18\x01", SECONDS * 2),
+    *(b"\x10\x01" + SECONDS, b"\x10\x01", b"\x08\x01", b"\x08\x80\x80\x80\x80\x80\x01", b"\x08\xff\xff\xff\xff\x7f"),
+    *(SECONDS + b"\x10\xff\xff\xff\xff\x07", SECONDS + b"\x10\x80\x80\x80\x80\x00", SECONDS + b"\x08\x01"),
+)
+ODD: Final = [
+    (field.name, value)
+    for field in Fill.DESCRIPTOR.fields
+    for value in {
+        FieldDescriptor.TYPE_STRING: ODD_AMOUNTS if field.name in {"last_px", "last_qty"} else ODD_IDS,
+        FieldDescriptor.TYPE_ENUM: ODD_NUMBERS,
+        FieldDescriptor.TYPE_MESSAGE: ODD_TIMES if field.name.endswith("_time") else (b"",),
+    }[field.type]
+]
+
+
+@pytest.mark.parametrize(("name", "value"), ODD)
+def test_an_odd_value_in_its_place_is_read_as_protobuf_reads_it(name: str, value: bytes) -> None:
+    number = Fill.DESCRIPTOR.fields_by_name[name].number
+    head = varint(number << 3 | VARINT) if name in ENUMS else varint(number << 3 | DELIMITED) + varint(len(value))
+    fields = {field.number: data for (field, _), data in zip(FULL.ListFields(), fields_of(FULL), strict=True)}
+    fill = b"".join(data for _, data in sorted({**fields, number: head + value}.items()))
+    other = changed(exec_id="E2").SerializeToString()
+    for fills in ([fill], [other, fill], [fill, other]):
+        assert_alike([Arrived.alone(of_bytes(fills)), Arrived.alone(of_bytes([other], source="engine-2"))])
 
 
 def test_an_ordinary_fill_is_read_from_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
