@@ -50,7 +50,6 @@ from ledger.v1 import (
     command_service_pb2_grpc,
     control_service_pb2_grpc,
     evaluation_service_pb2_grpc,
-    fill_service_pb2_grpc,
     member_query_service_pb2_grpc,
     member_service_pb2_grpc,
     programme_service_pb2_grpc,
@@ -172,7 +171,7 @@ def running(
         command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), app.server)
         member_service_pb2_grpc.add_MemberServiceServicer_to_server(MemberService(handling), app.server)
         reward_service_pb2_grpc.add_RewardServiceServicer_to_server(RewardService(handling), app.server)
-        fill_service_pb2_grpc.add_FillServiceServicer_to_server(FillService(handling, log), app.server)
+        FillService(handling, log).add_to(app.server)
         reader = Reader(config, log, live, ledger_id, clock_ns, lambda: None if thread.writing else live.catch_up())
         queries = QueryService(reader, config.schema)
         query_service_pb2_grpc.add_QueryServiceServicer_to_server(queries, app.server)

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from ledger.domain.commands import Command, Request
 from ledger.domain.evaluation import Assessment, Run
 from ledger.domain.events import Basis, EvaluationCompleted, Recorded
-from ledger.domain.fill_batch import FillBatch
+from ledger.domain.fill_batch import Part
 from ledger.domain.refusal import Refusal
 from ledger.store.log import Head
 from ledger.store.writer import Commit
@@ -27,10 +27,11 @@ class Ask:
 class RecordFills:
     """A batch of fills. `malformed` are fills of a source that are refused alone: (index, refusal).
 
+    `batch` are the well-formed ones, none if there are none; what it says of the venue is as it was asked.
     `size` counts both; `fill_sha256` gives the hash of a fill's bytes by its index, asked only for refused ones.
     """
 
-    batch: FillBatch | None
+    batch: Part | None
     venue: str
     source: str
     first_sequence: int
@@ -62,10 +63,15 @@ Input: TypeAlias = Ask | RecordFills | EvaluateAccounts | CompleteEvaluation
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A batch of about `size` fills that is still to be read; `read` raises RefusedError where its shape is wrong."""
+    """A request of about `size` fills that is still to be read.
+
+    `read` takes all that wait, for what is read together costs less: it says of each what it asks, or why it has no
+    shape.
+    """
 
     size: int
-    read: Callable[[], RecordFills]
+    request: object
+    read: Callable[[Sequence[Unread]], Sequence[RecordFills | Exception]]
 
 
 Sent: TypeAlias = Ask | Unread | EvaluateAccounts | CompleteEvaluation  # what handlers queue before the writer

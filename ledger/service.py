@@ -7,7 +7,7 @@ again: nothing that was decided on it survives.
 
 from __future__ import annotations
 
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -43,7 +43,7 @@ from ledger.domain.events import (
     RefusedSequence,
     SourceAdvanced,
 )
-from ledger.domain.fill_batch import FillBatch, merged
+from ledger.domain.fill_batch import Part, merged
 from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.programmes import decide_programme, programme_stream_of
 from ledger.domain.promotions import decide_promotion
@@ -103,7 +103,8 @@ class _Pending(NamedTuple):
     """A batch that waits to be decided: what is left of it, how many of its first fills came before, their refusals."""
 
     item: RecordFills
-    batch: FillBatch | None
+    venue: str
+    batch: Part | None
     trimmed: int
     refused_before: list[tuple[int, Refusal]]
     answer: FillsTaken
@@ -356,7 +357,7 @@ class Service:
         if isinstance(command, RecordDailyClose):
             closes = self._states.closes(command.asset)
             return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.recorded_time_ns)
-        if any(waiting.batch and command.account_id in waiting.batch.accounts for waiting in work.pending):
+        if any(waiting.batch and waiting.batch.is_about(command.account_id) for waiting in work.pending):
             self._decide_fills(work)
         account = self._states.account(command.account_id)
         family = self._family(account) if isinstance(command, StartTrial) else ()
@@ -441,18 +442,17 @@ class Service:
         venue = self._states.book.venue(item.venue)
         if isinstance(venue, Refusal):
             return Refused(venue)
-        answer, trimmed, refused_before = FillsTaken(), 0, []
-        batch = replace(item.batch, venue=venue) if item.batch is not None else None
+        answer, trimmed, refused_before, batch = FillsTaken(), 0, [], item.batch
         if item.source and item.first_sequence <= last:
             self._decide_fills(work)  # among them what is sent again, perhaps
             trimmed = min(item.size, last + 1 - item.first_sequence)
             refused_before = self._refused_before(work, item, trimmed)
-            batch = self._trim(work, item, batch, trimmed, answer)
+            batch = self._trim(work, item, venue, trimmed, answer)
         if item.source:
             state = self._states.source(item.source)
             answer.source_sequence = max(last, item.first_sequence + item.size - 1)
             self._states.sources[item.source] = replace(state, last_sequence=answer.source_sequence)
-        work.pending.append(_Pending(item, batch, trimmed, refused_before, answer))
+        work.pending.append(_Pending(item, venue, batch, trimmed, refused_before, answer))
         return answer
 
     def _decide_fills(self, work: _Work) -> None:
@@ -461,14 +461,14 @@ class Service:
         by_origin: dict[tuple[str, str], list[_Pending]] = {}
         for waiting in pending:
             if waiting.batch is not None and len(waiting.batch):
-                by_origin.setdefault((waiting.batch.venue, waiting.batch.actor), []).append(waiting)
-        for together in by_origin.values():
-            self._decide_together(work, together)
+                by_origin.setdefault((waiting.venue, waiting.batch.whole.actor), []).append(waiting)
+        for (venue, _), together in by_origin.items():
+            self._decide_together(work, venue, together)
         for waiting in pending:
             self._settle(work, waiting)
 
-    def _decide_together(self, work: _Work, together: Sequence[_Pending]) -> None:
-        batch = merged([waiting.batch for waiting in together if waiting.batch is not None])
+    def _decide_together(self, work: _Work, venue: str, together: Sequence[_Pending]) -> None:
+        batch = merged([waiting.batch for waiting in together if waiting.batch is not None]).of_venue(venue)
         groups = by_account_day(batch)
         self._states.load_accounts(batch.accounts)
         places = self._states.load_batch(batch, groups, work.rows)
@@ -478,43 +478,38 @@ class Service:
         )
         if taken.runs:
             self._append_runs(work, batch.actor, taken.runs)
-        start = 0
-        for waiting in together:
-            assert waiting.batch is not None
-            _hand_out(taken, start, waiting.batch, waiting)
-            start += len(waiting.batch)
+        _hand_out(taken, together)
 
     def _settle(self, work: _Work, waiting: _Pending) -> None:
         """With the fills of a batch decided: its malformed ones, its source, its conflicts, and what came before."""
         item, answer = waiting.item, waiting.answer
-        answer.refused += [entry for entry in item.malformed if entry[0] >= waiting.trimmed]
-        answer.refused.sort(key=lambda entry: entry[0])
+        if item.malformed:
+            answer.refused += [entry for entry in item.malformed if entry[0] >= waiting.trimmed]
+            answer.refused.sort(key=lambda entry: entry[0])
         if item.source:
             self._advance(work, waiting)
-        elif waiting.batch is not None:
+        elif answer.refused and waiting.batch is not None:
             self._record_conflicts(work, item, waiting.batch, answer)
         answer.refused = [*waiting.refused_before, *answer.refused]
         answer.replayed += waiting.trimmed - len(waiting.refused_before)
 
-    def _trim(
-        self, work: _Work, item: RecordFills, batch: FillBatch | None, trimmed: int, answer: FillsTaken
-    ) -> FillBatch | None:
+    def _trim(self, work: _Work, item: RecordFills, venue: str, trimmed: int, answer: FillsTaken) -> Part | None:
         """What a batch has behind the fills that its source had sent before; these are answered their fees again."""
-        if batch is None:
+        if item.batch is None:
             return None
-        place = int(np.searchsorted(batch.index, trimmed))
-        old = batch.rows(slice(0, place))
-        if item.with_fees and len(old):
+        place = int(np.searchsorted(item.batch.index, trimmed))
+        if item.with_fees and place:
+            old = Part(item.batch.whole, item.batch.start, item.batch.start + place).alone().of_venue(venue)
             groups = by_account_day(old)
             self._states.load_batch(old, groups, work.rows)
             for number, index in enumerate(old.index.tolist()):
                 known = self._states.known_line(old, number)
                 if known is not None:
                     answer.fees[index] = (known.line.fee, known.basis)
-        return batch.rows(slice(place, None))
+        return item.batch.behind(place)
 
     def _advance(self, work: _Work, waiting: _Pending) -> None:
-        item, batch, trimmed, _, answer = waiting
+        item, _, batch, trimmed, _, answer = waiting
         if trimmed == item.size:
             return
         first, last = item.first_sequence + trimmed, item.first_sequence + item.size - 1
@@ -523,7 +518,7 @@ class Service:
         source.recorded += answer.recorded
         source.replayed += answer.replayed
         if batch is not None and len(batch):
-            source.latest_time_ns = max(source.latest_time_ns, int(batch.transact_time_ns.max()))
+            source.latest_time_ns = max(source.latest_time_ns, batch.latest_ns())
         source.refused += [
             RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index), refusal.field)
             for index, refusal in answer.refused
@@ -555,15 +550,15 @@ class Service:
         assert isinstance(event, SourceAdvanced), stream
         return event
 
-    def _record_conflicts(self, work: _Work, item: RecordFills, batch: FillBatch, answer: FillsTaken) -> None:
+    def _record_conflicts(self, work: _Work, item: RecordFills, batch: Part, answer: FillsTaken) -> None:
         """Somebody sent a known fill with other content: that is worth a record even without a source."""
         for index, refusal in answer.refused:
             if refusal.reason == Reason.FILL_CONFLICT:
-                account_id = batch.accounts[batch.account[np.searchsorted(batch.index, index)]]
+                account_id = batch.account_of(int(np.searchsorted(batch.index, index)))
                 event = CommandRefused(
                     "RecordFills", refusal.reason, refusal.field, refusal.detail, item.fill_sha256(index)
                 )
-                request = Request("", b"", actor=batch.actor)
+                request = Request("", b"", actor=batch.whole.actor)
                 self._record(work, account_stream(account_id), work.recorded_time_ns, event, request)
 
     def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
@@ -596,16 +591,24 @@ class Service:
         self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
 
 
-def _hand_out(taken: BatchOutcome, start: int, batch: FillBatch, waiting: _Pending) -> None:
-    """Give a batch its part of a decision: the fills from `start` on, by index in its request."""
-    answer, end = waiting.answer, start + len(batch)
-    index = batch.index.tolist()
-    answer.refused = [(index[place - start], why) for place, why in taken.refused if start <= place < end]
-    answer.replayed = sum(start <= place < end for place in taken.replayed)
-    answer.recorded = len(batch) - answer.replayed - len(answer.refused)
-    if waiting.item.with_fees:
-        places = (place for place in range(start, end) if place in taken.fees)
-        answer.fees.update((index[place - start], taken.fees[place]) for place in places)
+def _hand_out(taken: BatchOutcome, together: Sequence[_Pending]) -> None:
+    """Give each of the batches decided together its part of the decision, by index in its request."""
+    replayed, refused = sorted(taken.replayed), [place for place, _ in taken.refused]
+    start = 0
+    for waiting in together:
+        assert waiting.batch is not None, waiting
+        answer, end = waiting.answer, start + len(waiting.batch)
+        if replayed:
+            answer.replayed = bisect_left(replayed, end) - bisect_left(replayed, start)
+        if refused:
+            index = waiting.batch.index
+            entries = taken.refused[bisect_left(refused, start) : bisect_left(refused, end)]
+            answer.refused = [(int(index[place - start]), why) for place, why in entries]
+        answer.recorded = end - start - answer.replayed - len(answer.refused)
+        if waiting.item.with_fees:
+            places = enumerate(waiting.batch.index.tolist(), start)
+            answer.fees.update((index, taken.fees[place]) for place, index in places if place in taken.fees)
+        start = end
 
 
 def _gap(item: RecordFills, last: int) -> Refusal:

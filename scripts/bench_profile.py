@@ -23,15 +23,15 @@ from bench_verify import verify_answers, verify_log
 from ledger import service
 from ledger.__main__ import begin_term
 from ledger.config import Config
-from ledger.jobs import FillsTaken, RecordFills
-from ledger.server.fill_columns import read_columns
+from ledger.jobs import FillsTaken, RecordFills, Unread
+from ledger.server.arrived import Arrived
+from ledger.server.fill_requests import FillRequests
 from ledger.service import Service
 from ledger.states import States
 from ledger.store.database import open_datastore
 from ledger.store.log import Log
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
-from ledger.v1.fill_service_pb2 import RecordFillsRequest, StreamFillsRequest
 
 _WRITER: Final = "SELECT pid FROM pg_stat_activity WHERE application_name = 'fee-ledger writer'"
 _COMMITS_MAX: Final = 20  # that are timed step by step
@@ -112,8 +112,8 @@ class _Steps:
 
     def commit(self, term: Service, messages: Sequence[bytes]) -> None:
         """Read messages, and record them in one commit."""
-        requests = self._lap("parse", lambda: [StreamFillsRequest.FromString(one).batch for one in messages])
-        items = self._lap("read", lambda: [_read(request) for request in requests])
+        arrived = self._lap("parse", lambda: list(map(Arrived.on_a_stream, messages)))
+        items = self._lap("read", lambda: _read(arrived))
         answers = self._lap("step", lambda: term.step(items, time.time_ns()))
         for item, answer in zip(items, answers, strict=True):
             recorded = answer.recorded if isinstance(answer, FillsTaken) else 0
@@ -187,17 +187,8 @@ def _writing(store: Store, schema: str) -> Iterator[Service]:
             writer.close()
 
 
-def _read(request: RecordFillsRequest) -> RecordFills:
-    """A batch as FillService reads it."""
-    batch, malformed = read_columns(
-        request.columns,
-        venue=request.venue,
-        source=request.source,
-        first_sequence=request.first_sequence,
-        actor=request.actor,
-        latest_ns=_LATEST_NS,
-    )
-    size = len(request.columns.side)
-    return RecordFills(
-        batch, request.venue, request.source, request.first_sequence, size, lambda _: b"", malformed=malformed
-    )
+def _read(arrived: Sequence[Arrived]) -> list[RecordFills]:
+    """Requests as FillService reads those that wait together."""
+    requests = FillRequests(Config().fills_per_batch_max, lambda: _LATEST_NS)
+    unread = [Unread(one.size, one, requests.read) for one in arrived]
+    return [item for item in requests.read(unread) if isinstance(item, RecordFills)]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 
@@ -21,6 +23,7 @@ from ledger.domain.events import (
     VolumeEvaluated,
     VolumeRecorded,
 )
+from ledger.domain.fill_batch import Part
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
@@ -111,6 +114,32 @@ def test_a_source_goes_on_where_it_was_and_resends_are_trimmed(writing: Writing)
     writing.new_term()
     (late,) = writing.step(record(batch, with_fees=True))
     assert (late.replayed, tiers(late)) == (4, ["NONE"] * 4)
+
+
+def test_requests_that_were_read_together_are_answered_each_for_itself(writing: Writing) -> None:
+    writing.step(record(fills({"exec_id": "known"}, source="a")), record(fills({"exec_id": "old"})))
+    names = ["known", "A", "B", "old", "C", "C", "D"]
+    whole = replace(
+        fills(*({"exec_id": name, "price": "0.123456789" if name == "B" else "0.5"} for name in names)),
+        venue="",
+        sources=("a", ""),
+        source=np.array([0, 0, 0, 1, 1, 1, 1]),
+        index=np.array([0, 1, 2, 0, 1, 2, 0]),
+        sequence=np.array([1, 2, 3, 0, 0, 0, 0]),
+    )
+    alike = [(0, 3, "a", 1), (3, 6, "", 0), (6, 7, "", 0)]
+    first, second, third = writing.step(
+        *(
+            RecordFills(Part(whole, start, end), "", source, sequence, end - start, lambda _: b"", with_fees=True)
+            for start, end, source, sequence in alike
+        )
+    )
+    assert [(answer.recorded, answer.replayed) for answer in (first, second, third)] == [(1, 1), (1, 2), (1, 0)]
+    assert [(index, refusal.field) for index, refusal in first.refused] == [(2, "last_px")]
+    assert [sorted(answer.fees) for answer in (first, second, third)] == [[0, 1], [0, 1, 2], [0]]
+    assert (first.source_sequence, second.source_sequence) == (3, 0)
+    runs = [recorded.event for recorded in writing.events() if isinstance(recorded.event, VolumeRecorded)]
+    assert {run.venue for run in runs} == {"bitmart"}
 
 
 def test_a_gap_of_a_source_is_refused_with_the_number_expected(writing: Writing) -> None:

@@ -9,7 +9,7 @@ from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.commands import Command, Request
-from ledger.domain.fill_batch import FillBatch
+from ledger.domain.fill_batch import FillBatch, part_of
 from ledger.domain.instants import DAY_NS
 from ledger.jobs import Ask, RecordFills
 from ledger.service import Service
@@ -54,7 +54,7 @@ def ask(command: Command, request_id: str = "", body: bytes = b"body") -> Ask:
 
 def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:
     return RecordFills(
-        batch,
+        part_of(batch),
         batch.venue,
         batch.sources[0],
         int(batch.sequence[0]),

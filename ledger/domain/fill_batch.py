@@ -75,9 +75,14 @@ class FillBatch:
         """The exec_id of a fill."""
         return str(self.exec_id[place].decode())
 
-    def rows(self, keep: slice) -> FillBatch:
+    def rows(self, keep: slice | Ints) -> FillBatch:
         """The same batch with only some of its fills."""
-        return replace(self, **{name: getattr(self, name)[keep] for name in COLUMNS})
+        said = {name: column for name in COLUMNS if len(column := getattr(self, name))}
+        return replace(self, **{name: column[keep] for name, column in said.items()})
+
+    def of_venue(self, venue: str) -> FillBatch:
+        """The same fills at a venue."""
+        return self if venue == self.venue else replace(self, venue=venue)
 
     def said(self, name: str, place: int) -> Any:
         """The value of a column that may be empty, as `Line` holds it."""
@@ -100,14 +105,62 @@ class FillBatch:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The fills of one request within a batch that was read with others: those from place `start` up to `end`."""
+
+    whole: FillBatch
+    start: int
+    end: int
+
+    def __len__(self) -> int:
+        return self.end - self.start
+
+    @property
+    def index(self) -> Ints:
+        """Of each fill its place in the request."""
+        return self.whole.index[self.start : self.end]
+
+    def latest_ns(self) -> int:
+        """When the last of them happened."""
+        return int(self.whole.transact_time_ns[self.start : self.end].max())
+
+    def account_of(self, place: int) -> str:
+        """The account of the fill at a place."""
+        return self.whole.accounts[int(self.whole.account[self.start + place])]
+
+    def is_about(self, account_id: str) -> bool:
+        """Whether one of them is of an account."""
+        if account_id not in self.whole.accounts:
+            return False
+        account = self.whole.accounts.index(account_id)
+        return bool((self.whole.account[self.start : self.end] == account).any())
+
+    def behind(self, fills: int) -> Part:
+        """The same but for so many fills at its start."""
+        return Part(self.whole, self.start + fills, self.end)
+
+    def alone(self) -> FillBatch:
+        """Its fills as a batch."""
+        if len(self) == len(self.whole):
+            return self.whole
+        return self.whole.rows(slice(self.start, self.end))
+
+
+def part_of(batch: FillBatch) -> Part:
+    """A batch that is all of one request's."""
+    return Part(batch, 0, len(batch))
+
+
 CARRIED: Final = Line._fields[Line._fields.index("trade_id") :]  # columns that go into the log as they came
 COLUMNS: Final = tuple(column.name for column in fields(FillBatch))[5:]
 _TEXTS: Final = frozenset(CARRIED) - {"order_time_ns"}
 _NAMED: Final = (("accounts", "account"), ("symbols", "symbol"), ("sources", "source"))
 
 
-def merged(batches: Sequence[FillBatch]) -> FillBatch:
-    """Batches of one venue and actor as one, in their order: what is decided together costs less."""
+def merged(parts: Sequence[Part]) -> FillBatch:
+    """Parts of one venue and actor as one batch, in their order: what is decided together costs less."""
+    batches = [part.alone() for part in _stretches(parts)]
     first, *others = batches
     if not others:
         return first
@@ -118,6 +171,18 @@ def merged(batches: Sequence[FillBatch]) -> FillBatch:
         columns[column] = np.concatenate([code[getattr(b, column)] for code, b in zip(codes, batches, strict=True)])
         columns[name] = list(places)
     return FillBatch(first.venue, first.actor, **columns)
+
+
+def _stretches(parts: Sequence[Part]) -> list[Part]:
+    """The same fills in fewer parts: those that lie one behind the other in a batch are one."""
+    found: list[Part] = []
+    for part in parts:
+        last = found[-1] if found else None
+        if last is not None and last.whole is part.whole and last.end == part.start:
+            found[-1] = Part(part.whole, last.start, part.end)
+        else:
+            found.append(part)
+    return found
 
 
 def _joined(name: str, batches: Sequence[FillBatch]) -> Any:

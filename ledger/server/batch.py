@@ -1,18 +1,22 @@
-"""From a RecordFillsRequest to columns. The checks of shape run over whole columns; only where one fails is every fill
-looked at alone, to name the field and the reason."""
+"""From fills as messages to columns: of few fills, and of those that are out of the ordinary.
+
+The checks of shape run over whole columns; only where one fails is every fill looked at alone, to name the field and
+the reason.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, Texts, mantissas, numbered, texts, wide
+from ledger.domain.columns import Ints, Texts, column, is_wide
 from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
+from ledger.server.arrived import Origin
 from ledger.shape import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.v1 import fill_pb2
 from ledger.wire import RefusedError, refuse
@@ -24,19 +28,19 @@ _POSITIVE: Final = re.compile(r"(?:(?=[0.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,18})?\n
 
 
 def read_batch(
-    fills: Sequence[fill_pb2.Fill], *, venue: str, source: str, first_sequence: int, actor: str, latest_ns: int
+    fills: Sequence[fill_pb2.Fill], origin: Origin, latest_ns: int
 ) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
-    """The well-formed fills as columns, and a refusal for each other one, in order of their indexes."""
+    """The well-formed fills as columns, and a refusal for each other one, in order of their places."""
     columns = _columns(fills)
     if _well_formed(columns, latest_ns):
-        return _batch(venue, actor, source, first_sequence, range(len(fills)), columns), []
+        return _batch(origin, columns), []
     refused = [(index, refusal) for index, fill in enumerate(fills) if (refusal := shape_of(fill, latest_ns))]
     bad = {index for index, _ in refused}
     good = [index for index in range(len(fills)) if index not in bad]
     if not good:
         return None, refused
     columns = _columns([fills[index] for index in good])
-    return _batch(venue, actor, source, first_sequence, good, columns), refused
+    return _batch(origin.rows(good), columns), refused
 
 
 def repeated_fill(batch: FillBatch) -> int | None:
@@ -181,39 +185,36 @@ def all_match(pattern: re.Pattern[str], column: Collection[str], count: int) -> 
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 
 
-def _batch(
-    venue: str, actor: str, source: str, first_sequence: int, index: Sequence[int], columns: Sequence[Sequence[Any]]
-) -> FillBatch:
+def _batch(origin: Origin, columns: Sequence[Sequence[Any]]) -> FillBatch:
     """The columns of well-formed fills; decimals that are only carried become canonical."""
-    places = np.array(index)
-    accounts, account = _named(columns[_ACCOUNT])
-    symbols, symbol = _named(columns[_SYMBOL])
-    side, liquidity, channel, product = (np.array(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
-    side, liquidity, channel, product = (_small(columns[name]) for name in (_SIDE, _LIQUIDITY, _CHANNEL, _PRODUCT))
-    price, price_decimals = mantissas(texts(columns[_PRICE]))
-    quantity, quantity_decimals = mantissas(texts(columns[_QUANTITY]))
+    accounts, account = named(columns[_ACCOUNT])
+    symbols, symbol = named(columns[_SYMBOL])
+    price, price_decimals = _amounts(columns[_PRICE])
+    quantity, quantity_decimals = _amounts(columns[_QUANTITY])
+    traits = zip(columns[_SIDE], columns[_LIQUIDITY], columns[_CHANNEL], strict=True)
+    times = zip(columns[_SECONDS], columns[_NANOS], strict=True)
     payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
     return FillBatch(
-        venue=venue,
-        actor=actor,
+        venue=origin.venue,
+        actor=origin.actor,
         accounts=accounts,
         symbols=symbols,
-        sources=(source,),
-        index=places,
+        sources=origin.sources,
+        index=origin.index,
         account=account,
         symbol=symbol,
-        source=np.zeros_like(places),
-        sequence=numbers_from(places, first_sequence) if source else np.zeros_like(places),
-        exec_id=texts(columns[_EXEC]),
-        traits=side | liquidity << 2 | channel << 4,
-        product=product,
+        source=origin.source,
+        sequence=origin.sequence,
+        exec_id=_texts(columns[_EXEC]),
+        traits=np.array([side | liquidity << 2 | channel << 4 for side, liquidity, channel in traits]),
+        product=np.array(columns[_PRODUCT]),
         price=price,
         price_decimals=price_decimals,
         quantity=quantity,
         quantity_decimals=quantity_decimals,
-        transact_time_ns=np.array(columns[_SECONDS]) * SECOND_NS + np.array(columns[_NANOS]),
-        trade_id=numbered(_said(columns[_TRADE])),
-        order_id=numbered(_said(columns[_ORDER])),
+        transact_time_ns=np.array([seconds * SECOND_NS + nanos for seconds, nanos in times]),
+        trade_id=_numbered(columns[_TRADE]),
+        order_id=_numbered(columns[_ORDER]),
         cl_ord_id=_said(columns[_CL_ORD]),
         order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
         if any(ordered)
@@ -229,26 +230,40 @@ def _batch(
     )
 
 
-def _named(names: Sequence[str]) -> tuple[list[str], Ints]:
+Name = TypeVar("Name", str, bytes)
+
+
+def named(names: Sequence[Name]) -> tuple[list[Name], Ints]:
     """The different names, and the place of each in them."""
-    places: dict[str, int] = {}
-    codes = [places.setdefault(name, len(places)) for name in names]
-    return list(places), np.array(codes)
+    found = list(dict.fromkeys(names))
+    places = dict(zip(found, range(len(found)), strict=True))
+    return found, np.array(list(map(places.__getitem__, names)))
 
 
-def _small(values: Sequence[int]) -> Ints:
-    """Numbers below 256."""
-    return np.frombuffer(bytes(values), dtype=np.uint8).astype(np.int64)
+def _amounts(decimals: Sequence[str]) -> tuple[Ints, Ints]:
+    """(decimals without their point, how many digits stood behind it)."""
+    parts = [decimal.partition(".") for decimal in decimals]
+    numbers = column([int(whole + fraction) for whole, _, fraction in parts])
+    return numbers, np.array([len(fraction) for _, _, fraction in parts])
 
 
-def numbers_from(places: Ints, first: int) -> Ints:
-    """Contiguous numbers of a source, from the first on; an engine may say any that the contract can."""
-    return (places if first < INT64_ROOM else wide(places)) + first
+def _texts(values: Sequence[str]) -> Texts:
+    """A column of texts."""
+    return np.array([value.encode() for value in values])
 
 
 def _said(values: Sequence[str]) -> Texts:
     """A column of texts; empty if all of them are."""
-    return texts(values) if any(values) else NOT_SAID
+    return _texts(values) if any(values) else NOT_SAID
+
+
+def _numbered(ids: Sequence[str]) -> Ints | Texts:
+    """Ids, as numbers where every one is written as a positive int64 is printed."""
+    if all(name.isdecimal() and name[0] != "0" for name in ids):
+        numbers = column(list(map(int, ids)))
+        if not is_wide(numbers):
+            return numbers
+    return _said(ids)
 
 
 def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:

@@ -2,45 +2,56 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator
-from dataclasses import replace
-from functools import partial
+from collections.abc import Iterator
 from typing import Any
 
+import grpc
+
 from ledger import jobs
-from ledger.domain.fill_batch import FillBatch
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.refusal import Reason
 from ledger.domain.state import SourceState, evolve_source
 from ledger.domain.streams import source_stream
-from ledger.server.batch import read_batch, repeated_fill
-from ledger.server.fill_columns import fill_at, read_columns
+from ledger.server.arrived import Arrived
+from ledger.server.fill_requests import FillRequests
 from ledger.server.handling import Handling
 from ledger.server.streaming import Streams, TakenAhead
-from ledger.shape import Shape, optional_id, required_id, within
+from ledger.shape import required_id, within
 from ledger.store.log import Log
-from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
-from ledger.v1 import fill_service_pb2_grpc as pb_grpc
-from ledger.wire import RefusedError, refusals, refuse, refuse_all, timestamp
+from ledger.wire import RefusedError, refusals, refuse, timestamp
 
 
-class FillService(pb_grpc.FillServiceServicer):
+class FillService:
     """Handlers of the engine's RPCs."""
 
     def __init__(self, handling: Handling, log: Log) -> None:
         self._handling = handling
         self._log = log
         self._streams = Streams(handling.config.streams_max)
+        self._requests = FillRequests(handling.config.fills_per_batch_max, handling.latest_ns)
 
-    def RecordFills(self, request: pb.RecordFillsRequest, context: Any) -> pb.RecordFillsResponse:
+    def add_to(self, server: grpc.Server) -> None:
+        """Have a server call the handlers; requests of fills come with their bytes."""
+        unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
+        answer, answers = pb.RecordFillsResponse.SerializeToString, pb.StreamFillsResponse.SerializeToString
+        asked, position = pb.GetSourcePositionRequest.FromString, pb.GetSourcePositionResponse.SerializeToString
+        handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
+            "RecordFills": unary(self.RecordFills, Arrived.alone, answer),
+            "StreamFills": stream(self.StreamFills, Arrived.on_a_stream, answers),
+            "GetSourcePosition": unary(self.GetSourcePosition, asked, position),
+        }
+        name = pb.DESCRIPTOR.services_by_name["FillService"].full_name
+        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
+        server.add_registered_method_handlers(name, handlers)
+
+    def RecordFills(self, arrived: Arrived, context: Any) -> pb.RecordFillsResponse:
         with refusals(context):
-            answer = self._handling.submit(self._unread(request), context)
-            return self._answer(request, answer)
+            answer = self._handling.submit(self._unread(arrived), context)
+            return self._answer(arrived.request, answer)
         raise AssertionError("refusals end the call")
 
-    def StreamFills(self, requests: Iterator[pb.StreamFillsRequest], context: Any) -> Iterator[pb.StreamFillsResponse]:
+    def StreamFills(self, requests: Iterator[Arrived], context: Any) -> Iterator[pb.StreamFillsResponse]:
         with refusals(context), self._streams.one():
             ahead = TakenAhead(self._jobs(requests), self._handling, context)
             for batch, answer in ahead.taken():
@@ -61,15 +72,15 @@ class FillService(pb_grpc.FillServiceServicer):
             )
         raise AssertionError("refusals end the call")
 
-    def _jobs(self, requests: Iterator[pb.StreamFillsRequest]) -> Iterator[tuple[pb.RecordFillsRequest, jobs.Unread]]:
+    def _jobs(self, requests: Iterator[Arrived]) -> Iterator[tuple[pb.RecordFillsRequest, jobs.Unread]]:
         """What a stream asks, request by request; refuses those of another source than the first."""
         source = ""
-        for request in requests:
-            batch = request.batch
+        for arrived in requests:
+            batch = arrived.request
             if source and batch.source and batch.source != source:
                 refuse(Reason.SOURCE_CHANGED, "batch.source", f"a stream is of one source, and this one of {source}")
             source = batch.source
-            yield batch, self._unread(batch, required_id)
+            yield batch, self._unread(arrived)
 
     def _answer(self, request: pb.RecordFillsRequest, answer: jobs.Answer) -> pb.RecordFillsResponse:
         if isinstance(answer, jobs.Refused):
@@ -86,7 +97,7 @@ class FillService(pb_grpc.FillServiceServicer):
         for index, refusal in answer.refused:
             response.refusals.add(index=index, reason=refusal.reason.value, field=refusal.field, message=refusal.detail)
         if request.include_fees:
-            for index in range(_size(request)):
+            for index in range(len(request.fills) or len(request.columns.side)):
                 fee = response.fees.add()
                 if index in answer.fees:
                     amount, basis = answer.fees[index]
@@ -95,80 +106,6 @@ class FillService(pb_grpc.FillServiceServicer):
                     fee.fee_rate = rate_text(basis.rate_ppm)
         return response
 
-    def _unread(self, request: pb.RecordFillsRequest, source: Callable[[str, str], str] = optional_id) -> jobs.Unread:
-        """A batch that the writer reads when its turn comes.
-
-        Columns let go of the interpreter at every step: many threads that want it back get nothing done.
-        """
-        return jobs.Unread(max(_size(request), 1), partial(self._read, request, source))
-
-    def _read(self, request: pb.RecordFillsRequest, source: Callable[[str, str], str]) -> jobs.RecordFills:
-        """The shape of a batch, `source` that of its source. Without one a malformed fill refuses all of it."""
-        with Shape() as shape:
-            for field in ("venue", "actor"):
-                shape(optional_id, getattr(request, field), field)
-            shape(source, request.source, "source")
-            shape(_check_sequence, request)
-            shape(_check_size, request, self._handling.config.fills_per_batch_max)
-            batch, malformed = shape(self._read_fills, request) or (None, [])
-        return jobs.RecordFills(
-            batch=batch,
-            venue=request.venue,
-            source=request.source,
-            first_sequence=request.first_sequence,
-            size=_size(request),
-            fill_sha256=lambda index: _sha256(_fill(request, index)),
-            malformed=malformed,
-            with_fees=request.include_fees,
-        )
-
-    def _read_fills(self, request: pb.RecordFillsRequest) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
-        """The fills as columns, and with a source those that are malformed."""
-        if not 0 < _size(request) <= self._handling.config.fills_per_batch_max:
-            return None, []
-        read = partial(read_batch, request.fills) if request.fills else partial(read_columns, request.columns)
-        batch, malformed = read(
-            venue=request.venue,
-            source=request.source,
-            first_sequence=request.first_sequence,
-            actor=request.actor,
-            latest_ns=self._handling.latest_ns(),
-        )
-        if request.source:
-            return batch, malformed
-        if malformed:
-            refuse_all([replace(fault, field=f"fills[{index}].{fault.field}") for index, fault in malformed])
-        twice = repeated_fill(batch) if batch else None
-        if twice is not None:
-            detail = f"{_fill(request, twice).exec_id} stands twice for this account and day"
-            refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
-        return batch, []
-
-
-def _sha256(fill: fill_pb2.Fill) -> bytes:
-    return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
-
-
-def _check_sequence(request: pb.RecordFillsRequest) -> None:
-    if request.source and not request.first_sequence:
-        refuse(Reason.SEQUENCE_MALFORMED, "first_sequence", "a source needs a first_sequence of at least 1")
-    if request.first_sequence and not request.source:
-        refuse(Reason.SEQUENCE_MALFORMED, "source", "a sequence needs a source")
-
-
-def _check_size(request: pb.RecordFillsRequest, fills_max: int) -> None:
-    if request.fills and request.HasField("columns"):
-        refuse(Reason.COLUMN_MALFORMED, "columns", "fills come as rows or as columns, not both")
-    if not _size(request):
-        refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
-    if _size(request) > fills_max:
-        refuse(Reason.BATCH_TOO_LARGE, "fills", f"{_size(request)} fills, at most {fills_max}")
-
-
-def _size(request: pb.RecordFillsRequest) -> int:
-    """Fills of a batch, in whichever form."""
-    return len(request.fills) or len(request.columns.side)
-
-
-def _fill(request: pb.RecordFillsRequest, index: int) -> fill_pb2.Fill:
-    return request.fills[index] if request.fills else fill_at(request.columns, index)
+    def _unread(self, arrived: Arrived) -> jobs.Unread:
+        """What the writer reads when its turn comes, with all that waits beside it."""
+        return jobs.Unread(max(arrived.size, 1), arrived, self._requests.read)

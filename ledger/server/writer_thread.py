@@ -47,6 +47,7 @@ class WriterThread:
         self._queue: deque[Queued] = deque()
         self._waiting = 0
         self._last_weight = 0
+        self._wanted = 1  # so much must wait for the thread to be woken
         mutex = threading.RLock()
         self._changed = threading.Condition(mutex)
         self._room = threading.Condition(mutex)
@@ -95,7 +96,8 @@ class WriterThread:
                 refuse(Reason.QUEUE_FULL, "", f"{self._waiting} fills wait already")
             self._queue.append((job, future))
             self._waiting += weight
-            self._changed.notify_all()
+            if self._waiting >= self._wanted:
+                self._changed.notify_all()
         return future
 
     # -- the thread ---------------------------------------------------------------------------------------------------
@@ -227,7 +229,9 @@ class WriterThread:
                 self._writer.check()
 
     def _enough_waits(self, service: Service) -> bool:
-        return bool(self._queue) and (not service.on_its_way or 2 * self._waiting >= self._last_weight)
+        """Whether a commit's worth waits; until then nobody wakes the thread but for the landing of the last one."""
+        self._wanted = max(-(-self._last_weight // 2), 1) if service.on_its_way else 1
+        return self._waiting >= self._wanted
 
     def _wake(self) -> None:
         with self._changed:
@@ -259,16 +263,18 @@ class _Open(NamedTuple):
 
 
 def _read(queued: Sequence[Queued]) -> list[Job]:
-    """What is asked, with every batch read; who asked what has no shape is told so."""
+    """What is asked, with all batches read together; who asked what has no shape is told so."""
+    unread = [job for job, _ in queued if isinstance(job, Unread)]
+    read = iter(unread[0].read(unread) if unread else ())
     jobs: list[Job] = []
     for job, future in queued:
-        try:
-            jobs.append((job.read() if isinstance(job, Unread) else job, future))
-        except RefusedError as refused:
-            future.set_exception(refused)
-        except Exception:
-            _log.exception("a batch could not be read")
+        asked = next(read) if isinstance(job, Unread) else job
+        if isinstance(asked, RefusedError):
+            future.set_exception(asked)
+        elif isinstance(asked, Exception):
             future.set_exception(RefusedError(INTERNAL))
+        else:
+            jobs.append((asked, future))
     return jobs
 
 
@@ -280,7 +286,7 @@ def _answer(jobs: Sequence[Job], answers: Sequence[Answer]) -> None:
 def _weight(job: Sent) -> int:
     if isinstance(job, Unread):
         return job.size
-    return len(job.assessments) if isinstance(job, EvaluateAccounts) else 1
+    return max(len(job.assessments), 1) if isinstance(job, EvaluateAccounts) else 1
 
 
 def _refuse_all(jobs: Sequence[Job] | Sequence[Queued], refusal: Refusal) -> None:

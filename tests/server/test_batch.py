@@ -11,8 +11,10 @@ from hypothesis import strategies as st
 
 from ledger.domain.fill_batch import CARRIED, FillBatch
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
+from ledger.server.arrived import origin_of
 from ledger.server.batch import read_batch, shape_of
 from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment
+from ledger.v1.fill_service_pb2 import RecordFillsRequest
 from tests.conftest import NOON_NS, at
 
 LATEST_FILL_NS: Final = NOON_NS + 60 * SECOND_NS
@@ -202,14 +204,10 @@ def these(*fills: Fill, source: str = "engine") -> Any:
 @these(changed(exec_id=""), GOOD, GOOD, source="")  # without a source there are none
 def test_whole_columns_refuse_exactly_the_fills_that_are_refused_alone(fills: list[Fill], source: str) -> None:
     alone = [shape_of(fill, LATEST_FILL_NS) for fill in fills]
-    batch, refused = read_batch(
-        fills,
-        venue="bitmart",
-        source=source,
-        first_sequence=FIRST_SEQUENCE if source else 0,
-        actor="me",
-        latest_ns=LATEST_FILL_NS,
+    asked = RecordFillsRequest(
+        venue="bitmart", source=source, first_sequence=FIRST_SEQUENCE if source else 0, actor="me"
     )
+    batch, refused = read_batch(fills, origin_of(asked, len(fills)), LATEST_FILL_NS)
     assert refused == [(index, refusal) for index, refusal in enumerate(alone) if refusal is not None]
     good = [(index, fill) for index, fill in enumerate(fills) if alone[index] is None]
     assert rows_of(batch) == [row_of(index, fill, source) for index, fill in good]

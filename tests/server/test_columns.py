@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
+from ledger.server.arrived import origin_of
 from ledger.server.batch import read_batch
 from ledger.server.fill_columns import fill_at, read_columns
 from ledger.v1.fill_pb2 import Fill
@@ -48,9 +49,9 @@ fills = st.builds(
 
 
 def read(reader: Any, batch: Any) -> tuple[FillBatch | None, list[Any]]:
-    found: tuple[FillBatch | None, list[Any]] = reader(
-        batch, venue="bitmart", source="engine", first_sequence=7, actor="me", latest_ns=LATEST_NS
-    )
+    asked = RecordFillsRequest(venue="bitmart", source="engine", first_sequence=7, actor="me")
+    size = len(batch.side) if isinstance(batch, FillColumns) else len(batch)
+    found: tuple[FillBatch | None, list[Any]] = reader(batch, origin_of(asked, size), LATEST_NS)
     return found
 
 

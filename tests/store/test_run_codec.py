@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ledger.domain.account_day import AccountDay, by_account_day
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope
-from ledger.domain.fill_batch import FillBatch, merged
+from ledger.domain.fill_batch import FillBatch, merged, part_of
 from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.runs import Runs
@@ -54,7 +54,7 @@ def _many() -> Iterator[None]:
 
 
 def decided(*batches: FillBatch) -> Runs:
-    batch = merged(batches)
+    batch = merged(list(map(part_of, batches)))
     groups = by_account_day(batch)
     days = DayTable.of({key: AccountDay() for key in groups.keys})
     accounts = {name: AccountState(name) for name in batch.accounts}

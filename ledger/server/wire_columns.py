@@ -1,0 +1,161 @@
+"""The fields of many small messages at once: their bytes side by side, a cursor in each, and numpy.
+
+Fields are read in the order of their numbers, as every serialiser writes them, each at most once. A message that is
+written otherwise, or says something else, is not wrong: `done` says so, and whoever asked reads it another way.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+import numpy as np
+
+from ledger.domain.columns import Ints, Texts
+from ledger.domain.instants import SECOND_NS
+from ledger.store.protobuf_wire import DELIMITED, VARINT
+
+_STEP_MAX: Final = 2 + 255  # bytes that a field can move a cursor on, whatever stands there
+_LOOK_MAX: Final = 32  # bytes that are looked at behind a cursor
+_MORE: Final = 0x80  # of a byte of a varint: another follows
+_SECONDS_AT, _SECONDS_BYTES = 1, 5  # in a Timestamp of the years 1978 to 3058
+_NANOS_BYTES_MAX: Final = 5
+_NANOS_AT: Final = 2 + _SECONDS_BYTES
+
+
+def _bytes_at(*values: int) -> int:
+    """A word of bytes, the first of them lowest."""
+    return int.from_bytes(bytes(values), "little")
+
+
+_SECONDS_END: Final = _bytes_at(0x80, 0x80, 0x80, 0x80, 0x00)
+_CONTINUED: Final = _bytes_at(*[_MORE] * _SECONDS_BYTES)
+
+
+class _TimeTable(NamedTuple):
+    """By the length of a Timestamp with a time of day to the second or finer: what its bytes must be like."""
+
+    known: Ints
+    head_mask: Ints
+    head: Ints
+    nanos_mask: Ints
+    nanos_end: Ints
+
+
+def _time_table() -> _TimeTable:
+    table = _TimeTable(np.zeros(256, dtype=bool), *np.zeros((4, 256), dtype=np.int64))
+    for nanos_bytes in range(_NANOS_BYTES_MAX + 1):
+        length = 1 + _SECONDS_BYTES + (1 + nanos_bytes if nanos_bytes else 0)
+        tags = (0xFF, *[0] * _SECONDS_BYTES, 0xFF if nanos_bytes else 0)
+        table.known[length] = True
+        table.head_mask[length] = _bytes_at(*tags)
+        table.head[length] = _bytes_at(1 << 3 | VARINT, *[0] * _SECONDS_BYTES, (2 << 3 | VARINT) if nanos_bytes else 0)
+        table.nanos_mask[length] = _bytes_at(*[0xFF] * nanos_bytes)
+        table.nanos_end[length] = _bytes_at(*[_MORE] * (nanos_bytes - 1))
+    return table
+
+
+_TIMES: Final = _time_table()
+
+
+class Span(NamedTuple):
+    """A text of each message, where it lies; of length 0 where it is not said."""
+
+    start: Ints
+    length: Ints
+
+
+class WireColumns:
+    """The messages, and how far each is read."""
+
+    def __init__(self, messages: Sequence[bytes], fields_max: int) -> None:
+        """`fields_max` is how many fields will be asked for."""
+        lengths = np.array(list(map(len, messages)))
+        self._count = len(messages)
+        self._data = b"".join(messages) + bytes(_STEP_MAX * (fields_max + 1) + _LOOK_MAX)
+        self._ends = lengths.cumsum()
+        self._bytes = np.frombuffer(self._data, dtype=np.uint8)
+        self._pairs = self._view("<u2", 2)
+        self._words = self._view("<i8", 8)
+        self._known: Ints | bool = True
+        self._move_to(self._ends - lengths)
+
+    def _view(self, kind: str, width: int) -> Ints:
+        """What begins at every byte."""
+        return np.ndarray(len(self._data) - width + 1, kind, self._data, strides=(1,))
+
+    def _move_to(self, cursor: Ints) -> None:
+        self._cursor = cursor
+        self._next = self._pairs[cursor]  # two bytes: a tag, mostly, and what comes behind it
+        self._tags = self._next & 0xFF
+
+    def done(self) -> Ints:
+        """Of each message whether it was read to its end, and had nothing else to say."""
+        done: Ints = self._known & (self._cursor == self._ends)
+        return done
+
+    def text(self, field: int) -> Span | None:
+        """A text field; None where no message has it."""
+        here = self._tags == (field << 3 | DELIMITED)
+        count = int(np.count_nonzero(here))
+        if not count:
+            return None
+        start, length = self._cursor + 2, (self._next >> 8).astype(np.int64)
+        if count < self._count:
+            length *= here
+        self._move(here, count, start + length)
+        return Span(start, length)
+
+    def number(self, field: int) -> Ints | None:
+        """A field of a number below 128, 0 where it is not said; None where no message has it."""
+        tag = field << 3 | VARINT
+        short = tag < _MORE
+        here = self._tags == tag if short else self._next == _bytes_at(tag & 0x7F | _MORE, tag >> 7)
+        count = int(np.count_nonzero(here))
+        if not count:
+            return None
+        behind = self._cursor + (2 if short else 3)
+        value = self._bytes.take(behind - 1)
+        if count < self._count:
+            value *= here
+        self._move(here, count, behind)
+        return value
+
+    def time_ns(self, field: int) -> Ints | None:
+        """A Timestamp field in nanoseconds, 0 where it is not said; None where no message has it."""
+        here = self._tags == (field << 3 | DELIMITED)
+        count = int(np.count_nonzero(here))
+        if not count:
+            return None
+        start, length = self._cursor + 2, self._next >> 8
+        head, tail = self._words[start], self._words[start + _NANOS_AT]
+        seconds, nanos = head >> 8 * _SECONDS_AT, tail & _TIMES.nanos_mask.take(length)
+        fits = _TIMES.known.take(length) & (head & _TIMES.head_mask.take(length) == _TIMES.head.take(length))
+        fits &= (seconds & _CONTINUED == _SECONDS_END) & (nanos & _CONTINUED == _TIMES.nanos_end.take(length))
+        nanos = _joined(nanos)
+        fits &= nanos < SECOND_NS
+        time_ns = _joined(seconds) * SECOND_NS + nanos
+        if count < self._count:
+            fits |= ~here
+            time_ns *= here
+        self._known &= fits
+        self._move(here, count, start + length)
+        return time_ns
+
+    def texts(self, span: Span, least: int, most: int) -> Texts:
+        """The texts, each filled up with zeros to the longest; `least` and `most` are how long they are."""
+        found = self._view(f"S{most or 1}", most or 1)[span.start]
+        if least < most or not most:
+            rows = found.view(np.uint8).reshape(self._count, -1)
+            rows *= np.arange(most or 1, dtype=np.uint8) < span.length.astype(np.uint8)[:, None]
+        return found
+
+    def _move(self, here: Ints, count: int, behind: Ints) -> None:
+        self._move_to(behind if count == self._count else np.where(here, behind, self._cursor))
+
+
+def _joined(word: Ints) -> Ints:
+    """The numbers of varints of up to five bytes."""
+    low = (word & 0x7F) | (word >> 1 & 0x7F << 7) | (word >> 2 & 0x7F << 14)
+    joined: Ints = low | (word >> 3 & 0x7F << 21) | (word >> 4 & 0x7F << 28)
+    return joined
