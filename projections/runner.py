@@ -22,7 +22,9 @@ POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
 _GIVE_WAY_S: Final = 0.005  # who waits for the answer to a commit comes first
 _REST_PER_WORK: Final = 20
-_REST_S_MAX: Final = 1.25
+_REST_S_MAX: Final = 1.25  # after what took less than a part of that
+_REST_PER_LONG_WORK: Final = 3
+_REST_S_LONG: Final = 5.0
 _RESTART_S_FIRST: Final = 0.25
 _RESTART_S_MAX: Final = 10.0
 
@@ -98,4 +100,5 @@ class Runner:
 
 def rest_s(worked_s: float) -> float:
     """Seconds to rest when commits came in meanwhile: the more are taken in at once, the less each costs the writer."""
-    return min(worked_s * _REST_PER_WORK, max(_REST_S_MAX, worked_s))
+    long_s = max(worked_s, min(worked_s * _REST_PER_LONG_WORK, _REST_S_LONG))
+    return min(worked_s * _REST_PER_WORK, max(_REST_S_MAX, long_s))

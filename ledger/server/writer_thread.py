@@ -24,6 +24,10 @@ from ledger.wire import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, RefusedError,
 
 _log: Final = logging.getLogger(__name__)
 
+_FILLS_FIRST: Final = 5_000  # in the first commit of a term, which has nothing in memory
+_FILLS_LEAST: Final = 500
+_COMMIT_S_LONG: Final = 2.0
+
 Job = tuple[Input, "Future[Answer]"]
 Queued = tuple[Sent, "Future[Answer]"]
 
@@ -54,6 +58,7 @@ class WriterThread:
         self._stopping = False
         self._writing = False
         self._open: _Open | None = None
+        self._pace = _Pace(config.commit_fills_max)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
 
     def start(self) -> None:
@@ -127,13 +132,16 @@ class WriterThread:
         """One term: ends when the process stops, or with WriterLost."""
         service.landed = self._wake
         self._set_writing(True)
+        self._pace = _Pace(self._config.commit_fills_max)
         flying: list[Job] = []  # what the commit on its way answers
         jobs: list[Job] = []
         try:
             while queued := self._take_jobs(service):
+                began_s = time.monotonic()
                 jobs = _read(queued)
                 self._send(service, jobs)
                 flying, jobs = jobs, []
+                self._pace.took(time.monotonic() - began_s)
             service.settle()
         except (WriterLost, PersistenceError):
             self._lose(service, flying, jobs)
@@ -208,7 +216,7 @@ class WriterThread:
         with self._changed:
             if service.lost:
                 return []
-            while self._queue and (not jobs or weight + _weight(self._queue[0][0]) <= self._config.commit_fills_max):
+            while self._queue and (not jobs or weight + _weight(self._queue[0][0]) <= self._pace.fills):
                 jobs.append(self._queue.popleft())
                 weight += _weight(jobs[-1][0])
             self._waiting -= weight
@@ -252,6 +260,22 @@ class WriterThread:
     def _pause(self) -> None:
         with self._changed:
             self._changed.wait_for(lambda: self._stopping, self._config.standby_poll_ms / 1000)
+
+
+class _Pace:
+    """How many fills a commit takes: fewer while they take long, as where many account-days are read from the log.
+
+    Then those that wait are answered little by little, and not all of them too late.
+    """
+
+    def __init__(self, fills_max: int) -> None:
+        self._fills_max = fills_max
+        self.fills = min(_FILLS_FIRST, fills_max)
+
+    def took(self, seconds: float) -> None:
+        """What the last commit took: as many as the pace allows, or fewer."""
+        more = self.fills // 2 if seconds > _COMMIT_S_LONG else 2 * self.fills
+        self.fills = min(max(more, _FILLS_LEAST), self._fills_max)
 
 
 class _Open(NamedTuple):

@@ -77,5 +77,7 @@ def test_while_commits_keep_coming_every_advance_is_followed_by_a_rest(writing: 
 def test_a_rest_is_in_proportion_to_the_work_and_keeps_the_tables_near() -> None:
     assert rest_s(0.002) == pytest.approx(0.04)
     assert rest_s(0.05) == pytest.approx(1.0)
-    assert rest_s(0.5) == 1.25
-    assert rest_s(3.0) == 3.0, "no longer than it worked"
+    assert rest_s(0.4) == 1.25
+    assert rest_s(1.0) == 3.0, "three times as long as it worked"
+    assert rest_s(3.0) == 5.0, "but not for ever"
+    assert rest_s(9.0) == 9.0, "and no shorter than it worked"
