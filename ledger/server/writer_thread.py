@@ -27,6 +27,7 @@ _log: Final = logging.getLogger(__name__)
 _FILLS_FIRST: Final = 5_000  # in the first commit of a term, which has nothing in memory
 _FILLS_LEAST: Final = 500
 _COMMIT_S_LONG: Final = 2.0
+_WORTH_A_COMMIT: Final = 256  # deciding so many fills takes about as long as making a commit of any size
 
 Job = tuple[Input, "Future[Answer]"]
 Queued = tuple[Sent, "Future[Answer]"]
@@ -208,7 +209,8 @@ class WriterThread:
     def _take_jobs(self, service: Service) -> list[Queued]:
         """All that waits, up to a commit's worth; nothing when the process stops and none waits, or a commit is lost.
 
-        While a commit is on its way, as much is gathered as half of it: the next one should be worth its while.
+        While a commit is on its way, as much is gathered as half of it, and no little: the next one should be worth its
+        while.
         """
         self._wait_for_jobs(service)
         jobs: list[Queued] = []
@@ -238,7 +240,7 @@ class WriterThread:
 
     def _enough_waits(self, service: Service) -> bool:
         """Whether a commit's worth waits; until then nobody wakes the thread but for the landing of the last one."""
-        self._wanted = max(-(-self._last_weight // 2), 1) if service.on_its_way else 1
+        self._wanted = max(-(-self._last_weight // 2), _WORTH_A_COMMIT) if service.on_its_way else 1
         return self._waiting >= self._wanted
 
     def _wake(self) -> None:
