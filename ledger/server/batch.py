@@ -237,7 +237,7 @@ def named(names: Sequence[Name]) -> tuple[list[Name], Ints]:
     """The different names, and the place of each in them."""
     found = list(dict.fromkeys(names))
     places = dict(zip(found, range(len(found)), strict=True))
-    return found, np.array(list(map(places.__getitem__, names)))
+    return found, np.fromiter(map(places.__getitem__, names), np.int64, len(names))
 
 
 def _amounts(decimals: Sequence[str]) -> tuple[Ints, Ints]:

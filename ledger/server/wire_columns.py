@@ -72,7 +72,7 @@ class WireColumns:
         """`fields_max` is how many fields will be asked for."""
         lengths = np.array(list(map(len, messages)))
         self._count = len(messages)
-        self._data = b"".join(messages) + bytes(_STEP_MAX * (fields_max + 1) + _LOOK_MAX)
+        self._data = b"".join((*messages, bytes(_STEP_MAX * (fields_max + 1) + _LOOK_MAX)))
         self._ends = lengths.cumsum()
         self._bytes = np.frombuffer(self._data, dtype=np.uint8)
         self._pairs = self._view("<u2", 2)
