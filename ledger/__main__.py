@@ -28,6 +28,7 @@ from ledger.config import Config
 from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.streams import LEDGER, programme_stream
+from ledger.processors import CHOICES, keep_to
 from ledger.server.app import App, ListenError
 from ledger.server.commands import CommandService
 from ledger.server.evaluation_run import DueEvaluations, EvaluationRunner
@@ -114,6 +115,7 @@ def serve(config: Config) -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
+    keep_to(config.processors)
     with ExitStack() as stack:
         dsn, place, ensure_store = _store(config, stack)
         ledger = stack.enter_context(running(config, dsn, ensure_store=ensure_store, stop=stop))
@@ -153,7 +155,7 @@ def running(
         log = Log(datastore)
         writer = Writer(dsn, LedgerRecorder(datastore))
         # The writer reads on a connection of its own, and is told at once when there is none: then its term ends.
-        own = stack.enter_context(open_datastore(dsn, config.schema, connections=1, wait_ms_max=500))
+        own = stack.enter_context(open_datastore(dsn, config.schema, connections=1, wait_ms_max=500, ask_first=False))
         live = Live(log, accounts_max=config.accounts_max)
 
         def new_term() -> Service:
@@ -303,6 +305,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--evaluate", choices=("manual", "automatic"), default=default.evaluate, help="whether the service evaluates "
         "volume itself on the days of the programme (default manual: RunEvaluation does)")  # fmt: skip
     add("--no-projections", action="store_true", help="leave the tables of the read side to `python -m projections`")
+    add("--processors", choices=CHOICES, default=default.processors, help="how many the service's threads share "
+        "(default auto: one where there are at most four, as Python computes in one thread at a time)")  # fmt: skip
     add("--ledger-id", default="", metavar="NAME", help="name of a new ledger, for ever (default: a random one)")
     cli.add_commands(commands)
     return parser
@@ -324,6 +328,7 @@ def _config(options: argparse.Namespace) -> Config:
         dsn=options.dsn,
         schema=options.schema,
         evaluate=options.evaluate,
+        processors=options.processors,
         projections=not options.no_projections,
         ledger_id=options.ledger_id,
     )

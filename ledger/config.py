@@ -19,6 +19,8 @@ class Config:
     evaluate: str = "manual"  # or automatic: the service runs evaluations itself when they are due
     evaluate_poll_ms: int = 10_000  # how often it looks whether one is
 
+    processors: str = "auto"  # how many the service's threads share: one, all, or as few as are good for it
+
     projections: bool = True  # keep the materialised tables here; otherwise `python -m projections` does
 
     fills_per_batch_max: int = 10_000  # fills in one RecordFills

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Final, NamedTuple, assert_never
+from typing import Any, Final, NamedTuple, assert_never
 
 import numpy as np
 from eventsourcing.persistence import PersistenceError
@@ -178,11 +178,19 @@ class Service:
         self.settle()
         return answers
 
-    def send(self, inputs: Sequence[Input], now_ns: int, deliver: Callable[[Sequence[Answer]], None]) -> None:
+    def send(
+        self,
+        inputs: Sequence[Input],
+        now_ns: int,
+        deliver: Callable[[Sequence[Answer]], None],
+        *,
+        at_once: bool = False,
+    ) -> None:
         """Decide commands in order and put their commit on its way; `deliver` gets the answers once it is durable.
 
         Deciding goes on while the commit before is still on its way, one at most. If that one is lost, so is all that
-        was decided on it: raises WriterLost, and this service is over.
+        was decided on it: raises WriterLost, and this service is over. A commit that is stored `at_once` has landed, or
+        is lost, when this ends: without a thread for it an answer comes sooner.
         """
         try:
             commit, head, answers = self._decided(inputs, now_ns)
@@ -196,7 +204,8 @@ class Service:
         if commit is None:
             deliver(answers)
         else:
-            self._flight = self._pool.submit(self._store, commit, head, answers, deliver)
+            submit = _do if at_once else self._pool.submit
+            self._flight = submit(self._store, commit, head, answers, deliver)
             self._flight.add_done_callback(lambda _: self.landed())
 
     @property
@@ -470,7 +479,6 @@ class Service:
     def _decide_together(self, work: _Work, venue: str, together: Sequence[_Pending]) -> None:
         batch = merged([waiting.batch for waiting in together if waiting.batch is not None]).of_venue(venue)
         groups = by_account_day(batch)
-        self._states.load_accounts(batch.accounts)
         places = self._states.load_batch(batch, groups, work.rows)
         with_fees = any(waiting.item.with_fees for waiting in together)
         taken = decide_fills(
@@ -589,6 +597,17 @@ class Service:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
         self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
+
+
+def _do(function: Callable[..., None], *arguments: Any) -> Future[None]:
+    """As an executor does it, but in this thread."""
+    done: Future[None] = Future()
+    try:
+        function(*arguments)
+        done.set_result(None)
+    except Exception as error:
+        done.set_exception(error)
+    return done
 
 
 def _hand_out(taken: BatchOutcome, together: Sequence[_Pending]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from functools import reduce
 from typing import Final, TypeVar
 
@@ -46,7 +46,7 @@ from ledger.domain.streams import (
 )
 from ledger.jobs import Ask, Input
 from ledger.store.codec import decode
-from ledger.store.log import KnownRequest, Log
+from ledger.store.log import FeeDay, KnownRequest, Log
 from ledger.store.rows import Row
 
 _ALL: Final = 2**63 - 1
@@ -104,44 +104,50 @@ class States:
         self.requests = dict(self._log().requests(ask.request.request_id for ask in asks)) if asks else {}
         self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
-    def load_days(self, keys: Sequence[DayKey]) -> Ints:
-        """Have account-days in memory, reading those that are not with one query; their places."""
+    def load_accounts(self, account_ids: Iterable[str]) -> None:
+        """Have accounts in memory."""
+        self._load(account_ids, ())
+
+    def _load(self, account_ids: Iterable[str], keys: Sequence[DayKey]) -> Ints:
+        """Have accounts and account-days in memory, reading those that are not with one query; the days' places."""
+        wanted = set(account_ids) - self._without_event
+        unknown = {account_stream(name): name for name in wanted if name not in self.accounts}
         places = self.days.places(keys)
-        if not (places < 0).any():
-            return places
-        missing = {fee_stream(*keys[at]): keys[at] for at in np.flatnonzero(places < 0).tolist()}
-        in_log = self._log().fee_days(missing)
-        self.days.enter(
-            {key: AccountDay(last=in_log[stream].last if stream in in_log else None) for stream, key in missing.items()}
-        )
+        missing = {fee_stream(*keys[at]): keys[at] for at in (places < 0).nonzero()[0].tolist()}
+        if unknown or missing:
+            events, days = self._log().accounts_and_days(unknown, missing)
+            self._fold_accounts(unknown, events)
+            self._enter_days(missing, days)
+            places = self.days.places(keys)
+        self._touched |= wanted - self._without_event
+        return places
+
+    def _fold_accounts(self, names: Mapping[str, str], events: Iterable[Recorded]) -> None:
+        """Have accounts by stream, all of whose events these are."""
+        streams: dict[str, list[Recorded]] = {stream: [] for stream in names}
+        for recorded in events:
+            streams[recorded.stream].append(recorded)
+        for stream, of_account in streams.items():
+            if of_account:
+                self.accounts[names[stream]] = fold_account(names[stream], of_account)
+            else:
+                self._without_event.add(names[stream])
+
+    def _enter_days(self, keys: Mapping[str, DayKey], in_log: Mapping[str, FeeDay]) -> None:
+        """Hold account-days by stream, of which these are in the log."""
+        last = {key: in_log[stream].last if stream in in_log else None for stream, key in keys.items()}
+        self.days.enter({key: AccountDay(last=event) for key, event in last.items()})
         if in_log:
             digests = [day.digests for day in in_log.values()]
-            read = self.days.places([missing[stream] for stream in in_log])
-            self.days.take_in(np.repeat(read, list(map(len, digests))), np.concatenate(digests))
-        return self.days.places(keys)
-
-    def load_accounts(self, account_ids: Iterable[str]) -> None:
-        """Have accounts in memory, reading those that are not with one query."""
-        wanted = set(account_ids) - self._without_event
-        streams: dict[str, list[Recorded]] = {
-            account_stream(account_id): [] for account_id in wanted if account_id not in self.accounts
-        }
-        for recorded in self._log().streams(streams, _ALL) if streams else ():
-            streams[recorded.stream].append(recorded)
-        for stream, events in streams.items():
-            account_id = stream.removeprefix("account/")
-            if events:
-                self.accounts[account_id] = fold_account(account_id, events)
-            else:
-                self._without_event.add(account_id)
-        self._touched |= wanted - self._without_event
+            places = self.days.places([keys[stream] for stream in in_log])
+            self.days.take_in(np.repeat(places, list(map(len, digests))), np.concatenate(digests))
 
     def load_batch(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> Ints:
-        """Have its account-days in memory, and where an exec_id may have been recorded, the lines of the day too.
+        """Have its accounts and their days in memory; where an exec_id may have been recorded, the lines of a day too.
 
         Returns the places of the account-days.
         """
-        places = self.load_days(groups.keys)
+        places = self._load(batch.accounts, groups.keys)
         keys = {fee_stream(*key): key for key in self.days.suspects(batch, groups, places)}
         if not keys:
             return places
@@ -170,7 +176,7 @@ class States:
 
     def adjust(self, key: DayKey, restated: Sequence[Restated], cause_position: int) -> FeeAdjusted:
         """The event of an account-day with at least one line to adjust; its totals move on."""
-        self.load_days([key])
+        self._load((), [key])
         day = self.days.day(key)
         event = adjust(day, restated, cause_position)
         self.days.enter({key: day})

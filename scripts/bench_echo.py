@@ -15,6 +15,7 @@ from typing import Final
 import grpc
 
 from ledger.config import Config
+from ledger.processors import keep_to
 from ledger.server.app import App
 
 ECHO: Final = "/bench.Echo/Nothing"
@@ -26,8 +27,10 @@ def main() -> None:
     ended = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: ended.set())
-    # Options, threads and limits are those of the service, whatever they become.
-    app = App(Config(listen="127.0.0.1:0"))
+    # Processors, options, threads and limits are those of the service, whatever they become.
+    config = Config(listen="127.0.0.1:0")
+    keep_to(config.processors)
+    app = App(config)
     _, service, method = ECHO.split("/")
     handler = grpc.unary_unary_rpc_method_handler(lambda _, __: b"")
     app.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))

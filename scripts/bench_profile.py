@@ -41,7 +41,6 @@ _LATEST_NS: Final = 2**62
 _STEPS: Final[Sequence[tuple[str, Any, str]]] = (
     ("merge", service, "merged"),
     ("group", service, "by_account_day"),
-    ("states", States, "load_accounts"),
     ("states", States, "load_batch"),
     ("decide", service, "decide_fills"),
     ("encode", service, "rows_of"),

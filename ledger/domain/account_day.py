@@ -65,7 +65,7 @@ class AccountDays(NamedTuple):
 
     def of_each(self) -> Ints:
         """Of each fill in order the number of its account-day."""
-        return np.repeat(np.arange(len(self.keys)), np.diff(self.starts))
+        return np.repeat(np.arange(len(self.keys)), self.starts[1:] - self.starts[:-1])
 
 
 def by_account_day(batch: FillBatch) -> AccountDays:

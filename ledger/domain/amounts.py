@@ -6,7 +6,7 @@ A number is the sum of limb x 10^(8 x power) over its powers; the point stands b
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final, NamedTuple, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 
@@ -23,6 +23,8 @@ _TENS: Final = np.array([10**exponent for exponent in range(_SCALE_MAX + 1)])
 _FOUR: Final = np.array([f"{number:04}".encode() for number in range(10_000)]).view("<u4")
 _GROUPS: Final = 2  # of four digits in a limb
 _POINT, _ZERO = b".0"
+
+N = TypeVar("N", bound=Any)  # an integer, or an array of integers
 
 Limbs: TypeAlias = Mapping[int, Ints]  # by power; a power that is missing is zero in every number
 
@@ -65,7 +67,11 @@ def _limbs_of_wide(values: Ints, scale: Ints) -> dict[int, Ints]:
 
 def number_of(limbs: Limbs, place: int, decimals: int) -> int:
     """One of the numbers times 10^decimals, which are all that it has."""
-    return numbers_of({power: limb[place : place + 1] for power, limb in limbs.items()}, 1, decimals)[0]
+    lowest = min(limbs, default=0)
+    mantissa = 0
+    for power, limb in limbs.items():
+        mantissa += int(limb[place]) * 10 ** (LIMB_DIGITS * (power - lowest))
+    return _scaled(mantissa, decimals + LIMB_DIGITS * lowest)
 
 
 def numbers_of(limbs: Limbs, count: int, decimals: int) -> list[int]:
@@ -74,9 +80,11 @@ def numbers_of(limbs: Limbs, count: int, decimals: int) -> list[int]:
         return [0] * count
     lowest = min(limbs)
     mantissas = sum(wide(limb) * int(LIMB ** (power - lowest)) for power, limb in limbs.items())
-    missing = decimals + LIMB_DIGITS * lowest
-    scaled = mantissas * 10**missing if missing >= 0 else mantissas // 10**-missing
-    return list(scaled)
+    return list(_scaled(np.asarray(mantissas), decimals + LIMB_DIGITS * lowest))
+
+
+def _scaled(mantissa: N, missing: int) -> N:
+    return cast(N, mantissa * 10**missing if missing >= 0 else mantissa // 10**-missing)
 
 
 class Amounts:

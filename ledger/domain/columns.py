@@ -37,6 +37,7 @@ _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _LINE_BREAK: Final = 10
 _WORD: Final = 8  # bytes of the widest integer that is packed
 _WORDS: Final = (1, 2, 4, 8)  # widths that numpy knows
+_FEW_TEXTS: Final = 16  # so many are made one by one before arrays begin to pay
 _PLACE_BITS: Final = 22  # a batch has fewer fills
 _TABLE_PER_LINE: Final = 8  # a table of all possible codes is cheaper than sorting while it is not much larger
 
@@ -72,6 +73,8 @@ def in_order(codes: Ints) -> tuple[Ints, Ints]:
     Sorting code and place as one number is several times as fast as a stable argsort.
     """
     assert len(codes) < 1 << _PLACE_BITS, len(codes)
+    if len(codes) == 1:
+        return np.zeros(1, dtype=np.int64), codes
     both = (codes << _PLACE_BITS) | np.arange(len(codes))
     both.sort()
     return both & ((1 << _PLACE_BITS) - 1), both >> _PLACE_BITS
@@ -79,6 +82,8 @@ def in_order(codes: Ints) -> tuple[Ints, Ints]:
 
 def distinct(codes: Ints, codes_end: int) -> tuple[Ints, Ints]:
     """(the different codes, ascending; of each element the place of its code among them). 0 <= codes < codes_end."""
+    if len(codes) == 1:
+        return codes, np.zeros(1, dtype=np.int64)
     if codes_end > _TABLE_PER_LINE * len(codes) + 1024:
         found, places = np.unique(codes, return_inverse=True)
         return found, places
@@ -91,7 +96,17 @@ def distinct(codes: Ints, codes_end: int) -> tuple[Ints, Ints]:
 
 def starts_of(codes: Ints) -> Ints:
     """Where in a sorted column each code begins."""
-    return np.flatnonzero(np.diff(codes, prepend=-1))
+    begins = np.ones(len(codes), dtype=bool)
+    np.not_equal(codes[1:], codes[:-1], out=begins[1:])
+    return begins.nonzero()[0]
+
+
+def sizes_of(starts: Ints, count: int) -> Ints:
+    """How many of `count` elements each stretch has, of those that begin at `starts` and end where the next begins."""
+    sizes = np.empty_like(starts)
+    np.subtract(starts[1:], starts[:-1], out=sizes[:-1])
+    sizes[-1:] = count - starts[-1:]
+    return sizes
 
 
 def sums(values: Ints, starts: Ints) -> list[int]:
@@ -103,8 +118,13 @@ def sums(values: Ints, starts: Ints) -> list[int]:
 
 
 def packed(values: Ints, *, signed: bool = False) -> Packed:
-    """Integers as little-endian bytes, each as wide as the largest needs: 1 to 8 bytes. `unpacked` reads them."""
-    largest = max(int(values.max()), -int(values.min()) - 1)
+    """Integers as little-endian bytes, each as wide as the largest needs: 1 to 8 bytes. `unpacked` reads them.
+
+    They are not negative unless they are `signed`.
+    """
+    largest = int(values.max())
+    if signed:
+        largest = max(largest, -int(values.min()) - 1)
     width = max(-(-(largest.bit_length() + signed) // 8), 1)
     if width in _WORDS:
         return Packed(values.astype(f"<{'i' if signed else 'u'}{width}").tobytes(), width)
@@ -140,6 +160,8 @@ def unpacked_texts(data: bytes, count: int) -> list[str]:
 
 def texts(values: Sequence[str]) -> Texts:
     """Texts as a column (dtype S): bytes of one width, filled up with zeros."""
+    if len(values) <= _FEW_TEXTS:
+        return np.array([value.encode() for value in values], dtype=np.bytes_)
     buffer = np.frombuffer(("\n".join(values) + "\n").encode(), dtype=np.uint8)
     lengths = np.diff(np.flatnonzero(buffer == _LINE_BREAK), prepend=-1) - 1
     if len(lengths) != len(values):  # one has a line break of its own

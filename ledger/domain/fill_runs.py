@@ -19,6 +19,7 @@ from ledger.domain.columns import (
     narrow,
     packed,
     packed_texts,
+    sizes_of,
     starts_of,
     texts,
 )
@@ -36,7 +37,7 @@ def runs(priced: Priced, groups: AccountDays, places: Ints, days: DayTable) -> R
     """The events, in the order of account-days; the totals of the days move on: those of `groups.keys`, at `places`."""
     lines, batch = priced.lines, priced.lines.batch
     starts = starts_of(lines.group)
-    run = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(lines)))
+    run = np.repeat(np.arange(len(starts)), sizes_of(starts, len(lines)))
     with_lines = lines.group[starts]
     places = places[with_lines]
     symbols = Referred(run, lines.market, _terms(priced))
@@ -116,7 +117,7 @@ def counted(priced: Priced, run: Ints) -> tuple[Ints, Ints, Sums]:
     charge = np.maximum(priced.fee, 0)
     rebate = charge - priced.fee
     sums = Sums(
-        lines=np.diff(starts, append=len(codes)),
+        lines=sizes_of(starts, len(codes)),
         notional=summed(_notional(priced)),
         charges=summed(limbs_of(charge, decimals)),
         rebates=summed(limbs_of(rebate, decimals)) if rebate.any() else {},

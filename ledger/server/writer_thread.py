@@ -27,6 +27,9 @@ _log: Final = logging.getLogger(__name__)
 _FILLS_FIRST: Final = 5_000  # in the first commit of a term, which has nothing in memory
 _FILLS_LEAST: Final = 500
 _COMMIT_S_LONG: Final = 2.0
+_MANY: Final = 8  # callers that had one commit
+_GATHER_S: Final = 0.001  # if nobody came for so long, those that wait are all
+_GATHER_S_MAX: Final = 0.02
 _WORTH_A_COMMIT: Final = 256  # deciding so many fills takes about as long as making a commit of any size
 
 Job = tuple[Input, "Future[Answer]"]
@@ -51,7 +54,7 @@ class WriterThread:
         self._ensure_store = ensure_store
         self._queue: deque[Queued] = deque()
         self._waiting = 0
-        self._last_weight = 0
+        self._last_weight = self._last_count = 0
         self._wanted = 1  # so much must wait for the thread to be woken
         mutex = threading.RLock()
         self._changed = threading.Condition(mutex)
@@ -152,7 +155,8 @@ class WriterThread:
 
     def _send(self, service: Service, jobs: Sequence[Job]) -> None:
         try:
-            service.send([job for job, _ in jobs], self._clock_ns(), partial(_answer, jobs))
+            at_once = self._last_weight < _WORTH_A_COMMIT
+            service.send([job for job, _ in jobs], self._clock_ns(), partial(_answer, jobs), at_once=at_once)
         except (WriterLost, PersistenceError):
             raise
         except Exception:
@@ -213,6 +217,7 @@ class WriterThread:
         while.
         """
         self._wait_for_jobs(service)
+        self._gather()
         jobs: list[Queued] = []
         weight = 0
         with self._changed:
@@ -223,7 +228,7 @@ class WriterThread:
                 weight += _weight(jobs[-1][0])
             self._waiting -= weight
             self._room.notify_all()
-        self._last_weight = weight
+        self._last_weight, self._last_count = weight, len(jobs)
         return jobs
 
     def _wait_for_jobs(self, service: Service) -> None:
@@ -237,6 +242,20 @@ class WriterThread:
                     return
             if not service.on_its_way:
                 self._writer.check()
+
+    def _gather(self) -> None:
+        """Where many callers had one commit, more than those that wait are about to come: it goes on while they do."""
+        with self._changed:
+            seen, until_s = 0, time.monotonic() + _GATHER_S_MAX
+            self._wanted = _WORTH_A_COMMIT
+            while (
+                self._last_count >= _MANY
+                and seen < len(self._queue)
+                and self._waiting < _WORTH_A_COMMIT
+                and time.monotonic() < until_s
+            ):
+                seen = len(self._queue)
+                self._changed.wait(_GATHER_S)
 
     def _enough_waits(self, service: Service) -> bool:
         """Whether a commit's worth waits; until then nobody wakes the thread but for the landing of the last one."""

@@ -43,6 +43,8 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from ledger.processors import on_all
+
 _MAJOR = "18"
 _PORT = "5432"  # only names the socket's file
 _SOCKET_FOLDER_BYTES_MAX = 88  # a socket's path may have 103 on macOS, 107 on Linux
@@ -403,19 +405,20 @@ class EmbeddedPostgres:
         self, program: str, *arguments: str | Path, lock: IO[bytes], stdin: int, stdout: int | IO[bytes]
     ) -> subprocess.Popen[bytes]:
         """In a session of its own: Ctrl-C is for the service, which then stops the server in order."""
-        return subprocess.Popen(  # noqa: S603 - our own program, and no shell
-            [self._programs / program, *arguments],
-            stdin=stdin,
-            stdout=stdout,
-            stderr=subprocess.STDOUT,
-            pass_fds=(lock.fileno(),),
-            cwd=self._folder,
-            env=_ENVIRONMENT,
-            start_new_session=True,
-            user=self._user.pw_uid if self._user else None,
-            group=self._user.pw_gid if self._user else None,
-            extra_groups=[] if self._user else None,
-        )
+        with on_all():
+            return subprocess.Popen(  # noqa: S603 - our own program, and no shell
+                [self._programs / program, *arguments],
+                stdin=stdin,
+                stdout=stdout,
+                stderr=subprocess.STDOUT,
+                pass_fds=(lock.fileno(),),
+                cwd=self._folder,
+                env=_ENVIRONMENT,
+                start_new_session=True,
+                user=self._user.pw_uid if self._user else None,
+                group=self._user.pw_gid if self._user else None,
+                extra_groups=[] if self._user else None,
+            )
 
     def _run(self, program: str, *arguments: str | Path, lock: IO[bytes], text: str = "") -> None:
         """Run to the end with `text` as input; raises with what the program said if it fails."""

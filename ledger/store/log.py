@@ -22,7 +22,7 @@ from ledger.store.migrate import EVENTS
 from ledger.store.run_front import FRONT_BYTES, totals_in
 from ledger.store.volume_codec import exec_id_digests
 
-_DAYS_AT_ONCE: Final = 1_000  # account-days whose events are in memory while their ids are read
+_STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
 _Parameters: TypeAlias = Sequence[Any] | dict[str, Any]
 
 
@@ -168,23 +168,27 @@ class Log:
         rows = self._rows(self._sql.requests, (list(request_ids),))
         return {request_id: KnownRequest(bytes(sha256), position) for request_id, sha256, position in rows}
 
-    def fee_days(self, streams: Iterable[str]) -> dict[str, FeeDay]:
-        """The account-days among these streams that exist."""
+    def accounts_and_days(
+        self, accounts: Iterable[str], days: Iterable[str]
+    ) -> tuple[list[Recorded], dict[str, FeeDay]]:
+        """The events of some account streams, each in order; and those of some fee streams that exist."""
+        events: list[Recorded] = []
         digests: dict[str, list[Ints]] = {}
         last: dict[str, tuple[Any, ...]] = {}
-        names = list(streams)
-        for start in range(0, len(names), _DAYS_AT_ONCE):
-            rows = self._rows(self._sql.fee_days, (names[start : start + _DAYS_AT_ONCE],))
-            runs = [row for row in rows if row[3] == "VolumeRecorded"]
+        names, of_days = [*accounts, *days], set(days)
+        for start in range(0, len(names), _STREAMS_AT_ONCE):
+            rows = self._rows(self._sql.accounts_and_days, (names[start : start + _STREAMS_AT_ONCE],))
+            events += [decode(*row) for row in rows if row[1] not in of_days]
+            runs = [row for row in rows if row[1] in of_days and row[3] == "VolumeRecorded"]
             for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
                 digests.setdefault(row[1], []).append(of_run)
-            last.update((row[1], row) for row in rows)
+            last.update((row[1], row) for row in rows if row[1] in of_days)
         found = {}
         for stream, row in last.items():
             event = decode(*row).event
             assert isinstance(event, FeeEvent), stream
             found[stream] = FeeDay(np.concatenate(digests[stream]), event)
-        return found
+        return events, found
 
     def has_account(self, account_id: str, until: int) -> bool:
         """Whether any command or fill of an account was recorded up to a position."""
@@ -426,7 +430,7 @@ class _Statements:
         self.requests = statement(
             "SELECT request_id, sha256, position FROM {schema}.requests WHERE request_id = ANY(%s)"
         )
-        self.fee_days = statement(
+        self.accounts_and_days = statement(
             "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) ORDER BY originator_id, originator_version"
         )
         self.has_account = statement(

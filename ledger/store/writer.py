@@ -13,17 +13,18 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
-from psycopg.sql import SQL, Composed, Identifier, Literal
+from psycopg.sql import SQL, Identifier
 from psycopg.types.numeric import Int8BinaryDumper
 
-from ledger.domain.events import Envelope, FeeEvent, Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.runs import Runs
 from ledger.domain.streams import fee_stream
 from ledger.store.codec import encode, envelope_message
+from ledger.store.commit_statement import CommitStatement
 from ledger.store.database import connect
-from ledger.store.migrate import EVENTS, TRACKING
+from ledger.store.migrate import EVENTS
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import COLUMNS, TYPES, Row, Rows, RunRows
+from ledger.store.rows import Row, Rows, RunRows
 from ledger.store.run_codec import encode_runs
 
 # More rows go in by COPY first: it is quicker with them, and PostgreSQL need not hold them all at once.
@@ -114,15 +115,25 @@ class Writer:
         few = len(commit.rows) <= ROWS_MAX and sum([len(row.state) for row in commit.rows]) <= STATE_BYTES_MAX
         try:
             if few:
-                connection.execute(self._sql.commit, _parameters(commit, commit.rows), prepare=True)
+                connection.execute(*self._statement(commit, commit.rows), prepare=True)
                 return
             self._recorder.begin(connection)
             self._recorder.append(connection, commit.rows)
-            connection.execute(self._sql.commit, _parameters(commit, ()), prepare=True)
+            connection.execute(*self._statement(commit, ()), prepare=True)
             connection.execute("COMMIT")
         except psycopg.Error as error:
             self.close()
             raise WriterLost(str(error)) from error
+
+    def _statement(self, commit: Commit, rows: Sequence[Row]) -> tuple[bytes, list[Any]]:
+        """What stores a commit, with those of its rows that are not in the log yet."""
+        return self._sql.commit.of(
+            rows,
+            [(row.request_id, row.sha256, row.position) for row in commit.requests],
+            [(text.sha256, text.salt, text.text) for text in commit.texts],
+            commit.decisions,
+            (commit.last_position, commit.first_position, commit.recorded_time_ns),
+        )
 
     def committed(self, commit: Commit) -> bool:
         """Whether a commit whose acknowledgement was lost is in the log: its last event, byte for byte.
@@ -161,66 +172,7 @@ class _Statements:
         self.take_pen = SQL("SELECT pg_try_advisory_lock(hashtextextended({}, 0))").format(f"{schema}:writer")
         self.find_event = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(schema, EVENTS))
         self.nothing = SQL("SELECT")
-        # As bytes: putting it together each time would take as long as all its parameters.
-        self.commit = _commit_statement(schema, recorder.commit_order, recorder.channel_name).as_bytes()
-
-
-# `turn` comes before anything is written: who waits for it holds nothing that the one before may need.
-_COMMIT: Final = """
-WITH turn AS MATERIALIZED ({turn}),
-event AS (INSERT INTO {events} ({columns}) SELECT new.* FROM turn, unnest({values}) AS new),
-request AS (INSERT INTO {requests} SELECT new.* FROM turn, unnest(%b::text[], %b::bytea[], %b::int8[]) AS new),
-text AS (INSERT INTO {texts} SELECT new.* FROM turn, unnest(%b::bytea[], %b::bytea[], %b::text[]) AS new),
-source AS (
-    INSERT INTO {tracking} AS known SELECT new.* FROM turn, unnest(%b::text[], %b::int8[]) AS new
-    ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id
-    WHERE known.notification_id < excluded.notification_id RETURNING true
-),
--- A source that had come that far before is not returned: then the position is null, which is refused, and all with it.
-stored AS (
-    INSERT INTO {commits} (last_position, first_position, recorded_time_ns)
-    SELECT CASE (SELECT count(*) FROM source) WHEN %b THEN %b END, %b, %b FROM turn
-)
-SELECT pg_notify({channel}, '')
-"""
-
-
-def _commit_statement(schema: str, turn: Composed, channel: str) -> Composed:
-    """All that a commit stores, for `_parameters`; it is a transaction of its own, or part of one that has begun."""
-    return SQL(_COMMIT).format(
-        turn=turn,
-        columns=SQL(", ").join(map(Identifier, COLUMNS)),
-        values=SQL(", ").join([SQL("%b::{}[]").format(SQL(name)) for name in TYPES]),
-        channel=Literal(channel),
-        events=Identifier(schema, EVENTS),
-        requests=Identifier(schema, "requests"),
-        texts=Identifier(schema, "erasable_text"),
-        tracking=Identifier(schema, TRACKING),
-        commits=Identifier(schema, "commits"),
-    )
-
-
-def _parameters(commit: Commit, rows: Sequence[Row]) -> list[Any]:
-    """What a commit stores, with those of its rows that are not in the log yet."""
-    advances = [
-        (recorded.stream.removeprefix("source/"), recorded.event.last_sequence)
-        for recorded in commit.decisions
-        if isinstance(recorded.event, SourceAdvanced)
-    ]
-    return [
-        *_columns(rows, len(TYPES)),
-        *_columns([(row.request_id, row.sha256, row.position) for row in commit.requests], 3),
-        *_columns([(text.sha256, text.salt, text.text) for text in commit.texts], 3),
-        *_columns(advances, 2),
-        len(advances),
-        commit.last_position,
-        commit.first_position,
-        commit.recorded_time_ns,
-    ]
-
-
-def _columns(rows: Sequence[tuple[Any, ...]], width: int) -> list[list[Any]]:
-    return list(map(list, zip(*rows, strict=True))) if rows else [[] for _ in range(width)]
+        self.commit = CommitStatement(schema, recorder.commit_order, recorder.channel_name)
 
 
 def row_of(recorded: Recorded) -> Row:
