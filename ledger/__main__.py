@@ -154,13 +154,11 @@ def running(
         datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=config.read_connections))
         log = Log(datastore)
         writer = Writer(dsn, LedgerRecorder(datastore))
-        # The writer reads on a connection of its own, and is told at once when there is none: then its term ends.
-        own = stack.enter_context(open_datastore(dsn, config.schema, connections=1, wait_ms_max=500, ask_first=False))
         live = Live(log, accounts_max=config.accounts_max)
 
         def new_term() -> Service:
             live.catch_up()
-            return begin_term(config, Log(own), writer, clock_ns, live.take)
+            return begin_term(config, Log(writer), writer, clock_ns, live.take)
 
         thread = WriterThread(config, writer, new_term, clock_ns, ensure_store)
         thread.start()

@@ -101,7 +101,10 @@ class States:
         asks = [item for item in inputs if isinstance(item, Ask)]
         self.owners.clear()
         self._touched.clear()
-        self.requests = dict(self._log().requests(ask.request.request_id for ask in asks)) if asks else {}
+        self.requests = {}
+        if not asks:
+            return
+        self.requests = dict(self._log().requests(ask.request.request_id for ask in asks))
         self.load_accounts(ask.command.account_id for ask in asks if isinstance(ask.command, AccountCommand))
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:

@@ -180,7 +180,7 @@ def _writing(store: Store, schema: str) -> Iterator[Service]:
         writer = Writer(store.dsn, LedgerRecorder(datastore))
         check(writer.take(), "the service before still writes")
         try:
-            with closing(begin_term(Config(schema=schema), Log(datastore), writer, time.time_ns)) as term:
+            with closing(begin_term(Config(schema=schema), Log(writer), writer, time.time_ns)) as term:
                 yield term
         finally:
             writer.close()

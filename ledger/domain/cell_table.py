@@ -62,7 +62,7 @@ class RunTotals(Sequence[tuple[CellTotals, ...]]):
             return [self[run] for run in range(*at.indices(len(self)))]
         entries = range(int(self.bounds[at]), int(self.bounds[at + 1]))
         cells = groupby(entries, key=lambda entry: self._where(entry).cell)
-        return tuple(self._cell(key, list(of_cell)) for key, of_cell in cells)
+        return tuple([self._cell(key, list(of_cell)) for key, of_cell in cells])
 
     def _where(self, entry: int) -> Where:
         return self.wheres[int(self.where[entry])]
@@ -204,11 +204,11 @@ class CellTable:
         made = np.arange(self._count, self._count + len(days))
         self._count += len(days)
         self._where[made] = where
-        order = np.argsort(days, kind="stable")
-        of_one = np.flatnonzero(np.diff(days[order]) == 0)  # the next in order is of the same account-day
         self._next[made] = self._first[days]
-        self._next[made[order[of_one]]] = made[order[of_one + 1]]
-        firsts = order[np.flatnonzero(np.diff(days[order], prepend=_NONE))]
+        order = np.argsort(days, kind="stable")
+        same = days[order[1:]] == days[order[:-1]]  # the next in order is of the same account-day
+        self._next[made[order[:-1][same]]] = made[order[1:][same]]
+        firsts = order[np.append(True, ~same)]
         self._first[days[firsts]] = made[firsts]
         return made
 

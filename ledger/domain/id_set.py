@@ -5,6 +5,7 @@ Open addressing with linear probing; every step looks at one slot of each number
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
@@ -14,6 +15,7 @@ from ledger.domain.columns import Ints
 _SLOTS_MIN: Final = 1 << 12
 _EMPTY: Final = np.uint64(0)
 _INSTEAD: Final = np.uint64(0x9E3779B97F4A7C15)  # what stands for the number that means empty
+_FEW: Final = 4  # numbers that are looked up one by one: arrays cost more
 _CHUNK: Final = 1 << 18  # numbers that are moved at once when the set grows
 
 
@@ -38,6 +40,8 @@ class IdSet:
     def has(self, numbers: Ints) -> Ints:
         """Of each number whether it is there."""
         numbers = _stored(numbers)
+        if len(numbers) <= _FEW:
+            return np.array([self._slot_of(number)[1] for number in numbers.tolist()], dtype=bool)
         found = np.zeros(len(numbers), dtype=bool)
         left, slots = np.arange(len(numbers)), self._slots(numbers)
         while len(left):
@@ -80,6 +84,8 @@ class IdSet:
             self._put(numbers[here][kept], places[kept].astype(np.uint32))
 
     def _put(self, numbers: Ints, owners: Ints) -> Ints:
+        if len(numbers) <= _FEW:
+            return self._put_few(numbers.tolist(), owners.tolist())
         again = np.zeros(len(numbers), dtype=bool)
         left, slots = np.arange(len(numbers)), self._slots(numbers)
         while len(left):
@@ -98,6 +104,23 @@ class IdSet:
             moved = (there != _EMPTY).astype(np.int64)  # who lost an empty slot looks at it once more
             left, slots = left[on], (slots + moved)[on] & self._mask
         return again
+
+    def _put_few(self, numbers: Sequence[int], owners: Sequence[int]) -> Ints:
+        again = []
+        for number, owner in zip(numbers, owners, strict=True):
+            slot, there = self._slot_of(number)
+            if not there:
+                self._numbers[slot], self._owners[slot] = number, owner
+                self._count += 1
+            again.append(there)
+        return np.array(again, dtype=bool)
+
+    def _slot_of(self, number: int) -> tuple[int, bool]:
+        """(where a number lies, or where it would be put; whether it is there)."""
+        slot = number >> int(self._shift)
+        while (there := int(self._numbers[slot])) not in (0, number):
+            slot = slot + 1 & self._mask
+        return slot, there == number
 
     def _slots(self, numbers: Ints) -> Ints:
         return (numbers >> self._shift).astype(np.int64)

@@ -15,13 +15,10 @@ _KEEPALIVE: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalive
 _SERVER_VERSION_MIN: Final = 150_000
 
 
-def open_datastore(
-    dsn: str, schema: str, *, connections: int, wait_ms_max: int = 5_000, ask_first: bool = True
-) -> PostgresDatastore:
+def open_datastore(dsn: str, schema: str, *, connections: int, wait_ms_max: int = 5_000) -> PostgresDatastore:
     """The library's datastore for a schema, over everything a DSN can say (sslmode, several hosts and so on).
 
-    `wait_ms_max` is how long a caller waits for a connection before it is told that there is none. Before one is used
-    it is asked whether it is still there, unless who uses it would rather learn that from an error.
+    `wait_ms_max` is how long a caller waits for a connection before it is told that there is none.
     """
     parameters = conninfo_to_dict(dsn, **_KEEPALIVE, application_name="fee-ledger reader")
     datastore = PostgresDatastore(
@@ -34,7 +31,7 @@ def open_datastore(
         originator_id_type="text",
         pool_size=1,
         max_overflow=connections - 1,
-        pre_ping=ask_first,
+        pre_ping=True,
         connect_timeout=wait_ms_max / 1000,
     )
     pool_arguments = datastore.pool.kwargs

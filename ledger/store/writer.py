@@ -8,7 +8,8 @@ itself is written to its end, whatever its size and however slowly it is read.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -90,6 +91,7 @@ class Writer:
         self._recorder = recorder
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._sql = _Statements(recorder)
+        self.schema = recorder.datastore.schema
 
     def take(self) -> bool:
         """Try to become the writer; False if another process is. Raises WriterLost if PostgreSQL cannot be reached."""
@@ -107,15 +109,29 @@ class Writer:
         self._connection = connection
         return True
 
+    @contextmanager
+    def get_connection(self) -> Iterator[psycopg.Connection[Any]]:
+        """The connection, to read between commits: a `Log` over it knows at once when the term is over.
+
+        Raises WriterLost, also in place of any error of PostgreSQL within the block.
+        """
+        if self._connection is None:
+            raise WriterLost("there is no connection")
+        try:
+            yield self._connection
+        except psycopg.Error as error:
+            self.close()
+            raise WriterLost(str(error)) from error
+
     def commit(self, commit: Commit) -> None:
         """Store everything durably, or raise WriterLost and let the caller look up what happened."""
         connection = self._connection
         if connection is None:
             raise WriterLost("there is no connection")
-        few = len(commit.rows) <= ROWS_MAX and sum([len(row.state) for row in commit.rows]) <= STATE_BYTES_MAX
+        few = list(commit.rows) if len(commit.rows) <= ROWS_MAX else []
         try:
-            if few:
-                connection.execute(*self._statement(commit, commit.rows), prepare=True)
+            if few and sum([len(row.state) for row in few]) <= STATE_BYTES_MAX:
+                connection.execute(*self._statement(commit, few), prepare=True)
                 return
             self._recorder.begin(connection)
             self._recorder.append(connection, commit.rows)
