@@ -31,6 +31,8 @@ Limbs: TypeAlias = Mapping[int, Ints]  # by power; a power that is missing is ze
 
 def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:
     """Mantissas with so many decimals each, as limbs; below 10^8 but for the highest power, of which sums still fit."""
+    if len(values) == 1:
+        return {power: np.array([limb]) for power, limb in _limbs_of_one(int(values[0]), int(scale[0])).items()}
     if values.dtype == object or int(scale.max()) > _SCALE_MAX:
         return _limbs_of_wide(values, scale)
     if int(scale.min()) == int(scale.max()):
@@ -45,6 +47,16 @@ def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:
         rest = rest - limb * _TENS[beyond]
         limbs[power] = limb * _TENS[np.maximum(LIMB_DIGITS - scale, 0)]
         scale = beyond
+    return limbs
+
+
+def _limbs_of_one(value: int, scale: int) -> dict[int, int]:
+    """The same of one number: arrays would take several times as long."""
+    power = -(-scale // LIMB_DIGITS)
+    limbs, rest, power = {}, value * 10 ** (LIMB_DIGITS * power - scale), -power
+    while rest:
+        rest, limbs[power] = divmod(rest, LIMB)
+        power += 1
     return limbs
 
 
@@ -113,6 +125,9 @@ class Amounts:
 
     def add(self, places: Ints, more: Limbs) -> None:
         """Add a number at each of some places, which are all different."""
+        if len(places) == 1:
+            self._add_one(int(places[0]), {power: int(limb[0]) for power, limb in more.items()})
+            return
         carry = None
         for power in range(min(more, default=0), _POWER_MAX + 1):
             added = more.get(power)
@@ -121,9 +136,7 @@ class Amounts:
             carry = None
             if added is None or not added.any():
                 continue
-            column = self._limbs.get(power)
-            if column is None:
-                column = self._limbs[power] = np.zeros(self._capacity, dtype=np.uint32)
+            column = self._column(power)
             total = column[places] + added
             above = total // LIMB
             if above.any():
@@ -132,11 +145,20 @@ class Amounts:
             column[places] = total
         assert carry is None, "a sum has more digits than any can have"
 
-    def put(self, place: int, limbs: Limbs) -> None:
-        """Let the number at a place be the only one of these."""
-        for column in self._limbs.values():
-            column[place] = 0
-        self.add(np.array([place]), limbs)
+    def _add_one(self, place: int, more: Mapping[int, int]) -> None:
+        carry, power, highest = 0, min(more, default=0), max(more, default=0)
+        while carry or power <= highest:
+            if added := more.get(power, 0) + carry:
+                column = self._column(power)
+                carry, column[place] = divmod(int(column[place]) + added, LIMB)
+            power += 1
+        assert power <= _POWER_MAX + 1, "a sum has more digits than any can have"
+
+    def _column(self, power: int) -> Ints:
+        column = self._limbs.get(power)
+        if column is None:
+            column = self._limbs[power] = np.zeros(self._capacity, dtype=np.uint32)
+        return column
 
     def at(self, places: Ints) -> dict[int, Ints]:
         """Copies of some of the numbers."""

@@ -122,6 +122,10 @@ def packed(values: Ints, *, signed: bool = False) -> Packed:
 
     They are not negative unless they are `signed`.
     """
+    if len(values) == 1:
+        value = int(values[0])
+        width = max(-(-((value if value >= 0 else -value - 1).bit_length() + signed) // 8), 1)
+        return Packed(value.to_bytes(width, "little", signed=signed), width)
     largest = int(values.max())
     if signed:
         largest = max(largest, -int(values.min()) - 1)
