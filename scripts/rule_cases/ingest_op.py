@@ -9,6 +9,7 @@ import numpy as np
 
 from ledger.domain.account_day import AccountDay, by_account_day
 from ledger.domain.columns import column
+from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope, Event, PairClassAssigned, ProgrammePublished, Recorded, SymbolRegistered
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.fills import BatchOutcome, decide_fills
@@ -21,6 +22,8 @@ from ledger.domain.state import AccountState
 from rule_cases.fields import Fields, to_scale
 
 _NOON_NS: Final = 20_000 * DAY_NS + DAY_NS // 2
+_ACCOUNT: Final = "main"
+_TODAY: Final = (_ACCOUNT, _NOON_NS // DAY_NS)
 _LIQUIDITY_TAKER: Final = 2
 _TRAITS: Final = SIDE_BUY | _LIQUIDITY_TAKER << 2 | CHANNEL_API << 4
 
@@ -28,11 +31,11 @@ _TRAITS: Final = SIDE_BUY | _LIQUIDITY_TAKER << 2 | CHANNEL_API << 4
 def ingest_fill(given: Fields, when: Fields, programme: Programme) -> dict[str, Any]:
     """Known and the same: a duplicate. Known and not the same: a conflict. Otherwise recorded, once."""
     known, fill = [_fill(row) for row in given.rows("ingested", [])], _fill(when.fields("fill"))
-    book, day = _book(programme), AccountDay()
+    book, days = _book(programme), DayTable.of({_TODAY: AccountDay()})
     if known:
-        for _, event in _decide(known, book, day).runs:
-            day.remember(event)
-    outcome = _decide([fill], book, day)
+        for key, event in _decide(known, book, days).runs:
+            days.remember(key, event)
+    outcome = _decide([fill], book, days)
     if outcome.refused:
         ((_, refusal),) = outcome.refused
         assert refusal.reason == Reason.FILL_CONFLICT, refusal
@@ -60,14 +63,14 @@ def _book(programme: Programme) -> Rulebook:
     return fold_rulebook(lambda _: programme, recorded)
 
 
-def _decide(fills: Sequence[tuple[str, str, str]], book: Rulebook, day: AccountDay) -> BatchOutcome:
+def _decide(fills: Sequence[tuple[str, str, str]], book: Rulebook, days: DayTable) -> BatchOutcome:
     """A commit of one batch: takers' buys of one account, at one instant."""
     ids, prices, quantities = zip(*fills, strict=True)
     same = np.zeros(len(fills), dtype=np.int64)
     batch = FillBatch(
         book.venues[0],
         "",
-        accounts=("main",),
+        accounts=(_ACCOUNT,),
         symbols=("S",),
         sources=("",),
         index=np.arange(len(fills)),
@@ -85,5 +88,5 @@ def _decide(fills: Sequence[tuple[str, str, str]], book: Rulebook, day: AccountD
         transact_time_ns=same + _NOON_NS,
     )
     groups = by_account_day(batch)
-    accounts, days = {"main": AccountState("main")}, dict.fromkeys(groups.keys, day)
-    return decide_fills(batch, groups, accounts, days, book, with_fees=False)
+    accounts = {_ACCOUNT: AccountState(_ACCOUNT)}
+    return decide_fills(batch, groups, accounts, days.places(groups.keys), days, book, with_fees=False)
