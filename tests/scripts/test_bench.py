@@ -286,7 +286,7 @@ def test_umadb_must_refuse_a_trade_that_it_has(scripts: Callable[[str], ModuleTy
 
 
 @pytest.mark.skipif(bool(NOT_HERE), reason="umadb is not installed: `make bench` does")
-@pytest.mark.parametrize("error", [OSError, "TransportError", "IntegrityError"])
+@pytest.mark.parametrize("error", [Exception, OSError, "TransportError", "IntegrityError"])
 def test_an_error_of_umadbs_client_is_one_line(
     error: Any, scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
