@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import groupby
-from typing import Any, Final, NamedTuple, overload
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ledger.domain.amounts import Amounts, Limbs, grown, limbs_of, number_of
 from ledger.domain.columns import Ints
 from ledger.domain.events import CellKey, CellTotals, FeeSum
+from ledger.domain.made import Made
 from ledger.domain.money import decimal_text
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
 
@@ -36,7 +37,7 @@ class Sums(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class RunTotals(Sequence[tuple[CellTotals, ...]]):
+class RunTotals(Made[tuple[CellTotals, ...]]):
     """The totals behind each of some runs, as they were when they were asked for.
 
     Entries of run n are bounds[n] up to bounds[n + 1], in the order of cells and currencies; `where` is a place in
@@ -51,15 +52,8 @@ class RunTotals(Sequence[tuple[CellTotals, ...]]):
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    @overload
-    def __getitem__(self, at: int) -> tuple[CellTotals, ...]: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[tuple[CellTotals, ...]]: ...
-
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return [self[run] for run in range(*at.indices(len(self)))]
+    def made(self, at: int) -> tuple[CellTotals, ...]:
+        """The totals behind a run."""
         entries = range(int(self.bounds[at]), int(self.bounds[at + 1]))
         cells = groupby(entries, key=lambda entry: self._where(entry).cell)
         return tuple([self._cell(key, list(of_cell)) for key, of_cell in cells])

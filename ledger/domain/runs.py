@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar, overload
+from typing import Generic, TypeVar
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from ledger.domain.account_day import DayKey
 from ledger.domain.cell_table import RunTotals
 from ledger.domain.columns import Ints, Packed, distinct
 from ledger.domain.events import Basis, Columns, SourceSpan, SymbolTerms, VolumeRecorded
+from ledger.domain.made import Made
 
 T = TypeVar("T")
 
@@ -39,7 +40,7 @@ class Referred(Generic[T]):
 
 
 @dataclass(frozen=True, slots=True)
-class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
+class Runs(Made[tuple[DayKey, VolumeRecorded]]):
     """One run per account-day; the lines of run n are at starts[n] up to starts[n + 1] in the columns.
 
     `first_sequences` and `last_sequences` go with the codes of `sources`; empty where no fill has a number.
@@ -63,18 +64,8 @@ class Runs(Sequence[tuple[DayKey, VolumeRecorded]]):
     def __len__(self) -> int:
         return len(self.keys)
 
-    @overload
-    def __getitem__(self, at: int) -> tuple[DayKey, VolumeRecorded]: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[tuple[DayKey, VolumeRecorded]]: ...
-
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return [self._run(place) for place in range(*at.indices(len(self)))]
-        return self._run(range(len(self))[at])
-
-    def _run(self, at: int) -> tuple[DayKey, VolumeRecorded]:
+    def made(self, at: int) -> tuple[DayKey, VolumeRecorded]:
+        """One of the runs, and its account-day."""
         start, end = self.starts[at], self.starts[at + 1]
         event = VolumeRecorded(
             venue=self.venue,

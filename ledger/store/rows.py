@@ -5,11 +5,12 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, Final, NamedTuple, overload
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ledger.domain.columns import Ints
+from ledger.domain.made import Made
 
 COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",
@@ -43,7 +44,7 @@ class Row(NamedTuple):
         return b"".join(parts)
 
 
-class RunRows(Sequence[Row]):
+class RunRows(Made[Row]):
     """Rows of fee streams at positions that follow each other, as columns; one is made when it is asked for."""
 
     def __init__(
@@ -59,15 +60,8 @@ class RunRows(Sequence[Row]):
     def __len__(self) -> int:
         return len(self._streams)
 
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[Row]: ...
-
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
+    def made(self, at: int) -> Row:
+        """One of the rows."""
         position = self._positions[at]
         times = (int(column[at]) for column in self._times_ns)
         return Row(self._streams[at], position, self._topic, self._states[at], position, *times)
@@ -83,7 +77,7 @@ class RunRows(Sequence[Row]):
         return map(b"".join, zip(begin, streams, middle, self._states, end, strict=True))
 
 
-class Rows(Sequence[Row]):
+class Rows(Made[Row]):
     """The rows of a commit, in the order of their positions."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
@@ -110,16 +104,8 @@ class Rows(Sequence[Row]):
     def __iter__(self) -> Iterator[Row]:
         return (row for part in self._parts for row in part)
 
-    @overload
-    def __getitem__(self, at: int) -> Row: ...
-
-    @overload
-    def __getitem__(self, at: slice) -> list[Row]: ...
-
-    def __getitem__(self, at: int | slice) -> Any:
-        if isinstance(at, slice):
-            return [self[place] for place in range(*at.indices(len(self)))]
-        place = range(self._size)[at]
+    def made(self, place: int) -> Row:
+        """One of the rows."""
         for part in self._parts:
             if place < len(part):
                 return part[place]
