@@ -71,6 +71,8 @@ class AccountDays(NamedTuple):
 def by_account_day(batch: FillBatch) -> AccountDays:
     """Sort a batch."""
     days = batch.transact_time_ns // DAY_NS
+    if len(days) == 1:
+        return AccountDays([(batch.accounts[int(batch.account[0])], int(days[0]))], np.zeros(1, np.int64), np.arange(2))
     first_day = int(days.min())
     span = int(days.max()) - first_day + 1
     order, codes = in_order(batch.account * span + (days - first_day))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Final, NamedTuple
@@ -168,6 +168,9 @@ class CellTable:
 
     def _chains(self, heads: Ints) -> tuple[Ints, Ints]:
         """(which of the chains, entry) of all entries of some chains."""
+        if len(heads) == 1:  # links are followed one by one: arrays would take several times as long
+            links = list(self._links(int(heads[0])))
+            return np.zeros(len(links), dtype=np.int64), np.array(links, dtype=np.int64)
         chain, entry = np.arange(len(heads)), heads
         found = [(chain[:0], entry[:0])]
         while len(entry):
@@ -177,6 +180,11 @@ class CellTable:
             entry = self._next[entry]
         chains, entries = zip(*found, strict=True)
         return np.concatenate(chains), np.concatenate(entries)
+
+    def _links(self, entry: int) -> Iterator[int]:
+        while entry != _NONE:
+            yield entry
+            entry = int(self._next[entry])
 
     def _entries(self, days: Ints, where: Ints) -> Ints:
         """The entries of groups; those that are missing are made."""

@@ -75,6 +75,8 @@ def runs(priced: Priced, groups: AccountDays, places: Ints, days: DayTable) -> R
 
 def _spans(numbers: Ints, sources: Referred[str]) -> tuple[Ints, Ints]:
     """(lowest number of each source in each run, the highest ones)."""
+    if len(numbers) == 1:
+        return numbers, numbers
     pairs = len(sources.codes)
     first, last = np.full(pairs, 2**64, dtype=object), np.zeros(pairs, dtype=object)
     if not is_wide(numbers):

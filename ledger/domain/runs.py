@@ -25,14 +25,20 @@ class Referred(Generic[T]):
 
     def __init__(self, run: Ints, codes: Ints, values: Sequence[T]) -> None:
         """Of each line its run, ascending, and the place of what it refers to in `values`."""
-        runs_end, codes_end = int(run[-1]) + 1, len(values)
-        pairs, place = distinct(run * codes_end + codes, runs_end * codes_end)
-        bounds = np.searchsorted(pairs, np.arange(runs_end + 1) * codes_end)
         self.values = values
-        self.pair: Ints = place  # of each line, among `codes`
-        self.index: Ints = place - bounds[run]
-        self.codes: list[int] = (pairs % codes_end).tolist()
-        self.bounds: list[int] = bounds.tolist()
+        self.pair: Ints  # of each line, among `codes`
+        self.index: Ints
+        self.codes: list[int]
+        self.bounds: list[int]
+        if len(run) == 1:
+            self.pair = self.index = np.zeros(1, dtype=np.int64)
+            self.codes, self.bounds = codes.tolist(), [0, 1]
+            return
+        runs_end, codes_end = int(run[-1]) + 1, len(values)
+        pairs, self.pair = distinct(run * codes_end + codes, runs_end * codes_end)
+        bounds = np.searchsorted(pairs, np.arange(runs_end + 1) * codes_end)
+        self.index = self.pair - bounds[run]
+        self.codes, self.bounds = (pairs % codes_end).tolist(), bounds.tolist()
 
     def of(self, run: int) -> tuple[T, ...]:
         """What the lines of a run refer to."""
