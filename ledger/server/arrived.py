@@ -38,6 +38,11 @@ class Arrived(NamedTuple):
         """How many fills it has, in whichever form."""
         return len(self.request.fills) or len(self.request.columns.side)
 
+    @property
+    def fees_asked(self) -> int:
+        """Of how many fills the fees are asked for."""
+        return self.size if self.request.include_fees else 0
+
     def fills_as_bytes(self) -> Sequence[bytes]:
         """The bytes of each of its fills."""
         if self.streamed:

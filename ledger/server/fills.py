@@ -48,15 +48,15 @@ class FillService:
     def RecordFills(self, arrived: Arrived, context: Any) -> pb.RecordFillsResponse:
         with refusals(context):
             answer = self._handling.submit(self._unread(arrived), context)
-            return self._answer(arrived.request, answer)
+            return self._answer(arrived.fees_asked, answer)
         raise AssertionError("refusals end the call")
 
     def StreamFills(self, requests: Iterator[Arrived], context: Any) -> Iterator[pb.StreamFillsResponse]:
         with refusals(context), self._streams.one():
             ahead = TakenAhead(self._jobs(requests), self._handling, context)
-            for batch, answer in ahead.taken():
+            for fees_asked, answer in ahead.taken():
                 with within("batch"):
-                    response = self._answer(batch, self._handling.wait(answer, context))
+                    response = self._answer(fees_asked, self._handling.wait(answer, context))
                 yield pb.StreamFillsResponse(batch=response)
 
     def GetSourcePosition(self, request: pb.GetSourcePositionRequest, context: Any) -> pb.GetSourcePositionResponse:
@@ -72,17 +72,17 @@ class FillService:
             )
         raise AssertionError("refusals end the call")
 
-    def _jobs(self, requests: Iterator[Arrived]) -> Iterator[tuple[pb.RecordFillsRequest, jobs.Unread]]:
-        """What a stream asks, request by request; refuses those of another source than the first."""
+    def _jobs(self, requests: Iterator[Arrived]) -> Iterator[tuple[int, jobs.Unread]]:
+        """What a stream asks, and of how many fills the fees; refuses requests of another source than the first."""
         source = ""
         for arrived in requests:
             batch = arrived.request
             if source and batch.source and batch.source != source:
                 refuse(Reason.SOURCE_CHANGED, "batch.source", f"a stream is of one source, and this one of {source}")
             source = batch.source
-            yield batch, self._unread(arrived)
+            yield arrived.fees_asked, self._unread(arrived)
 
-    def _answer(self, request: pb.RecordFillsRequest, answer: jobs.Answer) -> pb.RecordFillsResponse:
+    def _answer(self, fees_asked: int, answer: jobs.Answer) -> pb.RecordFillsResponse:
         if isinstance(answer, jobs.Refused):
             raise RefusedError(answer.refusal)
         assert isinstance(answer, jobs.FillsTaken), answer
@@ -96,14 +96,13 @@ class FillService:
         )
         for index, refusal in answer.refused:
             response.refusals.add(index=index, reason=refusal.reason.value, field=refusal.field, message=refusal.detail)
-        if request.include_fees:
-            for index in range(len(request.fills) or len(request.columns.side)):
-                fee = response.fees.add()
-                if index in answer.fees:
-                    amount, basis = answer.fees[index]
-                    fee.fee_amount = decimal_text(amount, basis.fee_decimals)
-                    fee.fee_currency = basis.fee_currency
-                    fee.fee_rate = rate_text(basis.rate_ppm)
+        for index in range(fees_asked):
+            fee = response.fees.add()
+            if index in answer.fees:
+                amount, basis = answer.fees[index]
+                fee.fee_amount = decimal_text(amount, basis.fee_decimals)
+                fee.fee_currency = basis.fee_currency
+                fee.fee_rate = rate_text(basis.rate_ppm)
         return response
 
     def _unread(self, arrived: Arrived) -> jobs.Unread:

@@ -7,14 +7,13 @@ from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
 from queue import Empty, Full, Queue
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import grpc
 
 from ledger.domain.refusal import Reason
 from ledger.jobs import Answer, Unread
 from ledger.server.handling import Handling
-from ledger.v1 import fill_service_pb2 as pb
 from ledger.wire import RefusedError, refuse
 
 _LOOK_UP_S: Final = 0.2  # how often a side that waits looks whether the call is over
@@ -39,9 +38,9 @@ class Streams:
 
 
 class _Taken(NamedTuple):
-    """A request before the writer; or why the stream ends."""
+    """A request before the writer, of which only that is kept which its answer needs; or why the stream ends."""
 
-    batch: pb.RecordFillsRequest | None
+    fees_asked: int
     answer: Future[Answer] | None
     failure: BaseException | None = None
 
@@ -55,7 +54,7 @@ class TakenAhead:
 
     def __init__(
         self,
-        requests: Iterator[tuple[pb.RecordFillsRequest, Unread]],
+        requests: Iterator[tuple[int, Unread]],
         handling: Handling,
         context: grpc.ServicerContext,
     ) -> None:
@@ -65,17 +64,19 @@ class TakenAhead:
         self._taken: Queue[_Taken] = Queue(handling.config.stream_requests_max)
         self._over = threading.Event()
 
-    def taken(self) -> Iterator[tuple[pb.RecordFillsRequest, Future[Answer]]]:
-        """Each request with its answer to come, until the sender has no more; or the refusal that ends the stream."""
+    def taken(self) -> Iterator[tuple[int, Future[Answer]]]:
+        """Of each request of how many fills the fees are asked for, and its answer to come, until there are no more.
+
+        Raises the refusal that ends the stream.
+        """
         self._context.add_callback(self._over.set)
         threading.Thread(target=self._read, name="stream", daemon=True).start()
         try:
             while (taken := self._next()) is not None:
                 if taken.failure is not None:
                     raise taken.failure
-                assert taken.batch is not None, taken
                 assert taken.answer is not None, taken
-                yield taken.batch, taken.answer
+                yield taken.fees_asked, taken.answer
         finally:
             self._over.set()
 
@@ -90,14 +91,14 @@ class TakenAhead:
 
     def _read(self) -> None:
         try:
-            for batch, job in self._requests:
-                if not self._put(_Taken(batch, self._handling.queue(job, self._over))):
+            for fees_asked, job in self._requests:
+                if not self._put(_Taken(fees_asked, self._handling.queue(job, self._over))):
                     return
             self._put(_END)
         except RefusedError as refused:
-            self._put(_Taken(None, None, refused))
+            self._put(_Taken(0, None, refused))
         except Exception as failure:  # the call is over, or a defect: whoever waits for answers is told
-            self._put(_Taken(None, None, failure))
+            self._put(_Taken(0, None, failure))
 
     def _put(self, taken: _Taken) -> bool:
         while not self._over.is_set():
@@ -109,4 +110,4 @@ class TakenAhead:
         return False
 
 
-_END: Final[Any] = _Taken(None, None)
+_END: Final = _Taken(0, None)
