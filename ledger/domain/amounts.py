@@ -14,9 +14,8 @@ from ledger.domain.columns import INT64_ROOM, Ints, wide
 
 LIMB_DIGITS: Final = 8
 LIMB: Final = 10**LIMB_DIGITS
-_POWER_MAX: Final = (
-    6  # 56 digits before the point: more than 10^14 lines of the largest price times the largest quantity
-)
+# 56 digits before the point: more than 10^14 lines of the largest price times the largest quantity.
+_POWER_MAX: Final = 6
 _SCALE_MAX: Final = 18  # decimals of which int64 holds the power of ten
 _TENS: Final = np.array([10**exponent for exponent in range(_SCALE_MAX + 1)])
 # Four digits as the number whose bytes are their characters, in the order in which they are printed.

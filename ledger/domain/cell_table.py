@@ -52,9 +52,9 @@ class RunTotals(Made[tuple[CellTotals, ...]]):
     def __len__(self) -> int:
         return len(self.bounds) - 1
 
-    def made(self, at: int) -> tuple[CellTotals, ...]:
+    def made(self, place: int) -> tuple[CellTotals, ...]:
         """The totals behind a run."""
-        entries = range(int(self.bounds[at]), int(self.bounds[at + 1]))
+        entries = range(int(self.bounds[place]), int(self.bounds[place + 1]))
         cells = groupby(entries, key=lambda entry: self._where(entry).cell)
         return tuple([self._cell(key, list(of_cell)) for key, of_cell in cells])
 

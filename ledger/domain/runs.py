@@ -70,21 +70,21 @@ class Runs(Made[tuple[DayKey, VolumeRecorded]]):
     def __len__(self) -> int:
         return len(self.keys)
 
-    def made(self, at: int) -> tuple[DayKey, VolumeRecorded]:
+    def made(self, place: int) -> tuple[DayKey, VolumeRecorded]:
         """One of the runs, and its account-day."""
-        start, end = self.starts[at], self.starts[at + 1]
+        start, end = self.starts[place], self.starts[place + 1]
         event = VolumeRecorded(
             venue=self.venue,
-            sources=self._sources(at),
-            time_min_ns=int(self.time_min_ns[at]),
-            time_max_ns=int(self.time_max_ns[at]),
-            time_max_so_far_ns=int(self.time_max_so_far_ns[at]),
-            symbols=self.symbols.of(at),
-            bases=self.bases.of(at),
+            sources=self._sources(place),
+            time_min_ns=int(self.time_min_ns[place]),
+            time_max_ns=int(self.time_max_ns[place]),
+            time_max_so_far_ns=int(self.time_max_so_far_ns[place]),
+            symbols=self.symbols.of(place),
+            bases=self.bases.of(place),
             columns=Columns(wide=self.wide, **{name: each.of(start, end) for name, each in self.columns.items()}),
-            totals=self.totals[at],
+            totals=self.totals[place],
         )
-        return self.keys[at], event
+        return self.keys[place], event
 
     def _sources(self, at: int) -> tuple[SourceSpan, ...]:
         names = self.sources.of(at)

@@ -17,7 +17,10 @@ _NAME: Final = "ledger.server.arrived"
 
 
 class Arrived(NamedTuple):
-    """A RecordFillsRequest, and the bytes it came as: its own, or those of the StreamFillsRequest around it."""
+    """A RecordFillsRequest, and the bytes it came as: its own, or those of the StreamFillsRequest around it.
+
+    Only fills as messages are ever read from the bytes: a request without any does not keep them.
+    """
 
     request: pb.RecordFillsRequest
     data: bytes
@@ -26,12 +29,14 @@ class Arrived(NamedTuple):
     @staticmethod
     def alone(data: bytes) -> Arrived:
         """What came as a RecordFillsRequest. Raises DecodeError."""
-        return Arrived(pb.RecordFillsRequest.FromString(data), data, streamed=False)
+        request = pb.RecordFillsRequest.FromString(data)
+        return Arrived(request, data if request.fills else b"", streamed=False)
 
     @staticmethod
     def on_a_stream(data: bytes) -> Arrived:
         """What came as a StreamFillsRequest. Raises DecodeError."""
-        return Arrived(pb.StreamFillsRequest.FromString(data).batch, data, streamed=True)
+        request = pb.StreamFillsRequest.FromString(data).batch
+        return Arrived(request, data if request.fills else b"", streamed=True)
 
     @property
     def size(self) -> int:

@@ -35,12 +35,21 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
 
 def varints(values: Sequence[int] | Ints) -> list[bytes]:
     """Many of them, below 2^64."""
-    parts = np.array(values, dtype=np.uint64)[:, None] >> _SHIFTS
+    if not len(values):
+        return []
+    rows, sizes = varint_rows(np.array(values, dtype=np.uint64))
+    return [row[:size] for row, size in zip(map(bytes, rows), sizes.tolist(), strict=True)]
+
+
+def varint_rows(values: Ints) -> tuple[Ints, Ints]:
+    """(numbers below 2^64 as Protocol Buffers write them, as rows of an array; how many bytes of each count)."""
+    values = values.astype(np.uint64)
+    width = max(-(-int(values.max()).bit_length() // 7), 1)
+    parts = values[:, None] >> _SHIFTS[:width]
     sizes = np.maximum((parts != 0).sum(axis=1), 1)
-    encoded = (parts & np.uint64(0x7F)).astype(np.uint8)
-    encoded |= (np.arange(_BYTES_MAX) < sizes[:, None] - 1).astype(np.uint8) << 7
-    data = encoded.tobytes()
-    return [data[at : at + size] for at, size in zip(range(0, len(data), _BYTES_MAX), sizes.tolist(), strict=True)]
+    rows = (parts & np.uint64(0x7F)).astype(np.uint8)
+    rows |= np.where(np.arange(width) < sizes[:, None] - 1, np.uint8(0x80), np.uint8(0))
+    return rows, sizes
 
 
 def number(field: int) -> bytes:

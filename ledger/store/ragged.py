@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from itertools import pairwise
-from typing import Final
 
 import numpy as np
 
 from ledger.domain.columns import Ints
-from ledger.store.protobuf_wire import DELIMITED, varint
-
-_VARINT_MAX: Final = 10  # bytes
-_SEVEN: Final = np.arange(0, 7 * _VARINT_MAX, 7, dtype=np.uint64)
-_LOW, _MORE = np.uint64(0x7F), 0x80
+from ledger.store.protobuf_wire import DELIMITED, varint, varint_rows
 
 
 class Ragged:
@@ -99,14 +94,3 @@ def padded(texts: Sequence[bytes]) -> tuple[Ints, Ints]:
     sizes = np.array(list(map(len, texts)))
     width = max(int(sizes.max()), 1)
     return np.array(texts, dtype=f"S{width}").view(np.uint8).reshape(len(texts), width), sizes
-
-
-def varint_rows(values: Ints) -> tuple[Ints, Ints]:
-    """(numbers below 2^64 as Protocol Buffers write them, as rows of an array; how many bytes of each count)."""
-    values = values.astype(np.uint64)
-    width = max(-(-int(values.max()).bit_length() // 7), 1)
-    parts = values[:, None] >> _SEVEN[:width]
-    sizes = np.maximum((parts != 0).sum(axis=1), 1)
-    rows = (parts & _LOW).astype(np.uint8)
-    rows |= np.where(np.arange(width) < sizes[:, None] - 1, np.uint8(_MORE), np.uint8(0))
-    return rows, sizes

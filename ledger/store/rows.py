@@ -60,11 +60,11 @@ class RunRows(Made[Row]):
     def __len__(self) -> int:
         return len(self._streams)
 
-    def made(self, at: int) -> Row:
+    def made(self, place: int) -> Row:
         """One of the rows."""
-        position = self._positions[at]
-        times = (int(column[at]) for column in self._times_ns)
-        return Row(self._streams[at], position, self._topic, self._states[at], position, *times)
+        position = self._positions[place]
+        times = (int(column[place]) for column in self._times_ns)
+        return Row(self._streams[place], position, self._topic, self._states[place], position, *times)
 
     def copied(self) -> Iterator[bytes]:
         """Each row as COPY takes it in: what is of one size in all of them comes out of arrays."""

@@ -1,7 +1,7 @@
 """Many runs of fills to bytes at once: what `volume_codec.encode_volume` makes of each, field by field for all of them.
 
-An object, a message and thirty attributes a run cost more than all its lines; here each field is a list with an entry
-per run, and a run is what stands at its place in all lists.
+An object, a message and thirty attributes a run cost more than all its lines; here each field is a column with an entry
+per run, and a run is what stands at its place in all of them.
 """
 
 from __future__ import annotations
