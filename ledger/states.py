@@ -10,11 +10,11 @@ from typing import Final, TypeVar
 import numpy as np
 
 from ledger import programmes
+from ledger.arrays.columns import Ints
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey
 from ledger.domain.adjustment import LineRef, PlacedLine, Restated, adjust, lines_now
 from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.closes import Closes, evolve_closes, fold_closes
-from ledger.domain.columns import Ints
 from ledger.domain.commands import AccountCommand
 from ledger.domain.day_table import DayTable
 from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts, text_column
+from ledger.arrays.columns import Ints, Texts, text_column
 from ledger.domain.events import Basis, Recorded, SymbolTerms, VolumeRecorded
 from ledger.store.log import Log
 

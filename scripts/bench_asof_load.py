@@ -13,7 +13,7 @@ import numpy as np
 from bench_fills import columns_of, joined, reference_fills
 from bench_load import Lane
 
-from ledger.domain.columns import Ints
+from ledger.arrays.columns import Ints
 from ledger.domain.instants import DAY_NS
 from ledger.v1 import fill_service_pb2
 

@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts
+from ledger.arrays.columns import Ints, Texts
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.v1 import command_service_pb2, fill_pb2, fill_service_pb2

@@ -8,7 +8,7 @@ from typing import Any, Final
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
 
-from ledger.domain.columns import unpacked, unpacked_texts
+from ledger.arrays.columns import unpacked, unpacked_texts
 from ledger.v1 import events_pb2
 from ledger.v1.query_service_pb2 import StoredEvent
 

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ledger.domain.columns import Ints, in_order, starts_of
+from ledger.arrays.columns import Ints, in_order, starts_of
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS

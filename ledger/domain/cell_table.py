@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.amounts import Amounts, Limbs, grown, limbs_of, number_of
-from ledger.domain.columns import Ints
+from ledger.arrays.columns import Ints
+from ledger.arrays.decimal_columns import Amounts, Limbs, grown, limbs_of, number_of
+from ledger.arrays.lazy_sequence import Made
 from ledger.domain.events import CellKey, CellTotals, FeeSum
-from ledger.domain.made import Made
 from ledger.domain.money import decimal_text
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
 

@@ -12,13 +12,13 @@ from typing import Final
 
 import numpy as np
 
+from ledger.arrays.columns import Ints
+from ledger.arrays.decimal_columns import grown
+from ledger.arrays.id_set import IdSet
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey, KnownLines, remember
-from ledger.domain.amounts import grown
 from ledger.domain.cell_table import CellTable, RunTotals, Sums, Where
-from ledger.domain.columns import Ints
 from ledger.domain.events import FeeEvent
 from ledger.domain.fill_batch import FillBatch
-from ledger.domain.id_set import IdSet
 from ledger.domain.totals import add_totals, to_totals
 
 _CAPACITY: Final = 1_024

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 
-from ledger.domain.columns import Ints, text_column, unpacked
+from ledger.arrays.columns import Ints, text_column, unpacked
 from ledger.domain.instants import BEGINNING_NS
 
 

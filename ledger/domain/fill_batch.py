@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts, digests
+from ledger.arrays.columns import Ints, Texts, digests
 from ledger.domain.events import Line
 from ledger.domain.money import decimal_text, mantissa
 

@@ -9,8 +9,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, starts_of, texts, wide
 from ledger.domain.account_day import AccountDays
-from ledger.domain.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, starts_of, texts, wide
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.pricing import NO_STANDING, Price, Standing, price_for, standing_at

@@ -6,10 +6,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.account_day import AccountDays
-from ledger.domain.amounts import Limbs, limbs_of
-from ledger.domain.cell_table import RunTotals, Sums, Where
-from ledger.domain.columns import (
+from ledger.arrays.columns import (
     INT64_ROOM,
     Ints,
     Packed,
@@ -23,6 +20,9 @@ from ledger.domain.columns import (
     starts_of,
     texts,
 )
+from ledger.arrays.decimal_columns import Limbs, limbs_of
+from ledger.domain.account_day import AccountDays
+from ledger.domain.cell_table import RunTotals, Sums, Where
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import SymbolTerms
 from ledger.domain.fill_batch import CARRIED

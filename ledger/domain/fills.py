@@ -13,8 +13,8 @@ from typing import Any, Final, cast
 
 import numpy as np
 
+from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, wide
 from ledger.domain.account_day import AccountDays
-from ledger.domain.columns import INT64_ROOM, Ints, distinct, is_wide, wide
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line
 from ledger.domain.fill_batch import FillBatch

@@ -7,9 +7,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from ledger.arrays.columns import column, texts
 from ledger.domain import commands as asked
 from ledger.domain import events as told
-from ledger.domain.columns import column, texts
 from ledger.domain.commands import Command
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Recorded, VolumeRecorded
 from ledger.domain.fill_batch import CARRIED, NOT_SAID, FillBatch

@@ -9,8 +9,8 @@ from typing import Final, TypeVar
 
 import numpy as np
 
+from ledger.arrays.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
 from ledger.domain.account_day import AccountDays, DayKey
-from ledger.domain.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, SymbolTerms, VolumeRecorded
 from ledger.domain.fill_batch import NOT_SAID, FillBatch
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.domain.amounts import numbers_of
+from ledger.arrays.columns import Ints
+from ledger.arrays.decimal_columns import numbers_of
 from ledger.domain.cell_table import Where
-from ledger.domain.columns import Ints
 from ledger.domain.fill_prices import Priced
 from ledger.domain.fill_runs import counted, wheres
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums

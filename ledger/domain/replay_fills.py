@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
+from ledger.arrays.columns import Ints, column, in_order, starts_of, sums
 from ledger.domain.account_day import AccountDay, DayKey, by_account_day
 from ledger.domain.cell_table import Where
-from ledger.domain.columns import Ints, column, in_order, starts_of, sums
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.fill_prices import Priced, price_lines

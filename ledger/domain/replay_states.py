@@ -8,10 +8,10 @@ from functools import reduce
 from itertools import groupby
 from typing import Final, TypeVar
 
+from ledger.arrays.columns import digests, text_column
 from ledger.domain.account_day import AccountDay, DayKey
 from ledger.domain.bounty import Round, evolve_round
 from ledger.domain.closes import Closes, evolve_closes
-from ledger.domain.columns import digests, text_column
 from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
 from ledger.domain.instants import day_number

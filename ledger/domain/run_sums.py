@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, column, in_order, starts_of, sums, wide
+from ledger.arrays.columns import INT64_ROOM, Ints, column, in_order, starts_of, sums, wide
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, cell_key
 

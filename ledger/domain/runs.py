@@ -8,11 +8,11 @@ from typing import Generic, TypeVar
 
 import numpy as np
 
+from ledger.arrays.columns import Ints, Packed, distinct
+from ledger.arrays.lazy_sequence import Made
 from ledger.domain.account_day import DayKey
 from ledger.domain.cell_table import RunTotals
-from ledger.domain.columns import Ints, Packed, distinct
 from ledger.domain.events import Basis, Columns, SourceSpan, SymbolTerms, VolumeRecorded
-from ledger.domain.made import Made
 
 T = TypeVar("T")
 

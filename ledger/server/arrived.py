@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from ledger.domain.columns import INT64_ROOM, Ints, wide
+from ledger.arrays.columns import INT64_ROOM, Ints, wide
 from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
 

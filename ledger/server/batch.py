@@ -12,7 +12,7 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts, column, is_wide
+from ledger.arrays.columns import Ints, Texts, column, is_wide
 from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal

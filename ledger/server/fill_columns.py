@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts, column, text_column, unpacked
+from ledger.arrays.columns import Ints, Texts, column, text_column, unpacked
 from ledger.domain.fill_batch import NOT_SAID, FillBatch
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.money import SCALE_MAX, decimal_text

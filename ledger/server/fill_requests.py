@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints
+from ledger.arrays.columns import INT64_ROOM, Ints
 from ledger.domain.fill_batch import FillBatch, Part, part_of
 from ledger.domain.refusal import Reason, Refusal
 from ledger.jobs import RecordFills, Unread

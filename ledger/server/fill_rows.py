@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts, mantissas, numbered
+from ledger.arrays.columns import Ints, Texts, mantissas, numbered
 from ledger.domain.fill_batch import NOT_SAID, FillBatch
 from ledger.domain.instants import EARLIEST_NS
 from ledger.server.arrived import Origin

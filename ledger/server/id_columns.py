@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts
+from ledger.arrays.columns import Ints, Texts
 from ledger.shape import ID
 
 _IS_OF_ID: Final = np.array([ID.fullmatch(chr(code)) is not None for code in range(256)])

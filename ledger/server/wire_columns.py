@@ -11,9 +11,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.columns import Ints, Texts
+from ledger.arrays.columns import Ints, Texts
+from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.instants import SECOND_NS
-from ledger.store.protobuf_wire import DELIMITED, VARINT
 
 _STEP_MAX: Final = 2 + 255  # bytes that a field can move a cursor on, whatever stands there
 _LOOK_MAX: Final = 32  # bytes that are looked at behind a cursor

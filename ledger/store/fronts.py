@@ -13,8 +13,8 @@ from typing import Final, NamedTuple, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.events import CellKey
-from ledger.store.protobuf_wire import DELIMITED, VARINT
 from ledger.store.run_front import FRONT_BYTES
 from ledger.store.volume_codec import totals_of
 from ledger.v1 import events_pb2

@@ -9,8 +9,8 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.columns import Ints
-from ledger.domain.made import Made
+from ledger.arrays.columns import Ints
+from ledger.arrays.lazy_sequence import Made
 
 COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",

@@ -12,10 +12,10 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from ledger.domain.columns import Ints
+from ledger.arrays.columns import Ints
+from ledger.arrays.protobuf_wire import Heads, number, varints
+from ledger.arrays.ragged import Ragged
 from ledger.domain.runs import Referred, Runs
-from ledger.store.protobuf_wire import Heads, number, varints
-from ledger.store.ragged import Ragged
 from ledger.store.totals_codec import encode_totals
 from ledger.store.volume_codec import PACKED, basis_bytes, encode_volume, symbol_bytes
 from ledger.v1 import events_pb2

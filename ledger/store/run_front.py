@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.arrays.protobuf_wire import DELIMITED, VARINT, read_varint
 from ledger.domain.events import CellTotals
-from ledger.store.protobuf_wire import DELIMITED, VARINT, read_varint
 from ledger.store.volume_codec import decode_totals
 from ledger.v1 import events_pb2
 

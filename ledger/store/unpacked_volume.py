@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.domain.columns import column, packed, packed_texts, texts
+from ledger.arrays.columns import column, packed, packed_texts, texts
 from ledger.domain.events import Columns
 from ledger.v1 import events_pb2
 

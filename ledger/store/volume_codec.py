@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints, digests, text_column
+from ledger.arrays.columns import Ints, digests, text_column
 from ledger.domain.events import (
     Basis,
     CellKey,

@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import numpy as np
 
+from ledger.arrays.columns import column
 from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.columns import column
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope, Event, PairClassAssigned, ProgrammePublished, Recorded, SymbolRegistered
 from ledger.domain.fill_batch import FillBatch

@@ -9,10 +9,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.arrays.columns import Ints, column
+from ledger.arrays.decimal_columns import limbs_of
 from ledger.domain.account_day import AccountDay, DayKey
-from ledger.domain.amounts import limbs_of
 from ledger.domain.cell_table import Sums, Where
-from ledger.domain.columns import Ints, column
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import CellKey, CellTotals
 from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, to_totals

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from ledger import programmes
+from ledger.arrays.columns import column, texts
 from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.columns import column, texts
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import (
     Envelope,

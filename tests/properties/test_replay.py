@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 from ledger import programmes
+from ledger.arrays.columns import packed
 from ledger.domain import commands as asked
 from ledger.domain import events as told
 from ledger.domain.closes import KnownClose
-from ledger.domain.columns import packed
 from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, assess
 from ledger.domain.evaluation_run import completed
 from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecorded

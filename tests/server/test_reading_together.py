@@ -12,11 +12,11 @@ from google.protobuf.message import DecodeError
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.columns import INT64_ROOM
+from ledger.arrays.columns import INT64_ROOM
+from ledger.arrays.protobuf_wire import DELIMITED, VARINT, varint
 from ledger.jobs import RecordFills, Unread
 from ledger.server.arrived import Arrived
 from ledger.server.fill_requests import FillRequests
-from ledger.store.protobuf_wire import DELIMITED, VARINT, varint
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest, StreamFillsRequest
 from ledger.wire import RefusedError

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from ledger.domain.columns import column, numbered, packed, packed_texts, texts
+from ledger.arrays.columns import column, numbered, packed, packed_texts, texts
 from ledger.domain.events import Columns, Line, SourceSpan
 
 

@@ -8,7 +8,7 @@ from typing import Any, get_args
 
 import pytest
 
-from ledger.domain.columns import digests, texts
+from ledger.arrays.columns import digests, texts
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,

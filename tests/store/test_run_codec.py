@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.arrays.protobuf_wire import Heads, varint, varints
 from ledger.domain.account_day import AccountDay, by_account_day
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope
@@ -20,7 +21,6 @@ from ledger.domain.runs import Runs
 from ledger.domain.state import AccountState
 from ledger.store import run_codec
 from ledger.store.codec import decode, encode
-from ledger.store.protobuf_wire import Heads, varint, varints
 from ledger.store.writer import rows_of
 from ledger.v1 import events_pb2
 from tests.domain.worked import NOON_NS, fills, rulebook

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.columns import Ints, Texts
+from ledger.arrays.columns import Ints, Texts
 
 
 def self_trades(owner_ids: Texts, counterparty_owner_ids: Texts) -> Ints:

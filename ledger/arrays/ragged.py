@@ -7,8 +7,8 @@ from itertools import pairwise
 
 import numpy as np
 
-from ledger.domain.columns import Ints
-from ledger.store.protobuf_wire import DELIMITED, varint, varint_rows
+from ledger.arrays.columns import Ints
+from ledger.arrays.protobuf_wire import DELIMITED, varint, varint_rows
 
 
 class Ragged:

@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.amounts import Amounts, Printed, limbs_of, number_of, printed
-from ledger.domain.columns import column
+from ledger.arrays.columns import column
+from ledger.arrays.decimal_columns import Amounts, Printed, limbs_of, number_of, printed
 from ledger.domain.money import decimal_text
 
 DECIMALS = 36

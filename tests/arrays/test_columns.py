@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.columns import column, packed, unpacked
+from ledger.arrays.columns import column, packed, unpacked
 
 
 @given(st.integers(0, 63).flatmap(lambda bits: st.lists(st.integers(-(2**bits), 2**bits - 1), min_size=1)))

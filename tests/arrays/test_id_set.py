@@ -6,8 +6,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.columns import Ints
-from ledger.domain.id_set import IdSet
+from ledger.arrays.columns import Ints
+from ledger.arrays.id_set import IdSet
 
 # Few numbers, close together and at both ends: slots are contended, and 0 means empty inside.
 numbers = st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 2, 2**64 - 1]) | st.integers(0, 2**64 - 1)

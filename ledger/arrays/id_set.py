@@ -10,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints
+from ledger.arrays.columns import Ints
 
 _SLOTS_MIN: Final = 1 << 12
 _EMPTY: Final = np.uint64(0)

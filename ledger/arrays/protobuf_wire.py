@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from ledger.domain.columns import Ints
+from ledger.arrays.columns import Ints
 
 VARINT, DELIMITED = 0, 2  # wire types: the ones in the log
 _BYTES_MAX: Final = 10  # of a varint

@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from ledger.domain.columns import INT64_ROOM, Ints, wide
+from ledger.arrays.columns import INT64_ROOM, Ints, wide
 
 LIMB_DIGITS: Final = 8
 LIMB: Final = 10**LIMB_DIGITS
