@@ -7,10 +7,10 @@ from typing import NamedTuple
 
 from ledger.domain.adjustment import restated_by_grants
 from ledger.domain.commands import Request
-from ledger.domain.evaluation import changes_from_ns, decide_evaluated
+from ledger.domain.decide.evaluation import changes_from_ns, decide_evaluated
 from ledger.domain.events import Event, Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
 from ledger.domain.streams import account_stream, fee_stream
 from ledger.jobs import EvaluateAccounts, Evaluated
 from ledger.states import States

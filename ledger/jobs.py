@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ledger.domain.commands import Command, Request
-from ledger.domain.evaluation import Assessment, Run
+from ledger.domain.decide.evaluation import Assessment, Run
 from ledger.domain.events import Basis, EvaluationCompleted, Recorded
 from ledger.domain.fill_batch import Part
 from ledger.domain.refusal import Refusal

@@ -17,11 +17,7 @@ from typing import Any, Final, NamedTuple, assert_never
 import numpy as np
 from eventsourcing.persistence import PersistenceError
 
-from ledger.domain.account import Decided, decide_account
 from ledger.domain.account_day import by_account_day
-from ledger.domain.approval import check_approval
-from ledger.domain.bounty import decide_bounty, week_of
-from ledger.domain.closes import decide_close
 from ledger.domain.commands import (
     BountyCommand,
     Command,
@@ -33,7 +29,14 @@ from ledger.domain.commands import (
     RunEvaluation,
     StartTrial,
 )
-from ledger.domain.evaluation_run import decide_run
+from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.approval import check_approval
+from ledger.domain.decide.bounty import decide_bounty, week_of
+from ledger.domain.decide.daily_close import decide_close
+from ledger.domain.decide.evaluation_run import decide_run
+from ledger.domain.decide.programme import decide_programme, programme_stream_of
+from ledger.domain.decide.promotion import decide_promotion
+from ledger.domain.decide.register import decide_register
 from ledger.domain.events import (
     CommandRefused,
     Envelope,
@@ -45,17 +48,10 @@ from ledger.domain.events import (
 )
 from ledger.domain.fill_batch import Part, merged
 from ledger.domain.fills import BatchOutcome, decide_fills
-from ledger.domain.programmes import decide_programme, programme_stream_of
-from ledger.domain.promotions import decide_promotion
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.registers import decide_register
-from ledger.domain.rulebook import evolve_rulebook
 from ledger.domain.runs import Runs
-from ledger.domain.state import (
-    AccountState,
-    evolve_owner,
-    evolve_source,
-)
+from ledger.domain.state.account import AccountState, evolve_owner, evolve_source
+from ledger.domain.state.rulebook import evolve_rulebook
 from ledger.domain.streams import (
     PROMOTIONS,
     REGISTERS,

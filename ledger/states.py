@@ -13,18 +13,17 @@ from ledger import programmes
 from ledger.arrays.columns import Ints
 from ledger.domain.account_day import AccountDay, AccountDays, DayKey
 from ledger.domain.adjustment import LineRef, PlacedLine, Restated, adjust, lines_now
-from ledger.domain.bounty import Round, evolve_round
-from ledger.domain.closes import Closes, evolve_closes, fold_closes
 from ledger.domain.commands import AccountCommand
 from ledger.domain.day_table import DayTable
-from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.bounty import Round, evolve_round
+from ledger.domain.decide.daily_close import Closes, evolve_closes, fold_closes
+from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import FeeAdjusted, FeeEvent, KnownLine, Recorded
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS, day_number
-from ledger.domain.promotions import Promotions, evolve_promotions
-from ledger.domain.rulebook import fold_rulebook
 from ledger.domain.runs import Runs
-from ledger.domain.state import (
+from ledger.domain.state.account import (
     AccountState,
     OwnerState,
     SourceState,
@@ -33,6 +32,7 @@ from ledger.domain.state import (
     evolve_source,
     fold_account,
 )
+from ledger.domain.state.rulebook import fold_rulebook
 from ledger.domain.streams import (
     BOUNTY_PREFIX,
     CLOSES_PREFIX,

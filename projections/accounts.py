@@ -7,8 +7,8 @@ from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.programme import NO_TIER
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.programme import NO_TIER
 from ledger.shape import Shape, optional_id, read_ns
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse, timestamp

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
+from ledger.domain.decide.application_deadline import overdue_from_ns
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.business_days import business_day_after
@@ -15,7 +16,6 @@ from ledger.v1 import member_query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse, timestamp
 from projections.accounts import wait_for_tables
 from projections.as_of import Reader
-from projections.deadlines import overdue_from_ns
 from projections.page_token import PageToken, encode_token
 from projections.paging import page_size, token_of
 from projections.tables import read_schema

@@ -9,10 +9,10 @@ from typing import Final, NamedTuple
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.refusal import Reason
-from ledger.domain.rulebook import Rulebook, fold_rulebook
-from ledger.domain.state import AccountState, fold_account
+from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import account_stream
 from ledger.shape import Shape, read_ns
 from ledger.store.log import Head, Log

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from ledger.domain.evaluation import PERIODIC
+from ledger.domain.decide.evaluation import PERIODIC
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted
 from ledger.domain.instants import day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import Programme
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.end_day_close import Close, Missing
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import query_service_pb2
 from ledger.wire import timestamp

@@ -10,17 +10,17 @@ from typing import Any, Final
 from psycopg.sql import SQL, Composed, Identifier
 
 from ledger import programmes
-from ledger.domain.closes import Closes, KnownClose, fold_closes
-from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, assess, movement, tier_before
+from ledger.domain.decide.daily_close import Closes, KnownClose, fold_closes
+from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess, movement, tier_before
 from ledger.domain.events import SourceAdvanced
 from ledger.domain.instants import instant_text
-from ledger.domain.programme import Programme
-from ledger.domain.rulebook import fold_rulebook
 from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period
 from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.rules.evaluation_days import evaluation_window
 from ledger.domain.rules.post_trial import post_trial_window
-from ledger.domain.state import AccountState, Grant, fold_account
+from ledger.domain.state.account import AccountState, Grant, fold_account
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import fold_rulebook
 from ledger.domain.streams import CLOSES_PREFIX, SOURCE_PREFIX, account_stream, closes_stream
 from ledger.store.log import Log
 from projections.evaluation_volumes import Cells, Volumes

@@ -10,8 +10,8 @@ from psycopg.sql import SQL, Identifier
 
 from ledger import programmes
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.evaluation import PERIODIC, POST_TRIAL
-from ledger.domain.evaluation_run import (
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.decide.evaluation_run import (
     EvaluationState,
     completed,
     evolve_evaluation,
@@ -20,10 +20,10 @@ from ledger.domain.evaluation_run import (
     programme_evaluated,
 )
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook, fold_rulebook
 from ledger.domain.rules.end_day_close import Close, Missing
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import evaluation_stream
 from ledger.wire import RefusedError, refuse
 from projections.accounts import tables_position, wait_for_tables

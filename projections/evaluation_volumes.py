@@ -12,11 +12,11 @@ from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.evaluation import NO_TIME, Case
+from ledger.domain.decide.evaluation import NO_TIME, Case
 from ledger.domain.events import CellKey, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_number, day_text
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.domain.streams import fee_stream
-from ledger.domain.totals import NOTIONAL_SCALE, exact
 from ledger.store.log import Log
 from projections.rows import CHANNEL_NAMES, PRODUCT_NAMES
 from projections.tables import read_schema

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.evaluation import PERIODIC, POST_TRIAL
-from ledger.domain.evaluation_run import (
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.decide.evaluation_run import (
     EvaluationState,
     evolve_evaluation,
     instant_of,
@@ -15,8 +15,8 @@ from ledger.domain.evaluation_run import (
     programme_evaluated,
 )
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.programme import Programme
 from ledger.domain.streams import evaluation_stream
 from ledger.shape import Shape, number, optional_id, read_ns
 from ledger.v1 import evaluation_service_pb2 as pb

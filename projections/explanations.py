@@ -9,7 +9,7 @@ from ledger.domain.account_day import adjusted
 from ledger.domain.adjustment import Difference
 from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, KnownLine, ProgrammePublished, Recorded
 from ledger.domain.explanation import Facts, explain
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 from ledger.domain.streams import account_stream, programme_stream
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb

@@ -15,7 +15,16 @@ from ledger.domain.events import Basis, FeeAdjusted, FeeEvent, KnownLine, Line, 
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.run_sums import add_run
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, exact, restate, subtract
+from ledger.domain.state.volume_cells import (
+    FEE_SCALE,
+    NOTIONAL_SCALE,
+    CellSum,
+    Sums,
+    add_totals,
+    exact,
+    restate,
+    subtract,
+)
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire import timestamp

@@ -13,10 +13,10 @@ from collections.abc import Iterable
 from typing import Final
 
 from ledger import programmes
-from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import Recorded
-from ledger.domain.rulebook import Rulebook, evolve_rulebook, fold_rulebook
-from ledger.domain.state import AccountState, evolve_account, fold_account
+from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.state.rulebook import Rulebook, evolve_rulebook, fold_rulebook
 from ledger.domain.streams import EVALUATION_PREFIX, PROGRAMME_PREFIX, REGISTERS, account_stream
 from ledger.store.log import Head, Log
 

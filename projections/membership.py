@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
-from ledger.domain.dossier import PENDING, Application, Match, Metric
-from ledger.domain.membership import match_refused, match_tier, tier_at
-from ledger.domain.programme import NO_TIER
+from ledger.domain.decide.application_deadline import deadline, overdue_from_ns
+from ledger.domain.decide.standing import match_refused, match_tier, tier_at
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.fee_match import match_grant
 from ledger.domain.rules.key_account_manager import KEY_ACCOUNT_MANAGER, entitlements, manager_at
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
-from ledger.domain.totals import NOTIONAL_SCALE, exact
+from ledger.domain.state.matches_and_applications import PENDING, Application, Match, Metric
+from ledger.domain.state.programme import NO_TIER
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.shape import Shape, optional_id, required_id, volume
 from ledger.v1 import member_query_service_pb2 as pb
 from ledger.v1 import member_service_pb2 as member_pb
 from ledger.wire import timestamp
 from projections.as_of import Reader, View, check_times
-from projections.deadlines import deadline, overdue_from_ns
 from projections.vip_state import flag_of, grant_of, programme_of
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.domain.evaluation import PERIODIC, POST_TRIAL, tier_before
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, tier_before
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.rules.cumulative_trading_volume import event_period
 from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns
+from ledger.domain.state.programme import Programme
 from ledger.domain.streams import evaluation_stream
 from projections.as_of import Reader, View
 from projections.evaluation_plan import trials_ended

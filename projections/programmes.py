@@ -8,9 +8,9 @@ from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import rate_text
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook, fold_rulebook
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.shape import Shape, optional_id
 from ledger.v1 import programme_service_pb2 as pb
 from ledger.wire import RefusedError, refuse, timestamp

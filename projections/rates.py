@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
+from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.events import TRAIT_SELF_TRADE, KnownLine
 from ledger.domain.instants import DAY_NS
-from ledger.domain.membership import grant_in_effect
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import formula
+from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.shape import Shape, optional_id, required_id
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb

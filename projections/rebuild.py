@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger import programmes
-from ledger.domain.rulebook import fold_rulebook
+from ledger.domain.state.rulebook import fold_rulebook
 from ledger.store.log import Log
 from projections.differences import differences
 from projections.progress import Progress

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.domain.bounty import Round, evolve_round
+from ledger.domain.decide.bounty import Round, evolve_round
+from ledger.domain.decide.promotion import promotion_refused
+from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import PromotionAnnounced
-from ledger.domain.membership import tier_at
-from ledger.domain.programme import NO_TIER
-from ledger.domain.promotions import promotion_refused
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.api_promotion import API_EXCLUSIVE, months_without_promotion
+from ledger.domain.state.programme import NO_TIER
 from ledger.domain.streams import BOUNTY_PREFIX, PROMOTIONS
 from ledger.shape import Shape, optional_id, read_ns, required_id
 from ledger.v1 import member_query_service_pb2 as pb

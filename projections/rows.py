@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
-from ledger.domain.dossier import Application
-from ledger.domain.evaluation import POST_TRIAL
+from ledger.domain.decide.application_deadline import deadline
+from ledger.domain.decide.evaluation import POST_TRIAL
 from ledger.domain.events import CellKey, Recorded, VolumeEvaluated
-from ledger.domain.rulebook import Rulebook
-from ledger.domain.state import FOREVER_NS, AccountState, fold_account
+from ledger.domain.state.account import FOREVER_NS, AccountState, fold_account
+from ledger.domain.state.matches_and_applications import Application
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.volume_cells import Sums, add_totals
 from ledger.domain.streams import account_stream
-from ledger.domain.totals import Sums, add_totals
 from ledger.store.log import DayTotals, Log
-from projections.deadlines import deadline
 from projections.fee_history import totals
 from projections.vip_intervals import grant_positions, vip_intervals
 

@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier
 
 from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded
-from ledger.domain.rulebook import Rulebook, fold_rulebook
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_stream
 from ledger.store.log import LastEvent, Log
 from projections.day_lines import day_lines

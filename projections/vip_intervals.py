@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.events import Recorded, TierChanged, TrialStarted, VolumeEvaluated
-from ledger.domain.membership import grant_in_effect
-from ledger.domain.programme import Programme
-from ledger.domain.rulebook import Dated
-from ledger.domain.state import FOREVER_NS, AccountState
+from ledger.domain.state.account import FOREVER_NS, AccountState
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Dated
 
 
 @dataclass(frozen=True, slots=True)

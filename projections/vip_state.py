@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.domain.membership import grant_in_effect
+from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.money import rate_text
-from ledger.domain.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, Programme
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
-from ledger.domain.state import FOREVER_NS, AccountState, Ban, Flag, Grant
+from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Flag, Grant
+from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, Programme
 from ledger.shape import Shape, optional_id, required_id
 from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb

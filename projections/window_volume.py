@@ -6,13 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 
-from ledger.domain.evaluation import Case, assess
+from ledger.domain.decide.evaluation import Case, assess
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import Programme
 from ledger.domain.rules.cumulative_trading_volume import event_period, excluded_because
 from ledger.domain.rules.end_day_close import Missing
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
-from ledger.domain.totals import NOTIONAL_SCALE, Sums
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, Sums
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import timestamp

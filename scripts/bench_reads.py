@@ -19,7 +19,7 @@ from bench_store import Failed, Store, check
 from ledger import programmes
 from ledger.config import Config
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import NO_TIER, Programme
+from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.v1 import command_pb2, command_service_pb2, command_service_pb2_grpc, fill_pb2
 from ledger.v1 import query_service_pb2 as pb
 

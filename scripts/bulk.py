@@ -21,14 +21,14 @@ try:
     from ledger import programmes
     from ledger.cli.arguments import number
     from ledger.client import Client, LedgerError
-    from ledger.domain.account import decide_account
-    from ledger.domain.approval import check_approval
     from ledger.domain.commands import Request
+    from ledger.domain.decide.account import decide_account
+    from ledger.domain.decide.approval import check_approval
     from ledger.domain.events import CommandRefused, Envelope, Recorded
     from ledger.domain.instants import SECOND_NS
     from ledger.domain.refusal import Refusal
-    from ledger.domain.rulebook import fold_rulebook
-    from ledger.domain.state import AccountState, evolve_account, fold_account
+    from ledger.domain.state.account import AccountState, evolve_account, fold_account
+    from ledger.domain.state.rulebook import fold_rulebook
     from ledger.store.codec import decode
 except ImportError as error:
     print(f"bulk.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)

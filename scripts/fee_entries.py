@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple, TypeAlias
 from google.protobuf.descriptor import Descriptor
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, exact
 from ledger.v1.fill_pb2 import Channel, Liquidity, Product, Side
 from ledger.v1.query_service_pb2 import FeeBasis, FeeLine
 

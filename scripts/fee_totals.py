@@ -9,7 +9,7 @@ from fee_entries import counted, notional
 
 from ledger.cli.screens import table
 from ledger.domain.money import decimal_text
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE
 from ledger.v1.query_service_pb2 import FeeLine, ListFeeHistoryResponse
 
 

@@ -22,7 +22,7 @@ try:
     from ledger.cli import screens
     from ledger.cli.arguments import time_ns
     from ledger.client import Client, LedgerError
-    from ledger.domain.programme import Programme
+    from ledger.domain.state.programme import Programme
 except ImportError as error:
     print(f"programme.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Sequence
 
 from ledger.domain.instants import DAY_NS, SECOND_NS, day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import PRODUCTS, Band, Programme
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.programme import PRODUCTS, Band, Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from ledger.programmes.reading import EVERY_DAY
 
 _SAME = (  # fields that a file calls by the same name, by its section

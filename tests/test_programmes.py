@@ -8,8 +8,8 @@ from hashlib import sha256
 import pytest
 
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
-from ledger.domain.state import AccountState, Grant
-from ledger.domain.totals import NOTIONAL_SCALE, exact
+from ledger.domain.state.account import AccountState, Grant
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.programmes import ProgrammeError, faults, packaged, packaged_names, parse
 from ledger.programmes.rates import RateError, rate_ppm
 from tests.domain.worked import fills, record, rulebook

@@ -12,7 +12,7 @@ import pytest
 from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.adjustment import lines_now
-from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run
+from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run
 from ledger.domain.events import (
     CommandRefused,
     Envelope,

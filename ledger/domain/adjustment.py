@@ -12,10 +12,10 @@ from typing import Final, NamedTuple
 from ledger.domain.account_day import AccountDay, adjusted
 from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Recorded, SymbolTerms
 from ledger.domain.money import decimal_text
-from ledger.domain.pricing import Price, price_for, rate_time_ns, standing_at
-from ledger.domain.rulebook import Market, Rulebook
-from ledger.domain.state import AccountState
-from ledger.domain.totals import FEE_SCALE, exact, to_totals
+from ledger.domain.pricing.plan import Price, price_for, rate_time_ns, standing_at
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.rulebook import Market, Rulebook
+from ledger.domain.state.volume_cells import FEE_SCALE, exact, to_totals
 
 LATE_GRANT: Final = "LATE_GRANT"
 

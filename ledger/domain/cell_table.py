@@ -14,7 +14,7 @@ from ledger.arrays.decimal_columns import Amounts, Limbs, grown, limbs_of, numbe
 from ledger.arrays.lazy_sequence import Made
 from ledger.domain.events import CellKey, CellTotals, FeeSum
 from ledger.domain.money import decimal_text
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, exact
 
 _CAPACITY: Final = 1_024
 _NONE: Final = -1

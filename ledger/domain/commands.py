@@ -8,7 +8,7 @@ from typing import TypeAlias
 
 from ledger.domain.events import MatchClaim
 from ledger.domain.instants import BEGINNING_NS
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 
 
 @dataclass(frozen=True, slots=True)

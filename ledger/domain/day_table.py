@@ -19,7 +19,7 @@ from ledger.domain.account_day import AccountDay, AccountDays, DayKey, KnownLine
 from ledger.domain.cell_table import CellTable, RunTotals, Sums, Where
 from ledger.domain.events import FeeEvent
 from ledger.domain.fill_batch import FillBatch
-from ledger.domain.totals import add_totals, to_totals
+from ledger.domain.state.volume_cells import add_totals, to_totals
 
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1

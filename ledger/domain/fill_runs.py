@@ -27,7 +27,7 @@ from ledger.domain.day_table import DayTable
 from ledger.domain.events import SymbolTerms
 from ledger.domain.fill_batch import CARRIED
 from ledger.domain.fill_prices import Priced
-from ledger.domain.pricing import Share
+from ledger.domain.pricing.plan import Share
 from ledger.domain.runs import Referred, Runs
 
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}

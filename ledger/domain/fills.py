@@ -22,9 +22,9 @@ from ledger.domain.fill_prices import Lines, price_lines
 from ledger.domain.fill_runs import runs
 from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Market, Rulebook, too_fine
 from ledger.domain.runs import Runs
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.rulebook import Market, Rulebook, too_fine
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
 _POWERS: Final = np.array([10**exponent for exponent in range(SCALE_MAX + 1)])

@@ -4,10 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.domain.account import Decided, decide_account
-from ledger.domain.approval import check_approval
-from ledger.domain.bounty import decide_bounty
-from ledger.domain.closes import decide_close
 from ledger.domain.commands import (
     AccountCommand,
     BountyCommand,
@@ -20,16 +16,20 @@ from ledger.domain.commands import (
     RunEvaluation,
     StartTrial,
 )
-from ledger.domain.evaluation_run import decide_run
+from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.approval import check_approval
+from ledger.domain.decide.bounty import decide_bounty
+from ledger.domain.decide.daily_close import decide_close
+from ledger.domain.decide.evaluation_run import decide_run
+from ledger.domain.decide.programme import decide_programme
+from ledger.domain.decide.promotion import decide_promotion
+from ledger.domain.decide.register import decide_register
 from ledger.domain.events import Event, PairClassAssigned, Recorded, SymbolRegistered
-from ledger.domain.programmes import decide_programme
-from ledger.domain.promotions import decide_promotion
 from ledger.domain.recorded_commands import commands_behind, registration
 from ledger.domain.refusal import Refusal
-from ledger.domain.registers import decide_register
 from ledger.domain.replay_compared import Deviation, compared_with_decision, linked, said
 from ledger.domain.replay_states import States
-from ledger.domain.rulebook import Rulebook
+from ledger.domain.state.rulebook import Rulebook
 
 
 def decide_command(recorded: Recorded, states: States) -> tuple[list[Deviation], tuple[str, Event] | None]:

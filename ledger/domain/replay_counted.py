@@ -9,7 +9,7 @@ from ledger.arrays.decimal_columns import numbers_of
 from ledger.domain.cell_table import Where
 from ledger.domain.fill_prices import Priced
 from ledger.domain.fill_runs import counted, wheres
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums
 
 
 def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Where, int, int, int, int]]:

@@ -22,7 +22,7 @@ from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, di
 from ledger.domain.replay_counted import count_in, counted_sums
 from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
 from ledger.domain.replay_states import States, day_key
-from ledger.domain.totals import to_totals
+from ledger.domain.state.volume_cells import to_totals
 
 Move = tuple[Where, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, compared, said
-from ledger.domain.state import SourceState, evolve_source
+from ledger.domain.state.account import SourceState, evolve_source
 from ledger.domain.streams import SOURCE_PREFIX, source_stream
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, column, in_order, starts_of, sums, wide
 from ledger.domain.events import VolumeRecorded
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, cell_key
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, cell_key
 
 _TRAITS_END: Final = 256  # a byte
 _OF_A_CELL: Final = 0xF0  # the traits that say in which cell a fill counts: channel, self-trade, banned

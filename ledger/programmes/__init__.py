@@ -7,7 +7,7 @@ from functools import lru_cache
 from importlib import resources
 from typing import Any, Final
 
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 from ledger.programmes.checks import check_programme
 from ledger.programmes.faults import Fault, ProgrammeError
 from ledger.programmes.reading import read_programme

@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from itertools import pairwise
 
 from ledger.domain.money import rate_text
-from ledger.domain.programme import Programme
 from ledger.domain.rules.maker_rebate import least_net_ppm
+from ledger.domain.state.programme import Programme
 from ledger.programmes.faults import Fault
 
 

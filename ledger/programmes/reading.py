@@ -7,7 +7,7 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
-from ledger.domain.programme import PRODUCTS, Band, PairRates, Programme, Rates, TokenDiscount, Trial
+from ledger.domain.state.programme import PRODUCTS, Band, PairRates, Programme, Rates, TokenDiscount, Trial
 from ledger.programmes.faults import Fault
 from ledger.programmes.table import Table
 

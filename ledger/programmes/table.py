@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS, day_number
 from ledger.domain.money import is_decimal, mantissa
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from ledger.programmes.faults import Fault
 from ledger.programmes.rates import RateError, rate_ppm
 

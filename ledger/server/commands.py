@@ -17,8 +17,8 @@ from ledger.domain.events import (
 )
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import SCALE_MAX
-from ledger.domain.programme import PRODUCTS
 from ledger.domain.refusal import Reason
+from ledger.domain.state.programme import PRODUCTS
 from ledger.server.asking import Asking, given
 from ledger.shape import Shape, at_most, optional_id, required_id
 from ledger.v1 import command_pb2

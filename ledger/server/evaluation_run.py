@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import grpc
 
 from ledger.domain.commands import Request, RunEvaluation
-from ledger.domain.evaluation import Assessment
+from ledger.domain.decide.evaluation import Assessment
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason
 from ledger.jobs import Accepted, Answer, Ask, CompleteEvaluation, EvaluateAccounts, Refused

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from ledger.domain import commands
 from ledger.domain.commands import Command
-from ledger.domain.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
 from ledger.domain.events import DailyCloseRecorded, EvaluationCompleted, EvaluationStarted
 from ledger.domain.instants import day_text
 from ledger.server.asking import Asking, asked, given

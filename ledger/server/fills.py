@@ -10,7 +10,7 @@ import grpc
 from ledger import jobs
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
-from ledger.domain.state import SourceState, evolve_source
+from ledger.domain.state.account import SourceState, evolve_source
 from ledger.domain.streams import source_stream
 from ledger.server.arrived import Arrived
 from ledger.server.fill_requests import FillRequests

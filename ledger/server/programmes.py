@@ -11,8 +11,8 @@ from ledger.domain.commands import Command
 from ledger.domain.events import PairClassAssigned, PairRatesSet, ProgrammePublished
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import PPM, mantissa
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.programme import Programme
 from ledger.server.asking import Asking, given
 from ledger.server.handling import Handling
 from ledger.shape import Shape, decimal, optional_id, required_id

@@ -9,7 +9,7 @@ from eventsourcing.persistence import PersistenceError
 from psycopg import Connection, Error
 
 from ledger import programmes
-from ledger.domain.rulebook import Rulebook, fold_rulebook
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.store.log import Log
 from ledger.store.migrate import EVENTS
 from projections.check.findings import (

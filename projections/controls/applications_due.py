@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from ledger.domain.decide.application_deadline import overdue_from_ns
 from ledger.domain.instants import DAY_NS, day_text
 from projections.controls.scope import Control, Finding, Scope
-from projections.deadlines import overdue_from_ns
 
 _WAITING: Final = """
 SELECT account_id, application_id, deadline_day FROM {read}.applications

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.domain.bounty import Round, evolve_round
+from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.rules.bug_bounty import round_ends_ns, round_of
 from ledger.domain.streams import BOUNTY_PREFIX
 from projections.controls.scope import Control, Finding, Scope

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.domain.evaluation import PERIODIC
-from ledger.domain.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.evaluation import PERIODIC
+from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import EvaluationStarted
 from ledger.domain.instants import DAY_NS, day_text, instant_text
 from ledger.domain.rules.evaluation_days import next_evaluation_ns

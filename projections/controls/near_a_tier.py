@@ -9,10 +9,10 @@ from typing import Final
 from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import NO_TIER
 from ledger.domain.rules.cumulative_trading_volume import event_period, excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
-from ledger.domain.totals import NOTIONAL_SCALE, exact
+from ledger.domain.state.programme import NO_TIER
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from projections.controls.scope import Control, Finding, Scope
 from projections.rows import CHANNEL_NAMES, PRODUCT_NAMES
 

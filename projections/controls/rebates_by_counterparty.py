@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger.domain.money import decimal_text
-from ledger.domain.totals import FEE_SCALE
+from ledger.domain.state.volume_cells import FEE_SCALE
 from projections.controls.scope import Control, Finding, Scope
 
 

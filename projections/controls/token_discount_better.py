@@ -7,9 +7,9 @@ from typing import Final
 
 from ledger.domain.events import KnownLine
 from ledger.domain.money import PPM, decimal_text
-from ledger.domain.programme import LIQUIDITY_MAKER, NO_TIER, Programme, TokenDiscount
 from ledger.domain.rules.token_discount import discount_ppm
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.programme import LIQUIDITY_MAKER, NO_TIER, Programme, TokenDiscount
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from projections.controls.scope import Control, Finding, Scope
 from projections.fee_history import Span, fills_now
 

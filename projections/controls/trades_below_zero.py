@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ledger.domain.events import KnownLine
 from ledger.domain.money import SCALE_MAX, decimal_text
-from ledger.domain.totals import FEE_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, exact
 from projections.controls.scope import Control, Finding, Scope, instant_text
 
 _SCALE: Final = 2 * SCALE_MAX  # a fee of 18 decimals times a price of 18

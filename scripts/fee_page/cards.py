@@ -9,7 +9,7 @@ from fee_totals import Totals
 
 from fee_page.drawing import moment
 from fee_page.words import decimals, many
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE
 from ledger.v1.query_service_pb2 import GetVipStateResponse
 
 

@@ -24,8 +24,8 @@ from fee_page.drawing import (
 )
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import Programme
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE
 
 _NOTIONAL = 10.0**NOTIONAL_SCALE
 _FEE = 10.0**FEE_SCALE

@@ -9,9 +9,9 @@ from fee_entries import Counted, counted, notional
 
 from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.end_day_close import valued
+from ledger.domain.state.programme import Programme
 from ledger.v1.fill_pb2 import LIQUIDITY_MAKER
 from ledger.v1.query_service_pb2 import FeeLine
 

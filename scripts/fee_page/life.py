@@ -8,13 +8,13 @@ from typing import Any, Final, NamedTuple
 
 from fee_page.charts import Evaluated, Period, tier_css, volume_text
 from fee_page.drawing import Frame, box, moment, svg, text, time_axis
+from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import VolumeEvaluated
 from ledger.domain.instants import DAY_NS
-from ledger.domain.membership import tier_at
-from ledger.domain.programme import NO_TIER, Programme
-from ledger.domain.rulebook import Dated
-from ledger.domain.state import FOREVER_NS, AccountState, Grant, fold_account
-from ledger.domain.totals import NOTIONAL_SCALE, exact
+from ledger.domain.state.account import FOREVER_NS, AccountState, Grant, fold_account
+from ledger.domain.state.programme import NO_TIER, Programme
+from ledger.domain.state.rulebook import Dated
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.store.codec import decode
 
 SOURCES: Final = {"TRIAL": "trial", "EVALUATION": "evaluated", "MATCH": "match", "MANUAL": "by hand"}

@@ -18,9 +18,9 @@ from fee_page.sections import Shown, sections
 from ledger import programmes
 from ledger.client import Client
 from ledger.domain.instants import BEGINNING_NS, DAY_NS, day_number
-from ledger.domain.programme import Programme
 from ledger.domain.rules.end_day_close import CLOSE_SCALE
-from ledger.domain.totals import exact
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import exact
 from ledger.v1.query_service_pb2 import FeeLine, GetVipStateResponse, ListFeeHistoryResponse
 
 PAGE_SIZE: Final = 5_000

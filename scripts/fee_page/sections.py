@@ -18,7 +18,7 @@ from fee_page.drawing import NARROW, WIDE, moment
 from fee_page.life import Life, life_chart
 from fee_page.tables import bans_table, days_table, evaluations_table, folded, grants_table, kinds_table
 from fee_page.words import many
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 from ledger.v1.query_service_pb2 import GetVipStateResponse
 from ledger.v1.read_pb2 import ReadBasis
 

@@ -11,8 +11,8 @@ from fee_page.drawing import moment
 from fee_page.life import SOURCES, Life, span
 from fee_page.words import decimals, percent
 from ledger.domain.instants import day_text
-from ledger.domain.programme import Programme
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE
 
 RATE_SOURCES: Final = {
     "TIER": "the tier's",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.domain.money import decimal_text
-from ledger.domain.totals import FEE_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, exact
 
 
 def many(count: int, one: str, more: str = "") -> str:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 from rule_cases import fee_ops, member_ops, tier_ops
 from rule_cases.config import read_programme
 from rule_cases.fields import Fields, UnreadableError

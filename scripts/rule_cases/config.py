@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 from ledger import programmes
 from ledger.domain.instants import SECOND_NS
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 from rule_cases.fields import Fields, to_day, to_instant, to_list
 
 CHOICES: Final = {

@@ -10,12 +10,12 @@ from typing import Any, Final
 from ledger import programmes
 from ledger.domain.events import TRAIT_SELF_TRADE, SymbolTerms
 from ledger.domain.money import SCALE_MAX, decimal_text, rate_text
-from ledger.domain.pricing import Standing, price_for
-from ledger.domain.programme import CHANNEL_API, NO_TIER, PRODUCTS, PairRates, Programme, Rates
-from ledger.domain.rulebook import FEE_DECIMALS_DEFAULT, Market
+from ledger.domain.pricing.plan import Standing, price_for
 from ledger.domain.rules.fake_accounts import KINDS
 from ledger.domain.rules.fee_amount import reversal
 from ledger.domain.rules.maker_rebate import least_net_ppm
+from ledger.domain.state.programme import CHANNEL_API, NO_TIER, PRODUCTS, PairRates, Programme, Rates
+from ledger.domain.state.rulebook import FEE_DECIMALS_DEFAULT, Market
 from ledger.programmes.rates import PPM_SCALE, RateError, rate_fraction
 from rule_cases.fields import REQUIRED, Fields, UnreadableError
 from rule_cases.words import CHANNELS, LIQUIDITIES, SIDES, SOURCES, TIERS

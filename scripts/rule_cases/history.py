@@ -8,13 +8,13 @@ from typing import Any, Final
 
 from ledger.domain.events import AccountBanned, AccountFlagged, Envelope, Event, Recorded, TierChanged, TrialStarted
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.rules.deactivation import ended_by
 from ledger.domain.rules.fake_accounts import KINDS
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluation_grant
-from ledger.domain.state import AccountState, Grant, evolve_account
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.account import AccountState, Grant, evolve_account
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from rule_cases.fields import Fields
 from rule_cases.words import SOURCES, TIERS
 

@@ -15,10 +15,10 @@ from ledger.domain.fill_batch import FillBatch
 from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import SCALE_MAX
-from ledger.domain.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
 from ledger.domain.refusal import Reason
-from ledger.domain.rulebook import Rulebook, fold_rulebook
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from rule_cases.fields import Fields, to_scale
 
 _NOON_NS: Final = 20_000 * DAY_NS + DAY_NS // 2

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from ledger.domain.decide.standing import match_refused, match_tier
 from ledger.domain.events import AccountBanned
 from ledger.domain.instants import DAY_NS, day_text
-from ledger.domain.membership import match_refused, match_tier
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import ban_account
 from ledger.domain.rules.bug_bounty import may_earn_bounty
@@ -15,7 +14,8 @@ from ledger.domain.rules.business_days import deadline_day
 from ledger.domain.rules.fake_accounts import KINDS
 from ledger.domain.rules.fee_match import match_grant
 from ledger.domain.rules.promotion_eligibility import is_eligible
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from rule_cases.fields import Fields, instant_text
 from rule_cases.history import read_history
 from rule_cases.words import PROMOTIONS, TIERS

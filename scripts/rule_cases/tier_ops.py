@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ledger.domain.account import Decided, decide_account
 from ledger.domain.commands import StartTrial
+from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.events import TrialStarted
-from ledger.domain.membership import grant_in_effect
-from ledger.domain.programme import NEGATIVE_VOLUME, NO_TIER, Programme
 from ledger.domain.refusal import Refusal
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluated_without, evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant, post_trial_window
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.programme import NEGATIVE_VOLUME, NO_TIER, Programme
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from rule_cases.fields import Fields, UnreadableError, instant_text
 from rule_cases.history import read_history
 

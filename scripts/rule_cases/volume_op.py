@@ -9,13 +9,13 @@ from typing import Any, Final
 from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import PRODUCTS, Programme
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period, excluded_because
 from ledger.domain.rules.end_day_close import CLOSE_SCALE, Missing, value_cells
 from ledger.domain.rules.evaluation_days import evaluation_window
-from ledger.domain.state import AccountState
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import PRODUCTS, Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from rule_cases.fields import Fields, UnreadableError, to_day, to_scale
 from rule_cases.history import read_history
 from rule_cases.words import CHANNELS, SIDES

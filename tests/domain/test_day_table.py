@@ -15,8 +15,8 @@ from ledger.domain.account_day import AccountDay, DayKey
 from ledger.domain.cell_table import Sums, Where
 from ledger.domain.day_table import DayTable
 from ledger.domain.events import CellKey, CellTotals
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, to_totals
-from ledger.domain.totals import Sums as Cells
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, to_totals
+from ledger.domain.state.volume_cells import Sums as Cells
 
 KEYS: Final[list[DayKey]] = [("alice", 20_000), ("alice", 20_001), ("bob", 20_000), ("c", 20_000)]
 CELLS: Final = [CellKey(quote, 1, channel, False, False, False) for quote in ("USDT", "BTC") for channel in (0, 1)]

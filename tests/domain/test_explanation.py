@@ -24,9 +24,9 @@ from ledger.domain.events import (
 from ledger.domain.explanation import Facts, Sentence, explain
 from ledger.domain.explanation.amount import fraction_text
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import CHANNEL_API, Programme, Rates
-from ledger.domain.rulebook import Rulebook, evolve_rulebook
-from ledger.domain.state import AccountState, fold_account
+from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.programme import CHANNEL_API, Programme, Rates
+from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, recorded, rulebook
 
 PRICED_AT: Final = 100

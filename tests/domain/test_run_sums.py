@@ -10,7 +10,16 @@ import pytest
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.run_sums import add_run
-from ledger.domain.totals import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, add_totals, cell_key, subtract, to_totals
+from ledger.domain.state.volume_cells import (
+    FEE_SCALE,
+    NOTIONAL_SCALE,
+    CellSum,
+    Sums,
+    add_totals,
+    cell_key,
+    subtract,
+    to_totals,
+)
 from tests.domain.worked import NOON_NS, fills, record, rulebook
 
 SEED = 20_261_124

@@ -24,9 +24,9 @@ from ledger.domain.events import (
 from ledger.domain.fill_batch import FillBatch
 from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
-from ledger.domain.rulebook import Rulebook, fold_rulebook
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
 TODAY = ("alice", NOON_NS // DAY_NS)

@@ -11,8 +11,8 @@ import pytest
 
 from ledger.client import Client
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.rules.evaluation_days import last_evaluation_ns
+from ledger.domain.state.programme import Programme
 from ledger.programmes import packaged, parse
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub

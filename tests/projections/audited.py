@@ -9,8 +9,8 @@ from typing import Any
 import psycopg
 
 from ledger import programmes
-from ledger.domain.closes import KnownClose
 from ledger.domain.commands import RecordDailyClose
+from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.events import EvaluationStarted, Event, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.replay_compared import Deviation

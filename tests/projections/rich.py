@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.domain import commands
-from ledger.domain.evaluation import PERIODIC, POST_TRIAL, Assessment, Case, Run, assess
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, Assessment, Case, Run, assess
 from ledger.domain.events import Envelope, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.jobs import Accepted, EvaluateAccounts

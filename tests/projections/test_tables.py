@@ -12,11 +12,11 @@ import psycopg
 import pytest
 
 from ledger.domain import commands
-from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, assess
+from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess
 from ledger.domain.events import Envelope, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.state import fold_account
+from ledger.domain.state.account import fold_account
 from ledger.domain.streams import account_stream
 from ledger.jobs import Accepted, EvaluateAccounts
 from ledger.programmes import packaged, parse

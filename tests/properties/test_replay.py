@@ -15,9 +15,9 @@ from ledger import programmes
 from ledger.arrays.columns import packed
 from ledger.domain import commands as asked
 from ledger.domain import events as told
-from ledger.domain.closes import KnownClose
-from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, assess
-from ledger.domain.evaluation_run import completed
+from ledger.domain.decide.daily_close import KnownClose
+from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess
+from ledger.domain.decide.evaluation_run import completed
 from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text

@@ -9,10 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger import programmes
+from ledger.domain.decide.standing import grant_in_effect, tier_at
 from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS
-from ledger.domain.membership import grant_in_effect, tier_at
-from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.deactivation import ended_by
@@ -20,8 +19,9 @@ from ledger.domain.rules.end_day_close import CLOSE_SCALE, Valued, close_day, va
 from ledger.domain.rules.evaluation_days import next_evaluation_ns
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
-from ledger.domain.state import AccountState, Ban, Flag, Grant
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.account import AccountState, Ban, Flag, Grant
+from ledger.domain.state.programme import NO_TIER, Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from tests.domain.worked import programme
 
 PROGRAMMES = [programmes.parse(programmes.packaged(name)) for name in programmes.packaged_names()]

@@ -16,12 +16,11 @@ from hypothesis import strategies as st
 
 from ledger.domain.account_day import AccountDay, by_account_day
 from ledger.domain.day_table import DayTable
-from ledger.domain.evaluation import PERIODIC, Assessment, Case, Run, decide_evaluated
+from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, decide_evaluated
+from ledger.domain.decide.standing import match_tier
 from ledger.domain.events import KnownLine
 from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
-from ledger.domain.membership import match_tier
-from ledger.domain.programme import MANUAL_REVIEW, NO_TIER, Programme, Rates, TokenDiscount, Trial
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.cumulative_trading_volume import counts_for
 from ledger.domain.rules.end_day_close import close_day
@@ -29,7 +28,8 @@ from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
 from ledger.domain.rules.promotion_eligibility import is_eligible
 from ledger.domain.rules.trial import start_trial
-from ledger.domain.state import AccountState, Grant
+from ledger.domain.state.account import AccountState, Grant
+from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme, Rates, TokenDiscount, Trial
 from tests.domain.worked import NOON_NS, fills, programme, rulebook
 from tests.properties.test_rules import TIERS, accounts, grants, volumes
 

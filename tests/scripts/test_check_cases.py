@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from ledger.domain import pricing
+from ledger.domain.pricing import plan
 from ledger.v1 import query_service_pb2 as pb
 from tests.conftest import Ledger
 from tests.samples import symbol
@@ -153,7 +153,7 @@ def test_a_rule_that_is_broken_fails_its_cases_and_the_service_alike(
     monkeypatch.syspath_prepend(str(ROOT / "scripts"))
     from rule_cases.cases import check_case  # noqa: PLC0415 - it lies beside the scripts, not in a package
 
-    right = pricing.fee_rate
+    right = plan.fee_rate
     ledger.commands.RegisterSymbol(symbol())
     quote = pb.QuoteFeeRequest(
         account_id="alice", symbol="XRP_USDT", side=1, liquidity=2, last_px="0.5", last_qty="10", channel=1
@@ -165,6 +165,6 @@ def test_a_rule_that_is_broken_fails_its_cases_and_the_service_alike(
         return not check_case(base, "").differences, ledger.queries.QuoteFee(quote).fee_amount
 
     assert agree() == (True, "0.0125")
-    monkeypatch.setattr(pricing, "fee_rate", lambda *one, **more: (right(*one, **more)[0] + 1, "TIER"))
+    monkeypatch.setattr(plan, "fee_rate", lambda *one, **more: (right(*one, **more)[0] + 1, "TIER"))
     ledger.commands.RegisterSymbol(symbol("XRP_BTC"))  # what was worked out for the old rulebook is forgotten
     assert agree() == (False, "0.012505")

@@ -18,7 +18,7 @@ from ledger.domain.fill_batch import FillBatch, merged, part_of
 from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.runs import Runs
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
 from ledger.store import run_codec
 from ledger.store.codec import decode, encode
 from ledger.store.writer import rows_of

@@ -9,7 +9,7 @@ from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, say
 from ledger.domain.money import PPM, decimal_text, rate_text
 from ledger.domain.rules.fee_amount import charged_on_base
-from ledger.domain.totals import FEE_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, exact
 
 
 def explain_amount(facts: Facts) -> Iterator[Sentence]:

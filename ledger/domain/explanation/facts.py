@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from ledger.domain.events import KnownLine, Recorded, TierChanged, TrialStarted, VolumeEvaluated
-from ledger.domain.pricing import Standing, rate_time_ns, standing_at
-from ledger.domain.programme import Programme
+from ledger.domain.pricing.plan import Standing, rate_time_ns, standing_at
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.fake_accounts import flagged_at
-from ledger.domain.state import AccountState, Ban, Flag, fold_account
+from ledger.domain.state.account import AccountState, Ban, Flag, fold_account
+from ledger.domain.state.programme import Programme
 
 GrantEvent = TrialStarted | TierChanged | VolumeEvaluated
 

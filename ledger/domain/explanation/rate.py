@@ -8,7 +8,7 @@ from typing import Final
 from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, rate_parameters, say
 from ledger.domain.instants import instant_text
-from ledger.domain.programme import CHANNEL_API, LIQUIDITY_MAKER
+from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER
 
 _LOWER: Final = "The base rate, {percent} % as the {role}, is lower than that of {tier} in {pair_class}, so it counts."
 _SUPPRESSED: Final = "The rate is 0: a trade with oneself earns the {role} no rebate."

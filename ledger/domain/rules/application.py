@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.domain.dossier import NEVER_NS, Dossier
 from ledger.domain.events import ApiIdentityVerified, ApplicationSettled, ApplicationSubmitted
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.matches_and_applications import NEVER_NS, Dossier
+from ledger.domain.state.programme import Programme
 
 OUTCOMES: Final = ("GRANTED", "DECLINED")  # in the order of the enum ApplicationOutcome, which counts from 1
 GRANTED: Final = OUTCOMES[0]

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 from ledger.domain.events import AccountBanned, BanLifted
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state import AccountState, Ban
+from ledger.domain.state.account import AccountState, Ban
+from ledger.domain.state.programme import Programme
 
 
 def running_ban(bans: Iterable[Ban], at_ns: int) -> Ban | None:

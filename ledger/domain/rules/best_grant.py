@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.domain.programme import Programme
-from ledger.domain.state import Grant
+from ledger.domain.state.account import Grant
+from ledger.domain.state.programme import Programme
 
 
 def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Grant | None:

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Final
 
 from ledger.domain.instants import DAY_NS, day_number, day_text
-from ledger.domain.programme import NO_TIER
+from ledger.domain.state.programme import NO_TIER
 
 # In the order of the enums FeedbackKind and FeedbackChannel, which count from 1.
 KINDS: Final = ("BUG", "FEEDBACK", "IMPROVEMENT")

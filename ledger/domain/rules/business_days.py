@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 
 _FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday; Monday is 0
 

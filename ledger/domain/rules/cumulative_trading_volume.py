@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ledger.domain.events import CellKey
-from ledger.domain.programme import CHANNEL_API, PRODUCTS, Programme
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, Programme
 
 
 def excluded_because(cell: CellKey, programme: Programme) -> str:

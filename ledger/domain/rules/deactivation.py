@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.domain.programme import NO_TIER, Programme
-from ledger.domain.state import Grant
+from ledger.domain.state.account import Grant
+from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def ended_by(grants: Iterable[Grant], programme: Programme, *, tier: str, evaluation_ns: int) -> tuple[Grant, ...]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from ledger.domain.dossier import Metric
 from ledger.domain.events import BehaviourMetricRecorded
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.matches_and_applications import Metric
 
 # "Some examples are": best bid or ask one-upped again and again; orders created and cancelled without a trade; few
 # trades for many orders. Other codes are taken too.

@@ -8,7 +8,7 @@ from typing import Final
 
 from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 
 CLOSE_SCALE: Final = 18  # decimals of a close
 

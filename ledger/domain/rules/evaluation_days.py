@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 
 from ledger.domain.instants import DAY_NS, day_start_ns, local_day
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 
 
 def next_evaluation_ns(programme: Programme, after_ns: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.programme import CHANNEL_API, LIQUIDITY_MAKER, PairRates, Programme, Rates
+from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER, PairRates, Programme, Rates
 
 
 def fee_rate(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 
 
 def external_volume(programme: Programme, spot: int, futures: int) -> int:

@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.domain.events import AccountFlagged, AccountUnflagged
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state import AccountState, Flag
+from ledger.domain.state.account import AccountState, Flag
 
 KINDS: Final = ("FAKE", "ROBOT")  # in the order of the enum FlagKind, which counts from 1
 

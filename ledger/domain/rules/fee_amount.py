@@ -7,7 +7,7 @@ from math import gcd
 from typing import Any, NamedTuple
 
 from ledger.domain.money import PPM, divide_ceiling, divide_half_even
-from ledger.domain.programme import SIDE_BUY, Programme
+from ledger.domain.state.programme import SIDE_BUY, Programme
 
 _DIVIDE: dict[str, Callable[[Any, Any], Any]] = {
     "ROUND_HALF_EVEN": divide_half_even,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
+from ledger.domain.state.programme import Programme
 
 MATCH: Final = "MATCH"  # source of such a grant
 

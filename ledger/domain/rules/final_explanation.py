@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from ledger.domain.events import TierChanged, TierRevoked
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import Programme
 
 
 def change_tier(

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ledger.domain.dossier import Assignment
 from ledger.domain.events import KamAssigned
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.matches_and_applications import Assignment
+from ledger.domain.state.programme import Programme
 
 KEY_ACCOUNT_MANAGER: Final = "key_account_manager"
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.programme import PairRates, Programme, Rates
+from ledger.domain.state.programme import PairRates, Programme, Rates
 
 
 def rebate_kept(programme: Programme, *, rate_ppm: int, self_trade: bool) -> int:

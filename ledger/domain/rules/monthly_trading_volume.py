@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER, Programme
+from ledger.domain.state.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER, Programme
 
 
 def tier_for_volume(programme: Programme, volume: int) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import date
 
 from ledger.domain.instants import DAY_NS, day_start_ns, local_day
-from ledger.domain.programme import NO_TIER, Programme
+from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def evaluation_grant(programme: Programme, *, tier: str, evaluation_ns: int) -> tuple[int, int]:

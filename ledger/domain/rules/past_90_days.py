@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
-from ledger.domain.state import Grant
+from ledger.domain.state.account import Grant
+from ledger.domain.state.programme import Programme
 
 
 def membership_in_past_90_days(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Grant | None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import NO_TIER, Programme
-from ledger.domain.state import Grant
+from ledger.domain.state.account import Grant
+from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def post_trial_window(grant: Grant) -> tuple[int, int]:

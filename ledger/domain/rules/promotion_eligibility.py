@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.programme import NO_TIER, Programme
+from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def is_eligible(programme: Programme, promotion_type: str, tier: str, flagged: bool) -> bool:

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 from ledger.domain.events import TrialStarted
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import Programme
 
 
 def start_trial(

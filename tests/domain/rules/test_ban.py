@@ -8,7 +8,7 @@ from ledger.domain.events import AccountBanned, BanLifted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.ban import ban_account, lift_ban, running_ban
-from ledger.domain.state import AccountState, Ban
+from ledger.domain.state.account import AccountState, Ban
 from tests.domain.worked import NOON_NS, programme
 
 ALICE = AccountState("alice")

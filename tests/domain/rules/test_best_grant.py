@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.domain.rules.best_grant import best_grant
-from ledger.domain.state import FOREVER_NS, Grant
+from ledger.domain.state.account import FOREVER_NS, Grant
 from tests.domain.worked import programme
 
 

@@ -8,7 +8,7 @@ from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.end_day_close import CLOSE_SCALE, Missing, Valued, close_day, value_cells, valued
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from tests.domain.worked import programme
 
 ONE, PRICE = 10**NOTIONAL_SCALE, 10**CLOSE_SCALE

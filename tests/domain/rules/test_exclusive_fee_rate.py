@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.domain.programme import PairRates, Rates
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
+from ledger.domain.state.programme import PairRates, Rates
 from tests.domain.worked import programme
 
 MAKER, TAKER, API, WEB = 1, 2, 1, 2

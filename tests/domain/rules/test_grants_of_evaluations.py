@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from ledger.domain.instants import DAY_NS, SECOND_NS, day_number
-from ledger.domain.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER
 from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.deactivation import ended_by
 from ledger.domain.rules.past_30_day_volume import evaluated_without, evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant, post_trial_window
-from ledger.domain.state import Grant
+from ledger.domain.state.account import Grant
+from ledger.domain.state.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER
 from tests.domain.worked import programme
 
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.domain.programme import PairRates, Rates
 from ledger.domain.rules.maker_rebate import least_net_ppm, rebate_kept
+from ledger.domain.state.programme import PairRates, Rates
 from tests.domain.worked import programme
 
 BASE = Rates(2500, 2500)

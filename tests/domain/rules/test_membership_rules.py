@@ -6,10 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.domain.dossier import Assignment, Dossier, Metric
+from ledger.domain.decide.standing import grant_in_effect, match_refused, match_tier
 from ledger.domain.events import AccountFlagged, ApiIdentityVerified, KamAssigned
 from ledger.domain.instants import DAY_NS, day_number
-from ledger.domain.membership import grant_in_effect, match_refused, match_tier
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.api_promotion import months_without_promotion
 from ledger.domain.rules.application import clock_start_ns, not_verified, verify_api_identity
@@ -22,8 +21,9 @@ from ledger.domain.rules.fee_match import match_grant
 from ledger.domain.rules.key_account_manager import assign_manager, manager_at
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
 from ledger.domain.rules.promotion_eligibility import is_eligible
-from ledger.domain.state import FOREVER_NS, AccountState, Flag, Grant
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.account import FOREVER_NS, AccountState, Flag, Grant
+from ledger.domain.state.matches_and_applications import Assignment, Dossier, Metric
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from tests.domain.worked import NOON_NS, programme
 
 RULES = programme()

@@ -8,7 +8,7 @@ from ledger.domain.events import TrialStarted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.trial import start_trial
-from ledger.domain.state import AccountState, Grant
+from ledger.domain.state.account import AccountState, Grant
 from tests.domain.worked import NOON_NS, programme
 
 NEW = AccountState("alice")

@@ -15,8 +15,8 @@ from ledger.domain.money import mantissa
 from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period, excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
-from ledger.domain.state import AccountState
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from tests.domain.worked import programme
 
 CASES = json.loads((Path(__file__).parents[2] / "cases" / "cases.json").read_text())

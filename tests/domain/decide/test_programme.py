@@ -8,13 +8,13 @@ from hashlib import sha256
 import pytest
 
 from ledger import programmes
-from ledger.domain.account import Decided
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
+from ledger.domain.decide.account import Decided
+from ledger.domain.decide.programme import PAST_NS_MAX, decide_programme
 from ledger.domain.events import Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programmes import PAST_NS_MAX, decide_programme
 from ledger.domain.refusal import Refusal
-from ledger.domain.rulebook import Rulebook, evolve_rulebook
+from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from tests.domain.worked import NOON_NS, programme, recorded, rulebook
 
 EDGE_NS = NOON_NS - PAST_NS_MAX

@@ -6,7 +6,7 @@ import pytest
 
 from ledger.domain.events import CurrencyRegistered, PairClassAssigned, SymbolRegistered
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Market, Rulebook, evolve_rulebook
+from ledger.domain.state.rulebook import Market, Rulebook, evolve_rulebook
 from tests.domain.worked import recorded, rulebook
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from ledger.domain.account import Decided
 from ledger.domain.commands import AnnouncePromotion, AwardBonus, PromotionCommand
+from ledger.domain.decide.account import Decided
+from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import BonusAwarded, PromotionAnnounced, Recorded
 from ledger.domain.instants import given_or
-from ledger.domain.membership import tier_at
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
 from ledger.domain.rules.promotion_eligibility import is_eligible
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import PROMOTIONS
 
 

@@ -17,20 +17,20 @@ from ledger.domain.commands import (
     UnflagAccount,
     VerifyApiIdentity,
 )
-from ledger.domain.dossier import PENDING, Match
+from ledger.domain.decide.standing import match_refused, match_tier, tier_at
 from ledger.domain.events import Event, MatchClaim, MatchRejected, MatchRequested, TierChanged
 from ledger.domain.instants import given_or
-from ledger.domain.membership import match_refused, match_tier, tier_at
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.application import settle_application, submit_application, verify_api_identity
 from ledger.domain.rules.deviating_behaviour import record_metric
 from ledger.domain.rules.fake_accounts import flag_account, unflag_account
 from ledger.domain.rules.fee_match import MATCH, match_grant
 from ledger.domain.rules.key_account_manager import assign_manager
-from ledger.domain.state import AccountState
-from ledger.domain.totals import NOTIONAL_SCALE, exact
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.matches_and_applications import PENDING, Match
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 
 
 def ask_member(

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from ledger.domain.account import Decided
 from ledger.domain.commands import RegisterCommand, RegisterCurrency, RegisterSymbol
+from ledger.domain.decide.account import Decided
 from ledger.domain.events import CurrencyRegistered, Event, PairClassAssigned, SymbolRegistered
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
+from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import REGISTERS, programme_stream
 
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from ledger.domain.programme import NO_TIER, Programme
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.external_volume import external_volume, is_enough
 from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
-from ledger.domain.state import AccountState, Grant
+from ledger.domain.state.account import AccountState, Grant
+from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def grant_in_effect(account: AccountState, programme: Programme, at_ns: int) -> Grant | None:

@@ -6,9 +6,9 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.domain.approval import check_approval
 from ledger.domain.commands import AwardBonus, BanAccount, ChangeTier, Command, LiftBan, PublishProgramme, Request
-from ledger.domain.rulebook import Rulebook
+from ledger.domain.decide.approval import check_approval
+from ledger.domain.state.rulebook import Rulebook
 from tests.domain.worked import NOON_NS, programme, rulebook
 
 CHANGE = ChangeTier("alice", "VIP1", None, None)

@@ -8,18 +8,18 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any, Final, NamedTuple
 
+from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, CellKey
-from ledger.domain.membership import grant_in_effect
-from ledger.domain.programme import NO_TIER, Programme
-from ledger.domain.rulebook import Market
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula, in_token
 from ledger.domain.rules.maker_rebate import rebate_kept
 from ledger.domain.rules.token_discount import discount_ppm
-from ledger.domain.state import AccountState, Grant
-from ledger.domain.totals import FEE_SCALE, exact
+from ledger.domain.state.account import AccountState, Grant
+from ledger.domain.state.programme import NO_TIER, Programme
+from ledger.domain.state.rulebook import Market
+from ledger.domain.state.volume_cells import FEE_SCALE, exact
 
 
 @dataclass(frozen=True, slots=True, eq=False)

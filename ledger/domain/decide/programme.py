@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final, assert_never
 
-from ledger.domain.account import Decided
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
+from ledger.domain.decide.account import Decided
 from ledger.domain.events import PairClassAssigned, PairRatesSet, ProgrammePublished
 from ledger.domain.instants import SECOND_NS
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Dated, Rulebook
 from ledger.domain.rules.maker_rebate import least_net_ppm
-from ledger.domain.state import FOREVER_NS
+from ledger.domain.state.account import FOREVER_NS
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Dated, Rulebook
 from ledger.domain.streams import REGISTERS, programme_stream
 
 PAST_NS_MAX: Final = 60 * SECOND_NS  # how far "from now on" may lie back when it is recorded: clocks differ

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ledger.domain.account import Decided
 from ledger.domain.commands import RecordDailyClose
+from ledger.domain.decide.account import Decided
 from ledger.domain.events import DailyCloseRecorded, Recorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.end_day_close import CLOSE_SCALE
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.volume_cells import exact
 from ledger.domain.streams import closes_stream
-from ledger.domain.totals import exact
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from ledger.domain.events import (
     TierRevoked,
     TrialStarted,
 )
-from ledger.domain.state import FOREVER_NS, AccountState, Ban, Grant, fold_account
+from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Grant, fold_account
 from tests.domain.worked import recorded
 
 

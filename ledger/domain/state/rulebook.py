@@ -17,8 +17,8 @@ from ledger.domain.events import (
     SymbolRegistered,
     SymbolTerms,
 )
-from ledger.domain.programme import PairRates, Programme
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.programme import PairRates, Programme
 
 FEE_DECIMALS_DEFAULT: Final = 8
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
 
-from ledger.domain.dossier import EMPTY, NEVER_NS, Dossier, evolve_dossier
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,
@@ -22,6 +21,7 @@ from ledger.domain.events import (
     TrialStarted,
     VolumeEvaluated,
 )
+from ledger.domain.state.matches_and_applications import EMPTY, NEVER_NS, Dossier, evolve_dossier
 
 FOREVER_NS: Final = NEVER_NS  # the end of what has none
 

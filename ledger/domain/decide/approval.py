@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.domain.commands import ChangeTier, Command, PublishProgramme, RecordDailyClose, Request
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook
 
 
 def check_approval(book: Rulebook, command: Command, request: Request, now_ns: int) -> Refusal | None:

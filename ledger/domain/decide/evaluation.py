@@ -6,19 +6,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from ledger.domain.closes import KnownClose
+from ledger.domain.decide.daily_close import KnownClose
+from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import CellKey, CellVolume, CloseUsed, VolumeEvaluated
-from ledger.domain.membership import tier_at
 from ledger.domain.money import decimal_text
-from ledger.domain.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER, Programme
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.deactivation import ended_by
 from ledger.domain.rules.end_day_close import CLOSE_SCALE, Close, Missing, value_cells
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant
-from ledger.domain.state import FOREVER_NS, AccountState
-from ledger.domain.totals import NOTIONAL_SCALE
+from ledger.domain.state.account import FOREVER_NS, AccountState
+from ledger.domain.state.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER, Programme
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 
 PERIODIC: Final = "PERIODIC"  # R18: of all accounts, at one instant
 POST_TRIAL: Final = "POST_TRIAL"  # R14: of each account at the end of its trial

@@ -6,16 +6,16 @@ from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
-from ledger.domain.account import Decided
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.evaluation import PERIODIC
+from ledger.domain.decide.account import Decided
+from ledger.domain.decide.evaluation import PERIODIC
 from ledger.domain.events import CloseMissing, EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.instants import instant_text
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns, next_evaluation_ns
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import REGISTERS, evaluation_stream
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.domain.evaluation import (
+from ledger.domain.decide.evaluation import (
     PERIODIC,
     POST_TRIAL,
     Assessment,
@@ -21,7 +21,7 @@ from ledger.domain.evaluation import (
 from ledger.domain.events import CellKey, CellVolume, VolumeEvaluated
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.end_day_close import Missing
-from ledger.domain.state import FOREVER_NS, AccountState, Grant
+from ledger.domain.state.account import FOREVER_NS, AccountState, Grant
 from tests.domain.worked import programme
 
 DUE_NS = 20_004 * DAY_NS  # 2024-10-08

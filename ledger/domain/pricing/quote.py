@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from ledger.domain.events import TRAIT_BANNED, Basis
 from ledger.domain.money import mantissa
-from ledger.domain.pricing import price_for, standing_at
+from ledger.domain.pricing.plan import price_for, standing_at
 from ledger.domain.refusal import Refusal
-from ledger.domain.rulebook import Rulebook, too_fine
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.rulebook import Rulebook, too_fine
 
 
 class Offer(NamedTuple):

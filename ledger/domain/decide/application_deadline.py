@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from ledger.domain.dossier import Application
 from ledger.domain.instants import DAY_NS
-from ledger.domain.programme import Programme
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.application import clock_start_ns
 from ledger.domain.rules.business_days import deadline_day
+from ledger.domain.state.matches_and_applications import Application
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook
 
 
 def deadline(book: Rulebook, application: Application, verified_time_ns: int) -> tuple[int | None, int | None]:

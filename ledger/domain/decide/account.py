@@ -16,19 +16,19 @@ from ledger.domain.commands import (
     RevokeTier,
     StartTrial,
 )
+from ledger.domain.decide.membership import ask_member
 from ledger.domain.events import AccountLinked, AccountRegistered, Event
 from ledger.domain.instants import given_or
-from ledger.domain.member import ask_member
-from ledger.domain.programme import Programme
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.rulebook import Rulebook
 from ledger.domain.rules.application import not_verified
 from ledger.domain.rules.ban import ban_account, lift_ban
 from ledger.domain.rules.deviating_behaviour import unknown_evidence
 from ledger.domain.rules.fake_accounts import refused_for_flag
 from ledger.domain.rules.final_explanation import change_tier, revoke_tier
 from ledger.domain.rules.trial import start_trial
-from ledger.domain.state import AccountState
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import account_stream, owner_stream
 
 

@@ -1,0 +1,1 @@
+"""What folding events makes: accounts, programmes, rulebooks, volume cells."""
