@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from ledger.domain.adjustment import restated_by_grants
 from ledger.domain.commands import Request
 from ledger.domain.decide.evaluation import changes_from_ns, decide_evaluated
 from ledger.domain.events import Event, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.domain.streams import account_stream, fee_stream
+from ledger.fills.adjust import restated_by_grants
 from ledger.jobs import EvaluateAccounts, Evaluated
 from ledger.states import States
 from ledger.store.rows import Row

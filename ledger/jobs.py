@@ -9,8 +9,8 @@ from typing import TypeAlias
 from ledger.domain.commands import Command, Request
 from ledger.domain.decide.evaluation import Assessment, Run
 from ledger.domain.events import Basis, EvaluationCompleted, Recorded
-from ledger.domain.fill_batch import Part
 from ledger.domain.refusal import Refusal
+from ledger.fills.batch import Part
 from ledger.store.log import Head
 from ledger.store.writer import Commit
 

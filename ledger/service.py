@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple, assert_never
 import numpy as np
 from eventsourcing.persistence import PersistenceError
 
-from ledger.domain.account_day import by_account_day
 from ledger.domain.commands import (
     BountyCommand,
     Command,
@@ -46,10 +45,7 @@ from ledger.domain.events import (
     RefusedSequence,
     SourceAdvanced,
 )
-from ledger.domain.fill_batch import Part, merged
-from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.runs import Runs
 from ledger.domain.state.account import AccountState, evolve_owner, evolve_source
 from ledger.domain.state.rulebook import evolve_rulebook
 from ledger.domain.streams import (
@@ -61,6 +57,10 @@ from ledger.domain.streams import (
     source_stream,
 )
 from ledger.evaluating import asked_by, evaluate_accounts
+from ledger.fills.account_day import by_account_day
+from ledger.fills.batch import Part, merged
+from ledger.fills.decide import BatchOutcome, decide_fills
+from ledger.fills.runs import Runs
 from ledger.jobs import (
     Accepted,
     Answer,

@@ -12,11 +12,11 @@ from typing import Any, Final
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.domain.fill_batch import canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS, SECOND_NS, day_number
 from ledger.domain.money import is_decimal
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.bug_bounty import round_ends_ns
+from ledger.fills.batch import canonical
 from ledger.v1 import fill_pb2
 from ledger.wire import RefusedError, refuse, refuse_all
 

@@ -11,18 +11,13 @@ import numpy as np
 
 from ledger import programmes
 from ledger.arrays.columns import Ints
-from ledger.domain.account_day import AccountDay, AccountDays, DayKey
-from ledger.domain.adjustment import LineRef, PlacedLine, Restated, adjust, lines_now
 from ledger.domain.commands import AccountCommand
-from ledger.domain.day_table import DayTable
 from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.decide.daily_close import Closes, evolve_closes, fold_closes
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import FeeAdjusted, FeeEvent, KnownLine, Recorded
-from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS, day_number
-from ledger.domain.runs import Runs
 from ledger.domain.state.account import (
     AccountState,
     OwnerState,
@@ -44,6 +39,11 @@ from ledger.domain.streams import (
     owner_stream,
     source_stream,
 )
+from ledger.fills.account_day import AccountDay, AccountDays, DayKey
+from ledger.fills.adjust import LineRef, PlacedLine, Restated, adjust, lines_now
+from ledger.fills.batch import FillBatch
+from ledger.fills.days import DayTable
+from ledger.fills.runs import Runs
 from ledger.jobs import Ask, Input
 from ledger.store.codec import decode
 from ledger.store.log import FeeDay, KnownRequest, Log

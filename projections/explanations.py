@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger import programmes
-from ledger.domain.account_day import adjusted
-from ledger.domain.adjustment import Difference
 from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, KnownLine, ProgrammePublished, Recorded
 from ledger.domain.explanation import Facts, explain
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import account_stream, programme_stream
+from ledger.fills.account_day import adjusted
+from ledger.fills.adjust import Difference
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from projections.fee_history import Entry, run_of

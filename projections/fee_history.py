@@ -10,11 +10,9 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.adjustment import Difference, differences, lines_now
 from ledger.domain.events import Basis, FeeAdjusted, FeeEvent, KnownLine, Line, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.money import decimal_text, rate_text
-from ledger.domain.run_sums import add_run
 from ledger.domain.state.volume_cells import (
     FEE_SCALE,
     NOTIONAL_SCALE,
@@ -25,6 +23,8 @@ from ledger.domain.state.volume_cells import (
     restate,
     subtract,
 )
+from ledger.fills.adjust import Difference, differences, lines_now
+from ledger.fills.partial_sums import add_run
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire import timestamp

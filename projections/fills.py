@@ -7,10 +7,10 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from ledger.domain.adjustment import Difference
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
+from ledger.fills.adjust import Difference
 from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError, refuse

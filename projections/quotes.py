@@ -6,10 +6,10 @@ import re
 from itertools import product
 from typing import Final
 
-from ledger.domain.fill_batch import canonical
 from ledger.domain.money import DECIMAL, decimal_text
 from ledger.domain.pricing.quote import Offer, quote
 from ledger.domain.refusal import Refusal
+from ledger.fills.batch import canonical
 from ledger.shape import ID, Shape, number, optional_id, payment, positive, required_id
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire import RefusedError

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.domain.replay_compared import Deviation
+from ledger.replay.compare import Deviation
 
 FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is another one then
 

@@ -11,7 +11,6 @@ import pytest
 
 from ledger.config import Config
 from ledger.domain import commands
-from ledger.domain.adjustment import lines_now
 from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run
 from ledger.domain.events import (
     CommandRefused,
@@ -23,10 +22,11 @@ from ledger.domain.events import (
     VolumeEvaluated,
     VolumeRecorded,
 )
-from ledger.domain.fill_batch import Part
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
+from ledger.fills.adjust import lines_now
+from ledger.fills.batch import Part
 from ledger.jobs import Accepted, Ask, EvaluateAccounts, Evaluated, FillsTaken, RecordFills, Refused
 from ledger.store.writer import WriterLost
 from tests.conftest import NOON_NS

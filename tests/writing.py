@@ -9,8 +9,8 @@ from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.commands import Command, Request
-from ledger.domain.fill_batch import FillBatch, part_of
 from ledger.domain.instants import DAY_NS
+from ledger.fills.batch import FillBatch, part_of
 from ledger.jobs import Ask, RecordFills
 from ledger.service import Service
 from ledger.store.log import Log

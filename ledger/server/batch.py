@@ -13,9 +13,9 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, column, is_wide
-from ledger.domain.fill_batch import NOT_SAID, FillBatch, canonical
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
+from ledger.fills.batch import NOT_SAID, FillBatch, canonical
 from ledger.server.arrived import Origin
 from ledger.shape import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.v1 import fill_pb2

@@ -9,10 +9,10 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, column, text_column, unpacked
-from ledger.domain.fill_batch import NOT_SAID, FillBatch
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
+from ledger.fills.batch import NOT_SAID, FillBatch
 from ledger.server.arrived import Origin
 from ledger.server.batch import named, shape_of
 from ledger.server.id_columns import are_ids, ids_of

@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints
-from ledger.domain.fill_batch import FillBatch, Part, part_of
 from ledger.domain.refusal import Reason, Refusal
+from ledger.fills.batch import FillBatch, Part, part_of
 from ledger.jobs import RecordFills, Unread
 from ledger.server.arrived import Arrived, common_origin, origin_of
 from ledger.server.batch import read_batch, repeated_fill

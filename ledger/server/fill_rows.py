@@ -8,8 +8,8 @@ from typing import Final
 import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, mantissas, numbered
-from ledger.domain.fill_batch import NOT_SAID, FillBatch
 from ledger.domain.instants import EARLIEST_NS
+from ledger.fills.batch import NOT_SAID, FillBatch
 from ledger.server.arrived import Origin
 from ledger.server.batch import named
 from ledger.server.id_columns import ids_of, not_of_ids, rows_of

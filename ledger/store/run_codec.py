@@ -15,7 +15,7 @@ import numpy as np
 from ledger.arrays.columns import Ints
 from ledger.arrays.protobuf_wire import Heads, number, varints
 from ledger.arrays.ragged import Ragged
-from ledger.domain.runs import Referred, Runs
+from ledger.fills.runs import Referred, Runs
 from ledger.store.totals_codec import encode_totals
 from ledger.store.volume_codec import PACKED, basis_bytes, encode_volume, symbol_bytes
 from ledger.v1 import events_pb2

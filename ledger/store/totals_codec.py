@@ -11,7 +11,7 @@ from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import Limbs, Printed, printed
 from ledger.arrays.protobuf_wire import DELIMITED, Heads, number, varint
 from ledger.arrays.ragged import Ragged, cut
-from ledger.domain.cell_table import RunTotals, Where
+from ledger.fills.running_totals import RunTotals, Where
 from ledger.store.volume_codec import totals_message
 from ledger.v1 import events_pb2
 

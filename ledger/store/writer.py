@@ -18,8 +18,8 @@ from psycopg.sql import SQL, Identifier
 from psycopg.types.numeric import Int8BinaryDumper
 
 from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
-from ledger.domain.runs import Runs
 from ledger.domain.streams import fee_stream
+from ledger.fills.runs import Runs
 from ledger.store.codec import encode, envelope_message
 from ledger.store.commit_statement import CommitStatement
 from ledger.store.database import connect

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.domain.events import Recorded
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, said
-from ledger.domain.replay_sources import SourcesAgain
+from ledger.replay.compare import UNDECIDABLE, Deviation, said
+from ledger.replay.sources import SourcesAgain
 from ledger.store.log import Log
 from projections.audit.frame import Frame
 from projections.audit.processes import Shares

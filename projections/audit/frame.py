@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.replay_compared import Deviation, Difference
+from ledger.replay.compare import Deviation, Difference
 from ledger.store.log import Log
 from ledger.store.migrate import EVENTS
 

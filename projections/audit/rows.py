@@ -11,8 +11,8 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.domain.events import FeeEvent, Recorded, WriterStarted
 from ledger.domain.instants import DAY_NS
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference
 from ledger.domain.streams import LEDGER, fee_stream
+from ledger.replay.compare import UNDECIDABLE, Deviation, Difference
 from ledger.store.codec import decode, is_canonical
 from ledger.store.log import Log
 from ledger.store.migrate import EVENTS

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ledger import programmes
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
-from ledger.domain.replay import Replay
-from ledger.domain.replay_compared import Deviation
-from ledger.domain.replay_sources import Lines
-from ledger.domain.replay_states import States
+from ledger.replay.compare import Deviation
+from ledger.replay.replay import Replay
+from ledger.replay.sources import Lines
+from ledger.replay.states import States
 from ledger.store.database import open_datastore
 from ledger.store.log import Log
 from projections.audit.rows import Rows

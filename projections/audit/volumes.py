@@ -9,10 +9,10 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.events import AccountRegistered, CellKey, VolumeEvaluated
-from ledger.domain.replay_evaluated import Volume
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
+from ledger.replay.evaluations import Volume
 from ledger.store.codec import decode
 from ledger.store.log import Log
 from ledger.store.migrate import EVENTS

@@ -8,11 +8,11 @@ from typing import Any, Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.domain.account_day import adjusted
 from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
+from ledger.fills.account_day import adjusted
 from ledger.store.log import Log
 from projections.tables import read_schema
 

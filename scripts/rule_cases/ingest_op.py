@@ -8,17 +8,17 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import column
-from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope, Event, PairClassAssigned, ProgrammePublished, Recorded, SymbolRegistered
-from ledger.domain.fill_batch import FillBatch
-from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import SCALE_MAX
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
+from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.batch import FillBatch
+from ledger.fills.days import DayTable
+from ledger.fills.decide import BatchOutcome, decide_fills
 from rule_cases.fields import Fields, to_scale
 
 _NOON_NS: Final = 20_000 * DAY_NS + DAY_NS // 2

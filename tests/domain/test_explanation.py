@@ -7,9 +7,6 @@ from typing import Any, Final
 
 import pytest
 
-from ledger.domain.account_day import adjusted
-from ledger.domain.adjustment import LineRef, PlacedLine, adjust, restated_by_grants
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,
@@ -27,6 +24,9 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.programme import CHANNEL_API, Programme, Rates
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
+from ledger.fills.account_day import adjusted
+from ledger.fills.adjust import LineRef, PlacedLine, adjust, restated_by_grants
+from ledger.fills.days import DayTable
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, recorded, rulebook
 
 PRICED_AT: Final = 100

@@ -10,8 +10,6 @@ import numpy as np
 
 from ledger import programmes
 from ledger.arrays.columns import column, texts
-from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import (
     Envelope,
     Event,
@@ -21,12 +19,14 @@ from ledger.domain.events import (
     SymbolRegistered,
     VolumeRecorded,
 )
-from ledger.domain.fill_batch import FillBatch
-from ledger.domain.fills import BatchOutcome, decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
+from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.batch import FillBatch
+from ledger.fills.days import DayTable
+from ledger.fills.decide import BatchOutcome, decide_fills
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
 TODAY = ("alice", NOON_NS // DAY_NS)

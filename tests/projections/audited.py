@@ -13,8 +13,8 @@ from ledger.domain.commands import RecordDailyClose
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.events import EvaluationStarted, Event, Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.domain.replay_compared import Deviation
 from ledger.domain.rules.end_day_close import Close
+from ledger.replay.compare import Deviation
 from ledger.store.codec import encode
 from ledger.store.database import open_datastore
 from ledger.store.log import Log

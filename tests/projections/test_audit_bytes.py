@@ -21,8 +21,8 @@ from ledger.domain.events import (
     WriterStarted,
 )
 from ledger.domain.instants import DAY_NS, SECOND_NS
-from ledger.domain.replay import replay
-from ledger.domain.replay_compared import Deviation
+from ledger.replay.compare import Deviation
+from ledger.replay.replay import replay
 from ledger.store.codec import decode, encode
 from ledger.store.log import StoredRow
 from projections.audit.rows import Commit, Stored

@@ -14,12 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.day_table import DayTable
 from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, decide_evaluated
 from ledger.domain.decide.standing import match_tier
 from ledger.domain.events import KnownLine
-from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.cumulative_trading_volume import counts_for
@@ -30,6 +27,9 @@ from ledger.domain.rules.promotion_eligibility import is_eligible
 from ledger.domain.rules.trial import start_trial
 from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme, Rates, TokenDiscount, Trial
+from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.days import DayTable
+from ledger.fills.decide import decide_fills
 from tests.domain.worked import NOON_NS, fills, programme, rulebook
 from tests.properties.test_rules import TIERS, accounts, grants, volumes
 

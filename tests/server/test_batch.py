@@ -9,8 +9,8 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.fill_batch import CARRIED, FillBatch
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
+from ledger.fills.batch import CARRIED, FillBatch
 from ledger.server.arrived import origin_of
 from ledger.server.batch import read_batch, shape_of
 from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment

@@ -8,8 +8,8 @@ from typing import Any, Final
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
+from ledger.fills.batch import FillBatch
 from ledger.server.arrived import origin_of
 from ledger.server.batch import read_batch
 from ledger.server.fill_columns import fill_at, read_columns

@@ -11,14 +11,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.arrays.protobuf_wire import Heads, varint, varints
-from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import Envelope
-from ledger.domain.fill_batch import FillBatch, merged, part_of
-from ledger.domain.fills import decide_fills
 from ledger.domain.instants import DAY_NS
-from ledger.domain.runs import Runs
 from ledger.domain.state.account import AccountState
+from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.batch import FillBatch, merged, part_of
+from ledger.fills.days import DayTable
+from ledger.fills.decide import decide_fills
+from ledger.fills.runs import Runs
 from ledger.store import run_codec
 from ledger.store.codec import decode, encode
 from ledger.store.writer import rows_of

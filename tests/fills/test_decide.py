@@ -13,14 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.account_day import AccountDay, by_account_day
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, Ban, Flag, Grant
 from ledger.domain.state.programme import PairRates, Rates
+from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.days import DayTable
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, rulebook
 
 CASES = json.loads((Path(__file__).parent.parent / "cases" / "cases.json").read_text())

@@ -10,9 +10,9 @@ from typing import Final, TypeVar
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
-from ledger.domain.account_day import AccountDays, DayKey
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, SymbolTerms, VolumeRecorded
-from ledger.domain.fill_batch import NOT_SAID, FillBatch
+from ledger.fills.account_day import AccountDays, DayKey
+from ledger.fills.batch import NOT_SAID, FillBatch
 
 _ASKED: Final = ("owner_id", "counterparty_owner_id", "token", "token_price")  # texts that a decision asks about
 _DECIDED: Final = TRAIT_SELF_TRADE | TRAIT_BANNED

@@ -21,14 +21,14 @@ from ledger.arrays.columns import (
     texts,
 )
 from ledger.arrays.decimal_columns import Limbs, limbs_of
-from ledger.domain.account_day import AccountDays
-from ledger.domain.cell_table import RunTotals, Sums, Where
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import SymbolTerms
-from ledger.domain.fill_batch import CARRIED
-from ledger.domain.fill_prices import Priced
 from ledger.domain.pricing.plan import Share
-from ledger.domain.runs import Referred, Runs
+from ledger.fills.account_day import AccountDays
+from ledger.fills.batch import CARRIED
+from ledger.fills.days import DayTable
+from ledger.fills.prices import Priced
+from ledger.fills.running_totals import RunTotals, Sums, Where
+from ledger.fills.runs import Referred, Runs
 
 _NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
 

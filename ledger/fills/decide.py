@@ -14,17 +14,17 @@ from typing import Any, Final, cast
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, wide
-from ledger.domain.account_day import AccountDays
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line
-from ledger.domain.fill_batch import FillBatch
-from ledger.domain.fill_prices import Lines, price_lines
-from ledger.domain.fill_runs import runs
 from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.runs import Runs
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook, too_fine
+from ledger.fills.account_day import AccountDays
+from ledger.fills.batch import FillBatch
+from ledger.fills.days import DayTable
+from ledger.fills.make_runs import runs
+from ledger.fills.prices import Lines, price_lines
+from ledger.fills.runs import Runs
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
 _POWERS: Final = np.array([10**exponent for exponent in range(SCALE_MAX + 1)])

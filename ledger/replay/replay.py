@@ -24,13 +24,13 @@ from ledger.domain.events import (
     WriterStarted,
 )
 from ledger.domain.instants import DAY_NS
-from ledger.domain.replay_commands import decide_command
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, said
-from ledger.domain.replay_evaluated import EvaluatedAgain, FeeStreams, VolumeOf
-from ledger.domain.replay_fills import decide_runs
-from ledger.domain.replay_sources import Lines, SourcesAgain
-from ledger.domain.replay_states import Earlier, States, day_key
 from ledger.domain.state.programme import Programme
+from ledger.replay.commands import decide_command
+from ledger.replay.compare import UNDECIDABLE, Deviation, said
+from ledger.replay.evaluations import EvaluatedAgain, FeeStreams, VolumeOf
+from ledger.replay.fills import decide_runs
+from ledger.replay.sources import Lines, SourcesAgain
+from ledger.replay.states import Earlier, States, day_key
 
 NOT_DECIDED: Final[dict[type[Event], str]] = {
     LedgerCreated: "it names the ledger: the operator chose the name",

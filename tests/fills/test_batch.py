@@ -7,7 +7,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.fill_batch import FillBatch, Part, merged, part_of
+from ledger.fills.batch import FillBatch, Part, merged, part_of
 from tests.domain.worked import fills
 
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
-from ledger.domain.adjustment import Restated, adjust, lines_now, restated_by_grants
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.decide.evaluation import Assessment, Case, Run, assess, changes_from_ns, decide_evaluated
 from ledger.domain.events import CellKey, CellVolume, FeeAdjusted, Recorded, VolumeEvaluated
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, compared, said
-from ledger.domain.replay_states import States, day_key
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
+from ledger.fills.adjust import Restated, adjust, lines_now, restated_by_grants
+from ledger.replay.compare import UNDECIDABLE, Deviation, compared, said
+from ledger.replay.states import States, day_key
 
 # What an account traded in the window of an evaluation by UTC day and cell, and the closes, as known at its position.
 Volume = tuple[Mapping[int, Mapping[CellKey, int]], Mapping[Close, KnownClose]]

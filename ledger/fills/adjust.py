@@ -9,13 +9,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from ledger.domain.account_day import AccountDay, adjusted
 from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Recorded, SymbolTerms
 from ledger.domain.money import decimal_text
 from ledger.domain.pricing.plan import Price, price_for, rate_time_ns, standing_at
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook
 from ledger.domain.state.volume_cells import FEE_SCALE, exact, to_totals
+from ledger.fills.account_day import AccountDay, adjusted
 
 LATE_GRANT: Final = "LATE_GRANT"
 

@@ -9,19 +9,19 @@ from itertools import groupby
 from typing import Final, TypeVar
 
 from ledger.arrays.columns import digests, text_column
-from ledger.domain.account_day import AccountDay, DayKey
 from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.decide.daily_close import Closes, evolve_closes
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
 from ledger.domain.instants import day_number
-from ledger.domain.replay_compared import UNDECIDABLE
 from ledger.domain.state.account import AccountState, OwnerState, evolve_account, evolve_owner, fold_account
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.state.volume_cells import Sums, add_totals
 from ledger.domain.streams import PROMOTIONS, account_stream, bounty_stream, closes_stream, fee_stream, owner_stream
+from ledger.fills.account_day import AccountDay, DayKey
+from ledger.replay.compare import UNDECIDABLE
 
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
 

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 
 from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import numbers_of
-from ledger.domain.cell_table import Where
-from ledger.domain.fill_prices import Priced
-from ledger.domain.fill_runs import counted, wheres
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums
+from ledger.fills.make_runs import counted, wheres
+from ledger.fills.prices import Priced
+from ledger.fills.running_totals import Where
 
 
 def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, Where, int, int, int, int]]:

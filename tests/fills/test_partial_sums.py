@@ -9,7 +9,6 @@ import pytest
 
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.money import decimal_text
-from ledger.domain.run_sums import add_run
 from ledger.domain.state.volume_cells import (
     FEE_SCALE,
     NOTIONAL_SCALE,
@@ -20,6 +19,7 @@ from ledger.domain.state.volume_cells import (
     subtract,
     to_totals,
 )
+from ledger.fills.partial_sums import add_run
 from tests.domain.worked import NOON_NS, fills, record, rulebook
 
 SEED = 20_261_124

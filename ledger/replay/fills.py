@@ -9,20 +9,20 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ledger.arrays.columns import Ints, column, in_order, starts_of, sums
-from ledger.domain.account_day import AccountDay, DayKey, by_account_day
-from ledger.domain.cell_table import Where
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
-from ledger.domain.fill_prices import Priced, price_lines
-from ledger.domain.fills import BatchOutcome, decide_fills, offered
 from ledger.domain.instants import DAY_NS
-from ledger.domain.recorded_commands import batch_behind
-from ledger.domain.replay_columns import Joined, join, joinable
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, differing, differing_totals
-from ledger.domain.replay_counted import count_in, counted_sums
-from ledger.domain.replay_sources import Lines, Taken, add_lines, lines_of
-from ledger.domain.replay_states import States, day_key
 from ledger.domain.state.volume_cells import to_totals
+from ledger.fills.account_day import AccountDay, DayKey, by_account_day
+from ledger.fills.days import DayTable
+from ledger.fills.decide import BatchOutcome, decide_fills, offered
+from ledger.fills.prices import Priced, price_lines
+from ledger.fills.running_totals import Where
+from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, differing, differing_totals
+from ledger.replay.joined_runs import Joined, join, joinable
+from ledger.replay.recorded_commands import batch_behind
+from ledger.replay.sources import Lines, Taken, add_lines, lines_of
+from ledger.replay.states import States, day_key
+from ledger.replay.totals import count_in, counted_sums
 
 Move = tuple[Where, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 

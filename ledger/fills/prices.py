@@ -10,13 +10,13 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, starts_of, texts, wide
-from ledger.domain.account_day import AccountDays
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis
-from ledger.domain.fill_batch import FillBatch
 from ledger.domain.pricing.plan import NO_STANDING, Price, Standing, price_for, standing_at
 from ledger.domain.rules.self_trading import self_trades
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market
+from ledger.fills.account_day import AccountDays
+from ledger.fills.batch import FillBatch
 
 _TRAITS_END: Final = 256
 

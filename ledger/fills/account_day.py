@@ -9,9 +9,9 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, in_order, starts_of
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
-from ledger.domain.fill_batch import FillBatch
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.volume_cells import Sums, add_totals, exact, restate
+from ledger.fills.batch import FillBatch
 
 DayKey = tuple[str, int]  # account id, UTC day since 1970
 KnownLines = dict[tuple[str, str], KnownLine]  # by (venue, exec_id)

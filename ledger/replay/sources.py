@@ -7,9 +7,9 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
-from ledger.domain.replay_compared import UNDECIDABLE, Deviation, Difference, compared, said
 from ledger.domain.state.account import SourceState, evolve_source
 from ledger.domain.streams import SOURCE_PREFIX, source_stream
+from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, compared, said
 
 
 class Taken(NamedTuple):

@@ -12,10 +12,10 @@ from ledger.domain import commands as asked
 from ledger.domain import events as told
 from ledger.domain.commands import Command
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Recorded, VolumeRecorded
-from ledger.domain.fill_batch import CARRIED, NOT_SAID, FillBatch
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.fee_match import MATCH
 from ledger.domain.state.rulebook import Rulebook
+from ledger.fills.batch import CARRIED, NOT_SAID, FillBatch
 
 _DECIDED_ON_FILLS: Final = TRAIT_SELF_TRADE | TRAIT_BANNED
 

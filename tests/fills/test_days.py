@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 
 from ledger.arrays.columns import Ints, column
 from ledger.arrays.decimal_columns import limbs_of
-from ledger.domain.account_day import AccountDay, DayKey
-from ledger.domain.cell_table import Sums, Where
-from ledger.domain.day_table import DayTable
 from ledger.domain.events import CellKey, CellTotals
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, to_totals
 from ledger.domain.state.volume_cells import Sums as Cells
+from ledger.fills.account_day import AccountDay, DayKey
+from ledger.fills.days import DayTable
+from ledger.fills.running_totals import Sums, Where
 
 KEYS: Final[list[DayKey]] = [("alice", 20_000), ("alice", 20_001), ("bob", 20_000), ("c", 20_000)]
 CELLS: Final = [CellKey(quote, 1, channel, False, False, False) for quote in ("USDT", "BTC") for channel in (0, 1)]

@@ -25,11 +25,11 @@ from ledger.domain.decide.programme import decide_programme
 from ledger.domain.decide.promotion import decide_promotion
 from ledger.domain.decide.register import decide_register
 from ledger.domain.events import Event, PairClassAssigned, Recorded, SymbolRegistered
-from ledger.domain.recorded_commands import commands_behind, registration
 from ledger.domain.refusal import Refusal
-from ledger.domain.replay_compared import Deviation, compared_with_decision, linked, said
-from ledger.domain.replay_states import States
 from ledger.domain.state.rulebook import Rulebook
+from ledger.replay.compare import Deviation, compared_with_decision, linked, said
+from ledger.replay.recorded_commands import commands_behind, registration
+from ledger.replay.states import States
 
 
 def decide_command(recorded: Recorded, states: States) -> tuple[list[Deviation], tuple[str, Event] | None]:

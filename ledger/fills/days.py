@@ -15,11 +15,11 @@ import numpy as np
 from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import grown
 from ledger.arrays.id_set import IdSet
-from ledger.domain.account_day import AccountDay, AccountDays, DayKey, KnownLines, remember
-from ledger.domain.cell_table import CellTable, RunTotals, Sums, Where
 from ledger.domain.events import FeeEvent
-from ledger.domain.fill_batch import FillBatch
 from ledger.domain.state.volume_cells import add_totals, to_totals
+from ledger.fills.account_day import AccountDay, AccountDays, DayKey, KnownLines, remember
+from ledger.fills.batch import FillBatch
+from ledger.fills.running_totals import CellTable, RunTotals, Sums, Where
 
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1
