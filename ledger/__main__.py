@@ -31,20 +31,17 @@ from ledger.domain.streams import LEDGER, programme_stream
 from ledger.processors import CHOICES, keep_to
 from ledger.server.app import App, ListenError
 from ledger.server.commands import CommandService
-from ledger.server.evaluation_run import DueEvaluations, EvaluationRunner
+from ledger.server.evaluation_runner import DueEvaluations, EvaluationRunner
 from ledger.server.evaluations import EvaluationService
-from ledger.server.fills import FillService
-from ledger.server.handling import Handling
+from ledger.server.fills.service import FillService
 from ledger.server.members import MemberService
 from ledger.server.programmes import ProgrammeService
 from ledger.server.rewards import RewardService
-from ledger.server.writer_thread import WriterThread
-from ledger.service import Service
-from ledger.shape import ID
-from ledger.store.database import DatabaseError, check_durable, connect, open_datastore
-from ledger.store.embedded import EmbeddedError, EmbeddedPostgres, default_folder
+from ledger.server.to_writer import Handling
 from ledger.store.log import Head, Log
-from ledger.store.migrate import MigrationError, migrate
+from ledger.store.postgres.database import DatabaseError, check_durable, connect, open_datastore
+from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, default_folder
+from ledger.store.postgres.migrate import MigrationError, migrate
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.v1 import (
@@ -57,6 +54,9 @@ from ledger.v1 import (
     query_service_pb2_grpc,
     reward_service_pb2_grpc,
 )
+from ledger.wire.fields import ID
+from ledger.writing.service import Service
+from ledger.writing.writer_thread import WriterThread
 from projections.as_of import Reader
 from projections.control_service import ControlService
 from projections.evaluation_runs import EvaluationRuns

@@ -12,9 +12,9 @@ from collections.abc import Sequence
 import psycopg
 
 from ledger.config import Config
-from ledger.store.database import connect, open_datastore
 from ledger.store.log import Log
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.database import connect, open_datastore
+from ledger.store.postgres.migrate import EVENTS
 from projections.runner import Runner
 
 _EPILOG = """\

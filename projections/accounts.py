@@ -9,9 +9,9 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import NO_TIER
-from ledger.shape import Shape, optional_id, read_ns
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import RefusedError, refuse, timestamp
+from ledger.wire.fields import Shape, optional_id, read_ns
+from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Reader
 from projections.page_token import PageToken, encode_token
 from projections.paging import page_size, token_of

@@ -11,9 +11,9 @@ from ledger.domain.decide.application_deadline import overdue_from_ns
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.business_days import business_day_after
-from ledger.shape import Shape, optional_id, read_ns
 from ledger.v1 import member_query_service_pb2 as pb
-from ledger.wire import RefusedError, refuse, timestamp
+from ledger.wire.fields import Shape, optional_id, read_ns
+from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.accounts import wait_for_tables
 from projections.as_of import Reader
 from projections.page_token import PageToken, encode_token

@@ -14,10 +14,10 @@ from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import account_stream
-from ledger.shape import Shape, read_ns
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
-from ledger.wire import refuse, timestamp
+from ledger.wire.fields import Shape, read_ns
+from ledger.wire.status import refuse, timestamp
 from projections.live import Live
 
 _POLL_S: Final = 0.002

@@ -8,9 +8,9 @@ from typing import Final
 from ledger.domain.events import DailyCloseRecorded, Recorded
 from ledger.domain.instants import DAY_NS, LATEST_NS, day_text
 from ledger.domain.streams import CLOSES_PREFIX, closes_stream
-from ledger.shape import Shape, interval, optional_id, utc_day
 from ledger.v1 import evaluation_service_pb2 as pb
-from ledger.wire import timestamp
+from ledger.wire.fields import Shape, interval, optional_id, utc_day
+from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of

@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.v1 import control_service_pb2 as pb
 from ledger.v1 import control_service_pb2_grpc as pb_grpc
-from ledger.wire import refusals
+from ledger.wire.status import refusals
 from projections.as_of import Reader
 from projections.findings import Findings, list_controls
 from projections.solo_actions import list_solo_actions

@@ -7,7 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ledger.domain.events import CellKey
-from ledger.store.fronts import Totals, totals_of_fronts
+from ledger.store.codec.totals_read import Totals, totals_of_fronts
 from ledger.store.log import LastEvent, Log
 from projections.rows import cell_columns
 

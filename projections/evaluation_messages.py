@@ -14,7 +14,7 @@ from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import query_service_pb2
-from ledger.wire import timestamp
+from ledger.wire.status import timestamp
 from projections.evaluation_plan import Planned
 from projections.evaluation_volumes import Cells
 

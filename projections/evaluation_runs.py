@@ -25,7 +25,7 @@ from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import evaluation_stream
-from ledger.wire import RefusedError, refuse
+from ledger.wire.status import RefusedError, refuse
 from projections.accounts import tables_position, wait_for_tables
 from projections.as_of import Reader
 from projections.evaluation_plan import BLOCKED, Plan, Planned, known_closes, passed_by_all, waiting_for

@@ -18,9 +18,9 @@ from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorde
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import evaluation_stream
-from ledger.shape import Shape, number, optional_id, read_ns
 from ledger.v1 import evaluation_service_pb2 as pb
-from ledger.wire import RefusedError, refuse, timestamp
+from ledger.wire.fields import Shape, number, optional_id, read_ns
+from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.accounts import wait_for_tables
 from projections.as_of import Reader, check_times
 from projections.closes import list_closes

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.shape import Shape, stream_name
-from ledger.store.codec import decode
+from ledger.store.codec.events import decode
 from ledger.store.log import StoredRow
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import timestamp
+from ledger.wire.fields import Shape, stream_name
+from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of

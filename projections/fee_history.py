@@ -27,7 +27,7 @@ from ledger.fills.adjust import Difference, differences, lines_now
 from ledger.fills.partial_sums import add_run
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
-from ledger.wire import timestamp
+from ledger.wire.status import timestamp
 
 _EVENTS_PER_READ: Final = (2, 16, 64)  # a page is mostly found in one or two runs, and then in very many short ones
 _LINES_PER_STEP: Final = 128  # of a run are unpacked at once: a page may need no more of it

@@ -11,9 +11,9 @@ from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
 from ledger.fills.adjust import Difference
-from ledger.shape import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import RefusedError, refuse
+from ledger.wire.fields import Shape, optional_id, read_ns, required_id, utc_day
+from ledger.wire.status import RefusedError, refuse
 from projections.as_of import Reader, check_times
 from projections.explanations import explanation
 from projections.fee_history import (

@@ -7,9 +7,9 @@ from threading import Lock
 from typing import Final, NamedTuple
 
 from ledger.domain.refusal import Reason, Refusal
-from ledger.shape import Shape, optional_id, read_ns
 from ledger.v1 import control_service_pb2 as pb
-from ledger.wire import RefusedError, refuse, timestamp
+from ledger.wire.fields import Shape, optional_id, read_ns
+from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.accounts import wait_for_tables
 from projections.as_of import Reader
 from projections.controls import CONTROLS

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.domain.events import WriterStarted
 from ledger.domain.state.programme import Programme
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import timestamp
+from ledger.wire.status import timestamp
 from projections.accounts import tables_position
 from projections.as_of import Reader
 

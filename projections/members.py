@@ -6,7 +6,7 @@ from typing import Any
 
 from ledger.v1 import member_query_service_pb2 as pb
 from ledger.v1 import member_query_service_pb2_grpc as pb_grpc
-from ledger.wire import refusals
+from ledger.wire.status import refusals
 from projections.applications import list_applications
 from projections.as_of import Reader
 from projections.membership import check_match_eligibility, get_entitlements, get_membership

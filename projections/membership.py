@@ -11,10 +11,10 @@ from ledger.domain.rules.past_90_days import membership_in_past_90_days
 from ledger.domain.state.matches_and_applications import PENDING, Application, Match, Metric
 from ledger.domain.state.programme import NO_TIER
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
-from ledger.shape import Shape, optional_id, required_id, volume
 from ledger.v1 import member_query_service_pb2 as pb
 from ledger.v1 import member_service_pb2 as member_pb
-from ledger.wire import timestamp
+from ledger.wire.fields import Shape, optional_id, required_id, volume
+from ledger.wire.status import timestamp
 from projections.as_of import Reader, View, check_times
 from projections.vip_state import flag_of, grant_of, programme_of
 

@@ -15,7 +15,7 @@ from typing import Final
 from google.protobuf.message import Message
 
 from ledger.domain.refusal import Reason
-from ledger.wire import refuse
+from ledger.wire.status import refuse
 
 _HEADER: Final = struct.Struct(">16s16sqQ")
 _CHECKSUM_BYTES: Final = 8

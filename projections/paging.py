@@ -8,7 +8,7 @@ from ledger.domain.refusal import Reason
 from ledger.v1 import control_service_pb2, evaluation_service_pb2, programme_service_pb2
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
-from ledger.wire import refuse
+from ledger.wire.status import refuse
 from projections.as_of import Instant, Reader
 from projections.page_token import PageToken, decode_token
 

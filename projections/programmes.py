@@ -11,9 +11,9 @@ from ledger.domain.money import rate_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.shape import Shape, optional_id
 from ledger.v1 import programme_service_pb2 as pb
-from ledger.wire import RefusedError, refuse, timestamp
+from ledger.wire.fields import Shape, optional_id
+from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Instant, Reader, check_times
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of

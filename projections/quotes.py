@@ -10,9 +10,9 @@ from ledger.domain.money import DECIMAL, decimal_text
 from ledger.domain.pricing.quote import Offer, quote
 from ledger.domain.refusal import Refusal
 from ledger.fills.batch import canonical
-from ledger.shape import ID, Shape, number, optional_id, payment, positive, required_id
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import RefusedError
+from ledger.wire.fields import ID, Shape, number, optional_id, payment, positive, required_id
+from ledger.wire.status import RefusedError
 from projections.as_of import Reader, check_times
 from projections.fee_history import fee_basis, fee_type
 

@@ -14,10 +14,10 @@ from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import formula
 from ledger.domain.state.programme import NO_TIER, Programme
-from ledger.shape import Shape, optional_id, required_id
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import timestamp
+from ledger.wire.fields import Shape, optional_id, required_id
+from ledger.wire.status import timestamp
 from projections.as_of import Reader, View, check_times
 from projections.fee_history import Span, day_sums, fills_now, totals
 from projections.pending_evaluation import pending_evaluation_ns

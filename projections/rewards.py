@@ -10,9 +10,9 @@ from ledger.domain.refusal import Reason
 from ledger.domain.rules.api_promotion import API_EXCLUSIVE, months_without_promotion
 from ledger.domain.state.programme import NO_TIER
 from ledger.domain.streams import BOUNTY_PREFIX, PROMOTIONS
-from ledger.shape import Shape, optional_id, read_ns, required_id
 from ledger.v1 import member_query_service_pb2 as pb
-from ledger.wire import timestamp
+from ledger.wire.fields import Shape, optional_id, read_ns, required_id
+from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
 from projections.vip_state import programme_of
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from ledger.domain.events import CommandRefused, Envelope, Recorded
 from ledger.domain.refusal import Reason
-from ledger.shape import Shape, optional_id, read_ns
 from ledger.v1 import control_service_pb2 as pb
-from ledger.wire import refuse, timestamp
+from ledger.wire.fields import Shape, optional_id, read_ns
+from ledger.wire.status import refuse, timestamp
 from projections.as_of import Reader, check_times
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of

@@ -12,10 +12,10 @@ from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Flag, Grant
 from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, Programme
-from ledger.shape import Shape, optional_id, required_id
 from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import RefusedError, timestamp
+from ledger.wire.fields import Shape, optional_id, required_id
+from ledger.wire.status import RefusedError, timestamp
 from projections.as_of import Reader, View, check_times
 from projections.pending_evaluation import pending_evaluation_ns
 

@@ -15,7 +15,7 @@ from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, Sums
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire import timestamp
+from ledger.wire.status import timestamp
 from projections.as_of import View
 from projections.evaluation_messages import missing_closes
 from projections.evaluation_plan import known_closes

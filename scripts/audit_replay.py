@@ -26,9 +26,9 @@ try:
     from ledger.cli.arguments import known_at, number, time_ns
     from ledger.domain.events import LedgerCreated
     from ledger.domain.streams import LEDGER
-    from ledger.shape import ID
-    from ledger.store.database import open_datastore
     from ledger.store.log import Log
+    from ledger.store.postgres.database import open_datastore
+    from ledger.wire.fields import ID
     from projections.audit.audit import Audit
     from projections.audit.frame import Frame
     from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of

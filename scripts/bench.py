@@ -35,7 +35,7 @@ try:
     from bench_stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
     from bench_unary import Unary
 
-    from ledger.store.embedded import EmbeddedError
+    from ledger.store.postgres.embedded import EmbeddedError
 except ImportError as error:
     print(f"bench.py: {error.name or error} is missing: run `make bench`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

@@ -23,7 +23,7 @@ TOPIC: Final = b"FillRecorded"
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 _TRAILER: Final = struct.pack("!h", -1)
 
-# ledger/store/migrations/0001_log.sql without the three columns that the library's table does not have.
+# ledger/store/postgres/migrations/0001_log.sql without the three columns that the library's table does not have.
 TABLE: Final = """
 CREATE TABLE {schema}.events (
     originator_id text COLLATE "C" NOT NULL,

@@ -20,18 +20,18 @@ from bench_store import Store, check
 from bench_stream import ONE_THOUSAND, stream
 from bench_verify import verify_answers, verify_log
 
-from ledger import service
 from ledger.__main__ import begin_term
 from ledger.config import Config
-from ledger.jobs import FillsTaken, RecordFills, Unread
-from ledger.server.arrived import Arrived
-from ledger.server.fill_requests import FillRequests
-from ledger.service import Service
-from ledger.states import States
-from ledger.store.database import open_datastore
+from ledger.server.fills.read_requests import FillRequests
+from ledger.server.fills.request_bytes import Arrived
 from ledger.store.log import Log
+from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
+from ledger.writing import service
+from ledger.writing.messages import FillsTaken, RecordFills, Unread
+from ledger.writing.service import Service
+from ledger.writing.states import States
 
 _WRITER: Final = "SELECT pid FROM pg_stat_activity WHERE application_name = 'fee-ledger writer'"
 _COMMITS_MAX: Final = 20  # that are timed step by step

@@ -10,8 +10,8 @@ import psycopg
 from bench_figures import REBUILD
 from bench_store import Store, check
 
-from ledger.store.database import connect, open_datastore
 from ledger.store.log import Log
+from ledger.store.postgres.database import connect, open_datastore
 from projections.rebuild import Compared, Rebuild
 from projections.runner import POSITIONS_PER_BATCH
 from projections.tables import Tables, create_tables

@@ -15,7 +15,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
-from ledger.store.embedded import EmbeddedPostgres
+from ledger.store.postgres.embedded import EmbeddedPostgres
 from projections.tables import read_schema
 
 _MUST_BE_ON: Final = ("fsync", "synchronous_commit", "full_page_writes")

@@ -29,7 +29,7 @@ try:
     from ledger.domain.refusal import Refusal
     from ledger.domain.state.account import AccountState, evolve_account, fold_account
     from ledger.domain.state.rulebook import fold_rulebook
-    from ledger.store.codec import decode
+    from ledger.store.codec.events import decode
 except ImportError as error:
     print(f"bulk.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

@@ -15,7 +15,7 @@ from ledger.cli.arguments import time_ns
 from ledger.client import Client
 from ledger.domain import commands
 from ledger.domain.commands import AccountCommand
-from ledger.shape import ID
+from ledger.wire.fields import ID
 
 ROWS_MAX: Final = 100_000
 _TIMES: Final = ("from", "until", "at")

@@ -23,7 +23,7 @@ try:
 
     from ledger.cli.arguments import number
     from ledger.cli.screens import table
-    from ledger.store.database import connect
+    from ledger.store.postgres.database import connect
     from projections.check import TABLES, Check
     from projections.check.findings import Finding
 except ImportError as error:

@@ -33,9 +33,9 @@ try:
     from ledger.config import Config
     from ledger.domain.instants import DAY_NS
     from ledger.server.app import ListenError
-    from ledger.store.database import DatabaseError
-    from ledger.store.embedded import EmbeddedError, EmbeddedPostgres
-    from ledger.store.migrate import MigrationError
+    from ledger.store.postgres.database import DatabaseError
+    from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
+    from ledger.store.postgres.migrate import MigrationError
 except ImportError as error:
     print(f"demo.py lacks packages ({error}): run `make demo`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

@@ -30,8 +30,8 @@ try:
     from ledger.cli.arguments import known_at, number, time_ns
     from ledger.cli.screens import headline
     from ledger.client import Client, LedgerError
-    from ledger.shape import ID
     from ledger.v1.query_service_pb2 import ListFeeHistoryResponse
+    from ledger.wire.fields import ID
 except ImportError as error:
     print(f"fee_history.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

@@ -23,7 +23,7 @@ try:
     from tape_recording import RETRIED, Outcome, connect, reason_of, record, register
     from trade_tape import TapeError, cost_difference
 
-    from ledger.shape import ID
+    from ledger.wire.fields import ID
 except ImportError as error:
     print(f"import_trades.py lacks packages ({error}): run `make import`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

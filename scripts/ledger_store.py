@@ -14,9 +14,9 @@ import psycopg
 from eventsourcing.persistence import PersistenceError
 
 from ledger.config import Config
-from ledger.store.database import connect
-from ledger.store.embedded import EmbeddedError, default_folder, reading
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.database import connect
+from ledger.store.postgres.embedded import EmbeddedError, default_folder, reading
+from ledger.store.postgres.migrate import EVENTS
 
 UNREADABLE: Final = (EmbeddedError, psycopg.Error, PersistenceError)  # see `why_not`
 

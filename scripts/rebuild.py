@@ -25,9 +25,9 @@ try:
 
     from ledger.cli.arguments import number
     from ledger.cli.screens import table
-    from ledger.store.database import connect, open_datastore
-    from ledger.store.embedded import EmbeddedError
     from ledger.store.log import Log
+    from ledger.store.postgres.database import connect, open_datastore
+    from ledger.store.postgres.embedded import EmbeddedError
     from projections.rebuild import ROWS_PER_TRANSACTION, Compared, Rebuild, StillNeeded, old_schema, take_rebuild_lock
     from projections.tables import read_schema
 except ImportError as error:

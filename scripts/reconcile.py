@@ -40,9 +40,9 @@ try:
     from ledger.domain.events import LedgerCreated, ProgrammePublished, SymbolRegistered
     from ledger.domain.instants import BEGINNING_NS, DAY_NS, LATEST_NS, SECOND_NS, instant_text
     from ledger.domain.money import DECIMAL
-    from ledger.shape import ID
-    from ledger.store.database import open_datastore
     from ledger.store.log import Head, Log
+    from ledger.store.postgres.database import open_datastore
+    from ledger.wire.fields import ID
     from projections.fill_columns import Span
 except ImportError as error:
     print(f"reconcile.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)

@@ -16,11 +16,11 @@ from typing import Final
 
 from trade_tape import TapeError, Trade, decimals, read_tape
 
-from ledger.shape import ID
 from ledger.v1 import fill_pb2
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.command_service_pb2 import RegisterSymbolRequest
-from ledger.wire import timestamp
+from ledger.wire.fields import ID
+from ledger.wire.status import timestamp
 
 ACTOR: Final = "import_trades"
 SYMBOL: Final = re.compile(r"(?=.{3,36}$)([A-Za-z0-9.:-]+)_([A-Za-z0-9.:-]+)")  # leaves room for the ids made of it

@@ -23,7 +23,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.money import is_decimal
-from ledger.shape import ID
+from ledger.wire.fields import ID
 
 _GZIP: Final = b"\x1f\x8b"
 _JSON_FIELDS: Final = ("time_ms", "id", "type", "side", "price", "amount", "cost")

@@ -24,10 +24,10 @@ from grpc_status import rpc_status
 from ledger.__main__ import running
 from ledger.config import Config
 from ledger.domain.instants import SECOND_NS
-from ledger.store.database import open_datastore
-from ledger.store.embedded import EmbeddedPostgres
 from ledger.store.log import Log
-from ledger.store.migrate import migrate
+from ledger.store.postgres.database import open_datastore
+from ledger.store.postgres.embedded import EmbeddedPostgres
+from ledger.store.postgres.migrate import migrate
 from ledger.store.recorder import LedgerRecorder
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub

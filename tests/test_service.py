@@ -27,8 +27,8 @@ from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
 from ledger.fills.adjust import lines_now
 from ledger.fills.batch import Part
-from ledger.jobs import Accepted, Ask, EvaluateAccounts, Evaluated, FillsTaken, RecordFills, Refused
 from ledger.store.writer import WriterLost
+from ledger.writing.messages import Accepted, Ask, EvaluateAccounts, Evaluated, FillsTaken, RecordFills, Refused
 from tests.conftest import NOON_NS
 from tests.domain.worked import fills, programme
 from tests.writing import Writing, ask, record
@@ -212,7 +212,7 @@ def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
         raise Defect
 
     with monkeypatch.context() as patch:
-        patch.setattr("ledger.service.decide_account", fail)
+        patch.setattr("ledger.writing.service.decide_account", fail)
         with pytest.raises(Defect):
             writing.step(record(fills({"exec_id": "A"})), grant("VIP1"))
     (answer,) = writing.step(record(fills({"exec_id": "A"})))

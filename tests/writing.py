@@ -11,11 +11,11 @@ from ledger.domain import commands
 from ledger.domain.commands import Command, Request
 from ledger.domain.instants import DAY_NS
 from ledger.fills.batch import FillBatch, part_of
-from ledger.jobs import Ask, RecordFills
-from ledger.service import Service
 from ledger.store.log import Log
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
+from ledger.writing.messages import Ask, RecordFills
+from ledger.writing.service import Service
 from tests.waiting import wait_for
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2  # 2024-10-04 12:00:00 UTC: where the tests' clock starts

@@ -19,12 +19,12 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import SCALE_MAX
 from ledger.domain.refusal import Reason
 from ledger.domain.state.programme import PRODUCTS
-from ledger.server.asking import Asking, given
-from ledger.shape import Shape, at_most, optional_id, required_id
+from ledger.server.command_rpc import Asking, given
 from ledger.v1 import command_pb2
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1 import command_service_pb2_grpc as pb_grpc
-from ledger.wire import refuse, timestamp
+from ledger.wire.fields import Shape, at_most, optional_id, required_id
+from ledger.wire.status import refuse, timestamp
 
 EVIDENCE_MAX: Final = 100  # metrics that one ban rests on
 

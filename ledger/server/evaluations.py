@@ -10,13 +10,13 @@ from ledger.domain.commands import Command
 from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
 from ledger.domain.events import DailyCloseRecorded, EvaluationCompleted, EvaluationStarted
 from ledger.domain.instants import day_text
-from ledger.server.asking import Asking, asked, given
-from ledger.server.evaluation_run import EvaluationRunner
-from ledger.server.handling import Handling
-from ledger.shape import Shape, amount, number, optional_id, optional_ids, required_digest, required_id, utc_day
+from ledger.server.command_rpc import Asking, asked, given
+from ledger.server.evaluation_runner import EvaluationRunner
+from ledger.server.to_writer import Handling
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import evaluation_service_pb2_grpc as pb_grpc
-from ledger.wire import refusals
+from ledger.wire.fields import Shape, amount, number, optional_id, optional_ids, required_digest, required_id, utc_day
+from ledger.wire.status import refusals
 
 COMPLETE_SOURCES_MAX: Final = 100
 KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind

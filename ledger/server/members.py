@@ -22,9 +22,12 @@ from ledger.domain.events import (
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.application import OUTCOMES
 from ledger.domain.rules.fake_accounts import KINDS
-from ledger.server.asking import Asking
+from ledger.server.command_rpc import Asking
 from ledger.server.commands import grant_of
-from ledger.shape import (
+from ledger.v1 import command_pb2
+from ledger.v1 import member_service_pb2 as pb
+from ledger.v1 import member_service_pb2_grpc as pb_grpc
+from ledger.wire.fields import (
     Shape,
     digest,
     ids,
@@ -38,10 +41,7 @@ from ledger.shape import (
     required_ns,
     volume,
 )
-from ledger.v1 import command_pb2
-from ledger.v1 import member_service_pb2 as pb
-from ledger.v1 import member_service_pb2_grpc as pb_grpc
-from ledger.wire import timestamp
+from ledger.wire.status import timestamp
 
 VENUES_MAX: Final = 20  # exchanges in one match
 _STEPS: Final = ("account_opened", "api_key_created", "community_joined", "form_submitted")

@@ -13,12 +13,12 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import PPM, mantissa
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
-from ledger.server.asking import Asking, given
-from ledger.server.handling import Handling
-from ledger.shape import Shape, decimal, optional_id, required_id
+from ledger.server.command_rpc import Asking, given
+from ledger.server.to_writer import Handling
 from ledger.v1 import programme_service_pb2 as pb
 from ledger.v1 import programme_service_pb2_grpc as pb_grpc
-from ledger.wire import refusals, refuse, refuse_all, timestamp
+from ledger.wire.fields import Shape, decimal, optional_id, required_id
+from ledger.wire.status import refusals, refuse, refuse_all, timestamp
 
 CONTENT_BYTES_MAX: Final = 262_144
 _PPM_SCALE: Final = 6

@@ -8,11 +8,11 @@ from ledger.domain import commands
 from ledger.domain.commands import Command
 from ledger.domain.events import BonusAwarded, BountyAwarded, BountyRoundClosed, FeedbackReported
 from ledger.domain.rules.bug_bounty import CHANNELS, KINDS, round_of
-from ledger.server.asking import Asking
-from ledger.shape import Shape, amount, interval, named, optional_id, required_id, required_ns, week
+from ledger.server.command_rpc import Asking
 from ledger.v1 import reward_service_pb2 as pb
 from ledger.v1 import reward_service_pb2_grpc as pb_grpc
-from ledger.wire import timestamp
+from ledger.wire.fields import Shape, amount, interval, named, optional_id, required_id, required_ns, week
+from ledger.wire.status import timestamp
 
 
 class RewardService(Asking, pb_grpc.RewardServiceServicer):

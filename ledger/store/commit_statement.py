@@ -8,7 +8,7 @@ from typing import Any, Final, NamedTuple
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded, SourceAdvanced
-from ledger.store.migrate import EVENTS, TRACKING
+from ledger.store.postgres.migrate import EVENTS, TRACKING
 from ledger.store.rows import COLUMNS, TYPES, Row
 
 _FEW: Final = 4  # rows that are written out one by one: arrays cost both sides more

@@ -17,10 +17,10 @@ from ledger.arrays.columns import Ints
 from ledger.domain.events import CellTotals, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, fee_stream
-from ledger.store.codec import decode
-from ledger.store.migrate import EVENTS
-from ledger.store.run_front import FRONT_BYTES, totals_in
-from ledger.store.volume_codec import exec_id_digests
+from ledger.store.codec.events import decode
+from ledger.store.codec.fills import exec_id_digests
+from ledger.store.codec.run_front import FRONT_BYTES, totals_in
+from ledger.store.postgres.migrate import EVENTS
 
 _STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
 _Parameters: TypeAlias = Sequence[Any] | dict[str, Any]

@@ -15,7 +15,7 @@ from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from ledger.store.migrate import EVENTS, TRACKING, migrate
+from ledger.store.postgres.migrate import EVENTS, TRACKING, migrate
 from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, Row, Rows
 
 _ROWS_AT_ONCE: Final = 256  # that are sent in one piece

@@ -20,13 +20,13 @@ from psycopg.types.numeric import Int8BinaryDumper
 from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.streams import fee_stream
 from ledger.fills.runs import Runs
-from ledger.store.codec import encode, envelope_message
+from ledger.store.codec.events import encode, envelope_message
+from ledger.store.codec.fills_many import encode_runs
 from ledger.store.commit_statement import CommitStatement
-from ledger.store.database import connect
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.database import connect
+from ledger.store.postgres.migrate import EVENTS
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.rows import Row, Rows, RunRows
-from ledger.store.run_codec import encode_runs
 
 # More rows go in by COPY first: it is quicker with them, and PostgreSQL need not hold them all at once.
 ROWS_MAX: Final = 128

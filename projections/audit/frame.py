@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.replay.compare import Deviation, Difference
 from ledger.store.log import Log
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.migrate import EVENTS
 
 _POSITIONS: Final = """
 SELECT position, stream, before FROM (

@@ -13,9 +13,9 @@ from ledger.domain.events import FeeEvent, Recorded, WriterStarted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import LEDGER, fee_stream
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference
-from ledger.store.codec import decode, is_canonical
+from ledger.store.codec.events import decode, is_canonical
 from ledger.store.log import Log
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.migrate import EVENTS
 from projections.audit.scope import Scope
 
 _ROWS_PER_READ: Final = 500

@@ -12,8 +12,8 @@ from ledger.replay.compare import Deviation
 from ledger.replay.replay import Replay
 from ledger.replay.sources import Lines
 from ledger.replay.states import States
-from ledger.store.database import open_datastore
 from ledger.store.log import Log
+from ledger.store.postgres.database import open_datastore
 from projections.audit.rows import Rows
 from projections.audit.scope import Scope
 from projections.audit.volumes import EvaluatedVolumes

@@ -13,9 +13,9 @@ from ledger.domain.rules.end_day_close import Close
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.replay.evaluations import Volume
-from ledger.store.codec import decode
+from ledger.store.codec.events import decode
 from ledger.store.log import Log
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.migrate import EVENTS
 from projections.evaluation_plan import known_closes
 from projections.fee_history import Span, day_sums
 

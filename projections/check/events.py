@@ -10,7 +10,7 @@ from google.protobuf.message import DecodeError
 from ledger.domain.events import Event, FeeEvent
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.streams import SOURCE_PREFIX
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.migrate import EVENTS
 from ledger.v1 import events_pb2
 from projections.check.findings import DIFFERS, MISSING, Finding, StoredRows, compared, finding
 from projections.rows import Row

@@ -10,7 +10,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.log import Log
-from ledger.store.migrate import EVENTS, TRACKING, migrations
+from ledger.store.postgres.migrate import EVENTS, TRACKING, migrations
 from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
 from projections.check.findings import (
     DIFFERS,

@@ -11,7 +11,7 @@ from psycopg import Connection, Error
 from ledger import programmes
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.store.log import Log
-from ledger.store.migrate import EVENTS
+from ledger.store.postgres.migrate import EVENTS
 from projections.check.findings import (
     DIFFERS,
     MISSING,

@@ -15,7 +15,7 @@ from ledger.domain.state.account import FOREVER_NS, AccountState, Grant, fold_ac
 from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import Dated
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
-from ledger.store.codec import decode
+from ledger.store.codec.events import decode
 
 SOURCES: Final = {"TRIAL": "trial", "EVALUATION": "evaluated", "MATCH": "match", "MANUAL": "by hand"}
 _LANE: Final = 26  # pixels

@@ -15,10 +15,10 @@ from ledger.domain.events import EvaluationStarted, Event, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.end_day_close import Close
 from ledger.replay.compare import Deviation
-from ledger.store.codec import encode
-from ledger.store.database import open_datastore
+from ledger.store.codec.events import encode
 from ledger.store.log import Log
-from ledger.store.migrate import migrate
+from ledger.store.postgres.database import open_datastore
+from ledger.store.postgres.migrate import migrate
 from ledger.store.recorder import LedgerRecorder
 from projections.audit.audit import Audit
 from projections.audit.frame import Frame

@@ -9,8 +9,8 @@ from ledger.domain import commands
 from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, Assessment, Case, Run, assess
 from ledger.domain.events import Envelope, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.jobs import Accepted, EvaluateAccounts
 from ledger.programmes import packaged, parse
+from ledger.writing.messages import Accepted, EvaluateAccounts
 from projections.fee_history import Span, day_sums
 from tests.domain.worked import fills
 from tests.writing import NOON_NS, Writing, ask, record

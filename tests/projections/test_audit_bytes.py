@@ -23,7 +23,7 @@ from ledger.domain.events import (
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import replay
-from ledger.store.codec import decode, encode
+from ledger.store.codec.events import decode, encode
 from ledger.store.log import StoredRow
 from projections.audit.rows import Commit, Stored
 from tests.domain.worked import fills

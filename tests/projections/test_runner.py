@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from ledger.domain import commands
-from ledger.store.database import connect
+from ledger.store.postgres.database import connect
 from projections import runner
 from projections.runner import Runner, rest_s
 from projections.tables import Tables

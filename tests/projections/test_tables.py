@@ -18,11 +18,12 @@ from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state.account import fold_account
 from ledger.domain.streams import account_stream
-from ledger.jobs import Accepted, EvaluateAccounts
 from ledger.programmes import packaged, parse
-from ledger.store import fronts, log, run_front
+from ledger.store import log
+from ledger.store.codec import run_front, totals_read
 from ledger.store.log import Log
 from ledger.v1.query_service_pb2 import GetVipStateResponse
+from ledger.writing.messages import Accepted, EvaluateAccounts
 from projections.evaluation_plan import Plan
 from projections.fee_history import (
     FIRST_PLACE,
@@ -361,7 +362,7 @@ def test_tables_are_the_same_where_fronts_of_runs_do_not_hold_their_totals(
     names, schema = ("accounts", "fee_days", "volume_days"), world.writing.config.schema
     found = []
     for front_bytes in (run_front.FRONT_BYTES, 200):
-        for module in (fronts, run_front, log):
+        for module in (totals_read, run_front, log):
             monkeypatch.setattr(module, "FRONT_BYTES", front_bytes)
         advance(world, Tables(Log(world.writing.log._datastore), schema), random)
         found.append([world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3") for name in names])

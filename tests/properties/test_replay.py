@@ -22,9 +22,9 @@ from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecor
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
-from ledger.jobs import Accepted, CompleteEvaluation, EvaluateAccounts
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import NOT_DECIDED, replay
+from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
 from projections.fee_history import Span, day_sums
 from tests.domain.worked import fills
 from tests.writing import NOON_NS, Writing, ask, record

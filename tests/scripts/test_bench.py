@@ -20,7 +20,7 @@ import pytest
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.server.fill_columns import fill_at
+from ledger.server.fills.read_columns import fill_at
 from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent

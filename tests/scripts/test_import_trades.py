@@ -17,12 +17,12 @@ from typing import Any
 import grpc
 import pytest
 
-from ledger.shape import ID
 from ledger.v1 import fill_pb2
 from ledger.v1.command_service_pb2 import RegisterSymbolResponse
 from ledger.v1.command_service_pb2_grpc import CommandServiceServicer, add_CommandServiceServicer_to_server
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceServicer, add_FillServiceServicer_to_server
+from ledger.wire.fields import ID
 from tests.conftest import Ledger, at
 from tests.samples import symbol
 from tests.scripts.tapes import (

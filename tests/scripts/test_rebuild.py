@@ -14,7 +14,7 @@ import psycopg
 import pytest
 
 from ledger.client import Client
-from ledger.store.embedded import reading
+from ledger.store.postgres.embedded import reading
 from projections.rebuild import next_schema, take_rebuild_lock
 from tests.conftest import reachable_folder
 from tests.e2e.served import WAIT_S_MAX, Served

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.fills.batch import CARRIED, FillBatch
-from ledger.server.arrived import origin_of
-from ledger.server.batch import read_batch, shape_of
+from ledger.server.fills.read_messages import read_batch, shape_of
+from ledger.server.fills.request_bytes import origin_of
 from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment
 from ledger.v1.fill_service_pb2 import RecordFillsRequest
 from tests.conftest import NOON_NS, at

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.fills.batch import FillBatch
-from ledger.server.arrived import origin_of
-from ledger.server.batch import read_batch
-from ledger.server.fill_columns import fill_at, read_columns
+from ledger.server.fills.read_columns import fill_at, read_columns
+from ledger.server.fills.read_messages import read_batch
+from ledger.server.fills.request_bytes import origin_of
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest
 from tests.conftest import NOON_NS, Ledger, at

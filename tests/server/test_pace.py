@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.server.writer_thread import _Pace
+from ledger.writing.writer_thread import _Pace
 
 
 def test_a_term_begins_with_little_and_goes_on_with_all_it_may_take() -> None:

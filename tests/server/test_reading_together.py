@@ -14,12 +14,12 @@ from hypothesis import strategies as st
 
 from ledger.arrays.columns import INT64_ROOM
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT, varint
-from ledger.jobs import RecordFills, Unread
-from ledger.server.arrived import Arrived
-from ledger.server.fill_requests import FillRequests
+from ledger.server.fills.read_requests import FillRequests
+from ledger.server.fills.request_bytes import Arrived
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest, StreamFillsRequest
-from ledger.wire import RefusedError
+from ledger.wire.status import RefusedError
+from ledger.writing.messages import RecordFills, Unread
 from tests.server.columns import columns_of
 from tests.server.test_batch import ENUMS, GOOD, LATEST_FILL_NS, batches, changed, good_fills, rows_of
 from tests.server.test_columns import fills as fills_for_columns
@@ -289,7 +289,7 @@ def test_an_odd_value_in_its_place_is_read_as_protobuf_reads_it(name: str, value
 
 def test_an_ordinary_fill_is_read_from_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the tests above compare two ways, not one with itself."""
-    monkeypatch.setattr("ledger.server.fill_requests.read_batch", None)
+    monkeypatch.setattr("ledger.server.fills.read_requests.read_batch", None)
     found = read(FROM_BYTES, [Arrived.alone(of_bytes([fill.SerializeToString()])) for fill in (GOOD, FULL)])
     assert [row["exec_id"] for rows, *_ in found for row in rows] == ["E1", "E1"]
 
@@ -323,7 +323,7 @@ def test_what_cannot_be_read_together_is_read_by_itself(
     def broken(*_: Any) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("ledger.server.fill_requests.common_origin", broken)
+    monkeypatch.setattr("ledger.server.fills.read_requests.common_origin", broken)
     arrived = [Arrived.alone(of_bytes([GOOD.SerializeToString()])) for _ in range(2)]
     assert read(FROM_BYTES, arrived) == read(ALONE, arrived)
     assert "could not be read together" in caplog.text

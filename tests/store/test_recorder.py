@@ -18,7 +18,7 @@ from eventsourcing.tests.persistence import (
     TrackingRecorderTestCase,
 )
 
-from ledger.store.database import open_datastore
+from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.rows import Row, Rows
 

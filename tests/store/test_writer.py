@@ -14,7 +14,7 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from ledger.domain.events import Envelope, Recorded, SourceAdvanced
-from ledger.store.database import open_datastore
+from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.rows import Row, Rows
 from ledger.store.writer import ROWS_MAX, STATE_BYTES_MAX, Commit, ErasableText, RequestRow, Writer, WriterLost

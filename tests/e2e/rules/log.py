@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.domain.events import Event
-from ledger.store.codec import decode
+from ledger.store.codec.events import decode
 from ledger.v1.query_service_pb2 import ListEventsRequest
 from tests.conftest import Ledger
 

@@ -1,0 +1,162 @@
+"""A run of an evaluation: what the read side plans goes to the writer a chunk at a time, with fills in between."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import uuid
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future
+from dataclasses import dataclass, replace
+from typing import Any, Final, Protocol
+
+import grpc
+
+from ledger.domain.commands import Request, RunEvaluation
+from ledger.domain.decide.evaluation import Assessment
+from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.refusal import Reason
+from ledger.server.command_rpc import record_of
+from ledger.server.to_writer import Handling
+from ledger.wire.status import RefusedError, refuse
+from ledger.writing.messages import Accepted, Answer, Ask, CompleteEvaluation, EvaluateAccounts, Refused
+
+_log: Final = logging.getLogger(__name__)
+
+
+class RunReads(Protocol):
+    """What the read side knows of runs."""
+
+    def ready(self, command: RunEvaluation) -> RunEvaluation:
+        """The command with its instant, once all that it reads is there."""
+
+    def plan(self, started: EvaluationStarted) -> Any:
+        """A `projections.evaluation_plan.Plan`: what a run does."""
+
+    def tally(self) -> Any:
+        """A `projections.evaluation_runs.Tally` of nothing so far."""
+
+    def outcome(self, started: Recorded) -> EvaluationCompleted | None:
+        """How a run has ended; None: it has not."""
+
+    def due(self) -> Iterator[RunEvaluation]:
+        """What the ledger should run by itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is. `blocked` are accounts without a close, since the last time; `completed` comes last."""
+
+    started: Accepted
+    looked_at: int
+    total: int
+    blocked: Sequence[Any] = ()  # of `projections.evaluation_plan.Planned`
+    completed: EvaluationCompleted | None = None
+
+
+class EvaluationRunner:
+    """Runs evaluations, one at a time."""
+
+    def __init__(self, handling: Handling, reads: RunReads) -> None:
+        self._handling = handling
+        self._reads = reads
+        self._running = threading.Lock()
+        self._over = threading.Event()
+
+    def stop(self) -> None:
+        """Begin no more chunks: the service ends."""
+        self._over.set()
+
+    def run(self, ask: Ask, context: grpc.ServicerContext | None = None) -> Iterator[Progress]:
+        """Begin a run, or go on with one, to its end. It stops where the caller hangs up, and can be gone on with.
+
+        Refuses with EVALUATION_RUNNING or EVALUATION_WAITING, of which nothing is recorded, and as the writer does.
+        """
+        assert isinstance(ask.command, RunEvaluation)
+        if not self._running.acquire(blocking=False):
+            refuse(Reason.EVALUATION_RUNNING, "", "an evaluation is running: wait until it has ended")
+        try:
+            started = self._start(replace(ask, command=self._reads.ready(ask.command)), context)
+            ended = self._reads.outcome(started.recorded)
+            if ended is not None:  # the same request, after the run that it began
+                yield Progress(started, 0, 0, completed=ended)
+                return
+            yield from self._evaluate(started, context)
+        finally:
+            self._running.release()
+
+    def _start(self, ask: Ask, context: grpc.ServicerContext | None) -> Accepted:
+        answer = self._handling.submit(ask, context)
+        if isinstance(answer, Refused):
+            raise RefusedError(answer.refusal, **record_of(answer))
+        assert isinstance(answer, Accepted), answer
+        return answer
+
+    def _evaluate(self, started: Accepted, context: grpc.ServicerContext | None) -> Iterator[Progress]:
+        """While the writer takes in some accounts the next ones are read: never more than two chunks in memory."""
+        event = started.recorded.event
+        assert isinstance(event, EvaluationStarted), event
+        plan, tally = self._reads.plan(event), self._reads.tally()
+        total, looked_at = plan.accounts(), 0
+        yield Progress(started, 0, total)
+        under_way: Future[Answer] | None = None
+        for chunk in plan.chunks():
+            for one in chunk.planned:
+                tally.add(one, plan.run.programme)
+            if under_way is not None:
+                self._handling.wait(under_way, context)
+            found = [one.found for one in chunk.planned if isinstance(one.found, Assessment)]
+            job = EvaluateAccounts(started.recorded, plan.run, found)
+            under_way = self._handling.queue(job, self._over) if found else None
+            looked_at = chunk.looked_at
+            blocked = [one for one in chunk.planned if not isinstance(one.found, Assessment)]
+            yield Progress(started, looked_at, max(total, looked_at), blocked)
+            if context is not None and not context.is_active():
+                return
+        if under_way is not None:
+            self._handling.wait(under_way, context)
+        completed = tally.completed(event.read_position)
+        self._handling.submit(CompleteEvaluation(started.recorded, completed), context)
+        yield Progress(started, looked_at, looked_at, completed=completed)
+
+
+class DueEvaluations:
+    """A thread that runs what is due, on the days of the programmes and at the ends of trials."""
+
+    def __init__(self, handling: Handling, runner: EvaluationRunner, reads: RunReads) -> None:
+        self._handling = handling
+        self._runner = runner
+        self._reads = reads
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="evaluations", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the chunk under way: the run is gone on with at the next start."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._handling.config.evaluate_poll_ms / 1000):
+            if not self._handling.writing:
+                continue
+            try:
+                for command in self._reads.due():
+                    self._run_due(command)
+            except RefusedError as error:
+                _log.info("an evaluation waits: %s", error)
+            except Exception:
+                _log.exception("an evaluation failed; it is tried again")
+
+    def _run_due(self, command: RunEvaluation) -> None:
+        name = f"automatic-{uuid.uuid4().hex}"
+        request = Request(name, hashlib.sha256(name.encode()).digest())
+        for progress in self._runner.run(Ask(request, command)):
+            if progress.completed is not None:
+                _log.info("%s is evaluated: %s", progress.started.recorded.stream, progress.completed)
+            if self._stopping.is_set():
+                return

@@ -1,0 +1,1 @@
+"""Fills as they arrive: messages, columns and streams, read into batches."""

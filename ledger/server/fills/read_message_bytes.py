@@ -1,0 +1,172 @@
+"""From fills as messages to a batch, many at once, without an object for any of them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import numpy as np
+
+from ledger.arrays.columns import Ints, Texts, mantissas, numbered
+from ledger.domain.instants import EARLIEST_NS
+from ledger.fills.batch import NOT_SAID, FillBatch
+from ledger.server.fills.id_columns import ids_of, not_of_ids, rows_of
+from ledger.server.fills.message_bytes import Span, WireColumns
+from ledger.server.fills.read_messages import named
+from ledger.server.fills.request_bytes import Origin
+from ledger.v1.fill_pb2 import Fill
+
+_NUMBER: Final[Mapping[str, int]] = {field.name: field.number for field in Fill.DESCRIPTOR.fields}
+_FIELDS: Final = 16  # those before token_payment, which is looked at fill by fill
+_REQUIRED_IDS: Final = ("account_id", "exec_id", "symbol")
+_AMOUNTS: Final = ("last_px", "last_qty")
+_OPTIONAL_IDS: Final = ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id")
+_LENGTHS_MAX: Final = dict.fromkeys((*_REQUIRED_IDS, *_OPTIONAL_IDS), 64) | dict.fromkeys(_AMOUNTS, 39)
+_ENUMS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
+_TIMES: Final = ("transact_time", "order_time")
+_WHOLE_DIGITS, _DECIMALS = 20, 18
+_POINT: Final = ord(".")
+_DIGITS: Final = b"0123456789"
+
+
+def read_rows(fills: Sequence[bytes], origin: Origin, latest_ns: int) -> FillBatch | Ints:
+    """The fills as a batch; or which of them are ordinary, if not all are.
+
+    What is not ordinary need not be wrong: it says what few fills say, or says it in another order.
+    """
+    read = _Rows(fills)
+    ordinary = read.ordinary(latest_ns)
+    return read.batch(origin) if ordinary.all() else ordinary
+
+
+class _Rows:
+    """The fields of fills, as columns."""
+
+    def __init__(self, fills: Sequence[bytes]) -> None:
+        self._count = len(fills)
+        self._wire = WireColumns(fills, _FIELDS)
+        self._spans: dict[str, Span] = {}
+        self._numbers: dict[str, Ints] = {}
+        for name, field in _NUMBER.items():  # in the order in which they are written
+            if field > _FIELDS:
+                break
+            if name in _LENGTHS_MAX:
+                if (span := self._wire.text(field)) is not None:
+                    self._spans[name] = span
+            elif (found := self._wire.time_ns(field) if name in _TIMES else self._wire.number(field)) is not None:
+                self._numbers[name] = found
+        self._texts: dict[str, Texts] = {}
+        self._decimals: dict[str, tuple[Ints, Ints]] = {}
+
+    def ordinary(self, latest_ns: int) -> Ints:
+        """Of each fill whether all of it was read, and `shape_of` would find nothing.
+
+        Only if that is so of all are the texts at hand.
+        """
+        good = self._wire.done()
+        if not {*_REQUIRED_IDS, *_AMOUNTS} <= self._spans.keys():
+            return np.zeros_like(good)
+        for name, (least, most) in _ENUMS.items():
+            good &= _between(self._number(name), least, most)
+        good &= _between(self._number("transact_time"), EARLIEST_NS, latest_ns)
+        if "order_time" in self._numbers:
+            ordered = self._numbers["order_time"]
+            good &= (ordered == 0) | _between(ordered, EARLIEST_NS, latest_ns)
+        lengths = np.array([span.length for span in self._spans.values()])
+        good &= (lengths <= np.array([_LENGTHS_MAX[name] for name in self._spans])[:, None]).all(axis=0)
+        if not good.all():
+            return good
+        each = zip(
+            lengths.min(axis=1).tolist(), lengths.max(axis=1).tolist(), lengths.sum(axis=1).tolist(), strict=True
+        )
+        for (name, span), (least, most, total) in zip(self._spans.items(), each, strict=True):
+            texts = self._texts[name] = self._wire.texts(span, least, most)
+            if name in _AMOUNTS:
+                good &= self._amounts(name, texts, span.length, total)
+            elif not _all_ids(texts, total) or (not least and name in _REQUIRED_IDS):
+                good &= _ids(texts, span.length, required=name in _REQUIRED_IDS)
+        return good
+
+    def batch(self, origin: Origin) -> FillBatch:
+        """All of them, if they are ordinary."""
+        accounts, account = named(self._texts["account_id"].tolist())
+        symbols, symbol = named(self._texts["symbol"].tolist())
+        price, price_decimals = self._decimals["last_px"]
+        quantity, quantity_decimals = self._decimals["last_qty"]
+        traits = self._number("side") | self._number("liquidity") << 2 | self._number("channel") << 4
+        return FillBatch(
+            venue=origin.venue,
+            actor=origin.actor,
+            accounts=[name.decode() for name in accounts],
+            symbols=[name.decode() for name in symbols],
+            sources=origin.sources,
+            index=origin.index,
+            account=account,
+            symbol=symbol,
+            source=origin.source,
+            sequence=origin.sequence,
+            exec_id=self._texts["exec_id"],
+            traits=traits.astype(np.int64),
+            product=self._number("product").astype(np.int64),
+            price=price,
+            price_decimals=price_decimals,
+            quantity=quantity,
+            quantity_decimals=quantity_decimals,
+            transact_time_ns=self._number("transact_time"),
+            trade_id=numbered(self._said("trade_id")),
+            order_id=numbered(self._said("order_id")),
+            cl_ord_id=self._said("cl_ord_id"),
+            order_time_ns=self._numbers.get("order_time", NOT_SAID),
+            owner_id=self._said("owner_id"),
+            counterparty_owner_id=self._said("counterparty_owner_id"),
+        )
+
+    def _number(self, name: str) -> Ints:
+        found = self._numbers.get(name)
+        return np.zeros(self._count, dtype=np.uint8) if found is None else found
+
+    def _said(self, name: str) -> Texts:
+        found: Texts = self._texts.get(name, NOT_SAID)
+        return found
+
+    def _amounts(self, name: str, texts: Texts, length: Ints, total: int) -> Ints:
+        """Of each text whether it is a decimal greater than zero; if all are, their numbers are at hand."""
+        rows = rows_of(texts)
+        point = rows == _POINT
+        pointed = point.any(axis=1)
+        whole = np.where(pointed, point.argmax(axis=1), length)
+        behind = length - whole - pointed
+        good: Ints = _between(whole, 1, _WHOLE_DIGITS) & (behind >= pointed) & (behind <= _DECIMALS)
+        others = texts.tobytes().translate(None, _DIGITS)
+        if others.count(0) != texts.nbytes - total or len(others) - others.count(b".") != texts.nbytes - total:
+            good &= (_IS_OF_DECIMAL[rows] | (np.arange(rows.shape[1]) >= length[:, None])).all(axis=1)
+        if np.count_nonzero(point) > np.count_nonzero(pointed):
+            good &= point.sum(axis=1) <= 1
+        if not good.all():
+            return good
+        numbers = mantissas(texts, behind, pointed)
+        self._decimals[name] = numbers, behind
+        positive: Ints = (numbers > 0).astype(bool)
+        return positive
+
+
+_IS_OF_DECIMAL: Final = np.array([code == _POINT or code in _DIGITS for code in range(256)])
+
+
+def _between(values: Ints, least: int, most: int) -> Ints:
+    return (values >= least) & (values <= most)
+
+
+def _all_ids(texts: Texts, total: int) -> bool:
+    """Whether all texts, of `total` bytes, are ids or nothing, in one look."""
+    padding = texts.nbytes - total
+    others = not_of_ids(texts)
+    return len(others) == padding == others.count(0)
+
+
+def _ids(texts: Texts, length: Ints, *, required: bool) -> Ints:
+    """Of each text whether it is an id, or nothing where that will do."""
+    good, rows = ids_of(texts, required=required), rows_of(texts)
+    if np.count_nonzero(rows) < int(length.sum()):  # zeros at the end of a text were sent with it
+        good &= np.count_nonzero(rows, axis=1) == length
+    return good

@@ -1,0 +1,271 @@
+"""From fills as messages to columns: of few fills, and of those that are out of the ordinary.
+
+The checks of shape run over whole columns; only where one fails is every fill looked at alone, to name the field and
+the reason.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from ledger.arrays.columns import Ints, Texts, column, is_wide
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
+from ledger.domain.refusal import Reason, Refusal
+from ledger.fills.batch import NOT_SAID, FillBatch, canonical
+from ledger.server.fills.request_bytes import Origin
+from ledger.v1 import fill_pb2
+from ledger.wire.fields import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
+from ledger.wire.status import RefusedError, refuse
+
+# Every line of a joined column at once; a value with a line break of its own is found by counting.
+IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{1,64}\n)*")
+_OPTIONAL_IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{0,64}\n)*")
+_POSITIVE: Final = re.compile(r"(?:(?=[0.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,18})?\n)*")
+
+
+def read_batch(
+    fills: Sequence[fill_pb2.Fill], origin: Origin, latest_ns: int
+) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
+    """The well-formed fills as columns, and a refusal for each other one, in order of their places."""
+    columns = _columns(fills)
+    if _well_formed(columns, latest_ns):
+        return _batch(origin, columns), []
+    refused = [(index, refusal) for index, fill in enumerate(fills) if (refusal := shape_of(fill, latest_ns))]
+    bad = {index for index, _ in refused}
+    good = [index for index in range(len(fills)) if index not in bad]
+    if not good:
+        return None, refused
+    columns = _columns([fills[index] for index in good])
+    return _batch(origin.rows(good), columns), refused
+
+
+def repeated_fill(batch: FillBatch) -> int | None:
+    """Index of the first fill that has the account, day and exec_id of one before it."""
+    if len(set(batch.exec_id.tolist())) == len(batch):
+        return None
+    seen: set[tuple[int, int, bytes]] = set()
+    days = (batch.transact_time_ns // DAY_NS).tolist()
+    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id.tolist(), strict=True)):
+        if name in seen:
+            return int(batch.index[place])
+        seen.add(name)
+    return None
+
+
+def shape_of(fill: fill_pb2.Fill, latest_ns: int) -> Refusal | None:
+    """What is wrong with the shape of one fill; of several faults the one with the lowest reason, then the first."""
+    faults = [fault for check in _checks(fill, latest_ns) if (fault := _fault(check)) is not None]
+    return min(faults, key=lambda fault: fault.reason, default=None)
+
+
+def _checks(fill: fill_pb2.Fill, latest_ns: int) -> Iterable[Callable[[], object]]:
+    yield lambda: required_id(fill.account_id, "account_id")
+    yield lambda: required_id(fill.exec_id, "exec_id")
+    yield lambda: required_id(fill.symbol, "symbol")
+    yield lambda: number(fill.side, (1, 2), "side")
+    yield lambda: number(fill.liquidity, (1, 2), "liquidity")
+    yield lambda: positive(fill.last_px, "last_px")
+    yield lambda: positive(fill.last_qty, "last_qty")
+    yield lambda: _transact_time(fill, latest_ns)
+    for name in ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id"):
+        yield lambda name=name: optional_id(getattr(fill, name), name)  # type: ignore[misc]
+    if fill.HasField("order_time"):
+        yield lambda: past_ns(fill.order_time, "order_time", latest_ns)
+    yield lambda: number(fill.channel, (0, 1, 2, 3), "channel")
+    yield lambda: number(fill.product, (0, 1, 2), "product")
+    if fill.HasField("token_payment"):
+        yield from _payment_checks(fill.token_payment)
+    if fill.HasField("charged_fee"):
+        yield from _charge_checks(fill.charged_fee)
+
+
+def _payment_checks(paying: fill_pb2.TokenPayment) -> Iterable[Callable[[], object]]:
+    yield lambda: payment(paying, "token_payment")
+
+
+def _charge_checks(charged: fill_pb2.ChargedFee) -> Iterable[Callable[[], object]]:
+    yield lambda: required_decimal(charged.amount, "charged_fee.amount")
+    yield lambda: required_id(charged.currency, "charged_fee.currency")
+    if charged.rate:
+        yield lambda: decimal(charged.rate, "charged_fee.rate")
+
+
+def _fault(check: Callable[[], object]) -> Refusal | None:
+    try:
+        check()
+    except RefusedError as error:
+        return error.refusal
+    return None
+
+
+def _transact_time(fill: fill_pb2.Fill, latest_ns: int) -> None:
+    if not fill.HasField("transact_time"):
+        refuse(Reason.FIELD_REQUIRED, "transact_time", "transact_time is required")
+    past_ns(fill.transact_time, "transact_time", latest_ns)
+
+
+# Order of the columns that `_columns` makes.
+_ACCOUNT, _EXEC, _SYMBOL, _SIDE, _LIQUIDITY, _PRICE, _QUANTITY, _SECONDS, _NANOS = range(9)
+_CHANNEL, _PRODUCT, _TRADE, _ORDER, _CL_ORD, _ORDERED, _OWNER, _COUNTERPARTY, _PAYMENT, _CHARGED = range(9, 19)
+
+
+def _columns(fills: Sequence[fill_pb2.Fill]) -> list[tuple[Any, ...]]:
+    """Every field once, fill by fill, then turned: the cheapest way through the message objects."""
+    rows = [
+        (
+            fill.account_id,
+            fill.exec_id,
+            fill.symbol,
+            fill.side,
+            fill.liquidity,
+            fill.last_px,
+            fill.last_qty,
+            (transacted := fill.transact_time).seconds,
+            transacted.nanos,
+            fill.channel,
+            fill.product,
+            fill.trade_id,
+            fill.order_id,
+            fill.cl_ord_id,
+            fill.order_time if fill.HasField("order_time") else None,
+            fill.owner_id,
+            fill.counterparty_owner_id,
+            fill.token_payment if fill.HasField("token_payment") else None,
+            fill.charged_fee if fill.HasField("charged_fee") else None,
+        )
+        for fill in fills
+    ]
+    return list(zip(*rows, strict=True))
+
+
+def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
+    """Whether `shape_of` would find nothing, as far as whole columns can tell; False only means: look closer."""
+    count = len(columns[_ACCOUNT])
+    seconds = columns[_SECONDS]
+    return (
+        all_match(IDS, accounts := set(columns[_ACCOUNT]), len(accounts))
+        and all_match(IDS, symbols := set(columns[_SYMBOL]), len(symbols))
+        and all_match(IDS, columns[_EXEC], count)
+        and {*columns[_SIDE], *columns[_LIQUIDITY]} <= {1, 2}
+        and set(columns[_CHANNEL]) <= {0, 1, 2, 3}
+        and set(columns[_PRODUCT]) <= {0, 1, 2}
+        and all_match(_POSITIVE, columns[_PRICE], count)
+        and all_match(_POSITIVE, columns[_QUANTITY], count)
+        and min(columns[_NANOS]) >= 0
+        and max(columns[_NANOS]) < SECOND_NS
+        and min(seconds) * SECOND_NS >= EARLIEST_NS
+        and (max(seconds) + 1) * SECOND_NS <= latest_ns
+        and all(
+            all_match(_OPTIONAL_IDS, columns[name], count) for name in (_TRADE, _ORDER, _CL_ORD, _OWNER, _COUNTERPARTY)
+        )
+        and not any(
+            _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _given(columns[_ORDERED])
+        )
+        and not any(_faults(paying, _payment_checks) for paying in _given(columns[_PAYMENT]))
+        and not any(_faults(charged, _charge_checks) for charged in _given(columns[_CHARGED]))
+    )
+
+
+def _faults(value: Any, checks: Callable[[Any], Iterable[Callable[[], object]]]) -> bool:
+    return any(_fault(check) is not None for check in checks(value))
+
+
+def _given(column: Sequence[Any]) -> Iterable[Any]:
+    """What is set of an optional field; messages are true, even empty ones."""
+    return filter(None, column)
+
+
+def all_match(pattern: re.Pattern[str], column: Collection[str], count: int) -> bool:
+    """Whether all texts of a column, `count` of them, are lines of a pattern, in one look."""
+    joined = "\n".join(column) + "\n"
+    return joined.count("\n") == count and pattern.fullmatch(joined) is not None
+
+
+def _batch(origin: Origin, columns: Sequence[Sequence[Any]]) -> FillBatch:
+    """The columns of well-formed fills; decimals that are only carried become canonical."""
+    accounts, account = named(columns[_ACCOUNT])
+    symbols, symbol = named(columns[_SYMBOL])
+    price, price_decimals = _amounts(columns[_PRICE])
+    quantity, quantity_decimals = _amounts(columns[_QUANTITY])
+    traits = zip(columns[_SIDE], columns[_LIQUIDITY], columns[_CHANNEL], strict=True)
+    times = zip(columns[_SECONDS], columns[_NANOS], strict=True)
+    payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
+    return FillBatch(
+        venue=origin.venue,
+        actor=origin.actor,
+        accounts=accounts,
+        symbols=symbols,
+        sources=origin.sources,
+        index=origin.index,
+        account=account,
+        symbol=symbol,
+        source=origin.source,
+        sequence=origin.sequence,
+        exec_id=_texts(columns[_EXEC]),
+        traits=np.array([side | liquidity << 2 | channel << 4 for side, liquidity, channel in traits]),
+        product=np.array(columns[_PRODUCT]),
+        price=price,
+        price_decimals=price_decimals,
+        quantity=quantity,
+        quantity_decimals=quantity_decimals,
+        transact_time_ns=np.array([seconds * SECOND_NS + nanos for seconds, nanos in times]),
+        trade_id=_numbered(columns[_TRADE]),
+        order_id=_numbered(columns[_ORDER]),
+        cl_ord_id=_said(columns[_CL_ORD]),
+        order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
+        if any(ordered)
+        else NOT_SAID,
+        owner_id=_said(columns[_OWNER]),
+        counterparty_owner_id=_said(columns[_COUNTERPARTY]),
+        token=_of(payments, lambda paying: paying.token),
+        token_price=_of(payments, lambda paying: canonical(paying.price)),
+        token_price_source=_of(payments, lambda paying: paying.price_source),
+        charged_amount=_of(charges, lambda charge: canonical(charge.amount)),
+        charged_currency=_of(charges, lambda charge: charge.currency),
+        charged_rate=_of(charges, lambda charge: canonical(charge.rate)),
+    )
+
+
+Name = TypeVar("Name", str, bytes)
+
+
+def named(names: Sequence[Name]) -> tuple[list[Name], Ints]:
+    """The different names, and the place of each in them."""
+    found = list(dict.fromkeys(names))
+    places = dict(zip(found, range(len(found)), strict=True))
+    return found, np.fromiter(map(places.__getitem__, names), np.int64, len(names))
+
+
+def _amounts(decimals: Sequence[str]) -> tuple[Ints, Ints]:
+    """(decimals without their point, how many digits stood behind it)."""
+    parts = [decimal.partition(".") for decimal in decimals]
+    numbers = column([int(whole + fraction) for whole, _, fraction in parts])
+    return numbers, np.array([len(fraction) for _, _, fraction in parts])
+
+
+def _texts(values: Sequence[str]) -> Texts:
+    """A column of texts."""
+    return np.array([value.encode() for value in values])
+
+
+def _said(values: Sequence[str]) -> Texts:
+    """A column of texts; empty if all of them are."""
+    return _texts(values) if any(values) else NOT_SAID
+
+
+def _numbered(ids: Sequence[str]) -> Ints | Texts:
+    """Ids, as numbers where every one is written as a positive int64 is printed."""
+    if all(name.isdecimal() and name[0] != "0" for name in ids):
+        numbers = column(list(map(int, ids)))
+        if not is_wide(numbers):
+            return numbers
+    return _said(ids)
+
+
+def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
+    """A text of each message that is set; empty if none is."""
+    return _said([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID

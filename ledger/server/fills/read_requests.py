@@ -1,0 +1,203 @@
+"""Reading requests of fills: those that wait together and are alike as one batch, all others each by itself."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import replace
+from itertools import accumulate, chain
+from typing import Any, Final
+
+import numpy as np
+
+from ledger.arrays.columns import INT64_ROOM, Ints
+from ledger.domain.refusal import Reason, Refusal
+from ledger.fills.batch import FillBatch, Part, part_of
+from ledger.server.fills.read_columns import fill_at, given, names_given, read_columns, read_columns_together
+from ledger.server.fills.read_message_bytes import read_rows
+from ledger.server.fills.read_messages import read_batch, repeated_fill
+from ledger.server.fills.request_bytes import Arrived, common_origin, origin_of
+from ledger.v1 import fill_pb2
+from ledger.v1 import fill_service_pb2 as pb
+from ledger.wire.fields import ID, Shape, optional_id, required_id
+from ledger.wire.status import RefusedError, refuse, refuse_all
+from ledger.writing.messages import RecordFills, Unread
+
+_log: Final = logging.getLogger(__name__)
+
+_FEW: Final = 64  # messages are read as soon one by one as all at once
+
+
+class FillRequests:
+    """Reads requests for the writer.
+
+    A request is ordinary if nothing is wrong with its shape and it says nothing that few requests say. Ordinary ones of
+    one form, venue and actor are read together: whatever their number, that costs about as much as reading one. Any
+    other is read by itself, which tells what is wrong with it, and never changes what is read of those beside it.
+    """
+
+    def __init__(self, fills_max: int, latest_ns: Callable[[], int], *, few: int = _FEW) -> None:
+        """`latest_ns` is the latest instant at which something may say it happened.
+
+        So `few` fills as messages are read from these, more from their bytes.
+        """
+        self._few = few
+        self._fills_max = fills_max
+        self._latest_ns = latest_ns
+
+    def read(self, unread: Sequence[Unread]) -> list[RecordFills | Exception]:
+        """What each asks, or why it has no shape."""
+        arrived: list[Any] = [job.request for job in unread]
+        alike: dict[Hashable, list[int]] = {}
+        for place, one in enumerate(arrived):
+            if (form := self._form(one)) is not None:
+                alike.setdefault(form, []).append(place)
+        parts: dict[int, Part] = {}
+        for places in alike.values():
+            read = self._together([arrived[place] for place in places])
+            parts.update((place, part) for place, part in zip(places, read, strict=True) if part is not None)
+        return [
+            _asked(one.request, parts[place]) if place in parts else self._alone(one)
+            for place, one in enumerate(arrived)
+        ]
+
+    def _form(self, arrived: Arrived) -> Hashable | None:
+        """What requests that are read together have in common; None for one that is read by itself."""
+        request = arrived.request
+        names = (request.venue, request.actor, request.source)
+        columns = request.HasField("columns")
+        if any(name and not ID.fullmatch(name) for name in names) or (columns and request.fills):
+            return None
+        if bool(request.source) != bool(request.first_sequence) or (arrived.streamed and not request.source):
+            return None
+        if request.first_sequence >= INT64_ROOM or not 0 < arrived.size <= self._fills_max:
+            return None
+        return request.venue, request.actor, bool(request.source), names_given(request.columns) if columns else ()
+
+    def _together(self, arrived: Sequence[Arrived]) -> list[Part | None]:
+        """Of each of some requests of one form its fills, within one batch; None if it is to be read by itself."""
+        parts: list[Part | None] = [None] * len(arrived)
+        places = list(range(len(arrived)))
+        while places:
+            try:
+                read = self._read_together([arrived[place] for place in places])
+            except Exception:
+                _log.exception("requests could not be read together; each is read by itself")
+                break
+            if isinstance(read, FillBatch):
+                ends = list(accumulate(arrived[place].size for place in places))
+                for place, start, end in zip(places, [0, *ends], ends, strict=False):
+                    part = Part(read, start, end)
+                    parts[place] = part if arrived[place].request.source or not _repeats(part) else None
+                break
+            places = [place for place, ordinary in zip(places, read.tolist(), strict=True) if ordinary]
+        return parts
+
+    def _read_together(self, arrived: Sequence[Arrived]) -> FillBatch | Ints:
+        """All fills as a batch; or which of the requests are ordinary, if not all are."""
+        requests, sizes = [one.request for one in arrived], [one.size for one in arrived]
+        origin, latest_ns = common_origin(requests, sizes), self._latest_ns()
+        if not requests[0].fills:
+            return read_columns_together([given(request.columns) for request in requests], origin, latest_ns)
+        starts = np.array([0, *sizes[:-1]]).cumsum()
+        if len(origin.index) > self._few:
+            fills = list(chain.from_iterable(one.fills_as_bytes() for one in arrived))
+            read = read_rows(fills, origin, latest_ns)
+            return read if isinstance(read, FillBatch) else np.logical_and.reduceat(read, starts)
+        messages = list(chain.from_iterable(request.fills for request in requests))
+        batch, refused = read_batch(messages, origin, latest_ns)
+        if batch is not None and not refused:
+            return batch
+        ordinary = np.ones(len(messages), dtype=bool)
+        ordinary[[place for place, _ in refused]] = False
+        return np.logical_and.reduceat(ordinary, starts)
+
+    def _alone(self, arrived: Arrived) -> RecordFills | Exception:
+        try:
+            return self._read_alone(arrived.request, required_id if arrived.streamed else optional_id)
+        except RefusedError as refused:
+            return refused
+        except Exception as defect:
+            _log.exception("a batch could not be read")
+            return defect
+
+    def _read_alone(self, request: pb.RecordFillsRequest, source: Callable[[str, str], str]) -> RecordFills:
+        """The shape of a batch, `source` that of its source. Without one a malformed fill refuses all of it."""
+        with Shape() as shape:
+            for field in ("venue", "actor"):
+                shape(optional_id, getattr(request, field), field)
+            shape(source, request.source, "source")
+            shape(_check_sequence, request)
+            shape(_check_size, request, self._fills_max)
+            batch, malformed = shape(self._read_fills, request) or (None, [])
+        return _asked(request, part_of(batch) if batch is not None else None, malformed)
+
+    def _read_fills(self, request: pb.RecordFillsRequest) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
+        """The fills as columns, and with a source those that are malformed."""
+        size = _size(request)
+        if not 0 < size <= self._fills_max:
+            return None, []
+        origin, latest_ns = origin_of(request, size), self._latest_ns()
+        if request.fills:
+            batch, malformed = read_batch(request.fills, origin, latest_ns)
+        else:
+            batch, malformed = read_columns(request.columns, origin, latest_ns)
+        if request.source:
+            return batch, malformed
+        if malformed:
+            refuse_all([replace(fault, field=f"fills[{index}].{fault.field}") for index, fault in malformed])
+        twice = repeated_fill(batch) if batch else None
+        if twice is not None:
+            detail = f"{_fill(request, twice).exec_id} stands twice for this account and day"
+            refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
+        return batch, []
+
+
+def _asked(
+    request: pb.RecordFillsRequest, batch: Part | None, malformed: Sequence[tuple[int, Refusal]] = ()
+) -> RecordFills:
+    return RecordFills(
+        batch=batch,
+        venue=request.venue,
+        source=request.source,
+        first_sequence=request.first_sequence,
+        size=_size(request),
+        fill_sha256=lambda index: _sha256(_fill(request, index)),
+        malformed=malformed,
+        with_fees=request.include_fees,
+    )
+
+
+def _repeats(part: Part) -> bool:
+    """Whether a fill has the account, day and exec_id of one before it."""
+    return len(part) > 1 and repeated_fill(part.alone()) is not None
+
+
+def _sha256(fill: fill_pb2.Fill) -> bytes:
+    return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
+
+
+def _check_sequence(request: pb.RecordFillsRequest) -> None:
+    if request.source and not request.first_sequence:
+        refuse(Reason.SEQUENCE_MALFORMED, "first_sequence", "a source needs a first_sequence of at least 1")
+    if request.first_sequence and not request.source:
+        refuse(Reason.SEQUENCE_MALFORMED, "source", "a sequence needs a source")
+
+
+def _check_size(request: pb.RecordFillsRequest, fills_max: int) -> None:
+    if request.fills and request.HasField("columns"):
+        refuse(Reason.COLUMN_MALFORMED, "columns", "fills come as rows or as columns, not both")
+    if not _size(request):
+        refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
+    if _size(request) > fills_max:
+        refuse(Reason.BATCH_TOO_LARGE, "fills", f"{_size(request)} fills, at most {fills_max}")
+
+
+def _size(request: pb.RecordFillsRequest) -> int:
+    """Fills of a batch, in whichever form."""
+    return len(request.fills) or len(request.columns.side)
+
+
+def _fill(request: pb.RecordFillsRequest, index: int) -> fill_pb2.Fill:
+    return request.fills[index] if request.fills else fill_at(request.columns, index)

@@ -1,0 +1,119 @@
+"""Requests of fills as they arrive: the message, and its bytes, of which many can be read at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+
+from ledger.arrays.columns import INT64_ROOM, Ints, wide
+from ledger.v1 import fill_pb2
+from ledger.v1 import fill_service_pb2 as pb
+
+_NAME: Final = "ledger.server.fills.request_bytes"
+
+
+class Arrived(NamedTuple):
+    """A RecordFillsRequest, and the bytes it came as: its own, or those of the StreamFillsRequest around it.
+
+    Only fills as messages are ever read from the bytes: a request without any does not keep them.
+    """
+
+    request: pb.RecordFillsRequest
+    data: bytes
+    streamed: bool
+
+    @staticmethod
+    def alone(data: bytes) -> Arrived:
+        """What came as a RecordFillsRequest. Raises DecodeError."""
+        request = pb.RecordFillsRequest.FromString(data)
+        return Arrived(request, data if request.fills else b"", streamed=False)
+
+    @staticmethod
+    def on_a_stream(data: bytes) -> Arrived:
+        """What came as a StreamFillsRequest. Raises DecodeError."""
+        request = pb.StreamFillsRequest.FromString(data).batch
+        return Arrived(request, data if request.fills else b"", streamed=True)
+
+    @property
+    def size(self) -> int:
+        """How many fills it has, in whichever form."""
+        return len(self.request.fills) or len(self.request.columns.side)
+
+    @property
+    def fees_asked(self) -> int:
+        """Of how many fills the fees are asked for."""
+        return self.size if self.request.include_fees else 0
+
+    def fills_as_bytes(self) -> Sequence[bytes]:
+        """The bytes of each of its fills."""
+        if self.streamed:
+            return _STREAM_FILLS.FromString(self.data).batch.fills  # type: ignore[no-any-return]
+        return _RECORD_FILLS.FromString(self.data).fills  # type: ignore[no-any-return]
+
+
+def _messages() -> tuple[Any, Any]:
+    """The requests as the contract has them, each fill as bytes: on the wire that is the same."""
+    contracts = (pb.RecordFillsRequest.DESCRIPTOR, pb.StreamFillsRequest.DESCRIPTOR)
+    files = [contracts[0].file.name, fill_pb2.DESCRIPTOR.name]
+    file = descriptor_pb2.FileDescriptorProto(name=f"{_NAME}.proto", package=_NAME, syntax="proto3", dependency=files)
+    for contract in contracts:
+        message = file.message_type.add()
+        contract.CopyToProto(message)
+        for field in message.field:
+            if field.name == "fills":
+                field.type = descriptor_pb2.FieldDescriptorProto.TYPE_BYTES
+                field.ClearField("type_name")
+            elif field.name == "batch":
+                field.type_name = f".{_NAME}.{contracts[0].name}"
+    pool = descriptor_pool.Default()
+    pool.Add(file)
+    names = [f"{_NAME}.{contract.name}" for contract in contracts]
+    first, second = (message_factory.GetMessageClass(pool.FindMessageTypeByName(name)) for name in names)
+    return first, second
+
+
+_RECORD_FILLS, _STREAM_FILLS = _messages()
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where fills that are read as one batch come from: columns of it that no fill says itself, as in `FillBatch`."""
+
+    venue: str
+    actor: str
+    sources: Sequence[str]
+    index: Ints
+    source: Ints
+    sequence: Ints
+
+    def rows(self, keep: Sequence[int]) -> Origin:
+        """The same of only some of the fills."""
+        index, source, sequence = self.index[keep], self.source[keep], self.sequence[keep]
+        return Origin(self.venue, self.actor, self.sources, index, source, sequence)
+
+
+def origin_of(request: pb.RecordFillsRequest, size: int) -> Origin:
+    """That of the fills of one request; an engine may say any number that the contract can."""
+    index, first = np.arange(size), request.first_sequence
+    nothing = np.zeros_like(index)
+    sequence = (index if first < INT64_ROOM else wide(index)) + first if request.source else nothing
+    return Origin(request.venue, request.actor, (request.source,), index, nothing, sequence)
+
+
+def common_origin(requests: Sequence[pb.RecordFillsRequest], sizes: Sequence[int]) -> Origin:
+    """That of the fills of several requests of one venue and actor; their numbers are below INT64_ROOM, 0 for none."""
+    if len(requests) == 1:
+        return origin_of(requests[0], sizes[0])
+    places: dict[str, int] = {}
+    sources = [places.setdefault(request.source, len(places)) for request in requests]
+    each = np.array([sources, [request.first_sequence for request in requests], sizes])
+    each[2, 1:] = each[2, :-1].cumsum()  # where each begins
+    each[2, 0] = 0
+    source, first, start = each.repeat(sizes, axis=1)
+    index = np.arange(len(start)) - start
+    sequence = index + first if requests[0].source else np.zeros_like(index)
+    return Origin(requests[0].venue, requests[0].actor, list(places), index, source, sequence)

@@ -1,0 +1,1 @@
+"""Between events and stored bytes: one mapping for each message."""

@@ -1,0 +1,111 @@
+"""Events to the bytes of the log and back. The topic is the message's name in proto/ledger/v1/events.proto.
+
+Rare events go field by field, by name. What lies in fee streams has codecs of its own: `volume_codec` for runs of
+fills, of which there are many and wide ones, `adjustment_codec` for what corrects them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import fields
+from operator import attrgetter
+from typing import Any, Final, get_args
+
+from google.protobuf.message import Message
+
+from ledger.domain.events import (
+    CellVolume,
+    CloseMissing,
+    CloseUsed,
+    Envelope,
+    Event,
+    FeeAdjusted,
+    FeeEvent,
+    MatchClaim,
+    Recorded,
+    RefusedSequence,
+    VolumeRecorded,
+)
+from ledger.store.codec.adjustments import decode_adjustment, encode_adjustment
+from ledger.store.codec.fills import decode_volume, encode_volume
+from ledger.v1 import events_pb2
+
+_TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
+_MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
+_PARTS: Final[dict[str, type]] = {  # nested in events
+    part.__name__: part for part in (RefusedSequence, MatchClaim, CellVolume, CloseUsed, CloseMissing)
+}
+_ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
+_envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)
+
+_FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEvent]]]] = {
+    "VolumeRecorded": decode_volume,
+    "FeeAdjusted": decode_adjustment,
+}
+
+
+def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
+    """(topic, bytes) as stored; these bytes are what the ledger vouches for."""
+    if isinstance(event, FeeAdjusted):
+        return "FeeAdjusted", encode_adjustment(envelope_message(envelope), event)
+    if isinstance(event, VolumeRecorded):
+        return "VolumeRecorded", encode_volume(envelope_message(envelope), event)
+    topic = type(event).__name__
+    message = _MESSAGES[topic](envelope=envelope_message(envelope), **_values(event))
+    return topic, message.SerializeToString(deterministic=True)
+
+
+def decode(position: int, stream: str, version: int, topic: str, state: bytes) -> Recorded:
+    """The event of a row of the log. Raises KeyError for a topic this release does not know."""
+    if topic in _FEE_EVENTS:
+        envelope_message, event = _FEE_EVENTS[topic](state)
+        return Recorded(position, stream, version, _envelope(envelope_message), event)
+    message = _MESSAGES[topic]()
+    message.ParseFromString(state)
+    return Recorded(position, stream, version, _envelope(message.envelope), _event(_TYPES[topic], message))  # type: ignore[attr-defined]
+
+
+def is_canonical(topic: str, state: bytes) -> bool:
+    """Whether bytes hold nothing but what this release reads, each field once and as short as it is written."""
+    message = _MESSAGES[topic]()
+    message.ParseFromString(state)
+    message.DiscardUnknownFields()
+    return message.ByteSize() == len(state)
+
+
+def envelope_message(envelope: Envelope) -> events_pb2.Envelope:
+    """An envelope, as every event carries it."""
+    return events_pb2.Envelope(**{name: getattr(envelope, name) for name in _ENVELOPE_FIELDS})
+
+
+def _envelope(message: events_pb2.Envelope) -> Envelope:
+    return Envelope(*_envelope_values(message))
+
+
+def _values(event: Any) -> dict[str, Any]:
+    """Field values for a message's constructor; None is left out, nested values become messages."""
+    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    return {name: _nested(value) for name, value in values.items() if value is not None}
+
+
+def _nested(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return [_nested(item) for item in value]
+    if type(value).__name__ in _PARTS:
+        return getattr(events_pb2, type(value).__name__)(**_values(value))
+    return value
+
+
+def _event(kind: type, message: Message) -> Any:
+    return kind(**{field.name: _value(message, field.name) for field in fields(kind)})
+
+
+def _value(message: Message, name: str) -> Any:
+    descriptor = message.DESCRIPTOR.fields_by_name[name]
+    if descriptor.has_presence and not message.HasField(name):
+        return None
+    value = getattr(message, name)
+    part = _PARTS.get(descriptor.message_type.name) if descriptor.message_type else None
+    if descriptor.is_repeated:
+        return tuple(_event(part, item) for item in value) if part else tuple(value)
+    return _event(part, value) if part else value

@@ -1,0 +1,146 @@
+"""Many runs of fills to bytes at once: what `volume_codec.encode_volume` makes of each, field by field for all of them.
+
+An object, a message and thirty attributes a run cost more than all its lines; here each field is a column with an entry
+per run, and a run is what stands at its place in all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
+from typing import Any, Final, TypeVar
+
+import numpy as np
+
+from ledger.arrays.columns import Ints
+from ledger.arrays.protobuf_wire import Heads, number, varints
+from ledger.arrays.ragged import Ragged
+from ledger.fills.runs import Referred, Runs
+from ledger.store.codec.fills import PACKED, basis_bytes, encode_volume, symbol_bytes
+from ledger.store.codec.totals_many import encode_totals
+from ledger.v1 import events_pb2
+
+_MESSAGE: Final = events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name
+_HEADS: Final = {name: Heads(field.number) for name, field in _MESSAGE.items()}
+_HEADS_OF: Final = {field.number: _HEADS[name] for name, field in _MESSAGE.items()}
+_EFFECTIVE: Final = number(events_pb2.Envelope.DESCRIPTOR.fields_by_name["effective_time_ns"].number)
+
+FEW: Final = 8  # runs up to which an object for each is quicker than arrays for all
+
+T = TypeVar("T")
+
+
+def encode_runs(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
+    """The bytes of all runs. `rest` is what their envelopes share: all but the effective time, which comes first."""
+    return _encode_few(rest, runs) if len(runs) <= FEW else _encode_many(rest, runs)
+
+
+def _encode_few(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
+    found = []
+    for _, event in runs:
+        rest.effective_time_ns = event.time_min_ns
+        found.append(encode_volume(rest, event))
+    return found
+
+
+def _encode_many(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
+    shared = rest.SerializeToString(deterministic=True)
+    parts = zip(
+        _front(shared, runs).parts(),
+        encode_totals(runs.totals),
+        _columns(runs),
+        _joined(runs.symbols, symbol_bytes),
+        _joined(runs.bases, basis_bytes),
+        strict=True,
+    )
+    return list(map(b"".join, parts))
+
+
+def _front(shared: bytes, runs: Runs) -> Ragged:
+    """What stands before the totals of each run; field by field in the order of their numbers."""
+    envelope = Ragged(len(runs))
+    envelope.same(_EFFECTIVE)
+    envelope.varint(runs.time_min_ns)
+    envelope.same(shared)
+    front = Ragged(len(runs))
+    front.message(_MESSAGE["envelope"].number, envelope)
+    front.same(_HEADS["venue"](runs.venue.encode()))
+    _sources(front, runs)
+    for name in ("time_max_ns", "time_max_so_far_ns"):
+        front.same(number(_MESSAGE[name].number))
+        front.varint(getattr(runs, name))
+    return front
+
+
+def _sources(front: Ragged, runs: Runs) -> None:
+    """The sources of each run, and their numbers; one without a name has none."""
+    sources = runs.sources
+    names = [_HEADS["source"](name.encode()) for name in sources.values]
+    one_each = len(sources.codes) == len(runs)
+    if one_each:
+        front.choice(names, np.array(sources.codes))
+    else:
+        front.texts(_of_runs([names[code] for code in sources.codes], sources.bounds))
+    for name, numbers in (("first_sequence", runs.first_sequences), ("last_sequence", runs.last_sequences)):
+        if not len(numbers):
+            continue
+        if one_each and "" not in sources.values and numbers.dtype != object:
+            packed_numbers = Ragged(len(runs))
+            packed_numbers.varint(numbers)
+            front.message(_MESSAGE[name].number, packed_numbers)
+        else:
+            front.texts(_numbers(runs, _HEADS[name], numbers))
+
+
+def _numbers(runs: Runs, head: Heads, numbers: Ints) -> Sequence[bytes]:
+    encoded = head.each(_of_runs(varints(numbers), runs.sources.bounds))
+    named = [any(each) for each in _cut(runs.last_sequences, runs.sources.bounds)]
+    return [each if has else b"" for each, has in zip(encoded, named, strict=True)]
+
+
+def _columns(runs: Runs) -> list[bytes]:
+    """The columns of each run, and what says that amounts are texts, which follow each other in the order of fields.
+
+    Runs of as many lines differ only in the lines: their bytes are the rows of one array.
+    """
+    wide = {_MESSAGE["wide_amounts"].number: number(_MESSAGE["wide_amounts"].number) + b"\x01"} if runs.wide else {}
+    columns = {_MESSAGE[PACKED[name]].number: packed for name, packed in runs.columns.items()}
+    starts = np.array(runs.starts)
+    sizes = np.diff(starts)
+    order = np.argsort(sizes, kind="stable")
+    found: list[bytes] = [b""] * len(runs)
+    for at in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+        lines = starts[at][:, None] + np.arange(sizes[at[0]])
+        parts = []
+        for field in sorted({*wide, *columns}):
+            if field in wide:
+                parts.append(_same(wide[field], len(at)))
+                continue
+            data, width = columns[field]
+            rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)[lines].reshape(len(at), -1)
+            parts += [_same(_HEADS_OF[field][rows.shape[1]], len(at)), rows]
+        together = np.concatenate(parts, axis=1)
+        size, content = together.shape[1], together.tobytes()
+        for place, run in enumerate(at.tolist()):
+            found[run] = content[place * size : (place + 1) * size]
+    return found
+
+
+def _same(head: bytes, times: int) -> Ints:
+    return np.broadcast_to(np.frombuffer(head, dtype=np.uint8), (times, len(head)))
+
+
+def _joined(referred: Referred[T], encode: Callable[[T], bytes]) -> Sequence[bytes]:
+    """Of each run what its lines refer to; each value is encoded once."""
+    encoded = list(map(encode, referred.values))
+    return _of_runs([encoded[code] for code in referred.codes], referred.bounds)
+
+
+def _of_runs(parts: Sequence[bytes], bounds: Sequence[int]) -> Sequence[bytes]:
+    """The parts of each run as one."""
+    one_each = len(parts) == len(bounds) - 1
+    return parts if one_each else list(map(b"".join, _cut(parts, bounds)))
+
+
+def _cut(values: Any, bounds: Sequence[int]) -> Iterator[Any]:
+    return (values[start:end] for start, end in pairwise(bounds))

@@ -1,0 +1,1 @@
+"""Between messages and values: fields of requests, refusals as statuses."""

@@ -1,0 +1,631 @@
+"""The write side without threads, clocks or a wire: commands in, one commit out, an answer for each.
+
+`step` holds the states of accounts, account-days and sources in memory, loads what is missing with one query of each
+kind, lets the domain decide, and hands the events to the writer. If a commit fails, every state is dropped and read
+again: nothing that was decided on it survives.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from functools import partial
+from typing import Any, Final, NamedTuple, assert_never
+
+import numpy as np
+from eventsourcing.persistence import PersistenceError
+
+from ledger.domain.commands import (
+    BountyCommand,
+    Command,
+    ProgrammeCommand,
+    PromotionCommand,
+    RecordDailyClose,
+    RegisterCommand,
+    Request,
+    RunEvaluation,
+    StartTrial,
+)
+from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.approval import check_approval
+from ledger.domain.decide.bounty import decide_bounty, week_of
+from ledger.domain.decide.daily_close import decide_close
+from ledger.domain.decide.evaluation_run import decide_run
+from ledger.domain.decide.programme import decide_programme, programme_stream_of
+from ledger.domain.decide.promotion import decide_promotion
+from ledger.domain.decide.register import decide_register
+from ledger.domain.events import (
+    CommandRefused,
+    Envelope,
+    Event,
+    FeeEvent,
+    Recorded,
+    RefusedSequence,
+    SourceAdvanced,
+)
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.account import AccountState, evolve_owner, evolve_source
+from ledger.domain.state.rulebook import evolve_rulebook
+from ledger.domain.streams import (
+    PROMOTIONS,
+    REGISTERS,
+    account_stream,
+    bounty_stream,
+    closes_stream,
+    source_stream,
+)
+from ledger.fills.account_day import by_account_day
+from ledger.fills.batch import Part, merged
+from ledger.fills.decide import BatchOutcome, decide_fills
+from ledger.fills.runs import Runs
+from ledger.store.log import Head, Log
+from ledger.store.rows import Rows
+from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost, row_of, rows_of
+from ledger.writing.evaluations import asked_by, evaluate_accounts
+from ledger.writing.messages import (
+    Accepted,
+    Answer,
+    Ask,
+    CompleteEvaluation,
+    EvaluateAccounts,
+    Evaluated,
+    FillsTaken,
+    Input,
+    RecordFills,
+    Refused,
+    Unsettled,
+)
+from ledger.writing.states import States
+
+_ALL: Final = 2**63 - 1
+_STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a command leaves no trace
+
+
+@dataclass(slots=True)
+class _SourceWork:
+    """What one commit takes of one source."""
+
+    first_sequence: int
+    last_sequence: int
+    recorded: int = 0
+    replayed: int = 0
+    refused: list[RefusedSequence] = field(default_factory=list)
+    latest_time_ns: int = 0
+
+
+class _Pending(NamedTuple):
+    """A batch that waits to be decided: what is left of it, how many of its first fills came before, their refusals."""
+
+    item: RecordFills
+    venue: str
+    batch: Part | None
+    trimmed: int
+    refused_before: list[tuple[int, Refusal]]
+    answer: FillsTaken
+
+
+class _Work:
+    """One commit in the making."""
+
+    def __init__(self, first_position: int, recorded_time_ns: int) -> None:
+        self.first_position = first_position
+        self.recorded_time_ns = recorded_time_ns
+        self.rows = Rows()
+        self.decisions: list[Recorded] = []
+        self.requests: dict[str, tuple[bytes, Recorded]] = {}
+        self.texts: dict[bytes, ErasableText] = {}
+        self.sources: dict[str, _SourceWork] = {}
+        self.pending: list[_Pending] = []
+
+    @property
+    def next_position(self) -> int:
+        return self.first_position + len(self.rows)
+
+
+class Service:
+    """All states of one writer's term. It is called by one thread; commits are stored by another, one at a time."""
+
+    def __init__(
+        self,
+        log: Log,
+        writer: Writer,
+        *,
+        term: int,
+        day_bytes_max: int,
+        accounts_max: int,
+        publish: Callable[[Head, Sequence[Recorded]], None] = lambda _, __: None,
+    ) -> None:
+        """`publish` is told of each commit, with its events but for runs of fills, before anybody is answered.
+
+        `landed` may be set to what is called whenever a commit is no longer on its way.
+        """
+        self._log_as_stored = log
+        self._writer = writer
+        self._term = term
+        self._publish = publish
+        self._day_bytes_max = day_bytes_max
+        self._accounts_max = accounts_max
+        self.head = Head(0, 0)
+        self.unsettled: Unsettled | None = None
+        self.landed: Callable[[], None] = lambda: None
+        self._pool = ThreadPoolExecutor(1, "commit")
+        self._flight: Future[None] | None = None
+        self._forget()
+
+    def start(self, events: Sequence[tuple[str, Event]], now_ns: int) -> None:
+        """Record what a new term begins with: events of streams `ledger` and `programme/<id>`."""
+        work = self._begin(now_ns)
+        for stream, event in events:
+            last = self._log.last_of(stream)
+            version = last.version if last else 0
+            version += sum(row.stream == stream for row in work.rows)
+            self._append(work, stream, version + 1, work.recorded_time_ns, event, None)
+        commit, head, _ = self._finish(work, [])
+        assert commit is not None, events
+        self._store(commit, head, (), lambda _: None)
+        self._forget()
+
+    def step(self, inputs: Sequence[Input], now_ns: int) -> list[Answer]:
+        """Decide and record commands in order, in one commit. Raises WriterLost; then this service is over."""
+        answers: list[Answer] = []
+        self.send(inputs, now_ns, answers.extend)
+        self.settle()
+        return answers
+
+    def send(
+        self,
+        inputs: Sequence[Input],
+        now_ns: int,
+        deliver: Callable[[Sequence[Answer]], None],
+        *,
+        at_once: bool = False,
+    ) -> None:
+        """Decide commands in order and put their commit on its way; `deliver` gets the answers once it is durable.
+
+        Deciding goes on while the commit before is still on its way, one at most. If that one is lost, so is all that
+        was decided on it: raises WriterLost, and this service is over. A commit that is stored `at_once` has landed, or
+        is lost, when this ends: without a thread for it an answer comes sooner.
+        """
+        try:
+            commit, head, answers = self._decided(inputs, now_ns)
+            self.settle()
+        except (WriterLost, PersistenceError):
+            raise  # this term is over
+        except Exception:
+            self._forget()  # a defect half way through: what it left in memory is worth nothing
+            raise
+        self._states.shrink()
+        if commit is None:
+            deliver(answers)
+        else:
+            submit = _do if at_once else self._pool.submit
+            self._flight = submit(self._store, commit, head, answers, deliver)
+            self._flight.add_done_callback(lambda _: self.landed())
+
+    @property
+    def on_its_way(self) -> bool:
+        """Whether a commit is."""
+        return self._flight is not None and not self._flight.done()
+
+    @property
+    def lost(self) -> bool:
+        """Whether the last commit did not arrive, as far as is known: `settle` will say so."""
+        return self._flight is not None and self._flight.done() and self._flight.exception() is not None
+
+    def settle(self) -> None:
+        """Wait until nothing is on its way. Raises WriterLost if it did not arrive."""
+        if self._flight is not None:
+            self._flight.result()
+            self._flight = None
+
+    def close(self) -> None:
+        """End the thread of commits, when the one on its way has arrived or is lost."""
+        self._pool.shutdown()
+
+    def _decided(self, inputs: Sequence[Input], now_ns: int) -> tuple[Commit | None, Head, list[Answer]]:
+        work = self._begin(now_ns)
+        self._states.load(inputs)
+        answers = [self._answer(work, item) for item in inputs]
+        self._decide_fills(work)
+        self._append_sources(work)
+        return self._finish(work, answers)
+
+    def _answer(self, work: _Work, item: Input) -> Answer:
+        match item:
+            case RecordFills():
+                return self._take_fills(work, item)
+            case EvaluateAccounts():
+                return self._evaluate(work, item)
+            case CompleteEvaluation():
+                stream, request = item.started.stream, asked_by(item.started)
+                return Accepted(self._record(work, stream, work.recorded_time_ns, item.completed, request))
+            case Ask():
+                return self._ask(work, item)
+            case _:
+                assert_never(item)
+
+    # -- one commit ---------------------------------------------------------------------------------------------------
+
+    def _begin(self, now_ns: int) -> _Work:
+        return _Work(self.head.position + 1, max(now_ns, self.head.recorded_time_ns + 1))
+
+    def _finish(self, work: _Work, answers: list[Answer]) -> tuple[Commit | None, Head, list[Answer]]:
+        """The commit, if there is anything to record, and the head of the log behind it."""
+        if work.rows:
+            self.head = Head(work.next_position - 1, work.recorded_time_ns)
+        for answer in answers:
+            if isinstance(answer, FillsTaken):
+                answer.head = self.head
+        if not work.rows:
+            return None, self.head, answers
+        requests = [RequestRow(name, sha256, first.position) for name, (sha256, first) in work.requests.items()]
+        commit = Commit(work.recorded_time_ns, work.rows, work.decisions, requests, list(work.texts.values()))
+        return commit, self.head, answers
+
+    def _store(
+        self, commit: Commit, head: Head, answers: Sequence[Answer], deliver: Callable[[Sequence[Answer]], None]
+    ) -> None:
+        """In the thread of commits: store one, tell of it, answer."""
+        self.unsettled = Unsettled(commit, answers)
+        try:
+            self._writer.commit(commit)
+            self._publish(head, commit.decisions)
+        except (WriterLost, PersistenceError):
+            raise
+        except Exception as defect:  # whatever it was, what was decided on this commit is worth nothing now
+            raise WriterLost(f"a commit ended in a defect: {defect!r}") from defect
+        self.unsettled = None
+        deliver(answers)
+
+    def _append(
+        self, work: _Work, stream: str, version: int, effective_ns: int, event: Event, request: Request | None
+    ) -> Recorded:
+        envelope = Envelope(effective_ns, work.recorded_time_ns, self._term)
+        if request is not None:
+            envelope = self._envelope_of(work, effective_ns, request)
+        recorded = Recorded(work.next_position, stream, version, envelope, event)
+        work.rows.append(row_of(recorded))
+        if not isinstance(event, FeeEvent):
+            work.decisions.append(recorded)
+        return recorded
+
+    def _envelope_of(self, work: _Work, effective_ns: int, request: Request) -> Envelope:
+        reason_sha256 = b""
+        if request.reason:
+            text = ErasableText(request.reason_salt, request.reason)
+            reason_sha256 = text.sha256
+            work.texts[reason_sha256] = text
+        return Envelope(
+            effective_time_ns=effective_ns,
+            recorded_time_ns=work.recorded_time_ns,
+            writer_term=self._term,
+            actor=request.actor,
+            approver=request.approver,
+            ticket=request.ticket,
+            reason_sha256=reason_sha256,
+            request_id=request.request_id,
+            request_sha256=request.sha256,
+        )
+
+    # -- commands -----------------------------------------------------------------------------------------------------
+
+    def _ask(self, work: _Work, ask: Ask) -> Answer:
+        known = self._known_request(work, ask.request)
+        if isinstance(known, Accepted) or (known is not None and known.replayed):
+            return known
+        stream, decided = self._decide(work, ask.command)
+        unapproved = check_approval(self._states.book, ask.command, ask.request, work.recorded_time_ns)
+        if unapproved and not (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
+            decided = unapproved
+        if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
+            return Refused(decided)
+        return known if known is not None else self._record_decision(work, ask, stream, decided)
+
+    def _known_request(self, work: _Work, request: Request) -> Accepted | Refused | None:
+        """The first answer again, or a refusal if the name was used for something else."""
+        if request.request_id in work.requests:
+            sha256, first = work.requests[request.request_id]
+        elif request.request_id in self._states.requests:
+            sha256, position = self._states.requests[request.request_id]
+            first = self._log.at(position)
+        else:
+            return None
+        if sha256 != request.sha256:
+            detail = f"{request.request_id} was used for another request at position {first.position}"
+            return Refused(Refusal(Reason.REQUEST_ID_REUSED, "request_id", detail), first.position)
+        if isinstance(first.event, CommandRefused):
+            refusal = Refusal(Reason(first.event.reason), first.event.field, first.event.detail)
+            return Refused(refusal, first.position, replayed=True)
+        return Accepted(first, replayed=True)
+
+    def _decide(self, work: _Work, command: Command) -> tuple[str, Decided | Refusal]:
+        """The stream a command is for, and what is decided. Fills that it might touch are decided before it."""
+        if isinstance(command, RegisterCommand):
+            self._decide_fills(work)
+            return REGISTERS, decide_register(self._states.book, command)
+        if isinstance(command, ProgrammeCommand):
+            self._decide_fills(work)
+            return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
+        if isinstance(command, PromotionCommand | BountyCommand):
+            return self._decide_reward(command, work.recorded_time_ns)
+        if isinstance(command, RunEvaluation):
+            self._decide_fills(work)  # what comes before it in this commit is read too
+            return decide_run(
+                command,
+                self._states.book,
+                self._states.evaluation,
+                now_ns=work.recorded_time_ns,
+                last_position=work.next_position - 1,
+            )
+        if isinstance(command, RecordDailyClose):
+            closes = self._states.closes(command.asset)
+            return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.recorded_time_ns)
+        if any(waiting.batch and waiting.batch.is_about(command.account_id) for waiting in work.pending):
+            self._decide_fills(work)
+        account = self._states.account(command.account_id)
+        family = self._family(account) if isinstance(command, StartTrial) else ()
+        now_ns = work.recorded_time_ns
+        decided = decide_account(account, command, family=family, book=self._states.book, now_ns=now_ns)
+        return account_stream(command.account_id), decided
+
+    def _decide_reward(self, command: PromotionCommand | BountyCommand, now_ns: int) -> tuple[str, Decided | Refusal]:
+        """Rewards change no price: runs of fills go on."""
+        states = self._states
+        if isinstance(command, PromotionCommand):
+            return PROMOTIONS, decide_promotion(states.promotions(), command, states.account, states.book, now_ns)
+        week = week_of(command, now_ns)
+        decided = decide_bounty(states.round(week), command, states.account, states.book, now_ns)
+        return bounty_stream(week), decided
+
+    def _record_decision(self, work: _Work, ask: Ask, stream: str, decided: Decided | Refusal) -> Answer:
+        events: Sequence[tuple[str, Event]]
+        if isinstance(decided, Refusal):
+            name = type(ask.command).__name__
+            events = [(stream, CommandRefused(name, decided.reason, decided.field, decided.detail))]
+            effective_ns = work.recorded_time_ns
+        else:
+            events, effective_ns = decided.events, decided.effective_time_ns
+        first, *_ = [self._record(work, name, effective_ns, event, ask.request) for name, event in events]
+        work.requests[ask.request.request_id] = (ask.request.sha256, first)
+        return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)
+
+    def _record(self, work: _Work, stream: str, effective_ns: int, event: Event, request: Request | None) -> Recorded:
+        """Append an event of a decision, and evolve the state it is about."""
+        kind, _, name = stream.partition("/")
+        if kind == "account":
+            recorded = self._append(work, stream, self._states.account(name).version + 1, effective_ns, event, request)
+            self._states.evolve_account(recorded)
+        elif kind == "fees":
+            recorded = self._append(work, stream, work.next_position, effective_ns, event, request)
+            self._states.evolve_day(recorded)
+        elif kind == "owner":
+            recorded = self._append(work, stream, self._states.owner(name).version + 1, effective_ns, event, request)
+            self._states.owners[name] = evolve_owner(self._states.owner(name), recorded)
+        elif kind in ("promotions", "bounty"):
+            recorded = self._append(
+                work, stream, self._states.rewards_version(stream) + 1, effective_ns, event, request
+            )
+            self._states.evolve_rewards(recorded)
+        elif kind == "evaluation":
+            version = self._states.evaluation(stream).version + 1
+            recorded = self._append(work, stream, version, effective_ns, event, request)
+            self._states.evolve_evaluation(recorded)
+        elif kind == "closes":
+            recorded = self._append(work, stream, self._states.closes(name).version + 1, effective_ns, event, request)
+            self._states.evolve_closes(recorded)
+        else:
+            version = self._states.book.versions.get(stream, 0) + 1
+            recorded = self._append(work, stream, version, effective_ns, event, request)
+            self._states.book = evolve_rulebook(self._states.book, recorded)
+        return recorded
+
+    # -- evaluations --------------------------------------------------------------------------------------------------
+
+    def _evaluate(self, work: _Work, job: EvaluateAccounts) -> Evaluated:
+        """Fills before it are priced without it, then adjusted."""
+        self._decide_fills(work)
+        record = partial(self._record, work)
+        return evaluate_accounts(job, self._states, work.rows, record, work.recorded_time_ns)
+
+    def _family(self, account: AccountState) -> list[AccountState]:
+        """The other accounts of the owner."""
+        ids = self._states.owner(account.owner_id).account_ids
+        others = {account.owner_id, *ids} - {account.account_id}
+        return [
+            member for name in sorted(others) if (member := self._states.account(name)).owner_id == account.owner_id
+        ]
+
+    # -- fills --------------------------------------------------------------------------------------------------------
+
+    def _take_fills(self, work: _Work, item: RecordFills) -> Answer:
+        """What a source sent before is trimmed; the rest waits for `_decide_fills`, which completes the answer."""
+        last = self._states.source(item.source).last_sequence if item.source else 0
+        if item.source and item.first_sequence > last + 1:
+            return Refused(_gap(item, last))
+        venue = self._states.book.venue(item.venue)
+        if isinstance(venue, Refusal):
+            return Refused(venue)
+        answer, trimmed, refused_before, batch = FillsTaken(), 0, [], item.batch
+        if item.source and item.first_sequence <= last:
+            self._decide_fills(work)  # among them what is sent again, perhaps
+            trimmed = min(item.size, last + 1 - item.first_sequence)
+            refused_before = self._refused_before(work, item, trimmed)
+            batch = self._trim(work, item, venue, trimmed, answer)
+        if item.source:
+            state = self._states.source(item.source)
+            answer.source_sequence = max(last, item.first_sequence + item.size - 1)
+            self._states.sources[item.source] = replace(state, last_sequence=answer.source_sequence)
+        work.pending.append(_Pending(item, venue, batch, trimmed, refused_before, answer))
+        return answer
+
+    def _decide_fills(self, work: _Work) -> None:
+        """Decide all batches that wait, those of one venue and actor together."""
+        pending, work.pending = work.pending, []
+        by_origin: dict[tuple[str, str], list[_Pending]] = {}
+        for waiting in pending:
+            if waiting.batch is not None and len(waiting.batch):
+                by_origin.setdefault((waiting.venue, waiting.batch.whole.actor), []).append(waiting)
+        for (venue, _), together in by_origin.items():
+            self._decide_together(work, venue, together)
+        for waiting in pending:
+            self._settle(work, waiting)
+
+    def _decide_together(self, work: _Work, venue: str, together: Sequence[_Pending]) -> None:
+        batch = merged([waiting.batch for waiting in together if waiting.batch is not None]).of_venue(venue)
+        groups = by_account_day(batch)
+        places = self._states.load_batch(batch, groups, work.rows)
+        with_fees = any(waiting.item.with_fees for waiting in together)
+        taken = decide_fills(
+            batch, groups, self._states.accounts, places, self._states.days, self._states.book, with_fees=with_fees
+        )
+        if taken.runs:
+            self._append_runs(work, batch.actor, taken.runs)
+        _hand_out(taken, together)
+
+    def _settle(self, work: _Work, waiting: _Pending) -> None:
+        """With the fills of a batch decided: its malformed ones, its source, its conflicts, and what came before."""
+        item, answer = waiting.item, waiting.answer
+        if item.malformed:
+            answer.refused += [entry for entry in item.malformed if entry[0] >= waiting.trimmed]
+            answer.refused.sort(key=lambda entry: entry[0])
+        if item.source:
+            self._advance(work, waiting)
+        elif answer.refused and waiting.batch is not None:
+            self._record_conflicts(work, item, waiting.batch, answer)
+        answer.refused = [*waiting.refused_before, *answer.refused]
+        answer.replayed += waiting.trimmed - len(waiting.refused_before)
+
+    def _trim(self, work: _Work, item: RecordFills, venue: str, trimmed: int, answer: FillsTaken) -> Part | None:
+        """What a batch has behind the fills that its source had sent before; these are answered their fees again."""
+        if item.batch is None:
+            return None
+        place = int(np.searchsorted(item.batch.index, trimmed))
+        if item.with_fees and place:
+            old = Part(item.batch.whole, item.batch.start, item.batch.start + place).alone().of_venue(venue)
+            groups = by_account_day(old)
+            self._states.load_batch(old, groups, work.rows)
+            for number, index in enumerate(old.index.tolist()):
+                known = self._states.known_line(old, number)
+                if known is not None:
+                    answer.fees[index] = (known.line.fee, known.basis)
+        return item.batch.behind(place)
+
+    def _advance(self, work: _Work, waiting: _Pending) -> None:
+        item, _, batch, trimmed, _, answer = waiting
+        if trimmed == item.size:
+            return
+        first, last = item.first_sequence + trimmed, item.first_sequence + item.size - 1
+        source = work.sources.setdefault(item.source, _SourceWork(first, last))
+        source.last_sequence = last
+        source.recorded += answer.recorded
+        source.replayed += answer.replayed
+        if batch is not None and len(batch):
+            source.latest_time_ns = max(source.latest_time_ns, batch.latest_ns())
+        source.refused += [
+            RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index), refusal.field)
+            for index, refusal in answer.refused
+        ]
+
+    def _refused_before(self, work: _Work, item: RecordFills, trimmed: int) -> list[tuple[int, Refusal]]:
+        """Of fills that a source sends again those that were refused, by index: their refusal is answered again."""
+        first, end = item.first_sequence, item.first_sequence + trimmed
+        refused = list(work.sources[item.source].refused) if item.source in work.sources else []
+        stream = source_stream(item.source)
+        last = self._log.last_of(stream)
+        # The commits of a source are in the order of its numbers: find the one that took `first`.
+        versions = range(1, last.version + 1) if last else range(0)
+        place = bisect_right(versions, first, key=lambda version: self._advance_at(stream, version).first_sequence)
+        for version in versions[max(place - 1, 0) :]:
+            event = self._advance_at(stream, version)
+            if event.first_sequence >= end:
+                break
+            refused += event.refused
+        again = "it was refused when it came first"
+        return sorted(
+            (entry.sequence - first, Refusal(Reason(entry.reason), entry.field, again))
+            for entry in refused
+            if first <= entry.sequence < end
+        )
+
+    def _advance_at(self, stream: str, version: int) -> SourceAdvanced:
+        event = self._log.version(stream, version).event
+        assert isinstance(event, SourceAdvanced), stream
+        return event
+
+    def _record_conflicts(self, work: _Work, item: RecordFills, batch: Part, answer: FillsTaken) -> None:
+        """Somebody sent a known fill with other content: that is worth a record even without a source."""
+        for index, refusal in answer.refused:
+            if refusal.reason == Reason.FILL_CONFLICT:
+                account_id = batch.account_of(int(np.searchsorted(batch.index, index)))
+                event = CommandRefused(
+                    "RecordFills", refusal.reason, refusal.field, refusal.detail, item.fill_sha256(index)
+                )
+                request = Request("", b"", actor=batch.whole.actor)
+                self._record(work, account_stream(account_id), work.recorded_time_ns, event, request)
+
+    def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
+        work.rows.extend(rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor)))
+        self._states.remember(runs)
+
+    def _append_sources(self, work: _Work) -> None:
+        for name, taken in work.sources.items():
+            state = self._states.source(name)
+            event = SourceAdvanced(
+                first_sequence=taken.first_sequence,
+                last_sequence=taken.last_sequence,
+                recorded=taken.recorded,
+                replayed=taken.replayed,
+                refused=tuple(taken.refused),
+                latest_time_ns=max(taken.latest_time_ns, state.latest_time_ns),
+            )
+            recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
+            self._states.sources[name] = evolve_source(state, recorded)
+
+    @property
+    def _log(self) -> Log:
+        """The log, which holds all that was decided: reading waits for the commit on its way."""
+        self.settle()
+        return self._log_as_stored
+
+    def _forget(self) -> None:
+        """Drop every state; what is needed is read again from the log."""
+        self.head = self._log.head()
+        self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
+
+
+def _do(function: Callable[..., None], *arguments: Any) -> Future[None]:
+    """As an executor does it, but in this thread."""
+    done: Future[None] = Future()
+    try:
+        function(*arguments)
+        done.set_result(None)
+    except Exception as error:
+        done.set_exception(error)
+    return done
+
+
+def _hand_out(taken: BatchOutcome, together: Sequence[_Pending]) -> None:
+    """Give each of the batches decided together its part of the decision, by index in its request."""
+    replayed, refused = sorted(taken.replayed), [place for place, _ in taken.refused]
+    start = 0
+    for waiting in together:
+        assert waiting.batch is not None, waiting
+        answer, end = waiting.answer, start + len(waiting.batch)
+        if replayed:
+            answer.replayed = bisect_left(replayed, end) - bisect_left(replayed, start)
+        if refused:
+            index = waiting.batch.index
+            entries = taken.refused[bisect_left(refused, start) : bisect_left(refused, end)]
+            answer.refused = [(int(index[place - start]), why) for place, why in entries]
+        answer.recorded = end - start - answer.replayed - len(answer.refused)
+        if waiting.item.with_fees:
+            places = enumerate(waiting.batch.index.tolist(), start)
+            answer.fees.update((index, taken.fees[place]) for place, index in places if place in taken.fees)
+        start = end
+
+
+def _gap(item: RecordFills, last: int) -> Refusal:
+    detail = f"source {item.source} goes on with {last + 1}, this batch starts at {item.first_sequence}"
+    return Refusal(Reason.SEQUENCE_GAP, "first_sequence", detail, {"expected_sequence": str(last + 1)})

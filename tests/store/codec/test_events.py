@@ -1,0 +1,240 @@
+"""The bytes of the log: what each event is stored as, for ever."""
+
+from __future__ import annotations
+
+from dataclasses import fields, is_dataclass, replace
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from ledger.arrays.columns import digests, texts
+from ledger.domain.events import (
+    AccountBanned,
+    AccountFlagged,
+    AccountLinked,
+    AccountRegistered,
+    AccountUnflagged,
+    AdjustedLine,
+    ApiIdentityVerified,
+    ApplicationSettled,
+    ApplicationSubmitted,
+    BanLifted,
+    Basis,
+    BehaviourMetricRecorded,
+    BonusAwarded,
+    BountyAwarded,
+    BountyRoundClosed,
+    CellKey,
+    CellTotals,
+    CellVolume,
+    CloseMissing,
+    CloseUsed,
+    CommandRefused,
+    CurrencyRegistered,
+    DailyCloseRecorded,
+    Envelope,
+    EvaluationCompleted,
+    EvaluationStarted,
+    Event,
+    FeeAdjusted,
+    FeedbackReported,
+    FeeSum,
+    KamAssigned,
+    LedgerCreated,
+    Line,
+    MatchClaim,
+    MatchRejected,
+    MatchRequested,
+    PairClassAssigned,
+    PairRatesSet,
+    ProgrammePublished,
+    PromotionAnnounced,
+    RefusedSequence,
+    SourceAdvanced,
+    SourceSpan,
+    SymbolRegistered,
+    SymbolTerms,
+    TierChanged,
+    TierRevoked,
+    TrialStarted,
+    VolumeEvaluated,
+    VolumeRecorded,
+    WriterStarted,
+)
+from ledger.store.codec.events import decode, encode
+from ledger.store.codec.fills import decode_totals, exec_id_digests
+from ledger.v1 import events_pb2
+from tests.store.runs import columns
+
+GOLDEN = Path(__file__).parent / "golden"
+T = 1_728_043_200_000_000_000  # 2024-10-04 12:00:00 UTC
+ENVELOPE = Envelope(T, T + 1, 2, "ops-7", True, "ops-8", "T-1", b"\x01" * 32, "r1", b"\x02" * 32)
+BASIS = Basis(-10, 0, "VIP3", "g1", "TRIAL", "bitmart-api-vip", "3.0", "A", "TIER", "USDT", 8)
+BASE = Basis(2500, 250_000, "NONE", "", "", "bitmart-api-vip", "3.0", "", "BASE", "BMX", 8)
+
+
+TERMS = (SymbolTerms("XRP_USDT", "USDT", 1, 5, 2), SymbolTerms("PEPE_BTC", "BTC", 1, 18, 18))
+TOTALS = (
+    CellTotals(CellKey("BTC", 1, 0, True, True, True), "0.5", 1, (FeeSum("BTC", "0", "0", 1),)),
+    CellTotals(CellKey("USDT", 1, 1, False, False, False), "1200.0001", 2, (FeeSum("USDT", "0.3", "-0.006", 2),)),
+)
+LINES = (
+    Line("E1", T, 0, 0b0001_0101, 60_000, 100_000, -600_000, 0, 0, 7, "12", "9"),
+    Line("E2", T + 5, 0, 0b1101_1010, 60_000, 1, 0, 1, 1, 900, "13", "10"),
+)
+ENGINES = (SourceSpan("engine", 7, 7), SourceSpan("other", 900, 900))
+NO_SOURCE = (SourceSpan("", 0, 0),)
+RUN = VolumeRecorded("bitmart", ENGINES, T, T + 5, T + 9, TERMS, (BASIS, BASE), columns(ENGINES, *LINES), TOTALS)
+FULL = Line(
+    *("E3", T, 1, 0b0001_0101, 2**70, 2**64, -(2**80), 1, 0, 0, "007", "a", "mine", T - 1, "acme", "other", "BMX"),
+    *("0.25", "close", "-0.1", "USDT", "0.0025"),
+)
+
+CLAIM = MatchClaim(("binance", "okx"), "VIP2", T - 9, T, "150000.5", "0", b"\x06" * 32)
+
+SAMPLES: dict[str, Event] = {
+    "LedgerCreated": LedgerCreated("ledger-1"),
+    "WriterStarted": WriterStarted(2, "0.1.0"),
+    "ProgrammePublished": ProgrammePublished("p", "3.0", 0, 'id = "p"\n', b"\x03" * 32),
+    "PairClassAssigned": PairClassAssigned("p", "XRP_USDT", "A", T),
+    "PairRatesSet": PairRatesSet("p", "XRP_USDT", -10, 0, T),
+    "PairRatesSet of one side": PairRatesSet("p", "XRP_USDT", None, 300, T),
+    "PairRatesSet without rates": PairRatesSet("p", "XRP_USDT", None, None, T),
+    "SymbolRegistered": SymbolRegistered("XRP_USDT", "XRP", "USDT", 1, 5, 2, T),
+    "CurrencyRegistered": CurrencyRegistered("USDT", 0),
+    "AccountRegistered": AccountRegistered("alice", "acme", "main", T),
+    "AccountLinked": AccountLinked("alice"),
+    "TrialStarted": TrialStarted("g1", "p", "VIP3", T, T + 5),
+    "TierChanged": TierChanged("g2", "p", "VIP5", "MANUAL", T, T + 5),
+    "TierChanged without an end": TierChanged("g2", "p", "VIP5", "MANUAL", T, None),
+    "TierChanged by a match": TierChanged("g2", "p", "VIP5", "MATCH", T, T + 5, "m1"),
+    "TierRevoked": TierRevoked("g2", T),
+    "AccountBanned": AccountBanned("b1", T, T + 5, "ORDER_SPAM"),
+    "AccountBanned with evidence": AccountBanned("b1", T, T + 5, "ORDER_SPAM", (7, 900)),
+    "BanLifted": BanLifted(T),
+    "AccountFlagged": AccountFlagged("f1", "ROBOT", T, b"\x06" * 32),
+    "AccountUnflagged": AccountUnflagged(T),
+    "MatchRequested": MatchRequested("m1", "p", T, "VIP1", CLAIM),
+    "MatchRejected": MatchRejected("m1", "p", T, 221, "", CLAIM),
+    "MatchRejected by a person": MatchRejected("m1", "p", T, 0, "EVIDENCE_FALSE"),
+    "ApplicationSubmitted": ApplicationSubmitted("p1", "p", T, True, True, False, True),
+    "ApiIdentityVerified": ApiIdentityVerified(T),
+    "ApplicationSettled": ApplicationSettled("p1", "GRANTED", T),
+    "KamAssigned": KamAssigned("kam-1", T),
+    "BehaviourMetricRecorded": BehaviourMetricRecorded("LOW_FILL_RATIO", "0.001", T - 9, T),
+    "FeedbackReported": FeedbackReported("r1", "alice", "BUG", "DISCORD", T),
+    "BountyAwarded": BountyAwarded("r1", "alice", "50.5", "USDT", "VIP3"),
+    "BountyRoundClosed": BountyRoundClosed("2024-W40", T),
+    "PromotionAnnounced": PromotionAnnounced("october", "API_EXCLUSIVE", T, T + 5),
+    "BonusAwarded": BonusAwarded("october", "alice", "10", "USDT", T, "NONE", True),
+    "DailyCloseRecorded": DailyCloseRecorded("BTC", "USDT", 19_999, "60000.5", "binance-1d", b"\x07" * 32),
+    "DailyCloseRecorded that restates": DailyCloseRecorded("BTC", "USDT", 19_999, "1", "okx-1d", b"\x08" * 32, 7),
+    "EvaluationStarted": EvaluationStarted("p", "3.0", "PERIODIC", T, T - 9, T, 41, ("engine",)),
+    "VolumeEvaluated": VolumeEvaluated(
+        *("p", "3.0", "PERIODIC", T, T - 9, T, 41, (CellVolume("BTC", 1, 1, True, True, "0.5"),)),
+        *((CloseUsed("BTC", 19_999, "60000.5", 40),), "30000.25", "USDT", "VIP1", "g3", T, T + 9, ("g1", "g2"), T),
+    ),
+    "VolumeEvaluated without a grant": VolumeEvaluated(
+        "p", "3.0", "POST_TRIAL", T, T - 9, T, 41, (), (), "0", "USDT", "NONE"
+    ),
+    "EvaluationCompleted": EvaluationCompleted(41, 36, 17, 1, 2, 3, 4, 5, 6, 7, (CloseMissing("BTC", 19_999),), 15),
+    "SourceAdvanced with a time": SourceAdvanced(5, 5, 1, 0, (), T),
+    "FeeAdjusted": FeeAdjusted(
+        *("LATE_GRANT", 42, T, T + 5, T + 9, TERMS, (BASE, BASIS)),
+        (
+            AdjustedLine(40, 0, "bitmart", "E1", T, 0, 0b0001_0101, "0.6", "1000", "1.5", 0, "-0.006", 1),
+            AdjustedLine(40, 1, "bitmart", "E2", T + 5, 1, 0b1101_1010, "0.5", "1", "0.1", 0, "0", 1),
+        ),
+        TOTALS,
+    ),
+    "CommandRefused": CommandRefused("StartTrial", 209, "account_id", "alice has had a trial", b"\x04" * 32),
+    "SourceAdvanced": SourceAdvanced(5, 9, 3, 1, (RefusedSequence(7, 4, b"\x05" * 32, "last_px"),)),
+    "VolumeRecorded": RUN,
+    "VolumeRecorded without a source": replace(
+        RUN,
+        sources=NO_SOURCE,
+        columns=columns(NO_SOURCE, LINES[0]._replace(sequence=0), LINES[1]._replace(source_index=0, sequence=0)),
+    ),
+    "VolumeRecorded with amounts beyond int64 and every field": replace(
+        RUN, sources=NO_SOURCE, columns=columns(NO_SOURCE, FULL)
+    ),
+}
+
+
+def test_every_event_of_the_domain_has_a_sample() -> None:
+    assert {type(event) for event in SAMPLES.values()} == set(get_args(Event))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_bytes_of_an_event_never_change(name: str) -> None:
+    """A golden file that must change means: ledgers out there cannot be read any more. Add fields instead."""
+    topic, state = encode(ENVELOPE, SAMPLES[name])
+    assert topic == type(SAMPLES[name]).__name__
+    assert state.hex() == (GOLDEN / f"{name.replace(' ', '_')}.hex").read_text().strip()
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_an_event_comes_back_from_its_golden_bytes(name: str) -> None:
+    state = bytes.fromhex((GOLDEN / f"{name.replace(' ', '_')}.hex").read_text())
+    event = SAMPLES[name]
+    recorded = decode(7, "stream", 3, type(event).__name__, state)
+    assert (recorded.position, recorded.stream, recorded.version) == (7, "stream", 3)
+    assert recorded.envelope == ENVELOPE
+    assert plain(recorded.event) == plain(event)
+
+
+def plain(value: Any) -> Any:
+    """Values without the difference between a repeated field and a tuple."""
+    if isinstance(value, VolumeRecorded):
+        rest = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "columns"}
+        return plain((value.lines, *rest.values()))
+    if is_dataclass(value):
+        return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
+    return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
+
+
+@pytest.mark.parametrize("name", [name for name, event in SAMPLES.items() if isinstance(event, VolumeRecorded)])
+@pytest.mark.parametrize("written", ["unpacked", "aligned"])
+def test_a_run_comes_back_from_bytes_written_before_columns_were_packed_and_packed_closely(
+    written: str, name: str
+) -> None:
+    state = bytes.fromhex((GOLDEN / written / f"{name.replace(' ', '_')}.hex").read_text())
+    assert plain(decode(7, "stream", 3, "VolumeRecorded", state).event) == plain(SAMPLES[name])
+
+
+def test_totals_and_ids_are_read_without_the_rest() -> None:
+    _, state = encode(ENVELOPE, RUN)
+    assert decode_totals(state) == TOTALS
+    longer = encode(ENVELOPE, replace(RUN, columns=RUN.columns._replace(exec_id=b"E\0" + b"F9")))[1]
+    found = [each.tolist() for each in exec_id_digests([state, longer, state])]
+    assert found[0] == found[2] == digests(texts(["E1", "E2"])).tolist()
+    assert found[1] == digests(texts(["E", "F9"])).tolist()
+    assert exec_id_digests([]) == []
+
+
+@pytest.mark.parametrize(
+    ("ids", "as_numbers"),
+    [
+        (("1", "9223372036854775807"), True),
+        (("1", "9223372036854775808"), False),
+        (("1", "007"), False),
+        (("1", "0"), False),
+        (("1", "1_0"), False),
+        (("1", "-5"), False),
+        (("1", ""), False),
+        (("1", "A"), False),
+    ],
+)
+def test_ids_are_stored_as_numbers_only_where_nothing_is_lost(ids: tuple[str, str], as_numbers: bool) -> None:
+    lines = tuple(line._replace(trade_id=name) for line, name in zip(LINES, ids, strict=True))
+    _, state = encode(ENVELOPE, replace(RUN, columns=columns(ENGINES, *lines)))
+    found = decode(1, "s", 1, "VolumeRecorded", state).event
+    assert isinstance(found, VolumeRecorded)
+    assert tuple(line.trade_id for line in found.lines) == ids
+    assert bool(events_pb2.VolumeRecorded.FromString(state).trade_numbers) is as_numbers
+
+
+def test_a_topic_that_this_release_does_not_know_is_not_guessed() -> None:
+    with pytest.raises(KeyError):
+        decode(1, "s", 1, "SomethingNew", b"")

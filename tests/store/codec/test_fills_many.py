@@ -1,0 +1,117 @@
+"""Runs encoded all at once are, byte for byte, what each run by itself is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ledger.arrays.protobuf_wire import Heads, varint, varints
+from ledger.domain.events import Envelope
+from ledger.domain.instants import DAY_NS
+from ledger.domain.state.account import AccountState
+from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.batch import FillBatch, merged, part_of
+from ledger.fills.days import DayTable
+from ledger.fills.decide import decide_fills
+from ledger.fills.runs import Runs
+from ledger.store.codec import fills_many
+from ledger.store.codec.events import decode, encode
+from ledger.store.writer import rows_of
+from ledger.v1 import events_pb2
+from tests.domain.worked import NOON_NS, fills, rulebook
+
+SHARED = Envelope(0, NOON_NS + 7, 3, "ops-7")
+
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "account_id": st.sampled_from(["alice", "bob", "c" * 64]),
+            "transact_time_ns": st.integers(0, 3).map(lambda days: NOON_NS + days * DAY_NS // 3),
+            "liquidity": st.sampled_from([1, 2]),
+            "price": st.sampled_from(["0.5", "3", "99999999999999.5"]),
+            "quantity": st.sampled_from(["0.00000001", "700", "12345678901234567.8"]),
+            "counterparty_owner_id": st.sampled_from(["", "alice", "bob"]),
+            "token": st.sampled_from(["", "BMX"]),
+            "trade_id": st.sampled_from(["", "17", "007"]),
+        }
+    ),
+    min_size=1,
+    max_size=20,
+)
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _many() -> Iterator[None]:
+    """However few there are."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(fills_many, "FEW", 0)
+        yield
+
+
+def decided(*batches: FillBatch) -> Runs:
+    batch = merged(list(map(part_of, batches)))
+    groups = by_account_day(batch)
+    days = DayTable.of({key: AccountDay() for key in groups.keys})
+    accounts = {name: AccountState(name) for name in batch.accounts}
+    outcome = decide_fills(batch, groups, accounts, days.places(groups.keys), days, rulebook(), with_fees=False)
+    assert isinstance(outcome.runs, Runs)
+    return outcome.runs
+
+
+def assert_same_bytes(runs: Runs) -> None:
+    found = rows_of(runs, 41, SHARED)
+    assert len(found) == len(runs) > 0
+    for row, (_, event) in zip(found, runs, strict=True):
+        envelope = SHARED.__class__(event.time_min_ns, SHARED.recorded_time_ns, SHARED.writer_term, SHARED.actor)
+        assert row.state == encode(envelope, event)[1]
+        back = decode(row.position, row.stream, row.version, row.topic, row.state)
+        assert (back.envelope, back.event, back.position, back.version) == (envelope, event, row.position, row.position)
+        assert (row.time_min_ns, row.time_max_ns) == (event.time_min_ns, event.time_max_ns)
+
+
+@given(rows, st.sampled_from(["", "engine"]))
+def test_all_at_once_is_as_one_by_one(each: list[dict[str, Any]], source: str) -> None:
+    assert_same_bytes(decided(fills(*each, source=source)))
+
+
+def test_runs_of_several_sources_some_without_numbers_are_too() -> None:
+    def named(first: int, source: str) -> FillBatch:
+        batch = fills({"exec_id": f"A{first}"}, {"exec_id": f"B{first}", "account_id": "bob"}, source=source)
+        return batch if not source else batch.rows(slice(0, 2))
+
+    assert_same_bytes(decided(named(1, "engine"), named(2, ""), named(3, "other")))
+    assert_same_bytes(decided(fills({"exec_id": "X"}, source=""), fills({"account_id": "bob"}, source="engine")))
+
+
+def test_streams_and_positions_are_those_of_the_account_days() -> None:
+    found = rows_of(decided(fills({}, {"account_id": "bob"}, {"account_id": "bob", "exec_id": "E9"})), 7, SHARED)
+    assert [(row.stream, row.version, row.position) for row in found] == [
+        ("fees/alice/2024-10-04", 7, 7),
+        ("fees/bob/2024-10-04", 8, 8),
+    ]
+
+
+@given(st.lists(st.integers(0, 2**64 - 1)))
+def test_varints_are_those_of_protobuf(values: list[int]) -> None:
+    expected = [events_pb2.WriterStarted(term=value).SerializeToString()[1:] for value in values if 0 < value < 2**32]
+    assert [varint(value) for value in values if 0 < value < 2**32] == expected
+    assert varints(values) == list(map(varint, values))
+
+
+def test_a_head_names_field_and_size() -> None:
+    assert Heads(3)(b"abc") == events_pb2.VolumeRecorded(source=["abc"]).SerializeToString()
+    long = "x" * 300
+    assert Heads(41).each([b"", long.encode()])[1][-300:] == long.encode()
+    assert Heads(52)(long.encode()) == events_pb2.VolumeRecorded(owner_ids=long.encode()).SerializeToString()
+
+
+def test_a_run_is_made_when_it_is_asked_for_and_none_beyond_the_last() -> None:
+    runs = decided(fills({}, {"account_id": "bob"}))
+    assert [key for key, _ in runs] == list(runs.keys)
+    assert runs[-1] == runs[1] == runs[0:2][1]
+    assert np.array_equal(runs.starts, [0, 1, 2])

@@ -1,0 +1,31 @@
+"""Totals out of the front of a run's bytes."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.store.codec import run_front
+from ledger.store.codec.fills import decode_totals
+from ledger.store.codec.run_front import totals_in
+from tests.store.codec.test_events import ENVELOPE, GOLDEN, RUN, TOTALS, encode
+
+WRITTEN_ONCE = GOLDEN / "unpacked" / "VolumeRecorded.hex"
+STATES = {"packed": encode(ENVELOPE, RUN)[1], "unpacked": bytes.fromhex(WRITTEN_ONCE.read_text())}
+
+
+@pytest.mark.parametrize("name", STATES)
+def test_a_front_of_any_length_tells_the_totals_or_that_it_does_not_hold_them(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    state, told = STATES[name], []
+    for length in range(1, len(state) + 1):
+        monkeypatch.setattr(run_front, "FRONT_BYTES", length)
+        told.append(totals_in(state[:length]))
+    held = next(length for length, totals in enumerate(told) if totals is not None)
+    assert set(told[:held]) == {None}
+    assert set(told[held:]) == {decode_totals(state)} == {TOTALS}
+    assert held < len(state), "the columns are not needed"
+
+
+def test_a_run_shorter_than_a_front_is_read_whole() -> None:
+    assert totals_in(STATES["packed"]) == TOTALS
