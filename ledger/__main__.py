@@ -57,15 +57,15 @@ from ledger.v1 import (
 from ledger.wire.fields import ID
 from ledger.writing.service import Service
 from ledger.writing.writer_thread import WriterThread
+from projections.answers.programmes import ProgrammeReads
 from projections.as_of import Reader
-from projections.control_service import ControlService
-from projections.evaluation_runs import EvaluationRuns
-from projections.evaluations import EvaluationReads
+from projections.evaluation.answers import EvaluationReads
+from projections.evaluation.runs import EvaluationRuns
 from projections.live import Live
-from projections.members import MemberQueryService
-from projections.programmes import ProgrammeReads
-from projections.queries import QueryService
-from projections.runner import Runner
+from projections.services.controls import ControlService
+from projections.services.members import MemberQueryService
+from projections.services.queries import QueryService
+from projections.tables.runner import Runner
 
 _log: Final = logging.getLogger("ledger")
 

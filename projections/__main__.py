@@ -15,7 +15,7 @@ from ledger.config import Config
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
 from ledger.store.postgres.migrate import EVENTS
-from projections.runner import Runner
+from projections.tables.runner import Runner
 
 _EPILOG = """\
 example:

@@ -18,7 +18,7 @@ from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import query_service_pb2, query_service_pb2_grpc
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub
-from projections.tables import read_schema
+from projections.tables.tables import read_schema
 
 DAYS: Final = 3  # on which each account has traded
 _WAIT_SECONDS_MAX: Final = 60

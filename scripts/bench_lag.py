@@ -15,7 +15,7 @@ from bench_store import Store, check
 from bench_stream import stream
 from bench_verify import verify_answers
 
-from projections.tables import read_schema
+from projections.tables.tables import read_schema
 
 SAMPLE_SECONDS: Final = 0.05
 _CATCH_UP_SECONDS_MAX: Final = 30.0

@@ -12,9 +12,9 @@ from bench_store import Store, check
 
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
-from projections.rebuild import Compared, Rebuild
-from projections.runner import POSITIONS_PER_BATCH
-from projections.tables import Tables, create_tables
+from projections.tables.rebuild import Compared, Rebuild
+from projections.tables.runner import POSITIONS_PER_BATCH
+from projections.tables.tables import Tables, create_tables
 
 
 def rebuild(store: Store, schema: str, fills: int) -> dict[str, float]:

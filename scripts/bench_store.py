@@ -16,7 +16,7 @@ from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.postgres.embedded import EmbeddedPostgres
-from projections.tables import read_schema
+from projections.tables.tables import read_schema
 
 _MUST_BE_ON: Final = ("fsync", "synchronous_commit", "full_page_writes")
 _TOLD: Final = ("server_version", *_MUST_BE_ON, "shared_buffers", "max_wal_size", "wal_compression", "data_checksums")

@@ -28,8 +28,15 @@ try:
     from ledger.store.log import Log
     from ledger.store.postgres.database import connect, open_datastore
     from ledger.store.postgres.embedded import EmbeddedError
-    from projections.rebuild import ROWS_PER_TRANSACTION, Compared, Rebuild, StillNeeded, old_schema, take_rebuild_lock
-    from projections.tables import read_schema
+    from projections.tables.rebuild import (
+        ROWS_PER_TRANSACTION,
+        Compared,
+        Rebuild,
+        StillNeeded,
+        old_schema,
+        take_rebuild_lock,
+    )
+    from projections.tables.tables import read_schema
 except ImportError as error:
     print(f"rebuild.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

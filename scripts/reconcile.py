@@ -43,7 +43,7 @@ try:
     from ledger.store.log import Head, Log
     from ledger.store.postgres.database import open_datastore
     from ledger.wire.fields import ID
-    from projections.fill_columns import Span
+    from projections.answers.fill_columns import Span
 except ImportError as error:
     print(f"reconcile.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)

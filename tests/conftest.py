@@ -36,7 +36,7 @@ from ledger.v1.member_query_service_pb2_grpc import MemberQueryServiceStub
 from ledger.v1.member_service_pb2_grpc import MemberServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
-from tests.writing import NOON_NS, Writing
+from tests.write_side import NOON_NS, Writing
 
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal"]
 

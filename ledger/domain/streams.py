@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.domain.instants import day_text, instant_text
+from ledger.domain.instants import day_number, day_text, instant_text
 
 LEDGER: Final = "ledger"
 REGISTERS: Final = "registers"
@@ -14,6 +14,8 @@ BOUNTY_PREFIX: Final = "bounty/"
 CLOSES_PREFIX: Final = "closes/"
 SOURCE_PREFIX: Final = "source/"
 EVALUATION_PREFIX: Final = "evaluation/"
+
+DayKey = tuple[str, int]  # an account and a UTC day (its number since 1970): what a fee stream is of
 
 
 def account_stream(account_id: str) -> str:
@@ -29,6 +31,12 @@ def owner_stream(owner_id: str) -> str:
 def fee_stream(account_id: str, day: int) -> str:
     """Fills of one account on one UTC day (number since 1970); version = position."""
     return f"fees/{account_id}/{day_text(day)}"
+
+
+def day_key(stream: str) -> DayKey:
+    """The account and UTC day of a fee stream."""
+    _, account_id, day = stream.split("/")
+    return account_id, day_number(day)
 
 
 def programme_stream(programme_id: str) -> str:

@@ -3,17 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
 
-import numpy as np
-
-from ledger.arrays.columns import Ints, in_order, starts_of
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
-from ledger.domain.instants import DAY_NS
 from ledger.domain.state.volume_cells import Sums, add_totals, exact, restate
-from ledger.fills.batch import FillBatch
 
-DayKey = tuple[str, int]  # account id, UTC day since 1970
 KnownLines = dict[tuple[str, str], KnownLine]  # by (venue, exec_id)
 
 
@@ -51,31 +44,3 @@ def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownL
     """A line with its fee after one more adjustment."""
     basis = event.bases[line.basis_after]
     return known._replace(line=known.line._replace(fee=exact(line.fee_after, basis.fee_decimals)), basis=basis)
-
-
-class AccountDays(NamedTuple):
-    """The fills of a batch by account-day: `order` are their places so sorted, otherwise as they came.
-
-    The fills of `keys[n]` are order[starts[n] : starts[n + 1]].
-    """
-
-    keys: list[DayKey]
-    order: Ints
-    starts: Ints
-
-    def of_each(self) -> Ints:
-        """Of each fill in order the number of its account-day."""
-        return np.repeat(np.arange(len(self.keys)), self.starts[1:] - self.starts[:-1])
-
-
-def by_account_day(batch: FillBatch) -> AccountDays:
-    """Sort a batch."""
-    days = batch.transact_time_ns // DAY_NS
-    if len(days) == 1:
-        return AccountDays([(batch.accounts[int(batch.account[0])], int(days[0]))], np.zeros(1, np.int64), np.arange(2))
-    first_day = int(days.min())
-    span = int(days.max()) - first_day + 1
-    order, codes = in_order(batch.account * span + (days - first_day))
-    starts = starts_of(codes)
-    keys = [(batch.accounts[code // span], code % span + first_day) for code in codes[starts].tolist()]
-    return AccountDays(keys, order, np.append(starts, len(codes)))

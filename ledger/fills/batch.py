@@ -6,13 +6,15 @@ from collections.abc import Sequence
 from copy import copy
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ledger.arrays.columns import Ints, Texts, digests
+from ledger.arrays.columns import Ints, Texts, digests, in_order, starts_of
 from ledger.domain.events import Line
+from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, mantissa
+from ledger.domain.streams import DayKey
 
 NOT_SAID: Final[Any] = np.zeros(0, dtype=np.int64)  # a column in which no fill says anything
 
@@ -213,3 +215,31 @@ def canonical(decimal: str) -> str:
     value = mantissa(decimal, len(fraction))
     assert value is not None, decimal
     return decimal_text(value, len(fraction))
+
+
+class AccountDays(NamedTuple):
+    """The fills of a batch by account-day: `order` are their places so sorted, otherwise as they came.
+
+    The fills of `keys[n]` are order[starts[n] : starts[n + 1]].
+    """
+
+    keys: list[DayKey]
+    order: Ints
+    starts: Ints
+
+    def of_each(self) -> Ints:
+        """Of each fill in order the number of its account-day."""
+        return np.repeat(np.arange(len(self.keys)), self.starts[1:] - self.starts[:-1])
+
+
+def by_account_day(batch: FillBatch) -> AccountDays:
+    """Sort a batch."""
+    days = batch.transact_time_ns // DAY_NS
+    if len(days) == 1:
+        return AccountDays([(batch.accounts[int(batch.account[0])], int(days[0]))], np.zeros(1, np.int64), np.arange(2))
+    first_day = int(days.min())
+    span = int(days.max()) - first_day + 1
+    order, codes = in_order(batch.account * span + (days - first_day))
+    starts = starts_of(codes)
+    keys = [(batch.accounts[code // span], code % span + first_day) for code in codes[starts].tolist()]
+    return AccountDays(keys, order, np.append(starts, len(codes)))

@@ -17,8 +17,9 @@ from ledger.arrays.decimal_columns import grown
 from ledger.arrays.id_set import IdSet
 from ledger.domain.events import FeeEvent
 from ledger.domain.state.volume_cells import add_totals, to_totals
-from ledger.fills.account_day import AccountDay, AccountDays, DayKey, KnownLines, remember
-from ledger.fills.batch import FillBatch
+from ledger.domain.streams import DayKey
+from ledger.fills.account_day import AccountDay, KnownLines, remember
+from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.running_totals import CellTable, RunTotals, Sums, Where
 
 _CAPACITY: Final = 1_024

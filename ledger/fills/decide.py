@@ -19,8 +19,7 @@ from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook, too_fine
-from ledger.fills.account_day import AccountDays
-from ledger.fills.batch import FillBatch
+from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable
 from ledger.fills.make_runs import runs
 from ledger.fills.prices import Lines, price_lines

@@ -23,8 +23,7 @@ from ledger.arrays.columns import (
 from ledger.arrays.decimal_columns import Limbs, limbs_of
 from ledger.domain.events import SymbolTerms
 from ledger.domain.pricing.plan import Share
-from ledger.fills.account_day import AccountDays
-from ledger.fills.batch import CARRIED
+from ledger.fills.batch import CARRIED, AccountDays
 from ledger.fills.days import DayTable
 from ledger.fills.prices import Priced
 from ledger.fills.running_totals import RunTotals, Sums, Where

@@ -15,8 +15,7 @@ from ledger.domain.pricing.plan import NO_STANDING, Price, Standing, price_for, 
 from ledger.domain.rules.self_trading import self_trades
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market
-from ledger.fills.account_day import AccountDays
-from ledger.fills.batch import FillBatch
+from ledger.fills.batch import AccountDays, FillBatch
 
 _TRAITS_END: Final = 256
 

@@ -11,7 +11,7 @@ import numpy as np
 from ledger.arrays.columns import Ints, Packed, distinct
 from ledger.arrays.lazy_sequence import Made
 from ledger.domain.events import Basis, Columns, SourceSpan, SymbolTerms, VolumeRecorded
-from ledger.fills.account_day import DayKey
+from ledger.domain.streams import DayKey
 from ledger.fills.running_totals import RunTotals
 
 T = TypeVar("T")

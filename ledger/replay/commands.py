@@ -16,10 +16,11 @@ from ledger.domain.commands import (
     RunEvaluation,
     StartTrial,
 )
-from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.account import decide_account
 from ledger.domain.decide.approval import check_approval
 from ledger.domain.decide.bounty import decide_bounty
 from ledger.domain.decide.daily_close import decide_close
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.evaluation_run import decide_run
 from ledger.domain.decide.programme import decide_programme
 from ledger.domain.decide.promotion import decide_promotion

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.events import AccountLinked, CellTotals, Event, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Refusal

@@ -13,9 +13,10 @@ from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
+from ledger.domain.streams import day_key
 from ledger.fills.adjust import Restated, adjust, lines_now, restated_by_grants
 from ledger.replay.compare import UNDECIDABLE, Deviation, compared, said
-from ledger.replay.states import States, day_key
+from ledger.replay.states import States
 
 # What an account traded in the window of an evaluation by UTC day and cell, and the closes, as known at its position.
 Volume = tuple[Mapping[int, Mapping[CellKey, int]], Mapping[Close, KnownClose]]

@@ -12,7 +12,9 @@ from ledger.arrays.columns import Ints, column, in_order, starts_of, sums
 from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.volume_cells import to_totals
-from ledger.fills.account_day import AccountDay, DayKey, by_account_day
+from ledger.domain.streams import DayKey, day_key
+from ledger.fills.account_day import AccountDay
+from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills, offered
 from ledger.fills.prices import Priced, price_lines
@@ -21,7 +23,7 @@ from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, differing,
 from ledger.replay.joined_runs import Joined, join, joinable
 from ledger.replay.recorded_commands import batch_behind
 from ledger.replay.sources import Lines, Taken, add_lines, lines_of
-from ledger.replay.states import States, day_key
+from ledger.replay.states import States
 from ledger.replay.totals import count_in, counted_sums
 
 Move = tuple[Where, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates

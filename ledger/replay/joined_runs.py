@@ -11,8 +11,8 @@ import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
 from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, SymbolTerms, VolumeRecorded
-from ledger.fills.account_day import AccountDays, DayKey
-from ledger.fills.batch import NOT_SAID, FillBatch
+from ledger.domain.streams import DayKey
+from ledger.fills.batch import NOT_SAID, AccountDays, FillBatch
 
 _ASKED: Final = ("owner_id", "counterparty_owner_id", "token", "token_price")  # texts that a decision asks about
 _DECIDED: Final = TRAIT_SELF_TRADE | TRAIT_BANNED

@@ -25,12 +25,13 @@ from ledger.domain.events import (
 )
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.programme import Programme
+from ledger.domain.streams import day_key
 from ledger.replay.commands import decide_command
 from ledger.replay.compare import UNDECIDABLE, Deviation, said
 from ledger.replay.evaluations import EvaluatedAgain, FeeStreams, VolumeOf
 from ledger.replay.fills import decide_runs
 from ledger.replay.sources import Lines, SourcesAgain
-from ledger.replay.states import Earlier, States, day_key
+from ledger.replay.states import Earlier, States
 
 NOT_DECIDED: Final[dict[type[Event], str]] = {
     LedgerCreated: "it names the ledger: the operator chose the name",

@@ -14,13 +14,21 @@ from ledger.domain.decide.daily_close import Closes, evolve_closes
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
-from ledger.domain.instants import day_number
 from ledger.domain.state.account import AccountState, OwnerState, evolve_account, evolve_owner, fold_account
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.state.volume_cells import Sums, add_totals
-from ledger.domain.streams import PROMOTIONS, account_stream, bounty_stream, closes_stream, fee_stream, owner_stream
-from ledger.fills.account_day import AccountDay, DayKey
+from ledger.domain.streams import (
+    PROMOTIONS,
+    DayKey,
+    account_stream,
+    bounty_stream,
+    closes_stream,
+    day_key,
+    fee_stream,
+    owner_stream,
+)
+from ledger.fills.account_day import AccountDay
 from ledger.replay.compare import UNDECIDABLE
 
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
@@ -212,9 +220,3 @@ class States:
             names = text_column(recorded.event.columns.exec_id, len(recorded.event))
             day.digests.update(digests(names).tolist())
             self.count(len(day.digests) - before)
-
-
-def day_key(stream: str) -> DayKey:
-    """The account and UTC day of a fee stream."""
-    _, account_id, day = stream.split("/")
-    return account_id, day_number(day)

@@ -32,10 +32,10 @@ class RunReads(Protocol):
         """The command with its instant, once all that it reads is there."""
 
     def plan(self, started: EvaluationStarted) -> Any:
-        """A `projections.evaluation_plan.Plan`: what a run does."""
+        """A `projections.evaluation.plan.Plan`: what a run does."""
 
     def tally(self) -> Any:
-        """A `projections.evaluation_runs.Tally` of nothing so far."""
+        """A `projections.evaluation.runs.Tally` of nothing so far."""
 
     def outcome(self, started: Recorded) -> EvaluationCompleted | None:
         """How a run has ended; None: it has not."""
@@ -51,7 +51,7 @@ class Progress:
     started: Accepted
     looked_at: int
     total: int
-    blocked: Sequence[Any] = ()  # of `projections.evaluation_plan.Planned`
+    blocked: Sequence[Any] = ()  # of `projections.evaluation.plan.Planned`
     completed: EvaluationCompleted | None = None
 
 

@@ -28,10 +28,11 @@ from ledger.domain.commands import (
     RunEvaluation,
     StartTrial,
 )
-from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.account import decide_account
 from ledger.domain.decide.approval import check_approval
 from ledger.domain.decide.bounty import decide_bounty, week_of
 from ledger.domain.decide.daily_close import decide_close
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.evaluation_run import decide_run
 from ledger.domain.decide.programme import decide_programme, programme_stream_of
 from ledger.domain.decide.promotion import decide_promotion
@@ -56,8 +57,7 @@ from ledger.domain.streams import (
     closes_stream,
     source_stream,
 )
-from ledger.fills.account_day import by_account_day
-from ledger.fills.batch import Part, merged
+from ledger.fills.batch import Part, by_account_day, merged
 from ledger.fills.decide import BatchOutcome, decide_fills
 from ledger.fills.runs import Runs
 from ledger.store.log import Head, Log

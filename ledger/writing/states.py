@@ -32,6 +32,7 @@ from ledger.domain.streams import (
     BOUNTY_PREFIX,
     CLOSES_PREFIX,
     PROMOTIONS,
+    DayKey,
     account_stream,
     bounty_stream,
     closes_stream,
@@ -39,9 +40,9 @@ from ledger.domain.streams import (
     owner_stream,
     source_stream,
 )
-from ledger.fills.account_day import AccountDay, AccountDays, DayKey
+from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import LineRef, PlacedLine, Restated, adjust, lines_now
-from ledger.fills.batch import FillBatch
+from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable
 from ledger.fills.runs import Runs
 from ledger.store.codec.events import decode

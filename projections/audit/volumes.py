@@ -16,8 +16,8 @@ from ledger.replay.evaluations import Volume
 from ledger.store.codec.events import decode
 from ledger.store.log import Log
 from ledger.store.postgres.migrate import EVENTS
-from projections.evaluation_plan import known_closes
-from projections.fee_history import Span, day_sums
+from projections.answers.fee_history import Span, day_sums
+from projections.evaluation.plan import known_closes
 
 _REGISTERED = """
 SELECT notification_id, originator_id, originator_version, topic, state FROM {events}

@@ -14,8 +14,8 @@ from ledger.store.log import Log
 from projections.check.findings import Finding, Rows
 from projections.check.log_tables import LOG_TABLES, check_log_tables
 from projections.check.read_tables import READ_TABLES, check_read_tables
-from projections.progress import Progress
-from projections.tables import read_schema
+from projections.tables.progress import Progress
+from projections.tables.tables import read_schema
 
 TABLES: Final = (*LOG_TABLES, *READ_TABLES)
 

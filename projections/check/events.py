@@ -13,8 +13,8 @@ from ledger.domain.streams import SOURCE_PREFIX
 from ledger.store.postgres.migrate import EVENTS
 from ledger.v1 import events_pb2
 from projections.check.findings import DIFFERS, MISSING, Finding, StoredRows, compared, finding
-from projections.rows import Row
-from projections.stored import StoredTable
+from projections.tables.rows import Row
+from projections.tables.stored import StoredTable
 
 _MESSAGES: Final = {event.__name__: getattr(events_pb2, event.__name__) for event in get_args(Event)}
 _FEE_TOPICS: Final = {event.__name__ for event in get_args(FeeEvent)}

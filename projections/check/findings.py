@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from projections.differences import Difference, differences
-from projections.rows import Row
-from projections.stored import StoredTable
+from projections.tables.differences import Difference, differences
+from projections.tables.rows import Row
+from projections.tables.stored import StoredTable
 
 MISSING: Final = "MISSING"  # the log has such a row, the table has not
 EXTRA: Final = "EXTRA"  # the table has a row that the log knows nothing of

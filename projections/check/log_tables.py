@@ -25,8 +25,8 @@ from projections.check.findings import (
 )
 from projections.check.named import Hashes
 from projections.check.requests import RequestRows
-from projections.progress import Progress
-from projections.stored import StoredTable, stored_table
+from projections.tables.progress import Progress
+from projections.tables.stored import StoredTable, stored_table
 
 LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", "migrations")
 _EVENTS_PER_READ: Final = 200  # a run of fills may take a megabyte

@@ -24,11 +24,11 @@ from projections.check.findings import (
     compared,
     finding,
 )
-from projections.progress import Progress
-from projections.rows import TABLES, Row, add_rows, no_rows, rows_of_accounts
-from projections.rows import Rows as RowsOf
-from projections.stored import StoredTable, stored_table
-from projections.tables import read_schema
+from projections.tables.progress import Progress
+from projections.tables.rows import TABLES, Row, add_rows, no_rows, rows_of_accounts
+from projections.tables.rows import Rows as RowsOf
+from projections.tables.stored import StoredTable, stored_table
+from projections.tables.tables import read_schema
 
 POSITION: Final = "position"
 READ_TABLES: Final = (*TABLES, POSITION)

@@ -9,7 +9,7 @@ from typing import Final
 from ledger.store.log import KnownRequest
 from projections.check.events import Facts
 from projections.check.findings import DIFFERS, EXTRA, MISSING, Finding, StoredRows, finding
-from projections.rows import Row
+from projections.tables.rows import Row
 
 _TABLE: Final = "requests"
 

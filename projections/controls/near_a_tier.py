@@ -14,7 +14,7 @@ from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluati
 from ledger.domain.state.programme import NO_TIER
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from projections.controls.scope import Control, Finding, Scope
-from projections.rows import CHANNEL_NAMES, PRODUCT_NAMES
+from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES
 
 NEAR_PERCENT: Final = 10  # at most so much of the tier's least volume is missing
 

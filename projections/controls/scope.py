@@ -14,7 +14,7 @@ from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.fills.account_day import adjusted
 from ledger.store.log import Log
-from projections.tables import read_schema
+from projections.tables.tables import read_schema
 
 _RUNS_PER_READ: Final = 256
 

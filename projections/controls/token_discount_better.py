@@ -10,8 +10,8 @@ from ledger.domain.money import PPM, decimal_text
 from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.state.programme import LIQUIDITY_MAKER, NO_TIER, Programme, TokenDiscount
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
+from projections.answers.fee_history import Span, fills_now
 from projections.controls.scope import Control, Finding, Scope
-from projections.fee_history import Span, fills_now
 
 _MEMBERS: Final = """
 SELECT v.account_id, v.tier, v.source, a.trial_used FROM {read}.vip_intervals v

@@ -9,7 +9,7 @@ import numpy as np
 
 from ledger.domain.events import FeeAdjusted
 from ledger.store.log import Log
-from projections.fill_columns import FillChunk, Span, fill_chunks
+from projections.answers.fill_columns import FillChunk, Span, fill_chunks
 from reconciliation.database import Database
 
 _EVENTS_PER_READ: Final = 64

@@ -15,8 +15,8 @@ from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.fills.account_day import AccountDay, by_account_day
-from ledger.fills.batch import FillBatch
+from ledger.fills.account_day import AccountDay
+from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills
 from rule_cases.fields import Fields, to_scale

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ledger.domain.commands import StartTrial
-from ledger.domain.decide.account import Decided, decide_account
+from ledger.domain.decide.account import decide_account
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.events import TrialStarted
 from ledger.domain.refusal import Refusal

@@ -23,8 +23,8 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.fills.account_day import AccountDay, by_account_day
-from ledger.fills.batch import FillBatch
+from ledger.fills.account_day import AccountDay
+from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills
 

@@ -14,8 +14,8 @@ from psycopg.sql import SQL, Identifier
 from ledger.v1.query_service_pb2 import ListAccountsRequest
 from projections.check import Check
 from projections.check.findings import Finding
-from projections.rebuild import Rebuild
-from projections.tables import read_schema
+from projections.tables.rebuild import Rebuild
+from projections.tables.tables import read_schema
 from tests.conftest import Ledger
 from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables

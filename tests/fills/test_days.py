@@ -14,7 +14,8 @@ from ledger.arrays.decimal_columns import limbs_of
 from ledger.domain.events import CellKey, CellTotals
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, to_totals
 from ledger.domain.state.volume_cells import Sums as Cells
-from ledger.fills.account_day import AccountDay, DayKey
+from ledger.domain.streams import DayKey
+from ledger.fills.account_day import AccountDay
 from ledger.fills.days import DayTable
 from ledger.fills.running_totals import Sums, Where
 

@@ -19,7 +19,8 @@ from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, Ban, Flag, Grant
 from ledger.domain.state.programme import PairRates, Rates
-from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.account_day import AccountDay
+from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, rulebook
 

@@ -24,9 +24,9 @@ from projections.audit.audit import Audit
 from projections.audit.frame import Frame
 from projections.audit.processes import shares_of
 from projections.audit.scope import Scope
-from projections.evaluation_plan import known_closes
+from projections.evaluation.plan import known_closes
 from tests.properties.test_replay import History
-from tests.writing import NOON_NS, Writing, ask
+from tests.write_side import NOON_NS, Writing, ask
 
 TABLES = ("events", "commits", "requests", "tracking", "erasable_text", "migrations")
 

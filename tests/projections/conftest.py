@@ -7,10 +7,10 @@ from collections.abc import Iterator
 import psycopg
 import pytest
 
-from projections.tables import create_tables
+from projections.tables.tables import create_tables
 from tests.projections.rich import write_history
 from tests.projections.site import Site
-from tests.writing import Writing
+from tests.write_side import Writing
 
 
 @pytest.fixture

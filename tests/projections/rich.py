@@ -11,9 +11,9 @@ from ledger.domain.events import Envelope, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged, parse
 from ledger.writing.messages import Accepted, EvaluateAccounts
-from projections.fee_history import Span, day_sums
+from projections.answers.fee_history import Span, day_sums
 from tests.domain.worked import fills
-from tests.writing import NOON_NS, Writing, ask, record
+from tests.write_side import NOON_NS, Writing, ask, record
 
 STEPS: Final = ("account_opened", "api_key_created", "community_joined", "form_submitted")
 FIRST_NS: Final = NOON_NS - 40 * DAY_NS  # when the trials begin

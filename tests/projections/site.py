@@ -8,11 +8,11 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from projections.rebuild import Compared, Rebuild
-from projections.rows import TABLES
-from projections.stored import stored_table
-from projections.tables import Tables, read_schema
-from tests.writing import Writing
+from projections.tables.rebuild import Compared, Rebuild
+from projections.tables.rows import TABLES
+from projections.tables.stored import stored_table
+from projections.tables.tables import Tables, read_schema
+from tests.write_side import Writing
 
 
 @dataclass

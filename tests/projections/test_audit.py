@@ -15,7 +15,7 @@ from ledger.domain.instants import DAY_NS
 from projections.audit import audit as audit_module
 from tests.projections.audited import Copy, audit, rich_ledger
 from tests.properties.test_replay import fee_off_by_one
-from tests.writing import Writing
+from tests.write_side import Writing
 
 NARROW = Columns(*[b""] * 8)
 _copies = itertools.count(1)

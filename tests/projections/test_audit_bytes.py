@@ -27,7 +27,7 @@ from ledger.store.codec.events import decode, encode
 from ledger.store.log import StoredRow
 from projections.audit.rows import Commit, Stored
 from tests.domain.worked import fills
-from tests.writing import NOON_NS, Writing, ask, record
+from tests.write_side import NOON_NS, Writing, ask, record
 
 # What no rule decides: a side where fees are in the quote currency, a token that gives no discount, a time within the
 # hours in which nothing changes.

@@ -14,10 +14,10 @@ from psycopg.sql import SQL, Composed, Identifier
 from projections.check import TABLES, Check
 from projections.check.findings import Finding
 from projections.check.read_tables import READ_TABLES
-from projections.tables import read_schema
+from projections.tables.tables import read_schema
 from tests.domain.worked import fills
 from tests.projections.site import Site
-from tests.writing import record
+from tests.write_side import record
 
 # Another value of each type, as near as can be; the second one where the first is taken.
 OTHERS = {

@@ -25,9 +25,9 @@ from ledger.domain.rules.end_day_close import Close
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import NOT_DECIDED, replay
 from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
-from projections.fee_history import Span, day_sums
+from projections.answers.fee_history import Span, day_sums
 from tests.domain.worked import fills
-from tests.writing import NOON_NS, Writing, ask, record
+from tests.write_side import NOON_NS, Writing, ask, record
 
 TIERS = ("VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
 OWNERS = {f"account{number}": f"owner{number % 5}" for number in range(12)}

@@ -27,7 +27,8 @@ from ledger.domain.rules.promotion_eligibility import is_eligible
 from ledger.domain.rules.trial import start_trial
 from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme, Rates, TokenDiscount, Trial
-from ledger.fills.account_day import AccountDay, by_account_day
+from ledger.fills.account_day import AccountDay
+from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import decide_fills
 from tests.domain.worked import NOON_NS, fills, programme, rulebook

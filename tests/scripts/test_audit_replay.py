@@ -18,7 +18,7 @@ from ledger.domain.events import Recorded, VolumeRecorded
 from tests.projections.audited import Copy, rich_ledger
 from tests.properties.test_replay import fee_off_by_one
 from tests.waiting import wait_for
-from tests.writing import Writing
+from tests.write_side import Writing
 
 SCRIPT = Path(__file__).parents[2] / "scripts/audit_replay.py"
 SUMMARY = re.compile(

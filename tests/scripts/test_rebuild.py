@@ -15,7 +15,7 @@ import pytest
 
 from ledger.client import Client
 from ledger.store.postgres.embedded import reading
-from projections.rebuild import next_schema, take_rebuild_lock
+from projections.tables.rebuild import next_schema, take_rebuild_lock
 from tests.conftest import reachable_folder
 from tests.e2e.served import WAIT_S_MAX, Served
 from tests.samples import fill

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import assert_never
 
 from ledger.domain.commands import (
@@ -16,6 +15,7 @@ from ledger.domain.commands import (
     RevokeTier,
     StartTrial,
 )
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.membership import ask_member
 from ledger.domain.events import AccountLinked, AccountRegistered, Event
 from ledger.domain.instants import given_or
@@ -30,14 +30,6 @@ from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import account_stream, owner_stream
-
-
-@dataclass(frozen=True, slots=True)
-class Decided:
-    """What a command records: events with the streams they go to, all taking effect at one instant."""
-
-    effective_time_ns: int
-    events: tuple[tuple[str, Event], ...]
 
 
 def decide_account(

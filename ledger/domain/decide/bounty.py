@@ -7,15 +7,14 @@ from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from ledger.domain.commands import AwardBounty, BountyCommand, CloseBountyRound, ReportFeedback
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import BountyAwarded, BountyRoundClosed, FeedbackReported, Recorded
-from ledger.domain.instants import given_or
+from ledger.domain.instants import NEVER_NS, given_or
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.bug_bounty import may_earn_bounty, round_ends_ns, round_of
 from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
 from ledger.domain.state.account import AccountState
-from ledger.domain.state.matches_and_applications import NEVER_NS
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import bounty_stream
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ledger.domain.commands import RecordDailyClose
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.events import DailyCloseRecorded, Recorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.refusal import Reason, Refusal

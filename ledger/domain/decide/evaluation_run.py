@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.evaluation import PERIODIC
 from ledger.domain.events import CloseMissing, EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.instants import instant_text

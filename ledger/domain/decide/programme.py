@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Final, assert_never
 
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.events import PairClassAssigned, PairRatesSet, ProgrammePublished
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Reason, Refusal

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ledger.domain.commands import AnnouncePromotion, AwardBonus, PromotionCommand
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import BonusAwarded, PromotionAnnounced, Recorded
 from ledger.domain.instants import given_or

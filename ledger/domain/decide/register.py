@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.domain.commands import RegisterCommand, RegisterCurrency, RegisterSymbol
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.events import CurrencyRegistered, Event, PairClassAssigned, SymbolRegistered
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.rulebook import Rulebook

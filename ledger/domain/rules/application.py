@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from typing import Final
 
 from ledger.domain.events import ApiIdentityVerified, ApplicationSettled, ApplicationSubmitted
+from ledger.domain.instants import NEVER_NS
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.matches_and_applications import NEVER_NS, Dossier
+from ledger.domain.state.matches_and_applications import Dossier
 from ledger.domain.state.programme import Programme
 
 OUTCOMES: Final = ("GRANTED", "DECLINED")  # in the order of the enum ApplicationOutcome, which counts from 1

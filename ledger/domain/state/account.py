@@ -21,7 +21,8 @@ from ledger.domain.events import (
     TrialStarted,
     VolumeEvaluated,
 )
-from ledger.domain.state.matches_and_applications import EMPTY, NEVER_NS, Dossier, evolve_dossier
+from ledger.domain.instants import NEVER_NS
+from ledger.domain.state.matches_and_applications import EMPTY, Dossier, evolve_dossier
 
 FOREVER_NS: Final = NEVER_NS  # the end of what has none
 

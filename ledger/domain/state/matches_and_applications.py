@@ -18,8 +18,7 @@ from ledger.domain.events import (
     Recorded,
     TierChanged,
 )
-
-NEVER_NS: Final = 2**63 - 1  # the instant of what has not happened
+from ledger.domain.instants import NEVER_NS
 
 PENDING: Final = "PENDING"
 APPROVED: Final = "APPROVED"

@@ -9,7 +9,7 @@ import pytest
 
 from ledger import programmes
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
-from ledger.domain.decide.account import Decided
+from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.programme import PAST_NS_MAX, decide_programme
 from ledger.domain.events import Recorded
 from ledger.domain.instants import DAY_NS

@@ -14,8 +14,8 @@ from ledger.arrays.protobuf_wire import Heads, varint, varints
 from ledger.domain.events import Envelope
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
-from ledger.fills.account_day import AccountDay, by_account_day
-from ledger.fills.batch import FillBatch, merged, part_of
+from ledger.fills.account_day import AccountDay
+from ledger.fills.batch import FillBatch, by_account_day, merged, part_of
 from ledger.fills.days import DayTable
 from ledger.fills.decide import decide_fills
 from ledger.fills.runs import Runs

@@ -1,0 +1,69 @@
+"""Why a fee is what it is: what the log knew when it was worked out, handed to the domain, which says it in words."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger import programmes
+from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, KnownLine, ProgrammePublished, Recorded
+from ledger.domain.explanation import Facts, explain
+from ledger.domain.state.programme import Programme
+from ledger.domain.streams import account_stream, programme_stream
+from ledger.fills.account_day import adjusted
+from ledger.fills.adjust import Difference
+from ledger.store.log import Log
+from ledger.v1 import query_service_pb2 as pb
+from projections.answers.fee_history import Entry, run_of
+
+
+def explanation(log: Log, account_id: str, entries: Sequence[Entry]) -> list[pb.Sentence]:
+    """The fee of a fill as it is after all its entries: the fill itself, then its adjustments, oldest first."""
+    recorded, adjustments = entries[0].recorded, _adjustments(entries[1:])
+    priced_at = adjustments[-1][0].position if adjustments else recorded.position
+    known = _known(entries[0], adjustments)
+    facts = Facts(
+        account_id=account_id,
+        venue=run_of(recorded).venue,
+        known=known,
+        recorded_at=recorded.position,
+        priced_at=priced_at,
+        programme=_programme(log, known.basis),
+        decisions=log.streams([account_stream(account_id)], priced_at),
+    )
+    return [
+        pb.Sentence(
+            code=sentence.code,
+            text=sentence.text,
+            clause=sentence.clause,
+            parameters=[pb.Parameter(name=name, value=value) for name, value in sentence.parameters],
+        )
+        for sentence in explain(facts, adjustments)
+    ]
+
+
+def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]]:
+    """Each once: one that changes the currency has two entries."""
+    found = {
+        entry.recorded.position: (entry.recorded, entry.line.line)
+        for entry in entries
+        if isinstance(entry.line, Difference)
+    }
+    return list(found.values())
+
+
+def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> KnownLine:
+    """The line with its fee as it is now."""
+    run, line = run_of(entry.recorded), entry.line
+    assert not isinstance(line, Difference), entry
+    known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
+    for recorded, restated in adjustments:
+        assert isinstance(recorded.event, FeeAdjusted), recorded
+        known = adjusted(known, recorded.event, restated)
+    return known
+
+
+def _programme(log: Log, basis: Basis) -> Programme:
+    """The version that a basis names, which the log has for ever."""
+    versions = log.streams([programme_stream(basis.programme_id)], 2**63 - 1)
+    published = (recorded.event for recorded in versions if isinstance(recorded.event, ProgrammePublished))
+    return programmes.parse(next(event.content for event in published if event.version == basis.programme_version))

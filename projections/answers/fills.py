@@ -1,0 +1,112 @@
+"""ListFeeHistory and GetFill: the fees of one account, and one of them by its name."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import replace
+from itertools import islice
+from typing import Final
+
+from ledger.domain.instants import EARLIEST_NS, LATEST_NS
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.volume_cells import FEE_SCALE, exact
+from ledger.fills.adjust import Difference
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.fields import Shape, optional_id, read_ns, required_id, utc_day
+from ledger.wire.status import RefusedError, refuse
+from projections.answers.explain import explanation
+from projections.answers.fee_history import (
+    FIRST_PLACE,
+    Entry,
+    Place,
+    Span,
+    cell_sums,
+    entries_after,
+    entries_naming,
+    fee_line,
+    fee_type,
+    run_of,
+    totals,
+    volumes,
+)
+from projections.as_of import Reader, check_times
+from projections.page_token import PageToken, encode_token
+from projections.paging import frozen, page_size, token_of
+
+_PLACE: Final = struct.Struct(">qQI")
+
+
+def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.ListFeeHistoryResponse:
+    """One page; the totals are of all lines of the query."""
+    with Shape() as shape:
+        account_id = shape(required_id, request.account_id, "account_id")
+        from_ns = shape(_bound_ns, request, "from_time", EARLIEST_NS)
+        until_ns = shape(_bound_ns, request, "until_time", LATEST_NS)
+        if request.HasField("from_time"):
+            shape(_check_bounds, from_ns, until_ns)
+        size = shape(page_size, reader, request.page_size)
+        shape(check_times, request.at)
+        token = shape(token_of, reader, request)
+    instant = frozen(reader, token) if token else reader.instant(request.at)
+    after = Place(*_PLACE.unpack(token.key)) if token else FIRST_PLACE
+    # Facts at exactly as_of are included.
+    span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
+    entries = list(islice(entries_after(reader.log, span, after), size + 1))
+    sums = cell_sums(reader.log, span)
+    response = pb.ListFeeHistoryResponse(
+        basis=instant.basis(reader.ledger_id),
+        lines=[fee_line(account_id, entry) for entry in entries[:size]],
+        totals=[total for total in totals(sums) if total.lines],
+        volumes=volumes(sums),
+    )
+    if len(entries) > size:
+        last = _PLACE.pack(*entries[size - 1].place)
+        response.next_page_token = encode_token(
+            PageToken(instant.as_of_ns, instant.known.position, last), reader.ledger_id, request
+        )
+    return response
+
+
+def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
+    """One fill with its fee as it is now, and how that came to be, or FILL_UNKNOWN."""
+    name = request.fill_ref
+    with Shape() as shape:
+        account_id = shape(required_id, name.account_id, "fill_ref.account_id")
+        exec_id = shape(required_id, name.exec_id, "fill_ref.exec_id")
+        shape(optional_id, name.venue, "fill_ref.venue")
+        day = shape(utc_day, name.day, "fill_ref.day")
+        shape(check_times, request.at)
+    view = reader.view(request.at, account_id)
+    venue = view.book.venue(name.venue)
+    if isinstance(venue, Refusal):
+        raise RefusedError(replace(venue, field="fill_ref.venue"))
+    named = entries_naming(reader.log, account_id, day, exec_id, view.instant.known.position)
+    entries = [entry for entry in named if _venue(entry) == venue]
+    if not entries:
+        detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
+        raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
+    line, *adjustments = (fee_line(account_id, entry) for entry in entries)
+    if adjustments:
+        last = adjustments[-1]
+        line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
+        line.fee_type = fee_type(exact(line.fee_amount, FEE_SCALE))
+        line.basis.CopyFrom(last.basis)
+    return pb.GetFillResponse(
+        basis=view.instant.basis(reader.ledger_id),
+        line=line,
+        adjustments=adjustments,
+        explanation=explanation(reader.log, account_id, entries),
+    )
+
+
+def _venue(entry: Entry) -> str:
+    return entry.line.line.venue if isinstance(entry.line, Difference) else run_of(entry.recorded).venue
+
+
+def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:
+    return read_ns(getattr(request, field), field) if request.HasField(field) else default  # type: ignore[arg-type]
+
+
+def _check_bounds(from_ns: int | None, until_ns: int | None) -> None:
+    if from_ns is not None and until_ns is not None and until_ns <= from_ns:
+        refuse(Reason.INTERVAL_EMPTY, "until_time", "it is at or before from_time")

@@ -1,0 +1,50 @@
+"""GetLedgerInfo: what ledger this is, and how far it is."""
+
+from __future__ import annotations
+
+from ledger.domain.events import WriterStarted
+from ledger.domain.state.programme import Programme
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.status import timestamp
+from projections.as_of import Reader
+from projections.tables.position import tables_position
+
+
+def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> pb.GetLedgerInfoResponse:
+    """The present of the ledger and of its materialised tables."""
+    tables = tables_position(reader, schema)
+    head = reader.log.head()
+    last = reader.log.last_of("ledger")
+    started = last.event if last and isinstance(last.event, WriterStarted) else WriterStarted(0, "")
+    book, now_ns = reader.book(), reader.now_ns()
+    programmes = (book.programme(programme_id, now_ns) for programme_id in book.programmes)
+    return pb.GetLedgerInfoResponse(
+        ledger_id=reader.ledger_id,
+        position=head.position,
+        recorded_time=timestamp(head.recorded_time_ns),
+        writer_term=started.term,
+        software_version=started.software_version,
+        programmes=[_info(programme) for programme in programmes if isinstance(programme, Programme)],
+        projections=pb.ProjectionInfo(
+            position=tables,
+            lag_positions=max(head.position - tables, 0),
+            lag_ms=_lag_ms(reader, tables, head.position, now_ns),
+        ),
+    )
+
+
+def _lag_ms(reader: Reader, tables: int, head: int, now_ns: int) -> int:
+    """Age of the oldest commit that the tables lack."""
+    if tables >= head:
+        return 0
+    return max(now_ns - reader.log.head_at_position(tables + 1).recorded_time_ns, 0) // 1_000_000
+
+
+def _info(programme: Programme) -> pb.ProgrammeInfo:
+    return pb.ProgrammeInfo(
+        programme_id=programme.programme_id,
+        version=programme.version,
+        venues=programme.venues,
+        tiers=programme.tiers,
+        pair_classes=programme.pair_classes,
+    )

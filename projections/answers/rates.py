@@ -1,0 +1,103 @@
+"""GetRates: all that a market maker asks, in one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from ledger.domain.decide.standing import grant_in_effect
+from ledger.domain.events import TRAIT_SELF_TRADE, KnownLine
+from ledger.domain.instants import DAY_NS
+from ledger.domain.money import decimal_text
+from ledger.domain.rules.ban import running_ban
+from ledger.domain.rules.exclusive_fee_rate import fee_rate
+from ledger.domain.rules.fake_accounts import flagged_at
+from ledger.domain.rules.fee_amount import formula
+from ledger.domain.state.programme import NO_TIER, Programme
+from ledger.store.log import Log
+from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.fields import Shape, optional_id, required_id
+from ledger.wire.status import timestamp
+from projections.answers.fee_history import Span, day_sums, fills_now, totals
+from projections.answers.vip_state import class_rates, programme_of
+from projections.answers.window_volume import Window, window_so_far
+from projections.as_of import Reader, View, check_times
+from projections.evaluation.pending import pending_evaluation_ns
+
+
+def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesResponse:
+    """Rates now, how long they hold, and where the volume of the next evaluation's window stands."""
+    with Shape() as shape:
+        account_id = shape(required_id, request.account_id, "account_id")
+        programme_id = shape(optional_id, request.programme_id, "programme_id")
+        shape(check_times, request.at)
+    view = reader.view(request.at, account_id)
+    programme = programme_of(view, programme_id)
+    response = pb.GetRatesResponse(basis=view.instant.basis(reader.ledger_id), account_id=account_id, tier=NO_TIER)
+    if programme is not None:
+        _say_rates(response, view, programme)
+        window = window_so_far(reader.log, view, programme)
+        window.say(response, view, programme)
+        _say_rebates(response, reader.log, view, window)
+        pending_ns = pending_evaluation_ns(reader, view, programme)
+        if pending_ns is not None:
+            response.evaluation_pending = True
+            response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))
+    return response
+
+
+def _say_rates(response: pb.GetRatesResponse, view: View, programme: Programme) -> None:
+    at_ns = view.instant.as_of_ns
+    grant = grant_in_effect(view.account, programme, at_ns)
+    response.programme_id = programme.programme_id
+    response.tier = grant.tier if grant else NO_TIER
+    response.rates.extend(class_rates(programme, response.tier))
+    response.banned = running_ban(view.account.bans, at_ns) is not None
+    response.flagged = flagged_at(view.account.flags, at_ns) is not None
+    changes = [change for change in (*view.account.change_instants, *view.book.change_instants) if change > at_ns]
+    if changes:
+        response.valid_until.CopyFrom(timestamp(min(changes)))
+
+
+def _say_rebates(response: pb.GetRatesResponse, log: Log, view: View, window: Window) -> None:
+    sums, span = window.sums, window.span
+    response.rebates_earned.extend(
+        pb.RebateSum(currency=total.currency, amount=total.rebates) for total in totals(sums) if total.rebates != "0"
+    )
+    if any(key.self_trade and key.zero_fee for key in sums):
+        response.rebates_suppressed.extend(_suppressed(log, span, view))
+
+
+def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
+    """What self-trades would have earned, line by line of the days that have any, by the rule that suppressed it."""
+    sums: dict[str, tuple[int, int]] = {}
+    for day, cells in day_sums(log, span).items():
+        if not any(key.self_trade and key.zero_fee for key in cells):
+            continue
+        whole = replace(span, from_ns=max(span.from_ns, day * DAY_NS), until_ns=min(span.until_ns, (day + 1) * DAY_NS))
+        for known in fills_now(log, whole, TRAIT_SELF_TRADE):
+            if known.basis.rate_source == "REBATE_SUPPRESSED":
+                _, amount = sums.get(known.basis.fee_currency, (0, 0))
+                sums[known.basis.fee_currency] = (known.basis.fee_decimals, amount + _unearned(known, view))
+    return [
+        pb.RebateSum(currency=currency, amount=decimal_text(amount, decimals))
+        for currency, (decimals, amount) in sorted(sums.items())
+    ]
+
+
+def _unearned(known: KnownLine, view: View) -> int:
+    """The rebate a line would have earned, had it not been a self-trade."""
+    line, terms, basis = known
+    programme = view.book.programme(basis.programme_id, line.transact_time_ns)
+    assert isinstance(programme, Programme), basis
+    rate_ppm, _ = fee_rate(
+        programme,
+        tier=basis.tier,
+        pair_class=basis.pair_class,
+        liquidity=line.liquidity,
+        channel=line.channel,
+        override=view.book.override(programme, terms.symbol, line.transact_time_ns),
+    )
+    scale = terms.price_scale + terms.quantity_scale
+    rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=basis.fee_decimals)
+    return int(rule.divide(line.price * line.quantity * rule.factor, rule.denominator))

@@ -1,0 +1,170 @@
+"""The read half of EvaluationService: closes, plans, and what became of an evaluation."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from ledger.domain.commands import RunEvaluation
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.decide.evaluation_run import (
+    EvaluationState,
+    evolve_evaluation,
+    instant_of,
+    not_due,
+    programme_evaluated,
+)
+from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.programme import Programme
+from ledger.domain.streams import evaluation_stream
+from ledger.v1 import evaluation_service_pb2 as pb
+from ledger.wire.fields import Shape, number, optional_id, read_ns
+from ledger.wire.status import RefusedError, refuse, timestamp
+from projections.as_of import Reader, check_times
+from projections.evaluation.closes import list_closes
+from projections.evaluation.messages import counts_message, evaluation_message, planned_message
+from projections.evaluation.plan import Plan, Planned, waiting_for
+from projections.evaluation.runs import Tally
+from projections.tables.position import wait_for_tables
+
+KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
+
+
+class EvaluationReads:
+    """What EvaluationService reads."""
+
+    def __init__(self, reader: Reader, schema: str) -> None:
+        self._reader = reader
+        self._schema = schema
+
+    def closes(self, request: pb.ListClosesRequest) -> pb.ListClosesResponse:
+        """One page of closes."""
+        return list_closes(self._reader, request)
+
+    def planned(self, request: pb.PlanEvaluationRequest) -> Iterator[pb.PlanEvaluationResponse]:
+        """What an evaluation would give, some accounts at a time."""
+        reader = self._reader
+        with Shape() as shape:
+            command = _asked(shape, request)
+            shape(check_times, request.at)
+        view = reader.view(request.at, "")
+        known, position, now_ns = view.instant, view.instant.known.position, reader.now_ns()
+        programme = programme_evaluated(view.book, command, now_ns)
+        if isinstance(programme, Refusal):
+            raise RefusedError(programme)
+        at_ns = instant_of(programme, command, now_ns)
+        refused = not_due(programme, command.kind, at_ns, max(at_ns, now_ns))  # a plan may be ahead of its time
+        if refused is not None:
+            raise RefusedError(refused)
+        wait_for_tables(reader, self._schema, position)
+        plan = Plan(
+            reader.log,
+            self._schema,
+            programme_id=programme.programme_id,
+            kind=command.kind,
+            instant_ns=at_ns,
+            known=position,
+        )
+        tally, total, looked_at = Tally(), plan.accounts(), 0
+        first = pb.PlanEvaluationResponse(
+            basis=known.basis(reader.ledger_id),
+            programme_id=programme.programme_id,
+            programme_version=plan.run.programme.version,
+            kind=request.kind or pb.EVALUATION_KIND_PERIODIC,
+            instant=timestamp(at_ns),
+            waiting_for=waiting_for(reader.log, programme, at_ns, known=position),
+            total=total,
+        )
+        yield first
+        for chunk in plan.chunks():
+            looked_at = chunk.looked_at
+            for one in chunk.planned:
+                tally.add(one, plan.run.programme)
+            accounts = [planned_message(one, plan.run.programme) for one in chunk.planned]
+            yield pb.PlanEvaluationResponse(accounts=accounts, looked_at=looked_at, total=max(total, looked_at))
+        counts = counts_message(tally.completed(position))
+        yield pb.PlanEvaluationResponse(looked_at=looked_at, total=looked_at, counts=counts)
+
+    def progress(
+        self,
+        started: EvaluationStarted,
+        *,
+        looked_at: int,
+        total: int,
+        blocked: Sequence[Planned],
+        completed: EvaluationCompleted | None,
+    ) -> pb.RunEvaluationResponse:
+        """How far a run is, but for its receipt."""
+        programme = self._reader.book().programme(started.programme_id, started.instant_ns)
+        assert isinstance(programme, Programme), programme
+        message = pb.RunEvaluationResponse(
+            evaluation=evaluation_message(started),
+            looked_at=looked_at,
+            total=total,
+            blocked=[planned_message(one, programme) for one in blocked],
+        )
+        if completed is not None:
+            message.counts.CopyFrom(counts_message(completed))
+        return message
+
+    def evaluation(self, request: pb.GetEvaluationRequest) -> pb.GetEvaluationResponse:
+        """An evaluation and its runs, as they were known."""
+        reader = self._reader
+        with Shape() as shape:
+            command = _asked(shape, request)
+            shape(check_times, request.at)
+        view = reader.view(request.at, "")
+        as_of_ns = view.instant.as_of_ns
+        programme = programme_evaluated(view.book, command, as_of_ns)
+        if isinstance(programme, Refusal):
+            raise RefusedError(programme)
+        at_ns = instant_of(programme, command, as_of_ns)
+        stream = evaluation_stream(programme.programme_id, command.kind, at_ns)
+        events = [
+            recorded
+            for recorded in reader.log.streams([stream], view.instant.known.position)
+            if isinstance(recorded.event, EvaluationStarted | EvaluationCompleted)
+        ]
+        if not events:
+            refuse(Reason.EVALUATION_UNKNOWN, "instant", f"{stream} was never begun")
+        state = EvaluationState()
+        for recorded in events:
+            state = evolve_evaluation(state, recorded)
+        assert state.started is not None, stream
+        status = "RUNNING" if state.is_open else "COMPLETED" if state.is_done else "BLOCKED"
+        return pb.GetEvaluationResponse(
+            basis=view.instant.basis(reader.ledger_id),
+            evaluation=evaluation_message(state.started),
+            status=status,
+            runs=_runs(events),
+        )
+
+
+def _asked(shape: Shape, request: pb.PlanEvaluationRequest | pb.GetEvaluationRequest) -> RunEvaluation:
+    """Which evaluation a read is about."""
+    return RunEvaluation(
+        programme_id=shape(optional_id, request.programme_id, "programme_id"),
+        kind=KINDS.get(shape(number, request.kind, tuple(KINDS), "kind"), PERIODIC),
+        instant_ns=shape(read_ns, request.instant, "instant") if request.HasField("instant") else None,
+    )
+
+
+def _runs(events: list[Recorded]) -> list[pb.EvaluationRun]:
+    runs: list[pb.EvaluationRun] = []
+    for recorded in events:
+        event, envelope = recorded.event, recorded.envelope
+        if isinstance(event, EvaluationStarted):
+            run = pb.EvaluationRun(
+                position=recorded.position,
+                started_time=timestamp(envelope.recorded_time_ns),
+                actor=envelope.actor,
+                approver=envelope.approver,
+                read_position=event.read_position,
+                complete_sources=event.complete_sources,
+            )
+            runs.append(run)
+        elif isinstance(event, EvaluationCompleted):
+            runs[-1].completed_time.CopyFrom(timestamp(envelope.recorded_time_ns))
+            runs[-1].counts.CopyFrom(counts_message(event))
+    return runs

@@ -1,0 +1,173 @@
+"""What a run of an evaluation reads: whether all of it is there, what it gives, and which runs are due."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from psycopg.sql import SQL, Identifier
+
+from ledger import programmes
+from ledger.domain.commands import RunEvaluation
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.decide.evaluation_run import (
+    EvaluationState,
+    completed,
+    evolve_evaluation,
+    instant_of,
+    not_due,
+    programme_evaluated,
+)
+from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rules.end_day_close import Close, Missing
+from ledger.domain.state.programme import Programme
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
+from ledger.domain.streams import evaluation_stream
+from ledger.wire.status import RefusedError, refuse
+from projections.as_of import Reader
+from projections.evaluation.plan import BLOCKED, Plan, Planned, known_closes, passed_by_all, waiting_for
+from projections.tables.position import tables_position, wait_for_tables
+from projections.tables.tables import read_schema
+
+
+class Tally:
+    """Counts what a plan gives, as it goes by."""
+
+    def __init__(self) -> None:
+        self._moves: Counter[str] = Counter()
+        self._granted = 0
+        self._missing: set[Close] = set()
+
+    def add(self, planned: Planned, programme: Programme) -> None:
+        """One more account."""
+        self._moves[planned.movement] += 1
+        if isinstance(planned.found, Missing):
+            self._missing.update(planned.found.closes)
+        else:
+            self._granted += programme.rank(planned.found.tier) > 0
+
+    def completed(self, read_position: int) -> EvaluationCompleted:
+        """All of it."""
+        return completed(read_position, self._moves, self._granted, self._missing)
+
+
+class EvaluationRuns:
+    """What runs of evaluations read."""
+
+    def __init__(self, reader: Reader, schema: str) -> None:
+        self._reader = reader
+        self._schema = schema
+
+    def ready(self, command: RunEvaluation) -> RunEvaluation:
+        """The command with its instant, once all that it reads is there. Refuses with EVALUATION_WAITING.
+
+        What the writer will refuse, or has been begun already, is handed on.
+        """
+        reader = self._reader
+        head, book, now_ns = reader.log.head(), reader.book(), reader.now_ns()
+        known = command.read_position or head.position
+        if known > head.position:
+            detail = f"the ledger is at position {head.position}"
+            refuse(Reason.POSITION_AHEAD, "read_position", detail, position=str(head.position))
+        programme = programme_evaluated(book, command, now_ns)
+        if isinstance(programme, Refusal):
+            return command
+        self._check_known(command, known, now_ns)
+        if command.kind == POST_TRIAL and command.instant_ns is None:
+            passed_ns = passed_by_all(reader.log, programme, now_ns, known=known, complete=command.complete_sources)
+            command = replace(command, instant_ns=passed_ns or None)
+        at_ns = instant_of(programme, command, now_ns)
+        command = replace(command, instant_ns=at_ns)
+        state = self._state(evaluation_stream(programme.programme_id, command.kind, at_ns))
+        if state.started is not None or not_due(programme, command.kind, at_ns, now_ns):
+            return command
+        lines = waiting_for(reader.log, programme, at_ns, known=known, complete=command.complete_sources)
+        if lines:
+            refuse(Reason.EVALUATION_WAITING, "instant", "; ".join(lines))
+        self._await_tables(known)
+        return command
+
+    def plan(self, started: EvaluationStarted) -> Plan:
+        """What a run does, once the tables have reached the position that it reads at."""
+        wait_for_tables(self._reader, self._schema, started.read_position)
+        return Plan(
+            self._reader.log,
+            self._schema,
+            programme_id=started.programme_id,
+            kind=started.kind,
+            instant_ns=started.instant_ns,
+            known=started.read_position,
+        )
+
+    def tally(self) -> Tally:
+        """Counts of nothing so far."""
+        return Tally()
+
+    def outcome(self, started: Recorded) -> EvaluationCompleted | None:
+        """How a run that began with an event has ended; None: it has not."""
+        for recorded in self._reader.log.streams([started.stream], 2**63 - 1):
+            if recorded.version > started.version and isinstance(recorded.event, EvaluationCompleted):
+                return recorded.event
+        return None
+
+    def due(self) -> Iterator[RunEvaluation]:
+        """What the ledger should run by itself: what is due and not done, unless it waits for closes still."""
+        book, now_ns = self._reader.book(), self._reader.now_ns()
+        for programme_id in book.programmes:
+            programme = book.programme(programme_id, now_ns)
+            if isinstance(programme, Programme):
+                yield from self._due_periodic(book, programme, now_ns)
+                yield from self._due_trials(programme, now_ns)
+
+    def _due_periodic(self, book: Rulebook, programme: Programme, now_ns: int) -> Iterator[RunEvaluation]:
+        name = programme.programme_id
+        at_ns = instant_of(programme, RunEvaluation(name, PERIODIC, None), now_ns)
+        state = self._state(evaluation_stream(name, PERIODIC, at_ns))
+        evaluated_by = book.programme(name, at_ns)
+        if at_ns < self._reader.began_ns or state.is_done or isinstance(evaluated_by, Refusal):
+            return  # what was due before the ledger began is for somebody to ask for
+        if state.completed is not None:
+            closes = known_closes(self._reader.log, evaluated_by, self._reader.log.head().position)
+            if not any((one.asset, one.day) in closes for one in state.completed.missing):
+                return
+        yield RunEvaluation(name, PERIODIC, at_ns, automatic=True)
+
+    def _due_trials(self, programme: Programme, now_ns: int) -> Iterator[RunEvaluation]:
+        log, name = self._reader.log, programme.programme_id
+        known = min(log.head().position, tables_position(self._reader, self._schema))
+        at_ns = passed_by_all(log, programme, now_ns, known=known)
+        if not known or not at_ns or not self._has_trials(name, at_ns):
+            return
+        plan = Plan(log, self._schema, programme_id=name, kind=POST_TRIAL, instant_ns=at_ns, known=known)
+        if any(one.movement != BLOCKED for chunk in plan.chunks() for one in chunk.planned):
+            yield RunEvaluation(name, POST_TRIAL, at_ns, automatic=True)
+
+    def _has_trials(self, programme_id: str, at_ns: int) -> bool:
+        statement = (
+            "SELECT EXISTS (SELECT FROM {read}.trials WHERE programme_id = %(programme)s AND ends_ns <= %(at)s"
+            " AND evaluated_position IS NULL)"
+        )
+        sql = SQL(statement).format(read=Identifier(read_schema(self._schema)))
+        return bool(self._reader.log.query(sql, {"programme": programme_id, "at": at_ns})[0][0])
+
+    def _state(self, stream: str, known: int = 2**63 - 1) -> EvaluationState:
+        state = EvaluationState()
+        for recorded in self._reader.log.streams([stream], known):
+            state = evolve_evaluation(state, recorded)
+        return state
+
+    def _check_known(self, command: RunEvaluation, known: int, now_ns: int) -> None:
+        """Refuse to read where there was no programme yet."""
+        if command.read_position:
+            book = fold_rulebook(programmes.parse, self._reader.log.rulebook(known))
+            programme = programme_evaluated(book, command, now_ns)
+            if isinstance(programme, Refusal):
+                refuse(programme.reason, "read_position", f"at position {known}: {programme.detail}")
+
+    def _await_tables(self, position: int) -> None:
+        try:
+            wait_for_tables(self._reader, self._schema, position)
+        except RefusedError as error:
+            refuse(Reason.EVALUATION_WAITING, "instant", error.refusal.detail)

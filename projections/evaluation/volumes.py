@@ -1,0 +1,142 @@
+"""Volumes of many accounts in windows of time, as they were known at a position: what an evaluation reads.
+
+Whole UTC days come out of the materialised tables where these have not moved on since, otherwise out of the running
+totals in the log; only days that an edge of a window cuts are read line by line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from psycopg.sql import SQL, Identifier
+
+from ledger.domain.decide.evaluation import NO_TIME, Case
+from ledger.domain.events import CellKey, VolumeRecorded
+from ledger.domain.instants import DAY_NS, day_number, day_text
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
+from ledger.domain.streams import fee_stream
+from ledger.store.log import Log
+from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES
+from projections.tables.tables import read_schema
+
+_STREAMS_PER_READ: Final = 64  # days that are read line by line may be long
+_PRODUCTS: Final = {name: number for number, name in PRODUCT_NAMES.items()}
+_CHANNELS: Final = {name: number for number, name in CHANNEL_NAMES.items()}
+
+# One statement, so that both halves see the tables at one moment. Volume in the programme's own currency needs no day:
+# days are kept apart only where they have closes of their own.
+_VOLUMES: Final = """
+WITH asked AS (
+    SELECT * FROM unnest(%(places)s::int[], %(accounts)s::text[], %(from_days)s::date[], %(until_days)s::date[])
+        AS w(place, account_id, from_day, until_day)
+), late AS (
+    SELECT DISTINCT w.place, f.account_id, f.day
+    FROM asked w JOIN {read}.fee_days f ON f.account_id = w.account_id AND f.day >= w.from_day AND f.day < w.until_day
+    WHERE f.position > %(known)s
+)
+SELECT w.place, CASE WHEN v.quote_currency = %(currency)s THEN NULL ELSE v.day::text END,
+    v.quote_currency, v.product, v.channel, v.self_trade, v.banned, sum(v.notional)::text
+FROM asked w JOIN {read}.volume_days v ON v.account_id = w.account_id AND v.day >= w.from_day AND v.day < w.until_day
+WHERE NOT EXISTS (SELECT FROM late l WHERE l.place = w.place AND l.account_id = v.account_id AND l.day = v.day)
+GROUP BY 1, 2, 3, 4, 5, 6, 7
+UNION ALL
+SELECT place, day::text, NULL, account_id, NULL, NULL, NULL, NULL FROM late
+"""
+
+Cells = dict[int, dict[CellKey, int]]  # notional with 36 decimals, by UTC day and cell
+
+
+class Volumes:
+    """Reads at a fixed position of the log. The tables have reached it."""
+
+    def __init__(self, log: Log, schema: str, *, currency: str, known: int) -> None:
+        self._log = log
+        self._statement = SQL(_VOLUMES).format(read=Identifier(read_schema(schema)))
+        self._currency = currency
+        self._known = known
+
+    def of(self, cases: Sequence[Case], members: Mapping[str, Sequence[str]]) -> list[Cells]:
+        """The volume of each case; `members` are accounts whose volume counts for another one."""
+        found: list[Cells] = [{} for _ in cases]
+        spans = [
+            (place, account_id, *case.window)
+            for place, case in enumerate(cases)
+            for account_id in (case.account_id, *members.get(case.account_id, ()))
+        ]
+        late = self._whole_days(found, spans)
+        self._late_days(found, late)
+        self._cut_days(found, spans)
+        return found
+
+    def _whole_days(self, found: list[Cells], spans: Sequence[tuple[int, str, int, int]]) -> list[tuple[int, str, int]]:
+        """Add what the tables hold; (place, account, day) of what they hold as of a later position."""
+        whole = [
+            (place, account_id, first, end)
+            for place, account_id, from_ns, until_ns in spans
+            if (first := -(-from_ns // DAY_NS)) < (end := until_ns // DAY_NS)
+        ]
+        parameters = {
+            "places": [place for place, *_ in whole],
+            "accounts": [account_id for _, account_id, *_ in whole],
+            "from_days": [day_text(first) for *_, first, _ in whole],
+            "until_days": [day_text(end) for *_, end in whole],
+            "currency": self._currency,
+            "known": self._known,
+        }
+        late = []
+        for place, day, quote, product, *cell in self._log.query(self._statement, parameters) if whole else ():
+            if quote is None:
+                late.append((place, product, day_number(day)))
+                continue
+            channel, self_trade, banned, notional = cell
+            key = CellKey(quote, _PRODUCTS[product], _CHANNELS[channel], self_trade, banned, False)
+            _add(found[place], NO_TIME if day is None else day_number(day), key, exact(notional, NOTIONAL_SCALE))
+        return late
+
+    def _late_days(self, found: list[Cells], late: Sequence[tuple[int, str, int]]) -> None:
+        places = {(account_id, day): place for place, account_id, day in late}
+        for totals in self._log.totals_of_days(places, self._known) if places else ():
+            day = day_number(totals.day)
+            for cell in totals.totals:
+                key = cell.key._replace(zero_fee=False)
+                _add(found[places[totals.account_id, day]], day, key, exact(cell.notional, NOTIONAL_SCALE))
+
+    def _cut_days(self, found: list[Cells], spans: Sequence[tuple[int, str, int, int]]) -> None:
+        """Add the fills of days that begin or end outside their window."""
+        cut = {
+            fee_stream(account_id, day): (place, from_ns, until_ns)
+            for place, account_id, from_ns, until_ns in spans
+            for day in _days_cut(from_ns, until_ns)
+        }
+        for names in _batches(cut):
+            for recorded in self._log.streams(names, self._known):
+                if isinstance(recorded.event, VolumeRecorded):
+                    place, from_ns, until_ns = cut[recorded.stream]
+                    _add_lines(found[place], recorded.event, from_ns, until_ns)
+
+
+def _days_cut(from_ns: int, until_ns: int) -> set[int]:
+    """UTC days of which a window holds only a part."""
+    edges = (edge for edge in (from_ns, until_ns) if edge % DAY_NS)
+    return {edge // DAY_NS for edge in edges if from_ns < until_ns}
+
+
+def _add_lines(cells: Cells, run: VolumeRecorded, from_ns: int, until_ns: int) -> None:
+    for line, terms, _ in run.known_lines():
+        if from_ns <= line.transact_time_ns < until_ns:
+            key = CellKey(terms.quote_currency, terms.product, line.channel, line.self_trade, line.banned, False)
+            up = 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)
+            _add(cells, line.transact_time_ns // DAY_NS, key, line.price * line.quantity * up)
+
+
+def _add(cells: Cells, day: int, key: CellKey, notional: int) -> None:
+    by_cell = cells.setdefault(day, {})
+    by_cell[key] = by_cell.get(key, 0) + notional
+
+
+def _batches(names: Iterable[str]) -> Iterator[list[Any]]:
+    rest = iter(names)
+    while batch := list(islice(rest, _STREAMS_PER_READ)):
+        yield batch

@@ -1,0 +1,65 @@
+"""Account-days on their way into the tables: lines of COPY, made of what many runs of fills have summed up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+from ledger.domain.events import CellKey
+from ledger.store.codec.totals_read import Totals, totals_of_fronts
+from ledger.store.log import LastEvent, Log
+from projections.tables.rows import cell_columns
+
+
+class DayLines(NamedTuple):
+    """Lines for the places in which rows of `fee_days` and `volume_days` wait; fees of each cell by itself.
+
+    Nothing in a line has to be escaped: accounts, currencies and decimals have neither tabs nor backslashes.
+    """
+
+    fees: list[str]
+    volume: list[str]
+
+
+def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
+    """Lines of some account-days by their last events, which are given in order of positions."""
+    found = log.fronts_at([last.position for last in lasts])
+    runs = [last for last, front in zip(lasts, found, strict=True) if front is not None]
+    totals = totals_of_fronts([front for front in found if front is not None])
+    apart = [last.position for last, front in zip(lasts, found, strict=True) if front is None]
+    apart += [runs[place].position for place in totals.cut]
+    lines = _of_runs(runs, totals)
+    for day in log.day_totals_at(apart) if apart else ():
+        name = f"{day.account_id}\t{day.day}"
+        for cell in day.totals:
+            lines.volume.append(_volume_line(name, cell.key, cell.notional, cell.lines, day.position))
+            lines.fees.extend([_fee_line(name, *fee, day.position) for fee in cell.fees])
+    return lines
+
+
+def _of_runs(runs: Sequence[LastEvent], totals: Totals) -> DayLines:
+    names = [run.stream.removeprefix("fees/").replace("/", "\t") for run in runs]
+    positions = [run.position for run in runs]
+
+    def of_runs(column: list[str] | list[int], fronts: list[int]) -> Iterator[Any]:
+        return map(column.__getitem__, fronts)
+
+    fees, cells = totals.fees, totals.cells
+    return DayLines(
+        list(map(_fee_line, of_runs(names, fees.front), *fees[1:], of_runs(positions, fees.front))),
+        list(map(_volume_line, of_runs(names, cells.front), *cells[1:], of_runs(positions, cells.front))),
+    )
+
+
+def _fee_line(name: str, currency: str, charges: str, rebates: str, lines: int, position: int) -> str:
+    return f"{name}\t{currency}\t{charges}\t{rebates}\t{lines}\t{position}\n"
+
+
+def _volume_line(name: str, key: CellKey, notional: str, lines: int, position: int) -> str:
+    return f"{name}\t{_key_text(key)}\t{notional}\t{lines}\t{position}\n"
+
+
+@lru_cache(maxsize=65_536)
+def _key_text(key: CellKey) -> str:
+    return "\t".join(map(str, cell_columns(key)))

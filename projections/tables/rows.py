@@ -1,0 +1,162 @@
+"""Rows of the read side's tables, in the order of their columns in `schema.sql`, out of events of the log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+from ledger.domain.decide.application_deadline import deadline
+from ledger.domain.decide.evaluation import POST_TRIAL
+from ledger.domain.events import CellKey, Recorded, VolumeEvaluated
+from ledger.domain.state.account import FOREVER_NS, AccountState, fold_account
+from ledger.domain.state.matches_and_applications import Application
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.volume_cells import Sums, add_totals
+from ledger.domain.streams import account_stream
+from ledger.store.log import DayTotals, Log
+from projections.answers.fee_history import totals
+from projections.tables.vip_intervals import grant_positions, vip_intervals
+
+Row: TypeAlias = tuple[Any, ...]
+Rows: TypeAlias = dict[str, list[Row]]  # by table
+
+PRODUCT_NAMES: Final = {0: "UNSPECIFIED", 1: "SPOT", 2: "FUTURES"}
+CHANNEL_NAMES: Final = {0: "UNSPECIFIED", 1: "API", 2: "WEB", 3: "APP"}
+
+# Tables whose rows of an account follow from its decisions alone.
+OF_DECISIONS: Final = ("vip_intervals", "ban_intervals", "flag_intervals", "trials", "applications")
+TABLES: Final = ("accounts", *OF_DECISIONS, "fee_days", "volume_days")
+
+
+def no_rows() -> Rows:
+    """Of every table none."""
+    return {table: [] for table in TABLES}
+
+
+def rows_of_accounts(log: Log, book: Rulebook, account_ids: Sequence[str], until: int) -> Rows:
+    """All rows of some accounts, made from all that the log has of them up to a position."""
+    rows = no_rows()
+    streams: dict[str, list[Recorded]] = {account_stream(account_id): [] for account_id in account_ids}
+    for recorded in log.streams(streams, until):
+        streams[recorded.stream].append(recorded)
+    days = log.day_totals_of(account_ids, until)
+    trading = {day.account_id for day in days}
+    for account_id, events in zip(account_ids, streams.values(), strict=True):
+        if events:
+            add_rows(rows, decision_rows(book, account_id, events))
+        elif account_id in trading:
+            rows["accounts"].append(account_row(AccountState(account_id)))
+    for day in days:
+        rows["fee_days"] += fee_rows(day)
+        rows["volume_days"] += volume_rows(day)
+    return rows
+
+
+def add_rows(rows: Rows, more: Rows) -> None:
+    """Put rows behind those that are there."""
+    for table, values in more.items():
+        rows[table] += values
+
+
+def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -> Rows:
+    """Rows of an account that follow from its stream, oldest event first, and from the rulebook."""
+    account = fold_account(account_id, events)
+    return {
+        "accounts": [account_row(account)],
+        "vip_intervals": _interval_rows(book, account, events),
+        "ban_intervals": [
+            (account_id, ban.ban_id, ban.start_time_ns, ban.end_time_ns, ban.reason_code) for ban in account.bans
+        ],
+        "flag_intervals": [
+            (account_id, flag.flag_id, flag.kind, flag.flagged_time_ns, _end(flag.unflagged_time_ns))
+            for flag in account.flags
+        ],
+        "trials": _trial_rows(account, events),
+        "applications": [_application_row(book, account, application) for application in account.dossier.applications],
+    }
+
+
+def account_row(account: AccountState) -> Row:
+    """Row of an account; one that only trades is its own owner."""
+    return (account.account_id, account.owner_id, account.parent_account_id, account.trial_used)
+
+
+def fee_rows(day: DayTotals) -> list[Row]:
+    """Fees of an account-day by currency; mostly one cell has all of a currency's."""
+    fees = [fee for cell in day.totals for fee in cell.fees]
+    if len({fee.currency for fee in fees}) == len(fees):
+        return [(day.account_id, day.day, *fee, day.position) for fee in sorted(fees)]
+    sums: Sums = {}
+    add_totals(sums, day.totals)
+    return [
+        (day.account_id, day.day, total.currency, total.charges, total.rebates, total.lines, day.position)
+        for total in totals(sums)
+    ]
+
+
+def volume_rows(day: DayTotals) -> list[Row]:
+    """Volume of an account-day by cell."""
+    return [(day.account_id, day.day, *cell_columns(cell.key), cell.notional, cell.lines) for cell in day.totals]
+
+
+def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recorded]) -> list[Row]:
+    return [
+        (
+            account.account_id,
+            row.programme_id,
+            row.valid_from_ns,
+            _end(row.valid_until_ns),
+            row.tier,
+            row.source,
+            row.grant_id,
+            row.position,
+        )
+        for row in vip_intervals(account, book.programmes, grant_positions(events))
+    ]
+
+
+def _trial_rows(account: AccountState, events: Iterable[Recorded]) -> list[Row]:
+    """Trials that had a time, with the position of the event that evaluated what was traded in it."""
+    evaluated = {
+        (recorded.event.programme_id, recorded.event.evaluated_time_ns): recorded.position
+        for recorded in events
+        if isinstance(recorded.event, VolumeEvaluated) and recorded.event.kind == POST_TRIAL
+    }
+    return [
+        (
+            account.account_id,
+            grant.grant_id,
+            grant.programme_id,
+            grant.ends_at_ns,
+            evaluated.get((grant.programme_id, grant.ends_at_ns)),
+        )
+        for grant in account.grants
+        if grant.source == "TRIAL" and grant.valid_from_ns < grant.ends_at_ns
+    ]
+
+
+def _application_row(book: Rulebook, account: AccountState, application: Application) -> Row:
+    verified_ns = account.dossier.verified_time_ns
+    start_ns, day = deadline(book, application, verified_ns)
+    return (
+        account.account_id,
+        application.application_id,
+        application.programme_id,
+        application.received_time_ns,
+        _end(verified_ns),
+        start_ns,
+        day,
+        application.outcome,
+        _end(application.settled_time_ns),
+    )
+
+
+def cell_columns(key: CellKey) -> Row:
+    """The columns of `volume_days` that tell a cell."""
+    names = (PRODUCT_NAMES[key.product], CHANNEL_NAMES[key.channel])
+    return (key.quote_currency, *names, key.self_trade, key.banned, key.zero_fee)
+
+
+def _end(time_ns: int) -> int | None:
+    """An end as the tables say it: null for none."""
+    return None if time_ns == FOREVER_NS else time_ns

@@ -1,0 +1,104 @@
+"""Keeps the tables of the read side up with the log: in batches, woken by commits, with a poll as fallback."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg
+from eventsourcing.persistence import PersistenceError
+from psycopg.sql import SQL, Identifier
+
+from ledger.store.log import Log
+from projections.tables.tables import Tables, create_tables, read_schema
+
+_log: Final = logging.getLogger(__name__)
+
+POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
+_POLL_S: Final = 0.5  # a lost notification costs at most this
+_GIVE_WAY_S: Final = 0.005  # who waits for the answer to a commit comes first
+_REST_PER_WORK: Final = 20
+_REST_S_MAX: Final = 1.25  # after what took less than a part of that
+_REST_PER_LONG_WORK: Final = 3
+_REST_S_LONG: Final = 5.0
+_RESTART_S_FIRST: Final = 0.25
+_RESTART_S_MAX: Final = 10.0
+
+
+class Runner:
+    """A thread that follows the log. What ends it ends only this attempt: it starts again, waiting longer each time.
+
+    Of several runners on one ledger one works, the others wait for its lock.
+    """
+
+    def __init__(self, log: Log, schema: str, channel: str, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+        self._log = log
+        self._schema = schema
+        self._channel = channel
+        self._connect = connect
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self.run, name="projections", daemon=True)
+
+    def start(self) -> None:
+        """Begin, in a thread."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End after the batch under way."""
+        self._stopping.set()
+        with suppress(psycopg.Error), self._connect() as connection:
+            connection.execute("SELECT pg_notify(%s, '')", (self._channel,))  # it may be waiting for a commit
+        self._thread.join()
+
+    def run(self) -> None:
+        """Follow the log until `stop`."""
+        wait_s = _RESTART_S_FIRST
+        while not self._stopping.is_set():
+            began_s = time.monotonic()
+            try:
+                with self._connect() as connection:
+                    self._follow(connection)
+            except (psycopg.Error, PersistenceError) as error:
+                _log.warning("the projections lost their connection: %s", str(error).strip())
+            except Exception:
+                _log.exception("the projections stopped; they start again in %.1f s", wait_s)
+            if time.monotonic() - began_s > _RESTART_S_MAX:
+                wait_s = _RESTART_S_FIRST
+            self._stopping.wait(wait_s)
+            wait_s = min(2 * wait_s, _RESTART_S_MAX)
+
+    def _follow(self, connection: psycopg.Connection[Any]) -> None:
+        connection.execute("SET synchronous_commit = off")  # lost rows and their position are lost together
+        while not self._lead(connection):
+            if self._stopping.wait(_POLL_S):
+                return
+        create_tables(connection, self._schema)
+        connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
+        tables = Tables(self._log, self._schema)
+        while not self._stopping.is_set():
+            position = tables.position(connection)  # asked each time: a rebuild may have put others in their place
+            head = self._log.head().position
+            if position < head:
+                behind = head - position > POSITIONS_PER_BATCH
+                until = self._log.end_of_commit(position + POSITIONS_PER_BATCH) if behind else head
+                began_s = time.monotonic()
+                tables.advance(connection, position, until)
+                if self._log.head().position > head:
+                    self._stopping.wait(rest_s(time.monotonic() - began_s))
+            elif list(connection.notifies(timeout=_POLL_S, stop_after=1)):
+                self._stopping.wait(_GIVE_WAY_S)
+
+    def _lead(self, connection: psycopg.Connection[Any]) -> bool:
+        statement = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
+        row = connection.execute(statement, (f"{read_schema(self._schema)}:runner",)).fetchone()
+        return row is not None and bool(row[0])
+
+
+def rest_s(worked_s: float) -> float:
+    """Seconds to rest when commits came in meanwhile: the more are taken in at once, the less each costs the writer."""
+    long_s = max(worked_s, min(worked_s * _REST_PER_LONG_WORK, _REST_S_LONG))
+    return min(worked_s * _REST_PER_WORK, max(_REST_S_MAX, long_s))

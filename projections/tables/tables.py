@@ -1,0 +1,183 @@
+"""The read side's tables: how a stretch of the log becomes rows, in one transaction with the position it ends at."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from importlib import resources
+from typing import Any, Final
+
+from psycopg import Connection
+from psycopg.sql import SQL, Identifier
+
+from ledger import programmes
+from ledger.domain.events import ProgrammePublished, Recorded
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
+from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.store.log import LastEvent, Log
+from projections.tables.day_lines import day_lines
+from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
+
+
+def read_schema(schema: str) -> str:
+    """Name of the schema that holds the tables of a ledger's read side."""
+    return f"{schema}_read"
+
+
+def tables_text() -> str:
+    """The statements that make the tables; `{read}` stands for the name of their schema."""
+    return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
+
+
+def create_tables(connection: Connection[Any], schema: str, *, read: str = "") -> None:
+    """Make the tables that are missing: those of the read side, or others of the same kind in the schema `read`."""
+    connection.execute(SQL(tables_text()).format(read=Identifier(read or read_schema(schema))))
+
+
+class Tables:
+    """Moves the tables of one ledger along its log: those of the read side, or others in the schema `read`."""
+
+    def __init__(self, log: Log, schema: str, *, read: str = "") -> None:
+        self._log = log
+        self._read = Identifier(read or read_schema(schema))
+        self._statements: dict[str, bytes] = {}
+        self._forget()
+
+    def _forget(self) -> None:
+        """Hold nothing in memory: it is true of tables that this object has moved to where they are, and no others."""
+        self._at: int | None = None
+        self._book = Rulebook(programmes.parse)
+        self._known: set[str] = set()  # of the accounts that have a row, some
+
+    def position(self, connection: Connection[Any]) -> int:
+        """How far the tables are."""
+        row = connection.execute(self._sql("SELECT position FROM {read}.position")).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def advance(self, connection: Connection[Any], after: int, until: int) -> bool:
+        """Take in the events in (after, until], in one transaction; both are ends of commits.
+
+        False, and nothing is done, if the tables are not at `after`: others have taken their place meanwhile.
+        """
+        known = after == self._at
+        if not known:
+            self._forget()
+        self._at = None  # until all of it has been stored
+        with connection.transaction():
+            # First of all: this row is what keeps tables from being replaced while they are moved.
+            statement = self._sql("UPDATE {read}.position SET position = %s WHERE position = %s")
+            if connection.execute(statement, (until, after)).rowcount != 1:
+                return False
+            lasts = self._log.last_events_between(after, until)
+            self._fees(connection, after, [last for last in lasts if last.stream.startswith("fees/")])
+            decided = [last.stream for last in lasts if not last.stream.startswith("fees/")]
+            self._accounts(connection, decided, after, until, fold_book=not known)
+        self._at = until
+        return True
+
+    # -- fees ---------------------------------------------------------------------------------------------------------
+
+    def _fees(self, connection: Connection[Any], after: int, lasts: Sequence[LastEvent]) -> None:
+        """An account-day's last event carries its totals: one event of each is enough, however many fills there are."""
+        if not lasts:
+            return
+        connection.execute(self._sql(_STAGE))
+        for first in range(0, len(lasts), _DAYS_AT_ONCE):
+            days = lasts[first : first + _DAYS_AT_ONCE]
+            self._insert_accounts(connection, {day.stream.split("/", 2)[1] for day in days})
+            lines = day_lines(self._log, days)
+            _copy(connection, "fee_days", lines.fees)
+            _copy(connection, "volume_days", lines.volume)
+        for statement in _UPSERT.values():
+            connection.execute(self._sql(statement), (after,))
+
+    def _insert_accounts(self, connection: Connection[Any], account_ids: Iterable[str]) -> None:
+        new = sorted(set(account_ids) - self._known)
+        if not new:
+            return
+        statement = (
+            "INSERT INTO {read}.accounts SELECT id, id, '', false FROM unnest(%s::text[]) AS id ON CONFLICT DO NOTHING"
+        )
+        connection.execute(self._sql(statement), (new,))
+        if len(self._known) > _KNOWN_MAX:
+            self._known.clear()
+        self._known.update(new)
+
+    # -- accounts -----------------------------------------------------------------------------------------------------
+
+    def _accounts(
+        self, connection: Connection[Any], decided: Sequence[str], after: int, until: int, *, fold_book: bool
+    ) -> None:
+        """Accounts with a decision in between are folded again, all their rows replaced."""
+        changed = [name for name in decided if name.startswith(_ACCOUNTS)]
+        ruled = any(name == REGISTERS or name.startswith(PROGRAMME_PREFIX) for name in decided)
+        if (ruled or fold_book) and self._programmes_changed(after, until):
+            events = self._log.below(_ACCOUNTS, until)
+        elif changed:
+            events = self._log.streams(changed, until)
+        else:
+            return
+        accounts: dict[str, list[Recorded]] = {}
+        for recorded in events:
+            accounts.setdefault(recorded.stream.removeprefix(_ACCOUNTS), []).append(recorded)
+        self._replace_accounts(connection, accounts)
+
+    def _programmes_changed(self, after: int, until: int) -> bool:
+        """Fold the rulebook up to here; whether a programme was published in between."""
+        events = self._log.rulebook(until)
+        self._book = fold_rulebook(programmes.parse, events)
+        return any(after < recorded.position and isinstance(recorded.event, ProgrammePublished) for recorded in events)
+
+    def _replace_accounts(self, connection: Connection[Any], accounts: Mapping[str, Sequence[Recorded]]) -> None:
+        """All rows of some accounts, made anew from their streams."""
+        rows = no_rows()
+        for account_id, events in accounts.items():
+            add_rows(rows, decision_rows(self._book, account_id, events))
+        with connection.cursor() as cursor:
+            cursor.executemany(self._sql(_UPSERT_ACCOUNT), rows["accounts"])
+            for table in OF_DECISIONS:
+                cursor.execute(self._sql(f"DELETE FROM {{read}}.{table} WHERE account_id = ANY(%s)"), (list(accounts),))
+                if values := rows[table]:
+                    marks = ", ".join(["%s"] * len(values[0]))
+                    cursor.executemany(self._sql(f"INSERT INTO {{read}}.{table} VALUES ({marks})"), values)
+
+    def _sql(self, text: str) -> bytes:
+        """A statement as bytes, put together once."""
+        if text not in self._statements:
+            self._statements[text] = SQL(text).format(read=self._read).as_bytes()
+        return self._statements[text]
+
+
+def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None:
+    statement = SQL("COPY pg_temp.{} FROM STDIN").format(Identifier(table))
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write("".join(lines))
+
+
+_ACCOUNTS: Final = account_stream("")
+_DAYS_AT_ONCE: Final = 10_000
+_KNOWN_MAX: Final = 200_000  # accounts in memory, some 20 MB
+# Places for rows on their way into the tables, of this connection alone. Where several advances are one transaction,
+# rows of those before lie there still: that is what positions are asked for.
+_STAGE: Final = """
+CREATE TEMPORARY TABLE IF NOT EXISTS fee_days (LIKE {read}.fee_days) ON COMMIT DELETE ROWS;
+CREATE TEMPORARY TABLE IF NOT EXISTS volume_days (LIKE {read}.volume_days, position bigint) ON COMMIT DELETE ROWS
+"""
+# In the order of the key, so that neighbours in the index are visited together. Canonical decimals end in no zero.
+_UPSERT: Final = {
+    "fee_days": "INSERT INTO {read}.fee_days"
+    " SELECT account_id, day, currency, trim_scale(sum(charges)), trim_scale(sum(rebates)), sum(lines), position"
+    " FROM pg_temp.fee_days WHERE position > %s GROUP BY account_id, day, currency, position ORDER BY account_id, day"
+    " ON CONFLICT (account_id, day, currency) DO UPDATE SET charges = excluded.charges, rebates = excluded.rebates,"
+    " lines = excluded.lines, position = excluded.position",
+    "volume_days": "INSERT INTO {read}.volume_days"
+    " SELECT account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee, notional, lines"
+    " FROM pg_temp.volume_days WHERE position > %s ORDER BY account_id, day"
+    " ON CONFLICT (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)"
+    " DO UPDATE SET notional = excluded.notional, lines = excluded.lines",
+}
+_UPSERT_ACCOUNT: Final = (
+    "INSERT INTO {read}.accounts VALUES (%s, %s, %s, %s) ON CONFLICT (account_id) DO UPDATE"
+    " SET owner_id = excluded.owner_id, parent_account_id = excluded.parent_account_id,"
+    " trial_used = excluded.trial_used"
+)

@@ -1,0 +1,83 @@
+"""When the runner rests: after every advance during which something was committed, and after no other."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import psycopg
+import pytest
+
+from ledger.domain import commands
+from ledger.store.postgres.database import connect
+from projections.tables import runner
+from projections.tables.runner import Runner, rest_s
+from projections.tables.tables import Tables
+from tests.waiting import wait_for
+from tests.write_side import Writing, ask
+
+
+@dataclass
+class Watch:
+    """What a runner does: the ends of its advances, and what each took that it rested after."""
+
+    meanwhile: list[Callable[[], object]] = field(default_factory=list)  # called during an advance, one each
+    reached: list[int] = field(default_factory=list)
+    rested_after_s: list[float] = field(default_factory=list)
+
+
+@pytest.fixture
+def watch(writing: Writing, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
+    """Of a runner that has the whole log in its tables."""
+    watch, advance = Watch(), Tables.advance
+
+    def watched(tables: Tables, connection: psycopg.Connection[Any], after: int, until: int) -> bool:
+        if watch.meanwhile:
+            watch.meanwhile.pop()()
+        done = advance(tables, connection, after, until)
+        watch.reached.append(until)
+        return done
+
+    def no_rest(worked_s: float) -> float:
+        watch.rested_after_s.append(worked_s)
+        return 0
+
+    monkeypatch.setattr(Tables, "advance", watched)
+    monkeypatch.setattr(runner, "rest_s", no_rest)
+    schema = writing.config.schema
+    follower = Runner(writing.log, schema, f"{schema}_events", lambda: connect(dsn, "projections"))
+    follower.start()
+    wait_for(lambda: writing.log.head().position in watch.reached)
+    yield watch
+    follower.stop()
+
+
+def commit(writing: Writing) -> int:
+    """One decision; returns its position."""
+    writing.step(ask(commands.RegisterCurrency("C", 8)))
+    return writing.log.head().position
+
+
+def test_an_isolated_commit_is_taken_in_at_once(writing: Writing, watch: Watch) -> None:
+    for _ in range(3):
+        position = commit(writing)
+        wait_for(lambda reached=position: watch.reached[-1] == reached, 0.4)  # sooner than a poll
+    assert watch.rested_after_s == []
+
+
+def test_while_commits_keep_coming_every_advance_is_followed_by_a_rest(writing: Writing, watch: Watch) -> None:
+    watch.meanwhile = [lambda: commit(writing)] * 3
+    head = commit(writing) + 3
+    wait_for(lambda: watch.reached[-1] == head)
+    assert len(watch.rested_after_s) == 3
+    assert all(worked_s > 0 for worked_s in watch.rested_after_s)
+
+
+def test_a_rest_is_in_proportion_to_the_work_and_keeps_the_tables_near() -> None:
+    assert rest_s(0.002) == pytest.approx(0.04)
+    assert rest_s(0.05) == pytest.approx(1.0)
+    assert rest_s(0.4) == 1.25
+    assert rest_s(1.0) == 3.0, "three times as long as it worked"
+    assert rest_s(3.0) == 5.0, "but not for ever"
+    assert rest_s(9.0) == 9.0, "and no shorter than it worked"
