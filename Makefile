@@ -46,30 +46,30 @@ tools: $(DEV) ## install the tools: buf, pytest, linters
 
 import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --pair-class C"
 	@test -n "$(FILE)" || { echo 'name the tape: make import FILE=trades.json.gz ARGS="--symbol XRP_ETH --pair-class C"' >&2; exit 2; }
-	@$(BIN)/python scripts/import_trades.py "$(FILE)" $(ARGS)
+	@$(BIN)/python -m ledger.tools.import_trades.command "$(FILE)" $(ARGS)
 
 demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are explained
-	@$(BIN)/python scripts/demo.py $(ARGS)
+	@$(BIN)/python -m scripts.demo $(ARGS)
 
 audit: $(RUN) ## decide every event of the ledger again, from its log: ARGS="--known-at 4711"
-	@$(BIN)/python scripts/audit_replay.py $(ARGS)
+	@$(BIN)/python -m ledger.tools.audit.command $(ARGS)
 
 rebuild: $(RUN) ## make the tables of the read side anew from the log, compare, and switch
-	@$(BIN)/python scripts/rebuild.py $(ARGS)
+	@$(BIN)/python -m ledger.tools.rebuild $(ARGS)
 
 verify: $(RUN) ## derive every table from the log again, and name each row that differs
-	@$(BIN)/python scripts/check.py $(ARGS)
+	@$(BIN)/python -m ledger.tools.check $(ARGS)
 
 bench: $(BENCH) ## measure: ARGS="--only ingest --json out.json"
-	$(BIN)/python scripts/bench.py $(ARGS)
+	$(BIN)/python -m scripts.bench $(ARGS)
 
 lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q \
-		--extra embedded --extra scripts pyproject.toml requirements/dev.in -o requirements/dev.lock
+		--extra embedded --extra tools pyproject.toml requirements/dev.in -o requirements/dev.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
-		--extra embedded --extra scripts pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
+		--extra embedded --extra tools pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
 	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
-		--extra embedded --extra scripts --extra bench pyproject.toml requirements/run.in -c requirements/dev.lock \
+		--extra embedded --extra tools --extra bench pyproject.toml requirements/run.in -c requirements/dev.lock \
 		-o requirements/bench.lock
 
 clean: ## remove the environment and caches (never the ledger's data)

@@ -1,5 +1,5 @@
-"""A service as a process of its own, to be killed: the one that scripts/torture.py kills."""
+"""A service as a process of its own, to be killed: the one that scripts.torture kills."""
 
-from served import WAIT_S_MAX, Served
+from scripts.torture.served import WAIT_S_MAX, Served
 
 __all__ = ["WAIT_S_MAX", "Served"]

@@ -11,7 +11,6 @@ from typing import Any
 
 import grpc
 import pytest
-from torture_pause import paused_writer
 
 from ledger.client import Client, Refused
 from ledger.config import Config
@@ -19,6 +18,7 @@ from ledger.domain.refusal import Reason
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from scripts.torture.pause import paused_writer
 from tests.conftest import Ledger, StartLedger, reachable_folder
 from tests.e2e.served import Served
 from tests.samples import batch, fill, history, state, symbol

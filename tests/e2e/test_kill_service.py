@@ -14,7 +14,7 @@ import pytest
 
 from tests.conftest import reachable_folder
 from tests.e2e.served import WAIT_S_MAX, Served
-from tests.scripts.tapes import as_json, command, reckon, recorded, recorded_lines, run, source_of, summary, tape
+from tests.tools.tapes import as_json, command, reckon, recorded, recorded_lines, run, source_of, summary, tape
 
 TRADES = 500
 

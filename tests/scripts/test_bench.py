@@ -56,7 +56,7 @@ NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench
 
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the script to its end."""
-    command = [sys.executable, str(ROOT / "scripts" / "bench.py"), *arguments]
+    command = [sys.executable, "-m", "scripts.bench", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180)
 
 
@@ -120,20 +120,19 @@ def test_unusable_arguments_exit_2_before_anything_is_measured(arguments: list[s
 
 
 @pytest.fixture
-def scripts(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], ModuleType]:
+def scripts() -> Callable[[str], ModuleType]:
     """Imports a module of the scripts."""
-    monkeypatch.syspath_prepend(ROOT / "scripts")
     return importlib.import_module
 
 
 def test_a_sum_that_was_not_sent_stops_the_benchmark(
     scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str
 ) -> None:
-    load, store = scripts("bench_load"), scripts("bench_store")
-    scripts("bench_service").register(ledger.channel)
+    load, store = scripts("scripts.bench.load"), scripts("scripts.bench.store")
+    scripts("scripts.bench.service").register(ledger.channel)
     sent = load.row_load(250, accounts=10, fills_per_message=100, lanes=2)
-    _, answers = scripts("bench_rows").send(ledger.channel, sent.lanes)
-    verify = scripts("bench_verify")
+    _, answers = scripts("scripts.bench.rows").send(ledger.channel, sent.lanes)
+    verify = scripts("scripts.bench.verify")
     verify.verify_answers(ledger.channel, sent, answers)
     verify.verify_log(store.Store(dsn), schema, sent)
     sent.volume.add("USDT", 0, 1)
@@ -144,21 +143,22 @@ def test_a_sum_that_was_not_sent_stops_the_benchmark(
 def test_an_answer_that_is_missing_or_tells_of_a_replay_stops_the_benchmark(
     scripts: Callable[[str], ModuleType], ledger: Ledger, dsn: str, schema: str
 ) -> None:
-    load, failed, verify = scripts("bench_load"), scripts("bench_store").Failed, scripts("bench_verify")
-    scripts("bench_service").register(ledger.channel)
+    load, verify = scripts("scripts.bench.load"), scripts("scripts.bench.verify")
+    failed = scripts("scripts.bench.store").Failed
+    scripts("scripts.bench.service").register(ledger.channel)
     sent = load.stream_load(250, accounts=10, fills_per_message=100, zipf=True)
-    _, first = scripts("bench_stream").stream(ledger.channel, sent.lanes[0].messages)
+    _, first = scripts("scripts.bench.stream").stream(ledger.channel, sent.lanes[0].messages)
     verify.verify_answers(ledger.channel, sent, [first])
-    verify.verify_log(scripts("bench_store").Store(dsn), schema, sent)
+    verify.verify_log(scripts("scripts.bench.store").Store(dsn), schema, sent)
     with pytest.raises(failed, match="2 of 3 messages"):
         verify.verify_answers(ledger.channel, sent, [first[:2]])
-    _, again = scripts("bench_stream").stream(ledger.channel, sent.lanes[0].messages)
+    _, again = scripts("scripts.bench.stream").stream(ledger.channel, sent.lanes[0].messages)
     with pytest.raises(failed, match="replayed"):
         verify.verify_answers(ledger.channel, sent, [again])
 
 
 def test_rows_and_columns_of_the_load_are_the_same_fills(scripts: Callable[[str], ModuleType]) -> None:
-    bench_fills = scripts("bench_fills")
+    bench_fills = scripts("scripts.bench.fills")
     (fills,) = bench_fills.reference_fills(500, 40)
     columns = bench_fills.columns_of(fills)
     rows = list(bench_fills.messages_of(fills))
@@ -168,7 +168,7 @@ def test_rows_and_columns_of_the_load_are_the_same_fills(scripts: Callable[[str]
 
 
 def test_the_first_fills_are_the_same_however_many_are_wanted(scripts: Callable[[str], ModuleType]) -> None:
-    bench_fills = scripts("bench_fills")
+    bench_fills = scripts("scripts.bench.fills")
     few = bench_fills.columns_of(next(bench_fills.reference_fills(100, 40)))
     blocks = list(bench_fills.reference_fills(bench_fills.BLOCK + 100, 40))
     assert bench_fills.columns_of(blocks[0].at(slice(100))) == few
@@ -178,7 +178,7 @@ def test_the_first_fills_are_the_same_however_many_are_wanted(scripts: Callable[
 
 
 def test_the_volume_of_a_load_is_that_of_its_rows(scripts: Callable[[str], ModuleType]) -> None:
-    bench_fills, load = scripts("bench_fills"), scripts("bench_load")
+    bench_fills, load = scripts("scripts.bench.fills"), scripts("scripts.bench.load")
     (fills,) = bench_fills.reference_fills(300, 40)
     quotes = {market.name: market.quote for market in bench_fills.MARKETS}
     expected = load.Volume()
@@ -191,7 +191,7 @@ def test_the_volume_of_a_load_is_that_of_its_rows(scripts: Callable[[str], Modul
 
 
 def test_by_zipfs_law_the_first_of_many_accounts_has_its_share(scripts: Callable[[str], ModuleType]) -> None:
-    bench_fills = scripts("bench_fills")
+    bench_fills = scripts("scripts.bench.fills")
     (fills,) = bench_fills.reference_fills(bench_fills.BLOCK, 1_000, zipf=True)
     shares = [rank**-1.1 for rank in range(1, 1_001)]
     found = sorted(Counter(fills.account.tolist()).values(), reverse=True)
@@ -201,7 +201,7 @@ def test_by_zipfs_law_the_first_of_many_accounts_has_its_share(scripts: Callable
 
 
 def test_a_row_that_was_lost_stops_the_benchmark(scripts: Callable[[str], ModuleType], dsn: str, schema: str) -> None:
-    measurement, store = scripts("bench_copy").CopyRowPerFill(10), scripts("bench_store")
+    measurement, store = scripts("scripts.bench.copy").CopyRowPerFill(10), scripts("scripts.bench.store")
     server = store.Store(dsn)
     with server.fresh_schema(schema), server.connect() as connection:
         measurement.run(server, schema)
@@ -211,7 +211,7 @@ def test_a_row_that_was_lost_stops_the_benchmark(scripts: Callable[[str], Module
 
 
 def test_a_wrong_fee_or_tier_stops_the_benchmark(scripts: Callable[[str], ModuleType], ledger: Ledger) -> None:
-    reads, failed = scripts("bench_reads"), scripts("bench_store").Failed
+    reads, failed = scripts("scripts.bench.reads"), scripts("scripts.bench.store").Failed
     programme = programmes.parse(programmes.packaged())
     tiers = {"A0": "NONE", "A1": "VIP1", "A2": "VIP5"}
     reads.set_up(ledger.channel, tiers)
@@ -230,11 +230,11 @@ def test_a_wrong_fee_or_tier_stops_the_benchmark(scripts: Callable[[str], Module
 def test_a_peer_that_is_not_installed_is_left_out_unless_it_is_asked_for(
     scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script = scripts("bench_options")
+    script = scripts("scripts.bench.options")
     monkeypatch.setitem(script._LACKS, "umadb", "umadb is not installed: run `make bench`")
     assert script.parse(["--only", "peer"]).names == EVENTSOURCING
     told = capsys.readouterr().err.splitlines()
-    assert [line.split(" is left out: ")[0] for line in told] == [f"bench.py: {name}" for name in UMADB]
+    assert [line.split(" is left out: ")[0] for line in told] == [f"bench: {name}" for name in UMADB]
     with pytest.raises(SystemExit) as ended:
         script.parse(["--only", UMADB[0]])
     assert ended.value.code == 2
@@ -244,7 +244,7 @@ def test_a_peer_that_is_not_installed_is_left_out_unless_it_is_asked_for(
 def test_a_measurement_that_fails_takes_no_other_with_it(
     scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    script, failed = scripts("bench"), scripts("bench_store").Failed
+    script, failed = scripts("scripts.bench.__main__"), scripts("scripts.bench.store").Failed
 
     class Failing:
         settings: Mapping[str, object] = MappingProxyType({})
@@ -252,7 +252,7 @@ def test_a_measurement_that_fails_takes_no_other_with_it(
         def run(self, *_: object) -> None:
             raise failed("the service is gone")
 
-    copy = scripts("bench_copy").CopyRowPerFill(10)
+    copy = scripts("scripts.bench.copy").CopyRowPerFill(10)
     monkeypatch.setattr(script, "_measurements", lambda *_: {"1k_uniform": Failing(), "copy": copy})
     assert script.main(["--rounds", "2", "--only", "limit.copy,ratio.ingest_1k_uniform_to_copy"]) == 1
     told = capsys.readouterr()
@@ -264,7 +264,7 @@ def test_a_measurement_that_fails_takes_no_other_with_it(
 def test_the_steps_of_a_profile_are_the_functions_of_the_service_again_afterwards(
     scripts: Callable[[str], ModuleType],
 ) -> None:
-    profile = scripts("bench_profile")
+    profile = scripts("scripts.bench.profile")
     before = [getattr(owner, function) for _, owner, function in profile._STEPS]
     with profile._Steps().watched():
         assert all(
@@ -276,7 +276,7 @@ def test_the_steps_of_a_profile_are_the_functions_of_the_service_again_afterward
 
 @pytest.mark.skipif(bool(NOT_HERE), reason="umadb is not installed: `make bench` does")
 def test_umadb_must_refuse_a_trade_that_it_has(scripts: Callable[[str], ModuleType]) -> None:
-    bench_umadb, failed = scripts("bench_umadb"), scripts("bench_store").Failed
+    bench_umadb, failed = scripts("scripts.bench.umadb"), scripts("scripts.bench.store").Failed
     umadb = importlib.import_module("umadb")
     with bench_umadb._server() as client:
         event = umadb.Event("FillRecorded", b"state", ["E1"])
@@ -290,7 +290,7 @@ def test_umadb_must_refuse_a_trade_that_it_has(scripts: Callable[[str], ModuleTy
 def test_an_error_of_umadbs_client_is_one_line(
     error: Any, scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bench_umadb, failed = scripts("bench_umadb"), scripts("bench_store").Failed
+    bench_umadb, failed = scripts("scripts.bench.umadb"), scripts("scripts.bench.store").Failed
     kind = getattr(importlib.import_module("umadb"), error) if isinstance(error, str) else error
     client = Mock()
     client.append.side_effect = kind("io error:\nfailed to write whole buffer")

@@ -47,7 +47,7 @@ def folder() -> Iterator[Path]:
 
 def start(folder: Path, *arguments: str) -> subprocess.Popen[str]:
     """Not waited for."""
-    command = [sys.executable, str(ROOT / "scripts" / "demo.py"), *arguments]
+    command = [sys.executable, "-m", "scripts.demo", *arguments]
     environment = {**os.environ, "TMPDIR": str(folder), "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
@@ -198,7 +198,7 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
     while not list(folder.glob("ledger-demo-*/data/postmaster.pid")) and time.monotonic() < until_s:
         time.sleep(0.02)
     demo.send_signal(signal.SIGINT)
-    assert finish(demo) == ("", "demo.py: interrupted, nothing is left behind\n")
+    assert finish(demo) == ("", "demo: interrupted, nothing is left behind\n")
     assert demo.returncode == 130
     assert not list(folder.iterdir())
 
@@ -208,7 +208,7 @@ def test_what_it_cannot_do_is_refused_in_one_line(folder: Path, arguments: tuple
     demo = start(folder, *arguments)
     out, err = finish(demo)
     assert (demo.returncode, out) == (2, "")
-    assert err.startswith("demo.py: ")
+    assert err.startswith("demo: ")
     assert err.count("\n") == 1
 
 
@@ -216,7 +216,7 @@ def test_a_kept_ledger_is_audited_clean_and_its_folder_is_not_used_again(folder:
     kept = folder / "kept"
     out, told = finish(start(folder, "--days", "10", "--fills", "200", "--keep", str(kept)))
     assert (out != "", told) == (True, "")
-    audit = [sys.executable, ROOT / "scripts" / "audit_replay.py", "--data", kept, "--jobs", "1"]
+    audit = [sys.executable, "-m", "ledger.tools.audit.command", "--data", kept, "--jobs", "1"]
     clean = subprocess.run(audit, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
     assert (clean.returncode, " 200 fills, 8 accounts, 0 findings, " in clean.stdout) == (0, True), clean.stdout
-    assert finish(start(folder, "--keep", str(kept)))[1].startswith(f"demo.py: {kept} is there already")
+    assert finish(start(folder, "--keep", str(kept)))[1].startswith(f"demo: {kept} is there already")

@@ -1,4 +1,4 @@
-"""scripts/torture.py: a few trials of it, and that its verdict is not blind."""
+"""scripts.torture: a few trials of it, and that its verdict is not blind."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from torture_fills import Journal, content, message
-from torture_reckoner import reckon
-from torture_trial import prepare
-from torture_verdict import Verdict
 
 from ledger.client import Acknowledgement, Client
+from scripts.torture.fills import Journal, content, message
+from scripts.torture.reckoner import reckon
+from scripts.torture.trial import prepare
+from scripts.torture.verdict import Verdict
 from tests.conftest import Ledger
 
-SCRIPT = Path(__file__).parents[2] / "scripts/torture.py"
+ROOT = Path(__file__).parents[2]
 SEED, FILLS = 5, 300
 TRIAL, SOURCE = "t5", "t5-rows"
 
 
 def torture(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, SCRIPT, *arguments]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    command = [sys.executable, "-m", "scripts.torture", *arguments]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
 
 
 def test_whatever_is_killed_every_fill_is_recorded_once_at_its_fee() -> None:

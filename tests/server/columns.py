@@ -1,5 +1,5 @@
-"""Fills column by column: those of scripts/torture.py."""
+"""Fills column by column: those of scripts.torture."""
 
-from packed_columns import columns_of, integers, texts
+from scripts.torture.packed_columns import columns_of, integers, texts
 
 __all__ = ["columns_of", "integers", "texts"]

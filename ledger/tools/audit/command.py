@@ -1,0 +1,232 @@
+"""Decide every event of a ledger again, from its log alone, and say what was recorded otherwise.
+
+    .venv/bin/python ledger/tools/audit/command.py [ACCOUNT...] [--from TIME --until TIME] [--known-at POSITION|TIME]
+
+Exit code 0: everything is as it was decided. 1: findings. 2: no ledger, or unusable arguments. 130: interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import os
+import signal
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+try:
+    from ledger.cli.arguments import known_at, number, time_ns
+    from ledger.domain.events import LedgerCreated
+    from ledger.domain.streams import LEDGER
+    from ledger.store.log import Log
+    from ledger.store.postgres.database import open_datastore
+    from ledger.tools.answers import Parser
+    from ledger.tools.audit.resume import FINDINGS_MAX, Found, StateError, begun, save
+    from ledger.tools.progress import Progress
+    from ledger.tools.store import UNREADABLE, NoLedger, add_store_arguments, open_store, why_not
+    from ledger.wire.fields import ID
+    from projections.audit.audit import Audit
+    from projections.audit.frame import Frame
+    from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
+    from projections.audit.rows import Rows
+    from projections.audit.scope import Scope
+except ImportError as error:
+    print(f"audit_replay.py lacks packages ({error}): run `make audit`, or use .venv/bin/python", file=sys.stderr)
+    sys.exit(2)
+
+NAME: Final = "audit_replay.py"
+EPILOG: Final = """\
+examples:
+  %(prog)s                                      all of the ledger of `make run`, which may go on meanwhile
+  %(prog)s --dsn postgresql://me@db/ledger      a ledger on your own PostgreSQL
+  %(prog)s alice bob --from 2024-09-01 --until 2024-10-01
+                                                two accounts, what took effect in September
+  %(prog)s --known-at 4711                      the log as it was at position 4711
+  %(prog)s --resume audit.state --json found.json
+                                                kill it whenever you like: the same command goes on
+
+what is checked:
+  Positions follow each other from 1, versions of each stream too, and commits cover them: of the whole log, whatever
+  else is asked. Every event can be read, holds nothing unknown, and says the time of its commit and the term of its
+  writer; the columns beside it say its times. Then each is decided once more from those before it: the fee, rate and
+  basis of every fill, running totals, what sources sent, accounts, grants, bans, programmes, registers, rewards,
+  evaluations with their volume added up again, and adjustments. An event that is wrong is named, and what comes after
+  it is judged by what was recorded.
+
+  No rule decides what only a sender knows: the ids of a fill, and its price, quantity and time as far as no fee, sum or
+  order of them says otherwise. Of commands that were refused the log has the name and a hash, no more.
+
+  With ACCOUNT registers, programmes and sources are not decided again, with --from or --until sources are not. Fees are
+  taken by whole UTC days.
+
+exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, or unusable arguments; 130:
+interrupted
+"""
+
+
+class UnusableError(Exception):
+    """What was asked cannot be done: one line with the remedy."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line."""
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, _interrupt)
+    gc.set_threshold(*GC_THRESHOLD)
+    try:
+        with (
+            shares_of(options.jobs) as shares,
+            open_store(options, "an audit") as dsn,
+            open_datastore(dsn, options.schema, connections=2) as datastore,
+        ):
+            return _audit(options, dsn, Log(datastore), shares)
+    except (NoLedger, StateError, UnusableError, ProcessEndedError) as error:
+        return _unusable(str(error))
+    except UNREADABLE as error:
+        return _unusable(why_not(error))
+    except OSError as error:
+        return _unusable(f"{error.filename} cannot be written: {error.strerror}")
+    except KeyboardInterrupt:
+        kept = f"the same command goes on from {options.resume}" if options.resume else "with --resume FILE it goes on"
+        _tell(f"interrupted: {kept}")
+        return 130
+
+
+def _audit(options: argparse.Namespace, dsn: str, log: Log, shares: Shares) -> int:
+    frame = Frame(log, options.schema)
+    found = _begin(options, log, frame)
+    scope = Scope(found.known, frozenset(options.accounts), options.from_ns, options.until_ns)
+    audit = Audit(log, options.schema, scope, after=found.position)
+    progress = Progress(NAME, "events", done=found.position)
+    _print(found.listed)
+    if not found.position:
+        _print(found.add(audit.frame()))
+    shares.begin(dsn, options.schema, scope, after=found.position)
+    for stretch in audit.run(shares):
+        found.position = stretch.until
+        found.events += stretch.events
+        found.fills += stretch.fills
+        progress.clear()
+        _print(found.add(stretch.deviations))
+        save(options.resume, found)
+        progress.show(stretch.until, found.known, f", {found.findings:,} findings")
+    progress.clear()
+    accounts = audit.accounts()
+    _end(options, found, accounts, progress.seconds)
+    return 1 if found.findings else 0
+
+
+def _begin(options: argparse.Namespace, log: Log, frame: Frame) -> Found:
+    """Which audit it is, and how far it has come."""
+    rows = Rows(log, options.schema).earlier([LEDGER], 2**63 - 1)
+    created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
+    known = _known(options.known_at, frame)
+    if strangers := set(options.accounts) - frame.existing(options.accounts):
+        raise UnusableError(f"the ledger does not know {', '.join(sorted(strangers))}")
+    audit = {
+        "ledger_id": created.ledger_id if created else "",
+        "schema": options.schema,
+        "accounts": sorted(options.accounts),
+        "from": options.from_ns,
+        "until": options.until_ns,
+    }
+    return begun(options.resume, audit, known, chosen=options.known_at is not None)
+
+
+def _known(asked: dict[str, int] | None, frame: Frame) -> int:
+    """The last position that is audited: the end of a commit, or of the log."""
+    if asked is None:
+        return frame.end()
+    position = asked.get("known_at_position")
+    known = frame.made_by(position) if position is not None else frame.recorded_by(asked["known_at_time"])
+    if not known:
+        raise UnusableError("no commit was over then: give a later --known-at")
+    return known
+
+
+# --- what is told
+
+
+def _print(findings: Iterable[dict[str, Any]]) -> None:
+    for each in findings:
+        print(f"position {each['position']}, {each['stream']}: {_sentence(**each)}", flush=True)
+
+
+def _sentence(*, field: str, recorded: str, expected: str, **_: Any) -> str:
+    if not recorded and not expected:
+        return field
+    return f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}"
+
+
+def _end(options: argparse.Namespace, found: Found, accounts: int, seconds: float) -> None:
+    if options.json:
+        document = {
+            **found.audit,
+            "known_at_position": found.known,
+            "events": found.events,
+            "fills": found.fills,
+            "accounts": accounts,
+            "findings": found.findings,
+            "listed": found.listed,
+        }
+        options.json.write_text(json.dumps(document, indent=2) + "\n")
+    if options.resume:
+        options.resume.unlink(missing_ok=True)
+    if found.findings > FINDINGS_MAX:
+        print(f"... and {found.findings - FINDINGS_MAX:,} more findings")
+    findings = "finding" if found.findings == 1 else "findings"
+    print(
+        f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {found.findings:,} {findings},"
+        f" in {seconds:.1f} s ({round(found.fills / max(seconds, 0.001)):,} fills/s)"
+    )
+
+
+def _unusable(line: str) -> int:
+    _tell(line)
+    return 2
+
+
+def _tell(line: str) -> None:
+    start = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the progress
+    print(f"{start}{NAME}: {line}", file=sys.stderr)
+
+
+def _interrupt(*_: Any) -> NoReturn:
+    raise KeyboardInterrupt
+
+
+# --- the command line
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = Parser(
+        prog=NAME,
+        description=__doc__.partition("\n")[0],
+        epilog=EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        allow_abbrev=False,
+    )
+    add = parser.add_argument
+    add("accounts", metavar="ACCOUNT", nargs="*", type=_id, help="only these accounts (default: all, and all else)")
+    add("--from", dest="from_ns", type=time_ns, metavar="TIME", help="what took effect then or later")
+    add("--until", dest="until_ns", type=time_ns, metavar="TIME", help="and before this instant")
+    add("--known-at", type=known_at, metavar="POSITION|TIME", help="the log up to the last commit then (default: all)")
+    add_store_arguments(parser)
+    add("--jobs", type=number(1, 256), default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each"
+        " core, %(default)s)")  # fmt: skip
+    add("--resume", type=Path, metavar="FILE", help="keep there how far it has come, and go on from there")
+    add("--json", type=Path, metavar="FILE", help="write what was found there too")
+    return parser
+
+
+def _id(text: str) -> str:
+    if not ID.fullmatch(text):
+        raise argparse.ArgumentTypeError(f"{text!a} does not match {ID.pattern}")
+    return text
+
+
+if __name__ == "__main__":
+    sys.exit(main())

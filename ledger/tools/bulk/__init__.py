@@ -1,0 +1,1 @@
+"""Many commands out of one CSV file, approved together."""

@@ -1,0 +1,1 @@
+"""Fees of one account: as a table, as files for other programs, and as a page to look at."""

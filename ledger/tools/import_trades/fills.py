@@ -1,0 +1,112 @@
+"""The fills a trade tape stands for: two of each trade, the maker's and the taker's.
+
+A tape names no accounts. Each fill gets one by a hash of its exec_id; both legs of a trade may meet the same one, which
+makes a self-trade. The same file and names always give the same fills, in the same order.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Final
+
+from ledger.tools.import_trades.tape import TapeError, Trade, decimals, read_tape
+from ledger.v1 import fill_pb2
+from ledger.v1.command_pb2 import Authority
+from ledger.v1.command_service_pb2 import RegisterSymbolRequest
+from ledger.wire.fields import ID
+from ledger.wire.status import timestamp
+
+ACTOR: Final = "import_trades"
+SYMBOL: Final = re.compile(r"(?=.{3,36}$)([A-Za-z0-9.:-]+)_([A-Za-z0-9.:-]+)")  # leaves room for the ids made of it
+_RULE: Final = "1"  # of this module; other fills of the same file need another number
+
+
+def account_of(exec_id: str, accounts: int) -> str:
+    """acct-00001 to acct-<accounts>: SHA-256 of the exec_id, as a big-endian integer, mod accounts, + 1."""
+    return f"acct-{int.from_bytes(sha256(exec_id.encode()).digest(), 'big') % accounts + 1:05d}"
+
+
+@dataclass(frozen=True, slots=True)
+class Tape:
+    """A file and the names its fills get."""
+
+    file: Path
+    content: bytes  # decompressed
+    trades: Sequence[Trade]
+    symbol: str  # BASE_QUOTE
+    venue: str  # empty: the only one of the ledger
+    pair_class: str
+    accounts: int
+    attempt: int
+
+    def fills(self) -> Iterator[fill_pb2.Fill]:
+        """All fills, in the order of the file, of each trade the maker's first."""
+        return (self._leg(trade, maker=maker) for trade in self.trades for maker in (True, False))
+
+    def accounts_of(self, trade: Trade) -> tuple[str, str]:
+        """The maker's account and the taker's."""
+        maker, taker = (account_of(f"{self.symbol}-{trade.id}-{letter}", self.accounts) for letter in "MT")
+        return maker, taker
+
+    @property
+    def source(self) -> str:
+        """A name that changes whenever the fills would, or their order."""
+        made_by = "\n".join((_RULE, self.venue, self.symbol, str(self.accounts), str(self.attempt), ""))
+        return f"import:{self.symbol}:{sha256(made_by.encode() + self.content).hexdigest()[:12]}"
+
+    def symbol_request(self) -> RegisterSymbolRequest:
+        """Registers the symbol with the finest scales of the file. The request_id is a hash of the rest."""
+        base, _, quote = self.symbol.partition("_")
+        request = RegisterSymbolRequest(
+            authority=Authority(actor=ACTOR),
+            symbol=self.symbol,
+            base_currency=base,
+            quote_currency=quote,
+            price_scale=max(decimals(trade.price) for trade in self.trades),
+            quantity_scale=max(decimals(trade.amount) for trade in self.trades),
+            pair_class=self.pair_class,
+        )
+        content = f"{self.attempt}\n".encode() + request.SerializeToString(deterministic=True)
+        request.request_id = f"import-{sha256(content).hexdigest()[:32]}"
+        return request
+
+    def _leg(self, trade: Trade, *, maker: bool) -> fill_pb2.Fill:
+        accounts = self.accounts_of(trade)
+        return fill_pb2.Fill(
+            account_id=accounts[0 if maker else 1],
+            exec_id=f"{self.symbol}-{trade.id}-{'M' if maker else 'T'}",
+            symbol=self.symbol,
+            side=fill_pb2.SIDE_BUY if (trade.taker_side == "buy") is not maker else fill_pb2.SIDE_SELL,
+            liquidity=fill_pb2.LIQUIDITY_MAKER if maker else fill_pb2.LIQUIDITY_TAKER,
+            last_px=trade.price,
+            last_qty=trade.amount,
+            transact_time=timestamp(trade.time_ms * 1_000_000),
+            trade_id=trade.id,
+            counterparty_owner_id=accounts[1 if maker else 0],
+            channel=fill_pb2.CHANNEL_API,
+        )
+
+
+def open_tape(options: argparse.Namespace) -> Tape:
+    """The file, read, under the names that the command line gives. Raises TapeError."""
+    if not SYMBOL.fullmatch(options.symbol):
+        raise TapeError(f"--symbol {options.symbol!a} is not BASE_QUOTE, for example XRP_ETH, of at most 36 characters")
+    content, trades = read_tape(options.file)
+    for trade in trades:
+        if not ID.fullmatch(f"{options.symbol}-{trade.id}-M"):
+            raise TapeError(f"{options.file}: {trade.place}: id {trade.id} is too long for the ids made of it")
+    return Tape(
+        options.file,
+        content,
+        trades,
+        options.symbol,
+        options.venue,
+        options.pair_class,
+        options.accounts,
+        options.attempt,
+    )

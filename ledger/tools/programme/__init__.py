@@ -1,0 +1,1 @@
+"""Programme files: their faults, what they say, what changes, and publishing them."""

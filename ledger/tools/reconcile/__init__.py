@@ -1,0 +1,5 @@
+"""An engine's files against the ledger: two sides as tables of duckdb, what differs, and how it is told."""
+
+
+class UnusableError(Exception):
+    """One line: what is wrong with what was given, and the remedy."""

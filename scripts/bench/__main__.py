@@ -1,0 +1,233 @@
+"""Measure the ledger on this machine; `make bench` runs it. See --help."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import signal
+import statistics
+import sys
+import time
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.metadata import version
+from typing import Any, Final, NamedTuple, Protocol
+
+try:
+    from ledger.store.postgres.embedded import EmbeddedError
+    from scripts.bench.asof import AsOf
+    from scripts.bench.copy import CopyRowPerFill
+    from scripts.bench.evaluation import Evaluation
+    from scripts.bench.eventsourcing import EventSourcing
+    from scripts.bench.figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
+    from scripts.bench.lag import Lag
+    from scripts.bench.memory import Memory
+    from scripts.bench.options import parse
+    from scripts.bench.profile import Profile
+    from scripts.bench.reads import Reads
+    from scripts.bench.rebuild import rebuild
+    from scripts.bench.replay import replay
+    from scripts.bench.rows import Rows
+    from scripts.bench.single import Single
+    from scripts.bench.store import Failed, Store, check, throw_away_store
+    from scripts.bench.stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
+    from scripts.bench.unary import Unary
+except ImportError as error:
+    print(f"bench: {error.name or error} is missing: run `make bench`, or use .venv/bin/python", file=sys.stderr)
+    sys.exit(2)
+
+_TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
+_LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
+_PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
+_ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
+
+_ONCE: Final = ("memory", "profile")  # measured in the first round only
+
+
+class Measurement(Protocol):
+    """A way to get some figures, ready to run any number of rounds."""
+
+    settings: Mapping[str, object]
+
+    def run(self, store: Store, schema: str) -> Mapping[str, float | Sequence[float]]:
+        """One round: values by name of figure, one or several. Raises Failed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = parse(arguments)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it, nothing is left behind
+    try:
+        measured = _measure(options)
+    except Failed as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 1
+    except EmbeddedError as failure:
+        print(f"bench: {failure}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("bench: interrupted, nothing measured", file=sys.stderr)
+        return 130
+    names = [name for name in options.names if not set(FIGURES[name].needs) & measured.failed.keys()]
+    results = [_result(name, measured.values[name], measured.settings[name]) for name in names]
+    if results:
+        _print_table(results)
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
+    for key, why in measured.failed.items():
+        print(f"bench: {key} failed, and what rests on it is left out: {why}", file=sys.stderr)
+    return 1 if measured.failed else 0
+
+
+# --- rounds
+
+
+class _Measured(NamedTuple):
+    """Values of every figure by round, the settings behind each, and which measurements failed, and why."""
+
+    values: dict[str, list[float]]
+    settings: dict[str, dict[str, object]]
+    failed: dict[str, str]
+
+
+def _measure(options: argparse.Namespace) -> _Measured:
+    """All rounds. A measurement that fails is not tried again; the others go on."""
+    values: dict[str, list[float]] = defaultdict(list)
+    failed: dict[str, str] = {}
+    with _told(f"preparing {options.fills:,} fills"):
+        measurements = _measurements(options, lambda: _last(values, INGEST))
+    with throw_away_store() as store:
+        machine = {**_machine(), **store.settings()}
+        for number in range(1, options.rounds + 1):
+            for key, measurement in measurements.items():
+                if key in failed or (key in _ONCE and number > 1):
+                    continue
+                try:
+                    with (
+                        _told(f"round {number} of {options.rounds}: {key}"),
+                        store.fresh_schema(f"bench_{key}_{number}") as schema,
+                    ):
+                        for name, value in measurement.run(store, schema).items():
+                            values[name] += value if isinstance(value, Sequence) else [value]
+                except Failed as failure:
+                    failed[key] = str(failure)
+            _divide(values)
+        store.settings()  # still durable
+    common = {"fills": options.fills}
+    own = {key: measurement.settings for key, measurement in measurements.items()}
+    settings = {
+        name: {
+            **common,
+            "rounds": _rounds(options, figure),
+            **{k: v for key in figure.needs for k, v in own.get(key, {}).items()},
+            **machine,
+        }
+        for name, figure in FIGURES.items()
+    }
+    return _Measured(values, settings, failed)
+
+
+def _last(values: Mapping[str, Sequence[float]], name: str) -> float:
+    """What was measured last of a figure that another needs. Raises Failed."""
+    check(bool(values[name]), f"{name} is needed, and could not be measured")
+    return values[name][-1]
+
+
+def _rounds(options: argparse.Namespace, figure: Figure) -> int:
+    return 1 if set(figure.needs) & set(_ONCE) else int(options.rounds)
+
+
+def _divide(values: dict[str, list[float]]) -> None:
+    """Add the ratios of the round just measured."""
+    for name, figure in FIGURES.items():
+        if figure.of and all(values[of] for of in figure.of):
+            measured, other = (values[of][-1] for of in figure.of)
+            values[name].append(measured / other)
+
+
+def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
+    """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
+    turns = -(-_TURNS // options.rounds)
+    wanted = set(options.names)
+    afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []
+    afterwards += [replay] if {REPLAY, REPLAY_RATIO} & wanted else []
+    makers: dict[str, Callable[[], Measurement]] = {
+        "1k_uniform": lambda: Stream(options.fills, ONE_THOUSAND, afterwards),
+        "copy": lambda: CopyRowPerFill(options.fills),
+        "100k_zipf": lambda: Stream(options.fills, ZIPF),
+        "100k_uniform": lambda: Stream(options.fills, UNIFORM),
+        "eventsourcing": lambda: EventSourcing(options.seconds * _PEER_SLICES),
+        "umadb": lambda: _umadb(options.seconds * _PEER_SLICES),
+        "rows": lambda: Rows(options.fills, options.lanes),
+        "single": lambda: Single(options.seconds, turns),
+        "unary": lambda: Unary(options.seconds, turns),
+        "reads": lambda: Reads(options.seconds, turns),
+        "evaluation": lambda: Evaluation(options.accounts),
+        "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
+        "memory": lambda: Memory(options.rss_fills),
+        "profile": lambda: Profile(options.fills),
+        "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
+    }
+    return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
+
+
+def _umadb(seconds: float) -> Measurement:
+    """Only `make bench` installs that package."""
+    from scripts.bench.umadb import Uma  # noqa: PLC0415 - as above
+
+    return Uma(seconds)
+
+
+def _machine() -> dict[str, object]:
+    packages = ("fee-ledger", "grpcio", "protobuf", "psycopg")
+    return {
+        "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
+        "machine": platform.machine(),
+        "python": platform.python_version(),
+        **{package: version(package) for package in packages},
+    }
+
+
+@contextmanager
+def _told(what: str) -> Iterator[None]:
+    """Says on stderr what is going on, and how long it took."""
+    print(f"bench: {what} ...", file=sys.stderr, end="", flush=True)
+    began = time.monotonic()
+    try:
+        yield
+    finally:
+        print(f" {time.monotonic() - began:.0f} s", file=sys.stderr, flush=True)
+
+
+# --- results
+
+
+def _result(name: str, values: Sequence[float], settings: Mapping[str, object]) -> dict[str, Any]:
+    decimals = FIGURES[name].decimals
+    low, middle, high = (round(value, decimals) for value in (min(values), statistics.median(values), max(values)))
+    return {
+        "name": name,
+        "value": middle,
+        "unit": FIGURES[name].unit,
+        "settings": {"min": low, "max": high, **settings},
+    }
+
+
+def _print_table(results: Sequence[Mapping[str, Any]]) -> None:
+    """Median and range of each figure, then the settings: first those that all of them share."""
+    for result in results:
+        decimals = FIGURES[result["name"]].decimals
+        low, middle, high = (
+            f"{value:,.{decimals}f}"
+            for value in (result["settings"]["min"], result["value"], result["settings"]["max"])
+        )
+        print(f"{result['name']:<44} {middle:>12} {result['unit']:<8} ({low} to {high})")
+    told = {key: value for result in results for key, value in result["settings"].items() if key not in ("min", "max")}
+    print("\n" + ", ".join(f"{key} {value}" for key, value in told.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

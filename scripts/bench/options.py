@@ -1,0 +1,108 @@
+"""The command line of the benchmarks: which figures, how often, how much."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Final, NoReturn
+
+from scripts.bench.figures import FIGURES, figures_text
+from scripts.bench.proc import READABLE
+
+_EPILOG: Final = f"""\
+figures:
+{figures_text()}
+
+examples:
+  python -m scripts.bench                                  all figures, about a quarter of an hour
+  python -m scripts.bench --fills 20000 --accounts 20000 --rounds 1 --seconds 0.1
+                                            only to see that it works; the figures mean little
+  python -m scripts.bench --only ingest --json out.json    figures whose name begins with "ingest"
+  python -m scripts.bench --only ingest.1k,ratio           several of them
+
+All of it runs on one throw-away PostgreSQL, which fsyncs; each round has a fresh schema and begins with a CHECKPOINT;
+rounds take turns (ingest, copy, ingest, copy ...). What was written is verified before a figure is printed.
+Exit code 0: measured. 1: a verification failed, or the service did; figures that do not rest on it are told all the
+same. 2: unusable arguments, or a package is missing.
+"""
+
+
+# What a measurement needs that not every machine has: without it its figures are left out, unless they are asked for.
+_LACKS: Final = {
+    "umadb": "" if find_spec("umadb") else "umadb is not installed: run `make bench`",
+    "memory": "" if READABLE else "there is no /proc",
+    "profile": "" if READABLE else "there is no /proc",
+}
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that says in one line what is wrong."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"bench: {message} (--help tells more)\n")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """What is wanted; `names` are the figures. Exits 2 where that cannot be measured."""
+    parser = _Parser(
+        prog="bench",
+        description="Measure the ledger on this machine: a table, and JSON for scripts.",
+        epilog=_EPILOG,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    add = parser.add_argument
+    add("--json", metavar="FILE", type=Path, help="write [{name, value, unit, settings}] there too")
+    add("--only", metavar="NAME,...", default="", help="figures by name, or by the first part of it (default: all)")
+    add("--rounds", metavar="N", type=_positive, default=3, help="rounds; the median is told (default 3)")
+    add("--fills", metavar="N", type=_positive, default=1_000_000, help="fills of a round (default 1,000,000)")
+    add("--accounts", metavar="N", type=_positive, default=1_000_000, help="that are evaluated (default 1,000,000)")
+    add(
+        "--lanes",
+        metavar="N",
+        type=_positive,
+        default=64,
+        help="sources that send rows at once, a message of each in flight (default 64)",
+    )
+    add("--rss-fills", metavar="N", type=_positive, default=5_000_000, help="behind the memory (default 5,000,000)")
+    add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads; the lag takes 15 (default 1)")
+    options = parser.parse_args(arguments)
+    wanted = [name.strip() for name in options.only.split(",") if name.strip()]
+    for name in wanted:
+        if not any(figure.startswith(name) for figure in FIGURES):
+            parser.error(f"no figure begins with {name}: there are {', '.join(FIGURES)}")
+    if options.json and not options.json.absolute().parent.is_dir():
+        parser.error(f"there is no folder {options.json.parent} to write {options.json.name} to")
+    options.names = [figure for figure in FIGURES if not wanted or any(figure.startswith(name) for name in wanted)]
+    for figure, lacks in [(figure, _lacks(figure)) for figure in options.names]:
+        if lacks and figure in wanted:
+            parser.error(f"{figure} cannot be measured: {lacks}")
+        if lacks:
+            options.names.remove(figure)
+            print(f"bench: {figure} is left out: {lacks}", file=sys.stderr)
+    if not options.names:
+        parser.error("nothing is left to be measured")
+    return options
+
+
+def _lacks(figure: str) -> str:
+    """What is missing to measure a figure; empty if nothing is."""
+    return next((why for key, why in _LACKS.items() if why and key in FIGURES[figure].needs), "")
+
+
+def _positive(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is not a whole number of at least 1")
+    return int(text)
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
+    if not 0.01 <= seconds <= 60:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0.01 to 60")
+    return seconds

@@ -1,0 +1,28 @@
+"""How fast a log is audited: read, decoded, every fee decided again and compared, as `make audit` does it."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+import time
+from typing import Final
+
+from scripts.bench.figures import REPLAY
+from scripts.bench.store import Store, check
+
+_SECONDS_MAX: Final = 3_600
+
+
+def replay(store: Store, schema: str, fills: int) -> dict[str, float]:
+    """Fills/s of an audit of a ledger of so many, from its start to its end, by a process for each core."""
+    store.checkpoint()
+    command = [sys.executable, "-m", "ledger.tools.audit.command", "--dsn", store.dsn, "--schema", schema]
+    began = time.perf_counter()
+    process = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_MAX, check=False)  # noqa: S603
+    seconds = time.perf_counter() - began
+    said = [*process.stdout.splitlines(), *process.stderr.splitlines(), "nothing"]
+    check(process.returncode == 0, f"the audit of the ledger ended with {process.returncode}: {said[0]}")
+    decided = re.search(r"([\d,]+) fills, [\d,]+ accounts, 0 findings", process.stdout)
+    check(decided is not None and decided[1] == f"{fills:,}", f"the audit decided other fills: {said[0]}")
+    return {REPLAY: fills / seconds}

@@ -1,1 +1,0 @@
-"""Rule cases: what a business owner says a rule should do, asked of the very rules the service calls."""

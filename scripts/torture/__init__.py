@@ -1,0 +1,1 @@
+"""Kills, cuts and pauses while fills stream, and a reckoning of what must be left."""

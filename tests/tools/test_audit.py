@@ -1,0 +1,185 @@
+"""ledger/tools/audit/command.py: what it prints, the exit code by which a scheduler knows, and how it goes on."""
+
+from __future__ import annotations
+
+import itertools
+import json
+import re
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from ledger.domain.events import Recorded, VolumeRecorded
+from tests.projections.audited import Copy, rich_ledger
+from tests.properties.test_replay import fee_off_by_one
+from tests.waiting import wait_for
+from tests.write_side import Writing
+
+TOOL = ("-m", "ledger.tools.audit.command")
+SUMMARY = re.compile(
+    r"([\d,]+) events, ([\d,]+) fills, ([\d,]+) accounts, ([\d,]+) findings?, in [\d.]+ s \([\d,]+ fills/s\)"
+)
+
+_copies = itertools.count(1)
+
+
+@pytest.fixture(scope="module")
+def rich(dsn: str) -> Iterator[Writing]:
+    with rich_ledger(dsn, "audit_script", steps=12) as writing:
+        yield writing
+
+
+@pytest.fixture
+def copy(dsn: str, rich: Writing) -> Copy:
+    return Copy(dsn, "audit_script", f"audit_script_copy_{next(_copies)}")
+
+
+def run(*arguments: str | Path, schema: str = "audit_script", dsn: str = "") -> tuple[int, list[str], str]:
+    """(exit code, lines printed, told on stderr)."""
+    command = [sys.executable, *TOOL, *arguments, "--schema", schema, *(["--dsn", dsn] if dsn else [])]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return output.returncode, output.stdout.splitlines(), output.stderr
+
+
+def a_run(writing: Writing) -> Recorded:
+    return next(
+        recorded
+        for recorded in writing.events()
+        if isinstance(recorded.event, VolumeRecorded) and not recorded.event.columns.wide
+    )
+
+
+def test_a_clean_ledger_ends_it_with_0_and_one_line(dsn: str, rich: Writing) -> None:
+    code, (line,), told = run(dsn=dsn)
+    found = SUMMARY.fullmatch(line)
+    assert found is not None, line
+    assert (code, found[1], found[4], told) == (0, str(rich.log.head().position), "0", "")
+
+
+def test_a_finding_ends_it_with_1_and_a_line_that_names_position_stream_field_and_both_values(
+    rich: Writing, copy: Copy, tmp_path: Path
+) -> None:
+    edited = a_run(rich)
+    copy.edit(edited, fee_off_by_one)
+    code, lines, _ = run("--json", tmp_path / "found.json", "--jobs", "2", dsn=copy.dsn, schema=copy.schema)
+    document = json.loads((tmp_path / "found.json").read_text())
+    (first, *_), (shown, *_) = document["listed"], lines
+    assert (code, document["findings"]) == (1, len(lines) - 1)
+    assert (first["position"], first["stream"]) == (edited.position, edited.stream)
+    assert re.fullmatch(r"line \d+ \(E\d+\): fee", first["field"])
+    wanted = f"position {edited.position}, {edited.stream}: {first['field']} is {first['recorded']},"
+    assert shown == f"{wanted} expected {first['expected']}"
+
+
+def test_as_it_was_known_before_the_finding_it_is_clean(rich: Writing, copy: Copy) -> None:
+    edited = a_run(rich)
+    copy.edit(edited, fee_off_by_one)
+    before = str(edited.position - 1)
+    assert run("--known-at", before, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 0
+
+
+def test_of_one_account_that_nobody_touched_nothing_is_found(rich: Writing, copy: Copy) -> None:
+    edited = a_run(rich)
+    copy.edit(edited, fee_off_by_one)
+    mine, other = edited.stream.split("/")[1], "applicant"
+    assert run(other, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 0
+    assert run(mine, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 1
+
+
+def test_killed_it_goes_on_where_it_was_and_forgets_no_finding(rich: Writing, copy: Copy, tmp_path: Path) -> None:
+    edited = a_run(rich)
+    copy.edit(edited, fee_off_by_one)
+    whole = run("--jobs", "1", dsn=copy.dsn, schema=copy.schema)
+    state = tmp_path / "audit.state"
+    arguments = ["--resume", str(state), "--jobs", "1", "--dsn", copy.dsn, "--schema", copy.schema]
+    assert killed_after_a_stretch(arguments, state) == -signal.SIGKILL
+    document = json.loads(state.read_text())
+    assert 0 < document["position"] < document["known"]
+    code, lines, _ = run("--resume", state, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)
+    assert (code, lines[:-1]) == (whole[0], whole[1][:-1])
+    assert lines[-1].partition(", in ")[0] == whole[1][-1].partition(", in ")[0]
+    assert not state.exists()
+
+
+def killed_after_a_stretch(arguments: list[str], state: Path) -> int:
+    """The exit code of an audit that kills itself, as the kernel might, once it has kept how far it has come."""
+    killing = (
+        "import os, signal, sys;"
+        "from ledger.tools.audit import command; kept = command.save;"
+        "from projections.audit import audit; audit.EVENTS_PER_STRETCH = 40;"
+        "left = [3]\n"
+        "def save(*arguments):\n"
+        "    kept(*arguments)\n"
+        "    left[0] -= 1\n"
+        "    left[0] or os.kill(os.getpid(), signal.SIGKILL)\n"
+        "command.save = save; command.main(sys.argv[1:])"
+    )
+    command = [sys.executable, "-c", killing, *arguments]
+    return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
+
+
+def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path: Path) -> None:
+    state = tmp_path / "audit.state"
+    state.write_text(json.dumps({"audit": {"ledger_id": "other"}, "known": 1, "position": 1, "events": 1, "fills": 0}))
+    told = f"audit_replay.py: {state} is of another audit: give the same options, or another --resume FILE\n"
+    assert run("--resume", state, dsn=dsn) == (2, [], told)
+    state.write_text("{")
+    assert run("--resume", state, dsn=dsn)[0] == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["--dsn", "postgresql://nobody@127.0.0.1:1/none"], "PostgreSQL cannot be used"),
+        (["--data", "/nowhere/at/all"], "there is no"),
+        (["--known-at", "yesterday"], "'yesterday' is no time"),
+        (["a/b"], "'a/b' does not match"),
+        (["--jobs", "0"], "'0' is not a whole number"),
+        (["--schema", "Ledger"], "'Ledger' does not match"),
+    ],
+)
+def test_what_it_cannot_do_ends_it_with_2_and_one_line(arguments: list[str], why: str) -> None:
+    output = subprocess.run(
+        [sys.executable, *TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (output.returncode, output.stdout) == (2, "")
+    assert why in output.stderr
+    assert output.stderr.startswith("audit_replay.py: ")
+    assert output.stderr.count("\n") == 1
+
+
+def test_a_schema_without_a_ledger_and_an_unknown_account_are_named(dsn: str, rich: Writing) -> None:
+    assert run(dsn=dsn, schema="nothing_here") == (
+        2,
+        [],
+        "audit_replay.py: there is no ledger in the schema nothing_here: start one there, or name another --schema\n",
+    )
+    assert run("stranger", dsn=dsn) == (2, [], "audit_replay.py: the ledger does not know stranger\n")
+    assert run("--known-at", "0", dsn=dsn)[0] == 2
+
+
+def test_interrupted_it_says_what_is_kept_and_leaves_no_process_behind(dsn: str, rich: Writing, tmp_path: Path) -> None:
+    arguments = ["--resume", tmp_path / "audit.state", "--jobs", "2", "--dsn", dsn, "--schema", "audit_script"]
+    with psycopg.connect(dsn) as blocking:
+        blocking.execute("LOCK TABLE audit_script.events IN ACCESS EXCLUSIVE MODE")
+        audit = subprocess.Popen([sys.executable, *TOOL, *arguments], stderr=subprocess.PIPE, text=True)
+        wait_for(lambda: waiting_for_a_lock(dsn), 30)
+        audit.send_signal(signal.SIGINT)
+        blocking.rollback()
+        told = audit.communicate(timeout=60)[1]
+    assert (audit.returncode, told) == (
+        130,
+        f"audit_replay.py: interrupted: the same command goes on from {tmp_path / 'audit.state'}\n",
+    )
+
+
+def waiting_for_a_lock(dsn: str) -> int:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        found = connection.execute("SELECT count(*) FROM pg_locks WHERE NOT granted").fetchone()
+        assert found is not None
+        return int(found[0])

@@ -1,0 +1,326 @@
+"""A public tape goes into a real ledger, whole and once, whatever happens on the way."""
+
+from __future__ import annotations
+
+import gzip
+import importlib
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from decimal import Decimal
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import grpc
+import pytest
+
+from ledger.v1 import fill_pb2
+from ledger.v1.command_service_pb2 import RegisterSymbolResponse
+from ledger.v1.command_service_pb2_grpc import CommandServiceServicer, add_CommandServiceServicer_to_server
+from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
+from ledger.v1.fill_service_pb2_grpc import FillServiceServicer, add_FillServiceServicer_to_server
+from ledger.wire.fields import ID
+from tests.conftest import Ledger, at
+from tests.samples import symbol
+from tests.tools.tapes import (
+    MODULE,
+    NOBODY,
+    SYMBOL,
+    Row,
+    as_csv,
+    as_json,
+    command,
+    reckon,
+    recorded,
+    recorded_lines,
+    run,
+    source_of,
+    summary,
+    tape,
+)
+
+TRADES = 300
+MAY_2015_NS = 1_430_438_400 * 10**9
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A JSON tape."""
+    path = tmp_path / "trades.json"
+    path.write_bytes(as_json(tape(TRADES)))
+    return path
+
+
+@pytest.fixture
+def import_trades() -> ModuleType:
+    """The tool as a module: quicker than a process for each bad file."""
+    return importlib.import_module(MODULE)
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
+@pytest.mark.parametrize("write", [as_json, as_csv], ids=["JSON", "CSV"])
+def test_every_account_pays_what_an_independent_reckoner_says_and_only_once(
+    ledger: Ledger, tmp_path: Path, write: Callable[[list[Row]], bytes], pack: Callable[[bytes], bytes]
+) -> None:
+    path = tmp_path / "a-name-that-tells-nothing"
+    path.write_bytes(pack(write(tape(TRADES))))
+    first = run(path, ledger.address, "--batch", "77")
+    assert (first.returncode, first.stderr) == (0, "")
+    assert summary(first.stdout)["fills recorded new"] == str(2 * TRADES)
+    assert recorded(ledger.queries) == reckon(path)
+
+    again = run(path, ledger.address)
+    assert again.returncode == 0
+    assert summary(again.stdout)["fills recorded new"] == "0"
+    assert summary(again.stdout)["already there"].startswith(f"{2 * TRADES} ")
+    assert summary(again.stdout)["ledger"] == summary(first.stdout)["ledger"]
+    assert recorded(ledger.queries) == reckon(path)
+
+
+def test_the_same_trades_out_of_another_file_are_known_fill_by_fill(ledger: Ledger, path: Path, tmp_path: Path) -> None:
+    run(path, ledger.address)
+    other = tmp_path / "trades.csv"
+    other.write_bytes(as_csv(tape(TRADES)))
+    found = summary(run(other, ledger.address).stdout)
+    assert (found["fills recorded new"], found["already there"], found["refused"]) == ("0", str(2 * TRADES), "0")
+
+
+def test_numbers_sides_and_owners_of_both_legs_are_those_of_the_tape(ledger: Ledger, path: Path) -> None:
+    output = run(path, ledger.address)
+    by_account = recorded_lines(ledger.queries)
+    lines = {line.fill_ref.exec_id: line for lines in by_account.values() for line in lines}
+    for time_ms, trade_id, side, price, amount, _ in tape(TRADES):
+        maker, taker = lines[f"{SYMBOL}-{trade_id}-M"], lines[f"{SYMBOL}-{trade_id}-T"]
+        for line in (maker, taker):
+            assert (Decimal(line.last_px), Decimal(line.last_qty)) == (Decimal(price), Decimal(amount))
+            assert (line.transact_time, line.trade_id) == (at(int(time_ms) * 1_000_000), trade_id)
+            assert (line.symbol, line.channel, line.basis.pair_class) == (SYMBOL, fill_pb2.CHANNEL_API, "C")
+        assert (maker.liquidity, taker.liquidity) == (fill_pb2.LIQUIDITY_MAKER, fill_pb2.LIQUIDITY_TAKER)
+        sides = (fill_pb2.SIDE_SELL, fill_pb2.SIDE_BUY)
+        assert (maker.side, taker.side) == (sides if side == "buy" else sides[::-1])
+        assert taker.counterparty_owner_id == maker.fill_ref.account_id
+        assert maker.counterparty_owner_id == taker.fill_ref.account_id
+        assert maker.self_trade == taker.self_trade == (maker.fill_ref.account_id == taker.fill_ref.account_id)
+        assert (maker.sequence + 1, taker.sequence % 2) == (taker.sequence, 0)
+    self_trades = sum(line.self_trade for line in lines.values()) // 2
+    assert self_trades > 0
+    assert summary(output.stdout)["self-trades"] == str(self_trades)
+
+
+def test_costs_are_compared_exactly_and_never_used(path: Path) -> None:
+    differences = [
+        abs(Decimal(cost) - Decimal(price) * Decimal(amount)) for _, _, _, price, amount, cost in tape(TRADES)
+    ]
+    off = [difference for difference in differences if difference]
+    found = summary(run(path, NOBODY, "--dry-run").stdout)["cost differences"]
+    count, _, largest = found.partition(", at most ")
+    assert int(count) == len(off)
+    assert Decimal(largest.partition(" ")[0]) == max(off) == Decimal("0.000000000000000064")
+
+
+def test_the_source_is_an_id_and_changes_with_the_content_the_symbol_and_the_accounts(
+    import_trades: ModuleType, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def source(path: Path, *more: str) -> str:
+        assert import_trades.main([str(path), "--symbol", SYMBOL, "--dry-run", *more]) == 0
+        return summary(capsys.readouterr().out)["source"]
+
+    packed, other = tmp_path / "packed", tmp_path / "other"
+    packed.write_bytes(gzip.compress(path.read_bytes()))
+    other.write_bytes(as_json(tape(TRADES, seed=2)))
+    sources = {source(path), source(other)}
+    for more in (["--symbol", "XRP_BTC"], ["--accounts", "8"], ["--venue", "elsewhere"], ["--attempt", "2"]):
+        sources.add(source(path, *more))
+    assert len(sources) == 6
+    assert all(ID.fullmatch(name) for name in sources)
+    assert source(packed) == source(path)
+
+
+def test_ctrl_c_half_way_loses_nothing_and_the_next_run_goes_on(ledger: Ledger, path: Path) -> None:
+    request = GetSourcePositionRequest(source=source_of(path))
+    with subprocess.Popen(
+        command(path, ledger.address, "--batch", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        try:
+            while ledger.fills.GetSourcePosition(request).last_sequence < TRADES // 2:
+                assert process.poll() is None
+            process.send_signal(signal.SIGINT)
+            output, errors = process.communicate(timeout=30)
+        finally:
+            process.kill()
+    assert (process.returncode, output) == (130, "")
+    assert errors.count("\n") == 1
+    assert "run the same command again" in errors
+    done = ledger.fills.GetSourcePosition(request).last_sequence
+    assert 0 < done < 2 * TRADES
+
+    found = summary(run(path, ledger.address).stdout)
+    assert found["fills recorded new"] == str(2 * TRADES - done)
+    assert recorded(ledger.queries) == reckon(path)
+
+
+def test_fills_too_fine_for_the_symbol_are_shown_and_sent_again_when_asked(ledger: Ledger, path: Path) -> None:
+    ledger.commands.RegisterSymbol(symbol(SYMBOL, pair_class="C", price_scale=9, quantity_scale=2))
+    fine = 2 * sum(amount in ("12.345", "0.00000001") for *_, amount, _ in tape(TRADES))
+    first = run(path, ledger.address)
+    assert first.returncode == 1
+    assert summary(first.stdout)["refused"] == str(fine)
+    assert summary(first.stdout)["fills recorded new"] == str(2 * TRADES - fine)
+    assert first.stdout.count(" QUANTITY_TOO_FINE: ") == 5
+    assert f"... and {fine - 5} more refused" in first.stdout
+    assert "registered with fewer decimals" in first.stdout
+    assert first.stderr.count("\n") == 1
+    assert "is registered already" in first.stderr
+
+    ledger.commands.RegisterSymbol(
+        symbol(SYMBOL, pair_class="C", price_scale=9, quantity_scale=8, valid_from=at(MAY_2015_NS))
+    )
+    second = run(path, ledger.address, "--attempt", "2")
+    assert second.returncode == 0
+    found = summary(second.stdout)
+    assert (found["fills recorded new"], found["already there"]) == (str(fine), str(2 * TRADES - fine))
+    assert recorded(ledger.queries) == reckon(path)
+
+
+class ForgetfulFills(FillServiceServicer):
+    """Passes batches on to a ledger, and loses its first answer to each."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._sent: set[int] = set()
+
+    def GetSourcePosition(self, request: Any, context: Any) -> Any:
+        return self._ledger.fills.GetSourcePosition(request)
+
+    def RecordFills(self, request: Any, context: Any) -> Any:
+        answer = self._ledger.fills.RecordFills(request)
+        if request.first_sequence not in self._sent:
+            self._sent.add(request.first_sequence)
+            context.abort(grpc.StatusCode.UNAVAILABLE, "the answer was lost")
+        return answer
+
+
+class NoCommands(CommandServiceServicer):
+    """Takes every symbol and does nothing."""
+
+    def RegisterSymbol(self, request: Any, context: Any) -> Any:
+        return RegisterSymbolResponse()
+
+
+@pytest.fixture
+def forgetful(ledger: Ledger) -> Iterator[str]:
+    """Address of a service that loses answers."""
+    server = grpc.server(ThreadPoolExecutor(2))
+    add_FillServiceServicer_to_server(ForgetfulFills(ledger), server)
+    add_CommandServiceServicer_to_server(NoCommands(), server)
+    port = server.add_insecure_port("127.0.0.1:0")
+    server.start()
+    yield f"127.0.0.1:{port}"
+    server.stop(None).wait()
+
+
+def test_a_lost_answer_neither_doubles_a_fill_nor_hides_a_refusal(ledger: Ledger, forgetful: str, path: Path) -> None:
+    ledger.commands.RegisterSymbol(symbol(SYMBOL, pair_class="C", price_scale=9, quantity_scale=2))
+    fine = 2 * sum(amount in ("12.345", "0.00000001") for *_, amount, _ in tape(TRADES))
+    output = run(path, forgetful, "--batch", "250")
+    found = summary(output.stdout)
+    assert output.returncode == 1
+    assert (found["refused"], found["already there"]) == (str(fine), str(2 * TRADES - fine))
+    assert sum(len(lines) for lines in recorded_lines(ledger.queries).values()) == 2 * TRADES - fine
+
+
+GOOD = b'[1570752011620,"1",null,"sell",0.00141342,23.0,0.03250866]'
+HEADER = b"time_ms,id,side,price,amount,cost\n"
+
+BAD = {
+    "empty": (b"", "neither a JSON list nor CSV"),
+    "words": (b"hello\nworld\n", "neither a JSON list nor CSV"),
+    "not text": (b"\xff\xfe\x00\x01", "can't decode byte"),
+    "truncated gzip": (gzip.compress(as_json(tape(50)))[:-20], "the gzip file is truncated"),
+    "damaged gzip": (gzip.compress(b"[" + GOOD + b"]")[:-8] + bytes(8), "the gzip file is damaged"),
+    "truncated JSON": (b"[" + GOOD + b",[15707", "not JSON: "),
+    "deep JSON": (b"[" * 200_000, "nested too deep"),
+    "object": (b'{"trades": []}', "not a JSON list of rows"),
+    "no trade": (b"[]", "it holds no trade"),
+    "no row": (b"[" + GOOD + b",7]", "row 2: not a list [time_ms, id, type, side, price, amount, cost]"),
+    "short row": (b"[" + GOOD + b",[1570752011620]]", "row 2: not a list"),
+    "time in seconds": (b'[[1570752011,"1",null,"sell",1,2,2]]', "row 1: time_ms '1570752011' is not in milli"),
+    "time is no number": (b'[["now","1",null,"sell",1,2,2]]', "row 1: time_ms 'now'"),
+    "id is a list": (b'[[1570752011620,[],null,"sell",1,2,2]]', "row 1: id is not a number or text"),
+    "id with a space": (b'[[1570752011620,"1 2",null,"sell",1,2,2]]', "row 1: id '1 2' does not match"),
+    "id too long": (b'[[1570752011620,"' + b"1" * 60 + b'",null,"sell",1,2,2]]', "row 1: id 1111"),
+    "no side": (b"[[1570752011620,1,null,null,1,2,2]]", "row 1: side is missing"),
+    "strange side": (b'[[1570752011620,1,null,"short",1,2,2]]', "row 1: side 'short' is neither buy nor sell"),
+    "no price": (b'[[1570752011620,1,null,"sell",null,2,2]]', "row 1: price is missing"),
+    "price is true": (b'[[1570752011620,1,null,"sell",true,2,2]]', "row 1: price is not a number or text"),
+    "zero price": (b'[[1570752011620,1,null,"sell",0e-7,2,2]]', "row 1: price '0e-7' is not greater than zero"),
+    "price too fine": (b'[[1570752011620,1,null,"sell",1e-19,2,2]]', "row 1: price '1e-19' has more than 20 digits"),
+    "price too large": (b'[[1570752011620,1,null,"sell",1e20,2,2]]', "row 1: price '1e20' has more than 20 digits"),
+    "price out of this world": (b'[[1570752011620,1,null,"sell",1e9999999,2,2]]', "row 1: price '1e9999999' is not"),
+    "NaN": (b'[[1570752011620,1,null,"sell",1,NaN,2]]', "row 1: amount 'NaN' is not a number"),
+    "infinity": (b'[[1570752011620,1,null,"sell",1,Infinity,2]]', "row 1: amount 'Infinity' is not a number"),
+    "negative amount": (b"[" + GOOD.replace(b"23.0", b"-23.0") + b"]", "row 1: amount '-23.0' is not greater"),
+    "cost is text": (b'[[1570752011620,1,null,"sell",1,2,"much"]]', "row 1: cost 'much' is not a number"),
+    "CSV without a column": (b"time_ms,id,side,price\n", "no amount"),
+    "CSV without rows": (HEADER, "it holds no trade"),
+    "short CSV row": (HEADER + b"1570752011620,1,buy,1\n", "line 2: amount is missing"),
+    "open CSV quote": (HEADER + b'1570752011620,1,"buy,1,2,2\n', "not CSV"),
+    "bad CSV number": (HEADER + b"1570752011620,1,buy,1,2,2\n1570752011621,2,buy,0x10,2,2\n", "line 3: price '0x10'"),
+}
+
+
+@pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD.keys())
+def test_a_file_that_cannot_be_used_is_named_in_one_line(
+    import_trades: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, why: str
+) -> None:
+    path = tmp_path / "bad"
+    path.write_bytes(content)
+    code = import_trades.main([str(path), "--symbol", SYMBOL, "--address", NOBODY])
+    output, errors = capsys.readouterr()
+    assert (code, output) == (2, "")
+    assert errors.startswith(f"import_trades.py: {path}: ")
+    assert why in errors
+    assert errors.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (["nowhere.json", "--symbol", "XRP_ETH"], "nowhere.json: No such file or directory"),
+        ([".", "--symbol", "XRP_ETH"], "Is a directory"),
+        (["FILE", "--symbol", "XRPETH"], "--symbol 'XRPETH' is not BASE_QUOTE"),
+        (["FILE", "--symbol", "XRP_ETH_BTC"], "is not BASE_QUOTE"),
+        (["FILE", "--symbol", "XRP_\udcff"], "is not BASE_QUOTE"),
+        (["FILE", "--symbol", "X" * 36 + "_Y"], "is not BASE_QUOTE"),
+        (["FILE"], "--symbol"),
+        (["FILE", "--symbol", "XRP_ETH", "--accounts", "0"], "--accounts"),
+        (["FILE", "--symbol", "XRP_ETH", "--batch", "10001"], "--batch"),
+        (["FILE", "--symbol", "XRP_ETH", "--address", "here"], "is not HOST:PORT"),
+        (["FILE", "--symbol", "XRP_ETH", "--patience", "1", "--address", NOBODY], f"no ledger answers at {NOBODY}"),
+    ],
+)
+def test_what_else_cannot_be_used_is_one_line_too(path: Path, arguments: list[str], why: str) -> None:
+    arguments = [str(path) if argument == "FILE" else argument for argument in arguments]
+    output = subprocess.run(
+        [sys.executable, "-m", MODULE, *arguments], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (output.returncode, output.stdout) == (2, "")
+    assert why in output.stderr
+    assert output.stderr.count("\n") == 1
+
+
+def test_what_the_ledger_refuses_as_a_whole_is_one_line_with_its_reason(ledger: Ledger, path: Path) -> None:
+    for more, reason in ((["--pair-class", "Z"], "PAIR_CLASS_UNKNOWN"), (["--venue", "elsewhere"], "VENUE_UNKNOWN")):
+        output = run(path, ledger.address, *more)
+        assert (output.returncode, output.stdout) == (2, "")
+        assert reason in output.stderr
+        assert output.stderr.count("\n") == 1
+
+
+def test_help_shows_how_it_is_used() -> None:
+    output = subprocess.run([sys.executable, "-m", MODULE, "--help"], capture_output=True, text=True, check=False)
+    assert output.returncode == 0
+    assert " trades.json.gz --symbol XRP_ETH --pair-class C" in output.stdout

@@ -1,0 +1,101 @@
+"""What a person sees of programme files before one is published."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from ledger import programmes
+
+ROOT = Path(__file__).parents[2]
+FILES = ROOT / "ledger" / "programmes"
+GOOD = programmes.packaged()
+
+
+def run(*arguments: str | Path) -> tuple[int, list[str], list[str]]:
+    """Exit code, and the lines of output and error."""
+    command = [sys.executable, "-m", "ledger.tools.programme.command", *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+
+
+def file(folder: Path, *changes: tuple[str, str], name: str = "changed.toml") -> Path:
+    content = GOOD
+    for old, new in changes:
+        assert old in content
+        content = content.replace(old, new, 1)
+    path = folder / name
+    path.write_text(content)
+    return path
+
+
+def test_packaged_files_have_no_faults() -> None:
+    paths = sorted(FILES.glob("*.toml"))
+    assert run("validate", *paths) == (0, [f"{path}: no faults" for path in paths], [])
+
+
+def test_every_fault_is_one_line_with_file_name_and_key(tmp_path: Path) -> None:
+    bad = file(tmp_path, ('maker = "0.04%"', 'maker = "0.04"'), ("[promotions]", "[promotion]"))
+    code, out, err = run("validate", bad, FILES / programmes.DEFAULT)
+    assert (code, err) == (1, [])
+    assert [line.split(" ")[:3] for line in out] == [
+        [f"{bad}:", "RATE_UNIT_AMBIGUOUS:", "rates.VIP1.A.maker"],
+        [f"{bad}:", "KEY_UNKNOWN:", "promotion"],
+        [f"{FILES / programmes.DEFAULT}:", "no", "faults"],
+    ]
+
+
+def test_a_difference_is_a_number_that_changed_not_the_way_it_is_written(tmp_path: Path) -> None:
+    same = file(tmp_path, ('maker = "0.04%"', 'maker = "4bps"'), ("[promotions]\n", "[promotions] # a word\n"))
+    assert run("diff", FILES / programmes.DEFAULT, same) == (0, ["they say the same"], [])
+    other = file(tmp_path, ('maker = "0.04%"', 'maker = "0.05%"'), ('version = "3.0"', 'version = "3.1"'))
+    code, out, err = run("diff", FILES / programmes.DEFAULT, other)
+    assert (code, err) == (1, [])
+    assert [line.split() for line in out] == [
+        ["version", "3.0", "->", "3.1"],
+        ["rates.VIP1.A.maker", "0.04%", "->", "0.05%"],
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "key"),
+    [
+        ("[volume]\n", '[overrides.X_Y]\nmaker = "0%"\n[volume]\n', "overrides.X_Y.maker"),
+        ("# from = 2026", "from = 2026", "period.from"),
+        ("# last_day", "last_day", "trial.last_day"),
+        ('below = "50000000"', 'below = "60000000"', "volume.below"),
+        ('above = { VIP3 = "2000000" }', 'above = { VIP3 = "2000001" }', "volume.terms.above.VIP3"),
+        ("[8, 18, 28]", "[1]", "evaluation.days_of_month"),
+        ("effective_delay_s = 0", "effective_delay_s = 60", "evaluation.effective_delay_s"),
+        ("holidays = []", "holidays = [2026-12-25]", "applications.holidays"),
+        ('rounding = "ROUND_HALF_EVEN"', 'rounding = "ROUND_CEILING"', "switches.rounding"),
+        ('VIP5 = ["support_24_7", ', "VIP5 = [", "entitlements.VIP5"),
+        ('  "ChangeTier",\n', "", "approval.commands"),
+    ],
+)
+def test_whatever_a_programme_says_shows_in_the_difference(tmp_path: Path, old: str, new: str, key: str) -> None:
+    code, out, _ = run("diff", FILES / programmes.DEFAULT, file(tmp_path, (old, new)))
+    assert code == 1
+    assert key in {line.split()[0] for line in out}
+
+
+def test_the_table_of_rates_is_shown_as_the_document_prints_it() -> None:
+    code, out, err = run("show", FILES / programmes.DEFAULT)
+    assert (code, err) == (0, [])
+    assert out[0] == "BitMart API Users VIP Membership 3.0: version 3.0, governs bitmart"
+    (row,) = (line for line in out if line.startswith("VIP4 "))
+    assert row.split() == ["VIP4", "5,000,000", "-0.001%", "/", "0.025%", "0%", "/", "0.05%", "0.06%", "/", "0.08%"]
+    assert ["switches.rounding", "ROUND_HALF_EVEN"] in [line.split() for line in out]
+
+
+def test_an_unusable_file_is_said_in_one_line(tmp_path: Path) -> None:
+    for verb in ("show", "validate"):
+        code, out, err = run(verb, tmp_path / "nowhere.toml")
+        assert (code, out, err) == (2, [], [f"programme.py: {tmp_path / 'nowhere.toml'}: No such file or directory"])
+    bad = file(tmp_path, ('version = "3.0"', "version ="))
+    code, out, err = run("show", bad)
+    assert (code, out, len(err)) == (2, [], 1)
+    assert "FILE_UNREADABLE" in err[0]
