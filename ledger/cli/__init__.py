@@ -5,7 +5,7 @@ those that call a running ledger.
 """
 
 from ledger.cli import fills  # noqa: F401 - it adds a subcommand to ORDER
-from ledger.cli.errors import told, until_reader_leaves
+from ledger.cli.errors import until_reader_leaves
 from ledger.cli.members import MEMBERS
 from ledger.cli.orders import ORDER
 from ledger.cli.oversight import OVERSIGHT
@@ -13,10 +13,8 @@ from ledger.cli.program import SHELL, program, run
 from ledger.cli.programme import PROGRAMME
 from ledger.cli.queries import ASK
 from ledger.cli.rewards import REWARDS
-from ledger.cli.subcommands import Group, Options, Subcommand, argument
+from ledger.cli.subcommands import Group, Options, argument
 
 GROUPS = (ASK, ORDER, MEMBERS, REWARDS, PROGRAMME, OVERSIGHT)
 
-__all__ = [
-    "GROUPS", "SHELL", "Group", "Options", "Subcommand", "argument", "program", "run", "told", "until_reader_leaves",
-]  # fmt: skip
+__all__ = ["GROUPS", "SHELL", "Group", "Options", "argument", "program", "run", "until_reader_leaves"]

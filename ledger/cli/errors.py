@@ -69,37 +69,35 @@ def told(work: Callable[[], int], where: str = "", timeout_s: int | None = None)
     except LedgerError as error:
         lines = sentences(error, where, timeout_s)
         return tell(REFUSED, *lines) if is_no(error) else tell(UNUSABLE, *(f"{_PROGRAM}: {line}" for line in lines))
-    except BrokenPipeError:
-        raise  # nobody reads what is printed: see `until_reader_leaves`
     except OSError as error:
-        return tell(UNUSABLE, f"{_PROGRAM}: {_of_file(error)}")
+        if error.filename is None:
+            raise  # it is about what is printed: see `until_reader_leaves`
+        return tell(UNUSABLE, f"{_PROGRAM}: {error.filename} cannot be used: {error.strerror}")
     except (UnusableError, ValueError) as error:
-        return tell(UNUSABLE, f"{_PROGRAM}: {_one_line(error)}")
+        return tell(UNUSABLE, f"{_PROGRAM}: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
         return tell(INTERRUPTED, f"{_PROGRAM}: interrupted")
     except Exception as error:  # people get a line to report, not a traceback
         return tell(UNUSABLE, f"{_PROGRAM}: a defect of this command ({error!r}): please report it")
 
 
-def _of_file(error: OSError) -> str:
-    cause = error.strerror or _one_line(error)
-    return f"{error.filename} cannot be used: {cause}" if error.filename else cause
-
-
-def _one_line(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
 def until_reader_leaves(work: Callable[[], int]) -> int:
     """Do some work that prints; return its exit code.
 
-    Whoever reads stdout may go away, as `head` does: that ends the work, and is no error.
+    Whoever reads stdout may go away, as `head` does: that ends the work, and is no error. A full disk is one.
     """
     try:
         try:
             return work()
         finally:
-            sys.stdout.flush()  # here, for at the end of the interpreter a broken pipe would be a traceback
+            print(end="", flush=True)  # here, for at the end of the interpreter it would fail with a traceback
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _print_no_more()
         return 0
+    except OSError as error:
+        _print_no_more()
+        return tell(UNUSABLE, f"{_PROGRAM}: {error.strerror}")
+
+
+def _print_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,8 @@ import grpc
 import pytest
 
 from ledger.__main__ import main, running
-from ledger.cli import GROUPS, Subcommand
+from ledger.cli import GROUPS
+from ledger.cli.subcommands import Subcommand
 from ledger.client import Client
 from ledger.config import Config
 from ledger.programmes import packaged

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from ledger.__main__ import main
 from tests.cli.running import ROOT, shell
 from tests.conftest import Ledger
 
@@ -23,6 +24,28 @@ def test_a_reader_that_goes_away_is_no_error(ledger: Ledger) -> None:
         process.stdout.close()
         assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_a_full_disk_is_one_line_and_exit_code_2() -> None:
+    with open("/dev/full", "w") as full, shell("completion", "bash", stdout=full) as process:
+        assert process.stderr is not None
+        assert process.stderr.read() == "fee-ledger: No space left on device\n"
+    assert process.returncode == 2
+
+
+def test_bash_completes_commands_options_and_files(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "fills.jsonl").touch()
+    script = """
+    source /dev/stdin
+    for typed in 'months-' 'ban --evi' 'record-fills fil'; do
+        COMP_WORDS=(fee-ledger $typed); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
+        COMPREPLY=(); _shtab_fee_ledger; echo "${COMPREPLY[@]}"
+    done
+    """
+    main(["completion", "bash"])
+    done = subprocess.run(["bash", "-c", script], cwd=tmp_path, input=capsys.readouterr().out, capture_output=True,
+                          text=True, timeout=30, check=True)  # fmt: skip
+    assert done.stdout.splitlines() == ["months-without-promotion", "--evidence", "fills.jsonl"]
 
 
 def test_ctrl_c_is_exit_code_130_without_a_traceback() -> None:
