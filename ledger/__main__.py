@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
 import dataclasses
 import gc
 import logging
@@ -24,6 +23,7 @@ from typing import Final
 import psycopg
 
 from ledger import cli, programmes
+from ledger.cli.arguments import Parser
 from ledger.config import Config
 from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
@@ -69,24 +69,9 @@ from projections.tables.runner import Runner
 
 _log: Final = logging.getLogger("ledger")
 
-_EPILOG: Final = """\
-examples:
-  fee-ledger serve                                  embedded PostgreSQL, on 127.0.0.1:50051
-  fee-ledger serve --data /srv/ledger               the same, its data elsewhere
-  fee-ledger serve --dsn postgresql://me@db/ledger  your own PostgreSQL 15 to 18
+RUN: Final = cli.Group("run")
 
-exit code 0: stopped as asked; 2: it could not start, and one line says why
-"""
-
-_COMMANDS_EPILOG: Final = """\
-examples:
-  fee-ledger serve                                  run a ledger here, with a PostgreSQL of its own
-  fee-ledger start-trial alice --start 2024-09-01   order something of it, in another terminal
-  fee-ledger state alice --as-of 2024-10-01         ask it
-  fee-ledger fees alice --json | jq .fee_amount     and go on with the answer
-
-exit code 0: done; 1: the ledger refused, and says why; 2: unusable arguments, or no answer; 130: interrupted
-"""
+_DEFAULT: Final = Config()
 
 
 class StartError(Exception):
@@ -97,9 +82,45 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
     logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells of every lost connection at length
-    options = _parser().parse_args(arguments)
-    if options.command != "serve":
-        return cli.run(options)
+
+    def work() -> int:
+        options = parser().parse_args(arguments)
+        return _serve(options) if options.command == "serve" else cli.run(options)
+
+    return cli.until_reader_leaves(work)
+
+
+def parser() -> Parser:
+    """The parser of `fee-ledger` with every subcommand."""
+    return cli.program((*cli.GROUPS, RUN, cli.SHELL))
+
+
+@RUN.add(
+    "serve",
+    "run the service",
+    "serve",
+    "serve --data /srv/ledger",
+    "serve --dsn postgresql://me@db/ledger",
+    arguments=(
+        cli.argument("--listen", metavar="HOST:PORT", default=_DEFAULT.listen,
+                     help=f"where to listen (default {_DEFAULT.listen})"),
+        cli.argument("--data", metavar="FOLDER", type=Path,
+                     help="folder of the embedded PostgreSQL (default: .ledger here, or for root below /var/lib)"),
+        cli.argument("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one"),
+        cli.argument("--schema", default=_DEFAULT.schema, help=f"one schema is one ledger (default {_DEFAULT.schema})"),
+        cli.argument("--evaluate", choices=("manual", "automatic"), default=_DEFAULT.evaluate,
+                     help="whether the service evaluates volume itself on the days of the programme (default manual: "
+                     "RunEvaluation does)"),
+        cli.argument("--no-projections", action="store_true",
+                     help="leave the tables of the read side to `python -m projections`"),
+        cli.argument("--processors", choices=CHOICES, default=_DEFAULT.processors,
+                     help="how many the service's threads share (default auto: one where there are at most four, as "
+                     "Python computes in one thread at a time)"),
+        cli.argument("--ledger-id", default="", metavar="NAME", help="of a new ledger, for ever (default: random)"),
+    ),
+    notes="exit code 0: stopped as asked; 2: it could not start, and one line says why",
+)  # fmt: skip
+def _serve(options: cli.Options) -> int:
     try:
         return serve(_config(options))
     except (StartError, EmbeddedError, ListenError, MigrationError, DatabaseError) as error:
@@ -283,34 +304,7 @@ def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threadin
     raise StartError("stopped before a term began")
 
 
-def _parser() -> argparse.ArgumentParser:
-    default = Config()
-    parser = cli.Parser(
-        prog="fee-ledger",
-        description="An event-sourced fee ledger: which fee, at which rate, and why - at any instant.",
-        epilog=_COMMANDS_EPILOG,
-        formatter_class=cli.HelpFormatter,
-    )
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    serve_parser = commands.add_parser("serve", help="run the service", epilog=_EPILOG,
-                                       formatter_class=cli.HelpFormatter)  # fmt: skip
-    add = serve_parser.add_argument
-    add("--listen", metavar="HOST:PORT", default=default.listen, help=f"where to listen (default {default.listen})")
-    add("--data", metavar="FOLDER", type=Path, help="folder of the embedded PostgreSQL (default: .ledger here, or "
-        "below /var/lib/ledger for root)")  # fmt: skip
-    add("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one")
-    add("--schema", default=default.schema, help=f"one schema is one ledger (default {default.schema})")
-    add("--evaluate", choices=("manual", "automatic"), default=default.evaluate, help="whether the service evaluates "
-        "volume itself on the days of the programme (default manual: RunEvaluation does)")  # fmt: skip
-    add("--no-projections", action="store_true", help="leave the tables of the read side to `python -m projections`")
-    add("--processors", choices=CHOICES, default=default.processors, help="how many the service's threads share "
-        "(default auto: one where there are at most four, as Python computes in one thread at a time)")  # fmt: skip
-    add("--ledger-id", default="", metavar="NAME", help="name of a new ledger, for ever (default: a random one)")
-    cli.add_commands(commands)
-    return parser
-
-
-def _config(options: argparse.Namespace) -> Config:
+def _config(options: cli.Options) -> Config:
     if options.dsn and options.data:
         raise StartError("--data is for the embedded PostgreSQL, --dsn for your own: give one of them")
     if options.ledger_id and not ID.fullmatch(options.ledger_id):

@@ -1,6 +1,20 @@
-"""The command line of a running ledger: what people ask and order from a shell."""
+"""The command line `fee-ledger`: what people ask and order from a shell.
 
-from ledger.cli.arguments import HelpFormatter, Parser
-from ledger.cli.commands import add_commands, run
+A subcommand is declared once, above the function that does it, in the group that the help shows it in. `GROUPS` have
+those that call a running ledger.
+"""
 
-__all__ = ["HelpFormatter", "Parser", "add_commands", "run"]
+from ledger.cli import fills  # noqa: F401 - it adds a subcommand to ORDER
+from ledger.cli.errors import until_reader_leaves
+from ledger.cli.members import MEMBERS
+from ledger.cli.orders import ORDER
+from ledger.cli.oversight import OVERSIGHT
+from ledger.cli.program import SHELL, program, run
+from ledger.cli.programme import PROGRAMME
+from ledger.cli.queries import ASK
+from ledger.cli.rewards import REWARDS
+from ledger.cli.subcommands import Group, Options, argument
+
+GROUPS = (ASK, ORDER, MEMBERS, REWARDS, PROGRAMME, OVERSIGHT)
+
+__all__ = ["GROUPS", "SHELL", "Group", "Options", "argument", "program", "run", "until_reader_leaves"]

@@ -1,0 +1,162 @@
+"""Subcommands that order something of accounts, symbols and currencies."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.cli.arguments import UINT32_MAX, UINT64_MAX, number, time_ns
+from ledger.cli.printing import write
+from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, SYMBOL, TWO_PERSONS, VALID_FROM, at_time
+from ledger.cli.subcommands import Group, Options, argument
+from ledger.client import Client
+
+ORDER: Final = Group("order")
+
+
+@ORDER.order(
+    "register-account",
+    "register an account's owner and parent",
+    "register-account alice-2 --owner alice",
+    rpc="RegisterAccount",
+    arguments=(
+        ACCOUNT,
+        argument("--owner", default="", metavar="ID", help="beneficial owner (default: the account itself)"),
+        argument("--parent", default="", metavar="ACCOUNT", help="the account it is a sub-account of"),
+        argument("--registered", type=time_ns, metavar="TIME", help="when it was opened (default: now)"),
+    ),
+)
+def _register_account(ledger: Client, options: Options) -> None:
+    write(ledger.register_account, options, options.account, owner_id=options.owner, parent_account_id=options.parent,
+          registered_time=options.registered)  # fmt: skip
+
+
+@ORDER.order(
+    "register-symbol",
+    "register a symbol, or new terms of it",
+    "register-symbol XRP_USDT --price-scale 5 --quantity-scale 2 --pair-class A",
+    rpc="RegisterSymbol",
+    arguments=(
+        SYMBOL,
+        argument("--base", default="", metavar="CURRENCY", help="default: what SYMBOL has before its _"),
+        argument("--quote", default="", metavar="CURRENCY", help="default: what SYMBOL has after its _"),
+        argument("--price-scale", type=number(0, UINT32_MAX), required=True, metavar="N",
+                 help="decimals of a price, 0 to 18"),
+        argument("--quantity-scale", type=number(0, UINT32_MAX), required=True, metavar="N",
+                 help="decimals of a quantity, 0 to 18"),
+        argument("--pair-class", default="", metavar="CLASS", help="default: none, which pays the base rate"),
+        argument("--product", choices=("spot", "futures"), default="spot", help="default %(default)s"),
+        argument("--from", dest="valid_from", type=time_ns, metavar="TIME", help="default: the beginning"),
+        argument("--programme", default="", metavar="ID", help="of the class (default: the only one)"),
+    ),
+)  # fmt: skip
+def _register_symbol(ledger: Client, options: Options) -> None:
+    base, _, quote = options.symbol.partition("_")
+    write(
+        ledger.register_symbol,
+        options,
+        options.symbol,
+        base_currency=options.base or base,
+        quote_currency=options.quote or quote,
+        price_scale=options.price_scale,
+        quantity_scale=options.quantity_scale,
+        product=options.product.upper(),
+        valid_from=options.valid_from,
+        pair_class=options.pair_class,
+        programme_id=options.programme,
+    )
+
+
+@ORDER.order(
+    "register-currency",
+    "register the decimals fees are rounded to",
+    "register-currency USDT 6",
+    rpc="RegisterCurrency",
+    arguments=(
+        argument("currency", metavar="CURRENCY"),
+        argument("decimals", type=number(0, UINT32_MAX), metavar="DECIMALS", help="0 to 18"),
+    ),
+)
+def _register_currency(ledger: Client, options: Options) -> None:
+    write(ledger.register_currency, options, options.currency, decimals=options.decimals)
+
+
+@ORDER.order(
+    "start-trial",
+    "start the trial of a new member",
+    "start-trial alice --start 2024-09-01",
+    rpc="StartTrial",
+    arguments=(
+        ACCOUNT,
+        argument("--start", type=time_ns, metavar="TIME", help="first instant (default: now)"),
+        PROGRAMME_ID,
+    ),
+)
+def _start_trial(ledger: Client, options: Options) -> None:
+    write(ledger.start_trial, options, options.account, start_time=options.start, programme_id=options.programme)
+
+
+@ORDER.order(
+    "change-tier",
+    "grant a tier by hand",
+    "change-tier alice VIP4 --from 2024-11-01 --until 2024-12-01 --actor ops-7 --approver ops-8"
+    " --reason 'agreed on the phone'",
+    notes=TWO_PERSONS,
+    rpc="ChangeTier",
+    arguments=(
+        ACCOUNT,
+        argument("tier", metavar="TIER", help="for example VIP4"),
+        VALID_FROM,
+        argument("--until", dest="valid_until", type=time_ns, metavar="TIME",
+                 help="first instant after it (default: no end)"),
+        PROGRAMME_ID,
+    ),
+)  # fmt: skip
+def _change_tier(ledger: Client, options: Options) -> None:
+    write(ledger.change_tier, options, options.account, tier=options.tier, valid_from=options.valid_from,
+          valid_until=options.valid_until, programme_id=options.programme)  # fmt: skip
+
+
+@ORDER.order(
+    "revoke-tier",
+    "end a grant early",
+    "revoke-tier alice g1 --at 2024-09-20",
+    rpc="RevokeTier",
+    arguments=(
+        ACCOUNT,
+        argument("grant", metavar="GRANT", help="as `state` shows it, for example g1"),
+        at_time("when it ends"),
+    ),
+)
+def _revoke_tier(ledger: Client, options: Options) -> None:
+    write(ledger.revoke_tier, options, options.account, grant_id=options.grant, revoke_time=options.at)
+
+
+@ORDER.order(
+    "ban",
+    "ban an account's API trading",
+    "ban alice 3 ORDER_SPAM --ticket T-18",
+    rpc="BanAccount",
+    arguments=(
+        ACCOUNT,
+        argument("days", type=number(0, UINT32_MAX), metavar="DAYS", help="whole days, 1 to 7"),
+        argument("reason_code", metavar="REASON_CODE", help="for example ORDER_SPAM or LOW_FILL_RATIO"),
+        argument("--start", type=time_ns, metavar="TIME", help="first instant (default: now)"),
+        argument("--evidence", dest="evidence_positions", type=number(1, UINT64_MAX), action="append", default=[],
+                 metavar="POSITION", help="of a metric, as `record-metric` prints it; may be given again"),
+    ),
+)  # fmt: skip
+def _ban(ledger: Client, options: Options) -> None:
+    write(ledger.ban_account, options, options.account, days=options.days, reason_code=options.reason_code,
+          start_time=options.start, evidence_positions=options.evidence_positions)  # fmt: skip
+
+
+@ORDER.order(
+    "lift-ban",
+    "end the running ban early",
+    "lift-ban alice --actor ops-7 --approver ops-8 --reason 'a mistake'",
+    notes=TWO_PERSONS,
+    rpc="LiftBan",
+    arguments=(ACCOUNT, at_time("when it ends")),
+)
+def _lift_ban(ledger: Client, options: Options) -> None:
+    write(ledger.lift_ban, options, options.account, lift_time=options.at)

@@ -1,0 +1,66 @@
+"""Printing answers: for people, or as JSON."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from google.protobuf.message import Message
+
+from ledger.cli import documents
+from ledger.cli.screens import receipts
+from ledger.cli.subcommands import Options
+
+_PAGE_SIZE: Final = 1_000
+
+
+def show(options: Options, answer: Message, lines: Callable[[Any], Iterable[str]]) -> None:
+    """Print one answer; `lines` is its screen."""
+    print(documents.document(answer) if options.json else "\n".join(lines(answer)))
+
+
+def show_pages(options: Options, pages: Iterator[Any], field: str, head: Callable[[Any], list[str]],
+               lines: Callable[[Any], list[str]], foot: Callable[[Any], list[str]] = lambda _: []) -> None:  # fmt: skip
+    """Print pages as they come: JSON lines, or a headline, a table per page, and a foot."""
+    left: int | None = options.limit
+    first = True
+    for page in pages:
+        entries = getattr(page, field)[:left]
+        if left is not None:
+            left -= len(entries)
+        if options.json:
+            for entry in entries:
+                print(documents.line(entry))
+        else:
+            print("\n".join(([*head(page), ""] if first else []) + (lines(entries) if entries else ["none"])))
+        first = False
+        if left == 0 or not page.next_page_token:
+            if not options.json and foot(page):
+                print("\n".join(["", *foot(page)]))
+            return
+
+
+def page_size(options: Options) -> int:
+    """Entries of a page: no more than are printed."""
+    return min(options.limit or _PAGE_SIZE, _PAGE_SIZE)
+
+
+def at(options: Options) -> dict[str, Any]:
+    """The two clocks of a read, as the client takes them."""
+    return {"as_of": options.as_of, **options.known_at}
+
+
+def write(command: Callable[..., Message], options: Options, subject: str, **values: Any) -> None:
+    """Send a command about its subject, with its authority, and print its receipt."""
+    request_id = options.request_id or uuid.uuid4().hex
+    answer = command(
+        subject,
+        request_id=request_id,
+        actor=options.actor,
+        approver=options.approver,
+        ticket=options.ticket,
+        reason=options.reason,
+        **values,
+    )
+    show(options, answer, lambda found: receipts.written(found, subject, request_id))

@@ -1,0 +1,22 @@
+"""Screens for those who watch over a ledger."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from ledger.cli.screens.layout import NONE, instant, table
+from ledger.v1 import control_service_pb2 as pb
+
+
+def findings(found: Iterable[pb.Finding]) -> list[str]:
+    """What controls found, a line each."""
+    return table(("control", "~finding"), [(one.control, one.message) for one in found])
+
+
+def solo_actions(found: Iterable[pb.SoloAction]) -> list[str]:
+    """Who did what alone."""
+    rows = [
+        (str(one.position), instant(one.recorded_time), one.actor or NONE, one.event, one.stream, one.ticket or NONE)
+        for one in found
+    ]
+    return table((">position", "recorded (UTC)", "actor", "event", "stream", "ticket"), rows)

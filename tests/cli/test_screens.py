@@ -1,0 +1,54 @@
+"""How screens are laid out: no wider than 100 columns, unless one value is."""
+
+from __future__ import annotations
+
+import pytest
+
+from ledger.cli.screens.layout import count, pairs, table
+from tests.cli.running import table as screen
+
+LONG = "a sentence of many words that says what was found, at length, " * 4
+
+
+def test_a_table_that_fits_has_a_line_per_row() -> None:
+    assert "\n".join(table(("name", ".amount"), [("a", "1.25"), ("bc", "10")])) + "\n" == screen("""
+    name  amount
+    a       1.25
+    bc     10
+    """)
+
+
+def test_a_row_that_does_not_fit_goes_on_indented_and_its_columns_stay_aligned() -> None:
+    lines = table(("one", "two", "three", "four"), [("a" * 60, "b" * 38, "c", "d"), ("e", "f", "gg", "h")])
+    assert lines[:3] == [f"one{' ' * 59}two", "    three  four", f"{'a' * 60}  {'b' * 38}"]
+    assert lines[3:] == ["    c      d", f"e{' ' * 61}f", "    gg     h"]
+
+
+def test_a_row_of_just_the_width_of_the_screen_does_not_go_on() -> None:
+    assert len(table(("one", "two"), [("a" * 60, "b" * 38)])) == 2
+    assert len(table(("one", "two"), [("a" * 60, "b" * 39)])) == 4
+
+
+def test_a_value_that_is_wider_than_the_screen_stays_whole() -> None:
+    assert table(("one",), [("x" * 120,)]) == ["one", "x" * 120]
+
+
+@pytest.mark.parametrize("before", ["control", "c" * 60])
+def test_sentences_wrap(before: str) -> None:
+    lines = table(("control", "~finding"), [(before, LONG)])
+    assert max(map(len, lines)) <= 100
+    assert " ".join(lines).split() == ["control", "finding", before, *LONG.split()]
+
+
+def test_a_table_of_sentences_without_rows_is_its_heads() -> None:
+    assert table(("control", "~finding"), []) == ["control  finding"]
+
+
+def test_names_and_values_are_aligned_and_wrap() -> None:
+    first, second, *more = pairs([("a", "1"), ("long name", LONG), ("nothing", "")])
+    assert (first, second[:13]) == ("  a          1", "  long name  ")
+    assert all(one.startswith(" " * 13) and len(one) <= 100 for one in more)
+
+
+def test_counts_have_separators() -> None:
+    assert (count(1, "fill"), count(2_000, "fill")) == ("1 fill", "2,000 fills")
