@@ -8,9 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
-import numpy as np
-
-from ledger.arrays.columns import Ints, text_column, unpacked
 from ledger.domain.instants import BEGINNING_NS
 
 
@@ -596,7 +593,7 @@ class SourceSpan(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The lines of a run, packed column by column as the log holds them (see `domain.columns`): as in `Line`, but
+    """The lines of a run, packed column by column as the log holds them (`fills.lines` unpacks them): as in `Line`, but
 
     times are less the earliest of the run, numbers less the first of their source; ids that are all written as positive
     int64 are printed are numbers. If `wide`, amounts are decimal texts, as one of them needs more than int64. A column
@@ -650,73 +647,6 @@ class VolumeRecorded:
 
     def __len__(self) -> int:
         return len(self.columns.traits)
-
-    @property
-    def lines(self) -> list[Line]:
-        """The fills, in order; made anew each time."""
-        return self.lines_at(slice(None))
-
-    def lines_at(self, places: Ints | slice) -> list[Line]:
-        """Some of the fills, by their numbers in the run; only these are unpacked."""
-        columns, count = self.columns, len(range(len(self))[places] if isinstance(places, slice) else places)
-
-        def ints(name: str, *, signed: bool = False) -> list[int]:
-            values: list[int] = self.ints(name, signed=signed)[places].tolist() if getattr(columns, name) else []
-            return values
-
-        def texts(name: str) -> list[str]:
-            return self.texts(name, places) if getattr(columns, name) else [""] * count
-
-        amounts = ("price", "quantity", "fee")
-        if columns.wide:
-            price, quantity, fee = (list(map(int, texts(name))) for name in amounts)
-        else:
-            price, quantity, fee = (ints(name, signed=name == "fee") for name in amounts)
-        source_index, offsets = (ints(name) or [0] * count for name in ("source_index", "sequence_offset"))
-        return list(
-            map(
-                Line,
-                texts("exec_id"),
-                [self.time_min_ns + offset for offset in ints("time_offset_ns")],
-                ints("symbol_index"),
-                columns.traits[places] if isinstance(places, slice) else [columns.traits[place] for place in places],
-                price,
-                quantity,
-                fee,
-                ints("basis_index"),
-                source_index,
-                [self.sources[at].first_sequence + offset for at, offset in zip(source_index, offsets, strict=True)],
-                list(map(str, ints("trade_number"))) or texts("trade_id"),
-                list(map(str, ints("order_number"))) or texts("order_id"),
-                texts("cl_ord_id"),
-                ints("order_time_ns") or [0] * count,
-                *map(texts, Line._fields[Line._fields.index("owner_id") :]),
-            )
-        )
-
-    def having(self, traits: int) -> Ints:
-        """Numbers of the fills that have all of these traits; of all fills for 0."""
-        found: Ints = np.flatnonzero(np.frombuffer(self.columns.traits, dtype=np.uint8) & traits == traits)
-        return found
-
-    def times_ns(self) -> Ints:
-        """Time of each fill."""
-        return self.ints("time_offset_ns").astype(np.int64) + self.time_min_ns
-
-    def ints(self, name: str, *, signed: bool = False) -> Ints:
-        """A column of integers; without values if no line says anything."""
-        return unpacked(getattr(self.columns, name), len(self), signed=signed)
-
-    def texts(self, name: str, places: Ints | slice = slice(None)) -> list[str]:
-        """A column of texts, or some places of it; all empty if no line says anything."""
-        data = getattr(self.columns, name)
-        if not data:
-            return [""] * len(self)
-        return [text.decode() for text in text_column(data, len(self))[places].tolist()]
-
-    def known_lines(self) -> list[KnownLine]:
-        """Each line with what is needed to read it alone."""
-        return [KnownLine(line, self.symbols[line.symbol_index], self.bases[line.basis_index]) for line in self.lines]
 
 
 class AdjustedLine(NamedTuple):

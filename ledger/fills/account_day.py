@@ -6,6 +6,7 @@ from collections.abc import Iterable
 
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
 from ledger.domain.state.volume_cells import Sums, add_totals, exact, restate
+from ledger.fills.lines import known_lines
 
 KnownLines = dict[tuple[str, str], KnownLine]  # by (venue, exec_id)
 
@@ -37,7 +38,7 @@ def remember(lines: KnownLines, event: FeeEvent) -> None:
             name = (line.venue, line.exec_id)
             lines[name] = adjusted(lines[name], event, line)
     else:
-        lines.update(((event.venue, known.line.exec_id), known) for known in event.known_lines())
+        lines.update(((event.venue, known.line.exec_id), known) for known in known_lines(event))
 
 
 def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:

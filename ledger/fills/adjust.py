@@ -16,6 +16,7 @@ from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook
 from ledger.domain.state.volume_cells import FEE_SCALE, exact, to_totals
 from ledger.fills.account_day import AccountDay, adjusted
+from ledger.fills.lines import lines_at, places_having
 
 LATE_GRANT: Final = "LATE_GRANT"
 
@@ -66,8 +67,8 @@ def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, Plac
                 if ref in found:
                     found[ref] = found[ref]._replace(known=adjusted(found[ref].known, event, line))
         else:
-            places = event.having(traits)
-            for number, fill in zip(places.tolist(), event.lines_at(places), strict=True):
+            places = places_having(event, traits)
+            for number, fill in zip(places.tolist(), lines_at(event, places), strict=True):
                 ref = LineRef(recorded.position, number)
                 known = KnownLine(fill, event.symbols[fill.symbol_index], event.bases[fill.basis_index])
                 found[ref] = PlacedLine(ref, event.venue, known)

@@ -9,6 +9,7 @@ import numpy as np
 from ledger.arrays.columns import INT64_ROOM, Ints, column, in_order, starts_of, sums, wide
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, Sums, cell_key
+from ledger.fills.lines import ints, line_times_ns, texts
 
 _TRAITS_END: Final = 256  # a byte
 _OF_A_CELL: Final = 0xF0  # the traits that say in which cell a fill counts: channel, self-trade, banned
@@ -16,7 +17,7 @@ _OF_A_CELL: Final = 0xF0  # the traits that say in which cell a fill counts: cha
 
 def add_run(sums_: Sums, run: VolumeRecorded, until_ns: int) -> None:
     """Add the fills of a run that were before an instant, with the fees that it recorded."""
-    places = np.flatnonzero(run.times_ns() < until_ns)
+    places = np.flatnonzero(line_times_ns(run) < until_ns)
     if not len(places):
         return
     order, codes = in_order(_codes(run)[places])
@@ -31,7 +32,7 @@ def add_run(sums_: Sums, run: VolumeRecorded, until_ns: int) -> None:
 
 def _codes(run: VolumeRecorded) -> Ints:
     """Of each fill a number that says which symbol and basis it has, and in which cell it counts."""
-    symbol, basis = (run.ints(name).astype(np.int64) for name in ("symbol_index", "basis_index"))
+    symbol, basis = (ints(run, name).astype(np.int64) for name in ("symbol_index", "basis_index"))
     traits = np.frombuffer(run.columns.traits, dtype=np.uint8) & _OF_A_CELL
     return (symbol * len(run.bases) + basis) * _TRAITS_END + traits
 
@@ -59,5 +60,5 @@ def _notional(run: VolumeRecorded, places: Ints) -> Ints:
 def _amounts(run: VolumeRecorded, name: str) -> Ints:
     """A column of amounts; they are positive, but for fees."""
     if run.columns.wide:
-        return column(list(map(int, run.texts(name))))
-    return run.ints(name, signed=name == "fee").astype(np.int64)
+        return column(list(map(int, texts(run, name))))
+    return ints(run, name, signed=name == "fee").astype(np.int64)

@@ -10,6 +10,7 @@ from ledger.domain.decide.decided import Decided
 from ledger.domain.events import AccountLinked, CellTotals, Event, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Refusal
+from ledger.fills.lines import known_lines
 
 # What bytes that the ledger did not write may end in, wherever the rules stumble over them.
 UNDECIDABLE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
@@ -87,7 +88,7 @@ def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Diffe
         was, now = getattr(event, name), getattr(expected, name)
         if was != now:
             yield Difference(name, repr(was), repr(now))
-    for number, (was, now) in enumerate(zip(event.known_lines(), expected.known_lines(), strict=True)):
+    for number, (was, now) in enumerate(zip(known_lines(event), known_lines(expected), strict=True)):
         line = f"line {number} ({was.line.exec_id}): "
         if was.line.fee != now.line.fee:
             yield Difference(f"{line}fee", _fee(was), _fee(now))

@@ -22,7 +22,7 @@ from ledger.fills.running_totals import Where
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, differing, differing_totals
 from ledger.replay.joined_runs import Joined, join, joinable
 from ledger.replay.recorded_commands import batch_behind
-from ledger.replay.sources import Lines, Taken, add_lines, lines_of
+from ledger.replay.sources import Lines, Taken, add_lines, lines_by_source
 from ledger.replay.states import States
 from ledger.replay.totals import count_in, counted_sums
 
@@ -62,7 +62,7 @@ def decide_runs(recorded_runs: Sequence[Recorded], states: States, lines: Lines)
                 run.other, run.counted = True, False
     for run in runs:
         if not run.counted:
-            add_lines(lines, lines_of(run.recorded, run.event))
+            add_lines(lines, lines_by_source(run.recorded, run.event))
     days = states.days({run.key: None for run in runs})
     return [deviation for run in runs for deviation in _settle(run, days[run.key], states)]
 

@@ -16,6 +16,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.fee_match import MATCH
 from ledger.domain.state.rulebook import Rulebook
 from ledger.fills.batch import CARRIED, NOT_SAID, FillBatch
+from ledger.fills.lines import lines_of
 
 _DECIDED_ON_FILLS: Final = TRAIT_SELF_TRADE | TRAIT_BANNED
 
@@ -37,7 +38,7 @@ def commands_behind(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
 
 def batch_behind(account_id: str, run: VolumeRecorded) -> FillBatch:
     """The fills of a run as they may have been sent: what only a decision adds is left out."""
-    lines = run.lines
+    lines = lines_of(run)
     terms = [run.symbols[line.symbol_index] for line in lines]
     symbols = list(dict.fromkeys(each.symbol for each in terms))
     carried: dict[str, Any] = {}

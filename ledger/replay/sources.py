@@ -9,6 +9,7 @@ from typing import NamedTuple
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.state.account import SourceState, evolve_source
 from ledger.domain.streams import SOURCE_PREFIX, source_stream
+from ledger.fills.lines import lines_of
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, compared, said
 
 
@@ -81,12 +82,12 @@ def add_lines(lines: Lines, more: Lines) -> None:
         lines[name] = Taken(count + taken.lines, numbers + taken.numbers)
 
 
-def lines_of(recorded: Recorded, run: VolumeRecorded) -> Lines:
+def lines_by_source(recorded: Recorded, run: VolumeRecorded) -> Lines:
     """The lines of a run by source; of one that cannot be read, none."""
     at_ns = recorded.envelope.recorded_time_ns
     found: Lines = {}
     try:
-        for line in run.lines:
+        for line in lines_of(run):
             if source := run.sources[line.source_index].source:
                 add_lines(found, {(at_ns, source): Taken(1, line.sequence)})
     except UNDECIDABLE:

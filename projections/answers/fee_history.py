@@ -24,6 +24,7 @@ from ledger.domain.state.volume_cells import (
     subtract,
 )
 from ledger.fills.adjust import Difference, differences, lines_now
+from ledger.fills.lines import line_times_ns, lines_at, texts
 from ledger.fills.partial_sums import add_run
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
@@ -87,8 +88,8 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
                 if difference.line.exec_id == exec_id:
                     yield Entry(first._replace(line=number), recorded, difference)
         else:
-            places = [number for number, name in enumerate(event.texts("exec_id")) if name == exec_id]
-            for number, line in zip(places, event.lines_at(np.array(places, dtype=np.int64)), strict=True):
+            places = [number for number, name in enumerate(texts(event, "exec_id")) if name == exec_id]
+            for number, line in zip(places, lines_at(event, np.array(places, dtype=np.int64)), strict=True):
                 yield Entry(first._replace(line=number), recorded, line)
 
 
@@ -327,12 +328,12 @@ def _adjustments(recorded: Recorded, first: Place, span: Span, seen: int) -> Ite
 def _fills(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[Entry]:
     """Those of a run behind the first `seen`: as few are unpacked as are taken, but for the last step."""
     run = run_of(recorded)
-    times_ns = run.times_ns()
+    times_ns = line_times_ns(run)
     places = np.flatnonzero((times_ns >= span.from_ns) & (times_ns < span.until_ns))
     places = places[places >= seen]
     for start in range(0, len(places), _LINES_PER_STEP):
         step = places[start : start + _LINES_PER_STEP]
-        for number, line in zip(step.tolist(), run.lines_at(step), strict=True):
+        for number, line in zip(step.tolist(), lines_at(run, step), strict=True):
             yield Entry(first._replace(line=number), recorded, line)
 
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, text_column
 from ledger.domain.events import Basis, Recorded, SymbolTerms, VolumeRecorded
+from ledger.fills.lines import ints, texts
 from ledger.store.log import Log
 
 _RUNS_PER_READ: Final = 256
@@ -93,11 +94,11 @@ def _places(run: VolumeRecorded, span: Span) -> Ints:
     """Numbers of the lines of a run that belong to a span."""
     good = np.ones(len(run), dtype=bool)
     if run.time_min_ns < span.from_ns or run.time_max_ns >= span.until_ns:
-        times = run.time_min_ns + run.ints("time_offset_ns").astype(np.int64)
+        times = run.time_min_ns + ints(run, "time_offset_ns").astype(np.int64)
         good &= (times >= span.from_ns) & (times < span.until_ns)
     if span.sources:
         wanted = np.array([source.source in span.sources for source in run.sources])
-        index = run.ints("source_index").astype(np.int64) if run.columns.source_index else np.zeros(len(run), np.int64)
+        index = ints(run, "source_index").astype(np.int64) if run.columns.source_index else np.zeros(len(run), np.int64)
         good &= wanted[index]
     return np.flatnonzero(good)
 
@@ -122,10 +123,10 @@ class _Gathered:
         self.runs.append((recorded.position, run.venue, _account(recorded)))
         values = {
             "line": np.arange(len(run)),
-            "time_ns": run.time_min_ns + run.ints("time_offset_ns").astype(np.int64),
+            "time_ns": run.time_min_ns + ints(run, "time_offset_ns").astype(np.int64),
             "traits": np.frombuffer(run.columns.traits, dtype=np.uint8),
-            "symbol": len(self.symbols) + run.ints("symbol_index").astype(np.int64),
-            "basis": len(self.bases) + run.ints("basis_index").astype(np.int64),
+            "symbol": len(self.symbols) + ints(run, "symbol_index").astype(np.int64),
+            "basis": len(self.bases) + ints(run, "basis_index").astype(np.int64),
             **{name: _ids(run, name) for name in _IDS},
             **_amounts(run),
         }
@@ -169,7 +170,7 @@ def _ids(run: VolumeRecorded, name: str) -> Texts:
         return text_column(data, count)
     number = name.replace("_id", "_number")
     if name in ("trade_id", "order_id") and getattr(columns, number):
-        return np.array(list(map(b"%d".__mod__, run.ints(number).tolist())))
+        return np.array(list(map(b"%d".__mod__, ints(run, number).tolist())))
     return np.zeros(count, dtype="S1")
 
 
@@ -180,12 +181,12 @@ def _objects(texts: Texts) -> Any:
 
 def _amounts(run: VolumeRecorded) -> dict[str, Any]:
     if not run.columns.wide:
-        return {name: run.ints(name, signed=name == "fee").astype(np.int64) for name in _AMOUNTS}
-    texts = {name: run.texts(name) for name in _AMOUNTS}
+        return {name: ints(run, name, signed=name == "fee").astype(np.int64) for name in _AMOUNTS}
+    wide = {name: texts(run, name) for name in _AMOUNTS}
     notional = [
-        str(int(price) * int(quantity)) for price, quantity in zip(texts["price"], texts["quantity"], strict=True)
+        str(int(price) * int(quantity)) for price, quantity in zip(wide["price"], wide["quantity"], strict=True)
     ]
-    return {name: np.array(values, dtype=object) for name, values in {**texts, "notional": notional}.items()}
+    return {name: np.array(values, dtype=object) for name, values in {**wide, "notional": notional}.items()}
 
 
 def _taken(rows: list[Any], names: tuple[str, ...], index: Ints) -> dict[str, Any]:

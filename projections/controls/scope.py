@@ -13,6 +13,7 @@ from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.fills.account_day import adjusted
+from ledger.fills.lines import known_lines
 from ledger.store.log import Log
 from projections.tables.tables import read_schema
 
@@ -68,7 +69,7 @@ class Scope:
             for recorded in runs:
                 assert isinstance(recorded.event, VolumeRecorded), recorded
                 account_id = recorded.stream.split("/")[1]
-                for number, recorded_as in enumerate(recorded.event.known_lines()):
+                for number, recorded_as in enumerate(known_lines(recorded.event)):
                     known = recorded_as
                     for event, line in restated.get((recorded.position, number), ()):
                         known = adjusted(known, event, line)

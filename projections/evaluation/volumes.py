@@ -17,6 +17,7 @@ from ledger.domain.events import CellKey, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.domain.streams import fee_stream
+from ledger.fills.lines import known_lines
 from ledger.store.log import Log
 from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES
 from projections.tables.tables import read_schema
@@ -124,7 +125,7 @@ def _days_cut(from_ns: int, until_ns: int) -> set[int]:
 
 
 def _add_lines(cells: Cells, run: VolumeRecorded, from_ns: int, until_ns: int) -> None:
-    for line, terms, _ in run.known_lines():
+    for line, terms, _ in known_lines(run):
         if from_ns <= line.transact_time_ns < until_ns:
             key = CellKey(terms.quote_currency, terms.product, line.channel, line.self_trade, line.banned, False)
             up = 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)

@@ -27,6 +27,7 @@ from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.fills.account_day import adjusted
 from ledger.fills.adjust import LineRef, PlacedLine, adjust, restated_by_grants
 from ledger.fills.days import DayTable
+from ledger.fills.lines import known_lines
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, recorded, rulebook
 
 PRICED_AT: Final = 100
@@ -48,7 +49,7 @@ def explained(
         for position, event in enumerate(decisions, 1)
     ]
     _, (run,) = record(fills(fill), book or rulebook(rules), fold_account("alice", log))
-    (known,) = run.known_lines()
+    (known,) = known_lines(run)
     return list(explain(Facts("alice", run.venue, known, PRICED_AT, PRICED_AT, rules, log)))
 
 
@@ -143,7 +144,7 @@ def test_of_several_grants_the_one_that_counted_is_named() -> None:
 
 def test_a_grant_recorded_after_the_fill_was_priced_explains_nothing() -> None:
     _, (run,) = record(fills({}), rulebook(), fold_account("alice", [recorded(MANUAL)]))
-    (known,) = run.known_lines()
+    (known,) = known_lines(run)
     late = Recorded(PRICED_AT + 1, "account/alice", 1, Envelope(NOON_NS, NOON_NS, 1), MANUAL)
     facts = Facts("alice", run.venue, known, PRICED_AT, PRICED_AT, programme(), [late])
     assert "GRANT_NOT_FOUND" in codes(list(explain(facts)))
@@ -286,7 +287,7 @@ def test_a_fee_may_be_charged_on_what_was_received() -> None:
 
 def test_an_amount_that_is_not_the_rounding_of_the_product_is_for_the_audit() -> None:
     _, (run,) = record(fills({}), rulebook())
-    (known,) = run.known_lines()
+    (known,) = known_lines(run)
     for fee, code in ((1_250_000, "AMOUNT_EXACT"), (1_250_001, "AMOUNT_DEVIATES"), (1_249_999, "AMOUNT_DEVIATES")):
         edited = known._replace(line=known.line._replace(fee=fee))
         assert code in codes(list(explain(Facts("alice", "bitmart", edited, 1, 1, programme(), []))))
@@ -297,7 +298,7 @@ def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_f
     before, after = AccountState("alice"), fold_account("alice", [recorded(event, 7)])
     days = DayTable()
     _, (run,) = record(fills({}), book, before, days=days)
-    placed = PlacedLine(LineRef(5, 0), run.venue, *run.known_lines())
+    placed = PlacedLine(LineRef(5, 0), run.venue, *known_lines(run))
     adjustment = adjust(days.day(TODAY), list(restated_by_grants([placed], before, after, book)), 7)
     (line,) = adjustment.lines
     known = adjusted(placed.known, adjustment, line)

@@ -22,6 +22,7 @@ from ledger.domain.state.programme import PairRates, Rates
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
+from ledger.fills.lines import lines_of
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, rulebook
 
 CASES = json.loads((Path(__file__).parent.parent / "cases" / "cases.json").read_text())
@@ -75,7 +76,7 @@ def test_a_worked_case_of_the_business_document_costs_what_it_says(case: dict[st
     flags = (Flag("f1", given_["flagged"], NOON_NS),) if "flagged" in given_ else ()
     outcome, (event,) = record(batch, book, AccountState("alice", grants=tuple(grants), flags=flags))
     fee, basis = outcome.fees[0]
-    line, terms = event.lines[0], event.symbols[0]
+    line, terms = lines_of(event)[0], event.symbols[0]
     found = {
         "notional": decimal_text(line[4] * line[5], terms.price_scale + terms.quantity_scale),
         "rate": rate_text(basis.rate_ppm),
@@ -182,13 +183,13 @@ def test_a_fill_finer_than_its_symbol_is_refused_alone_and_trailing_zeros_are_no
         (0, Reason.PRICE_TOO_FINE, "last_px"),
         (1, Reason.QUANTITY_TOO_FINE, "last_qty"),
     ]
-    assert [(line[4], line[5]) for line in event.lines] == [(50, 10)]
+    assert [(line[4], line[5]) for line in lines_of(event)] == [(50, 10)]
 
 
 def test_the_same_fill_again_is_a_replay_and_another_content_a_conflict() -> None:
     days = DayTable()
     first, (event,) = record(fills({"exec_id": "E", "price": "0.50"}), rulebook(), days=days)
-    assert (len(event.lines), first.replayed) == (1, [])
+    assert (len(lines_of(event)), first.replayed) == (1, [])
     again = fills({"exec_id": "E", "price": "0.5"})
     groups = by_account_day(again)
     assert days.suspects(again, groups, days.places(groups.keys)) == {TODAY}
@@ -204,7 +205,7 @@ def test_the_same_fill_again_is_a_replay_and_another_content_a_conflict() -> Non
 def test_one_fill_twice_in_a_batch_is_recorded_once() -> None:
     batch = fills({"exec_id": "E"}, {"exec_id": "E"}, {"exec_id": "E", "side": 2})
     outcome, (event,) = record(batch, rulebook())
-    assert (outcome.replayed, len(event.lines)) == ([1], 1)
+    assert (outcome.replayed, len(lines_of(event))) == ([1], 1)
     assert [(place, refusal.reason) for place, refusal in outcome.refused] == [(2, Reason.FILL_CONFLICT)]
 
 
@@ -243,7 +244,7 @@ def test_rates_are_those_of_the_trade_or_of_the_order_as_the_programme_says_and_
     )
     outcome, (event,) = record(batch, rulebook(programme(rate_time=rate_time)), account)
     assert [outcome.fees[place][1].tier for place in range(2)] == tiers
-    assert [line.banned for line in event.lines] == [False, True]
+    assert [line.banned for line in lines_of(event)] == [False, True]
 
 
 def test_without_the_time_of_the_order_rates_are_those_of_the_trade() -> None:

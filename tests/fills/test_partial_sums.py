@@ -19,6 +19,7 @@ from ledger.domain.state.volume_cells import (
     subtract,
     to_totals,
 )
+from ledger.fills.lines import known_lines, lines_at, lines_of, places_having
 from ledger.fills.partial_sums import add_run
 from tests.domain.worked import NOON_NS, fills, record, rulebook
 
@@ -52,7 +53,7 @@ def random_run(random: Random, *, wide: bool) -> VolumeRecorded:
 
 def line_by_line(run: VolumeRecorded, until_ns: int) -> Sums:
     sums: Sums = {}
-    for line, terms, basis in run.known_lines():
+    for line, terms, basis in known_lines(run):
         if line.transact_time_ns < until_ns:
             cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
             cell.lines += 1
@@ -111,10 +112,10 @@ def test_what_is_subtracted_leaves_the_rest_and_no_empty_cell() -> None:
 @pytest.mark.parametrize("wide", [False, True])
 def test_some_lines_of_a_run_are_those_of_all_its_lines(wide: bool) -> None:
     run = random_run(Random(SEED), wide=wide)
-    lines = run.lines
+    lines = lines_of(run)
     for traits in (0, 1, 1 << 6, 2 << 2):
-        places = run.having(traits)
-        assert run.lines_at(places) == [lines[place] for place in places]
+        places = places_having(run, traits)
+        assert lines_at(run, places) == [lines[place] for place in places]
         assert places.tolist() == [place for place, line in enumerate(lines) if line.traits & traits == traits]
-    assert run.lines_at(slice(7, 9)) == lines[7:9]
-    assert run.lines_at(run.having(3 << 2)) == []
+    assert lines_at(run, slice(7, 9)) == lines[7:9]
+    assert lines_at(run, places_having(run, 3 << 2)) == []

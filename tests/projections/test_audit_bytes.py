@@ -21,6 +21,7 @@ from ledger.domain.events import (
     WriterStarted,
 )
 from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.fills.lines import lines_of
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import replay
 from ledger.store.codec.events import decode, encode
@@ -122,6 +123,6 @@ def differing_fields(recorded: Recorded, row: StoredRow) -> set[str]:
     if not isinstance(recorded.event, VolumeRecorded) or not isinstance(other.event, VolumeRecorded):
         names = [each.name for each in fields(recorded.event)]
         return found | {name for name in names if getattr(recorded.event, name) != getattr(other.event, name)}
-    for one, another in zip(recorded.event.lines, other.event.lines, strict=True):
+    for one, another in zip(lines_of(recorded.event), lines_of(other.event), strict=True):
         found |= {name for name in Line._fields if getattr(one, name) != getattr(another, name)}
     return found

@@ -22,6 +22,7 @@ from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecor
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
+from ledger.fills.lines import ints, known_lines
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import NOT_DECIDED, replay
 from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
@@ -204,7 +205,7 @@ def changed(log: list[Recorded], kind: type[Event], change: Callable[[Any], Even
 
 
 def fee_off_by_one(event: VolumeRecorded) -> VolumeRecorded:
-    fees = event.ints("fee", signed=True).tolist()
+    fees = ints(event, "fee", signed=True).tolist()
     fees[-1] += 1
     return replace(event, columns=event.columns._replace(fee=packed(np.array(fees), signed=True).data))
 
@@ -217,7 +218,7 @@ def test_every_event_of_a_random_history_is_decided_again_alike(writing: Writing
     seen = {type(recorded.event) for recorded in log}
     assert set(get_args(Event)) - seen == set(), "kinds of events that no history has"
     runs = [recorded.event for recorded in log if isinstance(recorded.event, VolumeRecorded)]
-    lines = [known for run in runs for known in run.known_lines()]
+    lines = [known for run in runs for known in known_lines(run)]
     for what in ("self_trade", "banned"):
         assert {getattr(known.line, what) for known in lines} == {True, False}
     assert {known.basis.rate_source for known in lines} >= {"BASE", "TIER", "REBATE_SUPPRESSED", "PAIR"}

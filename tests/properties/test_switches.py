@@ -31,6 +31,7 @@ from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import decide_fills
+from ledger.fills.lines import known_lines
 from tests.domain.worked import NOON_NS, fills, programme, rulebook
 from tests.properties.test_rules import TIERS, accounts, grants, volumes
 
@@ -69,7 +70,7 @@ def traded(rules: Programme, account: AccountState, rows: list[dict[str, Any]]) 
         batch, groups, {"alice": account}, days.places(groups.keys), days, rulebook(rules), with_fees=True
     )
     assert not outcome.refused
-    lines = {known.line.exec_id: known for _, run in outcome.runs for known in run.known_lines()}
+    lines = {known.line.exec_id: known for _, run in outcome.runs for known in known_lines(run)}
     return [lines[f"E{number}"] for number in range(len(rows))]
 
 

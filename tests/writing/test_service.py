@@ -27,6 +27,7 @@ from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
 from ledger.fills.adjust import lines_now
 from ledger.fills.batch import Part
+from ledger.fills.lines import lines_of
 from ledger.store.writer import WriterLost
 from ledger.writing.messages import Accepted, Ask, EvaluateAccounts, Evaluated, FillsTaken, RecordFills, Refused
 from tests.conftest import NOON_NS
@@ -58,7 +59,7 @@ def test_fills_of_one_account_and_day_share_an_event_where_no_decision_lies_betw
     before = writing.log.head().position
     writing.step(record(fills({"exec_id": "A"})), grant("VIP1", "bob"), record(fills({"exec_id": "B"})))
     runs = [recorded.event for recorded in writing.events(before) if isinstance(recorded.event, VolumeRecorded)]
-    assert [[line.exec_id for line in run.lines] for run in runs] == [["A", "B"]]
+    assert [[line.exec_id for line in lines_of(run)] for run in runs] == [["A", "B"]]
 
 
 def test_new_registers_break_the_runs_that_were_priced_by_the_old_ones(writing: Writing) -> None:
@@ -69,7 +70,7 @@ def test_new_registers_break_the_runs_that_were_priced_by_the_old_ones(writing: 
         record(fills({"exec_id": "B"}), with_fees=True),
     )
     runs = [recorded.event for recorded in writing.events(before) if isinstance(recorded.event, VolumeRecorded)]
-    assert [(run.bases[0].fee_decimals, run.lines[0].fee) for run in runs] == [(8, 1_250_000), (2, 1)]
+    assert [(run.bases[0].fee_decimals, lines_of(run)[0].fee) for run in runs] == [(8, 1_250_000), (2, 1)]
     (totals,) = runs[-1].totals
     assert [fees.charges for fees in totals.fees] == ["0.0225"]
 

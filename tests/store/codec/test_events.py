@@ -62,6 +62,7 @@ from ledger.domain.events import (
     VolumeRecorded,
     WriterStarted,
 )
+from ledger.fills.lines import lines_of
 from ledger.store.codec.events import decode, encode
 from ledger.store.codec.fills import decode_totals, exec_id_digests
 from ledger.v1 import events_pb2
@@ -188,7 +189,7 @@ def plain(value: Any) -> Any:
     """Values without the difference between a repeated field and a tuple."""
     if isinstance(value, VolumeRecorded):
         rest = {field.name: getattr(value, field.name) for field in fields(value) if field.name != "columns"}
-        return plain((value.lines, *rest.values()))
+        return plain((lines_of(value), *rest.values()))
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
     return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
@@ -231,7 +232,7 @@ def test_ids_are_stored_as_numbers_only_where_nothing_is_lost(ids: tuple[str, st
     _, state = encode(ENVELOPE, replace(RUN, columns=columns(ENGINES, *lines)))
     found = decode(1, "s", 1, "VolumeRecorded", state).event
     assert isinstance(found, VolumeRecorded)
-    assert tuple(line.trade_id for line in found.lines) == ids
+    assert tuple(line.trade_id for line in lines_of(found)) == ids
     assert bool(events_pb2.VolumeRecorded.FromString(state).trade_numbers) is as_numbers
 
 
