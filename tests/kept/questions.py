@@ -161,5 +161,11 @@ def _at(clocks: Clocks) -> dict[str, Any]:
 
 def event_counts(kept: Iterable[Question]) -> Counter[str]:
     """How many events of each kind the kept pages of the whole log hold."""
-    pages = [one.answer for one in kept if one.rpc == "ListEvents" and "stream" not in one.request]
-    return Counter(event["topic"] for page in pages for event in page["events"])
+    return Counter(event["topic"] for event in stored_events(kept))
+
+
+def stored_events(kept: Iterable[Question]) -> Iterator[dict[str, Any]]:
+    """Every event of the log, in order, out of the kept pages of all of it."""
+    for one in kept:
+        if one.rpc == "ListEvents" and "stream" not in one.request:
+            yield from one.answer["events"]

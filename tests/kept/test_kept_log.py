@@ -13,6 +13,7 @@ import psycopg
 import pytest
 
 from ledger.domain.events import Event
+from ledger.store.codec import decode, encode
 from projections.check import Check
 from projections.check.findings import Finding
 from tests.kept.kept import (
@@ -30,7 +31,7 @@ from tests.kept.kept import (
     request_of,
     to_json,
 )
-from tests.kept.questions import event_counts
+from tests.kept.questions import event_counts, stored_events
 from tests.projections.audited import audit
 
 # Questions that this release answers otherwise on purpose, by release and number, with the reason. An entry fails if
@@ -115,6 +116,15 @@ def test_it_holds_every_kind_of_event_that_its_release_knew(kept: Opened) -> Non
     assert set(counted) <= known
     if kept.release == releases()[-1]:
         assert set(counted) == known
+
+
+@of_every_release
+def test_every_event_of_it_is_written_again_to_the_same_byte(kept: Opened) -> None:
+    for event in stored_events(asked(kept.release)):
+        place = (int(event["position"]), event["stream"], int(event["version"]), event["topic"])
+        state = base64.b64decode(event["state"])
+        recorded = decode(*place, state)
+        assert encode(recorded.envelope, recorded.event) == (event["topic"], state), place
 
 
 @of_every_release
