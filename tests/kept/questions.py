@@ -13,7 +13,8 @@ from typing import Any, Final
 
 from tests.kept.kept import Asking, Question, request_of, to_json
 from tests.kept.narrator import DAY_NS, Moment, Narrator, ns, stamp
-from tests.kept.story import BITMART, HITBTC, OUTSIDERS, PERIODIC, POST_TRIAL
+from tests.kept.scenes import BITMART
+from tests.kept.story import HITBTC, OUTSIDERS, PERIODIC, POST_TRIAL
 from tests.kept.trading import ACCOUNTS, MARKETS
 
 Asked = tuple[str, dict[str, Any]]

@@ -6,17 +6,13 @@ from typing import Any, Final
 
 from ledger import programmes
 from ledger.v1.command_pb2 import Authority
-from ledger.v1.fill_pb2 import Fill
-from ledger.v1.member_service_pb2 import ExternalVolume
 from tests.kept.narrator import Narrator
-from tests.kept.trading import ACCOUNTS, MARKETS, Trading
+from tests.kept.scenes import BITMART, DIGEST, Scenes
+from tests.kept.trading import ACCOUNTS, MARKETS
 
-BITMART: Final = "bitmart-api-vip"
 HITBTC: Final = "hitbtc-spot"
-DIGEST: Final = bytes(range(32))
 PERIODIC: Final = "EVALUATION_KIND_PERIODIC"
 POST_TRIAL: Final = "EVALUATION_KIND_POST_TRIAL"
-SOURCE: Final[dict[str, Any]] = {"currency": "USDT", "source": "index-1d", "source_sha256": DIGEST}
 OUTSIDERS: Final = ("hugo", "zoe")  # one that trades on the other venue alone, one the ledger never hears of
 
 
@@ -35,11 +31,8 @@ def tell(narrator: Narrator) -> None:
         story.end()
 
 
-class _Story:
-    def __init__(self, narrator: Narrator) -> None:
-        self.narrator = narrator
-        self.do, self.refused, self.trade = narrator.do, narrator.refused, narrator.trade
-        self.trading = Trading(narrator)
+class _Story(Scenes):
+    """The weeks, one after the other."""
 
     def begin(self) -> None:
         """Currencies, markets, accounts, and the second programme."""
@@ -76,18 +69,18 @@ class _Story:
             self._rebates()
         wide = self.trading.fill("ivy", "PEPE_USDT", last_px="123456789.0123456789", last_qty="99999999999.5")
         assert self.trade(wide, self.trading.bulk("ivy", "0.0001")).recorded == 2
-        self._numbered_with_faults()
+        self.numbered_with_faults()
         self.do("ChangeTier", account_id="ivy", tier="VIP4", valid_from="2024-07-03", programme_id=BITMART)
         self.do("ChangeTier", account_id="erin", tier="VIP1", valid_from="2024-07-02",
                 valid_until="2024-07-20", programme_id=BITMART)  # fmt: skip
         self.refused("ChangeTier", "TIER_UNKNOWN", account_id="erin", tier="VIP9", programme_id=BITMART)
-        self._behaviour()
+        self.behaviour()
         self.do("FlagAccount", account_id="frank", kind=1, flag_time="2024-07-04", evidence_sha256=DIGEST)
         self.refused("FlagAccount", "ACCOUNT_ALREADY_FLAGGED", account_id="frank", kind=1)
         self.refused("StartTrial", "ACCOUNT_FLAGGED", account_id="frank", programme_id=BITMART)
         self._day("2024-07-06")
         self.trade(self.trading.bulk("bob", "650000.25"), self.trading.bulk("carol", "120000"))
-        self._closes()
+        self.closes()
         self.narrator.remember()
         for day in ("2024-07-08", "2024-07-09"):
             self._day(day)
@@ -98,7 +91,7 @@ class _Story:
         """The evaluation of the 8th runs on the 10th: fees of two days are adjusted."""
         self.narrator.at("2024-07-10 10:00")
         due: dict[str, Any] = {"programme_id": BITMART, "kind": PERIODIC, "instant": "2024-07-08"}
-        self._close_days("ETH", range(6, 8))
+        self.close_days("ETH", range(6, 8))
         self.refused("RunEvaluation", "EVALUATION_WAITING", recorded=False, **due)
         self.refused("RunEvaluation", "NOT_AN_EVALUATION_DAY", **{**due, "instant": "2024-07-09"})
         self._evaluate(**due, complete_sources=["engine-2"])
@@ -109,8 +102,8 @@ class _Story:
     def second_week(self) -> None:
         """Matches, applications, rewards, another version of the programme, and the other venue."""
         self.narrator.at("2024-07-12 10:00")
-        self._matches()
-        self._applications()
+        self.matches()
+        self.applications()
         text = programmes.packaged().replace('version = "3.0"', 'version = "3.1"')
         text = text.replace('discount = "25%"', 'discount = "20%"')
         self.do("PublishProgramme", content=text, valid_from="2024-07-15")
@@ -119,7 +112,7 @@ class _Story:
         self.do("SetPairRates", symbol="DOGE_USDT", maker_rate="0.0005", taker_rate="0.0007",
                 valid_from="2024-07-14", programme_id=BITMART)  # fmt: skip
         self.do("AssignPairClass", symbol="XRP_ETH", pair_class="B", valid_from="2024-07-14", programme_id=BITMART)
-        self._rewards()
+        self.rewards()
         for day in (14, 15, 16, 17):
             self._day(f"2024-07-{day}")
             self._elsewhere()
@@ -128,7 +121,7 @@ class _Story:
     def evaluation_in_time(self) -> None:
         """The evaluation of the 18th, and one of the other programme, which evaluates each day."""
         self._day("2024-07-18")
-        self._close_days("ETH", range(8, 18))
+        self.close_days("ETH", range(8, 18))
         silent = ["engine-2", "engine-3"]
         self._evaluate(programme_id=BITMART, kind=PERIODIC, instant="2024-07-18", complete_sources=silent)
         self._evaluate(programme_id=HITBTC, kind=PERIODIC, instant="2024-07-18", complete_sources=silent)
@@ -137,14 +130,14 @@ class _Story:
         self.do("RevokeTier", account_id="ivy", grant_id="g1", revoke_time="2024-07-18 12:00")
         self.refused("RevokeTier", "GRANT_UNKNOWN", account_id="ivy", grant_id="g9")
         self._day("2024-07-19")
-        self._close_days("BTC", range(14, 18))  # what the evaluation of the 18th lacked: it goes on
+        self.close_days("BTC", range(14, 18))  # what the evaluation of the 18th lacked: it goes on
         self._evaluate(programme_id=BITMART, kind=PERIODIC, instant="2024-07-18", complete_sources=silent)
         for day in ("2024-07-20", "2024-07-22", "2024-07-25", "2024-07-29", "2024-07-30"):
             self._day(day)
         self.trade(self.trading.bulk("alice", "2500000.75"))
         self.narrator.at("2024-08-01 11:00")
         self.trade(*(self.trading.fill("alice", symbol) for symbol in MARKETS))
-        self._close_days("ETH", range(18, 32))
+        self.close_days("ETH", range(18, 32))
         self.narrator.remember()
 
     def after_the_trials(self) -> None:
@@ -165,7 +158,7 @@ class _Story:
         self._day("2024-08-05")
         self.narrator.remember()
 
-    # -- scenes -------------------------------------------------------------------------------------------------------
+    # -- what happens again and again ----------------------------------------------------------------------------------
 
     def _day(self, day: str) -> None:
         self.narrator.at(f"{day} 12:00")
@@ -189,106 +182,3 @@ class _Story:
     def _evaluate(self, **values: Any) -> None:
         self.narrator.asking.await_tables()
         assert self.do("RunEvaluation", **values).HasField("counts"), values
-
-    def _numbered_with_faults(self) -> None:
-        """A source that sends what is recorded, what was recorded before, and what is refused in four ways."""
-        first = self.trading.fill("dave")
-        bad = [
-            self.trading.fill("dave", exec_id=first.exec_id, last_px="0.9"),
-            self.trading.fill("dave", "NO_SUCH"),
-            self.trading.fill("dave", product="PRODUCT_FUTURES"),
-            self.trading.fill("dave", last_px="1e5"),
-            self.trading.fill("dave", last_qty="0.00001"),
-            Fill(),
-        ]
-        answer = self.trade(first, *bad, first, self.trading.fill("erin"), source="engine-2")
-        assert (answer.recorded, answer.replayed, len(answer.refusals)) == (2, 1, len(bad)), answer
-
-    def _behaviour(self) -> None:
-        """What was measured, the ban that rests on it, bans on top of each other, and a lifted one."""
-        window = {"window_from": "2024-07-03", "window_until": "2024-07-04"}
-        measured = self.do(
-            "RecordBehaviourMetric", account_id="mallory", code="LOW_FILL_RATIO", value="0.0004", **window
-        )
-        evidence = [measured.receipt.position]
-        self.do("BanAccount", account_id="mallory", days=3, start_time="2024-07-03 18:00", reason_code="LOW_FILL_RATIO",
-                evidence_positions=evidence)  # fmt: skip
-        self.refused("BanAccount", "METRIC_UNKNOWN", account_id="mallory", days=1, reason_code="LOW_FILL_RATIO",
-                     evidence_positions=[1])  # fmt: skip
-        self.do("BanAccount", account_id="mallory", days=7, start_time="2024-07-04", reason_code="ORDER_SPAM")
-        self.do("BanAccount", account_id="dave", days=2, start_time="2024-07-04", reason_code="ORDER_SPAM")
-        self.do("LiftBan", account_id="dave", lift_time="2024-07-04 11:00")
-        self.refused("LiftBan", "NOT_BANNED", account_id="bob")
-
-    def _closes(self) -> None:
-        """Closes of the first days, one of them restated twice."""
-        first: dict[str, Any] = {"asset": "ETH", "day": "2024-07-01", **SOURCE}
-        position = self.do("RecordDailyClose", price="3300", **first).receipt.position
-        self.refused("RecordDailyClose", "CLOSE_ALREADY_RECORDED", price="3301", **first)
-        for price in ("3305.25", "3306"):
-            restated = self.do("RecordDailyClose", price=price, restates=position, **first)
-            position = restated.receipt.position
-        self.refused("RecordDailyClose", "CLOSE_DAY_NOT_OVER", asset="ETH", day="2024-07-06", price="1", **SOURCE)
-        self._close_days("ETH", range(2, 6))
-
-    def _close_days(self, asset: str, days: range) -> None:
-        """Closes of some days of July."""
-        for day in days:
-            self.do("RecordDailyClose", asset=asset, day=f"2024-07-{day:02}", price=f"33{day:02}.5", **SOURCE)
-
-    def _matches(self) -> None:
-        """Matches approved, rejected by a person, and refused by the rules at once."""
-        claim = {
-            "venues": ["okx", "binance"],
-            "external_tier": "VIP2",
-            "period_from": "2024-06-10",
-            "period_until": "2024-07-10",
-            "external_volume": ExternalVolume(spot="400000.5", futures="250000"),
-            "evidence_sha256": DIGEST,
-            "programme_id": BITMART,
-            "authority": Authority(actor="requester", reason="they asked by mail"),
-        }
-        self.do("RequestMatch", account_id="dave", **claim)
-        self.do("ApproveMatch", account_id="dave", match_id="m1")
-        self.refused("ApproveMatch", "MATCH_SETTLED", account_id="dave", match_id="m1")
-        self.do("RequestMatch", account_id="mallory", **claim)
-        self.do("RejectMatch", account_id="mallory", match_id="m1", reason_code="EVIDENCE_FALSE")
-        assert not self.do("RequestMatch", account_id="erin", **claim).eligible
-        low = {**claim, "external_volume": ExternalVolume(spot="99999.99", futures="0")}
-        assert not self.do("RequestMatch", account_id="gina", **low).eligible
-
-    def _applications(self) -> None:
-        """One that is granted, one that is declined, one that stays open and one that is incomplete."""
-        steps = dict.fromkeys(("account_opened", "api_key_created", "community_joined", "form_submitted"), True)
-        for account_id in ("gina", "carol", "bob"):
-            self.do("SubmitApplication", account_id=account_id, received_time="2024-07-11 15:00",
-                    programme_id=BITMART, **steps)  # fmt: skip
-        incomplete = {**steps, "form_submitted": False}
-        self.refused(
-            "SubmitApplication", "APPLICATION_INCOMPLETE", account_id="erin", programme_id=BITMART, **incomplete
-        )
-        self.do("VerifyApiIdentity", account_id="gina", verified_time="2024-07-11 16:00")
-        self.do("SettleApplication", account_id="gina", application_id="p1", outcome=1)
-        self.do("SettleApplication", account_id="carol", application_id="p1", outcome=2)
-        self.refused("SettleApplication", "APPLICATION_SETTLED", account_id="carol", application_id="p1", outcome=1)
-        for account_id in ("dave", "bob"):
-            self.do("AssignKeyAccountManager", account_id=account_id, manager_id="kam-1", programme_id=BITMART)
-
-    def _rewards(self) -> None:
-        """Bounties of a week, promotions, and bonuses to who may have one and who may not."""
-        self.do("ReportFeedback", account_id="alice", kind=1, channel=2, report_time="2024-07-05 10:00")
-        self.do("ReportFeedback", account_id="carol", kind=3, channel=3, report_time="2024-07-05 11:00")
-        self.do("ReportFeedback", account_id="bob", kind=2, channel=1, report_time="2024-07-11 11:00")
-        money: dict[str, Any] = {"currency": "USDT", "programme_id": BITMART}
-        self.do("AwardBounty", week="2024-W27", report_id="r1", amount="50", **money)
-        self.refused("AwardBounty", "FEEDBACK_UNKNOWN", week="2024-W27", report_id="r9", amount="50", **money)
-        self.do("CloseBountyRound", week="2024-W27")
-        self.refused("CloseBountyRound", "BOUNTY_ROUND_RUNNING", week="2024-W28")
-        for name, kind in (("july", "API_EXCLUSIVE"), ("net", "NET_BUY")):
-            self.do("AnnouncePromotion", promotion_id=name, promotion_type=kind, start_time="2024-07-05",
-                    end_time="2024-07-25")  # fmt: skip
-        self.do("AwardBonus", promotion_id="july", account_id="alice", amount="10.5", award_time="2024-07-10", **money)
-        self.refused(
-            "AwardBonus", "PROMOTION_NOT_ELIGIBLE", promotion_id="net", account_id="alice", amount="3", **money
-        )
-        self.do("AwardBonus", promotion_id="net", account_id="alice", amount="3", override=True, **money)
