@@ -27,6 +27,7 @@ from ledger.cli.arguments import Parser
 from ledger.config import Config
 from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
+from ledger.domain.rules import RULES_VERSION
 from ledger.domain.streams import LEDGER, programme_stream
 from ledger.processors import CHOICES, keep_to
 from ledger.server.app import App, ListenError
@@ -250,7 +251,7 @@ def begin_term(
         events.append((LEDGER, LedgerCreated(config.ledger_id or f"ledger-{uuid.uuid4().hex[:12]}")))
     terms = [recorded.event.term for recorded in ledger if isinstance(recorded.event, WriterStarted)]
     term = max(terms, default=0) + 1
-    events.append((LEDGER, WriterStarted(term, version("fee-ledger"))))
+    events.append((LEDGER, WriterStarted(term, version("fee-ledger"), RULES_VERSION)))
     if not log.rulebook(2**63 - 1):
         events.append(_packaged_programme())
     service = Service(

@@ -40,6 +40,12 @@ class WriterStarted:
 
     term: int
     software_version: str
+    rules_version: int = 0  # 0: written by 0.1.0, which did not say it
+
+    @property
+    def rules(self) -> int:
+        """Number of the set of rules that the term is decided by."""
+        return self.rules_version or 1
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,7 +44,7 @@ def decide_command(recorded: Recorded, states: States) -> tuple[list[Deviation],
         deviations = compared_with_decision(recorded, decided)
         unapproved = check_approval(book, command, _request(recorded), recorded.envelope.recorded_time_ns)
         if unapproved and recorded.envelope.request_id:
-            deviations.append(said(recorded, f"refused now: {unapproved.reason.name}"))
+            deviations.append(said(recorded, f"refused now: {unapproved.reason.name}", ruled=True))
         if not deviations:
             return [], linked(decided)
         found = found or deviations

@@ -14,15 +14,21 @@ from ledger.fills.lines import known_lines
 
 # What bytes that the ledger did not write may end in, wherever the rules stumble over them.
 UNDECIDABLE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+_NOT_RULED: Final = ("totals", "time_max_so_far_ns")  # they follow from the lines
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """A field that comes out otherwise: as it is recorded, and as it was expected. Empty text: there is none."""
+    """A field that comes out otherwise: as it is recorded, and as it was expected. Empty text: there is none.
+
+    `ruled`: a rule decides it, so other rules may have decided otherwise. What holds whatever the rules say is not
+    ruled: positions, streams, times of commits, running totals of the lines as they are recorded.
+    """
 
     field: str
     recorded: str = ""
     expected: str = ""
+    ruled: bool = False
 
     def __str__(self) -> str:
         if not self.recorded and not self.expected:
@@ -42,34 +48,34 @@ class Deviation:
         return f"position {self.position}, {self.stream}: {'; '.join(map(str, self.differs))}"
 
 
-def said(recorded: Recorded, what: str) -> Deviation:
+def said(recorded: Recorded, what: str, *, ruled: bool = False) -> Deviation:
     """A deviation that one sentence says."""
-    return Deviation(recorded.position, recorded.stream, (Difference(what),))
+    return Deviation(recorded.position, recorded.stream, (Difference(what, ruled=ruled),))
 
 
-def compared(recorded: Recorded, expected: Event, effective_ns: int) -> list[Deviation]:
-    """Field by field."""
+def compared(recorded: Recorded, expected: Event, effective_ns: int, *, ruled: bool = True) -> list[Deviation]:
+    """Field by field. `ruled`: rules decide the event, but for what follows from the events before it."""
     names = getattr(type(recorded.event), "__dataclass_fields__", {})
     differs = [
-        Difference(name, repr(was), repr(now))
+        Difference(name, repr(was), repr(now), ruled and name not in _NOT_RULED)
         for name in names
         if (was := getattr(recorded.event, name)) != (now := getattr(expected, name))
     ]
     at_ns = recorded.envelope.effective_time_ns
     if at_ns != effective_ns:
-        differs.append(Difference("effective_time_ns", str(at_ns), str(effective_ns)))
+        differs.append(Difference("effective_time_ns", str(at_ns), str(effective_ns), ruled))
     return [Deviation(recorded.position, recorded.stream, tuple(differs))] if differs else []
 
 
 def compared_with_decision(recorded: Recorded, decided: Decided | Refusal) -> list[Deviation]:
     """An event that a term begins with was not asked for, and takes effect when it is recorded."""
     if isinstance(decided, Refusal):
-        return [said(recorded, f"refused now: {decided.reason.name}, {decided.detail}")]
+        return [said(recorded, f"refused now: {decided.reason.name}, {decided.detail}", ruled=True)]
     envelope = recorded.envelope
     effective_ns = decided.effective_time_ns if envelope.request_id else envelope.recorded_time_ns
     expected = {type(event): (stream, event) for stream, event in decided.events}.get(type(recorded.event))
     if expected is None:
-        return [said(recorded, f"expected {type(decided.events[0][1]).__name__}")]
+        return [said(recorded, f"expected {type(decided.events[0][1]).__name__}", ruled=True)]
     stream, event = expected
     if stream != recorded.stream:
         return [said(recorded, f"expected in stream {stream}")]
@@ -83,7 +89,7 @@ def linked(decided: Decided | Refusal) -> tuple[str, Event] | None:
 
 
 def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Difference]:
-    """How a run of fills differs. How its values are packed and numbered is no part of what it says."""
+    """How a run of fills differs, its totals left aside. How its values are packed and numbered says nothing."""
     for name in ("venue", "sources", "time_min_ns", "time_max_ns", "time_max_so_far_ns"):
         was, now = getattr(event, name), getattr(expected, name)
         if was != now:
@@ -91,23 +97,24 @@ def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Diffe
     for number, (was, now) in enumerate(zip(known_lines(event), known_lines(expected), strict=True)):
         line = f"line {number} ({was.line.exec_id}): "
         if was.line.fee != now.line.fee:
-            yield Difference(f"{line}fee", _fee(was), _fee(now))
+            yield Difference(f"{line}fee", _fee(was), _fee(now), ruled=True)
         for name, one, other in (("terms", was.terms, now.terms), ("basis", was.basis, now.basis)):
             if one != other:
                 yield _of_tuple(line + name, one, other)
         if _content(was) != _content(now):
             yield _of_tuple(f"{line}line", was.line, now.line)
-    if event.totals != expected.totals:
-        yield from differing_totals(event.totals, expected.totals)
 
 
 def differing_totals(recorded: Sequence[CellTotals], expected: Sequence[CellTotals]) -> Iterator[Difference]:
-    """How running totals differ that do: cell by cell."""
+    """How running totals differ, cell by cell."""
+    if recorded == expected:
+        return
     was, now = ({cell.key: cell for cell in cells} for cells in (recorded, expected))
     found = [key for key in sorted({*was, *now}) if was.get(key) != now.get(key)]
     for key in found:
         named = ", ".join(f"{field} {value}" for field, value in key._asdict().items())
-        yield Difference(f"totals of ({named})", *(_sums(cells[key]) if key in cells else "" for cells in (was, now)))
+        one, other = (_sums(cells[key]) if key in cells else "" for cells in (was, now))
+        yield Difference(f"totals of ({named})", one, other)
     if not found:
         yield Difference("totals", "in another order, or twice", "each cell once, in order")
 
@@ -122,7 +129,7 @@ def _of_tuple(name: str, was: tuple[object, ...], now: tuple[object, ...]) -> Di
     names = [field for field, one, other in zip(was._fields, now, was, strict=True) if one != other]  # type: ignore[attr-defined]
     parts = ((f"{field}={getattr(each, field)!r}" for field in names) for each in (was, now))
     recorded, expected = (", ".join(part) for part in parts)
-    return Difference(name, recorded, expected)
+    return Difference(name, recorded, expected, ruled=True)
 
 
 def _content(known: KnownLine) -> tuple[object, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.decide.evaluation import Assessment, Case, Run, assess, changes_from_ns, decide_evaluated
@@ -15,8 +15,9 @@ from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.domain.streams import day_key
 from ledger.fills.adjust import Restated, adjust, lines_now, restated_by_grants
-from ledger.replay.compare import UNDECIDABLE, Deviation, compared, said
+from ledger.replay.compare import UNDECIDABLE, Deviation, compared, differing_totals, said
 from ledger.replay.states import States
+from ledger.replay.totals import recounted
 
 # What an account traded in the window of an evaluation by UTC day and cell, and the closes, as known at its position.
 Volume = tuple[Mapping[int, Mapping[CellKey, int]], Mapping[Close, KnownClose]]
@@ -58,21 +59,26 @@ class EvaluatedAgain:
             return [said(recorded, f"no programme {event.programme_id} {event.programme_version} was published before")]
         found = self._assessed(account, programme, event)
         if found is None:
-            return [said(recorded, "it lacks a close: there was nothing to evaluate")]
+            return [said(recorded, "it lacks a close: there was nothing to evaluate", ruled=True)]
         run, now_ns = Run(programme, event.kind, event.read_position), recorded.envelope.recorded_time_ns
         return compared(recorded, decide_evaluated(account, run, found, now_ns), event.evaluated_time_ns)
 
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
-        """Fees that an evaluation of this commit made other ones."""
+        """Fees that an evaluation of this commit made other ones; totals follow from the lines as they are recorded."""
         late = self._late.get(event.cause_position)
         key = day_key(recorded.stream)
+        day = self._states.day(key)
+        differs = tuple(differing_totals(event.totals, recounted(day.sums, event)))
+        of_totals = [Deviation(recorded.position, recorded.stream, differs)] if differs else []
         if late is None or late.before.account_id != key[0]:
-            return [said(recorded, f"position {event.cause_position} changes no fee of this account")]
+            what = f"position {event.cause_position} changes no fee of this account"
+            return [said(recorded, what, ruled=True), *of_totals]
         late.adjusted.add(recorded.stream)
         restated = self._restated(late, recorded.stream)
         if not restated:
-            return [said(recorded, "no line of the day costs anything else now")]
-        return compared(recorded, adjust(self._states.day(key), restated, event.cause_position), event.time_min_ns)
+            return [said(recorded, "no line of the day costs anything else now", ruled=True), *of_totals]
+        expected = replace(adjust(day, restated, event.cause_position), totals=event.totals)
+        return compared(recorded, expected, event.time_min_ns) + of_totals
 
     @property
     def is_waiting(self) -> bool:
@@ -110,7 +116,7 @@ class EvaluatedAgain:
         for stream in self._fee_streams(account_id, late.from_ns, states.next):
             try:
                 if stream not in late.adjusted and self._restated(late, stream):
-                    yield said(late.evaluated, f"fees of {stream} should have been adjusted")
+                    yield said(late.evaluated, f"fees of {stream} should have been adjusted", ruled=True)
             except UNDECIDABLE as error:
                 yield said(late.evaluated, f"fees of {stream} cannot be decided: {error!r}")
 

@@ -24,7 +24,7 @@ from ledger.replay.joined_runs import Joined, join, joinable
 from ledger.replay.recorded_commands import batch_behind
 from ledger.replay.sources import Lines, Taken, add_lines, lines_by_source
 from ledger.replay.states import States
-from ledger.replay.totals import count_in, counted_sums
+from ledger.replay.totals import count_in, counted_sums, recounted
 
 Move = tuple[Where, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 
@@ -153,7 +153,7 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
     day.digests |= run.ids
     states.count(len(run.ids))
     totals = to_totals(day.sums)
-    differs = list(differing_totals(event.totals, totals)) if event.totals != totals else []
+    differs = list(differing_totals(event.totals, totals))
     if event.time_max_so_far_ns != latest_ns:
         differs.append(Difference("time_max_so_far_ns", str(event.time_max_so_far_ns), str(latest_ns)))
     day.time_max_so_far_ns = latest_ns
@@ -176,12 +176,16 @@ def _decide_alone(run: _Run, states: States) -> list[Deviation]:
 
 
 def _differences(run: _Run, states: States) -> list[Difference]:
-    """Each fill priced by what holds at its instant, as known at this position."""
+    """Each fill priced by what holds at its instant, as known at this position.
+
+    Totals follow from the fills as they are recorded, so that a fee that was decided otherwise hides no wrong total.
+    """
     recorded, event, key = run.recorded, run.event, run.key
     batch = batch_behind(key[0], event)
     groups = by_account_day(batch)
     if groups.keys != [key]:
         return [Difference("lines of another day lie in this stream")]
+    totals = recounted(states.day(key).sums, event)
     days = DayTable.of({key: states.day(key)})
     places = days.places(groups.keys)
     if days.suspects(batch, groups, places):
@@ -190,7 +194,7 @@ def _differences(run: _Run, states: States) -> list[Difference]:
             days.remember(key, before.event)
     outcome = decide_fills(batch, groups, states.accounts([key[0]]), places, days, states.book, with_fees=False)
     found = [Difference(f"line {place}: {batch.name(place)} was recorded before") for place in outcome.replayed]
-    found += [Difference(f"line {place}: refused now, {why.reason.name}") for place, why in outcome.refused]
+    found += [Difference(f"line {place}: refused now, {why.reason.name}", ruled=True) for place, why in outcome.refused]
     if outcome.runs and not found:
         found = list(differing(event, outcome.runs[0][1]))
-    return found
+    return [*found, *differing_totals(event.totals, totals)]

@@ -118,10 +118,15 @@ class WriterStarted(_message.Message):
     ENVELOPE_FIELD_NUMBER: _builtins.int
     TERM_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
+    RULES_VERSION_FIELD_NUMBER: _builtins.int
     term: _builtins.int
     """Terms count from 1."""
     software_version: _builtins.str
     """Version of the software."""
+    rules_version: _builtins.int
+    """Number of the set of rules that the writer decides by. It never goes down from one term to the next. Unset: rules 1,
+    those of 0.1.0, which did not say it.
+    """
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -132,10 +137,11 @@ class WriterStarted(_message.Message):
         envelope: Global___Envelope | None = ...,
         term: _builtins.int = ...,
         software_version: _builtins.str = ...,
+        rules_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "software_version", b"software_version", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "rules_version", b"rules_version", "software_version", b"software_version", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

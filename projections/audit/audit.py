@@ -15,18 +15,20 @@ from projections.audit.processes import Shares
 from projections.audit.rows import RECORDED_TIME, Rows
 from projections.audit.scope import Scope
 from projections.audit.share import Part
+from projections.audit.terms import Otherwise, Terms
 
 EVENTS_PER_STRETCH: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What was found up to a position, since the stretch before."""
+    """What was found up to a position, since the stretch before: findings, and what older rules decided otherwise."""
 
     until: int
     deviations: list[Deviation]
     events: int
     fills: int
+    otherwise: list[Otherwise]
 
 
 class Audit:
@@ -37,15 +39,17 @@ class Audit:
         self._scope = scope
         self._after = after
         self._frame = Frame(log, schema)
-        self._sources = SourcesAgain(Rows(log, schema).sources(after) if after else ())
+        rows = Rows(log, schema)
+        self._terms = Terms(rows.ledger)
+        self._sources = SourcesAgain(rows.sources(after) if after else ())
 
     def accounts(self) -> int:
         """How many accounts are audited."""
         return len(self._scope.accounts) or self._frame.accounts(self._scope.known)
 
     def frame(self) -> list[Deviation]:
-        """Positions, versions and commits of the whole log."""
-        return list(self._frame.check(self._scope.known))
+        """Positions, versions and commits of the whole log, and the rules of its terms."""
+        return [*self._frame.check(self._scope.known), *self._terms.check(self._scope.known)]
 
     def run(self, shares: Shares) -> Iterator[Stretch]:
         """Every event decided again, stretch by stretch."""
@@ -53,7 +57,9 @@ class Audit:
             found = [deviation for part in parts for deviation in part.deviations]
             if self._scope.is_whole:
                 found += self._decide_sources(until, parts)
-            yield Stretch(until, _once(found), sum(part.events for part in parts), sum(part.fills for part in parts))
+            findings, otherwise = self._terms.split(_once(found))
+            events, fills = sum(part.events for part in parts), sum(part.fills for part in parts)
+            yield Stretch(until, findings, events, fills, otherwise)
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
         """(after, until): each ends where a commit does, as far as the commits say."""

@@ -113,8 +113,8 @@ class Rows:
     def __init__(self, log: Log, schema: str) -> None:
         self._log = log
         self._names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
-        started = (recorded for recorded in self.earlier([LEDGER], 2**63 - 1))
-        self._terms = [(one.position, one.event.term) for one in started if isinstance(one.event, WriterStarted)]
+        self.ledger = list(self.earlier([LEDGER], 2**63 - 1))
+        self._terms = [(one.position, one.event.term) for one in self.ledger if isinstance(one.event, WriterStarted)]
 
     def between(self, after: int, until: int, scope: Scope) -> Iterator[Recorded | Deviation]:
         """What lies at positions in (after, until], in order: events, and what is wrong with how they are stored."""

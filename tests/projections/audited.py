@@ -24,6 +24,7 @@ from projections.audit.audit import Audit
 from projections.audit.frame import Frame
 from projections.audit.processes import shares_of
 from projections.audit.scope import Scope
+from projections.audit.terms import Otherwise
 from projections.evaluation.plan import known_closes
 from tests.properties.test_replay import History
 from tests.write_side import NOON_NS, Writing, ask
@@ -91,9 +92,15 @@ class Copy:
 
 
 def audit(
-    dsn: str, schema: str, *, jobs: int = 1, known: int | None = None, **scope: Any
+    dsn: str,
+    schema: str,
+    *,
+    jobs: int = 1,
+    known: int | None = None,
+    otherwise: list[Otherwise] | None = None,
+    **scope: Any,
 ) -> tuple[list[Deviation], int, int]:
-    """(what is found, events, fills)."""
+    """(what is found, events, fills); `otherwise` takes what older rules decided otherwise."""
     with open_datastore(dsn, schema, connections=2) as datastore:
         log = Log(datastore)
         whole = Scope(Frame(log, schema).end() if known is None else known, **scope)
@@ -104,6 +111,8 @@ def audit(
             shares.begin(dsn, schema, whole, after=0)
             for stretch in auditing.run(shares):
                 found += stretch.deviations
+                if otherwise is not None:
+                    otherwise += stretch.otherwise
                 events += stretch.events
                 fills += stretch.fills
     return found, events, fills

@@ -76,7 +76,7 @@ EDITS: list[tuple[type[Event], Callable[[Any], Event], str]] = [
         lambda run: replace(run, totals=(run.totals[0]._replace(notional="1"), *run.totals[1:])),
         "totals of (quote_currency ",
     ),
-    (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals is "),
+    (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals of (quote_currency "),
     (told.TierChanged, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77', expected"),
     (told.AccountBanned, lambda event: replace(event, end_time_ns=event.end_time_ns + 1), "end_time_ns is "),
     (told.VolumeEvaluated, lambda event: replace(event, volume="1.5"), "volume is '1.5', expected"),

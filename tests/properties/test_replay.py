@@ -252,7 +252,7 @@ def test_what_was_changed_behind_the_ledgers_back_is_named_with_its_position(wri
         (told.AccountLinked, lambda _: told.AccountLinked("nobody"), "was expected"),
         (told.SourceAdvanced, lambda event: replace(event, recorded=event.recorded + 1), "recorded is "),
         (told.VolumeEvaluated, lambda event: replace(event, tier="VIP9"), "tier is 'VIP9'"),
-        (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals is "),
+        (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals of (quote_currency "),
         (told.PairClassAssigned, lambda event: replace(event, pair_class="Z"), "refused now: PAIR_CLASS_UNKNOWN"),
     ]
     for kind, change, names in changes:

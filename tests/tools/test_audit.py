@@ -9,12 +9,14 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.domain.events import Recorded, VolumeRecorded, WriterStarted
+from ledger.domain.rules import RULES_VERSION
 from tests.projections.audited import Copy, rich_ledger
 from tests.properties.test_replay import fee_off_by_one
 from tests.waiting import wait_for
@@ -25,6 +27,7 @@ SUMMARY = re.compile(
     r"([\d,]+) events, ([\d,]+) fills, ([\d,]+) accounts, ([\d,]+) findings?, in [\d.]+ s \([\d,]+ fills/s\)"
 )
 
+OLD, NEWER = f"rules {RULES_VERSION}", RULES_VERSION + 1
 _copies = itertools.count(1)
 
 
@@ -121,6 +124,83 @@ def killed_after_a_stretch(arguments: list[str], state: Path) -> int:
     )
     command = [sys.executable, "-c", killing, *arguments]
     return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
+
+
+NEWER_RELEASE = (
+    "import sys; import ledger.domain.rules as rules; rules.RULES_VERSION += 1;"
+    "from ledger.tools.audit import command; {stop} sys.exit(command.main(sys.argv[1:]))"
+)
+STOP = (
+    "from projections.audit import audit; audit.EVENTS_PER_STRETCH = 40; kept = command.save\n"
+    "def save(file, found):\n"
+    "    kept(file, found)\n"
+    "    if found.otherwise: raise KeyboardInterrupt\n"
+    "command.save = save;"
+)
+
+
+def run_newer(copy: Copy, *arguments: str | Path, stop: str = "") -> tuple[int, list[str]]:
+    """(exit code, lines printed) of a release whose rules are newer by one."""
+    command = [sys.executable, "-c", NEWER_RELEASE.format(stop=stop), *arguments]
+    command += ["--dsn", copy.dsn, "--schema", copy.schema]
+    output = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    return output.returncode, output.stdout.splitlines()
+
+
+def another_tier(event: VolumeRecorded) -> VolumeRecorded:
+    return replace(event, bases=tuple(basis._replace(tier="VIP9") for basis in event.bases))
+
+
+def test_what_older_rules_decided_otherwise_is_listed_apart_and_ends_it_with_0(
+    rich: Writing, copy: Copy, tmp_path: Path
+) -> None:
+    edited = a_run(rich)
+    copy.edit(edited, another_tier)
+    code, (*shown, summary) = run_newer(copy, "--json", tmp_path / "found.json", "--jobs", "2")
+    document = json.loads((tmp_path / "found.json").read_text())
+    count = len(edited.event) if isinstance(edited.event, VolumeRecorded) else 0
+    assert (code, len(shown)) == (0, count)
+    assert f", 0 findings, {count} decided otherwise by {OLD} (this release: {NEWER}), in " in summary
+    assert (document["findings"], document["listed"], document["decided_otherwise"]) == (0, [], count)
+    first, *_ = document["listed_otherwise"]
+    assert (first["position"], first["stream"], first["rules_version"]) == (
+        edited.position,
+        edited.stream,
+        RULES_VERSION,
+    )
+    place = f"position {edited.position}, {edited.stream}"
+    assert shown[0].startswith(f"{place}: decided otherwise by {OLD}: {first['field']} is ")
+    assert run("--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 1
+
+
+def test_a_wrong_total_under_older_rules_ends_it_with_1(rich: Writing, copy: Copy) -> None:
+    copy.edit(a_run(rich), lambda run: replace(run, totals=(run.totals[0]._replace(lines=99), *run.totals[1:])))
+    assert run_newer(copy, "--jobs", "1")[0] == 1
+
+
+def test_interrupted_it_forgets_nothing_that_older_rules_decided_otherwise(
+    rich: Writing, copy: Copy, tmp_path: Path
+) -> None:
+    copy.edit(a_run(rich), another_tier)
+    whole = run_newer(copy, "--jobs", "1")
+    state = tmp_path / "audit.state"
+    assert run_newer(copy, "--resume", state, "--jobs", "1", stop=STOP)[0] == 130
+    document = json.loads(state.read_text())
+    assert 0 < document["position"] < document["known"]
+    code, lines = run_newer(copy, "--resume", state, "--jobs", "1")
+    assert (code, lines[:-1]) == (0, whole[1][:-1])
+    assert lines[-1].partition(", in ")[0] == whole[1][-1].partition(", in ")[0]
+
+
+def test_a_log_with_newer_rules_than_the_release_knows_is_audited_only_before_them(rich: Writing, copy: Copy) -> None:
+    *_, last = [recorded for recorded in rich.events() if isinstance(recorded.event, WriterStarted)]
+    copy.edit(last, lambda event: replace(event, rules_version=NEWER))
+    told = (
+        f"audit_replay.py: from position {last.position} on rules {NEWER} decided, and this release knows {OLD}:"
+        f" use the release that knows rules {NEWER}, or --known-at {last.position - 1}\n"
+    )
+    assert run(dsn=copy.dsn, schema=copy.schema) == (2, [], told)
+    assert run("--known-at", str(last.position - 1), "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 0
 
 
 def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path: Path) -> None:

@@ -1,1 +1,10 @@
 """One file per rule of the business document, found by its heading. Rules never know each other."""
+
+from __future__ import annotations
+
+from typing import Final
+
+# Number of the set of rules that this release decides by. Each term of the log says the number of its writer. A release
+# that decides anything otherwise than the one before raises it, be it a fee, a grant, a refusal or an evaluation: an
+# audit then tells what older rules decided from what was decided wrongly. Release 0.1.0 wrote no number: it is 1.
+RULES_VERSION: Final = 1

@@ -2,7 +2,8 @@
 
     .venv/bin/python ledger/tools/audit/command.py [ACCOUNT...] [--from TIME --until TIME] [--known-at POSITION|TIME]
 
-Exit code 0: everything is as it was decided. 1: findings. 2: no ledger, or unusable arguments. 130: interrupted.
+Exit code 0: everything is as it was decided. 1: findings. 2: no ledger, newer rules than this release knows, or
+unusable arguments. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from typing import Any, Final, NoReturn
 try:
     from ledger.cli.arguments import known_at, number, time_ns
     from ledger.domain.events import LedgerCreated
-    from ledger.domain.streams import LEDGER
+    from ledger.domain.rules import RULES_VERSION
     from ledger.store.log import Log
     from ledger.store.postgres.database import open_datastore
     from ledger.tools.answers import Parser
@@ -33,6 +34,7 @@ try:
     from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
     from projections.audit.rows import Rows
     from projections.audit.scope import Scope
+    from projections.audit.terms import Terms
 except ImportError as error:
     print(f"audit_replay.py lacks packages ({error}): run `make audit`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
@@ -59,11 +61,15 @@ what is checked:
   No rule decides what only a sender knows: the ids of a fill, and its price, quantity and time as far as no fee, sum or
   order of them says otherwise. Of commands that were refused the log has the name and a hash, no more.
 
+  A term of the log says by which set of rules it was decided. What older rules than those of this release decided
+  otherwise is listed apart, with their number, and is no finding. Positions, totals, bytes and all else that no rule
+  decides are held to account in every term. A log with rules that are newer than this release is not audited.
+
   With ACCOUNT registers, programmes and sources are not decided again, with --from or --until sources are not. Fees are
   taken by whole UTC days.
 
-exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, or unusable arguments; 130:
-interrupted
+exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, newer rules than this release
+knows, or unusable arguments; 130: interrupted
 """
 
 
@@ -102,6 +108,7 @@ def _audit(options: argparse.Namespace, dsn: str, log: Log, shares: Shares) -> i
     audit = Audit(log, options.schema, scope, after=found.position)
     progress = Progress(NAME, "events", done=found.position)
     _print(found.listed)
+    _print_otherwise(found.listed_otherwise)
     if not found.position:
         _print(found.add(audit.frame()))
     shares.begin(dsn, options.schema, scope, after=found.position)
@@ -111,6 +118,7 @@ def _audit(options: argparse.Namespace, dsn: str, log: Log, shares: Shares) -> i
         found.fills += stretch.fills
         progress.clear()
         _print(found.add(stretch.deviations))
+        _print_otherwise(found.add_otherwise(stretch.otherwise))
         save(options.resume, found)
         progress.show(stretch.until, found.known, f", {found.findings:,} findings")
     progress.clear()
@@ -121,9 +129,15 @@ def _audit(options: argparse.Namespace, dsn: str, log: Log, shares: Shares) -> i
 
 def _begin(options: argparse.Namespace, log: Log, frame: Frame) -> Found:
     """Which audit it is, and how far it has come."""
-    rows = Rows(log, options.schema).earlier([LEDGER], 2**63 - 1)
+    rows = Rows(log, options.schema).ledger
     created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
     known = _known(options.known_at, frame)
+    if newer := Terms(rows).newer(known):
+        position, rules = newer
+        raise UnusableError(
+            f"from position {position} on rules {rules} decided, and this release knows rules {RULES_VERSION}:"
+            f" use the release that knows rules {rules}, or --known-at {position - 1}"
+        )
     if strangers := set(options.accounts) - frame.existing(options.accounts):
         raise UnusableError(f"the ledger does not know {', '.join(sorted(strangers))}")
     audit = {
@@ -132,6 +146,7 @@ def _begin(options: argparse.Namespace, log: Log, frame: Frame) -> Found:
         "accounts": sorted(options.accounts),
         "from": options.from_ns,
         "until": options.until_ns,
+        "rules_version": RULES_VERSION,
     }
     return begun(options.resume, audit, known, chosen=options.known_at is not None)
 
@@ -155,6 +170,12 @@ def _print(findings: Iterable[dict[str, Any]]) -> None:
         print(f"position {each['position']}, {each['stream']}: {_sentence(**each)}", flush=True)
 
 
+def _print_otherwise(decided: Iterable[dict[str, Any]]) -> None:
+    for each in decided:
+        rules = f"decided otherwise by rules {each['rules_version']}"
+        print(f"position {each['position']}, {each['stream']}: {rules}: {_sentence(**each)}", flush=True)
+
+
 def _sentence(*, field: str, recorded: str, expected: str, **_: Any) -> str:
     if not recorded and not expected:
         return field
@@ -171,17 +192,29 @@ def _end(options: argparse.Namespace, found: Found, accounts: int, seconds: floa
             "accounts": accounts,
             "findings": found.findings,
             "listed": found.listed,
+            "decided_otherwise": found.otherwise,
+            "listed_otherwise": found.listed_otherwise,
         }
         options.json.write_text(json.dumps(document, indent=2) + "\n")
     if options.resume:
         options.resume.unlink(missing_ok=True)
     if found.findings > FINDINGS_MAX:
         print(f"... and {found.findings - FINDINGS_MAX:,} more findings")
+    if found.otherwise > FINDINGS_MAX:
+        print(f"... and {found.otherwise - FINDINGS_MAX:,} more decided otherwise")
     findings = "finding" if found.findings == 1 else "findings"
     print(
         f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {found.findings:,} {findings},"
-        f" in {seconds:.1f} s ({round(found.fills / max(seconds, 0.001)):,} fills/s)"
+        f"{_otherwise(found)} in {seconds:.1f} s ({round(found.fills / max(seconds, 0.001)):,} fills/s)"
     )
+
+
+def _otherwise(found: Found) -> str:
+    """` 3 decided otherwise by rules 1 (this release: 2),`; nothing where nothing was."""
+    if not found.otherwise:
+        return ""
+    rules = ", ".join(map(str, sorted({each["rules_version"] for each in found.listed_otherwise})))
+    return f" {found.otherwise:,} decided otherwise by rules {rules} (this release: {RULES_VERSION}),"
 
 
 def _unusable(line: str) -> int:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.replay.compare import Deviation
+from projections.audit.terms import Otherwise
 
 FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is another one then
 
@@ -29,17 +30,33 @@ class Found:
     fills: int = 0
     findings: int = 0
     listed: list[dict[str, Any]] = field(default_factory=list)
+    otherwise: int = 0
+    listed_otherwise: list[dict[str, Any]] = field(default_factory=list)
 
     def add(self, deviations: Iterable[Deviation]) -> list[dict[str, Any]]:
         """Take in findings, one for each field that differs; gives those that are kept."""
-        kept = []
-        for deviation in deviations:
-            for each in deviation.differs:
-                self.findings += 1
-                if self.findings <= FINDINGS_MAX:
-                    kept.append({"position": deviation.position, "stream": deviation.stream, **asdict(each)})
+        new = [each for deviation in deviations for each in _fields(deviation)]
+        kept = new[: max(FINDINGS_MAX - self.findings, 0)]
+        self.findings += len(new)
         self.listed += kept
         return kept
+
+    def add_otherwise(self, decided: Iterable[Otherwise]) -> list[dict[str, Any]]:
+        """Take in what older rules decided otherwise, which is no finding, each with the number of these rules."""
+        new = [{**each, "rules_version": one.rules_version} for one in decided for each in _fields(one.deviation)]
+        kept = new[: max(FINDINGS_MAX - self.otherwise, 0)]
+        self.otherwise += len(new)
+        self.listed_otherwise += kept
+        return kept
+
+
+def _fields(deviation: Deviation) -> list[dict[str, Any]]:
+    """Each field that differs, with where it lies."""
+    place = {"position": deviation.position, "stream": deviation.stream}
+    return [
+        {**place, "field": each.field, "recorded": each.recorded, "expected": each.expected}
+        for each in deviation.differs
+    ]
 
 
 def begun(file: Path | None, audit: dict[str, Any], known: int, *, chosen: bool) -> Found:

@@ -97,6 +97,7 @@ CLAIM = MatchClaim(("binance", "okx"), "VIP2", T - 9, T, "150000.5", "0", b"\x06
 SAMPLES: dict[str, Event] = {
     "LedgerCreated": LedgerCreated("ledger-1"),
     "WriterStarted": WriterStarted(2, "0.1.0"),
+    "WriterStarted with its rules": WriterStarted(3, "0.2.0", 2),
     "ProgrammePublished": ProgrammePublished("p", "3.0", 0, 'id = "p"\n', b"\x03" * 32),
     "PairClassAssigned": PairClassAssigned("p", "XRP_USDT", "A", T),
     "PairRatesSet": PairRatesSet("p", "XRP_USDT", -10, 0, T),

