@@ -99,7 +99,7 @@ class _Tally:
 def _record_fills(ledger: Client, options: Options) -> int:
     tally = _Tally(options.json)
     with opened(options.file) as stream:
-        fills = _Fills(fills_in(stream, options.file))
+        fills = _Fills(fills_in(stream))
         try:
             (_stream if options.source else _batches)(ledger, fills, options, tally)
         finally:

@@ -110,6 +110,8 @@ def test_an_empty_line_between_fills_is_told(run: Run, tmp_path: Path) -> None:
 def test_fills_may_be_piped_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{line()}\n".encode())))
     assert run("record-fills", "-")[1].startswith("1 fill: 1 recorded")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{}{}")))
+    assert run("record-fills", "-")[2].startswith("fee-ledger: standard input, line 1 is no fill: ")
 
 
 def test_what_is_wrong_with_a_whole_batch_is_told_once(run: Run, tmp_path: Path) -> None:
