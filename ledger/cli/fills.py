@@ -102,8 +102,11 @@ def _record_fills(ledger: Client, options: Options) -> int:
         fills = _Fills(fills_in(stream))
         try:
             (_stream if options.source else _batches)(ledger, fills, options, tally)
-        finally:
-            tally.show()
+        except BaseException:
+            if tally.position or tally.refused:
+                tally.show()  # how far it came, before what stopped it is told
+            raise
+    tally.show()
     if fills.fault:
         raise fills.fault
     return REFUSED if tally.refused else 0
