@@ -4,7 +4,7 @@ A subcommand is declared once, above the function that does it, in the group tha
 those that call a running ledger.
 """
 
-from ledger.cli import fills  # noqa: F401 - it adds a subcommand to ORDER
+from ledger.cli import fills, matches  # noqa: F401 - they add subcommands to ORDER and MEMBERS
 from ledger.cli.errors import until_reader_leaves
 from ledger.cli.members import MEMBERS
 from ledger.cli.orders import ORDER

@@ -34,11 +34,12 @@ def opened(file: str) -> Iterator[BinaryIO]:
             yield stream
 
 
-def fills_in(stream: BinaryIO, name: str) -> Iterator[fill_pb2.Fill]:
+def fills_in(stream: BinaryIO) -> Iterator[fill_pb2.Fill]:
     """Yield the fill of each line. Raises UnusableError, with the number of the line, for what is no fill.
 
     Every line has a fill, so the fill with index 0 is on line 1; empty lines are allowed at the end.
     """
+    name = "standard input" if stream is sys.stdin.buffer else stream.name
     number, empty = 0, 0
     while line := stream.readline(LINE_BYTES_MAX + 1):
         number += 1

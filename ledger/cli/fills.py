@@ -99,11 +99,14 @@ class _Tally:
 def _record_fills(ledger: Client, options: Options) -> int:
     tally = _Tally(options.json)
     with opened(options.file) as stream:
-        fills = _Fills(fills_in(stream, options.file))
+        fills = _Fills(fills_in(stream))
         try:
             (_stream if options.source else _batches)(ledger, fills, options, tally)
-        finally:
-            tally.show()
+        except BaseException:
+            if tally.position or tally.refused:
+                tally.show()  # how far it came, before what stopped it is told
+            raise
+    tally.show()
     if fills.fault:
         raise fills.fault
     return REFUSED if tally.refused else 0

@@ -67,7 +67,8 @@ def _closes(ledger: Client, options: Options) -> None:
     arguments=(
         argument("--kind", choices=("periodic", "post-trial"), default="periodic",
                  help="of volume, or of trials that have ended (default %(default)s)"),
-        argument("--instant", type=time_ns, metavar="TIME", help="when it evaluates (default: the last one due)"),
+        argument("--instant", type=time_ns, metavar="TIME",
+                 help="when it evaluates (default: the last periodic one due)"),
         PROGRAMME_ID,
     ),
     parents=(clocks,),

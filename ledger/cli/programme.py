@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Final
 
 from ledger.cli import documents
 from ledger.cli.arguments import clocks, limit
+from ledger.cli.errors import UnusableError
 from ledger.cli.printing import at, page_size, show_pages, write
 from ledger.cli.screens import programme as screens
 from ledger.cli.screens.layout import headline
@@ -16,6 +16,7 @@ from ledger.client import Client
 
 PROGRAMME: Final = Group("programme")
 
+_FILE_BYTES_MAX: Final = 1_048_576  # of a file that is sent: several times what a ledger takes
 _VALID_FROM_NOW_ON: Final = VALID_FROM._replace(
     settings={**VALID_FROM.settings, "help": "first instant, not in the past (default: now)"}
 )
@@ -60,9 +61,19 @@ def _programme(ledger: Client, options: Options) -> None:
     arguments=(argument("file", metavar="FILE", help="the programme, in TOML"), _VALID_FROM_NOW_ON),
 )
 def _publish(ledger: Client, options: Options) -> None:
-    content = Path(options.file).read_bytes().decode()
+    content = _text_of(options.file)
     write(lambda _, **values: ledger.publish_programme(content, **values), options, options.file,
           valid_from=options.valid_from)  # fmt: skip
+
+
+def _text_of(file: str) -> str:
+    """Return the text of a programme file. Raises UnusableError."""
+    with open(file, "rb") as stream:
+        content = stream.read(_FILE_BYTES_MAX)
+    try:
+        return content.decode()
+    except UnicodeDecodeError as error:
+        raise UnusableError(f"{file} is not text in UTF-8") from error
 
 
 @PROGRAMME.ask(

@@ -22,12 +22,14 @@ def test_a_programme_is_published_by_two_persons_and_read_back(run: Run, tmp_pat
     assert run("programme", "--version", "3.0") == (0, packaged(), "")
     assert run("publish", str(path), "--actor", "ops-1")[0] == 1
     assert run("publish", str(tmp_path / "missing.toml"), *FOUR_EYES)[0] == 2
+    path.write_bytes(b"\xff")
+    assert run("publish", str(path), *FOUR_EYES) == (2, "", f"fee-ledger: {path} is not text in UTF-8\n")
 
 
 def test_a_pair_has_a_class_and_rates_of_its_own(ledger: Ledger, run: Run) -> None:
     ledger.commands.RegisterSymbol(symbol())
     _, out, _ = run("assign-class", "XRP_USDT", "B", "--from", "2024-11-01")
-    assert out.startswith("XRP_USDT: from 2024-11-01 00:00:00 UTC on\n")
+    assert out.startswith("XRP_USDT: class assigned from 2024-11-01 00:00:00 UTC on\n")
     assert run("set-pair-rates", "XRP_USDT", "--taker", "0.0002", "--from", "2024-12-01")[0] == 0
     shown = [run("pairs", "--as-of", day)[1].splitlines()[-1].split() for day in ("2024-10-31", "2024-12-01")]
     assert shown == [["XRP_USDT", "A", "-", "-"], ["XRP_USDT", "B", "-", "0.02"]]

@@ -110,9 +110,11 @@ def test_an_empty_line_between_fills_is_told(run: Run, tmp_path: Path) -> None:
 def test_fills_may_be_piped_in(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(f"{line()}\n".encode())))
     assert run("record-fills", "-")[1].startswith("1 fill: 1 recorded")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(b"{}{}")))
+    assert run("record-fills", "-")[2].startswith("fee-ledger: standard input, line 1 is no fill: ")
 
 
 def test_what_is_wrong_with_a_whole_batch_is_told_once(run: Run, tmp_path: Path) -> None:
     code, out, err = run("record-fills", written(tmp_path, line()), "--venue", "a b")
     assert (code, err.partition(":")[0], err.count("\n")) == (1, "ID_MALFORMED", 1)
-    assert out == "0 fills: 0 recorded, 0 recorded before, 0 refused\n"
+    assert out == ""

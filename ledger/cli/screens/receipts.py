@@ -90,10 +90,10 @@ def _of_register(answer: Any) -> str:
         case programmes_pb.PublishProgrammeResponse(programme=version):
             since = instant(version.valid_from)
             return f"{version.programme_id} {version.version} in force from {since} UTC on"
-        case (
-            programmes_pb.AssignPairClassResponse(valid_from=time) | programmes_pb.SetPairRatesResponse(valid_from=time)
-        ):
-            return f"from {instant(time)} UTC on"
+        case programmes_pb.AssignPairClassResponse(valid_from=time):
+            return f"class assigned from {instant(time)} UTC on"
+        case programmes_pb.SetPairRatesResponse(valid_from=time):
+            return f"own rates changed from {instant(time)} UTC on"
         case evaluations_pb.RecordDailyCloseResponse(close=close):
             return f"closed at {close.price} {close.currency} on {close.day}"
         case _:
