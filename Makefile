@@ -46,19 +46,19 @@ tools: $(DEV) ## install the tools: buf, pytest, linters
 
 import: $(RUN) ## record a public trade tape: FILE=... ARGS="--symbol XRP_ETH --pair-class C"
 	@test -n "$(FILE)" || { echo 'name the tape: make import FILE=trades.json.gz ARGS="--symbol XRP_ETH --pair-class C"' >&2; exit 2; }
-	@$(BIN)/python -m ledger.tools.import_trades.command "$(FILE)" $(ARGS)
+	@$(BIN)/fee-ledger import "$(FILE)" $(ARGS)
 
 demo: $(RUN) ## a small exchange lives 90 days in seconds, then its fees are explained
 	@$(BIN)/python -m scripts.demo $(ARGS)
 
 audit: $(RUN) ## decide every event of the ledger again, from its log: ARGS="--known-at 4711"
-	@$(BIN)/python -m ledger.tools.audit.command $(ARGS)
+	@$(BIN)/fee-ledger audit $(ARGS)
 
 rebuild: $(RUN) ## make the tables of the read side anew from the log, compare, and switch
-	@$(BIN)/python -m ledger.tools.rebuild $(ARGS)
+	@$(BIN)/fee-ledger rebuild $(ARGS)
 
 verify: $(RUN) ## derive every table from the log again, and name each row that differs
-	@$(BIN)/python -m ledger.tools.check $(ARGS)
+	@$(BIN)/fee-ledger check $(ARGS)
 
 bench: $(BENCH) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python -m scripts.bench $(ARGS)

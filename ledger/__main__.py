@@ -41,10 +41,12 @@ from ledger.server.rewards import RewardService
 from ledger.server.to_writer import Handling
 from ledger.store.log import Head, Log
 from ledger.store.postgres.database import DatabaseError, check_durable, connect, open_datastore
-from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, default_folder
+from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
+from ledger.store.postgres.folders import default_folder, earlier_folder
 from ledger.store.postgres.migrate import MigrationError, migrate
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
+from ledger.tools import TOOLS
 from ledger.v1 import (
     command_service_pb2_grpc,
     control_service_pb2_grpc,
@@ -93,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def parser() -> Parser:
     """The parser of `fee-ledger` with every subcommand."""
-    return cli.program((*cli.GROUPS, RUN, cli.SHELL))
+    return cli.program((*cli.GROUPS, TOOLS, RUN, cli.SHELL))
 
 
 @RUN.add(
@@ -106,7 +108,7 @@ def parser() -> Parser:
         cli.argument("--listen", metavar="HOST:PORT", default=_DEFAULT.listen,
                      help=f"where to listen (default {_DEFAULT.listen})"),
         cli.argument("--data", metavar="FOLDER", type=Path,
-                     help="folder of the embedded PostgreSQL (default: .ledger here, or for root below /var/lib)"),
+                     help=f"folder of the embedded PostgreSQL (default {default_folder()})"),
         cli.argument("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one"),
         cli.argument("--schema", default=_DEFAULT.schema, help=f"one schema is one ledger (default {_DEFAULT.schema})"),
         cli.argument("--evaluate", choices=("manual", "automatic"), default=_DEFAULT.evaluate,
@@ -141,6 +143,8 @@ def serve(config: Config) -> int:
     with ExitStack() as stack:
         dsn, place, ensure_store = _store(config, stack)
         ledger = stack.enter_context(running(config, dsn, ensure_store=ensure_store, stop=stop))
+        if ledger.new:
+            print(f"a new ledger begins: {ledger.ledger_id}, {place}")
         print(
             f"fee ledger {ledger.ledger_id} is serving on {ledger.address}"
             f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
@@ -159,6 +163,7 @@ class Running:
     ledger_id: str
     address: str  # host:port
     log: Log
+    new: bool  # nothing was recorded before this start
 
 
 @contextmanager
@@ -175,6 +180,7 @@ def running(
     with ExitStack() as stack:
         datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=config.read_connections))
         log = Log(datastore)
+        new = not log.head().position
         writer = Writer(dsn, LedgerRecorder(datastore))
         live = Live(log, accounts_max=config.accounts_max)
 
@@ -214,7 +220,7 @@ def running(
             due = DueEvaluations(handling, runner, runs)
             due.start()
             stack.callback(due.stop)
-        yield Running(ledger_id, address, log)
+        yield Running(ledger_id, address, log, new)
 
 
 def _start_projections(config: Config, dsn: str, stack: ExitStack) -> Runner:
@@ -283,7 +289,9 @@ def _store(config: Config, stack: ExitStack) -> tuple[str, str, Callable[[], Non
     """(DSN, where that is, how to start it again if it died): the embedded PostgreSQL, or the one given."""
     if config.dsn:
         return config.dsn, "your PostgreSQL", lambda: None
-    folder = config.data or default_folder(Path.cwd())
+    folder = config.data or default_folder()
+    if not config.data and (earlier := earlier_folder()):
+        print(f"not opened: the ledger in {earlier}, where release 0.1.0 kept it; `serve --data {earlier}` opens it")
     postgres = EmbeddedPostgres(folder)
     dsn = postgres.start(f"the service with pid {os.getpid()} on {config.listen}")
     stack.callback(postgres.stop)

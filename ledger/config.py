@@ -11,7 +11,7 @@ class Config:
     """Where the service listens and stores, and how much it holds at most."""
 
     listen: str = "127.0.0.1:50051"  # host:port; port 0 takes a free one
-    data: Path | None = None  # folder of the embedded PostgreSQL; None: the default of the checkout
+    data: Path | None = None  # folder of the embedded PostgreSQL; None: the default of the user
     dsn: str = ""  # your own PostgreSQL 15 to 18 instead of the embedded one
     schema: str = "ledger"  # one schema is one ledger
     ledger_id: str = ""  # name of a new ledger; empty: a random one

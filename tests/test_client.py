@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import redirect_stdout
 from datetime import UTC, date, datetime, timedelta, timezone
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -25,6 +26,7 @@ from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import fill
+from tests.server.calls import await_tables
 
 NOON = datetime(2024, 10, 4, 12, tzinfo=UTC)
 README = (Path(__file__).parent.parent / "README.md").read_text()
@@ -514,10 +516,11 @@ def test_reads_wait_for_what_the_client_has_written(wired: Client, wire: Wire) -
     list(wired.list_accounts())
     list(wired.list_fee_history("alice", min_position=1))
     assert first < second == wired.position
-    assert wire.requests[0].at.min_position == 0
-    assert wire.requests[3].at.min_position == second
-    assert wire.requests[4].min_position == second
-    assert wire.requests[5].at.min_position == second
+    asked = [request for request, _ in groupby(wire.requests)]  # a read that waits too long is sent again
+    assert asked[0].at.min_position == 0
+    assert asked[3].at.min_position == second
+    assert asked[4].min_position == second
+    assert asked[5].at.min_position == second
 
 
 def test_an_account_just_registered_is_in_the_list(client: Client) -> None:
@@ -582,6 +585,7 @@ def test_evaluations_are_methods_that_stream(ledger: Ledger) -> None:
             "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
         )
         client.record_fills([sample(last_px="1", last_qty="500000")])
+        await_tables(ledger)
         ledger.clock.now_ns = NOON_NS + 4 * DAY_NS
         first, *_, last = client.plan_evaluation(instant=due)
         assert (first.instant, last.counts.gained) == (at(NOON_NS + 3 * DAY_NS + DAY_NS // 2), 1)

@@ -31,7 +31,7 @@ EPILOG: Final = """\
 examples:
   %(prog)s --trades 50000 --out fills.csv --send 127.0.0.1:50051
   %(prog)s --trades 50000 --out fills.parquet --send 127.0.0.1:50051 --plant planted.json
-  .venv/bin/python ledger/tools/reconcile/command.py fills.parquet --html breaks.html
+  .venv/bin/fee-ledger reconcile fills.parquet --data FOLDER --html breaks.html
 
 A market is made of its seed: the same one gives the same fills everywhere. Its accounts are named for it, and every
 third one gets a trial when fills are sent. Amounts are exact: text in CSV and JSON lines, DECIMAL(38,18) in Parquet.

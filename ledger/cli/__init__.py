@@ -9,12 +9,12 @@ from ledger.cli.errors import until_reader_leaves
 from ledger.cli.members import MEMBERS
 from ledger.cli.orders import ORDER
 from ledger.cli.oversight import OVERSIGHT
+from ledger.cli.pairs import PAIRS
 from ledger.cli.program import SHELL, program, run
-from ledger.cli.programme import PROGRAMME
 from ledger.cli.queries import ASK
 from ledger.cli.rewards import REWARDS
 from ledger.cli.subcommands import Group, Options, argument
 
-GROUPS = (ASK, ORDER, MEMBERS, REWARDS, PROGRAMME, OVERSIGHT)
+GROUPS = (ASK, ORDER, MEMBERS, REWARDS, PAIRS, OVERSIGHT)
 
 __all__ = ["GROUPS", "SHELL", "Group", "Options", "argument", "program", "run", "until_reader_leaves"]

@@ -1,6 +1,7 @@
 """What `fee-ledger` tells a person when a ledger refuses or does not answer, or a file is unusable; and its exit codes.
 
-0: done. 1: the ledger refused, and says why. 2: unusable arguments or files, or no answer. 130: interrupted.
+0: done. 1: the ledger refused, and says why; or something was found. 2: unusable arguments or files, or no answer; also
+a refusal, where 1 means that something was found. 130: interrupted.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ _PROGRAM: Final = "fee-ledger"
 
 
 class UnusableError(Exception):
-    """A file that cannot be used: one line with the remedy."""
+    """A file, or a store, that cannot be used: one line with the remedy."""
 
 
 def is_no(error: LedgerError) -> bool:
@@ -30,11 +31,14 @@ def is_no(error: LedgerError) -> bool:
     return error.reason is not None and not isinstance(error, Unavailable)
 
 
-def sentences(error: LedgerError, where: str, timeout_s: int | None = None) -> list[str]:
-    """Return why a call to the ledger at `where` ended: every reason of a refusal, or one line with the remedy."""
+def sentences(error: LedgerError, where: str, timeout_s: int | None = None, again: str = "") -> list[str]:
+    """Return why a call to the ledger at `where` ended: every reason of a refusal, or one line with the remedy.
+
+    `again` says how to go on where a command may or may not have been recorded; by default with its request id.
+    """
     if isinstance(error, Unavailable):
-        again = f"; send it again with --request-id {error.request_id}" if error.request_id else ""
-        return [f"{_unavailable(error, where, timeout_s)}{again}"]
+        again = again or f"send it again with --request-id {error.request_id}"
+        return [f"{_unavailable(error, where, timeout_s)}{f'; {again}' if error.request_id else ''}"]
     if error.reason is None:
         return [f"the ledger at {where} cannot do this ({error})"]
     told = [f"{fault.reason.name}: {fault.description}{_at(fault.field)}" for fault in error.violations if fault.reason]
@@ -62,13 +66,24 @@ def tell(code: int, *lines: str) -> int:
     return code
 
 
-def told(work: Callable[[], int], where: str = "", timeout_s: int | None = None) -> int:
-    """Do some work; if it fails, tell why. Return the exit code. `where` is the address of the ledger it calls."""
+def told(
+    work: Callable[[], int],
+    where: str = "",
+    timeout_s: int | None = None,
+    *,
+    refused: int = REFUSED,
+    interrupted: str = "",
+) -> int:
+    """Do some work; if it fails, tell why. Return the exit code.
+
+    `where` is the address of the ledger it calls, `refused` the exit code if that refuses; `interrupted` says how to go
+    on after Ctrl-C, or after a command that was not answered.
+    """
     try:
         return work()
     except LedgerError as error:
-        lines = sentences(error, where, timeout_s)
-        return tell(REFUSED, *lines) if is_no(error) else tell(UNUSABLE, *(f"{_PROGRAM}: {line}" for line in lines))
+        lines = sentences(error, where, timeout_s, interrupted)
+        return tell(refused, *lines) if is_no(error) else tell(UNUSABLE, *(f"{_PROGRAM}: {line}" for line in lines))
     except OSError as error:
         if error.filename is None:
             raise  # it is about what is printed: see `until_reader_leaves`
@@ -76,7 +91,7 @@ def told(work: Callable[[], int], where: str = "", timeout_s: int | None = None)
     except (UnusableError, ValueError) as error:
         return tell(UNUSABLE, f"{_PROGRAM}: {' '.join(str(error).split())}")
     except KeyboardInterrupt:
-        return tell(INTERRUPTED, f"{_PROGRAM}: interrupted")
+        return tell(INTERRUPTED, f"{_PROGRAM}: interrupted{interrupted and f': {interrupted}'}")
     except Exception as error:  # people get a line to report, not a traceback
         return tell(UNUSABLE, f"{_PROGRAM}: a defect of this command ({error!r}): please report it")
 

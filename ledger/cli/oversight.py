@@ -1,14 +1,14 @@
-"""Subcommands for those who watch over a ledger: closes, evaluations, controls, and who did what alone."""
+"""Subcommands for those who watch over a ledger: closes, evaluations, and who did what alone."""
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Final
 
 from ledger.cli.arguments import UINT64_MAX, clocks, limit, number, time_ns
 from ledger.cli.printing import at, page_size, show, show_pages, write
 from ledger.cli.screens import evaluations as evaluation_screens
 from ledger.cli.screens import oversight as screens
-from ledger.cli.screens.layout import headline, instant
+from ledger.cli.screens.layout import headline
 from ledger.cli.shared import PROGRAMME_ID, evidence, time_span
 from ledger.cli.subcommands import Group, Options, argument
 from ledger.client import Client
@@ -81,36 +81,6 @@ def _evaluation(ledger: Client, options: Options) -> None:
         **at(options),
     )
     show(options, answer, evaluation_screens.evaluation)
-
-
-@OVERSIGHT.ask(
-    "findings",
-    "what the controls find",
-    "findings benefits-ending --within-days 7",
-    rpcs=("ListFindings",),
-    arguments=(
-        argument("control", metavar="CONTROL", nargs="?", default="", help="one control (default: all)"),
-        argument("--as-of", type=time_ns, metavar="TIME", help="as it is then (default: now)"),
-        argument("--within-days", type=number(0, 366), default=0, metavar="N",
-                 help="days ahead, or back, by what the control looks for (default: 30)"),
-        PROGRAMME_ID,
-    ),
-    parents=(limit,),
-)  # fmt: skip
-def _findings(ledger: Client, options: Options) -> None:
-    pages = ledger.finding_pages(
-        options.control,
-        as_of=options.as_of,
-        within_days=options.within_days,
-        programme_id=options.programme,
-        page_size=page_size(options),
-    )
-
-    def head(page: Any) -> list[str]:
-        subject = options.control or "all controls"
-        return [f"{subject}, in {page.ledger_id}", f"as of {instant(page.as_of)} UTC, position {page.position}"]
-
-    show_pages(options, pages, "findings", head, screens.findings)
 
 
 @OVERSIGHT.ask(

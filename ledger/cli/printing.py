@@ -51,9 +51,14 @@ def at(options: Options) -> dict[str, Any]:
     return {"as_of": options.as_of, **options.known_at}
 
 
-def write(command: Callable[..., Message], options: Options, subject: str, **values: Any) -> None:
-    """Send a command about its subject, with its authority, and print its receipt."""
-    request_id = options.request_id or uuid.uuid4().hex
+def write(
+    command: Callable[..., Message], options: Options, subject: str, *, request_id: str = "", **values: Any
+) -> None:
+    """Send a command about its subject, with its authority, and print its receipt.
+
+    `request_id` names the request where --request-id does not; default: a new name.
+    """
+    request_id = options.request_id or request_id or uuid.uuid4().hex
     answer = command(
         subject,
         request_id=request_id,

@@ -51,8 +51,9 @@ def program(groups: Sequence[Group]) -> Parser:
 
 def run(options: Options) -> int:
     """Run the subcommand that was asked for; what stops it is told on stderr. Return the exit code."""
+    one = options.subcommand
     where, timeout_s = getattr(options, "address", ""), getattr(options, "timeout", None)
-    return told(lambda: options.work(options), where, timeout_s)
+    return told(lambda: one.work(options), where, timeout_s, refused=one.refused, interrupted=one.interrupted)
 
 
 class _ProgramHelp(HelpFormatter):

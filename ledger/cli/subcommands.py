@@ -1,4 +1,7 @@
-"""The table of subcommands: each one is declared once, with its help, examples, arguments, RPCs and what it does."""
+"""The table of subcommands: each one is declared once, with its help, examples, arguments, RPCs and what it does.
+
+A subcommand either does something itself or has verbs, which are subcommands in turn: `fee-ledger programme show`.
+"""
 
 from __future__ import annotations
 
@@ -42,14 +45,17 @@ class Subcommand:
     name: str
     help: str  # one line, in lower case and without a full stop
     examples: Sequence[str]  # command lines; what follows `fee-ledger`
-    work: Work
+    work: Work | None = None  # none where it has verbs
+    verbs: Sequence[Subcommand] = ()
     rpcs: Sequence[str] = ()  # methods of the contract that it calls, for example GetVipState
     arguments: Sequence[Argument] = ()
     parents: Sequence[Callable[[], Parser]] = ()  # parsers whose arguments it shares
     notes: str = ""  # what else its help says, after the examples
+    refused: int = 1  # the exit code if a ledger refuses; 2 where 1 means that something was found
+    interrupted: str = ""  # how to go on after Ctrl-C, told after "interrupted"
 
     def add_to(self, commands: Any) -> None:
-        """Add its parser to the subparsers of `fee-ledger`."""
+        """Add its parser, with those of its verbs, to the subparsers of `fee-ledger` or of the subcommand above."""
         parser: Parser = commands.add_parser(
             self.name,
             help=self.help,
@@ -63,7 +69,12 @@ class Subcommand:
             added = parser.add_argument(*names, **settings)
             if completion := _COMPLETIONS.get(settings.get("metavar")):
                 added.complete = completion  # type: ignore[attr-defined]  # shtab looks for it
-        parser.set_defaults(work=self.work)
+        if self.verbs:
+            below = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+            for verb in self.verbs:
+                verb.add_to(below)
+        else:
+            parser.set_defaults(subcommand=self)
 
 
 class Group:
@@ -81,6 +92,12 @@ class Group:
             return work
 
         return declare
+
+    def verbs(self, name: str, help_: str, *examples: str, **more: Any) -> Group:
+        """Declare a subcommand whose verbs do the work, and return the group in which to declare them."""
+        below = Group(name)
+        self.subcommands.append(Subcommand(name=name, help=help_, examples=examples, verbs=below.subcommands, **more))
+        return below
 
     def ask(
         self,
@@ -117,7 +134,7 @@ def _on_ledger(asking: Asking) -> Work:
 def _epilog(examples: Sequence[str], notes: str) -> str:
     heading = "example:" if len(examples) == 1 else "examples:"
     text = "\n".join([heading, *(_example(example) for example in examples)])
-    return f"{text}\n\n{notes}".replace("%", "%%").rstrip()
+    return f"{text}\n\n{notes}".rstrip()
 
 
 def _example(example: str) -> str:

@@ -1,4 +1,4 @@
-"""Where a script that reads the log itself finds it: the folder of an embedded PostgreSQL, or a DSN."""
+"""Where a tool that reads the log itself finds it: in the folder of an embedded PostgreSQL, or by a DSN."""
 
 from __future__ import annotations
 
@@ -6,58 +6,67 @@ import argparse
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
+from ledger.cli import Options
+from ledger.cli.arguments import Parser
+from ledger.cli.errors import UnusableError
 from ledger.config import Config
 from ledger.store.postgres.database import connect
-from ledger.store.postgres.embedded import EmbeddedError, default_folder, reading
+from ledger.store.postgres.embedded import EmbeddedError, reading
+from ledger.store.postgres.folders import default_folder
 from ledger.store.postgres.migrate import EVENTS
 
-UNREADABLE: Final = (EmbeddedError, psycopg.Error, PersistenceError)  # see `why_not`
 
-
-class NoLedger(Exception):
-    """There is none: one line with the remedy."""
-
-
-def add_store_arguments(parser: argparse.ArgumentParser) -> None:
-    """--data, --dsn and --schema, as `fee-ledger serve` has them."""
-    place = parser.add_mutually_exclusive_group()
-    place.add_argument("--data", type=Path, metavar="FOLDER", help="of the ledger's embedded PostgreSQL (default: that"
-        " of `make run`); it is started where no service keeps it running")  # fmt: skip
-    place.add_argument("--dsn", default="", help="the ledger's own PostgreSQL instead")
+def store_arguments() -> Parser:
+    """Return what every tool takes that reads the log itself, as `fee-ledger serve` has it."""
+    parser = Parser(add_help=False)
+    add = parser.add_argument_group("where the log is").add_argument
+    add("--data", type=Path, metavar="FOLDER", help="of the ledger's embedded PostgreSQL, which is started if no"
+        " service keeps it running (default: that of `fee-ledger serve`)")  # fmt: skip
+    add("--dsn", default="", help="the ledger's own PostgreSQL instead, for example postgresql://me@db/ledger")
     default = Config().schema
-    parser.add_argument("--schema", type=_schema, default=default, help=f"the ledger's schema (default {default})")
+    add("--schema", type=_schema, default=default, help=f"the ledger's schema (default {default})")
+    return parser
 
 
 @contextmanager
-def open_store(options: argparse.Namespace, guest: str) -> Iterator[str]:
-    """The connection string of the ledger's PostgreSQL. Raises NoLedger and UNREADABLE."""
+def open_store(options: Options, remedy: str = "") -> Iterator[str]:
+    """Yield the connection string of the ledger's PostgreSQL, which stays up until the block ends.
+
+    Raises UnusableError if there is no ledger, or if PostgreSQL fails within the block; then it ends with `remedy`.
+    """
+    if options.dsn and options.data:
+        raise UnusableError("--data is for the embedded PostgreSQL, --dsn for your own: give one of them")
+    try:
+        with _postgres(options) as dsn:
+            _check_ledger(dsn, options.schema)
+            yield dsn
+    except EmbeddedError as error:
+        raise UnusableError(str(error)) from error
+    except (psycopg.Error, PersistenceError) as error:
+        fault = f"PostgreSQL cannot be used: {str(error).strip()}"
+        raise UnusableError("; ".join(filter(None, (fault, remedy)))) from error
+
+
+def _postgres(options: Options) -> AbstractContextManager[str]:
+    """Return a block in which a PostgreSQL runs; it gives the connection string."""
     if options.dsn:
-        _check_ledger(options.dsn, options.schema)
-        yield options.dsn
-        return
-    with reading(options.data or default_folder(Path.cwd()), f"{guest} with pid {os.getpid()}") as dsn:
-        _check_ledger(dsn, options.schema)
-        yield dsn
-
-
-def why_not(error: Exception) -> str:
-    """In one line why a store could not be read."""
-    text = " ".join(str(error).split())
-    return text if isinstance(error, EmbeddedError | NoLedger) else f"PostgreSQL cannot be used: {text}"
+        return nullcontext(options.dsn)
+    folder = options.data or default_folder()
+    return reading(folder, f"`fee-ledger {options.command}` with pid {os.getpid()}")
 
 
 def _check_ledger(dsn: str, schema: str) -> None:
     with connect(dsn, "start") as connection:
         found: Any = connection.execute("SELECT to_regclass(%s)::text", (f"{schema}.{EVENTS}",)).fetchone()
     if found[0] is None:
-        raise NoLedger(f"there is no ledger in the schema {schema}: start one there, or name another --schema")
+        raise UnusableError(f"there is no ledger in the schema {schema}: start one there, or name another --schema")
 
 
 def _schema(text: str) -> str:

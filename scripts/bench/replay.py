@@ -17,7 +17,7 @@ _SECONDS_MAX: Final = 3_600
 def replay(store: Store, schema: str, fills: int) -> dict[str, float]:
     """Fills/s of an audit of a ledger of so many, from its start to its end, by a process for each core."""
     store.checkpoint()
-    command = [sys.executable, "-m", "ledger.tools.audit.command", "--dsn", store.dsn, "--schema", schema]
+    command = [sys.executable, "-m", "ledger", "audit", "--dsn", store.dsn, "--schema", schema]
     began = time.perf_counter()
     process = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_MAX, check=False)  # noqa: S603
     seconds = time.perf_counter() - began

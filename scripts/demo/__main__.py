@@ -47,11 +47,12 @@ STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 EPILOG: Final = """\
 what happens:
   A ledger starts on a PostgreSQL of its own, in a temporary folder that is removed at the end, also on Ctrl-C; with
-  --keep FOLDER it stays there, for `fee-ledger serve --data FOLDER` and for the scripts that read it. Its clock is the
-  demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: fills from a source that numbers
-  them, trials, tiers, bans, flags, a match, applications, bounties, a promotion, daily closes of BTC, and evaluations
-  on the 8th, 18th and 28th, planned first and then run by two persons. At the end states, histories and
-  controls are asked, every sum and every evaluated volume is reckoned again, and the answers are printed.
+  --keep FOLDER it stays there, for `fee-ledger serve --data FOLDER`, `fee-ledger audit --data FOLDER` and the like.
+  Its clock is the demo's, so 90 days pass in seconds. Everything goes over gRPC, as in production: fills from a
+  source that numbers them, trials, tiers, bans, flags, a match, applications, bounties, a promotion, daily closes of
+  BTC, and evaluations on the 8th, 18th and 28th, planned first and then run by two persons. At the end states,
+  histories and controls are asked, every sum and every evaluated volume is reckoned again, and the answers are
+  printed.
 
 what to look for:
   alba      her trial ends by itself after 30 days, and her volume keeps the tier; later she trades less

@@ -159,11 +159,11 @@ class Fees:
             (
                 f"The tier rests on grant {basis.grant_id} ({basis.grant_source}), valid from"
                 f" {second(state.grant.valid_from)[:10]} on; it was given on"
-                f" {minute(told.recorded_time.ToNanoseconds())} (position {told.position:,})."
+                f" {minute(told.recorded_time.ToNanoseconds())} (position {told.position})."
             ),
             (
                 f"The fill came late, on {minute(line.recorded_time.ToNanoseconds())}"
-                f" (position {line.line_ref.position:,}): the grant was known by then, so it counts."
+                f" (position {line.line_ref.position}): the grant was known by then, so it counts."
             ),
             "Fills of that time that came before the grant keep the base rate: a grant by hand adjusts no fee.",
         )
@@ -201,7 +201,7 @@ class Fees:
             "this fee": f"{fee.fee_amount} {fee.fee_currency}" if fee else "not there yet",
             "fills of that day": f"{sums.fills:,}",
             "fees of that day": f"{sums.charges + sums.rebates:,.4f} USDT",
-            "read at position": f"{found.basis.known_at_position:,}",
+            "read at position": f"{found.basis.known_at_position}",
         }
 
 

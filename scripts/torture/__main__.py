@@ -23,9 +23,8 @@ from typing import Any, Final, NoReturn
 try:
     import grpc
 
-    from ledger.cli.arguments import number
+    from ledger.cli.arguments import Parser, number
     from ledger.client import LedgerError
-    from ledger.tools.answers import Parser
     from scripts.torture.pause import Pause
     from scripts.torture.served import Served
     from scripts.torture.trial import KILLS, Outcome, TortureError, Trial

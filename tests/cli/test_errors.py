@@ -10,6 +10,8 @@ import pytest
 from ledger.__main__ import main
 from ledger.cli import subcommands
 from ledger.cli.errors import UnusableError, told
+from ledger.client import LedgerError, Unavailable
+from ledger.domain.refusal import Reason
 from tests.cli.running import Run
 
 
@@ -131,3 +133,28 @@ def test_whatever_fails_it_is_a_line_and_not_a_traceback(
 
     assert told(fail) == 2
     assert capsys.readouterr().err == f"fee-ledger: {says}\n"
+
+
+@pytest.mark.parametrize("refused", [1, 2])
+def test_a_command_says_which_exit_code_a_refusal_is(capsys: pytest.CaptureFixture[str], refused: int) -> None:
+    def refuse() -> int:
+        raise LedgerError(grpc.StatusCode.NOT_FOUND, "no control x", reason=Reason.CONTROL_UNKNOWN)
+
+    assert told(refuse, refused=refused) == refused
+    assert capsys.readouterr().err == "no control x\n"
+
+
+def test_a_command_that_goes_on_says_so_where_it_is_interrupted_or_not_answered(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def interrupt() -> int:
+        raise KeyboardInterrupt
+
+    def wait() -> int:
+        raise Unavailable(grpc.StatusCode.DEADLINE_EXCEEDED, "too late", request_id="r1")
+
+    assert told(interrupt, interrupted="the same command goes on") == 130
+    assert told(wait, "127.0.0.1:1", 30, interrupted="the same command goes on") == 2
+    interrupted, unanswered = capsys.readouterr().err.splitlines()
+    assert interrupted == "fee-ledger: interrupted: the same command goes on"
+    assert unanswered.endswith(" did not answer within 30 s: give a longer --timeout; the same command goes on")

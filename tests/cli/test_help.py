@@ -8,6 +8,7 @@ import pytest
 
 from ledger.__main__ import main, parser
 from ledger.cli import GROUPS
+from ledger.tools import TOOLS
 from tests.cli.helps import Path, examples, parsers
 
 PARSERS = dict(parsers())
@@ -39,7 +40,7 @@ def test_the_arguments_of_an_example_are_understood(path: Path) -> None:
 
 def test_the_help_of_the_program_has_every_command_under_a_heading_on_one_line() -> None:
     text = parser().format_help()
-    for group in GROUPS:
+    for group in (*GROUPS, TOOLS):
         block = text.partition(f"\n{group.heading}:\n")[2].partition("\n\n")[0]
         assert re.findall(r"^  ([a-z-]+)  +\S", block, re.MULTILINE) == [one.name for one in group.subcommands]
     names = re.findall(r"^  ([a-z][a-z-]+)  +\S", text, re.MULTILINE)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ledger.cli.fill_lines import LINE_BYTES_MAX
+from tests.cli.example_files import FILL
 from tests.cli.running import Run
-from tests.cli.test_every_rpc import FILL
 from tests.conftest import Ledger
 from tests.samples import history, symbol
 

@@ -37,7 +37,7 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path, capsys: pytes
     (tmp_path / "fills.jsonl").touch()
     script = """
     source /dev/stdin
-    for typed in 'months-' 'ban --evi' 'record-fills fil'; do
+    for typed in 'months-' 'ban --evi' 'record-fills fil' 'programme val' 'programme validate fil'; do
         COMP_WORDS=(fee-ledger $typed); COMP_CWORD=$((${#COMP_WORDS[@]} - 1))
         COMPREPLY=(); _shtab_fee_ledger; echo "${COMPREPLY[@]}"
     done
@@ -45,7 +45,13 @@ def test_bash_completes_commands_options_and_files(tmp_path: Path, capsys: pytes
     main(["completion", "bash"])
     done = subprocess.run(["bash", "-c", script], cwd=tmp_path, input=capsys.readouterr().out, capture_output=True,
                           text=True, timeout=30, check=True)  # fmt: skip
-    assert done.stdout.splitlines() == ["months-without-promotion", "--evidence", "fills.jsonl"]
+    assert done.stdout.splitlines() == [
+        "months-without-promotion",
+        "--evidence",
+        "fills.jsonl",
+        "validate",
+        "fills.jsonl",
+    ]
 
 
 def test_ctrl_c_is_exit_code_130_without_a_traceback() -> None:

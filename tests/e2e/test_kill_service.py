@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -39,7 +40,7 @@ class Import:
         self.source = source_of(path, symbol)
         self._served = served
         self._process = subprocess.Popen(
-            command(path, served.address, "--batch", "3", *more, symbol=symbol),
+            [sys.executable, "-m", "ledger", *command(path, served.address, "--batch", "3", *more, symbol=symbol)],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -104,8 +105,8 @@ def test_an_import_that_gave_up_goes_on_when_it_is_run_again(served: Served, pat
     done = served.position(running.source)
     assert TRADES // 2 <= done < 2 * TRADES
     again = run(path, served.address, symbol="XRP_BTC")
-    assert again.returncode == 0
-    assert summary(again.stdout)["fills recorded new"].replace(",", "") == str(2 * TRADES - done)
+    assert again.code == 0
+    assert summary(again.out)["fills recorded new"].replace(",", "") == str(2 * TRADES - done)
     assert_whole_and_once(served, path, "XRP_BTC", running.source)
 
 

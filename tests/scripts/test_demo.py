@@ -216,7 +216,7 @@ def test_a_kept_ledger_is_audited_clean_and_its_folder_is_not_used_again(folder:
     kept = folder / "kept"
     out, told = finish(start(folder, "--days", "10", "--fills", "200", "--keep", str(kept)))
     assert (out != "", told) == (True, "")
-    audit = [sys.executable, "-m", "ledger.tools.audit.command", "--data", kept, "--jobs", "1"]
+    audit = [sys.executable, "-m", "ledger", "audit", "--data", kept, "--jobs", "1"]
     clean = subprocess.run(audit, capture_output=True, text=True, timeout=RUN_S_MAX, check=False)
     assert (clean.returncode, " 200 fills, 8 accounts, 0 findings, " in clean.stdout) == (0, True), clean.stdout
     assert finish(start(folder, "--keep", str(kept)))[1].startswith(f"demo: {kept} is there already")

@@ -7,17 +7,14 @@ import gzip
 import io
 import json
 import random
-import subprocess
-import sys
 from decimal import ROUND_HALF_EVEN, Decimal, localcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
 from ledger.v1.query_service_pb2 import FeeLine, ListFeeHistoryRequest
+from tests.tools import running
 
-ROOT: Final = Path(__file__).resolve().parent.parent.parent
-MODULE: Final = "ledger.tools.import_trades.command"
 SYMBOL: Final = "XRP_ETH"
 ACCOUNTS: Final = 7  # few, so that many trades are self-trades
 NOBODY: Final = "127.0.0.1:1"  # no ledger listens there
@@ -73,7 +70,7 @@ def as_csv(rows: list[Row]) -> bytes:
 
 
 def reckon(path: Path, symbol: str = SYMBOL) -> Totals:
-    """What each account pays for a tape at 0.25 %: knows nothing of the script or of the ledger."""
+    """What each account pays for a tape at 0.25 %: knows nothing of the tool or of the ledger."""
     content = path.read_bytes()
     text = (gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content).decode()
     if text.startswith("["):
@@ -121,15 +118,14 @@ def recorded(queries: Any, symbol: str = SYMBOL) -> Totals:
 
 
 def command(path: Path, address: str, *more: str, symbol: str = SYMBOL) -> list[str]:
-    """The command line of an import."""
+    """What is typed after fee-ledger for an import."""
     names = ["--symbol", symbol, "--pair-class", "C", "--accounts", str(ACCOUNTS), "--address", address]
-    return [sys.executable, "-m", MODULE, str(path), *names, *more]
+    return ["import", str(path), *names, *more]
 
 
-def run(path: Path, address: str, *more: str, symbol: str = SYMBOL) -> subprocess.CompletedProcess[str]:
+def run(path: Path, address: str, *more: str, symbol: str = SYMBOL) -> running.Ran:
     """An import, run to its end."""
-    arguments = command(path, address, *more, symbol=symbol)
-    return subprocess.run(arguments, capture_output=True, text=True, timeout=60, check=False)
+    return running.run(*command(path, address, *more, symbol=symbol))
 
 
 def summary(output: str) -> dict[str, str]:
@@ -139,4 +135,4 @@ def summary(output: str) -> dict[str, str]:
 
 def source_of(path: Path, symbol: str = SYMBOL) -> str:
     """The name under which an import numbers the fills of a tape."""
-    return summary(run(path, NOBODY, "--dry-run", symbol=symbol).stdout)["source"]
+    return summary(run(path, NOBODY, "--dry-run", symbol=symbol).out)["source"]

@@ -1,4 +1,4 @@
-"""ledger/tools/audit/command.py: what it prints, the exit code by which a scheduler knows, and how it goes on."""
+"""`fee-ledger audit`: what it prints, the exit code by which a scheduler knows, and how it goes on."""
 
 from __future__ import annotations
 
@@ -19,10 +19,11 @@ from ledger.domain.events import Recorded, VolumeRecorded, WriterStarted
 from ledger.domain.rules import RULES_VERSION
 from tests.projections.audited import Copy, rich_ledger
 from tests.properties.test_replay import fee_off_by_one
+from tests.tools import running
 from tests.waiting import wait_for
 from tests.write_side import Writing
 
-TOOL = ("-m", "ledger.tools.audit.command")
+TOOL = ("-m", "ledger", "audit")
 SUMMARY = re.compile(
     r"([\d,]+) events, ([\d,]+) fills, ([\d,]+) accounts, ([\d,]+) findings?, in [\d.]+ s \([\d,]+ fills/s\)"
 )
@@ -42,11 +43,10 @@ def copy(dsn: str, rich: Writing) -> Copy:
     return Copy(dsn, "audit_script", f"audit_script_copy_{next(_copies)}")
 
 
-def run(*arguments: str | Path, schema: str = "audit_script", dsn: str = "") -> tuple[int, list[str], str]:
+def run(*arguments: str | Path, dsn: str, schema: str = "audit_script", jobs: int = 1) -> tuple[int, list[str], str]:
     """(exit code, lines printed, told on stderr)."""
-    command = [sys.executable, *TOOL, *arguments, "--schema", schema, *(["--dsn", dsn] if dsn else [])]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
-    return output.returncode, output.stdout.splitlines(), output.stderr
+    ran = running.run("audit", *arguments, "--jobs", jobs, "--schema", schema, "--dsn", dsn)
+    return ran.code, ran.out.splitlines(), ran.err
 
 
 def a_run(writing: Writing) -> Recorded:
@@ -69,7 +69,7 @@ def test_a_finding_ends_it_with_1_and_a_line_that_names_position_stream_field_an
 ) -> None:
     edited = a_run(rich)
     copy.edit(edited, fee_off_by_one)
-    code, lines, _ = run("--json", tmp_path / "found.json", "--jobs", "2", dsn=copy.dsn, schema=copy.schema)
+    code, lines, _ = run("--json", tmp_path / "found.json", dsn=copy.dsn, schema=copy.schema, jobs=2)
     document = json.loads((tmp_path / "found.json").read_text())
     (first, *_), (shown, *_) = document["listed"], lines
     assert (code, document["findings"]) == (1, len(lines) - 1)
@@ -83,27 +83,27 @@ def test_as_it_was_known_before_the_finding_it_is_clean(rich: Writing, copy: Cop
     edited = a_run(rich)
     copy.edit(edited, fee_off_by_one)
     before = str(edited.position - 1)
-    assert run("--known-at", before, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 0
+    assert run("--known-at", before, dsn=copy.dsn, schema=copy.schema)[0] == 0
 
 
 def test_of_one_account_that_nobody_touched_nothing_is_found(rich: Writing, copy: Copy) -> None:
     edited = a_run(rich)
     copy.edit(edited, fee_off_by_one)
     mine, other = edited.stream.split("/")[1], "applicant"
-    assert run(other, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 0
-    assert run(mine, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)[0] == 1
+    assert run(other, dsn=copy.dsn, schema=copy.schema)[0] == 0
+    assert run(mine, dsn=copy.dsn, schema=copy.schema)[0] == 1
 
 
 def test_killed_it_goes_on_where_it_was_and_forgets_no_finding(rich: Writing, copy: Copy, tmp_path: Path) -> None:
     edited = a_run(rich)
     copy.edit(edited, fee_off_by_one)
-    whole = run("--jobs", "1", dsn=copy.dsn, schema=copy.schema)
+    whole = run(dsn=copy.dsn, schema=copy.schema)
     state = tmp_path / "audit.state"
     arguments = ["--resume", str(state), "--jobs", "1", "--dsn", copy.dsn, "--schema", copy.schema]
     assert killed_after_a_stretch(arguments, state) == -signal.SIGKILL
     document = json.loads(state.read_text())
     assert 0 < document["position"] < document["known"]
-    code, lines, _ = run("--resume", state, "--jobs", "1", dsn=copy.dsn, schema=copy.schema)
+    code, lines, _ = run("--resume", state, dsn=copy.dsn, schema=copy.schema)
     assert (code, lines[:-1]) == (whole[0], whole[1][:-1])
     assert lines[-1].partition(", in ")[0] == whole[1][-1].partition(", in ")[0]
     assert not state.exists()
@@ -120,7 +120,8 @@ def killed_after_a_stretch(arguments: list[str], state: Path) -> int:
         "    kept(*arguments)\n"
         "    left[0] -= 1\n"
         "    left[0] or os.kill(os.getpid(), signal.SIGKILL)\n"
-        "command.save = save; command.main(sys.argv[1:])"
+        "command.save = save\n"
+        "from ledger.__main__ import main; main(['audit', *sys.argv[1:]])"
     )
     command = [sys.executable, "-c", killing, *arguments]
     return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
@@ -128,7 +129,8 @@ def killed_after_a_stretch(arguments: list[str], state: Path) -> int:
 
 NEWER_RELEASE = (
     "import sys; import ledger.domain.rules as rules; rules.RULES_VERSION += 1;"
-    "from ledger.tools.audit import command; {stop} sys.exit(command.main(sys.argv[1:]))"
+    "from ledger.tools.audit import command; {stop} from ledger.__main__ import main;"
+    "sys.exit(main(['audit', *sys.argv[1:]]))"
 )
 STOP = (
     "from projections.audit import audit; audit.EVENTS_PER_STRETCH = 40; kept = command.save\n"
@@ -196,7 +198,7 @@ def test_a_log_with_newer_rules_than_the_release_knows_is_audited_only_before_th
     *_, last = [recorded for recorded in rich.events() if isinstance(recorded.event, WriterStarted)]
     copy.edit(last, lambda event: replace(event, rules_version=NEWER))
     told = (
-        f"audit_replay.py: from position {last.position} on rules {NEWER} decided, and this release knows {OLD}:"
+        f"fee-ledger: from position {last.position} on rules {NEWER} decided, and this release knows {OLD}:"
         f" use the release that knows rules {NEWER}, or --known-at {last.position - 1}\n"
     )
     assert run(dsn=copy.dsn, schema=copy.schema) == (2, [], told)
@@ -206,7 +208,7 @@ def test_a_log_with_newer_rules_than_the_release_knows_is_audited_only_before_th
 def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path: Path) -> None:
     state = tmp_path / "audit.state"
     state.write_text(json.dumps({"audit": {"ledger_id": "other"}, "known": 1, "position": 1, "events": 1, "fills": 0}))
-    told = f"audit_replay.py: {state} is of another audit: give the same options, or another --resume FILE\n"
+    told = f"fee-ledger: {state} is of another audit: give the same options, or another --resume FILE\n"
     assert run("--resume", state, dsn=dsn) == (2, [], told)
     state.write_text("{")
     assert run("--resume", state, dsn=dsn)[0] == 2
@@ -216,7 +218,8 @@ def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path:
     ("arguments", "why"),
     [
         (["--dsn", "postgresql://nobody@127.0.0.1:1/none"], "PostgreSQL cannot be used"),
-        (["--data", "/nowhere/at/all"], "there is no"),
+        (["--data", "/nowhere/at/all"], "there is no ledger in /nowhere/at/all"),
+        (["--data", "here", "--dsn", "postgresql://there"], "--data is for the embedded PostgreSQL, --dsn for"),
         (["--known-at", "yesterday"], "'yesterday' is no time"),
         (["a/b"], "'a/b' does not match"),
         (["--jobs", "0"], "'0' is not a whole number"),
@@ -224,22 +227,20 @@ def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path:
     ],
 )
 def test_what_it_cannot_do_ends_it_with_2_and_one_line(arguments: list[str], why: str) -> None:
-    output = subprocess.run(
-        [sys.executable, *TOOL, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (output.returncode, output.stdout) == (2, "")
-    assert why in output.stderr
-    assert output.stderr.startswith("audit_replay.py: ")
-    assert output.stderr.count("\n") == 1
+    code, out, err = running.run("audit", "--jobs", 1, *arguments)
+    assert (code, out) == (2, "")
+    assert why in err
+    assert err.startswith(("fee-ledger: ", "fee-ledger audit: "))
+    assert err.count("\n") == 1
 
 
 def test_a_schema_without_a_ledger_and_an_unknown_account_are_named(dsn: str, rich: Writing) -> None:
     assert run(dsn=dsn, schema="nothing_here") == (
         2,
         [],
-        "audit_replay.py: there is no ledger in the schema nothing_here: start one there, or name another --schema\n",
+        "fee-ledger: there is no ledger in the schema nothing_here: start one there, or name another --schema\n",
     )
-    assert run("stranger", dsn=dsn) == (2, [], "audit_replay.py: the ledger does not know stranger\n")
+    assert run("stranger", dsn=dsn) == (2, [], "fee-ledger: the ledger does not know stranger\n")
     assert run("--known-at", "0", dsn=dsn)[0] == 2
 
 
@@ -254,7 +255,7 @@ def test_interrupted_it_says_what_is_kept_and_leaves_no_process_behind(dsn: str,
         told = audit.communicate(timeout=60)[1]
     assert (audit.returncode, told) == (
         130,
-        f"audit_replay.py: interrupted: the same command goes on from {tmp_path / 'audit.state'}\n",
+        "fee-ledger: interrupted: with --resume FILE the same command goes on where it stopped\n",
     )
 
 

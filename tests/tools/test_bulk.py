@@ -1,20 +1,21 @@
-"""ledger/tools/bulk/command.py: many commands from a file, first said, then done, once."""
+"""`fee-ledger bulk`: many commands from a file, first said, then done, once."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
 from collections.abc import Callable
 from pathlib import Path
 
+import grpc
 import pytest
 
+from ledger.__main__ import main
+from ledger.client import Client, Unavailable
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import state
 from tests.server.calls import head, send
 from tests.server.orders import ban, flag, request_match, tier
 
-TOOL = ("-m", "ledger.tools.bulk.command")
 TWO = ("--actor", "ops-1", "--approver", "ops-2", "--reason", "agreed")
 TIERS = "VIP1, VIP2, VIP3, VIP4, VIP5"
 HEADER = "command,account,tier,grant,match,from,until,at,ticket,reason"
@@ -23,15 +24,15 @@ Run = Callable[..., tuple[int, list[str], str]]
 
 
 @pytest.fixture
-def run(ledger: Ledger, tmp_path: Path) -> Run:
-    """Runs the script on rows under the header: (exit code, printed, told on stderr)."""
+def run(ledger: Ledger, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command on rows under the header: (exit code, printed, told on stderr)."""
 
     def run(rows: str, *options: str, header: str = HEADER) -> tuple[int, list[str], str]:
         path = tmp_path / "rows.csv"
         path.write_text(f"{header}\n{rows}")
-        command = [sys.executable, *TOOL, path, "--address", ledger.address, *(options or TWO)]
-        output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return output.returncode, output.stdout.splitlines(), output.stderr.replace(str(path), "FILE")
+        code = main(["bulk", str(path), "--address", ledger.address, *(options or TWO)])
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.replace(str(path), "FILE")
 
     return run
 
@@ -117,20 +118,23 @@ def test_a_file_that_cannot_be_sent_is_one_line_and_nothing_is_done(
     before = head(ledger)
     code, told, err = run(rows, *TWO, "--apply", header=header)
     assert (code, told, err.count("\n")) == (2, [], 1)
-    assert err.startswith(f"bulk.py: {why}")
+    assert err.startswith(f"fee-ledger: {why}")
     assert head(ledger) == before
 
 
-def test_without_a_ledger_it_says_how_to_get_one(tmp_path: Path) -> None:
-    path = tmp_path / "rows.csv"
-    path.write_text("command,account\nlift-ban,alice\n")
-    command = [sys.executable, *TOOL, path, *TWO, "--address", "127.0.0.1:1"]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (output.returncode, output.stdout) == (2, "")
-    assert "start one with `make run`" in output.stderr
+def test_rows_as_json_are_a_document_each(run: Run) -> None:
+    code, told, _ = run("change-tier,alice,VIP4,,,,,,,\n", *TWO, "--json")
+    assert (code, [json.loads(line) for line in told]) == (
+        0,
+        [{"row": 2, "command": "change-tier alice VIP4", "outcome": "would be recorded", "detail": "TierChanged"}],
+    )
 
 
-def test_help_shows_how_a_file_looks() -> None:
-    output = subprocess.run([sys.executable, *TOOL, "--help"], capture_output=True, text=True, check=False)
-    assert output.returncode == 0
-    assert "change-tier,alice,VIP4,2024-11-01,2024-12-01,T-17" in output.stdout
+def test_a_ledger_that_goes_away_is_told_with_how_to_go_on(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    def gone(*_: object, request_id: str, **__: object) -> None:
+        raise Unavailable(grpc.StatusCode.UNAVAILABLE, "UNAVAILABLE: no route", request_id=request_id)
+
+    monkeypatch.setattr(Client, "change_tier", gone)
+    code, told, err = run("change-tier,alice,VIP4,,,,,,,\n", *TWO, "--apply")
+    assert (code, told, err.count("\n")) == (2, [], 1)
+    assert err.endswith("; run the same file again, and nothing is done twice\n")

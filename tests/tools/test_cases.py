@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable
 from copy import deepcopy
 from pathlib import Path
@@ -17,6 +15,7 @@ from ledger.tools.cases.cases import check_case
 from ledger.v1 import query_service_pb2 as pb
 from tests.conftest import Ledger
 from tests.samples import symbol
+from tests.tools import running
 
 ROOT = Path(__file__).parents[2]
 CASES = sorted((ROOT / "tests" / "cases").glob("*.json"))
@@ -71,9 +70,8 @@ def check(folder: Path, *files: Any) -> tuple[int, list[str], list[str]]:
 
 
 def run(*paths: Path) -> tuple[int, list[str], list[str]]:
-    command = [sys.executable, "-m", "ledger.tools.cases.command", *map(str, paths)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
-    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+    done = running.run("cases", *paths)
+    return done.code, done.out.splitlines(), done.err.splitlines()
 
 
 def changed(case: dict[str, Any], change: Callable[[dict[str, Any]], Any]) -> dict[str, Any]:
@@ -115,7 +113,7 @@ def test_what_the_format_does_not_have_makes_the_file_unreadable(
 ) -> None:
     code, out, err = check(tmp_path, [GOOD], [GOOD, changed(GOOD, change)])
     assert (code, out, len(err)) == (2, [], 1)
-    assert err[0].startswith(f"check_cases.py: {tmp_path / '1.json'}: ")
+    assert err[0].startswith(f"fee-ledger: {tmp_path / '1.json'}: ")
 
 
 @pytest.mark.parametrize(
@@ -145,7 +143,7 @@ def test_a_file_that_is_no_list_of_cases_is_unreadable(tmp_path: Path, content: 
 def test_a_file_that_is_not_there_is_unreadable(tmp_path: Path) -> None:
     code, out, err = run(tmp_path / "nowhere.json")
     assert (code, out) == (2, [])
-    assert err == [f"check_cases.py: {tmp_path / 'nowhere.json'}: No such file or directory"]
+    assert err == [f"fee-ledger: {tmp_path / 'nowhere.json'}: No such file or directory"]
 
 
 def test_a_rule_that_is_broken_fails_its_cases_and_the_service_alike(

@@ -1,36 +1,32 @@
-"""ledger/tools/evaluate.py: a plan, a run, and the exit code by which a scheduler knows."""
+"""`fee-ledger evaluate`: a plan, a run, and the exit code by which a scheduler knows."""
 
 from __future__ import annotations
 
 import csv
-import subprocess
-import sys
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import pytest
 
+from ledger.__main__ import main
+from tests.cli.running import Run
 from tests.conftest import Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, evaluated, trade
 from tests.samples import symbol
 from tests.server.calls import await_tables, send
 from tests.server.orders import close, tier
 
-TOOL = ("-m", "ledger.tools.evaluate")
 PERSONS = ("--actor", "ops-7", "--approver", "ops-8")
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(ledger: Ledger) -> Run:
-    """Runs the script: (exit code, printed, told on stderr)."""
+def run(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs the command: (exit code, printed, told on stderr)."""
 
     def run(*arguments: str) -> tuple[int, str, str]:
         await_tables(ledger)
-        command = [sys.executable, *TOOL, *arguments, "--address", ledger.address]
-        output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return output.returncode, output.stdout, output.stderr
+        code = main(["evaluate", *arguments, "--address", ledger.address])
+        return code, *capsys.readouterr()
 
     return run
 
@@ -57,7 +53,8 @@ def test_a_plan_is_a_table_and_says_how_to_do_just_that(ledger: Ledger, run: Run
     assert ["DOWN", "bob", "VIP3", "VIP1", "100000"] in lines
     assert ["BLOCKED", "carol", "NONE", "-", "-", "BTC", "2024-10-04"] in lines
     assert "2 evaluated, 1 gained, 1 down, 1 blocked" in out
-    assert f"--instant 2024-10-08T00:00:00Z --read-position {head}" in out
+    just_that = f"--kind periodic --instant 2024-10-08T00:00:00Z --read-position {head} --actor ID --approver ID"
+    assert f"to do just this: fee-ledger evaluate {just_that}\n" in out
     rows = list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
     assert [(row["account_id"], row["counted"], row["missing_closes"]) for row in rows] == [
         ("alice", "500000 USDT", ""),
@@ -78,13 +75,27 @@ def test_a_run_does_what_was_planned_and_ends_with_0_once_nobody_is_left_out(led
     assert run(*PERSONS) == (0, "it is completed already: every account is evaluated\n", "")
 
 
-def test_what_the_ledger_refuses_ends_it_with_1_and_a_ledger_that_is_not_there_with_2(run: Run) -> None:
+def test_a_plan_as_json_is_the_messages_of_the_ledger(run: Run) -> None:
+    code, out, err = run("--plan", "--json")
+    messages = [json.loads(line) for line in out.splitlines()]
+    assert (code, err) == (1, "")
+    assert [one["account_id"] for message in messages for one in message["accounts"]] == ["alice", "bob", "carol"]
+    assert messages[-1]["counts"]["blocked"] == "1"
+
+
+def test_a_table_shows_some_accounts_and_says_how_many_there_are(ledger: Ledger, run: Run) -> None:
+    trade(ledger, "500000", account_id="dave")
+    _, out, _ = run("--plan", "--rows", "1")
+    assert "alice" in out
+    assert "dave" not in out
+    assert "... and 1 more: --csv FILE has all, --rows N shows more\n" in out
+
+
+def test_what_the_ledger_refuses_ends_it_with_1_and_a_file_that_cannot_be_written_with_2(run: Run) -> None:
     code, out, err = run("--actor", "ops-7")
     assert (code, out) == (1, "")
-    assert err.startswith("run_evaluation.py: APPROVER_REQUIRED")
+    assert err.startswith("APPROVER_REQUIRED")
     assert run(*PERSONS, "--instant", "2024-10-07")[0] == 1
-    output = subprocess.run(
-        [sys.executable, *TOOL, "--plan", "--address", "127.0.0.1:1"], capture_output=True, text=True, check=False
-    )
-    assert (output.returncode, output.stderr.count("\n")) == (2, 1)
-    assert run("--csv", "/no/such/folder/file", *PERSONS)[0] == 2
+    code, out, err = run("--csv", "/no/such/folder/file", *PERSONS)
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert err.startswith("fee-ledger: /no/such/folder/file cannot be used: ")

@@ -1,12 +1,10 @@
-"""ledger/tools/history/command.py: every format says the same, to the last digit, and the page shows a whole life."""
+"""`fee-ledger history`: every format says the same, to the last digit, and the page shows a whole life."""
 
 from __future__ import annotations
 
 import csv
-import importlib
 import json
 import re
-import subprocess
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -14,7 +12,6 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
-from types import ModuleType
 from typing import Any, Final
 from xml.etree import ElementTree
 
@@ -26,47 +23,34 @@ from ledger.__main__ import running
 from ledger.config import Config
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged, parse
+from ledger.tools.history import command
+from ledger.tools.history.files import csv_file, json_lines_file
+from ledger.tools.history.page import charts
+from ledger.tools.history.page.days import rolling
+from ledger.tools.history.page.drawing import round_ticks
+from ledger.tools.history.page.words import decimals, percent
+from ledger.tools.history.parquet import parquet_file
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_pb2 import LIQUIDITY_MAKER, TokenPayment
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+from tests.cli.running import shell
 from tests.conftest import NOON_NS, Clock, Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, run, trade
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import send
 from tests.server.orders import ban, close, flag, lift, register, tier, unflag
+from tests.tools.running import Ran
+from tests.tools.running import run as run_tool
 
-TOOL: Final = "ledger.tools.history.command"
 VOLUME_SCALE: Final = 10**36
 FORMATS: Final = ("csv", "jsonl", "parquet", "html")
 
-Run = Callable[..., tuple[int, str, str]]
 
-
-@pytest.fixture
-def script() -> ModuleType:
-    """The tool as a module."""
-    return importlib.import_module(TOOL)
-
-
-@pytest.fixture
-def module(script: ModuleType) -> Callable[[str], ModuleType]:  # the script sets the path
-    return importlib.import_module
-
-
-@pytest.fixture
-def run_script(script: ModuleType, capsys: pytest.CaptureFixture[str]) -> Run:
-    """Runs the command line against a ledger: (exit code, printed, told on stderr)."""
-
-    def run_script(ledger: Ledger, *arguments: str) -> tuple[int, str, str]:
-        try:
-            code = script.main([*arguments, "--address", ledger.address])
-        except SystemExit as end:  # of the parser
-            code = end.code
-        return (code, *capsys.readouterr())
-
-    return run_script
+def run_history(ledger: Ledger, *arguments: str) -> Ran:
+    """Run the tool on a ledger."""
+    return run_tool("history", *arguments, "--address", ledger.address)
 
 
 @pytest.fixture(scope="module")
@@ -118,10 +102,8 @@ def rows_of_csv(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
 
 
-def test_every_format_has_the_same_entries_and_their_decimal_sum_is_the_ledgers(
-    rich: Ledger, run_script: Run, tmp_path: Path
-) -> None:
-    code, out, err = run_script(rich, "alice", *asked(tmp_path))
+def test_every_format_has_the_same_entries_and_their_decimal_sum_is_the_ledgers(rich: Ledger, tmp_path: Path) -> None:
+    code, out, err = run_history(rich, "alice", *asked(tmp_path))
     assert (code, err) == (0, "")
     assert "control totals: equal to the running totals of the ledger" in out
     rows = rows_of_csv(tmp_path / "alice.csv")
@@ -156,10 +138,10 @@ def _text(value: Any) -> str:
     return str(value).lower() if isinstance(value, bool) else str(value)
 
 
-def test_a_table_shows_what_each_fee_rests_on_and_the_sums(rich: Ledger, run_script: Run) -> None:
-    code, out, _ = run_script(rich, "alice")
+def test_a_table_shows_what_each_fee_rests_on_and_the_sums(rich: Ledger) -> None:
+    code, out, _ = run_history(rich, "alice")
     assert code == 0
-    shown = [line.split() for line in out.replace("\n    ", " ").splitlines()]  # a long row goes on, indented
+    shown = [line.split() for line in out.replace("\n   ", "").splitlines()]  # a row goes on in an indented line
     (rebate,) = (words for words in shown if words[4:6] == ["buy", "maker"])
     assert rebate[-8:] == ["-0.006", "USDT", "-0.001", "TIER", "VIP3", "g1", "MANUAL", "A"]
     (adjusted,) = (words for words in shown if "adjusted" in words)
@@ -168,16 +150,16 @@ def test_a_table_shows_what_each_fee_rests_on_and_the_sums(rich: Ledger, run_scr
 
 
 def test_a_decimal_that_no_double_holds_comes_back_from_parquet_and_one_too_wide_is_text(
-    ledger: Ledger, run_script: Run, tmp_path: Path
+    ledger: Ledger, tmp_path: Path
 ) -> None:
     send(ledger, symbol(price_scale=18, quantity_scale=18))
     price, quantity = "12345678901234567.890123456789012345", "0.000000000000000001"
     ledger.fills.RecordFills(batch(fill(last_px=price, last_qty=quantity), fill(last_px="1", last_qty="2")))
     path = tmp_path / "fees.parquet"
-    code, _, err = run_script(ledger, "alice", "--parquet", str(path))
+    code, _, err = run_history(ledger, "alice", "--parquet", str(path))
     assert code == 0
     why = "notional is a column of texts, as DECIMAL(38,18) does not hold each of its values"
-    assert err == f"fee_history.py: {path}: {why}\n"
+    assert err == f"fee-ledger: {path}: {why}\n"
     found = duckdb.sql(
         f"SELECT last_px, last_qty, notional, typeof(last_px), typeof(notional) FROM '{path}'"
     ).fetchall()
@@ -186,51 +168,49 @@ def test_a_decimal_that_no_double_holds_comes_back_from_parquet_and_one_too_wide
     assert Decimal(float(price)) != Decimal(price)
 
 
-def test_what_was_known_before_is_written_as_it_was_known(rich: Ledger, run_script: Run, tmp_path: Path) -> None:
+def test_what_was_known_before_is_written_as_it_was_known(rich: Ledger, tmp_path: Path) -> None:
     path, lines = tmp_path / "then.csv", history(rich, as_of=at(DUE_NS + DAY_NS))
     position = max(line.line_ref.position for line in lines) - 1
-    assert run_script(rich, "alice", "--known-at", str(position), "--csv", str(path))[0] == 0
+    assert run_history(rich, "alice", "--known-at", str(position), "--csv", str(path))[0] == 0
     assert [row["kind"] for row in rows_of_csv(path)] == ["FILL"] * (len(lines) - 1), "not adjusted yet"
-    assert run_script(rich, "alice", "--as-of", "2024-10-03T12:00:00Z", "--csv", str(path))[0] == 0
+    assert run_history(rich, "alice", "--as-of", "2024-10-03T12:00:00Z", "--csv", str(path))[0] == 0
     assert [row["day"] for row in rows_of_csv(path)] == ["2024-10-03"]
-    assert run_script(rich, "alice", "--as-of", "2024-10-03T11:59:59.999999999Z", "--csv", str(path))[0] == 0
+    assert run_history(rich, "alice", "--as-of", "2024-10-03T11:59:59.999999999Z", "--csv", str(path))[0] == 0
     assert rows_of_csv(path) == []
 
 
-def test_a_period_is_half_open_and_a_symbol_leaves_the_control_totals_whole(
-    rich: Ledger, run_script: Run, tmp_path: Path
-) -> None:
+def test_a_period_is_half_open_and_a_symbol_leaves_the_control_totals_whole(rich: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "day.csv"
     period = ("--from", "2024-10-04T12:00:00Z", "--until", "2024-10-04T12:00:00.000000001Z")
-    code, out, _ = run_script(rich, "alice", *period, "--symbol", "XRP_BTC", "--csv", str(path))
+    code, out, _ = run_history(rich, "alice", *period, "--symbol", "XRP_BTC", "--csv", str(path))
     assert code == 0
     assert [row["symbol"] for row in rows_of_csv(path)] == ["XRP_BTC"]
     assert "control totals: equal to the running totals of the ledger (of all symbols: 3 fills)" in out
 
 
 def test_fills_that_arrive_while_pages_are_read_change_nothing(
-    ledger: Ledger, run_script: Run, script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     send(ledger, symbol())
     ledger.fills.RecordFills(batch(*(fill() for _ in range(5))))
-    hand = script._hand
+    hand = command._hand
 
     def hand_and_record(lines: Any, outputs: Any) -> None:
         ledger.fills.RecordFills(batch(fill(), fill(transact_time=at(NOON_NS - DAY_NS))))
         hand(lines, outputs)
 
-    monkeypatch.setattr(script, "PAGE_SIZE", 2)
-    monkeypatch.setattr(script, "_hand", hand_and_record)
+    monkeypatch.setattr(command, "PAGE_SIZE", 2)
+    monkeypatch.setattr(command, "_hand", hand_and_record)
     path = tmp_path / "alice.csv"
-    assert run_script(ledger, "alice", "--csv", str(path))[0] == 0
+    assert run_history(ledger, "alice", "--csv", str(path))[0] == 0
     assert len(rows_of_csv(path)) == 5
     assert len(history(ledger)) >= 5 + 2 * 3, "each of the three pages met more of them"
 
 
 def test_sums_that_are_not_the_ledgers_are_a_finding(
-    rich: Ledger, run_script: Run, script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    rich: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    take = script.Totals.take
+    take = command.Totals.take
     skipped: list[Any] = []
 
     def take_but_one(totals: Any, line: Any) -> None:
@@ -239,8 +219,8 @@ def test_sums_that_are_not_the_ledgers_are_a_finding(
             return
         take(totals, line)
 
-    monkeypatch.setattr(script.Totals, "take", take_but_one)
-    code, out, _ = run_script(rich, "alice", "--html", str(tmp_path / "alice.html"))
+    monkeypatch.setattr(command.Totals, "take", take_but_one)
+    code, out, _ = run_history(rich, "alice", "--html", str(tmp_path / "alice.html"))
     assert code == 1
     told = [line for line in out.splitlines() if line.startswith("CONTROL_TOTAL_DIFFERS")]
     assert told == [
@@ -265,11 +245,9 @@ class _Outside(HTMLParser):
         self.found += [name for name, _ in attrs if name in {"src", "href", "xlink:href", "srcset", "data"}]
 
 
-def test_the_page_shows_each_grant_ban_and_flag_and_nothing_from_elsewhere(
-    rich: Ledger, run_script: Run, tmp_path: Path
-) -> None:
+def test_the_page_shows_each_grant_ban_and_flag_and_nothing_from_elsewhere(rich: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "alice.html"
-    assert run_script(rich, "alice", "--html", str(path))[0] == 0
+    assert run_history(rich, "alice", "--html", str(path))[0] == 0
     page = path.read_text(encoding="utf-8")
     found = state(rich)
     assert (len(found.grants), len(found.bans), len(found.flags)) == (2, 1, 1)
@@ -285,9 +263,9 @@ def test_the_page_shows_each_grant_ban_and_flag_and_nothing_from_elsewhere(
     assert not re.search(r"https?:|@import|url\(|<script|on(load|click|error)=", page)
 
 
-def test_every_picture_is_well_formed_and_says_its_units(rich: Ledger, run_script: Run, tmp_path: Path) -> None:
+def test_every_picture_is_well_formed_and_says_its_units(rich: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "alice.html"
-    assert run_script(rich, "alice", "--html", str(path))[0] == 0
+    assert run_history(rich, "alice", "--html", str(path))[0] == 0
     pictures = [ElementTree.fromstring(one) for one in re.findall("<svg.*?</svg>", path.read_text(encoding="utf-8"))]
     titles = [one.findtext("title") or "" for one in pictures]
     assert titles[::2] == titles[1::2], "one for a desk and one for a phone"
@@ -298,19 +276,15 @@ def test_every_picture_is_well_formed_and_says_its_units(rich: Ledger, run_scrip
     assert len(evaluated) == 2
 
 
-def test_a_period_of_the_page_starts_with_the_volume_of_the_days_before(
-    rich: Ledger, run_script: Run, tmp_path: Path
-) -> None:
+def test_a_period_of_the_page_starts_with_the_volume_of_the_days_before(rich: Ledger, tmp_path: Path) -> None:
     path = tmp_path / "alice.html"
-    assert run_script(rich, "alice", "--from", "2024-10-08", "--html", str(path))[0] == 0
+    assert run_history(rich, "alice", "--from", "2024-10-08", "--html", str(path))[0] == 0
     assert "2024-10-08: 600,6" in path.read_text(encoding="utf-8")
 
 
-def test_an_account_without_fills_gets_a_page_that_says_so_kindly(
-    ledger: Ledger, run_script: Run, tmp_path: Path
-) -> None:
+def test_an_account_without_fills_gets_a_page_that_says_so_kindly(ledger: Ledger, tmp_path: Path) -> None:
     send(ledger, register("newcomer"))
-    code, out, err = run_script(ledger, "newcomer", *asked(tmp_path))
+    code, out, err = run_history(ledger, "newcomer", *asked(tmp_path))
     assert (code, err) == (0, "")
     page = (tmp_path / "alice.html").read_text(encoding="utf-8")
     assert "Nothing was traded yet" in page
@@ -321,20 +295,20 @@ def test_an_account_without_fills_gets_a_page_that_says_so_kindly(
     assert duckdb.sql(f"SELECT count(*) FROM '{tmp_path}/alice.parquet'").fetchall() == [(0,)]
 
 
-def test_an_account_nobody_heard_of_is_one_line_and_no_file(ledger: Ledger, run_script: Run, tmp_path: Path) -> None:
+def test_an_account_nobody_heard_of_is_one_line_and_no_file(ledger: Ledger, tmp_path: Path) -> None:
     position = ledger.log.head().position
-    code, out, err = run_script(ledger, "alcie", *asked(tmp_path))
+    code, out, err = run_history(ledger, "alcie", *asked(tmp_path))
     assert (code, out) == (2, "")
-    assert err == f"fee_history.py: the ledger had not heard of alcie at position {position}: check the name\n"
+    assert err == f"fee-ledger: the ledger had not heard of alcie at position {position}: check the name\n"
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", ["csv_file", "json_lines_file", "parquet_file"])
-def test_a_file_is_never_half_there(module: Callable[[str], ModuleType], kind: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", [csv_file, json_lines_file, parquet_file])
+def test_a_file_is_never_half_there(kind: Callable[..., Any], tmp_path: Path) -> None:
     path = tmp_path / "fees"
     path.write_text("as it was", encoding="utf-8")
-    more = (print,) if kind == "parquet_file" else ()
-    writing = getattr(module("ledger.tools.history.files"), kind)(path, *more)
+    more = (print,) if kind is parquet_file else ()
+    writing = kind(path, *more)
     writing.__enter__()
     assert len(list(tmp_path.iterdir())) > 1
     stop = KeyboardInterrupt()
@@ -345,42 +319,83 @@ def test_a_file_is_never_half_there(module: Callable[[str], ModuleType], kind: s
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (("alice", "--csv", "/no/such/folder/f"), "argument --csv: '/no/such/folder/f' lies in no folder there is"),
-        (("alice", "--html", "/"), "argument --html: '/' is a folder"),
-        (("alice", "--csv", "f", "--jsonl", "./f"), "two outputs are to be the same file"),
-        (("a/b",), "argument ACCOUNT: 'a/b' does not match"),
-        (("alice", "--from", "soon"), "argument --from: 'soon' is no time"),
+        (
+            ("alice", "--csv", "/no/such/folder/f"),
+            "fee-ledger history: argument --csv: '/no/such/folder/f' lies in no folder there is",
+        ),
+        (("alice", "--html", "/"), "fee-ledger history: argument --html: '/' is a folder"),
+        (("alice", "--csv", "f", "--jsonl", "./f"), "fee-ledger: two outputs are to be the same file"),
+        (("a/b",), "fee-ledger history: argument ACCOUNT: 'a/b' does not match"),
+        (("alice", "--from", "soon"), "fee-ledger history: argument --from: 'soon' is no time"),
         (("alice", "--from", "2024-10-05", "--until", "2024-10-05"), "INTERVAL_EMPTY: "),
         (("alice", "--programme", "none-such"), "PROGRAMME_UNKNOWN: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, tuple) else None,
 )
-def test_what_cannot_be_done_is_one_line_and_2(
-    rich: Ledger, run_script: Run, arguments: tuple[str, ...], why: str
-) -> None:
-    code, out, err = run_script(rich, *arguments)
+def test_what_cannot_be_done_is_one_line_and_2(rich: Ledger, arguments: tuple[str, ...], why: str) -> None:
+    code, out, err = run_history(rich, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"fee_history.py: {why}")
+    assert err.startswith(why)
 
 
 def test_without_a_ledger_it_says_how_to_get_one() -> None:
-    command = [sys.executable, "-m", TOOL, "alice", "--address", "127.0.0.1:1"]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (output.returncode, output.stdout, output.stderr.count("\n")) == (2, "", 1)
-    assert "start one with `make run`" in output.stderr
+    code, out, err = run_tool("history", "alice", "--address", "127.0.0.1:1")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "start one with `fee-ledger serve`" in err
 
 
-def test_a_day_counts_for_thirty_days_and_no_longer(module: Callable[[str], ModuleType]) -> None:
-    rolled = dict(module("ledger.tools.history.page.days").rolling({100: 5, 110: 7}, range(99, 142), 30))
+def test_json_lines_are_printed_as_they_are_written(rich: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "alice.jsonl"
+    assert run_history(rich, "alice", "--jsonl", str(path))[0] == 0
+    assert run_history(rich, "alice", "--json") == (0, path.read_text(encoding="utf-8"), "")
+
+
+def test_parquet_without_duckdb_says_what_to_install(
+    rich: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.delitem(sys.modules, "ledger.tools.history.parquet")
+    told = "fee-ledger: this needs the extra tools: pip install 'fee-ledger[tools]'\n"
+    paths = ("--csv", str(tmp_path / "f.csv"), "--parquet", str(tmp_path / "f.parquet"))
+    assert run_history(rich, "alice", *paths) == (2, "", told)
+    assert list(tmp_path.iterdir()) == []
+    assert run_history(rich, "alice", *paths[:2])[0] == 0
+
+
+def test_a_file_is_whole_even_if_nobody_reads_the_table_to_its_end(rich: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "alice.csv"
+    for more in ("--table", "--json"):
+        path.unlink(missing_ok=True)
+        with shell("history", "alice", more, "--csv", str(path), "--address", rich.address) as process:
+            assert process.stdout is not None
+            process.stdout.close()
+            assert process.wait(timeout=60) == 0
+            assert process.stderr is not None
+            assert process.stderr.read() == ""
+        assert len(rows_of_csv(path)) == len(history(rich, as_of=at(DUE_NS + 2 * DAY_NS)))
+
+
+def test_a_full_disk_is_told_with_the_files_that_were_written(
+    rich: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def full(*_: Any) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(command, "_hand", full)
+    path = tmp_path / "alice.csv"
+    told = f"fee-ledger: {path} cannot be used: No space left on device\n"
+    assert run_history(rich, "alice", "--csv", str(path)) == (2, "", told)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_day_counts_for_thirty_days_and_no_longer() -> None:
+    rolled = dict(rolling({100: 5, 110: 7}, range(99, 142), 30))
     shown = [rolled[day] for day in (99, 100, 109, 110, 129, 130, 139, 140)]
     assert shown == [0, 5, 5, 12, 12, 7, 7, 0]
-    assert module("ledger.tools.history.page.days").rolling({100: 5}, range(129, 131), 30) == [(129, 5), (130, 0)]
+    assert rolling({100: 5}, range(129, 131), 30) == [(129, 5), (130, 0)]
 
 
-def test_every_band_is_as_high_as_the_next_and_a_volume_on_its_edge_lies_on_its_line(
-    module: Callable[[str], ModuleType],
-) -> None:
-    charts = module("ledger.tools.history.page.charts")
+def test_every_band_is_as_high_as_the_next_and_a_volume_on_its_edge_lies_on_its_line() -> None:
     frame = charts.Period(0, 10).frame(500, 440, top=20)
     scale = charts.BandScale(parse(packaged()), 2_000_000 * VOLUME_SCALE, frame)
     assert [name for name, _ in scale.bands] == ["", "VIP1", "VIP2", "VIP3", "VIP4"]
@@ -401,10 +416,8 @@ def test_every_band_is_as_high_as_the_next_and_a_volume_on_its_edge_lies_on_its_
         (-0.0009, 0, [-0.001, -0.0005, 0]),
     ],
 )
-def test_ticks_are_round_and_hold_every_value(
-    module: Callable[[str], ModuleType], low: float, high: float, ticks: list[float]
-) -> None:
-    found = module("ledger.tools.history.page.drawing").round_ticks(float(low), float(high), 4)
+def test_ticks_are_round_and_hold_every_value(low: float, high: float, ticks: list[float]) -> None:
+    found = round_ticks(float(low), float(high), 4)
     assert found[: len(ticks)] == pytest.approx(ticks)
     assert len(found) > 1, "a scale has a height"
     assert found[0] <= low <= high <= found[-1]
@@ -413,30 +426,24 @@ def test_ticks_are_round_and_hold_every_value(
 @pytest.mark.parametrize(
     ("fraction", "shown"), [("-0.00001", "-0.001 %"), ("0", "0 %"), ("0.0025", "0.25 %"), ("0.000001", "0.0001 %")]
 )
-def test_a_rate_is_shown_in_percent_to_its_last_digit(
-    module: Callable[[str], ModuleType], fraction: str, shown: str
-) -> None:
-    assert module("ledger.tools.history.page.words").percent(fraction) == shown
+def test_a_rate_is_shown_in_percent_to_its_last_digit(fraction: str, shown: str) -> None:
+    assert percent(fraction) == shown
 
 
 @pytest.mark.parametrize(
     ("amount", "shown"), [(-(10**11), "-0.0000001"), (0, "0"), (1_234_567 * 10**18 + 1, "1,234,567.000000000000000001")]
 )
-def test_an_amount_has_its_thousands_apart_and_every_digit(
-    module: Callable[[str], ModuleType], amount: int, shown: str
-) -> None:
-    assert module("ledger.tools.history.page.words").decimals(amount, 18) == shown
+def test_an_amount_has_its_thousands_apart_and_every_digit(amount: int, shown: str) -> None:
+    assert decimals(amount, 18) == shown
 
 
-def test_ctrl_c_says_what_is_kept(
-    rich: Ledger, run_script: Run, script: ModuleType, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_ctrl_c_says_what_is_kept(rich: Ledger, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     def interrupted(*_: Any) -> None:
         raise KeyboardInterrupt
 
     path = tmp_path / "fees.csv"
     path.write_text("as it was", encoding="utf-8")
-    monkeypatch.setattr(script, "_hand", interrupted)
-    told = "fee_history.py: interrupted: each file is either whole or as it was before; run the same command again\n"
-    assert run_script(rich, "alice", "--csv", str(path)) == (130, "", told)
+    monkeypatch.setattr(command, "_hand", interrupted)
+    told = "fee-ledger: interrupted: each file is either whole or as it was before; run the same command again\n"
+    assert run_history(rich, "alice", "--csv", str(path)) == (130, "", told)
     assert [one.read_text(encoding="utf-8") for one in tmp_path.iterdir()] == ["as it was"]

@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import importlib
 import signal
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import grpc
@@ -23,10 +19,11 @@ from ledger.v1.command_service_pb2_grpc import CommandServiceServicer, add_Comma
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceServicer, add_FillServiceServicer_to_server
 from ledger.wire.fields import ID
+from tests.cli.running import shell
 from tests.conftest import Ledger, at
 from tests.samples import symbol
+from tests.tools import running
 from tests.tools.tapes import (
-    MODULE,
     NOBODY,
     SYMBOL,
     Row,
@@ -54,12 +51,6 @@ def path(tmp_path: Path) -> Path:
     return path
 
 
-@pytest.fixture
-def import_trades() -> ModuleType:
-    """The tool as a module: quicker than a process for each bad file."""
-    return importlib.import_module(MODULE)
-
-
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzipped"])
 @pytest.mark.parametrize("write", [as_json, as_csv], ids=["JSON", "CSV"])
 def test_every_account_pays_what_an_independent_reckoner_says_and_only_once(
@@ -68,15 +59,15 @@ def test_every_account_pays_what_an_independent_reckoner_says_and_only_once(
     path = tmp_path / "a-name-that-tells-nothing"
     path.write_bytes(pack(write(tape(TRADES))))
     first = run(path, ledger.address, "--batch", "77")
-    assert (first.returncode, first.stderr) == (0, "")
-    assert summary(first.stdout)["fills recorded new"] == str(2 * TRADES)
+    assert (first.code, first.err) == (0, "")
+    assert summary(first.out)["fills recorded new"] == str(2 * TRADES)
     assert recorded(ledger.queries) == reckon(path)
 
     again = run(path, ledger.address)
-    assert again.returncode == 0
-    assert summary(again.stdout)["fills recorded new"] == "0"
-    assert summary(again.stdout)["already there"].startswith(f"{2 * TRADES} ")
-    assert summary(again.stdout)["ledger"] == summary(first.stdout)["ledger"]
+    assert again.code == 0
+    assert summary(again.out)["fills recorded new"] == "0"
+    assert summary(again.out)["already there"].startswith(f"{2 * TRADES} ")
+    assert summary(again.out)["ledger"] == summary(first.out)["ledger"]
     assert recorded(ledger.queries) == reckon(path)
 
 
@@ -84,7 +75,7 @@ def test_the_same_trades_out_of_another_file_are_known_fill_by_fill(ledger: Ledg
     run(path, ledger.address)
     other = tmp_path / "trades.csv"
     other.write_bytes(as_csv(tape(TRADES)))
-    found = summary(run(other, ledger.address).stdout)
+    found = summary(run(other, ledger.address).out)
     assert (found["fills recorded new"], found["already there"], found["refused"]) == ("0", str(2 * TRADES), "0")
 
 
@@ -107,7 +98,7 @@ def test_numbers_sides_and_owners_of_both_legs_are_those_of_the_tape(ledger: Led
         assert (maker.sequence + 1, taker.sequence % 2) == (taker.sequence, 0)
     self_trades = sum(line.self_trade for line in lines.values()) // 2
     assert self_trades > 0
-    assert summary(output.stdout)["self-trades"] == str(self_trades)
+    assert summary(output.out)["self-trades"] == str(self_trades)
 
 
 def test_costs_are_compared_exactly_and_never_used(path: Path) -> None:
@@ -115,18 +106,17 @@ def test_costs_are_compared_exactly_and_never_used(path: Path) -> None:
         abs(Decimal(cost) - Decimal(price) * Decimal(amount)) for _, _, _, price, amount, cost in tape(TRADES)
     ]
     off = [difference for difference in differences if difference]
-    found = summary(run(path, NOBODY, "--dry-run").stdout)["cost differences"]
+    found = summary(run(path, NOBODY, "--dry-run").out)["cost differences"]
     count, _, largest = found.partition(", at most ")
     assert int(count) == len(off)
     assert Decimal(largest.partition(" ")[0]) == max(off) == Decimal("0.000000000000000064")
 
 
 def test_the_source_is_an_id_and_changes_with_the_content_the_symbol_and_the_accounts(
-    import_trades: ModuleType, path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    path: Path, tmp_path: Path
 ) -> None:
     def source(path: Path, *more: str) -> str:
-        assert import_trades.main([str(path), "--symbol", SYMBOL, "--dry-run", *more]) == 0
-        return summary(capsys.readouterr().out)["source"]
+        return summary(running.run("import", str(path), "--symbol", SYMBOL, "--dry-run", *more).out)["source"]
 
     packed, other = tmp_path / "packed", tmp_path / "other"
     packed.write_bytes(gzip.compress(path.read_bytes()))
@@ -141,9 +131,7 @@ def test_the_source_is_an_id_and_changes_with_the_content_the_symbol_and_the_acc
 
 def test_ctrl_c_half_way_loses_nothing_and_the_next_run_goes_on(ledger: Ledger, path: Path) -> None:
     request = GetSourcePositionRequest(source=source_of(path))
-    with subprocess.Popen(
-        command(path, ledger.address, "--batch", "1"), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    ) as process:
+    with shell(*command(path, ledger.address, "--batch", "1")) as process:
         try:
             while ledger.fills.GetSourcePosition(request).last_sequence < TRADES // 2:
                 assert process.poll() is None
@@ -157,7 +145,7 @@ def test_ctrl_c_half_way_loses_nothing_and_the_next_run_goes_on(ledger: Ledger, 
     done = ledger.fills.GetSourcePosition(request).last_sequence
     assert 0 < done < 2 * TRADES
 
-    found = summary(run(path, ledger.address).stdout)
+    found = summary(run(path, ledger.address).out)
     assert found["fills recorded new"] == str(2 * TRADES - done)
     assert recorded(ledger.queries) == reckon(path)
 
@@ -166,21 +154,21 @@ def test_fills_too_fine_for_the_symbol_are_shown_and_sent_again_when_asked(ledge
     ledger.commands.RegisterSymbol(symbol(SYMBOL, pair_class="C", price_scale=9, quantity_scale=2))
     fine = 2 * sum(amount in ("12.345", "0.00000001") for *_, amount, _ in tape(TRADES))
     first = run(path, ledger.address)
-    assert first.returncode == 1
-    assert summary(first.stdout)["refused"] == str(fine)
-    assert summary(first.stdout)["fills recorded new"] == str(2 * TRADES - fine)
-    assert first.stdout.count(" QUANTITY_TOO_FINE: ") == 5
-    assert f"... and {fine - 5} more refused" in first.stdout
-    assert "registered with fewer decimals" in first.stdout
-    assert first.stderr.count("\n") == 1
-    assert "is registered already" in first.stderr
+    assert first.code == 1
+    assert summary(first.out)["refused"] == str(fine)
+    assert summary(first.out)["fills recorded new"] == str(2 * TRADES - fine)
+    assert first.out.count(" QUANTITY_TOO_FINE: ") == 5
+    assert f"... and {fine - 5} more refused" in first.out
+    assert "registered with fewer decimals" in first.out
+    assert first.err.count("\n") == 1
+    assert "is registered already" in first.err
 
     ledger.commands.RegisterSymbol(
         symbol(SYMBOL, pair_class="C", price_scale=9, quantity_scale=8, valid_from=at(MAY_2015_NS))
     )
     second = run(path, ledger.address, "--attempt", "2")
-    assert second.returncode == 0
-    found = summary(second.stdout)
+    assert second.code == 0
+    found = summary(second.out)
     assert (found["fills recorded new"], found["already there"]) == (str(fine), str(2 * TRADES - fine))
     assert recorded(ledger.queries) == reckon(path)
 
@@ -226,8 +214,8 @@ def test_a_lost_answer_neither_doubles_a_fill_nor_hides_a_refusal(ledger: Ledger
     ledger.commands.RegisterSymbol(symbol(SYMBOL, pair_class="C", price_scale=9, quantity_scale=2))
     fine = 2 * sum(amount in ("12.345", "0.00000001") for *_, amount, _ in tape(TRADES))
     output = run(path, forgetful, "--batch", "250")
-    found = summary(output.stdout)
-    assert output.returncode == 1
+    found = summary(output.out)
+    assert output.code == 1
     assert (found["refused"], found["already there"]) == (str(fine), str(2 * TRADES - fine))
     assert sum(len(lines) for lines in recorded_lines(ledger.queries).values()) == 2 * TRADES - fine
 
@@ -273,17 +261,14 @@ BAD = {
 
 
 @pytest.mark.parametrize(("content", "why"), BAD.values(), ids=BAD.keys())
-def test_a_file_that_cannot_be_used_is_named_in_one_line(
-    import_trades: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str], content: bytes, why: str
-) -> None:
+def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
     path = tmp_path / "bad"
     path.write_bytes(content)
-    code = import_trades.main([str(path), "--symbol", SYMBOL, "--address", NOBODY])
-    output, errors = capsys.readouterr()
-    assert (code, output) == (2, "")
-    assert errors.startswith(f"import_trades.py: {path}: ")
-    assert why in errors
-    assert errors.count("\n") == 1
+    output = running.run("import", str(path), "--symbol", SYMBOL, "--address", NOBODY)
+    assert (output.code, output.out) == (2, "")
+    assert output.err.startswith(f"fee-ledger: {path}: ")
+    assert why in output.err
+    assert output.err.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -304,23 +289,15 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(
 )
 def test_what_else_cannot_be_used_is_one_line_too(path: Path, arguments: list[str], why: str) -> None:
     arguments = [str(path) if argument == "FILE" else argument for argument in arguments]
-    output = subprocess.run(
-        [sys.executable, "-m", MODULE, *arguments], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert (output.returncode, output.stdout) == (2, "")
-    assert why in output.stderr
-    assert output.stderr.count("\n") == 1
+    output = running.run("import", *arguments)
+    assert (output.code, output.out) == (2, "")
+    assert why in output.err
+    assert output.err.count("\n") == 1
 
 
 def test_what_the_ledger_refuses_as_a_whole_is_one_line_with_its_reason(ledger: Ledger, path: Path) -> None:
     for more, reason in ((["--pair-class", "Z"], "PAIR_CLASS_UNKNOWN"), (["--venue", "elsewhere"], "VENUE_UNKNOWN")):
         output = run(path, ledger.address, *more)
-        assert (output.returncode, output.stdout) == (2, "")
-        assert reason in output.stderr
-        assert output.stderr.count("\n") == 1
-
-
-def test_help_shows_how_it_is_used() -> None:
-    output = subprocess.run([sys.executable, "-m", MODULE, "--help"], capture_output=True, text=True, check=False)
-    assert output.returncode == 0
-    assert " trades.json.gz --symbol XRP_ETH --pair-class C" in output.stdout
+        assert (output.code, output.out) == (2, "")
+        assert reason in output.err
+        assert output.err.count("\n") == 1

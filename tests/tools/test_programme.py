@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
+import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from ledger import programmes
+from ledger.__main__ import main
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "ledger" / "programmes"
 GOOD = programmes.packaged()
 
 
-def run(*arguments: str | Path) -> tuple[int, list[str], list[str]]:
-    """Exit code, and the lines of output and error."""
-    command = [sys.executable, "-m", "ledger.tools.programme.command", *map(str, arguments)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
-    return done.returncode, done.stdout.splitlines(), done.stderr.splitlines()
+Run = Callable[..., tuple[int, list[str], list[str]]]
+
+
+@pytest.fixture
+def run(capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a verb: exit code, and the lines of output and error."""
+
+    def run(*arguments: str | Path) -> tuple[int, list[str], list[str]]:
+        code = main(["programme", *map(str, arguments)])
+        out, err = capsys.readouterr()
+        return code, out.splitlines(), err.splitlines()
+
+    return run
 
 
 def file(folder: Path, *changes: tuple[str, str], name: str = "changed.toml") -> Path:
@@ -32,12 +41,12 @@ def file(folder: Path, *changes: tuple[str, str], name: str = "changed.toml") ->
     return path
 
 
-def test_packaged_files_have_no_faults() -> None:
+def test_packaged_files_have_no_faults(run: Run) -> None:
     paths = sorted(FILES.glob("*.toml"))
     assert run("validate", *paths) == (0, [f"{path}: no faults" for path in paths], [])
 
 
-def test_every_fault_is_one_line_with_file_name_and_key(tmp_path: Path) -> None:
+def test_every_fault_is_one_line_with_file_name_and_key(run: Run, tmp_path: Path) -> None:
     bad = file(tmp_path, ('maker = "0.04%"', 'maker = "0.04"'), ("[promotions]", "[promotion]"))
     code, out, err = run("validate", bad, FILES / programmes.DEFAULT)
     assert (code, err) == (1, [])
@@ -48,13 +57,14 @@ def test_every_fault_is_one_line_with_file_name_and_key(tmp_path: Path) -> None:
     ]
 
 
-def test_a_difference_is_a_number_that_changed_not_the_way_it_is_written(tmp_path: Path) -> None:
+def test_a_difference_is_a_number_that_changed_not_the_way_it_is_written(run: Run, tmp_path: Path) -> None:
     same = file(tmp_path, ('maker = "0.04%"', 'maker = "4bps"'), ("[promotions]\n", "[promotions] # a word\n"))
     assert run("diff", FILES / programmes.DEFAULT, same) == (0, ["they say the same"], [])
     other = file(tmp_path, ('maker = "0.04%"', 'maker = "0.05%"'), ('version = "3.0"', 'version = "3.1"'))
     code, out, err = run("diff", FILES / programmes.DEFAULT, other)
     assert (code, err) == (1, [])
     assert [line.split() for line in out] == [
+        ["key", "was", "->", "becomes"],
         ["version", "3.0", "->", "3.1"],
         ["rates.VIP1.A.maker", "0.04%", "->", "0.05%"],
     ]
@@ -76,13 +86,16 @@ def test_a_difference_is_a_number_that_changed_not_the_way_it_is_written(tmp_pat
         ('  "ChangeTier",\n', "", "approval.commands"),
     ],
 )
-def test_whatever_a_programme_says_shows_in_the_difference(tmp_path: Path, old: str, new: str, key: str) -> None:
+def test_whatever_a_programme_says_shows_in_the_difference(
+    run: Run, tmp_path: Path, old: str, new: str, key: str
+) -> None:
     code, out, _ = run("diff", FILES / programmes.DEFAULT, file(tmp_path, (old, new)))
     assert code == 1
+    assert max(map(len, out)) <= 100
     assert key in {line.split()[0] for line in out}
 
 
-def test_the_table_of_rates_is_shown_as_the_document_prints_it() -> None:
+def test_the_table_of_rates_is_shown_as_the_document_prints_it(run: Run) -> None:
     code, out, err = run("show", FILES / programmes.DEFAULT)
     assert (code, err) == (0, [])
     assert out[0] == "BitMart API Users VIP Membership 3.0: version 3.0, governs bitmart"
@@ -91,11 +104,38 @@ def test_the_table_of_rates_is_shown_as_the_document_prints_it() -> None:
     assert ["switches.rounding", "ROUND_HALF_EVEN"] in [line.split() for line in out]
 
 
-def test_an_unusable_file_is_said_in_one_line(tmp_path: Path) -> None:
-    for verb in ("show", "validate"):
-        code, out, err = run(verb, tmp_path / "nowhere.toml")
-        assert (code, out, err) == (2, [], [f"programme.py: {tmp_path / 'nowhere.toml'}: No such file or directory"])
-    bad = file(tmp_path, ('version = "3.0"', "version ="))
-    code, out, err = run("show", bad)
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (None, " cannot be used: No such file or directory"),
+        (b"\xff", " is not text in UTF-8"),
+        (b"#" * 262_145, ": longer than 262,144 bytes, which a ledger takes at most"),
+    ],
+    ids=["missing", "binary", "long"],
+)
+@pytest.mark.parametrize("verb", ["show", "validate", "publish"])
+def test_an_unusable_file_is_said_in_one_line(
+    run: Run, tmp_path: Path, verb: str, content: bytes | None, says: str
+) -> None:
+    path = tmp_path / "file.toml"
+    if content is not None:
+        path.write_bytes(content)
+    assert run(verb, path) == (2, [], [f"fee-ledger: {path}{says}"])
+
+
+def test_a_file_that_is_no_programme_is_said_in_one_line(run: Run, tmp_path: Path) -> None:
+    code, out, err = run("show", file(tmp_path, ('version = "3.0"', "version =")))
     assert (code, out, len(err)) == (2, [], 1)
     assert "FILE_UNREADABLE" in err[0]
+    assert "`fee-ledger programme validate` names every fault" in err[0]
+
+
+def test_a_file_is_one_version_already(run: Run) -> None:
+    for which in (("--version", "3.0"), ("--programme", "x"), ("--as-of", "1970-01-01"), ("--known-at", "0")):
+        code, out, err = run("show", FILES / programmes.DEFAULT, *which)
+        assert (code, out, len(err)) == (2, [], 1)
+
+
+def test_what_a_programme_says_is_printed_as_json(run: Run) -> None:
+    code, out, _ = run("show", FILES / programmes.DEFAULT, "--json")
+    assert (code, json.loads("\n".join(out))["rates.VIP1.A.maker"]) == (0, "0.04%")

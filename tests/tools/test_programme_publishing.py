@@ -1,32 +1,28 @@
-"""ledger/tools/programme/command.py publish and list: a file goes into a ledger once, by two persons."""
+"""`fee-ledger programme`: a file goes into a ledger once, by two persons, and is read back."""
 
 from __future__ import annotations
 
-import subprocess
-import sys
-from collections.abc import Callable
+import json
 from pathlib import Path
 
 import pytest
 
+from ledger.__main__ import main
 from ledger.programmes import packaged
+from tests.cli.running import Run
 from tests.conftest import Ledger
 from tests.server.calls import head
 
-TOOL = ("-m", "ledger.tools.programme.command")
 TWO = ("--actor", "ops-1", "--approver", "ops-2")
-
-Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
-def run(ledger: Ledger) -> Run:
-    """Runs the script: (exit code, printed, told on stderr)."""
+def run(ledger: Ledger, capsys: pytest.CaptureFixture[str]) -> Run:
+    """Runs a verb: (exit code, printed, told on stderr)."""
 
     def run(*arguments: str | Path) -> tuple[int, str, str]:
-        command = [sys.executable, *TOOL, *arguments, "--address", ledger.address]
-        output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-        return output.returncode, output.stdout, output.stderr
+        code = main(["programme", *map(str, arguments), "--address", ledger.address])
+        return code, *capsys.readouterr()
 
     return run
 
@@ -48,27 +44,45 @@ def test_a_version_is_published_once_and_listed(ledger: Ledger, run: Run, path: 
     assert "recorded before at position" in run(*asked)[1]
     assert head(ledger) == position
     code, out, _ = run("list")
-    assert (code, [line.split()[:2] for line in out.splitlines()[1:]]) == (
+    assert (code, [line.split()[:2] for line in out.splitlines()[4:]]) == (
         0,
         [["bitmart-api-vip", "3.0"], ["bitmart-api-vip", "3.1"]],
     )
     assert "ops-1" in out
     assert "ops-2" in out
+    _, out, _ = run("list", "--programme", "bitmart-api-vip", "--limit", "1", "--json")
+    assert [json.loads(line)["version"] for line in out.splitlines()] == ["3.0"]
+
+
+def test_a_version_is_printed_as_it_was_published(run: Run, path: Path) -> None:
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert run("publish", path, "--from", "2024-11-01", *TWO)[0] == 0
+    assert run("print", "--as-of", "2024-11-01") == (0, path.read_bytes().decode(), "")
+    assert run("print", "--version", "3.0") == (0, packaged(), "")
+    assert json.loads(run("print", "--json")[1])["programme"]["content"] == packaged()
+    assert run("print", "--version", "9")[0] == 1
+
+
+def test_a_version_that_a_ledger_has_is_shown_with_who_published_it(run: Run, path: Path) -> None:
+    run("publish", path, "--valid-from", "2024-11-01", *TWO)
+    code, out, err = run("show", "--version", "3.1")
+    assert (code, err) == (0, "")
+    first, _, _, _, row, *rest = out.splitlines()
+    assert first.startswith("BitMart API Users VIP Membership 3.0: version 3.1, governs bitmart, in ")
+    assert row.split()[:2] == ["bitmart-api-vip", "3.1"]
+    assert "ops-2" in row
+    assert [line for line in rest if line.startswith("VIP4 ")]
+    assert "version 3.0, governs bitmart" in run("show")[1], "the one in force"
+    assert max(map(len, out.splitlines())) <= 100
 
 
 def test_a_refusal_is_said_with_every_fault_and_1(run: Run, path: Path) -> None:
     code, out, err = run("publish", path, "--actor", "ops-1", "--approver", "ops-1")
     assert (code, out) == (1, "")
-    assert err.startswith("programme.py: APPROVER_IS_ACTOR: ops-1 asks for PublishProgramme and cannot approve it too")
+    assert err.startswith("APPROVER_IS_ACTOR: ops-1 asks for PublishProgramme and cannot approve it too")
+    assert run("publish", path, "--actor", "ops-1")[0] == 1
     path.write_text(path.read_text().replace('maker = "0.04%"', 'maker = "0.04"').replace("days = 30 ", "days = 0 "))
     code, _, err = run("publish", path, *TWO)
     assert code == 1
-    assert all(line.startswith("programme.py: PROGRAMME_INVALID: ") for line in err.splitlines())
+    assert all(line.startswith("PROGRAMME_INVALID: ") for line in err.splitlines())
     assert "rates.VIP1.A.maker" in err
-
-
-def test_without_a_ledger_it_says_how_to_get_one(path: Path) -> None:
-    command = [sys.executable, *TOOL, "publish", path, *TWO, "--address", "127.0.0.1:1"]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (output.returncode, output.stdout) == (2, "")
-    assert "start one with `make run`" in output.stderr

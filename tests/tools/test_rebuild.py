@@ -1,4 +1,4 @@
-"""ledger/tools/rebuild.py and ledger/tools/check.py beside a service of its own process, killed where it hurts."""
+"""`fee-ledger rebuild` and `fee-ledger check` beside a service of its own process, killed where it hurts."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ from projections.tables.rebuild import next_schema, take_rebuild_lock
 from tests.conftest import reachable_folder
 from tests.e2e.served import WAIT_S_MAX, Served
 from tests.samples import fill
+from tests.tools import running
+from tests.tools.running import Ran
 
 SCHEMA = "ledger"
 ACCOUNTS = 2_000
@@ -49,28 +51,19 @@ def sql(served: Served) -> Iterator[psycopg.Connection[tuple[object, ...]]]:
         yield connection
 
 
-def command(script: str, served: Served, *arguments: str) -> list[str]:
-    return [
-        sys.executable,
-        "-m",
-        f"ledger.tools.{script.removesuffix('.py')}",
-        "--data",
-        str(served.folder),
-        *arguments,
-    ]
+def run(name: str, served: Served, *arguments: str) -> Ran:
+    return running.run(name, "--data", served.folder, *arguments)
 
 
-def run(script: str, served: Served, *arguments: str) -> tuple[int, str, str]:
-    """(exit code, printed, told on stderr)"""
-    output = subprocess.run(
-        command(script, served, *arguments), capture_output=True, text=True, timeout=120, check=False
-    )
-    return output.returncode, output.stdout, output.stderr
+def start(name: str, served: Served, *arguments: str) -> subprocess.Popen[str]:
+    """The tool as a process of its own, which can be killed."""
+    command = [sys.executable, "-m", "ledger", name, "--data", str(served.folder), *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def test_a_check_of_a_running_ledger_says_how_many_rows_it_saw(served: Served, tmp_path: Path) -> None:
     file = tmp_path / "found.jsonl"
-    code, out, err = run("check.py", served, "--table", "accounts", "fee_days", "--json", str(file))
+    code, out, err = run("check", served, "--table", "accounts", "fee_days", "--json", str(file))
     assert (code, err) == (0, "")
     assert out.splitlines()[1:] == ["accounts  2,000         0", "fee_days  2,000         0", "0 findings"]
     documents = [json.loads(line) for line in file.read_text().splitlines()]
@@ -83,7 +76,7 @@ def test_what_a_check_finds_a_rebuild_makes_right(
     sql.execute("UPDATE ledger_read.fee_days SET charges = charges + 1 WHERE account_id = 'account0007'")
     sql.execute("DELETE FROM ledger_read.accounts WHERE account_id >= 'account1975'")
     file = tmp_path / "found.jsonl"
-    code, out, err = run("check.py", served, "--json", str(file))
+    code, out, err = run("check", served, "--json", str(file))
     assert (code, err) == (1, "")
     assert (
         "FEE_DAYS_DIFFERS account_id=account0007 day=2024-10-04 currency=USDT charges: stored 1.0125, expected 0.0125"
@@ -92,7 +85,7 @@ def test_what_a_check_finds_a_rebuild_makes_right(
     assert out.endswith("26 findings\n")
     documents = [json.loads(line) for line in file.read_text().splitlines()]
     assert sum("code" in document for document in documents) == 26
-    code, out, err = run("rebuild.py", served)
+    code, out, err = run("rebuild", served)
     assert (code, err) == (1, "")
     assert [line.split()[:5] for line in out.splitlines() if line.startswith(("accounts", "fee_days"))] == [
         ["accounts", "2,000", "25", "0", "0"],
@@ -108,23 +101,21 @@ def test_a_rebuild_killed_in_the_middle_goes_on_while_fills_arrive(
         kill_in_the_middle(served, sql)
         ledger.record_fills([fill(account_id="late"), fill(account_id="account0001")])
         kill_in_the_middle(served, sql, "--rows", "100")
-        rebuild = subprocess.Popen(
-            command("rebuild.py", served), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
+        rebuild = start("rebuild", served)
         while rebuild.poll() is None:
             ledger.record_fills([fill(account_id="meanwhile")])
         out, err = rebuild.communicate()
-        assert (rebuild.returncode, err) == (0, "rebuild.py: going on with the tables in ledger_read_next\n"), out
+        assert (rebuild.returncode, err) == (0, "fee-ledger: going on with the tables in ledger_read_next\n"), out
         assert "the live ones were the same" in out
         list(ledger.list_accounts(min_position=ledger.position))
-    code, out, _ = run("check.py", served)
+    code, out, _ = run("check", served)
     assert code == 0, out
 
 
 def kill_in_the_middle(served: Served, sql: psycopg.Connection[tuple[object, ...]], *arguments: str) -> None:
     """Start a rebuild, or go on with it, and kill it as soon as it has stored more than it found."""
     began = stored(sql)
-    process = subprocess.Popen(command("rebuild.py", served, "--rows", "100", *arguments), stdout=subprocess.PIPE)
+    process = start("rebuild", served, "--rows", "100", *arguments)
     deadline = time.monotonic() + WAIT_S_MAX
     while stored(sql) in ("", began):
         assert time.monotonic() < deadline
@@ -148,22 +139,22 @@ def test_a_second_rebuild_is_refused_and_told_who_the_first_is(
 ) -> None:
     sql.execute("SET application_name = 'the first'")
     assert take_rebuild_lock(sql, SCHEMA) == ""
-    code, out, err = run("rebuild.py", served)
+    code, out, err = run("rebuild", served)
     assert (code, out) == (2, "")
-    assert err.startswith("rebuild.py: another rebuild runs (the first, since 20")
+    assert err.startswith("fee-ledger: another rebuild runs (the first, since 20")
     assert err.endswith("): wait for it, or end it\n")
 
 
 @pytest.mark.parametrize(
-    ("script", "arguments"), [("rebuild.py", ("--schema", "other")), ("check.py", ("--data", "/nonexistent"))]
+    ("name", "arguments"), [("rebuild", ("--schema", "other")), ("check", ("--data", "/nonexistent"))]
 )
-def test_without_a_ledger_it_says_so_in_a_line(served: Served, script: str, arguments: tuple[str, ...]) -> None:
-    code, out, err = run(script, served, *arguments)
+def test_without_a_ledger_it_says_so_in_a_line(served: Served, name: str, arguments: tuple[str, ...]) -> None:
+    code, out, err = run(name, served, *arguments)
     assert (code, out, err.count("\n")) == (2, "", 1)
-    assert err.startswith(f"{script}: there is no ledger in ")
+    assert err.startswith("fee-ledger: there is no ledger in ")
 
 
 def test_a_ledger_that_does_not_run_is_checked_and_rebuilt_too(served: Served) -> None:
     served.stop()
-    assert run("rebuild.py", served)[0] == 0
-    assert run("check.py", served)[0] == 0
+    assert run("rebuild", served)[0] == 0
+    assert run("check", served)[0] == 0

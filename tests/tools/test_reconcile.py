@@ -1,32 +1,31 @@
-"""ledger/tools/reconcile/command.py on small ledgers: each kind of break planted and found, and only those."""
+"""`fee-ledger reconcile` on small ledgers: each kind of break planted and found, and only those."""
 
 from __future__ import annotations
 
-import importlib
 import json
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
 import duckdb
 import pytest
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.tools.reconcile import command
 from ledger.v1 import fill_pb2
+from tests.cli.running import ROOT
 from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.e2e.rules import evaluating
 from tests.samples import batch, fill, history, symbol
 from tests.server.calls import send
+from tests.tools import running
 from tests.tools.engine_files import Row, row_of, write_csv, write_json_lines, write_json_list, write_parquet
-from tests.tools.tapes import ROOT
 
-TOOL = ("-m", "ledger.tools.reconcile.command")
 ENGINE = ROOT / "examples" / "engine-file" / "write_fills.py"
 INEXACT = "9007199254740993.1"  # no double holds it: the next one is 9007199254740992 or ...994
 FORMATS = {
@@ -38,7 +37,7 @@ FORMATS = {
 }
 
 
-class Ran(NamedTuple):
+class Found(NamedTuple):
     """What a run told."""
 
     code: int
@@ -58,29 +57,16 @@ class Ran(NamedTuple):
         return found
 
 
-Run = Callable[..., Ran]
-
-
-@pytest.fixture(scope="module")
-def script() -> Iterator[ModuleType]:
-    """The script as a module: quicker than a process each time."""
-    return importlib.import_module(TOOL[1])
+Run = Callable[..., Found]
 
 
 @pytest.fixture
-def run(script: ModuleType, dsn: str, schema: str, capsys: pytest.CaptureFixture[str]) -> Run:
+def run(dsn: str, schema: str) -> Run:
     """Runs it over the ledger of the test; JSON, if nothing else is asked for."""
 
-    def run(*arguments: object) -> Ran:
-        words = [str(argument) for argument in arguments]
-        out = [] if "--out" in words else ["--out", "json"]
-        capsys.readouterr()
-        try:
-            code = script.main([*words, *out, "--dsn", dsn, "--schema", schema])
-        except SystemExit as ended:
-            code = ended.code
-        printed = capsys.readouterr()
-        return Ran(code, printed.out, printed.err)
+    def run(*arguments: object) -> Found:
+        out = [] if "--out" in arguments else ["--out", "json"]
+        return Found(*running.run("reconcile", *arguments, *out, "--dsn", dsn, "--schema", schema))
 
     return run
 
@@ -145,8 +131,8 @@ def test_of_all_that_an_engine_can_have_wrong_each_is_found_once_and_nothing_els
 ) -> None:
     ledger = start_ledger()
     planted, file = tmp_path / "planted.json", tmp_path / "fills.csv"
-    command = [sys.executable, ENGINE, "--trades", "2000", "--accounts", "20", "--out", file, "--plant", planted]
-    subprocess.run([*command, "--send", ledger.address], check=True, capture_output=True, timeout=60)
+    engine = [sys.executable, ENGINE, "--trades", "2000", "--accounts", "20", "--out", file, "--plant", planted]
+    subprocess.run([*engine, "--send", ledger.address], check=True, capture_output=True, timeout=60)
     found = run(file)
     assert found.code == 1
     expected = json.loads(planted.read_text())
@@ -434,7 +420,7 @@ def test_a_file_that_cannot_be_read_is_one_line_with_its_place(
     file.write_text(content)
     found = run(file)
     assert (found.code, found.out, found.err.count("\n")) == (2, "", 1)
-    assert found.err.startswith(f"reconcile.py: {tmp_path}/{why}")
+    assert found.err.startswith(f"fee-ledger: {tmp_path}/{why}")
 
 
 def test_what_is_no_file_of_fills_is_one_line(ledger: Ledger, run: Run, tmp_path: Path) -> None:
@@ -476,22 +462,37 @@ def test_unusable_arguments_are_one_line(
     assert why in found.err
 
 
+@pytest.mark.parametrize("option", ["--html", "--state"])
+def test_a_file_that_cannot_be_written_is_one_line(ledger: Ledger, run: Run, tmp_path: Path, option: str) -> None:
+    file, nowhere = tmp_path / "fills.csv", tmp_path / "nowhere" / "file"
+    file.write_text("exec_id,account_id,transact_time\n")
+    code, _, err = run(file, option, nowhere)
+    assert (code, err.count("\n")) == (2, 1)
+    assert err.startswith(f"fee-ledger: {nowhere} cannot be written: ")
+
+
 def test_ctrl_c_leaves_the_state_as_it_was(
-    traded: Ledger, run: Run, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    traded: Ledger, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(script, "add_totals", interrupted)
+    monkeypatch.setattr(command, "add_totals", interrupted)
     state = tmp_path / "state.jsonl"
     found = run(write_csv(tmp_path / "fills.csv", rows_of(traded)), "--state", state)
     assert (found.code, found.out) == (130, "")
-    assert found.err == "reconcile.py: interrupted: nothing is kept, and --state is as it was\n"
+    assert found.err == "fee-ledger: interrupted: nothing is kept, and --state is as it was\n"
     assert not state.exists()
 
 
 def test_without_a_ledger_it_says_where_it_looked(tmp_path: Path) -> None:
-    command = [sys.executable, *TOOL, "fills.csv", "--data", tmp_path / "nothing"]
-    output = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    assert (output.returncode, output.stdout, output.stderr.count("\n")) == (2, "", 1)
-    assert "there is no ledger in" in output.stderr
+    code, out, err = running.run("reconcile", "fills.csv", "--data", tmp_path / "nothing")
+    assert (code, out, err.count("\n")) == (2, "", 1)
+    assert "there is no ledger in" in err
+
+
+def test_without_the_extra_tools_it_says_how_they_are_installed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "duckdb", None)
+    monkeypatch.delitem(sys.modules, "ledger.tools.reconcile.command")
+    told = "fee-ledger: this needs the extra tools: pip install 'fee-ledger[tools]'\n"
+    assert running.run("reconcile", "fills.csv") == (2, "", told)

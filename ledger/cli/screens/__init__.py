@@ -1,7 +1,19 @@
 """Screens: answers of a ledger as text for people. What lays them out serves the tools too."""
 
-from ledger.cli.screens.layout import NONE, count, headline, instant, name, percent, table
+from ledger.cli.screens.layout import NONE, count, headline, instant, name, pairs, paragraph, percent, table
 from ledger.cli.screens.programme import programmes
 from ledger.cli.screens.receipts import written
 
-__all__ = ["NONE", "count", "headline", "instant", "name", "percent", "programmes", "table", "written"]
+__all__ = [
+    "NONE",
+    "count",
+    "headline",
+    "instant",
+    "name",
+    "pairs",
+    "paragraph",
+    "percent",
+    "programmes",
+    "table",
+    "written",
+]

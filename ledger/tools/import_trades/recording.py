@@ -51,11 +51,14 @@ class Outcome:
 
     @property
     def done(self) -> int:
-        """Fills the ledger has taken."""
+        """The fills that the ledger has taken, recorded or not."""
         return self.before + self.recorded + self.replayed + self.refused
 
     def add(self, response: RecordFillsResponse, batch: Sequence[fill_pb2.Fill]) -> None:
-        """Count the answer to a batch. What it refused before its first answer was lost, it only gives no fee."""
+        """Count the answer to a batch.
+
+        Fills that were refused in an answer that got lost have no refusal in the next one; they just have no fee.
+        """
         refused = {refusal.index: refusal for refusal in response.refusals}
         lost = [place for place, fee in enumerate(response.fees) if not fee.fee_currency and place not in refused]
         self.recorded += response.recorded
@@ -75,7 +78,7 @@ class Outcome:
 def _answer(
     method: Callable[..., Response], request: Request, patience_s: float, tell: Callable[[str], None]
 ) -> Response:
-    """The answer to a request that may safely be sent twice: tried again while the service cannot answer."""
+    """Return the answer to a request that may safely be sent twice: it is, while the service cannot answer."""
     until_s, pause_s = time.monotonic() + patience_s, 0.1
     while True:
         try:
@@ -90,7 +93,7 @@ def _answer(
 
 
 def reason_of(error: Any) -> tuple[str, str]:
-    """(the ledger's reason, or "" if something else answered; one line for a person)."""
+    """Return the ledger's reason, or "" if something else answered, and one line for a person."""
     status = rpc_status.from_call(error)
     info = ErrorInfo()
     for detail in status.details if status else ():
@@ -104,12 +107,12 @@ def _silent(_: str) -> None:
 
 
 def connect(address: str) -> grpc.Channel:
-    """A channel that soon finds a restarted service again."""
+    """Return a channel that soon finds a restarted service again."""
     return grpc.insecure_channel(address, CHANNEL_OPTIONS)
 
 
 def register(channel: grpc.Channel, tape: Tape, patience_s: float) -> bool:
-    """Register the symbol; False: it is registered already, on whatever terms. Raises grpc.RpcError."""
+    """Register the symbol; return False if it is registered already, on whatever terms. Raises grpc.RpcError."""
     try:
         _answer(
             CommandServiceStub(channel).RegisterSymbol,
@@ -124,6 +127,15 @@ def register(channel: grpc.Channel, tape: Tape, patience_s: float) -> bool:
     return True
 
 
+def ask_position(
+    channel: grpc.Channel, tape: Tape, outcome: Outcome, patience_s: float, tell: Callable[[str], None]
+) -> None:
+    """Ask how many fills of the tape the ledger has taken before, and write it into `outcome`. Raises grpc.RpcError."""
+    request = GetSourcePositionRequest(source=tape.source)
+    found = _answer(FillServiceStub(channel).GetSourcePosition, request, patience_s, tell)
+    outcome.before, outcome.ledger_id, outcome.position = found.last_sequence, found.ledger_id, found.position
+
+
 def record(
     channel: grpc.Channel,
     tape: Tape,
@@ -134,13 +146,11 @@ def record(
     show: Callable[[], None],
     tell: Callable[[str], None],
 ) -> None:
-    """Send what the source has not had yet, and `show` after each batch; `outcome` is current throughout.
+    """Send what the ledger had not taken before, and `show` after each batch; `outcome` is current throughout.
 
     Raises grpc.RpcError where the ledger refuses a batch, or cannot take it within `patience_s`.
     """
     fills = FillServiceStub(channel)
-    found = _answer(fills.GetSourcePosition, GetSourcePositionRequest(source=tape.source), patience_s, tell)
-    outcome.before, outcome.ledger_id, outcome.position = found.last_sequence, found.ledger_id, found.position
     rest = islice(tape.fills(), outcome.before, None)
     while batch := list(islice(rest, batch_max)):
         request = RecordFillsRequest(

@@ -21,6 +21,7 @@ from decimal import Context, Decimal, Inexact
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from ledger.cli.errors import UnusableError
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.money import is_decimal
 from ledger.wire.fields import ID
@@ -32,10 +33,6 @@ _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")  #
 _NUMBER_CHARACTERS_MAX: Final = 100
 _MILLISECOND_NS: Final = 1_000_000
 _EXACT: Final = Context(prec=3_000, traps=[Inexact])  # room for any two numbers as above
-
-
-class TapeError(Exception):
-    """The tape cannot be used: one line with the file, the row and what is wrong."""
 
 
 class Trade(NamedTuple):
@@ -51,7 +48,10 @@ class Trade(NamedTuple):
 
 
 def read_tape(path: Path) -> tuple[bytes, list[Trade]]:
-    """The file's decompressed bytes and its trades, in its order; at least one. Raises TapeError."""
+    """Return the file's decompressed bytes and its trades, in its order; at least one.
+
+    Raises UnusableError: one line with the file, the row and what is wrong.
+    """
     try:
         content = _content(path)
         text = content.decode("utf-8-sig")
@@ -60,21 +60,21 @@ def read_tape(path: Path) -> tuple[bytes, list[Trade]]:
         if not trades:
             raise ValueError("it holds no trade")
     except OSError as error:
-        raise TapeError(f"{path}: {error.strerror or error}") from error
+        raise UnusableError(f"{path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise TapeError(f"{path}: {error}") from error
+        raise UnusableError(f"{path}: {error}") from error
     return content, trades
 
 
 def cost_difference(trade: Trade) -> Decimal:
-    """The file's cost - price x amount, exactly; zero if it has none."""
+    """Return the file's cost - price x amount, exactly; zero if the file has no cost."""
     if not trade.cost:
         return Decimal(0)
     return _EXACT.subtract(Decimal(trade.cost), _EXACT.multiply(Decimal(trade.price), Decimal(trade.amount)))
 
 
 def decimals(text: str) -> int:
-    """Digits after the point, as printed."""
+    """Return how many digits stand after the point."""
     return len(text.partition(".")[2])
 
 
@@ -91,7 +91,7 @@ def _content(path: Path) -> bytes:
 
 
 def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Place and fields of each row; every number as the text that stands in the file."""
+    """Yield the place and the fields of each row; every number is the text that stands in the file."""
     try:
         rows = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
     except RecursionError:
@@ -120,7 +120,7 @@ def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
 
 
 def _trade(place: str, row: Mapping[str, Any]) -> Trade:
-    """A row, checked field by field. Raises ValueError with the place and what is wrong."""
+    """Return the trade of a row, checked field by field. Raises ValueError with the place and what is wrong."""
     try:
         time_ms, trade_id, side = (_text(row, name) for name in ("time_ms", "id", "side"))
         if not re.fullmatch("[0-9]{1,15}", time_ms) or not EARLIEST_NS <= int(time_ms) * _MILLISECOND_NS < LATEST_NS:
@@ -143,7 +143,7 @@ def _text(row: Mapping[str, Any], name: str) -> str:
 
 
 def _plain(row: Mapping[str, Any], name: str) -> str:
-    """A number as printed, or written out if it has an exponent."""
+    """Return a number as printed, or written out if it has an exponent."""
     literal = _text(row, name)
     if len(literal) > _NUMBER_CHARACTERS_MAX or not _NUMBER.fullmatch(literal):
         raise ValueError(f"{name} {_shown(literal)} is not a number")
@@ -151,7 +151,7 @@ def _plain(row: Mapping[str, Any], name: str) -> str:
 
 
 def _positive(row: Mapping[str, Any], name: str) -> str:
-    """A number greater than zero that the ledger can hold."""
+    """Return a number that is greater than zero and that the ledger can hold."""
     plain = _plain(row, name)
     if plain.startswith("-") or not plain.strip("0."):
         raise ValueError(f"{name} {_shown(row[name])} is not greater than zero")

@@ -1,1 +1,1 @@
-"""Programme files: their faults, what they say, what changes, and publishing them."""
+"""`fee-ledger programme`: programme files, and the versions that a ledger has of them."""

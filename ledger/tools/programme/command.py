@@ -1,170 +1,159 @@
-"""Look at programme files before anybody publishes one, and publish them: faults, what they say, what changes.
-
-    .venv/bin/python ledger/tools/programme/command.py validate FILE... | diff A B | show FILE | publish FILE | list
-
-Exit code 0: nothing found, or published. 1: faults, differences, or a refusal. 2: a file is unusable, or no ledger.
-"""
+"""The verbs of `fee-ledger programme`."""
 
 from __future__ import annotations
 
-import argparse
-import sys
-from collections.abc import Sequence
+import json
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
-try:
-    from ledger import programmes
-    from ledger.cli import screens
-    from ledger.cli.arguments import time_ns
-    from ledger.client import Client, LedgerError
-    from ledger.domain.state.programme import Programme
-    from ledger.tools.answers import ADDRESS, address, is_no, sentences
-    from ledger.tools.programme.table import aligned, rate_table, statements
-except ImportError as error:
-    print(f"programme.py lacks packages ({error}): run `make run` once, or use .venv/bin/python", file=sys.stderr)
-    sys.exit(2)
+from ledger import programmes
+from ledger.cli import Options, argument, screens
+from ledger.cli.arguments import clocks, limit, time_ns
+from ledger.cli.documents import document
+from ledger.cli.errors import UnusableError
+from ledger.cli.printing import at, page_size, show_pages, write
+from ledger.cli.shared import PROGRAMME_ID
+from ledger.client import Client
+from ledger.domain.state.programme import Programme
+from ledger.tools.group import TOOLS
+from ledger.tools.programme import files
+from ledger.tools.programme.table import rate_table, statements
 
-CONNECT_S_MAX: Final = 2
-EPILOG: Final = """\
-examples:
-  %(prog)s validate ledger/programmes/*.toml            every fault, one line each: file, name of the fault, key
-  %(prog)s show ledger/programmes/bitmart-api-vip-3.0.toml
-  %(prog)s diff old.toml new.toml                       every number and switch that is not the same
-  %(prog)s publish new.toml --valid-from 2027-01-01 --actor ops-7 --approver ops-8
-  %(prog)s list                                          every version that was published
+PROGRAMME: Final = TOOLS.verbs(
+    "programme",
+    "programme files, and their versions: faults, rates, changes, publishing",
+    "programme validate programme.toml",
+    "programme show",
+    "programme publish programme.toml --actor ops-7 --approver ops-8",
+    notes="""\
+A programme file is TOML; the packaged ones in ledger/programmes/ explain every key. The first start
+of a ledger publishes one of them: `fee-ledger programme print > programme.toml` is where to begin.""",
+)
 
-A programme file is TOML; the packaged ones in ledger/programmes/ explain every key. What a file leaves out has its
-default, and diff compares what the files mean: 0.04% and 4bps are the same.
-
-A version is published for ever, by two persons: one asks, another approves. Sent again, it is published once.
-
-exit code 0: nothing found, or published; 1: validate found faults, diff found differences, or the ledger refused;
-2: a file is unusable, or no ledger
-"""
+_VERSION: Final = argument("--version", default="", metavar="VERSION", help="default: the one in force")
 
 
-class UnusableError(Exception):
-    """One line: a file that cannot be looked at."""
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    options = _parser().parse_args(arguments)
-    try:
-        if options.verb == "validate":
-            return _validate(options.files)
-        if options.verb == "diff":
-            return _diff(_programme(options.a), _programme(options.b))
-        if options.verb == "show":
-            return _show(_programme(options.file))
-        with Client(options.address, connect_timeout_s=CONNECT_S_MAX) as ledger:
-            return _publish(ledger, options) if options.verb == "publish" else _list(ledger)
-    except LedgerError as error:
-        for sentence in sentences(error, options.address):
-            print(f"programme.py: {sentence}", file=sys.stderr)
-        return 1 if is_no(error) else 2
-    except UnusableError as error:
-        print(f"programme.py: {error}", file=sys.stderr)
-        return 2
-
-
-def _validate(files: Sequence[Path]) -> int:
-    """Every fault of every file."""
-    found = [(path, programmes.faults(_content(path))) for path in files]
+@PROGRAMME.add(
+    "validate",
+    "name every fault of files",
+    "programme validate programme.toml",
+    arguments=(argument("files", metavar="FILE", nargs="+", type=Path, help="programme file"),),
+    notes="Each fault is one line: file, name of the fault, key, what is wrong.\n\n"
+    "exit code 0: no faults; 1: faults; 2: a file cannot be read",
+)
+def _validate(options: Options) -> int:
+    found = [(path, programmes.faults(files.content(path))) for path in options.files]
     for path, faults in found:
-        for fault in faults:
-            print(f"{path}: {fault}")
-        if not faults:
-            print(f"{path}: no faults")
+        for told in faults or ("no faults",):
+            print(f"{path}: {told}")
     return 1 if any(faults for _, faults in found) else 0
 
 
-def _diff(was: Programme, becomes: Programme) -> int:
-    """What changes, in the order of the file."""
-    old, new = statements(was), statements(becomes)
-    keys = [key for key in dict.fromkeys((*old, *new)) if old.get(key) != new.get(key)]
-    rows = [(key, old.get(key, "not there"), "->", new.get(key, "not there")) for key in keys]
-    print("\n".join(aligned(rows)) if rows else "they say the same")
-    return 1 if rows else 0
+@PROGRAMME.add(
+    "diff",
+    "which numbers and switches differ between two files",
+    "programme diff old.toml programme.toml",
+    arguments=(
+        argument("a", metavar="FILE", type=Path, help="programme file as it was"),
+        argument("b", metavar="FILE", type=Path, help="programme file as it becomes"),
+    ),
+    notes="What a file leaves out has its default, and files are compared by what they mean: 0.04% and 4bps\n"
+    "are the same.\n\nexit code 0: they say the same; 1: they differ; 2: a file cannot be read",
+)
+def _diff(options: Options) -> int:
+    lines = files.differences(files.programme(options.a), files.programme(options.b))
+    print("\n".join(lines or ["they say the same"]))
+    return 1 if lines else 0
 
 
-def _show(programme: Programme) -> int:
-    """The table of rates, and everything else the programme says."""
+@PROGRAMME.ask(
+    "show",
+    "what a file, or a version that a ledger has, says: a table of rates, and every key",
+    "programme show",
+    "programme show programme.toml",
+    "programme show --version 3.0",
+    rpcs=("GetProgramme",),
+    arguments=(
+        argument("file", metavar="FILE", nargs="?", type=Path, help="programme file (default: ask the ledger)"),
+        _VERSION,
+        PROGRAMME_ID,
+    ),
+    parents=(clocks,),
+)
+def _show(ledger: Client, options: Options) -> None:
+    if options.file is None:
+        answer = ledger.get_programme(options.programme, version=options.version, **at(options))
+        programme = programmes.parse(answer.programme.content)
+        head = [*screens.headline(_title(programme), answer.basis), "", *screens.programmes([answer.programme])]
+    elif options.version or options.programme or options.as_of is not None or options.known_at:
+        raise UnusableError(f"{options.file} is one version: --version, --programme and the clocks are for a ledger's")
+    else:
+        programme = files.programme(options.file)
+        head = [_title(programme)]
     said = statements(programme)
-    title = programme.title or programme.programme_id
-    print(f"{title}: version {programme.version}, governs {said['venues']}\n")
-    print("\n".join(rate_table(programme)))
+    if options.json:
+        print(json.dumps(said, indent=2))
+        return
     rest = [(key, value) for key, value in said.items() if not key.startswith(("rates.", "base_rates.", "volume.from"))]
-    print()
-    print("\n".join(aligned(rest)))
-    return 0
+    print("\n".join([*head, "", *rate_table(programme), "", *screens.pairs(rest)]))
 
 
-def _publish(ledger: Client, options: argparse.Namespace) -> int:
-    """The request is named by its content: the same publication sent again is answered, not done again."""
-    content = _content(options.file)
+def _title(programme: Programme) -> str:
+    name = programme.title or programme.programme_id
+    return f"{name}: version {programme.version}, governs {', '.join(programme.venues)}"
+
+
+@PROGRAMME.ask(
+    "print",
+    "print the file of a version that a ledger has, as it was published",
+    "programme print > programme.toml",
+    "programme print --version 3.0",
+    rpcs=("GetProgramme",),
+    arguments=(_VERSION, PROGRAMME_ID),
+    parents=(clocks,),
+)
+def _print(ledger: Client, options: Options) -> None:
+    answer = ledger.get_programme(options.programme, version=options.version, **at(options))
+    print(document(answer) if options.json else answer.programme.content, end="\n" if options.json else "")
+
+
+@PROGRAMME.ask(
+    "list",
+    "every version of every programme that a ledger has",
+    "programme list",
+    "programme list --programme bitmart-api-vip",
+    rpcs=("ListProgrammes",),
+    arguments=(argument("--programme", default="", metavar="ID", help="one programme (default: all)"),),
+    parents=(clocks, limit),
+)
+def _list(ledger: Client, options: Options) -> None:
+    pages = ledger.programme_pages(options.programme, page_size=page_size(options), **at(options))
+    subject = options.programme or "programmes"
+    show_pages(options, pages, "programmes", lambda page: screens.headline(subject, page.basis), screens.programmes)
+
+
+@PROGRAMME.order(
+    "publish",
+    "publish a file as a version of its programme; it takes two persons",
+    "programme publish programme.toml --actor ops-7 --approver ops-8 --reason 'rates of the new quarter'",
+    rpc="PublishProgramme",
+    arguments=(
+        argument("file", metavar="FILE", type=Path, help="programme file"),
+        argument("--valid-from", "--from", type=time_ns, metavar="TIME",
+                 help="first instant, not in the past (default: now)"),
+    ),
+    notes="""\
+A version is published for ever. Without --request-id the request is named by what it asks for: the
+same publication sent again is done once.""",
+)  # fmt: skip
+def _publish(ledger: Client, options: Options) -> None:
+    content = files.content(options.file)
     asked = f"{options.actor} {options.approver} {options.valid_from}\n{content}"
-    request_id = f"publish-{sha256(asked.encode()).hexdigest()[:32]}"
-    answer = ledger.publish_programme(
-        content,
+    write(
+        lambda _, **values: ledger.publish_programme(content, **values),
+        options,
+        str(options.file),
+        request_id=f"publish-{sha256(asked.encode()).hexdigest()[:32]}",
         valid_from=options.valid_from,
-        actor=options.actor,
-        approver=options.approver,
-        ticket=options.ticket,
-        request_id=request_id,
     )
-    print("\n".join(screens.written(answer, str(options.file), request_id)))
-    return 0
-
-
-def _list(ledger: Client) -> int:
-    print("\n".join(screens.programmes(ledger.list_programmes())))
-    return 0
-
-
-def _programme(path: Path) -> Programme:
-    try:
-        return programmes.parse(_content(path))
-    except programmes.ProgrammeError as error:
-        raise UnusableError(f"{path}: {error.faults[0]} (validate names every fault)") from error
-
-
-def _content(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        detail = (error.strerror if isinstance(error, OSError) else "") or "is no UTF-8 text"
-        raise UnusableError(f"{path}: {detail}") from error
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="programme.py",
-        description="Look at programme files before anybody publishes one.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    validate = verbs.add_parser("validate", help="name every fault of files")
-    validate.add_argument("files", metavar="FILE", nargs="+", type=Path, help="programme file")
-    diff = verbs.add_parser("diff", help="which numbers and switches differ between two files")
-    diff.add_argument("a", metavar="A", type=Path, help="programme file as it was")
-    diff.add_argument("b", metavar="B", type=Path, help="programme file as it becomes")
-    show = verbs.add_parser("show", help="what a file says, as a table")
-    show.add_argument("file", metavar="FILE", type=Path, help="programme file")
-    publish = verbs.add_parser("publish", help="publish a file to a ledger: it takes two persons")
-    publish.add_argument("file", metavar="FILE", type=Path, help="programme file")
-    publish.add_argument("--valid-from", type=time_ns, metavar="TIME", help="first instant (default: now)")
-    publish.add_argument("--actor", required=True, metavar="ID", help="who asks")
-    publish.add_argument("--approver", required=True, metavar="ID", help="another person, who approved")
-    publish.add_argument("--ticket", default="", help="reference to the case")
-    listing = verbs.add_parser("list", help="every version that a ledger has")
-    for verb in (publish, listing):
-        verb.add_argument("--address", type=address, default=ADDRESS, metavar="HOST:PORT", help="default %(default)s")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(main())

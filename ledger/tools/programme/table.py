@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
+from ledger.cli.screens import table
 from ledger.domain.instants import DAY_NS, SECOND_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state.programme import PRODUCTS, Band, Programme
@@ -31,18 +32,12 @@ def rate_table(programme: Programme) -> list[str]:
     base = programme.base_rates
     head = ["tier", f"from {programme.volume_currency}", *(f"{name} maker / taker" for name in programme.pair_classes)]
     public = f"{percent(base.maker_ppm)} / {percent(base.taker_ppm)}"
-    rows = [head, ["NONE", "0", *[public] * len(programme.pair_classes)]]
+    rows = [["NONE", "0", *[public] * len(programme.pair_classes)]]
     for tier in programme.tiers:
         cells = (programme.rates.get((tier, name)) for name in programme.pair_classes)
         rates = (f"{percent(row.maker_ppm)} / {percent(row.taker_ppm)}" if row else public for row in cells)
         rows.append([tier, _volume(bands[tier]) if tier in bands else "-", *rates])
-    return aligned(rows)
-
-
-def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Columns as wide as their widest cell."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    return table(head, rows)
 
 
 def statements(programme: Programme) -> dict[str, str]:

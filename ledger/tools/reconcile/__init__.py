@@ -1,5 +1,1 @@
 """An engine's files against the ledger: two sides as tables of duckdb, what differs, and how it is told."""
-
-
-class UnusableError(Exception):
-    """One line: what is wrong with what was given, and the remedy."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.tools.reconcile import UnusableError
+from ledger.cli.errors import UnusableError
 
 TIMES: Final[Mapping[str, int]] = {  # ns in one unit of the column
     "transact_time": 1,  # ISO 8601, to the nanosecond

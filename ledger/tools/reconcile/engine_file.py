@@ -8,7 +8,7 @@ from typing import Final
 
 import duckdb
 
-from ledger.tools.reconcile import UnusableError
+from ledger.cli.errors import UnusableError
 from ledger.tools.reconcile.columns import AMOUNTS, OPTIONAL, TIMES, Mapped
 from ledger.tools.reconcile.database import SCALE, Database
 from ledger.tools.reconcile.engine_formats import Printed, one_line, printed

@@ -12,11 +12,11 @@ from typing import Any, Final, NamedTuple, TextIO
 
 import numpy as np
 
-from ledger.tools.reconcile import UnusableError
+from ledger.cli.errors import UnusableError
 from ledger.tools.reconcile.columns import TIMES, Mapped
 from ledger.tools.reconcile.database import Database
+from ledger.tools.reconcile.kinds import FORMATS
 
-KINDS: Final = ("csv", "jsonl", "json", "parquet")
 _BY_NAME: Final[Mapping[str, str]] = {".csv": "csv", ".tsv": "csv", ".jsonl": "jsonl", ".ndjson": "jsonl",
                                       ".json": "json", ".parquet": "parquet"}  # fmt: skip
 _DELIMITERS: Final = ",;\t|"
@@ -43,9 +43,9 @@ def printed(database: Database, path: Path, kind: str, mapped: Mapped, constants
         return _parquet(database, path, mapped, constants)
     if kind == "csv":
         return _csv(path, mapped, constants)
-    if kind in KINDS:
+    if kind in FORMATS:
         return _json(database, path, mapped, constants)
-    raise UnusableError(f"{path}: the name does not tell its format: say --format {', '.join(KINDS)}")
+    raise UnusableError(f"{path}: the name does not tell its format: say --format {', '.join(FORMATS)}")
 
 
 def _csv(path: Path, mapped: Mapped, constants: Mapping[str, str]) -> Printed:

@@ -8,8 +8,9 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.tools.reconcile.breaks import KINDS
+from ledger.cli.errors import UnusableError
 from ledger.tools.reconcile.chart import days_chart
+from ledger.tools.reconcile.kinds import KINDS
 from ledger.tools.reconcile.report import Report
 from ledger.tools.reconcile.totals import DIMENSIONS
 
@@ -24,10 +25,13 @@ _TICK: Final = (
 
 
 def write_page(report: Report, path: Path) -> None:
-    """Write the page; the file is there once it is whole."""
+    """Write the page; the file is there once it is whole. Raises UnusableError."""
     new = path.with_name(path.name + ".new")
-    new.write_text("".join(_page(report)))
-    new.replace(path)
+    try:
+        new.write_text("".join(_page(report)))
+        new.replace(path)
+    except OSError as error:
+        raise UnusableError(f"{path} cannot be written: {error.strerror}") from error
 
 
 def _page(report: Report) -> Iterable[str]:
@@ -53,7 +57,7 @@ def _page(report: Report) -> Iterable[str]:
 def _header(report: Report, title: str) -> Iterable[str]:
     files = ", ".join(os.path.basename(name) for name in report.files.names)
     yield f"<header><h1>{title}</h1><p>{escape(files)} against {escape(report.run.ledger_id)}, {report.period} UTC,"
-    yield f" as the ledger knew it at position {report.run.position:,}</p></header>"
+    yield f" as the ledger knew it at position {report.run.position}</p></header>"
 
 
 def _cards(report: Report) -> Iterable[str]:
@@ -238,12 +242,12 @@ def _footer(report: Report) -> Iterable[str]:
     facts = [
         f"{escape(name)}: {fills:,} fills" for name, fills in zip(report.files.names, report.files.fills, strict=True)
     ]
-    facts.append(f"{escape(run.ledger_id)} at position {run.position:,}, recorded {run.known_at or 'never'}")
+    facts.append(f"{escape(run.ledger_id)} at position {run.position}, recorded {run.known_at or 'never'}")
     if run.sources:
         facts.append(f"only what {escape(', '.join(run.sources))} sent")
     told = ", ".join(f"{amount} {currency}" for currency, amount in tolerances.items())
     facts.append(f"tolerance of fees and notionals: {told or 'none'}")
-    yield f"<footer>{'; '.join(facts)}. Run at {run.run_at} by reconcile.py.</footer>"
+    yield f"<footer>{'; '.join(facts)}. Run at {run.run_at} by fee-ledger reconcile.</footer>"
 
 
 def _table(heads: Sequence[tuple[str, str]], rows: Iterable[Sequence[str]]) -> Iterable[str]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any, Final, TextIO
 
 from ledger.cli.screens import table
-from ledger.tools.reconcile.breaks import KINDS
+from ledger.tools.reconcile.kinds import KINDS
 from ledger.tools.reconcile.report import COLUMNS, Report
 from ledger.tools.reconcile.totals import DIMENSIONS
 
@@ -43,7 +43,7 @@ def _table(report: Report, shown: int) -> Iterator[str]:
     run = report.run
     for name, fills in zip(report.files.names, report.files.fills, strict=True):
         yield f"engine  {name}: {fills:,} fills"
-    yield f"ledger  {run.ledger_id} as known at position {run.position:,}: {report.ledger_fills:,} fills"
+    yield f"ledger  {run.ledger_id} as known at position {run.position}: {report.ledger_fills:,} fills"
     yield f"period  {report.period} (UTC)"
     for line in report.not_compared():
         yield f"not compared: {line}"

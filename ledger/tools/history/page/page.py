@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Iterator, Sequence
 from html import escape
 from pathlib import Path
 from typing import Any, Final
 
 from ledger import programmes
+from ledger.cli import Options
 from ledger.client import Client
 from ledger.domain.instants import BEGINNING_NS, DAY_NS, day_number
 from ledger.domain.rules.end_day_close import CLOSE_SCALE
@@ -31,7 +31,7 @@ class Picture:
     """Takes the entries of a history, asks what else the charts show, and writes the page. All of it is one read."""
 
     def __init__(
-        self, ledger: Client, options: argparse.Namespace, first: ListFeeHistoryResponse, state: GetVipStateResponse
+        self, ledger: Client, options: Options, first: ListFeeHistoryResponse, state: GetVipStateResponse
     ) -> None:
         self._ledger = ledger
         self._options = options

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from html import escape
 from typing import TypeVar
 
+from ledger.cli import Options
 from ledger.domain.state.programme import Programme
 from ledger.tools.history.page.cards import cards
 from ledger.tools.history.page.charts import Period, fee_chart, rate_chart, volume_chart, volume_text
@@ -35,7 +35,7 @@ T = TypeVar("T")
 class Shown:
     """All that the page shows: of one account and period, at one as_of and known_at."""
 
-    options: argparse.Namespace
+    options: Options
     basis: ReadBasis
     state: GetVipStateResponse
     totals: Totals
@@ -78,7 +78,7 @@ def _header(shown: Shown) -> str:
     return (
         f"<header><h1>Fees of {escape(options.account)}</h1>"
         f"<p>{which}{escape(of)} &middot; as of {moment(basis.as_of.ToNanoseconds())} UTC, {known},"
-        f" position {basis.known_at_position:,} &middot; ledger {escape(basis.ledger_id)}</p></header>"
+        f" position {basis.known_at_position} &middot; ledger {escape(basis.ledger_id)}</p></header>"
     )
 
 
@@ -165,7 +165,7 @@ def _footer(shown: Shown) -> str:
     basis = shown.basis
     asked = f"--as-of {basis.as_of.ToJsonString()} --known-at {basis.known_at_position}"
     return (
-        f"<footer>Read at position {basis.known_at_position:,} of ledger {escape(basis.ledger_id)}. Asked again with"
+        f"<footer>Read at position {basis.known_at_position} of ledger {escape(basis.ledger_id)}. Asked again with"
         f" <code>{escape(asked)}</code> it is the same for ever. Times are UTC, a day is 86,400 s.</footer>"
     )
 

@@ -1,0 +1,67 @@
+"""Subcommands about pairs: their class in a programme, and rates of their own."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.cli.arguments import clocks, limit
+from ledger.cli.printing import at, page_size, show_pages, write
+from ledger.cli.screens import programme as screens
+from ledger.cli.screens.layout import headline
+from ledger.cli.shared import PROGRAMME_ID, SYMBOL, VALID_FROM
+from ledger.cli.subcommands import Group, Options, argument
+from ledger.client import Client
+
+PAIRS: Final = Group("pairs")
+
+_VALID_FROM_NOW_ON: Final = VALID_FROM._replace(
+    settings={**VALID_FROM.settings, "help": "first instant, not in the past (default: now)"}
+)
+
+
+@PAIRS.ask(
+    "pairs",
+    "class of each pair, and rates of its own",
+    "pairs --as-of 2024-10-01",
+    rpcs=("ListPairs",),
+    arguments=(PROGRAMME_ID,),
+    parents=(clocks, limit),
+)
+def _pairs(ledger: Client, options: Options) -> None:
+    pages = ledger.pair_pages(options.programme, page_size=page_size(options), **at(options))
+    show_pages(options, pages, "pairs", lambda page: headline("pairs", page.basis), screens.symbols)
+
+
+@PAIRS.order(
+    "assign-class",
+    "give a pair a class",
+    "assign-class XRP_USDT B",
+    rpc="AssignPairClass",
+    arguments=(
+        SYMBOL,
+        argument("pair_class", metavar="CLASS", help="of the programme, for example B"),
+        _VALID_FROM_NOW_ON,
+        PROGRAMME_ID,
+    ),
+)
+def _assign_class(ledger: Client, options: Options) -> None:
+    write(ledger.assign_pair_class, options, options.symbol, pair_class=options.pair_class,
+          valid_from=options.valid_from, programme_id=options.programme)  # fmt: skip
+
+
+@PAIRS.order(
+    "set-pair-rates",
+    "give a pair rates of its own, or end them",
+    "set-pair-rates XRP_USDT --maker 0 --taker 0.0002",
+    rpc="SetPairRates",
+    arguments=(
+        SYMBOL,
+        argument("--maker", metavar="DECIMAL", help="as a fraction (default: that of tier and class)"),
+        argument("--taker", metavar="DECIMAL", help="likewise; without both the pair has no rates of its own"),
+        _VALID_FROM_NOW_ON,
+        PROGRAMME_ID,
+    ),
+)
+def _set_pair_rates(ledger: Client, options: Options) -> None:
+    write(ledger.set_pair_rates, options, options.symbol, maker_rate=options.maker, taker_rate=options.taker,
+          valid_from=options.valid_from, programme_id=options.programme)  # fmt: skip

@@ -1,0 +1,68 @@
+"""What `fee-ledger serve` says when it starts: which ledger, where its data lies, and whether it is a new one."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.store.postgres.folders import digest
+from tests.conftest import reachable_folder
+
+
+@pytest.fixture
+def folder() -> Iterator[Path]:
+    found = reachable_folder()
+    yield found
+    shutil.rmtree(found, ignore_errors=True)
+
+
+def serve(folder: Path, elsewhere: Path) -> list[str]:
+    """Start in a folder that has nothing to do with the data, stop as soon as it serves; what it printed."""
+    command = [sys.executable, "-m", "ledger", "serve", "--listen", "127.0.0.1:0", "--data", str(folder)]
+    lines = []
+    with subprocess.Popen(command, cwd=elsewhere, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        for line in process.stdout:
+            lines.append(line.rstrip())
+            if " is serving on " in line:
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+    return lines
+
+
+def test_a_new_ledger_is_announced_as_new_and_an_old_one_is_not(folder: Path, tmp_path: Path) -> None:
+    new, serving, *_ = serve(folder, tmp_path)
+    name = new.removeprefix("a new ledger begins: ").partition(",")[0]
+    assert new == f"a new ledger begins: {name}, data in {folder}"
+    assert serving.startswith(f"fee ledger {name} is serving on ")
+    assert f", data in {folder})" in serving
+    again, *_ = serve(folder, tmp_path)
+    assert again.startswith(f"fee ledger {name} is serving on ")
+
+
+ELSEWHERE = """
+import sys
+from pathlib import Path
+from ledger import __main__ as program
+from ledger.store.postgres import folders
+folders._OF_ROOT = Path.cwd()
+program.default_folder = lambda: Path("/dev/null/nowhere")
+sys.exit(program.main(["serve", "--listen", "127.0.0.1:0"]))
+"""
+
+
+def test_a_ledger_that_release_0_1_0_kept_here_is_named_with_the_command_that_opens_it(folder: Path) -> None:
+    earlier = folder / (digest(folder.resolve()) if os.geteuid() == 0 else ".ledger")
+    (earlier / "data").mkdir(parents=True)
+    done = subprocess.run([sys.executable, "-c", ELSEWHERE], cwd=folder, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert f"`serve --data {earlier}` opens it" in done.stdout
+    assert done.stderr.startswith("fee-ledger: ")
+    assert done.stderr.count("\n") == 1
