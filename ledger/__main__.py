@@ -28,6 +28,7 @@ from ledger.config import Config
 from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.rules import RULES_VERSION
+from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import LEDGER, programme_stream
 from ledger.processors import CHOICES, keep_to
 from ledger.server.app import App, ListenError
@@ -150,6 +151,8 @@ def serve(config: Config) -> int:
             f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
             flush=True,
         )
+        for line in fixture_lines(fold_rulebook(programmes.parse, ledger.log.rulebook(2**63 - 1)), time.time_ns()):
+            print(line, flush=True)
         stop.wait()
         print("stopping: finishing what is under way ...", flush=True)
     print("stopped.", flush=True)
@@ -223,9 +226,19 @@ def running(
         yield Running(ledger_id, address, log, new)
 
 
+def fixture_lines(book: Rulebook, at_ns: int) -> list[str]:
+    """What a start says while base rates that nobody decided on are in force: a line for each programme."""
+    return [
+        f"the base rates of {programme.programme_id} {programme.version} are an example, and they are charged: set your"
+        " own in what `fee-ledger programme print` says, without `fixture`, and publish that as a new version"
+        for programme in book.in_force(at_ns)
+        if programmes.is_fixture(programme, book.contents[programme.programme_id, programme.version])
+    ]
+
+
 def _start_projections(config: Config, dsn: str, stack: ExitStack) -> Runner:
     """The materialised tables, kept up with the log by a thread of this process."""
-    datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=1))
+    datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=2))  # a rebuild needs both
     channel = LedgerRecorder(datastore).channel_name
     runner = Runner(Log(datastore), config.schema, channel, lambda: connect(dsn, "projections"))
     runner.start()

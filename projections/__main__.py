@@ -52,7 +52,7 @@ def follow(dsn: str, schema: str) -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    with open_datastore(dsn, schema, connections=1) as datastore:
+    with open_datastore(dsn, schema, connections=2) as datastore:
         runner = Runner(Log(datastore), schema, f"{schema}_{EVENTS}", lambda: connect(dsn, "projections"))
         runner.start()
         print(f"the tables in {schema}_read follow the log of {schema}. Ctrl-C stops this.", flush=True)

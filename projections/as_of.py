@@ -11,9 +11,9 @@ from ledger import programmes
 from ledger.config import Config
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.refusal import Reason
-from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.account import AccountState, OwnerState, evolve_owner, fold_account
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.streams import account_stream
+from ledger.domain.streams import account_stream, owner_stream
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
 from ledger.wire.fields import Shape, read_ns
@@ -92,6 +92,14 @@ class Reader:
         book = self._book_after(self._live.book_change(known.position))
         account = fold_account(account_id, self.log.streams([account_stream(account_id)], known.position))
         return View(Instant(self._as_of_ns(at, head), known, known_at_open=False), book, account)
+
+    def family(self, view: View) -> list[AccountState]:
+        """The other accounts of the owner of the view's account, as they were known then."""
+        owner_id, until = view.account.owner_id, view.instant.known.position
+        owner = reduce(evolve_owner, self.log.streams([owner_stream(owner_id)], until), OwnerState(owner_id))
+        names = {owner_id, *owner.account_ids} - {view.account.account_id}
+        members = [fold_account(name, self.log.streams([account_stream(name)], until)) for name in sorted(names)]
+        return [member for member in members if member.owner_id == owner_id]
 
     def book(self) -> Rulebook:
         """The rules as they are known now."""

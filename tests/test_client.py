@@ -157,7 +157,7 @@ def test_every_command_is_a_method_with_plain_values(client: Client) -> None:
         "alice", tier="VIP4", valid_from=NOON_NS - 5, valid_until=NOON + timedelta(days=1), **FOUR_EYES
     )
     assert granted.grant.valid_from == at(NOON_NS - 5)
-    revoked = client.revoke_tier("alice", grant_id=granted.grant.grant_id, revoke_time=NOON)
+    revoked = client.revoke_tier("alice", grant_id=granted.grant.grant_id, revoke_time=NOON, **FOUR_EYES)
     assert revoked.revoked_time == at(NOON_NS)
     ban = client.ban_account("alice", days=3, reason_code="ORDER_SPAM", start_time=NOON_NS).ban
     assert ban.end_time == at(NOON_NS + 3 * DAY_NS)
@@ -587,10 +587,14 @@ def test_evaluations_are_methods_that_stream(ledger: Ledger) -> None:
         client.record_fills([sample(last_px="1", last_qty="500000")])
         await_tables(ledger)
         ledger.clock.now_ns = NOON_NS + 4 * DAY_NS
+        await_tables(ledger)
         first, *_, last = client.plan_evaluation(instant=due)
         assert (first.instant, last.counts.gained) == (at(NOON_NS + 3 * DAY_NS + DAY_NS // 2), 1)
         *_, last = client.run_evaluation(instant=due, read_position=first.basis.known_at_position, ticket="T-1")
         assert (last.counts.gained, last.evaluation.read_position) == (1, first.basis.known_at_position)
+        await_tables(ledger)
+        assert last.position == client.position == ledger.log.head().position, "reads see all that it recorded"
+        assert [one.account_id for one in client.list_accounts(tier="VIP2", as_of=due)] == ["alice"]
         found = client.get_evaluation(instant=due)
         assert (found.status, found.runs[0].actor, found.runs[0].approver) == ("COMPLETED", "ops-7", "ops-8")
         with pytest.raises(Conflict, match="EVALUATION_ALREADY_COMPLETED"):

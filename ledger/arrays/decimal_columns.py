@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, TypeAlias, TypeVar, cast
 
 import numpy as np
 
-from ledger.arrays.columns import INT64_ROOM, Ints, wide
+from ledger.arrays.columns import INT64_ROOM, Ints, is_wide, wide
 
 LIMB_DIGITS: Final = 8
 LIMB: Final = 10**LIMB_DIGITS
@@ -26,6 +26,20 @@ _POINT, _ZERO = b".0"
 N = TypeVar("N", bound=Any)  # an integer, or an array of integers
 
 Limbs: TypeAlias = Mapping[int, Ints]  # by power; a power that is missing is zero in every number
+
+
+def rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints]:
+    """(mantissas at their scales, exactly; which of them have more decimals than that: those are worth nothing)."""
+    up = scales - decimals
+    finer = np.zeros(len(mantissas), dtype=bool)
+    if up.any():
+        down = _TENS[np.maximum(-up, 0)]
+        finer = (mantissas % down != 0).astype(bool)
+        mantissas, factors = mantissas // down, _TENS[np.maximum(up, 0)]
+        if not is_wide(mantissas) and (mantissas > INT64_ROOM // factors).any():
+            mantissas = wide(mantissas)
+        mantissas = mantissas * factors
+    return mantissas, finer
 
 
 def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:

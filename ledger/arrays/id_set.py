@@ -1,4 +1,4 @@
-"""A set of 64-bit numbers as two arrays, asked and filled for whole columns: 12 bytes a slot; Python's takes 64 to 100.
+"""A set of 64-bit numbers as two arrays, asked and filled for whole columns: 16 bytes a slot; Python's takes 64 to 100.
 
 Open addressing with linear probing; every step looks at one slot of each number that is still undecided.
 """
@@ -17,10 +17,13 @@ _EMPTY: Final = np.uint64(0)
 _INSTEAD: Final = np.uint64(0x9E3779B97F4A7C15)  # what stands for the number that means empty
 _FEW: Final = 4  # numbers that are looked up one by one: arrays cost more
 _CHUNK: Final = 1 << 18  # numbers that are moved at once when the set grows
+_NOTE_BITS: Final = 32
+_NOTE: Final = (1 << _NOTE_BITS) - 1
+NOT_THERE: Final = -1
 
 
 class IdSet:
-    """Numbers that are spread evenly over 64 bits, each with an owner, by whom they can be dropped.
+    """Numbers that are spread evenly over 64 bits, each with a note of 32 bits, and an owner to be dropped with.
 
     Of all numbers two are taken for one and the same.
     """
@@ -39,28 +42,41 @@ class IdSet:
 
     def has(self, numbers: Ints) -> Ints:
         """Of each number whether it is there."""
-        numbers = _stored(numbers)
+        found: Ints = self._find(_stored(numbers)) != NOT_THERE
+        return found
+
+    def notes(self, numbers: Ints) -> Ints:
+        """Of each number its note, or NOT_THERE."""
+        slots = self._find(_stored(numbers))
+        return np.where(slots == NOT_THERE, NOT_THERE, self._owners[slots] & _NOTE)
+
+    def _find(self, numbers: Ints) -> Ints:
+        """Of each number the slot it lies in, or NOT_THERE."""
         if len(numbers) <= _FEW:
-            return np.array([self._slot_of(number)[1] for number in numbers.tolist()], dtype=bool)
-        found = np.zeros(len(numbers), dtype=bool)
+            few = map(self._slot_of, numbers.tolist())
+            return np.array([slot if there else NOT_THERE for slot, there in few], dtype=np.int64)
+        found = np.full(len(numbers), NOT_THERE)
         left, slots = np.arange(len(numbers)), self._slots(numbers)
         while len(left):
             there = self._numbers[slots]
             same = there == numbers[left]
-            found[left[same]] = True
+            found[left[same]] = slots[same]
             on = (there != _EMPTY) & ~same
             left, slots = left[on], (slots[on] + 1) & self._mask
         return found
 
-    def add(self, numbers: Ints, owners: Ints) -> Ints:
-        """Put numbers in; of each whether it was there, or is there again: of equal ones one is taken for the first."""
+    def add(self, numbers: Ints, owners: Ints, notes: Ints | int = 0) -> Ints:
+        """Put numbers in; of each whether it was there, or is there again: of equal ones one is taken for the first.
+
+        Of a note the lowest 32 bits are kept, of a number that was there the note it had.
+        """
         while 5 * (self._count + len(numbers)) > 3 * len(self._numbers):
             self._rebuild(2 * len(self._numbers))
-        return self._put(_stored(numbers), owners.astype(np.uint32))
+        return self._put(_stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE)
 
     def keep(self, place_of: Ints) -> None:
         """Drop the numbers of owners whose place is negative; the others' owners are their places from now on."""
-        places = place_of[self._owners[self._numbers != _EMPTY]]
+        places = place_of[self._owners[self._numbers != _EMPTY] >> _NOTE_BITS]
         slots = _SLOTS_MIN
         while 5 * int((places >= 0).sum()) > 2 * slots:
             slots *= 2
@@ -68,7 +84,7 @@ class IdSet:
 
     def _make(self, slots: int) -> None:
         self._numbers = np.zeros(slots, dtype=np.uint64)
-        self._owners = np.zeros(slots, dtype=np.uint32)
+        self._owners = np.zeros(slots, dtype=np.int64)  # above the bits of their notes
         self._mask = slots - 1
         self._shift = np.uint64(64 - self._mask.bit_length())
 
@@ -79,9 +95,13 @@ class IdSet:
         for start in range(0, len(numbers), _CHUNK):
             chunk = slice(start, start + _CHUNK)
             here = np.flatnonzero(numbers[chunk] != _EMPTY) + start
-            places = owners[here] if place_of is None else place_of[owners[here]]
-            kept = slice(None) if place_of is None else places >= 0
-            self._put(numbers[here][kept], places[kept].astype(np.uint32))
+            marks = owners[here]
+            if place_of is None:
+                self._put(numbers[here], marks)
+                continue
+            places = place_of[marks >> _NOTE_BITS]
+            kept = places >= 0
+            self._put(numbers[here][kept], places[kept] << _NOTE_BITS | marks[kept] & _NOTE)
 
     def _put(self, numbers: Ints, owners: Ints) -> Ints:
         if len(numbers) <= _FEW:

@@ -10,10 +10,11 @@ from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
+from ledger.cli.arguments import time_ns
 from ledger.cli.errors import REFUSED, UnusableError
 from ledger.cli.fill_lines import fills_in, opened
 from ledger.cli.orders import ORDER
-from ledger.cli.screens.layout import count
+from ledger.cli.screens.layout import count, instant
 from ledger.cli.subcommands import Options, argument
 from ledger.client import Acknowledgement, Client, InvalidRequest
 from ledger.domain.refusal import Reason
@@ -86,17 +87,24 @@ class _Tally:
     "record fills from a file, and price them",
     "record-fills fills.jsonl",
     "record-fills fills.jsonl --source engine-1 --actor engine-1",
+    "record-fills --source otc-desk --complete-until 2024-10-08",
     rpcs=("RecordFills", "StreamFills", "GetSourcePosition"),
     arguments=(
-        argument("file", metavar="FILE", help="a fill a line, in JSON; - is what is piped in"),
+        argument("file", metavar="FILE", nargs="?", default="", help="a fill a line, in JSON; - is what is piped in"),
         argument("--source", default="", metavar="ID", help="the engine that numbers them: they are streamed, numbered "
                  "from where the ledger stands"),
+        argument("--complete-until", type=time_ns, metavar="TIME", help="the source has sent every fill that traded "
+                 "before: evaluations need not wait for it; without FILE only that is said"),
         argument("--venue", default="", metavar="ID", help="the market (default: the only one)"),
         argument("--actor", default="", metavar="ID", help="who sends them, by a pseudonymous id"),
     ),
     notes=_NOTES,
 )  # fmt: skip
 def _record_fills(ledger: Client, options: Options) -> int:
+    if options.complete_until is not None and not options.source:
+        raise UnusableError("--complete-until is what a source says: name it with --source")
+    if not options.file:
+        return _say_complete(ledger, options)
     tally = _Tally(options.json)
     with opened(options.file) as stream:
         fills = _Fills(fills_in(stream))
@@ -110,6 +118,21 @@ def _record_fills(ledger: Client, options: Options) -> int:
     if fills.fault:
         raise fills.fault
     return REFUSED if tally.refused else 0
+
+
+def _say_complete(ledger: Client, options: Options) -> int:
+    """Say how far a source is, without a fill."""
+    if options.complete_until is None:
+        raise UnusableError("FILE is missing: name the file of fills, or say --source and --complete-until")
+    answer = ledger.record_fills(
+        [], source=options.source, venue=options.venue, actor=options.actor, complete_until=options.complete_until
+    )
+    until = instant(answer.complete_until)
+    if options.json:
+        print(json.dumps({"source": options.source, "complete_until": until, "position": answer.position}))
+    else:
+        print(f"{options.source} is complete up to {until} UTC; the ledger is at position {answer.position}")
+    return 0
 
 
 class _Fills:
@@ -142,6 +165,8 @@ def _stream(ledger: Client, fills: Iterable[Fill], options: Options, tally: _Tal
         on_ack=on_ack,
     ) as stream:  # fmt: skip
         stream.send_all(fills)
+        if options.complete_until is not None:
+            stream.complete_until(options.complete_until)
 
 
 def _batches(ledger: Client, fills: Iterable[Fill], options: Options, tally: _Tally) -> None:

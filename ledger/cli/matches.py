@@ -42,7 +42,10 @@ def _check_match(ledger: Client, options: Options) -> None:
     "request-match",
     "ask for the fee rates of a VIP of other exchanges",
     "request-match carol --venue okx --level VIP2 --from 2024-09-01 --until 2024-10-01 --spot 500000"
-    f" --evidence {'0' * 63}1 --actor ops-6",
+    f" --evidence {'0' * 63}1 --at 2024-10-01 --actor ops-6",
+    notes="""\
+The volume is that of exactly 30 days, up to the request or, by the packaged programme, up to 7 days
+before it. Who is not approved in its days, 30 by the packaged programme, asks again.""",
     rpc="RequestMatch",
     arguments=(
         ACCOUNT,
@@ -77,7 +80,7 @@ def _request_match(ledger: Client, options: Options) -> None:
 @MEMBERS.order(
     "approve-match",
     "approve a match that another person requested",
-    "approve-match carol m1 --actor ops-7 --approver ops-8 --reason 'the statement is genuine'",
+    "approve-match carol m1 --at 2024-10-02 --actor ops-7 --approver ops-8 --reason 'the statement is genuine'",
     notes=TWO_PERSONS,
     rpc="ApproveMatch",
     arguments=(ACCOUNT, _MATCH, at_time("when")),
@@ -89,7 +92,7 @@ def _approve_match(ledger: Client, options: Options) -> None:
 @MEMBERS.order(
     "reject-match",
     "say no to a match",
-    "reject-match dave m1 EVIDENCE_FALSE",
+    "reject-match dave m1 --at 2024-10-02 EVIDENCE_FALSE",
     rpc="RejectMatch",
     arguments=(
         ACCOUNT,

@@ -34,6 +34,8 @@ def _register_account(ledger: Client, options: Options) -> None:
     "register-symbol",
     "register a symbol, or new terms of it",
     "register-symbol XRP_USDT --price-scale 5 --quantity-scale 2 --pair-class A",
+    notes="New terms of a symbol that is registered already start now or later, and by the packaged\n"
+    "programme they take two persons.",
     rpc="RegisterSymbol",
     arguments=(
         SYMBOL,
@@ -119,7 +121,8 @@ def _change_tier(ledger: Client, options: Options) -> None:
 @ORDER.order(
     "revoke-tier",
     "end a grant early",
-    "revoke-tier alice g1 --at 2024-09-20",
+    "revoke-tier alice g1 --at 2024-09-20 --actor ops-7 --approver ops-8",
+    notes=TWO_PERSONS,
     rpc="RevokeTier",
     arguments=(
         ACCOUNT,

@@ -8,7 +8,7 @@ from ledger.cli.arguments import clocks, limit
 from ledger.cli.printing import at, page_size, show_pages, write
 from ledger.cli.screens import programme as screens
 from ledger.cli.screens.layout import headline
-from ledger.cli.shared import PROGRAMME_ID, SYMBOL, VALID_FROM
+from ledger.cli.shared import PROGRAMME_ID, SYMBOL, TWO_PERSONS, VALID_FROM
 from ledger.cli.subcommands import Group, Options, argument
 from ledger.client import Client
 
@@ -35,7 +35,8 @@ def _pairs(ledger: Client, options: Options) -> None:
 @PAIRS.order(
     "assign-class",
     "give a pair a class",
-    "assign-class XRP_USDT B",
+    "assign-class XRP_USDT B --actor ops-7 --approver ops-8",
+    notes=TWO_PERSONS,
     rpc="AssignPairClass",
     arguments=(
         SYMBOL,
@@ -52,11 +53,12 @@ def _assign_class(ledger: Client, options: Options) -> None:
 @PAIRS.order(
     "set-pair-rates",
     "give a pair rates of its own, or end them",
-    "set-pair-rates XRP_USDT --maker 0 --taker 0.0002",
+    "set-pair-rates XRP_USDT --maker 0 --taker 0.0002 --actor ops-7 --approver ops-8",
+    notes=TWO_PERSONS,
     rpc="SetPairRates",
     arguments=(
         SYMBOL,
-        argument("--maker", metavar="DECIMAL", help="as a fraction (default: that of tier and class)"),
+        argument("--maker", metavar="DECIMAL", help="what everybody pays, as a fraction (default: as without)"),
         argument("--taker", metavar="DECIMAL", help="likewise; without both the pair has no rates of its own"),
         _VALID_FROM_NOW_ON,
         PROGRAMME_ID,

@@ -117,7 +117,8 @@ def _check_promotion(ledger: Client, options: Options) -> None:
 @REWARDS.order(
     "award-bonus",
     "award an account its share of a promotion's bonus, once",
-    "award-bonus autumn-2024 alice 25 USDT --at 2024-09-10",
+    "award-bonus autumn-2024 alice 25 USDT --at 2024-09-10 --actor ops-7 --approver ops-8",
+    notes=TWO_PERSONS,
     rpc="AwardBonus",
     arguments=(
         _PROMOTION,

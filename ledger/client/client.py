@@ -11,7 +11,7 @@ import grpc
 from ledger.client.calls import Calls
 from ledger.client.commanding import Command
 from ledger.client.evaluations import Evaluations
-from ledger.client.fill_stream import Acknowledgement, FillStream
+from ledger.client.fill_stream import HEARTBEAT_S, Acknowledgement, FillStream
 from ledger.client.fill_window import FILLS_MAX
 from ledger.client.members import Members
 from ledger.client.oversight import Oversight
@@ -206,6 +206,7 @@ class Client(Members, Oversight, Evaluations):
         venue: str = "",
         include_fees: bool = False,
         actor: str | None = None,
+        complete_until: Time | None = None,
         timeout_s: float | None = None,
     ) -> fills_pb.RecordFillsResponse:
         """Record and price at most 10,000 fills, given as messages or as mappings of their fields.
@@ -213,7 +214,8 @@ class Client(Members, Oversight, Evaluations):
         OK means durable. What became of each fill is in the answer: look at its `refusals`, for a fill refused by the
         state of the ledger is no error here. An engine that numbers its fills gives `source` and the number of the
         first one. If an answer to it was lost and the batch sent again, refusals of the first time are `replayed` in
-        the answer; with include_fees they have no fee. Raises ValueError for more than 10,000 fills.
+        the answer; with include_fees they have no fee. With `complete_until` a source says that it has sent every fill
+        that traded before that instant; then there need be no fills. Raises ValueError for more than 10,000 fills.
         """
         batch = [message(fill_pb2.Fill, fill, f"fills[{index}]") for index, fill in enumerate(fills)]
         if len(batch) > FILLS_MAX:
@@ -225,6 +227,7 @@ class Client(Members, Oversight, Evaluations):
             fills=batch,
             include_fees=include_fees,
             actor=self._authority["actor"] if actor is None else actor,
+            complete_until=timestamp(complete_until, "complete_until"),
         )
         response = self._call(self._fills.RecordFills, request, timeout_s)
         self._wrote(response.position)
@@ -247,14 +250,19 @@ class Client(Members, Oversight, Evaluations):
         window_fills: int = 50_000,
         give_up_s: float = 60,
         on_ack: Callable[[Acknowledgement], None] | None = None,
+        complete_until: Callable[[], Time | None] | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> FillStream:
         """A stream of a source's fills: hand them over and go on, and be told what is durable.
 
         Fills are numbered from `first_sequence`, by default from where the ledger stands. A batch goes out with
         `batch_fills`, or `batch_ms` after its first fill. While `window_fills` are not acknowledged, handing over
         waits; if the ledger acknowledges nothing for `give_up_s`, the stream ends. `on_ack` is called in order, in a
-        thread of the stream; what it raises ends the stream. Raises LedgerError where the ledger cannot say how far
-        the source is.
+        thread of the stream; what it raises ends the stream.
+
+        After `heartbeat_s` without a fill `complete_until` is asked, in a thread of the stream, up to when every fill
+        has been handed over (None: not known); and what was last said is said again. Without it only
+        `FillStream.complete_until` says so. Raises LedgerError where the ledger cannot say how far the source is.
         """
         known = self.get_source_position(source, timeout_s=give_up_s).last_sequence
         origin = fills_pb.RecordFillsRequest(
@@ -274,4 +282,6 @@ class Client(Members, Oversight, Evaluations):
             give_up_s=give_up_s,
             on_ack=on_ack,
             on_position=self._wrote,
+            complete_until=complete_until,
+            heartbeat_s=heartbeat_s,
         )

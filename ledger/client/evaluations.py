@@ -138,7 +138,7 @@ class Evaluations(Commanding):
         )
         self._sign(request, request_id, authority)
         for message in self._call.messages(self._evaluations.RunEvaluation, request, timeout_s, resumed=True):
-            self._wrote(message.receipt.position)
+            self._wrote(max(message.receipt.position, message.position))
             yield message
 
     def get_evaluation(

@@ -9,6 +9,10 @@ When the connection breaks, all that is kept is sent again: the ledger trims wha
 as the first time. So a fill that was handed over is recorded once, whatever dies but the engine itself. That goes on
 behind `get_source_position`, as a stream does without a `first_sequence`, or sends again from an earlier number on.
 
+An evaluation of volume waits for a source until it has passed the instant. An engine that has nothing to send says how
+far it is with `stream.complete_until(time)`, or the stream asks it with `complete_until=` whenever it is idle: only the
+engine can know. While it stays idle, what was last said is repeated, as a sign that the source is alive.
+
 Memory: the window, in which a fill as a row takes about 0.4 kB (20 MB by default), in columns what the columns take;
 and acknowledgements that are iterated and not taken yet, which take room in the window.
 """
@@ -29,11 +33,13 @@ import grpc
 
 from ledger.client.calls import Conflict, LedgerError, Unavailable, error_of
 from ledger.client.fill_window import FILLS_MAX, Batch, FillWindow
-from ledger.client.plain import Values, message
+from ledger.client.plain import Time, Values, message, timestamp
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
+
+HEARTBEAT_S: Final = 60.0  # how long a stream is idle before it says again how far its source is
 
 _PAUSE_S: Final = 0.05  # after a break, then doubled until something is acknowledged
 _PAUSE_S_MAX: Final = 2.0
@@ -71,7 +77,9 @@ class Unacknowledged(Unavailable):
     """The ledger was away for too long. What was handed over may be recorded or not: send the same numbers again."""
 
     def __init__(self, cause: str, source: str, first_sequence: int, last_sequence: int) -> None:
-        text = f"{cause}; fills {first_sequence} to {last_sequence} of {source} are not acknowledged"
+        text = cause
+        if first_sequence <= last_sequence:
+            text = f"{cause}; fills {first_sequence} to {last_sequence} of {source} are not acknowledged"
         super().__init__(grpc.StatusCode.UNAVAILABLE, text)
         self.first_sequence = first_sequence
         self.last_sequence = last_sequence
@@ -98,6 +106,8 @@ class FillStream:
         give_up_s: float,
         on_ack: Callable[[Acknowledgement], None] | None,
         on_position: Callable[[int], None],
+        complete_until: Callable[[], Time | None] | None = None,
+        heartbeat_s: float = HEARTBEAT_S,
     ) -> None:
         """`origin` is what all batches have in common; `known_sequence` the last number the ledger has already."""
         if not 1 <= batch_fills <= min(window_fills, FILLS_MAX):
@@ -122,6 +132,9 @@ class FillStream:
         self._failure: BaseException | None = None
         self._acks: deque[Acknowledgement] | None = None  # that nobody has taken yet
         self._untaken = 0  # fills of these: they take room in the window
+        self._ask_complete_until = complete_until
+        self._heartbeat_s = heartbeat_s
+        self._heard_s = time.monotonic()  # when the ledger last heard, or the engine was asked
         self._thread = threading.Thread(target=self._run, name=f"fills of {self.source}", daemon=True)
         self._thread.start()
 
@@ -171,13 +184,27 @@ class FillStream:
             self._changed.notify_all()
             return range(first, first + size)
 
+    def complete_until(self, time: Time) -> None:
+        """Say that every fill that traded before an instant has been handed over. Raises TypeError, ValueError too.
+
+        It goes out after them, takes no number, and is told to no `on_ack`. The ledger lets it never go back.
+        """
+        until = timestamp(time, "complete_until")
+        assert until is not None
+        with self._changed:
+            self._wait_for_room(0)
+            self._begin_to_owe()
+            self._window.say(until)
+            self._changed.notify_all()
+
     def flush(self) -> None:
-        """Return when all that was handed over is durable, and `on_ack` has been told."""
+        """Return when all that was handed over or said is durable, and `on_ack` has been told."""
         with self._changed:
             last = self._window.next_sequence - 1
             self._window.seal()
             self._changed.notify_all()
             self._wait_until(lambda: self._window.first_held > last)
+            self._wait_until(lambda: not self._window.is_busy or self._window.held > 0)
             self._raise_failure()
 
     def close(self) -> None:
@@ -221,7 +248,7 @@ class FillStream:
             self._changed.notify_all()
 
     def _begin_to_owe(self) -> None:
-        if not self._window.held:
+        if not self._window.is_busy:
             self._owing_since_s = time.monotonic()
 
     def _room(self) -> int:
@@ -242,7 +269,7 @@ class FillStream:
         if threading.current_thread() is self._thread and not condition():
             raise RuntimeError("on_ack must not wait for its own stream: hand over less than the window holds")
         while not condition() and self._failure is None:
-            if self._window.held and self._overdue_s() >= 0:
+            if self._window.is_busy and self._overdue_s() >= 0:
                 self._fail(self._unacknowledged(f"no answer for {self._give_up_s:g} s"))
             else:
                 self._changed.wait(_LOOK_UP_S)
@@ -283,10 +310,32 @@ class FillStream:
             self._fail(failure)
 
     def _something_is_held(self) -> bool:
-        """Wait for fills; False: the stream is over."""
+        """Wait for fills, or until it is time to say how far the source is; False: the stream is over."""
+        while True:
+            with self._changed:
+                if self._failure is not None or self._window.is_busy or self._closing:
+                    return self._window.is_busy and self._failure is None
+                wait_s = self._idle_for_s()
+                if wait_s is None or wait_s > 0:
+                    self._changed.wait(wait_s)
+                    continue
+            self._beat()
+
+    def _idle_for_s(self) -> float | None:
+        """How long the stream may still be idle before it says how far the source is; None: there is nothing to say."""
+        if self._closing or (self._ask_complete_until is None and self._window.said is None):
+            return None
+        return max(self._heard_s + self._heartbeat_s - time.monotonic(), 0.0)
+
+    def _beat(self) -> None:
+        """Ask the engine how far it is, without the lock: it may be about to hand over. Or say the last word again."""
+        asked = timestamp(self._ask_complete_until(), "complete_until") if self._ask_complete_until else None
         with self._changed:
-            self._changed.wait_for(lambda: self._window.held or self._closing or self._failure is not None)
-            return self._window.held > 0 and self._failure is None
+            self._heard_s = time.monotonic()
+            until = asked or self._window.said
+            if until is not None:
+                self._window.say(until)
+                self._changed.notify_all()
 
     def _converse(self) -> None:
         """One connection, from the first request to the last answer."""
@@ -296,7 +345,7 @@ class FillStream:
         try:
             for response in call:
                 self._acknowledge(response.batch)
-            if self._window.held:
+            if self._window.is_busy:
                 self._rest(Unavailable(grpc.StatusCode.UNAVAILABLE, "the ledger ended the stream"))
         finally:
             with self._changed:
@@ -310,23 +359,42 @@ class FillStream:
 
     def _next_batch(self, connection: int) -> Batch | None:
         """Wait for the next batch; None: this connection needs no more."""
-        with self._changed:
-            while connection == self._connection and self._failure is None:
+        while True:
+            with self._changed:
+                if connection != self._connection or self._failure is not None:
+                    return None
                 batch = self._window.take(time.monotonic())
                 if batch is not None or self._closing:
+                    self._heard_s = time.monotonic()
                     return batch
-                self._changed.wait(self._window.due_in_s(time.monotonic()))
-        return None
+                wait_s = self._next_in_s()
+                if wait_s is None or wait_s > 0:
+                    self._changed.wait(wait_s)
+                    continue
+            self._beat_or_fail()
+
+    def _next_in_s(self) -> float | None:
+        """How long until a batch is due, or, while nothing is held, until it is said how far the source is."""
+        if self._window.is_busy:
+            return self._window.due_in_s(time.monotonic())
+        return self._idle_for_s()
+
+    def _beat_or_fail(self) -> None:
+        """The same in a thread of gRPC's: what the engine raises ends the stream."""
+        try:
+            self._beat()
+        except BaseException as failure:
+            self._fail(failure)
 
     def _acknowledge(self, response: pb.RecordFillsResponse) -> None:
         batch = self._window.oldest_sent()
         self._check_alone(response.source_sequence)
         ack = _acknowledgement(batch, response)
         self._on_position(ack.position)
-        failure = self._tell(ack)
+        failure = self._tell(ack) if batch.size else None
         with self._changed:
             self._window.acknowledged()
-            if self._acks is not None:
+            if self._acks is not None and batch.size:
                 self._acks.append(ack)
                 self._untaken += batch.size
             self._owing_since_s, self._pause_s = time.monotonic(), _PAUSE_S
@@ -369,7 +437,10 @@ class FillStream:
         return time.monotonic() - self._owing_since_s - self._give_up_s
 
     def _unacknowledged(self, cause: str) -> Unacknowledged:
-        return Unacknowledged(cause, self.source, self._window.first_held, self._window.next_sequence - 1)
+        first, last = self._window.first_held, self._window.next_sequence - 1
+        if first > last:
+            cause = f"{cause}; how far {self.source} is was not acknowledged"
+        return Unacknowledged(cause, self.source, first, last)
 
     def _fail(self, failure: BaseException) -> None:
         """End the stream; the first failure is the one that is told."""

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from ledger.v1 import fill_pb2
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest, StreamFillsRequest
 
@@ -18,7 +20,7 @@ FILLS_MAX: Final = 10_000  # in one batch
 
 @dataclass(slots=True)
 class Batch:
-    """Fills that travel together, as they are sent: the request is what grows."""
+    """Fills that travel together, as they are sent: the request is what grows. Without any: how far the source is."""
 
     request: StreamFillsRequest
     first_sequence: int
@@ -45,8 +47,21 @@ class FillWindow:
         self._sent: deque[Batch] = deque()
         self._ready: deque[Batch] = deque()
         self._gathered: Batch | None = None
+        self._said: Timestamp | None = None  # how far the source is, as was last said
+        self._beating = False  # a batch that says so is ready or sent: never more than one, however often it is said
+        self._unsaid = False  # something was said since that batch was made
         self.next_sequence = next_sequence
         self.held = 0  # fills
+
+    @property
+    def said(self) -> Timestamp | None:
+        """How far the source is, as was last said."""
+        return self._said
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether anything is not acknowledged, be it a fill or how far the source is."""
+        return self.held > 0 or self._beating
 
     @property
     def first_held(self) -> int:
@@ -83,6 +98,20 @@ class FillWindow:
         self._count(batch, size)
         self._ready.append(batch)
 
+    def say(self, complete_until: Timestamp) -> None:
+        """Have it said how far the source is, after all fills that are held now; earlier words are left out."""
+        self._said = complete_until
+        self._unsaid = self._beating
+        if not self._beating:
+            self._beat(complete_until)
+
+    def _beat(self, complete_until: Timestamp) -> None:
+        self.seal()
+        batch = self._batch(0.0)
+        batch.request.batch.complete_until.CopyFrom(complete_until)
+        self._ready.append(batch)
+        self._beating, self._unsaid = True, False
+
     def seal(self) -> None:
         """What is gathered is to go out as it is."""
         if self._gathered is not None:
@@ -108,7 +137,12 @@ class FillWindow:
 
     def acknowledged(self) -> None:
         """Let go of the oldest batch that was sent."""
-        self.held -= self._sent.popleft().size
+        batch = self._sent.popleft()
+        self.held -= batch.size
+        if not batch.size:
+            self._beating = False
+            if self._unsaid and self._said is not None:
+                self._beat(self._said)
 
     def send_again(self) -> None:
         """A connection is gone: all that was sent on it is to be sent on the next one."""

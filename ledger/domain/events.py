@@ -380,7 +380,8 @@ class CloseUsed:
 class VolumeEvaluated:
     """Stream `account/<id>`: what the volume of a window gives (R5, R14), and the grants that end with it (R19).
 
-    Without a `grant_id` it gives none; then its interval is empty.
+    Without a `grant_id` it gives none; then its interval is empty. With a `kept_tier` the grant is of that tier, which
+    the account had, and holds while a person looks at the volume; without an end `valid_until_ns` is 0.
     """
 
     programme_id: str
@@ -400,6 +401,7 @@ class VolumeEvaluated:
     valid_until_ns: int = 0
     ended_grant_ids: tuple[str, ...] = ()
     ended_time_ns: int = 0
+    kept_tier: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -453,10 +455,23 @@ class RefusedSequence:
 
 
 @dataclass(frozen=True, slots=True)
+class SequenceConflict:
+    """A fill that came under a number of its source which had named another."""
+
+    sequence: int
+    fill_sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class SourceAdvanced:
     """Stream `source/<name>`: the numbers of a source that a commit took, recorded, replayed or refused.
 
-    `latest_time_ns` is that of the latest fill it has sent so far; 0: not known.
+    `latest_time_ns` is that of the latest fill it has sent so far; 0: not known. `conflicts` came under older numbers,
+    with `conflicts_left_out` more; where nothing else came, `first_sequence` is the number after `last_sequence`.
+    `replayed_sequences` are pairs (first, last); `conflicts_before` is the version of the last event with conflicts.
+    Up to `complete_until_ns` it has sent all, as it last said; 0: it never did. `late_from_ns` is when the earliest
+    fill recorded here traded that comes in spite of that; 0: there is none. `late_version_before` is the version of
+    the last event with such a fill. A heartbeat alone takes no number.
     """
 
     first_sequence: int
@@ -465,6 +480,22 @@ class SourceAdvanced:
     replayed: int
     refused: tuple[RefusedSequence, ...]
     latest_time_ns: int = 0
+    conflicts: tuple[SequenceConflict, ...] = ()
+    conflicts_left_out: int = 0
+    replayed_sequences: tuple[int, ...] = ()
+    conflicts_before: int = 0
+    complete_until_ns: int = 0
+    late_from_ns: int = 0
+    late_version_before: int = 0
+
+    def replayed_ranges(self) -> list[tuple[int, int]]:
+        """Return the numbers replayed, as far as they are said, as (first, last)."""
+        return list(zip(self.replayed_sequences[::2], self.replayed_sequences[1::2], strict=True))
+
+    @property
+    def has_numbers(self) -> bool:
+        """Whether it took any number."""
+        return self.first_sequence <= self.last_sequence
 
 
 class SymbolTerms(NamedTuple):

@@ -6,9 +6,6 @@ from collections.abc import Iterable
 
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
 from ledger.domain.state.volume_cells import Sums, add_totals, exact, restate
-from ledger.fills.lines import known_lines
-
-KnownLines = dict[tuple[str, str], KnownLine]  # by (venue, exec_id)
 
 
 class AccountDay:
@@ -29,16 +26,6 @@ class AccountDay:
         """Move the totals on by an adjustment of the day."""
         for line in event.lines:
             restate(self.sums, event, line)
-
-
-def remember(lines: KnownLines, event: FeeEvent) -> None:
-    """Add the lines of an event to those before them, with their fees as they are now."""
-    if isinstance(event, FeeAdjusted):
-        for line in event.lines:
-            name = (line.venue, line.exec_id)
-            lines[name] = adjusted(lines[name], event, line)
-    else:
-        lines.update(((event.venue, known.line.exec_id), known) for known in known_lines(event))
 
 
 def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:

@@ -75,6 +75,11 @@ def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, Plac
     return found
 
 
+def lines_before(lines: Iterable[PlacedLine], until_ns: int) -> Iterator[PlacedLine]:
+    """Those of some lines that traded before an instant."""
+    return (placed for placed in lines if placed.known.line.transact_time_ns < until_ns)
+
+
 def restated_by_grants(
     lines: Iterable[PlacedLine], before: AccountState, after: AccountState, book: Rulebook
 ) -> Iterator[Restated]:

@@ -132,6 +132,14 @@ class Part:
         """When the last of them happened."""
         return int(self.whole.transact_time_ns[self.start : self.end].max())
 
+    def earliest_ns(self, before_ns: int, but_for: Sequence[int]) -> int:
+        """When the first of them happened that happened before an instant, some places left out; 0: none did."""
+        times = self.whole.transact_time_ns[self.start : self.end]
+        if int(times.min()) >= before_ns:
+            return 0
+        times = np.delete(times, but_for)
+        return found if (found := int(times.min())) < before_ns else 0
+
     def account_of(self, place: int) -> str:
         """The account of the fill at a place."""
         return self.whole.accounts[int(self.whole.account[self.start + place])]

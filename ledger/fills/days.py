@@ -8,37 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import repeat
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import grown
 from ledger.arrays.id_set import IdSet
-from ledger.domain.events import FeeEvent
 from ledger.domain.state.volume_cells import add_totals, to_totals
 from ledger.domain.streams import DayKey
-from ledger.fills.account_day import AccountDay, KnownLines, remember
+from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.running_totals import CellTable, RunTotals, Sums, Where
 
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1
 _DAY_BYTES: Final = 300  # of one in memory, beside its entries and digests
-_ID_BYTES: Final = 30  # of a digest: the slot it lies in, and its share of those that are empty
+_ID_BYTES: Final = 40  # of a digest: the slot it lies in, and its share of those that are empty
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _HALF: Final = np.uint64(32)
+_POSITIONS: Final = 1 << 32  # the bits of a position that are kept with a digest
+
+
+class Suspects(NamedTuple):
+    """Fills of a batch whose exec_id an account-day may have: their places, and the account-day of each.
+
+    `since` is a position: the run that has the exec_id is the next one of the account-day, itself included.
+    """
+
+    place: Ints
+    key: list[DayKey]
+    since: list[int]
 
 
 class DayTable:
-    """Account-days by place, digests of their exec_ids, and running totals.
-
-    `known` holds the lines of days at hand, once a digest has hit.
-    """
+    """Account-days by place, digests of their exec_ids with where each was recorded, and running totals."""
 
     def __init__(self) -> None:
-        self.known: dict[DayKey, KnownLines] = {}
         self._place_of: dict[DayKey, int] = {}
         self._named = 0  # account-days ever: each has a number of its own, so that none finds the ids of another
         self._number = np.zeros(_CAPACITY, dtype=np.uint64)
@@ -87,21 +94,26 @@ class DayTable:
         self._used[places[places != _MISSING]] = self._uses
         return places
 
-    def suspects(self, batch: FillBatch, groups: AccountDays, places: Ints) -> set[DayKey]:
-        """Days, of those of `groups.keys`, in which an id may have been recorded whose lines are not at hand."""
+    def suspects(self, batch: FillBatch, groups: AccountDays, places: Ints, next_position: int = 0) -> Suspects:
+        """Fills whose exec_id may have been recorded in their account-day; `places` are those of `groups.keys`.
+
+        `next_position` is that of the next event of the log.
+        """
         group = groups.of_each()
-        hit = self._ids.has(self._named_ids(places[group], batch.digests[groups.order]))
-        numbers = np.unique(group[hit]).tolist() if hit.any() else ()
-        return {groups.keys[number] for number in numbers} - self.known.keys()
+        ids = self._named_ids(places[group], batch.digests[groups.order])
+        hit = np.flatnonzero(self._ids.has(ids))
+        keys = [groups.keys[number] for number in group[hit].tolist()]
+        notes = self._ids.notes(ids[hit]).tolist() if len(hit) else ()
+        since = [next_position - (next_position - note) % _POSITIONS for note in notes]
+        return Suspects(groups.order[hit], keys, since)
 
-    def take_in(self, places: Ints, digests: Ints) -> Ints:
-        """Take in digests, each of an account-day; of each whether that day had it, or is given it once more."""
+    def take_in(self, places: Ints, digests: Ints, positions: Ints | int = 0) -> Ints:
+        """Take in digests, each of an account-day; of each whether that day had it, or is given it once more.
+
+        Of a digest the position is kept since which the next run of its account-day is the one that has it.
+        """
         self._ids_held += np.bincount(places, minlength=len(self._ids_held))
-        return self._ids.add(self._named_ids(places, digests), places)
-
-    def remember(self, key: DayKey, event: FeeEvent) -> None:
-        """Have the lines of an event of a day at hand, with their fees as they are now."""
-        remember(self.known.setdefault(key, {}), event)
+        return self._ids.add(self._named_ids(places, digests), places, positions)
 
     def code(self, where: Where) -> int:
         """The number of where lines are counted."""
@@ -122,8 +134,7 @@ class DayTable:
         return latest
 
     def shrink(self, bytes_max: int) -> None:
-        """Let go of the lines at hand, and of the least recently used days while it takes more; nothing is in use."""
-        self.known.clear()
+        """Let go of the least recently used days while it takes more; nothing is in use."""
         self._uses += 1
         if self.nbytes <= bytes_max:
             return

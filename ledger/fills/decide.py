@@ -13,21 +13,20 @@ from typing import Any, Final, cast
 
 import numpy as np
 
-from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, wide
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, KnownLine, Line
-from ledger.domain.money import SCALE_MAX, decimal_text
+from ledger.arrays.columns import Ints, distinct
+from ledger.arrays.decimal_columns import rescaled
+from ledger.domain.events import Basis
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook, too_fine
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable
+from ledger.fills.known import Known
 from ledger.fills.make_runs import runs
 from ledger.fills.prices import Lines, price_lines
 from ledger.fills.runs import Runs
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
-_POWERS: Final = np.array([10**exponent for exponent in range(SCALE_MAX + 1)])
-_CARRIED_FROM: Final = Line._fields.index("trade_id")
 
 
 @dataclass(slots=True)
@@ -52,15 +51,18 @@ def decide_fills(
     book: Rulebook,
     *,
     with_fees: bool,
+    known: Known | None = None,
+    next_position: int = 0,
 ) -> BatchOutcome:
-    """Decide a batch whose accounts and days are at hand; lines of suspect days are known. The days move on.
+    """Decide a batch whose accounts and days are at hand, and of which the log knows some fills. The days move on.
 
-    `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`.
+    `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`; `next_position` is
+    where the runs will lie in the log.
     """
     outcome = BatchOutcome()
-    known = _known(batch, groups, days, outcome, with_fees=with_fees)
-    lines = offered(batch, groups, book, known, outcome)
-    lines, twice = _without_twice(lines, places, days, outcome)
+    in_log = _known(known, outcome, batch) if known is not None else []
+    lines = offered(batch, groups, book, in_log, outcome)
+    lines, twice = _without_twice(lines, places, days, outcome, next_position)
     if len(lines):
         priced = price_lines(lines, groups, accounts)
         outcome.runs = runs(priced, groups, places, days)
@@ -71,27 +73,12 @@ def decide_fills(
     return outcome
 
 
-def _known(
-    batch: FillBatch, groups: AccountDays, days: DayTable, outcome: BatchOutcome, *, with_fees: bool
-) -> list[int]:
-    """Places of fills whose name is in the log: replays, or conflicts where the content differs.
-
-    Only a day whose lines are at hand can know a name: no digest of the other days was hit.
-    """
-    found: list[int] = []
-    for number, key in enumerate(groups.keys) if days.known else ():
-        lines = days.known.get(key)
-        if lines is None:
-            continue
-        for place in groups.order[groups.starts[number] : groups.starts[number + 1]].tolist():
-            known = lines.get((batch.venue, batch.name(place)))
-            if known is None:
-                continue
-            found.append(place)
-            as_sent = batch.as_sent(place, int(batch.product[place]) or known.terms.product)
-            if _again(batch, place, outcome, same=as_sent == _as_recorded(known)) and with_fees:
-                outcome.fees[place] = (known.line.fee, known.basis)
-    return found
+def _known(known: Known, outcome: BatchOutcome, batch: FillBatch) -> list[int]:
+    """Places of fills whose name is in the log: replays, or conflicts where the content differs."""
+    for place, same in known.same.items():
+        _again(batch, place, outcome, same=same)
+    outcome.fees.update(known.fees)
+    return list(known.same)
 
 
 def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -> bool:
@@ -156,8 +143,8 @@ def _at_scales(lines: Lines, outcome: BatchOutcome) -> Lines:
     batch, terms = lines.batch, [market.terms for market in lines.markets]
     price_scale = np.array([entry.price_scale for entry in terms])[lines.market]
     quantity_scale = np.array([entry.quantity_scale for entry in terms])[lines.market]
-    price, price_finer = _rescaled(lines.price, batch.price_decimals[lines.place], price_scale)
-    quantity, quantity_finer = _rescaled(lines.quantity, batch.quantity_decimals[lines.place], quantity_scale)
+    price, price_finer = rescaled(lines.price, batch.price_decimals[lines.place], price_scale)
+    quantity, quantity_finer = rescaled(lines.quantity, batch.quantity_decimals[lines.place], quantity_scale)
     lines = replace(lines, price=price, quantity=quantity)
     finer = price_finer | quantity_finer
     if not finer.any():
@@ -168,29 +155,15 @@ def _at_scales(lines: Lines, outcome: BatchOutcome) -> Lines:
     return lines.only(~finer)
 
 
-def _rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints]:
-    """(mantissas at their scales, exactly; which of them have more decimals than that: those are worth nothing)."""
-    up = scales - decimals
-    finer = np.zeros(len(mantissas), dtype=bool)
-    if up.any():
-        down = _POWERS[np.maximum(-up, 0)]
-        finer = (mantissas % down != 0).astype(bool)
-        mantissas, factors = mantissas // down, _POWERS[np.maximum(up, 0)]
-        if not is_wide(mantissas) and (mantissas > INT64_ROOM // factors).any():
-            mantissas = wide(mantissas)
-        mantissas = mantissas * factors
-    return mantissas, finer
-
-
 def _without_twice(
-    lines: Lines, places: Ints, days: DayTable, outcome: BatchOutcome
+    lines: Lines, places: Ints, days: DayTable, outcome: BatchOutcome, next_position: int
 ) -> tuple[Lines, list[tuple[int, int]]]:
     """Each name once, and of replays within the batch (place, place of the first); the days take the digests in."""
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
     if not len(lines):
         return lines, twice
-    again = days.take_in(places[lines.group], lines.batch.digests[lines.place])
+    again = days.take_in(places[lines.group], lines.batch.digests[lines.place], next_position)
     looked_at = set(lines.group[again].tolist())  # a name twice, or two names with one digest
     for number, start, end in lines.spans() if looked_at else ():
         if number in looked_at:
@@ -218,17 +191,3 @@ def _twice(lines: Lines, span: range, outcome: BatchOutcome, twice: list[tuple[i
 def _as_sent(lines: Lines, at: int) -> tuple[Any, ...]:
     market = lines.markets[lines.market[at]]
     return lines.batch.as_sent(int(lines.place[at]), market.terms.product)
-
-
-def _as_recorded(known: KnownLine) -> tuple[Any, ...]:
-    """`FillBatch.as_sent` of a line of the log. A fill that leaves the product to its symbol is the same fill."""
-    line, terms = known.line, known.terms
-    return (
-        terms.symbol,
-        terms.product,
-        line.traits & ~(TRAIT_SELF_TRADE | TRAIT_BANNED),
-        line.transact_time_ns,
-        decimal_text(line.price, terms.price_scale),
-        decimal_text(line.quantity, terms.quantity_scale),
-        *line[_CARRIED_FROM:],
-    )

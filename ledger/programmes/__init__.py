@@ -8,13 +8,24 @@ from importlib import resources
 from typing import Any, Final
 
 from ledger.domain.state.programme import Programme
-from ledger.programmes.checks import check_programme
+from ledger.programmes.checks import check_programme, warnings_of
 from ledger.programmes.faults import Fault, ProgrammeError
 from ledger.programmes.reading import read_programme
 
-__all__ = ["DEFAULT", "Fault", "ProgrammeError", "faults", "packaged", "packaged_names", "parse"]
+__all__ = [
+    "DEFAULT",
+    "Fault",
+    "ProgrammeError",
+    "faults",
+    "is_fixture",
+    "packaged",
+    "packaged_names",
+    "parse",
+    "warnings",
+]
 
 DEFAULT: Final = "bitmart-api-vip-3.0.toml"
+_OF_RELEASE_0_1_0: Final = "8e6b8163059d486e1aa0fa6459ac34b33fb63e60a06d4df01e556b83f27e25cd"  # its packaged file
 
 
 def packaged(name: str = DEFAULT) -> str:
@@ -55,6 +66,16 @@ def faults(content: str) -> tuple[Fault, ...]:
     base_said = not any(fault.key.startswith("base_rates") for fault in found)
     follows = check_programme(programme, top_said=top_said, base_said=base_said)
     return (*found, *(fault for fault in follows if not any(_concern_the_same(fault, first) for first in found)))
+
+
+def warnings(content: str) -> tuple[Fault, ...]:
+    """What of a file without faults a person should look at before it is published; empty: nothing."""
+    return tuple(warnings_of(parse(content)))
+
+
+def is_fixture(programme: Programme, content_sha256: bytes) -> bool:
+    """Whether the base rates are the example of a packaged file: it says so, or is that of 0.1.0, which could not."""
+    return programme.base_rates_are_fixture or content_sha256.hex() == _OF_RELEASE_0_1_0
 
 
 def _concern_the_same(one: Fault, other: Fault) -> bool:

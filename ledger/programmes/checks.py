@@ -19,6 +19,10 @@ def check_programme(programme: Programme, *, top_said: bool, base_said: bool) ->
     yield from _descending(programme)
     if base_said:
         yield from _money_pump(programme)
+    types = programme.promotion_types
+    for name in programme.promotions_denied if types is not None else ():
+        if name not in (types or ()):
+            yield Fault("VALUE_UNKNOWN", "promotions.denied", f"= {name!r} is none of promotions.types")
     if not programme.venues:
         yield Fault("VALUE_MALFORMED", "venues", "names no venue: the programme would govern nothing")
     if programme.ban_days_min > programme.ban_days_max:
@@ -26,6 +30,22 @@ def check_programme(programme: Programme, *, top_said: bool, base_said: bool) ->
     start_ns, end_ns = programme.period_from_ns, programme.period_until_ns
     if start_ns is not None and end_ns is not None and end_ns <= start_ns:
         yield Fault("VALUE_OUT_OF_RANGE", "period.until", "is not after period.from")
+
+
+def warnings_of(programme: Programme) -> Iterator[Fault]:
+    """What may be meant and should be looked at: it does not stand in the way of a publication."""
+    by_volume = {tier for tier, _ in programme.volume_bands}
+    if programme.boundary_policy == "terms":
+        by_volume = {band.tier for band in programme.terms_bands}
+    for tier in programme.tiers:
+        if tier not in by_volume:
+            yield Fault("TIER_UNREACHABLE", f"tiers.{tier}", "comes of no volume: only a trial or a hand gives it")
+    pay = "so members pay that" if programme.never_worse_than_base else "so members pay more than others"
+    for (tier, name), row in programme.rates.items():
+        for side, ppm, public_ppm in zip(("maker", "taker"), row, programme.public_rates(name), strict=True):
+            if ppm > public_ppm:
+                detail = f"= {rate_text(ppm)} is above the public rate of the class, {rate_text(public_ppm)}, {pay}"
+                yield Fault("TIER_ABOVE_PUBLIC", f"rates.{tier}.{name}.{side}", detail)
 
 
 def _bands(programme: Programme) -> Iterator[Fault]:
@@ -68,14 +88,12 @@ def _descending(programme: Programme) -> Iterator[Fault]:
 
 def _money_pump(programme: Programme) -> Iterator[Fault]:
     """The least maker and the least taker rate, base rates included, must not add up to less than nothing."""
-    base = programme.base_rates
-    nets = {"base_rates": base.maker_ppm + base.taker_ppm}
+    nets = {"base_rates": sum(programme.base_rates)}
+    nets.update({f"base_rates.{name}": sum(rates) for name, rates in programme.class_base_rates.items()})
     for name in programme.pair_classes:
-        nets[f"rates.*.{name}"] = least_net_ppm(programme, pair_class=name, base=base)
+        nets[f"rates.*.{name}"] = least_net_ppm(programme, pair_class=name)
     for symbol, override in programme.overrides.items():
-        nets[f"overrides.{symbol}"] = least_net_ppm(
-            programme, pair_class=override.pair_class, base=base, override=override
-        )
+        nets[f"overrides.{symbol}"] = least_net_ppm(programme, pair_class=override.pair_class, override=override)
     for key, net_ppm in nets.items():
         if net_ppm < 0:
             detail = f"gives {rate_text(net_ppm)} for the two legs of a trade: two accounts could pump money out"

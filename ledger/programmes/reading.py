@@ -52,7 +52,9 @@ def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool)
         products=_products(top),
         pair_classes=classes,
         tiers=tiers,
-        base_rates=_rates(base),
+        base_rates=(public := _rates(base)),
+        class_base_rates=_class_base_rates(base, classes, public),
+        base_rates_are_fixture=base.flag("fixture", False),
         rates=_rate_table(rates, tiers, classes),
         overrides=_overrides(sections["overrides"], classes),
         trial=_trial(sections["trial"], tiers) if top.has("trial") else None,
@@ -92,6 +94,21 @@ def _products(top: Table) -> frozenset[int]:
 
 def _rates(row: Table) -> Rates:
     return Rates(row.rate("maker"), row.rate("taker"))
+
+
+def _class_base_rates(table: Table, classes: tuple[str, ...], public: Rates) -> dict[str, Rates]:
+    """Public rates of single classes; a side that is not given is as everywhere."""
+    found = {}
+    for name, row in table.tables_beside_keys().items():
+        if name not in classes:
+            table.note("CLASS_UNKNOWN", name, f"is none of the pair classes {', '.join(classes)}")
+            continue
+        sides = [row.rate(side) if row.has(side) else None for side in ("maker", "taker")]
+        if sides == [None, None]:
+            table.note("KEY_MISSING", name, "has neither maker nor taker")
+        row.end()
+        found[name] = Rates(*(said if ppm is None else ppm for ppm, said in zip(sides, public, strict=True)))
+    return found
 
 
 def _rate_table(table: Table, tiers: tuple[str, ...], classes: tuple[str, ...]) -> dict[tuple[str, str], Rates]:
@@ -161,6 +178,7 @@ def _evaluation(table: Table) -> dict[str, Any]:
         "evaluation_days": _evaluation_days(table),
         "window_days": table.whole("window_days", 30, least=1, most=366),
         "timezone": _timezone(table),
+        "silent_after_ns": _silent_after_ns(table),
         "grant_term": _grant_term(table),
         "effective_delay_ns": table.whole("effective_delay_s", 0, most=366 * 86_400) * SECOND_NS,
         **_choices(table, "late_grant", "grant_resolution", "deactivation"),
@@ -185,6 +203,13 @@ def _timezone(table: Table) -> str:
     except (OSError, ValueError, KeyError):  # each of them, for one kind of bad name or another
         table.note("VALUE_UNKNOWN", "timezone", f"= {name!r} is no IANA time zone")
     return name
+
+
+def _silent_after_ns(table: Table) -> int:
+    """0 without the key: before it existed a source was waited for, however long it was silent."""
+    if not table.has("silent_after_hours"):
+        return 0
+    return table.whole("silent_after_hours", least=1, most=366 * 24) * 3_600 * SECOND_NS
 
 
 def _grant_term(table: Table) -> str:
@@ -214,6 +239,8 @@ def _match(table: Table) -> dict[str, Any]:
         "match_volume_min": table.volume("volume_min", _100_000),
         "match_lookback_days": table.whole("lookback_days", 90, most=3660),
         "match_days": table.whole("days", 30, least=1, most=3660),
+        "match_period_end_tolerance_days": table.whole("period_end_tolerance_days", 7, most=366),
+        "match_pending_days": table.whole("pending_days", least=1, most=3660) if table.has("pending_days") else None,
         "trial_counts_as_membership": table.flag("trial_counts_as_membership", True),
     }
 
@@ -224,6 +251,7 @@ def _members(sections: dict[str, Table]) -> dict[str, Any]:
         "application_business_days": applications.whole("business_days", 10, least=1, most=366),
         "sla_start": applications.choice("sla_start", CHOICES["sla_start"]),
         "holidays": applications.days("holidays"),
+        "promotion_types": promotions.list_of_names("types") if promotions.has("types") else None,
         "promotions_denied": promotions.list_of_names("denied", ("NET_BUY", "BUY_SELL")),
         "clawback": sections["flags"].flag("clawback", False),
     }

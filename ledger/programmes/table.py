@@ -53,6 +53,10 @@ class Table:
         """Every table below this one."""
         return {name: self.table(name) for name in self.names()}
 
+    def tables_beside_keys(self) -> dict[str, Table]:
+        """The tables below this one, which holds plain keys too."""
+        return {name: self.table(name) for name, value in self._values.items() if isinstance(value, dict)}
+
     def value(self, name: str, default: Any = REQUIRED) -> Any:
         """The value as it is: the caller checks it."""
         return self._read(name, default, lambda value: value, None)

@@ -14,9 +14,8 @@ from ledger.domain.commands import (
     RegisterCommand,
     Request,
     RunEvaluation,
-    StartTrial,
 )
-from ledger.domain.decide.account import decide_account
+from ledger.domain.decide.account import asks_family, decide_account
 from ledger.domain.decide.approval import check_approval
 from ledger.domain.decide.bounty import decide_bounty
 from ledger.domain.decide.daily_close import decide_close
@@ -66,7 +65,7 @@ def _commands(recorded: Recorded, states: States) -> Iterator[tuple[Command, Rul
 def _decide(command: Command, book: Rulebook, recorded: Recorded, states: States) -> Decided | Refusal:
     now_ns = recorded.envelope.recorded_time_ns
     if isinstance(command, RegisterCommand):
-        return decide_register(book, command)
+        return decide_register(book, command, now_ns)
     if isinstance(command, ProgrammeCommand):
         return decide_programme(book, command, now_ns)
     if isinstance(command, PromotionCommand):
@@ -78,10 +77,18 @@ def _decide(command: Command, book: Rulebook, recorded: Recorded, states: States
         return decide_close(states.closes(command.asset), command, book, now_ns)
     if isinstance(command, RunEvaluation):
         last = recorded.position - 1
-        return decide_run(command, book, states.evaluation, now_ns=now_ns, last_position=last)[1]
+        return decide_run(
+            command,
+            book,
+            states.evaluation,
+            now_ns=now_ns,
+            last_position=last,
+            recorded_at=states.recorded_at,
+            book_at=states.book_at,
+        )[1]
     assert isinstance(command, AccountCommand), command
     account = states.account(command.account_id)
-    family = states.family(account) if isinstance(command, StartTrial) else ()
+    family = states.family(account) if asks_family(command) else ()
     return decide_account(account, command, family=family, book=book, now_ns=now_ns)
 
 

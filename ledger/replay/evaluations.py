@@ -6,15 +6,25 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from ledger.domain.decide.daily_close import KnownClose
-from ledger.domain.decide.evaluation import Assessment, Case, Run, assess, changes_from_ns, decide_evaluated
+from ledger.domain.decide.evaluation import (
+    Assessment,
+    Case,
+    Run,
+    assess,
+    changes_from_ns,
+    decide_evaluated,
+    is_followed,
+    owed_after_flag,
+)
 from ledger.domain.events import CellKey, CellVolume, FeeAdjusted, Recorded, VolumeEvaluated
 from ledger.domain.rules.end_day_close import Close
+from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
-from ledger.domain.state.account import AccountState
+from ledger.domain.state.account import FOREVER_NS, AccountState, evolve_account
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.domain.streams import day_key
-from ledger.fills.adjust import Restated, adjust, lines_now, restated_by_grants
+from ledger.fills.adjust import Restated, adjust, lines_before, lines_now, restated_by_grants
 from ledger.replay.compare import UNDECIDABLE, Deviation, compared, differing_totals, said
 from ledger.replay.states import States
 from ledger.replay.totals import recounted
@@ -33,6 +43,7 @@ class _Late:
     evaluated: Recorded
     before: AccountState
     from_ns: int
+    until_ns: int = FOREVER_NS
     adjusted: set[str] = field(default_factory=set)
 
 
@@ -49,18 +60,30 @@ class EvaluatedAgain:
     def note(self, recorded: Recorded, event: VolumeEvaluated) -> None:
         """An account was evaluated: fees of its commit may have to be other ones."""
         programme, from_ns = self._programme(event), changes_from_ns(event)
-        if programme and programme.late_grant == "adjust" and from_ns <= recorded.envelope.recorded_time_ns:
-            self._late[recorded.position] = _Late(recorded, self._account(recorded), from_ns)
+        account, now_ns = self._account(recorded), recorded.envelope.recorded_time_ns
+        adjusts = programme is not None and programme.late_grant == "adjust" and from_ns <= now_ns
+        if adjusts and flagged_at(account.flags, now_ns) is None:
+            self._late[recorded.position] = _Late(recorded, account, from_ns)
+
+    def unflagged(self, recorded: Recorded) -> None:
+        """A flag ended: what evaluations changed while it ran is to be posted with it."""
+        account = self._account(recorded)
+        owed = owed_after_flag(account, evolve_account(account, recorded), self._states.book)
+        if owed is not None:
+            self._late[owed.cause_position] = _Late(recorded, owed.before, owed.from_ns, owed.until_ns)
 
     def evaluated(self, recorded: Recorded, event: VolumeEvaluated) -> list[Deviation]:
         """What the volume of an account gives."""
         account, programme = self._account(recorded), self._programme(event)
         if programme is None:
-            return [said(recorded, f"no programme {event.programme_id} {event.programme_version} was published before")]
+            return [said(recorded, f"no programme {event.programme_id} was in force at its instant", ruled=True)]
+        run, now_ns = Run(programme, event.kind, event.read_position), recorded.envelope.recorded_time_ns
+        case = Case(account.account_id, event.evaluated_time_ns, (event.window_from_ns, event.window_until_ns))
+        if not is_followed(account, run, case):
+            return [said(recorded, "no trial ran to its own end then", ruled=True)]
         found = self._assessed(account, programme, event)
         if found is None:
             return [said(recorded, "it lacks a close: there was nothing to evaluate", ruled=True)]
-        run, now_ns = Run(programme, event.kind, event.read_position), recorded.envelope.recorded_time_ns
         return compared(recorded, decide_evaluated(account, run, found, now_ns), event.evaluated_time_ns)
 
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
@@ -95,8 +118,9 @@ class EvaluatedAgain:
         return self._states.account(recorded.stream.partition("/")[2])
 
     def _programme(self, event: VolumeEvaluated) -> Programme | None:
-        versions = (version for _, version in self._states.book.programmes.get(event.programme_id, ()))
-        return next((version for version in versions if version.version == event.programme_version), None)
+        """The version in force at the instant, as known where the evaluation read."""
+        found = self._states.book_at(event.read_position).programme(event.programme_id, event.evaluated_time_ns)
+        return found if isinstance(found, Programme) else None
 
     def _assessed(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Assessment | None:
         window = (event.window_from_ns, event.window_until_ns)
@@ -121,7 +145,7 @@ class EvaluatedAgain:
                 yield said(late.evaluated, f"fees of {stream} cannot be decided: {error!r}")
 
     def _restated(self, late: _Late, stream: str) -> list[Restated]:
-        lines = lines_now(self._states.before(stream)).values()
+        lines = lines_before(lines_now(self._states.before(stream)).values(), late.until_ns)
         after = self._states.account(late.before.account_id)
         return list(restated_by_grants(lines, late.before, after, self._states.book))
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ledger.arrays.columns import Ints, column, in_order, starts_of, sums
-from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded
+from ledger.domain.events import Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.volume_cells import to_totals
 from ledger.domain.streams import DayKey, day_key
@@ -17,6 +17,7 @@ from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills, offered
+from ledger.fills.known import by_key, known_by_name
 from ledger.fills.prices import Priced, price_lines
 from ledger.fills.running_totals import Where
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, differing, differing_totals
@@ -95,7 +96,9 @@ def _count(joined: Joined, runs: Sequence[_Run], lines: Lines) -> None:
     name_of, size = np.array(names)[joined.source], len(codes)
     counts = np.bincount(name_of, minlength=size).tolist()
     numbers = _totals_of(name_of, firsts[joined.source] + joined.sequence_offset, size)
-    for name, *taken in zip(codes, counts, numbers, strict=True):
+    earliest = np.full(size, np.iinfo(np.int64).max)
+    np.minimum.at(earliest, name_of, joined.batch.transact_time_ns)
+    for name, *taken in zip(codes, counts, numbers, earliest.tolist(), strict=True):
         if name[1]:
             add_lines(lines, {name: Taken(*taken)})
     for run in runs:
@@ -188,11 +191,11 @@ def _differences(run: _Run, states: States) -> list[Difference]:
     totals = recounted(states.day(key).sums, event)
     days = DayTable.of({key: states.day(key)})
     places = days.places(groups.keys)
-    if days.suspects(batch, groups, places):
-        for before in states.before(recorded.stream):
-            assert isinstance(before.event, FeeEvent), before
-            days.remember(key, before.event)
-    outcome = decide_fills(batch, groups, states.accounts([key[0]]), places, days, states.book, with_fees=False)
+    suspects = days.suspects(batch, groups, places)
+    wanted = by_key(suspects.key, suspects.place)
+    known = known_by_name(batch, wanted, states.before(recorded.stream)) if wanted else None
+    accounts = states.accounts([key[0]])
+    outcome = decide_fills(batch, groups, accounts, places, days, states.book, with_fees=False, known=known)
     found = [Difference(f"line {place}: {batch.name(place)} was recorded before") for place in outcome.replayed]
     found += [Difference(f"line {place}: refused now, {why.reason.name}", ruled=True) for place, why in outcome.refused]
     if outcome.runs and not found:

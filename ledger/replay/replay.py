@@ -7,11 +7,13 @@ evaluation as recorded where closes were needed to value it.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from ledger.domain.events import (
     AccountLinked,
+    AccountUnflagged,
     CommandRefused,
     EvaluationCompleted,
     Event,
@@ -56,12 +58,19 @@ def replay(events: Iterable[Recorded], parse: Callable[[str], Programme], earlie
     def fee_streams(account_id: str, from_ns: int, _: int) -> list[str]:
         return sorted(stream for stream in days.get(account_id, ()) if day_key(stream)[1] >= from_ns // DAY_NS)
 
-    again = Replay(States(parse, earlier), fee_streams)
+    ends: list[tuple[int, int]] = []  # (last position, recorded_time_ns) of each commit so far
+
+    def recorded_at(position: int) -> int:
+        place = bisect_left(ends, position, key=lambda end: end[0])
+        return ends[place][1] if place < len(ends) else 0
+
+    again = Replay(States(parse, earlier, recorded_at=recorded_at), fee_streams)
     sources, advances = SourcesAgain(), list[Recorded]()
     expected, time_ns = 1, 0
     for recorded in events:
         if recorded.envelope.recorded_time_ns != time_ns:
             yield from _end_of_commit(again, sources, advances, expected - 1)
+            ends.append((expected - 1, time_ns))
         time_ns = recorded.envelope.recorded_time_ns
         if recorded.position != expected:
             yield said(recorded, f"position {expected} was expected here")
@@ -152,6 +161,8 @@ class Replay:
         try:
             if isinstance(recorded.event, VolumeEvaluated):
                 self._evaluated.note(recorded, recorded.event)
+            elif isinstance(recorded.event, AccountUnflagged):
+                self._evaluated.unflagged(recorded)
             if self._decides(recorded):
                 self._found += self._decide(recorded)
             self._states.evolve(recorded)

@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
-from ledger.domain.state.account import SourceState, evolve_source
+from ledger.domain.state.account import CONFLICTS_MAX, RANGES_MAX, SourceState, evolve_source
 from ledger.domain.streams import SOURCE_PREFIX, source_stream
 from ledger.fills.lines import lines_of
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, compared, said
 
 
 class Taken(NamedTuple):
-    """Lines of a source in a commit: how many, and the sum of their numbers."""
+    """Lines of a source in a commit: how many, the sum of their numbers, and when the earliest happened."""
 
     lines: int
     numbers: int
+    earliest_ns: int = 0  # when the first of them happened
 
 
 Lines = dict[tuple[int, str], Taken]  # by the recorded_time_ns of the commit, and the source
@@ -44,7 +45,7 @@ class SourcesAgain:
         source = recorded.stream.removeprefix(SOURCE_PREFIX)
         state = self._states.get(source, SourceState(source))
         now_ns = recorded.envelope.recorded_time_ns
-        lines, numbers = self._lines.pop((now_ns, source), Taken(0, 0))
+        lines, numbers, earliest_ns = self._lines.pop((now_ns, source), Taken(0, 0))
         first = state.last_sequence + 1
         expected = replace(
             event,
@@ -52,12 +53,20 @@ class SourcesAgain:
             last_sequence=first + lines + event.replayed + len(event.refused) - 1,
             recorded=lines,
             latest_time_ns=max(event.latest_time_ns, state.latest_time_ns),
+            conflicts_before=state.conflicts_version,
+            complete_until_ns=max(event.complete_until_ns, state.complete_until_ns),
+            late_from_ns=_late_from_ns(event, state, earliest_ns),
+            late_version_before=state.late_version,
         )
         self._evolve(recorded)
         found = compared(recorded, expected, now_ns, ruled=False)
-        numbers += sum(refused.sequence for refused in event.refused)
+        found += [said(recorded, text) for text in (*_wrong_replays(event), *_wrong_conflicts(event))]
+        if found:
+            return found
+        replays = event.replayed_ranges()
+        numbers += sum(refused.sequence for refused in event.refused) + sum(sum_of(*each) for each in replays)
         every = sum_of(event.first_sequence, event.last_sequence)
-        if not found and not event.replayed and numbers != every:
+        if event.replayed == _size(replays) and numbers != every:
             found = [said(recorded, f"the numbers of its lines come to {numbers}, expected {every}: one is another")]
         return found
 
@@ -65,7 +74,7 @@ class SourcesAgain:
         """Of commits that are over, the last at a position: lines of sources that did not advance."""
         found = [
             Deviation(position, source_stream(source), (Difference(f"{lines} lines came, and it did not advance"),))
-            for (_, source), (lines, _) in sorted(self._lines.items())
+            for (_, source), (lines, *_) in sorted(self._lines.items())
         ]
         self._lines.clear()
         return found
@@ -75,11 +84,52 @@ class SourcesAgain:
         self._states[source] = evolve_source(self._states.get(source, SourceState(source)), recorded)
 
 
+def _wrong_replays(event: SourceAdvanced) -> Iterator[str]:
+    """What is wrong with the numbers replayed, which need not be said: ranges within those taken, ascending, apart."""
+    if len(event.replayed_sequences) % 2:
+        yield "replayed_sequences are no pairs"
+        return
+    ranges = event.replayed_ranges()
+    bounds = [event.first_sequence - 1, *event.replayed_sequences, event.last_sequence + 1]
+    if ranges and not all(before < number for before, number in zip(bounds[::2], bounds[1::2], strict=True)):
+        yield f"replayed_sequences {event.replayed_sequences} do not rise within the numbers taken"
+    if any(last < first for first, last in ranges):
+        yield f"replayed_sequences {event.replayed_sequences} end before they begin"
+    if len(ranges) > RANGES_MAX or not (_size(ranges) == event.replayed or not ranges or len(ranges) == RANGES_MAX):
+        yield f"replayed_sequences have {_size(ranges)} numbers, replayed is {event.replayed}"
+
+
+def _wrong_conflicts(event: SourceAdvanced) -> Iterator[str]:
+    """What is wrong with the conflicts: each once, under numbers that had been taken, and as many as may be."""
+    if len(set(event.conflicts)) < len(event.conflicts):
+        yield "a conflict stands there twice"
+    if not all(0 < conflict.sequence <= event.last_sequence for conflict in event.conflicts):
+        yield "a conflict has a number that was not taken"
+    if len(event.conflicts) > CONFLICTS_MAX or (event.conflicts_left_out and len(event.conflicts) < CONFLICTS_MAX):
+        yield f"{len(event.conflicts)} conflicts are named and {event.conflicts_left_out} left out"
+
+
+def _size(ranges: Iterable[tuple[int, int]]) -> int:
+    return sum(last - first + 1 for first, last in ranges)
+
+
+def _late_from_ns(event: SourceAdvanced, state: SourceState, earliest_ns: int) -> int:
+    """When the earliest line traded that the source had said it had sent.
+
+    It may have said so in this commit, before some of its lines: which ones, no event tells.
+    """
+    if 0 < earliest_ns < state.complete_until_ns:
+        return earliest_ns
+    said_here = 0 < earliest_ns <= event.late_from_ns < event.complete_until_ns
+    return event.late_from_ns if said_here else 0
+
+
 def add_lines(lines: Lines, more: Lines) -> None:
     """Count more lines."""
     for name, taken in more.items():
-        count, numbers = lines.get(name, (0, 0))
-        lines[name] = Taken(count + taken.lines, numbers + taken.numbers)
+        count, numbers, earliest_ns = lines.get(name, Taken(0, 0, taken.earliest_ns))
+        earliest_ns = min(earliest_ns, taken.earliest_ns)
+        lines[name] = Taken(count + taken.lines, numbers + taken.numbers, earliest_ns)
 
 
 def lines_by_source(recorded: Recorded, run: VolumeRecorded) -> Lines:
@@ -89,7 +139,7 @@ def lines_by_source(recorded: Recorded, run: VolumeRecorded) -> Lines:
     try:
         for line in lines_of(run):
             if source := run.sources[line.source_index].source:
-                add_lines(found, {(at_ns, source): Taken(1, line.sequence)})
+                add_lines(found, {(at_ns, source): Taken(1, line.sequence, line.transact_time_ns)})
     except UNDECIDABLE:
         return {}
     return found

@@ -16,10 +16,11 @@ from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
 from ledger.domain.state.account import AccountState, OwnerState, evolve_account, evolve_owner, fold_account
 from ledger.domain.state.programme import Programme
-from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
+from ledger.domain.state.rulebook import Rulebook, evolve_rulebook, fold_rulebook
 from ledger.domain.state.volume_cells import Sums, add_totals
 from ledger.domain.streams import (
     PROMOTIONS,
+    REGISTERS,
     DayKey,
     account_stream,
     bounty_stream,
@@ -27,6 +28,7 @@ from ledger.domain.streams import (
     day_key,
     fee_stream,
     owner_stream,
+    programme_stream,
 )
 from ledger.fills.account_day import AccountDay
 from ledger.replay.compare import UNDECIDABLE
@@ -50,7 +52,7 @@ class _Held(OrderedDict[K, V]):
 
 
 class States:
-    """What is known before the position `next`.
+    """What is known before the position `next`. `recorded_at` says when a position before it was recorded.
 
     `fed` are the accounts whose events are given to `evolve`: of others nothing is held. `whole`: no event was left
     out so far, so that what is not in memory does not exist.
@@ -61,11 +63,14 @@ class States:
         parse: Callable[[str], Programme],
         earlier: Earlier,
         *,
+        recorded_at: Callable[[int], int],
         fed: Callable[[str], bool] = lambda _: True,
         whole: bool = True,
     ) -> None:
         self.next = 1
+        self.recorded_at = recorded_at
         self.book = Rulebook(parse)
+        self._known: tuple[int, Rulebook] | None = None
         self.registered: tuple[Recorded, Rulebook] | None = None  # the last terms of a symbol, and the book before them
         self._earlier = earlier
         self._fed = fed
@@ -82,6 +87,13 @@ class States:
     def before(self, *streams: str) -> Iterable[Recorded]:
         """The events of streams before the position at hand."""
         return self._earlier(streams, self.next)
+
+    def book_at(self, position: int) -> Rulebook:
+        """The rules that were known up to a position before `next`; the last one asked for is remembered."""
+        if self._known is None or self._known[0] != position:
+            streams = [REGISTERS, *map(programme_stream, self.book.programmes)]
+            self._known = (position, fold_rulebook(self.book.parse, self._earlier(streams, position + 1)))
+        return self._known[1]
 
     def account(self, account_id: str) -> AccountState:
         """An account."""

@@ -14,7 +14,7 @@ from typing import Any, Final, Protocol
 import grpc
 
 from ledger.domain.commands import Request, RunEvaluation
-from ledger.domain.decide.evaluation import Assessment
+from ledger.domain.decide.evaluation import Assessment, Run
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason
 from ledger.server.command_rpc import record_of
@@ -37,8 +37,8 @@ class RunReads(Protocol):
     def tally(self) -> Any:
         """A `projections.evaluation.runs.Tally` of nothing so far."""
 
-    def outcome(self, started: Recorded) -> EvaluationCompleted | None:
-        """How a run has ended; None: it has not."""
+    def outcome(self, started: Recorded) -> Recorded | None:
+        """The event that a run has ended with; None: it has not."""
 
     def due(self) -> Iterator[RunEvaluation]:
         """What the ledger should run by itself."""
@@ -53,6 +53,7 @@ class Progress:
     total: int
     blocked: Sequence[Any] = ()  # of `projections.evaluation.plan.Planned`
     completed: EvaluationCompleted | None = None
+    position: int = 0  # a read at it sees what is told
 
 
 class EvaluationRunner:
@@ -80,7 +81,7 @@ class EvaluationRunner:
             started = self._start(replace(ask, command=self._reads.ready(ask.command)), context)
             ended = self._reads.outcome(started.recorded)
             if ended is not None:  # the same request, after the run that it began
-                yield Progress(started, 0, 0, completed=ended)
+                yield _ended(started, 0, ended)
                 return
             yield from self._evaluate(started, context)
         finally:
@@ -99,26 +100,40 @@ class EvaluationRunner:
         assert isinstance(event, EvaluationStarted), event
         plan, tally = self._reads.plan(event), self._reads.tally()
         total, looked_at = plan.accounts(), 0
-        yield Progress(started, 0, total)
-        under_way: Future[Answer] | None = None
+        yield Progress(started, 0, total, position=started.recorded.position)
+        under_way: list[Future[Answer]] = []
         for chunk in plan.chunks():
             for one in chunk.planned:
-                tally.add(one, plan.run.programme)
-            if under_way is not None:
-                self._handling.wait(under_way, context)
-            found = [one.found for one in chunk.planned if isinstance(one.found, Assessment)]
-            job = EvaluateAccounts(started.recorded, plan.run, found)
-            under_way = self._handling.queue(job, self._over) if found else None
+                tally.add(one)
+            for job in under_way:
+                self._handling.wait(job, context)
+            under_way = [self._handling.queue(job, self._over) for job in _jobs(started.recorded, chunk.planned)]
             looked_at = chunk.looked_at
             blocked = [one for one in chunk.planned if not isinstance(one.found, Assessment)]
-            yield Progress(started, looked_at, max(total, looked_at), blocked)
+            yield Progress(started, looked_at, max(total, looked_at), blocked, position=started.recorded.position)
             if context is not None and not context.is_active():
                 return
-        if under_way is not None:
-            self._handling.wait(under_way, context)
+        for job in under_way:
+            self._handling.wait(job, context)
         completed = tally.completed(event.read_position)
-        self._handling.submit(CompleteEvaluation(started.recorded, completed), context)
-        yield Progress(started, looked_at, looked_at, completed=completed)
+        answer = self._handling.submit(CompleteEvaluation(started.recorded, completed), context)
+        assert isinstance(answer, Accepted), answer
+        yield _ended(started, looked_at, answer.recorded)
+
+
+def _ended(started: Accepted, looked_at: int, recorded: Recorded) -> Progress:
+    """The last that is told of a run: its end was recorded after all else."""
+    assert isinstance(recorded.event, EvaluationCompleted), recorded
+    return Progress(started, looked_at, looked_at, completed=recorded.event, position=recorded.position)
+
+
+def _jobs(started: Recorded, planned: Sequence[Any]) -> list[EvaluateAccounts]:
+    """What the writer is asked, one job for each version of the programme; `planned` are those of a chunk."""
+    found: dict[Run, list[Assessment]] = {}
+    for one in planned:
+        if isinstance(one.found, Assessment):
+            found.setdefault(one.run, []).append(one.found)
+    return [EvaluateAccounts(started, run, assessments) for run, assessments in found.items()]
 
 
 class DueEvaluations:
@@ -145,12 +160,21 @@ class DueEvaluations:
             if not self._handling.writing:
                 continue
             try:
-                for command in self._reads.due():
-                    self._run_due(command)
-            except RefusedError as error:
-                _log.info("an evaluation waits: %s", error)
+                self._run_all_due()
             except Exception:
                 _log.exception("an evaluation failed; it is tried again")
+
+    def _run_all_due(self) -> None:
+        """One that waits holds up those after it of its programme and kind: they are run in order. Others go on."""
+        waiting: set[tuple[str, str]] = set()
+        for command in self._reads.due():
+            if (command.programme_id, command.kind) in waiting or self._stopping.is_set():
+                continue
+            try:
+                self._run_due(command)
+            except RefusedError as error:
+                waiting.add((command.programme_id, command.kind))
+                _log.info("an evaluation waits: %s", error)
 
     def _run_due(self, command: RunEvaluation) -> None:
         name = f"automatic-{uuid.uuid4().hex}"

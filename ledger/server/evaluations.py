@@ -114,6 +114,7 @@ class EvaluationService(Asking, pb_grpc.EvaluationServiceServicer):
                     completed=progress.completed,
                 )
                 message.receipt.CopyFrom(self.receipt(progress.started))
+                message.position = progress.position
                 yield message
 
     def GetEvaluation(self, request: pb.GetEvaluationRequest, context: Any) -> pb.GetEvaluationResponse:

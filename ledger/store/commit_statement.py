@@ -66,7 +66,7 @@ class CommitStatement:
         sources = [
             (recorded.stream.removeprefix("source/"), recorded.event.last_sequence)
             for recorded in decisions
-            if isinstance(recorded.event, SourceAdvanced)
+            if isinstance(recorded.event, SourceAdvanced) and recorded.event.has_numbers
         ]
         parts: list[Sequence[tuple[Any, ...]]] = [rows, requests, texts, sources]
         shape = tuple([len(part) if len(part) <= _FEW else _MANY for part in parts])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
@@ -23,6 +24,7 @@ from ledger.store.codec.run_front import FRONT_BYTES, totals_in
 from ledger.store.postgres.migrate import EVENTS
 
 _STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
+_BYTES_AT_ONCE: Final = 4_000_000  # about so much of runs that are read one after the other
 _Parameters: TypeAlias = Sequence[Any] | dict[str, Any]
 
 
@@ -94,9 +96,10 @@ class KnownRequest(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeeDay:
-    """One fee stream: the digests of its exec_ids, and its last event."""
+    """One fee stream: the digests of its exec_ids, the position of the run that has each, and its last event."""
 
     digests: Ints
+    positions: Ints
     last: FeeEvent
 
 
@@ -135,6 +138,36 @@ class Log:
         """An event of a stream by its version. Raises IndexError if there is none."""
         return self._events(self._sql.version, (stream, version))[0]
 
+    def versions(self, stream: str, first: int, limit: int) -> list[Recorded]:
+        """Events of a stream from a version on, at most `limit`."""
+        return self._events(self._sql.versions, (stream, first, limit))
+
+    def runs_since(self, wanted: Iterable[tuple[str, int]]) -> Iterator[Recorded]:
+        """The first run of each (fee stream, position) at that position or after it, a few in memory at once."""
+        streams, positions = zip(*wanted, strict=True)
+        return self._runs(self._sql.runs_since, (list(streams), list(positions)))
+
+    def runs_of_commits(self, wanted: Iterable[tuple[str, int]]) -> Iterator[Recorded]:
+        """The runs of each (fee stream, position) in the commit that a position lies in, a few in memory at once."""
+        streams, positions = zip(*wanted, strict=True)
+        return self._runs(self._sql.runs_of_commits, (list(streams), list(positions)))
+
+    def runs_of(self, streams: Iterable[str]) -> Iterator[Recorded]:
+        """Every run of some fee streams, a few in memory at once."""
+        return self._runs(self._sql.runs_of, (list(streams),))
+
+    def adjustments_of(self, streams: Iterable[str], after: int) -> list[Recorded]:
+        """What corrects fees of some fee streams at positions behind one, in order."""
+        return self._events(self._sql.adjustments_of, (list(streams), after))
+
+    def _runs(self, statement: bytes, parameters: Sequence[Any]) -> Iterator[Recorded]:
+        with self._cursor("runs") as cursor:
+            cursor.execute(statement, parameters)
+            size = 1
+            while rows := cursor.fetchmany(size):
+                yield from (decode(*row) for row in rows)
+                size = min(max(_BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), _STREAMS_AT_ONCE)
+
     def ledger(self) -> list[Recorded]:
         """The stream that names the ledger and its writers."""
         return self.streams([LEDGER], 2**63 - 1)
@@ -150,14 +183,20 @@ class Log:
         return self._events(self._sql.below, (prefix, end, until))
 
     def last_below(self, prefix: str, until: int) -> list[Recorded]:
-        """The last event up to a position of each stream under a prefix such as `source/`, by name: one seek each."""
+        """The last event up to a position of each stream under a prefix such as `source/`, by name."""
         end = prefix[:-1] + chr(ord(prefix[-1]) + 1)
-        return self._events(self._sql.last_of_streams_between, (prefix, end, end, until))
+        lasts = self._events(self._sql.last_of_streams_between, (prefix, end, end))
+        found = (last if last.position <= until else self._last_before(last, until) for last in lasts)
+        return [recorded for recorded in found if recorded is not None]
 
     def accounts_between(self, first: str, last: str, until: int) -> list[Recorded]:
         """Decisions on the accounts from one id to another, both included, up to a position: account by account."""
         names = (account_stream(first), account_stream(last))
         return self._events(self._sql.streams_between, (*names, until))
+
+    def account_events(self, topics: Sequence[str], until: int, *, naming: str = "") -> list[Recorded]:
+        """Decisions on accounts of some kinds up to a position that name a text, in position order."""
+        return self._events(self._sql.account_events, (list(topics), until, naming.encode()))
 
     def at(self, position: int) -> Recorded:
         """The event at a position of the log. Raises IndexError if there is none."""
@@ -174,6 +213,7 @@ class Log:
         """The events of some account streams, each in order; and those of some fee streams that exist."""
         events: list[Recorded] = []
         digests: dict[str, list[Ints]] = {}
+        positions: dict[str, list[Ints]] = {}
         last: dict[str, tuple[Any, ...]] = {}
         names, of_days = [*accounts, *days], set(days)
         for start in range(0, len(names), _STREAMS_AT_ONCE):
@@ -182,12 +222,13 @@ class Log:
             runs = [row for row in rows if row[1] in of_days and row[3] == "VolumeRecorded"]
             for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
                 digests.setdefault(row[1], []).append(of_run)
+                positions.setdefault(row[1], []).append(np.full(len(of_run), row[0]))
             last.update((row[1], row) for row in rows if row[1] in of_days)
         found = {}
         for stream, row in last.items():
             event = decode(*row).event
             assert isinstance(event, FeeEvent), stream
-            found[stream] = FeeDay(np.concatenate(digests[stream]), event)
+            found[stream] = FeeDay(np.concatenate(digests[stream]), np.concatenate(positions[stream]), event)
         return events, found
 
     def has_account(self, account_id: str, until: int) -> bool:
@@ -306,6 +347,12 @@ class Log:
         """Rows of the read side's own statements."""
         return self._rows(statement, parameters)
 
+    def _last_before(self, later: Recorded, until: int) -> Recorded | None:
+        """The last event up to a position of a stream that has a later one. Versions count from 1 and rise with it."""
+        versions = range(1, later.version)
+        place = bisect_right(versions, until, key=lambda version: self.version(later.stream, version).position)
+        return self.version(later.stream, versions[place - 1]) if place else None
+
     def _events(self, statement: bytes, parameters: Sequence[Any]) -> list[Recorded]:
         return [decode(*row) for row in self._rows(statement, parameters)]
 
@@ -415,6 +462,29 @@ class _Statements:
             "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
         )
         self.version = statement("SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version = %s")
+        self.versions = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version >= %s"
+            " ORDER BY originator_version LIMIT %s"
+        )
+        # LIMIT keeps each of these a seek in the index, whatever the planner takes the tables to be.
+        self.runs_since = statement(
+            "SELECT run.* FROM unnest(%s::text[], %s::bigint[]) AS wanted(stream, place) CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = wanted.stream AND originator_version >= wanted.place"
+            "  AND topic = 'VolumeRecorded' ORDER BY originator_version LIMIT 1) AS run"
+        )
+        self.runs_of_commits = statement(
+            "SELECT run.* FROM unnest(%s::text[], %s::bigint[]) AS wanted(stream, place) CROSS JOIN LATERAL ("
+            "  SELECT first_position, last_position FROM {schema}.commits WHERE last_position >= wanted.place"
+            "  ORDER BY last_position LIMIT 1) AS made CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = wanted.stream AND topic = 'VolumeRecorded'"
+            "  AND originator_version BETWEEN made.first_position AND made.last_position"
+            "  ORDER BY originator_version LIMIT 1000000) AS run"
+        )
+        self.runs_of = statement("SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND topic = 'VolumeRecorded'")
+        self.adjustments_of = statement(
+            "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND originator_version > %s"
+            " AND topic = 'FeeAdjusted' ORDER BY originator_version"
+        )
         self.last_of = statement(
             "SELECT ROW FROM {events} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1"
         )
@@ -425,6 +495,11 @@ class _Statements:
         self.below = statement(
             "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id < %s AND notification_id <= %s"
             " ORDER BY notification_id"
+        )
+        self.account_events = statement(
+            f"SELECT ROW FROM {{events}} WHERE originator_id >= '{account_stream('')}' AND originator_id <"
+            f" '{account_stream('')[:-1]}0' AND topic = ANY(%s) AND notification_id <= %s"
+            " AND position(%s::bytea IN state) > 0 ORDER BY notification_id"
         )
         self.at = statement("SELECT ROW FROM {events} WHERE notification_id = %s")
         self.requests = statement(
@@ -491,9 +566,15 @@ class _Statements:
         self.end_of_commit = statement(
             "SELECT last_position FROM {schema}.commits WHERE last_position >= %s ORDER BY last_position LIMIT 1"
         )
-        last = (
+        # In fee streams versions are positions, so the index finds the last one up to a position; nowhere else.
+        self.totals_between = statement(
             f"WITH RECURSIVE {_STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("
-            "  SELECT ROW FROM {events} WHERE originator_id = stream.name AND originator_version <= %s"
+            "  SELECT FRONT FROM {events} WHERE originator_id = stream.name AND originator_version <= %s"
+            "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
+        )
+        self.last_of_streams_between = statement(
+            f"WITH RECURSIVE {_STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("
+            "  SELECT ROW FROM {events} WHERE originator_id = stream.name"
             "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
         )
         # One index seek for each account, whatever it has: '0' follows '/' in byte order.
@@ -535,5 +616,3 @@ class _Statements:
             "SELECT ROW, time_min_ns, time_max_ns, time_max_so_far_ns FROM {events}"
             " WHERE notification_id > %s AND notification_id <= %s ORDER BY notification_id"
         )
-        self.last_of_streams_between = statement(last)
-        self.totals_between = statement(last.replace("ROW", "FRONT"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Sequence
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -66,6 +66,10 @@ class RunRows(Made[Row]):
         times = (int(column[place]) for column in self._times_ns)
         return Row(self._streams[place], position, self._topic, self._states[place], position, *times)
 
+    def of_streams(self, names: Container[str]) -> Iterator[Row]:
+        """The rows of some streams; no other one is made."""
+        return (self.made(place) for place, stream in enumerate(self._streams) if stream in names)
+
     def copied(self) -> Iterator[bytes]:
         """Each row as COPY takes it in: what is of one size in all of them comes out of arrays."""
         streams = "\n".join(self._streams).encode().split(b"\n")  # names of streams have no line breaks
@@ -111,6 +115,14 @@ class Rows(Made[Row]):
                 return part[place]
             place -= len(part)
         raise AssertionError("a place within the size is in a part")
+
+    def of_streams(self, names: Container[str]) -> Iterator[Row]:
+        """The rows of some streams, in order."""
+        for part in self._parts:
+            if isinstance(part, RunRows):
+                yield from part.of_streams(names)
+            else:
+                yield from (row for row in part if row.stream in names)
 
     def copied(self) -> Iterator[bytes]:
         """Each row as COPY takes it in."""

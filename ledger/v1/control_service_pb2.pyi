@@ -103,7 +103,9 @@ class ListFindingsRequest(_message.Message):
     control: _builtins.str
     """Its name; default: all controls, one after the other."""
     within_days: _builtins.int
-    """How many days before as_of the control looks back to, or ahead of it, by what it looks for; default 30, at most 366."""
+    """How many days before as_of the control looks back to, or ahead of it, by what it looks for; default 30, at most 366. What
+    waits to be done is found until it is done, however long ago it came up.
+    """
     programme_id: _builtins.str
     """The programme; default: the only one."""
     min_position: _builtins.int
@@ -158,7 +160,7 @@ class ListFindingsResponse(_message.Message):
 
     @_builtins.property
     def findings(self) -> _containers.RepeatedCompositeFieldContainer[Global___Finding]:
-        """The findings of this page, by control and finding_id."""
+        """The findings of this page, by control; those of what waits to be done by time, the oldest first; then by finding_id."""
 
     def __init__(
         self,

@@ -291,8 +291,8 @@ class PlanEvaluationRequest(_message.Message):
     """What is evaluated."""
     @_builtins.property
     def instant(self) -> _timestamp_pb2.Timestamp:
-        """PERIODIC: its instant, which may lie in the future; default: the last one due. POST_TRIAL: trials that ended up to then;
-        default: now.
+        """PERIODIC: its instant, which may lie in the future; default: the oldest that was due since the ledger began and is not
+        completed, or else the last one due. POST_TRIAL: trials that ended up to then; default: now.
         """
 
     @_builtins.property
@@ -334,7 +334,7 @@ class PlanEvaluationResponse(_message.Message):
     programme_id: _builtins.str
     """The programme."""
     programme_version: _builtins.str
-    """Its version in force at the instant."""
+    """Its version in force at the instant; of POST_TRIAL each trial is evaluated by the version in force at its own end."""
     kind: Global___EvaluationKind.ValueType
     """What is evaluated."""
     looked_at: _builtins.int
@@ -578,8 +578,8 @@ class RunEvaluationRequest(_message.Message):
 
     @_builtins.property
     def instant(self) -> _timestamp_pb2.Timestamp:
-        """PERIODIC: its instant; default: the last one due. POST_TRIAL: trials that ended up to then; default: as late as every
-        source has sent its fills.
+        """PERIODIC: its instant; default: the oldest that was due since the ledger began and is not completed, or else the last one
+        due. POST_TRIAL: trials that ended up to then; default: as late as every source that is waited for has sent its fills.
         """
 
     @_builtins.property
@@ -617,10 +617,13 @@ class RunEvaluationResponse(_message.Message):
     TOTAL_FIELD_NUMBER: _builtins.int
     BLOCKED_FIELD_NUMBER: _builtins.int
     COUNTS_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
     looked_at: _builtins.int
     """Accounts looked at so far."""
     total: _builtins.int
     """Accounts to be looked at, about."""
+    position: _builtins.int
+    """A read with this min_position sees what is told: that the run began, and with the counts all that it recorded."""
     @_builtins.property
     def receipt(self) -> _command_pb2.Receipt:
         """Proof that the run began."""
@@ -646,10 +649,11 @@ class RunEvaluationResponse(_message.Message):
         total: _builtins.int = ...,
         blocked: _abc.Iterable[Global___PlannedAccount] | None = ...,
         counts: Global___EvaluationCounts | None = ...,
+        position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["counts", b"counts", "evaluation", b"evaluation", "receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "counts", b"counts", "evaluation", b"evaluation", "looked_at", b"looked_at", "receipt", b"receipt", "total", b"total"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["blocked", b"blocked", "counts", b"counts", "evaluation", b"evaluation", "looked_at", b"looked_at", "position", b"position", "receipt", b"receipt", "total", b"total"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

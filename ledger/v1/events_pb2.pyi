@@ -684,7 +684,7 @@ Global___CommandRefused: _TypeAlias = CommandRefused  # noqa: Y015
 
 @_typing.final
 class SourceAdvanced(_message.Message):
-    """Stream source/<name>: one in each commit that took fills of the source."""
+    """Stream source/<name>: one in each commit that took fills of the source, conflicts, or a heartbeat."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -695,16 +695,33 @@ class SourceAdvanced(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
     LATEST_TIME_NS_FIELD_NUMBER: _builtins.int
+    CONFLICTS_FIELD_NUMBER: _builtins.int
+    CONFLICTS_LEFT_OUT_FIELD_NUMBER: _builtins.int
+    REPLAYED_SEQUENCES_FIELD_NUMBER: _builtins.int
+    CONFLICTS_BEFORE_FIELD_NUMBER: _builtins.int
+    COMPLETE_UNTIL_NS_FIELD_NUMBER: _builtins.int
+    LATE_FROM_NS_FIELD_NUMBER: _builtins.int
+    LATE_VERSION_BEFORE_FIELD_NUMBER: _builtins.int
     first_sequence: _builtins.int
-    """First number taken."""
+    """First number taken; the one after last_sequence where no new number was taken."""
     last_sequence: _builtins.int
-    """Last number taken: the source goes on after it."""
+    """Last number taken: the source goes on after it. Of a heartbeat alone one less than first_sequence: none was taken."""
     recorded: _builtins.int
     """Fills recorded."""
     replayed: _builtins.int
     """Fills that had been recorded before with the same content."""
     latest_time_ns: _builtins.int
     """Latest time of a fill that the source has sent so far, these included; 0: not known."""
+    conflicts_left_out: _builtins.int
+    """How many more there were."""
+    conflicts_before: _builtins.int
+    """Version in this stream of the last event before this one that has conflicts; 0: none has."""
+    complete_until_ns: _builtins.int
+    """The source has sent every fill that traded before this instant, as it last said; 0: it never said so."""
+    late_from_ns: _builtins.int
+    """When the earliest fill recorded here traded that the source had said it had sent before; 0: there is none."""
+    late_version_before: _builtins.int
+    """Version of the last event of this source before this one that has late_from_ns; 0: none has."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -712,6 +729,16 @@ class SourceAdvanced(_message.Message):
     @_builtins.property
     def refused(self) -> _containers.RepeatedCompositeFieldContainer[Global___RefusedSequence]:
         """Numbers refused."""
+
+    @_builtins.property
+    def conflicts(self) -> _containers.RepeatedCompositeFieldContainer[Global___SequenceConflict]:
+        """Fills that came under numbers which had named others. None of them is recorded. At most 1,000 in one event."""
+
+    @_builtins.property
+    def replayed_sequences(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The numbers replayed, as pairs of the first and the last of a range. At most 1,000 pairs; where they come to fewer
+        numbers than `replayed`, the others are not said.
+        """
 
     def __init__(
         self,
@@ -723,14 +750,47 @@ class SourceAdvanced(_message.Message):
         replayed: _builtins.int = ...,
         refused: _abc.Iterable[Global___RefusedSequence] | None = ...,
         latest_time_ns: _builtins.int = ...,
+        conflicts: _abc.Iterable[Global___SequenceConflict] | None = ...,
+        conflicts_left_out: _builtins.int = ...,
+        replayed_sequences: _abc.Iterable[_builtins.int] | None = ...,
+        conflicts_before: _builtins.int = ...,
+        complete_until_ns: _builtins.int = ...,
+        late_from_ns: _builtins.int = ...,
+        late_version_before: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "latest_time_ns", b"latest_time_ns", "recorded", b"recorded", "refused", b"refused", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_until_ns", b"complete_until_ns", "conflicts", b"conflicts", "conflicts_before", b"conflicts_before", "conflicts_left_out", b"conflicts_left_out", "envelope", b"envelope", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "late_from_ns", b"late_from_ns", "late_version_before", b"late_version_before", "latest_time_ns", b"latest_time_ns", "recorded", b"recorded", "refused", b"refused", "replayed", b"replayed", "replayed_sequences", b"replayed_sequences"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SourceAdvanced: _TypeAlias = SourceAdvanced  # noqa: Y015
+
+@_typing.final
+class SequenceConflict(_message.Message):
+    """A fill that came under a number of its source which had named another fill, or the same one with other content."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEQUENCE_FIELD_NUMBER: _builtins.int
+    FILL_SHA256_FIELD_NUMBER: _builtins.int
+    sequence: _builtins.int
+    """The number."""
+    fill_sha256: _builtins.bytes
+    """SHA-256 of the bytes of the fill that came."""
+    def __init__(
+        self,
+        *,
+        sequence: _builtins.int = ...,
+        fill_sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fill_sha256", b"fill_sha256", "sequence", b"sequence"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SequenceConflict: _TypeAlias = SequenceConflict  # noqa: Y015
 
 @_typing.final
 class RefusedSequence(_message.Message):
@@ -2027,6 +2087,7 @@ class VolumeEvaluated(_message.Message):
     VALID_UNTIL_NS_FIELD_NUMBER: _builtins.int
     ENDED_GRANT_IDS_FIELD_NUMBER: _builtins.int
     ENDED_TIME_NS_FIELD_NUMBER: _builtins.int
+    KEPT_TIER_FIELD_NUMBER: _builtins.int
     programme_id: _builtins.str
     """The programme."""
     programme_version: _builtins.str
@@ -2052,9 +2113,13 @@ class VolumeEvaluated(_message.Message):
     valid_from_ns: _builtins.int
     """First instant of the grant."""
     valid_until_ns: _builtins.int
-    """First instant after it."""
+    """First instant after it; 0: it has no end, as a tier that is kept until a person has decided."""
     ended_time_ns: _builtins.int
     """From then on they are void."""
+    kept_tier: _builtins.str
+    """Of MANUAL_REVIEW: the tier of the grant, which is the one that the account had. It keeps it until a grant by hand
+    begins, or a later evaluation gives or takes a tier. Empty: the grant is of `tier`, or there is none.
+    """
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -2092,10 +2157,11 @@ class VolumeEvaluated(_message.Message):
         valid_until_ns: _builtins.int = ...,
         ended_grant_ids: _abc.Iterable[_builtins.str] | None = ...,
         ended_time_ns: _builtins.int = ...,
+        kept_tier: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "closes", b"closes", "ended_grant_ids", b"ended_grant_ids", "ended_time_ns", b"ended_time_ns", "envelope", b"envelope", "evaluated_time_ns", b"evaluated_time_ns", "grant_id", b"grant_id", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns", "volume", b"volume", "volume_currency", b"volume_currency", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "closes", b"closes", "ended_grant_ids", b"ended_grant_ids", "ended_time_ns", b"ended_time_ns", "envelope", b"envelope", "evaluated_time_ns", b"evaluated_time_ns", "grant_id", b"grant_id", "kept_tier", b"kept_tier", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns", "volume", b"volume", "volume_currency", b"volume_currency", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

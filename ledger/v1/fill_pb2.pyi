@@ -161,7 +161,10 @@ class Fill(_message.Message):
     last_qty: _builtins.str
     """Quantity in base currency (FIX 32), greater than zero, at most the symbol's quantity_scale decimals."""
     trade_id: _builtins.str
-    """Optional. Joins the maker's and the taker's fill (FIX 880)."""
+    """Optional. Joins the maker's and the taker's fill (FIX 880). This id and the next two pass through: any printable UTF-8
+    up to 256 bytes is kept as it came; a longer text, or one with control characters, ends of lines or invisible ones, is
+    kept as "sha256:" and the 64 hexadecimal digits of its SHA-256. None is refused.
+    """
     order_id: _builtins.str
     """Optional. The exchange's id of the order (FIX 37)."""
     cl_ord_id: _builtins.str

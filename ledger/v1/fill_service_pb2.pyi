@@ -34,6 +34,7 @@ class RecordFillsRequest(_message.Message):
     INCLUDE_FEES_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     COLUMNS_FIELD_NUMBER: _builtins.int
+    COMPLETE_UNTIL_FIELD_NUMBER: _builtins.int
     venue: _builtins.str
     """The market; default: the only venue the programmes of this ledger govern."""
     source: _builtins.str
@@ -46,11 +47,19 @@ class RecordFillsRequest(_message.Message):
     """Optional. Who sends; recorded with the fills."""
     @_builtins.property
     def fills(self) -> _containers.RepeatedCompositeFieldContainer[_fill_pb2.Fill]:
-        """The fills, 1 to 10,000."""
+        """The fills, 1 to 10,000; none with complete_until."""
 
     @_builtins.property
     def columns(self) -> Global___FillColumns:
         """In place of fills: the same column by column, for engines in a hurry."""
+
+    @_builtins.property
+    def complete_until(self) -> _timestamp_pb2.Timestamp:
+        """Optional, needs a source. The source has sent every fill that traded before this instant, those of this request included.
+        With it fills may be empty: a heartbeat, which takes no number and needs no first_sequence (one that is given must leave
+        no gap). It never goes back: an earlier one changes nothing. An evaluation waits for a source until it has said so, or
+        has sent a fill of that instant or later.
+        """
 
     def __init__(
         self,
@@ -62,10 +71,11 @@ class RecordFillsRequest(_message.Message):
         include_fees: _builtins.bool = ...,
         actor: _builtins.str = ...,
         columns: Global___FillColumns | None = ...,
+        complete_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["columns", b"columns", "complete_until", b"complete_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "columns", b"columns", "fills", b"fills", "first_sequence", b"first_sequence", "include_fees", b"include_fees", "source", b"source", "venue", b"venue"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "columns", b"columns", "complete_until", b"complete_until", "fills", b"fills", "first_sequence", b"first_sequence", "include_fees", b"include_fees", "source", b"source", "venue", b"venue"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -125,7 +135,7 @@ class FillColumns(_message.Message):
     charged) is sent as rows.
 
     Packed columns have one value per fill, in the same order, each of (bytes of the column) / (number of fills) bytes; there
-    are as many fills as `side` has bytes. Integers are little-endian and unsigned, of 1, 2, 4 or 8 bytes; texts are ASCII,
+    are as many fills as `side` has bytes. Integers are little-endian and unsigned, of 1, 2, 4 or 8 bytes; texts are UTF-8,
     filled up with zero bytes. An optional column is either empty or has a value for every fill; 0 and empty text mean not said.
     """
 
@@ -271,6 +281,7 @@ class RecordFillsResponse(_message.Message):
     REFUSALS_FIELD_NUMBER: _builtins.int
     FEES_FIELD_NUMBER: _builtins.int
     SOURCE_SEQUENCE_FIELD_NUMBER: _builtins.int
+    COMPLETE_UNTIL_FIELD_NUMBER: _builtins.int
     ledger_id: _builtins.str
     """The ledger's immutable name."""
     position: _builtins.int
@@ -293,6 +304,10 @@ class RecordFillsResponse(_message.Message):
     def fees(self) -> _containers.RepeatedCompositeFieldContainer[Global___FillFee]:
         """With include_fees: one per fill of the request, in its order; empty for a refused fill."""
 
+    @_builtins.property
+    def complete_until(self) -> _timestamp_pb2.Timestamp:
+        """With a source: the latest complete_until that it has said; unset: none."""
+
     def __init__(
         self,
         *,
@@ -304,10 +319,11 @@ class RecordFillsResponse(_message.Message):
         refusals: _abc.Iterable[Global___FillRefusal] | None = ...,
         fees: _abc.Iterable[Global___FillFee] | None = ...,
         source_sequence: _builtins.int = ...,
+        complete_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_until", b"complete_until", "recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["fees", b"fees", "ledger_id", b"ledger_id", "position", b"position", "recorded", b"recorded", "recorded_time", b"recorded_time", "refusals", b"refusals", "replayed", b"replayed", "source_sequence", b"source_sequence"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_until", b"complete_until", "fees", b"fees", "ledger_id", b"ledger_id", "position", b"position", "recorded", b"recorded", "recorded_time", b"recorded_time", "refusals", b"refusals", "replayed", b"replayed", "source_sequence", b"source_sequence"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -408,22 +424,28 @@ class GetSourcePositionResponse(_message.Message):
     LEDGER_ID_FIELD_NUMBER: _builtins.int
     LAST_SEQUENCE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    COMPLETE_UNTIL_FIELD_NUMBER: _builtins.int
     ledger_id: _builtins.str
     """The ledger's immutable name."""
     last_sequence: _builtins.int
     """The last sequence the ledger has; 0 if it never heard of the source. Go on with the next."""
     position: _builtins.int
     """Position of the ledger at which this was read."""
+    @_builtins.property
+    def complete_until(self) -> _timestamp_pb2.Timestamp:
+        """The latest complete_until that the source has said; unset: none."""
+
     def __init__(
         self,
         *,
         ledger_id: _builtins.str = ...,
         last_sequence: _builtins.int = ...,
         position: _builtins.int = ...,
+        complete_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["complete_until", b"complete_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["last_sequence", b"last_sequence", "ledger_id", b"ledger_id", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["complete_until", b"complete_until", "last_sequence", b"last_sequence", "ledger_id", b"ledger_id", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -37,14 +37,15 @@ class FillServiceStub:
     """Records a batch of fills and prices each one. OK means durable. Safe to resend: a fill is recorded once.
 
     Without a source a malformed fill refuses the whole batch (INVALID_ARGUMENT) and nothing is recorded. With a source
-    and contiguous sequences a malformed fill is refused alone and the source moves on; what was acknowledged before is
-    trimmed, a gap is SEQUENCE_GAP. Refusals by state are per fill in both cases; the rest of the batch is recorded.
+    and contiguous sequences a malformed fill is refused alone and the source moves on; a gap is SEQUENCE_GAP. A number is a
+    name: the same fill under it again is a replay, or refused as it was; any other one is FILL_CONFLICT, and recorded as
+    a conflict. Refusals by state are per fill in both cases; the rest of the batch is recorded.
     """
     StreamFills: _grpc.StreamStreamMultiCallable[_fill_service_pb2.StreamFillsRequest, _fill_service_pb2.StreamFillsResponse]
     """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
     Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
     refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-    GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+    GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
     allows; behind that it stops reading, and the sender's flow control stops the sender.
     """
     GetSourcePosition: _grpc.UnaryUnaryMultiCallable[_fill_service_pb2.GetSourcePositionRequest, _fill_service_pb2.GetSourcePositionResponse]
@@ -59,14 +60,15 @@ class FillServiceAsyncStub(FillServiceStub):
     """Records a batch of fills and prices each one. OK means durable. Safe to resend: a fill is recorded once.
 
     Without a source a malformed fill refuses the whole batch (INVALID_ARGUMENT) and nothing is recorded. With a source
-    and contiguous sequences a malformed fill is refused alone and the source moves on; what was acknowledged before is
-    trimmed, a gap is SEQUENCE_GAP. Refusals by state are per fill in both cases; the rest of the batch is recorded.
+    and contiguous sequences a malformed fill is refused alone and the source moves on; a gap is SEQUENCE_GAP. A number is a
+    name: the same fill under it again is a replay, or refused as it was; any other one is FILL_CONFLICT, and recorded as
+    a conflict. Refusals by state are per fill in both cases; the rest of the batch is recorded.
     """
     StreamFills: _aio.StreamStreamMultiCallable[_fill_service_pb2.StreamFillsRequest, _fill_service_pb2.StreamFillsResponse]  # type: ignore[assignment]
     """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
     Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
     refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-    GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+    GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
     allows; behind that it stops reading, and the sender's flow control stops the sender.
     """
     GetSourcePosition: _aio.UnaryUnaryMultiCallable[_fill_service_pb2.GetSourcePositionRequest, _fill_service_pb2.GetSourcePositionResponse]  # type: ignore[assignment]
@@ -84,8 +86,9 @@ class FillServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records a batch of fills and prices each one. OK means durable. Safe to resend: a fill is recorded once.
 
         Without a source a malformed fill refuses the whole batch (INVALID_ARGUMENT) and nothing is recorded. With a source
-        and contiguous sequences a malformed fill is refused alone and the source moves on; what was acknowledged before is
-        trimmed, a gap is SEQUENCE_GAP. Refusals by state are per fill in both cases; the rest of the batch is recorded.
+        and contiguous sequences a malformed fill is refused alone and the source moves on; a gap is SEQUENCE_GAP. A number is a
+        name: the same fill under it again is a replay, or refused as it was; any other one is FILL_CONFLICT, and recorded as
+        a conflict. Refusals by state are per fill in both cases; the rest of the batch is recorded.
         """
 
     @_abc_1.abstractmethod
@@ -97,7 +100,7 @@ class FillServiceServicer(metaclass=_abc_1.ABCMeta):
         """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
         Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
         refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-        GetSourcePosition: what comes again is trimmed. At most as many requests are taken ahead of their answers as the service
+        GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
         allows; behind that it stops reading, and the sender's flow control stops the sender.
         """
 

@@ -43,10 +43,13 @@ class Match(_message.Message):
     REFUSED_BECAUSE_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
+    REVOKED_TIME_FIELD_NUMBER: _builtins.int
     match_id: _builtins.str
     """Names the match within its account."""
     status: _builtins.str
-    """PENDING, APPROVED or REJECTED at as_of."""
+    """PENDING, APPROVED, REJECTED, EXPIRED or REVOKED at as_of. Nothing is recorded when a match expires: its days are over.
+    REVOKED: it was approved, and its grant was taken back.
+    """
     external_tier: _builtins.str
     """Level held there."""
     evidence_sha256: _builtins.bytes
@@ -83,7 +86,11 @@ class Match(_message.Message):
 
     @_builtins.property
     def settled_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was approved or rejected; unset: not by as_of."""
+        """When it was approved or rejected, or expired; unset: not by as_of."""
+
+    @_builtins.property
+    def revoked_time(self) -> _timestamp_pb2.Timestamp:
+        """From when on its grant was taken back; unset: not by as_of."""
 
     def __init__(
         self,
@@ -103,10 +110,11 @@ class Match(_message.Message):
         refused_because: _builtins.str = ...,
         reason_code: _builtins.str = ...,
         tier: _builtins.str = ...,
+        revoked_time: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["external_volume", b"external_volume", "period_from", b"period_from", "period_until", b"period_until", "requested_time", b"requested_time", "settled_time", b"settled_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["external_volume", b"external_volume", "period_from", b"period_from", "period_until", b"period_until", "requested_time", b"requested_time", "revoked_time", b"revoked_time", "settled_time", b"settled_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "external_volume", b"external_volume", "grant_id", b"grant_id", "match_id", b"match_id", "period_from", b"period_from", "period_until", b"period_until", "reason_code", b"reason_code", "refused_because", b"refused_because", "requested_by", b"requested_by", "requested_time", b"requested_time", "settled_time", b"settled_time", "status", b"status", "tier", b"tier", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "external_volume", b"external_volume", "grant_id", b"grant_id", "match_id", b"match_id", "period_from", b"period_from", "period_until", b"period_until", "reason_code", b"reason_code", "refused_because", b"refused_because", "requested_by", b"requested_by", "requested_time", b"requested_time", "revoked_time", b"revoked_time", "settled_time", b"settled_time", "status", b"status", "tier", b"tier", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -338,7 +346,7 @@ class GetMembershipResponse(_message.Message):
 
     @_builtins.property
     def flags(self) -> _containers.RepeatedCompositeFieldContainer[_command_pb2.Flag]:
-        """Flags raised by as_of."""
+        """Flags raised by as_of, as they stood then."""
 
     @_builtins.property
     def matches(self) -> _containers.RepeatedCompositeFieldContainer[Global___Match]:
@@ -624,7 +632,9 @@ class ListMonthsWithoutPromotionRequest(_message.Message):
 
     @_builtins.property
     def from_time(self) -> _timestamp_pb2.Timestamp:
-        """From the month of this instant on; default: that of the first promotion known."""
+        """From the month of this instant on; default: that of the first promotion known, or in which the ledger began, whichever
+        is earlier.
+        """
 
     def __init__(
         self,

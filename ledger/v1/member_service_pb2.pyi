@@ -237,7 +237,7 @@ class RequestMatchRequest(_message.Message):
     account_id: _builtins.str
     """The account."""
     external_tier: _builtins.str
-    """Level held there."""
+    """Level held there, such as VIP2; none or VIP0 is not one."""
     evidence_sha256: _builtins.bytes
     """SHA-256 of the document that shows it, 32 bytes."""
     programme_id: _builtins.str
@@ -248,15 +248,15 @@ class RequestMatchRequest(_message.Message):
 
     @_builtins.property
     def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Other exchanges, by id; 1 to 20."""
+        """Other exchanges, by id; 1 to 20. None of those that the programme governs."""
 
     @_builtins.property
     def period_from(self) -> _timestamp_pb2.Timestamp:
-        """First instant of the volume."""
+        """First instant of the volume, exactly 30 days before period_until."""
 
     @_builtins.property
     def period_until(self) -> _timestamp_pb2.Timestamp:
-        """First instant after it, not in the future."""
+        """First instant after it, not in the future: at the request, or before it by at most the days that the programme allows."""
 
     @_builtins.property
     def external_volume(self) -> Global___ExternalVolume:

@@ -251,8 +251,8 @@ class SetPairRatesRequest(_message.Message):
     symbol: _builtins.str
     """A registered symbol."""
     maker_rate: _builtins.str
-    """Maker rate of every tier as a decimal fraction of whole ppm, for example 0.0002; negative = rebate. Empty: the rate of
-    tier and class.
+    """Maker rate that everybody pays, members too, as a decimal fraction of whole ppm, for example 0.0002; negative =
+    rebate. Empty: the rate of tier and class.
     """
     taker_rate: _builtins.str
     """Taker rate, likewise. Both empty: the pair has no rates of its own from valid_from on."""

@@ -79,14 +79,15 @@ class GetVipStateResponse(_message.Message):
     FLAGS_FIELD_NUMBER: _builtins.int
     EVALUATION_PENDING_FIELD_NUMBER: _builtins.int
     PENDING_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
+    TIER_UNTIL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     known_account: _builtins.bool
     """The ledger had a command or a fill of the account at known_at."""
     owner_id: _builtins.str
-    """Beneficial owner."""
+    """Beneficial owner at as_of; the account itself before it was registered."""
     parent_account_id: _builtins.str
-    """Set for a sub-account."""
+    """Set for a sub-account; empty before it was registered."""
     programme_id: _builtins.str
     """The programme asked about."""
     programme_version: _builtins.str
@@ -96,7 +97,7 @@ class GetVipStateResponse(_message.Message):
     banned: _builtins.bool
     """API trading is banned at as_of."""
     trial_used: _builtins.bool
-    """The account has had a trial."""
+    """The account has had a trial, which began at as_of or before."""
     flagged: _builtins.bool
     """The account is flagged as fake at as_of: then no grant counts (R21)."""
     evaluation_pending: _builtins.bool
@@ -135,6 +136,12 @@ class GetVipStateResponse(_message.Message):
     def pending_evaluation_time(self) -> _timestamp_pb2.Timestamp:
         """The instant of that evaluation, or the end of the trial that is to be evaluated; unset: none is pending."""
 
+    @_builtins.property
+    def tier_until(self) -> _timestamp_pb2.Timestamp:
+        """First instant at which the tier is another one, or none, if nothing more is recorded; unset: it stays for ever. Grants of
+        one tier that overlap or adjoin are one stretch, whatever their sources.
+        """
+
     def __init__(
         self,
         *,
@@ -157,10 +164,11 @@ class GetVipStateResponse(_message.Message):
         flags: _abc.Iterable[_command_pb2.Flag] | None = ...,
         evaluation_pending: _builtins.bool = ...,
         pending_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
+        tier_until: _timestamp_pb2.Timestamp | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant", "pending_evaluation_time", b"pending_evaluation_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant", "pending_evaluation_time", b"pending_evaluation_time", "tier_until", b"tier_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "evaluation_pending", b"evaluation_pending", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "trial_used", b"trial_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "evaluation_pending", b"evaluation_pending", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "tier_until", b"tier_until", "trial_used", b"trial_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -538,7 +546,7 @@ class FeeBasis(_message.Message):
     pair_class: _builtins.str
     """Class of the pair; empty: none."""
     rate_source: _builtins.str
-    """Why this rate: TIER, PAIR (rates of its own), BASE, BASE_LOWER (A18), REBATE_SUPPRESSED (A20)."""
+    """Why this rate: TIER, PAIR (a rate of its own, which everybody pays), BASE, BASE_LOWER (A18), REBATE_SUPPRESSED (A20)."""
     def __init__(
         self,
         *,
@@ -656,6 +664,8 @@ class GetRatesResponse(_message.Message):
     VOLUME_FIELD_NUMBER: _builtins.int
     VOLUME_CURRENCY_FIELD_NUMBER: _builtins.int
     MISSING_CLOSES_FIELD_NUMBER: _builtins.int
+    RATES_UNTIL_FIELD_NUMBER: _builtins.int
+    OWN_RATES_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     programme_id: _builtins.str
@@ -688,7 +698,7 @@ class GetRatesResponse(_message.Message):
 
     @_builtins.property
     def valid_until(self) -> _timestamp_pb2.Timestamp:
-        """Until then tier and ban stay as they are, if nothing new is recorded; unset: for ever."""
+        """First instant at which the tier is another one, or none, if nothing more is recorded; unset: it stays for ever."""
 
     @_builtins.property
     def next_evaluation_time(self) -> _timestamp_pb2.Timestamp:
@@ -722,6 +732,16 @@ class GetRatesResponse(_message.Message):
     def missing_closes(self) -> _containers.RepeatedCompositeFieldContainer[Global___MissingClose]:
         """Closes that it lacks, by day and asset."""
 
+    @_builtins.property
+    def rates_until(self) -> _timestamp_pb2.Timestamp:
+        """Until then tier, ban and the rates of every pair stay as they are, if nothing more is recorded; unset: for ever. It comes
+        before valid_until where a grant of the same tier, a ban, a pair's class or a version of the programme changes first.
+        """
+
+    @_builtins.property
+    def own_rates(self) -> _containers.RepeatedCompositeFieldContainer[Global___OwnRates]:
+        """What the account pays in pairs that have rates of their own at as_of, by symbol: everybody pays those."""
+
     def __init__(
         self,
         *,
@@ -745,14 +765,46 @@ class GetRatesResponse(_message.Message):
         volume: _builtins.str = ...,
         volume_currency: _builtins.str = ...,
         missing_closes: _abc.Iterable[Global___MissingClose] | None = ...,
+        rates_until: _timestamp_pb2.Timestamp | None = ...,
+        own_rates: _abc.Iterable[Global___OwnRates] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "rates_until", b"rates_until", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "evaluation_pending", b"evaluation_pending", "excluded", b"excluded", "flagged", b"flagged", "missing_closes", b"missing_closes", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "volume", b"volume", "volume_currency", b"volume_currency", "window_from", b"window_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "evaluation_pending", b"evaluation_pending", "excluded", b"excluded", "flagged", b"flagged", "missing_closes", b"missing_closes", "next_evaluation_time", b"next_evaluation_time", "own_rates", b"own_rates", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rates_until", b"rates_until", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "volume", b"volume", "volume_currency", b"volume_currency", "window_from", b"window_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___GetRatesResponse: _TypeAlias = GetRatesResponse  # noqa: Y015
+
+@_typing.final
+class OwnRates(_message.Message):
+    """What an API fill of the account would pay in a pair with rates of its own."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SYMBOL_FIELD_NUMBER: _builtins.int
+    MAKER_RATE_FIELD_NUMBER: _builtins.int
+    TAKER_RATE_FIELD_NUMBER: _builtins.int
+    symbol: _builtins.str
+    """The symbol."""
+    maker_rate: _builtins.str
+    """Maker rate as a decimal fraction; negative = rebate. A side without a rate of its own is as in the row of the class."""
+    taker_rate: _builtins.str
+    """Taker rate, likewise."""
+    def __init__(
+        self,
+        *,
+        symbol: _builtins.str = ...,
+        maker_rate: _builtins.str = ...,
+        taker_rate: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["maker_rate", b"maker_rate", "symbol", b"symbol", "taker_rate", b"taker_rate"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnRates: _TypeAlias = OwnRates  # noqa: Y015
 
 @_typing.final
 class MissingClose(_message.Message):
@@ -1146,7 +1198,7 @@ class ListAccountsRequest(_message.Message):
     banned: _builtins.bool
     """Optional. Banned or not."""
     owner_id: _builtins.str
-    """Optional. Beneficial owner."""
+    """Optional. Beneficial owner at as_of."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
     page_size: _builtins.int
@@ -1252,9 +1304,9 @@ class AccountSummary(_message.Message):
     account_id: _builtins.str
     """The account."""
     owner_id: _builtins.str
-    """Beneficial owner."""
+    """Beneficial owner at as_of; the account itself before it was registered."""
     parent_account_id: _builtins.str
-    """Set for a sub-account."""
+    """Set for a sub-account; empty before it was registered."""
     tier: _builtins.str
     """Tier in effect; NONE without an active grant."""
     grant_source: _builtins.str
@@ -1265,7 +1317,7 @@ class AccountSummary(_message.Message):
     """Flagged as fake in effect."""
     @_builtins.property
     def tier_ends(self) -> _timestamp_pb2.Timestamp:
-        """First instant after the tier in effect; unset: no end, or no tier."""
+        """First instant at which the tier is another one, or none, if nothing more is recorded; unset: no end, or no tier."""
 
     @_builtins.property
     def ban_ends(self) -> _timestamp_pb2.Timestamp:
@@ -1546,22 +1598,38 @@ class ProjectionInfo(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     LAG_POSITIONS_FIELD_NUMBER: _builtins.int
     LAG_MS_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    VERSION_WANTED_FIELD_NUMBER: _builtins.int
+    REBUILDING_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """They hold what the log says up to this position."""
     lag_positions: _builtins.int
     """Positions of the log behind it."""
     lag_ms: _builtins.int
     """Age of the oldest commit they have not taken in, in milliseconds; 0: none."""
+    version: _builtins.int
+    """Which tables they are; a release that makes others makes them anew by itself. 1: those of release 0.1.0, which wrote no
+    number; 0: there are none yet.
+    """
+    version_wanted: _builtins.int
+    """Which tables this release makes."""
+    rebuilding: _builtins.bool
+    """New tables are being made beside these: until they take their place, these go on answering what they can, at their
+    position, and what they lack is refused with POSITION_NOT_REACHED.
+    """
     def __init__(
         self,
         *,
         position: _builtins.int = ...,
         lag_positions: _builtins.int = ...,
         lag_ms: _builtins.int = ...,
+        version: _builtins.int = ...,
+        version_wanted: _builtins.int = ...,
+        rebuilding: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag_ms", b"lag_ms", "lag_positions", b"lag_positions", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lag_ms", b"lag_ms", "lag_positions", b"lag_positions", "position", b"position", "rebuilding", b"rebuilding", "version", b"version", "version_wanted", b"version_wanted"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

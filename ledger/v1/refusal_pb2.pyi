@@ -53,7 +53,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_BATCH_TOO_LARGE: _Reason.ValueType  # 14
     """INVALID_ARGUMENT. A batch over the limit of fills."""
     REASON_FILL_TWICE_IN_BATCH: _Reason.ValueType  # 15
-    """INVALID_ARGUMENT. Two fills of a batch without a source have the same account, day and exec_id."""
+    """INVALID_ARGUMENT. No longer given: of two fills of one name in a batch the second is a replay, or a FILL_CONFLICT."""
     REASON_SEQUENCE_MALFORMED: _Reason.ValueType  # 16
     """INVALID_ARGUMENT. A sequence without a source, or a source without a first sequence of at least 1."""
     REASON_PAGE_SIZE_OUT_OF_RANGE: _Reason.ValueType  # 17
@@ -79,7 +79,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_REQUEST_ID_REUSED: _Reason.ValueType  # 100
     """ALREADY_EXISTS. The request_id was used for another request."""
     REASON_FILL_CONFLICT: _Reason.ValueType  # 101
-    """ALREADY_EXISTS. The fill was recorded with other content."""
+    """ALREADY_EXISTS. The fill was recorded with other content, or its number at its source named another fill."""
     REASON_SEQUENCE_GAP: _Reason.ValueType  # 102
     """FAILED_PRECONDITION. Numbers of the source are missing before this batch; metadata has expected_sequence."""
     REASON_ACCOUNT_ALREADY_REGISTERED: _Reason.ValueType  # 103
@@ -190,6 +190,10 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. An evaluation is running. Nothing was recorded: resend the same request when it has ended."""
     REASON_EVALUATION_UNKNOWN: _Reason.ValueType  # 247
     """NOT_FOUND. This evaluation was never begun, as far as was known."""
+    REASON_READ_POSITION_TOO_EARLY: _Reason.ValueType  # 248
+    """FAILED_PRECONDITION. The read_position was recorded before the instant of the evaluation, so volume of its window may lie
+    after it: plan again now that the instant has come, and give the position of that plan, or leave read_position out.
+    """
     REASON_ACTOR_REQUIRED: _Reason.ValueType  # 255
     """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
     REASON_APPROVER_REQUIRED: _Reason.ValueType  # 256
@@ -206,6 +210,16 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
     REASON_CONTROL_UNKNOWN: _Reason.ValueType  # 262
     """NOT_FOUND. There is no such control."""
+    REASON_MATCH_PERIOD_NOT_30_DAYS: _Reason.ValueType  # 263
+    """FAILED_PRECONDITION. The volume elsewhere is not that of exactly the 30 days before the request (R8)."""
+    REASON_MATCH_VENUE_GOVERNED: _Reason.ValueType  # 264
+    """FAILED_PRECONDITION. A match is for VIPs of other exchanges, and the programme governs this venue (R6)."""
+    REASON_MATCH_LEVEL_MISSING: _Reason.ValueType  # 265
+    """FAILED_PRECONDITION. A match is for VIPs of other exchanges, and the level held there is none (R6)."""
+    REASON_MATCH_EXPIRED: _Reason.ValueType  # 266
+    """FAILED_PRECONDITION. Nobody settled the match in the days that the programme gives: it must be asked for again."""
+    REASON_PROMOTION_TYPE_UNKNOWN: _Reason.ValueType  # 267
+    """NOT_FOUND. No programme in force has promotions of this type."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -264,7 +278,7 @@ REASON_BATCH_EMPTY: Reason.ValueType  # 13
 REASON_BATCH_TOO_LARGE: Reason.ValueType  # 14
 """INVALID_ARGUMENT. A batch over the limit of fills."""
 REASON_FILL_TWICE_IN_BATCH: Reason.ValueType  # 15
-"""INVALID_ARGUMENT. Two fills of a batch without a source have the same account, day and exec_id."""
+"""INVALID_ARGUMENT. No longer given: of two fills of one name in a batch the second is a replay, or a FILL_CONFLICT."""
 REASON_SEQUENCE_MALFORMED: Reason.ValueType  # 16
 """INVALID_ARGUMENT. A sequence without a source, or a source without a first sequence of at least 1."""
 REASON_PAGE_SIZE_OUT_OF_RANGE: Reason.ValueType  # 17
@@ -290,7 +304,7 @@ REASON_SOURCE_CHANGED: Reason.ValueType  # 41
 REASON_REQUEST_ID_REUSED: Reason.ValueType  # 100
 """ALREADY_EXISTS. The request_id was used for another request."""
 REASON_FILL_CONFLICT: Reason.ValueType  # 101
-"""ALREADY_EXISTS. The fill was recorded with other content."""
+"""ALREADY_EXISTS. The fill was recorded with other content, or its number at its source named another fill."""
 REASON_SEQUENCE_GAP: Reason.ValueType  # 102
 """FAILED_PRECONDITION. Numbers of the source are missing before this batch; metadata has expected_sequence."""
 REASON_ACCOUNT_ALREADY_REGISTERED: Reason.ValueType  # 103
@@ -401,6 +415,10 @@ REASON_EVALUATION_RUNNING: Reason.ValueType  # 246
 """FAILED_PRECONDITION. An evaluation is running. Nothing was recorded: resend the same request when it has ended."""
 REASON_EVALUATION_UNKNOWN: Reason.ValueType  # 247
 """NOT_FOUND. This evaluation was never begun, as far as was known."""
+REASON_READ_POSITION_TOO_EARLY: Reason.ValueType  # 248
+"""FAILED_PRECONDITION. The read_position was recorded before the instant of the evaluation, so volume of its window may lie
+after it: plan again now that the instant has come, and give the position of that plan, or leave read_position out.
+"""
 REASON_ACTOR_REQUIRED: Reason.ValueType  # 255
 """FAILED_PRECONDITION. The programme asks for two persons, and no actor is named."""
 REASON_APPROVER_REQUIRED: Reason.ValueType  # 256
@@ -417,6 +435,16 @@ REASON_NEGATIVE_NET_PAIR: Reason.ValueType  # 261
 """FAILED_PRECONDITION. Maker and taker of one trade could together earn more than they pay: a money pump."""
 REASON_CONTROL_UNKNOWN: Reason.ValueType  # 262
 """NOT_FOUND. There is no such control."""
+REASON_MATCH_PERIOD_NOT_30_DAYS: Reason.ValueType  # 263
+"""FAILED_PRECONDITION. The volume elsewhere is not that of exactly the 30 days before the request (R8)."""
+REASON_MATCH_VENUE_GOVERNED: Reason.ValueType  # 264
+"""FAILED_PRECONDITION. A match is for VIPs of other exchanges, and the programme governs this venue (R6)."""
+REASON_MATCH_LEVEL_MISSING: Reason.ValueType  # 265
+"""FAILED_PRECONDITION. A match is for VIPs of other exchanges, and the level held there is none (R6)."""
+REASON_MATCH_EXPIRED: Reason.ValueType  # 266
+"""FAILED_PRECONDITION. Nobody settled the match in the days that the programme gives: it must be asked for again."""
+REASON_PROMOTION_TYPE_UNKNOWN: Reason.ValueType  # 267
+"""NOT_FOUND. No programme in force has promotions of this type."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301

@@ -47,6 +47,7 @@ _CODES: Final[Mapping[Reason, int]] = {
     Reason.GRANT_UNKNOWN: Code.NOT_FOUND,
     Reason.FILL_UNKNOWN: Code.NOT_FOUND,
     Reason.CONTROL_UNKNOWN: Code.NOT_FOUND,
+    Reason.PROMOTION_TYPE_UNKNOWN: Code.NOT_FOUND,
     Reason.MATCH_UNKNOWN: Code.NOT_FOUND,
     Reason.APPLICATION_UNKNOWN: Code.NOT_FOUND,
     Reason.FEEDBACK_UNKNOWN: Code.NOT_FOUND,

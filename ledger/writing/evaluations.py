@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ledger.domain.commands import Request
-from ledger.domain.decide.evaluation import changes_from_ns, decide_evaluated
+from ledger.domain.decide.evaluation import changes_from_ns, decide_evaluated, is_followed, owed_after_flag
 from ledger.domain.events import Event, Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.domain.state.account import AccountState
+from ledger.domain.rules.fake_accounts import flagged_at
+from ledger.domain.state.account import FOREVER_NS, AccountState
 from ledger.domain.streams import account_stream, fee_stream
-from ledger.fills.adjust import restated_by_grants
-from ledger.store.rows import Row
+from ledger.fills.adjust import lines_before, restated_by_grants
+from ledger.store.rows import Rows
 from ledger.writing.messages import EvaluateAccounts, Evaluated
 from ledger.writing.states import States
 
@@ -25,10 +26,11 @@ class _Late(NamedTuple):
     before: AccountState
     from_ns: int
     position: int
+    until_ns: int = FOREVER_NS  # lines from then on stay as they are
 
 
 def evaluate_accounts(
-    job: EvaluateAccounts, states: States, of_this_commit: Sequence[Row], record: Record, now_ns: int
+    job: EvaluateAccounts, states: States, of_this_commit: Rows, record: Record, now_ns: int
 ) -> Evaluated:
     """Record what volume gives to some accounts; a run that goes on finds those that it had evaluated."""
     states.load_accounts(found.case.account_id for found in job.assessments)
@@ -37,15 +39,25 @@ def evaluate_accounts(
     for found in job.assessments:
         case = found.case
         account = states.account(case.account_id)
-        if (name, job.run.kind, case.evaluated_ns) in account.evaluated:
+        if (name, job.run.kind, case.evaluated_ns) in account.evaluated or not is_followed(account, job.run, case):
             continue
         event = decide_evaluated(account, job.run, found, now_ns)
         recorded = record(account_stream(case.account_id), case.evaluated_ns, event, request)
-        if changes_from_ns(event) <= now_ns:
+        if changes_from_ns(event) <= now_ns and flagged_at(account.flags, now_ns) is None:
             late.append(_Late(account, changes_from_ns(event), recorded.position))
     if late and job.run.programme.late_grant == "adjust":
         _adjust(late, states, of_this_commit, record, request, now_ns)
     return Evaluated(len(job.assessments))
+
+
+def pay_after_flag(
+    before: AccountState, states: States, of_this_commit: Rows, record: Record, request: Request, now_ns: int
+) -> None:
+    """Adjust what evaluations changed of an account's fees while its flag ran, which ends with this commit (R21)."""
+    owed = owed_after_flag(before, states.account(before.account_id), states.book)
+    if owed is not None:
+        late = _Late(owed.before, owed.from_ns, owed.cause_position, owed.until_ns)
+        _adjust([late], states, of_this_commit, record, request, now_ns)
 
 
 def asked_by(started: Recorded) -> Request:
@@ -57,7 +69,7 @@ def asked_by(started: Recorded) -> Request:
 def _adjust(
     late: Sequence[_Late],
     states: States,
-    of_this_commit: Sequence[Row],
+    of_this_commit: Rows,
     record: Record,
     request: Request,
     now_ns: int,
@@ -67,12 +79,12 @@ def _adjust(
     days = {
         fee_stream(one.before.account_id, day): (one, day)
         for one in late
-        for day in range(one.from_ns // DAY_NS, until_day + 1)
+        for day in range(one.from_ns // DAY_NS, min(until_day, one.until_ns // DAY_NS) + 1)
     }
     for stream in sorted(states.fee_days(days, of_this_commit)):
         one, number = days[stream]
         after = states.account(one.before.account_id)
-        lines = states.lines_now(stream, of_this_commit).values()
+        lines = lines_before(states.lines_now(stream, of_this_commit).values(), one.until_ns)
         restated = list(restated_by_grants(lines, one.before, after, states.book))
         if restated:
             key = (one.before.account_id, number)

@@ -27,6 +27,8 @@ class Ask:
 class RecordFills:
     """A batch of fills. `malformed` are fills of a source that are refused alone: (index, refusal).
 
+    A source may say that it has sent every fill that traded before `complete_until_ns` (0: it does not); of size 0 it
+    says nothing else.
     `batch` are the well-formed ones, none if there are none; what it says of the venue is as it was asked.
     `size` counts both; `fill_sha256` gives the hash of a fill's bytes by its index, asked only for refused ones.
     """
@@ -39,6 +41,7 @@ class RecordFills:
     fill_sha256: Callable[[int], bytes]
     malformed: Sequence[tuple[int, Refusal]] = ()
     with_fees: bool = False
+    complete_until_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,6 +109,8 @@ class FillsTaken:
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
     source_sequence: int = 0
+    complete_until_ns: int = 0  # as the source last said
+    late_from_ns: int = 0  # when the earliest fill recorded here traded that was said to be sent before; 0: none
     head: Head = field(default_factory=lambda: Head(0, 0))
 
 

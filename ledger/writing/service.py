@@ -7,7 +7,7 @@ again: nothing that was decided on it survives.
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple, assert_never
 import numpy as np
 from eventsourcing.persistence import PersistenceError
 
+from ledger import programmes
 from ledger.domain.commands import (
     BountyCommand,
     Command,
@@ -26,9 +27,9 @@ from ledger.domain.commands import (
     RegisterCommand,
     Request,
     RunEvaluation,
-    StartTrial,
+    UnflagAccount,
 )
-from ledger.domain.decide.account import decide_account
+from ledger.domain.decide.account import asks_family, decide_account
 from ledger.domain.decide.approval import check_approval
 from ledger.domain.decide.bounty import decide_bounty, week_of
 from ledger.domain.decide.daily_close import decide_close
@@ -44,11 +45,12 @@ from ledger.domain.events import (
     FeeEvent,
     Recorded,
     RefusedSequence,
+    SequenceConflict,
     SourceAdvanced,
 )
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.account import AccountState, evolve_owner, evolve_source
-from ledger.domain.state.rulebook import evolve_rulebook
+from ledger.domain.state.account import CONFLICTS_MAX, RANGES_MAX, AccountState, SourceState, evolve_owner
+from ledger.domain.state.rulebook import evolve_rulebook, fold_rulebook
 from ledger.domain.streams import (
     PROMOTIONS,
     REGISTERS,
@@ -63,7 +65,7 @@ from ledger.fills.runs import Runs
 from ledger.store.log import Head, Log
 from ledger.store.rows import Rows
 from ledger.store.writer import Commit, ErasableText, RequestRow, Writer, WriterLost, row_of, rows_of
-from ledger.writing.evaluations import asked_by, evaluate_accounts
+from ledger.writing.evaluations import asked_by, evaluate_accounts, pay_after_flag
 from ledger.writing.messages import (
     Accepted,
     Answer,
@@ -77,6 +79,7 @@ from ledger.writing.messages import (
     Refused,
     Unsettled,
 )
+from ledger.writing.resends import Resend, decide_resends, ranges
 from ledger.writing.states import States
 
 _ALL: Final = 2**63 - 1
@@ -93,17 +96,48 @@ class _SourceWork:
     replayed: int = 0
     refused: list[RefusedSequence] = field(default_factory=list)
     latest_time_ns: int = 0
+    late_from_ns: int = 0
+    replays: list[int] = field(default_factory=list)  # their numbers
+    conflicts: dict[SequenceConflict, None] = field(default_factory=dict)
+    conflicts_left_out: int = 0
+
+    def advanced(self, before: SourceState) -> SourceAdvanced:
+        """Return the event of it, from what the source was before it."""
+        return SourceAdvanced(
+            first_sequence=self.first_sequence,
+            last_sequence=self.last_sequence,
+            recorded=self.recorded,
+            replayed=self.replayed,
+            refused=tuple(self.refused),
+            latest_time_ns=max(self.latest_time_ns, before.latest_time_ns),
+            conflicts=tuple(self.conflicts),
+            conflicts_left_out=self.conflicts_left_out,
+            replayed_sequences=ranges(self.replays, RANGES_MAX),
+            conflicts_before=before.conflicts_version,
+            complete_until_ns=before.complete_until_ns,
+            late_from_ns=self.late_from_ns,
+            late_version_before=before.late_version,
+        )
 
 
 class _Pending(NamedTuple):
-    """A batch that waits to be decided: what is left of it, how many of its first fills came before, their refusals."""
+    """A batch that waits to be decided: its new fills, those that its source had sent before, and its answer.
+
+    `replays` are the indexes of new fills that are replays, once they are decided.
+    """
 
     item: RecordFills
     venue: str
     batch: Part | None
-    trimmed: int
-    refused_before: list[tuple[int, Refusal]]
+    resend: Resend | None
     answer: FillsTaken
+    replays: list[int]
+    complete_until_ns: int = 0  # what its source had said before it
+
+    @property
+    def trimmed(self) -> int:
+        """How many of its first fills its source had sent before."""
+        return self.resend.size if self.resend is not None else 0
 
 
 class _Work:
@@ -117,6 +151,7 @@ class _Work:
         self.requests: dict[str, tuple[bytes, Recorded]] = {}
         self.texts: dict[bytes, ErasableText] = {}
         self.sources: dict[str, _SourceWork] = {}
+        self.heartbeats: set[str] = set()  # sources that said how far they are
         self.pending: list[_Pending] = []
 
     @property
@@ -344,7 +379,7 @@ class Service:
         """The stream a command is for, and what is decided. Fills that it might touch are decided before it."""
         if isinstance(command, RegisterCommand):
             self._decide_fills(work)
-            return REGISTERS, decide_register(self._states.book, command)
+            return REGISTERS, decide_register(self._states.book, command, work.recorded_time_ns)
         if isinstance(command, ProgrammeCommand):
             self._decide_fills(work)
             return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
@@ -358,6 +393,8 @@ class Service:
                 self._states.evaluation,
                 now_ns=work.recorded_time_ns,
                 last_position=work.next_position - 1,
+                recorded_at=lambda position: self._log.head_at_position(position).recorded_time_ns,
+                book_at=lambda position: fold_rulebook(programmes.parse, self._log.rulebook(position)),
             )
         if isinstance(command, RecordDailyClose):
             closes = self._states.closes(command.asset)
@@ -365,7 +402,7 @@ class Service:
         if any(waiting.batch and waiting.batch.is_about(command.account_id) for waiting in work.pending):
             self._decide_fills(work)
         account = self._states.account(command.account_id)
-        family = self._family(account) if isinstance(command, StartTrial) else ()
+        family = self._family(account) if asks_family(command) else ()
         now_ns = work.recorded_time_ns
         decided = decide_account(account, command, family=family, book=self._states.book, now_ns=now_ns)
         return account_stream(command.account_id), decided
@@ -387,7 +424,11 @@ class Service:
             effective_ns = work.recorded_time_ns
         else:
             events, effective_ns = decided.events, decided.effective_time_ns
+        flagged = self._states.account(ask.command.account_id) if isinstance(ask.command, UnflagAccount) else None
         first, *_ = [self._record(work, name, effective_ns, event, ask.request) for name, event in events]
+        if flagged is not None:
+            record, now_ns = partial(self._record, work), work.recorded_time_ns
+            pay_after_flag(flagged, self._states, work.rows, record, ask.request, now_ns)
         work.requests[ask.request.request_id] = (ask.request.sha256, first)
         return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)
 
@@ -399,7 +440,6 @@ class Service:
             self._states.evolve_account(recorded)
         elif kind == "fees":
             recorded = self._append(work, stream, work.next_position, effective_ns, event, request)
-            self._states.evolve_day(recorded)
         elif kind == "owner":
             recorded = self._append(work, stream, self._states.owner(name).version + 1, effective_ns, event, request)
             self._states.owners[name] = evolve_owner(self._states.owner(name), recorded)
@@ -440,28 +480,41 @@ class Service:
     # -- fills --------------------------------------------------------------------------------------------------------
 
     def _take_fills(self, work: _Work, item: RecordFills) -> Answer:
-        """What a source sent before is trimmed; the rest waits for `_decide_fills`, which completes the answer."""
+        """All of it waits for `_decide_fills`, which completes the answer; what a source sent before is told apart."""
         last = self._states.source(item.source).last_sequence if item.source else 0
         if item.source and item.first_sequence > last + 1:
             return Refused(_gap(item, last))
+        if not item.size:
+            answer = FillsTaken(source_sequence=last)
+            self._hear(work, item, answer)
+            return answer
         venue = self._states.book.venue(item.venue)
         if isinstance(venue, Refusal):
             return Refused(venue)
-        answer, trimmed, refused_before, batch = FillsTaken(), 0, [], item.batch
+        answer, batch, resend = FillsTaken(), item.batch, None
         if item.source and item.first_sequence <= last:
-            self._decide_fills(work)  # among them what is sent again, perhaps
-            trimmed = min(item.size, last + 1 - item.first_sequence)
-            refused_before = self._refused_before(work, item, trimmed)
-            batch = self._trim(work, item, venue, trimmed, answer)
+            again, batch = _split(item, min(item.size, last + 1 - item.first_sequence))
+            resend = Resend(item, venue, min(item.size, last + 1 - item.first_sequence), again)
+        complete_ns = 0
         if item.source:
             state = self._states.source(item.source)
+            complete_ns = state.complete_until_ns
             answer.source_sequence = max(last, item.first_sequence + item.size - 1)
             self._states.sources[item.source] = replace(state, last_sequence=answer.source_sequence)
-        work.pending.append(_Pending(item, venue, batch, trimmed, refused_before, answer))
+            self._hear(work, item, answer)
+        work.pending.append(_Pending(item, venue, batch, resend, answer, [], complete_ns))
         return answer
 
+    def _hear(self, work: _Work, item: RecordFills, answer: FillsTaken) -> None:
+        """What a source says of how far it is: it never goes back. The same once more is a sign that it is alive."""
+        state = self._states.source(item.source)
+        if item.complete_until_ns and item.complete_until_ns >= state.complete_until_ns:
+            state = self._states.sources[item.source] = replace(state, complete_until_ns=item.complete_until_ns)
+            work.heartbeats.add(item.source)
+        answer.complete_until_ns = state.complete_until_ns
+
     def _decide_fills(self, work: _Work) -> None:
-        """Decide all batches that wait, those of one venue and actor together."""
+        """Decide all batches that wait, those of one venue and actor together, then what their sources sent again."""
         pending, work.pending = work.pending, []
         by_origin: dict[tuple[str, str], list[_Pending]] = {}
         for waiting in pending:
@@ -471,14 +524,27 @@ class Service:
             self._decide_together(work, venue, together)
         for waiting in pending:
             self._settle(work, waiting)
+        if any(waiting.resend for waiting in pending):
+            self._decide_resends(work, pending)
 
     def _decide_together(self, work: _Work, venue: str, together: Sequence[_Pending]) -> None:
         batch = merged([waiting.batch for waiting in together if waiting.batch is not None]).of_venue(venue)
         groups = by_account_day(batch)
-        places = self._states.load_batch(batch, groups, work.rows)
+        states, next_position = self._states, work.next_position
+        places = states.load_batch(batch, groups)
         with_fees = any(waiting.item.with_fees for waiting in together)
+        suspects = states.days.suspects(batch, groups, places, next_position)
+        asked = np.ones(len(batch), dtype=bool) if with_fees else None
         taken = decide_fills(
-            batch, groups, self._states.accounts, places, self._states.days, self._states.book, with_fees=with_fees
+            batch,
+            groups,
+            states.accounts,
+            places,
+            states.days,
+            states.book,
+            with_fees=with_fees,
+            known=states.known(batch, suspects, work.rows, next_position, asked),
+            next_position=next_position,
         )
         if taken.runs:
             self._append_runs(work, batch.actor, taken.runs)
@@ -494,26 +560,37 @@ class Service:
             self._advance(work, waiting)
         elif answer.refused and waiting.batch is not None:
             self._record_conflicts(work, item, waiting.batch, answer)
-        answer.refused = [*waiting.refused_before, *answer.refused]
-        answer.replayed += waiting.trimmed - len(waiting.refused_before)
 
-    def _trim(self, work: _Work, item: RecordFills, venue: str, trimmed: int, answer: FillsTaken) -> Part | None:
-        """What a batch has behind the fills that its source had sent before; these are answered their fees again."""
-        if item.batch is None:
-            return None
-        place = int(np.searchsorted(item.batch.index, trimmed))
-        if item.with_fees and place:
-            old = Part(item.batch.whole, item.batch.start, item.batch.start + place).alone().of_venue(venue)
-            groups = by_account_day(old)
-            self._states.load_batch(old, groups, work.rows)
-            for number, index in enumerate(old.index.tolist()):
-                known = self._states.known_line(old, number)
-                if known is not None:
-                    answer.fees[index] = (known.line.fee, known.basis)
-        return item.batch.behind(place)
+    def _decide_resends(self, work: _Work, pending: Sequence[_Pending]) -> None:
+        """What sources sent again is compared with what the numbers named; conflicts are recorded."""
+        resends = [waiting.resend for waiting in pending if waiting.resend is not None]
+        making = {name: taken.advanced(SourceState(name)) for name, taken in work.sources.items()}
+        decide_resends(resends, self._log, self._states, work.rows, work.next_position, making)
+        for waiting in pending:
+            if (resend := waiting.resend) is None:
+                continue
+            answer = waiting.answer
+            answer.refused = [*sorted(resend.refused.items()), *answer.refused]
+            answer.replayed += resend.size - len(resend.refused)
+            answer.fees.update(resend.fees)
+            self._note_conflicts(work, waiting.item.source, resend.conflicts)
+
+    def _note_conflicts(self, work: _Work, source: str, conflicts: Sequence[SequenceConflict]) -> None:
+        """Have conflicts recorded with the source, but for those that are recorded already."""
+        known = self._states.conflicts(source) if conflicts else ()
+        new = [conflict for conflict in conflicts if conflict not in known]
+        if not new:
+            return
+        last = self._states.source(source).last_sequence
+        taken = work.sources.setdefault(source, _SourceWork(last + 1, last))
+        for conflict in new:
+            if conflict in taken.conflicts or len(taken.conflicts) < CONFLICTS_MAX:
+                taken.conflicts[conflict] = None
+            else:
+                taken.conflicts_left_out += 1
 
     def _advance(self, work: _Work, waiting: _Pending) -> None:
-        item, _, batch, trimmed, _, answer = waiting
+        item, batch, trimmed, answer = waiting.item, waiting.batch, waiting.trimmed, waiting.answer
         if trimmed == item.size:
             return
         first, last = item.first_sequence + trimmed, item.first_sequence + item.size - 1
@@ -521,38 +598,15 @@ class Service:
         source.last_sequence = last
         source.recorded += answer.recorded
         source.replayed += answer.replayed
+        source.replays += [item.first_sequence + index for index in waiting.replays]
         if batch is not None and len(batch):
             source.latest_time_ns = max(source.latest_time_ns, batch.latest_ns())
+        if answer.late_from_ns:
+            source.late_from_ns = min(source.late_from_ns or answer.late_from_ns, answer.late_from_ns)
         source.refused += [
             RefusedSequence(item.first_sequence + index, refusal.reason, item.fill_sha256(index), refusal.field)
             for index, refusal in answer.refused
         ]
-
-    def _refused_before(self, work: _Work, item: RecordFills, trimmed: int) -> list[tuple[int, Refusal]]:
-        """Of fills that a source sends again those that were refused, by index: their refusal is answered again."""
-        first, end = item.first_sequence, item.first_sequence + trimmed
-        refused = list(work.sources[item.source].refused) if item.source in work.sources else []
-        stream = source_stream(item.source)
-        last = self._log.last_of(stream)
-        # The commits of a source are in the order of its numbers: find the one that took `first`.
-        versions = range(1, last.version + 1) if last else range(0)
-        place = bisect_right(versions, first, key=lambda version: self._advance_at(stream, version).first_sequence)
-        for version in versions[max(place - 1, 0) :]:
-            event = self._advance_at(stream, version)
-            if event.first_sequence >= end:
-                break
-            refused += event.refused
-        again = "it was refused when it came first"
-        return sorted(
-            (entry.sequence - first, Refusal(Reason(entry.reason), entry.field, again))
-            for entry in refused
-            if first <= entry.sequence < end
-        )
-
-    def _advance_at(self, stream: str, version: int) -> SourceAdvanced:
-        event = self._log.version(stream, version).event
-        assert isinstance(event, SourceAdvanced), stream
-        return event
 
     def _record_conflicts(self, work: _Work, item: RecordFills, batch: Part, answer: FillsTaken) -> None:
         """Somebody sent a known fill with other content: that is worth a record even without a source."""
@@ -567,21 +621,14 @@ class Service:
 
     def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
         work.rows.extend(rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor)))
-        self._states.remember(runs)
 
     def _append_sources(self, work: _Work) -> None:
-        for name, taken in work.sources.items():
+        for name in dict.fromkeys((*work.sources, *sorted(work.heartbeats))):
             state = self._states.source(name)
-            event = SourceAdvanced(
-                first_sequence=taken.first_sequence,
-                last_sequence=taken.last_sequence,
-                recorded=taken.recorded,
-                replayed=taken.replayed,
-                refused=tuple(taken.refused),
-                latest_time_ns=max(taken.latest_time_ns, state.latest_time_ns),
-            )
+            taken = work.sources.get(name) or _SourceWork(state.last_sequence + 1, state.last_sequence)
+            event = taken.advanced(state)
             recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
-            self._states.sources[name] = evolve_source(state, recorded)
+            self._states.evolve_source(recorded)
 
     @property
     def _log(self) -> Log:
@@ -614,16 +661,29 @@ def _hand_out(taken: BatchOutcome, together: Sequence[_Pending]) -> None:
         assert waiting.batch is not None, waiting
         answer, end = waiting.answer, start + len(waiting.batch)
         if replayed:
-            answer.replayed = bisect_left(replayed, end) - bisect_left(replayed, start)
+            places = replayed[bisect_left(replayed, start) : bisect_left(replayed, end)]
+            answer.replayed = len(places)
+            waiting.replays.extend(int(waiting.batch.index[place - start]) for place in places)
         if refused:
             index = waiting.batch.index
             entries = taken.refused[bisect_left(refused, start) : bisect_left(refused, end)]
             answer.refused = [(int(index[place - start]), why) for place, why in entries]
         answer.recorded = end - start - answer.replayed - len(answer.refused)
+        if waiting.complete_until_ns and answer.recorded:
+            others = [place - start for place in (*replayed, *refused) if start <= place < end]
+            answer.late_from_ns = waiting.batch.earliest_ns(waiting.complete_until_ns, others)
         if waiting.item.with_fees:
-            places = enumerate(waiting.batch.index.tolist(), start)
-            answer.fees.update((index, taken.fees[place]) for place, index in places if place in taken.fees)
+            indexes = enumerate(waiting.batch.index.tolist(), start)
+            answer.fees.update((index, taken.fees[place]) for place, index in indexes if place in taken.fees)
         start = end
+
+
+def _split(item: RecordFills, size: int) -> tuple[Part | None, Part | None]:
+    """The well-formed ones among the first `size` fills of a request, and those after them."""
+    if item.batch is None:
+        return None, None
+    place = int(np.searchsorted(item.batch.index, size))
+    return Part(item.batch.whole, item.batch.start, item.batch.start + place), item.batch.behind(place)
 
 
 def _gap(item: RecordFills, last: int) -> Refusal:

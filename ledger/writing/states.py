@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
 from typing import Final, TypeVar
 
@@ -16,8 +16,7 @@ from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.decide.daily_close import Closes, evolve_closes, fold_closes
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.decide.promotion import Promotions, evolve_promotions
-from ledger.domain.events import FeeAdjusted, FeeEvent, KnownLine, Recorded
-from ledger.domain.instants import DAY_NS, day_number
+from ledger.domain.events import FeeAdjusted, Recorded, SequenceConflict, SourceAdvanced
 from ledger.domain.state.account import (
     AccountState,
     OwnerState,
@@ -32,6 +31,7 @@ from ledger.domain.streams import (
     BOUNTY_PREFIX,
     CLOSES_PREFIX,
     PROMOTIONS,
+    SOURCE_PREFIX,
     DayKey,
     account_stream,
     bounty_stream,
@@ -43,14 +43,16 @@ from ledger.domain.streams import (
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import LineRef, PlacedLine, Restated, adjust, lines_now
 from ledger.fills.batch import AccountDays, FillBatch
-from ledger.fills.days import DayTable
-from ledger.fills.runs import Runs
+from ledger.fills.days import DayTable, Suspects
+from ledger.fills.known import Known, by_key, known_by_name
 from ledger.store.codec.events import decode
 from ledger.store.log import FeeDay, KnownRequest, Log
-from ledger.store.rows import Row
+from ledger.store.rows import Rows
 from ledger.writing.messages import Ask, Input
 
 _ALL: Final = 2**63 - 1
+# Conflicts of a source that are known again when they come again: older ones are recorded once more.
+_CONFLICTS, _EVENTS_WITH_CONFLICTS, _SOURCES_WITH_CONFLICTS = 10_000, 100, 16
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -81,6 +83,7 @@ class States:
         self._day_bytes_max = day_bytes_max
         self.owners: dict[str, OwnerState] = {}
         self.sources: dict[str, SourceState] = {}
+        self._conflicts: dict[str, set[SequenceConflict]] = {}
         self.requests: dict[str, KnownRequest] = {}
         self._promotions: Promotions | None = None
         self._rounds: dict[str, Round] = {}
@@ -89,7 +92,7 @@ class States:
         self._touched: set[str] = set()
 
     def shrink(self) -> None:
-        """Let go of the lines that were looked at, and of the least recently used beyond the limits."""
+        """Let go of the least recently used beyond the limits."""
         self.accounts.used(self._touched)
         while len(self.accounts) > self._accounts_max:
             self.accounts.popitem(last=False)
@@ -144,36 +147,94 @@ class States:
         if in_log:
             digests = [day.digests for day in in_log.values()]
             places = self.days.places([keys[stream] for stream in in_log])
-            self.days.take_in(np.repeat(places, list(map(len, digests))), np.concatenate(digests))
+            positions = np.concatenate([day.positions for day in in_log.values()])
+            self.days.take_in(np.repeat(places, list(map(len, digests))), np.concatenate(digests), positions)
 
-    def load_batch(self, batch: FillBatch, groups: AccountDays, of_this_commit: Sequence[Row]) -> Ints:
-        """Have its accounts and their days in memory; where an exec_id may have been recorded, the lines of a day too.
+    def load_batch(self, batch: FillBatch, groups: AccountDays) -> Ints:
+        """Have its accounts and their days in memory; returns the places of the account-days."""
+        return self._load(batch.accounts, groups.keys)
 
-        Returns the places of the account-days.
-        """
-        places = self._load(batch.accounts, groups.keys)
-        keys = {fee_stream(*key): key for key in self.days.suspects(batch, groups, places)}
-        if not keys:
-            return places
-        in_log = self._log().streams(keys, _ALL)
-        for recorded in (*in_log, *_decoded(of_this_commit, keys)):
-            assert isinstance(recorded.event, FeeEvent)
-            self.days.remember(keys[recorded.stream], recorded.event)
-        return places
+    def known(
+        self, batch: FillBatch, suspects: Suspects, of_this_commit: Rows, next_position: int, with_fees: Ints | None
+    ) -> Known:
+        """Find suspect fills of a batch in the log and the commit in the making; only runs that have one are read."""
+        if not len(suspects.place):
+            return Known()
+        first = next_position - len(of_this_commit)
+        streams = {key: fee_stream(*key) for key in suspects.key}
+        places = suspects.place
+        since = {(streams[key], place) for key, place in zip(suspects.key, suspects.since, strict=True)}
+        making = {stream for stream, place in since if place >= first}
+        in_log = [(stream, place) for stream, place in since if place < first]
+        found = known_by_name(
+            batch, by_key(suspects.key, places), self._runs_since(in_log, making, of_this_commit), with_fees
+        )
+        missing = [at for at, place in enumerate(places.tolist()) if place not in found.same]
+        if missing:  # the digest is that of another id
+            keys = [suspects.key[at] for at in missing]
+            wanted, names = by_key(keys, places[missing]), {streams[key] for key in keys}
+            every = (*self._log().runs_of(names), *_decoded(of_this_commit, names))
+            found.update(known_by_name(batch, wanted, every, with_fees))
+        self.adjust_known(found, streams.values(), of_this_commit)
+        return found
 
-    def remember(self, runs: Runs) -> None:
-        """Have the lines of runs that were just decided at hand too, where those before them are."""
-        for at, key in enumerate(runs.keys) if self.days.known else ():
-            if key in self.days.known:
-                self.days.remember(key, runs[at][1])
+    def runs_of_commits(
+        self, in_log: Collection[tuple[str, int]], making: Container[str], of_this_commit: Rows
+    ) -> Iterator[Recorded]:
+        """Runs of each (fee stream, position) in the commit of that position, and of streams in that in the making."""
+        if in_log:
+            yield from self._log().runs_of_commits(in_log)
+        if making:
+            yield from _decoded(of_this_commit, making)
 
-    def fee_days(self, streams: Iterable[str], of_this_commit: Sequence[Row]) -> set[str]:
+    def conflicts(self, source: str) -> Set[SequenceConflict]:
+        """Conflicts of a source that the log has: the latest ones, as many as are looked back to."""
+        if source not in self._conflicts:
+            while len(self._conflicts) >= _SOURCES_WITH_CONFLICTS:
+                self._conflicts.pop(next(iter(self._conflicts)))
+            found = set[SequenceConflict]()
+            version = self.source(source).conflicts_version
+            for _ in range(_EVENTS_WITH_CONFLICTS):
+                if not version or len(found) >= _CONFLICTS:
+                    break
+                event = self._log().version(source_stream(source), version).event
+                assert isinstance(event, SourceAdvanced), source
+                found.update(event.conflicts)
+                version = event.conflicts_before
+            self._conflicts[source] = found
+        return self._conflicts[source]
+
+    def evolve_source(self, recorded: Recorded) -> None:
+        """Take in one more event of `source/<name>`."""
+        name = recorded.stream.removeprefix(SOURCE_PREFIX)
+        assert isinstance(recorded.event, SourceAdvanced), recorded
+        self.sources[name] = evolve_source(self.source(name), recorded)
+        if name in self._conflicts:
+            if len(self._conflicts[name]) >= _CONFLICTS:
+                self._conflicts[name].clear()
+            self._conflicts[name].update(recorded.event.conflicts)
+
+    def _runs_since(self, in_log: Sequence[tuple[str, int]], making: Container[str], rows: Rows) -> Iterator[Recorded]:
+        if in_log:
+            yield from self._log().runs_since(in_log)
+        if making:
+            yield from _decoded(rows, making)
+
+    def adjust_known(self, found: Known, streams: Iterable[str], of_this_commit: Rows) -> None:
+        """Have the fees of lines that were found as they are now; the lines are in some streams."""
+        if not found.refs:
+            return
+        names = set(streams)
+        in_making = [each for each in _decoded(of_this_commit, names) if isinstance(each.event, FeeAdjusted)]
+        found.adjust([*self._log().adjustments_of(names, min(position for position, _ in found.refs)), *in_making])
+
+    def fee_days(self, streams: Iterable[str], of_this_commit: Rows) -> set[str]:
         """Those of some fee streams that have an event, in the log or in the commit in the making."""
         names = set(streams)
         in_log = self._log().existing(names)
-        return in_log | {row.stream for row in of_this_commit if row.stream in names}
+        return in_log | {row.stream for row in of_this_commit.of_streams(names)}
 
-    def lines_now(self, stream: str, of_this_commit: Sequence[Row]) -> dict[LineRef, PlacedLine]:
+    def lines_now(self, stream: str, of_this_commit: Rows) -> dict[LineRef, PlacedLine]:
         """The lines of a fee stream, in the log and in the commit in the making, with their fees as they are now."""
         in_log = self._log().streams([stream], _ALL)
         return lines_now([*in_log, *_decoded(of_this_commit, {stream})])
@@ -185,18 +246,6 @@ class States:
         event = adjust(day, restated, cause_position)
         self.days.enter({key: day})
         return event
-
-    def evolve_day(self, recorded: Recorded) -> None:
-        """Take in an adjustment where the lines of its account-day are at hand; its totals have moved on."""
-        _, account_id, day = recorded.stream.split("/")
-        assert isinstance(recorded.event, FeeAdjusted), recorded
-        if (key := (account_id, day_number(day))) in self.days.known:
-            self.days.remember(key, recorded.event)
-
-    def known_line(self, batch: FillBatch, place: int) -> KnownLine | None:
-        """The line recorded under the name of a fill whose day is at hand; lines of a suspect day are known."""
-        key = (batch.accounts[batch.account[place]], int(batch.transact_time_ns[place]) // DAY_NS)
-        return self.days.known.get(key, {}).get((batch.venue, batch.name(place)))
 
     def account(self, account_id: str) -> AccountState:
         if account_id not in self.accounts:
@@ -268,8 +317,6 @@ class States:
         return self.sources[source]
 
 
-def _decoded(rows: Iterable[Row], streams: Container[str]) -> list[Recorded]:
+def _decoded(rows: Rows, streams: Container[str]) -> list[Recorded]:
     """The events of some streams in the commit in the making, as the log will have them."""
-    return [
-        decode(row.position, row.stream, row.version, row.topic, row.state) for row in rows if row.stream in streams
-    ]
+    return [decode(row.position, row.stream, row.version, row.topic, row.state) for row in rows.of_streams(streams)]

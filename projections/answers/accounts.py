@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from psycopg.sql import SQL, Identifier
-
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import NO_TIER
 from ledger.v1 import query_service_pb2 as pb
@@ -14,13 +12,16 @@ from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Reader
 from projections.page_token import PageToken, encode_token
 from projections.paging import page_size, token_of
-from projections.tables.position import wait_for_tables
-from projections.tables.tables import read_schema
+from projections.tables.position import table_rows, wait_for_tables
 
 _LIST: Final = """
-SELECT a.account_id, a.owner_id, a.parent_account_id, v.tier, v.source, v.valid_until_ns, b.end_time_ns,
+SELECT a.account_id, o.owner_id, o.parent_account_id, v.tier, v.source, v.tier_until_ns, b.end_time_ns,
     f.flagged
 FROM {read}.accounts a
+CROSS JOIN LATERAL (
+    SELECT CASE WHEN a.registered_time_ns <= %(at)s THEN a.owner_id ELSE a.account_id END AS owner_id,
+        CASE WHEN a.registered_time_ns <= %(at)s THEN a.parent_account_id ELSE '' END AS parent_account_id
+) o
 LEFT JOIN {read}.vip_intervals v ON v.account_id = a.account_id AND v.programme_id = %(programme)s
     AND v.valid_from_ns <= %(at)s AND (v.valid_until_ns IS NULL OR v.valid_until_ns > %(at)s)
 LEFT JOIN LATERAL (
@@ -33,10 +34,10 @@ CROSS JOIN LATERAL (
 ) f
 WHERE a.account_id > %(after)s
     AND (%(tier)s = '' OR coalesce(v.tier, %(none)s) = %(tier)s)
-    AND (%(ending)s::bigint IS NULL OR v.valid_until_ns < %(ending)s)
+    AND (%(ending)s::bigint IS NULL OR v.tier_until_ns < %(ending)s)
     AND (%(banned)s::boolean IS NULL OR (b.end_time_ns IS NOT NULL) = %(banned)s)
     AND (%(flagged)s::boolean IS NULL OR f.flagged = %(flagged)s)
-    AND (%(owner)s = '' OR a.owner_id = %(owner)s)
+    AND (%(owner)s = '' OR o.owner_id = %(owner)s)
 ORDER BY a.account_id LIMIT %(limit)s
 """
 
@@ -52,10 +53,12 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
         size = shape(page_size, reader, request.page_size)
         token = shape(token_of, reader, request)
     as_of_ns = token.as_of_ns if token else _as_of_ns(reader, request)
-    position = wait_for_tables(reader, schema, request.min_position)
+    position = wait_for_tables(reader, schema, request.min_position, any_version=True)
     after = token.key.decode() if token else ""
-    rows = reader.log.query(
-        SQL(_LIST).format(read=Identifier(read_schema(schema))),
+    rows = table_rows(
+        reader.log,
+        schema,
+        _LIST,
         {
             "programme": _programme(reader, request, as_of_ns),
             "at": as_of_ns,

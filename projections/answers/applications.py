@@ -5,8 +5,6 @@ from __future__ import annotations
 import struct
 from typing import Any, Final
 
-from psycopg.sql import SQL, Identifier
-
 from ledger.domain.decide.application_deadline import overdue_from_ns
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
@@ -17,8 +15,7 @@ from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Reader
 from projections.page_token import PageToken, encode_token
 from projections.paging import page_size, token_of
-from projections.tables.position import wait_for_tables
-from projections.tables.tables import read_schema
+from projections.tables.position import table_rows, wait_for_tables
 
 BUSINESS_DAYS_MAX: Final = 1_000
 _NO_DAY: Final = 2**31 - 1  # sorts applications without a deadline last
@@ -49,10 +46,12 @@ def list_applications(reader: Reader, schema: str, request: pb.ListApplicationsR
         size = shape(page_size, reader, request.page_size)
         token = shape(token_of, reader, request)
     as_of_ns = token.as_of_ns if token else (reader.now_ns() if asked_ns is None else asked_ns)
-    position = wait_for_tables(reader, schema, request.min_position)
+    position = wait_for_tables(reader, schema, request.min_position, any_version=True)
     today = as_of_ns // DAY_NS
-    rows = reader.log.query(
-        SQL(_LIST).format(read=Identifier(read_schema(schema))),
+    rows = table_rows(
+        reader.log,
+        schema,
+        _LIST,
         {
             "at": as_of_ns,
             "today": today,

@@ -48,7 +48,7 @@ class Findings:
         self._mutex = Lock()
 
     def page(self, request: pb.ListFindingsRequest) -> pb.ListFindingsResponse:
-        """One page of findings, by control and subject."""
+        """One page of findings, by control, then by time where they wait to be done, then by subject."""
         with Shape() as shape:
             shape(optional_id, request.programme_id, "programme_id")
             shape(_control, request.control)
@@ -58,14 +58,14 @@ class Findings:
             size = shape(page_size, self._reader, request.page_size)
             token = shape(token_of, self._reader, request)
         given_ns = read_ns(request.as_of, "as_of") if request.HasField("as_of") else None
-        position = wait_for_tables(self._reader, self._schema, request.min_position)
+        position = wait_for_tables(self._reader, self._schema, request.min_position, any_version=True)
         if token:
             as_of_ns, position = token.as_of_ns, token.known_position
         else:
             as_of_ns = self._reader.now_ns() if given_ns is None else given_ns
         search = _Search(request.control, as_of_ns, within_days, request.programme_id, position)
-        after = tuple(token.key.decode().split("\0")) if token else ()
-        left = [entry for entry in self._search(search) if (entry[0], entry[1].subject) > after]
+        after = token.key.decode() if token else ""
+        left = [entry for entry in self._search(search) if _place(*entry) > after]
         response = pb.ListFindingsResponse(
             ledger_id=self._reader.ledger_id,
             as_of=timestamp(as_of_ns),
@@ -73,8 +73,7 @@ class Findings:
             findings=[_message(*entry) for entry in left[:size]],
         )
         if len(left) > size:
-            name, finding = left[size - 1]
-            key = f"{name}\0{finding.subject}".encode()
+            key = _place(*left[size - 1]).encode()
             response.next_page_token = encode_token(PageToken(as_of_ns, position, key), self._reader.ledger_id, request)
         return response
 
@@ -98,7 +97,13 @@ class Findings:
         scope = Scope(self._reader.log, self._schema, book, programme, search.as_of_ns, search.within_days)
         names = [search.control] if search.control else list(CONTROLS)
         found = [(name, finding) for name in names for finding in CONTROLS[name].find(scope)]
-        return sorted(found, key=lambda entry: (entry[0], entry[1].subject))
+        return sorted(found, key=lambda entry: _place(*entry))
+
+
+def _place(name: str, finding: Finding) -> str:
+    """Where a finding stands in the list, as text that sorts so."""
+    time_ns = finding.time_ns if CONTROLS[name].oldest_first else None
+    return f"{name}\0{time_ns or 0:020}\0{finding.subject}"
 
 
 def _control(name: str) -> None:

@@ -7,12 +7,13 @@ from ledger.domain.state.programme import Programme
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.status import timestamp
 from projections.as_of import Reader
-from projections.tables.position import tables_position
+from projections.tables.position import rebuilding, tables_standing
+from projections.tables.tables import TABLES_VERSION
 
 
 def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> pb.GetLedgerInfoResponse:
     """The present of the ledger and of its materialised tables."""
-    tables = tables_position(reader, schema)
+    tables, version = tables_standing(reader, schema)
     head = reader.log.head()
     last = reader.log.last_of("ledger")
     started = last.event if last and isinstance(last.event, WriterStarted) else WriterStarted(0, "")
@@ -29,6 +30,9 @@ def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> 
             position=tables,
             lag_positions=max(head.position - tables, 0),
             lag_ms=_lag_ms(reader, tables, head.position, now_ns),
+            version=version,
+            version_wanted=TABLES_VERSION,
+            rebuilding=rebuilding(reader, schema),
         ),
     )
 

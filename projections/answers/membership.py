@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from ledger.domain.decide.application_deadline import deadline, overdue_from_ns
+from ledger.domain.decide.membership import expiry
 from ledger.domain.decide.standing import match_refused, match_tier, tier_at
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.fee_match import match_grant
 from ledger.domain.rules.key_account_manager import KEY_ACCOUNT_MANAGER, entitlements, manager_at
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
-from ledger.domain.state.matches_and_applications import PENDING, Application, Match, Metric
+from ledger.domain.state.account import FOREVER_NS
+from ledger.domain.state.matches_and_applications import EXPIRED, PENDING, REVOKED, Application, Match, Metric
 from ledger.domain.state.programme import NO_TIER
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.v1 import member_query_service_pb2 as pb
@@ -29,8 +31,8 @@ def get_membership(reader: Reader, request: pb.GetMembershipRequest) -> pb.GetMe
     response = pb.GetMembershipResponse(
         basis=view.instant.basis(reader.ledger_id),
         account_id=account_id,
-        flags=[flag_of(flag) for flag in view.account.flags if flag.flagged_time_ns <= at_ns],
-        matches=[_match(match, at_ns) for match in dossier.matches if match.requested_time_ns <= at_ns],
+        flags=[flag_of(flag, by_ns=at_ns) for flag in view.account.flags if flag.flagged_time_ns <= at_ns],
+        matches=[_match(view, match) for match in dossier.matches if match.requested_time_ns <= at_ns],
         applications=[_application(view, found) for found in dossier.applications if found.received_time_ns <= at_ns],
         metrics=[_metric(metric) for metric in dossier.metrics if metric.window_until_ns <= at_ns],
         manager_id=manager_at(dossier.managers, at_ns),
@@ -43,7 +45,7 @@ def get_membership(reader: Reader, request: pb.GetMembershipRequest) -> pb.GetMe
 def check_match_eligibility(
     reader: Reader, request: pb.CheckMatchEligibilityRequest
 ) -> pb.CheckMatchEligibilityResponse:
-    """What RequestMatch would answer at as_of, by the rules it asks."""
+    """What RequestMatch would answer at as_of of the account and its volume; what a claim says too is not asked."""
     with Shape() as shape:
         account_id = shape(required_id, request.account_id, "account_id")
         programme_id = shape(optional_id, request.programme_id, "programme_id")
@@ -57,8 +59,12 @@ def check_match_eligibility(
         response.refused_because = Reason.PROGRAMME_UNKNOWN.name
         return response
     at_ns, spot, futures = view.instant.as_of_ns, exact(spot_text, NOTIONAL_SCALE), exact(futures_text, NOTIONAL_SCALE)
-    no = match_refused(view.account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures)
-    membership = membership_in_past_90_days(view.account.grants, programme, at_ns)
+    family = reader.family(view)
+    no = match_refused(
+        view.account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures, family=family
+    )
+    grants = (grant for member in (view.account, *family) for grant in member.grants)
+    membership = membership_in_past_90_days(grants, programme, at_ns)
     if membership is not None:
         response.membership.CopyFrom(grant_of(membership))
     if no is not None:
@@ -90,8 +96,13 @@ def get_entitlements(reader: Reader, request: pb.GetEntitlementsRequest) -> pb.G
     return response
 
 
-def _match(match: Match, at_ns: int) -> pb.Match:
+def _match(view: View, match: Match) -> pb.Match:
+    """A match as it stood at as_of; its grant may have been taken back since it was approved."""
+    at_ns = view.instant.as_of_ns
     claim, settled = match.claim, match.settled_time_ns <= at_ns
+    expires_ns = None if settled else expiry(match, view.book)
+    revoked = (grant.revoked_time_ns for grant in view.account.grants if grant.grant_id == match.grant_id)
+    revoked_ns = next(revoked, FOREVER_NS)
     message = pb.Match(
         match_id=match.match_id,
         status=match.status if settled else PENDING,
@@ -109,6 +120,12 @@ def _match(match: Match, at_ns: int) -> pb.Match:
         message.settled_time.CopyFrom(timestamp(match.settled_time_ns))
         message.grant_id, message.reason_code = match.grant_id, match.reason_code
         message.refused_because = Reason(match.reason).name if match.reason else ""
+    elif expires_ns is not None and expires_ns <= at_ns:
+        message.status = EXPIRED
+        message.settled_time.CopyFrom(timestamp(expires_ns))
+    if settled and revoked_ns <= at_ns:
+        message.status = REVOKED
+        message.revoked_time.CopyFrom(timestamp(revoked_ns))
     return message
 
 

@@ -19,7 +19,7 @@ from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, required_id
 from ledger.wire.status import timestamp
 from projections.answers.fee_history import Span, day_sums, fills_now, totals
-from projections.answers.vip_state import class_rates, programme_of
+from projections.answers.vip_state import class_rates, own_rates, programme_of, tier_until
 from projections.answers.window_volume import Window, window_so_far
 from projections.as_of import Reader, View, check_times
 from projections.evaluation.pending import pending_evaluation_ns
@@ -52,11 +52,14 @@ def _say_rates(response: pb.GetRatesResponse, view: View, programme: Programme) 
     response.programme_id = programme.programme_id
     response.tier = grant.tier if grant else NO_TIER
     response.rates.extend(class_rates(programme, response.tier))
+    response.own_rates.extend(own_rates(view.book, programme, response.tier, at_ns))
     response.banned = running_ban(view.account.bans, at_ns) is not None
     response.flagged = flagged_at(view.account.flags, at_ns) is not None
+    if until := tier_until(view, programme):
+        response.valid_until.CopyFrom(until)
     changes = [change for change in (*view.account.change_instants, *view.book.change_instants) if change > at_ns]
     if changes:
-        response.valid_until.CopyFrom(timestamp(min(changes)))
+        response.rates_until.CopyFrom(timestamp(min(changes)))
 
 
 def _say_rebates(response: pb.GetRatesResponse, log: Log, view: View, window: Window) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.domain.decide.bounty import Round, evolve_round
-from ledger.domain.decide.promotion import promotion_refused
+from ledger.domain.decide.promotion import promotion_refused, type_unknown
 from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import PromotionAnnounced
 from ledger.domain.refusal import Reason
@@ -33,7 +33,7 @@ def check_promotion_eligibility(
         response.refused_because = Reason.PROMOTION_NOT_ELIGIBLE.name
         return response
     at_ns = view.instant.as_of_ns
-    no = promotion_refused(view.account, programme, promotion_type, at_ns)
+    no = type_unknown([programme], promotion_type) or promotion_refused(view.account, programme, promotion_type, at_ns)
     response.tier = tier_at(view.account, programme, at_ns)
     response.eligible, response.refused_because = no is None, no.reason.name if no else ""
     return response
@@ -51,7 +51,7 @@ def list_months_without_promotion(
     promotions = [event for event in events if isinstance(event, PromotionAnnounced)]
     starts_ns = [event.start_time_ns for event in promotions if event.promotion_type == API_EXCLUSIVE]
     if from_ns is None:
-        from_ns = min((event.start_time_ns for event in promotions), default=instant.as_of_ns)
+        from_ns = min([reader.began_ns, *(event.start_time_ns for event in promotions)])
     months = months_without_promotion(starts_ns, from_ns, instant.as_of_ns)
     return pb.ListMonthsWithoutPromotionResponse(basis=instant.basis(reader.ledger_id), months=months)
 

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Iterator
+from typing import Any, Final
+
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.decide.standing import grant_in_effect
+from ledger.domain.decide.tier_stretches import tier_until_ns
 from ledger.domain.money import rate_text
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Flag, Grant
-from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, Programme
+from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, PairRates, Programme
+from ledger.domain.state.rulebook import Rulebook
 from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, required_id
@@ -33,6 +38,8 @@ def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipSt
     response = vip_state(view.account, programme, view.instant.as_of_ns)
     response.basis.CopyFrom(view.instant.basis(reader.ledger_id))
     response.known_account = reader.knows(view)
+    if programme and (until := tier_until(view, programme)):
+        response.tier_until.CopyFrom(until)
     pending_ns = pending_evaluation_ns(reader, view, programme) if programme else None
     if pending_ns is not None:
         response.evaluation_pending = True
@@ -57,8 +64,8 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
     tier = grant.tier if grant else NO_TIER
     return pb.GetVipStateResponse(
         account_id=account.account_id,
-        owner_id=account.owner_id,
-        parent_account_id=account.parent_account_id,
+        owner_id=account.owner_at(at_ns),
+        parent_account_id=account.parent_at(at_ns),
         programme_id=programme.programme_id if programme else "",
         programme_version=programme.version if programme else "",
         tier=tier,
@@ -66,7 +73,7 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
         rates=class_rates(programme, tier) if programme else [],
         banned=ban is not None,
         ban=_ban(ban) if ban else None,
-        trial_used=account.trial_used,
+        trial_used=account.trial_from_ns <= at_ns,
         grants=[grant_of(grant) for grant in account.grants],
         bans=[_ban(ban) for ban in account.bans],
         flagged=flagged_at(account.flags, at_ns) is not None,
@@ -74,18 +81,38 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
     )
 
 
+def tier_until(view: View, programme: Programme) -> Timestamp | None:
+    """The first instant at which the tier changes if nothing more is recorded; None: it does not."""
+    versions = view.book.programmes[programme.programme_id]
+    until_ns = tier_until_ns(view.account, versions, view.instant.as_of_ns)
+    return None if until_ns == FOREVER_NS else timestamp(until_ns)
+
+
 def class_rates(programme: Programme, tier: str) -> list[pb.ClassRates]:
     """Rates of a tier by pair class, and for pairs without one."""
     return [_rates(programme, tier, name) for name in (*programme.pair_classes, "")]
 
 
+def own_rates(book: Rulebook, programme: Programme, tier: str, at_ns: int) -> Iterator[pb.OwnRates]:
+    """Rates of a tier in every pair that has rates of its own, by symbol."""
+    for symbol in sorted(book.symbols):
+        override = book.override(programme, symbol, at_ns)
+        if override is not None:
+            pair_class = book.pair_class(programme.programme_id, symbol, at_ns)
+            maker_rate, taker_rate = _both(programme, tier, pair_class, override)
+            yield pb.OwnRates(symbol=symbol, maker_rate=maker_rate, taker_rate=taker_rate)
+
+
 def _rates(programme: Programme, tier: str, pair_class: str) -> pb.ClassRates:
-    """What an API fill of the class would pay, by the same rule that prices fills."""
-    maker_ppm, taker_ppm = (
-        fee_rate(programme, tier=tier, pair_class=pair_class, liquidity=liquidity, channel=CHANNEL_API)[0]
-        for liquidity in (LIQUIDITY_MAKER, _LIQUIDITY_TAKER)
-    )
-    return pb.ClassRates(pair_class=pair_class, maker_rate=rate_text(maker_ppm), taker_rate=rate_text(taker_ppm))
+    maker_rate, taker_rate = _both(programme, tier, pair_class, None)
+    return pb.ClassRates(pair_class=pair_class, maker_rate=maker_rate, taker_rate=taker_rate)
+
+
+def _both(programme: Programme, tier: str, pair_class: str, override: PairRates | None) -> Iterator[str]:
+    """What an API fill would pay as maker and as taker, by the same rule that prices fills."""
+    kind: dict[str, Any] = {"tier": tier, "pair_class": pair_class, "channel": CHANNEL_API, "override": override}
+    for liquidity in (LIQUIDITY_MAKER, _LIQUIDITY_TAKER):
+        yield rate_text(fee_rate(programme, liquidity=liquidity, **kind)[0])
 
 
 def grant_of(grant: Grant) -> commands_pb.Grant:
@@ -114,13 +141,13 @@ def _ban(ban: Ban) -> commands_pb.Ban:
     )
 
 
-def flag_of(flag: Flag) -> commands_pb.Flag:
-    """A flag on the wire."""
+def flag_of(flag: Flag, *, by_ns: int = FOREVER_NS) -> commands_pb.Flag:
+    """A flag on the wire; its end is left out if it lies after an instant."""
     message = commands_pb.Flag(
         flag_id=flag.flag_id,
         kind=commands_pb.FlagKind.Value(f"FLAG_KIND_{flag.kind}"),
         flagged_time=timestamp(flag.flagged_time_ns),
     )
-    if flag.unflagged_time_ns != FOREVER_NS:
+    if flag.unflagged_time_ns != FOREVER_NS and flag.unflagged_time_ns <= by_ns:
         message.unflagged_time.CopyFrom(timestamp(flag.unflagged_time_ns))
     return message

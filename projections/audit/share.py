@@ -38,7 +38,11 @@ class Share:
         self._rows = Rows(log, schema)
         self._scope = scope
         states = States(
-            programmes.parse, self._rows.earlier, fed=scope.reads, whole=after == 0 and scope.from_ns is None
+            programmes.parse,
+            self._rows.earlier,
+            recorded_at=lambda position: log.head_at_position(position).recorded_time_ns,
+            fed=scope.reads,
+            whole=after == 0 and scope.from_ns is None,
         )
         for recorded in log.rulebook(after) if after else ():
             states.evolve(recorded)

@@ -36,8 +36,9 @@ class EvaluatedVolumes:
     def __call__(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Volume:
         """By UTC day and cell, those of sub-accounts included where they count; and the closes known."""
         members = self._children.get(account.account_id, ()) if programme.aggregate_subaccounts else ()
+        known = [child for child, position in members if position <= event.read_position]
         found: dict[int, dict[CellKey, int]] = {}
-        for account_id in (account.account_id, *members):
+        for account_id in (account.account_id, *known):
             span = Span(account_id, event.window_from_ns, event.window_until_ns, event.read_position)
             for day, sums in day_sums(self._log, span).items():
                 cells = found.setdefault(day, {})
@@ -53,12 +54,12 @@ class EvaluatedVolumes:
         return self._closes[1]
 
     @cached_property
-    def _children(self) -> Mapping[str, list[str]]:
-        """Sub-accounts by parent."""
-        found: dict[str, list[str]] = {}
+    def _children(self) -> Mapping[str, list[tuple[str, int]]]:
+        """Sub-accounts by parent, with the position that each is known from."""
+        found: dict[str, list[tuple[str, int]]] = {}
         statement = SQL(_REGISTERED).format(events=Identifier(self._schema, EVENTS))
         for row in self._log.query(statement, {}):
             event = decode(*row).event
             if isinstance(event, AccountRegistered) and event.parent_account_id:
-                found.setdefault(event.parent_account_id, []).append(event.account_id)
+                found.setdefault(event.parent_account_id, []).append((event.account_id, row[0]))
         return found

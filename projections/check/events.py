@@ -44,7 +44,7 @@ def facts_of(row: Row) -> Facts | None:
     except DecodeError:
         return None
     envelope = message.envelope
-    advanced = topic == "SourceAdvanced"
+    advanced = topic == "SourceAdvanced" and message.first_sequence <= message.last_sequence
     return Facts(
         position,
         envelope.recorded_time_ns,

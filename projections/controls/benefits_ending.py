@@ -5,21 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from ledger.domain.rules.evaluation_days import next_evaluation_ns
 from projections.controls.scope import Control, Finding, Scope, instant_text
 
 # Intervals of an account do not overlap, so the next one starts at the end of this one, or there is a gap.
 _ENDING: Final = """
-SELECT account_id, tier, source, grant_id, valid_until_ns FROM {read}.vip_intervals v
-WHERE programme_id = %(programme)s AND valid_from_ns <= %(until)s
-    AND valid_until_ns > %(at)s AND valid_until_ns <= %(until)s
+SELECT account_id, tier, source, grant_id, tier_until_ns FROM {read}.vip_intervals v
+WHERE programme_id = %(programme)s AND valid_from_ns <= %(until)s AND valid_until_ns = tier_until_ns
+    AND tier_until_ns > %(at)s AND tier_until_ns <= %(until)s
     AND NOT EXISTS (
         SELECT 1 FROM {read}.vip_intervals n WHERE n.account_id = v.account_id AND n.programme_id = v.programme_id
-        AND n.valid_from_ns = v.valid_until_ns)
+        AND n.valid_from_ns = v.tier_until_ns)
 """
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
+    """A tier of an evaluation is left out while another evaluation comes in time to give it again, as each one has."""
+    next_ns = next_evaluation_ns(scope.programme, scope.as_of_ns)
     for account_id, tier, source, grant_id, until_ns in scope.rows(_ENDING):
+        if source == "EVALUATION" and next_ns <= until_ns:
+            continue
         yield Finding(
             subject=f"{account_id}/{grant_id}/{until_ns}",
             message=f"{tier} of {account_id} ({source}) ends {instant_text(until_ns)} with nothing after it",
@@ -30,5 +35,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 CONTROL: Final = Control(
-    "benefits-ending", "trials, matches and other grants that end soon, with nothing after them; looks ahead", _find
+    "benefits-ending",
+    "tiers that end soon with nothing after them; those of an evaluation once no other one comes first; looks ahead",
+    _find,
 )

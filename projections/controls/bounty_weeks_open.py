@@ -8,22 +8,28 @@ from typing import Final
 from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.rules.bug_bounty import round_ends_ns, round_of
 from ledger.domain.streams import BOUNTY_PREFIX
+from projections.controls.open_items import OpenItem, open_until_done
 from projections.controls.scope import Control, Finding, Scope
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
+    return open_until_done(scope, _items(scope))
+
+
+def _items(scope: Scope) -> Iterator[OpenItem]:
+    """Every week since the ledger began."""
     rounds = _rounds(scope)
-    week = round_of(scope.life_since_ns)
+    week = round_of(scope.began_ns)
     while (ends_ns := round_ends_ns(week)) <= scope.as_of_ns:
         known = rounds.get(week, Round(week))
-        if known.closed_time_ns > scope.as_of_ns:
-            yield Finding(
-                subject=week,
-                message=f"the bounty round of {week} is not closed: {len(known.reports)} reports,"
-                f" {len(known.awarded)} awarded",
-                time_ns=ends_ns,
-                details={"week": week, "reports": str(len(known.reports)), "awarded": str(len(known.awarded))},
-            )
+        finding = Finding(
+            subject=week,
+            message=f"the bounty round of {week} is not closed: {len(known.reports)} reports,"
+            f" {len(known.awarded)} awarded",
+            time_ns=ends_ns,
+            details={"week": week, "reports": str(len(known.reports)), "awarded": str(len(known.awarded))},
+        )
+        yield OpenItem(ends_ns, known.closed_time_ns, finding)
         week = round_of(ends_ns)
 
 
@@ -36,5 +42,8 @@ def _rounds(scope: Scope) -> dict[str, Round]:
 
 
 CONTROL: Final = Control(
-    "bounty-weeks-open", "ISO weeks that are over and have no closed bounty round (R9); looks back", _find
+    "bounty-weeks-open",
+    "ISO weeks that are over and have no closed bounty round (R9), until they have",
+    _find,
+    oldest_first=True,
 )

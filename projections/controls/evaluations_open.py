@@ -2,47 +2,69 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ledger.domain.decide.evaluation import PERIODIC
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
-from ledger.domain.events import EvaluationStarted
+from ledger.domain.events import EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS, day_text, instant_text
 from ledger.domain.rules.evaluation_days import next_evaluation_ns
 from ledger.domain.streams import evaluation_stream
+from projections.controls.open_items import OpenItem, open_until_done
 from projections.controls.scope import Control, Finding, Scope
+from projections.evaluation.sources import waiting_for
 
 LATE_NS: Final = DAY_NS  # from then on a run is late
+_LATE: Final = "LATE"
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    at_ns = next_evaluation_ns(scope.programme, scope.life_since_ns - 1)
+    """Of all evaluations those that are not done; of the days looked back also those that were done late."""
+    found = [(at_ns, *_says(scope, at_ns, runs)) for at_ns, runs in _runs(scope)]
+    told = [(at_ns, details, _finding(scope, at_ns, says, details)) for at_ns, says, details in found if says]
+    yield from open_until_done(scope, (OpenItem(at, None, one) for at, says, one in told if says["status"] != _LATE))
+    yield from (one for at, says, one in told if says["status"] == _LATE and at >= scope.since_ns)
+
+
+def _finding(scope: Scope, at_ns: int, says: str, details: dict[str, str]) -> Finding:
+    name = scope.programme.programme_id
+    return Finding(
+        subject=f"{name}/{instant_text(at_ns)}",
+        message=f"the evaluation of {name} at {instant_text(at_ns)} {says}",
+        time_ns=at_ns,
+        details=details,
+    )
+
+
+def _runs(scope: Scope) -> Iterator[tuple[int, list[Recorded]]]:
+    """Every evaluation that was due since ledger and programme began, with the events of its runs."""
+    name = scope.programme.programme_id
+    first_ns = max(scope.began_ns, scope.book.programmes[name][0][0])
+    streams: dict[str, tuple[int, list[Recorded]]] = {}
+    at_ns = next_evaluation_ns(scope.programme, first_ns - 1)
     while at_ns <= scope.as_of_ns:
-        says, details = _says(scope, at_ns)
-        if says:
-            name = scope.programme.programme_id
-            yield Finding(
-                subject=f"{name}/{instant_text(at_ns)}",
-                message=f"the evaluation of {name} at {instant_text(at_ns)} {says}",
-                time_ns=at_ns,
-                details=details,
-            )
+        streams[evaluation_stream(name, PERIODIC, at_ns)] = (at_ns, [])
         at_ns = next_evaluation_ns(scope.programme, at_ns)
+    for recorded in scope.log.streams(streams, scope.log.head().position):
+        streams[recorded.stream][1].append(recorded)
+    yield from streams.values()
 
 
-def _says(scope: Scope, at_ns: int) -> tuple[str, dict[str, str]]:
+def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded]) -> tuple[str, dict[str, str]]:
     """What is wrong with an evaluation, as far as it had come at the instant asked about; empty: nothing."""
     state, began_ns = EvaluationState(), 0
-    stream = evaluation_stream(scope.programme.programme_id, PERIODIC, at_ns)
-    for recorded in scope.log.streams([stream], scope.log.head().position):
+    for recorded in runs:
         if recorded.envelope.recorded_time_ns > scope.as_of_ns:
             break
         if isinstance(recorded.event, EvaluationStarted):
             began_ns = began_ns or recorded.envelope.recorded_time_ns
         state = evolve_evaluation(state, recorded)
     if state.started is None:
-        return "was not run", {"status": "NOT_RUN"}
+        known = scope.log.head_at_time(scope.as_of_ns).position
+        lines = waiting_for(scope.log, scope.programme, at_ns, known=known, known_ns=scope.as_of_ns)
+        waits = {"waiting_for": "; ".join(lines)} if lines else {}
+        return "; ".join(["was not run", *(f"it waits: {line}" for line in lines)]), {"status": "NOT_RUN", **waits}
     if state.completed is None:
         return "was interrupted: run it again", {"status": "INTERRUPTED"}
     if state.completed.blocked:
@@ -52,10 +74,13 @@ def _says(scope: Scope, at_ns: int) -> tuple[str, dict[str, str]]:
         return f"left out {accounts} for want of closes: {closes}", {"status": "BLOCKED", "closes": closes}
     if began_ns >= at_ns + LATE_NS:
         days = (began_ns - at_ns) // DAY_NS
-        return f"was run {days} {'day' if days == 1 else 'days'} late", {"status": "LATE"}
+        return f"was run {days} {'day' if days == 1 else 'days'} late", {"status": _LATE}
     return "", {}
 
 
 CONTROL: Final = Control(
-    "evaluations-open", "evaluations of volume not run, interrupted, blocked, or late by a day (R18); looks back", _find
+    "evaluations-open",
+    "evaluations of volume not run, interrupted or blocked (R18), until they are done; late by a day: looks back",
+    _find,
+    oldest_first=True,
 )

@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from psycopg.sql import SQL, Identifier
-
 from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.state.programme import Programme
@@ -15,7 +13,7 @@ from ledger.domain.state.rulebook import Rulebook
 from ledger.fills.account_day import adjusted
 from ledger.fills.lines import known_lines
 from ledger.store.log import Log
-from projections.tables.tables import read_schema
+from projections.tables.position import table_rows
 
 _RUNS_PER_READ: Final = 256
 
@@ -44,7 +42,12 @@ class Scope:
     @property
     def life_since_ns(self) -> int:
         """The same, but not before the ledger began: what was not done before it is not found."""
-        return max(self.since_ns, self.log.at(1).envelope.recorded_time_ns)
+        return max(self.since_ns, self.began_ns)
+
+    @property
+    def began_ns(self) -> int:
+        """When the ledger's first event was recorded."""
+        return self.log.at(1).envelope.recorded_time_ns
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of the materialised tables, which are `{read}` in the statement; `at`, `since` and `until` are given."""
@@ -56,7 +59,7 @@ class Scope:
             "since_day": day_text(self.since_ns // DAY_NS),
             "at_day": day_text(self.as_of_ns // DAY_NS),
         }
-        return self.log.query(SQL(statement).format(read=Identifier(read_schema(self.schema))), {**known, **parameters})
+        return table_rows(self.log, self.schema, statement, {**known, **parameters})
 
     def fills(self) -> Iterator[tuple[str, str, KnownLine]]:
         """(account, venue, line) of every fill of the days looked back to, in the order of the log; fees are as now."""
@@ -108,6 +111,7 @@ class Control:
     name: str
     description: str
     find: Callable[[Scope], Iterable[Finding]]
+    oldest_first: bool = False  # its findings wait to be done, and are listed by time; else by subject
 
 
 def instant_text(time_ns: int) -> str:

@@ -7,14 +7,15 @@ from typing import Final
 
 from ledger.domain.events import KnownLine
 from ledger.domain.money import PPM, decimal_text
+from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.token_discount import discount_ppm
-from ledger.domain.state.programme import LIQUIDITY_MAKER, NO_TIER, Programme, TokenDiscount
+from ledger.domain.state.programme import NO_TIER, Programme, TokenDiscount
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from projections.answers.fee_history import Span, fills_now
 from projections.controls.scope import Control, Finding, Scope
 
 _MEMBERS: Final = """
-SELECT v.account_id, v.tier, v.source, a.trial_used FROM {read}.vip_intervals v
+SELECT v.account_id, v.tier, v.source, coalesce(a.trial_from_ns <= %(at)s, false) FROM {read}.vip_intervals v
 JOIN {read}.accounts a ON a.account_id = v.account_id
 WHERE v.programme_id = %(programme)s AND v.valid_from_ns <= %(at)s
     AND (v.valid_until_ns IS NULL OR v.valid_until_ns > %(at)s) AND v.tier = ANY(%(tiers)s)
@@ -28,7 +29,8 @@ def _find(scope: Scope) -> Iterator[Finding]:
     programme, offer = scope.programme, scope.programme.token_discount
     if offer is None:
         return
-    tiers = [tier for tier in programme.tiers if _may_be_worse(programme, offer, tier)]
+    own = bool(programme.overrides) or any(name == programme.programme_id for name, _ in scope.book.pair_rates)
+    tiers = [tier for tier in programme.tiers if own or _may_be_worse(programme, offer, tier)]
     for account_id, tier, source, past_trial in scope.rows(_MEMBERS, tiers=tiers):
         if discount_ppm(
             programme, token=offer.token, rate_ppm=1, tier=tier, grant_source=source, past_trial=past_trial
@@ -47,11 +49,11 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _may_be_worse(programme: Programme, offer: TokenDiscount, tier: str) -> bool:
-    rows = [row for (name, _), row in programme.rates.items() if name == tier]
+    rows = [(row, programme.public_rates(name)) for (of, name), row in programme.rates.items() if of == tier]
     return any(
         rate_ppm * PPM > _discounted(base_ppm, offer)
-        for row in rows
-        for rate_ppm, base_ppm in zip(row, programme.base_rates, strict=True)
+        for row, public in rows
+        for rate_ppm, base_ppm in zip(row, public, strict=True)
     )
 
 
@@ -67,14 +69,20 @@ def _saved(scope: Scope, offer: TokenDiscount, account_id: str) -> dict[str, int
     for known in fills_now(scope.log, span):
         if known.basis.tier != NO_TIER and known.basis.programme_id == scope.programme.programme_id:
             currency = known.terms.quote_currency
-            saved[currency] = saved.get(currency, 0) + _difference(scope.programme, offer, known)
+            saved[currency] = saved.get(currency, 0) + _difference(scope, offer, known)
     return saved
 
 
-def _difference(programme: Programme, offer: TokenDiscount, known: KnownLine) -> int:
+def _difference(scope: Scope, offer: TokenDiscount, known: KnownLine) -> int:
     line, terms, basis = known
-    base = programme.base_rates
-    base_ppm = base.maker_ppm if line.liquidity == LIQUIDITY_MAKER else base.taker_ppm
+    base_ppm, _ = fee_rate(
+        scope.programme,
+        tier=NO_TIER,
+        pair_class=basis.pair_class,
+        liquidity=line.liquidity,
+        channel=line.channel,
+        override=scope.book.override(scope.programme, terms.symbol, line.transact_time_ns),
+    )
     notional: int = line.price * line.quantity * 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)
     return notional * (basis.rate_ppm * PPM - _discounted(base_ppm, offer))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from ledger.domain.commands import RunEvaluation
@@ -13,6 +14,7 @@ from ledger.domain.decide.evaluation_run import (
     instant_of,
     not_due,
     programme_evaluated,
+    read_too_early,
 )
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason, Refusal
@@ -21,11 +23,13 @@ from ledger.domain.streams import evaluation_stream
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.wire.fields import Shape, number, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
-from projections.as_of import Reader, check_times
+from projections.as_of import Instant, Reader, check_times
 from projections.evaluation.closes import list_closes
 from projections.evaluation.messages import counts_message, evaluation_message, planned_message
-from projections.evaluation.plan import Plan, Planned, waiting_for
+from projections.evaluation.missed import Missed
+from projections.evaluation.plan import Plan, Planned
 from projections.evaluation.runs import Tally
+from projections.evaluation.sources import waiting_for
 from projections.tables.position import wait_for_tables
 
 KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
@@ -53,6 +57,11 @@ class EvaluationReads:
         programme = programme_evaluated(view.book, command, now_ns)
         if isinstance(programme, Refusal):
             raise RefusedError(programme)
+        if command.kind == PERIODIC and command.instant_ns is None:
+            missed = Missed(reader.log, reader.began_ns)
+            command = replace(command, instant_ns=missed.first(view.book, programme.programme_id, now_ns, position))
+            programme = programme_evaluated(view.book, command, now_ns)
+            assert isinstance(programme, Programme), programme
         at_ns = instant_of(programme, command, now_ns)
         refused = not_due(programme, command.kind, at_ns, max(at_ns, now_ns))  # a plan may be ahead of its time
         if refused is not None:
@@ -73,18 +82,30 @@ class EvaluationReads:
             programme_version=plan.run.programme.version,
             kind=request.kind or pb.EVALUATION_KIND_PERIODIC,
             instant=timestamp(at_ns),
-            waiting_for=waiting_for(reader.log, programme, at_ns, known=position),
+            waiting_for=self._waits(view.instant, programme, at_ns, now_ns),
             total=total,
         )
         yield first
         for chunk in plan.chunks():
             looked_at = chunk.looked_at
             for one in chunk.planned:
-                tally.add(one, plan.run.programme)
-            accounts = [planned_message(one, plan.run.programme) for one in chunk.planned]
+                tally.add(one)
+            accounts = [planned_message(one) for one in chunk.planned]
             yield pb.PlanEvaluationResponse(accounts=accounts, looked_at=looked_at, total=max(total, looked_at))
         counts = counts_message(tally.completed(position))
         yield pb.PlanEvaluationResponse(looked_at=looked_at, total=looked_at, counts=counts)
+
+    def _waits(self, instant: Instant, programme: Programme, at_ns: int, now_ns: int) -> list[str]:
+        """Why a run that reads where a plan did would not begin, a line each.
+
+        A closed known_at is judged by its own time alone, so that its answer never changes. What is still growing is
+        known up to now.
+        """
+        position, known_ns = instant.known.position, instant.known.recorded_time_ns
+        known_ns = now_ns if instant.known_at_open else known_ns
+        early = read_too_early(position, known_ns, at_ns)
+        lines = [early.detail] if early else []
+        return lines + waiting_for(self._reader.log, programme, at_ns, known=position, known_ns=known_ns)
 
     def progress(
         self,
@@ -96,13 +117,11 @@ class EvaluationReads:
         completed: EvaluationCompleted | None,
     ) -> pb.RunEvaluationResponse:
         """How far a run is, but for its receipt."""
-        programme = self._reader.book().programme(started.programme_id, started.instant_ns)
-        assert isinstance(programme, Programme), programme
         message = pb.RunEvaluationResponse(
             evaluation=evaluation_message(started),
             looked_at=looked_at,
             total=total,
-            blocked=[planned_message(one, programme) for one in blocked],
+            blocked=[planned_message(one) for one in blocked],
         )
         if completed is not None:
             message.counts.CopyFrom(counts_message(completed))

@@ -19,9 +19,9 @@ from projections.evaluation.plan import Planned
 from projections.evaluation.volumes import Cells
 
 
-def planned_message(planned: Planned, programme: Programme) -> pb.PlannedAccount:
+def planned_message(planned: Planned) -> pb.PlannedAccount:
     """What an evaluation gives an account."""
-    case, found = planned.case, planned.found
+    programme, case, found = planned.run.programme, planned.case, planned.found
     message = pb.PlannedAccount(
         account_id=case.account_id,
         evaluated_time=timestamp(case.evaluated_ns),

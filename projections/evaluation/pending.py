@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, tier_before
+from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, tier_before, trials_to_evaluate
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.cumulative_trading_volume import event_period
 from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import evaluation_stream
 from projections.as_of import Reader, View
-from projections.evaluation.plan import trials_ended
 
 
 def pending_evaluation_ns(reader: Reader, view: View, programme: Programme) -> int | None:
@@ -18,9 +17,9 @@ def pending_evaluation_ns(reader: Reader, view: View, programme: Programme) -> i
     What was due before the ledger began is nobody's to wait for, though it may be run.
     """
     account, as_of_ns, name = view.account, view.instant.as_of_ns, programme.programme_id
-    for trial in trials_ended(account, programme, as_of_ns):
-        if (name, POST_TRIAL, trial.ends_at_ns) not in account.evaluated:
-            return trial.ends_at_ns
+    for trial in trials_to_evaluate(account, name, as_of_ns):
+        if (name, POST_TRIAL, trial.valid_until_ns) not in account.evaluated:
+            return trial.valid_until_ns
     due_ns = last_evaluation_ns(programme, as_of_ns)
     if due_ns < reader.began_ns or (name, PERIODIC, due_ns) in account.evaluated:
         return None

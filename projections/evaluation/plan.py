@@ -11,18 +11,27 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from ledger import programmes
 from ledger.domain.decide.daily_close import Closes, KnownClose, fold_closes
-from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess, movement, tier_before
-from ledger.domain.events import SourceAdvanced
-from ledger.domain.instants import instant_text
+from ledger.domain.decide.evaluation import (
+    PERIODIC,
+    POST_TRIAL,
+    Assessment,
+    Case,
+    Run,
+    assess,
+    movement,
+    tier_before,
+    trials_to_evaluate,
+)
 from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period
 from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.rules.evaluation_days import evaluation_window
 from ledger.domain.rules.post_trial import post_trial_window
-from ledger.domain.state.account import AccountState, Grant, fold_account
+from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import fold_rulebook
-from ledger.domain.streams import CLOSES_PREFIX, SOURCE_PREFIX, account_stream, closes_stream
+from ledger.domain.streams import CLOSES_PREFIX, account_stream, closes_stream
 from ledger.store.log import Log
+from ledger.store.postgres.migrate import EVENTS
 from projections.evaluation.volumes import Cells, Volumes
 from projections.tables.tables import read_schema
 
@@ -30,12 +39,29 @@ ACCOUNTS_PER_CHUNK: Final = 1_000  # read at once, and evaluated in one commit
 BLOCKED: Final = "BLOCKED"  # beside the movements of a tier: a close is missing
 
 _ALL: Final = "SELECT account_id FROM {read}.accounts"
+# The tables may be ahead of the position: accounts of which the log first heard in (after, until], for an `after` that
+# is not before the position, are none of the plan's.
+_LATER: Final = """
+SELECT account_id FROM (
+    SELECT DISTINCT split_part(originator_id, '/', 2) COLLATE "C" AS account_id FROM {events}
+    WHERE notification_id > %(after)s AND notification_id <= %(until)s
+        AND (originator_id LIKE 'account/%%' OR originator_id LIKE 'fees/%%')
+        AND topic <> ALL ('{{VolumeEvaluated,FeeAdjusted}}') -- a run's own: never the first of an account
+) AS later
+WHERE NOT EXISTS (
+    SELECT FROM {events} WHERE originator_id = 'account/' || account_id AND originator_version = 1
+        AND notification_id <= %(known)s
+) AND NOT EXISTS (
+    SELECT FROM {events} WHERE originator_id > 'fees/' || account_id || '/'
+        AND originator_id < 'fees/' || account_id || '0' AND originator_version <= %(known)s
+)
+"""
 _TRIALS: Final = """
 SELECT DISTINCT account_id FROM {read}.trials
 WHERE programme_id = %(programme)s AND ends_ns <= %(instant)s
     AND (evaluated_position IS NULL OR evaluated_position > %(known)s)
 """
-_COUNT: Final = "SELECT count(*) FROM ({{accounts}}) AS found"
+_COUNT: Final = "SELECT count(*), (SELECT position FROM {read}.position) FROM {read}.accounts"
 _PAGE: Final = """
 SELECT account_id FROM ({{accounts}}) AS found WHERE account_id > %(after)s ORDER BY account_id LIMIT %(limit)s
 """
@@ -47,8 +73,12 @@ ORDER BY parent_account_id, account_id
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What an evaluation gives one account: an assessment, or the closes it waits for."""
+    """What an evaluation gives one account: an assessment, or the closes it waits for.
 
+    The programme of `run` is the version in force at the instant of the case.
+    """
+
+    run: Run
     case: Case
     tier_before: str
     movement: str
@@ -68,43 +98,83 @@ class Plan:
     """An evaluation as it was known at a position: the same however often it is asked."""
 
     def __init__(self, log: Log, schema: str, *, programme_id: str, kind: str, instant_ns: int, known: int) -> None:
-        book = fold_rulebook(programmes.parse, log.rulebook(known))
-        programme = book.programme(programme_id, instant_ns)
-        assert isinstance(programme, Programme), programme
-        self.run = Run(programme, kind, known)
+        self._book = fold_rulebook(programmes.parse, log.rulebook(known))
+        self._programme_id = programme_id
+        self.run = Run(self._programme(instant_ns), kind, known)
         self._log = log
-        self._read = Identifier(read_schema(schema))
+        self._schema = schema
+        self._names = {"read": Identifier(read_schema(schema)), "events": Identifier(schema, EVENTS)}
         self._instant_ns = instant_ns
-        self._closes = known_closes(log, programme, known)
-        self._volumes = Volumes(log, schema, currency=programme.volume_currency, known=known)
+        self._later: set[str] = set()
+        self._looked_until = known
+        self._closes: dict[str, dict[Close, KnownClose]] = {}  # by the currency that they are in
 
     def accounts(self) -> int:
-        """How many accounts are to be looked at, about: others may come while it goes on."""
-        return int(self._log.query(self._candidates(_COUNT), self._parameters())[0][0])
+        """How many accounts are to be looked at."""
+        if self.run.kind == PERIODIC:
+            count, position = self._log.query(self._sql(_COUNT), {})[0]
+            return int(count) - len(self._later_until(position))
+        return sum(len(self._concerned(ids)) for ids in self._pages(ACCOUNTS_PER_CHUNK))
 
     def chunks(self, size: int = ACCOUNTS_PER_CHUNK) -> Iterator[Chunk]:
         """All accounts in the order of their ids, so many at once."""
-        after, looked_at = "", 0
+        looked_at = 0
+        for ids in self._pages(size):
+            states = self._concerned(ids)
+            looked_at += len(states)
+            yield Chunk(self._planned(states), looked_at)
+
+    def _pages(self, size: int) -> Iterator[list[str]]:
+        after = ""
         while True:
             rows = self._log.query(self._candidates(_PAGE), {**self._parameters(), "after": after, "limit": size})
             ids = [row[0] for row in rows]
             if not ids:
                 return
-            looked_at += len(ids)
-            yield Chunk(self._planned(ids), looked_at)
+            yield ids
             after = ids[-1]
 
-    def _planned(self, ids: Sequence[str]) -> list[Planned]:
-        states = self._states(ids)
-        cases = [case for account_id in ids for case in self._cases(states[account_id])]
-        volumes = self._volumes.of(cases, self._members(ids))
-        planned = (self._plan(states[case.account_id], case, cells) for case, cells in zip(cases, volumes, strict=True))
-        return [one for one in planned if one is not None]
-
-    def _states(self, ids: Sequence[str]) -> dict[str, AccountState]:
-        """Accounts as they were known; of most there is nothing but fills."""
-        known = self.run.read_position
+    def _concerned(self, ids: Sequence[str]) -> dict[str, AccountState]:
+        """Accounts as they were known: all that were, or those with a trial to evaluate, whatever became of it."""
         if self.run.kind == PERIODIC:
+            later = self._later_until(self._log.head().position)
+            return self._states([account_id for account_id in ids if account_id not in later], dense=True)
+        states = self._states(ids)
+        return {account_id: state for account_id, state in states.items() if any(self._cases(state))}
+
+    def _later_until(self, position: int) -> set[str]:
+        """Accounts first heard of behind the position of the plan, up to another one; near the head hardly any."""
+        if position > self._looked_until:
+            known = self.run.read_position
+            parameters = {"after": self._looked_until, "until": position, "known": known}
+            self._later |= {row[0] for row in self._log.query(self._sql(_LATER), parameters)}
+            self._looked_until = position
+        return self._later
+
+    def _planned(self, states: Mapping[str, AccountState]) -> list[Planned]:
+        cases: dict[Run, list[Case]] = {}
+        for state in states.values():
+            for run, case in self._cases(state):
+                cases.setdefault(run, []).append(case)
+        planned = [one for run, of_run in cases.items() for one in self._of_version(run, of_run, states)]
+        return sorted(planned, key=lambda one: (one.case.account_id, one.case.evaluated_ns))
+
+    def _of_version(self, run: Run, cases: Sequence[Case], states: Mapping[str, AccountState]) -> Iterator[Planned]:
+        """What is evaluated by one version of the programme."""
+        currency = run.programme.volume_currency
+        if currency not in self._closes:
+            self._closes[currency] = known_closes(self._log, run.programme, run.read_position)
+        volumes = Volumes(self._log, self._schema, currency=currency, known=run.read_position)
+        members = self._members(run.programme, sorted({case.account_id for case in cases}))
+        for case, cells in zip(cases, volumes.of(cases, members), strict=True):
+            planned = self._plan(run, states[case.account_id], case, cells)
+            if planned is not None:
+                yield planned
+
+    def _states(self, ids: Sequence[str], *, dense: bool = False) -> dict[str, AccountState]:
+        """Accounts as they were known; `dense`: hardly any lies between them. Of most there is nothing but fills."""
+        known = self.run.read_position
+        if dense and ids:
             stream = self._log.accounts_between(ids[0], ids[-1], known)
         else:
             stream = sorted(self._log.streams(map(account_stream, ids), known), key=lambda recorded: recorded.stream)
@@ -114,40 +184,49 @@ class Plan:
             states[account_id] = fold_account(account_id, events)
         return states
 
-    def _cases(self, account: AccountState) -> Iterator[Case]:
-        """What is to be evaluated of an account: nothing of one that counts for another, or that has been evaluated."""
-        programme, kind = self.run.programme, self.run.kind
-        if counts_for(account, programme) != account.account_id:
-            return
+    def _cases(self, account: AccountState) -> Iterator[tuple[Run, Case]]:
+        """What is to be evaluated of an account, by which version: nothing that has been."""
         for at_ns, window in self._windows(account):
-            if (programme.programme_id, kind, at_ns) not in account.evaluated:
-                yield Case(account.account_id, at_ns, event_period(programme, window))
+            if (self._programme_id, self.run.kind, at_ns) not in account.evaluated:
+                run = self.run._replace(programme=self._programme(at_ns))
+                yield run, Case(account.account_id, at_ns, event_period(run.programme, window))
 
     def _windows(self, account: AccountState) -> Iterator[tuple[int, tuple[int, int]]]:
-        """(instant, window) of each evaluation of an account."""
-        programme = self.run.programme
-        if self.run.kind == PERIODIC:
-            yield self._instant_ns, evaluation_window(programme, self._instant_ns)
-            return
-        for grant in trials_ended(account, programme, self._instant_ns):
-            yield grant.ends_at_ns, post_trial_window(grant)
+        """(instant, window) of each evaluation of an account.
 
-    def _members(self, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """The sub-accounts whose volume counts for an account."""
-        if not self.run.programme.aggregate_subaccounts:
+        Its 30 days may count for its parent (A14); a trial is the account's own, and so is the volume of it.
+        """
+        programme = self.run.programme
+        if self.run.kind == POST_TRIAL:
+            for grant in trials_to_evaluate(account, self._programme_id, self._instant_ns):
+                yield grant.valid_until_ns, post_trial_window(grant)
+        elif counts_for(account, programme) == account.account_id:
+            yield self._instant_ns, evaluation_window(programme, self._instant_ns)
+
+    def _programme(self, at_ns: int) -> Programme:
+        """The version in force at an instant."""
+        programme = self._book.programme(self._programme_id, at_ns)
+        assert isinstance(programme, Programme), programme
+        return programme
+
+    def _members(self, programme: Programme, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
+        """The sub-accounts whose volume counts for an account, as they were known."""
+        if not programme.aggregate_subaccounts:
             return {}
         rows = self._log.query(self._sql(_CHILDREN), {"accounts": list(ids)})
-        return {parent: [child for _, child in group] for parent, group in groupby(rows, key=lambda row: row[0])}
+        states = self._states([child for _, child in rows])
+        known = [(parent, child) for parent, child in rows if states[child].parent_account_id == parent]
+        return {parent: [child for _, child in group] for parent, group in groupby(known, key=lambda row: row[0])}
 
-    def _plan(self, account: AccountState, case: Case, cells: Cells) -> Planned | None:
+    def _plan(self, run: Run, account: AccountState, case: Case, cells: Cells) -> Planned | None:
         """None: the account has no volume, and no tier that could be kept or lost."""
-        programme = self.run.programme
+        programme = run.programme
         before = tier_before(account, programme, case.evaluated_ns)
         if not cells and not programme.rank(before):
             return None
-        found = assess(programme, case, cells, self._closes)
+        found = assess(programme, case, cells, self._closes[programme.volume_currency])
         moves = BLOCKED if isinstance(found, Missing) else movement(programme, before, found.tier)
-        return Planned(case, before, moves, found, cells)
+        return Planned(run, case, before, moves, found, cells)
 
     def _parameters(self) -> dict[str, Any]:
         run = self.run
@@ -158,15 +237,7 @@ class Plan:
         return self._sql(text.replace("{{accounts}}", _ALL if self.run.kind == PERIODIC else _TRIALS))
 
     def _sql(self, text: str) -> Composed:
-        return SQL(text).format(read=self._read)
-
-
-def trials_ended(account: AccountState, programme: Programme, by_ns: int) -> Iterator[Grant]:
-    """Trials of an account that had a time, and are over at an instant."""
-    for grant in account.grants:
-        ours = grant.source == "TRIAL" and grant.programme_id == programme.programme_id
-        if ours and grant.valid_from_ns < grant.ends_at_ns <= by_ns:
-            yield grant
+        return SQL(text).format(**self._names)
 
 
 def known_closes(
@@ -185,34 +256,3 @@ def known_closes(
             if currency == programme.volume_currency:
                 found[asset, day] = close
     return found
-
-
-def waiting_for(
-    log: Log, programme: Programme, instant_ns: int, *, known: int, complete: Sequence[str] = ()
-) -> list[str]:
-    """Which sources may still send fills from before an instant, a line each.
-
-    One that has sent nothing since the window of an evaluation began is taken to have ended.
-    """
-    begins_ns, _ = evaluation_window(programme, instant_ns)
-    lines = []
-    for source, latest_ns in _sources(log, known):
-        if source in complete or latest_ns >= instant_ns or 0 < latest_ns < begins_ns:
-            continue
-        sent = f"has sent fills up to {instant_text(latest_ns)}" if latest_ns else "has not said how far it is"
-        lines.append(f"source {source} {sent}")
-    return lines
-
-
-def passed_by_all(log: Log, programme: Programme, now_ns: int, *, known: int, complete: Sequence[str] = ()) -> int:
-    """The latest instant before which no source may still send fills."""
-    begins_ns, _ = evaluation_window(programme, now_ns)
-    reached = (latest_ns for source, latest_ns in _sources(log, known) if source not in complete)
-    return min(latest_ns for latest_ns in (now_ns, *reached) if latest_ns == 0 or latest_ns >= begins_ns)
-
-
-def _sources(log: Log, known: int) -> Iterator[tuple[str, int]]:
-    """Each source, and the latest time of a fill it has sent."""
-    for recorded in log.last_below(SOURCE_PREFIX, known):
-        assert isinstance(recorded.event, SourceAdvanced), recorded
-        yield recorded.stream.removeprefix(SOURCE_PREFIX), recorded.event.latest_time_ns

@@ -18,7 +18,9 @@ from ledger.domain.decide.evaluation_run import (
     instant_of,
     not_due,
     programme_evaluated,
+    read_too_early,
 )
+from ledger.domain.decide.evaluation_sources import passed_by_all, waited_for
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.end_day_close import Close, Missing
@@ -27,7 +29,9 @@ from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import evaluation_stream
 from ledger.wire.status import RefusedError, refuse
 from projections.as_of import Reader
-from projections.evaluation.plan import BLOCKED, Plan, Planned, known_closes, passed_by_all, waiting_for
+from projections.evaluation.missed import Missed
+from projections.evaluation.plan import BLOCKED, Plan, Planned
+from projections.evaluation.sources import reached, signs
 from projections.tables.position import tables_position, wait_for_tables
 from projections.tables.tables import read_schema
 
@@ -40,13 +44,13 @@ class Tally:
         self._granted = 0
         self._missing: set[Close] = set()
 
-    def add(self, planned: Planned, programme: Programme) -> None:
+    def add(self, planned: Planned) -> None:
         """One more account."""
         self._moves[planned.movement] += 1
         if isinstance(planned.found, Missing):
             self._missing.update(planned.found.closes)
         else:
-            self._granted += programme.rank(planned.found.tier) > 0
+            self._granted += planned.run.programme.rank(planned.found.tier) > 0
 
     def completed(self, read_position: int) -> EvaluationCompleted:
         """All of it."""
@@ -59,6 +63,7 @@ class EvaluationRuns:
     def __init__(self, reader: Reader, schema: str) -> None:
         self._reader = reader
         self._schema = schema
+        self._missed_runs: Missed | None = None
 
     def ready(self, command: RunEvaluation) -> RunEvaluation:
         """The command with its instant, once all that it reads is there. Refuses with EVALUATION_WAITING.
@@ -75,16 +80,27 @@ class EvaluationRuns:
         if isinstance(programme, Refusal):
             return command
         self._check_known(command, known, now_ns)
+        known_ns = now_ns if known == head.position else reader.log.head_at_position(known).recorded_time_ns
+        sources = signs(reader.log, known)
         if command.kind == POST_TRIAL and command.instant_ns is None:
-            passed_ns = passed_by_all(reader.log, programme, now_ns, known=known, complete=command.complete_sources)
+            passed_ns = passed_by_all(sources, programme, known_ns, command.complete_sources)
             command = replace(command, instant_ns=passed_ns or None)
+        elif command.instant_ns is None:
+            missed_ns = self._missed().first(book, programme.programme_id, now_ns, head.position)
+            command = replace(command, instant_ns=missed_ns)
+            if missed_ns is not None:
+                programme = book.programme(programme.programme_id, missed_ns)
+                assert isinstance(programme, Programme), programme
         at_ns = instant_of(programme, command, now_ns)
         command = replace(command, instant_ns=at_ns)
         state = self._state(evaluation_stream(programme.programme_id, command.kind, at_ns))
         if state.started is not None or not_due(programme, command.kind, at_ns, now_ns):
             return command
-        lines = waiting_for(reader.log, programme, at_ns, known=known, complete=command.complete_sources)
-        if lines:
+        if read_too_early(known, known_ns, at_ns):
+            return command
+        waited = waited_for(sources, programme, at_ns, known_ns, command.complete_sources)
+        if waited:
+            lines = [f"source {sign.source} {reached(sign)}" for sign in waited]
             refuse(Reason.EVALUATION_WAITING, "instant", "; ".join(lines))
         self._await_tables(known)
         return command
@@ -105,39 +121,36 @@ class EvaluationRuns:
         """Counts of nothing so far."""
         return Tally()
 
-    def outcome(self, started: Recorded) -> EvaluationCompleted | None:
-        """How a run that began with an event has ended; None: it has not."""
+    def outcome(self, started: Recorded) -> Recorded | None:
+        """The event that ended a run that began with another; None: it has not ended."""
         for recorded in self._reader.log.streams([started.stream], 2**63 - 1):
             if recorded.version > started.version and isinstance(recorded.event, EvaluationCompleted):
-                return recorded.event
+                return recorded
         return None
 
     def due(self) -> Iterator[RunEvaluation]:
-        """What the ledger should run by itself: what is due and not done, unless it waits for closes still."""
+        """What the ledger should run by itself, oldest first: what is due and not done, unless it waits for closes."""
         book, now_ns = self._reader.book(), self._reader.now_ns()
         for programme_id in book.programmes:
             programme = book.programme(programme_id, now_ns)
             if isinstance(programme, Programme):
-                yield from self._due_periodic(book, programme, now_ns)
+                yield from self._due_periodic(book, programme_id, now_ns)
                 yield from self._due_trials(programme, now_ns)
 
-    def _due_periodic(self, book: Rulebook, programme: Programme, now_ns: int) -> Iterator[RunEvaluation]:
-        name = programme.programme_id
-        at_ns = instant_of(programme, RunEvaluation(name, PERIODIC, None), now_ns)
-        state = self._state(evaluation_stream(name, PERIODIC, at_ns))
-        evaluated_by = book.programme(name, at_ns)
-        if at_ns < self._reader.began_ns or state.is_done or isinstance(evaluated_by, Refusal):
-            return  # what was due before the ledger began is for somebody to ask for
-        if state.completed is not None:
-            closes = known_closes(self._reader.log, evaluated_by, self._reader.log.head().position)
-            if not any((one.asset, one.day) in closes for one in state.completed.missing):
-                return
-        yield RunEvaluation(name, PERIODIC, at_ns, automatic=True)
+    def _due_periodic(self, book: Rulebook, programme_id: str, now_ns: int) -> Iterator[RunEvaluation]:
+        """What was due before the ledger began is for somebody to ask for."""
+        for at_ns in self._missed().instants(book, programme_id, now_ns, self._reader.log.head().position):
+            yield RunEvaluation(programme_id, PERIODIC, at_ns, automatic=True)
+
+    def _missed(self) -> Missed:
+        if self._missed_runs is None:
+            self._missed_runs = Missed(self._reader.log, self._reader.began_ns)
+        return self._missed_runs
 
     def _due_trials(self, programme: Programme, now_ns: int) -> Iterator[RunEvaluation]:
         log, name = self._reader.log, programme.programme_id
         known = min(log.head().position, tables_position(self._reader, self._schema))
-        at_ns = passed_by_all(log, programme, now_ns, known=known)
+        at_ns = passed_by_all(signs(log, known), programme, now_ns)
         if not known or not at_ns or not self._has_trials(name, at_ns):
             return
         plan = Plan(log, self._schema, programme_id=name, kind=POST_TRIAL, instant_ns=at_ns, known=known)

@@ -3,33 +3,74 @@
 from __future__ import annotations
 
 import time
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, NoReturn
 
+from eventsourcing.persistence import PersistenceError
+from psycopg.errors import UndefinedColumn, UndefinedTable
 from psycopg.sql import SQL, Identifier
 
 from ledger.domain.refusal import Reason
+from ledger.store.log import Log
 from ledger.wire.status import refuse
 from projections.as_of import Reader
-from projections.tables.tables import read_schema
+from projections.tables.tables import TABLES_VERSION, Standing, next_schema, read_schema, standing_statement
 
 _POLL_S: Final = 0.01
 
 
-def tables_position(reader: Reader, schema: str) -> int:
-    """How far the materialised tables are; 0 where nobody has made them yet."""
+def tables_standing(reader: Reader, schema: str) -> Standing:
+    """How far the materialised tables are, whichever release made them; (0, 0) where nobody has made any yet."""
     exists = reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": f"{read_schema(schema)}.position"})
     if exists[0][0] is None:
-        return 0
-    table = Identifier(read_schema(schema), "position")
-    return int(reader.log.query(SQL("SELECT position FROM {}").format(table), {})[0][0])
+        return Standing(0, 0)
+    return Standing(*reader.log.query(standing_statement(schema), {})[0])
 
 
-def wait_for_tables(reader: Reader, schema: str, position: int) -> int:
-    """How far the tables are, once they have reached a position. Refuses with POSITION_NOT_REACHED."""
+def rebuilding(reader: Reader, schema: str) -> bool:
+    """Whether new tables are being made beside those in use, by this process, another one, or one that was killed."""
+    name = f"{next_schema(schema)}.rebuild"
+    return reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": name})[0][0] is not None
+
+
+def tables_position(reader: Reader, schema: str) -> int:
+    """How far the tables of this release are; 0 while there are none of it."""
+    position, version = tables_standing(reader, schema)
+    return position if version == TABLES_VERSION else 0
+
+
+def wait_for_tables(reader: Reader, schema: str, position: int, *, any_version: bool = False) -> int:
+    """How far the tables are, once they have reached a position. Refuses with POSITION_NOT_REACHED.
+
+    What decides something needs the tables of this release. With `any_version` those of another one will do: what they
+    lack is refused by `table_rows`.
+    """
     until_s = time.monotonic() + reader.config.read_wait_ms_max / 1000
-    while (reached := tables_position(reader, schema)) < max(position, 1):
+    while True:
+        standing = tables_standing(reader, schema)
+        if standing.position >= max(position, 1) and (any_version or standing.version == TABLES_VERSION):
+            return standing.position
         if time.monotonic() >= until_s:
-            detail = f"the tables are at position {reached}"
-            refuse(Reason.POSITION_NOT_REACHED, "min_position", detail, position=str(reached))
+            _not_reached(standing)
         time.sleep(_POLL_S)
-    return reached
+
+
+def table_rows(log: Log, schema: str, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
+    """Rows of a statement over the tables, which are `{read}` in it. Refuses what tables of another version lack."""
+    read = Identifier(read_schema(schema))
+    try:
+        return log.query(SQL(statement).format(read=read), dict(parameters))
+    except PersistenceError as error:
+        if not isinstance(error.__cause__, UndefinedTable | UndefinedColumn):
+            raise
+    standing = Standing(*log.query(standing_statement(schema), {})[0])
+    if standing.version != TABLES_VERSION:
+        _not_reached(standing)
+    return log.query(SQL(statement).format(read=read), dict(parameters))  # they have been replaced meanwhile
+
+
+def _not_reached(standing: Standing) -> NoReturn:
+    detail = f"the tables are at position {standing.position}"
+    if standing.version not in (0, TABLES_VERSION):
+        detail += f", of version {standing.version}, and lack what this asks for until they are of {TABLES_VERSION}"
+    refuse(Reason.POSITION_NOT_REACHED, "min_position", detail, position=str(standing.position))

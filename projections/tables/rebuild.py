@@ -21,10 +21,17 @@ from ledger.store.log import Log
 from projections.tables.differences import differences
 from projections.tables.progress import Progress
 from projections.tables.rows import TABLES, Rows, add_rows, no_rows, rows_of_accounts
-from projections.tables.runner import POSITIONS_PER_BATCH
 from projections.tables.stored import StoredTable, stored_table
 from projections.tables.switch import drop_tables, relation_names, try_switch
-from projections.tables.tables import Tables, create_tables, read_schema, tables_text
+from projections.tables.tables import (
+    POSITIONS_PER_BATCH,
+    TABLES_VERSION,
+    Tables,
+    create_tables,
+    next_schema,
+    read_schema,
+    tables_text,
+)
 
 _ACCOUNTS_PER_READ: Final = 64  # all their days are in memory at once
 ROWS_PER_TRANSACTION: Final = 50_000
@@ -243,20 +250,15 @@ class Rebuild:
         return SQL(text).format(next=Identifier(self.next))
 
 
-def next_schema(schema: str) -> str:
-    """Name of the schema in which new tables are made."""
-    return f"{read_schema(schema)}_next"
-
-
 def old_schema(schema: str) -> str:
     """Name of the schema of the tables that were replaced."""
     return f"{read_schema(schema)}_old"
 
 
-def take_rebuild_lock(connection: Connection[Any], schema: str) -> str:
+def take_rebuild_lock(connection: Connection[Any], schema: str, *, attempts: int = _LOCK_ATTEMPTS) -> str:
     """Let this session be the only one that rebuilds; or who is it already, by the name of its session."""
-    name = f"{read_schema(schema)}:rebuild"
-    for last in (False,) * _LOCK_ATTEMPTS + (True,):
+    name = _lock_name(schema)
+    for last in (False,) * attempts + (True,):
         row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
         if row is not None and row[0]:
             return ""
@@ -266,6 +268,15 @@ def take_rebuild_lock(connection: Connection[Any], schema: str) -> str:
     return str(row[0]) if row else "another session"
 
 
+def give_rebuild_lock_back(connection: Connection[Any], schema: str) -> None:
+    """Let another session rebuild."""
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (_lock_name(schema),))
+
+
+def _lock_name(schema: str) -> str:
+    return f"{read_schema(schema)}:rebuild"
+
+
 def _release() -> str:
     """What decides how rows look: half of them made by one release and half by another would be neither."""
-    return f"{version('fee-ledger')} {hashlib.sha256(tables_text().encode()).hexdigest()}"
+    return f"{version('fee-ledger')} {TABLES_VERSION} {hashlib.sha256(tables_text().encode()).hexdigest()}"

@@ -9,7 +9,7 @@ from ledger.domain.decide.application_deadline import deadline
 from ledger.domain.decide.evaluation import POST_TRIAL
 from ledger.domain.events import CellKey, Recorded, VolumeEvaluated
 from ledger.domain.state.account import FOREVER_NS, AccountState, fold_account
-from ledger.domain.state.matches_and_applications import Application
+from ledger.domain.state.matches_and_applications import Application, Match
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.state.volume_cells import Sums, add_totals
 from ledger.domain.streams import account_stream
@@ -24,7 +24,7 @@ PRODUCT_NAMES: Final = {0: "UNSPECIFIED", 1: "SPOT", 2: "FUTURES"}
 CHANNEL_NAMES: Final = {0: "UNSPECIFIED", 1: "API", 2: "WEB", 3: "APP"}
 
 # Tables whose rows of an account follow from its decisions alone.
-OF_DECISIONS: Final = ("vip_intervals", "ban_intervals", "flag_intervals", "trials", "applications")
+OF_DECISIONS: Final = ("vip_intervals", "ban_intervals", "flag_intervals", "trials", "applications", "matches")
 TABLES: Final = ("accounts", *OF_DECISIONS, "fee_days", "volume_days")
 
 
@@ -73,12 +73,20 @@ def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -
         ],
         "trials": _trial_rows(account, events),
         "applications": [_application_row(book, account, application) for application in account.dossier.applications],
+        "matches": [_match_row(account_id, match) for match in account.dossier.matches],
     }
 
 
 def account_row(account: AccountState) -> Row:
     """Row of an account; one that only trades is its own owner."""
-    return (account.account_id, account.owner_id, account.parent_account_id, account.trial_used)
+    return (
+        account.account_id,
+        account.owner_id,
+        account.parent_account_id,
+        account.trial_used,
+        _end(account.registered_time_ns),
+        _end(account.trial_from_ns),
+    )
 
 
 def fee_rows(day: DayTotals) -> list[Row]:
@@ -107,6 +115,7 @@ def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recor
             row.valid_from_ns,
             _end(row.valid_until_ns),
             row.tier,
+            _end(row.tier_until_ns),
             row.source,
             row.grant_id,
             row.position,
@@ -131,7 +140,7 @@ def _trial_rows(account: AccountState, events: Iterable[Recorded]) -> list[Row]:
             evaluated.get((grant.programme_id, grant.ends_at_ns)),
         )
         for grant in account.grants
-        if grant.source == "TRIAL" and grant.valid_from_ns < grant.ends_at_ns
+        if grant.source == "TRIAL" and not grant.never_was
     ]
 
 
@@ -149,6 +158,11 @@ def _application_row(book: Rulebook, account: AccountState, application: Applica
         application.outcome,
         _end(application.settled_time_ns),
     )
+
+
+def _match_row(account_id: str, match: Match) -> Row:
+    requested_ns, settled_ns = match.requested_time_ns, _end(match.settled_time_ns)
+    return (account_id, match.match_id, match.programme_id, match.tier, requested_ns, match.status, settled_ns)
 
 
 def cell_columns(key: CellKey) -> Row:

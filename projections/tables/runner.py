@@ -14,11 +14,11 @@ from eventsourcing.persistence import PersistenceError
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.log import Log
-from projections.tables.tables import Tables, create_tables, read_schema
+from projections.tables.tables import POSITIONS_PER_BATCH, Tables, read_schema
+from projections.tables.upgrade import Upgrade
 
 _log: Final = logging.getLogger(__name__)
 
-POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 _POLL_S: Final = 0.5  # a lost notification costs at most this
 _GIVE_WAY_S: Final = 0.005  # who waits for the answer to a commit comes first
 _REST_PER_WORK: Final = 20
@@ -76,11 +76,13 @@ class Runner:
         while not self._lead(connection):
             if self._stopping.wait(_POLL_S):
                 return
-        create_tables(connection, self._schema)
         connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
         tables = Tables(self._log, self._schema)
+        upgrade = Upgrade(self._log, self._schema, self._stopping)
         while not self._stopping.is_set():
-            position = tables.position(connection)  # asked each time: a rebuild may have put others in their place
+            position = upgrade.position(connection)  # asked each time: a rebuild may have put others in their place
+            if position is None:
+                continue
             head = self._log.head().position
             if position < head:
                 behind = head - position > POSITIONS_PER_BATCH

@@ -5,22 +5,30 @@ CREATE SCHEMA IF NOT EXISTS {read};
 
 CREATE TABLE IF NOT EXISTS {read}.position (
     only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
-    position bigint NOT NULL
+    position bigint NOT NULL,
+    version integer NOT NULL
 );
 COMMENT ON TABLE {read}.position IS 'How far these tables are: they hold what the log says up to this position.';
-INSERT INTO {read}.position (position) VALUES (0) ON CONFLICT DO NOTHING;
+COMMENT ON COLUMN {read}.position.version IS
+    'Which tables these are. A release that makes others makes them anew by itself when it starts.';
+INSERT INTO {read}.position (position, version) VALUES (0, {version}) ON CONFLICT DO NOTHING;
 
 CREATE TABLE IF NOT EXISTS {read}.accounts (
     account_id text COLLATE "C" PRIMARY KEY,
     owner_id text COLLATE "C" NOT NULL,
     parent_account_id text COLLATE "C" NOT NULL,
-    trial_used boolean NOT NULL
+    trial_used boolean NOT NULL,
+    registered_time_ns bigint,
+    trial_from_ns bigint
 );
 COMMENT ON TABLE {read}.accounts IS 'Every account the ledger knows: from its first command or fill.';
 COMMENT ON COLUMN {read}.accounts.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.accounts.owner_id IS 'Its beneficial owner; itself, unless it is registered.';
 COMMENT ON COLUMN {read}.accounts.parent_account_id IS 'Set for a sub-account, otherwise empty.';
-COMMENT ON COLUMN {read}.accounts.trial_used IS 'It has had a trial.';
+COMMENT ON COLUMN {read}.accounts.trial_used IS 'It has had a trial, or has one that begins later.';
+COMMENT ON COLUMN {read}.accounts.registered_time_ns IS
+    'From when on it has this owner and this parent: before, it was its own. Null: it is not registered.';
+COMMENT ON COLUMN {read}.accounts.trial_from_ns IS 'When its first trial began; null: it has had none.';
 
 CREATE TABLE IF NOT EXISTS {read}.vip_intervals (
     account_id text COLLATE "C" NOT NULL,
@@ -28,6 +36,7 @@ CREATE TABLE IF NOT EXISTS {read}.vip_intervals (
     valid_from_ns bigint NOT NULL,
     valid_until_ns bigint,
     tier text COLLATE "C" NOT NULL,
+    tier_until_ns bigint,
     source text NOT NULL,
     grant_id text NOT NULL,
     position bigint NOT NULL,
@@ -39,8 +48,11 @@ COMMENT ON TABLE {read}.vip_intervals IS
 COMMENT ON COLUMN {read}.vip_intervals.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.vip_intervals.programme_id IS 'The programme the tier belongs to.';
 COMMENT ON COLUMN {read}.vip_intervals.valid_from_ns IS 'First instant.';
-COMMENT ON COLUMN {read}.vip_intervals.valid_until_ns IS 'First instant after it; null: no end.';
+COMMENT ON COLUMN {read}.vip_intervals.valid_until_ns IS
+    'First instant after it; null: no end. The next row may give the same tier by another grant.';
 COMMENT ON COLUMN {read}.vip_intervals.tier IS 'The tier.';
+COMMENT ON COLUMN {read}.vip_intervals.tier_until_ns IS
+    'First instant at which the tier is another one, or none, if nothing more is recorded; null: never.';
 COMMENT ON COLUMN {read}.vip_intervals.source IS 'What the grant comes from: TRIAL, MANUAL, MATCH or EVALUATION.';
 COMMENT ON COLUMN {read}.vip_intervals.grant_id IS 'The grant, within the account.';
 COMMENT ON COLUMN {read}.vip_intervals.position IS 'Position of the event that gave the grant.';
@@ -115,6 +127,26 @@ COMMENT ON COLUMN {read}.applications.deadline_day IS 'Last UTC day in time, sin
 COMMENT ON COLUMN {read}.applications.outcome IS 'GRANTED or DECLINED; empty: not settled.';
 COMMENT ON COLUMN {read}.applications.settled_time_ns IS 'When it was settled; null: it is not.';
 
+CREATE TABLE IF NOT EXISTS {read}.matches (
+    account_id text COLLATE "C" NOT NULL,
+    match_id text NOT NULL,
+    programme_id text COLLATE "C" NOT NULL,
+    tier text COLLATE "C" NOT NULL,
+    requested_time_ns bigint NOT NULL,
+    status text NOT NULL,
+    settled_time_ns bigint,
+    PRIMARY KEY (account_id, match_id)
+);
+CREATE INDEX IF NOT EXISTS matches_pending ON {read}.matches (programme_id) WHERE settled_time_ns IS NULL;
+COMMENT ON TABLE {read}.matches IS 'Fee rate matches that were asked for.';
+COMMENT ON COLUMN {read}.matches.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.matches.match_id IS 'The match, within the account.';
+COMMENT ON COLUMN {read}.matches.programme_id IS 'The programme whose tier was asked for.';
+COMMENT ON COLUMN {read}.matches.tier IS 'The tier that the volume was worth; empty where a rule refused it.';
+COMMENT ON COLUMN {read}.matches.requested_time_ns IS 'When it was asked for.';
+COMMENT ON COLUMN {read}.matches.status IS 'PENDING, APPROVED or REJECTED.';
+COMMENT ON COLUMN {read}.matches.settled_time_ns IS 'When it was approved or rejected; null: it is not.';
+
 -- Rows of account-days change as long as the day is traded: in pages with room no index hears of it.
 CREATE TABLE IF NOT EXISTS {read}.fee_days (
     account_id text COLLATE "C" NOT NULL,
@@ -164,9 +196,9 @@ COMMENT ON COLUMN {read}.volume_days.lines IS 'Number of fills.';
 CREATE OR REPLACE VIEW {read}.vip_now AS
     SELECT account_id, programme_id, tier, source, grant_id,
         timestamptz 'epoch' + valid_from_ns / 1000 * interval '1 microsecond' AS valid_from,
-        timestamptz 'epoch' + valid_until_ns / 1000 * interval '1 microsecond' AS valid_until,
+        timestamptz 'epoch' + tier_until_ns / 1000 * interval '1 microsecond' AS valid_until,
         position
     FROM {read}.vip_intervals,
         (SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::bigint AS ns) AS clock
     WHERE valid_from_ns <= clock.ns AND (valid_until_ns IS NULL OR clock.ns < valid_until_ns);
-COMMENT ON VIEW {read}.vip_now IS 'The tier each account has now; an account without a row has none.';
+COMMENT ON VIEW {read}.vip_now IS 'The tier each account has now, by which grant since when, and until when the tier stays; an account without a row has none.';

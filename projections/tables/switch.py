@@ -40,7 +40,8 @@ def try_switch(connection: Connection[Any], live: str, new: str, old: str, catch
     """
     try:
         with connection.transaction():
-            if relations := _relations(connection, live):
+            relations = _relations(connection, live)
+            if ("position", False) in relations:
                 # The runner waits for this, readers do not.
                 connection.execute(SQL("LOCK TABLE {} IN EXCLUSIVE MODE").format(Identifier(live, "position")))
             catch_up()

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded
@@ -17,20 +17,47 @@ from ledger.store.log import LastEvent, Log
 from projections.tables.day_lines import day_lines
 from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
 
+# Number of the tables that this release makes. It is raised when a table, or what its rows mean, changes: tables of a
+# lower number are then made anew by themselves (`upgrade.py`). Release 0.1.0 wrote no number: its tables are 1.
+TABLES_VERSION: Final = 6
+UNNUMBERED: Final = 1
+POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
+
+
+class Standing(NamedTuple):
+    """How far some tables are, and their version; version 0: there are none."""
+
+    position: int
+    version: int
+
 
 def read_schema(schema: str) -> str:
     """Name of the schema that holds the tables of a ledger's read side."""
     return f"{schema}_read"
 
 
+def next_schema(schema: str) -> str:
+    """Name of the schema in which new tables are made."""
+    return f"{read_schema(schema)}_next"
+
+
 def tables_text() -> str:
-    """The statements that make the tables; `{read}` stands for the name of their schema."""
+    """The statements that make the tables; `{read}` stands for the name of their schema, `{version}` for its number."""
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
 def create_tables(connection: Connection[Any], schema: str, *, read: str = "") -> None:
     """Make the tables that are missing: those of the read side, or others of the same kind in the schema `read`."""
-    connection.execute(SQL(tables_text()).format(read=Identifier(read or read_schema(schema))))
+    statements = SQL(tables_text()).format(
+        read=Identifier(read or read_schema(schema)), version=Literal(TABLES_VERSION)
+    )
+    connection.execute(statements)
+
+
+def standing_statement(schema: str) -> Composed:
+    """The statement that asks for the `Standing` of tables that exist, also of those that have no number."""
+    text = "SELECT position, coalesce((to_jsonb(p) ->> 'version')::integer, {none}) FROM {position} AS p"
+    return SQL(text).format(none=UNNUMBERED, position=Identifier(read_schema(schema), "position"))
 
 
 class Tables:
@@ -57,7 +84,8 @@ class Tables:
     def advance(self, connection: Connection[Any], after: int, until: int) -> bool:
         """Take in the events in (after, until], in one transaction; both are ends of commits.
 
-        False, and nothing is done, if the tables are not at `after`: others have taken their place meanwhile.
+        False, and nothing is done, if the tables are not at `after`, or of another version: others have taken their
+        place meanwhile.
         """
         known = after == self._at
         if not known:
@@ -65,8 +93,8 @@ class Tables:
         self._at = None  # until all of it has been stored
         with connection.transaction():
             # First of all: this row is what keeps tables from being replaced while they are moved.
-            statement = self._sql("UPDATE {read}.position SET position = %s WHERE position = %s")
-            if connection.execute(statement, (until, after)).rowcount != 1:
+            statement = self._sql("UPDATE {read}.position SET position = %s WHERE position = %s AND version = %s")
+            if connection.execute(statement, (until, after, TABLES_VERSION)).rowcount != 1:
                 return False
             lasts = self._log.last_events_between(after, until)
             self._fees(connection, after, [last for last in lasts if last.stream.startswith("fees/")])
@@ -96,7 +124,8 @@ class Tables:
         if not new:
             return
         statement = (
-            "INSERT INTO {read}.accounts SELECT id, id, '', false FROM unnest(%s::text[]) AS id ON CONFLICT DO NOTHING"
+            "INSERT INTO {read}.accounts SELECT id, id, '', false, NULL, NULL FROM unnest(%s::text[]) AS id"
+            " ON CONFLICT DO NOTHING"
         )
         connection.execute(self._sql(statement), (new,))
         if len(self._known) > _KNOWN_MAX:
@@ -177,7 +206,8 @@ _UPSERT: Final = {
     " DO UPDATE SET notional = excluded.notional, lines = excluded.lines",
 }
 _UPSERT_ACCOUNT: Final = (
-    "INSERT INTO {read}.accounts VALUES (%s, %s, %s, %s) ON CONFLICT (account_id) DO UPDATE"
+    "INSERT INTO {read}.accounts VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (account_id) DO UPDATE"
     " SET owner_id = excluded.owner_id, parent_account_id = excluded.parent_account_id,"
-    " trial_used = excluded.trial_used"
+    " trial_used = excluded.trial_used, registered_time_ns = excluded.registered_time_ns,"
+    " trial_from_ns = excluded.trial_from_ns"
 )

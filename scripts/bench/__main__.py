@@ -30,6 +30,7 @@ try:
     from scripts.bench.reads import Reads
     from scripts.bench.rebuild import rebuild
     from scripts.bench.replay import replay
+    from scripts.bench.resend import Resend
     from scripts.bench.rows import Rows
     from scripts.bench.single import Single
     from scripts.bench.store import Failed, Store, check, throw_away_store
@@ -163,6 +164,7 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "umadb": lambda: _umadb(options.seconds * _PEER_SLICES),
         "rows": lambda: Rows(options.fills, options.lanes),
         "single": lambda: Single(options.seconds, turns),
+        "resend": lambda: Resend(options.fills, options.seconds),
         "unary": lambda: Unary(options.seconds, turns),
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),

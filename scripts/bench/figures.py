@@ -122,6 +122,27 @@ FIGURES: Final = {
         ("single",),
         "the acknowledgement by the INSERT and an empty call together, turn by turn; at most 3, the aim is 1.8",
     ),
+    **{
+        f"{name}.{form}_ms": Figure(
+            "ms", 0, ("resend",), f"by how much another caller's longest wait grows while 1,000 fills {tells}, {where}"
+        )
+        for name, where in (
+            ("resend", "into a day of --fills of one account; at most 100"),
+            ("resend.restarted", "the first ones after a restart"),
+        )
+        for form, tells in (
+            ("numbered", "of a source come again"),
+            ("with_fees", "of a source come again and ask for their fees"),
+            ("unnumbered", "come again without a source"),
+            ("conflicts", "with other content come under numbers that were taken"),
+        )
+    },
+    "resend.rss_mb": Figure(
+        "MB",
+        0,
+        ("resend",),
+        "by how much the most memory that the service ever held grows over all of these; at most 50",
+    ),
     "ingest.unary64.rps": Figure("calls/s", 0, ("unary",), "RecordFills/s with one fill each, 64 in flight"),
     "ratio.unary64_to_echo": Figure(
         "ratio",

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ledger.__main__ import begin_term
 from ledger.config import Config
+from ledger.fills.days import DayTable
 from ledger.server.fills.read_requests import FillRequests
 from ledger.server.fills.request_bytes import Arrived
 from ledger.store.log import Log
@@ -41,9 +42,10 @@ _STEPS: Final[Sequence[tuple[str, Any, str]]] = (
     ("merge", service, "merged"),
     ("group", service, "by_account_day"),
     ("states", States, "load_batch"),
+    ("states", DayTable, "suspects"),
+    ("states", States, "known"),
     ("decide", service, "decide_fills"),
     ("encode", service, "rows_of"),
-    ("remember", States, "remember"),
     ("remember", States, "shrink"),
 )
 

@@ -125,7 +125,11 @@ def quote_requests(programme: Programme, tiers: Mapping[str, str]) -> list[Asked
             price = decimal_text(symbol.price_low + chance.randrange(symbol.price_low), symbol.price_decimals)
             quantity = decimal_text(chance.randint(1, 100 * 10**symbol.quantity_scale), symbol.quantity_scale)
             is_maker = chance.random() < 1 / 2
-            rates = programme.base_rates if tier == NO_TIER else programme.rates[tier, symbol.pair_class]
+            rates = (
+                programme.public_rates(symbol.pair_class)
+                if tier == NO_TIER
+                else programme.rates[tier, symbol.pair_class]
+            )
             rate = Decimal(rates[0] if is_maker else rates[1]) / _PPM
             request = pb.QuoteFeeRequest(
                 account_id=account_id,

@@ -11,8 +11,7 @@ import psycopg
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
 from projections.tables.rebuild import Compared, Rebuild
-from projections.tables.runner import POSITIONS_PER_BATCH
-from projections.tables.tables import Tables, create_tables
+from projections.tables.tables import POSITIONS_PER_BATCH, Tables, create_tables
 from scripts.bench.figures import REBUILD
 from scripts.bench.store import Store, check
 

@@ -77,7 +77,9 @@ class Story:
         )  # fmt: skip
         yield step(
             "brook", 78, 12, "has VIP5 revoked",
-            lambda ledger, played: ledger.revoke_tier("brook", grant_id=played.answers["brook"].grant.grant_id),
+            lambda ledger, played: ledger.revoke_tier(
+                "brook", grant_id=played.answers["brook"].grant.grant_id, **FOUR_EYES
+            ),
         )  # fmt: skip
 
     def _members(self) -> Iterator[Step]:
@@ -168,7 +170,9 @@ class Story:
         )  # fmt: skip
         yield step(
             "alba", 40, 10, "is awarded 100 USDT of the promotion",
-            lambda ledger, _: ledger.award_bonus("alba", promotion_id="spring-api", bonus=100, currency="USDT"),
+            lambda ledger, _: ledger.award_bonus(
+                "alba", promotion_id="spring-api", bonus=100, currency="USDT", **FOUR_EYES
+            ),
         )  # fmt: skip
         at_ns = self.exchange.day(26, 13)
         at_ns += 8 * DAY_NS - at_ns % DAY_NS

@@ -46,8 +46,9 @@ def integers(values: Sequence[int], width: int = 8) -> bytes:
 
 def texts(values: Sequence[str], width_min: int = 0) -> bytes:
     """Filled up with zeros to the longest; nothing if nobody says anything."""
-    width = max(width_min, *map(len, values))
-    return b"".join(value.encode().ljust(width, b"\0") for value in values)
+    encoded = [value.encode() for value in values]
+    width = max(width_min, *map(len, encoded))
+    return b"".join(value.ljust(width, b"\0") for value in encoded)
 
 
 def mantissa(decimal: str, scale: int) -> int:

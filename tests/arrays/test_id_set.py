@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.arrays.columns import Ints
-from ledger.arrays.id_set import IdSet
+from ledger.arrays.id_set import NOT_THERE, IdSet
 
 # Few numbers, close together and at both ends: slots are contended, and 0 means empty inside.
 numbers = st.sampled_from([0, 1, 2, 3, 2**63, 2**64 - 2, 2**64 - 1]) | st.integers(0, 2**64 - 1)
@@ -39,7 +40,17 @@ def test_it_grows_without_losing_any() -> None:
         assert not found.add(all_of_them[start : start + 9_999], np.zeros(9_999)[: len(all_of_them) - start]).any()
     assert found.has(all_of_them).all()
     assert not found.has(chance.integers(1, 2**64, 100_000, dtype=np.uint64)).any()
-    assert found.nbytes <= 12 * 4 * len(all_of_them)
+    assert found.nbytes <= 16 * 4 * len(all_of_them)
+
+
+@pytest.mark.parametrize("count", [3, 3_000])
+def test_a_number_keeps_the_note_it_had_when_it_came_first(count: int) -> None:
+    found, values = IdSet(), ids(list(range(1, count + 1)))
+    found.add(values, np.arange(count), np.arange(count) + 2**40 + 5)
+    found.add(values, np.zeros(count), 9)
+    found.keep(np.arange(count))
+    assert found.notes(values).tolist() == [note + 5 for note in range(count)]
+    assert found.notes(ids([count + 1] * count)).tolist() == [NOT_THERE] * count
 
 
 def test_the_numbers_of_an_owner_are_dropped_and_the_others_have_owners_anew() -> None:

@@ -38,7 +38,7 @@ LEAVES: Final = [leaf for group in (*GROUPS, TOOLS) for leaf in leaves(group.sub
 # What is there before the first example: a match to be rejected, and evaluations to be looked at.
 SET_UP: Final = (
     "request-match dave --venue okx --level VIP2 --from 2024-09-01 --until 2024-10-01 --spot 500000"
-    f" --evidence {'0' * 64} --actor ops-6"
+    f" --evidence {'0' * 64} --at 2024-10-01 --actor ops-6"
 )
 TRIALS_UNTIL_NS: Final = 1_730_419_200 * 10**9  # 2024-11-01
 

@@ -39,12 +39,12 @@ def test_a_command_says_what_it_did_and_where_that_is_recorded(run: Run, argumen
 def test_grants_and_bans_are_ended_early(run: Run) -> None:
     run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--until", "2024-11-01", *FOUR_EYES)
     run("ban", "alice", "3", "ORDER_SPAM", "--start", "2024-10-04")
-    _, out, _ = run("revoke-tier", "alice", "g1", "--at", "2024-10-05")
+    _, out, _ = run("revoke-tier", "alice", "g1", "--at", "2024-10-05", *FOUR_EYES)
     assert out.splitlines()[0] == "alice: revoked from 2024-10-05 00:00:00 UTC on"
     _, out, _ = run("lift-ban", "alice", "--at", "2024-10-04T11:00", *FOUR_EYES)
     assert out.splitlines()[0] == "alice: not banned from 2024-10-04 11:00:00 UTC on"
     _, out, _ = run("state", "alice", "--as-of", "2024-10-04T10:00")
-    assert out.startswith("alice: VIP4 (MANUAL g1), banned until ")
+    assert out.startswith("alice: VIP4 (MANUAL g1) until 2024-10-05 00:00:00, banned until ")
 
 
 def test_a_symbol_without_an_underscore_takes_its_currencies_by_option(ledger: Ledger, run: Run) -> None:

@@ -60,7 +60,7 @@ def test_state_says_as_of_when_and_known_at_which_position(run: Run) -> None:
     code, out, _ = run("state", "alice", "--as-of", "2024-10-04T11:59:59.999999999Z", "--known-at", "6")
     assert code == 0
     assert out == table("""
-    alice: VIP3 (TRIAL g1), in LEDGER
+    alice: VIP3 (TRIAL g1) until 2024-10-04 12:00:00, in LEDGER
     as of 2024-10-04 11:59:59.999999999 UTC, known at position 6 (2024-10-04 12:00:00.000000002 UTC)
       owner      alice
       trial      used

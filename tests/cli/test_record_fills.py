@@ -118,3 +118,24 @@ def test_what_is_wrong_with_a_whole_batch_is_told_once(run: Run, tmp_path: Path)
     code, out, err = run("record-fills", written(tmp_path, line()), "--venue", "a b")
     assert (code, err.partition(":")[0], err.count("\n")) == (1, "ID_MALFORMED", 1)
     assert out == ""
+
+
+def test_a_source_says_how_far_it_is_with_a_file_and_without(run: Run, tmp_path: Path) -> None:
+    assert run("record-fills", *SOURCE, "--complete-until", "2024-10-03")[:2] == (
+        0,
+        "engine-1 is complete up to 2024-10-03 00:00:00 UTC; the ledger is at position 6\n",
+    )
+    file = written(tmp_path, line())
+    assert run("record-fills", file, *SOURCE, "--complete-until", "2024-10-04T11:00Z")[0] == 0
+    assert run("source", "engine-1")[1].splitlines()[1:] == ["go on with 2", "complete up to 2024-10-04 11:00:00 UTC"]
+    code, out, _ = run("record-fills", *SOURCE, "--complete-until", "2024-10-01", "--json")
+    assert (code, json.loads(out)["complete_until"]) == (0, "2024-10-04 11:00:00"), "it never goes back"
+
+
+def test_how_far_a_source_is_needs_a_source_and_fills_a_file(run: Run) -> None:
+    code, _, err = run("record-fills", "--complete-until", "2024-10-03")
+    assert (code, err) == (2, "fee-ledger: --complete-until is what a source says: name it with --source\n")
+    code, _, err = run("record-fills", *SOURCE)
+    assert (code, err.count("\n")) == (2, 1)
+    code, _, err = run("record-fills", *SOURCE, "--complete-until", "2999-01-01")
+    assert (code, err.count("\n"), "complete_until" in err) == (1, 1, True)

@@ -35,8 +35,8 @@ def test_a_promotion_is_announced_and_its_bonus_is_for_those_who_may_have_it(run
     autumn = ("announce-promotion", "autumn", "API_EXCLUSIVE", "--from", "2024-08-10", "--until", "2024-11-01")
     assert run(*autumn)[1].startswith("autumn: announced\n")
     assert run("announce-promotion", "buy", "NET_BUY", "--from", "2024-09-10", "--until", "2024-11-01")[0] == 0
-    assert run("award-bonus", "autumn", "alice", "25", "USDT")[1].startswith("alice: bonus awarded\n")
-    code, _, err = run("award-bonus", "buy", "alice", "25", "USDT")
+    assert run("award-bonus", "autumn", "alice", "25", "USDT", *FOUR_EYES)[1].startswith("alice: bonus awarded\n")
+    code, _, err = run("award-bonus", "buy", "alice", "25", "USDT", *FOUR_EYES)
     assert (code, err.partition(":")[0]) == (1, "PROMOTION_NOT_ELIGIBLE")
     _, out, _ = run("award-bonus", "buy", "alice", "25", "USDT", "--override", *FOUR_EYES)
     assert out.startswith("alice: bonus awarded, although it is not eligible: an approver let it in\n")

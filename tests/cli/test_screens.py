@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from ledger.cli.screens.layout import count, pairs, table
+from ledger.cli.screens.log import info
+from ledger.v1 import query_service_pb2 as pb
 from tests.cli.running import table as screen
 
 LONG = "a sentence of many words that says what was found, at length, " * 4
@@ -52,3 +54,20 @@ def test_names_and_values_are_aligned_and_wrap() -> None:
 
 def test_counts_have_separators() -> None:
     assert (count(1, "fill"), count(2_000, "fill")) == ("1 fill", "2,000 fills")
+
+
+@pytest.mark.parametrize(
+    ("version", "rebuilding", "said"),
+    [
+        (6, False, "up to date"),
+        (6, True, "up to date, a rebuild is under way"),
+        (5, True, "up to date; of version 5, new ones of version 6 are being made"),
+        (5, False, "up to date; of version 5, new ones of version 6 wait for a service, or `python -m projections`,"),
+        (7, False, "up to date; of version 7, made by a newer release, and left alone"),
+        (0, False, "up to date"),
+    ],
+)
+def test_info_says_whose_tables_there_are(version: int, *, rebuilding: bool, said: str) -> None:
+    tables = pb.ProjectionInfo(position=3, version=version, version_wanted=6, rebuilding=rebuilding)
+    told = " ".join(" ".join(info(pb.GetLedgerInfoResponse(projections=tables))).split())
+    assert f"tables at position 3, {said} " in f"{told} "

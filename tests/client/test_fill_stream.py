@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import threading
+import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -23,10 +24,11 @@ from ledger.client import (
 from ledger.domain.refusal import Reason
 from ledger.store.writer import Commit, Writer
 from ledger.v1.fill_pb2 import Fill
-from tests.conftest import Ledger, StartLedger, reachable_folder
+from tests.conftest import NOON_NS, Ledger, StartLedger, at, reachable_folder
 from tests.e2e.served import Served
 from tests.samples import batch, fill, history, symbol
 from tests.server.columns import columns_of
+from tests.waiting import wait_for
 
 WAIT_S_MAX = 20
 
@@ -186,6 +188,60 @@ def test_who_sends_and_by_which_actor_is_recorded(client: Client) -> None:
 
 
 # -- acknowledgements one by one
+
+
+def test_a_stream_says_how_far_its_source_is_after_what_was_handed_over(client: Client) -> None:
+    acks: list[Acknowledgement] = []
+    with client.fill_stream("engine", batch_ms=60_000, on_ack=acks.append) as stream:
+        stream.send_all(numbered(1, 3))
+        stream.complete_until(NOON_NS - 5)
+        stream.flush()
+        found = client.get_source_position("engine")
+        assert (found.last_sequence, found.complete_until) == (3, at(NOON_NS - 5))
+        for step in range(4, 0, -1):
+            stream.complete_until(NOON_NS - step)
+    assert client.get_source_position("engine").complete_until == at(NOON_NS - 1)
+    assert [(ack.first_sequence, ack.last_sequence) for ack in acks] == [(1, 3)], "it is no batch of fills"
+
+
+def test_an_idle_stream_repeats_its_last_word_or_asks_the_engine_for_a_new_one(client: Client) -> None:
+    with client.fill_stream("repeats", heartbeat_s=0.02) as stream:
+        stream.complete_until(NOON_NS - 5)
+        stream.flush()
+        first = client.get_source_position("repeats").position
+        wait_for(lambda: client.get_source_position("repeats").position > first + 2)
+    said = iter(range(NOON_NS - 1_000_000, NOON_NS))
+    with client.fill_stream("asks", heartbeat_s=0.02, complete_until=lambda: next(said)):
+        wait_for(lambda: client.get_source_position("asks").complete_until.seconds > 0)
+        first = client.get_source_position("asks").complete_until.nanos
+        wait_for(lambda: client.get_source_position("asks").complete_until.nanos > first)
+
+
+def test_a_stream_that_was_told_nothing_says_nothing(client: Client) -> None:
+    with client.fill_stream("quiet", heartbeat_s=0.01) as stream:
+        stream.send_all(numbered(1, 1))
+        stream.flush()
+        position = client.get_source_position("quiet").position
+        time.sleep(0.1)
+        assert client.get_source_position("quiet").position == position
+    with client.fill_stream("quiet", heartbeat_s=0.01, complete_until=lambda: None):
+        time.sleep(0.1)
+    assert not client.get_source_position("quiet").HasField("complete_until")
+
+
+def test_what_the_engine_raises_when_it_is_asked_ends_the_stream(client: Client) -> None:
+    def fails() -> int:
+        raise RuntimeError("no clock")
+
+    def send_after_a_pause() -> bool:
+        time.sleep(0.1)  # long enough to be idle
+        stream.send(numbered(1, 1)[0])
+        return False
+
+    stream = client.fill_stream("fails", heartbeat_s=0.01, complete_until=fails)
+    with pytest.raises(RuntimeError, match="no clock"):
+        wait_for(send_after_a_pause)
+    stream.abandon()
 
 
 def test_acknowledgements_can_be_iterated_to_the_end_of_the_stream(client: Client) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from ledger.client.fill_window import Batch, FillWindow
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import RecordFillsRequest
@@ -94,3 +96,22 @@ def test_what_was_sent_and_not_acknowledged_is_sent_again_in_order_before_the_re
     held.send_again()
     assert taken(held) == [(4, 6), (7, 9)]
     assert held.oldest_sent().first_sequence == 4
+
+
+def test_how_far_the_source_is_goes_out_after_the_fills_and_only_the_last_word_waits() -> None:
+    held = window()
+    held.add(fills(2), NOW_S)
+    for seconds in (1, 2, 3):
+        held.say(Timestamp(seconds=seconds))
+    assert taken(held) == [(1, 2), (3, 2)], "it has no number"
+    assert (held.held, held.is_busy) == (2, True)
+    held.acknowledged()
+    assert (held.held, held.is_busy) == (0, True)
+    held.acknowledged()
+    batch = held.take(NOW_S)
+    assert batch is not None
+    assert batch.request.batch.complete_until.seconds == 3
+    held.send_again()
+    assert taken(held) == [(3, 2)]
+    held.acknowledged()
+    assert not held.is_busy

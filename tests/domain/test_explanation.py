@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
 from typing import Any, Final
 
@@ -122,6 +123,15 @@ def test_a_tier_by_evaluation_names_instant_window_and_volume(kind: str, code: s
     )
 
 
+def test_a_tier_that_is_kept_until_a_person_decides_says_so() -> None:
+    kept = replace(evaluation("PERIODIC"), tier="MANUAL_REVIEW", kept_tier="VIP2", valid_until_ns=0)
+    sentences = explained(kept)
+    assert said(sentences, "EVALUATION").endswith(
+        "until further notice. It is the one that the account had, kept until a person or a later evaluation decides."
+    )
+    assert "which gives MANUAL_REVIEW;" in said(sentences, "VOLUME")
+
+
 def test_a_tier_by_hand_names_both_persons_and_may_have_no_end() -> None:
     event = TierChanged("g1", "bitmart-api-vip", "VIP1", "MANUAL", NOON_NS - DAY_NS, None)
     assert said(explained(event), "MANUAL") == (
@@ -164,6 +174,8 @@ def test_a_pair_may_have_a_rate_of_its_own() -> None:
     book = evolve_rulebook(rulebook(), recorded(rates, 9))
     text = "S has a rate of its own: the taker pays 0.015 %, in place of the table's rate for VIP1."
     assert said(explained(MANUAL, book=book), "PAIR_RATE") == text
+    text = "S has a rate of its own: the taker pays 0.015 %, in place of the base rate."
+    assert said(explained(book=book), "PAIR_RATE") == text
 
 
 def test_a_pair_without_a_row_in_the_table_pays_the_base_rate() -> None:

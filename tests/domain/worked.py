@@ -27,6 +27,7 @@ from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills
+from ledger.fills.known import Known
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
 TODAY = ("alice", NOON_NS // DAY_NS)
@@ -111,7 +112,7 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
 
 
 def record(
-    batch: FillBatch, book: Rulebook, *accounts: AccountState, days: DayTable | None = None
+    batch: FillBatch, book: Rulebook, *accounts: AccountState, days: DayTable | None = None, known: Known | None = None
 ) -> tuple[BatchOutcome, list[VolumeRecorded]]:
     """Decide a batch in a commit of its own: the outcome, and the events."""
     groups = by_account_day(batch)
@@ -119,5 +120,5 @@ def record(
     states.update({account.account_id: account for account in accounts})
     days = DayTable() if days is None else days
     days.enter({key: AccountDay() for key in groups.keys if days.places([key]) < 0})
-    outcome = decide_fills(batch, groups, states, days.places(groups.keys), days, book, with_fees=True)
+    outcome = decide_fills(batch, groups, states, days.places(groups.keys), days, book, with_fees=True, known=known)
     return outcome, [event for _, event in outcome.runs]

@@ -105,7 +105,11 @@ def test_a_revoked_grant_ends_at_the_instant_of_its_revocation(ledger: Ledger) -
     ended_ns = START_NS + DAY_NS
     ledger.commands.RevokeTier(
         pb.RevokeTierRequest(
-            request_id=request_id(), account_id="alice", grant_id=granted.grant.grant_id, revoke_time=at(ended_ns)
+            request_id=request_id(),
+            authority=FOUR_EYES,
+            account_id="alice",
+            grant_id=granted.grant.grant_id,
+            revoke_time=at(ended_ns),
         )
     )
     assert taker_rate(ledger, ended_ns - MICROSECOND_NS) == ("VIP1", "0.0005")

@@ -12,8 +12,14 @@ from pathlib import Path
 
 import pytest
 
+from ledger import __main__ as program
+from ledger.domain.events import Envelope, ProgrammePublished, Recorded
+from ledger.domain.state.rulebook import fold_rulebook
+from ledger.programmes import packaged, parse
 from ledger.store.postgres.folders import digest
 from tests.conftest import reachable_folder
+
+PACKAGED_BY_0_1_0 = "8e6b8163059d486e1aa0fa6459ac34b33fb63e60a06d4df01e556b83f27e25cd"
 
 
 @pytest.fixture
@@ -45,6 +51,31 @@ def test_a_new_ledger_is_announced_as_new_and_an_old_one_is_not(folder: Path, tm
     assert f", data in {folder})" in serving
     again, *_ = serve(folder, tmp_path)
     assert again.startswith(f"fee ledger {name} is serving on ")
+
+
+def test_a_start_says_once_that_the_base_rates_are_an_example(folder: Path, tmp_path: Path) -> None:
+    for _ in range(2):
+        told = [line for line in serve(folder, tmp_path) if "are an example" in line]
+        assert [line.startswith("the base rates of bitmart-api-vip 3.0 are an example") for line in told] == [True]
+
+
+@pytest.mark.parametrize(
+    ("content", "content_sha256", "told"),
+    [
+        (packaged(), "", True),
+        (packaged().replace("fixture = true", ""), "", False),
+        (packaged().replace("0.25%", "0.2%"), "", True),
+        (packaged().replace("fixture = true", ""), PACKAGED_BY_0_1_0, True),
+        (packaged("hitbtc-spot-1.toml"), "", False),
+    ],
+)
+def test_base_rates_are_an_example_while_the_file_says_so_or_is_that_of_release_0_1_0(
+    content: str, content_sha256: str, told: bool
+) -> None:
+    rules = parse(content)
+    event = ProgrammePublished(rules.programme_id, rules.version, 1, content, bytes.fromhex(content_sha256))
+    book = fold_rulebook(parse, [Recorded(1, "programme/x", 1, Envelope(1, 1, 1), event)])
+    assert [len(program.fixture_lines(book, at_ns)) for at_ns in (0, 1)] == [0, told]
 
 
 ELSEWHERE = """

@@ -9,19 +9,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.events import VolumeRecorded
+from ledger.domain.events import Envelope, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, Ban, Flag, Grant
 from ledger.domain.state.programme import PairRates, Rates
+from ledger.domain.streams import fee_stream
 from ledger.fills.account_day import AccountDay
-from ledger.fills.batch import by_account_day
+from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
+from ledger.fills.known import Known, by_key, known_by_name
 from ledger.fills.lines import lines_of
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, rulebook
 
@@ -190,14 +193,19 @@ def test_the_same_fill_again_is_a_replay_and_another_content_a_conflict() -> Non
     days = DayTable()
     first, (event,) = record(fills({"exec_id": "E", "price": "0.50"}), rulebook(), days=days)
     assert (len(lines_of(event)), first.replayed) == (1, [])
-    again = fills({"exec_id": "E", "price": "0.5"})
-    groups = by_account_day(again)
-    assert days.suspects(again, groups, days.places(groups.keys)) == {TODAY}
-    days.remember(TODAY, event)
-    again, nothing = record(again, rulebook(), days=days)
+    log = [Recorded(7, fee_stream(*TODAY), 7, Envelope(NOON_NS, NOON_NS, 1), event)]
+
+    def known(batch: FillBatch) -> Known:
+        groups = by_account_day(batch)
+        suspects = days.suspects(batch, groups, days.places(groups.keys))
+        return known_by_name(batch, by_key(suspects.key, suspects.place), log, np.array([True]))
+
+    batch = fills({"exec_id": "E", "price": "0.5"})
+    again, nothing = record(batch, rulebook(), days=days, known=known(batch))
     assert (again.replayed, nothing) == ([0], [])
     assert again.fees == first.fees
-    other, nothing = record(fills({"exec_id": "E", "price": "0.51"}), rulebook(), days=days)
+    batch = fills({"exec_id": "E", "price": "0.51"})
+    other, nothing = record(batch, rulebook(), days=days, known=known(batch))
     assert (other.replayed, nothing) == ([], [])
     assert [refusal.reason for _, refusal in other.refused] == [Reason.FILL_CONFLICT]
 
@@ -220,7 +228,7 @@ def test_running_totals_go_on_from_what_the_log_says() -> None:
 
 @pytest.mark.parametrize(
     ("liquidity", "tier", "fee", "source"),
-    [(1, "VIP1", 0, "PAIR"), (2, "VIP1", 250_000, "TIER"), (1, "NONE", 1_250_000, "BASE")],
+    [(1, "VIP1", 0, "PAIR"), (2, "VIP1", 250_000, "TIER"), (1, "NONE", 0, "PAIR")],
 )
 def test_rates_of_a_pair_in_the_programme_price_its_fills(liquidity: int, tier: str, fee: int, source: str) -> None:
     rules = programme(overrides={"S": PairRates(0, None)})

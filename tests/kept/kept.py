@@ -33,12 +33,15 @@ LINES_MAX: Final = 5  # of what differs in one answer
 # Fields of answers that are other ones in every run, and so neither kept nor compared: how far the log and the tables
 # are now, and who writes now. Where a later release adds a field to an answer, it is named here too.
 LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
+    "GetVipState": ("tier_until",),
     "GetLedgerInfo": ("position", "recorded_time", "writer_term", "software_version", "projections"),
+    "GetRates": ("rates_until", "own_rates"),  # of a release after 0.1.0
     "GetSourcePosition": ("position",),
     "ListAccounts": ("position",),
     "ListApplications": ("position",),
     "ListFindings": ("position",),
     "RecordFills": ("position", "recorded_time"),
+    "RunEvaluation": ("position",),  # where its end lies, since F17
 }
 STREAMED: Final = ("PlanEvaluation",)  # every message of the answer is kept; of RunEvaluation the last one says all
 

@@ -34,9 +34,50 @@ from tests.kept.kept import (
 from tests.kept.questions import event_counts, stored_events
 from tests.projections.audited import audit
 
+# F12. Until when a tier stays: the end of its last grant, not the next instant at which anything changes.
+UNTIL_WHEN: Final = (
+    158, 160, 161, 162, 169, 170, 173, 174, 176, 177, 178, 181, 182, 184, 185, 186, 190, 194, 200, 201, 202,
+    209, 210, 216, 217, 218, 221, 222, 224, 225, 226, 233, 234, 241, 242, 249, 250, 885, 886, 890, 891, 892,
+    896,
+)  # fmt: skip
+
+# F13. What waits to be done is found until it is done; a control is new, others say so.
+OPEN_UNTIL_DONE: Final = (755, 757, 767, 769, 793, 817, 827, 829, 839, 841, 851, 853, 863, 865, 922)
+
+# F15. Owner, parent, trial and the end of a flag are told as of the instant asked about.
+AS_OF: Final = (12, 25, 38, 51, 64, 77, 90, 103, 116, 129, 305, 873, 875, 878)
+
 # Questions that this release answers otherwise on purpose, by release and number, with the reason. An entry fails if
 # its answer is the same.
-DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {}
+_OWN_RATES: Final = "F9: rates of a pair are what everybody pays, also who has no tier"
+_F2: Final = (
+    "F2: as known at a position a plan waited for no source, for versions of its stream were taken for positions,"
+    " and counted accounts of later; that its position is too early for a run is said now"
+)
+_F6: Final = "F6: the finding of an evaluation that was not run names the sources it waits for; two controls are new"
+DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {
+    **{
+        ("0.1.0", number): "F7: a membership of any account of the owner counts"
+        for number in (262, 264, 266, 268)  # CheckMatchEligibility of alice-2, whose owner's other account had a trial
+    },
+    ("0.1.0", 952): "F17: months without a promotion count from the beginning of the ledger on, if it never had one",
+    ("0.1.0", 922): "F7, F17: there are more controls",
+    ("0.1.0", 834): "F9: without a tier the member would pay the pair's own rate, less the token discount",
+    **{
+        ("0.1.0", number): _OWN_RATES
+        for number in (492, 493, 532, 533, 542, 543, 572, 573, 582, 583, 612, 613)  # QuoteFee of DOGE_USDT
+    },
+    **dict.fromkeys((("0.1.0", number) for number in UNTIL_WHEN), "F12: one answer to until when a tier stays"),
+    **dict.fromkeys((("0.1.0", number) for number in OPEN_UNTIL_DONE), "F13: open until done, however old"),
+    **dict.fromkeys((("0.1.0", number) for number in AS_OF), "F15: as of the instant asked about"),
+    **dict.fromkeys((("0.1.0", number) for number in (781, 793, 817, 841, 922)), _F6),
+    **dict.fromkeys((("0.1.0", number) for number in (666, 674, 678, 682, 686, 690, 694, 698, 702)), _F2),
+}
+
+# The same of commands and batches that are sent a second time, by release and number.
+DIFFERENCES_AGAIN: Final[Mapping[tuple[str, int], str]] = {
+    ("0.1.0", 13): "F51: a conflict that was sent again was answered the fee of the fill that it was not",
+}
 
 SHOWN_MAX: Final = 10  # questions that are told of in one failure
 
@@ -130,9 +171,11 @@ def test_every_event_of_it_is_written_again_to_the_same_byte(kept: Opened) -> No
 @of_every_release
 def test_what_was_asked_before_is_answered_as_then_and_recorded_no_second_time(kept: Opened) -> None:
     before, wrong = head(kept), []
-    for command in commands(kept.release):
+    for number, command in enumerate(commands(kept.release)):
         first, again = command["answer"], command["again"]
         found = differences(again, kept.asking.answer(command["rpc"], command["request"]))
+        if (kept.release, number) in DIFFERENCES_AGAIN:
+            found = [] if found else ["listed as different, and it is not"]
         if "receipt" in first:
             found += differences({**first["receipt"], "replayed": True}, again["receipt"])
         wrong += [f"{command['rpc']}, {line}" for line in found]

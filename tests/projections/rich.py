@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.domain import commands
 from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, Assessment, Case, Run, assess
-from ledger.domain.events import Envelope, EvaluationStarted, Recorded
+from ledger.domain.events import Envelope, EvaluationStarted, MatchClaim, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged, parse
 from ledger.writing.messages import Accepted, EvaluateAccounts
@@ -44,6 +44,10 @@ def write_history(writing: Writing) -> None:
         decide(writing, commands.FlagAccount(name, "FAKE", NOON_NS - 5 * DAY_NS, b""))
     decide(writing, commands.UnflagAccount("bob", NOON_NS - 4 * DAY_NS))
     _apply(writing)
+    claim = MatchClaim(("okx",), "VIP2", NOON_NS - 30 * DAY_NS, NOON_NS, "500000", "0", bytes(32))
+    for name in ("ivy", "jack"):
+        decide(writing, commands.RequestMatch(name, claim, NOON_NS))
+    decide(writing, commands.RejectMatch("jack", "m1", "EVIDENCE_FALSE", NOON_NS))
     evaluate(writing, POST_TRIAL, "alice", FIRST_NS + 30 * DAY_NS)
     evaluate(writing, PERIODIC, "carol", NOON_NS - DAY_NS)  # carol's fills of today cost less now
 

@@ -13,6 +13,7 @@ from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
 
 DAY_NS = 86_400 * 10**9
+NOON_NS = 20_000 * DAY_NS + DAY_NS // 2  # now, all the time
 FOR_EVER = 2**63 - 1
 TIERS = ("NONE", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
 BANDS = {"VIP1": 100_000, "VIP2": 500_000, "VIP3": 2_000_000, "VIP4": 5_000_000, "VIP5": 20_000_000}
@@ -93,6 +94,11 @@ class Past:
         best = self.best(at_ns)
         return best["tier"] if best else "NONE"
 
+    def tier_until(self, at_ns: int) -> int | None:
+        """When it has another tier, if nothing is decided any more; None: never."""
+        later = sorted(change for change in self.changes() if at_ns < change < FOR_EVER)
+        return next((change for change in later if self.tier(change) != self.tier(at_ns)), None)
+
     def changes(self) -> Iterator[int]:
         for grant in self.grants:
             yield from (grant["from"], ends(grant))
@@ -127,11 +133,14 @@ class Notebook:
         self.account_id = account_id
         self.decisions: list[tuple[int, str, dict[str, Any]]] = []
         self.trades: list[Noted] = []
+        self.withheld: list[tuple[int, int]] = []  # grants given under a flag: their number, when the flag began
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def decided(self, position: int, what: str, **values: Any) -> None:
         self.decisions.append((position, what, values))
+        if what == "unflag":
+            self._paid(position)
 
     def traded(self, position: int, trade: Trade) -> None:
         """Priced by what is noted so far."""
@@ -149,13 +158,38 @@ class Notebook:
         until_ns = at_ns + 30 * DAY_NS
         self.decided(position, "grant", tier=tier, source="EVALUATION", from_ns=at_ns, until_ns=until_ns)
         after = self.past(position)
+        if after.flagged(NOON_NS):
+            began = min(from_ns for from_ns, until_ns, _ in after.flags if from_ns <= NOON_NS < until_ns)
+            self.withheld.append((len(after.grants) - 1, began))
+            return
+        for noted, fee, now in self._changed(before, after, position):
+            noted.adjusted.append((position, fee, now))
+
+    def _paid(self, position: int) -> None:
+        """What was withheld while a flag ran, of trades before it: an event for each day, behind the un-flag."""
+        after = self.past(position)
+        if not self.withheld or after.flagged(NOON_NS):
+            return
+        given, began = {number for number, _ in self.withheld}, min(from_ns for _, from_ns in self.withheld)
+        grants = [grant for number, grant in enumerate(after.grants) if number not in given]
+        changed = [
+            each
+            for each in self._changed(replace(after, grants=grants), after, position)
+            if each[0].trade.at_ns < began
+        ]
+        days = sorted({noted.trade.at_ns // DAY_NS for noted, *_ in changed})
+        for noted, fee, now in changed:
+            noted.adjusted.append((position + 1 + days.index(noted.trade.at_ns // DAY_NS), fee, now))
+        self.withheld = []
+
+    def _changed(self, before: Past, after: Past, position: int) -> Iterator[tuple[Noted, Fee, Fee]]:
+        """Trades at which another grant counts, and that cost something else by it: as they were charged, and now."""
         for noted in self.trades:
             trade, fee = noted.trade, noted.fee_at(position)
-            if before.best(trade.at_ns) == after.best(trade.at_ns):
-                continue
-            now = fee_of(trade, after.tier(trade.at_ns), after)
-            if replace(now, tier="") != replace(fee, tier=""):
-                noted.adjusted.append((position, fee, now))
+            if before.best(trade.at_ns) != after.best(trade.at_ns):
+                now = fee_of(trade, after.tier(trade.at_ns), after)
+                if replace(now, tier="") != replace(fee, tier=""):
+                    yield noted, fee, now
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -167,8 +201,9 @@ class Notebook:
                 _take(past, what, values)
         return past
 
-    def trial_used(self, known: int) -> bool:
-        return any(grant["source"] == "TRIAL" for grant in self.past(known).grants)
+    def trial_used(self, known: int, at_ns: int) -> bool:
+        trials = [grant for grant in self.past(known).grants if grant["source"] == "TRIAL"]
+        return any(grant["from"] <= at_ns and grant["from"] < ends(grant) for grant in trials)
 
     def known(self, known: int) -> bool:
         return any(position <= known for position, *_ in self.decisions) or any(
@@ -191,16 +226,28 @@ class Notebook:
     def history(self, from_ns: int, until_ns: int, known: int) -> list[tuple[Any, ...]]:
         """(exec_id, kind, amount, currency, tier), by UTC day, then as they were recorded."""
         found = []
+        for noted, before, after in self.lines(from_ns, until_ns, known):
+            name = noted.trade.exec_id
+            if before is None:
+                found.append((name, "FILL", after.amount, after.currency, after.tier))
+            elif before.currency == after.currency:
+                found.append((name, "ADJUSTMENT", after.amount - before.amount, after.currency, after.tier))
+            else:
+                found.append((name, "ADJUSTMENT", -before.amount, before.currency, after.tier))
+                found.append((name, "ADJUSTMENT", after.amount, after.currency, after.tier))
+        return found
+
+    def lines(self, from_ns: int, until_ns: int, known: int) -> list[tuple[Noted, Fee | None, Fee]]:
+        """(trade, fee until then, fee from then on) in the same order; a trade had no fee before it was recorded."""
+        found = []
         for number, noted in enumerate(self.inside(from_ns, until_ns, known)):
-            name, day, fee = noted.trade.exec_id, noted.trade.at_ns // DAY_NS, noted.fee
-            found.append(((day, noted.position, number), (name, "FILL", fee.amount, fee.currency, fee.tier)))
-            for position, before, after in noted.adjusted:
-                if position <= known:
-                    amounts = [(after.amount - before.amount, after.currency)]
-                    if before.currency != after.currency:
-                        amounts = [(-before.amount, before.currency), (after.amount, after.currency)]
-                    lines = [(name, "ADJUSTMENT", *amount, after.tier) for amount in amounts]
-                    found += [((day, position, number), line) for line in lines]
+            day = noted.trade.at_ns // DAY_NS
+            found.append(((day, noted.position, number), (noted, None, noted.fee)))
+            found += [
+                ((day, position, number), (noted, before, after))
+                for position, before, after in noted.adjusted
+                if position <= known
+            ]
         return [line for _, line in sorted(found, key=lambda placed: placed[0])]
 
 
@@ -210,9 +257,14 @@ def ends(grant: dict[str, Any]) -> int:
 
 
 def fee_of(trade: Trade, tier: str, past: Past) -> Fee:
-    """What a trade costs a tier: nobody is paid for trading with himself, and a member gets nothing off in BMX."""
+    """What a trade costs a tier."""
     pair_class, quote = MARKETS[trade.symbol]
     rate = Decimal(RATES.get((tier, pair_class), BASE)[0 if trade.maker else 1]) / 100
+    return charged(trade, rate, quote, tier, past)
+
+
+def charged(trade: Trade, rate: Decimal, quote: str, tier: str, past: Past) -> Fee:
+    """What a trade costs at a rate: nobody is paid for trading with himself, and a member gets nothing off in BMX."""
     if trade.self_trade:
         rate = max(rate, Decimal(0))
     amount = EXACT.multiply(trade.notional, rate)

@@ -33,7 +33,7 @@ from tests.write_side import NOON_NS, Writing, ask, record
 TIERS = ("VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
 OWNERS = {f"account{number}": f"owner{number % 5}" for number in range(12)}
 EVALUATION_NS = NOON_NS - DAY_NS // 2 - 6 * DAY_NS  # 2024-09-28 00:00 UTC
-CLAIM = told.MatchClaim(("other",), "VIP3", NOON_NS - 40 * DAY_NS, NOON_NS - 5 * DAY_NS, "3000000", "10", b"")
+CLAIM = told.MatchClaim(("other",), "VIP3", NOON_NS - 30 * DAY_NS, NOON_NS, "3000000", "10", b"")
 STEPS = {"account_opened": True, "api_key_created": True, "form_submitted": True, "community_joined": False}
 
 
@@ -132,7 +132,9 @@ class History:
                 asked.LiftBan(account_id, at_ns),
                 asked.FlagAccount(account_id, "FAKE", at_ns, b"\x01" * 32),
                 asked.UnflagAccount(account_id, at_ns),
-                asked.RequestMatch(account_id, CLAIM, at_ns),
+                asked.RequestMatch(
+                    account_id, replace(CLAIM, period_from_ns=at_ns - 30 * DAY_NS, period_until_ns=at_ns), at_ns
+                ),
                 asked.ApproveMatch(account_id, f"m{number}", "ops-3", None),
                 asked.RejectMatch(account_id, f"m{number}", "NO_PROOF", None),
                 asked.SubmitApplication(account_id, at_ns, STEPS),

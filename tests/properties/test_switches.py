@@ -262,8 +262,8 @@ def test_a_trial_per_account_differs_only_where_another_account_of_the_owner_had
     ]
     if answers[0] != answers[1]:
         assert isinstance(answers[0], Refusal)
-        assert not isinstance(answers[1], Refusal)
-        assert other.grants
+        assert other.trial_used or not isinstance(answers[1], Refusal)  # a used trial is said first
+        assert not all(grant.never_was for grant in other.grants)
 
 
 @given(st.sampled_from(["", "parent"]))

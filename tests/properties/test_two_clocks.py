@@ -116,6 +116,7 @@ def state(ledger: Ledger, asked: Question) -> dict[str, Any]:
     return {
         "known": found.known_account,
         "tier": found.tier,
+        "tier until": ns(found.tier_until) if found.HasField("tier_until") else None,
         "grant": found.grant.grant_id,
         "class rates": {row.pair_class: (row.maker_rate, row.taker_rate) for row in found.rates},
         "grants": [
@@ -139,6 +140,7 @@ def noted_state(book: Notebook, past: Past, asked: Question) -> dict[str, Any]:
     return {
         "known": book.known(asked.known),
         "tier": tier,
+        "tier until": past.tier_until(at_ns),
         "grant": f"g{past.grants.index(best) + 1}" if best else "",
         "class rates": {name: tuple(map(_percent, row)) for name, row in classes.items()},
         "grants": [tuple(grant[name] for name in names) for grant in past.grants],
@@ -146,14 +148,18 @@ def noted_state(book: Notebook, past: Past, asked: Question) -> dict[str, Any]:
         "bans": [tuple(ban) for ban in past.bans],
         "flagged": past.flagged(at_ns),
         "flags": [(from_ns, until_ns) for from_ns, until_ns, _ in past.flags],
-        "trial used": book.trial_used(asked.known),
+        "trial used": book.trial_used(asked.known, at_ns),
         "pending": pending(book, past, asked),
     }
 
 
 def pending(book: Notebook, past: Past, asked: Question) -> int | None:
-    """The end of a trial, which nothing here evaluates; or an evaluation that is due since the ledger began."""
-    trials = [ends(grant) for grant in past.grants if grant["source"] == "TRIAL" and grant["from"] < ends(grant)]
+    """The own end of a trial, which nothing here evaluates; or an evaluation that is due since the ledger began."""
+    trials = [
+        grant["until"]
+        for grant in past.grants
+        if grant["source"] == "TRIAL" and ends(grant) == grant["until"] and not past.flagged(grant["until"] - 1)
+    ]
     if any(end_ns <= asked.as_of_ns for end_ns in trials):
         return trials[0]
     due_ns = last_evaluation_ns(asked.as_of_ns)
@@ -170,6 +176,7 @@ def rates(ledger: Ledger, asked: Question) -> dict[str, Any]:
     return {
         "tier of the rates": found.tier,
         "valid until": ns(found.valid_until) if found.HasField("valid_until") else None,
+        "rates until": ns(found.rates_until) if found.HasField("rates_until") else None,
         "next evaluation": ns(found.next_evaluation_time),
         "counted": [_volume(volume) for volume in found.counted],
         "excluded": [(entry.reason, *_volume(entry.volume)) for entry in found.excluded],
@@ -194,7 +201,8 @@ def noted_rates(book: Notebook, past: Past, asked: Question) -> dict[str, Any]:
     changes = [change for change in past.changes() if asked.as_of_ns < change < FOR_EVER]
     return {
         "tier of the rates": past.tier(asked.as_of_ns),
-        "valid until": min(changes, default=None),
+        "valid until": past.tier_until(asked.as_of_ns),
+        "rates until": min(changes, default=None),
         "next evaluation": next_ns,
         "counted": [entry[1:] for entry in told if not entry[0]],
         "excluded": [entry for entry in told if entry[0]],

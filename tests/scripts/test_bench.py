@@ -20,7 +20,7 @@ import pytest
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.server.fills.read_columns import fill_at
+from ledger.server.fills.read_columns import fills_of
 from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -41,16 +41,25 @@ UMADB = ["peer.umadb_batch5000_per_s", "peer.umadb_batch500_idempotent_per_s"]
 SAVE_RATIO, UMADB_RATIO = (f"ratio.ingest_1k_uniform_to_{peer}" for peer in ("eventsourcing_save", "umadb_batch5000"))
 ACK = ["ingest.single.ack_ms_p50", "ingest.single.ack_ms_p99", "limit.insert_commit_ms_p50"]
 ACK_RATIO = "ratio.single_ack_to_insert_commit_and_echo"
+RESENT = [
+    *(f"resend.{form}_ms" for form in ("numbered", "with_fees", "unnumbered", "conflicts")),
+    *(f"resend.restarted.{form}_ms" for form in ("numbered", "with_fees", "unnumbered", "conflicts")),
+    "resend.rss_mb",
+]
 UNARY = ["ingest.unary64.rps", "ratio.unary64_to_echo"]
 USAGE = [f"profile.{name}_us" for name in ("client", "service", "postgres_writer", "postgres_rest")]
 STEPS = [
     *(f"profile.{name}_us" for name in ("parse", "read", "merge", "group", "states", "decide", "encode")),
     *(f"profile.{name}_us" for name in ("remember", "rest", "copy", "commit_wait")),
 ]
-WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *UNARY]
+WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *RESENT, *UNARY]
 ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *USAGE, *STEPS]
 
-MAY_BE_NOTHING = {*LAG, *USAGE}  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
+MAY_BE_NOTHING = {
+    *LAG,
+    *USAGE,
+    *RESENT,
+}  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
 NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench` installs what they need
 
 
@@ -162,7 +171,7 @@ def test_rows_and_columns_of_the_load_are_the_same_fills(scripts: Callable[[str]
     (fills,) = bench_fills.reference_fills(500, 40)
     columns = bench_fills.columns_of(fills)
     rows = list(bench_fills.messages_of(fills))
-    assert [fill_at(columns, index) for index in range(500)] == rows
+    assert [fills_of(columns)(index) for index in range(500)] == rows
     assert len({row.account_id for row in rows}) == 40
     assert len({row.symbol for row in rows}) == 50
 

@@ -14,7 +14,7 @@ from ledger.v1 import member_service_pb2 as members_pb
 from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1 import reward_service_pb2 as rewards_pb
 from ledger.v1.command_pb2 import Authority
-from tests.conftest import NOON_NS, at
+from tests.conftest import at
 from tests.samples import FOUR_EYES, request_id
 from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
 
@@ -44,8 +44,8 @@ def tier(account_id: str, name: str = "VIP1", **changes: Any) -> pb.ChangeTierRe
 
 def revoke(account_id: str, grant_id: str = "g1", **changes: Any) -> pb.RevokeTierRequest:
     """The end of a grant, now."""
-    changes.setdefault("request_id", request_id())
-    return pb.RevokeTierRequest(account_id=account_id, grant_id=grant_id, **changes)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return pb.RevokeTierRequest(account_id=account_id, grant_id=grant_id, **values)
 
 
 def ban(account_id: str, days: int = 1, **changes: Any) -> pb.BanAccountRequest:
@@ -86,14 +86,14 @@ def run_evaluation(**changes: Any) -> closes_pb.RunEvaluationRequest:
 
 def classify(name: str, pair_class: str, **changes: Any) -> programmes_pb.AssignPairClassRequest:
     """A class of a pair from now on."""
-    changes.setdefault("request_id", request_id())
-    return programmes_pb.AssignPairClassRequest(symbol=name, pair_class=pair_class, **changes)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return programmes_pb.AssignPairClassRequest(symbol=name, pair_class=pair_class, **values)
 
 
 def own_rates(name: str, maker: str = "", taker: str = "", **changes: Any) -> programmes_pb.SetPairRatesRequest:
     """Rates of a pair's own from now on."""
-    changes.setdefault("request_id", request_id())
-    return programmes_pb.SetPairRatesRequest(symbol=name, maker_rate=maker, taker_rate=taker, **changes)
+    values = {"request_id": request_id(), "authority": FOUR_EYES, **changes}
+    return programmes_pb.SetPairRatesRequest(symbol=name, maker_rate=maker, taker_rate=taker, **values)
 
 
 def currency(name: str, decimals: int = 6, **changes: Any) -> pb.RegisterCurrencyRequest:
@@ -119,14 +119,15 @@ def unflag(account_id: str, **changes: Any) -> members_pb.UnflagAccountRequest:
 
 
 def request_match(account_id: str, spot: str = "500000", futures: str = "", **changes: Any) -> Any:
-    """A match by `requester`, for 30 days of volume up to noon."""
+    """A match by `requester`, for the 30 days of volume before it, up to noon if nothing else is said."""
+    until = changes.get("request_time", NOON)
     values = {
         "request_id": request_id(),
         "authority": Authority(actor="requester"),
         "venues": ["okx"],
         "external_tier": "VIP2",
-        "period_from": at(NOON_NS - 30 * DAY_NS),
-        "period_until": NOON,
+        "period_from": at(until.ToNanoseconds() - 30 * DAY_NS),
+        "period_until": until,
         "external_volume": members_pb.ExternalVolume(spot=spot, futures=futures),
         "evidence_sha256": DIGEST,
         **changes,

@@ -37,6 +37,7 @@ def test_without_the_bad_value_every_request_of_the_table_is_answered(ledger: Le
     for name in METHODS:  # in the order of the contract: a trial is started before it is revoked
         if name in BEFORE:
             send(ledger, good(*BEFORE[name]))
+        await_tables(ledger)
         calling(ledger, name)(good(name))
     assert [line.fill_ref.venue for line in history(ledger)] == ["bitmart"] * 5
 

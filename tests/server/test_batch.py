@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import unicodedata
 from decimal import Context, Decimal
 from typing import Any, Final
 
@@ -22,7 +24,8 @@ FIRST_SEQUENCE: Final = 7
 
 # Fields of each kind, and values for them: good ones, bad ones, and some that are one or the other by chance.
 REQUIRED_IDS: Final = ("account_id", "exec_id", "symbol")
-OPTIONAL_IDS: Final = ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id")
+OPTIONAL_IDS: Final = ("owner_id", "counterparty_owner_id")
+PASSED: Final = ("trade_id", "order_id", "cl_ord_id")
 AMOUNTS: Final = ("last_px", "last_qty")
 ENUMS: Final = {"side": 2, "liquidity": 2, "channel": 3, "product": 2}
 
@@ -31,6 +34,13 @@ any_ids = good_ids | st.sampled_from(
     ["", "i" * 65, "a\n", "\na", "a\nb", "a\r", "a b", "a/b", "a\x00", "\u00e9", "\uff41"]
 )
 chance_ids = any_ids | st.text(alphabet="aZ09._:-\n\x00 /\u0301", max_size=66)
+
+passed_texts = st.sampled_from(
+    ["", "7", "007", "T-1", "a b/c#d", "i" * 127, "i" * 128, "i" * 256, "i" * 257, "\u00e9" * 128, "\u00e9" * 129]
+) | st.sampled_from(
+    ["a\n", "a\nb", "\x00", "a\x00", "a\x00b", "\x7f", "\x85", "\u202e1", "\u2028", "\u0663", "\uff11", "\xa0"]
+)
+chance_passed = passed_texts | st.text(max_size=5)
 
 good_amounts = st.from_regex(r"[0-9]{1,20}(\.[0-9]{1,18})?", fullmatch=True).filter(lambda text: text.strip("0."))
 good_decimals = st.from_regex(r"-?[0-9]{1,20}(\.[0-9]{1,18})?", fullmatch=True).filter(lambda text: text.strip("-0."))
@@ -56,6 +66,7 @@ good_fills = st.builds(
     Fill,
     **dict.fromkeys(REQUIRED_IDS, good_ids),
     **dict.fromkeys(OPTIONAL_IDS, good_ids | st.just("")),
+    **dict.fromkeys(PASSED, good_ids | passed_texts),
     **dict.fromkeys(AMOUNTS, good_amounts),
     side=st.integers(1, 2),
     liquidity=st.integers(1, 2),
@@ -71,6 +82,7 @@ good_fills = st.builds(
 
 changes = st.one_of(
     st.tuples(st.sampled_from([*REQUIRED_IDS, *OPTIONAL_IDS]), chance_ids),
+    st.tuples(st.sampled_from(PASSED), chance_passed),
     st.tuples(st.sampled_from(AMOUNTS), chance_decimals),
     st.tuples(st.sampled_from(list(ENUMS)), st.sampled_from([0, 1, 2, 3, 4, 9, -1, 2**31 - 1, -(2**31)])),
     st.tuples(st.sampled_from(["transact_time", "order_time"]), chance_times),
@@ -108,12 +120,20 @@ def plain(decimal: str) -> str:
     return format(Decimal(decimal).normalize(Context(prec=60)), "f") if decimal else ""
 
 
+def kept(text: str) -> str:
+    """A text that passes through, as it must be kept."""
+    unprintable = any(unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") for character in text)
+    long = len(text.encode()) > 256
+    return f"sha256:{hashlib.sha256(text.encode()).hexdigest()}" if unprintable or long else text
+
+
 def row_of(index: int, fill: Fill, source: str) -> dict[str, Any]:
     """What the columns of a batch must hold of one fill; sources number from `FIRST_SEQUENCE` on."""
     as_sent = {name: getattr(fill, name) for name in (*REQUIRED_IDS, *OPTIONAL_IDS, *ENUMS)}
     payment, charged = fill.token_payment, fill.charged_fee
     return {
         **as_sent,
+        **{name: kept(getattr(fill, name)) for name in PASSED},
         "index": index,
         "source": source,
         "sequence": FIRST_SEQUENCE + index if source else 0,
@@ -192,6 +212,7 @@ def these(*fills: Fill, source: str = "engine") -> Any:
 @given(fills=batches(), source=st.sampled_from(["engine", ""]))
 @these(GOOD, changed(exec_id="E2\n"))  # a line break at the end of a value of a joined column
 @these(changed(exec_id=""), changed(exec_id="E1\nE2"))  # as many lines as values, yet both are bad
+@these(changed(owner_id="o1\n"), changed(owner_id=""))
 @these(changed(trade_id="T1\n"), changed(trade_id=""))
 @these(changed(last_px="1\n2"), GOOD)
 @these(changed(last_px="0"), changed(last_px="1"))  # a zero before a line with other digits

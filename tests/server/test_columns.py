@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.fills.batch import FillBatch
-from ledger.server.fills.read_columns import fill_at, read_columns
+from ledger.server.fills.read_columns import fills_of, read_columns
 from ledger.server.fills.read_messages import read_batch
 from ledger.server.fills.request_bytes import origin_of
 from ledger.v1.fill_pb2 import Fill
@@ -18,6 +18,7 @@ from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import fill, history, symbol
 from tests.server.columns import columns_of, integers
+from tests.server.test_batch import PASSED, chance_passed
 
 LATEST_NS: Final = NOON_NS + 60 * SECOND_NS
 SCALE: Final = 8
@@ -44,7 +45,8 @@ fills = st.builds(
     last_qty=amounts,
     transact_time=st.builds(at, times),
     order_time=st.none() | st.builds(at, times),
-    **dict.fromkeys(("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id"), odd_ids | st.just("")),
+    **dict.fromkeys(("owner_id", "counterparty_owner_id"), odd_ids | st.just("")),
+    **dict.fromkeys(PASSED, chance_passed.map(lambda text: text.rstrip("\0"))),  # which fill a column up
 )
 
 
@@ -81,7 +83,7 @@ def test_columns_read_like_rows(rows: list[Fill]) -> None:
 
 def test_a_fill_of_columns_is_the_message_it_would_have_been() -> None:
     one = fill(exec_id="E1", last_px="0.5", last_qty="12", trade_id="T", owner_id="o", order_time=at(NOON_NS - 1))
-    assert fill_at(columns_of([fill(), one]), 1) == one
+    assert fills_of(columns_of([fill(), one]))(1) == one
 
 
 def test_ids_that_are_numbers_are_read_as_the_texts_they_are_printed_as() -> None:
@@ -125,7 +127,7 @@ def test_a_malformed_fill_within_columns_of_a_source_is_refused_alone_and_record
     assert [(refusal.index, refusal.field) for refusal in answer.refusals] == [(1, "exec_id")]
     advanced = ledger.log.at(answer.position).event
     assert [(entry.sequence, entry.fill_sha256) for entry in advanced.refused] == [
-        (2, hashlib.sha256(fill_at(columns_of(rows), 1).SerializeToString(deterministic=True)).digest())
+        (2, hashlib.sha256(fills_of(columns_of(rows))(1).SerializeToString(deterministic=True)).digest())
     ]
 
 

@@ -8,7 +8,7 @@ from ledger.domain.refusal import Reason
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest, RecordFillsResponse
 from tests.conftest import Ledger
-from tests.samples import batch, fill, history
+from tests.samples import batch, fill
 from tests.server.bad_rows import FIELD_ROWS
 from tests.server.calls import expected, head, refused, said, sha256
 from tests.server.good_requests import BAD, good
@@ -135,16 +135,6 @@ def test_of_a_batch_that_begins_among_numbers_taken_before_refusals_are_told_by_
         (4, "NOT_POSITIVE", "last_px"),
     ]
     assert (answer.recorded, answer.replayed, answer.source_sequence) == (0, 2, 6)
-
-
-def test_a_number_that_was_refused_stays_refused_whatever_is_sent_under_it_later(shared: Ledger) -> None:
-    bad, mended = fill(account_id="sourced-8", last_px="1e5"), fill(account_id="sourced-8")
-    shared.fills.RecordFills(batch(bad, source="engine-8", first_sequence=1))
-    before = head(shared)
-    answer = shared.fills.RecordFills(batch(mended, source="engine-8", first_sequence=1))
-    assert [(found.index, Reason(found.reason).name) for found in answer.refusals] == [(0, "DECIMAL_MALFORMED")]
-    assert (answer.recorded, answer.replayed, answer.source_sequence) == (0, 0, 1)
-    assert (head(shared), history(shared, "sourced-8")) == (before, [])
 
 
 def test_a_gap_is_refused_with_the_number_expected_and_an_overlap_is_not(shared: Ledger) -> None:

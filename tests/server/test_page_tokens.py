@@ -30,7 +30,7 @@ PAGED: Final[Mapping[str, Message]] = {
     "ListFeeHistory": ListFeeHistoryRequest(
         account_id="paged", at=ReadAt(as_of=NOON), from_time=A_DAY_AGO, page_size=1
     ),
-    "ListAccounts": ListAccountsRequest(as_of=NOON, owner_id="paged", page_size=1),
+    "ListAccounts": ListAccountsRequest(as_of=IN_A_DAY, owner_id="paged", page_size=1),
     "ListEvents": ListEventsRequest(at=ReadAt(as_of=NOON), after_position=1, page_size=1),
     "ListProgrammes": ListProgrammesRequest(at=ReadAt(as_of=NOON), page_size=1),
     "ListPairs": ListPairsRequest(at=ReadAt(as_of=NOON), page_size=1),

@@ -8,14 +8,15 @@ from typing import Any, Final
 import pytest
 from google.protobuf.message import Message
 
-from ledger.domain.events import CommandRefused
+from ledger.domain.events import CommandRefused, SourceAdvanced
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import command_service_pb2 as pb
 from ledger.v1.fill_pb2 import Fill
 from tests.conftest import NOON_NS, Ledger, at
-from tests.samples import batch, fill, request_id, symbol
+from tests.samples import batch, fill, history, request_id, symbol
 from tests.server.calls import expected, head, method_of, outcome, refused, said, send, sha256
+from tests.server.columns import columns_of
 from tests.server.good_requests import a_new, full_fill, leaves, put
 from tests.server.instants import A_DAY_AGO, BEFORE_NOON, IN_A_DAY, NOON
 from tests.server.orders import ban, currency, lift, register, revoke, tier, trial
@@ -187,6 +188,33 @@ def test_a_fill_resent_in_other_words_is_the_same_fill(shared: Ledger, path: str
     again = shared.fills.RecordFills(batch(first))
     assert (again.recorded, again.replayed, list(again.refusals)) == (0, 1, [])
     assert (list(again.fees), again.position) == (list(answer.fees), answer.position)
+
+
+@pytest.mark.parametrize("source", ["", "twice"])
+@pytest.mark.parametrize("form", ["rows", "columns"])
+def test_the_same_fill_twice_in_a_batch_is_a_replay_and_another_one_of_its_name_a_conflict(
+    shared: Ledger, source: str, form: str
+) -> None:
+    account = a_new("twice")
+    first, second = fill(account_id=account), fill(account_id=account)
+    other = Fill.FromString(first.SerializeToString())
+    other.last_px = "2"
+    asked = batch(first, second, first, other, second)
+    if source:
+        asked.source, asked.first_sequence = account, 1
+    if form == "columns":
+        asked.columns.CopyFrom(columns_of(asked.fills))
+        asked.ClearField("fills")
+    answer = shared.fills.RecordFills(asked)
+    assert [(found.index, found.reason, found.field) for found in answer.refusals] == [
+        (3, Reason.FILL_CONFLICT.value, "exec_id")
+    ]
+    assert (answer.recorded, answer.replayed) == (2, 2)
+    assert [bool(fee.fee_amount) for fee in answer.fees] == [True, True, True, False, True]
+    assert [line.fill_ref.exec_id for line in history(shared, account)] == [first.exec_id, second.exec_id]
+    last = shared.log.last_of(f"source/{account}" if source else f"account/{account}")
+    assert last is not None
+    assert isinstance(last.event, SourceAdvanced if source else CommandRefused)
 
 
 def test_an_exec_id_is_another_fill_under_another_account_or_day(shared: Ledger) -> None:

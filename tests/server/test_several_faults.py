@@ -37,9 +37,10 @@ def fit_together(first: Row, second: Row) -> bool:
     nested = any(other.startswith(f"{path}.") for path in paths for other in paths)
     clocks = {"at.known_at_position", "at.known_at_time"} <= paths  # a oneof
     sourced = "source" in paths and any(path.startswith("fills") for path in paths)  # then a fill is refused alone
+    named = "source" in paths and any(row.field == "source" and "source" not in row.values for row in (first, second))
     later = any(row.path in SAID_LATER and row.reason < max(first.reason, second.reason) for row in (first, second))
     by_state = min(first.reason, second.reason) >= Reason.REQUEST_ID_REUSED  # no two of these in any order of ours
-    return not (nested or clocks or sourced or later or by_state or set(first.values) & set(second.values))
+    return not (nested or clocks or sourced or named or later or by_state or set(first.values) & set(second.values))
 
 
 @pytest.mark.parametrize("method", FIELDS)

@@ -32,7 +32,7 @@ def test_reads_before_all_facts_are_answered(shared: Ledger) -> None:
     send(shared, trial("early", start_time=NOON))
     for time_ns in (0, EARLIEST_NS, NOON_NS - 1):
         found = state(shared, "early", as_of=at(time_ns))
-        assert (found.tier, found.known_account, found.trial_used, found.banned) == ("NONE", True, True, False)
+        assert (found.tier, found.known_account, found.trial_used, found.banned) == ("NONE", True, False, False)
         assert history(shared, "early", as_of=at(time_ns)) == []
         rates = shared.queries.GetRates(GetRatesRequest(account_id="early", at=ReadAt(as_of=at(time_ns))))
         assert (rates.tier, rates.banned, list(rates.counted), rates.projected_tier) == ("NONE", False, [], "NONE")

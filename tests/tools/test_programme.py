@@ -46,6 +46,14 @@ def test_packaged_files_have_no_faults(run: Run) -> None:
     assert run("validate", *paths) == (0, [f"{path}: no faults" for path in paths], [])
 
 
+def test_a_warning_is_a_line_too_and_no_fault(run: Run, tmp_path: Path) -> None:
+    warned = file(tmp_path, ("fixture = true", '[base_rates.C]\ntaker = "0.23%"'))
+    code, out, err = run("validate", warned)
+    assert (code, err, out[0]) == (0, [], f"{warned}: no faults")
+    assert out[1].startswith(f"{warned}: warning: TIER_ABOVE_PUBLIC: rates.VIP1.C.taker = 0.0024 is above")
+    assert len(out) == 2
+
+
 def test_every_fault_is_one_line_with_file_name_and_key(run: Run, tmp_path: Path) -> None:
     bad = file(tmp_path, ('maker = "0.04%"', 'maker = "0.04"'), ("[promotions]", "[promotion]"))
     code, out, err = run("validate", bad, FILES / programmes.DEFAULT)

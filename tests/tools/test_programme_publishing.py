@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,9 @@ from ledger.__main__ import main
 from ledger.programmes import packaged
 from tests.cli.running import Run
 from tests.conftest import Ledger
-from tests.server.calls import head
+from tests.samples import symbol
+from tests.server.calls import await_tables, head, send
+from tests.server.orders import tier
 
 TWO = ("--actor", "ops-1", "--approver", "ops-2")
 
@@ -86,3 +89,51 @@ def test_a_refusal_is_said_with_every_fault_and_1(run: Run, path: Path) -> None:
     assert code == 1
     assert all(line.startswith("PROGRAMME_INVALID: ") for line in err.splitlines())
     assert "rates.VIP1.A.maker" in err
+
+
+@pytest.fixture
+def fewer(tmp_path: Path) -> Path:
+    """The packaged programme under another version, without its best two tiers."""
+    text = packaged().replace('version = "3.0"', 'version = "3.1"')
+    text = text.replace(', "VIP4", "VIP5"]', "]").replace(', VIP4 = "5000000", VIP5 = "20000000"', "")
+    for gone in ("VIP4", "VIP5"):
+        text = re.sub(rf"\[rates.{gone}\]\n(.+\n)+", "", text).replace(f'{gone} = ["support_24_7"', f'# {gone} = ["')
+    path = tmp_path / "fewer.toml"
+    path.write_text(text)
+    return path
+
+
+def test_a_version_without_tiers_names_them_and_the_accounts_that_lose_them(
+    ledger: Ledger, run: Run, fewer: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for number in range(22):
+        send(ledger, tier(f"a{number:02}", "VIP4"))
+    send(ledger, tier("bob", "VIP5"))
+    send(ledger, tier("carol", "VIP3"))
+    await_tables(ledger)
+    lost = "warning: TIERS_LOST: VIP4, VIP5 of bitmart-api-vip 3.0 not there: nobody gets them any more, and who"
+    assert main(["programme", "validate", str(fewer)]) == 0
+    alone, _ = capsys.readouterr()
+    assert alone.splitlines()[:1] == [f"{fewer}: no faults"]
+    assert [line.startswith(f"{fewer}: {lost}") for line in alone.splitlines()[1:]] == [True]
+    first = ", ".join(f"a{number:02}" for number in range(20))
+    holders = [
+        f"{fewer}: warning: VIP4: 22 accounts would lose it: {first} and 2 more",
+        f"{fewer}: warning: VIP5: 1 account would lose it: bob",
+    ]
+    code, out, _ = run("validate", fewer)
+    assert (code, out.splitlines()[2:]) == (0, holders)
+    code, out, err = run("publish", fewer, *TWO)
+    assert (code, err.splitlines()[1:]) == (0, holders)
+    assert out.startswith(f"{fewer}: bitmart-api-vip 3.1 in force")
+    assert run("publish", fewer, *TWO)[2] == "", "what is in force loses nothing more"
+
+
+def test_an_override_of_an_unknown_symbol_is_a_fault_where_a_ledger_is_asked(
+    ledger: Ledger, run: Run, path: Path
+) -> None:
+    path.write_text(path.read_text().replace("[volume]\n", '[overrides.XRP_USDTT]\ntaker = "1%"\n[volume]\n'))
+    code, out, _ = run("validate", path)
+    assert (code, out.split(" ")[1:3]) == (1, ["SYMBOL_UNKNOWN:", "overrides.XRP_USDTT"])
+    send(ledger, symbol("XRP_USDTT"))
+    assert run("validate", path)[:2] == (0, f"{path}: no faults\n")

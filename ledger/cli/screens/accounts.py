@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from google.protobuf.timestamp_pb2 import Timestamp
+
 from ledger.cli.screens.layout import NONE, given, headline, instant, pairs, percent, table
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.command_pb2 import Flag, FlagKind, Grant
@@ -14,7 +16,8 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
     source = f" ({found.grant.source} {found.grant.grant_id})" if found.HasField("grant") else ""
     banned = f", banned until {instant(found.ban.end_time)}" if found.banned else ""
     flagged = ", flagged" if found.flagged else ""
-    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{source}{banned}{flagged}", found.basis)
+    until = _until(found.tier_until) if found.HasField("tier_until") else ""
+    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{source}{until}{banned}{flagged}", found.basis)
     lines += _pending(found)
     if not found.known_account:
         lines.append("the ledger had never heard of this account")
@@ -33,6 +36,11 @@ def state(found: pb.GetVipStateResponse) -> list[str]:
     if found.flags:
         lines += ["", *flags_table(found.flags)]
     return lines
+
+
+def _until(at: Timestamp) -> str:
+    """Until when the tier stays, if nothing more is recorded."""
+    return f" until {instant(at)}"
 
 
 def _pending(found: pb.GetVipStateResponse | pb.GetRatesResponse) -> list[str]:
@@ -68,9 +76,12 @@ def rates_table(rates: Iterable[pb.ClassRates]) -> list[str]:
 def rates(found: pb.GetRatesResponse) -> list[str]:
     """What a market maker asks."""
     banned = (", banned" if found.banned else "") + (", flagged" if found.flagged else "")
-    until = f" until {instant(found.valid_until)}" if found.HasField("valid_until") else ""
-    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{banned}{until}", found.basis)
+    until = _until(found.valid_until) if found.HasField("valid_until") else ""
+    lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{until}{banned}", found.basis)
     lines += [*_pending(found), "", *rates_table(found.rates), ""]
+    if found.own_rates:
+        own = [(one.symbol, percent(one.maker_rate), percent(one.taker_rate)) for one in found.own_rates]
+        lines += [*table(("pair with own rates", ".maker %", ".taker %"), own), ""]
     missing = ", ".join(f"{close.asset} {close.day}" for close in found.missing_closes)
     lines += pairs([
         ("next evaluation", given(found, "next_evaluation_time")), ("its window from", given(found, "window_from")),

@@ -33,11 +33,21 @@ def info(found: pb.GetLedgerInfoResponse) -> list[str]:
         f"ledger {found.ledger_id} at position {found.position} ({instant(found.recorded_time)} UTC)",
         *pairs([
             ("writer", f"term {found.writer_term}, version {found.software_version}"),
-            ("tables", f"at position {tables.position}, {behind}"),
+            ("tables", f"at position {tables.position}, {behind}{_other_version(tables)}"),
         ]),
         "",
         *table(("programme", "version", "venues", "tiers", "pair classes"), rows),
     ]  # fmt: skip
+
+
+def _other_version(tables: pb.ProjectionInfo) -> str:
+    """What is said of tables that this release did not make."""
+    if tables.version in (0, tables.version_wanted):
+        return ", a rebuild is under way" if tables.rebuilding else ""
+    if tables.version > tables.version_wanted:
+        return f"; of version {tables.version}, made by a newer release, and left alone"
+    made = "are being made" if tables.rebuilding else "wait for a service, or `python -m projections`, to make them"
+    return f"; of version {tables.version}, new ones of version {tables.version_wanted} {made}"
 
 
 def source(found: fills_pb.GetSourcePositionResponse, source: str) -> list[str]:
@@ -46,4 +56,5 @@ def source(found: fills_pb.GetSourcePositionResponse, source: str) -> list[str]:
     return [
         f"{source}: {last}, in {found.ledger_id} at position {found.position}",
         f"go on with {found.last_sequence + 1}",
+        *([f"complete up to {instant(found.complete_until)} UTC"] if found.HasField("complete_until") else []),
     ]

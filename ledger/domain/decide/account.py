@@ -7,11 +7,14 @@ from typing import assert_never
 
 from ledger.domain.commands import (
     AccountCommand,
+    ApproveMatch,
     BanAccount,
     ChangeTier,
+    Command,
     LiftBan,
     MemberCommand,
     RegisterAccount,
+    RequestMatch,
     RevokeTier,
     StartTrial,
 )
@@ -35,7 +38,7 @@ from ledger.domain.streams import account_stream, owner_stream
 def decide_account(
     account: AccountState, command: AccountCommand, *, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> Decided | Refusal:
-    """The events of a command, or why not. `family` are the other accounts of the same owner, for StartTrial."""
+    """The events of a command, or why not. `family`: other accounts of the same owner, if `asks_family`."""
     effective_ns, event = _ask(account, command, family, book, now_ns)
     if isinstance(event, Refusal):
         return event
@@ -45,12 +48,17 @@ def decide_account(
     return Decided(effective_ns, events)
 
 
+def asks_family(command: Command) -> bool:
+    """Whether a command is decided by what every account of the owner has (R4, R7)."""
+    return isinstance(command, StartTrial | RequestMatch | ApproveMatch)
+
+
 def _ask(
     account: AccountState, command: AccountCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> tuple[int, Event | Refusal]:
     """The instant the command takes effect, and what its rule says."""
     if isinstance(command, MemberCommand):
-        return ask_member(account, command, book, now_ns)
+        return ask_member(account, command, family, book, now_ns)
     match command:
         case RegisterAccount():
             at_ns = given_or(command.registered_time_ns, now_ns)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.domain.commands import ChangeTier, Command, PublishProgramme, RecordDailyClose, Request
+from ledger.domain.commands import ChangeTier, Command, PublishProgramme, RecordDailyClose, RegisterSymbol, Request
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
@@ -17,7 +17,7 @@ def check_approval(book: Rulebook, command: Command, request: Request, now_ns: i
     """
     if not needs_approval(book, command, now_ns):
         return None
-    name = command_name(command)
+    name = command_name(book, command)
     if not request.actor:
         return Refusal(Reason.ACTOR_REQUIRED, "authority.actor", f"{name} needs two persons: say who asks")
     if not request.approver:
@@ -34,14 +34,21 @@ def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
     """Whether two persons must stand behind a command. A programme is never published by one alone."""
     if isinstance(command, PublishProgramme):
         return True
-    name = command_name(command)
-    return any(name in programme.approval for programme in _asked(book, getattr(command, "programme_id", ""), now_ns))
+    name = command_name(book, command)
+    # What a symbol is concerns every programme, whichever of them the class is for.
+    named = "" if isinstance(command, RegisterSymbol) else getattr(command, "programme_id", "")
+    return any(name in programme.approval for programme in _asked(book, named, now_ns))
 
 
-def command_name(command: Command) -> str:
-    """As the contract and the programme file call it; one that overrides a rule, or that nobody asked, has its own."""
+def command_name(book: Rulebook, command: Command) -> str:
+    """As the contract and the programme file call it.
+
+    One that overrides a rule, that nobody asked, or that changes what a symbol is, has a name of its own.
+    """
     if isinstance(command, RecordDailyClose) and command.restates:
         return "RestateDailyClose"
+    if isinstance(command, RegisterSymbol) and command.symbol in book.symbols:
+        return "RegisterSymbol.again"
     variant = next((name for name in ("override", "automatic") if getattr(command, name, False)), "")
     return f"{type(command).__name__}.{variant}" if variant else type(command).__name__
 

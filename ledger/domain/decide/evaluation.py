@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from ledger.domain.decide.daily_close import KnownClose
@@ -13,11 +13,14 @@ from ledger.domain.money import decimal_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.deactivation import ended_by
 from ledger.domain.rules.end_day_close import CLOSE_SCALE, Close, Missing, value_cells
+from ledger.domain.rules.fake_accounts import flagged_at
+from ledger.domain.rules.manual_review import is_decision, review_grant, reviews_until
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant
-from ledger.domain.state.account import FOREVER_NS, AccountState
-from ledger.domain.state.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER, Programme
+from ledger.domain.state.account import FOREVER_NS, AccountState, Grant
+from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme
+from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 
 PERIODIC: Final = "PERIODIC"  # R18: of all accounts, at one instant
@@ -70,22 +73,37 @@ def assess(programme: Programme, case: Case, cells: Cells, closes: Mapping[Close
     return Assessment(case, _volumes(cells), tuple(used), found.volume, tier)
 
 
+def trials_to_evaluate(account: AccountState, programme_id: str, by_ns: int) -> Iterator[Grant]:
+    """Trials of an account that ran to their own end, and are over at an instant: they are followed by R14.
+
+    One that was revoked, or that a flag had ended by then, is followed by nothing.
+    """
+    for grant in account.grants:
+        if grant.source == "TRIAL" and grant.programme_id == programme_id and grant.valid_until_ns <= by_ns:
+            revoked = grant.revoked_time_ns < grant.valid_until_ns
+            if not revoked and flagged_at(account.flags, grant.valid_until_ns - 1) is None:
+                yield grant
+
+
+def is_followed(account: AccountState, run: Run, case: Case) -> bool:
+    """Whether an evaluation is still due to an account: a trial may have been revoked since it was planned."""
+    if run.kind != POST_TRIAL:
+        return True
+    trials = trials_to_evaluate(account, run.programme.programme_id, case.evaluated_ns)
+    return any(trial.valid_until_ns == case.evaluated_ns for trial in trials)
+
+
 def decide_evaluated(account: AccountState, run: Run, found: Assessment, recorded_ns: int) -> VolumeEvaluated:
-    """What is recorded of an account: its volume, the grant that it gives, and those that end (R19).
+    """What is recorded of an account: its volume, the grant that it gives, and those that end (R19, A4).
 
     Under late_grant = from_record nothing changes before it is recorded (A31).
     """
     programme, at_ns = run.programme, found.case.evaluated_ns
-    valid_from_ns, valid_until_ns, grant_id = 0, 0, ""
     not_before_ns = recorded_ns if programme.late_grant == "from_record" else 0
-    if programme.rank(found.tier):
-        valid_from_ns, valid_until_ns = _interval(run, found)
-        valid_from_ns = max(valid_from_ns, not_before_ns)
-    if valid_from_ns < valid_until_ns:
-        grant_id = f"g{len(account.grants) + 1}"
-    else:
-        valid_from_ns = valid_until_ns = 0
-    ended = ended_by(account.grants, programme, tier=found.tier, evaluation_ns=at_ns) if run.kind == PERIODIC else ()
+    given = _given(account, run, found, not_before_ns)
+    ended_ns = given.valid_from_ns if given else max(at_ns, not_before_ns)
+    ended = _ended(account, run, found, ended_ns, keeps=given is not None and given.kept_tier != "")
+    valid_until_ns = given.valid_until_ns if given and given.valid_until_ns != FOREVER_NS else 0
     return VolumeEvaluated(
         programme_id=programme.programme_id,
         programme_version=programme.version,
@@ -99,12 +117,49 @@ def decide_evaluated(account: AccountState, run: Run, found: Assessment, recorde
         volume=decimal_text(found.volume, NOTIONAL_SCALE),
         volume_currency=programme.volume_currency,
         tier=found.tier,
-        grant_id=grant_id,
-        valid_from_ns=valid_from_ns,
+        grant_id=f"g{len(account.grants) + 1}" if given else "",
+        valid_from_ns=given.valid_from_ns if given else 0,
         valid_until_ns=valid_until_ns,
-        ended_grant_ids=tuple(grant.grant_id for grant in ended),
-        ended_time_ns=max(at_ns, not_before_ns) if ended else 0,
+        ended_grant_ids=ended,
+        ended_time_ns=ended_ns if ended else 0,
+        kept_tier=given.kept_tier if given else "",
     )
+
+
+class Owed(NamedTuple):
+    """What evaluations under a flag change of the fees of lines in [from, until), once it has ended.
+
+    `cause_position` is that of the last of them; the account is as it would be without them, and as it is.
+    """
+
+    cause_position: int
+    from_ns: int
+    until_ns: int
+    before: AccountState
+    after: AccountState
+
+
+def owed_after_flag(before: AccountState, after: AccountState, book: Rulebook) -> Owed | None:
+    """What an un-flag lets out, of an account before it and after it; None: nothing is owed, or a flag still runs."""
+    late = [one for one in before.withheld if changes_from_ns(one.event) < one.until_ns and _adjusts(one.event, book)]
+    if not late or after.withheld:
+        return None
+    given = {one.event.grant_id for one in late}
+    ended = {grant.grant_id: grant for one in reversed(late) for grant in one.ended}
+    grants = tuple(ended.get(grant.grant_id, grant) for grant in after.grants if grant.grant_id not in given)
+    return Owed(
+        late[-1].position,
+        min(changes_from_ns(one.event) for one in late),
+        min(one.until_ns for one in late),
+        replace(after, grants=grants),
+        after,
+    )
+
+
+def _adjusts(event: VolumeEvaluated, book: Rulebook) -> bool:
+    versions = (programme for _, programme in book.programmes.get(event.programme_id, ()))
+    of_event = (programme for programme in versions if programme.version == event.programme_version)
+    return any(programme.late_grant == "adjust" for programme in of_event)
 
 
 def changes_from_ns(event: VolumeEvaluated) -> int:
@@ -116,7 +171,7 @@ def changes_from_ns(event: VolumeEvaluated) -> int:
 
 def movement(programme: Programme, before: str, after: str) -> str:
     """How a tier moves: GAINED, UP, STAYED, DOWN, LOST or NONE (no tier before and after); or REVIEW by a person."""
-    if after in (MANUAL_REVIEW, NEGATIVE_VOLUME):
+    if not is_decision(after):
         return "REVIEW"
     was, becomes = programme.rank(before), programme.rank(after)
     if not was or not becomes:
@@ -128,6 +183,39 @@ def tier_before(account: AccountState, programme: Programme, evaluated_ns: int) 
     """The tier in effect until the evaluation: at the instant before it, where a grant may end just then."""
     before = tier_at(account, programme, evaluated_ns - 1)
     return before if before != NO_TIER else tier_at(account, programme, evaluated_ns)
+
+
+class _Given(NamedTuple):
+    """The interval [valid_from, valid_until) of a grant; `kept_tier` is its tier where a person must look first."""
+
+    valid_from_ns: int
+    valid_until_ns: int
+    kept_tier: str
+
+
+def _given(account: AccountState, run: Run, found: Assessment, not_before_ns: int) -> _Given | None:
+    """The grant of the tier that the volume gives; above the table (A4) of the one that the account had until then."""
+    at_ns, kept_tier = found.case.evaluated_ns, ""
+    if run.programme.rank(found.tier):
+        from_ns, until_ns = _interval(run, found)
+    elif found.tier == MANUAL_REVIEW and (held := tier_before(account, run.programme, at_ns)) != NO_TIER:
+        kept_tier = held
+        from_ns, until_ns = review_grant(account, run.programme, evaluation_ns=at_ns)
+    else:
+        return None
+    from_ns = max(from_ns, not_before_ns)
+    return _Given(from_ns, until_ns, kept_tier) if from_ns < until_ns else None
+
+
+def _ended(account: AccountState, run: Run, found: Assessment, ended_ns: int, *, keeps: bool) -> tuple[str, ...]:
+    """Grants that end (R19), and what is under review, if this decides or a grant that keeps the tier replaces it."""
+    grants, programme, at_ns = account.grants, run.programme, found.case.evaluated_ns
+    ended: set[Grant] = set()
+    if run.kind == PERIODIC:
+        ended.update(ended_by(grants, programme, tier=found.tier, evaluation_ns=at_ns))
+    if keeps or is_decision(found.tier):
+        ended.update(reviews_until(grants, programme, evaluation_ns=at_ns, until_ns=ended_ns))
+    return tuple(grant.grant_id for grant in grants if grant in ended)
 
 
 def _interval(run: Run, found: Assessment) -> tuple[int, int]:

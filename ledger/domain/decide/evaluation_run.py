@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from ledger.domain.commands import RunEvaluation
@@ -14,6 +14,7 @@ from ledger.domain.instants import instant_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns, next_evaluation_ns
+from ledger.domain.state.account import FOREVER_NS
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import REGISTERS, evaluation_stream
@@ -55,11 +56,15 @@ def decide_run(
     *,
     now_ns: int,
     last_position: int,
+    recorded_at: Callable[[int], int],
+    book_at: Callable[[int], Rulebook],
 ) -> tuple[str, Decided | Refusal]:
     """The stream of an evaluation, and the event that begins a run of it or goes on with one, or why not.
 
-    A run that was interrupted goes on at the position it began with. Refusals in order: EVALUATION_ALREADY_COMPLETED,
-    EVALUATION_NOT_DUE, NOT_AN_EVALUATION_DAY.
+    A run that was interrupted goes on as it began. `recorded_at` says when a position was recorded, `book_at` the rules
+    that were known up to it: those are the ones that accounts are evaluated by.
+    Refusals in order: EVALUATION_ALREADY_COMPLETED, EVALUATION_NOT_DUE, NOT_AN_EVALUATION_DAY,
+    READ_POSITION_TOO_EARLY.
     """
     programme = programme_evaluated(book, command, now_ns)
     if isinstance(programme, Refusal):
@@ -71,8 +76,18 @@ def decide_run(
         detail = f"{stream} is completed: every account is evaluated"
         return stream, Refusal(Reason.EVALUATION_ALREADY_COMPLETED, "instant", detail)
     refused = not_due(programme, command.kind, at_ns, now_ns)
+    if refused is None and command.read_position not in (0, last_position) and not state.is_open:
+        refused = read_too_early(command.read_position, recorded_at(command.read_position), at_ns)
     if refused is not None:
         return stream, refused
+    if state.started is not None and state.is_open:
+        return stream, Decided(at_ns, ((stream, replace(state.started, complete_sources=command.complete_sources)),))
+    read_position = command.read_position or last_position
+    if read_position != last_position:
+        known = book_at(read_position).programme(programme.programme_id, at_ns)
+        if isinstance(known, Refusal):
+            return stream, replace(known, field="read_position")
+        programme = known
     periodic = command.kind == PERIODIC
     from_ns, until_ns = evaluation_window(programme, at_ns) if periodic else (0, 0)
     started = EvaluationStarted(
@@ -82,11 +97,9 @@ def decide_run(
         instant_ns=at_ns,
         window_from_ns=from_ns,
         window_until_ns=until_ns,
-        read_position=command.read_position or last_position,
+        read_position=read_position,
         complete_sources=command.complete_sources,
     )
-    if state.started is not None and state.is_open:
-        started = replace(started, read_position=state.started.read_position)
     return stream, Decided(at_ns, ((stream, started),))
 
 
@@ -105,6 +118,16 @@ def instant_of(programme: Programme, command: RunEvaluation, now_ns: int) -> int
     return last_evaluation_ns(programme, now_ns) if command.kind == PERIODIC else now_ns
 
 
+def evaluations_due(book: Rulebook, programme_id: str, since_ns: int, until_ns: int) -> Iterator[tuple[int, Programme]]:
+    """Evaluations of volume in [since, until], oldest first: each with the version in force, which says its day."""
+    versions = book.programmes.get(programme_id, ())
+    ends = [*(from_ns for from_ns, _ in versions[1:]), FOREVER_NS]
+    for (from_ns, programme), end_ns in zip(versions, ends, strict=True):
+        at_ns = max(from_ns, since_ns) - 1
+        while (at_ns := next_evaluation_ns(programme, at_ns)) < min(end_ns, until_ns + 1):
+            yield at_ns, programme
+
+
 def not_due(programme: Programme, kind: str, at_ns: int, now_ns: int) -> Refusal | None:
     """Why there is no evaluation at an instant, or not yet; None: it is due."""
     if at_ns > now_ns:
@@ -114,6 +137,22 @@ def not_due(programme: Programme, kind: str, at_ns: int, now_ns: int) -> Refusal
         detail = f"{programme.programme_id} does not evaluate volume at {instant_text(at_ns)}, but at {last}"
         return Refusal(Reason.NOT_AN_EVALUATION_DAY, "instant", detail)
     return None
+
+
+def read_too_early(read_position: int, recorded_ns: int, at_ns: int) -> Refusal | None:
+    """Why an evaluation cannot read the log up to a position only; None: it can.
+
+    What was recorded up to an instant after its position is part of what was known then. The last position of the log
+    is never too early: there is nothing after it.
+    """
+    if recorded_ns >= at_ns:
+        return None
+    detail = (
+        f"position {read_position} was recorded at {instant_text(recorded_ns)}, before {instant_text(at_ns)}: volume of"
+        " the window may lie after it; plan again once the instant has come, and give the position of that plan, or"
+        " leave read_position out"
+    )
+    return Refusal(Reason.READ_POSITION_TOO_EARLY, "read_position", detail)
 
 
 def completed(read_position: int, moves: Counter[str], granted: int, missing: Iterable[Close]) -> EvaluationCompleted:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import assert_never
 
 from ledger.domain.commands import (
@@ -19,13 +20,15 @@ from ledger.domain.commands import (
 )
 from ledger.domain.decide.standing import match_refused, match_tier, tier_at
 from ledger.domain.events import Event, MatchClaim, MatchRejected, MatchRequested, TierChanged
-from ledger.domain.instants import given_or
+from ledger.domain.instants import given_or, instant_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.application import settle_application, submit_application, verify_api_identity
 from ledger.domain.rules.deviating_behaviour import record_metric
+from ledger.domain.rules.external_volume import not_the_last_30_days
 from ledger.domain.rules.fake_accounts import flag_account, unflag_account
-from ledger.domain.rules.fee_match import MATCH, match_grant
+from ledger.domain.rules.fee_match import MATCH, match_expires_ns, match_grant, no_vip_elsewhere
 from ledger.domain.rules.key_account_manager import assign_manager
+from ledger.domain.rules.past_90_days import match_begun_since
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.matches_and_applications import PENDING, Match
 from ledger.domain.state.programme import Programme
@@ -34,9 +37,9 @@ from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 
 
 def ask_member(
-    account: AccountState, command: MemberCommand, book: Rulebook, now_ns: int
+    account: AccountState, command: MemberCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> tuple[int, Event | Refusal]:
-    """The instant the command takes effect, and what its rule says."""
+    """The instant the command takes effect, and what its rule says. `family` are the other accounts of the owner."""
     match command:
         case FlagAccount():
             at_ns = given_or(command.flag_time_ns, now_ns)
@@ -47,13 +50,13 @@ def ask_member(
             return at_ns, unflag_account(account, unflag_time_ns=at_ns)
         case RequestMatch():
             at_ns = given_or(command.request_time_ns, now_ns)
-            return at_ns, _request_match(account, command, book, at_ns)
+            return at_ns, _request_match(account, command, family, book, at_ns)
         case ApproveMatch():
             at_ns = given_or(command.approve_time_ns, now_ns)
-            return at_ns, _approve_match(account, command, book, at_ns)
+            return at_ns, _approve_match(account, command, family, book, at_ns)
         case RejectMatch():
             at_ns = given_or(command.reject_time_ns, now_ns)
-            return at_ns, _reject_match(account, command, at_ns)
+            return at_ns, _reject_match(account, command, book, at_ns)
         case SubmitApplication():
             at_ns = given_or(command.received_time_ns, now_ns)
             return at_ns, _submit(account, command, book, at_ns)
@@ -83,21 +86,34 @@ def claimed_volumes(claim: MatchClaim) -> tuple[int, int]:
     return exact(claim.spot_volume, NOTIONAL_SCALE), exact(claim.futures_volume, NOTIONAL_SCALE)
 
 
-def _request_match(account: AccountState, command: RequestMatch, book: Rulebook, at_ns: int) -> Event | Refusal:
+def _request_match(
+    account: AccountState, command: RequestMatch, family: Sequence[AccountState], book: Rulebook, at_ns: int
+) -> Event | Refusal:
     """Who is not eligible is told at once, and that is recorded with the claim: an answer, not a refused command."""
     programme = book.programme(command.programme_id, at_ns)
     if isinstance(programme, Refusal):
         return programme
     match_id = f"m{len(account.dossier.matches) + 1}"
     spot, futures = claimed_volumes(command.claim)
-    no = match_refused(account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures)
+    no = match_refused(
+        account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures, family=family
+    ) or _claim_refused(programme, command.claim, at_ns)
     if no is not None:
         return MatchRejected(match_id, programme.programme_id, at_ns, reason=no.reason, claim=command.claim)
     return MatchRequested(match_id, programme.programme_id, at_ns, match_tier(programme, spot, futures), command.claim)
 
 
-def _approve_match(account: AccountState, command: ApproveMatch, book: Rulebook, at_ns: int) -> Event | Refusal:
-    """The rules are asked again, by what is known now: of R7 at the time of the request."""
+def _claim_refused(programme: Programme, claim: MatchClaim, requested_ns: int) -> Refusal | None:
+    """Why what a claim says is not what a match is for (R8, R6); None: it is."""
+    return not_the_last_30_days(
+        programme, from_ns=claim.period_from_ns, until_ns=claim.period_until_ns, requested_time_ns=requested_ns
+    ) or no_vip_elsewhere(programme, claim.venues, claim.external_tier)
+
+
+def _approve_match(
+    account: AccountState, command: ApproveMatch, family: Sequence[AccountState], book: Rulebook, at_ns: int
+) -> Event | Refusal:
+    """The rules are asked again, by what is known now: R7 at the time of the request and at that of the approval."""
     match = _pending(account, command.match_id)
     if isinstance(match, Refusal):
         return match
@@ -113,8 +129,36 @@ def _approve_match(account: AccountState, command: ApproveMatch, book: Rulebook,
         return programme
     spot, futures = claimed_volumes(match.claim)
     requested_ns = match.requested_time_ns
-    no = match_refused(account, programme, requested_ns=requested_ns, at_ns=at_ns, spot=spot, futures=futures)
-    return no or _match_grant(account, programme, match, at_ns)
+    no = match_refused(
+        account, programme, requested_ns=requested_ns, at_ns=at_ns, spot=spot, futures=futures, family=family
+    )
+    no = no or _chained([account, *family], programme, at_ns) or _claim_refused(programme, match.claim, requested_ns)
+    return no or _expired(match, book, at_ns) or _match_grant(account, programme, match, at_ns)
+
+
+def _chained(owned: Sequence[AccountState], programme: Programme, at_ns: int) -> Refusal | None:
+    """Why a match may not be approved: another one begins with it, or follows it too soon (R7)."""
+    for account in owned:
+        if match_begun_since(account.grants, programme, *match_grant(programme, at_ns)) is not None:
+            days = programme.match_lookback_days
+            detail = f"a match of {account.account_id} begins less than {days} days after this one would end"
+            return Refusal(Reason.VIP_IN_PAST_90_DAYS, "approve_time", detail)
+    return None
+
+
+def _expired(match: Match, book: Rulebook, at_ns: int) -> Refusal | None:
+    """Why a match can no longer be settled; None: it can."""
+    expires_ns = expiry(match, book)
+    if expires_ns is None or at_ns < expires_ns:
+        return None
+    detail = f"{match.match_id} waited until {instant_text(expires_ns)}: it must be asked for again"
+    return Refusal(Reason.MATCH_EXPIRED, "match_id", detail)
+
+
+def expiry(match: Match, book: Rulebook) -> int | None:
+    """When a match is over that nobody settles, by the version in force when it was asked for; None: never."""
+    programme = book.programme(match.programme_id, match.requested_time_ns)
+    return None if isinstance(programme, Refusal) else match_expires_ns(programme, match.requested_time_ns)
 
 
 def _match_grant(account: AccountState, programme: Programme, match: Match, at_ns: int) -> TierChanged | Refusal:
@@ -134,13 +178,14 @@ def _match_grant(account: AccountState, programme: Programme, match: Match, at_n
     )
 
 
-def _reject_match(account: AccountState, command: RejectMatch, at_ns: int) -> Event | Refusal:
+def _reject_match(account: AccountState, command: RejectMatch, book: Rulebook, at_ns: int) -> Event | Refusal:
     match = _pending(account, command.match_id)
     if isinstance(match, Refusal):
         return match
     if at_ns < match.requested_time_ns:
         return Refusal(Reason.INTERVAL_EMPTY, "reject_time", "it would be rejected before it was requested")
-    return MatchRejected(match.match_id, match.programme_id, at_ns, reason_code=command.reason_code)
+    expired = _expired(match, book, at_ns)
+    return expired or MatchRejected(match.match_id, match.programme_id, at_ns, reason_code=command.reason_code)
 
 
 def _pending(account: AccountState, match_id: str) -> Match | Refusal:

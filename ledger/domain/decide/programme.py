@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sized
 from typing import Final, assert_never
 
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
@@ -58,11 +58,16 @@ def _publish(book: Rulebook, command: PublishProgramme, from_ns: int, now_ns: in
     if known and any(start_ns == from_ns and found.version == version for start_ns, found in versions):
         detail = f"{name} {version} was published with this content, from this instant on"
         return Refusal(Reason.PROGRAMME_VERSION_EXISTS, "valid_from", detail)
-    if versions and from_ns < now_ns - PAST_NS_MAX:
-        return _in_the_past(f"{name} may have priced fills since then")
+    past = in_the_past(versions, from_ns, now_ns, f"{name} may have priced fills since then")
+    if past is not None:
+        return past
+    unknown = sorted(programme.overrides.keys() - book.symbols.keys())
+    if unknown:
+        detail = f"overrides.{unknown[0]}: no such symbol is registered; register it first, or correct the file"
+        return Refusal(Reason.SYMBOL_UNKNOWN, "content", detail)
     event = ProgrammePublished(name, version, from_ns, command.content, content_sha256)
     after = book.with_programme(event, programme)
-    return _venue_taken(after, name, from_ns) or _pump(after, name, _pairs_of(after, name), from_ns) or event
+    return _venue_taken(after, name, from_ns) or pump(after, name, _pairs_of(after, name), from_ns) or event
 
 
 def _assign(book: Rulebook, command: AssignPairClass, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
@@ -77,10 +82,8 @@ def _assign(book: Rulebook, command: AssignPairClass, from_ns: int, now_ns: int)
         known = ", ".join(programme.pair_classes)
         detail = f"{command.pair_class} is not a pair class of {name}: {known}"
         return Refusal(Reason.PAIR_CLASS_UNKNOWN, "pair_class", detail)
-    if (name, command.symbol) in book.pair_classes and from_ns < now_ns - PAST_NS_MAX:
-        return _in_the_past(f"{command.symbol} has a class, which may have priced fills since then")
     event = PairClassAssigned(name, command.symbol, command.pair_class, from_ns)
-    return _pump(book.with_pair_class(event), name, [command.symbol], from_ns) or event
+    return class_refused(book, event, now_ns) or event
 
 
 def _set_rates(book: Rulebook, command: SetPairRates, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
@@ -90,14 +93,29 @@ def _set_rates(book: Rulebook, command: SetPairRates, from_ns: int, now_ns: int)
     name = programme.programme_id
     if command.symbol not in book.symbols:
         return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{command.symbol} is not registered")
-    if from_ns < now_ns - PAST_NS_MAX:
-        return _in_the_past(f"fills of {command.symbol} may have been priced since then")
+    why = f"fills of {command.symbol} may have been priced since then"
+    if (past := in_the_past((0,), from_ns, now_ns, why)) is not None:  # without rates of its own it had the table's
+        return past
     event = PairRatesSet(name, command.symbol, command.maker_ppm, command.taker_ppm, from_ns)
-    return _pump(book.with_pair_rates(event), name, [command.symbol], from_ns) or event
+    return pump(book.with_pair_rates(event), name, [command.symbol], from_ns) or event
 
 
-def _in_the_past(why: str) -> Refusal:
+def in_the_past(known: Sized, from_ns: int, now_ns: int, why: str) -> Refusal | None:
+    """Why a word on a programme, a class or a symbol comes too late, asked of every one but the first.
+
+    The first word may be about the past: nothing was priced by another. `known` are the words so far.
+    """
+    if not known or from_ns >= now_ns - PAST_NS_MAX:
+        return None
     return Refusal(Reason.PROGRAMME_IN_THE_PAST, "valid_from", f"{why}: let it start now or later")
+
+
+def class_refused(book: Rulebook, event: PairClassAssigned, now_ns: int) -> Refusal | None:
+    """Why a pair does not get a class, by whatever command; None: it does."""
+    name, symbol, from_ns = event.programme_id, event.symbol, event.valid_from_ns
+    known = book.pair_classes.get((name, symbol), ())
+    past = in_the_past(known, from_ns, now_ns, f"{symbol} has a class, which may have priced fills since then")
+    return past or pump(book.with_pair_class(event), name, [symbol], from_ns)
 
 
 def _venue_taken(book: Rulebook, programme_id: str, from_ns: int) -> Refusal | None:
@@ -123,10 +141,11 @@ def _spans(dated: Dated[Programme]) -> list[tuple[int, int, Programme]]:
 
 def _pairs_of(book: Rulebook, programme_id: str) -> list[str]:
     """Symbols with rates of their own; those of classes alone were looked at when the file was read."""
-    return sorted(symbol for name, symbol in book.pair_rates if name == programme_id)
+    in_files = {symbol for _, version in book.programmes[programme_id] for symbol in version.overrides}
+    return sorted(in_files | {symbol for name, symbol in book.pair_rates if name == programme_id})
 
 
-def _pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: int) -> Refusal | None:
+def pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: int) -> Refusal | None:
     """Whether a pair would be a money pump at any instant from then on, as far as it is known."""
     instants = [from_ns, *(at_ns for at_ns in book.change_instants if at_ns > from_ns)]
     for symbol in symbols:
@@ -134,11 +153,11 @@ def _pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: in
             programme = book.programme(programme_id, at_ns)
             if isinstance(programme, Refusal):
                 continue
+            override = book.override(programme, symbol, at_ns)
             net_ppm = least_net_ppm(
                 programme,
-                pair_class=book.pair_class(programme_id, symbol, at_ns),
-                base=programme.base_rates,
-                override=book.override(programme, symbol, at_ns),
+                pair_class=book.pair_class(programme_id, symbol, at_ns) or (override.pair_class if override else ""),
+                override=override,
             )
             if net_ppm < 0:
                 detail = f"maker and taker of {symbol} could together earn {-net_ppm} ppm of a trade"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from ledger.domain.commands import AnnouncePromotion, AwardBonus, PromotionCommand
@@ -39,6 +39,16 @@ def evolve_promotions(state: Promotions, recorded: Recorded) -> Promotions:
     return replace(changed, version=recorded.version)
 
 
+def type_unknown(programmes: Iterable[Programme], promotion_type: str) -> Refusal | None:
+    """Why a promotion of this type is none of these programmes'; None: it is, or they do not say which there are."""
+    said = [programme.promotion_types for programme in programmes if programme.promotion_types is not None]
+    known = dict.fromkeys(name for types in said for name in types)
+    if not said or promotion_type in known:
+        return None
+    detail = f"{promotion_type} is none of {', '.join(known)}"
+    return Refusal(Reason.PROMOTION_TYPE_UNKNOWN, "promotion_type", detail)
+
+
 def promotion_refused(account: AccountState, programme: Programme, promotion_type: str, at_ns: int) -> Refusal | None:
     """Why an account may not take part in a promotion at an instant; None: it may."""
     flagged = refused_for_flag(account, at_ns)
@@ -59,6 +69,9 @@ def decide_promotion(
         if command.promotion_id in state.announced:
             detail = f"{command.promotion_id} is announced already"
             return Refusal(Reason.PROMOTION_ALREADY_ANNOUNCED, "promotion_id", detail)
+        unknown = type_unknown(book.in_force(now_ns), command.promotion_type)
+        if unknown is not None:
+            return unknown
         announced = PromotionAnnounced(
             command.promotion_id, command.promotion_type, command.start_time_ns, command.end_time_ns
         )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from ledger.domain.commands import RegisterCommand, RegisterCurrency, RegisterSymbol
 from ledger.domain.decide.decided import Decided
+from ledger.domain.decide.programme import class_refused, in_the_past
 from ledger.domain.events import CurrencyRegistered, Event, PairClassAssigned, SymbolRegistered
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import REGISTERS, programme_stream
 
 
-def decide_register(book: Rulebook, command: RegisterCommand) -> Decided | Refusal:
-    """The events of a command on the registers, or why not."""
+def decide_register(book: Rulebook, command: RegisterCommand, now_ns: int) -> Decided | Refusal:
+    """The events of a command on the registers, or why not. No terms of fills that were priced change behind them."""
     if isinstance(command, RegisterCurrency):
         return _register_currency(book, command)
-    return _register_symbol(book, command)
+    return _register_symbol(book, command, now_ns)
 
 
 def _register_currency(book: Rulebook, command: RegisterCurrency) -> Decided | Refusal:
@@ -25,11 +26,13 @@ def _register_currency(book: Rulebook, command: RegisterCurrency) -> Decided | R
     return Decided(0, ((REGISTERS, CurrencyRegistered(command.currency, command.decimals)),))
 
 
-def _register_symbol(book: Rulebook, command: RegisterSymbol) -> Decided | Refusal:
-    starts = (valid_from_ns for valid_from_ns, _ in book.symbols.get(command.symbol, ()))
-    if command.valid_from_ns in starts:
+def _register_symbol(book: Rulebook, command: RegisterSymbol, now_ns: int) -> Decided | Refusal:
+    known = book.symbols.get(command.symbol, ())
+    if any(command.valid_from_ns == start_ns for start_ns, _ in known):
         detail = f"{command.symbol} is registered from this instant on: give new terms another valid_from"
         return Refusal(Reason.SYMBOL_ALREADY_REGISTERED, "symbol", detail)
+    why = f"{command.symbol} has terms, by which fills may have been priced since then"
+    past = in_the_past(known, command.valid_from_ns, now_ns, why)
     terms = SymbolRegistered(
         command.symbol,
         command.base_currency,
@@ -45,10 +48,11 @@ def _register_symbol(book: Rulebook, command: RegisterSymbol) -> Decided | Refus
         if isinstance(programme, Refusal):
             return programme
         if command.pair_class and command.pair_class not in programme.pair_classes:
-            known = ", ".join(programme.pair_classes)
-            detail = f"{command.pair_class} is not a pair class of {programme.programme_id}: {known}"
+            classes = ", ".join(programme.pair_classes)
+            detail = f"{command.pair_class} is not a pair class of {programme.programme_id}: {classes}"
             return Refusal(Reason.PAIR_CLASS_UNKNOWN, "pair_class", detail)
         if command.pair_class:
             event = PairClassAssigned(programme.programme_id, command.symbol, command.pair_class, command.valid_from_ns)
             events += ((programme_stream(programme.programme_id), event),)
-    return Decided(command.valid_from_ns, events)
+            past = past or class_refused(book, event, now_ns)
+    return past or Decided(command.valid_from_ns, events)

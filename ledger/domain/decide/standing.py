@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.best_grant import best_grant
 from ledger.domain.rules.external_volume import external_volume, is_enough
@@ -29,20 +31,29 @@ def match_tier(programme: Programme, spot: int, futures: int) -> str:
 
 
 def match_refused(
-    account: AccountState, programme: Programme, *, requested_ns: int, at_ns: int, spot: int, futures: int
+    account: AccountState,
+    programme: Programme,
+    *,
+    requested_ns: int,
+    at_ns: int,
+    spot: int,
+    futures: int,
+    family: Sequence[AccountState] = (),
 ) -> Refusal | None:
     """Why a match asked for at `requested_ns` and decided at `at_ns` is not for this account; None: it is.
 
-    In order: ACCOUNT_FLAGGED (R21), VIP_IN_PAST_90_DAYS (R7), EXTERNAL_VOLUME_TOO_LOW (R8). Volumes have 36 decimals.
+    In order: ACCOUNT_FLAGGED (R21), VIP_IN_PAST_90_DAYS (R7, at both instants, of every account of the owner: `family`
+    are the others), EXTERNAL_VOLUME_TOO_LOW (R8). Volumes have 36 decimals.
     """
     flagged = refused_for_flag(account, at_ns)
     if flagged is not None:
         return flagged
-    member = membership_in_past_90_days(account.grants, programme, requested_ns)
-    if member is not None:
-        days = programme.match_lookback_days
-        detail = f"{account.account_id} was a member in the past {days} days: {member.tier}, {member.source}"
-        return Refusal(Reason.VIP_IN_PAST_90_DAYS, "account_id", detail)
+    for instant_ns in dict.fromkeys((requested_ns, at_ns)):
+        for member in (account, *family):
+            if (found := membership_in_past_90_days(member.grants, programme, instant_ns)) is not None:
+                days = programme.match_lookback_days
+                detail = f"{member.account_id} was a member in the past {days} days: {found.tier}, {found.source}"
+                return Refusal(Reason.VIP_IN_PAST_90_DAYS, "account_id", detail)
     if not is_enough(programme, external_volume(programme, spot, futures)):
         detail = f"it must be more than {programme.match_volume_min // 10**36} {programme.volume_currency} in 30 days"
         return Refusal(Reason.EXTERNAL_VOLUME_TOO_LOW, "external_volume", detail)

@@ -13,6 +13,7 @@ from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER
 _LOWER: Final = "The base rate, {percent} % as the {role}, is lower than that of {tier} in {pair_class}, so it counts."
 _SUPPRESSED: Final = "The rate is 0: a trade with oneself earns the {role} no rebate."
 _PAIR: Final = "{symbol} has a rate of its own: the {role} {verb} {percent} %, in place of the table's rate for {tier}."
+_PAIR_BASE: Final = "{symbol} has a rate of its own: the {role} {verb} {percent} %, in place of the base rate."
 _TIER: Final = "{tier} {verb} {percent} % as the {role} in {pair_class}."
 
 
@@ -44,7 +45,8 @@ def explain_rate(facts: Facts) -> Iterator[Sentence]:
         case "TIER":
             yield say("TIER_RATE", "R1", _TIER, **parameters)
         case "PAIR":
-            yield say("PAIR_RATE", "R1", _PAIR, **parameters)
+            text = _PAIR if facts.programme.rank(basis.tier) else _PAIR_BASE
+            yield say("PAIR_RATE", "R1", text, **parameters)
         case "BASE_LOWER":
             yield say("BASE_RATE_LOWER", "A18", _LOWER, **parameters)
         case "REBATE_SUPPRESSED":

@@ -69,6 +69,8 @@ def _evaluated(event: VolumeEvaluated, named: dict[str, str]) -> Iterator[Senten
         f"The tier was {{tier}} by grant {{grant_id}}, of the evaluation of {what} as of {{evaluated}}, from"
         " {valid_from} until {valid_until}."
     )
+    if event.kept_tier:
+        text += " It is the one that the account had, kept until a person or a later evaluation decides."
     evaluated = instant_text(event.evaluated_time_ns)
     yield say(code, clause, text, **named, **_interval(event), evaluated=evaluated)
     yield say(
@@ -87,5 +89,5 @@ def _evaluated(event: VolumeEvaluated, named: dict[str, str]) -> Iterator[Senten
 
 def _interval(event: TrialStarted | TierChanged | VolumeEvaluated) -> dict[str, str]:
     until_ns = event.valid_until_ns
-    until = _WITHOUT_END if until_ns is None else instant_text(until_ns)
+    until = instant_text(until_ns) if until_ns else _WITHOUT_END
     return {"valid_from": instant_text(event.valid_from_ns), "valid_until": until}

@@ -120,7 +120,7 @@ def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Stan
     if standing is None:
         flagged = flagged_at(account.flags, at_ns) is not None
         grant = grant_in_effect(account, programme, at_ns)
-        past_trial = any(grant.source == "TRIAL" and grant.valid_from_ns <= at_ns for grant in account.grants)
+        past_trial = account.trial_from_ns <= at_ns
         banned = running_ban(account.bans, at_ns) is not None
         tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")
         standing = account.standings[key] = Standing(grant, tier, source, banned, past_trial, flagged)

@@ -18,7 +18,7 @@ def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Gra
         grant
         for grant in grants
         if grant.valid_from_ns <= at_ns
-        and grant.valid_from_ns < grant.ends_at_ns
+        and not grant.never_was
         and grant.programme_id == programme.programme_id
         and programme.rank(grant.tier) > 0
     ]

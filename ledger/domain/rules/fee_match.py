@@ -2,14 +2,49 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from typing import Final
 
 from ledger.domain.instants import DAY_NS
+from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 
 MATCH: Final = "MATCH"  # source of such a grant
+
+# What a claim says instead of a level where there is none, in small letters and digits: the first step of a table of
+# tiers is for everybody.
+_NO_LEVEL: Final = frozenset(
+    ["", "none", "no", "null", "nil", "na", "novip", "nonvip", "notvip", "regular", "regularuser"]
+    + [f"{word}0" for word in ("", "vip", "lv", "lvl", "level", "tier", "l", "v")]
+)
+_OTHER: Final = re.compile(r"[^0-9a-z]+")
 
 
 def match_grant(programme: Programme, at_ns: int) -> tuple[int, int]:
     """[from, until) of the grant of a match approved at an instant (A29)."""
     return at_ns, at_ns + programme.match_days * DAY_NS
+
+
+def match_expires_ns(programme: Programme, requested_time_ns: int) -> int | None:
+    """The instant from which a match that nobody settled is over; None: it waits for ever."""
+    days = programme.match_pending_days
+    return None if days is None else requested_time_ns + days * DAY_NS
+
+
+def no_vip_elsewhere(programme: Programme, venues: Iterable[str], external_tier: str) -> Refusal | None:
+    """Why a claim is none of a VIP of other exchanges; None: it is. Venues of the programme are no others."""
+    own = {_plain(venue) for venue in programme.venues}
+    governed = [venue for venue in venues if _plain(venue) in own]
+    if governed:
+        detail = f"{governed[0]} is governed by {programme.programme_id}: a match is for VIPs of other exchanges"
+        return Refusal(Reason.MATCH_VENUE_GOVERNED, "venues", detail)
+    if _plain(external_tier) in _NO_LEVEL:
+        detail = f"{external_tier or 'nothing'} is no level of a VIP: say which one is held there"
+        return Refusal(Reason.MATCH_LEVEL_MISSING, "external_tier", detail)
+    return None
+
+
+def _plain(text: str) -> str:
+    """However it is written: Bit-Mart is bitmart."""
+    return _OTHER.sub("", text.casefold())

@@ -11,7 +11,7 @@ from ledger.domain.state.programme import Programme
 def change_tier(
     account: AccountState, programme: Programme, *, tier: str, valid_from_ns: int, valid_until_ns: int | None
 ) -> TierChanged | Refusal:
-    """A grant of source MANUAL. It ends no other grant: the best active one wins (A28)."""
+    """A grant of source MANUAL. It ends no grant but one under review: the best active one wins (A28, A4)."""
     if tier not in programme.tiers:
         known = ", ".join(programme.tiers)
         return Refusal(Reason.TIER_UNKNOWN, "tier", f"{tier} is not a tier of {programme.programme_id}: {known}")

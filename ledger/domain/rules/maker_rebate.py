@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.domain.state.programme import PairRates, Programme, Rates
+from ledger.domain.state.programme import PairRates, Programme
 
 
 def rebate_kept(programme: Programme, *, rate_ppm: int, self_trade: bool) -> int:
@@ -16,17 +16,18 @@ def rebate_kept(programme: Programme, *, rate_ppm: int, self_trade: bool) -> int
 
 
 def least_net_ppm(
-    programme: Programme, *, pair_class: str, base: Rates | None, override: PairRates | None = None
+    programme: Programme, *, pair_class: str, override: PairRates | None = None, with_base: bool = True
 ) -> int:
     """What the exchange keeps at least of a trade in a pair, in ppm: the least maker and the least taker rate.
 
-    Below 0, two accounts that trade with each other pump money out of it. `override` are rates of the pair itself;
-    an empty class stands for all of them; `base` are the rates of non-members, who may be one of the two.
+    Below 0, two accounts that trade with each other pump money out of it. `override` is what everybody pays in the
+    pair; an empty class stands for all of them; one of the two may be no member, unless it is not `with_base`.
     """
     rows = [row for (_, name), row in programme.rates.items() if pair_class in {"", name}]
-    public = [] if base is None else [base]
+    if with_base and pair_class:
+        rows.append(programme.public_rates(pair_class))
+    elif with_base:
+        rows += [programme.base_rates, *programme.class_base_rates.values()]
     makers = [row.maker_ppm for row in rows] if override is None or override.maker_ppm is None else [override.maker_ppm]
     takers = [row.taker_ppm for row in rows] if override is None or override.taker_ppm is None else [override.taker_ppm]
-    makers += [rates.maker_ppm for rates in public]
-    takers += [rates.taker_ppm for rates in public]
     return min(makers, default=0) + min(takers, default=0)

@@ -20,8 +20,26 @@ def membership_in_past_90_days(grants: Iterable[Grant], programme: Programme, at
         grant
         for grant in grants
         if grant.programme_id == programme.programme_id
-        and grant.valid_from_ns < min(at_ns, grant.ends_at_ns)
+        and not grant.never_was
+        and grant.valid_from_ns < at_ns
         and grant.ends_at_ns > since_ns
         and (grant.source != "TRIAL" or programme.trial_counts_as_membership)
     )
     return max(found, key=lambda grant: grant.ends_at_ns, default=None)
+
+
+def match_begun_since(grants: Iterable[Grant], programme: Programme, from_ns: int, until_ns: int) -> Grant | None:
+    """A match known already that begins at `from` or later, and less than 90 days after `until`, or None.
+
+    It is asked of a match at its approval: two of one instant do not overlap in the past, and whoever holds a later one
+    could not have had it after one that is approved for the past.
+    """
+    latest_ns = until_ns + programme.match_lookback_days * DAY_NS
+    found = (
+        grant
+        for grant in grants
+        if grant.programme_id == programme.programme_id
+        and grant.source == "MATCH"
+        and from_ns <= grant.valid_from_ns < min(latest_ns, grant.ends_at_ns)
+    )
+    return min(found, key=lambda grant: grant.valid_from_ns, default=None)

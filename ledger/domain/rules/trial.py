@@ -16,8 +16,9 @@ def start_trial(
 ) -> TrialStarted | Refusal:
     """One grant [start, start + days) per beneficial owner, once for life (A6), from activation on (A5).
 
-    `family` are the other accounts of the same owner. Refusals in order: TRIAL_ALREADY_USED, NOT_A_NEW_MEMBER,
-    TRIAL_CLOSED (also by a programme that never offers one).
+    `family` are the other accounts of the same owner. A grant that never was in effect, because it was revoked from its
+    start, counts for nothing: a mistake does not use a trial up. Refusals in order: TRIAL_ALREADY_USED,
+    NOT_A_NEW_MEMBER, TRIAL_CLOSED (also by a programme that never offers one).
     """
     trial = programme.trial
     if trial is None:
@@ -27,7 +28,7 @@ def start_trial(
         if member.trial_used:
             return Refusal(Reason.TRIAL_ALREADY_USED, "account_id", f"{member.account_id} has had a trial")
     for member in asked:
-        if member.grants:
+        if not all(grant.never_was for grant in member.grants):
             return Refusal(Reason.NOT_A_NEW_MEMBER, "account_id", f"{member.account_id} has held a tier before")
     ends_at_ns = start_time_ns + trial.days * DAY_NS
     if trial.closes_at_ns is not None:

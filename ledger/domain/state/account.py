@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Final
@@ -25,13 +25,16 @@ from ledger.domain.instants import NEVER_NS
 from ledger.domain.state.matches_and_applications import EMPTY, Dossier, evolve_dossier
 
 FOREVER_NS: Final = NEVER_NS  # the end of what has none
+CONFLICTS_MAX: Final = 1_000  # of a source in one event; of the others it says how many there were
+RANGES_MAX: Final = 1_000  # of numbers replayed, likewise
 
 
 @dataclass(frozen=True, slots=True)
 class Grant:
     """A tier in [valid_from, valid_until), cut short at `revoked_time_ns`. Trial and manual change are all grants.
 
-    `source` is TRIAL, MANUAL, EVALUATION or MATCH; `evaluated_ns` the instant of the evaluation that gave it, or 0.
+    `source` is TRIAL, MANUAL, EVALUATION or MATCH; `evaluated_ns` the instant of the evaluation that gave it, or 0. One
+    `under_review` keeps the tier that the account had until a person, or a later evaluation, decides.
     """
 
     grant_id: str
@@ -43,11 +46,17 @@ class Grant:
     revoked_time_ns: int = FOREVER_NS
     evaluated_ns: int = 0
     evidence: str = ""
+    under_review: bool = False
 
     @property
     def ends_at_ns(self) -> int:
         """First instant at which the grant gives nothing any more."""
         return min(self.valid_until_ns, self.revoked_time_ns)
+
+    @property
+    def never_was(self) -> bool:
+        """Whether it was never in effect, as it was revoked from its start or before: it counts for nothing."""
+        return self.ends_at_ns <= self.valid_from_ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,20 @@ class Flag:
     unflagged_time_ns: int = FOREVER_NS
 
 
+@dataclass(frozen=True, slots=True)
+class Withheld:
+    """An evaluation that was recorded while a flag ran: the fees that it changes wait for the un-flag.
+
+    Only those of fills before `until_ns`, when the flag began, are other ones then. `ended` are the grants that it
+    ended, as they were before.
+    """
+
+    position: int
+    event: VolumeEvaluated
+    until_ns: int
+    ended: tuple[Grant, ...]
+
+
 @dataclass(frozen=True)
 class AccountState:
     """One account, as far as its stream was folded. `version` is that of its last event; 0: no event yet."""
@@ -77,19 +100,39 @@ class AccountState:
     account_id: str
     version: int = 0
     registered: bool = False
+    registered_time_ns: int = FOREVER_NS
     owner: str = ""
     parent_account_id: str = ""
-    trial_used: bool = False
     grants: tuple[Grant, ...] = ()
     bans: tuple[Ban, ...] = ()
     flags: tuple[Flag, ...] = ()
     dossier: Dossier = EMPTY
     evaluated: frozenset[tuple[str, str, int]] = frozenset()  # (programme, kind, instant)
+    withheld: tuple[Withheld, ...] = ()  # oldest first
 
     @property
     def owner_id(self) -> str:
         """Beneficial owner; an account that was not registered is its own."""
         return self.owner or self.account_id
+
+    def owner_at(self, at_ns: int) -> str:
+        """Beneficial owner at an instant; before it was registered an account is its own."""
+        return self.owner_id if self.registered_time_ns <= at_ns else self.account_id
+
+    def parent_at(self, at_ns: int) -> str:
+        """The account it is a sub-account of at an instant; empty: of none."""
+        return self.parent_account_id if self.registered_time_ns <= at_ns else ""
+
+    @property
+    def trial_from_ns(self) -> int:
+        """When its first trial began; FOREVER_NS: it has had none."""
+        trials = (grant for grant in self.grants if grant.source == "TRIAL" and not grant.never_was)
+        return min((trial.valid_from_ns for trial in trials), default=FOREVER_NS)
+
+    @property
+    def trial_used(self) -> bool:
+        """It has had a trial, or has one that begins later."""
+        return self.trial_from_ns != FOREVER_NS
 
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
@@ -108,6 +151,11 @@ class AccountState:
 def evolve_account(state: AccountState, recorded: Recorded) -> AccountState:
     """The account after one more event of its stream; events that change nothing still move the version."""
     changed = _ACCOUNT_CHANGES.get(type(recorded.event), _unchanged)(state, recorded.event)
+    if isinstance(recorded.event, VolumeEvaluated):
+        changed = replace(changed, withheld=(*state.withheld, *_withheld(state, recorded, recorded.event)))
+    elif isinstance(recorded.event, AccountUnflagged) and state.withheld:
+        at_ns = max(recorded.envelope.recorded_time_ns, recorded.event.unflagged_time_ns)
+        changed = replace(changed, withheld=state.withheld if _running(changed, at_ns) else ())
     return replace(changed, version=recorded.version, dossier=evolve_dossier(state.dossier, recorded))
 
 
@@ -119,17 +167,34 @@ def fold_account(account_id: str, stream: Iterable[Recorded]) -> AccountState:
     return state
 
 
+def _running(state: AccountState, at_ns: int) -> list[Flag]:
+    return [flag for flag in state.flags if flag.flagged_time_ns <= at_ns < flag.unflagged_time_ns]
+
+
+def _withheld(state: AccountState, recorded: Recorded, event: VolumeEvaluated) -> Iterator[Withheld]:
+    """The evaluation itself, if a flag runs when it is recorded."""
+    if running := _running(state, recorded.envelope.recorded_time_ns):
+        ended = tuple(grant for grant in state.grants if grant.grant_id in event.ended_grant_ids)
+        yield Withheld(recorded.position, event, min(flag.flagged_time_ns for flag in running), ended)
+
+
 def _unchanged(state: AccountState, _: Any) -> AccountState:
     return state
 
 
 def _registered(state: AccountState, event: AccountRegistered) -> AccountState:
-    return replace(state, registered=True, owner=event.owner_id, parent_account_id=event.parent_account_id)
+    return replace(
+        state,
+        registered=True,
+        registered_time_ns=event.registered_time_ns,
+        owner=event.owner_id,
+        parent_account_id=event.parent_account_id,
+    )
 
 
 def _trial_started(state: AccountState, event: TrialStarted) -> AccountState:
     grant = Grant(event.grant_id, event.programme_id, event.tier, "TRIAL", event.valid_from_ns, event.valid_until_ns)
-    return replace(state, trial_used=True, grants=(*state.grants, grant))
+    return replace(state, grants=(*state.grants, grant))
 
 
 def _tier_changed(state: AccountState, event: TierChanged) -> AccountState:
@@ -143,7 +208,17 @@ def _tier_changed(state: AccountState, event: TierChanged) -> AccountState:
         valid_until_ns=until,
         evidence=event.evidence,
     )
-    return replace(state, grants=(*state.grants, grant))
+    grants = state.grants
+    if event.source == "MANUAL":
+        grants = tuple(_decided_by_hand(each, event) for each in grants)
+    return replace(state, grants=(*grants, grant))
+
+
+def _decided_by_hand(grant: Grant, event: TierChanged) -> Grant:
+    """A grant under review ends where one by hand begins; any other stays as it is."""
+    if not grant.under_review or grant.programme_id != event.programme_id:
+        return grant
+    return replace(grant, revoked_time_ns=min(grant.revoked_time_ns, event.valid_from_ns))
 
 
 def _tier_revoked(state: AccountState, event: TierRevoked) -> AccountState:
@@ -191,11 +266,12 @@ def _volume_evaluated(state: AccountState, event: VolumeEvaluated) -> AccountSta
         grant = Grant(
             grant_id=event.grant_id,
             programme_id=event.programme_id,
-            tier=event.tier,
+            tier=event.kept_tier or event.tier,
             source="EVALUATION",
             valid_from_ns=event.valid_from_ns,
-            valid_until_ns=event.valid_until_ns,
+            valid_until_ns=event.valid_until_ns or FOREVER_NS,
             evaluated_ns=event.evaluated_time_ns,
+            under_review=bool(event.kept_tier),
         )
         grants = (*grants, grant)
     key = (event.programme_id, event.kind, event.evaluated_time_ns)
@@ -240,9 +316,21 @@ class SourceState:
     version: int = 0
     last_sequence: int = 0
     latest_time_ns: int = 0  # of a fill it has sent
+    conflicts_version: int = 0  # of its last event with conflicts; 0: none has
+    complete_until_ns: int = 0  # it has sent all fills that traded before, as it last said
+    late_version: int = 0  # of its last event with a fill that traded before that
 
 
 def evolve_source(state: SourceState, recorded: Recorded) -> SourceState:
     """The source after one more event of its stream."""
-    assert isinstance(recorded.event, SourceAdvanced), recorded
-    return SourceState(state.source, recorded.version, recorded.event.last_sequence, recorded.event.latest_time_ns)
+    event = recorded.event
+    assert isinstance(event, SourceAdvanced), recorded
+    return SourceState(
+        state.source,
+        recorded.version,
+        event.last_sequence,
+        event.latest_time_ns,
+        conflicts_version=recorded.version if event.conflicts else event.conflicts_before,
+        complete_until_ns=event.complete_until_ns,
+        late_version=recorded.version if event.late_from_ns else event.late_version_before,
+    )

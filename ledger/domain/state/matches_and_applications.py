@@ -23,6 +23,8 @@ from ledger.domain.instants import NEVER_NS
 PENDING: Final = "PENDING"
 APPROVED: Final = "APPROVED"
 REJECTED: Final = "REJECTED"
+EXPIRED: Final = "EXPIRED"  # what an answer says of one that was PENDING for too long: no event says it
+REVOKED: Final = "REVOKED"  # approved, and its grant was taken back: said where a match is shown, no status of its own
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,8 @@ from typing import Final, NamedTuple
 
 NO_TIER: Final = "NONE"  # the tier of an account without an active grant
 
-# What a volume may give instead of a tier. Neither is a tier: no grant comes of it until a person has looked.
+# What a volume may give instead of a tier. Neither is a tier: a person must look, and above the table
+# the account keeps meanwhile the tier that it has.
 MANUAL_REVIEW: Final = "MANUAL_REVIEW"  # above the table (A4)
 NEGATIVE_VOLUME: Final = "NEGATIVE_VOLUME"  # corrections outweigh the fills of the window: a break in the books
 
@@ -33,7 +34,7 @@ class Rates(NamedTuple):
 
 
 class PairRates(NamedTuple):
-    """What a pair pays instead of the table, in signed ppm; None leaves a side as the table has it.
+    """What everybody pays in a pair, in signed ppm; None leaves a side as the table and the base rates have it.
 
     `pair_class` is the class whose other side the guard against a money pump looks at; empty: every class.
     """
@@ -101,7 +102,9 @@ class Programme:
     fee_currency: str
     rounding: str
     title: str = ""
-    overrides: Mapping[str, PairRates] = field(default_factory=dict)  # by symbol, for every tier
+    class_base_rates: Mapping[str, Rates] = field(default_factory=dict)  # of classes where `base_rates` do not count
+    base_rates_are_fixture: bool = False  # they are an example, and nobody's decision
+    overrides: Mapping[str, PairRates] = field(default_factory=dict)  # by symbol, for members and everybody else
     period_from_ns: int | None = None  # fills before it never count (R15)
     period_until_ns: int | None = None  # fills from it on never count
     boundary_policy: str = "table"  # A1-A3: table, terms
@@ -113,6 +116,7 @@ class Programme:
     aggregate_subaccounts: bool = False  # A14
     ban_count_volume: bool = False  # A13
     timezone: str = "UTC"  # A8: any IANA zone
+    silent_after_ns: int = 0  # A31: a source without a sign of life for longer is not waited for; 0: it always is
     grant_term: str = "P30D"  # A9: P<days>D, next_calendar_month
     effective_delay_ns: int = 0  # A31
     late_grant: str = "adjust"  # A31: adjust, from_record
@@ -123,14 +127,21 @@ class Programme:
     match_volume_min: int = _100_000  # R8, with 36 decimals
     match_lookback_days: int = 90  # R7
     match_days: int = 30  # R6
+    match_period_end_tolerance_days: int = 7  # R8: so long before the request the 30 days may end
+    match_pending_days: int | None = None  # from the request on; None: a match waits for ever
     trial_counts_as_membership: bool = True  # A16
     promotions_denied: tuple[str, ...] = ("NET_BUY", "BUY_SELL")  # A24
+    promotion_types: tuple[str, ...] | None = None  # those that may be announced; None: any
     application_business_days: int = 10  # R13
     sla_start: str = "received"  # A23: received, verified
     holidays: frozenset[int] = frozenset()  # UTC days since 1970
     clawback: bool = False  # R21
     entitlements: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by tier (R11)
     approval: frozenset[str] = frozenset()  # commands that need a second person
+
+    def public_rates(self, pair_class: str) -> Rates:
+        """What who has no tier pays in a class; also for pairs without a class, by an empty one."""
+        return self.class_base_rates.get(pair_class, self.base_rates)
 
     def rank(self, tier: str) -> int:
         """Place of a tier, 0 for none, higher is better. A tier this version does not have ranks as none."""

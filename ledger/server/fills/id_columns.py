@@ -11,14 +11,14 @@ from ledger.arrays.columns import Ints, Texts
 from ledger.wire.fields import ID
 
 _IS_OF_ID: Final = np.array([ID.fullmatch(chr(code)) is not None for code in range(256)])
-_OF_ID: Final = bytes(code for code in range(256) if _IS_OF_ID[code])
+OF_ID: Final = bytes(code for code in range(256) if _IS_OF_ID[code])
 _LENGTH_MAX: Final = 64
 
 
 def are_ids(names: Sequence[str]) -> bool:
     """Whether all names are ids."""
     joined = "".join(names)
-    return joined.isascii() and not joined.encode().translate(None, _OF_ID) and _lengths_fit(list(map(len, names)))
+    return joined.isascii() and not joined.encode().translate(None, OF_ID) and _lengths_fit(list(map(len, names)))
 
 
 def _lengths_fit(lengths: Sequence[int]) -> bool:
@@ -41,7 +41,7 @@ def ids_of(names: Texts, *, required: bool) -> Ints:
 
 def not_of_ids(names: Texts) -> bytes:
     """Whatever texts hold that no id does; filled up to one width, zeros at least."""
-    return names.tobytes().translate(None, _OF_ID)
+    return names.tobytes().translate(None, OF_ID)
 
 
 def rows_of(names: Texts) -> Ints:

@@ -3,7 +3,7 @@ malformed is looked at alone."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -14,6 +14,7 @@ from ledger.domain.money import SCALE_MAX, decimal_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.fills.batch import NOT_SAID, FillBatch
 from ledger.server.fills.id_columns import are_ids, ids_of
+from ledger.server.fills.passed_texts import PASSED, passed_texts
 from ledger.server.fills.read_messages import named, shape_of
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1 import fill_pb2
@@ -41,6 +42,7 @@ _REQUIRED: Final = frozenset(_INTEGERS[:5]) | {"exec_id", "liquidity"}
 _WIDTHS: Final[Mapping[str, Sequence[int]]] = {
     **dict.fromkeys(_BYTES, (1,)),
     **dict.fromkeys(_TEXTS, range(1, _ID_WIDTH_MAX + 1)),
+    **dict.fromkeys(PASSED, range(1, 1 << 24)),  # whatever a message can hold
     **dict.fromkeys(_INTEGERS, (1, 2, 4, 8)),
 }
 _LIMITS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
@@ -84,7 +86,8 @@ def read_columns(
     good = read.well_formed(latest_ns)
     if good.all():
         return read.batch(origin), []
-    refused = [(index, _refusal(columns, index, latest_ns)) for index in np.flatnonzero(~good).tolist()]
+    fill_at = fills_of(columns)
+    refused = [(index, _refusal(fill_at(index), latest_ns)) for index in np.flatnonzero(~good).tolist()]
     return (read.batch(origin).rows(good) if good.any() else None), refused
 
 
@@ -130,28 +133,38 @@ def check_columns(columns: Given) -> None:
             _scale_out_of_range(f"columns.symbols[{index}].quantity_scale", quantity_scale)
 
 
-def fill_at(columns: pb.FillColumns, index: int) -> fill_pb2.Fill:
-    """One of the fills as a message."""
+def fills_of(columns: pb.FillColumns) -> Callable[[int], fill_pb2.Fill]:
+    """Reads the columns once, and makes one of the fills as a message by its index."""
     found = given(columns)
     read = _Columns([found])
-    symbol = columns.symbols[int(read.ints("symbol_index")[index])]
-    fill = fill_pb2.Fill(
-        account_id=columns.account_ids[int(read.ints("account_index")[index])],
-        symbol=symbol.symbol,
-        last_px=decimal_text(int(read.ints("last_px")[index]), symbol.price_scale),
-        last_qty=decimal_text(int(read.ints("last_qty")[index]), symbol.quantity_scale),
-        **{name: int(read.ints(name)[index]) for name in _BYTES},  # type: ignore[arg-type]
-    )
-    for name in _TEXTS:
-        if name in found.packed:
-            setattr(fill, name, read.texts(name)[index].decode("latin-1"))
-    for name in ("trade", "order"):
-        if f"{name}_number" in found.packed:
-            setattr(fill, f"{name}_id", read.ids(name)[index : index + 1].astype(bytes)[0].decode())
-    for name, field in (("transact_time_ns", fill.transact_time), ("order_time_ns", fill.order_time)):
-        if name in found.packed and (time_ns := int(read.ints(name)[index])):
-            field.seconds, field.nanos = divmod(time_ns, SECOND_NS)
-    return fill
+    texts = {name: read.texts(name) for name in _TEXTS if name in found.packed}
+    texts |= {f"{name}_id": read.ids(name) for name in ("trade", "order") if f"{name}_number" in found.packed}
+
+    def fill_at(index: int) -> fill_pb2.Fill:
+        symbol = columns.symbols[int(read.ints("symbol_index")[index])]
+        fill = fill_pb2.Fill(
+            account_id=columns.account_ids[int(read.ints("account_index")[index])],
+            symbol=symbol.symbol,
+            last_px=decimal_text(int(read.ints("last_px")[index]), symbol.price_scale),
+            last_qty=decimal_text(int(read.ints("last_qty")[index]), symbol.quantity_scale),
+            **{name: int(read.ints(name)[index]) for name in _BYTES},  # type: ignore[arg-type]
+        )
+        for name, values in texts.items():
+            setattr(fill, name, _decoded(values[index : index + 1].astype(bytes)[0]))
+        for name, field in (("transact_time_ns", fill.transact_time), ("order_time_ns", fill.order_time)):
+            if name in found.packed and (time_ns := int(read.ints(name)[index])):
+                field.seconds, field.nanos = divmod(time_ns, SECOND_NS)
+        return fill
+
+    return fill_at
+
+
+def _decoded(text: bytes) -> str:
+    """A text, whose bytes may be anything."""
+    try:
+        return text.decode()
+    except UnicodeDecodeError:
+        return text.decode("latin-1")
 
 
 class _Columns:
@@ -208,7 +221,7 @@ class _Columns:
     def ids(self, kind: str) -> Ints | Texts:
         """Ids of trades or orders: numbers if all of them are positive, otherwise texts; 0 is not said."""
         if f"{kind}_id" in self._given:
-            return self.texts(f"{kind}_id")
+            return passed_texts(self.texts(f"{kind}_id"))
         numbers = self.ints(f"{kind}_number")
         if numbers.dtype != object and int(numbers.min()) > 0:
             return numbers.astype(np.int64, copy=False)
@@ -226,7 +239,7 @@ class _Columns:
         for name in ("last_px", "last_qty"):
             good &= (self.ints(name) > 0).astype(bool)
         for name in _TEXTS:
-            if name in self._given:
+            if name in self._given and name not in PASSED:
                 good &= ids_of(self.texts(name), required=name == "exec_id")
         good &= _between(self.ints("transact_time_ns"), EARLIEST_NS, latest_ns)
         if "order_time_ns" in self._given:
@@ -261,7 +274,8 @@ class _Columns:
             trade_id=self.ids("trade") if self.says("trade") else NOT_SAID,
             order_id=self.ids("order") if self.says("order") else NOT_SAID,
             order_time_ns=_wide_enough(self.ints("order_time_ns")) if "order_time_ns" in self._given else NOT_SAID,
-            **{name: self.texts(name) if name in self._given else NOT_SAID for name in _TEXTS[3:]},
+            cl_ord_id=passed_texts(self.texts("cl_ord_id")) if "cl_ord_id" in self._given else NOT_SAID,
+            **{name: self.texts(name) if name in self._given else NOT_SAID for name in _TEXTS[4:]},
         )
 
     def _account_of(self) -> Ints:
@@ -314,7 +328,7 @@ def _malformed(field: str, detail: str) -> None:
     refuse(Reason.COLUMN_MALFORMED, f"columns.{field}", detail)
 
 
-def _refusal(columns: pb.FillColumns, index: int, latest_ns: int) -> Refusal:
-    found = shape_of(fill_at(columns, index), latest_ns)
-    assert found is not None, (index, fill_at(columns, index))
+def _refusal(fill: fill_pb2.Fill, latest_ns: int) -> Refusal:
+    found = shape_of(fill, latest_ns)
+    assert found is not None, fill
     return found

@@ -10,8 +10,9 @@ import numpy as np
 from ledger.arrays.columns import Ints, Texts, mantissas, numbered
 from ledger.domain.instants import EARLIEST_NS
 from ledger.fills.batch import NOT_SAID, FillBatch
-from ledger.server.fills.id_columns import ids_of, not_of_ids, rows_of
+from ledger.server.fills.id_columns import OF_ID, ids_of, rows_of
 from ledger.server.fills.message_bytes import Span, WireColumns
+from ledger.server.fills.passed_texts import PASSED, PRINTABLE
 from ledger.server.fills.read_messages import named
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1.fill_pb2 import Fill
@@ -20,8 +21,12 @@ _NUMBER: Final[Mapping[str, int]] = {field.name: field.number for field in Fill.
 _FIELDS: Final = 16  # those before token_payment, which is looked at fill by fill
 _REQUIRED_IDS: Final = ("account_id", "exec_id", "symbol")
 _AMOUNTS: Final = ("last_px", "last_qty")
-_OPTIONAL_IDS: Final = ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id")
-_LENGTHS_MAX: Final = dict.fromkeys((*_REQUIRED_IDS, *_OPTIONAL_IDS), 64) | dict.fromkeys(_AMOUNTS, 39)
+_OPTIONAL_IDS: Final = ("owner_id", "counterparty_owner_id")
+_LENGTHS_MAX: Final = (
+    dict.fromkeys((*_REQUIRED_IDS, *_OPTIONAL_IDS), 64)
+    | dict.fromkeys(_AMOUNTS, 39)
+    | dict.fromkeys(PASSED, 127)  # a longer text is no ordinary one
+)
 _ENUMS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
 _TIMES: Final = ("transact_time", "order_time")
 _WHOLE_DIGITS, _DECIMALS = 20, 18
@@ -83,7 +88,10 @@ class _Rows:
             texts = self._texts[name] = self._wire.texts(span, least, most)
             if name in _AMOUNTS:
                 good &= self._amounts(name, texts, span.length, total)
-            elif not _all_ids(texts, total) or (not least and name in _REQUIRED_IDS):
+            elif name in PASSED:
+                if not _all_of(PRINTABLE, texts, total):
+                    good &= _printable(texts, span.length)
+            elif not _all_of(OF_ID, texts, total) or (not least and name in _REQUIRED_IDS):
                 good &= _ids(texts, span.length, required=name in _REQUIRED_IDS)
         return good
 
@@ -151,17 +159,26 @@ class _Rows:
 
 
 _IS_OF_DECIMAL: Final = np.array([code == _POINT or code in _DIGITS for code in range(256)])
+_IS_PRINTABLE: Final = np.array([code in PRINTABLE for code in range(256)])
 
 
 def _between(values: Ints, least: int, most: int) -> Ints:
     return (values >= least) & (values <= most)
 
 
-def _all_ids(texts: Texts, total: int) -> bool:
-    """Whether all texts, of `total` bytes, are ids or nothing, in one look."""
+def _all_of(allowed: bytes, texts: Texts, total: int) -> bool:
+    """Whether all texts, of `total` bytes, have none but some bytes, in one look."""
     padding = texts.nbytes - total
-    others = not_of_ids(texts)
+    others = texts.tobytes().translate(None, allowed)
     return len(others) == padding == others.count(0)
+
+
+def _printable(texts: Texts, length: Ints) -> Ints:
+    """Of each text whether it is printable ASCII."""
+    rows = rows_of(texts)
+    printable: Ints = _IS_PRINTABLE[rows] | (np.arange(rows.shape[1]) >= length[:, None])
+    found: Ints = np.logical_and.reduce(printable, axis=1)
+    return found
 
 
 def _ids(texts: Texts, length: Ints, *, required: bool) -> Ints:

@@ -13,9 +13,10 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, column, is_wide
-from ledger.domain.instants import DAY_NS, EARLIEST_NS, SECOND_NS
+from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.fills.batch import NOT_SAID, FillBatch, canonical
+from ledger.server.fills.passed_texts import passed
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1 import fill_pb2
 from ledger.wire.fields import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
@@ -43,19 +44,6 @@ def read_batch(
     return _batch(origin.rows(good), columns), refused
 
 
-def repeated_fill(batch: FillBatch) -> int | None:
-    """Index of the first fill that has the account, day and exec_id of one before it."""
-    if len(set(batch.exec_id.tolist())) == len(batch):
-        return None
-    seen: set[tuple[int, int, bytes]] = set()
-    days = (batch.transact_time_ns // DAY_NS).tolist()
-    for place, name in enumerate(zip(batch.account.tolist(), days, batch.exec_id.tolist(), strict=True)):
-        if name in seen:
-            return int(batch.index[place])
-        seen.add(name)
-    return None
-
-
 def shape_of(fill: fill_pb2.Fill, latest_ns: int) -> Refusal | None:
     """What is wrong with the shape of one fill; of several faults the one with the lowest reason, then the first."""
     faults = [fault for check in _checks(fill, latest_ns) if (fault := _fault(check)) is not None]
@@ -71,7 +59,7 @@ def _checks(fill: fill_pb2.Fill, latest_ns: int) -> Iterable[Callable[[], object
     yield lambda: positive(fill.last_px, "last_px")
     yield lambda: positive(fill.last_qty, "last_qty")
     yield lambda: _transact_time(fill, latest_ns)
-    for name in ("trade_id", "order_id", "cl_ord_id", "owner_id", "counterparty_owner_id"):
+    for name in ("owner_id", "counterparty_owner_id"):
         yield lambda name=name: optional_id(getattr(fill, name), name)  # type: ignore[misc]
     if fill.HasField("order_time"):
         yield lambda: past_ns(fill.order_time, "order_time", latest_ns)
@@ -159,9 +147,7 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
         and max(columns[_NANOS]) < SECOND_NS
         and min(seconds) * SECOND_NS >= EARLIEST_NS
         and (max(seconds) + 1) * SECOND_NS <= latest_ns
-        and all(
-            all_match(_OPTIONAL_IDS, columns[name], count) for name in (_TRADE, _ORDER, _CL_ORD, _OWNER, _COUNTERPARTY)
-        )
+        and all(all_match(_OPTIONAL_IDS, columns[name], count) for name in (_OWNER, _COUNTERPARTY))
         and not any(
             _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _given(columns[_ORDERED])
         )
@@ -213,9 +199,9 @@ def _batch(origin: Origin, columns: Sequence[Sequence[Any]]) -> FillBatch:
         quantity=quantity,
         quantity_decimals=quantity_decimals,
         transact_time_ns=np.array([seconds * SECOND_NS + nanos for seconds, nanos in times]),
-        trade_id=_numbered(columns[_TRADE]),
-        order_id=_numbered(columns[_ORDER]),
-        cl_ord_id=_said(columns[_CL_ORD]),
+        trade_id=_numbered(passed(columns[_TRADE])),
+        order_id=_numbered(passed(columns[_ORDER])),
+        cl_ord_id=_said(passed(columns[_CL_ORD])),
         order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
         if any(ordered)
         else NOT_SAID,
@@ -259,7 +245,7 @@ def _said(values: Sequence[str]) -> Texts:
 
 def _numbered(ids: Sequence[str]) -> Ints | Texts:
     """Ids, as numbers where every one is written as a positive int64 is printed."""
-    if all(name.isdecimal() and name[0] != "0" for name in ids):
+    if all(name.isdecimal() and name.isascii() and name[0] != "0" for name in ids):
         numbers = column(list(map(int, ids)))
         if not is_wide(numbers):
             return numbers

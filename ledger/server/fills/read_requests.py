@@ -6,6 +6,7 @@ import hashlib
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
+from functools import cache
 from itertools import accumulate, chain
 from typing import Any, Final
 
@@ -14,13 +15,12 @@ import numpy as np
 from ledger.arrays.columns import INT64_ROOM, Ints
 from ledger.domain.refusal import Reason, Refusal
 from ledger.fills.batch import FillBatch, Part, part_of
-from ledger.server.fills.read_columns import fill_at, given, names_given, read_columns, read_columns_together
+from ledger.server.fills.read_columns import fills_of, given, names_given, read_columns, read_columns_together
 from ledger.server.fills.read_message_bytes import read_rows
-from ledger.server.fills.read_messages import read_batch, repeated_fill
+from ledger.server.fills.read_messages import read_batch
 from ledger.server.fills.request_bytes import Arrived, common_origin, origin_of
-from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
-from ledger.wire.fields import ID, Shape, optional_id, required_id
+from ledger.wire.fields import ID, Shape, optional_id, past_ns, required_id
 from ledger.wire.status import RefusedError, refuse, refuse_all
 from ledger.writing.messages import RecordFills, Unread
 
@@ -69,6 +69,8 @@ class FillRequests:
         columns = request.HasField("columns")
         if any(name and not ID.fullmatch(name) for name in names) or (columns and request.fills):
             return None
+        if request.HasField("complete_until"):
+            return None
         if bool(request.source) != bool(request.first_sequence) or (arrived.streamed and not request.source):
             return None
         if request.first_sequence >= INT64_ROOM or not 0 < arrived.size <= self._fills_max:
@@ -88,8 +90,7 @@ class FillRequests:
             if isinstance(read, FillBatch):
                 ends = list(accumulate(arrived[place].size for place in places))
                 for place, start, end in zip(places, [0, *ends], ends, strict=False):
-                    part = Part(read, start, end)
-                    parts[place] = part if arrived[place].request.source or not _repeats(part) else None
+                    parts[place] = Part(read, start, end)
                 break
             places = [place for place, ordinary in zip(places, read.tolist(), strict=True) if ordinary]
         return parts
@@ -130,8 +131,10 @@ class FillRequests:
             shape(source, request.source, "source")
             shape(_check_sequence, request)
             shape(_check_size, request, self._fills_max)
+            complete_until_ns = shape(_complete_until, request, self._latest_ns()) or 0
             batch, malformed = shape(self._read_fills, request) or (None, [])
-        return _asked(request, part_of(batch) if batch is not None else None, malformed)
+        asked = _asked(request, part_of(batch) if batch is not None else None, malformed)
+        return replace(asked, complete_until_ns=complete_until_ns)
 
     def _read_fills(self, request: pb.RecordFillsRequest) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
         """The fills as columns, and with a source those that are malformed."""
@@ -147,10 +150,6 @@ class FillRequests:
             return batch, malformed
         if malformed:
             refuse_all([replace(fault, field=f"fills[{index}].{fault.field}") for index, fault in malformed])
-        twice = repeated_fill(batch) if batch else None
-        if twice is not None:
-            detail = f"{_fill(request, twice).exec_id} stands twice for this account and day"
-            refuse(Reason.FILL_TWICE_IN_BATCH, f"fills[{twice}].exec_id", detail)
         return batch, []
 
 
@@ -163,23 +162,25 @@ def _asked(
         source=request.source,
         first_sequence=request.first_sequence,
         size=_size(request),
-        fill_sha256=lambda index: _sha256(_fill(request, index)),
+        fill_sha256=_fill_sha256(request),
         malformed=malformed,
         with_fees=request.include_fees,
     )
 
 
-def _repeats(part: Part) -> bool:
-    """Whether a fill has the account, day and exec_id of one before it."""
-    return len(part) > 1 and repeated_fill(part.alone()) is not None
+def _fill_sha256(request: pb.RecordFillsRequest) -> Callable[[int], bytes]:
+    """The hash of a fill's bytes by its index; columns are read when the first one is asked for."""
+    read = cache(lambda: fills_of(request.columns))
 
+    def sha256(index: int) -> bytes:
+        fill = request.fills[index] if request.fills else read()(index)
+        return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
 
-def _sha256(fill: fill_pb2.Fill) -> bytes:
-    return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
+    return sha256
 
 
 def _check_sequence(request: pb.RecordFillsRequest) -> None:
-    if request.source and not request.first_sequence:
+    if request.source and not request.first_sequence and not _is_heartbeat(request):
         refuse(Reason.SEQUENCE_MALFORMED, "first_sequence", "a source needs a first_sequence of at least 1")
     if request.first_sequence and not request.source:
         refuse(Reason.SEQUENCE_MALFORMED, "source", "a sequence needs a source")
@@ -188,16 +189,27 @@ def _check_sequence(request: pb.RecordFillsRequest) -> None:
 def _check_size(request: pb.RecordFillsRequest, fills_max: int) -> None:
     if request.fills and request.HasField("columns"):
         refuse(Reason.COLUMN_MALFORMED, "columns", "fills come as rows or as columns, not both")
-    if not _size(request):
-        refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill")
+    if not _size(request) and not _is_heartbeat(request):
+        refuse(Reason.BATCH_EMPTY, "fills", "a batch has at least one fill, or says complete_until")
     if _size(request) > fills_max:
         refuse(Reason.BATCH_TOO_LARGE, "fills", f"{_size(request)} fills, at most {fills_max}")
+
+
+def _complete_until(request: pb.RecordFillsRequest, latest_ns: int) -> int:
+    """How far a source says it is; 0: it says nothing."""
+    if not request.HasField("complete_until"):
+        return 0
+    found = past_ns(request.complete_until, "complete_until", latest_ns)
+    if not request.source:
+        refuse(Reason.FIELD_REQUIRED, "source", "complete_until is what a source says: name it")
+    return found
+
+
+def _is_heartbeat(request: pb.RecordFillsRequest) -> bool:
+    """Whether it says nothing but how far its source is."""
+    return request.HasField("complete_until") and not _size(request)
 
 
 def _size(request: pb.RecordFillsRequest) -> int:
     """Fills of a batch, in whichever form."""
     return len(request.fills) or len(request.columns.side)
-
-
-def _fill(request: pb.RecordFillsRequest, index: int) -> fill_pb2.Fill:
-    return request.fills[index] if request.fills else fill_at(request.columns, index)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import grpc
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
@@ -69,6 +70,7 @@ class FillService:
                 ledger_id=self._handling.ledger_id,
                 last_sequence=state.last_sequence,
                 position=max(position, last.position if last else 0),
+                complete_until=_said(state.complete_until_ns),
             )
         raise AssertionError("refusals end the call")
 
@@ -93,6 +95,7 @@ class FillService:
             recorded=answer.recorded,
             replayed=answer.replayed,
             source_sequence=answer.source_sequence,
+            complete_until=_said(answer.complete_until_ns),
         )
         for index, refusal in answer.refused:
             response.refusals.add(index=index, reason=refusal.reason.value, field=refusal.field, message=refusal.detail)
@@ -108,3 +111,8 @@ class FillService:
     def _unread(self, arrived: Arrived) -> messages.Unread:
         """What the writer reads when its turn comes, with all that waits beside it."""
         return messages.Unread(max(arrived.size, 1), arrived, self._requests.read)
+
+
+def _said(complete_until_ns: int) -> Timestamp | None:
+    """How far a source said it is, if it ever did."""
+    return timestamp(complete_until_ns) if complete_until_ns else None

@@ -24,6 +24,7 @@ from ledger.domain.events import (
     MatchClaim,
     Recorded,
     RefusedSequence,
+    SequenceConflict,
     VolumeRecorded,
 )
 from ledger.store.codec.adjustments import decode_adjustment, encode_adjustment
@@ -33,7 +34,7 @@ from ledger.v1 import events_pb2
 _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
 _MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
 _PARTS: Final[dict[str, type]] = {  # nested in events
-    part.__name__: part for part in (RefusedSequence, MatchClaim, CellVolume, CloseUsed, CloseMissing)
+    part.__name__: part for part in (RefusedSequence, SequenceConflict, MatchClaim, CellVolume, CloseUsed, CloseMissing)
 }
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
 _envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)

@@ -88,7 +88,7 @@ def _with_base_rates(
         row = given.fields("base_rate")
         rates = Rates(*(row.scaled(side, PPM_SCALE) for side in ("maker", "taker")))
         row.end()
-        return replace(programme, base_rates=rates)
+        return replace(programme, base_rates=rates, class_base_rates={})
     outside = programme.rate_scope == "api_only" and traits >> 4 & 3 != CHANNEL_API
     if outside or (standing.tier, pair_class) not in programme.rates:
         raise UnreadableError(f"{given.path}.base_rate is missing: this fill pays it")
@@ -142,10 +142,11 @@ def validate_schedule(given: Fields, _: Fields, __: Programme) -> dict[str, Any]
     """R2: the guard against a money pump, over a packaged programme and perhaps the rates of one pair."""
     names = tuple(name.removesuffix(".toml") for name in programmes.packaged_names())
     programme = programmes.parse(programmes.packaged(f"{given.choice('schedule', names)}.toml"))
-    nets = [least_net_ppm(programme, pair_class=name, base=None) for name in programme.pair_classes]
+    nets = [least_net_ppm(programme, pair_class=name, with_base=False) for name in programme.pair_classes]
     if given.has("override"):
         override = _override(given.fields("override"), programme)
-        nets.append(least_net_ppm(programme, pair_class=override.pair_class, base=None, override=override))
+        pair_class = override.pair_class
+        nets.append(least_net_ppm(programme, pair_class=pair_class, override=override, with_base=False))
     rows = programme.rates.values()
     found = {
         "ok": min(nets) >= 0,

@@ -15,10 +15,12 @@ from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
+from ledger.domain.streams import fee_stream
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills
+from ledger.fills.known import known_by_name
 from ledger.tools.cases.fields import Fields, to_scale
 
 _NOON_NS: Final = 20_000 * DAY_NS + DAY_NS // 2
@@ -32,10 +34,9 @@ def ingest_fill(given: Fields, when: Fields, programme: Programme) -> dict[str, 
     """Known and the same: a duplicate. Known and not the same: a conflict. Otherwise recorded, once."""
     known, fill = [_fill(row) for row in given.rows("ingested", [])], _fill(when.fields("fill"))
     book, days = _book(programme), DayTable.of({_TODAY: AccountDay()})
-    if known:
-        for key, event in _decide(known, book, days).runs:
-            days.remember(key, event)
-    outcome = _decide([fill], book, days)
+    before = _decide(known, book, days).runs if known else ()
+    log = [Recorded(1, fee_stream(*key), 1, Envelope(_NOON_NS, _NOON_NS, 1), event) for key, event in before]
+    outcome = _decide([fill], book, days, log)
     if outcome.refused:
         ((_, refusal),) = outcome.refused
         assert refusal.reason == Reason.FILL_CONFLICT, refusal
@@ -63,8 +64,10 @@ def _book(programme: Programme) -> Rulebook:
     return fold_rulebook(lambda _: programme, recorded)
 
 
-def _decide(fills: Sequence[tuple[str, str, str]], book: Rulebook, days: DayTable) -> BatchOutcome:
-    """A commit of one batch: takers' buys of one account, at one instant."""
+def _decide(
+    fills: Sequence[tuple[str, str, str]], book: Rulebook, days: DayTable, log: Sequence[Recorded] = ()
+) -> BatchOutcome:
+    """A commit of one batch: takers' buys of one account, at one instant. `log` are the runs before it."""
     ids, prices, quantities = zip(*fills, strict=True)
     same = np.zeros(len(fills), dtype=np.int64)
     batch = FillBatch(
@@ -89,4 +92,5 @@ def _decide(fills: Sequence[tuple[str, str, str]], book: Rulebook, days: DayTabl
     )
     groups = by_account_day(batch)
     accounts = {_ACCOUNT: AccountState(_ACCOUNT)}
-    return decide_fills(batch, groups, accounts, days.places(groups.keys), days, book, with_fees=False)
+    known = known_by_name(batch, {_TODAY: np.arange(len(batch))}, log)
+    return decide_fills(batch, groups, accounts, days.places(groups.keys), days, book, with_fees=False, known=known)

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
 from ledger import programmes
 from ledger.cli import Options, argument, screens
-from ledger.cli.arguments import clocks, limit, time_ns
+from ledger.cli.arguments import address, authority, clocks, limit, time_ns
 from ledger.cli.documents import document
 from ledger.cli.errors import UnusableError
 from ledger.cli.printing import at, page_size, show_pages, write
 from ledger.cli.shared import PROGRAMME_ID
+from ledger.cli.subcommands import CONNECT_S_MAX
 from ledger.client import Client
 from ledger.domain.state.programme import Programme
 from ledger.tools.group import TOOLS
-from ledger.tools.programme import files
+from ledger.tools.programme import files, lost_tiers
 from ledger.tools.programme.table import rate_table, statements
 
 PROGRAMME: Final = TOOLS.verbs(
@@ -38,16 +40,43 @@ _VERSION: Final = argument("--version", default="", metavar="VERSION", help="def
     "validate",
     "name every fault of files",
     "programme validate programme.toml",
-    arguments=(argument("files", metavar="FILE", nargs="+", type=Path, help="programme file"),),
-    notes="Each fault is one line: file, name of the fault, key, what is wrong.\n\n"
-    "exit code 0: no faults; 1: faults; 2: a file cannot be read",
+    arguments=(
+        argument("files", metavar="FILE", nargs="+", type=Path, help="programme file"),
+        argument(
+            "--address",
+            type=address,
+            metavar="HOST:PORT",
+            help="of a ledger: whose accounts lose their tier, and whose symbols there are (default: none is asked)",
+        ),
+    ),
+    notes="""\
+Each fault is one line: file, name of the fault, key, what is wrong. A warning says what may be
+meant and should be looked at: a tier's rate above the public one, and tiers that the version before
+has and this one has not. That version is the packaged one, or with --address that of the ledger;
+then the accounts that would lose a tier are named too.
+
+exit code 0: no faults; 1: faults; 2: a file cannot be read, or the ledger cannot be asked""",
 )
 def _validate(options: Options) -> int:
-    found = [(path, programmes.faults(files.content(path))) for path in options.files]
-    for path, faults in found:
-        for told in faults or ("no faults",):
-            print(f"{path}: {told}")
-    return 1 if any(faults for _, faults in found) else 0
+    found = [(path, _looked_at(path, options.address)) for path in options.files]
+    for path, (faults, warnings) in found:
+        lines = [str(fault) for fault in faults] or ["no faults"]
+        print("\n".join(f"{path}: {line}" for line in (*lines, *warnings)))
+    return 1 if any(faults for _, (faults, _) in found) else 0
+
+
+def _looked_at(path: Path, address_: str | None) -> tuple[list[programmes.Fault], list[str]]:
+    """Faults of a file, and its warnings if it has none; a ledger is asked where one is named."""
+    faults = list(programmes.faults(files.content(path)))
+    if faults:
+        return faults, []
+    becomes, told = files.programme(path), files.warnings(path)
+    if address_ is None:
+        return [], [*told, *lost_tiers.warnings(lost_tiers.packaged_before(becomes), becomes)]
+    with Client(address_, connect_timeout_s=CONNECT_S_MAX) as ledger:
+        was = lost_tiers.of_ledger(ledger, becomes, None)
+        told += [*lost_tiers.warnings(was, becomes), *lost_tiers.holders(ledger, was, becomes, None)]
+        return list(lost_tiers.unknown_symbols(ledger, becomes)), told
 
 
 @PROGRAMME.add(
@@ -133,22 +162,29 @@ def _list(ledger: Client, options: Options) -> None:
     show_pages(options, pages, "programmes", lambda page: screens.headline(subject, page.basis), screens.programmes)
 
 
-@PROGRAMME.order(
+@PROGRAMME.ask(
     "publish",
     "publish a file as a version of its programme; it takes two persons",
     "programme publish programme.toml --actor ops-7 --approver ops-8 --reason 'rates of the new quarter'",
-    rpc="PublishProgramme",
+    rpcs=("GetProgramme", "PublishProgramme"),
+    parents=(authority,),
     arguments=(
         argument("file", metavar="FILE", type=Path, help="programme file"),
         argument("--valid-from", "--from", type=time_ns, metavar="TIME",
                  help="first instant, not in the past (default: now)"),
     ),
     notes="""\
-A version is published for ever. Without --request-id the request is named by what it asks for: the
-same publication sent again is done once.""",
+A version is published for ever. Tiers that the version before has and this one has not are told on
+stderr first, with the accounts that lose them. Without --request-id the request is named by what it
+asks for: the same publication sent again is done once.""",
 )  # fmt: skip
 def _publish(ledger: Client, options: Options) -> None:
     content = files.content(options.file)
+    if not programmes.faults(content):  # the ledger names those that there are
+        becomes = programmes.parse(content)
+        was = lost_tiers.of_ledger(ledger, becomes, options.valid_from)
+        told = [*lost_tiers.warnings(was, becomes), *lost_tiers.holders(ledger, was, becomes, options.valid_from)]
+        print("".join(f"{options.file}: {line}\n" for line in told), end="", file=sys.stderr)
     asked = f"{options.actor} {options.approver} {options.valid_from}\n{content}"
     write(
         lambda _, **values: ledger.publish_programme(content, **values),

@@ -34,6 +34,11 @@ def programme(path: Path) -> Programme:
         raise UnusableError(f"{path}: {error.faults[0]} (`fee-ledger programme validate` names every fault)") from error
 
 
+def warnings(path: Path) -> list[str]:
+    """Return what of a file without faults should be looked at, a line each."""
+    return [f"warning: {warning}" for warning in programmes.warnings(content(path))]
+
+
 def differences(was: Programme, becomes: Programme) -> list[str]:
     """Return a table of every number and switch that is not the same, in the order of the file; empty: none."""
     old, new = statements(was), statements(becomes)

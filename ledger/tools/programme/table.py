@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from ledger.cli.screens import table
 from ledger.domain.instants import DAY_NS, SECOND_NS, day_text
 from ledger.domain.money import decimal_text
-from ledger.domain.state.programme import PRODUCTS, Band, Programme
+from ledger.domain.state.programme import PRODUCTS, Band, Programme, Rates
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from ledger.programmes.reading import EVERY_DAY
 
@@ -29,15 +29,17 @@ def percent(rate_ppm: int) -> str:
 def rate_table(programme: Programme) -> list[str]:
     """One line per tier: from which volume on, and maker / taker of each pair class."""
     bands = dict(programme.volume_bands)
-    base = programme.base_rates
     head = ["tier", f"from {programme.volume_currency}", *(f"{name} maker / taker" for name in programme.pair_classes)]
-    public = f"{percent(base.maker_ppm)} / {percent(base.taker_ppm)}"
-    rows = [["NONE", "0", *[public] * len(programme.pair_classes)]]
+    public = {name: programme.public_rates(name) for name in programme.pair_classes}
+    rows = [["NONE", "0", *map(_both, public.values())]]
     for tier in programme.tiers:
-        cells = (programme.rates.get((tier, name)) for name in programme.pair_classes)
-        rates = (f"{percent(row.maker_ppm)} / {percent(row.taker_ppm)}" if row else public for row in cells)
-        rows.append([tier, _volume(bands[tier]) if tier in bands else "-", *rates])
+        cells = (_both(programme.rates.get((tier, name), public[name])) for name in programme.pair_classes)
+        rows.append([tier, _volume(bands[tier]) if tier in bands else "-", *cells])
     return table(head, rows)
+
+
+def _both(rates: Rates) -> str:
+    return f"{percent(rates.maker_ppm)} / {percent(rates.taker_ppm)}"
 
 
 def statements(programme: Programme) -> dict[str, str]:
@@ -68,6 +70,10 @@ def _names(programme: Programme) -> dict[str, str]:
 
 def _rates(programme: Programme) -> dict[str, str]:
     found = dict(zip(("base_rates.maker", "base_rates.taker"), map(percent, programme.base_rates), strict=True))
+    found["base_rates.fixture"] = _plain(programme.base_rates_are_fixture)
+    for name, rates in programme.class_base_rates.items():
+        found[f"base_rates.{name}.maker"] = percent(rates.maker_ppm)
+        found[f"base_rates.{name}.taker"] = percent(rates.taker_ppm)
     for (tier, name), rates in programme.rates.items():
         found[f"rates.{tier}.{name}.maker"] = percent(rates.maker_ppm)
         found[f"rates.{tier}.{name}.taker"] = percent(rates.taker_ppm)
@@ -96,10 +102,13 @@ def _terms(programme: Programme) -> dict[str, str]:
         "match.volume_min": _volume(programme.match_volume_min),
         "match.lookback_days": str(programme.match_lookback_days),
         "match.days": str(programme.match_days),
+        "match.period_end_tolerance_days": str(programme.match_period_end_tolerance_days),
+        "match.pending_days": "no end" if programme.match_pending_days is None else str(programme.match_pending_days),
         "ban.days_min": str(programme.ban_days_min),
         "ban.days_max": str(programme.ban_days_max),
         "applications.business_days": str(programme.application_business_days),
         "applications.holidays": ", ".join(map(day_text, sorted(programme.holidays))) or "none",
+        "promotions.types": "any" if programme.promotion_types is None else _listed(programme.promotion_types),
         "promotions.denied": _listed(programme.promotions_denied),
         "approval.commands": _listed(sorted(programme.approval)),
     }

@@ -6,7 +6,16 @@ from dataclasses import replace
 
 import pytest
 
-from ledger.domain.commands import AwardBonus, BanAccount, ChangeTier, Command, LiftBan, PublishProgramme, Request
+from ledger.domain.commands import (
+    AwardBonus,
+    BanAccount,
+    ChangeTier,
+    Command,
+    LiftBan,
+    PublishProgramme,
+    RegisterSymbol,
+    Request,
+)
 from ledger.domain.decide.approval import check_approval
 from ledger.domain.state.rulebook import Rulebook
 from tests.domain.worked import NOON_NS, programme, rulebook
@@ -52,6 +61,21 @@ def test_an_exception_has_a_name_of_its_own() -> None:
         "",
         "APPROVER_REQUIRED",
     ]
+
+
+def test_new_terms_of_a_symbol_that_is_registered_have_a_name_of_their_own_and_concern_every_programme() -> None:
+    asks = programme(approval=frozenset({"RegisterSymbol.again"}))
+    lax = programme(programme_id="lax", venues=("elsewhere",), approval=frozenset())
+    book = rulebook(asks)
+    book = replace(book, programmes={**book.programmes, "lax": ((0, lax),)})
+    known, new = (RegisterSymbol(name, "XRP", "USDT", 1, 8, 8, programme_id="lax") for name in ("S", "NEW"))
+    assert [reason(book, command, "a", "") for command in (known, new)] == ["APPROVER_REQUIRED", ""]
+
+
+def test_the_packaged_programme_leaves_to_nobody_alone_what_changes_fees() -> None:
+    asked = {"SetPairRates", "AssignPairClass", "RegisterSymbol.again", "RevokeTier", "AwardBonus", "ChangeTier"}
+    assert asked <= programme().approval
+    assert not {"StartTrial", "FlagAccount", "RegisterSymbol", "RegisterAccount"} & programme().approval
 
 
 def test_a_programme_is_never_published_by_one_person_whatever_it_says() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -29,6 +30,7 @@ LATE_NS = DUE_NS + DAY_NS
 WINDOW = (DUE_NS - 30 * DAY_NS, DUE_NS)
 MILLION = 10**6 * 10**36
 HELD = Grant("g1", "bitmart-api-vip", "VIP1", "EVALUATION", DUE_NS - 10 * DAY_NS, DUE_NS + 20 * DAY_NS)
+KEPT = replace(HELD, valid_until_ns=FOREVER_NS, under_review=True)
 
 
 def decided(tier: str, *, kind: str = PERIODIC, grants: tuple[Grant, ...] = (), **changes: Any) -> VolumeEvaluated:
@@ -53,6 +55,44 @@ def test_what_is_no_tier_gives_no_grant(tier: str) -> None:
     event = decided(tier)
     assert (event.tier, event.grant_id, event.valid_from_ns, event.valid_until_ns) == (tier, "", 0, 0)
     assert changes_from_ns(event) == FOREVER_NS
+
+
+def test_above_the_table_the_tier_is_kept_without_a_delay_and_without_an_end() -> None:
+    event = decided("MANUAL_REVIEW", grants=(HELD,), effective_delay_ns=2 * DAY_NS)
+    assert (event.tier, event.kept_tier, event.grant_id) == ("MANUAL_REVIEW", "VIP1", "g2")
+    assert (event.valid_from_ns, event.valid_until_ns, changes_from_ns(event)) == (DUE_NS, 0, DUE_NS)
+    assert decided("MANUAL_REVIEW", grants=(HELD,), late_grant="from_record").valid_from_ns == LATE_NS
+    trial = Grant("g1", "bitmart-api-vip", "VIP3", "TRIAL", DUE_NS - 30 * DAY_NS, DUE_NS)
+    assert decided("MANUAL_REVIEW", kind=POST_TRIAL, grants=(trial,)).kept_tier == "VIP3", "that of the trial"
+    assert decided("NEGATIVE_VOLUME", grants=(HELD,)).kept_tier == ""
+
+
+@pytest.mark.parametrize(
+    ("tier", "changes", "ended"),
+    [
+        ("VIP2", {}, DUE_NS),
+        ("VIP2", {"effective_delay_ns": DAY_NS}, DUE_NS + DAY_NS),
+        ("NONE", {"effective_delay_ns": DAY_NS}, DUE_NS),
+        ("NONE", {"deactivation": "immediate"}, DUE_NS),
+        ("NONE", {"late_grant": "from_record"}, LATE_NS),
+        ("MANUAL_REVIEW", {}, DUE_NS),
+        ("NEGATIVE_VOLUME", {}, 0),
+    ],
+)
+def test_a_kept_tier_ends_where_a_later_evaluation_gives_or_takes_one(
+    tier: str, changes: dict[str, Any], ended: int
+) -> None:
+    event = decided(tier, grants=(KEPT,), **changes)
+    assert (event.ended_grant_ids, event.ended_time_ns) == ((("g1",), ended) if ended else ((), 0))
+
+
+def test_an_evaluation_that_is_recorded_after_a_later_one_leaves_what_that_one_decided() -> None:
+    coming = replace(KEPT, evaluated_ns=DUE_NS + 1)
+    assert decided("VIP1", grants=(coming,)).ended_grant_ids == ()
+    account = AccountState("alice", grants=(HELD,), evaluated=frozenset({("bitmart-api-vip", PERIODIC, LATE_NS)}))
+    found = Assessment(Case("alice", DUE_NS, WINDOW), (), (), MILLION, "MANUAL_REVIEW")
+    event = decide_evaluated(account, Run(programme(), PERIODIC, 7), found, LATE_NS)
+    assert (event.kept_tier, event.valid_until_ns) == ("VIP1", LATE_NS)
 
 
 def test_only_a_volume_without_a_tier_ends_grants_and_only_where_the_programme_says_at_once() -> None:

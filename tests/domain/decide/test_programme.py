@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from dataclasses import replace
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
 from ledger import programmes
-from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
+from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, RegisterSymbol, SetPairRates
 from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.programme import PAST_NS_MAX, decide_programme
+from ledger.domain.decide.register import decide_register
 from ledger.domain.events import Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Refusal
@@ -28,8 +30,9 @@ def publish(rules: object, from_ns: int | None = None, *, content: str = "") -> 
     return PublishProgramme(rules, text, sha256(text.encode()).digest(), from_ns)
 
 
-def reason(book: Rulebook, command: ProgrammeCommand) -> str:
-    decided = decide_programme(book, command, NOON_NS)
+def reason(book: Rulebook, command: ProgrammeCommand | RegisterSymbol) -> str:
+    decide: Any = decide_register if isinstance(command, RegisterSymbol) else decide_programme
+    decided = decide(book, command, NOON_NS)
     return decided.reason.name if isinstance(decided, Refusal) else ""
 
 
@@ -56,6 +59,32 @@ def test_nothing_starts_further_in_the_past_than_clocks_may_differ(command: obje
     book = rulebook()
     assert callable(command)
     assert [reason(book, command(EDGE_NS - later)) for later in (0, 1)] == ["", "PROGRAMME_IN_THE_PAST"]
+
+
+def register(from_ns: int, **changes: Any) -> RegisterSymbol:
+    return RegisterSymbol("S", "XRP", "USDT", 1, 8, 8, from_ns, **changes)
+
+
+@pytest.mark.parametrize("pair_class", ["", "A", "B"])
+def test_new_terms_of_a_symbol_start_no_further_in_the_past_whatever_class_comes_with_them(pair_class: str) -> None:
+    """RegisterSymbol would otherwise give what AssignPairClass refuses, and another quote currency too."""
+    found = [reason(rulebook(), register(EDGE_NS - later, pair_class=pair_class)) for later in (0, 1)]
+    assert found == ["", "PROGRAMME_IN_THE_PAST"]
+
+
+def test_the_first_registration_of_a_symbol_may_lie_in_the_past_and_its_class_with_it() -> None:
+    book = after(Rulebook(programmes.parse), publish(HERE, 0))
+    assert reason(book, register(1, pair_class="A")) == ""
+
+
+def test_a_class_that_comes_with_new_terms_is_no_way_around_the_guard_against_a_money_pump() -> None:
+    """Class C leaves room for a rebate that class A does not."""
+    book = rulebook(pair_class="C")
+    rates = decide_programme(book, SetPairRates("S", -500, None, NOON_NS), NOON_NS)
+    assert isinstance(rates, Decided)
+    book = evolve_rulebook(book, recorded(rates.events[0][1]))
+    assert reason(book, register(NOON_NS, pair_class="A")) == "NEGATIVE_NET_PAIR"
+    assert reason(book, register(NOON_NS, pair_class="C")) == ""
 
 
 def test_what_never_priced_anything_may_start_in_the_past() -> None:

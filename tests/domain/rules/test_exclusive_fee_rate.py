@@ -56,15 +56,33 @@ def test_a_public_rate_that_is_lower_wins_unless_the_programme_says_otherwise() 
         (PairRates(0, None), "VIP1", MAKER, (0, "PAIR")),
         (PairRates(0, None), "VIP1", TAKER, (500, "TIER")),
         (PairRates(None, 700), "VIP5", TAKER, (700, "PAIR")),
-        (PairRates(None, 700), "NONE", TAKER, (2500, "BASE")),
-        (PairRates(None, 2600), "VIP1", TAKER, (2500, "BASE_LOWER")),
+        (PairRates(None, 700), "NONE", TAKER, (700, "PAIR")),
+        (PairRates(None, 700), "NONE", MAKER, (2500, "BASE")),
+        (PairRates(122_500, 122_500), "VIP1", TAKER, (122_500, "PAIR")),
+        (PairRates(122_500, None), "NONE", MAKER, (122_500, "PAIR")),
     ],
 )
-def test_rates_of_a_pair_bind_every_tier_side_by_side(
+def test_rates_of_a_pair_bind_everybody_side_by_side(
     override: PairRates, tier: str, liquidity: int, expected: tuple[int, str]
 ) -> None:
     found = fee_rate(programme(), tier=tier, pair_class="A", liquidity=liquidity, channel=API, override=override)
     assert found == expected
+
+
+@pytest.mark.parametrize(
+    ("tier", "pair_class", "expected"),
+    [
+        ("NONE", "A", (2500, "BASE")),
+        ("NONE", "C", (5000, "BASE")),
+        ("NONE", "", (2500, "BASE")),
+        ("VIP1", "C", (2400, "TIER")),
+        ("VIP1", "B", (900, "BASE_LOWER")),
+        ("VIP2", "B", (800, "TIER")),
+    ],
+)
+def test_a_class_may_have_public_rates_of_its_own(tier: str, pair_class: str, expected: tuple[int, str]) -> None:
+    rules = programme(class_base_rates={"C": Rates(5000, 5000), "B": Rates(900, 900)})
+    assert fee_rate(rules, tier=tier, pair_class=pair_class, liquidity=TAKER, channel=API) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,3 +92,6 @@ def test_the_scope_of_the_programme_decides_about_other_channels(scope: str, cha
     rules = programme(rate_scope=scope)
     found, _ = fee_rate(rules, tier="VIP1", pair_class="A", liquidity=TAKER, channel=channel)
     assert found == ppm
+    own = PairRates(None, 70)
+    found, _ = fee_rate(rules, tier="VIP1", pair_class="A", liquidity=TAKER, channel=channel, override=own)
+    assert found == 70, "what everybody pays, whatever the channel"

@@ -8,8 +8,6 @@ from ledger.domain.rules.maker_rebate import least_net_ppm, rebate_kept
 from ledger.domain.state.programme import PairRates, Rates
 from tests.domain.worked import programme
 
-BASE = Rates(2500, 2500)
-
 
 @pytest.mark.parametrize(
     ("rate_ppm", "self_trade", "allowed", "kept_ppm"),
@@ -32,11 +30,19 @@ def test_a_self_trade_earns_no_rebate_unless_the_programme_says_so(
 def test_the_least_a_trade_leaves_is_the_least_maker_and_the_least_taker_rate_of_its_class(
     pair_class: str, net_ppm: int
 ) -> None:
-    assert least_net_ppm(programme(), pair_class=pair_class, base=BASE) == net_ppm
+    assert least_net_ppm(programme(), pair_class=pair_class) == net_ppm
 
 
 def test_public_rates_count_as_those_of_any_tier() -> None:
-    assert least_net_ppm(programme(), pair_class="A", base=Rates(-300, 400)) == -300 + 200
+    rules = programme(base_rates=Rates(-300, 400))
+    assert least_net_ppm(rules, pair_class="A") == -300 + 200
+    assert least_net_ppm(rules, pair_class="A", with_base=False) == 190
+
+
+@pytest.mark.parametrize(("pair_class", "net_ppm"), [("A", 190), ("B", -300 + 400), ("C", 1100), ("", -300 + 200)])
+def test_public_rates_of_a_class_count_for_that_class_and_for_pairs_without_one(pair_class: str, net_ppm: int) -> None:
+    rules = programme(class_base_rates={"B": Rates(-300, 5000)})
+    assert least_net_ppm(rules, pair_class=pair_class) == net_ppm
 
 
 @pytest.mark.parametrize(
@@ -51,5 +57,4 @@ def test_public_rates_count_as_those_of_any_tier() -> None:
     ],
 )
 def test_rates_of_a_pair_stand_for_its_class_and_without_one_for_every_class(override: PairRates, net_ppm: int) -> None:
-    found = least_net_ppm(programme(), pair_class=override.pair_class, base=BASE, override=override)
-    assert found == net_ppm
+    assert least_net_ppm(programme(), pair_class=override.pair_class, override=override) == net_ppm

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from ledger.domain.events import TrialStarted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
@@ -12,7 +14,7 @@ from ledger.domain.state.account import AccountState, Grant
 from tests.domain.worked import NOON_NS, programme
 
 NEW = AccountState("alice")
-TRIED = AccountState("bob", owner="alice", trial_used=True)
+TRIED = AccountState("bob", owner="alice", grants=(Grant("g1", "bitmart-api-vip", "VIP3", "TRIAL", 0, 1),))
 HELD = AccountState("carol", owner="alice", grants=(Grant("g1", "bitmart-api-vip", "VIP1", "MANUAL", 0, 1),))
 
 
@@ -35,6 +37,20 @@ def test_another_account_of_the_owner_uses_it_up() -> None:
 def test_who_has_held_a_tier_is_no_new_member_and_a_used_trial_is_said_first() -> None:
     assert reason(start_trial(HELD, (), programme(), start_time_ns=NOON_NS)) == Reason.NOT_A_NEW_MEMBER
     assert reason(start_trial(HELD, (TRIED,), programme(), start_time_ns=NOON_NS)) == Reason.TRIAL_ALREADY_USED
+
+
+@pytest.mark.parametrize("source", ["TRIAL", "MANUAL"])
+@pytest.mark.parametrize(("revoked_ns", "refused"), [(4, False), (5, False), (6, True)])
+def test_a_grant_that_was_revoked_from_its_start_never_was(source: str, revoked_ns: int, *, refused: bool) -> None:
+    grant = Grant(
+        "g1", "bitmart-api-vip", "VIP3", source, valid_from_ns=5, valid_until_ns=9, revoked_time_ns=revoked_ns
+    )
+    mistaken = AccountState("alice", grants=(grant,))
+    for account, family in ((mistaken, ()), (NEW, (mistaken,))):
+        found = start_trial(account, family, programme(), start_time_ns=NOON_NS)
+        assert isinstance(found, Refusal) == refused
+        if isinstance(found, TrialStarted):
+            assert found.grant_id == ("g2" if account is mistaken else "g1")
 
 
 def test_all_trials_are_over_on_the_last_day_of_the_programme() -> None:

@@ -17,9 +17,10 @@ from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, counts, evaluated, run, trade
 from tests.e2e.rules.log import events
+from tests.projections.audited import audit
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import await_tables, send
-from tests.server.orders import publish
+from tests.server.orders import flag, publish, unflag
 
 DAY: Final = day_text(DUE_NS // DAY_NS)  # 2024-10-08
 LATER_NS: Final = DUE_NS + 3 * DAY_NS  # the evaluation is run then
@@ -225,6 +226,31 @@ def test_benefits_that_end_at_once_are_charged_from_then_on(ledger: Ledger) -> N
     assert not found_fill(ledger, name, day_text(later_ns // DAY_NS)).adjustments
     (more,) = found_fill(ledger, charged, day_text(last_ns // DAY_NS)).adjustments
     assert (more.fee_amount, more.basis.tier) == ("0.021", "NONE")
+
+
+def test_a_flagged_account_is_paid_when_its_flag_ends_and_for_fills_under_it_never(
+    ledger: Ledger, dsn: str, schema: str
+) -> None:
+    """R21, A33: the run gives the grant, and posts nothing while the flag runs."""
+    before, flag_ns = buy(ledger, DUE_NS), DUE_NS + DAY_NS
+    ledger.clock.now_ns = flag_ns
+    send(ledger, flag("alice", flag_time=at(flag_ns)))
+    under = [buy(ledger, flag_ns), buy(ledger, flag_ns + DAY_NS)]
+    evaluate(ledger)
+    assert [event.tier for event in evaluated(ledger)] == ["VIP2"]
+    assert [(line.kind, line.fee_amount) for line in since(ledger)] == [("FILL", "0.025")] * 3
+    ledger.clock.now_ns = LATER_NS + DAY_NS
+    position = int(send(ledger, unflag("alice")).receipt.position)
+    (told,) = found_fill(ledger, before).adjustments
+    assert (told.fee_amount, told.basis.tier) == ("-0.021", "VIP2")
+    (adjusted,) = [one for one in events(ledger, f"fees/alice/{DAY}") if isinstance(one, FeeAdjusted)]
+    assert ledger.log.at(adjusted.cause_position).event == evaluated(ledger)[0]
+    assert position > adjusted.cause_position
+    days = [day_text((flag_ns + step * DAY_NS) // DAY_NS) for step in range(2)]
+    assert [list(found_fill(ledger, *each).adjustments) for each in zip(under, days, strict=True)] == [[], []]
+    after = buy(ledger, LATER_NS + 2 * DAY_NS)
+    assert found_fill(ledger, after, day_text((LATER_NS + 2 * DAY_NS) // DAY_NS)).line.fee_amount == "0.004"
+    assert [str(each) for each in audit(dsn, schema)[0]] == []
 
 
 def test_controls_look_at_fees_as_they_are(ledger: Ledger) -> None:

@@ -10,16 +10,20 @@ from google.rpc.error_details_pb2 import BadRequest
 from grpc_status import rpc_status
 
 from ledger.domain.events import ProgrammePublished
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.money import decimal_text, mantissa
 from ledger.programmes import packaged
+from ledger.v1.fill_pb2 import FillRef
 from ledger.v1.programme_service_pb2 import (
     GetProgrammeRequest,
     ListPairsRequest,
     ListProgrammesRequest,
     ProgrammeVersion,
 )
+from ledger.v1.query_service_pb2 import GetFillRequest, GetRatesRequest, QuoteFeeRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
+from tests.projections.audited import audit
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import refused, send
 from tests.server.orders import classify, own_rates, publish, tier, trial
@@ -119,7 +123,7 @@ def test_a_class_changes_for_fills_from_its_first_instant_on(ledger: Ledger) -> 
     assert pairs(ledger, FROM_NS) == [("B", "", "")]
 
 
-def test_rates_of_a_pair_bind_every_tier_until_they_end_and_never_those_without_a_tier(ledger: Ledger) -> None:
+def test_rates_of_a_pair_bind_everybody_until_they_end(ledger: Ledger) -> None:
     send(ledger, tier("alice", "VIP1"))
     send(ledger, own_rates("XRP_USDT", taker="0.0001", valid_from=at(FROM_NS)))
     send(ledger, own_rates("XRP_USDT", valid_from=at(FROM_NS + 2)))
@@ -128,11 +132,77 @@ def test_rates_of_a_pair_bind_every_tier_until_they_end_and_never_those_without_
     fills = [fill(account_id=name, transact_time=at(time_ns)) for name in ("alice", "bob") for time_ns in times]
     ledger.fills.RecordFills(batch(*fills))
     assert [rate for _, rate in rates(ledger)] == ["0.0005", "0.0001", "0.0001", "0.0005"]
-    assert {line.basis.rate for line in history(ledger, "bob", as_of=at(FROM_NS + DAY_NS))} == {"0.0025"}
+    without = history(ledger, "bob", as_of=at(FROM_NS + DAY_NS))
+    assert [line.basis.rate for line in without] == ["0.0025", "0.0001", "0.0001", "0.0025"]
+    assert [line.basis.rate_source for line in without] == ["BASE", "PAIR", "PAIR", "BASE"]
     sources = [line.basis.rate_source for line in history(ledger, as_of=at(FROM_NS + DAY_NS))]
     assert sources == ["TIER", "PAIR", "PAIR", "TIER"]
     assert pairs(ledger, FROM_NS + 1) == [("A", "", "0.0001")]
     assert pairs(ledger, FROM_NS + 2) == [("A", "", "")]
+
+
+@pytest.mark.parametrize("by", ["call", "file"])
+def test_public_rates_of_a_class_and_rates_of_a_pair_are_what_every_answer_says(
+    ledger: Ledger, dsn: str, schema: str, by: str
+) -> None:
+    """Standard users pay 0.5 % in class C; BOTH_USDT costs everybody 12.25 %, ONE_USDT costs takers that."""
+    own = {"BOTH_USDT": ("0.1225", "0.1225"), "ONE_USDT": ("", "0.1225")}
+    for name in ("PLAIN_USDT", *own):
+        send(ledger, symbol(name, pair_class="C"))
+    texts = [("fixture = true", '[base_rates.C]\nmaker = "0.5%"\ntaker = "0.5%"')]
+    if by == "file":
+        rows = '[overrides.BOTH_USDT]\nmaker = "12.25%"\ntaker = "12.25%"\n[overrides.ONE_USDT]\ntaker = "12.25%"\n'
+        texts.append(("[volume]\n", f"{rows}[volume]\n"))
+    send(ledger, publish("3.1", *texts))
+    for name, (maker, taker) in own.items() if by == "call" else ():
+        send(ledger, own_rates(name, maker, taker))
+    send(ledger, tier("alice", "VIP1"))
+    ledger.clock.now_ns += 10**9  # after all of these, which were recorded at one time
+    public = {"PLAIN_USDT": ("0.005", "0.005"), "BOTH_USDT": ("0.1225", "0.1225"), "ONE_USDT": ("0.005", "0.1225")}
+    member = {"PLAIN_USDT": ("0.002", "0.0024"), "BOTH_USDT": ("0.1225", "0.1225"), "ONE_USDT": ("0.002", "0.1225")}
+    for account_id, expected in (("alice", member), ("bob", public)):
+        found = {name: tuple(_everywhere(ledger, account_id, name, side) for side in (1, 2)) for name in expected}
+        assert found == expected
+        told = send(ledger, GetRatesRequest(account_id=account_id))
+        (of_class,) = [row for row in told.rates if row.pair_class == "C"]
+        assert (of_class.maker_rate, of_class.taker_rate) == expected["PLAIN_USDT"]
+        assert {row.symbol: (row.maker_rate, row.taker_rate) for row in told.own_rates} == {
+            name: expected[name] for name in own
+        }
+    assert audit(dsn, schema)[0] == []
+
+
+def _everywhere(ledger: Ledger, account_id: str, name: str, liquidity: int) -> str:
+    """The rate of a pair by a quote, by a fill, and in the words that explain it: one and the same."""
+    kind: dict[str, Any] = {"account_id": account_id, "symbol": name, "side": 1, "liquidity": liquidity, "channel": 1}
+    quoted = send(ledger, QuoteFeeRequest(**kind, last_px="0.5", last_qty="10"))
+    one = fill(**kind, exec_id=f"{account_id}-{name}-{liquidity}", transact_time=at(ledger.clock.now_ns))
+    ledger.fills.RecordFills(batch(one))
+    ref = FillRef(account_id=account_id, exec_id=one.exec_id, day=day_text(ledger.clock.now_ns // DAY_NS))
+    known = send(ledger, GetFillRequest(fill_ref=ref))
+    rate = known.line.basis.rate
+    assert (quoted.fee_basis.rate, quoted.fee_amount) == (rate, known.line.fee_amount)
+    own = name == "BOTH_USDT" or (name == "ONE_USDT" and liquidity == 2)
+    source = "PAIR" if own else "TIER" if account_id == "alice" else "BASE"
+    assert quoted.fee_basis.rate_source == known.line.basis.rate_source == source
+    said = [one.text for one in known.explanation if one.code in ("PAIR_RATE", "TIER_RATE", "BASE_RATE")]
+    assert f"{decimal_text(mantissa(rate, 6) or 0, 4)} %" in said[0]
+    return str(rate)
+
+
+def test_an_override_of_a_symbol_that_nobody_registered_is_refused(ledger: Ledger) -> None:
+    row = ("[volume]\n", '[overrides.XRP_USDTT]\ntaker = "1%"\n[volume]\n')
+    found = refused(ledger, publish("3.1", row))
+    assert (found.reason, found.field) == ("SYMBOL_UNKNOWN", "content")
+    send(ledger, symbol("XRP_USDTT"))
+    assert send(ledger, publish("3.1", row)).receipt.position
+
+
+def test_an_override_of_a_file_is_looked_at_with_the_class_that_the_pair_has(ledger: Ledger) -> None:
+    row = ("[volume]\n", '[overrides.XRP_USDT]\nmaker = "-0.05%"\npair_class = "C"\n[volume]\n')
+    assert refused(ledger, publish("3.1", row)).reason == "NEGATIVE_NET_PAIR", "XRP_USDT is in class A"
+    send(ledger, classify("XRP_USDT", "C", valid_from=at(FROM_NS)))
+    assert send(ledger, publish("3.2", row, valid_from=at(FROM_NS))).receipt.position
 
 
 def test_a_rebate_of_a_pair_goes_as_far_as_the_other_side_pays(ledger: Ledger) -> None:

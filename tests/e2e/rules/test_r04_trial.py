@@ -6,6 +6,7 @@ from ledger.domain.events import CommandRefused, TrialStarted
 from ledger.domain.instants import DAY_NS
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.log import events
+from tests.projections.audited import audit
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import refused, send
 from tests.server.orders import family, revoke, tier, trial
@@ -40,3 +41,22 @@ def test_no_owner_has_a_second_trial_by_whatever_account(ledger: Ledger) -> None
 def test_who_has_held_a_tier_is_no_new_member(ledger: Ledger) -> None:
     send(ledger, tier("alice", "VIP1", valid_from=at(NOON_NS - DAY_NS), valid_until=at(NOON_NS)))
     assert refused(ledger, trial("alice")).reason == "NOT_A_NEW_MEMBER"
+
+
+def test_a_mistake_that_is_taken_back_from_its_start_uses_no_trial_up(ledger: Ledger, dsn: str, schema: str) -> None:
+    """A trial on the wrong account, and a tier given to the wrong one; to the audit both trials after it are right."""
+    for request in family("acme", "alice", "alice-2"):
+        send(ledger, request)
+    send(ledger, trial("alice", start_time=at(NOON_NS)))
+    assert refused(ledger, trial("alice-2")).reason == "TRIAL_ALREADY_USED"
+    send(ledger, revoke("alice", revoke_time=at(NOON_NS)))
+    assert not state(ledger).trial_used
+    assert send(ledger, trial("alice-2", start_time=at(NOON_NS))).grant.tier == "VIP3"
+    send(ledger, tier("bob", "VIP4", valid_from=at(NOON_NS)))
+    assert refused(ledger, trial("bob")).reason == "NOT_A_NEW_MEMBER"
+    send(ledger, revoke("bob", revoke_time=at(NOON_NS - DAY_NS)))
+    assert send(ledger, trial("bob", start_time=at(NOON_NS))).grant.grant_id == "g2"
+    send(ledger, revoke("bob", "g2", revoke_time=at(NOON_NS)))
+    assert send(ledger, trial("bob", start_time=at(NOON_NS))).grant.grant_id == "g3"
+    assert state(ledger, "bob", as_of=at(NOON_NS)).trial_used
+    assert audit(dsn, schema)[0] == []

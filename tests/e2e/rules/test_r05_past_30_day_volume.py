@@ -91,8 +91,8 @@ def test_a_plan_says_who_moves_where_and_records_nothing(ledger: Ledger) -> None
 
 
 def test_what_was_planned_is_what_is_done(ledger: Ledger) -> None:
-    trade(ledger, "500000")
     ledger.clock.now_ns = DUE_NS + SECOND_NS
+    trade(ledger, "500000")
     planned_at = ledger.log.head().position
     trade(ledger, "1500000")
     run(ledger, read_position=planned_at)

@@ -93,3 +93,37 @@ def test_a_volume_above_the_table_that_a_person_must_look_at_is_no_tier_to_match
     assert refused(ledger, approve_match("carol")).reason == "TIER_UNKNOWN"
     send(ledger, request_match("dave", spot="49999999"))
     assert send(ledger, approve_match("dave")).grant.tier == "VIP5"
+
+
+@pytest.mark.parametrize(
+    ("claim", "refused_because"),
+    [
+        ({"venues": ["bitmart"]}, "MATCH_VENUE_GOVERNED"),
+        ({"venues": ["okx", "Bit-Mart"]}, "MATCH_VENUE_GOVERNED"),
+        ({"external_tier": "none"}, "MATCH_LEVEL_MISSING"),
+        ({"external_tier": "N.A"}, "MATCH_LEVEL_MISSING"),
+        ({"external_tier": "VIP0"}, "MATCH_LEVEL_MISSING"),
+        ({"external_tier": "VIP-10"}, ""),
+        ({"external_tier": "Gold"}, ""),
+    ],
+)
+def test_a_match_is_for_vips_of_other_exchanges(ledger: Ledger, claim: dict[str, object], refused_because: str) -> None:
+    found = send(ledger, request_match("carol", **claim))
+    assert (found.eligible, found.refused_because) == (not refused_because, refused_because)
+
+
+def test_a_match_that_nobody_settles_expires_after_the_days_of_the_programme(ledger: Ledger) -> None:
+    for name in ("carol", "dave"):
+        send(ledger, request_match(name, request_time=NOON))
+    end_ns = NOON_NS + 30 * DAY_NS
+    ledger.clock.now_ns = end_ns + 1
+    for late in (approve_match("carol", approve_time=at(end_ns)), reject_match("carol", reject_time=at(end_ns))):
+        found = refused(ledger, late)
+        assert (found.reason, found.field) == ("MATCH_EXPIRED", "match_id")
+    shown = [membership(ledger, "carol", as_of=at(end_ns - before)).matches[0] for before in (1, 0)]
+    assert [match.status for match in shown] == ["PENDING", "EXPIRED"]
+    assert [match.HasField("settled_time") for match in shown] == [False, True]
+    assert shown[1].settled_time == at(end_ns)
+    assert send(ledger, approve_match("dave", approve_time=at(end_ns - 1))).grant.tier == "VIP2"
+    assert membership(ledger, "dave", as_of=at(end_ns)).matches[0].status == "APPROVED"
+    assert send(ledger, request_match("carol", request_time=at(end_ns))).eligible, "it may be asked for again"

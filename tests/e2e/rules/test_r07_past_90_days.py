@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import grpc
 import pytest
+from google.protobuf.message import Message
 
 from ledger.domain.events import MatchRejected
 from ledger.domain.instants import DAY_NS
@@ -13,7 +15,7 @@ from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.log import events
 from tests.server.calls import refused, send
 from tests.server.instants import FIRST, NOON
-from tests.server.orders import approve_match, request_match, tier, trial
+from tests.server.orders import approve_match, family, request_match, tier, trial
 
 ENDED_NS = NOON_NS - 90 * DAY_NS
 
@@ -56,10 +58,64 @@ def test_matches_do_not_chain(ledger: Ledger) -> None:
     assert [event.reason for event in rejected] == [221]
 
 
-def test_eligibility_is_asked_again_at_the_approval_as_of_the_request(ledger: Ledger) -> None:
+def test_eligibility_is_asked_again_at_the_approval_as_of_the_request_and_as_of_now(ledger: Ledger) -> None:
     send(ledger, request_match("carol", request_time=at(NOON_NS - DAY_NS)))
     send(ledger, tier("carol", valid_from=at(NOON_NS - DAY_NS + 1)))
-    assert send(ledger, approve_match("carol")).grant.tier == "VIP2", "a tier since the request does not count"
-    send(ledger, request_match("dave", request_time=at(NOON_NS - DAY_NS)))
-    send(ledger, tier("dave", valid_from=FIRST, valid_until=NOON))
-    assert refused(ledger, approve_match("dave")).reason == "VIP_IN_PAST_90_DAYS"
+    assert refused(ledger, approve_match("carol")).reason == "VIP_IN_PAST_90_DAYS", "a member since the request"
+    asked_ns = ENDED_NS - DAY_NS + 5
+    ledger.clock.now_ns += 10 * DAY_NS
+    send(ledger, request_match("dave", request_time=at(asked_ns + 90 * DAY_NS)))
+    send(ledger, tier("dave", valid_from=FIRST, valid_until=at(asked_ns + 1)))
+    approval = approve_match("dave", approve_time=at(asked_ns + 91 * DAY_NS))
+    assert refused(ledger, approval).reason == "VIP_IN_PAST_90_DAYS", "a member within 90 days of the request"
+
+
+@pytest.mark.parametrize("order", [(0, 30, 60), (60, 30, 0), (0, 0, 0)])
+def test_three_requests_of_one_day_do_not_give_90_days(ledger: Ledger, order: tuple[int, ...]) -> None:
+    """Approved 30 days apart, in either order, or at one instant."""
+    asked_ns = NOON_NS
+    for _ in order:
+        assert send(ledger, request_match("carol", request_time=at(asked_ns))).eligible
+    ledger.clock.now_ns = NOON_NS + 61 * DAY_NS
+    found = []
+    for number, days in enumerate(order, 1):
+        approval = approve_match("carol", f"m{number}", approve_time=at(asked_ns + days * DAY_NS))
+        reason = reason_of(ledger, approval)
+        found.append(reason)
+    expected = {
+        (0, 30, 60): ["", "VIP_IN_PAST_90_DAYS", "VIP_IN_PAST_90_DAYS"],
+        (60, 30, 0): ["MATCH_EXPIRED", "MATCH_EXPIRED", ""],
+        (0, 0, 0): ["", "VIP_IN_PAST_90_DAYS", "VIP_IN_PAST_90_DAYS"],
+    }
+    assert found == expected[order]
+
+
+def test_a_match_approved_for_the_past_does_not_chain_with_a_later_one(ledger: Ledger) -> None:
+    for _ in range(2):
+        send(ledger, request_match("carol", request_time=at(NOON_NS - 29 * DAY_NS)))
+    send(ledger, approve_match("carol", "m2", approve_time=NOON))
+    early = approve_match("carol", "m1", approve_time=at(NOON_NS - 29 * DAY_NS))
+    assert reason_of(ledger, early) == "VIP_IN_PAST_90_DAYS"
+
+
+def test_the_owner_counts_and_not_the_account_alone(ledger: Ledger) -> None:
+    for request in family("owner", "carol", "carol-2", "carol-3"):
+        send(ledger, request)
+    asked_ns = NOON_NS - 10 * DAY_NS
+    for name in ("carol-2", "carol-3"):
+        send(ledger, request_match(name, request_time=at(asked_ns)))
+    send(ledger, tier("carol", valid_from=at(asked_ns + 1), valid_until=at(asked_ns + 2)))
+    found = eligibility(ledger, "carol-2", NOON_NS)
+    assert (found.refused_because, found.membership.tier) == ("VIP_IN_PAST_90_DAYS", "VIP1")
+    assert send(ledger, request_match("carol-2")).refused_because == "VIP_IN_PAST_90_DAYS"
+    assert reason_of(ledger, approve_match("carol-2", approve_time=at(asked_ns))) == ""
+    assert reason_of(ledger, approve_match("carol-3", approve_time=NOON)) == "VIP_IN_PAST_90_DAYS"
+
+
+def reason_of(ledger: Ledger, request: Message) -> str:
+    """Why a command is refused; empty: it is done."""
+    try:
+        send(ledger, request)
+    except grpc.RpcError as error:
+        return str(error.details()).partition(":")[0]
+    return ""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from ledger.domain.events import MatchRejected, MatchRequested
+from ledger.domain.instants import DAY_NS
 from ledger.v1.member_query_service_pb2 import CheckMatchEligibilityRequest
 from ledger.v1.member_service_pb2 import ExternalVolume
 from ledger.v1.read_pb2 import ReadAt
@@ -55,3 +56,27 @@ def test_of_several_reasons_the_flag_is_said_first_then_the_membership_then_the_
     assert reasons == [TOO_LOW, "ACCOUNT_FLAGGED"]
     send(ledger, tier("dave", valid_from=at(NOON_NS - 1)))
     assert send(ledger, request_match("dave", spot="1", request_time=NOON)).refused_because == "VIP_IN_PAST_90_DAYS"
+
+
+@pytest.mark.parametrize(
+    ("from_ns", "until_ns", "eligible"),
+    [
+        (NOON_NS - 30 * DAY_NS, NOON_NS, True),
+        (NOON_NS - 37 * DAY_NS, NOON_NS - 7 * DAY_NS, True),
+        (NOON_NS - 37 * DAY_NS - 1, NOON_NS - 7 * DAY_NS - 1, False),
+        (NOON_NS - 30 * DAY_NS - 1, NOON_NS, False),
+        (NOON_NS - 30 * DAY_NS + 1, NOON_NS, False),
+        (NOON_NS - 365 * DAY_NS, NOON_NS, False),
+        (NOON_NS - 10**9, NOON_NS, False),
+        (NOON_NS - 1600 * DAY_NS, NOON_NS - 1570 * DAY_NS, False),
+        (NOON_NS - 30 * DAY_NS + 1, NOON_NS + 1, False),
+    ],
+)
+def test_the_volume_is_that_of_the_30_days_before_the_request(
+    ledger: Ledger, from_ns: int, until_ns: int, eligible: bool
+) -> None:
+    """A year, a second, 2020 and a period that ends after the request are not; the programme file allows a week."""
+    ledger.clock.now_ns += DAY_NS
+    period = {"period_from": at(from_ns), "period_until": at(until_ns)}
+    found = send(ledger, request_match("carol", "120000", request_time=NOON, **period))
+    assert (found.eligible, found.refused_because) == (eligible, "" if eligible else "MATCH_PERIOD_NOT_30_DAYS")

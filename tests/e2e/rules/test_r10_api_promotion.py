@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ledger.domain.events import BonusAwarded, PromotionAnnounced
 from ledger.domain.instants import DAY_NS, day_number
-from ledger.v1.member_query_service_pb2 import ListMonthsWithoutPromotionRequest
+from ledger.v1.member_query_service_pb2 import CheckPromotionEligibilityRequest, ListMonthsWithoutPromotionRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.log import events
 from tests.server.calls import refused, send
 from tests.server.instants import NOON
-from tests.server.orders import bonus, promotion, tier
+from tests.server.orders import bonus, promotion, publish, tier
 
 
 def start_of(day: str) -> int:
@@ -41,6 +43,25 @@ def test_without_a_first_month_it_begins_with_the_first_promotion_known(ledger: 
     assert list(ledger.member_queries.ListMonthsWithoutPromotion(everything).months) == []
     send(ledger, promotion("a", start_time=at(start_of("2024-07-15")), end_time=NOON))
     assert list(ledger.member_queries.ListMonthsWithoutPromotion(everything).months) == ["2024-08", "2024-09"]
+
+
+def test_months_of_a_ledger_that_never_had_a_promotion_count_from_its_beginning(ledger: Ledger) -> None:
+    later = ListMonthsWithoutPromotionRequest(at=ReadAt(as_of=at(start_of("2025-01-01"))))
+    assert list(ledger.member_queries.ListMonthsWithoutPromotion(later).months) == ["2024-10", "2024-11", "2024-12"]
+
+
+@pytest.mark.parametrize("kind", ["api_exclusiv", "API_EXCLUSIV", "api_exclusive", "NET_BUYS"])
+def test_a_promotion_of_a_type_that_the_programme_does_not_know_is_refused(ledger: Ledger, kind: str) -> None:
+    found = refused(ledger, promotion("october", kind))
+    assert (found.reason, found.field) == ("PROMOTION_TYPE_UNKNOWN", "promotion_type")
+    asked = CheckPromotionEligibilityRequest(account_id="alice", promotion_type=kind)
+    assert ledger.member_queries.CheckPromotionEligibility(asked).refused_because == "PROMOTION_TYPE_UNKNOWN"
+
+
+def test_where_the_programme_names_no_types_any_may_be_announced(ledger: Ledger) -> None:
+    names = 'types = ["API_EXCLUSIVE", "NET_BUY", "BUY_SELL", "TRADING"]'
+    send(ledger, publish("3.1", (names, "")))
+    assert send(ledger, promotion("october", "ANYTHING")).receipt.position
 
 
 def test_a_member_gets_its_bonus_once(ledger: Ledger) -> None:

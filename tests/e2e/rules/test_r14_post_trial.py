@@ -7,13 +7,14 @@ from typing import Any
 import pytest
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
+from ledger.v1.control_service_pb2 import ListFindingsRequest
 from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_POST_TRIAL as POST_TRIAL
 from ledger.v1.evaluation_service_pb2 import RunEvaluationRequest
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import counts, evaluated, plan, run, trade
 from tests.samples import FOUR_EYES, state, symbol
 from tests.server.calls import refused, send
-from tests.server.orders import close, trial
+from tests.server.orders import close, flag, publish, register, revoke, trial, unflag
 
 START_NS = NOON_NS - 30 * DAY_NS + SECOND_NS  # its last second is the tests' first
 END_NS = NOON_NS + SECOND_NS
@@ -77,3 +78,59 @@ def test_the_day_on_which_a_trial_ends_takes_the_close_before_it(ledger: Ledger)
     send(ledger, close("BTC", "2024-10-04", "1"))
     run(ledger, kind=POST_TRIAL)
     assert [(event.volume, event.tier) for event in evaluated(ledger)] == [("100000", "VIP1")]
+
+
+def test_a_trial_that_was_revoked_is_followed_by_nothing(ledger: Ledger) -> None:
+    """What was taken away is not given back for 30 days more; the account waits for nothing, and no control asks."""
+    trade(ledger, "3000000", START_NS)
+    send(ledger, revoke("alice", revoke_time=at(START_NS + DAY_NS)))
+    ledger.clock.now_ns = END_NS + DAY_NS
+    assert not waits(ledger, END_NS)
+    assert plan(ledger, kind=POST_TRIAL, instant=at(END_NS)) == []
+    assert list(send(ledger, ListFindingsRequest(control="trials-open", as_of=at(END_NS + DAY_NS))).findings) == []
+    assert counts(run(ledger, kind=POST_TRIAL)) == {}
+    assert (evaluated(ledger), state(ledger, as_of=at(END_NS)).tier) == ([], "NONE")
+
+
+def test_a_trial_that_a_flag_ended_is_followed_by_nothing_and_one_that_went_on_after_it_is(ledger: Ledger) -> None:
+    """A33: from the un-flag on the trial counts again, to its own end."""
+    send(ledger, trial("bob", start_time=at(START_NS)))
+    for name in ("alice", "bob"):
+        trade(ledger, "3000000", START_NS, name)
+        send(ledger, flag(name, flag_time=at(START_NS + DAY_NS)))
+    send(ledger, unflag("bob", unflag_time=at(START_NS + 2 * DAY_NS)))
+    ledger.clock.now_ns = END_NS + DAY_NS
+    send(ledger, unflag("alice", unflag_time=at(END_NS)))
+    assert counts(run(ledger, kind=POST_TRIAL)) == {"evaluated": 1, "granted": 1, "stayed": 1}
+    assert [len(evaluated(ledger, name)) for name in ("alice", "bob")] == [0, 1]
+
+
+def test_a_trial_is_evaluated_by_the_version_in_force_at_its_end(ledger: Ledger) -> None:
+    """The new version, published before the run, asks ten times the volume and gives half the days."""
+    trade(ledger, "500000", START_NS)
+    ledger.clock.now_ns = END_NS + DAY_NS // 2
+    harder = (('VIP1 = "100000", VIP2 = "500000", VIP3', 'VIP1 = "300000", VIP2 = "900000", VIP3'),)
+    send(ledger, publish("3.1", *harder, ("further_days = 30 ", "further_days = 15 ")))
+    send(ledger, trial("bob", start_time=at(END_NS - 29 * DAY_NS)))
+    ledger.clock.now_ns = END_NS + 2 * DAY_NS
+    trade(ledger, "500000", START_NS + 2 * DAY_NS, "bob")
+    (first, second) = plan(ledger, kind=POST_TRIAL, instant=at(END_NS + 2 * DAY_NS))
+    assert (first.tier_after, second.tier_after) == ("VIP2", "VIP1")
+    run(ledger, kind=POST_TRIAL, instant=at(END_NS + 2 * DAY_NS))
+    (event,), (later,) = evaluated(ledger), evaluated(ledger, "bob")
+    assert (event.programme_version, event.tier, event.valid_until_ns) == ("3.0", "VIP2", END_NS + 30 * DAY_NS)
+    assert (later.programme_version, later.tier) == ("3.1", "VIP1")
+    assert later.valid_until_ns - later.valid_from_ns == 15 * DAY_NS
+
+
+def test_the_trial_of_a_sub_account_is_evaluated_by_its_own_volume_where_the_programme_aggregates(
+    ledger: Ledger,
+) -> None:
+    send(ledger, publish("3.1", ("aggregate_subaccounts = false", "aggregate_subaccounts = true")))
+    send(ledger, register("sub", "owner-2", parent_account_id="main"))
+    send(ledger, trial("sub", start_time=at(START_NS)))
+    trade(ledger, "500000", START_NS, "sub")
+    trade(ledger, "900000", START_NS, "main")
+    ledger.clock.now_ns = END_NS + DAY_NS
+    run(ledger, kind=POST_TRIAL)
+    assert [(event.volume, event.tier) for event in evaluated(ledger, "sub")] == [("500000", "VIP2")]

@@ -12,7 +12,7 @@ from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.evaluation_service_pb2 import PlanEvaluationRequest, RunEvaluationRequest
 from ledger.v1.query_service_pb2 import GetRatesRequest
-from tests.conftest import NOON_NS, Ledger, StartLedger, at
+from tests.conftest import Ledger, StartLedger, at
 from tests.e2e.rules.evaluating import DUE_NS, FROM_NS, evaluated, run, trade
 from tests.e2e.rules.log import events
 from tests.samples import FOUR_EYES, batch, fill, request_id, state, symbol
@@ -78,14 +78,14 @@ def sourced(ledger: Ledger, sequence: int, at_ns: int, source: str = "engine") -
 
 
 def test_an_evaluation_waits_until_every_source_has_passed_its_instant(ledger: Ledger) -> None:
-    sourced(ledger, 1, NOON_NS)
-    sourced(ledger, 1, NOON_NS, "other")
+    sourced(ledger, 1, DUE_NS - DAY_NS)
+    sourced(ledger, 1, DUE_NS - DAY_NS, "other")
     ledger.clock.now_ns = DUE_NS + SECOND_NS
     await_tables(ledger)
     head = ledger.log.head().position
     waiting = refused(ledger, order())
     assert waiting.reason == "EVALUATION_WAITING"
-    assert "source engine has sent fills up to 2024-10-04T12:00:00Z; source other" in waiting.message
+    assert "source engine has sent fills up to 2024-10-07T00:00:00Z; source other" in waiting.message
     sourced(ledger, 2, DUE_NS - 1)
     sourced(ledger, 2, DUE_NS, "other")
     await_tables(ledger)
@@ -97,11 +97,11 @@ def test_an_evaluation_waits_until_every_source_has_passed_its_instant(ledger: L
 
 
 def test_a_source_that_somebody_knows_to_be_complete_is_not_waited_for(ledger: Ledger) -> None:
-    sourced(ledger, 1, NOON_NS)
+    sourced(ledger, 1, DUE_NS - DAY_NS)
     ledger.clock.now_ns = DUE_NS + SECOND_NS
     await_tables(ledger)
     found = list(ledger.evaluations.PlanEvaluation(PlanEvaluationRequest()))
-    assert list(found[0].waiting_for) == ["source engine has sent fills up to 2024-10-04T12:00:00Z"]
+    assert list(found[0].waiting_for) == ["source engine has sent fills up to 2024-10-07T00:00:00Z"]
     run(ledger, complete_sources=["engine"])
     started = events(ledger, STREAM)[0]
     assert isinstance(started, EvaluationStarted)

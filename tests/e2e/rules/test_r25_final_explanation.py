@@ -12,7 +12,7 @@ from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import state, symbol
 from tests.server.calls import refused, send
-from tests.server.orders import ban, lift, publish, revoke, tier
+from tests.server.orders import ban, lift, promotion, publish, tier
 
 ONE_PERSON = ('  "ChangeTier",\n', "")
 
@@ -67,11 +67,12 @@ def test_what_was_done_alone_is_listed_by_person_period_and_both_clocks(ledger: 
     first = send(ledger, ban("alice", authority=Authority(actor="ops-7", approver="ops-7"))).receipt
     send(ledger, lift("alice"))
     ledger.clock.now_ns = NOON_NS + DAY_NS
-    second = send(ledger, revoke("alice", revoke_time=at(NOON_NS + 5 * DAY_NS))).receipt
+    later = {"start_time": at(NOON_NS + 5 * DAY_NS), "end_time": at(NOON_NS + 6 * DAY_NS)}
+    second = send(ledger, promotion("autumn", **later)).receipt
     alone = [
         ("ops-7", "SymbolRegistered", "registers"),
         ("ops-7", "AccountBanned", "account/alice"),
-        ("", "TierRevoked", "account/alice"),
+        ("", "PromotionAnnounced", "promotions"),
     ]
     assert solo(ledger, at=ReadAt(as_of=at(NOON_NS + 5 * DAY_NS))) == alone
     assert solo(ledger) == alone[:2], "what takes effect later is left out"

@@ -16,21 +16,29 @@ from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_POST_TRIAL
 from projections.controls import CONTROLS
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, run
+from tests.e2e.rules.evaluating import trade as traded
 from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables, send
 from tests.server.orders import (
+    DIGEST,
     application,
+    approve_match,
     ban,
     classify,
     close,
     close_round,
+    family,
     feedback,
     lift,
     promotion,
     publish,
+    reject_match,
+    request_match,
+    revoke,
     settle,
     tier,
     trial,
+    verify,
 )
 
 DAY = at(NOON_NS + DAY_NS)
@@ -251,6 +259,63 @@ def test_a_month_without_a_promotion_for_api_users_is_found_when_it_is_over(ledg
     assert subjects(ledger, "months-without-promotion", as_of=at(november_ns)) == []
 
 
+def after(days: int) -> Any:
+    """Midnight, so many days after the clock's day."""
+    return at(NOON_NS - DAY_NS // 2 + days * DAY_NS)
+
+
+def test_what_waits_to_be_done_is_found_however_old_it_is_the_oldest_first(ledger: Ledger) -> None:
+    for name, days_ago in (("late", 31), ("early", 50), ("between", 40)):
+        send(ledger, trial(name, start_time=at(NOON_NS - days_ago * DAY_NS)))
+        send(ledger, application(name, received_time=at(NOON_NS - days_ago * DAY_NS)))
+        send(ledger, request_match(f"{name}-m"))
+        ledger.clock.now_ns += 1
+    oldest = ["early", "between", "late"]
+    for asked in ({"as_of": after(900), "within_days": 1}, {"as_of": after(1), "within_days": 7}):
+        assert subjects(ledger, "trials-open", **asked) == [f"{name}/g1" for name in oldest]
+        assert subjects(ledger, "applications-due", **asked) == [f"{name}/p1" for name in oldest]
+        assert subjects(ledger, "matches-pending", **asked) == [f"{name}-m/m1" for name in ("late", "early", "between")]
+    told = [one.finding_id for page in pages(ledger, ListFindingsRequest(control="trials-open", as_of=DAY, page_size=1))
+            for one in page.findings]  # fmt: skip
+    assert told == [f"trials-open/{name}/g1" for name in oldest]
+
+
+def test_a_match_is_found_until_a_second_person_has_decided(ledger: Ledger) -> None:
+    for name in ("approved", "rejected", "waits"):
+        send(ledger, request_match(name))
+    ledger.clock.now_ns += DAY_NS
+    do(ledger, approve_match("approved"), reject_match("rejected"))
+    assert subjects(ledger, "matches-pending") == ["waits/m1"]
+    assert subjects(ledger, "matches-pending", as_of=at(NOON_NS - 1)) == []
+    assert len(subjects(ledger, "matches-pending", as_of=at(ledger.clock.now_ns - 1))) == 3
+    (finding,) = found(ledger, "matches-pending")
+    assert finding.message == "match m1 of waits (VIP2) waits for a second person since 2024-10-04T12:00:00Z"
+
+
+def test_evaluations_and_bounty_weeks_are_found_until_they_are_done(ledger: Ledger) -> None:
+    later: dict[str, Any] = {"as_of": after(120), "within_days": 7}
+    assert [one.time for one in found(ledger, "evaluations-open", **later)][:2] == [after(4), after(14)]
+    assert len(found(ledger, "evaluations-open", **later)) == 12
+    weeks = subjects(ledger, "bounty-weeks-open", **later)
+    assert (weeks[:2], len(weeks)) == (["2024-W40", "2024-W41"], 17)
+    run(ledger)
+    assert found(ledger, "evaluations-open", **later)[0].time == after(14)
+
+
+def test_an_evaluated_member_is_named_only_once_no_other_evaluation_comes_before_its_tier_ends(ledger: Ledger) -> None:
+    trade(ledger, "kept", "600000")
+    run(ledger)  # of 8 October: VIP2 until 7 November
+    named = {day: subjects(ledger, "benefits-ending", as_of=after(day)) for day in range(4, 36)}
+    first = next(day for day, names in named.items() if names)
+    assert (first, named[34], named[33] != []) == (24, [], True), (
+        "from 28 October on, the last evaluation before the end"
+    )
+    assert all(named[day] for day in range(24, 34))
+    ledger.clock.now_ns = after(25).ToNanoseconds()
+    run(ledger, instant=after(24))  # of 28 October, which gives it again
+    assert [subjects(ledger, "benefits-ending", as_of=after(day)) for day in (24, 28, 33)] == [[], [], []]
+
+
 # --- pages ------------------------------------------------------------------------------------------------------------
 
 
@@ -315,3 +380,67 @@ def test_a_trial_is_found_from_its_end_until_its_volume_is_evaluated(ledger: Led
     assert subjects(ledger, "trials-open", as_of=at(NOON_NS + 1)) == ["alice/g1"]
     run(ledger, kind=EVALUATION_KIND_POST_TRIAL)
     assert found(ledger, "trials-open", as_of=at(NOON_NS + 1)) == []
+
+
+def test_a_source_that_sent_other_fills_under_its_numbers_is_found_with_these_numbers(ledger: Ledger) -> None:
+    numbered = {"source": "engine", "first_sequence": 1}
+    ledger.fills.RecordFills(batch(*(fill() for _ in range(8)), **numbered))
+    ledger.fills.RecordFills(batch(fill(), source="other", first_sequence=1))
+    assert found(ledger, "source-conflicts") == []
+    ledger.fills.RecordFills(batch(fill(), source="engine", first_sequence=3))
+    (one,) = found(ledger, "source-conflicts")
+    assert one.message == "engine sent 1 fill under a number that names another, and not recorded: 3"
+    ledger.clock.now_ns += DAY_NS
+    ledger.fills.RecordFills(batch(*(fill() for _ in range(7)), **numbered))
+    (many,) = found(ledger, "source-conflicts")
+    assert many.message == "engine sent 8 fills under numbers that name others, and not recorded: 1, 2, 3, 4, 5, ..."
+    assert many.finding_id == one.finding_id == "source-conflicts/engine"
+    ledger.fills.RecordFills(batch(fill(), source="engine", first_sequence=9))
+    assert [each.message for each in found(ledger, "source-conflicts")] == [many.message]
+    (earlier,) = found(ledger, "source-conflicts", as_of=at(NOON_NS + DAY_NS // 2))
+    assert earlier.message == one.message
+    assert subjects(ledger, "source-conflicts", as_of=at(NOON_NS + 40 * DAY_NS)) == []
+
+
+# --- matches, reviews and applications --------------------------------------------------------------------------------
+
+
+def test_one_document_for_matches_of_two_owners_is_found_and_for_one_owner_it_is_not(ledger: Ledger) -> None:
+    do(ledger, *family("owner", "carol", "carol-2"), request_match("carol"), request_match("carol-2"))
+    assert found(ledger, "shared-evidence") == []
+    do(ledger, request_match("dave", spot="1"), request_match("erin", evidence_sha256=b"\x02" * 32))
+    (finding,) = found(ledger, "shared-evidence")
+    assert finding.finding_id == f"shared-evidence/{DIGEST.hex()}"
+    assert finding.details["owners"] == "dave, owner", "a claim that was refused counts too"
+    assert finding.details["accounts"] == "carol, carol-2, dave"
+    assert found(ledger, "shared-evidence", as_of=at(NOON_NS - 1)) == []
+
+
+def test_a_volume_that_a_person_must_look_at_is_found_until_somebody_decides(ledger: Ledger) -> None:
+    do(ledger, publish("3.1", ('above_top = "keep"', 'above_top = "manual_review"')))
+    for account_id in ("alice", "bob"):
+        traded(ledger, "50000000", account_id=account_id)
+    traded(ledger, "49999999", account_id="carol")
+    do(ledger, tier("bob", "VIP2", valid_until=at(DUE_NS + DAY_NS)))
+    run(ledger)
+    later = at(DUE_NS + 20 * DAY_NS)
+    asked = {one.account_id: one.details["kept_tier"] for one in found(ledger, "manual-reviews-open", as_of=later)}
+    assert asked == {"alice": "", "bob": "VIP2"}, "to keep a tier is no decision"
+    assert found(ledger, "manual-reviews-open", as_of=at(DUE_NS - 1)) == []
+    do(ledger, tier("alice", "VIP5"))
+    (finding,) = found(ledger, "manual-reviews-open", as_of=later)
+    assert (finding.account_id, finding.message.partition("; ")[2]) == ("bob", "it keeps VIP2 until then")
+    do(ledger, revoke("bob", "g2"))
+    assert found(ledger, "manual-reviews-open", as_of=later) == []
+
+
+def test_a_granted_application_without_a_verified_identity_or_a_tier_is_found(ledger: Ledger) -> None:
+    for account_id in ("erin", "dave", "carol"):
+        do(ledger, application(account_id), settle(account_id, outcome=2 if account_id == "carol" else 1))
+    told = {one.account_id: one.details["missing"] for one in found(ledger, "applications-granted", as_of=DAY)}
+    assert told == dict.fromkeys(("dave", "erin"), "its API identity is not verified and it has had no tier since")
+    do(ledger, verify("erin"), tier("dave"))
+    told = {one.account_id: one.details["missing"] for one in found(ledger, "applications-granted", as_of=DAY)}
+    assert told == {"dave": "its API identity is not verified", "erin": "it has had no tier since"}
+    do(ledger, trial("erin"), verify("dave"))
+    assert found(ledger, "applications-granted", as_of=DAY) == []

@@ -9,9 +9,9 @@ import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
 
-from projections.tables.rebuild import Rebuild, StillNeeded, next_schema, old_schema, take_rebuild_lock
+from projections.tables.rebuild import Rebuild, StillNeeded, old_schema, take_rebuild_lock
 from projections.tables.rows import TABLES
-from projections.tables.tables import Tables, read_schema
+from projections.tables.tables import Tables, next_schema, read_schema
 from tests.domain.worked import fills
 from tests.projections.site import Site
 from tests.write_side import record
@@ -212,4 +212,4 @@ def test_a_runner_in_a_transaction_is_waited_for_and_its_next_one_does_nothing(s
         assert not runner.advance(connection, head - 1, head), "the new tables are further"
         assert runner.position(connection) == head
     assert site.rows() == before
-    assert ("zoe", "zoe", "", False) in before["accounts"]
+    assert ("zoe", "zoe", "", False, None, None) in before["accounts"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -70,6 +70,7 @@ class NaiveAccount:
     flags: list[list[int]] = field(default_factory=list)  # [from, until]
     trades: list[NaiveTrade] = field(default_factory=list)
     evaluated: set[int] = field(default_factory=set)
+    withheld: list[tuple[list[Any], int]] = field(default_factory=list)  # grants given under a flag, when that began
 
     def tier(self, at_ns: int) -> str:
         if self.flagged(at_ns):
@@ -80,9 +81,10 @@ class NaiveAccount:
     def flagged(self, at_ns: int) -> bool:
         return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.flags)
 
-    def best(self, at_ns: int) -> list[Any] | None:
+    def best(self, at_ns: int, but: Sequence[list[Any]] = ()) -> list[Any] | None:
         """The grant that counts: the highest tier, then the one that ends last, then the one noted first."""
-        active = [grant for grant in self.grants if grant[1] <= at_ns < grant[2]]
+        grants = [grant for grant in self.grants if not any(grant is other for other in but)]
+        active = [grant for grant in grants if grant[1] <= at_ns < grant[2]]
         return None if self.flagged(at_ns) else max(active, key=lambda one: (TIERS.index(one[0]), one[2]), default=None)
 
     def volume(self, from_ns: int, until_ns: int, known: int = 2**63) -> Decimal:
@@ -132,7 +134,7 @@ def accepted(writing: Writing, command: commands.Command) -> bool:
 def trial(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     if accepted(writing, commands.StartTrial(account_id, at_ns)):
         assert not naive.flagged(at_ns)
-        assert not naive.grants
+        assert not [tier for tier, from_ns, until_ns, _ in naive.grants if from_ns < until_ns], "none that ever was"
         naive.grants.append(["VIP3", at_ns, at_ns + 30 * DAY_NS, "TRIAL"])
 
 
@@ -179,6 +181,12 @@ def unflag(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at
     for entry in naive.flags:
         if entry[0] <= at_ns < entry[1]:
             entry[1] = at_ns
+    if naive.withheld and not naive.flagged(NOON_NS):
+        given, began_ns = [grant for grant, _ in naive.withheld], min(began for _, began in naive.withheld)
+        for trade in naive.trades:
+            if trade.at_ns < began_ns and naive.best(trade.at_ns) is not naive.best(trade.at_ns, given):
+                trade.pays(naive.tier(trade.at_ns))
+        naive.withheld = []
 
 
 def trade(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, name: str) -> None:
@@ -210,6 +218,11 @@ def evaluation(writing: Writing, _: Random, account_id: str, naive: NaiveAccount
     tier = max((name for name, least in BANDS.items() if volume >= least), key=TIERS.index, default="NONE")
     if tier != "NONE":
         naive.grants.append([tier, at_ns, at_ns + 30 * DAY_NS, "EVALUATION"])
+    if naive.flagged(NOON_NS):  # a run posts nothing while a flag runs
+        if tier != "NONE":
+            began_ns = min(from_ns for from_ns, until_ns in naive.flags if from_ns <= NOON_NS < until_ns)
+            naive.withheld.append((naive.grants[-1], began_ns))
+        return
     for trade, held in zip(naive.trades, before, strict=True):
         if naive.best(trade.at_ns) is not held:
             trade.pays(naive.tier(trade.at_ns))

@@ -51,6 +51,7 @@ from ledger.domain.events import (
     ProgrammePublished,
     PromotionAnnounced,
     RefusedSequence,
+    SequenceConflict,
     SourceAdvanced,
     SourceSpan,
     SymbolRegistered,
@@ -140,8 +141,30 @@ SAMPLES: dict[str, Event] = {
     "VolumeEvaluated without a grant": VolumeEvaluated(
         "p", "3.0", "POST_TRIAL", T, T - 9, T, 41, (), (), "0", "USDT", "NONE"
     ),
+    "VolumeEvaluated that keeps a tier": VolumeEvaluated(
+        "p", "3.0", "PERIODIC", T, T - 9, T, 41, (), (), "50000000", "USDT", "MANUAL_REVIEW", "g2", T, kept_tier="VIP3"
+    ),
     "EvaluationCompleted": EvaluationCompleted(41, 36, 17, 1, 2, 3, 4, 5, 6, 7, (CloseMissing("BTC", 19_999),), 15),
     "SourceAdvanced with a time": SourceAdvanced(5, 5, 1, 0, (), T),
+    "SourceAdvanced with a heartbeat": SourceAdvanced(5, 4, 0, 0, (), T, complete_until_ns=T + 9),
+    "SourceAdvanced with a fill after it": SourceAdvanced(
+        5, 5, 1, 0, (), T, complete_until_ns=T + 9, late_from_ns=T - 1, late_version_before=3
+    ),
+    "SourceAdvanced with conflicts": SourceAdvanced(
+        10,
+        14,
+        2,
+        3,
+        (),
+        T,
+        (SequenceConflict(7, b"\x05" * 32), SequenceConflict(9, b"\x06" * 32)),
+        0,
+        (10, 10, 12, 13),
+        4,
+    ),
+    "SourceAdvanced of conflicts alone": SourceAdvanced(
+        10, 9, 0, 0, (), T, conflicts=(SequenceConflict(7, b"\x05" * 32),), conflicts_left_out=9
+    ),
     "FeeAdjusted": FeeAdjusted(
         *("LATE_GRANT", 42, T, T + 5, T + 9, TERMS, (BASE, BASIS)),
         (

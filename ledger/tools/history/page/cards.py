@@ -24,9 +24,10 @@ def _card(name: str, value: str, more: str = "", css: str = "") -> str:
 
 
 def _tier(state: GetVipStateResponse) -> str:
-    until = f"until {moment(state.grant.valid_until.ToNanoseconds())}" if state.grant.HasField("valid_until") else ""
+    has_tier = state.HasField("grant")
+    until = f"until {moment(state.tier_until.ToNanoseconds())}" if has_tier and state.HasField("tier_until") else ""
     said = [until, "banned" if state.banned else "", "flagged" if state.flagged else ""]
-    tier = state.tier if state.HasField("grant") else "no tier"
+    tier = state.tier if has_tier else "no tier"
     return _card("tier", tier, ", ".join(filter(None, said)))
 
 

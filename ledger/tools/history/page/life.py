@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
-from ledger.domain.decide.standing import tier_at
+from ledger.domain.decide.tier_stretches import tier_stretches
 from ledger.domain.events import VolumeEvaluated
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import FOREVER_NS, AccountState, Grant, fold_account
@@ -49,15 +49,8 @@ class Life:
     def tiers(self, period: Period) -> list[tuple[int, int, str]]:
         """(from, until, tier in effect), without gaps."""
         begin, end = period.first * DAY_NS, period.end * DAY_NS
-        changes = {*self.account.change_instants, *(since for since, _ in self._programmes)}
-        cuts = [begin, *sorted(at_ns for at_ns in changes if begin < at_ns < end), end]
-        found: list[tuple[int, int, str]] = []
-        for since, until in pairwise(cuts):
-            tier = tier_at(self.account, self.programme(since), since)
-            if found and found[-1][2] == tier:
-                since = found.pop()[0]  # noqa: PLW2901 - the tier began there
-            found.append((since, until, tier))
-        return found
+        stretches = takewhile(lambda one: one.from_ns < end, tier_stretches(self.account, self._programmes, begin))
+        return [(one.from_ns, min(one.until_ns, end), one.tier) for one in stretches]
 
     def instants(self) -> Iterator[int]:
         """When anything of it began or ended."""
