@@ -227,7 +227,7 @@ def running(
 
 
 def fixture_lines(book: Rulebook, at_ns: int) -> list[str]:
-    """What a start says while base rates that nobody decided on are in force: a line for each programme."""
+    """Return a line for each programme whose example base rates are in force at an instant: nobody decided on them."""
     return [
         f"the base rates of {programme.programme_id} {programme.version} are an example, and they are charged: set your"
         " own in what `fee-ledger programme print` says, without `fixture`, and publish that as a new version"

@@ -41,17 +41,17 @@ class IdSet:
         return int(self._numbers.nbytes + self._owners.nbytes)
 
     def has(self, numbers: Ints) -> Ints:
-        """Of each number whether it is there."""
+        """Return for each number whether it is in the set."""
         found: Ints = self._find(_stored(numbers)) != NOT_THERE
         return found
 
     def notes(self, numbers: Ints) -> Ints:
-        """Of each number its note, or NOT_THERE."""
+        """Return the note of each number, NOT_THERE for one that is not in the set."""
         slots = self._find(_stored(numbers))
         return np.where(slots == NOT_THERE, NOT_THERE, self._owners[slots] & _NOTE)
 
     def _find(self, numbers: Ints) -> Ints:
-        """Of each number the slot it lies in, or NOT_THERE."""
+        """Return the slot of each number, NOT_THERE for one that is not in the set."""
         if len(numbers) <= _FEW:
             few = map(self._slot_of, numbers.tolist())
             return np.array([slot if there else NOT_THERE for slot, there in few], dtype=np.int64)

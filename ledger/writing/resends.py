@@ -154,7 +154,7 @@ class _Comparison:
         return self._resends[int(self._of[place])], int(self._batch.index[place])
 
     def _compare_by_number(self, rows: Rows, places: Ints) -> dict[int, bool]:
-        """Fills that are not what their number named, and of each whether only its content is another one."""
+        """Return the places of fills that are not what their number named; True where only the content differs."""
         batch = self._batch.rows(places)
         groups = by_account_day(batch)
         keys = [groups.keys[group] for group in groups.of_each().tolist()]
@@ -176,7 +176,7 @@ class _Comparison:
         return {at[each]: each in known.same for each in range(len(batch)) if not known.same.get(each)}
 
     def _positions(self, batch: FillBatch) -> Ints:
-        """Where the commit of each fill's number was recorded; 0: it is in the making."""
+        """Return the position of the commit that took each fill's number; 0 if that commit is still in the making."""
         found = np.zeros(len(batch), dtype=np.int64)
         for code, source in enumerate(batch.sources):
             if source not in self._numbers:
