@@ -11,6 +11,7 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 ARGS ?=
+WORKERS ?= 2
 
 .PHONY: help run test lint format proto bench demo import audit rebuild verify tools lock clean
 
@@ -21,8 +22,8 @@ help: ## show this help
 run: $(RUN) ## start the ledger on an embedded PostgreSQL (Ctrl-C stops it)
 	@exec $(BIN)/python -m ledger serve $(ARGS)
 
-test: $(DEV) ## run the tests
-	$(BIN)/python -m pytest $(ARGS)
+test: $(DEV) ## run the tests, in two processes; WORKERS=0 runs them in one: ARGS="-k audit -x" WORKERS=0
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts, buf, generated code is current
 	$(BIN)/ruff check .

@@ -20,31 +20,40 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+import grpc
 import psycopg
 
 from ledger import cli, programmes
 from ledger.cli.arguments import Parser
+from ledger.clock import ClockLeapError, WallClock, check_clock, check_other_clock, lines_at_start
 from ledger.config import Config
 from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import LEDGER, programme_stream
+from ledger.memory import few_arenas
 from ledger.processors import CHOICES, keep_to
+from ledger.server import probe
 from ledger.server.app import App, ListenError
 from ledger.server.commands import CommandService
 from ledger.server.evaluation_runner import DueEvaluations, EvaluationRunner
 from ledger.server.evaluations import EvaluationService
 from ledger.server.fills.service import FillService
 from ledger.server.members import MemberService
+from ledger.server.probe import Probe
 from ledger.server.programmes import ProgrammeService
 from ledger.server.rewards import RewardService
 from ledger.server.to_writer import Handling
+from ledger.store.lease import Lease
 from ledger.store.log import Head, Log
-from ledger.store.postgres.database import DatabaseError, check_durable, connect, open_datastore
+from ledger.store.postgres.callers import CallersConnections
+from ledger.store.postgres.database import DatabaseError, check_durable, connect, open_datastore, store_clock_ns
 from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
 from ledger.store.postgres.folders import default_folder, earlier_folder
+from ledger.store.postgres.keeper import Keeper, NoKeeper
 from ledger.store.postgres.migrate import MigrationError, migrate
+from ledger.store.postgres.session import Limits, Patience
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.tools import TOOLS
@@ -59,6 +68,7 @@ from ledger.v1 import (
     reward_service_pb2_grpc,
 )
 from ledger.wire.fields import ID
+from ledger.writing.pulse import Pulse
 from ledger.writing.service import Service
 from ledger.writing.writer_thread import WriterThread
 from projections.answers.programmes import ProgrammeReads
@@ -115,6 +125,9 @@ def parser() -> Parser:
         cli.argument("--evaluate", choices=("manual", "automatic"), default=_DEFAULT.evaluate,
                      help="whether the service evaluates volume itself on the days of the programme (default manual: "
                      "RunEvaluation does)"),
+        cli.argument("--accept-clock", action="store_true",
+                     help="begin though the last commit is later than the clock: you have looked, and the clock is "
+                     "right now; with --dsn, the clock of PostgreSQL must say so too"),
         cli.argument("--no-projections", action="store_true",
                      help="leave the tables of the read side to `python -m projections`"),
         cli.argument("--processors", choices=CHOICES, default=_DEFAULT.processors,
@@ -127,23 +140,25 @@ def parser() -> Parser:
 def _serve(options: cli.Options) -> int:
     try:
         return serve(_config(options))
-    except (StartError, EmbeddedError, ListenError, MigrationError, DatabaseError) as error:
+    except (StartError, ClockLeapError, EmbeddedError, ListenError, MigrationError, DatabaseError) as error:
         print(f"fee-ledger: {error}", file=sys.stderr)
         return 2
 
 
 def serve(config: Config) -> int:
     """Run the service until SIGINT or SIGTERM."""
-    # Events are trees, not rings: the collector would walk over them again and again (measured: a third of an ingest).
+    few_arenas()
+    # States are trees, not rings: to walk over all of them again and again took a third of an ingest, a look at the
+    # young ones takes a twentieth. Calls leave no rings behind either, so the old ones are hardly ever looked at.
     gc.freeze()
-    gc.set_threshold(5_000_000, 10, 10)
+    gc.set_threshold(50_000, 10, 1_000)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
     keep_to(config.processors)
     with ExitStack() as stack:
-        dsn, place, ensure_store = _store(config, stack)
-        ledger = stack.enter_context(running(config, dsn, ensure_store=ensure_store, stop=stop))
+        dsn, place, keeper = _store(config, stack, stop)
+        ledger = stack.enter_context(running(config, dsn, keeper=keeper, stop=stop))
         if ledger.new:
             print(f"a new ledger begins: {ledger.ledger_id}, {place}")
         print(
@@ -151,6 +166,8 @@ def serve(config: Config) -> int:
             f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
             flush=True,
         )
+        for line in ledger.clock_lines:
+            print(line, flush=True)
         for line in fixture_lines(fold_rulebook(programmes.parse, ledger.log.rulebook(2**63 - 1)), time.time_ns()):
             print(line, flush=True)
         stop.wait()
@@ -167,6 +184,7 @@ class Running:
     address: str  # host:port
     log: Log
     new: bool  # nothing was recorded before this start
+    clock_lines: tuple[str, ...]  # for a person who must know that the log and the clock are far apart
 
 
 @contextmanager
@@ -174,56 +192,79 @@ def running(
     config: Config,
     dsn: str,
     *,
-    clock_ns: Callable[[], int] = time.time_ns,
-    ensure_store: Callable[[], None] = lambda: None,
+    clock: WallClock | None = None,
+    keeper: Keeper = NoKeeper(),  # noqa: B008 - it has no state
     stop: threading.Event | None = None,
 ) -> Iterator[Running]:
-    """The whole service over a PostgreSQL, until the block ends. Setting `stop` ends a start that still waits."""
-    _prepare(dsn, config.schema)
+    """The whole service over a PostgreSQL, until the block ends. Setting `stop` ends a start that still waits.
+
+    Raises ClockLeapError where the clock is behind the log, or apart from that of a PostgreSQL given by `config.dsn`.
+    """
+    clock = clock or WallClock()
+    _prepare(config, dsn, clock)
+    patience, lease = Patience(), Lease(config.lease_ms)
+    reading = Limits(config.read_statement_ms_max, config.lock_ms_max, patience)
+    committing = Limits(config.commit_statement_ms_max, config.lock_ms_max, patience)
     with ExitStack() as stack:
-        datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=config.read_connections))
-        log = Log(datastore)
-        new = not log.head().position
-        writer = Writer(dsn, LedgerRecorder(datastore))
-        live = Live(log, accounts_max=config.accounts_max)
+        pool = open_datastore(dsn, config.schema, connections=config.read_connections, limits=reading)
+        datastore = stack.enter_context(pool)
+        connections = CallersConnections(datastore)
+        connections.start()
+        stack.callback(connections.stop)
+        log = Log(connections)
+        before, now_ns = log.head(), clock.now_ns()
+        check_clock(clock, before.recorded_time_ns, accepted=config.accept_clock)
+        silent_ms_max = config.writer_silent_ms_max
+        writer = Writer(dsn, LedgerRecorder(datastore), lease=lease, silent_ms_max=silent_ms_max, limits=committing)
+        live = Live(log, account_bytes_max=config.account_state_bytes_max)
 
         def new_term() -> Service:
             live.catch_up()
-            return begin_term(config, Log(writer), writer, clock_ns, live.take)
+            check_clock(clock, live.head.recorded_time_ns, accepted=config.accept_clock)
+            return begin_term(config, Log(writer), writer, clock.now_ns, live.take)
 
-        thread = WriterThread(config, writer, new_term, clock_ns, ensure_store)
+        thread = WriterThread(config, writer, new_term, clock, keeper)
+        stack.callback(_start_following(config, lease, live).stop)
         thread.start()
         stack.callback(thread.stop)
         ledger_id = _await_ledger(config, log, thread, stop or threading.Event())
         if config.projections:
-            stack.callback(_start_projections(config, dsn, stack).stop)
+            stack.callback(_start_projections(config, dsn, stack, patience).stop)
+        probing = _start_probe(dsn, stack, patience, keeper, thread.retry)
         app = App(config)
-        handling = Handling(config, thread, ledger_id, clock_ns)
-        command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), app.server)
-        member_service_pb2_grpc.add_MemberServiceServicer_to_server(MemberService(handling), app.server)
-        reward_service_pb2_grpc.add_RewardServiceServicer_to_server(RewardService(handling), app.server)
-        FillService(handling, log).add_to(app.server)
-        reader = Reader(config, log, live, ledger_id, clock_ns, lambda: None if thread.writing else live.catch_up())
-        queries = QueryService(reader, config.schema)
-        query_service_pb2_grpc.add_QueryServiceServicer_to_server(queries, app.server)
-        publishing = ProgrammeService(handling, ProgrammeReads(reader))
-        programme_service_pb2_grpc.add_ProgrammeServiceServicer_to_server(publishing, app.server)
-        control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, config.schema), app.server)
-        member_queries = MemberQueryService(reader, config.schema)
-        member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, app.server)
+        handling = Handling(config, thread, ledger_id, clock)
+        reader = Reader(config, log, live, ledger_id, clock.now_ns, lambda: lease.runs)
         runs = EvaluationRuns(reader, config.schema)
         runner = EvaluationRunner(handling, runs)
-        evaluating = EvaluationService(handling, EvaluationReads(reader, config.schema), runner)
-        evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(evaluating, app.server)
+        _add_services(app.server, handling, reader, log, runner)
         address = app.listen()
         stack.callback(app.drain_and_stop)
         stack.callback(runner.stop)
-        app.set_serving(serving=True)
+        app.health.start(lambda: probing.fault, lambda: thread.fault, lambda: "its clock leaps" if clock.leaped else "")
         if config.evaluate == "automatic":
             due = DueEvaluations(handling, runner, runs)
             due.start()
             stack.callback(due.stop)
-        yield Running(ledger_id, address, log, new)
+        stack.callback(patience.end_within, config.stop_grace_ms / 1000)
+        lines = lines_at_start(before.recorded_time_ns, now_ns) if before.position else ()
+        yield Running(ledger_id, address, log, not before.position, lines)
+
+
+def _add_services(server: grpc.Server, handling: Handling, reader: Reader, log: Log, runner: EvaluationRunner) -> None:
+    """Register every service of the contract but health and reflection."""
+    schema = handling.config.schema
+    command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), server)
+    member_service_pb2_grpc.add_MemberServiceServicer_to_server(MemberService(handling), server)
+    reward_service_pb2_grpc.add_RewardServiceServicer_to_server(RewardService(handling), server)
+    FillService(handling, log).add_to(server)
+    query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryService(reader, schema), server)
+    publishing = ProgrammeService(handling, ProgrammeReads(reader))
+    programme_service_pb2_grpc.add_ProgrammeServiceServicer_to_server(publishing, server)
+    control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, schema), server)
+    member_queries = MemberQueryService(reader, schema)
+    member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, server)
+    evaluating = EvaluationService(handling, EvaluationReads(reader, schema), runner)
+    evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(evaluating, server)
 
 
 def fixture_lines(book: Rulebook, at_ns: int) -> list[str]:
@@ -236,21 +277,48 @@ def fixture_lines(book: Rulebook, at_ns: int) -> list[str]:
     ]
 
 
-def _start_projections(config: Config, dsn: str, stack: ExitStack) -> Runner:
+def _start_following(config: Config, lease: Lease, live: Live) -> Pulse:
+    """A standby that has followed the log, in a thread of its own, writes soon after it has got the pen."""
+
+    def follow() -> None:
+        if not lease.runs:
+            live.catch_up()
+
+    following = Pulse("following", config.standby_poll_ms, follow, lambda: None)
+    following.start()
+    return following
+
+
+def _start_projections(config: Config, dsn: str, stack: ExitStack, patience: Patience) -> Runner:
     """The materialised tables, kept up with the log by a thread of this process."""
-    datastore = stack.enter_context(open_datastore(dsn, config.schema, connections=2))  # a rebuild needs both
+    limits = Limits(patience=patience)  # a rebuild takes as long as it takes
+    pool = open_datastore(dsn, config.schema, connections=2, limits=limits)  # a rebuild needs both
+    datastore = stack.enter_context(pool)
     channel = LedgerRecorder(datastore).channel_name
-    runner = Runner(Log(datastore), config.schema, channel, lambda: connect(dsn, "projections"))
+    runner = Runner(Log(datastore), config.schema, channel, lambda: connect(dsn, "projections", limits))
     runner.start()
     return runner
 
 
-def _prepare(dsn: str, schema: str) -> None:
-    """Check the database and bring the schema up to date."""
+def _start_probe(
+    dsn: str, stack: ExitStack, patience: Patience, keeper: Keeper, recovered: Callable[[], None]
+) -> Probe:
+    """A thread that knows whether PostgreSQL answers, until the stack is closed."""
+    limits = Limits(probe.STATEMENT_MS_MAX, probe.STATEMENT_MS_MAX, patience)
+    probing = Probe(lambda: connect(dsn, "probe", limits, probe.CONNECT_S_MAX), keeper, recovered)
+    probing.start()
+    stack.callback(probing.stop)
+    return probing
+
+
+def _prepare(config: Config, dsn: str, clock: WallClock) -> None:
+    """Check the database, its clock where it may be another one, and bring the schema up to date."""
     try:
         with connect(dsn, "start") as connection:
             check_durable(connection)
-            migrate(connection, schema)
+            if config.dsn:
+                check_other_clock(clock, store_clock_ns(connection))
+            migrate(connection, config.schema)
     except psycopg.Error as error:
         raise StartError(f"PostgreSQL cannot be used: {' '.join(str(error).split())}") from error
 
@@ -278,7 +346,7 @@ def begin_term(
         writer,
         term=term,
         day_bytes_max=config.account_day_bytes_max,
-        accounts_max=config.accounts_max,
+        account_bytes_max=config.account_state_bytes_max,
         publish=publish,
     )
     service.start(events, clock_ns())
@@ -298,17 +366,17 @@ def _packaged_programme() -> tuple[str, ProgrammePublished]:
     return programme_stream(programme.programme_id), event
 
 
-def _store(config: Config, stack: ExitStack) -> tuple[str, str, Callable[[], None]]:
-    """(DSN, where that is, how to start it again if it died): the embedded PostgreSQL, or the one given."""
+def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str, str, Keeper]:
+    """(DSN, where that is, who looks after it): the embedded PostgreSQL, or the one given."""
     if config.dsn:
-        return config.dsn, "your PostgreSQL", lambda: None
+        return config.dsn, "your PostgreSQL", NoKeeper()
     folder = config.data or default_folder()
     if not config.data and (earlier := earlier_folder()):
         print(f"not opened: the ledger in {earlier}, where release 0.1.0 kept it; `serve --data {earlier}` opens it")
-    postgres = EmbeddedPostgres(folder)
+    postgres = EmbeddedPostgres(folder, stop)
     dsn = postgres.start(f"the service with pid {os.getpid()} on {config.listen}")
     stack.callback(postgres.stop)
-    return dsn, f"data in {folder}", postgres.ensure_running
+    return dsn, f"data in {folder}", postgres
 
 
 def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threading.Event) -> str:
@@ -342,6 +410,7 @@ def _config(options: cli.Options) -> Config:
         dsn=options.dsn,
         schema=options.schema,
         evaluate=options.evaluate,
+        accept_clock=options.accept_clock,
         processors=options.processors,
         projections=not options.no_projections,
         ledger_id=options.ledger_id,

@@ -15,6 +15,7 @@ from ledger.config import Config
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
 from ledger.store.postgres.migrate import EVENTS
+from ledger.store.postgres.session import Limits
 from projections.tables.runner import Runner
 
 _EPILOG = """\
@@ -52,11 +53,13 @@ def follow(dsn: str, schema: str) -> int:
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    with open_datastore(dsn, schema, connections=2) as datastore:
-        runner = Runner(Log(datastore), schema, f"{schema}_{EVENTS}", lambda: connect(dsn, "projections"))
+    limits = Limits()
+    with open_datastore(dsn, schema, connections=2, limits=limits) as datastore:
+        runner = Runner(Log(datastore), schema, f"{schema}_{EVENTS}", lambda: connect(dsn, "projections", limits))
         runner.start()
         print(f"the tables in {schema}_read follow the log of {schema}. Ctrl-C stops this.", flush=True)
         stop.wait()
+        limits.patience.end_within(Config().stop_grace_ms / 1000)
         runner.stop()
     return 0
 

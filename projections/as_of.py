@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property, lru_cache, reduce
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from ledger import programmes
 from ledger.config import Config
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.events import Recorded
+from ledger.domain.instants import CLOCK_LEAP_NS
 from ledger.domain.refusal import Reason
-from ledger.domain.state.account import AccountState, OwnerState, evolve_owner, fold_account
+from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import account_stream, owner_stream
 from ledger.store.log import Head, Log
@@ -19,9 +23,12 @@ from ledger.v1 import read_pb2
 from ledger.wire.fields import Shape, read_ns
 from ledger.wire.status import refuse, timestamp
 from projections.live import Live
+from projections.waiting import wait_until
 
-_POLL_S: Final = 0.002
+_LOOK_EVERY_S: Final = 0.002  # at most, however many wait
 _BOOKS_MAX: Final = 8  # rulebooks of the past in memory: audits ask for the same few again and again
+
+T = TypeVar("T")
 
 
 class Instant(NamedTuple):
@@ -60,15 +67,17 @@ class Reader:
         live: Live,
         ledger_id: str,
         clock_ns: Callable[[], int],
-        follow: Callable[[], None],
+        has_lease: Callable[[], bool],
     ) -> None:
-        """`follow` brings `live` to the head of the log where no writer of this process does."""
+        """`has_lease` tells whether this process writes, and nobody else can know more of the log than it does."""
         self.config = config
         self.log = log
         self.ledger_id = ledger_id
         self._live = live
         self._clock_ns = clock_ns
-        self._follow = follow
+        self._has_lease = has_lease
+        self._looking = threading.Lock()
+        self._look_again_s = 0.0
         self._book_after = lru_cache(_BOOKS_MAX)(self._fold_book)
 
     @cached_property
@@ -94,17 +103,23 @@ class Reader:
         return View(Instant(self._as_of_ns(at, head), known, known_at_open=False), book, account)
 
     def family(self, view: View) -> list[AccountState]:
-        """The other accounts of the owner of the view's account, as they were known then."""
-        owner_id, until = view.account.owner_id, view.instant.known.position
-        owner = reduce(evolve_owner, self.log.streams([owner_stream(owner_id)], until), OwnerState(owner_id))
-        names = {owner_id, *owner.account_ids} - {view.account.account_id}
-        members = [fold_account(name, self.log.streams([account_stream(name)], until)) for name in sorted(names)]
-        return [member for member in members if member.owner_id == owner_id]
+        """The other accounts that share an owner with the view's account, as they were known then."""
+        until = view.instant.known.position
+
+        def accounts_of(owner_id: str) -> list[str]:
+            return linked_accounts(self.log.streams([owner_stream(owner_id)], until))
+
+        def accounts(account_ids: Iterable[str]) -> list[AccountState]:
+            streams: dict[str, list[Recorded]] = {account_stream(name): [] for name in account_ids}
+            for recorded in self.log.streams(streams, until):
+                streams[recorded.stream].append(recorded)
+            return [fold_account(stream.partition("/")[2], events) for stream, events in streams.items()]
+
+        return family_of(view.account, accounts_of, accounts)
 
     def book(self) -> Rulebook:
         """The rules as they are known now."""
-        self._follow()
-        return self._live.at_head()[1]
+        return self._present(self._live.at_head)[1]
 
     def evaluation(self, instant: Instant, stream: str) -> EvaluationState:
         """Runs of an evaluation, as they were known."""
@@ -123,8 +138,16 @@ class Reader:
         return found
 
     def now_ns(self) -> int:
-        """Now: never before the last commit, though this clock may be behind the writer's."""
-        return max(self._clock_ns(), self._live.head.recorded_time_ns)
+        """Now, for a read of the present."""
+        return self._now_ns(self._live.head)
+
+    def _now_ns(self, head: Head) -> int:
+        """Never before the last commit, though this clock may be a little behind the writer's.
+
+        A commit that is over a minute ahead of it was recorded under a wrong clock, and does not say what time it is.
+        """
+        clock_ns = self._clock_ns()
+        return head.recorded_time_ns if 0 < head.recorded_time_ns - clock_ns <= CLOCK_LEAP_NS else clock_ns
 
     def _fold_book(self, position: int) -> Rulebook:
         return fold_rulebook(programmes.parse, self.log.rulebook(position))
@@ -132,7 +155,7 @@ class Reader:
     def _as_of_ns(self, at: read_pb2.ReadAt, head: Head) -> int:
         if at.HasField("as_of"):
             return read_ns(at.as_of, "at.as_of")
-        return max(self._clock_ns(), head.recorded_time_ns)
+        return self._now_ns(head)
 
     def _closed(self, at: read_pb2.ReadAt, head: Head) -> Head | None:
         """The prefix of the log that a read names; None: all of it, which is still growing."""
@@ -148,19 +171,46 @@ class Reader:
                 return self.log.head_at_time(known_ns)
         return None
 
+    def _present(self, look: Callable[[], T]) -> T:
+        """What a look at `live` finds, if that is the present; else what it finds once that has followed the log.
+
+        The lease is asked before the look: a commit on its way may be in the log already, where a standby has read it.
+        And after it: this process may have stood still meanwhile, and another one has written.
+        """
+        if self._has_lease():
+            found = look()
+            if self._has_lease():
+                return found
+        self._live.catch_up()
+        return look()
+
     def _wait_for(self, position: int) -> Head:
-        """The last commit, once it has reached a position."""
-        self._follow()
-        if (head := self._live.head).position >= position:
-            return head
-        until_s = time.monotonic() + self.config.read_wait_ms_max / 1000
-        while (head := self._live.head).position < position:
-            if time.monotonic() >= until_s:
-                detail = f"the ledger is at position {head.position}"
-                refuse(Reason.POSITION_NOT_REACHED, "at.min_position", detail, position=str(head.position))
-            time.sleep(_POLL_S)
-            self._live.catch_up()  # from the log: a writer that has just lost the pen does not hear of commits
+        """Return the last commit, once it has reached a position."""
+        head = self._present(lambda: self._live.head)
+        if head.position < position:
+            wait_until(
+                lambda: self._look_up() >= position,
+                self.config.read_wait_ms_max,
+                self._not_reached,
+            )
+            head = self._live.head
         return head
+
+    def _look_up(self) -> int:
+        """Follow the log, for all that wait: a writer that has just lost the pen does not hear of commits."""
+        if self._looking.acquire(blocking=False):
+            try:
+                if time.monotonic() >= self._look_again_s:
+                    self._live.catch_up()
+                    self._look_again_s = time.monotonic() + _LOOK_EVERY_S
+            finally:
+                self._looking.release()
+        return self._live.head.position
+
+    def _not_reached(self, why: str) -> NoReturn:
+        position = self._live.head.position
+        detail = f"the ledger is at position {position}{why}"
+        refuse(Reason.POSITION_NOT_REACHED, "at.min_position", detail, position=str(position))
 
 
 def check_times(at: read_pb2.ReadAt) -> None:

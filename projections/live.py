@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections import OrderedDict
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,6 +15,7 @@ from ledger import programmes
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.events import Recorded
 from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.state.held import NAME_BYTES, HeldAccounts
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook, fold_rulebook
 from ledger.domain.streams import EVALUATION_PREFIX, PROGRAMME_PREFIX, REGISTERS, account_stream
 from ledger.store.log import Head, Log
@@ -26,11 +26,11 @@ _NOT_BEGUN: Final = EvaluationState()
 class Live:
     """Head, rulebook and lately used accounts of one ledger. Safe for use by several threads."""
 
-    def __init__(self, log: Log, *, accounts_max: int) -> None:
+    def __init__(self, log: Log, *, account_bytes_max: int) -> None:
         self._log = log
-        self._accounts_max = accounts_max
+        self._account_bytes_max = account_bytes_max
         self._mutex = threading.RLock()
-        self._accounts: OrderedDict[str, AccountState] = OrderedDict()
+        self._accounts = HeldAccounts()
         self._seen: set[str] = set()
         self._head = Head(0, 0)
         self._book = Rulebook(programmes.parse)
@@ -47,16 +47,20 @@ class Live:
 
     def see(self, account_id: str) -> None:
         """Note that the ledger has heard of an account."""
-        if len(self._seen) >= self._accounts_max:
+        if 2 * NAME_BYTES * len(self._seen) >= self._account_bytes_max:
             self._seen.clear()
         self._seen.add(account_id)
 
     def at_head(self, account_id: str = "") -> tuple[Head, Rulebook, AccountState]:
         """The head, and rulebook and account as of exactly that position."""
+        if account_id and account_id not in self._accounts:
+            self._load(account_id)
         with self._mutex:
             account = self._accounts.get(account_id)
-            if account is None:
-                account = self._load(account_id) if account_id else AccountState("")
+            if account is not None:
+                self._accounts.move_to_end(account_id)
+            else:  # the log went on while it was read
+                account = self._keep(self._read(account_id, self._head)) if account_id else AccountState("")
             return self._head, self._book, account
 
     def book_change(self, position: int) -> int:
@@ -85,21 +89,29 @@ class Live:
                     self._evolve_evaluation(recorded)
                 else:
                     self._evolve(recorded)
+            self._shrink()
             self._head = head
 
     def catch_up(self) -> None:
-        """Follow the log to its head."""
+        """Follow the log to its head. Who waits for the log keeps nobody else from what is in memory."""
+        head, before = self._log.head(), self._head
+        if before.position == 0:
+            before = self._begin(head)
+        if head.position > before.position:
+            self.take(head, self._log.decisions_between(before.position, head.position))
+
+    def _begin(self, head: Head) -> Head:
+        """Read all that is needed up to a head, unless another thread has just done so; returns what was reached."""
         with self._mutex:
-            head = self._log.head()
-            if self._head.position == 0:
-                events = self._log.rulebook(head.position)
-                self._book = fold_rulebook(programmes.parse, events)
-                self._book_changes = [recorded.position for recorded in events]
-                for recorded in self._log.below(EVALUATION_PREFIX, head.position):
-                    self._evolve_evaluation(recorded)
-                self._head = head
-            elif head.position > self._head.position:
-                self.take(head, self._log.decisions_between(self._head.position, head.position))
+            if self._head.position:
+                return self._head
+            events = self._log.rulebook(head.position)
+            self._book = fold_rulebook(programmes.parse, events)
+            self._book_changes = [recorded.position for recorded in events]
+            for recorded in self._log.below(EVALUATION_PREFIX, head.position):
+                self._evolve_evaluation(recorded)
+            self._head = head
+            return head
 
     def _evolve_evaluation(self, recorded: Recorded) -> None:
         self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
@@ -110,9 +122,21 @@ class Live:
         if known is not None and account_id != recorded.stream:
             self._accounts[account_id] = evolve_account(known, recorded)
 
-    def _load(self, account_id: str) -> AccountState:
-        stream = self._log.streams([account_stream(account_id)], self._head.position)
-        account = self._accounts[account_id] = fold_account(account_id, stream)
-        while len(self._accounts) > self._accounts_max:
-            self._accounts.popitem(last=False)
+    def _load(self, account_id: str) -> None:
+        """Read an account without the lock, for which the writer would wait."""
+        head = self._head
+        found = self._read(account_id, head)
+        with self._mutex:
+            if self._head == head and account_id not in self._accounts:
+                self._keep(found)
+
+    def _read(self, account_id: str, head: Head) -> AccountState:
+        return fold_account(account_id, self._log.streams([account_stream(account_id)], head.position))
+
+    def _keep(self, account: AccountState) -> AccountState:
+        self._accounts[account.account_id] = account
+        self._shrink()
         return account
+
+    def _shrink(self) -> None:
+        self._accounts.shrink(self._account_bytes_max - NAME_BYTES * len(self._seen))

@@ -22,6 +22,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from ledger.__main__ import running
+from ledger.clock import WallClock
 from ledger.config import Config
 from ledger.domain.instants import SECOND_NS
 from ledger.store.log import Log
@@ -78,9 +79,35 @@ class Clock:
 
     def __init__(self) -> None:
         self.now_ns = NOON_NS
+        self._leapt_ns = 0
 
     def __call__(self) -> int:
         return self.now_ns
+
+    def leap(self, by_ns: int) -> None:
+        """Set the wall clock alone, forward or back."""
+        self.now_ns += by_ns
+        self._leapt_ns += by_ns
+
+    def restarted(self) -> Clock:
+        """A clock that says the same, and has never leapt."""
+        clock = Clock()
+        clock.now_ns = self.now_ns
+        return clock
+
+    def watched(self) -> WallClock:
+        """A new pair of wall and boot clock, as a service reads it at its start; no move lies between its two looks.
+
+        The boot clock goes along with `now_ns`, but for what was leapt.
+        """
+        looked_ns = self.now_ns
+
+        def boot_ns() -> int:
+            nonlocal looked_ns
+            looked_ns = self.now_ns
+            return looked_ns - self._leapt_ns
+
+        return WallClock(lambda: looked_ns, boot_ns)
 
 
 @dataclass
@@ -129,7 +156,7 @@ def start_ledger(dsn: str, schema: str) -> Iterator[StartLedger]:
             clock = Clock()
             quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
             config = Config(schema=schema, **{**quick, **settings})
-            service = stack.enter_context(running(config, dsn, clock_ns=clock))
+            service = stack.enter_context(running(config, dsn, clock=clock.watched()))
             channel = stack.enter_context(grpc.insecure_channel(service.address))
             return Ledger(
                 CommandServiceStub(channel),

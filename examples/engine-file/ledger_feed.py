@@ -34,14 +34,16 @@ class Fed:
 def send(address: str, market: Market, legs: Iterator[Columns]) -> Fed:
     """Send everything; what the ledger has of it already is trimmed. Raises Refused and grpc.RpcError."""
     _register(address, market)
-    source, fed, sent = f"market-{market.seed}-{market.trades}", Fed(), 0
+    fed, sent = Fed(), 0
 
     def requests() -> Iterator[pb.StreamFillsRequest]:
         nonlocal sent
         for columns in legs:
             for first in range(0, len(columns["exec"]), BATCH):
                 part = {name: column[first : first + BATCH] for name, column in columns.items()}
-                batch = pb.RecordFillsRequest(source=source, first_sequence=sent + 1, columns=_columns(market, part))
+                batch = pb.RecordFillsRequest(
+                    source=market.source, first_sequence=sent + 1, columns=_columns(market, part)
+                )
                 sent += len(part["exec"])
                 yield pb.StreamFillsRequest(batch=batch)
 
@@ -76,7 +78,7 @@ def _register(address: str, market: Market) -> None:
             for number in range(market.accounts):
                 if market.is_member(number):
                     name = market.account(number)
-                    ledger.start_trial(name, start_time=START_NS, request_id=f"engine-file-{name}")
+                    ledger.start_trial(name, start_time=START_NS, request_id=f"trial-{name}")
         except LedgerError as error:
             raise Refused(f"the ledger at {address}: {error}") from error
 

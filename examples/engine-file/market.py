@@ -37,8 +37,8 @@ class Symbol(NamedTuple):
 SYMBOLS: Final = (
     Symbol("BTC_USDT", "A", 2, 4, 6_000_000, 50_000),
     Symbol("ETH_USDT", "A", 2, 4, 300_000, 500_000),
-    Symbol("ADA_USDT", "A", 5, 2, 50_000, 5_000_000),
-    Symbol("ADA_BTC", "C", 8, 2, 800, 5_000_000),
+    Symbol("DOT_USDT", "A", 5, 2, 50_000, 5_000_000),
+    Symbol("DOT_BTC", "C", 8, 2, 800, 5_000_000),
     Symbol("SHIB_USDT", "C", 12, 0, 8_000_000, 99_999_999),  # a product of 15 digits, most of them behind the point
 )
 
@@ -51,10 +51,21 @@ class Market(NamedTuple):
     accounts: int
     days: int
     rates: Mapping[tuple[str, str, int], int]
+    planted: bool = False  # with breaks, some of which the ledger is told too
+
+    @property
+    def name(self) -> str:
+        """All that its fills depend on, for example "7-3000-1000-2": two markets never share an account or a number."""
+        return f"{self.seed}-{self.trades}-{self.accounts}-{self.days}{'-planted' if self.planted else ''}"
+
+    @property
+    def source(self) -> str:
+        """The engine's name, under which it numbers its fills."""
+        return f"market-{self.name}"
 
     def account(self, number: int) -> str:
         """Its name."""
-        return f"m{self.seed}-{number:05}"
+        return f"m{self.name}-{number:05}"
 
     def is_member(self, number: Any) -> Any:
         """Every third account is in its trial, and has the rates of VIP3."""

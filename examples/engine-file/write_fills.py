@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -33,8 +34,9 @@ examples:
   %(prog)s --trades 50000 --out fills.parquet --send 127.0.0.1:50051 --plant planted.json
   .venv/bin/fee-ledger reconcile fills.parquet --data FOLDER --html breaks.html
 
-A market is made of its seed: the same one gives the same fills everywhere. Its accounts are named for it, and every
-third one gets a trial when fills are sent. Amounts are exact: text in CSV and JSON lines, DECIMAL(38,18) in Parquet.
+A market is made of its seed: the same one gives the same fills everywhere. Its source and its accounts are named for
+all that makes it, and every third account gets a trial when fills are sent. Amounts are exact: text in CSV and JSON
+lines, DECIMAL(38,18) in Parquet.
 """
 _FEE_UNIT: Final = "0." + "1".rjust(FEE_DECIMALS, "0")
 _FORMATS: Final = {".csv": "(FORMAT csv, HEADER)", ".jsonl": "(FORMAT json)", ".parquet": "(FORMAT parquet)"}
@@ -43,13 +45,15 @@ _FORMATS: Final = {".csv": "(FORMAT csv, HEADER)", ".jsonl": "(FORMAT json)", ".
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line."""
     options = _parser().parse_args(arguments)
-    market = Market(options.seed, options.trades, options.accounts, options.days, read_rates(options.rates))
+    rates = read_rates(options.rates)
+    market = Market(options.seed, options.trades, options.accounts, options.days, rates, planted=bool(options.plant))
     try:
         with _Exported(market) as exported:
             fed = _told(market, exported, options)
             if options.send:
                 told = send(options.send, market, fed)
-                print(f"{told.recorded:,} recorded, {told.replayed:,} replayed by {told.ledger_id}")
+                counts = f"{told.recorded:,} recorded, {told.replayed:,} replayed"
+                print(f"{counts} by {told.ledger_id}, from {market.source}")
             else:
                 for _ in fed:
                     pass
@@ -186,9 +190,17 @@ def _decimal(name: str) -> str:
 
 
 def _out(text: str) -> Path:
-    if Path(text).suffix not in _FORMATS:
+    path = _written(text)
+    if path.suffix not in _FORMATS:
         raise argparse.ArgumentTypeError(f"{text!a} ends with none of {', '.join(_FORMATS)}")
-    return Path(text)
+    return path
+
+
+def _written(text: str) -> Path:
+    path = Path(text)
+    if path.is_dir() or not os.access(path.parent, os.W_OK):
+        raise argparse.ArgumentTypeError(f"{text!a} is no place for a file")
+    return path
 
 
 def _count(text: str) -> int:
@@ -213,7 +225,7 @@ def _parser() -> argparse.ArgumentParser:
         " (default: rates.csv beside this)")  # fmt: skip
     add("--out", type=_out, metavar="FILE", help="the file: .csv, .jsonl or .parquet")
     add("--send", metavar="HOST:PORT", help="send the fills to this ledger too")
-    add("--plant", type=Path, metavar="FILE", help="put one of each kind of break in, and list them in this file")
+    add("--plant", type=_written, metavar="FILE", help="put one of each kind of break in, and list them in this file")
     return parser
 
 

@@ -16,7 +16,7 @@ _SLOTS_MIN: Final = 1 << 12
 _EMPTY: Final = np.uint64(0)
 _INSTEAD: Final = np.uint64(0x9E3779B97F4A7C15)  # what stands for the number that means empty
 _FEW: Final = 4  # numbers that are looked up one by one: arrays cost more
-_CHUNK: Final = 1 << 18  # numbers that are moved at once when the set grows
+_CHUNK: Final = 1 << 18  # numbers that are put in at once, also when the set grows
 _NOTE_BITS: Final = 32
 _NOTE: Final = (1 << _NOTE_BITS) - 1
 NOT_THERE: Final = -1
@@ -72,7 +72,16 @@ class IdSet:
         """
         while 5 * (self._count + len(numbers)) > 3 * len(self._numbers):
             self._rebuild(2 * len(self._numbers))
-        return self._put(_stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE)
+        if len(numbers) <= _CHUNK:
+            return self._put(_stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE)
+        again = np.zeros(len(numbers), dtype=bool)  # a day that is read whole: what the steps need is bounded
+        notes = np.broadcast_to(notes, len(numbers))
+        for start in range(0, len(numbers), _CHUNK):
+            some = slice(start, start + _CHUNK)
+            again[some] = self._put(
+                _stored(numbers[some]), owners[some].astype(np.int64) << _NOTE_BITS | notes[some] & _NOTE
+            )
+        return again
 
     def keep(self, place_of: Ints) -> None:
         """Drop the numbers of owners whose place is negative; the others' owners are their places from now on."""

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+from typing import Any, Final, TextIO, cast
 
 import grpc
 
@@ -60,10 +61,17 @@ def _at(field: str) -> str:
 
 
 def tell(code: int, *lines: str) -> int:
-    """Print lines for a person on stderr; return the exit code."""
+    r"""Print lines for a person on stderr; return the exit code.
+
+    What a file brings into a line moves no cursor and turns no text around: ESC and U+202E are \x1b and \u202e.
+    """
     for line in lines:
-        print(line, file=sys.stderr)
+        print("".join(one if one.isprintable() else _escaped(one) for one in line), file=sys.stderr)
     return code
+
+
+def _escaped(character: str) -> str:
+    return character.encode("unicode_escape").decode()
 
 
 def told(
@@ -112,6 +120,47 @@ def until_reader_leaves(work: Callable[[], int]) -> int:
     except OSError as error:
         _print_no_more()
         return tell(UNUSABLE, f"{_PROGRAM}: {error.strerror}")
+
+
+@contextmanager
+def unread() -> Iterator[None]:
+    """Let the work within go on if whoever reads stdout goes away.
+
+    Otherwise it would stop half-way, and its exit code would say that all agrees, or that all is recorded.
+    """
+    out = sys.stdout
+    with redirect_stdout(cast(TextIO, _Unread(out))):
+        yield
+        sys.stdout.flush()
+
+
+class _Unread:
+    """A stdout that takes what is printed after its reader left, and says nothing."""
+
+    def __init__(self, out: TextIO) -> None:
+        self._out = out
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._out, name)
+
+    def write(self, text: str) -> int:
+        """Print, or do nothing."""
+        with _no_reader_is_no_error():
+            self._out.write(text)
+        return len(text)
+
+    def flush(self) -> None:
+        """Hand over what was printed, or nothing."""
+        with _no_reader_is_no_error():
+            self._out.flush()
+
+
+@contextmanager
+def _no_reader_is_no_error() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        _print_no_more()
 
 
 def _print_no_more() -> None:

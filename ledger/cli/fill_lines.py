@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -22,6 +23,9 @@ STDIN: Final = "-"
 _ENUMS: Final[Mapping[str, str]] = {
     "side": "SIDE_", "liquidity": "LIQUIDITY_", "channel": "CHANNEL_", "product": "PRODUCT_",
 }  # fmt: skip
+
+
+_HALF: Final = re.compile("[\ud800-\udfff]")  # of a surrogate pair
 
 
 @contextmanager
@@ -61,6 +65,8 @@ def _fill(line: bytes) -> fill_pb2.Fill:
     values = json.loads(line)
     if not isinstance(values, dict):
         raise ValueError("give a JSON object, such as {...}")
+    if _HALF.search(json.dumps(values, ensure_ascii=False)):  # protobuf ends with a SystemError at one in a name
+        raise ValueError("half a character, such as \\ud800 alone, is no text")
     try:
         return ParseDict({field: _full(field, value) for field, value in values.items()}, fill_pb2.Fill())
     except ParseError as error:

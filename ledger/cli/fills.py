@@ -14,7 +14,7 @@ from ledger.cli.arguments import time_ns
 from ledger.cli.errors import REFUSED, UnusableError
 from ledger.cli.fill_lines import fills_in, opened
 from ledger.cli.orders import ORDER
-from ledger.cli.screens.layout import count, instant
+from ledger.cli.screens.layout import instant, many
 from ledger.cli.subcommands import Options, argument
 from ledger.client import Acknowledgement, Client, InvalidRequest
 from ledger.domain.refusal import Reason
@@ -76,7 +76,7 @@ class _Tally:
         if self.as_json:
             print(json.dumps({key: value for key, value in asdict(self).items() if key != "as_json"}))
             return
-        fills = count(self.recorded + self.replayed + self.refused, "fill")
+        fills = many(self.recorded + self.replayed + self.refused, "fill")
         told = f"{self.recorded:,} recorded, {self.replayed:,} recorded before, {self.refused:,} refused"
         where = f"; the ledger is at position {self.position}" if self.position else ""
         print(f"{fills}: {told}{where}")
@@ -99,6 +99,7 @@ class _Tally:
         argument("--actor", default="", metavar="ID", help="who sends them, by a pseudonymous id"),
     ),
     notes=_NOTES,
+    to_the_end=True,
 )  # fmt: skip
 def _record_fills(ledger: Client, options: Options) -> int:
     if options.complete_until is not None and not options.source:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
+from contextlib import nullcontext
 from importlib.metadata import version
 from typing import Final
 
 import shtab
 
 from ledger.cli.arguments import ADDRESS_VARIABLE, HelpFormatter, Parser
-from ledger.cli.errors import told
+from ledger.cli.errors import told, unread
 from ledger.cli.subcommands import Group, Options, argument
 
 PROGRAM: Final = "fee-ledger"
@@ -53,7 +54,13 @@ def run(options: Options) -> int:
     """Run the subcommand that was asked for; what stops it is told on stderr. Return the exit code."""
     one = options.subcommand
     where, timeout_s = getattr(options, "address", ""), getattr(options, "timeout", None)
-    return told(lambda: one.work(options), where, timeout_s, refused=one.refused, interrupted=one.interrupted)
+
+    def work() -> int:
+        with unread() if one.to_the_end else nullcontext():
+            code: int = one.work(options)
+        return code
+
+    return told(work, where, timeout_s, refused=one.refused, interrupted=one.interrupted)
 
 
 class _ProgramHelp(HelpFormatter):

@@ -10,7 +10,7 @@ from ledger.cli.printing import at, page_size, show, show_pages
 from ledger.cli.screens import accounts as account_screens
 from ledger.cli.screens import fills as fill_screens
 from ledger.cli.screens import log as log_screens
-from ledger.cli.screens.layout import count, headline, instant
+from ledger.cli.screens.layout import headline, instant, many
 from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, SYMBOL, time_span
 from ledger.cli.subcommands import Group, Options, argument
 from ledger.client import Client
@@ -70,7 +70,7 @@ def _fees(ledger: Client, options: Options) -> None:
     def head(page: Any) -> list[str]:
         fills = sum(total.lines for total in page.totals)
         cut = f" (here the first {options.limit:,})" if options.limit and options.limit < fills else ""
-        return headline(f"{options.account}: {count(fills, 'fill')}{cut}", page.basis)
+        return headline(f"{options.account}: {many(fills, 'fill')}{cut}", page.basis)
 
     def foot(page: Any) -> list[str]:
         return fill_screens.totals(page.totals) if page.totals else []

@@ -53,6 +53,7 @@ class Subcommand:
     notes: str = ""  # what else its help says, after the examples
     refused: int = 1  # the exit code if a ledger refuses; 2 where 1 means that something was found
     interrupted: str = ""  # how to go on after Ctrl-C, told after "interrupted"
+    to_the_end: bool = False  # goes on when nobody reads what it prints: its exit code, files or orders matter
 
     def add_to(self, commands: Any) -> None:
         """Add its parser, with those of its verbs, to the subparsers of `fee-ledger` or of the subcommand above."""

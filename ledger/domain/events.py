@@ -113,9 +113,19 @@ class AccountRegistered:
 
 @dataclass(frozen=True, slots=True)
 class AccountLinked:
-    """Stream `owner/<id>`: finds the accounts of an owner."""
+    """Stream `owner/<id>`: finds the accounts of an owner. It follows AccountRegistered or OwnerNamed at once."""
 
     account_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class OwnerNamed:
+    """Stream `account/<id>`: fills name an owner other than that of the account, for the first time (R4, R7).
+
+    It lies in the commit of these fills, and takes effect with the first of them.
+    """
+
+    owner_id: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -734,6 +744,7 @@ Event: TypeAlias = (
     | CurrencyRegistered
     | AccountRegistered
     | AccountLinked
+    | OwnerNamed
     | TrialStarted
     | TierChanged
     | TierRevoked

@@ -13,6 +13,8 @@ DAY_NS: Final = 86_400 * SECOND_NS  # a day is 86,400 s, always (A29)
 BEGINNING_NS: Final = 0  # "the beginning of time" of registers and programmes: before any accepted fill
 EARLIEST_NS: Final = 14_245 * DAY_NS  # 2009-01-01: nothing was traded before
 LATEST_NS: Final = 84_006 * DAY_NS  # 2200-01-01: fits int64 with room to add
+CLOCK_LEAP_NS: Final = 60 * SECOND_NS  # clocks that differ by more are not both right
+LONG_NS: Final = 7 * DAY_NS  # a ledger in use does not stand still for so long: then a clock may have leapt
 NEVER_NS: Final = 2**63 - 1  # the instant of what has not happened
 
 _EPOCH: Final = date(1970, 1, 1)

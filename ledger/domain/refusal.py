@@ -36,6 +36,7 @@ class Reason(IntEnum):
     WITHIN_DAYS_OUT_OF_RANGE = 38
     COLUMN_MALFORMED = 40
     SOURCE_CHANGED = 41
+    MESSAGE_MALFORMED = 42
 
     REQUEST_ID_REUSED = 100
     FILL_CONFLICT = 101
@@ -117,6 +118,9 @@ class Reason(IntEnum):
     STORE_UNAVAILABLE = 305
     INTERNAL = 306
     STREAMS_EXHAUSTED = 307
+    STORE_FULL = 308
+    CLOCK_LEAP = 309
+    STREAM_IDLE = 310
 
 
 @dataclass(frozen=True, slots=True)

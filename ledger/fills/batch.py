@@ -151,6 +151,11 @@ class Part:
         account = self.whole.accounts.index(account_id)
         return bool((self.whole.account[self.start : self.end] == account).any())
 
+    @property
+    def names_owners(self) -> bool:
+        """Whether a fill that was read with them says an owner."""
+        return len(self.whole.owner_id) > 0
+
     def behind(self, fills: int) -> Part:
         """The same but for so many fills at its start."""
         return Part(self.whole, self.start + fills, self.end)

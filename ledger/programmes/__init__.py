@@ -5,19 +5,23 @@ from __future__ import annotations
 import tomllib
 from functools import lru_cache
 from importlib import resources
+from itertools import islice
 from typing import Any, Final
 
 from ledger.domain.state.programme import Programme
+from ledger.programmes.bounds import BYTES_MAX, FAULTS_MAX, out_of_bounds
 from ledger.programmes.checks import check_programme, warnings_of
 from ledger.programmes.faults import Fault, ProgrammeError
 from ledger.programmes.reading import read_programme
 
 __all__ = [
+    "BYTES_MAX",
     "DEFAULT",
     "Fault",
     "ProgrammeError",
     "faults",
     "is_fixture",
+    "out_of_bounds",
     "packaged",
     "packaged_names",
     "parse",
@@ -54,18 +58,21 @@ def parse(content: str) -> Programme:
 
 
 def faults(content: str) -> tuple[Fault, ...]:
-    """Everything that is wrong with a file that somebody wants to publish; empty: nothing is."""
+    """What is wrong with a file that somebody wants to publish, up to FAULTS_MAX of it; empty: nothing is."""
+    if (fault := out_of_bounds(content)) is not None:
+        return (fault,)
+    found: list[Fault] = []
     try:
         file = _load(content)
+        programme = read_programme(file, found, strictly=True)
     except ProgrammeError as error:
         return error.faults
-    found: list[Fault] = []
-    programme = read_programme(file, found, strictly=True)
     volume = file.get("volume")
     top_said = isinstance(volume, dict) and "above_top" in volume
     base_said = not any(fault.key.startswith("base_rates") for fault in found)
-    follows = check_programme(programme, top_said=top_said, base_said=base_said)
-    return (*found, *(fault for fault in follows if not any(_concern_the_same(fault, first) for first in found)))
+    follows = islice(check_programme(programme, top_said=top_said, base_said=base_said), FAULTS_MAX)
+    further = (fault for fault in follows if not any(_concern_the_same(fault, first) for first in found))
+    return tuple(islice((*found, *further), FAULTS_MAX))
 
 
 def warnings(content: str) -> tuple[Fault, ...]:

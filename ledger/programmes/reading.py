@@ -8,7 +8,8 @@ from zoneinfo import ZoneInfo
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.state.programme import PRODUCTS, Band, PairRates, Programme, Rates, TokenDiscount, Trial
-from ledger.programmes.faults import Fault
+from ledger.programmes.bounds import RATES_MAX
+from ledger.programmes.faults import Fault, ProgrammeError
 from ledger.programmes.table import Table
 
 # Every switch with its values; the first is the default (A1-A33).
@@ -36,9 +37,14 @@ _100_000: Final = 100_000 * 10**36
 
 
 def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool) -> Programme:
-    """The programme of a file; of no use if `faults` has grown. Strictly, a key that nothing reads is a fault."""
+    """The programme of a file; of no use if `faults` has grown.
+
+    Strictly, a key that nothing reads is a fault. Raises ProgrammeError for a table of rates that is too large to read.
+    """
     top = Table(file, "", faults)
     tiers, classes = top.list_of_names("tiers"), top.list_of_names("pair_classes")
+    if strictly and len(tiers) * len(classes) > RATES_MAX:
+        raise ProgrammeError([Fault("VALUE_OUT_OF_RANGE", "tiers", f"times pair_classes are over {RATES_MAX:,} rates")])
     sections = {name: top.table(name) for name in _OPTIONAL}
     volume, evaluation = top.table("volume", required=True), top.table("evaluation", required=True)
     base, rates = top.table("base_rates", required=True), top.table("rates", required=True)

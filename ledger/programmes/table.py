@@ -10,12 +10,14 @@ from typing import Any, Final, TypeVar
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS, day_number
 from ledger.domain.money import is_decimal, mantissa
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
+from ledger.programmes.bounds import FAULTS_MAX
 from ledger.programmes.faults import Fault
 from ledger.programmes.rates import RateError, rate_ppm
 
 T = TypeVar("T")
 
 _NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+_KEY_MAX, _DETAIL_MAX, _SHOWN_MAX = 200, 500, 80  # characters of a key, of what a fault says, and of a value in it
 REQUIRED: Final[Any] = object()  # a default that is none: the key must be there
 
 
@@ -31,10 +33,10 @@ class Table:
         return f"{self._path}.{name}" if self._path else name
 
     def note(self, code: str, name: str, detail: str) -> None:
-        """A fault of a key; nothing more is said of the keys of a table that is at fault."""
+        """A fault of a key; nothing more is said of the keys of a table that is at fault, nor of the 201st fault."""
         key = self.key(name)
-        if not any(key.startswith(f"{fault.key}.") for fault in self.faults):
-            self.faults.append(Fault(code, key, detail))
+        if len(self.faults) < FAULTS_MAX and not any(key.startswith(f"{fault.key}.") for fault in self.faults):
+            self.faults.append(Fault(code, _cut(key, _KEY_MAX), _cut(detail, _DETAIL_MAX)))
 
     def has(self, name: str) -> bool:
         """Whether the key is there."""
@@ -81,7 +83,7 @@ class Table:
         """A switch; the first of its values is the default."""
         value = self._read(name, choices[0], _text, choices[0])
         if value not in choices:
-            self.note("VALUE_UNKNOWN", name, f"= {value!r} is none of {', '.join(choices)}")
+            self.note("VALUE_UNKNOWN", name, f"= {_shown(value)} is none of {', '.join(choices)}")
         return value
 
     def whole(self, name: str, default: Any = REQUIRED, *, least: int = 0, most: int = 10**6) -> int:
@@ -97,7 +99,7 @@ class Table:
         try:
             return rate_ppm(text)
         except RateError as error:
-            self.note(error.code, name, f"= {text!r} {error}")
+            self.note(error.code, name, f"= {_shown(text)} {error}")
             return 0
 
     def volume(self, name: str, default: Any = REQUIRED) -> int:
@@ -132,8 +134,17 @@ class Table:
         try:
             return take(self._values[name])
         except ValueError as error:
-            self.note(wrong, name, f"= {self._values[name]!r} {error}")
+            self.note(wrong, name, f"= {_shown(self._values[name])} {error}")
             return instead
+
+
+def _shown(value: Any) -> str:
+    """A value as a fault tells of it."""
+    return _cut(repr(value), _SHOWN_MAX)
+
+
+def _cut(text: str, characters_max: int) -> str:
+    return text if len(text) <= characters_max else f"{text[:characters_max]}..."
 
 
 def _text(value: Any) -> str:

@@ -41,7 +41,7 @@ def decide_command(recorded: Recorded, states: States) -> tuple[list[Deviation],
     for command, book in _commands(recorded, states):
         decided = _decide(command, book, recorded, states)
         deviations = compared_with_decision(recorded, decided)
-        unapproved = check_approval(book, command, _request(recorded), recorded.envelope.recorded_time_ns)
+        unapproved = check_approval(book, command, _request(recorded), states.decided_ns(recorded.envelope))
         if unapproved and recorded.envelope.request_id:
             deviations.append(said(recorded, f"refused now: {unapproved.reason.name}", ruled=True))
         if not deviations:
@@ -63,7 +63,7 @@ def _commands(recorded: Recorded, states: States) -> Iterator[tuple[Command, Rul
 
 
 def _decide(command: Command, book: Rulebook, recorded: Recorded, states: States) -> Decided | Refusal:
-    now_ns = recorded.envelope.recorded_time_ns
+    now_ns = states.decided_ns(recorded.envelope)
     if isinstance(command, RegisterCommand):
         return decide_register(book, command, now_ns)
     if isinstance(command, ProgrammeCommand):

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from google.protobuf.message import DecodeError
+
 from ledger.domain.decide.decided import Decided
 from ledger.domain.events import AccountLinked, CellTotals, Event, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.money import decimal_text
@@ -13,7 +15,15 @@ from ledger.domain.refusal import Refusal
 from ledger.fills.lines import known_lines
 
 # What bytes that the ledger did not write may end in, wherever the rules stumble over them.
-UNDECIDABLE: Final = (ArithmeticError, AssertionError, AttributeError, LookupError, TypeError, ValueError)
+UNDECIDABLE: Final = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    DecodeError,
+    LookupError,
+    TypeError,
+    ValueError,
+)
 _NOT_RULED: Final = ("totals", "time_max_so_far_ns")  # they follow from the lines
 
 

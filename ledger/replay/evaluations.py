@@ -60,7 +60,7 @@ class EvaluatedAgain:
     def note(self, recorded: Recorded, event: VolumeEvaluated) -> None:
         """An account was evaluated: fees of its commit may have to be other ones."""
         programme, from_ns = self._programme(event), changes_from_ns(event)
-        account, now_ns = self._account(recorded), recorded.envelope.recorded_time_ns
+        account, now_ns = self._account(recorded), self._states.decided_ns(recorded.envelope)
         adjusts = programme is not None and programme.late_grant == "adjust" and from_ns <= now_ns
         if adjusts and flagged_at(account.flags, now_ns) is None:
             self._late[recorded.position] = _Late(recorded, account, from_ns)
@@ -77,7 +77,8 @@ class EvaluatedAgain:
         account, programme = self._account(recorded), self._programme(event)
         if programme is None:
             return [said(recorded, f"no programme {event.programme_id} was in force at its instant", ruled=True)]
-        run, now_ns = Run(programme, event.kind, event.read_position), recorded.envelope.recorded_time_ns
+        run = Run(programme, event.kind, event.read_position)
+        now_ns = self._states.decided_ns(recorded.envelope)
         case = Case(account.account_id, event.evaluated_time_ns, (event.window_from_ns, event.window_until_ns))
         if not is_followed(account, run, case):
             return [said(recorded, "no trial ran to its own end then", ruled=True)]

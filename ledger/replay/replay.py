@@ -19,19 +19,22 @@ from ledger.domain.events import (
     Event,
     FeeAdjusted,
     LedgerCreated,
+    OwnerNamed,
     Recorded,
     SourceAdvanced,
     VolumeEvaluated,
     VolumeRecorded,
     WriterStarted,
 )
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import DAY_NS, NEVER_NS
 from ledger.domain.state.programme import Programme
-from ledger.domain.streams import day_key
+from ledger.domain.streams import LEDGER, day_key
+from ledger.domain.term_clock import TermClocks
 from ledger.replay.commands import decide_command
 from ledger.replay.compare import UNDECIDABLE, Deviation, said
 from ledger.replay.evaluations import EvaluatedAgain, FeeStreams, VolumeOf
 from ledger.replay.fills import decide_runs
+from ledger.replay.owners import OwnersAgain
 from ledger.replay.sources import Lines, SourcesAgain
 from ledger.replay.states import Earlier, States
 
@@ -64,8 +67,10 @@ def replay(events: Iterable[Recorded], parse: Callable[[str], Programme], earlie
         place = bisect_left(ends, position, key=lambda end: end[0])
         return ends[place][1] if place < len(ends) else 0
 
-    again = Replay(States(parse, earlier, recorded_at=recorded_at), fee_streams)
-    sources, advances = SourcesAgain(), list[Recorded]()
+    clocks = TermClocks()
+    states = States(parse, earlier, recorded_at=recorded_at, decided_ns=clocks.decided_ns)
+    again = Replay(states, fee_streams)
+    sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()
     expected, time_ns = 1, 0
     for recorded in events:
         if recorded.envelope.recorded_time_ns != time_ns:
@@ -75,6 +80,7 @@ def replay(events: Iterable[Recorded], parse: Callable[[str], Programme], earlie
         if recorded.position != expected:
             yield said(recorded, f"position {expected} was expected here")
         expected = recorded.position + 1
+        clocks.take(recorded)
         if isinstance(recorded.event, SourceAdvanced):
             advances.append(recorded)
         if recorded.stream.startswith("fees/"):
@@ -111,6 +117,7 @@ class Replay:
     ) -> None:
         self._states = states
         self._evaluated = EvaluatedAgain(states, fee_streams, volume_of)
+        self._owners = OwnersAgain(states)
         self._decides = decides
         self._runs: list[Recorded] = []
         self._waiting: set[str] = set()  # accounts of these runs
@@ -125,6 +132,7 @@ class Replay:
         if recorded.envelope.recorded_time_ns != self._time_ns:
             self._end_commit(recorded.position)
             self._time_ns = recorded.envelope.recorded_time_ns
+            self._found += self._owners.overdue(self._time_ns)
         if isinstance(recorded.event, VolumeRecorded):
             self._link(recorded)
             self._runs.append(recorded)
@@ -134,13 +142,14 @@ class Replay:
                 self._decide_runs()
         elif not isinstance(recorded.event, SourceAdvanced):
             kind, _, name = recorded.stream.partition("/")
-            if kind in _OF_ALL or name.partition("/")[0] in self._waiting:
+            if kind in _OF_ALL or kind == LEDGER or name.partition("/")[0] in self._waiting:
                 self._decide_runs()
             self._take_one(recorded)
 
     def end(self) -> tuple[list[Deviation], Lines]:
         """(what deviated since the last end, by position; the lines of each source): the last commit has ended."""
         self._decide_runs()
+        self._found += self._owners.overdue(NEVER_NS)
         self._end_commit(self._states.next)
         if self._linked:
             self._found.append(said(self._linked[0], f"{self._linked[1]!r} was expected behind it"))
@@ -163,7 +172,12 @@ class Replay:
                 self._evaluated.note(recorded, recorded.event)
             elif isinstance(recorded.event, AccountUnflagged):
                 self._evaluated.unflagged(recorded)
-            if self._decides(recorded):
+            elif isinstance(recorded.event, WriterStarted):
+                self._owners.new_term()
+            decides = self._decides(recorded)
+            if isinstance(recorded.event, OwnerNamed):
+                self._meet(recorded, recorded.event, decides=decides)
+            elif decides:
                 self._found += self._decide(recorded)
             self._states.evolve(recorded)
         except UNDECIDABLE as error:
@@ -183,14 +197,22 @@ class Replay:
         self._linked = (recorded, linked) if linked else None
         return found
 
+    def _meet(self, recorded: Recorded, event: OwnerNamed, *, decides: bool) -> None:
+        """Fills of the commit name an owner: it is due no longer, whoever decides it again."""
+        found, linked = self._owners.named(recorded, event)
+        if decides:
+            self._found += found
+            self._linked = (recorded, linked)
+
     def _link(self, recorded: Recorded) -> None:
-        """An account is linked to its owner by the event behind its registration, and only there."""
+        """An account is linked to an owner by the event behind its registration or its naming, and only there."""
         pending, self._linked = self._linked, None
         expected = pending[1] if pending else None
         event = recorded.event
         found = (recorded.stream, event) if isinstance(event, AccountLinked) and self._decides(recorded) else None
         if found != expected:
-            self._found.append(said(recorded, f"{expected!r} was expected here: an account is linked as it registers"))
+            what = f"{expected!r} was expected here: an account is linked as it registers, or as fills name an owner"
+            self._found.append(said(recorded, what))
 
     def _decide_runs(self) -> None:
         runs, self._runs = self._runs, []
@@ -199,5 +221,7 @@ class Replay:
         if runs:
             self._states.next = runs[0].position
             self._found += decide_runs(runs, self._states, self._lines)
+            self._found += self._owners.expect(runs)
+            self._found += self._owners.overdue(self._time_ns)
             self._states.next = runs[-1].position + 1
             self._states.shrink()

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
-from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.events import Envelope, Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.state.account import CONFLICTS_MAX, RANGES_MAX, SourceState, evolve_source
 from ledger.domain.streams import SOURCE_PREFIX, source_stream
 from ledger.fills.lines import lines_of
@@ -27,8 +27,9 @@ Lines = dict[tuple[int, str], Taken]  # by the recorded_time_ns of the commit, a
 class SourcesAgain:
     """Sources in position order; `lines` of a commit are known before its sources advance."""
 
-    def __init__(self, before: Iterable[Recorded] = ()) -> None:
-        """`before` are the last events of the sources that are known already."""
+    def __init__(self, decided_ns: Callable[[Envelope], int], before: Iterable[Recorded] = ()) -> None:
+        """`decided_ns` says when an event was decided; `before` are the last ones of the sources known already."""
+        self._decided_ns = decided_ns
         self._states: dict[str, SourceState] = {}
         self._lines: Lines = {}
         for recorded in before:
@@ -44,8 +45,8 @@ class SourcesAgain:
         assert isinstance(event, SourceAdvanced), recorded
         source = recorded.stream.removeprefix(SOURCE_PREFIX)
         state = self._states.get(source, SourceState(source))
-        now_ns = recorded.envelope.recorded_time_ns
-        lines, numbers, earliest_ns = self._lines.pop((now_ns, source), Taken(0, 0))
+        commit = (recorded.envelope.recorded_time_ns, source)
+        lines, numbers, earliest_ns = self._lines.pop(commit, Taken(0, 0))
         first = state.last_sequence + 1
         expected = replace(
             event,
@@ -59,7 +60,7 @@ class SourcesAgain:
             late_version_before=state.late_version,
         )
         self._evolve(recorded)
-        found = compared(recorded, expected, now_ns, ruled=False)
+        found = compared(recorded, expected, self._decided_ns(recorded.envelope), ruled=False)
         found += [said(recorded, text) for text in (*_wrong_replays(event), *_wrong_conflicts(event))]
         if found:
             return found

@@ -13,8 +13,9 @@ from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.decide.daily_close import Closes, evolve_closes
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
 from ledger.domain.decide.promotion import Promotions, evolve_promotions
-from ledger.domain.events import FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
-from ledger.domain.state.account import AccountState, OwnerState, evolve_account, evolve_owner, fold_account
+from ledger.domain.events import AccountLinked, Envelope, FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
+from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook, fold_rulebook
 from ledger.domain.state.volume_cells import Sums, add_totals
@@ -52,7 +53,8 @@ class _Held(OrderedDict[K, V]):
 
 
 class States:
-    """What is known before the position `next`. `recorded_at` says when a position before it was recorded.
+    """What is known before the position `next`. `recorded_at` says when a position before it was recorded,
+    `decided_ns` when an event was decided.
 
     `fed` are the accounts whose events are given to `evolve`: of others nothing is held. `whole`: no event was left
     out so far, so that what is not in memory does not exist.
@@ -64,11 +66,13 @@ class States:
         earlier: Earlier,
         *,
         recorded_at: Callable[[int], int],
+        decided_ns: Callable[[Envelope], int],
         fed: Callable[[str], bool] = lambda _: True,
         whole: bool = True,
     ) -> None:
         self.next = 1
         self.recorded_at = recorded_at
+        self.decided_ns = decided_ns
         self.book = Rulebook(parse)
         self._known: tuple[int, Rulebook] | None = None
         self.registered: tuple[Recorded, Rulebook] | None = None  # the last terms of a symbol, and the book before them
@@ -77,7 +81,7 @@ class States:
         self._whole = whole
         self._accounts: _Held[str, AccountState] = _Held()
         self._days: _Held[DayKey, AccountDay] = _Held()
-        self._owners: _Held[str, OwnerState] = _Held()
+        self._owners: _Held[str, list[str]] = _Held()  # their accounts
         self._ids = 0
         self._promotions: Promotions | None = None
         self._rounds: dict[str, Round] = {}
@@ -109,18 +113,16 @@ class States:
                 self._accounts.hold(name, found[name])
         return {name: found[name] if name in found else self._accounts[name] for name in wanted}
 
-    def owner(self, owner_id: str) -> OwnerState:
-        """An owner's accounts."""
+    def accounts_of(self, owner_id: str) -> list[str]:
+        """The accounts that are linked to an owner."""
         known = self._owners.get(owner_id)
         if known is None:
-            known = reduce(evolve_owner, self._past(owner_stream(owner_id)), OwnerState(owner_id))
+            known = linked_accounts(self._past(owner_stream(owner_id)))
         return self._owners.hold(owner_id, known)
 
     def family(self, account: AccountState) -> Sequence[AccountState]:
-        """The other accounts of the owner, by id."""
-        names = {account.owner_id, *self.owner(account.owner_id).account_ids} - {account.account_id}
-        members = self.accounts(sorted(names))
-        return [member for member in members.values() if member.owner_id == account.owner_id]
+        """The other accounts that share an owner with one, by id."""
+        return family_of(account, self.accounts_of, lambda names: self.accounts(names).values())
 
     def day(self, key: DayKey) -> AccountDay:
         """An account-day."""
@@ -167,7 +169,8 @@ class States:
             case "account":
                 self._accounts.hold(name, evolve_account(self.account(name), recorded))
             case "owner":
-                self._owners.hold(name, evolve_owner(self.owner(name), recorded))
+                if isinstance(recorded.event, AccountLinked):
+                    self.accounts_of(name).append(recorded.event.account_id)
             case "fees":
                 key = day_key(recorded.stream)
                 self.day(key)

@@ -1,4 +1,4 @@
-"""The gRPC server: services, health, limits."""
+"""The gRPC server: services, health, limits; each call goes to its lane (lanes.py)."""
 
 from __future__ import annotations
 
@@ -8,23 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
 import grpc
-from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_health.v1 import health, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
 from ledger.config import Config
-
-_SERVICES = (
-    "",
-    "ledger.v1.CommandService",
-    "ledger.v1.FillService",
-    "ledger.v1.ControlService",
-    "ledger.v1.EvaluationService",
-    "ledger.v1.MemberQueryService",
-    "ledger.v1.MemberService",
-    "ledger.v1.ProgrammeService",
-    "ledger.v1.QueryService",
-    "ledger.v1.RewardService",
-)
+from ledger.memory import Trimming
+from ledger.server.decoding import Decoding
+from ledger.server.health import SERVICES, Health
+from ledger.server.lanes import Lanes
 
 _CANCEL_S: Final = 5  # gRPC ends cancelled calls at once; once in many runs of the tests it never did
 
@@ -40,12 +31,12 @@ class App:
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._health = health.HealthServicer(
-            experimental_non_blocking=True, experimental_thread_pool=ThreadPoolExecutor(2, "health")
-        )
+        decoding = Decoding(config)
+        self._trimming = Trimming(decoding.under_way.large_let_go)
+        self.health = Health()
         self.server = grpc.server(
-            ThreadPoolExecutor(config.threads, "handler"),
-            maximum_concurrent_rpcs=config.threads * 4,
+            ThreadPoolExecutor(config.read_threads, "other"),  # of what has no lane
+            interceptors=[Lanes(config), decoding],
             options=[
                 ("grpc.so_reuseport", 0),  # on by default: two servers would share a port without a word
                 ("grpc.max_receive_message_length", config.message_bytes_max),
@@ -57,9 +48,8 @@ class App:
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.server)
-        reflection.enable_server_reflection((*_SERVICES[1:], health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
-        self.set_serving(serving=False)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
 
     def listen(self) -> str:
         """Bind and start; returns host:port. Raises ListenError."""
@@ -71,18 +61,14 @@ class App:
                 f"cannot listen on {self._config.listen}: is another service there? Choose --listen HOST:PORT"
             ) from error
         self.server.start()
+        self._trimming.start()
         return f"{host}:{port}"
-
-    def set_serving(self, *, serving: bool) -> None:
-        """What health answers, for every service."""
-        status = health_pb2.HealthCheckResponse.SERVING if serving else health_pb2.HealthCheckResponse.NOT_SERVING
-        for name in _SERVICES:
-            self._health.set(name, status)
 
     def drain_and_stop(self) -> None:
         """Say NOT_SERVING, let load balancers see it, then end calls. Waits no longer for gRPC than its grace twice."""
-        self.set_serving(serving=False)
+        self.health.stop()
         time.sleep(self._config.drain_ms / 1000)
         grace_s = self._config.stop_grace_ms / 1000
         if not self.server.stop(grace_s).wait(2 * grace_s + _CANCEL_S):
             _log.warning("gRPC still has calls that it cannot end; going on without it")
+        self._trimming.stop()

@@ -16,8 +16,8 @@ from ledger.domain.events import Event
 from ledger.server.to_writer import Handling
 from ledger.v1 import command_pb2
 from ledger.wire.fields import REASON_TEXT_CHARACTERS_MAX, Shape, optional_id, past_ns, required_id, text, time_ns
-from ledger.wire.status import RefusedError, refusals, timestamp
-from ledger.writing.messages import Accepted, Ask, Refused
+from ledger.wire.status import refusals, timestamp
+from ledger.writing.messages import Accepted, Ask
 
 _TICKET_CHARACTERS_MAX: Final = 200
 
@@ -39,9 +39,8 @@ class Asking:
     ) -> tuple[command_pb2.Receipt, Event]:
         """The receipt and the first event of a command, or the end of the call with a status."""
         with refusals(context):
-            answer = self._handling.submit(asked(request, read), context)
-            if isinstance(answer, Refused):
-                raise RefusedError(answer.refusal, **record_of(answer))
+            self._handling.check_clock()  # its times are compared with now
+            answer = self._handling.submit(asked(request, read))
             assert isinstance(answer, Accepted), answer
             return self.receipt(answer), answer.recorded.event
         raise AssertionError("refusals end the call")
@@ -77,13 +76,6 @@ def _request(shape: Shape, request: Any) -> Request:
         reason=shape(text, authority.reason, "authority.reason", REASON_TEXT_CHARACTERS_MAX),
         reason_salt=os.urandom(16),
     )
-
-
-def record_of(answer: Refused) -> dict[str, str]:
-    """Where a refusal is recorded, as metadata of its status."""
-    if not answer.position:
-        return {}
-    return {"position": str(answer.position), "replayed": "true" if answer.replayed else "false"}
 
 
 def given(request: Message, field: str, default: Any) -> Any:

@@ -11,16 +11,14 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
-import grpc
-
+from ledger.caller import caller
 from ledger.domain.commands import Request, RunEvaluation
 from ledger.domain.decide.evaluation import Assessment, Run
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason
-from ledger.server.command_rpc import record_of
 from ledger.server.to_writer import Handling
 from ledger.wire.status import RefusedError, refuse
-from ledger.writing.messages import Accepted, Answer, Ask, CompleteEvaluation, EvaluateAccounts, Refused
+from ledger.writing.messages import Accepted, Answer, Ask, CompleteEvaluation, EvaluateAccounts
 
 _log: Final = logging.getLogger(__name__)
 
@@ -69,7 +67,7 @@ class EvaluationRunner:
         """Begin no more chunks: the service ends."""
         self._over.set()
 
-    def run(self, ask: Ask, context: grpc.ServicerContext | None = None) -> Iterator[Progress]:
+    def run(self, ask: Ask) -> Iterator[Progress]:
         """Begin a run, or go on with one, to its end. It stops where the caller hangs up, and can be gone on with.
 
         Refuses with EVALUATION_RUNNING or EVALUATION_WAITING, of which nothing is recorded, and as the writer does.
@@ -78,23 +76,24 @@ class EvaluationRunner:
         if not self._running.acquire(blocking=False):
             refuse(Reason.EVALUATION_RUNNING, "", "an evaluation is running: wait until it has ended")
         try:
-            started = self._start(replace(ask, command=self._reads.ready(ask.command)), context)
+            started = self._start(replace(ask, command=self._reads.ready(ask.command)))
             ended = self._reads.outcome(started.recorded)
             if ended is not None:  # the same request, after the run that it began
                 yield _ended(started, 0, ended)
                 return
-            yield from self._evaluate(started, context)
+            yield from self._evaluate(started)
         finally:
             self._running.release()
 
-    def _start(self, ask: Ask, context: grpc.ServicerContext | None) -> Accepted:
-        answer = self._handling.submit(ask, context)
-        if isinstance(answer, Refused):
-            raise RefusedError(answer.refusal, **record_of(answer))
+    def _is_over(self) -> bool:
+        return self._over.is_set() or caller().hung_up
+
+    def _start(self, ask: Ask) -> Accepted:
+        answer = self._handling.submit(ask)
         assert isinstance(answer, Accepted), answer
         return answer
 
-    def _evaluate(self, started: Accepted, context: grpc.ServicerContext | None) -> Iterator[Progress]:
+    def _evaluate(self, started: Accepted) -> Iterator[Progress]:
         """While the writer takes in some accounts the next ones are read: never more than two chunks in memory."""
         event = started.recorded.event
         assert isinstance(event, EvaluationStarted), event
@@ -106,17 +105,17 @@ class EvaluationRunner:
             for one in chunk.planned:
                 tally.add(one)
             for job in under_way:
-                self._handling.wait(job, context)
-            under_way = [self._handling.queue(job, self._over) for job in _jobs(started.recorded, chunk.planned)]
+                self._handling.wait(job)
+            under_way = [self._handling.queue(job, self._is_over) for job in _jobs(started.recorded, chunk.planned)]
             looked_at = chunk.looked_at
             blocked = [one for one in chunk.planned if not isinstance(one.found, Assessment)]
             yield Progress(started, looked_at, max(total, looked_at), blocked, position=started.recorded.position)
-            if context is not None and not context.is_active():
+            if caller().hung_up:
                 return
         for job in under_way:
-            self._handling.wait(job, context)
+            self._handling.wait(job)
         completed = tally.completed(event.read_position)
-        answer = self._handling.submit(CompleteEvaluation(started.recorded, completed), context)
+        answer = self._handling.submit(CompleteEvaluation(started.recorded, completed))
         assert isinstance(answer, Accepted), answer
         yield _ended(started, looked_at, answer.recorded)
 

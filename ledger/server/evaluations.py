@@ -103,7 +103,7 @@ class EvaluationService(Asking, pb_grpc.EvaluationServiceServicer):
             )
 
         with refusals(context):
-            for progress in self._runner.run(asked(request, read), context):
+            for progress in self._runner.run(asked(request, read)):
                 started = progress.started.recorded.event
                 assert isinstance(started, EvaluationStarted), started
                 message = self._reads.progress(

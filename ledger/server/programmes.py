@@ -20,7 +20,6 @@ from ledger.v1 import programme_service_pb2_grpc as pb_grpc
 from ledger.wire.fields import Shape, decimal, optional_id, required_id
 from ledger.wire.status import refusals, refuse, refuse_all, timestamp
 
-CONTENT_BYTES_MAX: Final = 262_144
 _PPM_SCALE: Final = 6
 
 
@@ -116,8 +115,8 @@ def _programme(content: str) -> Programme:
     if not content:
         refuse(Reason.FIELD_REQUIRED, "content", "content is required")
     size = len(content.encode())
-    if size > CONTENT_BYTES_MAX:
-        refuse(Reason.PROGRAMME_TOO_LARGE, "content", f"{size:,} bytes, at most {CONTENT_BYTES_MAX:,}")
+    if size > programmes.BYTES_MAX:
+        refuse(Reason.PROGRAMME_TOO_LARGE, "content", f"{size:,} bytes, at most {programmes.BYTES_MAX:,}")
     faults = programmes.faults(content)
     if faults:
         refuse_all([Refusal(Reason.PROGRAMME_INVALID, "content", str(fault)) for fault in faults])

@@ -2,51 +2,55 @@
 
 from __future__ import annotations
 
-import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as WaitTimeout
+from contextlib import suppress
 from typing import Final
 
-import grpc
-
+from ledger.caller import caller
+from ledger.clock import WallClock, leap_refusal
 from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.wire.status import OUTCOME_UNKNOWN, RefusedError
-from ledger.writing.messages import Answer, Sent
+from ledger.writing.messages import Answer, Refused, Sent
 from ledger.writing.writer_thread import WriterThread
 
-_ROOM_S: Final = 0.2  # how often a wait for room looks whether the call is over
+_LOOK_UP_S: Final = 0.2  # how often a wait looks whether the call is over
 
 
 class Handling:
     """Shared by the services that write."""
 
-    def __init__(
-        self, config: Config, writer_thread: WriterThread, ledger_id: str, clock_ns: Callable[[], int]
-    ) -> None:
+    def __init__(self, config: Config, writer_thread: WriterThread, ledger_id: str, clock: WallClock) -> None:
         self.config = config
         self.ledger_id = ledger_id
         self._writer_thread = writer_thread
-        self._clock_ns = clock_ns
+        self._clock = clock
 
     def latest_ns(self) -> int:
         """The latest instant at which something may say it happened: now and the allowed skew."""
-        return self._clock_ns() + self.config.clock_skew_ms_max * 1_000_000
+        return self._clock.now_ns() + self.config.clock_skew_ms_max * 1_000_000
 
     @property
     def writing(self) -> bool:
-        """Whether this process holds the pen."""
-        return self._writer_thread.writing
+        """Whether this process holds the pen, and records: not while its clock is wrong."""
+        return self._writer_thread.writing and not self._clock.leaped
 
-    def submit(self, job: Sent, context: grpc.ServicerContext | None) -> Answer:
-        """The answer of the writer, to a command that is refused if the queue is full."""
-        return self.wait(self._writer_thread.submit(job), context)
+    def check_clock(self) -> None:
+        """Refuse with CLOCK_LEAP while the wall clock is wrong."""
+        if leap_ns := self._clock.read().leap_ns:
+            raise RefusedError(leap_refusal(leap_ns))
 
-    def queue(self, job: Sent, over: threading.Event) -> Future[Answer]:
+    def submit(self, job: Sent) -> Answer:
+        """Return the answer of the writer to a command, which is refused if the queue is full."""
+        return self.wait(self._writer_thread.submit(job))
+
+    def queue(self, job: Sent, is_over: Callable[[], bool]) -> Future[Answer]:
         """Hand the writer a command, waiting for room in its queue until the call is over."""
-        while not over.is_set():
-            if self._writer_thread.wait_for_room(job, _ROOM_S):
+        while not is_over():
+            if self._writer_thread.wait_for_room(job, _LOOK_UP_S):
                 try:
                     return self._writer_thread.submit(job)
                 except RefusedError as refused:
@@ -54,14 +58,30 @@ class Handling:
                         raise
         raise RefusedError(OUTCOME_UNKNOWN)
 
-    def wait(self, future: Future[Answer], context: grpc.ServicerContext | None) -> Answer:
-        """The answer of the writer. Past the deadline the outcome is unknown: the command may still be recorded.
+    def wait(self, future: Future[Answer]) -> Answer:
+        """Return the answer of the writer; raise RefusedError if it is a refusal.
 
-        Without a context nobody outside waits for it.
+        OUTCOME_UNKNOWN means that there is none yet: the command may still be recorded.
+
+        That is told shortly before the caller's deadline, so that it arrives. Who hangs up is not waited for.
         """
-        wait_s = self.config.commit_wait_ms_max / 1000
-        left_s = context.time_remaining() if context is not None else None
-        try:
-            return future.result(wait_s if left_s is None else min(wait_s, left_s))
-        except WaitTimeout:
-            raise RefusedError(OUTCOME_UNKNOWN) from None
+        who = caller()
+        until_s = time.monotonic() + who.wait_s(self.config.commit_wait_ms_max)
+        while (left_s := until_s - time.monotonic()) > 0 and not who.hung_up:
+            with suppress(WaitTimeout):
+                return _answered(future.result(min(left_s, _LOOK_UP_S)))
+        raise RefusedError(OUTCOME_UNKNOWN)
+
+
+def _answered(answer: Answer) -> Answer:
+    """Return an answer that is no refusal; raise RefusedError for one that is."""
+    if isinstance(answer, Refused):
+        raise RefusedError(answer.refusal, *answer.others, **_record_of(answer))
+    return answer
+
+
+def _record_of(answer: Refused) -> dict[str, str]:
+    """Where a refusal is recorded, as metadata of its status."""
+    if not answer.position:
+        return {}
+    return {"position": str(answer.position), "replayed": "true" if answer.replayed else "false"}

@@ -8,6 +8,7 @@ itself is written to its end, whatever its size and however slowly it is read.
 from __future__ import annotations
 
 import hashlib
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,8 +24,11 @@ from ledger.fills.runs import Runs
 from ledger.store.codec.events import encode, envelope_message
 from ledger.store.codec.fills_many import encode_runs
 from ledger.store.commit_statement import CommitStatement
+from ledger.store.lease import Lease
+from ledger.store.pen import Pen
 from ledger.store.postgres.database import connect
 from ledger.store.postgres.migrate import EVENTS
+from ledger.store.postgres.session import Limits
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.rows import Row, Rows, RunRows
 
@@ -84,30 +88,56 @@ class Commit:
 
 
 class Writer:
-    """Holds the session lock of a ledger from `take` until `close` or the loss of its connection."""
+    """Holds the session lock of a ledger from `take` until `close` or the loss of its connection.
 
-    def __init__(self, dsn: str, recorder: LedgerRecorder) -> None:
+    `lease` runs while that is known. Whoever uses the connection may do so by itself, or beside others that read;
+    `renew` uses it only where nobody else does, from a thread of its own.
+    """
+
+    def __init__(
+        self,
+        dsn: str,
+        recorder: LedgerRecorder,
+        *,
+        lease: Lease | None = None,
+        silent_ms_max: int = 8_000,
+        limits: Limits | None = None,
+    ) -> None:
+        """`silent_ms_max`: after so long without a sign of life the session of another writer is ended."""
         self._dsn = dsn
         self._recorder = recorder
+        self._limits = limits or Limits()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._waiting: psycopg.Connection[tuple[Any, ...]] | None = None  # of a standby
         self._sql = _Statements(recorder)
         self.schema = recorder.datastore.schema
+        self.lease = lease or Lease(1_000)
+        self._pen = Pen(self.schema, self.lease, silent_ms_max)
+        self._renewing = threading.RLock()  # held for a moment by whoever begins to use the connection, or has used it
+        self._users = 0
+        self._ended: psycopg.Error | None = None  # what ended the connection, if anything did
 
     def take(self) -> bool:
         """Try to become the writer; False if another process is. Raises WriterLost if PostgreSQL cannot be reached."""
-        self.close()
+        self._end_term()
         try:
-            connection = connect(self._dsn, "writer")
-            found = connection.execute(self._sql.take_pen).fetchone()
-            if found is None or not found[0]:
-                connection.close()
+            if self._waiting is None:
+                self._waiting = connect(self._dsn, "writer", self._limits)
+                self._pen.note(self._waiting)
+            if not self._pen.take(self._waiting):
                 return False
         except psycopg.Error as error:
+            self.close()
             raise WriterLost(str(error)) from error
         # Of whatever size numbers are: or each size would be a statement of its own to PostgreSQL.
-        connection.adapters.register_dumper(int, Int8BinaryDumper)
-        self._connection = connection
+        self._waiting.adapters.register_dumper(int, Int8BinaryDumper)
+        self._connection, self._waiting, self._ended = self._waiting, None, None
         return True
+
+    @property
+    def held(self) -> bool:
+        """Whether this process has the pen, as far as it knows."""
+        return self._connection is not None
 
     @contextmanager
     def get_connection(self) -> Iterator[psycopg.Connection[Any]]:
@@ -115,31 +145,33 @@ class Writer:
 
         Raises WriterLost, also in place of any error of PostgreSQL within the block.
         """
-        if self._connection is None:
-            raise WriterLost("there is no connection")
+        with self._renewing:
+            self._users += 1
         try:
+            if self._connection is None:
+                raise WriterLost(str(self._ended or "there is no connection")) from self._ended
             yield self._connection
         except psycopg.Error as error:
-            self.close()
+            self._end_term(error)
             raise WriterLost(str(error)) from error
+        finally:
+            with self._renewing:
+                self._users -= 1
 
     def commit(self, commit: Commit) -> None:
         """Store everything durably, or raise WriterLost and let the caller look up what happened."""
-        connection = self._connection
-        if connection is None:
-            raise WriterLost("there is no connection")
         few = list(commit.rows) if len(commit.rows) <= ROWS_MAX else []
-        try:
+        with self.get_connection() as connection:
+            began_ns = self.lease.clock_ns()
             if few and sum([len(row.state) for row in few]) <= STATE_BYTES_MAX:
                 connection.execute(*self._statement(commit, few), prepare=True)
-                return
-            self._recorder.begin(connection)
-            self._recorder.append(connection, commit.rows)
-            connection.execute(*self._statement(commit, ()), prepare=True)
-            connection.execute("COMMIT")
-        except psycopg.Error as error:
-            self.close()
-            raise WriterLost(str(error)) from error
+            else:
+                self._recorder.begin(connection)
+                self._recorder.append(connection, commit.rows)
+                connection.execute(*self._statement(commit, ()), prepare=True)
+                began_ns = self.lease.clock_ns()
+                connection.execute("COMMIT")
+            self.lease.begin(began_ns)
 
     def _statement(self, commit: Commit, rows: Sequence[Row]) -> tuple[bytes, list[Any]]:
         """What stores a commit, with those of its rows that are not in the log yet."""
@@ -156,28 +188,47 @@ class Writer:
 
         The bytes carry the writer's term, so that nobody else's event at this position can pass. Raises WriterLost.
         """
-        assert self._connection is not None
-        try:
-            found = self._connection.execute(self._sql.find_event, (commit.last_position,)).fetchone()
-        except psycopg.Error as error:
-            self.close()
-            raise WriterLost(str(error)) from error
+        with self.get_connection() as connection:
+            found = connection.execute(self._sql.find_event, (commit.last_position,)).fetchone()
         return found is not None and bytes(found[0]) == commit.rows[-1].state
 
     def check(self) -> None:
-        """Raise WriterLost if PostgreSQL has hung up; between commits."""
+        """Have the lease renewed. Raises WriterLost if the pen is gone; between commits."""
+        with self.get_connection() as connection:
+            self._ask(connection)
+
+    def renew(self) -> None:
+        """The same from another thread, at any time: where somebody uses the connection, that is the sign of life."""
+        if not self._renewing.acquire(blocking=False):
+            return
         try:
-            if self._connection is not None:
-                self._connection.execute(self._sql.nothing)
+            if self._connection is not None and not self._users:
+                self._ask(self._connection)
         except psycopg.Error as error:
-            self.close()
+            self._end_term(error)
             raise WriterLost(str(error)) from error
+        finally:
+            self._renewing.release()
+
+    def _ask(self, connection: psycopg.Connection[Any]) -> None:
+        began_ns = self.lease.clock_ns()
+        connection.execute(self._sql.nothing)
+        self.lease.renew(began_ns)
 
     def close(self) -> None:
-        """Give up the pen."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        """Give up the pen, or the wait for it."""
+        self._end_term()
+        if self._waiting is not None:
+            self._waiting.close()
+            self._waiting = None
+
+    def _end_term(self, error: psycopg.Error | None = None) -> None:
+        with self._renewing:
+            self.lease.end()
+            self._ended = error or self._ended
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 class _Statements:
@@ -185,7 +236,6 @@ class _Statements:
 
     def __init__(self, recorder: LedgerRecorder) -> None:
         schema = recorder.datastore.schema
-        self.take_pen = SQL("SELECT pg_try_advisory_lock(hashtextextended({}, 0))").format(f"{schema}:writer")
         self.find_event = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(schema, EVENTS))
         self.nothing = SQL("SELECT")
         self.commit = CommitStatement(schema, recorder.commit_order, recorder.channel_name)

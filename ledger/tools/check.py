@@ -11,8 +11,9 @@ from typing import Final
 
 from ledger.cli import Options, argument
 from ledger.cli.arguments import number
-from ledger.cli.screens import table
+from ledger.cli.screens import many, table
 from ledger.store.postgres.database import connect
+from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
 from ledger.tools.store import open_store, store_arguments
@@ -48,12 +49,13 @@ interrupted"""
         argument("--table", nargs="+", choices=TABLES, metavar="NAME", help="only these tables (default: all)"),
         argument("--rows", type=number(1, 1_000_000), default=20, metavar="N",
                  help="findings of a table that are printed (default %(default)s)"),
-        argument("--json", type=Path, metavar="FILE", help="write every finding there, and a summary of each table, "
+        argument("--json", type=output, metavar="FILE", help="write every finding there, and a summary of each table, "
                  "a JSON document a line"),
     ),
     parents=(store_arguments,),
     notes=_NOTES,
     interrupted="a check keeps nothing, and changes nothing",
+    to_the_end=True,
 )  # fmt: skip
 def _check(options: Options) -> int:
     names = options.table or TABLES
@@ -87,8 +89,7 @@ def _summarise(
         write({"table": name, "rows": check.rows[name], "findings": found[name]})
     rows = [(name, f"{check.rows[name]:,}", f"{found[name]:,}") for name in names]
     print("\n".join(table(("table", ".rows", ".findings"), rows)))
-    total = found.total()
-    print(f"{total:,} {'finding' if total == 1 else 'findings'}")
+    print(many(found.total(), "finding"))
 
 
 def _line(one: Finding) -> str:
@@ -114,5 +115,5 @@ def _writer(stack: ExitStack, path: Path | None) -> Callable[[dict[str, object]]
     """Return what writes a document to the file, if there is one."""
     if path is None:
         return lambda _: None
-    file = stack.enter_context(path.open("w", encoding="utf-8"))
+    file = stack.enter_context(stack.enter_context(beside(path)).open("w", encoding="utf-8"))
     return lambda document: print(json.dumps(document), file=file)

@@ -10,7 +10,7 @@ from ledger.cli import Options, argument
 from ledger.cli.arguments import limit, number, time_ns
 from ledger.cli.documents import line
 from ledger.cli.printing import page_size
-from ledger.cli.screens import count, paragraph, table
+from ledger.cli.screens import many, paragraph, table
 from ledger.cli.shared import PROGRAMME_ID
 from ledger.client import Client
 from ledger.tools.group import TOOLS
@@ -39,6 +39,7 @@ Run it every day, and look at what is new: the same fact has the same finding_id
 found. A control changes nothing.
 
 exit code 0: nothing found; 1: findings; 2: no ledger, or unusable arguments; 130: interrupted""",
+    to_the_end=True,
 )  # fmt: skip
 def _controls(ledger: Client, options: Options) -> int:
     if options.list:
@@ -54,7 +55,7 @@ def _controls(ledger: Client, options: Options) -> int:
             print(heading)
         print("\n".join(_hanging(finding.message)))
     if not options.json:
-        print(f"{'the first ' if found == options.limit else ''}{count(found, 'finding')}")
+        print(f"{'the first ' if found == options.limit else ''}{many(found, 'finding')}")
     return 1 if found else 0
 
 

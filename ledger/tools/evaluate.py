@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Any, Final, Self
 
 from ledger.cli import Options, argument
@@ -16,6 +14,8 @@ from ledger.cli.screens import NONE, instant, table
 from ledger.cli.shared import PROGRAMME_ID
 from ledger.client import Client, LedgerError
 from ledger.domain.refusal import Reason
+from ledger.tools.csv_rows import SPREADSHEET, csv_rows
+from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
 from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_PERIODIC
@@ -38,8 +38,9 @@ COLUMNS: Final = (
     rpcs=("PlanEvaluation", "RunEvaluation"),
     arguments=(
         argument("--plan", action="store_true", help="only say what it would give; nothing is recorded"),
-        argument("--csv", type=Path, metavar="FILE",
+        argument("--csv", type=output, metavar="FILE",
                  help="write accounts to a file: all of a plan, or those a run left out"),
+        SPREADSHEET,
         argument("--rows", type=number(1, 1_000_000), default=20, metavar="N",
                  help="of each movement in the table (default %(default)s)"),
         argument("--kind", choices=("periodic", "post-trial"), default="periodic",
@@ -62,6 +63,7 @@ daily close are left out: record the close (`fee-ledger record-close`), and run 
 
 exit code 0: every account is evaluated, or would be; 1: some lack a close, or the ledger refused;
 2: no ledger, or unusable arguments; 130: interrupted""",
+    to_the_end=True,
 )  # fmt: skip
 def _evaluate(ledger: Client, options: Options) -> int:
     try:
@@ -154,13 +156,15 @@ class _Sheet:
     def __enter__(self) -> Self:
         self._stack.callback(self._progress.clear)
         if self._options.csv is not None:
-            file = self._stack.enter_context(self._options.csv.open("w", newline="", encoding="utf-8"))
-            self._write = csv.writer(file).writerow
+            part = self._stack.enter_context(beside(self._options.csv))
+            file = self._stack.enter_context(part.open("w", newline="", encoding="utf-8"))
+            rows = csv_rows(file, str(self._options.csv), spreadsheet=self._options.spreadsheet)
+            self._write = self._stack.enter_context(rows).write
             self._write(COLUMNS)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._stack.close()
+    def __exit__(self, *raised: Any) -> None:
+        self._stack.__exit__(*raised)
 
     def take(self, message: Any, accounts: Iterable[Any]) -> None:
         """Take the accounts of one message."""

@@ -8,7 +8,7 @@ from typing import Final
 
 from ledger.cli.errors import UnusableError
 
-_PACKAGES: Final = ("duckdb",)
+_PACKAGES: Final = ("duckdb", "ijson", "jinja2", "markupsafe")
 
 
 @contextmanager

@@ -61,6 +61,7 @@ were wrong; 2: no ledger, or another rebuild runs; 130: interrupted"""
     parents=(store_arguments,),
     notes=_NOTES,
     interrupted=_AGAIN,
+    to_the_end=True,
 )  # fmt: skip
 def _rebuild(options: Options) -> int:
     name = f"rebuild by pid {os.getpid()} on {platform.node()[:20]}"

@@ -408,7 +408,7 @@ Global___AccountRegistered: _TypeAlias = AccountRegistered  # noqa: Y015
 
 @_typing.final
 class AccountLinked(_message.Message):
-    """Stream owner/<id>: finds the accounts of an owner."""
+    """Stream owner/<id>: finds the accounts of an owner. It follows AccountRegistered or OwnerNamed at once."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -433,6 +433,36 @@ class AccountLinked(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountLinked: _TypeAlias = AccountLinked  # noqa: Y015
+
+@_typing.final
+class OwnerNamed(_message.Message):
+    """Stream account/<id>: fills name an owner other than that of the account, for the first time. It lies in the commit of
+    these fills, and takes effect with the first of them. Owner and account belong together for R4 and R7 from then on.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    OWNER_ID_FIELD_NUMBER: _builtins.int
+    owner_id: _builtins.str
+    """Beneficial owner, as Fill.owner_id says."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        owner_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "owner_id", b"owner_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OwnerNamed: _TypeAlias = OwnerNamed  # noqa: Y015
 
 @_typing.final
 class TrialStarted(_message.Message):

@@ -170,7 +170,10 @@ class Fill(_message.Message):
     cl_ord_id: _builtins.str
     """Optional. The client's id of the order (FIX 11)."""
     owner_id: _builtins.str
-    """Optional. Beneficial owner of the account; default: the owner it is registered with, else the account itself."""
+    """Optional. Beneficial owner of the account; default: the owner it is registered with, else the account itself. Accounts
+    whose fills name one owner belong together for the trial and the fee match (R4, R7), for good; the ledger keeps at
+    most 8 owners of an account that fills name.
+    """
     counterparty_owner_id: _builtins.str
     """Optional. Beneficial owner on the other side; equal owners make a self-trade (R16, A27)."""
     channel: Global___Channel.ValueType

@@ -74,6 +74,8 @@ class FillServiceServicer(object):
         refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
         GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
         allows; behind that it stops reading, and the sender's flow control stops the sender.
+        A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
+        again when there is a next fill.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

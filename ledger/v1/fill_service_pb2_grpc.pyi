@@ -47,6 +47,8 @@ class FillServiceStub:
     refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
     GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
     allows; behind that it stops reading, and the sender's flow control stops the sender.
+    A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
+    again when there is a next fill.
     """
     GetSourcePosition: _grpc.UnaryUnaryMultiCallable[_fill_service_pb2.GetSourcePositionRequest, _fill_service_pb2.GetSourcePositionResponse]
     """Where an engine goes on after a break: the last sequence the ledger has of a source."""
@@ -70,6 +72,8 @@ class FillServiceAsyncStub(FillServiceStub):
     refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
     GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
     allows; behind that it stops reading, and the sender's flow control stops the sender.
+    A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
+    again when there is a next fill.
     """
     GetSourcePosition: _aio.UnaryUnaryMultiCallable[_fill_service_pb2.GetSourcePositionRequest, _fill_service_pb2.GetSourcePositionResponse]  # type: ignore[assignment]
     """Where an engine goes on after a break: the last sequence the ledger has of a source."""
@@ -102,6 +106,8 @@ class FillServiceServicer(metaclass=_abc_1.ABCMeta):
         refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
         GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
         allows; behind that it stops reading, and the sender's flow control stops the sender.
+        A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
+        again when there is a next fill.
         """
 
     @_abc_1.abstractmethod

@@ -32,7 +32,9 @@ class ReadAt(_message.Message):
     known_at_position: _builtins.int
     """After the event at this position; 0 is before the first. A position not reached yet is POSITION_AHEAD."""
     min_position: _builtins.int
-    """Wait until the ledger has reached this position (of a write's receipt), so that you read your own writes."""
+    """Wait until the ledger has reached this position (of a write's receipt), so that you read your own writes.
+    POSITION_NOT_REACHED comes shortly before your deadline, or at once where too many reads wait already.
+    """
     @_builtins.property
     def as_of(self) -> _timestamp_pb2.Timestamp:
         """Effective instant; default: now."""

@@ -76,6 +76,8 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """INVALID_ARGUMENT. A packed column whose length or width is none, or that points beyond what it refers to."""
     REASON_SOURCE_CHANGED: _Reason.ValueType  # 41
     """INVALID_ARGUMENT. A request of a stream is of another source than the one before it, or of none."""
+    REASON_MESSAGE_MALFORMED: _Reason.ValueType  # 42
+    """INVALID_ARGUMENT. The bytes of the request are no message of its type."""
     REASON_REQUEST_ID_REUSED: _Reason.ValueType  # 100
     """ALREADY_EXISTS. The request_id was used for another request."""
     REASON_FILL_CONFLICT: _Reason.ValueType  # 101
@@ -225,15 +227,21 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
     """UNAVAILABLE. Another process writes this ledger, or this one is starting or stopping."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 302
-    """RESOURCE_EXHAUSTED. The queue before the writer is full."""
+    """RESOURCE_EXHAUSTED. The queue before the writer is full, or that before the threads of calls of this kind."""
     REASON_POSITION_NOT_REACHED: _Reason.ValueType  # 303
     """UNAVAILABLE. The ledger has not reached min_position yet."""
     REASON_POSITION_AHEAD: _Reason.ValueType  # 304
     """OUT_OF_RANGE. known_at names a position the ledger has not reached."""
     REASON_STORE_UNAVAILABLE: _Reason.ValueType  # 305
-    """UNAVAILABLE. The database cannot be reached."""
+    """UNAVAILABLE. The database cannot be used now. Nothing was recorded; resend the same request later."""
     REASON_STREAMS_EXHAUSTED: _Reason.ValueType  # 307
     """RESOURCE_EXHAUSTED. As many streams of fills are open as the service allows."""
+    REASON_CLOCK_LEAP: _Reason.ValueType  # 309
+    """UNAVAILABLE. The clock of the service is wrong: nothing is recorded until it is right again. Metadata: leap_seconds."""
+    REASON_STREAM_IDLE: _Reason.ValueType  # 310
+    """UNAVAILABLE. Nothing came on the stream for so long that it was ended: open it again when there is a next fill."""
+    REASON_STORE_FULL: _Reason.ValueType  # 308
+    """RESOURCE_EXHAUSTED. The disk of the database is full. Nothing was recorded; resend the same request later."""
     REASON_INTERNAL: _Reason.ValueType  # 306
     """INTERNAL. A defect of the ledger; nothing was recorded."""
 
@@ -301,6 +309,8 @@ REASON_COLUMN_MALFORMED: Reason.ValueType  # 40
 """INVALID_ARGUMENT. A packed column whose length or width is none, or that points beyond what it refers to."""
 REASON_SOURCE_CHANGED: Reason.ValueType  # 41
 """INVALID_ARGUMENT. A request of a stream is of another source than the one before it, or of none."""
+REASON_MESSAGE_MALFORMED: Reason.ValueType  # 42
+"""INVALID_ARGUMENT. The bytes of the request are no message of its type."""
 REASON_REQUEST_ID_REUSED: Reason.ValueType  # 100
 """ALREADY_EXISTS. The request_id was used for another request."""
 REASON_FILL_CONFLICT: Reason.ValueType  # 101
@@ -450,15 +460,21 @@ REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301
 """UNAVAILABLE. Another process writes this ledger, or this one is starting or stopping."""
 REASON_QUEUE_FULL: Reason.ValueType  # 302
-"""RESOURCE_EXHAUSTED. The queue before the writer is full."""
+"""RESOURCE_EXHAUSTED. The queue before the writer is full, or that before the threads of calls of this kind."""
 REASON_POSITION_NOT_REACHED: Reason.ValueType  # 303
 """UNAVAILABLE. The ledger has not reached min_position yet."""
 REASON_POSITION_AHEAD: Reason.ValueType  # 304
 """OUT_OF_RANGE. known_at names a position the ledger has not reached."""
 REASON_STORE_UNAVAILABLE: Reason.ValueType  # 305
-"""UNAVAILABLE. The database cannot be reached."""
+"""UNAVAILABLE. The database cannot be used now. Nothing was recorded; resend the same request later."""
 REASON_STREAMS_EXHAUSTED: Reason.ValueType  # 307
 """RESOURCE_EXHAUSTED. As many streams of fills are open as the service allows."""
+REASON_CLOCK_LEAP: Reason.ValueType  # 309
+"""UNAVAILABLE. The clock of the service is wrong: nothing is recorded until it is right again. Metadata: leap_seconds."""
+REASON_STREAM_IDLE: Reason.ValueType  # 310
+"""UNAVAILABLE. Nothing came on the stream for so long that it was ended: open it again when there is a next fill."""
+REASON_STORE_FULL: Reason.ValueType  # 308
+"""RESOURCE_EXHAUSTED. The disk of the database is full. Nothing was recorded; resend the same request later."""
 REASON_INTERNAL: Reason.ValueType  # 306
 """INTERNAL. A defect of the ledger; nothing was recorded."""
 Global___Reason: _TypeAlias = Reason  # noqa: Y015

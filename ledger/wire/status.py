@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final, NoReturn
 
 import grpc
+import psycopg
 from eventsourcing.persistence import PersistenceError
 from google.protobuf.any_pb2 import Any as AnyMessage
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -17,11 +18,15 @@ from grpc_status import rpc_status
 
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
+from ledger.seldom import Seldom
+from ledger.wire.store_faults import refusal_of
 
 _log: Final = logging.getLogger(__name__)
+_failing: Final = Seldom(_log)
 
 DOMAIN: Final = "ledger.v1"
 _RETRY_AFTER_MS: Final = 250
+_RETRY_FULL_AFTER_MS: Final = 2_000  # nobody makes room on a disk at once
 _VIOLATIONS_BYTES_MAX: Final = 4_000  # details travel in a trailer, of which clients take 8 kB
 
 _CODES: Final[Mapping[Reason, int]] = {
@@ -60,9 +65,12 @@ _CODES: Final[Mapping[Reason, int]] = {
     Reason.NOT_THE_WRITER: Code.UNAVAILABLE,
     Reason.QUEUE_FULL: Code.RESOURCE_EXHAUSTED,
     Reason.STREAMS_EXHAUSTED: Code.RESOURCE_EXHAUSTED,
+    Reason.CLOCK_LEAP: Code.UNAVAILABLE,
+    Reason.STREAM_IDLE: Code.UNAVAILABLE,
     Reason.POSITION_NOT_REACHED: Code.UNAVAILABLE,
     Reason.POSITION_AHEAD: Code.OUT_OF_RANGE,
     Reason.STORE_UNAVAILABLE: Code.UNAVAILABLE,
+    Reason.STORE_FULL: Code.RESOURCE_EXHAUSTED,
     Reason.INTERNAL: Code.INTERNAL,
 }
 
@@ -70,7 +78,6 @@ _CODES: Final[Mapping[Reason, int]] = {
 # Refusals of the service itself, by whoever waits for it.
 OUTCOME_UNKNOWN: Final = Refusal(Reason.OUTCOME_UNKNOWN, "", "it may have been recorded: resend the same request")
 NOT_THE_WRITER: Final = Refusal(Reason.NOT_THE_WRITER, "", "this process does not write the ledger now")
-STORE_UNAVAILABLE: Final = Refusal(Reason.STORE_UNAVAILABLE, "", "PostgreSQL cannot be reached: resend later")
 INTERNAL: Final = Refusal(Reason.INTERNAL, "", "a defect of the ledger; nothing was recorded")
 
 
@@ -114,7 +121,8 @@ def abort(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
         packed.append(_packed(_bad_request((refusal, *error.others))))
     if code in (Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED):
         retry = RetryInfo()
-        retry.retry_delay.FromMilliseconds(_RETRY_AFTER_MS)
+        is_full = refusal.reason == Reason.STORE_FULL
+        retry.retry_delay.FromMilliseconds(_RETRY_FULL_AFTER_MS if is_full else _RETRY_AFTER_MS)
         packed.append(_packed(retry))
     status = Status(code=code, message=f"{refusal.reason.name}: {refusal.detail}", details=packed)
     context.abort_with_status(rpc_status.to_status(status))
@@ -152,9 +160,10 @@ class refusals:  # noqa: N801 - it is used as a statement: with refusals(context
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
         if isinstance(error, RefusedError):
             abort(self._context, error)
-        if isinstance(error, PersistenceError):
-            _log.warning("a call could not reach the store: %s", str(error).strip())
-            abort(self._context, RefusedError(STORE_UNAVAILABLE))
+        if isinstance(error, PersistenceError | psycopg.Error):
+            if self._context.is_active():  # or what it had asked PostgreSQL was cancelled
+                _failing.warning("a call could not use the store: %s", str(error).strip())
+            abort(self._context, RefusedError(refusal_of(error)))
         if isinstance(error, Exception):
             _log.error("a call failed", exc_info=error)
             abort(self._context, RefusedError(INTERNAL))

@@ -66,15 +66,16 @@ Input: TypeAlias = Ask | RecordFills | EvaluateAccounts | CompleteEvaluation
 
 @dataclass(frozen=True, slots=True)
 class Unread:
-    """A request of about `size` fills that is still to be read.
+    """A request of about `size` fills that is still to be read, taken in the turn of `line`: its source, or its caller.
 
-    `read` takes all that wait, for what is read together costs less: it says of each what it asks, or why it has no
-    shape.
+    `read` takes all that wait, for what is read together costs less: it says of each what it asks, or why that is
+    nothing.
     """
 
     size: int
+    line: str
     request: object
-    read: Callable[[Sequence[Unread]], Sequence[RecordFills | Exception]]
+    read: Callable[[Sequence[Unread]], Sequence[RecordFills | Refused]]
 
 
 Sent: TypeAlias = Ask | Unread | EvaluateAccounts | CompleteEvaluation  # what handlers queue before the writer
@@ -90,11 +91,16 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command was refused. `position` is that of the record of it; 0: it left none."""
+    """A command was refused. `position` is that of the record of it; 0: it left none.
+
+    `others` are further faults of shape. A refusal is answered as a value: an exception in a future would be raised in
+    a frame that holds the future, a ring that keeps the whole request until the garbage collector comes.
+    """
 
     refusal: Refusal
     position: int = 0
     replayed: bool = False
+    others: tuple[Refusal, ...] = ()
 
 
 @dataclass(slots=True)

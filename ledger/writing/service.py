@@ -8,7 +8,7 @@ again: nothing that was decided on it survives.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -49,7 +49,7 @@ from ledger.domain.events import (
     SourceAdvanced,
 )
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.account import CONFLICTS_MAX, RANGES_MAX, AccountState, SourceState, evolve_owner
+from ledger.domain.state.account import CONFLICTS_MAX, RANGES_MAX, SourceState
 from ledger.domain.state.rulebook import evolve_rulebook, fold_rulebook
 from ledger.domain.streams import (
     PROMOTIONS,
@@ -59,8 +59,10 @@ from ledger.domain.streams import (
     closes_stream,
     source_stream,
 )
+from ledger.domain.term_clock import TermClock
 from ledger.fills.batch import Part, by_account_day, merged
 from ledger.fills.decide import BatchOutcome, decide_fills
+from ledger.fills.owners import named_in
 from ledger.fills.runs import Runs
 from ledger.store.log import Head, Log
 from ledger.store.rows import Rows
@@ -79,6 +81,7 @@ from ledger.writing.messages import (
     Refused,
     Unsettled,
 )
+from ledger.writing.owners import name_owners
 from ledger.writing.resends import Resend, decide_resends, ranges
 from ledger.writing.states import States
 
@@ -143,9 +146,11 @@ class _Pending(NamedTuple):
 class _Work:
     """One commit in the making."""
 
-    def __init__(self, first_position: int, recorded_time_ns: int) -> None:
+    def __init__(self, first_position: int, recorded_time_ns: int, now_ns: int) -> None:
+        """`now_ns` is when it is decided: before `recorded_time_ns` where the log is ahead of the clock."""
         self.first_position = first_position
         self.recorded_time_ns = recorded_time_ns
+        self.now_ns = now_ns
         self.rows = Rows()
         self.decisions: list[Recorded] = []
         self.requests: dict[str, tuple[bytes, Recorded]] = {}
@@ -158,6 +163,10 @@ class _Work:
     def next_position(self) -> int:
         return self.first_position + len(self.rows)
 
+    def parts(self) -> Iterator[Part]:
+        """The fills that wait to be decided."""
+        return (waiting.batch for waiting in self.pending if waiting.batch is not None)
+
 
 class Service:
     """All states of one writer's term. It is called by one thread; commits are stored by another, one at a time."""
@@ -169,7 +178,7 @@ class Service:
         *,
         term: int,
         day_bytes_max: int,
-        accounts_max: int,
+        account_bytes_max: int,
         publish: Callable[[Head, Sequence[Recorded]], None] = lambda _, __: None,
     ) -> None:
         """`publish` is told of each commit, with its events but for runs of fills, before anybody is answered.
@@ -181,8 +190,9 @@ class Service:
         self._term = term
         self._publish = publish
         self._day_bytes_max = day_bytes_max
-        self._accounts_max = accounts_max
+        self._account_bytes_max = account_bytes_max
         self.head = Head(0, 0)
+        self._clock = TermClock()
         self.unsettled: Unsettled | None = None
         self.landed: Callable[[], None] = lambda: None
         self._pool = ThreadPoolExecutor(1, "commit")
@@ -191,12 +201,14 @@ class Service:
 
     def start(self, events: Sequence[tuple[str, Event]], now_ns: int) -> None:
         """Record what a new term begins with: events of streams `ledger` and `programme/<id>`."""
+        recorded_ns = max(now_ns, self.head.recorded_time_ns + 1)
+        self._clock = TermClock(now_ns, recorded_ns)
         work = self._begin(now_ns)
         for stream, event in events:
             last = self._log.last_of(stream)
             version = last.version if last else 0
             version += sum(row.stream == stream for row in work.rows)
-            self._append(work, stream, version + 1, work.recorded_time_ns, event, None)
+            self._append(work, stream, version + 1, work.now_ns, event, None)
         commit, head, _ = self._finish(work, [])
         assert commit is not None, events
         self._store(commit, head, (), lambda _: None)
@@ -232,7 +244,9 @@ class Service:
             self._forget()  # a defect half way through: what it left in memory is worth nothing
             raise
         self._states.shrink()
-        if commit is None:
+        if commit is None:  # refusals and replays: true of the present, if nobody else has written
+            if not self._writer.lease.runs:
+                self._writer.check()
             deliver(answers)
         else:
             submit = _do if at_once else self._pool.submit
@@ -275,7 +289,7 @@ class Service:
                 return self._evaluate(work, item)
             case CompleteEvaluation():
                 stream, request = item.started.stream, asked_by(item.started)
-                return Accepted(self._record(work, stream, work.recorded_time_ns, item.completed, request))
+                return Accepted(self._record(work, stream, work.now_ns, item.completed, request))
             case Ask():
                 return self._ask(work, item)
             case _:
@@ -284,7 +298,8 @@ class Service:
     # -- one commit ---------------------------------------------------------------------------------------------------
 
     def _begin(self, now_ns: int) -> _Work:
-        return _Work(self.head.position + 1, max(now_ns, self.head.recorded_time_ns + 1))
+        recorded_ns = max(self._clock.recorded_at(now_ns), self.head.recorded_time_ns + 1)
+        return _Work(self.head.position + 1, recorded_ns, self._clock.decided_at(recorded_ns))
 
     def _finish(self, work: _Work, answers: list[Answer]) -> tuple[Commit | None, Head, list[Answer]]:
         """The commit, if there is anything to record, and the head of the log behind it."""
@@ -304,6 +319,7 @@ class Service:
     ) -> None:
         """In the thread of commits: store one, tell of it, answer."""
         self.unsettled = Unsettled(commit, answers)
+        self._writer.lease.suspend()
         try:
             self._writer.commit(commit)
             self._publish(head, commit.decisions)
@@ -311,6 +327,7 @@ class Service:
             raise
         except Exception as defect:  # whatever it was, what was decided on this commit is worth nothing now
             raise WriterLost(f"a commit ended in a defect: {defect!r}") from defect
+        self._writer.lease.resume()
         self.unsettled = None
         deliver(answers)
 
@@ -351,7 +368,7 @@ class Service:
         if isinstance(known, Accepted) or (known is not None and known.replayed):
             return known
         stream, decided = self._decide(work, ask.command)
-        unapproved = check_approval(self._states.book, ask.command, ask.request, work.recorded_time_ns)
+        unapproved = check_approval(self._states.book, ask.command, ask.request, work.now_ns)
         if unapproved and not (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
             decided = unapproved
         if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
@@ -379,32 +396,32 @@ class Service:
         """The stream a command is for, and what is decided. Fills that it might touch are decided before it."""
         if isinstance(command, RegisterCommand):
             self._decide_fills(work)
-            return REGISTERS, decide_register(self._states.book, command, work.recorded_time_ns)
+            return REGISTERS, decide_register(self._states.book, command, work.now_ns)
         if isinstance(command, ProgrammeCommand):
             self._decide_fills(work)
-            return programme_stream_of(command), decide_programme(self._states.book, command, work.recorded_time_ns)
+            return programme_stream_of(command), decide_programme(self._states.book, command, work.now_ns)
         if isinstance(command, PromotionCommand | BountyCommand):
-            return self._decide_reward(command, work.recorded_time_ns)
+            return self._decide_reward(command, work.now_ns)
         if isinstance(command, RunEvaluation):
             self._decide_fills(work)  # what comes before it in this commit is read too
             return decide_run(
                 command,
                 self._states.book,
                 self._states.evaluation,
-                now_ns=work.recorded_time_ns,
+                now_ns=work.now_ns,
                 last_position=work.next_position - 1,
                 recorded_at=lambda position: self._log.head_at_position(position).recorded_time_ns,
                 book_at=lambda position: fold_rulebook(programmes.parse, self._log.rulebook(position)),
             )
         if isinstance(command, RecordDailyClose):
             closes = self._states.closes(command.asset)
-            return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.recorded_time_ns)
-        if any(waiting.batch and waiting.batch.is_about(command.account_id) for waiting in work.pending):
+            return closes_stream(command.asset), decide_close(closes, command, self._states.book, work.now_ns)
+        of_family = asks_family(command)
+        if any(part.is_about(command.account_id) or (of_family and part.names_owners) for part in work.parts()):
             self._decide_fills(work)
         account = self._states.account(command.account_id)
-        family = self._family(account) if asks_family(command) else ()
-        now_ns = work.recorded_time_ns
-        decided = decide_account(account, command, family=family, book=self._states.book, now_ns=now_ns)
+        family = self._states.family(account) if of_family else ()
+        decided = decide_account(account, command, family=family, book=self._states.book, now_ns=work.now_ns)
         return account_stream(command.account_id), decided
 
     def _decide_reward(self, command: PromotionCommand | BountyCommand, now_ns: int) -> tuple[str, Decided | Refusal]:
@@ -421,14 +438,14 @@ class Service:
         if isinstance(decided, Refusal):
             name = type(ask.command).__name__
             events = [(stream, CommandRefused(name, decided.reason, decided.field, decided.detail))]
-            effective_ns = work.recorded_time_ns
+            effective_ns = work.now_ns
         else:
             events, effective_ns = decided.events, decided.effective_time_ns
         flagged = self._states.account(ask.command.account_id) if isinstance(ask.command, UnflagAccount) else None
         first, *_ = [self._record(work, name, effective_ns, event, ask.request) for name, event in events]
         if flagged is not None:
-            record, now_ns = partial(self._record, work), work.recorded_time_ns
-            pay_after_flag(flagged, self._states, work.rows, record, ask.request, now_ns)
+            record = partial(self._record, work)
+            pay_after_flag(flagged, self._states, work.rows, record, ask.request, work.now_ns)
         work.requests[ask.request.request_id] = (ask.request.sha256, first)
         return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)
 
@@ -441,8 +458,8 @@ class Service:
         elif kind == "fees":
             recorded = self._append(work, stream, work.next_position, effective_ns, event, request)
         elif kind == "owner":
-            recorded = self._append(work, stream, self._states.owner(name).version + 1, effective_ns, event, request)
-            self._states.owners[name] = evolve_owner(self._states.owner(name), recorded)
+            recorded = self._append(work, stream, self._states.owners.version(name) + 1, effective_ns, event, request)
+            self._states.owners.take(recorded)
         elif kind in ("promotions", "bounty"):
             recorded = self._append(
                 work, stream, self._states.rewards_version(stream) + 1, effective_ns, event, request
@@ -467,15 +484,7 @@ class Service:
         """Fills before it are priced without it, then adjusted."""
         self._decide_fills(work)
         record = partial(self._record, work)
-        return evaluate_accounts(job, self._states, work.rows, record, work.recorded_time_ns)
-
-    def _family(self, account: AccountState) -> list[AccountState]:
-        """The other accounts of the owner."""
-        ids = self._states.owner(account.owner_id).account_ids
-        others = {account.owner_id, *ids} - {account.account_id}
-        return [
-            member for name in sorted(others) if (member := self._states.account(name)).owner_id == account.owner_id
-        ]
+        return evaluate_accounts(job, self._states, work.rows, record, work.now_ns)
 
     # -- fills --------------------------------------------------------------------------------------------------------
 
@@ -548,6 +557,7 @@ class Service:
         )
         if taken.runs:
             self._append_runs(work, batch.actor, taken.runs)
+            self._name_owners(work, batch.actor, taken.runs)
         _hand_out(taken, together)
 
     def _settle(self, work: _Work, waiting: _Pending) -> None:
@@ -617,17 +627,22 @@ class Service:
                     "RecordFills", refusal.reason, refusal.field, refusal.detail, item.fill_sha256(index)
                 )
                 request = Request("", b"", actor=batch.whole.actor)
-                self._record(work, account_stream(account_id), work.recorded_time_ns, event, request)
+                self._record(work, account_stream(account_id), work.now_ns, event, request)
 
     def _append_runs(self, work: _Work, actor: str, runs: Runs) -> None:
         work.rows.extend(rows_of(runs, work.next_position, Envelope(0, work.recorded_time_ns, self._term, actor)))
+
+    def _name_owners(self, work: _Work, actor: str, runs: Runs) -> None:
+        if named := named_in(runs, self._states.accounts):
+            self._states.owners.load(each.owner_id for each in named)
+            name_owners(named, partial(self._record, work), Request("", b"", actor=actor))
 
     def _append_sources(self, work: _Work) -> None:
         for name in dict.fromkeys((*work.sources, *sorted(work.heartbeats))):
             state = self._states.source(name)
             taken = work.sources.get(name) or _SourceWork(state.last_sequence + 1, state.last_sequence)
             event = taken.advanced(state)
-            recorded = self._append(work, source_stream(name), state.version + 1, work.recorded_time_ns, event, None)
+            recorded = self._append(work, source_stream(name), state.version + 1, work.now_ns, event, None)
             self._states.evolve_source(recorded)
 
     @property
@@ -639,7 +654,9 @@ class Service:
     def _forget(self) -> None:
         """Drop every state; what is needed is read again from the log."""
         self.head = self._log.head()
-        self._states = States(lambda: self._log, day_bytes_max=self._day_bytes_max, accounts_max=self._accounts_max)
+        self._states = States(
+            lambda: self._log, day_bytes_max=self._day_bytes_max, account_bytes_max=self._account_bytes_max
+        )
 
 
 def _do(function: Callable[..., None], *arguments: Any) -> Future[None]:

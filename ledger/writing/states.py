@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence, Set
 from functools import reduce
-from typing import Final, TypeVar
+from typing import Final
 
 import numpy as np
 
@@ -19,13 +18,13 @@ from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import FeeAdjusted, Recorded, SequenceConflict, SourceAdvanced
 from ledger.domain.state.account import (
     AccountState,
-    OwnerState,
     SourceState,
     evolve_account,
-    evolve_owner,
     evolve_source,
     fold_account,
 )
+from ledger.domain.state.held import NAME_BYTES, HeldAccounts
+from ledger.domain.state.owners import family_of
 from ledger.domain.state.rulebook import fold_rulebook
 from ledger.domain.streams import (
     BOUNTY_PREFIX,
@@ -37,7 +36,6 @@ from ledger.domain.streams import (
     bounty_stream,
     closes_stream,
     fee_stream,
-    owner_stream,
     source_stream,
 )
 from ledger.fills.account_day import AccountDay
@@ -49,22 +47,12 @@ from ledger.store.codec.events import decode
 from ledger.store.log import FeeDay, KnownRequest, Log
 from ledger.store.rows import Rows
 from ledger.writing.messages import Ask, Input
+from ledger.writing.owners import Owners
 
 _ALL: Final = 2**63 - 1
 # Conflicts of a source that are known again when they come again: older ones are recorded once more.
 _CONFLICTS, _EVENTS_WITH_CONFLICTS, _SOURCES_WITH_CONFLICTS = 10_000, 100, 16
-
-K = TypeVar("K")
-V = TypeVar("V")
-
-
-class _Lru(OrderedDict[K, V]):
-    """States in memory, least recently used first."""
-
-    def used(self, keys: Iterable[K]) -> None:
-        """Move those that were just used to the end."""
-        for key in keys:
-            self.move_to_end(key)
+_SOURCES_MAX: Final = 10_000  # in memory
 
 
 class States:
@@ -73,15 +61,15 @@ class States:
     `load` and the other loaders read with one query of each kind; `shrink` ends a commit.
     """
 
-    def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, accounts_max: int) -> None:
+    def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, account_bytes_max: int) -> None:
         self._log = log
         self.book = fold_rulebook(programmes.parse, log().rulebook(_ALL))
-        self.accounts: _Lru[str, AccountState] = _Lru()  # those that have an event
+        self.accounts = HeldAccounts()  # those that have an event
         self._without_event: set[str] = set()
         self.days = DayTable()
-        self._accounts_max = accounts_max
+        self._account_bytes_max = account_bytes_max
         self._day_bytes_max = day_bytes_max
-        self.owners: dict[str, OwnerState] = {}
+        self.owners = Owners(log)
         self.sources: dict[str, SourceState] = {}
         self._conflicts: dict[str, set[SequenceConflict]] = {}
         self.requests: dict[str, KnownRequest] = {}
@@ -94,16 +82,19 @@ class States:
     def shrink(self) -> None:
         """Let go of the least recently used beyond the limits."""
         self.accounts.used(self._touched)
-        while len(self.accounts) > self._accounts_max:
-            self.accounts.popitem(last=False)
-        if len(self._without_event) > self._accounts_max:
+        names_bytes = NAME_BYTES * len(self._without_event)
+        if 2 * names_bytes > self._account_bytes_max:
             self._without_event.clear()
+            names_bytes = 0
+        self.accounts.shrink(self._account_bytes_max - names_bytes)
+        while len(self.sources) > _SOURCES_MAX:
+            del self.sources[next(iter(self.sources))]
         self.days.shrink(self._day_bytes_max)
 
     def load(self, inputs: Sequence[Input]) -> None:
         """Read which of the requests were recorded, and the accounts of commands, with one query each."""
         asks = [item for item in inputs if isinstance(item, Ask)]
-        self.owners.clear()
+        self.owners.forget()
         self._touched.clear()
         self.requests = {}
         if not asks:
@@ -248,7 +239,7 @@ class States:
         return event
 
     def account(self, account_id: str) -> AccountState:
-        if account_id not in self.accounts:
+        if account_id not in self.accounts and account_id not in self._without_event:
             self.load_accounts([account_id])
         return self.accounts.get(account_id) or AccountState(account_id)
 
@@ -258,13 +249,16 @@ class States:
         self.accounts[account_id] = evolve_account(self.account(account_id), recorded)
         self._without_event.discard(account_id)
 
-    def owner(self, owner_id: str) -> OwnerState:
-        if owner_id not in self.owners:
-            state = OwnerState(owner_id)
-            for recorded in self._log().streams([owner_stream(owner_id)], _ALL):
-                state = evolve_owner(state, recorded)
-            self.owners[owner_id] = state
-        return self.owners[owner_id]
+    def family(self, account: AccountState) -> list[AccountState]:
+        """The other accounts that share an owner with one, by id."""
+        return family_of(account, self.owners.accounts_of, self._accounts_at_once)
+
+    def _accounts_at_once(self, account_ids: Iterable[str]) -> list[AccountState]:
+        names = list(account_ids)
+        self.load_accounts(names)
+        return [self.account(name) for name in names]
+
+    # What has no event yet is not held: its name may be any that somebody asks with, and is refused.
 
     def promotions(self) -> Promotions:
         if self._promotions is None:
@@ -272,14 +266,20 @@ class States:
         return self._promotions
 
     def round(self, week: str) -> Round:
-        if week not in self._rounds:
-            self._rounds[week] = reduce(evolve_round, self._log().streams([bounty_stream(week)], _ALL), Round(week))
-        return self._rounds[week]
+        if week in self._rounds:
+            return self._rounds[week]
+        found = reduce(evolve_round, self._log().streams([bounty_stream(week)], _ALL), Round(week))
+        if found.version:
+            self._rounds[week] = found
+        return found
 
     def closes(self, asset: str) -> Closes:
-        if asset not in self._closes:
-            self._closes[asset] = fold_closes(self._log().streams([closes_stream(asset)], _ALL), Closes(asset))
-        return self._closes[asset]
+        if asset in self._closes:
+            return self._closes[asset]
+        found = fold_closes(self._log().streams([closes_stream(asset)], _ALL), Closes(asset))
+        if found.version:
+            self._closes[asset] = found
+        return found
 
     def evolve_closes(self, recorded: Recorded) -> None:
         """Take in one more event of `closes/<asset>`."""
@@ -287,10 +287,12 @@ class States:
         self._closes[asset] = evolve_closes(self.closes(asset), recorded)
 
     def evaluation(self, stream: str) -> EvaluationState:
-        if stream not in self._evaluations:
-            stream_so_far = self._log().streams([stream], _ALL)
-            self._evaluations[stream] = reduce(evolve_evaluation, stream_so_far, EvaluationState())
-        return self._evaluations[stream]
+        if stream in self._evaluations:
+            return self._evaluations[stream]
+        found = reduce(evolve_evaluation, self._log().streams([stream], _ALL), EvaluationState())
+        if found.version:
+            self._evaluations[stream] = found
+        return found
 
     def evolve_evaluation(self, recorded: Recorded) -> None:
         """Take in one more event of `evaluation/<programme>/<instant>`."""
@@ -310,11 +312,13 @@ class States:
             self._rounds[week] = evolve_round(self.round(week), recorded)
 
     def source(self, source: str) -> SourceState:
-        if source not in self.sources:
-            state = SourceState(source)
-            last = self._log().last_of(source_stream(source))
-            self.sources[source] = state if last is None else evolve_source(state, last)
-        return self.sources[source]
+        if source in self.sources:
+            return self.sources[source]
+        last = self._log().last_of(source_stream(source))
+        if last is None:
+            return SourceState(source)
+        found = self.sources[source] = evolve_source(SourceState(source), last)
+        return found
 
 
 def _decoded(rows: Rows, streams: Container[str]) -> list[Recorded]:

@@ -33,6 +33,7 @@ from projections.as_of import Reader, check_times
 from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of
 
+_LINES_AT_ONCE: Final = 256  # taking over 10,000 at once would hold up every other thread for 30 ms
 _PLACE: Final = struct.Struct(">qQI")
 
 
@@ -55,10 +56,12 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
     sums = cell_sums(reader.log, span)
     response = pb.ListFeeHistoryResponse(
         basis=instant.basis(reader.ledger_id),
-        lines=[fee_line(account_id, entry) for entry in entries[:size]],
         totals=[total for total in totals(sums) if total.lines],
         volumes=volumes(sums),
     )
+    for start in range(0, min(size, len(entries)), _LINES_AT_ONCE):
+        some = entries[start : min(start + _LINES_AT_ONCE, size)]
+        response.lines.extend([fee_line(account_id, entry) for entry in some])
     if len(entries) > size:
         last = _PLACE.pack(*entries[size - 1].place)
         response.next_page_token = encode_token(

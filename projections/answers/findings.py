@@ -94,7 +94,9 @@ class Findings:
         programme = book.programme(search.programme_id, search.as_of_ns)
         if isinstance(programme, Refusal):
             raise RefusedError(programme)
-        scope = Scope(self._reader.log, self._schema, book, programme, search.as_of_ns, search.within_days)
+        scope = Scope(
+            self._reader.log, self._schema, book, programme, search.as_of_ns, search.within_days, self._reader.now_ns()
+        )
         names = [search.control] if search.control else list(CONTROLS)
         found = [(name, finding) for name in names for finding in CONTROLS[name].find(scope)]
         return sorted(found, key=lambda entry: _place(*entry))

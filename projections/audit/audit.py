@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger.domain.events import Recorded
+from ledger.domain.term_clock import TermClocks
 from ledger.replay.compare import UNDECIDABLE, Deviation, said
 from ledger.replay.sources import SourcesAgain
 from ledger.store.log import Log
@@ -41,7 +42,7 @@ class Audit:
         self._frame = Frame(log, schema)
         rows = Rows(log, schema)
         self._terms = Terms(rows.ledger)
-        self._sources = SourcesAgain(rows.sources(after) if after else ())
+        self._sources = SourcesAgain(TermClocks(rows.ledger).decided_ns, rows.sources(after) if after else ())
 
     def accounts(self) -> int:
         """How many accounts are audited."""

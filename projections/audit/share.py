@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from ledger import programmes
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.term_clock import TermClocks
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import Replay
 from ledger.replay.sources import Lines
@@ -41,6 +42,7 @@ class Share:
             programmes.parse,
             self._rows.earlier,
             recorded_at=lambda position: log.head_at_position(position).recorded_time_ns,
+            decided_ns=TermClocks(self._rows.ledger).decided_ns,
             fed=scope.reads,
             whole=after == 0 and scope.from_ns is None,
         )

@@ -46,7 +46,7 @@ def _runs(scope: Scope) -> Iterator[tuple[int, list[Recorded]]]:
     while at_ns <= scope.as_of_ns:
         streams[evaluation_stream(name, PERIODIC, at_ns)] = (at_ns, [])
         at_ns = next_evaluation_ns(scope.programme, at_ns)
-    for recorded in scope.log.streams(streams, scope.log.head().position):
+    for recorded in scope.log.streams(streams, scope.known_position):
         streams[recorded.stream][1].append(recorded)
     yield from streams.values()
 
@@ -55,13 +55,11 @@ def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded]) -> tuple[str, dict
     """What is wrong with an evaluation, as far as it had come at the instant asked about; empty: nothing."""
     state, began_ns = EvaluationState(), 0
     for recorded in runs:
-        if recorded.envelope.recorded_time_ns > scope.as_of_ns:
-            break
         if isinstance(recorded.event, EvaluationStarted):
             began_ns = began_ns or recorded.envelope.recorded_time_ns
         state = evolve_evaluation(state, recorded)
     if state.started is None:
-        known = scope.log.head_at_time(scope.as_of_ns).position
+        known = scope.known_position
         lines = waiting_for(scope.log, scope.programme, at_ns, known=known, known_ns=scope.as_of_ns)
         waits = {"waiting_for": "; ".join(lines)} if lines else {}
         return "; ".join(["was not run", *(f"it waits: {line}" for line in lines)]), {"status": "NOT_RUN", **waits}

@@ -13,7 +13,7 @@ from projections.controls.scope import Control, Finding, Scope, instant_text
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    for last in scope.log.last_below(SOURCE_PREFIX, scope.log.head_at_time(scope.as_of_ns).position):
+    for last in scope.log.last_below(SOURCE_PREFIX, scope.known_position):
         found = list(takewhile(lambda late: late.envelope.recorded_time_ns > scope.since_ns, _late(scope.log, last)))
         if found:
             source, earliest_ns = last.stream.removeprefix(SOURCE_PREFIX), min(map(_from_ns, found))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, VolumeRecorded
-from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.instants import CLOCK_LEAP_NS, DAY_NS, day_text
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.fills.account_day import adjusted
@@ -28,6 +28,7 @@ class Scope:
     programme: Programme
     as_of_ns: int
     within_days: int
+    now_ns: int  # the wall clock
 
     @property
     def since_ns(self) -> int:
@@ -48,6 +49,17 @@ class Scope:
     def began_ns(self) -> int:
         """When the ledger's first event was recorded."""
         return self.log.at(1).envelope.recorded_time_ns
+
+    @property
+    def known_position(self) -> int:
+        """The last position that was known at the instant.
+
+        Where that is now, commits that a wrong clock put later than now are known too.
+        """
+        head = self.log.head()
+        if head.recorded_time_ns > self.now_ns + CLOCK_LEAP_NS >= self.as_of_ns >= self.now_ns - CLOCK_LEAP_NS:
+            return head.position
+        return self.log.head_at_time(self.as_of_ns).position
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """Rows of the materialised tables, which are `{read}` in the statement; `at`, `since` and `until` are given."""

@@ -11,7 +11,7 @@ from projections.evaluation.sources import reached, signs
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    for sign in signs(scope.log, scope.log.head_at_time(scope.as_of_ns).position):
+    for sign in signs(scope.log, scope.known_position):
         if is_silent(sign, scope.programme, scope.as_of_ns):
             last = instant_text(sign.signed_ns)
             yield Finding(

@@ -40,6 +40,7 @@ def _with_conflicts(scope: Scope, last: Recorded) -> Iterator[Recorded]:
     """Events of a source with conflicts, of the days looked back to; each names the one before it."""
     recorded, event = last, last.event
     assert isinstance(event, SourceAdvanced), last
+    known = scope.known_position
     version = last.version if event.conflicts else event.conflicts_before
     while version:
         recorded = last if version == last.version else scope.log.version(last.stream, version)
@@ -47,7 +48,7 @@ def _with_conflicts(scope: Scope, last: Recorded) -> Iterator[Recorded]:
         assert isinstance(event, SourceAdvanced), recorded
         if recorded.envelope.recorded_time_ns < scope.since_ns:
             return
-        if recorded.envelope.recorded_time_ns <= scope.as_of_ns:
+        if recorded.position <= known:
             yield recorded
         version = event.conflicts_before
 

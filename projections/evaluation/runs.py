@@ -80,7 +80,8 @@ class EvaluationRuns:
         if isinstance(programme, Refusal):
             return command
         self._check_known(command, known, now_ns)
-        known_ns = now_ns if known == head.position else reader.log.head_at_position(known).recorded_time_ns
+        recorded_ns = reader.log.head_at_position(known).recorded_time_ns
+        known_ns = now_ns if known == head.position else min(recorded_ns, now_ns)
         sources = signs(reader.log, known)
         if command.kind == POST_TRIAL and command.instant_ns is None:
             passed_ns = passed_by_all(sources, programme, known_ns, command.complete_sources)

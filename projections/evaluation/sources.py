@@ -19,7 +19,7 @@ def signs(log: Log, known: int) -> list[Sign]:
         event, source = recorded.event, recorded.stream.removeprefix(SOURCE_PREFIX)
         assert isinstance(event, SourceAdvanced), recorded
         times = (event.latest_time_ns, event.complete_until_ns)
-        found.append(Sign(source, *times, recorded.envelope.recorded_time_ns))
+        found.append(Sign(source, *times, recorded.envelope.effective_time_ns))
     return found
 
 

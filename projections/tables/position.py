@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
-from typing import Any, Final, NoReturn
+from typing import Any, NoReturn
 
 from eventsourcing.persistence import PersistenceError
 from psycopg.errors import UndefinedColumn, UndefinedTable
@@ -15,8 +14,7 @@ from ledger.store.log import Log
 from ledger.wire.status import refuse
 from projections.as_of import Reader
 from projections.tables.tables import TABLES_VERSION, Standing, next_schema, read_schema, standing_statement
-
-_POLL_S: Final = 0.01
+from projections.waiting import wait_until
 
 
 def tables_standing(reader: Reader, schema: str) -> Standing:
@@ -45,14 +43,19 @@ def wait_for_tables(reader: Reader, schema: str, position: int, *, any_version: 
     What decides something needs the tables of this release. With `any_version` those of another one will do: what they
     lack is refused by `table_rows`.
     """
-    until_s = time.monotonic() + reader.config.read_wait_ms_max / 1000
-    while True:
-        standing = tables_standing(reader, schema)
-        if standing.position >= max(position, 1) and (any_version or standing.version == TABLES_VERSION):
-            return standing.position
-        if time.monotonic() >= until_s:
-            _not_reached(standing)
-        time.sleep(_POLL_S)
+    seen = tables_standing(reader, schema)
+
+    def reached() -> bool:
+        return seen.position >= max(position, 1) and (any_version or seen.version == TABLES_VERSION)
+
+    def look_again() -> bool:
+        nonlocal seen
+        seen = tables_standing(reader, schema)
+        return reached()
+
+    if not reached():
+        wait_until(look_again, reader.config.read_wait_ms_max, lambda why: _not_reached(seen, why))
+    return seen.position
 
 
 def table_rows(log: Log, schema: str, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
@@ -69,8 +72,8 @@ def table_rows(log: Log, schema: str, statement: str, parameters: Mapping[str, A
     return log.query(SQL(statement).format(read=read), dict(parameters))  # they have been replaced meanwhile
 
 
-def _not_reached(standing: Standing) -> NoReturn:
+def _not_reached(standing: Standing, why: str = "") -> NoReturn:
     detail = f"the tables are at position {standing.position}"
     if standing.version not in (0, TABLES_VERSION):
         detail += f", of version {standing.version}, and lack what this asks for until they are of {TABLES_VERSION}"
-    refuse(Reason.POSITION_NOT_REACHED, "min_position", detail, position=str(standing.position))
+    refuse(Reason.POSITION_NOT_REACHED, "min_position", detail + why, position=str(standing.position))

@@ -17,13 +17,17 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple, Protocol
 
 try:
+    from ledger.cli.errors import UnusableError
     from ledger.store.postgres.embedded import EmbeddedError
+    from ledger.tools.files import write_whole
     from scripts.bench.asof import AsOf
     from scripts.bench.copy import CopyRowPerFill
     from scripts.bench.evaluation import Evaluation
     from scripts.bench.eventsourcing import EventSourcing
     from scripts.bench.figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
+    from scripts.bench.hostile import Hostile
     from scripts.bench.lag import Lag
+    from scripts.bench.lanes import Lanes
     from scripts.bench.memory import Memory
     from scripts.bench.options import parse
     from scripts.bench.profile import Profile
@@ -43,6 +47,7 @@ except ImportError as error:
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
 _LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
 _PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
+_LANES_SLICES: Final = 5  # single calls are timed for so many times --seconds beside each load
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
 
 _ONCE: Final = ("memory", "profile")  # measured in the first round only
@@ -77,7 +82,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if results:
         _print_table(results)
     if options.json:
-        options.json.write_text(json.dumps(results, indent=2) + "\n")
+        try:
+            write_whole(options.json, json.dumps(results, indent=2) + "\n")
+        except UnusableError as failure:
+            print(f"bench: {failure}", file=sys.stderr)
+            return 2
     for key, why in measured.failed.items():
         print(f"bench: {key} failed, and what rests on it is left out: {why}", file=sys.stderr)
     return 1 if measured.failed else 0
@@ -169,7 +178,9 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
         "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
+        "lanes": lambda: Lanes(options.seconds * _LANES_SLICES),
         "memory": lambda: Memory(options.rss_fills),
+        "hostile": lambda: Hostile(options.fills),
         "profile": lambda: Profile(options.fills),
         "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }

@@ -34,7 +34,7 @@ def main() -> None:
     handler = grpc.unary_unary_rpc_method_handler(lambda _, __: b"")
     app.server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(service, {method: handler}),))
     gc.freeze()  # as `ledger serve` does
-    gc.set_threshold(5_000_000, 10, 10)
+    gc.set_threshold(50_000, 10, 1_000)
     print(f"the echo is serving on {app.listen()}", flush=True)
     ended.wait()
     app.server.stop(None).wait()

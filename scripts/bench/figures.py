@@ -62,6 +62,20 @@ FIGURES: Final = {
         ("1k_uniform",),
         f"what the fills of {INGEST} take on disk: all tables of the ledger with indexes and TOAST",
     ),
+    **{
+        f"memory.{kind}_{figure}": Figure(unit, 0, ("hostile",), f"{said}: {tells}")
+        for kind, said in (
+            ("refused", "a call for every fifth of --fills, each of one that has no shape"),
+            ("undecodable", "a tenth as many, of bytes that are no message"),
+            ("large", "64 messages of 15 MB at once, of millions of entries or of one that is long"),
+            ("programme", "programme files of 262 kB, each bad in a way of its own"),
+        )
+        for figure, unit, tells in (
+            ("rss_mb", "MB", "the most memory that the service held until then (VmHWM, 10^6 bytes)"),
+            ("s", "s", "how long they took"),
+            ("quote_p99_ms", "ms", "what a quote took meanwhile, that 99 of 100 beat"),
+        )
+    },
     "ingest.server_rss_mb": Figure(
         "MB",
         0,
@@ -228,6 +242,32 @@ FIGURES: Final = {
     "ratio.asof_day_end_state": Figure("ratio", 2, ("asof",), "the same; at most 1.5 is the aim"),
     "ratio.asof_day_end_fees_page": Figure("ratio", 2, ("asof",), "the same; at most 1.5 is the aim"),
 }
+
+_LOADS: Final = {
+    "idle": "nothing",
+    "waiting": "64 callers of a min_position that is not reached, with deadlines of 5 s",
+    "pages": "64 callers of pages of 10,000 lines",
+    "streams": "16 streams that send fills as fast as they are taken",
+}
+_PROBES: Final = {"state": "GetVipState", "write": "RecordFills of one fill", "health": "Check of health"}
+_BARS: Final = {"write": "; at most 500", "health": "; at most 200"}
+FIGURES.update(
+    {
+        f"lanes.{load}.{probe}_ms_p{percent}": Figure(
+            "ms",
+            1,
+            ("lanes",),
+            f"{call} beside {beside}: of a hundred calls {100 - percent} take longer"
+            f"{_BARS.get(probe, '') if percent == 99 else ''}",
+        )
+        for load, beside in _LOADS.items()
+        for probe, call in _PROBES.items()
+        for percent in (50, 99)
+    }
+)
+FIGURES["lanes.idle_streams.open_s"] = Figure(
+    "s", 2, ("lanes",), "until an engine has its first acknowledgement while 16 idle streams are open; 30 is never"
+)
 
 _PROFILE: Final = {
     "client": "CPU of one fill in the client while they stream in as of " + INGEST + ", in microseconds",

@@ -6,9 +6,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
-from pathlib import Path
 from typing import Final, NoReturn
 
+from ledger.tools.files import output
 from scripts.bench.figures import FIGURES, figures_text
 from scripts.bench.proc import READABLE
 
@@ -34,6 +34,7 @@ same. 2: unusable arguments, or a package is missing.
 _LACKS: Final = {
     "umadb": "" if find_spec("umadb") else "umadb is not installed: run `make bench`",
     "memory": "" if READABLE else "there is no /proc",
+    "hostile": "" if READABLE else "there is no /proc",
     "profile": "" if READABLE else "there is no /proc",
 }
 
@@ -54,7 +55,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     add = parser.add_argument
-    add("--json", metavar="FILE", type=Path, help="write [{name, value, unit, settings}] there too")
+    add("--json", metavar="FILE", type=output, help="write [{name, value, unit, settings}] there too")
     add("--only", metavar="NAME,...", default="", help="figures by name, or by the first part of it (default: all)")
     add("--rounds", metavar="N", type=_positive, default=3, help="rounds; the median is told (default 3)")
     add("--fills", metavar="N", type=_positive, default=1_000_000, help="fills of a round (default 1,000,000)")

@@ -190,5 +190,5 @@ def _writing(store: Store, schema: str) -> Iterator[Service]:
 def _read(arrived: Sequence[Arrived]) -> list[RecordFills]:
     """Requests as FillService reads those that wait together."""
     requests = FillRequests(Config().fills_per_batch_max, lambda: _LATEST_NS)
-    unread = [Unread(one.size, one, requests.read) for one in arrived]
+    unread = [Unread(one.size, "", one, requests.read) for one in arrived]
     return [item for item in requests.read(unread) if isinstance(item, RecordFills)]

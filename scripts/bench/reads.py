@@ -49,7 +49,7 @@ class Reads:
             "callers": CALLERS,
             "turns_per_round": turns,
             "slice_seconds": seconds,
-            "handler_threads": Config().threads,
+            "read_threads": Config().read_threads,
             "client": "one sync Python process on the same cores, the same for both: it may be the limit of both",
         }
 

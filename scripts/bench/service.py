@@ -26,10 +26,11 @@ _STOP_SECONDS_MAX: Final = 60.0
 
 
 class Served(NamedTuple):
-    """A program that serves: a channel to it, and its process."""
+    """A program that serves: a channel to it, its process, and where it listens."""
 
     channel: grpc.Channel
     pid: int
+    address: str  # host:port
 
 
 @contextmanager
@@ -70,8 +71,9 @@ def serving(command: Sequence[str]) -> Iterator[Served]:
             start_new_session=True,  # Ctrl-C is for the benchmark, which then stops the service in order
         )
         try:
-            with grpc.insecure_channel(_address(process)) as channel:
-                yield Served(channel, process.pid)
+            address = _address(process)
+            with grpc.insecure_channel(address) as channel:
+                yield Served(channel, process.pid, address)
             check(process.poll() is None, "the service ended by itself")
         except Failed as failure:
             raise Failed(f"{failure} (the service said: {_last_line(said)})") from failure

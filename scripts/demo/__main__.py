@@ -26,6 +26,7 @@ try:
 
     from ledger.__main__ import StartError, running
     from ledger.client import Client, LedgerError
+    from ledger.clock import WallClock
     from ledger.config import Config
     from ledger.domain.instants import DAY_NS
     from ledger.server.app import ListenError
@@ -110,7 +111,8 @@ def tell(exchange: Exchange, dsn: str) -> str:
     clock = Clock()
     config = Config(listen="127.0.0.1:0", ledger_id="demo", drain_ms=0)
     _progress("starting the ledger ...")
-    with running(config, dsn, clock_ns=clock) as service, grpc.insecure_channel(service.address) as channel:
+    watched = WallClock(clock, clock)  # no clock beside it: it moves as the story does
+    with running(config, dsn, clock=watched) as service, grpc.insecure_channel(service.address) as channel:
         ledger = Client(actor=ACTOR, channel=channel)
         played = play(Story(exchange).steps(), ledger, clock.set, _shown(exchange.days))
         clock.set(exchange.end_ns)

@@ -9,23 +9,27 @@ from __future__ import annotations
 import argparse
 import random
 import sys
+import time
+from itertools import cycle
 from pathlib import Path
 from typing import Any, Final
 
-from ledger.client import Acknowledgement, Client, FillStream, LedgerError
+from ledger.client import Acknowledgement, Client, Conflict, FillStream, LedgerError, Unavailable
 from scripts.torture.fills import Journal, content, message
 from scripts.torture.packed_columns import columns_of
 
 _BACK_MAX: Final = 80  # numbers sent once more
 _GIVE_UP_S: Final = 90
+_NEXT_S: Final = 3  # then the other service is tried
 
 
 class Engine:
     """Sends the fills of one source up to the last one, whatever it takes."""
 
-    def __init__(self, ledger: Client, options: argparse.Namespace) -> None:
+    def __init__(self, ledger: Client, options: argparse.Namespace, patience_s: float) -> None:
         self._ledger = ledger
         self._options = options
+        self._patience_s = patience_s
         self._chance = random.Random(f"{options.seed}:{options.source}:{options.life}")  # noqa: S311 - a load
         self._sent = Journal(options.folder / f"{options.source}.sent")
         self._acked = Journal(options.folder / f"{options.source}.acked")
@@ -47,7 +51,7 @@ class Engine:
             batch_ms=self._chance.randint(0, 5),
             window_fills=max(size, self._chance.randint(50, 1_000)),
             with_fees=self._chance.random() < 0.5,
-            give_up_s=_GIVE_UP_S,
+            give_up_s=self._patience_s,
             on_ack=self._note,
         )
         with stream:
@@ -76,19 +80,34 @@ class Engine:
 def main() -> int:
     """Run the command line, which is torture's own affair."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0], allow_abbrev=False)
-    for name in ("address", "trial", "source", "form"):
+    for name in ("addresses", "trial", "source", "form"):
         parser.add_argument(f"--{name}", required=True)
     for name in ("seed", "fills", "life"):
         parser.add_argument(f"--{name}", required=True, type=int)
     parser.add_argument("--folder", required=True, type=Path)
     options = parser.parse_args()
     try:
-        with Client(options.address, actor="torture", timeout_s=_GIVE_UP_S) as ledger:
-            Engine(ledger, options).run()
+        _run(options)
     except LedgerError as error:
         print(f"{options.source}: {error} {' '.join(getattr(error, '__notes__', []))}", file=sys.stderr)
         return 1
     return 0
+
+
+def _run(options: argparse.Namespace) -> None:
+    """Send all to the services, one after another where they are several: to the next one when one cannot take it."""
+    addresses, until_s = options.addresses.split(","), time.monotonic() + _GIVE_UP_S
+    patience_s = _NEXT_S if len(addresses) > 1 else _GIVE_UP_S
+    for address in cycle(addresses):
+        try:
+            with Client(address, actor="torture", timeout_s=patience_s) as ledger:
+                Engine(ledger, options, patience_s).run()
+            break
+        except (Unavailable, Conflict) as error:
+            # Conflict: what was sent to the service before may be recorded while this stream runs, which it takes for
+            # another sender's. Under a number there is always the same fill; the verdict finds any other.
+            if time.monotonic() > until_s or (isinstance(error, Conflict) and len(addresses) == 1):
+                raise
 
 
 if __name__ == "__main__":

@@ -2,44 +2,62 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import grpc
 
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+from scripts.torture.processes import Processes
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WAIT_S_MAX: Final = 30
+_SERVE: Final = """
+import dataclasses, json, logging, sys
+from ledger.__main__ import Config, serve
+logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+sys.exit(serve(dataclasses.replace(Config(), **json.loads(sys.argv[1]))))
+"""
 
 
 class Served:
     """A service as a process of its own, on a folder and a port that it keeps when it starts again."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, host: str = "127.0.0.1", inside: Sequence[str] = (), **settings: Any) -> None:
+        """`folder` is that of its log, and of its PostgreSQL unless `dsn` is one of the settings of Config.
+
+        `inside` is put before its command, for example to run it in another network, where it listens on `host`.
+        """
         self.folder = folder
+        self.postgres = Processes(folder)
+        self._inside = inside
+        self._settings = settings
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+            self.address = f"{host}:{free.getsockname()[1]}"
         self.channel = grpc.insecure_channel(self.address, [("grpc.max_reconnect_backoff_ms", 200)])
         self.queries = QueryServiceStub(self.channel)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         """Return when it answers."""
-        arguments = ["serve", "--listen", self.address, "--data", str(self.folder)]
+        arguments = ["-m", "ledger", "serve", "--listen", self.address, "--data", str(self.folder)]
+        if self._settings:
+            arguments = ["-c", _SERVE, json.dumps({"listen": self.address, **self._settings})]
         with (self.folder / "service.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
-                [sys.executable, "-m", "ledger", *arguments],
+                [*self._inside, sys.executable, *arguments],
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
@@ -70,36 +88,32 @@ class Served:
         self._process.kill()
         self._process.wait()
 
-    def kill_postgres(self) -> None:
-        """PostgreSQL with all its backends, as if the machine were switched off under it."""
-        postmaster = self.postmaster()
-        for pid in (postmaster, *(pid for pid, _ in _children(postmaster))):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+    def pause(self) -> None:
+        """It hangs: its connections stay open, and nothing answers."""
+        os.kill(self.pid, signal.SIGSTOP)
 
-    def backends(self) -> list[int]:
-        """Pids of the processes of PostgreSQL that serve somebody."""
-        return [pid for pid, title in _children(self.postmaster()) if b"postgres: ledger " in title]
+    def go_on(self) -> None:
+        """It does not know that it stood still."""
+        os.kill(self.pid, signal.SIGCONT)
+
+    def end(self) -> int:
+        """Ask it to stop, and return its exit code. Raises TimeoutExpired."""
+        assert self._process is not None
+        self._process.terminate()
+        return self._process.wait(WAIT_S_MAX)
 
     def stop(self) -> None:
         """In order; whatever is left of PostgreSQL then, by force."""
         self.channel.close()
-        if self._process is not None and self._process.poll() is None:
-            self._process.terminate()
+        if self.running:
+            self.go_on()
             try:
-                self._process.wait(WAIT_S_MAX)
+                self.end()
             except subprocess.TimeoutExpired:
                 self.kill()
-        with suppress(FileNotFoundError, ProcessLookupError):
-            os.kill(self.postmaster(), signal.SIGQUIT)
-
-    def postmaster(self) -> int:
-        """Its pid. Raises FileNotFoundError, or ProcessLookupError for one that is long gone."""
-        pid = int((self.folder / "data" / "postmaster.pid").read_text().splitlines()[0])
-        with suppress(FileNotFoundError):
-            if str(self.folder).encode() in Path(f"/proc/{pid}/cmdline").read_bytes():
-                return pid
-        raise ProcessLookupError(pid)
+        if "dsn" not in self._settings:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                os.kill(self.postgres.postmaster(), signal.SIGQUIT)
 
     def position(self, source: str) -> int:
         """The last number it has of a source. A channel may not have noticed yet that its service was killed."""
@@ -111,14 +125,3 @@ class Served:
             except grpc.RpcError as error:
                 if error.code() != grpc.StatusCode.UNAVAILABLE or time.monotonic() > deadline:  # type: ignore[attr-defined]
                     raise
-
-
-def _children(parent: int) -> list[tuple[int, bytes]]:
-    """(pid, command line) of the processes that a process has started."""
-    found = []
-    for folder in Path("/proc").glob("[0-9]*"):
-        with suppress(FileNotFoundError, ProcessLookupError):
-            # The name of a program, in parentheses, may hold spaces.
-            if int((folder / "stat").read_text().rpartition(")")[2].split()[1]) == parent:
-                found.append((int(folder.name), (folder / "cmdline").read_bytes()))
-    return found

@@ -1,45 +1,36 @@
-"""One trial of torture: two engines stream, processes are killed under them, and what is left is compared."""
+"""A trial: two engines stream, something bad is done under them, and what is left is compared."""
 
 from __future__ import annotations
 
-import os
 import random
-import re
-import signal
-import subprocess
-import sys
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
-from contextlib import suppress
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from ledger.client import Client
+from scripts.torture.engine import Engine, TortureError
 from scripts.torture.fills import ANCHOR_S
 from scripts.torture.reckoner import CLASSES, TIERS, reckon
-from scripts.torture.served import ROOT, Served
+from scripts.torture.served import Served
 from scripts.torture.verdict import Verdict
 
 FORMS: Final = ("rows", "columns")
-KILLS: Final = ("service", "engine", "postgres", "backend", "service and postgres", "everything")
-_KILLS_MAX: Final = 3
 _TRIAL_S_MAX: Final = 180
 _POLL_S: Final = 0.002
 _SCALE: Final = 8
 _DAY_NS: Final = 86_400 * 10**9
 
 
-class TortureError(Exception):
-    """A trial cannot go on: one line for a person."""
-
-
 @dataclass(frozen=True)
 class Outcome:
-    """Of one trial."""
+    """What became of one trial. The fields are those of an entry of a results file."""
 
     seed: int
-    kills: Counter[str]
+    faults: dict[str, int]  # how often each was done
     fills: int  # numbers of both sources
     sent: int  # fills by the engines, each time
     recorded: int
@@ -50,96 +41,48 @@ class Outcome:
     findings: list[str]
     position: int
     seconds: float
+    writes_again_s: float | None = None  # from the fault, or its end, to the first write after it
+    compared: int = 0  # answers, with what had been told before
+    stale: int = 0  # answers and refusals by a state that was overtaken
+    ahead: int = 0  # answers of a position that the log does not have
+    slow: int = 0  # 1: nobody wrote for too long
 
 
-class Engine:
-    """A client process that sends the fills of one source, and is started again when it was killed."""
+class Trial(ABC):
+    """Sends `fills` of each of two sources to the services, and does to them what its seed says."""
 
-    def __init__(self, served: Served, folder: Path, trial: str, form: str, seed: int, fills: int) -> None:
-        self.source = f"{trial}-{form}"
-        self._command = [
-            *(sys.executable, "-m", "scripts.torture.client", "--folder", str(folder)),
-            *("--address", served.address, "--trial", trial, "--source", self.source, "--form", form),
-            *("--seed", str(seed), "--fills", str(fills)),
-        ]
-        self._acked = folder / f"{self.source}.acked"
-        self._said = (folder / f"{self.source}.log").open("w+b")
-        self._tail: IO[bytes] | None = None
-        self._lives = 0
-        self.acknowledged = 0
-        self.start()
-
-    def start(self) -> None:
-        """Its next life."""
-        self._lives += 1
-        self._process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
-            [*self._command, "--life", str(self._lives)],
-            *(-1, None, subprocess.DEVNULL, self._said, self._said),
-            cwd=ROOT,
-            start_new_session=True,
-        )
-
-    def kill(self) -> bool:
-        """Without a farewell; False: it has done its work already."""
-        if self._process.poll() is not None:
-            return False
-        self._process.kill()
-        self._process.wait()
-        return True
-
-    def look(self) -> int:
-        """The last number that it knows to be durable. Raises TortureError if it failed."""
-        if self._process.poll():
-            self._said.seek(0)
-            said = self._said.read().decode(errors="replace").strip().splitlines() or ["nothing"]
-            raise TortureError(f"{self.source} ended with {self._process.returncode}, and said: {said[-1]}")
-        if self._tail is None and self._acked.exists():
-            self._tail = self._acked.open("rb")
-        if self._tail is not None and (told := re.findall(rb'"last": (\d+)', self._tail.read())):
-            self.acknowledged = int(told[-1])
-        return self.acknowledged
-
-    @property
-    def done(self) -> bool:
-        """Whether it has sent all, and knows it to be durable."""
-        return self._process.poll() == 0
-
-    def close(self) -> None:
-        """Leave nothing behind."""
-        self.kill()
-        self._said.close()
-        if self._tail is not None:
-            self._tail.close()
-
-
-class Trial:
-    """Sends `fills` of each of two sources, and kills what its seed says when its seed says."""
-
-    def __init__(self, served: Served, folder: Path, seed: int, fills: int) -> None:
-        self._served = served
+    def __init__(self, services: Sequence[Served], folder: Path, name: str, seed: int, fills: int) -> None:
+        """`folder` takes the journals of the engines; accounts and sources begin with `name`."""
+        self._services = services
         self._folder = folder
         self._seed = seed
         self._fills = fills
-        self._name = f"t{seed}"
-        self._chance = random.Random(seed)  # noqa: S311 - no secret
-        self._kills = Counter[str]()
+        self._name = name
+        self._chance = random.Random(seed)  # noqa: S311 - a load
+        self._faults = Counter[str]()
         self._engines: list[Engine] = []
 
     def run(self, after_position: int) -> Outcome:
-        """The whole trial; the log up to a position was compared before. Raises TortureError, LedgerError."""
+        """Play the whole trial; the log up to a position was compared before. Raises TortureError, LedgerError."""
         began_s = time.monotonic()
-        prepare(self._served.address, self._name)
+        self._play(self._services[0], began_s)
+        return self._outcome(after_position, began_s)
+
+    @abstractmethod
+    def _disturb(self, began_s: float) -> None:
+        """Do something bad, while the engines stream."""
+
+    def _play(self, writer: Served, began_s: float) -> None:
+        prepare(writer.address, self._name)
+        addresses = [service.address for service in self._services]
         try:
             for form in FORMS:
-                self._engines.append(Engine(self._served, self._folder, self._name, form, self._seed, self._fills))
-            for progress in sorted(self._chance.random() for _ in range(self._chance.randint(1, _KILLS_MAX))):
-                self._wait_for(progress, began_s)
-                self._kill(self._chance.choice(KILLS))
+                self._engines.append(Engine(addresses, self._folder, self._name, form, self._seed, self._fills))
+            self._disturb(began_s)
             self._wait_for(1, began_s)
         finally:
             for engine in self._engines:
                 engine.close()
-        return self._outcome(after_position, began_s)
 
     def _wait_for(self, progress: float, began_s: float) -> None:
         """Until so much of all is acknowledged; 1: until the engines have ended."""
@@ -154,39 +97,15 @@ class Trial:
                 )
             time.sleep(_POLL_S)
 
-    def _kill(self, kind: str) -> None:
-        """Kill, and start again what nobody else starts."""
-        killed = False
-        engines = [self._chance.choice(self._engines)] if kind == "engine" else []
-        if kind == "everything":
-            engines = self._engines
-        for engine in engines:
-            if engine.kill():
-                killed = True
-                engine.start()
-        if kind in ("service", "service and postgres", "everything"):
-            self._served.kill()
-            killed = True
-        with suppress(FileNotFoundError, ProcessLookupError):  # it is just being started again
-            if kind in ("postgres", "service and postgres", "everything"):
-                self._served.kill_postgres()
-                killed = True
-            elif kind == "backend" and (backends := self._served.backends()):
-                os.kill(self._chance.choice(backends), signal.SIGKILL)
-                killed = True
-        if not self._served.running:
-            self._served.start()
-        self._kills[kind] += killed
-
     def _outcome(self, after_position: int, began_s: float) -> Outcome:
         sources = {engine.source: self._fills for engine in self._engines}
         reckoned = reckon(self._folder, sources)
-        verdict = Verdict(self._served.queries, self._name, reckoned)
-        self._served.position("nobody")  # its channel has found the service again
+        verdict = Verdict(self._services[0].queries, self._name, reckoned)
+        self._services[0].position("nobody")  # its channel has found the service again
         verdict.reach(self._folder, sources, after_position)
         return Outcome(
             seed=self._seed,
-            kills=self._kills,
+            faults=dict(self._faults),
             fills=sum(sources.values()),
             sent=reckoned.sent,
             recorded=len(reckoned.lines) - verdict.missing,

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ledger.arrays import id_set
 from ledger.arrays.columns import Ints
 from ledger.arrays.id_set import NOT_THERE, IdSet
 
@@ -62,3 +63,13 @@ def test_the_numbers_of_an_owner_are_dropped_and_the_others_have_owners_anew() -
     found.keep(np.array([0, -1]))
     assert found.has(ids([11, 13, 14])).tolist() == [True, True, False]
     assert len(found) == 2
+
+
+def test_many_numbers_are_put_in_piece_by_piece_as_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(id_set, "_CHUNK", 7)
+    values = ids([*range(1, 30), *range(20, 40), *range(1, 5)])
+    found = IdSet()
+    again = found.add(values, np.zeros(len(values), dtype=np.int64), np.arange(len(values)))
+    assert again.tolist() == [False] * 29 + [True] * 10 + [False] * 10 + [True] * 4
+    assert found.notes(values[:29]).tolist() == list(range(29)), "of equal ones the first"
+    assert len(found) == 39

@@ -158,3 +158,12 @@ def test_a_command_that_goes_on_says_so_where_it_is_interrupted_or_not_answered(
     interrupted, unanswered = capsys.readouterr().err.splitlines()
     assert interrupted == "fee-ledger: interrupted: the same command goes on"
     assert unanswered.endswith(" did not answer within 30 s: give a longer --timeout; the same command goes on")
+
+
+def test_what_a_file_brings_into_a_line_is_shown_and_not_done(capsys: pytest.CaptureFixture[str]) -> None:
+    def work() -> int:
+        raise UnusableError("fills.csv:2: side \x1b[2J\u202e\x85 is neither ü nor \ud800")
+
+    assert told(work) == 2
+    shown = r"side \x1b[2J\u202e is neither ü nor \ud800"
+    assert capsys.readouterr().err == f"fee-ledger: fills.csv:2: {shown}\n"

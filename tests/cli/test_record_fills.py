@@ -86,8 +86,11 @@ def test_a_stream_goes_on_where_the_source_stands(run: Run, tmp_path: Path) -> N
         (line(transact_time="noon"), "transact_time"),
         (line(exec_id="x" * LINE_BYTES_MAX), "it is longer than 8,192 bytes"),
         ("\udcff", "utf-8"),
+        (r'{"\ud800": "1"}', r"half a character, such as \ud800 alone, is no text"),
+        (line(symbol="\ud800"), r"half a character, such as \ud800 alone, is no text"),
+        (line(**{"\u202e\x1b[2J": "1"}), r'no field named "\u202e\x1b[2J"'),
     ],
-    ids=range(9),
+    ids=range(12),
 )
 def test_a_line_that_is_no_fill_is_one_line_and_what_stands_before_it_is_recorded(
     run: Run, tmp_path: Path, bad: str, told: str, source: tuple[str, ...]

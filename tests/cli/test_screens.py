@@ -1,10 +1,12 @@
-"""How screens are laid out: no wider than 100 columns, unless one value is."""
+"""How screens are laid out: no wider than the terminal, and than 100 columns in a pipe, 120 for one value."""
 
 from __future__ import annotations
 
+import io
+
 import pytest
 
-from ledger.cli.screens.layout import count, pairs, table
+from ledger.cli.screens.layout import many, pairs, table
 from ledger.cli.screens.log import info
 from ledger.v1 import query_service_pb2 as pb
 from tests.cli.running import table as screen
@@ -53,7 +55,7 @@ def test_names_and_values_are_aligned_and_wrap() -> None:
 
 
 def test_counts_have_separators() -> None:
-    assert (count(1, "fill"), count(2_000, "fill")) == ("1 fill", "2,000 fills")
+    assert (many(1, "fill"), many(2_000, "fill")) == ("1 fill", "2,000 fills")
 
 
 @pytest.mark.parametrize(
@@ -71,3 +73,33 @@ def test_info_says_whose_tables_there_are(version: int, *, rebuilding: bool, sai
     tables = pb.ProjectionInfo(position=3, version=version, version_wanted=6, rebuilding=rebuilding)
     told = " ".join(" ".join(info(pb.GetLedgerInfoResponse(projections=tables))).split())
     assert f"tables at position 3, {said} " in f"{told} "
+
+
+def test_a_value_that_is_wider_than_any_screen_goes_on_in_the_next_line() -> None:
+    assert table(("one", "two"), [("x" * 300, "y")], indent="  ") == [
+        "  one",
+        "      two",
+        "  " + "x" * 118,
+        "      " + "x" * 114,
+        "      " + "x" * 68,
+        "      y",
+    ]
+
+
+class Terminal(io.StringIO):
+    """A stdout that is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+@pytest.mark.parametrize(("columns", "widest"), [(80, 80), (110, 110), (300, 120), (10, 40)])
+def test_no_line_is_wider_than_the_terminal(monkeypatch: pytest.MonkeyPatch, columns: int, widest: int) -> None:
+    monkeypatch.setattr("sys.stdout", Terminal())
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [("a" * 30, "b" * 30, "c" * 30, "d" * 30, LONG), ("e" * 64, "f" * 3, "G" * 130, "h", LONG)]
+    for heads in (("one", "two", "three", "four", "~five"), ("one", "two", "three", "four", "five")):
+        lines = table(heads, rows, indent="  ")
+        assert max(map(len, lines)) <= widest
+        assert "".join(lines).replace(" ", "").count("G") == 130
+    assert max(map(len, pairs([("name", LONG), ("id", "x" * 200)]))) <= widest

@@ -437,6 +437,22 @@ def test_a_stream_too_many_waits_for_its_turn(start_ledger: StartLedger) -> None
     assert len(history(ledger)) == 2
 
 
+def test_engines_that_take_turns_share_one_place_and_lose_nothing(start_ledger: StartLedger) -> None:
+    ledger = start_ledger(streams_max=1, stream_grace_ms=1)
+    ledger.commands.RegisterSymbol(symbol())
+    with Client(ledger.address) as client:
+        streams = [client.fill_stream(source, batch_ms=1) for source in ("a", "b")]
+        for number in range(1, 4):
+            for stream in streams:
+                stream.send(fill(account_id=stream.source, exec_id=f"E{number}"))
+                stream.flush()
+        for stream in streams:
+            assert stream.acknowledged_sequence == 3
+            stream.close()
+    for source in ("a", "b"):
+        assert [line.sequence for line in history(ledger, source)] == [1, 2, 3]
+
+
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A service of its own process, to be killed."""

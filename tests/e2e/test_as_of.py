@@ -173,7 +173,7 @@ CASES: list[tuple[str, list[Message], Message, Read, Any, Any]] = [
 def lived(dsn: str) -> Iterator[Ledger]:
     """A service in which every case has happened, each to an account of its own: `account-0` and so on."""
     clock, config = Clock(), Config(schema="test_as_of", listen="127.0.0.1:0", drain_ms=0, standby_poll_ms=20)
-    with running(config, dsn, clock_ns=clock) as service, grpc.insecure_channel(service.address) as channel:
+    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
         stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
         ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
         for number, (_, before, *_) in enumerate(CASES):

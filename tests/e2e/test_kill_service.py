@@ -115,16 +115,16 @@ def test_an_import_survives_the_death_of_the_database_which_the_service_starts_a
 ) -> None:
     with Import(served, path, "XRP_USDT") as running:
         running.wait_until(TRADES // 2)
-        killed = served.postmaster()
+        killed = served.postgres.postmaster()
         os.kill(killed, signal.SIGKILL)
         code, output, _ = running.end()
     assert (code, summary(output)["refused"]) == (0, "0")
-    assert served.postmaster() != killed
+    assert served.postgres.postmaster() != killed
     assert_whole_and_once(served, path, "XRP_USDT", running.source)
 
 
 def test_a_database_that_died_is_started_again_for_who_only_reads(served: Served) -> None:
-    killed = served.postmaster()
-    served.kill_postgres()
+    killed = served.postgres.postmaster()
+    served.postgres.kill()
     assert served.position("nobody") == 0
-    assert served.postmaster() != killed
+    assert served.postgres.postmaster() != killed

@@ -185,5 +185,5 @@ def test_an_engine_learns_where_to_go_on(ledger: Ledger) -> None:
 def test_health_says_serving_for_every_service(ledger: Ledger) -> None:
     stub = health_pb2_grpc.HealthStub(ledger.channel)
     for name in ("", "ledger.v1.CommandService", "ledger.v1.FillService", "ledger.v1.QueryService"):
-        found = stub.Check(health_pb2.HealthCheckRequest(service=name))
-        assert found.status == health_pb2.HealthCheckResponse.SERVING
+        asked = health_pb2.HealthCheckRequest(service=name)
+        wait_for(lambda asked=asked: stub.Check(asked).status == health_pb2.HealthCheckResponse.SERVING, 2)

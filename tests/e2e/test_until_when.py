@@ -70,7 +70,7 @@ def test_two_grants_of_one_tier_that_overlap_are_one_stretch_by_every_door(ledge
     assert rates.rates_until == day(30), "another grant gives the tier then"
     assert f"VIP3 (MANUAL g1) until {DAY} 00:00:00" in state_screen(state)[0]
     assert f"VIP3 until {DAY} 00:00:00" in rates_screen(rates)[0]
-    assert f"until {DAY}" in cards(state, Totals(), [])
+    assert cards(state, "now", Totals(), [])[0].more == f"until {DAY}"
     for within_days, named in ((29, []), (39, ["alice"])):  # from 11 November
         found = send(ledger, ListFindingsRequest(control="benefits-ending", as_of=day(10), within_days=within_days))
         assert [one.account_id for one in found.findings] == named

@@ -7,13 +7,13 @@ import re
 import pytest
 
 from tests.conftest import Ledger
-from tests.examples import Example, assert_printed, install
+from tests.examples import Example, assert_printed
 from tests.samples import history, state
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    return install("node-client", tmp_path_factory.mktemp("examples"))
+@pytest.fixture
+def example(node_client: Example) -> Example:
+    return node_client
 
 
 def test_the_first_run_prints_what_its_readme_shows_and_a_second_records_nothing(

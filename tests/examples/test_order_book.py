@@ -13,15 +13,15 @@ from google.protobuf.json_format import ParseDict
 
 from ledger.v1 import fill_pb2
 from tests.conftest import Ledger
-from tests.examples import Example, assert_printed, install
+from tests.examples import Example, assert_printed
 from tests.samples import batch, fill, history
 
 NAMES = ("ada", "bob", "cyd", "dan", "dan.2", "eve")
 
 
-@pytest.fixture(scope="module")
-def example(tmp_path_factory: pytest.TempPathFactory) -> Example:
-    return install("node-order-book", tmp_path_factory.mktemp("examples"))
+@pytest.fixture
+def example(node_order_book: Example) -> Example:
+    return node_order_book
 
 
 def engine_fills(file: Path, source: str) -> list[Any]:

@@ -21,6 +21,7 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
 from ledger.__main__ import running
+from ledger.clock import WallClock
 from ledger.config import Config
 from tests.server.good_requests import METHODS, path_of
 
@@ -81,7 +82,8 @@ def load(dsn: str, release: str, schema: str) -> int:
 def opened(dsn: str, schema: str, now_ns: int) -> Iterator[Asking]:
     """A service over a loaded log: it starts as any service does, and its clock stands still."""
     config = Config(schema=schema, listen="127.0.0.1:0", drain_ms=0, standby_poll_ms=20)
-    with running(config, dsn, clock_ns=lambda: now_ns) as service, grpc.insecure_channel(service.address) as channel:
+    clock = WallClock(lambda: now_ns, lambda: now_ns)
+    with running(config, dsn, clock=clock) as service, grpc.insecure_channel(service.address) as channel:
         asking = Asking(channel)
         asking.await_tables()
         yield asking

@@ -12,6 +12,7 @@ import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.__main__ import running
+from ledger.clock import WallClock
 from ledger.config import Config
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import Fill
@@ -64,8 +65,9 @@ class Narrator:
         """A service that runs while the block does, from an instant on."""
         self.now_ns = max(self.now_ns, ns(start))
         config = Config(schema=SCHEMA, ledger_id="kept", listen="127.0.0.1:0", drain_ms=0)
+        clock = WallClock(lambda: self.now_ns, lambda: self.now_ns)
         with ExitStack() as stack:
-            service = stack.enter_context(running(config, self._dsn, clock_ns=lambda: self.now_ns))
+            service = stack.enter_context(running(config, self._dsn, clock=clock))
             self._asking = Asking(stack.enter_context(grpc.insecure_channel(service.address)))
             yield
             self._asking.await_tables()  # a dump has all of them

@@ -54,7 +54,7 @@ _F2: Final = (
     "F2: as known at a position a plan waited for no source, for versions of its stream were taken for positions,"
     " and counted accounts of later; that its position is too early for a run is said now"
 )
-_F6: Final = "F6: the finding of an evaluation that was not run names the sources it waits for; two controls are new"
+_F6: Final = "F6: the finding of an evaluation that was not run names the sources it waits for; some controls are new"
 DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {
     **{
         ("0.1.0", number): "F7: a membership of any account of the owner counts"
@@ -78,6 +78,9 @@ DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {
 DIFFERENCES_AGAIN: Final[Mapping[tuple[str, int], str]] = {
     ("0.1.0", 13): "F51: a conflict that was sent again was answered the fee of the fill that it was not",
 }
+
+# Kinds of events that are newer than the last release whose log is kept: that log cannot hold them, the next one will.
+NEWER_KINDS: Final[Mapping[str, str]] = {"OwnerNamed": "F17: an owner that fills name counts, from rules 3 on"}
 
 SHOWN_MAX: Final = 10  # questions that are told of in one failure
 
@@ -156,7 +159,7 @@ def test_it_holds_every_kind_of_event_that_its_release_knew(kept: Opened) -> Non
     known = {event.__name__ for event in get_args(Event)}
     assert set(counted) <= known
     if kept.release == releases()[-1]:
-        assert set(counted) == known
+        assert set(counted) == known - NEWER_KINDS.keys()
 
 
 @of_every_release

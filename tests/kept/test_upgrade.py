@@ -10,6 +10,7 @@ import psycopg
 import pytest
 
 from ledger.__main__ import running
+from ledger.clock import WallClock
 from ledger.config import Config
 from projections.check import Check
 from projections.check.findings import Finding
@@ -37,7 +38,7 @@ def test_older_tables_answer_what_they_can_until_new_ones_take_their_place(
         connection.execute(f"DROP TABLE {read_schema(SCHEMA)}.trials".encode())  # as if 0.1.0 had not known trials
         config = Config(schema=SCHEMA, listen="127.0.0.1:0", drain_ms=0, standby_poll_ms=20, read_wait_ms_max=50)
         with (
-            running(config, dsn, clock_ns=lambda: now_ns) as service,
+            running(config, dsn, clock=WallClock(lambda: now_ns, lambda: now_ns)) as service,
             grpc.insecure_channel(service.address) as channel,
         ):
             asking = Asking(channel)

@@ -142,6 +142,11 @@ def test_a_published_version_is_never_edited() -> None:
         ("self_trade_rebate = false", "self_trade_rebate = 0", "VALUE_MALFORMED: switches.self_trade_rebate"),
         ("[switches]", "[switches]\nrate_scop = 1", "KEY_UNKNOWN: switches.rate_scop"),
         ("days = 30", "days = = 30", "FILE_UNREADABLE"),
+        ("days = 30", f"days = {'9' * 5_000}", "FILE_TOO_DEEP: line 81 has a word or number of 5,000 characters"),
+        ("days = 30", f"days = 0x{'f' * 5_000}", "FILE_TOO_DEEP: line 81 has a word or number of 5,002 characters"),
+        ("days = 30", f"days = {'[' * 5_000}", "FILE_TOO_DEEP: line 81 has lists or tables more than 8 deep"),
+        ("days = 30", f"days = {'{a=' * 2_000}", "FILE_TOO_DEEP: line 81 has lists or tables more than 8 deep"),
+        ("days = 30", f"days.{'a.' * 2_000}a = 1", "FILE_TOO_DEEP: line 81 has a key of more than 8 parts"),
     ],
 )
 def test_a_bad_file_has_its_fault_named(old: str, new: str, fault: str) -> None:

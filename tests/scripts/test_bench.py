@@ -25,7 +25,12 @@ from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 MIXES = ["1k_uniform", "100k_zipf", "100k_uniform", "rows"]
-INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill", "ingest.server_rss_mb"]
+HOSTILE = [
+    f"memory.{kind}_{figure}"
+    for kind in ("refused", "undecodable", "large", "programme")
+    for figure in ("rss_mb", "s", "quote_p99_ms")
+]
+INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill", *HOSTILE, "ingest.server_rss_mb"]
 COPY = "limit.copy_row_per_fill_per_s"
 RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
@@ -36,6 +41,13 @@ LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
 PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
 PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
+LANES = [
+    f"lanes.{load}.{probe}_ms_p{percent}"
+    for load in ("idle", "waiting", "pages", "streams")
+    for probe in ("state", "write", "health")
+    for percent in (50, 99)
+]
+OPEN = "lanes.idle_streams.open_s"
 EVENTSOURCING = ["peer.eventsourcing_save_per_s", "peer.eventsourcing_batch500_per_s"]
 UMADB = ["peer.umadb_batch5000_per_s", "peer.umadb_batch500_idempotent_per_s"]
 SAVE_RATIO, UMADB_RATIO = (f"ratio.ingest_1k_uniform_to_{peer}" for peer in ("eventsourcing_save", "umadb_batch5000"))
@@ -53,7 +65,7 @@ STEPS = [
     *(f"profile.{name}_us" for name in ("remember", "rest", "copy", "commit_wait")),
 ]
 WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *RESENT, *UNARY]
-ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *USAGE, *STEPS]
+ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *LANES, OPEN, *USAGE, *STEPS]
 
 MAY_BE_NOTHING = {
     *LAG,
@@ -66,7 +78,7 @@ NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench
 def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
     """Run the script to its end."""
     command = [sys.executable, "-m", "scripts.bench", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=180)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
 
 
 def figures(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:

@@ -12,20 +12,26 @@ from typing import Any
 import pytest
 
 from ledger.client import Acknowledgement, Client
-from scripts.torture.fills import Journal, content, message
+from scripts.torture.faults import FAULTS
+from scripts.torture.fills import Journal, content, journal, message
+from scripts.torture.history import History
 from scripts.torture.reckoner import reckon
 from scripts.torture.trial import prepare
 from scripts.torture.verdict import Verdict
 from tests.conftest import Ledger
+from tests.waiting import wait_for
 
 ROOT = Path(__file__).parents[2]
+SHORT = ("--trials", "1", "--seed", "3", "--fills", "300", "--silent-ms", "1500")
+PROXIED = [name for name, fault in FAULTS.items() if not (fault.networks or fault.disk)]  # on the same two services
+BUSY_S = 15  # more than on a machine that has nothing else to do: there `python -m scripts.torture` holds the bars
 SEED, FILLS = 5, 300
 TRIAL, SOURCE = "t5", "t5-rows"
 
 
 def torture(*arguments: str) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "scripts.torture", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=240, check=False)
 
 
 def test_whatever_is_killed_every_fill_is_recorded_once_at_its_fee() -> None:
@@ -33,13 +39,68 @@ def test_whatever_is_killed_every_fill_is_recorded_once_at_its_fee() -> None:
     assert (done.returncode, done.stderr) == (0, ""), done.stdout
     table = {line[:30].strip(): line[30:].strip() for line in done.stdout.splitlines()}
     assert [table[name] for name in ("trials", "fills", "missing", "twice", "wrong")] == ["3", "3,000", "0", "0", "0"]
-    assert sum(int(times) for name, times in table.items() if name.startswith("killed: ")) >= 3
+    assert sum(int(times) for name, times in table.items() if name.startswith("fault: ")) >= 3
 
 
-@pytest.mark.parametrize("arguments", [("--trials", "0"), ("--seed", "x"), ("--trial", "1")])
+@pytest.mark.parametrize("together", [PROXIED, ["vanish"], ["full disk"]], ids=", ".join)
+def test_whatever_fault_a_ledger_with_a_standby_meets_nothing_is_missing_twice_wrong_or_stale(
+    together: list[str], tmp_path: Path
+) -> None:
+    results = tmp_path / "results.jsonl"
+    command = ["--faults", ",".join(together), "--results", str(results), *SHORT]
+    done = torture(*command)
+    if unable := [line for line in done.stdout.splitlines() if "NOT DONE" in line]:
+        pytest.skip(unable[0])
+    assert done.stderr == ""
+    trials = list(journal(results))
+    assert [trial["faults"] for trial in trials] == [{name: 1} for name in together], done.stdout
+    for trial in trials:
+        assert [trial[name] for name in ("missing", "twice", "wrong", "stale", "ahead")] == [0] * 5, done.stdout
+        assert trial["compared"] > 100
+        within_s = FAULTS[trial["trial"]].writes_again_s_max + BUSY_S
+        assert trial["writes_again_s"] < within_s, done.stdout
+    again = torture(*command)
+    assert again.stdout.splitlines()[0].split() == ["trials", str(len(together))], "they were done twice"
+
+
+@pytest.mark.parametrize(
+    "arguments", [("--trials", "0"), ("--seed", "x"), ("--trial", "1"), ("--faults", "flood"), ("--results", "/")]
+)
 def test_unusable_arguments_are_one_line_and_2(arguments: tuple[str, ...]) -> None:
     done = torture(*arguments)
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+
+
+# -- the history
+
+
+def test_an_answer_before_what_anybody_was_told_is_stale() -> None:
+    history = History("", "")
+    history.acknowledge(7)
+    before = history.before()
+    history.compare(before, 7, "one")
+    history.acknowledge(8)
+    assert history.findings == []  # 8 was acknowledged while it was asked
+    history.compare(before, 6, "other")
+    history.compare(history.before(), 9, "one")
+    history.compare(history.before(), 8, "other")
+    assert history.findings == [
+        "other says 6 is the present, and 7 had been acknowledged before it was asked",
+        "other says 8 is the present, and 9 had been answered before it was asked",
+    ]
+    assert (history.compared, history.stale) == (4, 2)
+
+
+def test_an_answer_that_the_log_does_not_have_is_ahead(ledger: Ledger, dsn: str, schema: str) -> None:
+    with Client(ledger.address) as client:
+        head = client.get_ledger_info().position
+    with History(dsn, schema) as history:
+        for position in (head, head + 1):
+            history.compare(history.before(), position, "one")
+            two_more = history.looks + 2
+            wait_for(lambda enough=two_more: history.looks >= enough)
+    assert (history.ahead, history.stale) == (1, 0)
+    assert history.findings == [f"{head + 1} was answered as the present, and the log is at {head}"]
 
 
 # -- the verdict

@@ -263,6 +263,11 @@ PROGRAMME_FILE: Final = {
         with_a_bare_rate=packaged().replace('maker = "0.04%"', 'maker = "0.04"'),
         that_is_a_money_pump=packaged().replace('taker = "0.02%"', 'taker = "0.0005%"'),
         with_a_switch_nobody_knows=packaged() + "no_such_switch = true\n",
+        with_a_key_of_40_000_parts=".".join("a" * 40_000) + " = 1\n",
+        with_lists_in_lists="a = " + "[" * 100_000,
+        with_a_number_of_5_000_digits="tiers = " + "9" * 5_000,
+        with_15_000_keys_nobody_knows="\n".join(f"k{number} = 1" for number in range(15_000)),
+        with_rates_for_millions="tiers = {0}\npair_classes = {0}\n".format(list(map(str, range(9_000)))),
     ),
     **bad(Reason.PROGRAMME_TOO_LARGE, one_byte_too_long=packaged().ljust(262_145, "#")),
 }

@@ -42,6 +42,7 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
     Reason.EVALUATION_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.READ_POSITION_TOO_EARLY: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.CLOSE_UNKNOWN: grpc.StatusCode.NOT_FOUND,
+    Reason.CLOCK_LEAP: grpc.StatusCode.UNAVAILABLE,
     Reason.CLOSE_DAY_NOT_OVER: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.VOLUME_CURRENCY_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.VENUE_UNKNOWN: grpc.StatusCode.NOT_FOUND,

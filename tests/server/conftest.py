@@ -32,7 +32,7 @@ def shared(dsn: str) -> Iterator[Ledger]:
         fills_per_batch_max=BATCH_MAX,
     )
     clock = Clock()
-    with running(config, dsn, clock_ns=clock) as service, grpc.insecure_channel(service.address) as channel:
+    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
         stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
         found = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
         found.commands.RegisterSymbol(symbol())

@@ -74,7 +74,7 @@ NO_MESSAGE: Final[Mapping[str, bytes]] = {
 def test_bytes_that_are_no_message_get_an_error_and_leave_no_trace(shared: Ledger, sent: bytes) -> None:
     before = head(shared)
     for method in METHODS.values():
-        assert answer_to(shared, method, sent) == NOT_PARSED
+        assert answer_to(shared, method, sent) == not_parsed(method)
     assert head(shared) == before
 
 
@@ -84,11 +84,25 @@ def test_text_that_is_not_utf_8_gets_an_error_and_leaves_no_trace(shared: Ledger
         texts = (field for field in method.input_type.fields if field.type == FieldDescriptor.TYPE_STRING)
         for field in texts:
             sent = bytes([field.number << 3 | 2, 2, 0xFF, 0xFE])
-            assert answer_to(shared, method, sent) == NOT_PARSED
+            assert answer_to(shared, method, sent) == not_parsed(method)
     assert head(shared) == before
 
 
-NOT_PARSED: Final = (grpc.StatusCode.INTERNAL, "Exception deserializing request!")  # gRPC's own words
+def test_however_many_bytes_are_no_message_the_log_has_a_line_of_them_now_and_then(
+    start_ledger: StartLedger, caplog: pytest.LogCaptureFixture
+) -> None:
+    ledger = start_ledger()
+    for _ in range(20):
+        answer_to(ledger, METHODS["GetVipState"], NO_MESSAGE["random bytes"])
+    (told,) = caplog.records
+    assert told.getMessage() == "1 requests had bytes that are no message, the last one in place of " + str(
+        METHODS["GetVipState"].input_type.full_name
+    )
+    assert told.exc_info is None
+
+
+def not_parsed(method: MethodDescriptor) -> tuple[grpc.StatusCode, str]:
+    return grpc.StatusCode.INVALID_ARGUMENT, f"MESSAGE_MALFORMED: the bytes are no {method.input_type.full_name}"
 
 
 def answer_to(ledger: Ledger, method: MethodDescriptor, sent: bytes) -> tuple[grpc.StatusCode, str]:

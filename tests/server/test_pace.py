@@ -6,7 +6,7 @@ from ledger.writing.writer_thread import _Pace
 
 
 def test_a_term_begins_with_little_and_goes_on_with_all_it_may_take() -> None:
-    pace = _Pace(50_000)
+    pace = _Pace(50_000, 16_000)
     taken = []
     for _ in range(5):
         taken.append(pace.fills)
@@ -15,8 +15,8 @@ def test_a_term_begins_with_little_and_goes_on_with_all_it_may_take() -> None:
 
 
 def test_commits_that_take_long_take_less_but_never_nothing() -> None:
-    pace = _Pace(50_000)
+    pace = _Pace(50_000, 16_000)
     for _ in range(20):
         pace.took(5.0)
     assert pace.fills == 500
-    assert _Pace(100).fills == 100
+    assert _Pace(100, 16_000).fills == 100

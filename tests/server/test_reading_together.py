@@ -18,8 +18,7 @@ from ledger.server.fills.read_requests import FillRequests
 from ledger.server.fills.request_bytes import Arrived
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest, StreamFillsRequest
-from ledger.wire.status import RefusedError
-from ledger.writing.messages import RecordFills, Unread
+from ledger.writing.messages import RecordFills, Refused, Unread
 from tests.server.columns import columns_of
 from tests.server.test_batch import ENUMS, GOOD, LATEST_FILL_NS, batches, changed, good_fills, rows_of
 from tests.server.test_columns import fills as fills_for_columns
@@ -51,11 +50,11 @@ FROM_MESSAGES: Final = FillRequests(FILLS_MAX, lambda: LATEST_FILL_NS, few=1_000
 
 def read(requests: FillRequests, arrived: Sequence[Arrived]) -> list[Any]:
     """What each request asks, as plain values."""
-    return list(map(told, requests.read([Unread(one.size, one, requests.read) for one in arrived])))
+    return list(map(told, requests.read([Unread(one.size, "", one, requests.read) for one in arrived])))
 
 
-def told(found: RecordFills | Exception) -> Any:
-    if isinstance(found, RefusedError):
+def told(found: RecordFills | Refused) -> Any:
+    if isinstance(found, Refused):
         return found.refusal, found.others
     assert isinstance(found, RecordFills), found
     rows = rows_of(found.batch.alone()) if found.batch is not None else []
@@ -263,6 +262,7 @@ ODD_TIMES: Final = (
     ),
     *(SECONDS + b"\x10\x81\x00", SECONDS + b"\x10" + b"\xff" * 9 + b"\x01", SECONDS + b"\x18\x01", SECONDS * 2),
     *(b"\x10\x01" + SECONDS, b"\x10\x01", b"\x08\x01", b"\x08\x80\x80\x80\x80\x80\x01", b"\x08\xff\xff\xff\xff\x7f"),
+    *(b"\x08" + varint(second) for second in (9_223_372_036, 20_174_787_273, 2**35 - 1)),  # beyond int64 in nanoseconds
     *(SECONDS + b"\x10\xff\xff\xff\xff\x07", SECONDS + b"\x10\x80\x80\x80\x80\x00", SECONDS + b"\x08\x01"),
 )
 ODD: Final = [
@@ -303,7 +303,7 @@ def test_ordinary_requests_of_one_form_share_a_batch_and_no_others_do() -> None:
     bad = Arrived.alone(of_bytes([changed(exec_id="a b").SerializeToString()]))
     arrived = [rows[0], columns[0], bad, rows[1], columns[1], rows[2], columns[2]]
     for requests in (FROM_BYTES, FROM_MESSAGES):
-        found: list[Any] = requests.read([Unread(one.size, one, requests.read) for one in arrived])
+        found: list[Any] = requests.read([Unread(one.size, "", one, requests.read) for one in arrived])
         parts = [one.batch for one in found]
         assert [(part.start, part.end) for part in (parts[0], parts[3], parts[5])] == [(0, 1), (1, 4), (4, 6)]
         assert parts[0].whole is parts[3].whole is parts[5].whole

@@ -11,6 +11,7 @@ import pytest
 
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest, RecordFillsRequest, StreamFillsRequest
+from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from tests.conftest import Ledger, StartLedger, Status, refusal
 from tests.samples import fill, history, symbol
 from tests.server.columns import columns_of
@@ -110,21 +111,63 @@ def test_four_streams_of_one_source_record_each_number_once(trading: Ledger) -> 
 
 
 def test_one_stream_too_many_is_refused_and_a_closed_one_makes_room(start_ledger: StartLedger) -> None:
-    ledger = start_ledger(streams_max=1)
+    ledger = start_ledger(streams_max=1, stream_grace_ms=60_000)
     ledger.commands.RegisterSymbol(symbol())
     hold = threading.Event()
-
-    def slowly() -> Iterator[StreamFillsRequest]:
-        yield request(1, *numbered(1))
-        hold.wait(20)
-
-    first = ledger.fills.StreamFills(slowly(), timeout=30)
+    first = ledger.fills.StreamFills(one_and_then_nothing(hold), timeout=30)
     assert next(first).batch.source_sequence == 1
     status = ended(ledger.fills.StreamFills(iter([request(1, *numbered(1), source="b")]), timeout=20))
     assert (status.code, status.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAMS_EXHAUSTED")
     hold.set()
     assert list(first) == []
     assert stream(ledger, request(1, *numbered(1), source="b"))[0].source_sequence == 1
+
+
+def one_and_then_nothing(hold: threading.Event) -> Iterator[StreamFillsRequest]:
+    """Requests of an engine that has one fill, and then none until it is let go."""
+    yield request(1, *numbered(1))
+    hold.wait(20)
+
+
+def test_a_stream_on_which_nothing_comes_is_ended_and_can_be_opened_again(start_ledger: StartLedger) -> None:
+    ledger = start_ledger(stream_idle_ms_max=300)
+    ledger.commands.RegisterSymbol(symbol())
+    hold = threading.Event()
+    status = ended(ledger.fills.StreamFills(one_and_then_nothing(hold), timeout=20))
+    hold.set()
+    assert (status.code, status.reason) == (grpc.StatusCode.UNAVAILABLE, "STREAM_IDLE")
+    assert "open the stream again" in status.message
+    assert stream(ledger, request(2, *numbered(2)))[0].source_sequence == 2
+
+
+def test_where_all_streams_are_open_the_longest_idle_one_makes_room(start_ledger: StartLedger) -> None:
+    ledger = start_ledger(streams_max=2, stream_grace_ms=1)
+    ledger.commands.RegisterSymbol(symbol())
+    hold = threading.Event()
+    idle = [ledger.fills.StreamFills(one_and_then_nothing(hold), timeout=30) for _ in range(2)]
+    assert [next(answers).batch.source_sequence for answers in idle] == [1, 1]
+    assert stream(ledger, request(1, *numbered(1), source="late"))[0].source_sequence == 1
+    assert ended(idle[0]).reason == "STREAM_IDLE"
+    hold.set()
+    assert list(idle[1]) == []
+
+
+def test_a_stream_whose_answers_nobody_reads_makes_room_too(start_ledger: StartLedger) -> None:
+    ledger = start_ledger(streams_max=1, stream_grace_ms=500, stream_requests_max=2)
+    ledger.commands.RegisterSymbol(symbol())
+    sent: list[int] = []
+
+    def endless() -> Iterator[StreamFillsRequest]:
+        while True:
+            yield request(len(sent) * 200 + 1, *numbered(len(sent) * 200 + 1, 200), include_fees=True)
+            sent.append(1)
+
+    call = ledger.fills.StreamFills(endless(), timeout=60)
+    when_settled(sent)
+    with grpc.insecure_channel(ledger.address) as channel:
+        late = FillServiceStub(channel).StreamFills(iter([request(1, *numbered(1), source="late")]), timeout=20)
+        assert next(late).batch.source_sequence == 1
+    call.cancel()
 
 
 def test_a_sender_that_reads_no_answers_is_stopped_and_others_go_on(start_ledger: StartLedger) -> None:

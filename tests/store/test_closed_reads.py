@@ -55,6 +55,7 @@ ASKED: Final[dict[str, Ask]] = {
     "fees_naming": lambda log, known, random: log.fees_naming(account(random), day(random), "E", known),
     "runs": lambda log, known, _: log.runs(from_ns=FIRST_NS, as_of_ns=ALL_NS, after=0, until=known, limit=1_000),
     "adjustments": lambda log, known, _: log.adjustments(from_ns=FIRST_NS, as_of_ns=ALL_NS, until=known),
+    "charged": lambda log, known, _: list(log.charged(as_of_ns=ALL_NS, until=known)),
     "first_events_of_requests": lambda log, known, _: log.first_events_of_requests(0, known, 1_000),
     "last_events_between": lambda log, known, _: log.last_events_between(0, known),
     "decisions_between": lambda log, known, _: log.decisions_between(0, known),
@@ -65,7 +66,7 @@ ASKED: Final[dict[str, Ask]] = {
     "end_of_commit": lambda log, known, _: log.end_of_commit(known),
 }
 NOT_OF_A_POSITION: Final = {"ledger", "head", "head_at_time", "last_of", "version", "at", "requests", "existing"}
-NOT_OF_A_POSITION |= {"accounts_and_days", "fronts_at", "day_totals_at", "accounts_behind", "query"}
+NOT_OF_A_POSITION |= {"last_versions", "accounts_and_days", "fronts_at", "day_totals_at", "accounts_behind", "query"}
 # What the writer reads of the present to compare what comes again.
 NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "adjustments_of"}
 

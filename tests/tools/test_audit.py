@@ -8,15 +8,16 @@ import re
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import psycopg
 import pytest
 
-from ledger.domain.events import Recorded, VolumeRecorded, WriterStarted
+from ledger.domain.events import LedgerCreated, Recorded, VolumeRecorded, WriterStarted
 from ledger.domain.rules import RULES_VERSION
+from ledger.tools.audit.resume import Found, save
 from tests.projections.audited import Copy, rich_ledger
 from tests.properties.test_replay import fee_off_by_one
 from tests.tools import running
@@ -101,7 +102,7 @@ def test_killed_it_goes_on_where_it_was_and_forgets_no_finding(rich: Writing, co
     state = tmp_path / "audit.state"
     arguments = ["--resume", str(state), "--jobs", "1", "--dsn", copy.dsn, "--schema", copy.schema]
     assert killed_after_a_stretch(arguments, state) == -signal.SIGKILL
-    document = json.loads(state.read_text())
+    document = json.loads(state.read_text())["found"]
     assert 0 < document["position"] < document["known"]
     code, lines, _ = run("--resume", state, dsn=copy.dsn, schema=copy.schema)
     assert (code, lines[:-1]) == (whole[0], whole[1][:-1])
@@ -187,7 +188,7 @@ def test_interrupted_it_forgets_nothing_that_older_rules_decided_otherwise(
     whole = run_newer(copy, "--jobs", "1")
     state = tmp_path / "audit.state"
     assert run_newer(copy, "--resume", state, "--jobs", "1", stop=STOP)[0] == 130
-    document = json.loads(state.read_text())
+    document = json.loads(state.read_text())["found"]
     assert 0 < document["position"] < document["known"]
     code, lines = run_newer(copy, "--resume", state, "--jobs", "1")
     assert (code, lines[:-1]) == (0, whole[1][:-1])
@@ -207,11 +208,39 @@ def test_a_log_with_newer_rules_than_the_release_knows_is_audited_only_before_th
 
 def test_the_file_of_another_audit_is_refused(dsn: str, rich: Writing, tmp_path: Path) -> None:
     state = tmp_path / "audit.state"
-    state.write_text(json.dumps({"audit": {"ledger_id": "other"}, "known": 1, "position": 1, "events": 1, "fills": 0}))
+    save(state, Found({"ledger_id": "other"}, known=1, position=1, events=1))
     told = f"fee-ledger: {state} is of another audit: give the same options, or another --resume FILE\n"
     assert run("--resume", state, dsn=dsn) == (2, [], told)
-    state.write_text("{")
-    assert run("--resume", state, dsn=dsn)[0] == 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: "{",
+        lambda text: "[]",
+        lambda text: "{}",
+        lambda text: "[" * 100_000,
+        lambda text: text.replace('"position": 1', '"position": 2'),  # it would say that no event after 1 is wrong
+        lambda text: text.replace('"events": 1', '"events": "1"'),
+        lambda text: text.replace('"listed": []', '"listed": [1]'),
+    ],
+    ids=range(7),
+)
+def test_a_file_that_is_not_as_an_audit_wrote_it_is_refused_in_one_line(
+    dsn: str, rich: Writing, tmp_path: Path, change: Callable[[str], str]
+) -> None:
+    state = tmp_path / "audit.state"
+    ledger_id = next(one.event.ledger_id for one in rich.events() if isinstance(one.event, LedgerCreated))
+    asked = {"schema": "audit_script", "accounts": [], "from": None, "until": None, "rules_version": RULES_VERSION}
+    save(state, Found({"ledger_id": ledger_id, **asked}, known=rich.log.head().position, position=1, events=1))
+    was = state.read_text()
+    state.write_text(change(was))
+    assert state.read_text() != was
+    code, lines, told = run("--resume", state, dsn=dsn)
+    assert (code, lines, told.count("\n")) == (2, [], 1)
+    assert told.startswith(f"fee-ledger: {state} cannot be gone on with (")
+    state.write_text(was)
+    assert run("--resume", state, dsn=dsn)[0] == 0
 
 
 @pytest.mark.parametrize(

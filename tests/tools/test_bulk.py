@@ -10,7 +10,9 @@ import grpc
 import pytest
 
 from ledger.__main__ import main
+from ledger.cli.errors import UnusableError
 from ledger.client import Client, Unavailable
+from ledger.tools.bulk.rows import read_rows
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import state
 from tests.server.calls import head, send
@@ -138,3 +140,11 @@ def test_a_ledger_that_goes_away_is_told_with_how_to_go_on(run: Run, monkeypatch
     code, told, err = run("change-tier,alice,VIP4,,,,,,,\n", *TWO, "--apply")
     assert (code, told, err.count("\n")) == (2, [], 1)
     assert err.endswith("; run the same file again, and nothing is done twice\n")
+
+
+def test_a_file_that_is_too_large_is_not_held(tmp_path: Path) -> None:
+    file = tmp_path / "rows.csv"
+    with file.open("wb") as out:
+        out.truncate(65 << 20)
+    with pytest.raises(UnusableError, match="more than 64 MiB: split the file"):
+        read_rows(file, "ops-1")

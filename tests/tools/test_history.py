@@ -27,9 +27,9 @@ from ledger.tools.history import command
 from ledger.tools.history.files import csv_file, json_lines_file
 from ledger.tools.history.page import charts
 from ledger.tools.history.page.days import rolling
-from ledger.tools.history.page.drawing import round_ticks
-from ledger.tools.history.page.words import decimals, percent
 from ledger.tools.history.parquet import parquet_file
+from ledger.tools.pages.drawing import round_ticks
+from ledger.tools.pages.words import decimals, percent
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_pb2 import LIQUIDITY_MAKER, TokenPayment
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
@@ -57,7 +57,7 @@ def run_history(ledger: Ledger, *arguments: str) -> Ran:
 def rich(dsn: str) -> Iterator[Ledger]:
     """A ledger with a rich life of alice, which the tests only read."""
     config, clock = Config(schema="test_fee_history", listen="127.0.0.1:0", drain_ms=0, read_wait_ms_max=200), Clock()
-    with running(config, dsn, clock_ns=clock) as service, grpc.insecure_channel(service.address) as channel:
+    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
         stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
         ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
         live(ledger)
@@ -324,7 +324,7 @@ def test_a_file_is_never_half_there(kind: Callable[..., Any], tmp_path: Path) ->
             "fee-ledger history: argument --csv: '/no/such/folder/f' lies in no folder there is",
         ),
         (("alice", "--html", "/"), "fee-ledger history: argument --html: '/' is a folder"),
-        (("alice", "--csv", "f", "--jsonl", "./f"), "fee-ledger: two outputs are to be the same file"),
+        (("alice", "--csv", "f", "--jsonl", "./f"), "fee-ledger: two files of this run are to be the same one"),
         (("a/b",), "fee-ledger history: argument ACCOUNT: 'a/b' does not match"),
         (("alice", "--from", "soon"), "fee-ledger history: argument --from: 'soon' is no time"),
         (("alice", "--from", "2024-10-05", "--until", "2024-10-05"), "INTERVAL_EMPTY: "),
@@ -389,10 +389,10 @@ def test_a_full_disk_is_told_with_the_files_that_were_written(
 
 
 def test_a_day_counts_for_thirty_days_and_no_longer() -> None:
-    rolled = dict(rolling({100: 5, 110: 7}, range(99, 142), 30))
+    rolled = rolling({100: 5, 110: 7}, range(99, 142), 30)
     shown = [rolled[day] for day in (99, 100, 109, 110, 129, 130, 139, 140)]
     assert shown == [0, 5, 5, 12, 12, 7, 7, 0]
-    assert rolling({100: 5}, range(129, 131), 30) == [(129, 5), (130, 0)]
+    assert rolling({100: 5}, range(129, 131), 30) == {129: 5, 130: 0}
 
 
 def test_every_band_is_as_high_as_the_next_and_a_volume_on_its_edge_lies_on_its_line() -> None:
@@ -447,3 +447,10 @@ def test_ctrl_c_says_what_is_kept(rich: Ledger, monkeypatch: pytest.MonkeyPatch,
     told = "fee-ledger: interrupted: each file is either whole or as it was before; run the same command again\n"
     assert run_history(rich, "alice", "--csv", str(path)) == (130, "", told)
     assert [one.read_text(encoding="utf-8") for one in tmp_path.iterdir()] == ["as it was"]
+
+
+def test_a_parquet_file_may_have_any_name(rich: Ledger, tmp_path: Path) -> None:
+    path = tmp_path / "it's [a]*?.parquet"
+    assert run_history(rich, "alice", "--parquet", str(path)).code == 0
+    assert sorted(tmp_path.iterdir()) == [path]
+    assert path.read_bytes()[:4] == b"PAR1"

@@ -21,7 +21,7 @@ from ledger.v1.fill_service_pb2_grpc import FillServiceServicer, add_FillService
 from ledger.wire.fields import ID
 from tests.cli.running import shell
 from tests.conftest import Ledger, at
-from tests.samples import symbol
+from tests.samples import FOUR_EYES, symbol
 from tests.tools import running
 from tests.tools.tapes import (
     NOBODY,
@@ -66,7 +66,7 @@ def test_every_account_pays_what_an_independent_reckoner_says_and_only_once(
     again = run(path, ledger.address)
     assert again.code == 0
     assert summary(again.out)["fills recorded new"] == "0"
-    assert summary(again.out)["already there"].startswith(f"{2 * TRADES} ")
+    assert summary(again.out)["already there"] == str(2 * TRADES)
     assert summary(again.out)["ledger"] == summary(first.out)["ledger"]
     assert recorded(ledger.queries) == reckon(path)
 
@@ -163,10 +163,67 @@ def test_fills_too_fine_for_the_symbol_are_shown_and_sent_again_when_asked(ledge
     assert first.err.count("\n") == 1
     assert "is registered already" in first.err
 
-    second = run(path, ledger.address, "--attempt", "2")
-    assert second.code == 1
-    found = summary(second.out)
-    assert (found["refused"], found["already there"]) == (str(fine), str(2 * TRADES - fine))
+    for attempt in ("1", "2"):
+        again = run(path, ledger.address, "--attempt", attempt)
+        assert again.code == 1, "a fill of the file is not in the ledger"
+        assert again.out.count(" QUANTITY_TOO_FINE: ") == 5
+        assert "registered with fewer decimals" in again.out
+        found = summary(again.out)
+        assert (found["refused"], found["already there"]) == (str(fine), str(2 * TRADES - fine))
+
+
+SAME_ID = b"""\
+time_ms,id,side,price,amount
+1554391994478,1,buy,0.5,100
+1554391994999,1,sell,0.6,50
+1554391995999,2,sell,0.6,50
+1554391994478,1,buy,0.5,100
+"""
+
+
+def test_an_id_that_stands_twice_with_other_content_is_named_by_line_at_every_run(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    path = tmp_path / "same-id.csv"
+    path.write_bytes(SAME_ID)
+    first = run(path, ledger.address)
+    head = ledger.log.head()
+    again = [run(path, ledger.address) for _ in range(2)]
+    for ran in (first, *again):
+        assert ran.code == 1
+        assert summary(ran.out)["refused"] == "2", "the same trade again is no refusal"
+        assert "line 3: id 1 stands in line 2 with another time_ms, taker_side, price, amount\n" in ran.out
+        assert [line[: line.index(": ")] for line in ran.out.splitlines() if "FILL_CONFLICT" in line] == [
+            f"refused line 3, {SYMBOL}-1-{letter}" for letter in "MT"
+        ]
+    assert [summary(ran.out)["already there"] for ran in (first, *again)] == ["2", "6", "6"]
+    assert ledger.log.head() == head, "a second run left something in the log"
+    assert "line 3: id 1 stands in line 2 with another" in run(path, NOBODY, "--dry-run").out
+
+
+def test_what_was_refused_once_and_is_in_the_ledger_since_is_no_refusal_any_more(
+    ledger: Ledger, tmp_path: Path
+) -> None:
+    fine = tmp_path / "fine.csv"
+    traded_ns = ledger.clock.now_ns + 5 * 10**9
+    fine.write_text(f"time_ms,id,side,price,amount\n{traded_ns // 10**6},1,buy,0.5,0.001\n")
+    ledger.commands.RegisterSymbol(symbol(SYMBOL, pair_class="C", quantity_scale=2))
+    assert run(fine, ledger.address).code == 1
+    finer = symbol(SYMBOL, quantity_scale=3, valid_from=at(traded_ns - 10**9), authority=FOUR_EYES)
+    ledger.commands.RegisterSymbol(finer)
+    assert run(fine, ledger.address).code == 1, "its numbers stay refused"
+    assert run(fine, ledger.address, "--attempt", "2").code == 0
+    again = run(fine, ledger.address)
+    assert (again.code, summary(again.out)["already there"], summary(again.out)["refused"]) == (0, "2", "0")
+
+
+def test_a_fill_of_the_same_name_and_other_content_is_not_the_fill_of_the_file(ledger: Ledger, tmp_path: Path) -> None:
+    one, other = tmp_path / "one.csv", tmp_path / "other.csv"
+    one.write_bytes(b"time_ms,id,side,price,amount\n1554391994478,1,buy,0.5,1\n")
+    other.write_bytes(b"time_ms,id,side,price,amount\n1554391994478,1,buy,0.5,2\n")
+    assert run(one, ledger.address).code == 0
+    assert [run(other, ledger.address, "--attempt", attempt).code for attempt in "1122"] == [1] * 4
+    assert run(one, ledger.address).code == 0
 
 
 class ForgetfulFills(FillServiceServicer):
@@ -220,14 +277,14 @@ GOOD = b'[1570752011620,"1",null,"sell",0.00141342,23.0,0.03250866]'
 HEADER = b"time_ms,id,side,price,amount,cost\n"
 
 BAD = {
-    "empty": (b"", "neither a JSON list nor CSV"),
+    "empty": (b"", "no header: the first line names the columns"),
     "words": (b"hello\nworld\n", "neither a JSON list nor CSV"),
     "not text": (b"\xff\xfe\x00\x01", "can't decode byte"),
     "truncated gzip": (gzip.compress(as_json(tape(50)))[:-20], "the gzip file is truncated"),
     "damaged gzip": (gzip.compress(b"[" + GOOD + b"]")[:-8] + bytes(8), "the gzip file is damaged"),
-    "truncated JSON": (b"[" + GOOD + b",[15707", "not JSON: "),
-    "deep JSON": (b"[" * 200_000, "nested too deep"),
-    "object": (b'{"trades": []}', "not a JSON list of rows"),
+    "truncated JSON": (b"[" + GOOD + b",[15707", ":2: no JSON: parse error: premature EOF"),
+    "deep JSON": (b"[" * 200_000, ":1: nested more than 32 deep"),
+    "object": (b'{"trades": []}', "row 1: not a list [time_ms"),
     "no trade": (b"[]", "it holds no trade"),
     "no row": (b"[" + GOOD + b",7]", "row 2: not a list [time_ms, id, type, side, price, amount, cost]"),
     "short row": (b"[" + GOOD + b",[1570752011620]]", "row 2: not a list"),
@@ -240,17 +297,23 @@ BAD = {
     "strange side": (b'[[1570752011620,1,null,"short",1,2,2]]', "row 1: side 'short' is neither buy nor sell"),
     "no price": (b'[[1570752011620,1,null,"sell",null,2,2]]', "row 1: price is missing"),
     "price is true": (b'[[1570752011620,1,null,"sell",true,2,2]]', "row 1: price is not a number or text"),
-    "zero price": (b'[[1570752011620,1,null,"sell",0e-7,2,2]]', "row 1: price '0e-7' is not greater than zero"),
-    "price too fine": (b'[[1570752011620,1,null,"sell",1e-19,2,2]]', "row 1: price '1e-19' has more than 20 digits"),
-    "price too large": (b'[[1570752011620,1,null,"sell",1e20,2,2]]', "row 1: price '1e20' has more than 20 digits"),
-    "price out of this world": (b'[[1570752011620,1,null,"sell",1e9999999,2,2]]', "row 1: price '1e9999999' is not"),
-    "NaN": (b'[[1570752011620,1,null,"sell",1,NaN,2]]', "row 1: amount 'NaN' is not a number"),
-    "infinity": (b'[[1570752011620,1,null,"sell",1,Infinity,2]]', "row 1: amount 'Infinity' is not a number"),
+    "zero price": (b'[[1570752011620,1,null,"sell",0e-7,2,2]]', "row 1: price '0E-7' is not greater than zero"),
+    "price too fine": (b'[[1570752011620,1,null,"sell",1e-19,2,2]]', "row 1: price '1E-19' has more than 20 digits"),
+    "price too large": (b'[[1570752011620,1,null,"sell",1e20,2,2]]', "row 1: price '1E+20' has more than 20 digits"),
+    "price out of this world": (b'[[1570752011620,1,null,"sell",1e9999999,2,2]]', "row 1: price '1E+9999999' is not"),
+    "NaN": (b'[[1570752011620,1,null,"sell",1,NaN,2]]', ":1: no JSON: lexical error: invalid char in json text"),
+    "infinity": (
+        b'[[1570752011620,1,null,"sell",1,Infinity,2]]',
+        ":1: no JSON: lexical error: invalid char in json text",
+    ),
     "negative amount": (b"[" + GOOD.replace(b"23.0", b"-23.0") + b"]", "row 1: amount '-23.0' is not greater"),
     "cost is text": (b'[[1570752011620,1,null,"sell",1,2,"much"]]', "row 1: cost 'much' is not a number"),
     "CSV without a column": (b"time_ms,id,side,price\n", "no amount"),
     "CSV without rows": (HEADER, "it holds no trade"),
-    "short CSV row": (HEADER + b"1570752011620,1,buy,1\n", "line 2: amount is missing"),
+    "short CSV row": (HEADER + b"1570752011620,1,buy,1\n", "line 2: 4 cells, the header has 6"),
+    "long CSV row": (HEADER + b"1570752011620,1,buy,1,2,2,2\n", "line 2: 7 cells, the header has 6"),
+    "CSV without a number": (HEADER + b"1570752011620,1,buy,1,,2\n", "line 2: amount is missing"),
+    "CSV column twice": (b"time_ms,id,side,price,Price,amount\n", "column price stands 2 times, which is ambiguous"),
     "open CSV quote": (HEADER + b'1570752011620,1,"buy,1,2,2\n', "not CSV"),
     "bad CSV number": (HEADER + b"1570752011620,1,buy,1,2,2\n1570752011621,2,buy,0x10,2,2\n", "line 3: price '0x10'"),
 }
@@ -262,7 +325,7 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, content
     path.write_bytes(content)
     output = running.run("import", str(path), "--symbol", SYMBOL, "--address", NOBODY)
     assert (output.code, output.out) == (2, "")
-    assert output.err.startswith(f"fee-ledger: {path}: ")
+    assert output.err.startswith(f"fee-ledger: {path}:")
     assert why in output.err
     assert output.err.count("\n") == 1
 
@@ -270,8 +333,8 @@ def test_a_file_that_cannot_be_used_is_named_in_one_line(tmp_path: Path, content
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
-        (["nowhere.json", "--symbol", "XRP_ETH"], "nowhere.json: No such file or directory"),
-        ([".", "--symbol", "XRP_ETH"], "Is a directory"),
+        (["nowhere.json", "--symbol", "XRP_ETH"], "nowhere.json: there is no such file"),
+        ([".", "--symbol", "XRP_ETH"], ".: is a folder"),
         (["FILE", "--symbol", "XRPETH"], "--symbol 'XRPETH' is not BASE_QUOTE"),
         (["FILE", "--symbol", "XRP_ETH_BTC"], "is not BASE_QUOTE"),
         (["FILE", "--symbol", "XRP_\udcff"], "is not BASE_QUOTE"),

@@ -25,6 +25,7 @@ from ledger.domain.events import (
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
+from ledger.domain.state.held import account_bytes
 from ledger.fills.adjust import lines_now
 from ledger.fills.batch import Part
 from ledger.fills.lines import lines_of
@@ -221,7 +222,7 @@ def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
 
 
 def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing) -> None:
-    writing.config = Config(schema=writing.config.schema, account_day_bytes_max=3_000, accounts_max=2)
+    writing.config = Config(schema=writing.config.schema, account_day_bytes_max=3_000, account_state_bytes_max=3_000)
     writing.writer.close()
     writing.new_term()
     for number in range(9):
@@ -230,7 +231,24 @@ def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing
         (answer,) = writing.step(record(fills({"exec_id": "A", "account_id": f"account{number}"})))
         assert (answer.recorded, answer.replayed) == (0, 1)
     assert len(writing.service._states.days) <= 2
-    assert len(writing.service._states.accounts) <= 2
+    for number in range(9):
+        writing.step(grant("VIP1", f"account{number}"))
+    held = writing.service._states.accounts
+    assert 0 < len(held) < 3
+    assert held.bytes == sum(map(account_bytes, held.values())) <= 3_000
+    (answer,) = writing.step(record(fills({"exec_id": "B", "account_id": "account0"})))
+    assert answer.recorded == 1
+
+
+def test_what_somebody_asks_with_in_vain_is_not_kept(writing: Writing) -> None:
+    for number in range(9):
+        (answer,) = writing.step(replace(record(fills({"exec_id": "A"})), source=f"engine{number}", first_sequence=7))
+        assert isinstance(answer, Refused)
+        writing.service._states.closes(f"asset{number}")
+        writing.service._states.round("2024-W40")
+        writing.service._states.evaluation(f"evaluation/{number}")
+    states = writing.service._states
+    assert (states.sources, states._closes, states._rounds, states._evaluations) == ({}, {}, {}, {})
 
 
 def evaluated(writing: Writing, tier: str, account_id: str = "alice", **changes: Any) -> EvaluateAccounts:

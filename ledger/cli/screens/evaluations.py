@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.cli.screens.layout import NONE, count, given, headline, instant, name, pairs, table
+from ledger.cli.screens.layout import NONE, given, headline, instant, many, name, pairs, table
 from ledger.v1 import evaluation_service_pb2 as pb
 
 
@@ -58,7 +58,7 @@ def _counts(counts: pb.EvaluationCounts) -> list[tuple[str, str]]:
     ]  # fmt: skip
     missing = ", ".join(f"{close.asset} {close.day}" for close in counts.missing_closes)
     return [
-        ("evaluated", count(counts.evaluated, "account")),
+        ("evaluated", many(counts.evaluated, "account")),
         *((f"- {what}", f"{number:,}") for what, number in moved if number),
         ("wait for closes", f"{counts.blocked:,}" if counts.blocked else ""),
         ("closes they lack", missing),

@@ -1,7 +1,9 @@
-"""How answers look to people: text of at most 100 columns, unless one value is wider. Times are UTC."""
+"""How answers look to people: no wider than the terminal, and of 100 columns in a pipe. Times are UTC."""
 
 from __future__ import annotations
 
+import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime, timedelta
 from decimal import Decimal
@@ -13,32 +15,51 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ledger.v1 import read_pb2
 
 NONE: Final = "-"
-WIDTH: Final = 100  # of text
+WIDTH: Final = 100  # of text in a pipe, in columns
+_VALUE_WIDTH_MAX: Final = 120  # of a single value in a pipe, which stays whole up to there
+_TERMINAL_WIDTHS: Final = (40, 120)  # narrower and wider ones are taken for these
 _INDENT: Final = "    "  # of what goes on from the line before
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - every time is UTC, and is printed without a zone
 
 
-def table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def screen_width() -> int:
+    """Return how many columns a line of text has."""
+    if not sys.stdout.isatty():
+        return WIDTH
+    least, most = _TERMINAL_WIDTHS
+    return min(max(shutil.get_terminal_size((WIDTH, 0)).columns, least), most)
+
+
+def table(heads: Sequence[str], rows: Iterable[Sequence[str]], *, indent: str = "") -> list[str]:
     """Return a table: columns two spaces apart, their heads first.
 
     A head with ">" before it is flush right, one with "." is aligned on the decimal point. Where the columns are wider
     than the screen, each row goes on in further lines, indented. "~" marks sentences, in the last column: they wrap.
+    Every line begins with `indent`.
     """
+    width = screen_width() - len(indent)
     columns = list(zip(heads, *rows, strict=True))
     sentences = columns.pop() if heads[-1].startswith("~") else None
     cells = [_column(column) for column in columns]
-    bands = _bands([len(column[0]) for column in cells])
+    bands = _bands([len(column[0]) for column in cells], width)
     lines = [_row(row, bands) for row in zip(*cells, strict=True)]
     if sentences is not None:
-        lines = [_with_sentence(row, text.removeprefix("~")) for row, text in zip(lines, sentences, strict=True)]
-    return [line.rstrip() for row in lines for line in row]
+        lines = [_with_sentence(row, text.removeprefix("~"), width) for row, text in zip(lines, sentences, strict=True)]
+    widest = width if sys.stdout.isatty() else _VALUE_WIDTH_MAX - len(indent)
+    return [f"{indent}{part}".rstrip() for row in lines for line in row for part in _broken(line.rstrip(), widest)]
 
 
-def _bands(widths: Sequence[int]) -> list[slice]:
+def _broken(line: str, widest: int) -> list[str]:
+    """Return a line in parts that fit: only a single value that is wider than the screen has several."""
+    first, rest, step = line[:widest], line[widest:], widest - len(_INDENT)
+    return [first, *(f"{_INDENT}{rest[start : start + step]}" for start in range(0, len(rest), step))]
+
+
+def _bands(widths: Sequence[int], screen: int) -> list[slice]:
     """Return which columns fit side by side, line for line."""
     bands, first, used = [], 0, 0
     for index, width in enumerate(widths):
-        if index > first and used + width > WIDTH + 1:  # a column ends in a blank, the last one needs none
+        if index > first and used + width > screen + 1:  # a column ends in a blank, the last one needs none
             bands.append(slice(first, index))
             first, used = index, len(_INDENT)
         used += width + 1
@@ -50,24 +71,23 @@ def _row(cells: Sequence[str], bands: Sequence[slice]) -> list[str]:
     return [first, *(f"{_INDENT}{line}" for line in more if not line.isspace())]
 
 
-def _with_sentence(row: Sequence[str], sentence: str) -> list[str]:
+def _with_sentence(row: Sequence[str], sentence: str, width: int) -> list[str]:
     """Return a row with a sentence after its last cell, wrapped within what is left of the screen."""
     before = f"{row[-1]} "
-    if len(before) > WIDTH // 2:
-        return [*row, *paragraph(sentence, _INDENT)]
-    first, *more = paragraph(sentence, " " * len(before)) or [""]
+    if len(before) > width // 2:
+        return [*row, *paragraph(sentence, _INDENT, width)]
+    first, *more = paragraph(sentence, " " * len(before), width) or [""]
     return [*row[:-1], f"{before}{first.lstrip()}", *more]
 
 
-def paragraph(text: str, indent: str) -> list[str]:
-    """Return a text as indented lines of a screen's width; ids and days stay whole."""
+def paragraph(text: str, indent: str, width: int | None = None) -> list[str]:
+    """Return a text as indented lines of a screen's width; ids and days stay whole where one line can hold them."""
     return wrap(
         text,
-        WIDTH,
+        width or screen_width(),
         initial_indent=indent,
         subsequent_indent=indent,
         break_on_hyphens=False,
-        break_long_words=False,
     )
 
 
@@ -136,9 +156,9 @@ def headline(subject: str, basis: read_pb2.ReadBasis, *, as_of: bool = True) -> 
     return [f"{subject}, in {basis.ledger_id}", f"{effective}{known}"]
 
 
-def count(number: int, one: str) -> str:
-    """Return a count: 1 fill, 2,000 fills. Amounts and positions never have thousands separators."""
-    return f"{number:,} {one if number == 1 else one + 's'}"
+def many(number: int, one: str, more: str = "") -> str:
+    """Return a count: 1 fill, 2,000 fills, 0 bans or flags. Amounts and positions never have thousands separators."""
+    return f"{number:,} {one if number == 1 else more or f'{one}s'}"
 
 
 def verdict(eligible: object, refused_because: str) -> str:

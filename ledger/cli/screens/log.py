@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ledger.cli.screens.layout import NONE, count, instant, pairs, table
+from ledger.cli.screens.layout import NONE, instant, many, pairs, table
 from ledger.v1 import fill_service_pb2 as fills_pb
 from ledger.v1 import query_service_pb2 as pb
 
@@ -23,7 +23,7 @@ def events(found: Iterable[pb.StoredEvent]) -> list[str]:
 def info(found: pb.GetLedgerInfoResponse) -> list[str]:
     """What ledger this is."""
     tables = found.projections
-    lag = f"{count(tables.lag_positions, 'position')} behind, for {tables.lag_ms:,} ms"
+    lag = f"{many(tables.lag_positions, 'position')} behind, for {tables.lag_ms:,} ms"
     behind = lag if tables.lag_positions else "up to date"
     rows = [
         (one.programme_id, one.version, " ".join(one.venues), " ".join(one.tiers), " ".join(one.pair_classes))

@@ -10,10 +10,10 @@ from typing import Any, Final
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,
-    AccountLinked,
     AccountRegistered,
     AccountUnflagged,
     BanLifted,
+    OwnerNamed,
     Recorded,
     SourceAdvanced,
     TierChanged,
@@ -102,6 +102,7 @@ class AccountState:
     registered: bool = False
     registered_time_ns: int = FOREVER_NS
     owner: str = ""
+    named_owners: tuple[str, ...] = ()  # by fills, each once, in the order in which they came
     parent_account_id: str = ""
     grants: tuple[Grant, ...] = ()
     bans: tuple[Ban, ...] = ()
@@ -114,6 +115,11 @@ class AccountState:
     def owner_id(self) -> str:
         """Beneficial owner; an account that was not registered is its own."""
         return self.owner or self.account_id
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """Its beneficial owner, and those that its fills name."""
+        return frozenset((self.owner_id, *self.named_owners))
 
     def owner_at(self, at_ns: int) -> str:
         """Beneficial owner at an instant; before it was registered an account is its own."""
@@ -190,6 +196,12 @@ def _registered(state: AccountState, event: AccountRegistered) -> AccountState:
         owner=event.owner_id,
         parent_account_id=event.parent_account_id,
     )
+
+
+def _owner_named(state: AccountState, event: OwnerNamed) -> AccountState:
+    if event.owner_id in state.named_owners:
+        return state
+    return replace(state, named_owners=(*state.named_owners, event.owner_id))
 
 
 def _trial_started(state: AccountState, event: TrialStarted) -> AccountState:
@@ -280,6 +292,7 @@ def _volume_evaluated(state: AccountState, event: VolumeEvaluated) -> AccountSta
 
 _ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
     AccountRegistered: _registered,
+    OwnerNamed: _owner_named,
     TrialStarted: _trial_started,
     TierChanged: _tier_changed,
     TierRevoked: _tier_revoked,
@@ -289,23 +302,6 @@ _ACCOUNT_CHANGES: Mapping[type, Callable[[AccountState, Any], AccountState]] = {
     AccountUnflagged: _unflagged,
     VolumeEvaluated: _volume_evaluated,
 }
-
-
-@dataclass(frozen=True, slots=True)
-class OwnerState:
-    """The registered accounts of a beneficial owner, in the order they were registered."""
-
-    owner_id: str
-    version: int = 0
-    account_ids: tuple[str, ...] = ()
-
-
-def evolve_owner(state: OwnerState, recorded: Recorded) -> OwnerState:
-    """The owner after one more event of its stream."""
-    accounts = state.account_ids
-    if isinstance(recorded.event, AccountLinked):
-        accounts = (*accounts, recorded.event.account_id)
-    return OwnerState(state.owner_id, recorded.version, accounts)
 
 
 @dataclass(frozen=True, slots=True)

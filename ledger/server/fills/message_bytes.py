@@ -13,7 +13,7 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, Texts
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT
-from ledger.domain.instants import SECOND_NS
+from ledger.domain.instants import LATEST_NS, SECOND_NS
 
 _STEP_MAX: Final = 2 + 255  # bytes that a field can move a cursor on, whatever stands there
 _LOOK_MAX: Final = 32  # bytes that are looked at behind a cursor
@@ -21,6 +21,7 @@ _MORE: Final = 0x80  # of a byte of a varint: another follows
 _SECONDS_AT, _SECONDS_BYTES = 1, 5  # in a Timestamp of the years 1978 to 3058
 _NANOS_BYTES_MAX: Final = 5
 _NANOS_AT: Final = 2 + _SECONDS_BYTES
+_SECONDS_MAX: Final = LATEST_NS // SECOND_NS  # of later ones the nanoseconds might not fit an int64
 
 
 def _bytes_at(*values: int) -> int:
@@ -132,9 +133,9 @@ class WireColumns:
         seconds, nanos = head >> 8 * _SECONDS_AT, tail & _TIMES.nanos_mask.take(length)
         fits = _TIMES.known.take(length) & (head & _TIMES.head_mask.take(length) == _TIMES.head.take(length))
         fits &= (seconds & _CONTINUED == _SECONDS_END) & (nanos & _CONTINUED == _TIMES.nanos_end.take(length))
-        nanos = _joined(nanos)
-        fits &= nanos < SECOND_NS
-        time_ns = _joined(seconds) * SECOND_NS + nanos
+        seconds, nanos = _joined(seconds), _joined(nanos)
+        fits &= (nanos < SECOND_NS) & (seconds <= _SECONDS_MAX)
+        time_ns = seconds * SECOND_NS + nanos
         if count < self._count:
             fits |= ~here
             time_ns *= here

@@ -270,13 +270,20 @@ class _Columns:
             price_decimals=price_scales[symbols],
             quantity=_wide_enough(self.ints("last_qty")),
             quantity_decimals=quantity_scales[symbols],
-            transact_time_ns=_wide_enough(self.ints("transact_time_ns")),
+            transact_time_ns=self._times("transact_time_ns"),
             trade_id=self.ids("trade") if self.says("trade") else NOT_SAID,
             order_id=self.ids("order") if self.says("order") else NOT_SAID,
-            order_time_ns=_wide_enough(self.ints("order_time_ns")) if "order_time_ns" in self._given else NOT_SAID,
+            order_time_ns=self._times("order_time_ns") if "order_time_ns" in self._given else NOT_SAID,
             cl_ord_id=passed_texts(self.texts("cl_ord_id")) if "cl_ord_id" in self._given else NOT_SAID,
             **{name: self.texts(name) if name in self._given else NOT_SAID for name in _TEXTS[4:]},
         )
+
+    def _times(self, name: str) -> Ints:
+        """A column of instants as int64. One beyond that is no instant of a well-formed fill, whatever it reads as."""
+        times = self.ints(name)
+        if times.dtype == object:
+            return np.array([min(time_ns, _INT64_MAX) for time_ns in times.tolist()], dtype=np.int64)
+        return times.astype(np.int64, copy=False)
 
     def _account_of(self) -> Ints:
         """Of each fill the place in `_accounts` of its account."""

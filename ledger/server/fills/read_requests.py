@@ -21,8 +21,8 @@ from ledger.server.fills.read_messages import read_batch
 from ledger.server.fills.request_bytes import Arrived, common_origin, origin_of
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.wire.fields import ID, Shape, optional_id, past_ns, required_id
-from ledger.wire.status import RefusedError, refuse, refuse_all
-from ledger.writing.messages import RecordFills, Unread
+from ledger.wire.status import INTERNAL, RefusedError, refuse, refuse_all
+from ledger.writing.messages import RecordFills, Refused, Unread
 
 _log: Final = logging.getLogger(__name__)
 
@@ -46,8 +46,8 @@ class FillRequests:
         self._fills_max = fills_max
         self._latest_ns = latest_ns
 
-    def read(self, unread: Sequence[Unread]) -> list[RecordFills | Exception]:
-        """What each asks, or why it has no shape."""
+    def read(self, unread: Sequence[Unread]) -> list[RecordFills | Refused]:
+        """What each asks, or why it asks nothing."""
         arrived: list[Any] = [job.request for job in unread]
         alike: dict[Hashable, list[int]] = {}
         for place, one in enumerate(arrived):
@@ -57,10 +57,7 @@ class FillRequests:
         for places in alike.values():
             read = self._together([arrived[place] for place in places])
             parts.update((place, part) for place, part in zip(places, read, strict=True) if part is not None)
-        return [
-            _asked(one.request, parts[place]) if place in parts else self._alone(one)
-            for place, one in enumerate(arrived)
-        ]
+        return [_asked(one, parts[place]) if place in parts else self._alone(one) for place, one in enumerate(arrived)]
 
     def _form(self, arrived: Arrived) -> Hashable | None:
         """What requests that are read together have in common; None for one that is read by itself."""
@@ -114,17 +111,18 @@ class FillRequests:
         ordinary[[place for place, _ in refused]] = False
         return np.logical_and.reduceat(ordinary, starts)
 
-    def _alone(self, arrived: Arrived) -> RecordFills | Exception:
+    def _alone(self, arrived: Arrived) -> RecordFills | Refused:
         try:
-            return self._read_alone(arrived.request, required_id if arrived.streamed else optional_id)
+            return self._read_alone(arrived, required_id if arrived.streamed else optional_id)
         except RefusedError as refused:
-            return refused
-        except Exception as defect:
+            return Refused(refused.refusal, others=refused.others)
+        except Exception:
             _log.exception("a batch could not be read")
-            return defect
+            return Refused(INTERNAL)
 
-    def _read_alone(self, request: pb.RecordFillsRequest, source: Callable[[str, str], str]) -> RecordFills:
+    def _read_alone(self, arrived: Arrived, source: Callable[[str, str], str]) -> RecordFills:
         """The shape of a batch, `source` that of its source. Without one a malformed fill refuses all of it."""
+        request = arrived.request
         with Shape() as shape:
             for field in ("venue", "actor"):
                 shape(optional_id, getattr(request, field), field)
@@ -133,7 +131,7 @@ class FillRequests:
             shape(_check_size, request, self._fills_max)
             complete_until_ns = shape(_complete_until, request, self._latest_ns()) or 0
             batch, malformed = shape(self._read_fills, request) or (None, [])
-        asked = _asked(request, part_of(batch) if batch is not None else None, malformed)
+        asked = _asked(arrived, part_of(batch) if batch is not None else None, malformed)
         return replace(asked, complete_until_ns=complete_until_ns)
 
     def _read_fills(self, request: pb.RecordFillsRequest) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
@@ -153,27 +151,26 @@ class FillRequests:
         return batch, []
 
 
-def _asked(
-    request: pb.RecordFillsRequest, batch: Part | None, malformed: Sequence[tuple[int, Refusal]] = ()
-) -> RecordFills:
+def _asked(arrived: Arrived, batch: Part | None, malformed: Sequence[tuple[int, Refusal]] = ()) -> RecordFills:
+    request = arrived.request
     return RecordFills(
         batch=batch,
         venue=request.venue,
         source=request.source,
         first_sequence=request.first_sequence,
         size=_size(request),
-        fill_sha256=_fill_sha256(request),
+        fill_sha256=_fill_sha256(arrived),
         malformed=malformed,
         with_fees=request.include_fees,
     )
 
 
-def _fill_sha256(request: pb.RecordFillsRequest) -> Callable[[int], bytes]:
+def _fill_sha256(arrived: Arrived) -> Callable[[int], bytes]:
     """The hash of a fill's bytes by its index; columns are read when the first one is asked for."""
-    read = cache(lambda: fills_of(request.columns))
+    read = cache(lambda: fills_of(arrived.request.columns))
 
     def sha256(index: int) -> bytes:
-        fill = request.fills[index] if request.fills else read()(index)
+        fill = arrived.request.fills[index] if arrived.request.fills else read()(index)
         return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
 
     return sha256

@@ -19,7 +19,7 @@ _NAME: Final = "ledger.server.fills.request_bytes"
 class Arrived(NamedTuple):
     """A RecordFillsRequest, and the bytes it came as: its own, or those of the StreamFillsRequest around it.
 
-    Only fills as messages are ever read from the bytes: a request without any does not keep them.
+    Whoever keeps the request keeps the bytes: they count as under way for so long.
     """
 
     request: pb.RecordFillsRequest
@@ -29,14 +29,12 @@ class Arrived(NamedTuple):
     @staticmethod
     def alone(data: bytes) -> Arrived:
         """What came as a RecordFillsRequest. Raises DecodeError."""
-        request = pb.RecordFillsRequest.FromString(data)
-        return Arrived(request, data if request.fills else b"", streamed=False)
+        return Arrived(pb.RecordFillsRequest.FromString(data), data, streamed=False)
 
     @staticmethod
     def on_a_stream(data: bytes) -> Arrived:
         """What came as a StreamFillsRequest. Raises DecodeError."""
-        request = pb.StreamFillsRequest.FromString(data).batch
-        return Arrived(request, data if request.fills else b"", streamed=True)
+        return Arrived(pb.StreamFillsRequest.FromString(data).batch, data, streamed=True)
 
     @property
     def size(self) -> int:

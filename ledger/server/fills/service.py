@@ -8,18 +8,20 @@ from typing import Any
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ledger.caller import caller
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import SourceState, evolve_source
 from ledger.domain.streams import source_stream
+from ledger.server.fills.open_streams import Streams
 from ledger.server.fills.read_requests import FillRequests
 from ledger.server.fills.request_bytes import Arrived
-from ledger.server.fills.stream import Streams, TakenAhead
+from ledger.server.fills.stream import TakenAhead
 from ledger.server.to_writer import Handling
 from ledger.store.log import Log
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.wire.fields import required_id, within
-from ledger.wire.status import RefusedError, refusals, refuse, timestamp
+from ledger.wire.status import refusals, refuse, timestamp
 from ledger.writing import messages
 
 
@@ -29,7 +31,7 @@ class FillService:
     def __init__(self, handling: Handling, log: Log) -> None:
         self._handling = handling
         self._log = log
-        self._streams = Streams(handling.config.streams_max)
+        self._streams = Streams(handling.config)
         self._requests = FillRequests(handling.config.fills_per_batch_max, handling.latest_ns)
 
     def add_to(self, server: grpc.Server) -> None:
@@ -48,17 +50,18 @@ class FillService:
 
     def RecordFills(self, arrived: Arrived, context: Any) -> pb.RecordFillsResponse:
         with refusals(context):
-            answer = self._handling.submit(self._unread(arrived), context)
+            answer = self._handling.submit(self._unread(arrived, caller().peer))
             return self._answer(arrived.fees_asked, answer)
         raise AssertionError("refusals end the call")
 
     def StreamFills(self, requests: Iterator[Arrived], context: Any) -> Iterator[pb.StreamFillsResponse]:
-        with refusals(context), self._streams.one():
-            ahead = TakenAhead(self._jobs(requests), self._handling, context)
+        with refusals(context), self._streams.one(context) as stream:
+            ahead = TakenAhead(self._jobs(requests, caller().peer), self._handling, context, stream)
             for fees_asked, answer in ahead.taken():
                 with within("batch"):
-                    response = self._answer(fees_asked, self._handling.wait(answer, context))
-                yield pb.StreamFillsResponse(batch=response)
+                    response = self._answer(fees_asked, self._handling.wait(answer))
+                with stream.waiting_for_client():
+                    yield pb.StreamFillsResponse(batch=response)
 
     def GetSourcePosition(self, request: pb.GetSourcePositionRequest, context: Any) -> pb.GetSourcePositionResponse:
         with refusals(context):
@@ -74,7 +77,7 @@ class FillService:
             )
         raise AssertionError("refusals end the call")
 
-    def _jobs(self, requests: Iterator[Arrived]) -> Iterator[tuple[int, messages.Unread]]:
+    def _jobs(self, requests: Iterator[Arrived], peer: str) -> Iterator[tuple[int, messages.Unread]]:
         """What a stream asks, and of how many fills the fees; refuses requests of another source than the first."""
         source = ""
         for arrived in requests:
@@ -82,11 +85,9 @@ class FillService:
             if source and batch.source and batch.source != source:
                 refuse(Reason.SOURCE_CHANGED, "batch.source", f"a stream is of one source, and this one of {source}")
             source = batch.source
-            yield arrived.fees_asked, self._unread(arrived)
+            yield arrived.fees_asked, self._unread(arrived, peer)
 
     def _answer(self, fees_asked: int, answer: messages.Answer) -> pb.RecordFillsResponse:
-        if isinstance(answer, messages.Refused):
-            raise RefusedError(answer.refusal)
         assert isinstance(answer, messages.FillsTaken), answer
         response = pb.RecordFillsResponse(
             ledger_id=self._handling.ledger_id,
@@ -108,9 +109,11 @@ class FillService:
                 fee.fee_rate = rate_text(basis.rate_ppm)
         return response
 
-    def _unread(self, arrived: Arrived) -> messages.Unread:
-        """What the writer reads when its turn comes, with all that waits beside it."""
-        return messages.Unread(max(arrived.size, 1), arrived, self._requests.read)
+    def _unread(self, arrived: Arrived, peer: str) -> messages.Unread:
+        """Return what the writer reads when its turn comes, with all that waits beside it."""
+        source = arrived.request.source
+        line = f"source {source}" if source else f"caller {peer}"
+        return messages.Unread(max(arrived.size, 1), line, arrived, self._requests.read)
 
 
 def _said(complete_until_ns: int) -> Timestamp | None:

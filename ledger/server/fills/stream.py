@@ -5,36 +5,17 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
-from contextlib import contextmanager
 from queue import Empty, Full, Queue
 from typing import Final, NamedTuple
 
 import grpc
 
-from ledger.domain.refusal import Reason
+from ledger.server.fills.open_streams import OpenStream
 from ledger.server.to_writer import Handling
-from ledger.wire.status import RefusedError, refuse
+from ledger.wire.status import RefusedError
 from ledger.writing.messages import Answer, Unread
 
 _LOOK_UP_S: Final = 0.2  # how often a side that waits looks whether the call is over
-
-
-class Streams:
-    """How many streams may be open at once."""
-
-    def __init__(self, streams_max: int) -> None:
-        self._streams_max = streams_max
-        self._free = threading.Semaphore(streams_max)
-
-    @contextmanager
-    def one(self) -> Iterator[None]:
-        """One more, until the block ends; refuses with STREAMS_EXHAUSTED."""
-        if not self._free.acquire(blocking=False):
-            refuse(Reason.STREAMS_EXHAUSTED, "", f"{self._streams_max} streams are open: close one, or use RecordFills")
-        try:
-            yield
-        finally:
-            self._free.release()
 
 
 class _Taken(NamedTuple):
@@ -57,10 +38,12 @@ class TakenAhead:
         requests: Iterator[tuple[int, Unread]],
         handling: Handling,
         context: grpc.ServicerContext,
+        stream: OpenStream,
     ) -> None:
         self._requests = requests
         self._handling = handling
         self._context = context
+        self._stream = stream
         self._taken: Queue[_Taken] = Queue(handling.config.stream_requests_max)
         self._over = threading.Event()
 
@@ -74,25 +57,30 @@ class TakenAhead:
         try:
             while (taken := self._next()) is not None:
                 if taken.failure is not None:
-                    raise taken.failure
+                    try:
+                        raise taken.failure
+                    finally:
+                        del taken  # or this frame, which the failure tells of, would hold the failure
                 assert taken.answer is not None, taken
                 yield taken.fees_asked, taken.answer
         finally:
             self._over.set()
 
     def _next(self) -> _Taken | None:
-        while not self._over.is_set():
-            try:
-                taken = self._taken.get(timeout=_LOOK_UP_S)
-            except Empty:
-                continue
-            return taken if taken != _END else None
+        with self._stream.waiting_for_client(sending=False):
+            while not self._over.is_set():
+                try:
+                    taken = self._taken.get(timeout=_LOOK_UP_S)
+                except Empty:
+                    self._stream.check_idle()
+                    continue
+                return taken if taken != _END else None
         return None
 
     def _read(self) -> None:
         try:
             for fees_asked, job in self._requests:
-                if not self._put(_Taken(fees_asked, self._handling.queue(job, self._over))):
+                if not self._put(_Taken(fees_asked, self._handling.queue(job, self._over.is_set))):
                     return
             self._put(_END)
         except RefusedError as refused:

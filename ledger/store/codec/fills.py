@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import Ints, digests, text_column
+from ledger.arrays.protobuf_wire import DELIMITED, varint
 from ledger.domain.events import (
     Basis,
     CellKey,
@@ -53,6 +54,11 @@ PACKED: Final = {
     "charged_rate": "charged_rates",
 }
 assert tuple(PACKED) == Columns._fields[:-1]
+# What stands before the columns of a charged fee, packed or as runs before that had them: all of one or none.
+CHARGED_TAGS: Final = tuple(
+    tuple(varint(events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name[name].number << 3 | DELIMITED) for name in names)
+    for names in (("charged_amounts", "charged_currencies"), ("charged_amount", "charged_currency"))
+)
 _span: Final = partial(tuple.__new__, SourceSpan)  # there may be as many as lines: half the time of its own __new__
 _packed: Final = attrgetter(*PACKED.values())
 

@@ -19,9 +19,11 @@ with root, so that no other process of `nobody` can plant links for root to foll
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import importlib.metadata
 import importlib.util
+import logging
 import os
 import platform
 import pwd
@@ -36,7 +38,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Self
+from typing import IO, Final, Self
 
 import psycopg
 from psycopg import pq
@@ -44,15 +46,21 @@ from psycopg.conninfo import make_conninfo
 
 from ledger.processors import on_all
 from ledger.store.postgres.folders import digest, earlier_folder, holds_ledger
+from ledger.store.postgres.server_log import ServerLog, last_lines
+
+_log: Final = logging.getLogger(__name__)
 
 _MAJOR = "18"
 _PORT = "5432"  # only names the socket's file
 _SOCKET_FOLDER_BYTES_MAX = 88  # a socket's path may have 103 on macOS, 107 on Linux
-_LOG_BYTES_MAX = 10_000_000
+# Where less is free, PostgreSQL may die for want of room for its WAL, in files of 16 MB; readers go on until then.
+_FREE_BYTES_MIN = 64 * 1024 * 1024
 
 _CREATE_SECONDS_MAX = 300.0
-_SILENT_SECONDS_MAX = 60.0  # for a server that does not answer at all
+# For a server that does not answer at all: one whose files were removed notices, and ends, within a minute.
+_SILENT_SECONDS_MAX = 75.0
 _RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it may have 4 GB of WAL to replay
+_STATUS_LINE = 7  # of postmaster.pid, counted from 0
 _STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
 _REAP_SECONDS_MAX = 5.0
 _POLL_SECONDS = 0.02
@@ -122,11 +130,13 @@ class EmbeddedPostgres:
     Safe for use by several threads. Every method raises EmbeddedError only, and every wait is bounded.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, stopping: threading.Event | None = None) -> None:
+        """Setting `stopping` ends the wait for a server that does not answer."""
+        self._stopping = stopping or threading.Event()
         self._folder = folder.resolve()  # one name for it, whichever way a service came
         self._data = self._folder / "data"
         self._password = self._folder / "password"
-        self._log = self._folder / "log" / "postgresql.log"
+        self._log = ServerLog(self._folder / "log")
         self._mutex = threading.RLock()
         self._service_lock: IO[bytes] | None = None  # while we own the folder
         self._process: subprocess.Popen[bytes] | None = None  # unless the server is adopted
@@ -163,7 +173,7 @@ class EmbeddedPostgres:
             while (running := self._postmaster()) is None or len(running) <= 4 or not self._accepts(Path(running[4])):
                 if time.monotonic() > deadline:
                     raise EmbeddedError(
-                        f"the PostgreSQL in {self._folder} accepts no connection, see {self._last_words()}"
+                        f"the PostgreSQL in {self._folder} accepts no connection, see {self._log.last_words()}"
                     )
                 time.sleep(_POLL_SECONDS)
             return self._dsn(password=self._password.read_text().strip())
@@ -182,6 +192,28 @@ class EmbeddedPostgres:
             if self._service_lock is None:
                 raise EmbeddedError(f"the PostgreSQL in {self._folder} is stopped: start the service again")
             self._bring_up()
+
+    def tend(self) -> None:
+        """Keep the log of a running server short, and start it again if the file of its socket was removed.
+
+        Without that file nobody finds the server, though the sessions there are go on. Quick where nothing is to do.
+        """
+        with self._one_line_errors():
+            self._log.shorten()
+            if self._socket.exists():
+                return
+            with self._mutex:
+                if self._service_lock is not None and self._is_hidden():
+                    self._bring_up()
+
+    def check_room(self) -> None:
+        """Raise where so little is free that PostgreSQL could die when it writes. Quick."""
+        with self._one_line_errors():
+            for folder in (self._data, self._data / "pg_wal"):  # which may be elsewhere
+                found = os.statvfs(folder)
+                if found.f_bavail * found.f_frsize < _FREE_BYTES_MIN:
+                    message = f"less than {_FREE_BYTES_MIN >> 20} MB are free in {folder}: the ledger writes no more"
+                    raise EmbeddedError(message) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def stop(self) -> None:
         """Stop the server, also an adopted one, wait until all its processes ended, release the folder."""
@@ -239,7 +271,6 @@ class EmbeddedPostgres:
                 f"{self._data} was written by PostgreSQL {found} and this is PostgreSQL {_MAJOR}:"
                 f" move it with pg_dump and pg_restore, or choose another --data FOLDER"
             )
-        self._log.parent.mkdir(exist_ok=True)
         self._programs = self._reachable_programs()
         self._sockets = self._socket_folder()
 
@@ -291,18 +322,33 @@ class EmbeddedPostgres:
         launched = False
         began = heard = time.monotonic()
         while (answer := self._ping()) != pq.Ping.OK:
+            if self._stopping.is_set():
+                raise EmbeddedError("the service stops, and PostgreSQL does not answer")
+            if self._is_hidden():
+                _log.warning("the socket of PostgreSQL was removed, %s: it is started again", self._socket)
+                self._shut_down()
             now = time.monotonic()
             heard = now if answer == pq.Ping.REJECT else heard
             if now - heard > _SILENT_SECONDS_MAX or now - began > _RECOVERY_SECONDS_MAX:
-                raise EmbeddedError(f"PostgreSQL accepts no connection, see {self._last_words()}")
+                raise EmbeddedError(f"PostgreSQL accepts no connection, see {self._log.last_words()}")
             if (lock := self._take_server_lock()) is not None:
                 with lock:
                     if launched:
-                        raise EmbeddedError(f"PostgreSQL does not start, see {self._last_words()}")
+                        raise EmbeddedError(f"PostgreSQL does not start, see {self._log.last_words()}")
                     self._launch(lock)
                 launched = True
                 began = heard = time.monotonic()
             time.sleep(_POLL_SECONDS)
+
+    @property
+    def _socket(self) -> Path:
+        return self._sockets / f".s.PGSQL.{_PORT}"
+
+    def _is_hidden(self) -> bool:
+        """Whether a server is ready for sessions, and the file of its socket is gone."""
+        lines = self._postmaster()
+        is_ready = lines is not None and lines[_STATUS_LINE:] and lines[_STATUS_LINE].startswith("ready")
+        return bool(is_ready) and not self._socket.exists()
 
     def _ping(self) -> int:
         """OK: it accepts connections. REJECT: it lives, but starts, recovers or stops. Logs in nowhere."""
@@ -313,6 +359,8 @@ class EmbeddedPostgres:
 
     def _take_server_lock(self) -> IO[bytes] | None:
         """None while any process of a server lives, in whatever state; else the lock, to be closed."""
+        if (self._process is not None and self._process.poll() is None) or self._postmaster() is not None:
+            return None  # also if somebody removed the file, and the next one is locked by nobody
         return _try_lock(self._folder / "server.lock")
 
     def _launch(self, lock: IO[bytes]) -> None:
@@ -320,17 +368,16 @@ class EmbeddedPostgres:
         self._reap()
         if not self._data.exists():
             self._create(lock)
+        self._make_private(self._sockets)  # somebody may have removed it
         if self._postmaster() is None:
             # It is dead, but PostgreSQL would refuse if another process of its user has got the old pid.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
-            (self._sockets / f".s.PGSQL.{_PORT}.lock").unlink(missing_ok=True)
+            self._socket.with_name(f"{self._socket.name}.lock").unlink(missing_ok=True)
         settings = self._folder / "postgresql.conf"
         settings.write_text(_SETTINGS)
         settings.chmod(0o644)  # whatever the umask: the unprivileged user reads it
-        if self._log.exists() and self._log.stat().st_size > _LOG_BYTES_MAX:
-            self._log.replace(self._log.with_suffix(".log.1"))
         command = ("postgres", "-D", self._data, "-k", self._sockets, "-p", _PORT, "-c", f"config_file={settings}")
-        with self._log.open("ab") as log:
+        with self._log.open() as log:
             self._process = self._spawn(*command, lock=lock, stdin=subprocess.DEVNULL, stdout=log)
 
     def _create(self, lock: IO[bytes]) -> None:
@@ -354,6 +401,7 @@ class EmbeddedPostgres:
 
     def _shut_down(self) -> None:
         """Fast shutdown, then an immediate one; raises if processes are left even then."""
+        self._wake()
         for number, seconds in _STOP_SECONDS_MAX.items():
             until = time.monotonic() + seconds
             reached = self._signal(number)
@@ -365,7 +413,14 @@ class EmbeddedPostgres:
                 lock.close()
                 self._reap()
                 return
-        raise EmbeddedError(f"PostgreSQL does not stop, see {self._last_words()}")
+        raise EmbeddedError(f"PostgreSQL does not stop, see {self._log.last_words()}")
+
+    def _wake(self) -> None:
+        """Have those of its processes go on that somebody has stopped (SIGSTOP): they would hear of no shutdown."""
+        if (lines := self._postmaster()) is not None:
+            for pid in (int(lines[0]), *_children(int(lines[0]))):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> bool:
         """Signal the postmaster, and never a stranger that got its pid; whether there was one."""
@@ -426,10 +481,7 @@ class EmbeddedPostgres:
             process.communicate(timeout=_REAP_SECONDS_MAX)
             raise
         if process.returncode != 0:
-            raise EmbeddedError(f"cannot create a database in {self._folder}: {program}: {_last_lines(output)}")
-
-    def _last_words(self) -> str:
-        return f"{self._log}: {_last_lines(self._log.read_bytes()) if self._log.exists() else ''}"
+            raise EmbeddedError(f"cannot create a database in {self._folder}: {program}: {last_lines(output)}")
 
     @contextmanager
     def _one_line_errors(self) -> Iterator[None]:
@@ -508,7 +560,7 @@ def _command_line(pid: int) -> bytes:
     return subprocess.run(ps, capture_output=True, check=False, timeout=_REAP_SECONDS_MAX).stdout  # noqa: S603
 
 
-def _last_lines(output: bytes) -> str:
-    """The last things a program said, in one line; the reason is seldom the very last."""
-    lines = (line.strip() for line in output[-4000:].decode(errors="replace").splitlines())
-    return "; ".join([line[:200] for line in lines if line][-5:])
+def _children(pid: int) -> list[int]:
+    """The processes that a process has started and that live, on Linux; elsewhere none are found."""
+    tasks = Path(f"/proc/{pid}/task").glob("*/children")
+    return [int(child) for task in tasks for child in task.read_text().split()]

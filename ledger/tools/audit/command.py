@@ -7,18 +7,19 @@ import json
 import os
 import signal
 from collections.abc import Iterable
-from pathlib import Path
 from typing import Any, Final, NoReturn
 
 from ledger.cli import Options, argument
 from ledger.cli.arguments import known_at, number, time_ns
 from ledger.cli.errors import UnusableError
+from ledger.cli.screens import many
 from ledger.domain.events import LedgerCreated
 from ledger.domain.rules import RULES_VERSION
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.tools.arguments import identifier
 from ledger.tools.audit.resume import FINDINGS_MAX, Found, begun, save
+from ledger.tools.files import differ, output, write_whole
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
 from ledger.tools.store import open_store, store_arguments
@@ -75,15 +76,17 @@ rules than this release knows, or unusable arguments; 130: interrupted"""
                  help="the log up to the last commit then (default: all)"),
         argument("--jobs", type=number(1, 256), default=os.cpu_count() or 1, metavar="N",
                  help="processes (default: one for each core, %(default)s)"),
-        argument("--resume", type=Path, metavar="FILE",
+        argument("--resume", type=output, metavar="FILE",
                  help="keep there how far it has come, and go on from there"),
-        argument("--json", type=Path, metavar="FILE", help="write what was found there too"),
+        argument("--json", type=output, metavar="FILE", help="write what was found there too"),
     ),
     parents=(store_arguments,),
     notes=_NOTES,
     interrupted="with --resume FILE the same command goes on where it stopped",
+    to_the_end=True,
 )  # fmt: skip
 def _run(options: Options) -> int:
+    differ(options.resume, options.json)
     signal.signal(signal.SIGTERM, _interrupt)
     gc.set_threshold(*GC_THRESHOLD)
     try:
@@ -193,16 +196,15 @@ def _end(options: Options, found: Found, accounts: int, seconds: float) -> None:
             "decided_otherwise": found.otherwise,
             "listed_otherwise": found.listed_otherwise,
         }
-        options.json.write_text(json.dumps(document, indent=2) + "\n")
+        write_whole(options.json, json.dumps(document, indent=2) + "\n")
     if options.resume:
         options.resume.unlink(missing_ok=True)
     if found.findings > FINDINGS_MAX:
         print(f"... and {found.findings - FINDINGS_MAX:,} more findings")
     if found.otherwise > FINDINGS_MAX:
         print(f"... and {found.otherwise - FINDINGS_MAX:,} more decided otherwise")
-    findings = "finding" if found.findings == 1 else "findings"
     print(
-        f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {found.findings:,} {findings},"
+        f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {many(found.findings, 'finding')},"
         f"{_otherwise(found)} in {seconds:.1f} s ({round(found.fills / max(seconds, 0.001)):,} fills/s)"
     )
 

@@ -6,6 +6,7 @@ import json
 import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Final
 
@@ -65,14 +66,21 @@ def begun(file: Path | None, audit: dict[str, Any], known: int, *, chosen: bool)
     if file is None or not file.exists():
         return Found(audit, known)
     try:
-        found = Found(**json.loads(file.read_text()))
-    except (ValueError, TypeError, OSError) as error:
-        raise StateError(
-            f"{file} cannot be gone on with ({error}): remove it, or give another --resume FILE"
-        ) from error
+        document = json.loads(file.read_text())
+        if document["sha256"] != _digest(document["found"]):
+            raise ValueError("it is not as an audit wrote it")
+        found = Found(**document["found"])
+    except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
+        why = f"no {error}" if isinstance(error, KeyError) else error
+        raise StateError(f"{file} cannot be gone on with ({why}): remove it, or give another --resume FILE") from error
     if found.audit != audit or (chosen and found.known != known) or found.known > known:
         raise StateError(f"{file} is of another audit: give the same options, or another --resume FILE")
     return found
+
+
+def _digest(found: Any) -> str:
+    """The SHA-256, in hex, by which a file is known to be as it was written: one digit off would skip events."""
+    return sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def save(file: Path | None, found: Found) -> None:
@@ -82,7 +90,7 @@ def save(file: Path | None, found: Found) -> None:
     new = file.with_name(f"{file.name}.new")
     try:
         with new.open("w") as out:
-            json.dump(asdict(found), out)
+            json.dump({"found": asdict(found), "sha256": _digest(asdict(found))}, out)
             out.flush()
             os.fsync(out.fileno())
         new.replace(file)

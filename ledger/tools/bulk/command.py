@@ -58,6 +58,7 @@ ledger; 130: interrupted"""
     ),
     interrupted="run the same file again, and nothing is done twice",
     notes=NOTES,
+    to_the_end=True,
 )
 def _bulk(ledger: Client, options: Options) -> int:
     rows = read_rows(options.file, options.actor)

@@ -19,6 +19,7 @@ from ledger.domain.commands import AccountCommand
 from ledger.wire.fields import ID
 
 ROWS_MAX: Final = 100_000
+BYTES_MAX: Final = 64 << 20  # of the file, which is held whole: a request id is of all of it
 _TIMES: Final = ("from", "until", "at")
 _COMMON: Final = ("command", "account", "ticket", "reason")
 
@@ -109,7 +110,10 @@ class Row:
 
 def read_rows(path: Path, actor: str) -> list[Row]:
     """Return every row of a CSV file. Raises UnusableError for the first that cannot be sent, and OSError."""
-    content = path.read_bytes()
+    with path.open("rb") as file:
+        content = file.read(BYTES_MAX + 1)
+    if len(content) > BYTES_MAX:
+        raise UnusableError(f"{path}: more than {BYTES_MAX >> 20} MiB: split the file")
     try:
         text = content.decode("utf-8-sig")
     except UnicodeDecodeError as error:

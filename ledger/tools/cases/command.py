@@ -48,6 +48,7 @@ exit code 0: all cases passed; 1: some failed; 2: a file is unreadable, and no v
     "cases cases.json",
     arguments=(argument("files", metavar="FILE", nargs="+", type=Path, help="JSON list of cases"),),
     notes=_NOTES,
+    to_the_end=True,
 )
 def _cases(options: Options) -> int:
     verdicts = [(path, verdict) for path in options.files for verdict in _verdicts(path)]

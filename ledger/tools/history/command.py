@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-import argparse
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from ledger.cli import Options, argument
 from ledger.cli.arguments import clocks
 from ledger.cli.errors import UnusableError, tell
-from ledger.cli.screens import headline
+from ledger.cli.screens import headline, many
 from ledger.cli.shared import time_span
 from ledger.client import Client
 from ledger.tools.arguments import identifier
+from ledger.tools.csv_rows import SPREADSHEET
 from ledger.tools.extra import needs_extra
+from ledger.tools.files import differ, output
 from ledger.tools.group import TOOLS
 from ledger.tools.history.entries import row
 from ledger.tools.history.files import Output, as_json, csv_file, json_lines_file
-from ledger.tools.history.page.page import Picture
-from ledger.tools.history.page.words import many
 from ledger.tools.history.table import fee_table
 from ledger.tools.history.totals import Totals
 from ledger.tools.progress import Progress
 from ledger.v1.query_service_pb2 import ListFeeHistoryResponse
+
+if TYPE_CHECKING:
+    from ledger.tools.history.page.page import Picture
 
 PAGE_SIZE: Final = 5_000
 
@@ -44,15 +46,6 @@ entries as --jsonl writes them, in place of the table and the sums.
 
 exit code 0: done, and the sums are the ledger's; 1: they are not; 2: the ledger refused or does
 not answer, it never heard of the account, or unusable arguments; 130: interrupted"""
-
-
-def _file(text: str) -> Path:
-    """Return where a file is to be written."""
-    path = Path(text)
-    if not path.parent.is_dir() or path.is_dir():
-        why = "is a folder" if path.is_dir() else f"lies in no folder there is: {path.parent}"
-        raise argparse.ArgumentTypeError(f"{text!a} {why}")
-    return path
 
 
 _FILES: Final = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet", "html": "a page to look at"}
@@ -73,7 +66,8 @@ _FILES: Final = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet", "htm
                  help="only this one; can be given again"),
         argument("--programme", default="", metavar="ID", help="whose tiers the page shows (default: the only one)"),
         argument("--table", action="store_true", help="print every entry (the default, if no file is named)"),
-        *(argument(f"--{name}", type=_file, metavar="FILE", help=f"write {what}") for name, what in _FILES.items()),
+        *(argument(f"--{name}", type=output, metavar="FILE", help=f"write {what}") for name, what in _FILES.items()),
+        SPREADSHEET,
     ),
     parents=(clocks,),
     notes=_NOTES,
@@ -83,8 +77,7 @@ _FILES: Final = {"csv": "CSV", "jsonl": "JSON lines", "parquet": "Parquet", "htm
 def _history(ledger: Client, options: Options) -> int:
     files = _files(options)
     options.table = not options.json and (options.table or not files)
-    if len({path.absolute() for path in files}) < len(files):
-        raise UnusableError("two outputs are to be the same file")
+    differ(*files)
     pages = ledger.fee_history_pages(
         options.account,
         from_time=options.from_time,
@@ -99,7 +92,7 @@ def _history(ledger: Client, options: Options) -> int:
     if not state.known_account:
         position = then["known_at_position"]
         raise UnusableError(f"the ledger had not heard of {options.account} at position {position}: check the name")
-    picture = Picture(ledger, options, first, state) if options.html else None
+    picture = _picture(ledger, options, first) if options.html else None
     totals, chosen = Totals(), Totals()
     with _named(files):
         _read(chain([first], pages), options, totals, chosen, picture)
@@ -108,6 +101,12 @@ def _history(ledger: Client, options: Options) -> int:
             picture.write(options.html, chosen, differences)
     _report(options, first, totals, chosen, differences)
     return 1 if differences else 0
+
+
+def _picture(ledger: Client, options: Options, first: ListFeeHistoryResponse) -> Picture:
+    with needs_extra():
+        from ledger.tools.history.page.page import Picture  # noqa: PLC0415 - Jinja2 is in the extra tools
+    return Picture(ledger, options, first)
 
 
 @contextmanager
@@ -163,7 +162,7 @@ def _opened(stack: ExitStack, options: Options) -> list[Output]:
     """Open the outputs that were asked for; each file is in its place when the stack closes."""
     files: list[AbstractContextManager[Output]] = []
     if options.csv:
-        files.append(csv_file(options.csv))
+        files.append(csv_file(options.csv, spreadsheet=options.spreadsheet))
     if options.jsonl:
         files.append(json_lines_file(options.jsonl))
     if options.parquet:

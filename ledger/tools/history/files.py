@@ -1,18 +1,15 @@
-"""Fee histories as files: CSV and JSON lines, with every decimal exact; and how a file gets to its place whole.
-
-A file is written beside its place and moved there when it is whole: whoever reads it sees the old one or the new one.
-"""
+"""Fee histories as files: CSV and JSON lines, with every decimal exact."""
 
 from __future__ import annotations
 
-import csv
 import json
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Protocol
 
+from ledger.tools.csv_rows import csv_rows
+from ledger.tools.files import beside
 from ledger.tools.history.entries import COLUMNS, Row
 
 
@@ -24,32 +21,15 @@ class Output(Protocol):
 
 
 @contextmanager
-def scratch(path: Path, ending: str) -> Iterator[Path]:
-    """Yield a name beside `path`, for a file that is gone after the block."""
-    part = path.with_name(f".{path.name}.{os.getpid()}{ending}")
-    try:
-        yield part
-    finally:
-        part.unlink(missing_ok=True)
-
-
-@contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Yield where to write what is to be at `path`: it is moved there if the block ends well."""
-    with scratch(path, ".part") as part:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())  # on disk before it takes its place
-        os.replace(part, path)
-
-
-@contextmanager
-def csv_file(path: Path) -> Iterator[Output]:
-    """Write CSV with a header; what an entry does not say is empty."""
-    with beside(path) as part, part.open("w", newline="", encoding="utf-8") as file:
-        rows = csv.writer(file, lineterminator="\n")
-        rows.writerow(column.name for column in COLUMNS)
-        yield lambda values: rows.writerow(map(text_of, values))
+def csv_file(path: Path, *, spreadsheet: bool = False) -> Iterator[Output]:
+    """Write CSV with a header; what an entry does not say is empty, and with `spreadsheet` no cell runs in one."""
+    with (
+        beside(path) as part,
+        part.open("w", newline="", encoding="utf-8") as file,
+        csv_rows(file, str(path), spreadsheet=spreadsheet, line_end="\n") as rows,
+    ):
+        rows.write(column.name for column in COLUMNS)
+        yield lambda values: rows.write(map(text_of, values))
 
 
 @contextmanager

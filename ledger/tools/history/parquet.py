@@ -8,12 +8,16 @@ import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 import duckdb
 
+from ledger.tools.duck import sql
+from ledger.tools.duck.database import lock
+from ledger.tools.files import beside, scratch
 from ledger.tools.history.entries import COLUMNS, Row
-from ledger.tools.history.files import Output, beside, scratch, text_of
+from ledger.tools.history.files import Output, text_of
 
 # DECIMAL(38,18) holds it: what the contract lets in, 20 digits before the point and 18 after it. Notionals and token
 # fees may need more; a column with one that does is written as text.
@@ -48,15 +52,19 @@ def parquet_file(path: Path, tell: Callable[[str], None]) -> Iterator[Output]:
 
 
 def _to_parquet(staged: Path, part: Path, wide: set[str]) -> None:
-    columns = ", ".join(f"{_literal(column.name)}: 'VARCHAR'" for column in COLUMNS)
+    columns = ", ".join(f"{sql.text(column.name)}: 'VARCHAR'" for column in COLUMNS)
     values = ", ".join(
         f"{_cast(column.name, 'TEXT' if column.name in wide else column.kind)} AS {column.name}" for column in COLUMNS
     )
-    with duckdb.connect(config={"threads": 1, "memory_limit": "512MB"}) as connection:
+    settings: Any = {"threads": 1, "memory_limit": "512MB"}
+    with TemporaryDirectory() as folder, duckdb.connect(config=settings) as connection:
+        entrance = Path(folder, "staged")  # no character of it means anything to duckdb, as a * of the name does
+        entrance.symlink_to(staged.resolve())
+        lock(connection, folders=[Path(folder)], files=[staged, part])
         connection.execute(
-            f"COPY (SELECT {values} FROM read_csv({_literal(str(staged))}, auto_detect = false, header = false,"
+            f"COPY (SELECT {values} FROM read_csv({sql.text(entrance)}, auto_detect = false, header = false,"
             f" delim = ',', quote = '\"', escape = '\"', columns = {{{columns}}}))"
-            f" TO {_literal(str(part))} (FORMAT parquet, COMPRESSION zstd)"
+            f" TO {sql.text(part.resolve())} (FORMAT parquet, COMPRESSION zstd, USE_TMP_FILE false)"
         )
 
 
@@ -64,10 +72,6 @@ def _cast(name: str, kind: str) -> str:
     if kind == "TIME":
         return _TIME.format(name=name)
     return f"CAST({name} AS {'DECIMAL(38,18)' if kind == 'DECIMAL' else _TYPES[kind]})"
-
-
-def _literal(text: str) -> str:
-    return "'" + text.replace("'", "''") + "'"
 
 
 def _fits(value: Any) -> bool:

@@ -16,26 +16,36 @@ from ledger.cli.errors import INTERRUPTED, UnusableError, tell
 from ledger.tools.arguments import identifier, where
 from ledger.tools.group import TOOLS
 from ledger.tools.import_trades.fills import Tape, open_tape
-from ledger.tools.import_trades.recording import RETRIED, Outcome, ask_position, connect, reason_of, record, register
-from ledger.tools.import_trades.tape import cost_difference
+from ledger.tools.import_trades.recording import (
+    RETRIED,
+    SHOWN_MAX,
+    Outcome,
+    ask_position,
+    connect,
+    reason_of,
+    record,
+    register,
+)
+from ledger.tools.import_trades.trade import cost_difference
 from ledger.tools.progress import Progress
 
 _NOTES: Final = """\
 FILE is a JSON list of rows [ms, id, type, taker side, price, amount, cost], or CSV under the header
 time_ms,id,side,price,amount,cost (in any order; cost may be missing, other columns are ignored);
-gzipped or not. Numbers go into the ledger exactly as printed, only exponents (1e-05) are written
-out. The cost is compared with price x amount, and used for nothing else.
+plain or gzip. Several lists one after the other are one tape. Numbers go into the ledger exactly as
+printed, only exponents (1e-05) are written out. The cost is compared with price x amount, and used
+for nothing else.
 
 Each trade becomes the fills SYMBOL-ID-M (maker) and SYMBOL-ID-T (taker). A tape names no accounts,
 so each fill gets one by a hash: acct-<SHA-256(exec_id) mod N, + 1>. Where both fills of a trade get
 the same account, it is a self-trade.
 
-Press Ctrl-C whenever you like, and run the same command again: it goes on where it stopped and
-records nothing twice. It does not send again what was refused: once the cause is gone, --attempt 2
-sends everything again.
+Press Ctrl-C whenever you like, and run the same command again: the ledger compares what it has, and
+records nothing twice. What was refused stays so: once the cause is gone, --attempt 2 gives it
+another chance.
 
-exit code 0: all fills are in the ledger; 1: some were refused; 2: unusable input, or no ledger;
-130: interrupted"""
+exit code 0: every fill of the file is in the ledger; 1: some are not, whichever run was told so;
+2: unusable input, or no ledger; 130: interrupted"""
 
 
 @TOOLS.add(
@@ -57,11 +67,12 @@ exit code 0: all fills are in the ledger; 1: some were refused; 2: unusable inpu
         argument("--patience", type=number(1, 86_400), default=60, metavar="SECONDS",
                  help="how long a ledger that has answered may be away before the import ends (default %(default)s)"),
         argument("--attempt", type=number(1, 1_000_000), default=1, metavar="N",
-                 help="another number sends everything again, also what was refused (default %(default)s)"),
+                 help="another number gives what was refused another chance (default %(default)s)"),
         argument("--dry-run", action="store_true", help="read the file and report; no ledger is needed"),
     ),
     parents=(where,),
     notes=_NOTES,
+    to_the_end=True,
 )  # fmt: skip
 def _import(options: Options) -> int:
     tape = open_tape(options)
@@ -86,7 +97,7 @@ def _send(tape: Tape, outcome: Outcome, options: Options) -> None:
         if not register(channel, tape, options.patience):
             _tell(f"{tape.symbol} is registered already: its terms and its class stay as they are")
         ask_position(channel, tape, outcome, options.patience, _tell)
-        progress = Progress(already=outcome.before)
+        progress = Progress()
 
         def say(line: str) -> None:
             progress.clear()
@@ -106,7 +117,7 @@ def _tell(line: str) -> None:
 
 
 def _so_far(outcome: Outcome) -> str:
-    return f"with {outcome.done:,} of {outcome.total:,} fills known to be in the ledger"
+    return f"with {outcome.present:,} of {outcome.total:,} fills known to be in the ledger"
 
 
 def _why_it_ended(error: Any, address: str, outcome: Outcome) -> str:
@@ -143,7 +154,7 @@ def _plan(tape: Tape) -> str:
     request = tape.symbol_request()
     counts = Counter(account for trade in tape.trades for account in tape.accounts_of(trade))
     times = [trade.time_ms for trade in tape.trades]
-    return _table(
+    table = _table(
         [
             *_of_the_file(tape),
             ("fills to send", f"{sum(counts.values()):,} of {len(counts):,} accounts"),
@@ -151,19 +162,26 @@ def _plan(tape: Tape) -> str:
             ("decimals", f"price {request.price_scale}, amount {request.quantity_scale}"),
         ]
     )
+    return "\n".join([table, *_reused_ids(tape)])
+
+
+def _reused_ids(tape: Tape) -> list[str]:
+    """Return the ids that stand in the file for several trades, a line each; the first few of them."""
+    lines = list(tape.reused_ids())
+    more = [f"... and {len(lines) - SHOWN_MAX:,} more ids that stand twice"] if len(lines) > SHOWN_MAX else []
+    return lines[:SHOWN_MAX] + more
 
 
 def _summary(tape: Tape, outcome: Outcome) -> str:
     """Return what a run did, a line each."""
-    earlier = f" ({outcome.before:,} taken by an earlier run, refused ones included)" if outcome.before else ""
     rows = [
         *_of_the_file(tape),
         ("fills recorded new", f"{outcome.recorded:,}"),
-        ("already there", f"{outcome.before + outcome.replayed:,}{earlier}"),
+        ("already there", f"{outcome.replayed:,}"),
         ("refused", f"{outcome.refused:,}"),
         ("ledger", f"{outcome.ledger_id}, position {outcome.position}"),
     ]
-    lines = [_table(rows), *outcome.shown]
+    lines = [_table(rows), *_reused_ids(tape), *outcome.shown]
     if outcome.refused > len(outcome.shown):
         lines.append(f"... and {outcome.refused - len(outcome.shown):,} more refused")
     if outcome.too_fine:

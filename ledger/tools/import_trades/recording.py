@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from itertools import islice
 from typing import Any, Final, TypeVar
 
@@ -12,11 +13,13 @@ import grpc
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from ledger.tools.import_trades.fills import ACTOR, Tape
-from ledger.v1 import fill_pb2
+from ledger.tools.import_trades.fills import ACTOR, Leg, Tape
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
-from ledger.v1.fill_service_pb2 import GetSourcePositionRequest, RecordFillsRequest, RecordFillsResponse
+from ledger.v1.fill_pb2 import Fill, FillRef
+from ledger.v1.fill_service_pb2 import FillRefusal, GetSourcePositionRequest, RecordFillsRequest, RecordFillsResponse
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from ledger.v1.query_service_pb2 import FeeLine, GetFillRequest
+from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.refusal_pb2 import REASON_PRICE_TOO_FINE, REASON_QUANTITY_TOO_FINE, Reason
 
 FIRST_ANSWER_S_MAX: Final = 5  # a ledger that has not answered yet is hardly being restarted
@@ -37,41 +40,39 @@ Response = TypeVar("Response")
 
 @dataclass
 class Outcome:
-    """What became of the fills so far."""
+    """What became of the fills so far: each is recorded, replayed or refused."""
 
     total: int = 0
-    before: int = 0  # taken by an earlier run
+    before: int = 0  # sent by an earlier run
     recorded: int = 0
-    replayed: int = 0
-    refused: int = 0
+    replayed: int = 0  # in the ledger before this run, with the same content
+    refused: int = 0  # not in the ledger
     too_fine: bool = False
     ledger_id: str = ""
     position: int = 0
     shown: list[str] = field(default_factory=list)
 
     @property
+    def present(self) -> int:
+        """The fills that the ledger is known to have."""
+        return self.recorded + self.replayed
+
+    @property
     def done(self) -> int:
-        """The fills that the ledger has taken, recorded or not."""
-        return self.before + self.recorded + self.replayed + self.refused
+        """The fills that the ledger has answered for."""
+        return self.present + self.refused
 
-    def add(self, response: RecordFillsResponse, batch: Sequence[fill_pb2.Fill]) -> None:
-        """Count the answer to a batch.
-
-        Fills that were refused in an answer that got lost have no refusal in the next one; they just have no fee.
-        """
-        refused = {refusal.index: refusal for refusal in response.refusals}
-        lost = [place for place, fee in enumerate(response.fees) if not fee.fee_currency and place not in refused]
+    def add(self, response: RecordFillsResponse, legs: Sequence[Leg], refusals: Sequence[FillRefusal]) -> None:
+        """Count the answer to a batch; `refusals` are those of fills that the ledger has from nobody else either."""
         self.recorded += response.recorded
-        self.replayed += response.replayed - len(lost)
-        self.refused += len(refused) + len(lost)
+        self.replayed += response.replayed + len(response.refusals) - len(refusals)
+        self.refused += len(refusals)
         self.position = response.position
-        for place in sorted([*refused, *lost])[: SHOWN_MAX - len(self.shown)]:
-            why = "the reason was lost with the first answer"
-            if place in refused:
-                why = f"{Reason.Name(refused[place].reason).removeprefix('REASON_')}: {refused[place].message}"
-            self.shown.append(f"refused {batch[place].exec_id}: {why}")
+        for refusal in refusals[: SHOWN_MAX - len(self.shown)]:
+            leg, reason = legs[refusal.index], Reason.Name(refusal.reason).removeprefix("REASON_")
+            self.shown.append(f"refused {leg.place}, {leg.fill.exec_id}: {reason}: {refusal.message}")
         self.too_fine |= any(
-            refusal.reason in (REASON_PRICE_TOO_FINE, REASON_QUANTITY_TOO_FINE) for refusal in response.refusals
+            refusal.reason in (REASON_PRICE_TOO_FINE, REASON_QUANTITY_TOO_FINE) for refusal in refusals
         )
 
 
@@ -130,7 +131,7 @@ def register(channel: grpc.Channel, tape: Tape, patience_s: float) -> bool:
 def ask_position(
     channel: grpc.Channel, tape: Tape, outcome: Outcome, patience_s: float, tell: Callable[[str], None]
 ) -> None:
-    """Ask how many fills of the tape the ledger has taken before, and write it into `outcome`. Raises grpc.RpcError."""
+    """Ask how many fills of the tape the ledger was sent before, and write it into `outcome`. Raises grpc.RpcError."""
     request = GetSourcePositionRequest(source=tape.source)
     found = _answer(FillServiceStub(channel).GetSourcePosition, request, patience_s, tell)
     outcome.before, outcome.ledger_id, outcome.position = found.last_sequence, found.ledger_id, found.position
@@ -146,20 +147,53 @@ def record(
     show: Callable[[], None],
     tell: Callable[[str], None],
 ) -> None:
-    """Send what the ledger had not taken before, and `show` after each batch; `outcome` is current throughout.
+    """Send every fill, and `show` after each batch; `outcome` is current throughout.
 
-    Raises grpc.RpcError where the ledger refuses a batch, or cannot take it within `patience_s`.
+    What an earlier run sent is sent again, under the same numbers: the ledger compares it, records nothing twice, and
+    says once more what it refused. Raises grpc.RpcError where the ledger refuses a batch, or cannot take it within
+    `patience_s`.
     """
-    fills = FillServiceStub(channel)
-    rest = islice(tape.fills(), outcome.before, None)
-    while batch := list(islice(rest, batch_max)):
+    fills, queries = FillServiceStub(channel), QueryServiceStub(channel)
+
+    def is_recorded(fill: Fill) -> bool:
+        """Look for a fill that was refused under its number: another attempt may have recorded it since."""
+        return _is_recorded(lambda request: _answer(queries.GetFill, request, patience_s, tell), tape.venue, fill)
+
+    rest = tape.legs()
+    while legs := list(islice(rest, batch_max)):
+        first = outcome.done + 1
         request = RecordFillsRequest(
             venue=tape.venue,
             source=tape.source,
-            first_sequence=outcome.done + 1,
-            fills=batch,
-            include_fees=True,  # tells refused fills from recorded ones where a batch is sent twice
+            first_sequence=first,
+            fills=[leg.fill for leg in legs],
             actor=ACTOR,
         )
-        outcome.add(_answer(fills.RecordFills, request, patience_s, tell), batch)
+        response = _answer(fills.RecordFills, request, patience_s, tell)
+        refusals = [
+            refusal
+            for refusal in response.refusals
+            if first + refusal.index > outcome.before or not is_recorded(legs[refusal.index].fill)
+        ]
+        outcome.add(response, legs, refusals)
         show()
+
+
+def _is_recorded(ask: Callable[[GetFillRequest], Any], venue: str, fill: Fill) -> bool:
+    """Return True if the ledger has this fill with this content, whoever sent it."""
+    day = fill.transact_time.ToDatetime().date().isoformat()
+    ref = FillRef(venue=venue, account_id=fill.account_id, day=day, exec_id=fill.exec_id)
+    try:
+        line = ask(GetFillRequest(fill_ref=ref)).line
+    except grpc.RpcError as error:
+        if error.code() is not grpc.StatusCode.NOT_FOUND:
+            raise
+        return False
+    return _content(line) == _content(fill)
+
+
+def _content(of: Fill | FeeLine) -> tuple[Any, ...]:
+    """Return what a leg of a tape says, amounts by their value."""
+    amounts = (Decimal(of.last_px), Decimal(of.last_qty))
+    names = (of.symbol, of.side, of.liquidity, of.channel, of.trade_id, of.counterparty_owner_id)
+    return (*amounts, of.transact_time.ToNanoseconds(), *names)

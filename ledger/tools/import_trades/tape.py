@@ -11,112 +11,93 @@ The one change: a literal with an exponent, as Python prints small floats (`1e-0
 from __future__ import annotations
 
 import csv
-import gzip
-import io
-import json
 import re
-import zlib
 from collections.abc import Iterator, Mapping
-from decimal import Context, Decimal, Inexact
+from decimal import Decimal
+from hashlib import sha256
+from itertools import islice
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ledger.cli.errors import UnusableError
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.money import is_decimal
+from ledger.tools.engine_files.columns import place_of
+from ledger.tools.engine_files.csv_header import lines_of, read_header
+from ledger.tools.engine_files.json_rows import Rows
+from ledger.tools.engine_files.limits import CHUNK_BYTES
+from ledger.tools.engine_files.source import opened
+from ledger.tools.import_trades.trade import Trade
 from ledger.wire.fields import ID
 
-_GZIP: Final = b"\x1f\x8b"
+TRADES_MAX: Final = 10_000_000  # a trade takes about 0.7 kB of memory
 _JSON_FIELDS: Final = ("time_ms", "id", "type", "side", "price", "amount", "cost")
 _CSV_FIELDS: Final = ("time_ms", "id", "side", "price", "amount")
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")  # longer exponents would fill the memory
 _NUMBER_CHARACTERS_MAX: Final = 100
 _MILLISECOND_NS: Final = 1_000_000
-_EXACT: Final = Context(prec=3_000, traps=[Inexact])  # room for any two numbers as above
 
 
-class Trade(NamedTuple):
-    """One row. Price, amount and cost are plain decimals, as printed."""
-
-    place: str  # "row 7" of a JSON list, "line 8" of CSV
-    time_ms: int  # since 1970, UTC
-    id: str
-    taker_side: str  # "buy" or "sell"
-    price: str  # quote currency, greater than zero
-    amount: str  # base currency, greater than zero
-    cost: str  # quote currency; empty if the file has none
-
-
-def read_tape(path: Path) -> tuple[bytes, list[Trade]]:
-    """Return the file's decompressed bytes and its trades, in its order; at least one.
+def read_tape(path: Path) -> list[Trade]:
+    """Return the trades of a file in its order; at least one, at most TRADES_MAX.
 
     Raises UnusableError: one line with the file, the row and what is wrong.
     """
+    rows = _json_rows(path) if _is_json(path) else _csv_rows(path)
     try:
-        content = _content(path)
-        text = content.decode("utf-8-sig")
-        rows = _json_rows(text) if text.lstrip()[:1] in ("[", "{") else _csv_rows(text)
-        trades = [_trade(place, row) for place, row in rows]
+        trades = [_trade(place, row) for place, row in islice(rows, TRADES_MAX + 1)]
         if not trades:
             raise ValueError("it holds no trade")
-    except OSError as error:
-        raise UnusableError(f"{path}: {error.strerror or error}") from error
+        if len(trades) > TRADES_MAX:
+            raise ValueError(f"it holds more than {TRADES_MAX:,} trades: split it")
     except ValueError as error:
         raise UnusableError(f"{path}: {error}") from error
-    return content, trades
+    return trades
 
 
-def cost_difference(trade: Trade) -> Decimal:
-    """Return the file's cost - price x amount, exactly; zero if the file has no cost."""
-    if not trade.cost:
-        return Decimal(0)
-    return _EXACT.subtract(Decimal(trade.cost), _EXACT.multiply(Decimal(trade.price), Decimal(trade.amount)))
+def content_digest(path: Path, before: bytes) -> str:
+    """Return the SHA-256 of `before` and the file's unpacked content, in hex. Raises UnusableError."""
+    digest = sha256(before)
+    with opened(path) as file:
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
 
 
-def decimals(text: str) -> int:
-    """Return how many digits stand after the point."""
-    return len(text.partition(".")[2])
+def _is_json(path: Path) -> bool:
+    with opened(path) as file:
+        return file.read(CHUNK_BYTES).lstrip()[:1] in (b"[", b"{")
 
 
-def _content(path: Path) -> bytes:
-    content = path.read_bytes()
-    if not content.startswith(_GZIP):
-        return content
-    try:
-        return gzip.decompress(content)
-    except EOFError:
-        raise ValueError("the gzip file is truncated") from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"the gzip file is damaged: {error}") from None
-
-
-def _json_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    """Yield the place and the fields of each row; every number is the text that stands in the file."""
-    try:
-        rows = json.loads(text, parse_float=str, parse_int=str, parse_constant=str)
-    except RecursionError:
-        raise ValueError("not a JSON list of rows: it is nested too deep") from None
-    except json.JSONDecodeError as error:
-        raise ValueError(f"not JSON: {error}") from None
-    if not isinstance(rows, list):
-        raise ValueError("not a JSON list of rows")
-    for number, row in enumerate(rows, 1):
+def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    """Yield the place and the fields of each row of all lists in the file; every number is text."""
+    for number, row in Rows(path):
         if not isinstance(row, list) or len(row) != len(_JSON_FIELDS):
             raise ValueError(f"row {number}: not a list [{', '.join(_JSON_FIELDS)}]")
-        yield f"row {number}", dict(zip(_JSON_FIELDS, row, strict=True))
+        yield f"row {number}", dict(zip(_JSON_FIELDS, map(_printed, row), strict=True))
 
 
-def _csv_rows(text: str) -> Iterator[tuple[str, Mapping[str, Any]]]:
-    reader = csv.DictReader(io.StringIO(text, newline=""), strict=True)
-    try:
-        reader.fieldnames = [name.strip() for name in reader.fieldnames or ()]
-        if missing := [name for name in _CSV_FIELDS if name not in reader.fieldnames]:
-            wanted = ",".join(_CSV_FIELDS)
-            raise ValueError(f"neither a JSON list nor CSV under a header {wanted}[,cost]: no {', '.join(missing)}")
-        for row in reader:
-            yield f"line {reader.line_num}", {name: row[name] and row[name].strip() for name in row if name}
-    except csv.Error as error:
-        raise ValueError(f"line {reader.line_num}: not CSV: {error}") from None
+def _printed(value: Any) -> Any:
+    return str(value) if isinstance(value, int | Decimal) and not isinstance(value, bool) else value
+
+
+def _csv_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
+    header = read_header(path)
+    if missing := [name for name in _CSV_FIELDS if name not in header.names]:
+        wanted = ",".join(_CSV_FIELDS)
+        raise ValueError(f"neither a JSON list nor CSV under a header {wanted}[,cost]: no {', '.join(missing)}")
+    fields = [name for name in (*_CSV_FIELDS, "cost") if name in header.names]
+    places = {name: place_of(name, str(path), header.names) for name in fields}
+    with opened(path) as file:
+        reader = csv.reader(lines_of(path, file), delimiter=header.delimiter, strict=True)
+        try:
+            next(reader)
+            for row in filter(None, reader):
+                if len(row) != len(header.names):
+                    raise ValueError(f"line {reader.line_num}: {len(row)} cells, the header has {len(header.names)}")
+                yield f"line {reader.line_num}", {name: row[place].strip() for name, place in places.items()}
+        except csv.Error as error:
+            raise ValueError(f"line {reader.line_num}: not CSV: {error}") from None
 
 
 def _trade(place: str, row: Mapping[str, Any]) -> Trade:

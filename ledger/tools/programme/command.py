@@ -56,6 +56,7 @@ has and this one has not. That version is the packaged one, or with --address th
 then the accounts that would lose a tier are named too.
 
 exit code 0: no faults; 1: faults; 2: a file cannot be read, or the ledger cannot be asked""",
+    to_the_end=True,
 )
 def _validate(options: Options) -> int:
     found = [(path, _looked_at(path, options.address)) for path in options.files]
@@ -89,6 +90,7 @@ def _looked_at(path: Path, address_: str | None) -> tuple[list[programmes.Fault]
     ),
     notes="What a file leaves out has its default, and files are compared by what they mean: 0.04% and 4bps\n"
     "are the same.\n\nexit code 0: they say the same; 1: they differ; 2: a file cannot be read",
+    to_the_end=True,
 )
 def _diff(options: Options) -> int:
     lines = files.differences(files.programme(options.a), files.programme(options.b))

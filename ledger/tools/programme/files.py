@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from ledger import programmes
 from ledger.cli.errors import UnusableError
@@ -11,15 +10,13 @@ from ledger.cli.screens import table
 from ledger.domain.state.programme import Programme
 from ledger.tools.programme.table import statements
 
-_BYTES_MAX: Final = 262_144  # of a file that a ledger takes
-
 
 def content(path: Path) -> str:
     """Return the text of a programme file, byte for byte. Raises UnusableError and OSError."""
     with path.open("rb") as file:
-        found = file.read(_BYTES_MAX + 1)
-    if len(found) > _BYTES_MAX:
-        raise UnusableError(f"{path}: longer than {_BYTES_MAX:,} bytes, which a ledger takes at most")
+        found = file.read(programmes.BYTES_MAX + 1)
+    if len(found) > programmes.BYTES_MAX:
+        raise UnusableError(f"{path}: longer than {programmes.BYTES_MAX:,} bytes, which a ledger takes at most")
     try:
         return found.decode()
     except UnicodeDecodeError as error:
@@ -28,8 +25,11 @@ def content(path: Path) -> str:
 
 def programme(path: Path) -> Programme:
     """Return the programme that a file describes. Raises UnusableError and OSError."""
+    found = content(path)
+    if (fault := programmes.out_of_bounds(found)) is not None:
+        raise UnusableError(f"{path}: {fault}")
     try:
-        return programmes.parse(content(path))
+        return programmes.parse(found)
     except programmes.ProgrammeError as error:
         raise UnusableError(f"{path}: {error.faults[0]} (`fee-ledger programme validate` names every fault)") from error
 

@@ -7,7 +7,7 @@ from itertools import islice
 from typing import Final
 
 from ledger import programmes
-from ledger.cli.screens import count
+from ledger.cli.screens import many
 from ledger.client import Client, LedgerError
 from ledger.domain.refusal import Reason
 from ledger.domain.state.programme import Programme
@@ -54,7 +54,7 @@ def holders(ledger: Client, was: Programme | None, becomes: Programme, as_of: in
         named = [account.account_id for account in islice(found, _NAMED_MAX)]
         others = sum(1 for _ in found)
         names = ", ".join(named) + (f" and {others} more" if others else "")
-        yield f"warning: {tier}: {count(len(named) + others, 'account')} would lose it: {names or 'none'}"
+        yield f"warning: {tier}: {many(len(named) + others, 'account')} would lose it: {names or 'none'}"
 
 
 def unknown_symbols(ledger: Client, becomes: Programme) -> Iterator[programmes.Fault]:

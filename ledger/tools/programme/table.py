@@ -126,8 +126,7 @@ def _terms(programme: Programme) -> dict[str, str]:
 
 
 def _volume(mantissa: int) -> str:
-    whole, _, fraction = decimal_text(mantissa, NOTIONAL_SCALE).partition(".")
-    return f"{int(whole):,}{'.' if fraction else ''}{fraction}"
+    return decimal_text(mantissa, NOTIONAL_SCALE)
 
 
 def _instant(at_ns: int | None) -> str:

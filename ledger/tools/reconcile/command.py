@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Collection, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 import duckdb
@@ -17,17 +17,19 @@ from ledger.domain.events import LedgerCreated, ProgrammePublished, SymbolRegist
 from ledger.domain.instants import BEGINNING_NS, DAY_NS, LATEST_NS, SECOND_NS, instant_text
 from ledger.store.log import Head, Log
 from ledger.store.postgres.database import open_datastore
+from ledger.tools.duck.database import Database, open_database
+from ledger.tools.engine_files.columns import Mapped
+from ledger.tools.engine_files.engine_table import EngineFiles
+from ledger.tools.engine_files.source import check_file
 from ledger.tools.progress import Progress
 from ledger.tools.reconcile.arguments import UNITS_NS
-from ledger.tools.reconcile.breaks import Terms, find_breaks
-from ledger.tools.reconcile.columns import Mapped
-from ledger.tools.reconcile.database import Database, open_database
-from ledger.tools.reconcile.engine_file import EngineFiles
+from ledger.tools.reconcile.breaks import find_breaks
 from ledger.tools.reconcile.ledger_fills import load_ledger
-from ledger.tools.reconcile.page import write_page
+from ledger.tools.reconcile.page import write_report
 from ledger.tools.reconcile.printing import print_csv, print_json, print_table
 from ledger.tools.reconcile.report import Report, Run
 from ledger.tools.reconcile.state import compare, write
+from ledger.tools.reconcile.terms import Terms
 from ledger.tools.reconcile.totals import add_totals
 from ledger.tools.store import open_store
 from projections.answers.fill_columns import Span
@@ -36,12 +38,12 @@ _MARGIN_NS: Final = 600 * SECOND_NS  # beyond the period, where a fill of the ot
 
 
 def reconcile(options: Options) -> int:
-    """Compare, tell what differs, and remember it; the exit code is 1 if something does. Raises UnusableError."""
+    """Compare, tell what differs, and remember it; the exit code is 1 unless they agree. Raises UnusableError."""
     try:
         with (
             open_store(options) as dsn,
             open_datastore(dsn, options.schema, connections=1) as datastore,
-            open_database(options.work, options.memory, options.threads) as database,
+            _open(options) as database,
         ):
             report = _report(database, Log(datastore), options)
             _tell(report, options)
@@ -55,12 +57,22 @@ def reconcile(options: Options) -> int:
         raise UnusableError(f"the comparison failed: {' '.join(str(error).split())[:300]}") from error
 
 
+def _open(options: Options) -> AbstractContextManager[Database]:
+    for path in options.files:
+        check_file(path)
+    return open_database(options.work, options.memory, options.threads, options.files)
+
+
 def _report(database: Database, log: Log, options: Options) -> Report:
     known = _known(log, options.known_at)
-    files = _files(database, options)
-    venues = _venues(database, options.venue or _only_venue(log))
+    quotes = _quotes(log, known.position)
+    files = _files(database, options, quotes)
+    governed = _governed(log)
+    only = next(iter(governed)) if len(governed) == 1 else ""
+    venues = _venues(database, options.venue or only)
     from_ns, until_ns = _period(database, options)
-    terms = Terms(from_ns, until_ns, dict(options.tolerance), legs=options.legs and not options.account)
+    legs = options.legs and not options.account
+    terms = Terms(from_ns, until_ns, dict(options.tolerance), legs, tuple(dict.fromkeys(options.without)))
     span = Span(
         max(from_ns - _MARGIN_NS, BEGINNING_NS),
         min(until_ns + _MARGIN_NS, LATEST_NS),
@@ -73,7 +85,7 @@ def _report(database: Database, log: Log, options: Options) -> Report:
     with _step(database, "comparing"):
         find_breaks(database, terms)
     with _step(database, "adding up"):
-        add_totals(database, terms, _quotes(log, known.position))
+        add_totals(database, terms, quotes)
     run_at = instant_text(time.time_ns() // SECOND_NS * SECOND_NS)
     compare(database, terms, options.state, run_at, _scope(options))
     run = Run(
@@ -84,14 +96,15 @@ def _report(database: Database, log: Log, options: Options) -> Report:
         tuple(options.source),
         terms,
         str(options.state or ""),
+        tuple(sorted(governed - set(venues))) if venues and not options.venue else (),
     )
     return Report(database, files, run)
 
 
-def _files(database: Database, options: Options) -> EngineFiles:
-    """Read the engine's files into the table `engine`."""
+def _files(database: Database, options: Options, symbols: Collection[str]) -> EngineFiles:
+    """Read the engine's files into the table `engine`; `symbols` are those of the ledger."""
     constants = {name: value for name, value in (("account_id", options.account), ("venue", options.venue)) if value}
-    files = EngineFiles(database, Mapped(options.columns), constants)
+    files = EngineFiles(database, Mapped(options.columns), constants, symbols)
     for path in options.files:
         with _step(database, f"reading {path.name}"):
             files.load(path, options.format, UNITS_NS.get(options.time_unit, 0), negated=options.negate_fees)
@@ -120,9 +133,10 @@ def _step(database: Database, name: str) -> Iterator[None]:
 
 def _tell(report: Report, options: Options) -> None:
     if options.html:
-        write_page(report, options.html)
+        write_report(report, options.html)
     if options.out == "csv":
-        print_csv(report, sys.stdout)
+        print_csv(report, sys.stdout, spreadsheet=options.spreadsheet)
+        print(f"fee-ledger: {report.verdict}", file=sys.stderr)
     elif options.out == "json":
         print_json(report, sys.stdout)
     else:
@@ -140,16 +154,15 @@ def _known(log: Log, known_at_: dict[str, int]) -> Head:
     return log.head_at_position(position)
 
 
-def _only_venue(log: Log) -> str:
-    """That of the programmes, where they govern one; otherwise none."""
+def _governed(log: Log) -> set[str]:
+    """The venues of all programmes."""
     published = (recorded.event for recorded in log.rulebook(log.head().position))
-    venues = {
+    return {
         venue
         for event in published
         if isinstance(event, ProgrammePublished)
         for venue in programmes.parse(event.content).venues
     }
-    return venues.pop() if len(venues) == 1 else ""
 
 
 def _venues(database: Database, venue: str) -> list[str]:

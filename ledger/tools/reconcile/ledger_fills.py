@@ -9,7 +9,7 @@ import numpy as np
 
 from ledger.domain.events import FeeAdjusted
 from ledger.store.log import Log
-from ledger.tools.reconcile.database import Database
+from ledger.tools.duck.database import Database
 from projections.answers.fill_columns import FillChunk, Span, fill_chunks
 
 _EVENTS_PER_READ: Final = 64

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import csv
 import json
 from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, TextIO
 
-from ledger.cli.screens import table
-from ledger.tools.reconcile.kinds import KINDS
+from ledger.cli.screens import many, table
+from ledger.tools.csv_rows import csv_rows
+from ledger.tools.reconcile.kinds import DIMENSIONS, KINDS
 from ledger.tools.reconcile.report import COLUMNS, Report
-from ledger.tools.reconcile.totals import DIMENSIONS
+from ledger.tools.reconcile.totals import MEASURES
 
 _TOTALS_SHOWN: Final = 10
 _HEADS: Final = ("status", "venue account day exec_id", "engine", "ledger", "difference", "where")
@@ -22,11 +24,12 @@ def print_table(report: Report, shown: int, file: TextIO) -> None:
         print(line, file=file)
 
 
-def print_csv(report: Report, file: TextIO) -> None:
-    """Every break, a row each (RFC 4180)."""
-    writer = csv.DictWriter(file, COLUMNS)
-    writer.writeheader()
-    writer.writerows(report.rows())
+def print_csv(report: Report, file: TextIO, *, spreadsheet: bool) -> None:
+    """Every break, a row each (RFC 4180); with `spreadsheet` no cell of it runs in one."""
+    with csv_rows(file, "the breaks", spreadsheet=spreadsheet) as rows:
+        rows.write(COLUMNS)
+        for found in report.rows():
+            rows.write("" if value is None else str(value) for value in found.values())
 
 
 def print_json(report: Report, file: TextIO) -> None:
@@ -42,22 +45,22 @@ def print_json(report: Report, file: TextIO) -> None:
 def _table(report: Report, shown: int) -> Iterator[str]:
     run = report.run
     for name, fills in zip(report.files.names, report.files.fills, strict=True):
-        yield f"engine  {name}: {fills:,} fills"
-    yield f"ledger  {run.ledger_id} as known at position {run.position}: {report.ledger_fills:,} fills"
+        yield f"engine  {name}: {many(fills, 'fill')}"
+    yield f"ledger  {run.ledger_id} as known at position {run.position}: {many(report.ledger_fills, 'fill')}"
     yield f"period  {report.period} (UTC)"
-    for line in report.not_compared():
-        yield f"not compared: {line}"
-    if report.agrees:
+    for why, left_out in groupby(report.left_out(), key=itemgetter(1)):
+        yield f"not compared: {', '.join(name for name, _ in left_out)}: {why}"
+    if report.agrees and not report.not_compared():
         yield f"all {report.engine_fills:,} fills agree"
     for kind, count in report.counts.items():
         yield ""
         yield f"{kind}: {count:,} ({KINDS[kind]})"
-        yield from (f"  {line}" for line in table(_HEADS, [_row(row) for row in report.rows(kind, shown)]))
+        yield from table(_HEADS, [_row(row) for row in report.rows(kind, shown)], indent="  ")
         if count > shown:
             yield f"  ... and {count - shown:,} more: --out csv has them all"
     yield from _differing_totals(report)
     yield ""
-    yield _verdict(report)
+    yield report.verdict
 
 
 def _row(row: dict[str, Any]) -> tuple[str, ...]:
@@ -68,35 +71,22 @@ def _row(row: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _differing_totals(report: Report) -> Iterator[str]:
-    heads = ("", "currency", ">engine fills", ">ledger fills", ".engine volume", ".ledger volume",
-             ".engine fees", ".ledger fees", ".difference")  # fmt: skip
+    """Yield the sums that differ: of a key in a currency those of fills, volume and fees that do, and no other."""
+    heads = ("", "currency", "", ".engine", ".ledger", ".difference")
     for dimension in DIMENSIONS:
         rows, differing = report.totals.get(dimension, (0, 0))
         if differing:
             yield ""
             yield f"totals by {dimension}: {differing:,} of {rows:,} differ"
             found = report.totals_of(dimension, differing=True, limit=_TOTALS_SHOWN)
-            yield from (f"  {line}" for line in table(heads, [_total(row) for row in found]))
+            sums = [line for row in found for line in _sums(row)]
+            yield from table(heads, sums, indent="  ")
             if differing > _TOTALS_SHOWN:
                 yield f"  ... and {differing - _TOTALS_SHOWN:,} more: --out json has them all"
 
 
-def _total(row: dict[str, Any]) -> tuple[str, ...]:
-    return (
-        row["key"],
-        row["currency"],
-        f"{row['engine_fills']:,}",
-        f"{row['ledger_fills']:,}",
-        *(row[name] for name in ("engine_volume", "ledger_volume", "engine_fee", "ledger_fee", "difference_fee")),
-    )
-
-
-def _verdict(report: Report) -> str:
-    if report.agrees:
-        told = "engine and ledger agree"
-    else:
-        told = f"{report.breaks:,} {'break' if report.breaks == 1 else 'breaks'}"
-    if report.run.state:
-        status = report.status
-        told += f": {status['NEW']:,} new, {status['KNOWN']:,} known, {status['RESOLVED']:,} resolved since"
-    return told
+def _sums(row: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    for name in MEASURES:
+        engine, ledger, difference = (str(row[f"{side}_{name}"]) for side in ("engine", "ledger", "difference"))
+        if difference != "0":
+            yield row["key"], row["currency"], name, engine, ledger, difference

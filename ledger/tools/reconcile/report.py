@@ -6,14 +6,16 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ledger.cli.screens import many
 from ledger.domain.instants import instant_text
-from ledger.tools.reconcile.breaks import Terms, count_breaks
+from ledger.tools.duck.database import Database
+from ledger.tools.engine_files.engine_table import EngineFiles
+from ledger.tools.reconcile.breaks import count_breaks
 from ledger.tools.reconcile.chart import Day
-from ledger.tools.reconcile.database import Database
-from ledger.tools.reconcile.engine_file import EngineFiles
-from ledger.tools.reconcile.kinds import KINDS
+from ledger.tools.reconcile.kinds import FIELDS, KINDS
 from ledger.tools.reconcile.state import count_status
-from ledger.tools.reconcile.totals import count_totals, read_totals
+from ledger.tools.reconcile.terms import Terms
+from ledger.tools.reconcile.totals import count_totals, read_sums, read_totals
 
 COLUMNS: Final = (  # of a break
     *("id", "kind", "status", "first_seen", "venue", "account_id", "day", "exec_id", "symbol", "trade_id", "currency"),
@@ -36,6 +38,7 @@ class Run:
     sources: tuple[str, ...]
     terms: Terms
     state: str  # file of earlier breaks, if any
+    other_venues: tuple[str, ...] = ()  # that the ledger knows, and no file names
 
 
 class Report:
@@ -45,21 +48,43 @@ class Report:
         self._database = database
         self.files = files
         self.run = run
-        inside = f"time_ns >= {run.terms.from_ns} AND time_ns < {run.terms.until_ns}"
-        self.engine_fills, self.engine_outside = database.all(
-            f"SELECT count(*) FILTER ({inside}), count(*) FILTER (NOT ({inside})) FROM engine"
+        inside = run.terms.inside()
+        silent = ", ".join(f"count(*) FILTER ({inside} AND {field.column} IS NULL)" for field in FIELDS.values())
+        self.engine_fills, self.engine_outside, *counts = database.all(
+            f"SELECT count(*) FILTER ({inside}), count(*) FILTER (NOT {inside}), {silent} FROM engine"
         )[0]
+        self.silent = {name: count for name, count in zip(FIELDS, counts, strict=True) if count}
         self.ledger_fills = database.one(f"SELECT count(*) FROM ledger WHERE {inside}")
         self.counts = count_breaks(database)
         self.status = count_status(database)
         self.totals = count_totals(database)
-        self.without = files.without()
-        self.silent = files.silent()
 
     @property
     def agrees(self) -> bool:
-        """Whether there is no break."""
-        return not self.counts
+        """Whether there is something, all of it was compared, and neither a fill nor a control total differs."""
+        return bool(self.engine_fills) and not self.counts and not self.differing_totals
+
+    @property
+    def verdict(self) -> str:
+        """What came of it, in one line without a full stop; that they agree is only said with what was not compared."""
+        if self.counts:
+            told = many(self.breaks, "break")
+        elif self.differing_totals:
+            told = f"control totals differ and no fill tells why: by {', '.join(self.differing_totals)}"
+        elif not self.engine_fills:
+            told = "nothing was compared: neither side has a fill in the period"
+        else:
+            left = [name for name, _ in self.left_out()]
+            told = f"engine and ledger agree{f', {_listed(left)} not compared' if left else ''}"
+        if self.run.state:
+            status = self.status
+            told += f": {status['NEW']:,} new, {status['KNOWN']:,} known, {status['RESOLVED']:,} resolved since"
+        return told
+
+    @property
+    def differing_totals(self) -> list[str]:
+        """The dimensions in which a control total differs by more than the tolerances."""
+        return [dimension for dimension, (_, differing) in self.totals.items() if differing]
 
     @property
     def breaks(self) -> int:
@@ -73,15 +98,24 @@ class Report:
 
     def not_compared(self) -> list[str]:
         """What was not, and why; a line each."""
-        told = []
-        if self.without:
-            told.append(f"{', '.join(self.without)}: the engine's file has no such column")
-        told += [f"{name} of {count:,} fills: the engine says nothing there" for name, count in self.silent.items()]
+        return [f"{name}: {why}" for name, why in self.left_out()]
+
+    def left_out(self) -> Iterator[tuple[str, str]]:
+        """Yield (what was not compared, why)."""
+        for name in FIELDS:
+            count = self.silent.get(name, 0)
+            if not self.run.terms.compares(name):
+                yield name, "left out by --without"
+            elif count and count == self.engine_fills:
+                yield name, "the engine never says it"
+            elif count:
+                yield f"{name} of {many(count, 'fill')}", "the engine says nothing there"
         if not self.run.terms.legs:
-            told.append("legs of trades: only one account's fills are looked at, or --no-legs was given")
+            yield "legs of trades", "only one account's fills are looked at, or --no-legs was given"
+        for venue in self.run.other_venues:
+            yield f"venue {venue}", "no file names it"
         if self.engine_outside:
-            told.append(f"{self.engine_outside:,} of the engine's fills: they lie outside the period")
-        return told
+            yield f"{many(self.engine_outside, 'fill')} of the engine", "outside the period"
 
     def rows(self, kind: str = "", limit: int = -1) -> Iterator[dict[str, Any]]:
         """Breaks by kind, new ones first, then by key; of one kind or all."""
@@ -112,6 +146,17 @@ class Report:
         )
         return [Day(*row) for row in rows]
 
+    def differences(self, kind: str) -> list[tuple[str, str]]:
+        """Sums of the differences of a kind's breaks that are amounts of a currency: (currency, sum)."""
+        return self._database.all(
+            f"SELECT currency, amount_text(sum(amount(difference))) FROM breaks WHERE kind = '{kind}'"
+            " AND currency IS NOT NULL AND difference IS NOT NULL GROUP BY currency ORDER BY currency"
+        )
+
+    def sums_of(self, dimension: str) -> list[dict[str, Any]]:
+        """See `totals.read_sums`."""
+        return read_sums(self._database, dimension)
+
     def totals_of(self, dimension: str, **choice: Any) -> list[dict[str, Any]]:
         """See `totals.read_totals`."""
         return read_totals(self._database, dimension, **choice)
@@ -120,6 +165,7 @@ class Report:
         """The facts of the run as a document."""
         terms = self.run.terms
         return {
+            "verdict": self.verdict,
             "agrees": self.agrees,
             "breaks": self.breaks,
             "by_kind": self.counts,
@@ -136,8 +182,14 @@ class Report:
             "until": instant_text(terms.until_ns),
             "sources": list(self.run.sources),
             "tolerances": dict(terms.tolerances),
+            "without": list(terms.without),
             "not_compared": self.not_compared(),
         }
+
+
+def _listed(names: list[str]) -> str:
+    """Return some names as a person lists them: a, b and c."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), *names[-1:])))
 
 
 def period_text(terms: Terms) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Final
 
 import duckdb
 
 from ledger.cli.errors import UnusableError
-from ledger.tools.reconcile.breaks import Terms
-from ledger.tools.reconcile.database import Database
+from ledger.tools.duck import sql
+from ledger.tools.duck.database import Database
+from ledger.tools.files import beside
+from ledger.tools.reconcile.kinds import FIELDS
+from ledger.tools.reconcile.terms import Terms
 
 NEW, KNOWN, RESOLVED = "NEW", "KNOWN", "RESOLVED"
 _COLUMNS: Final = (
@@ -20,8 +25,9 @@ _COLUMNS: Final = (
 def compare(database: Database, terms: Terms, path: Path | None, today: str, scope: str) -> None:
     """Give each break its `status` and `first_seen`, and make the table `resolved` of those that were open and are not.
 
-    A break of another period or scope was not looked for, so it is not resolved: it stays open (`elsewhere`).
-    `scope` names what was compared. Raises UnusableError for a file that is no state.
+    A break of another period or scope was not looked for, nor was one of a field that is left out, or that the engine
+    does not say of the fill any more: it is not resolved, it stays open (`elsewhere`). `scope` names what was compared.
+    Raises UnusableError for a file that is no state.
     """
     database.run(f"CREATE TABLE earlier ({_COLUMNS}, scope VARCHAR)")
     if path and path.exists() and path.stat().st_size:
@@ -34,23 +40,42 @@ def compare(database: Database, terms: Terms, path: Path | None, today: str, sco
         " FROM earlier WHERE earlier.id = breaks.id"
     )
     looked_for = (
-        f"scope = '{scope}' AND epoch_ns(day::TIMESTAMP_NS) + 86400000000000 > {terms.from_ns}"
-        f" AND epoch_ns(day::TIMESTAMP_NS) < {terms.until_ns}"
+        f"coalesce(scope = {sql.text(scope)} AND epoch_ns(day::TIMESTAMP_NS) + 86400000000000 > {terms.from_ns}"
+        f" AND epoch_ns(day::TIMESTAMP_NS) < {terms.until_ns} AND kind IN ({_listed(terms.looked_for())})"
+        " AND id NOT IN (SELECT id FROM unsaid), false)"
     )
+    database.run(f"CREATE TABLE unsaid AS {_unsaid()}")
     gone = "SELECT * FROM earlier ANTI JOIN breaks USING (id) WHERE"
     database.run(f"CREATE TABLE resolved AS {gone} {looked_for}")
     database.run(f"CREATE TABLE elsewhere AS {gone} NOT ({looked_for})")
 
 
+def _unsaid() -> str:
+    """Return the SELECT of earlier breaks of a field that the engine now leaves empty: nobody compared it."""
+    is_null = {kind: f"engine.{field.column} IS NULL" for field in FIELDS.values() for kind in field.kinds}
+    cases = " ".join(f"WHEN '{kind}' THEN {condition}" for kind, condition in is_null.items())
+    return (
+        "SELECT earlier.id FROM earlier JOIN engine ON engine.venue = earlier.venue"
+        " AND engine.account_id = earlier.account_id AND engine.exec_id = earlier.exec_id"
+        f" AND day_text(engine.day) = earlier.day WHERE CASE earlier.kind {cases} ELSE false END"
+    )
+
+
+def _listed(texts: Iterable[str]) -> str:
+    return ", ".join(f"'{text}'" for text in texts)
+
+
 def _read(database: Database, path: Path) -> None:
-    named = str(path).replace("'", "''")
     columns = ", ".join(f"{part.split()[0]}: 'VARCHAR'" for part in f"{_COLUMNS}, scope VARCHAR".split(", "))
+    copy = database.room()
     try:
+        shutil.copyfile(path, copy)
         database.run(
-            f"INSERT INTO earlier SELECT * FROM read_json('{named}', format='newline_delimited', columns={{{columns}}})"
+            f"INSERT INTO earlier SELECT * FROM read_json({sql.text(copy)}, format='newline_delimited',"
+            f" columns={{{columns}}})"
         )
         broken = database.one("SELECT count(*) FROM earlier WHERE id IS NULL OR TRY_CAST(day AS DATE) IS NULL")
-    except duckdb.Error as error:
+    except (duckdb.Error, OSError) as error:
         raise UnusableError(f"--state {path}: {' '.join(str(error).split())[:200]}") from error
     if broken:
         raise UnusableError(f"--state {path}: is no file that --state has written")
@@ -61,14 +86,15 @@ def write(database: Database, path: Path, scope: str) -> None:
 
     Raises UnusableError for a file that cannot be written.
     """
-    new = path.with_name(path.name + ".new")
-    named = str(new).replace("'", "''")
+    copy = database.room()
     try:
         database.run(
             "COPY (SELECT id, kind, venue, account_id, day_text(day) AS day, exec_id, first_seen, "
-            f"'{scope}' AS scope FROM breaks UNION ALL SELECT * FROM elsewhere ORDER BY id) TO '{named}' (FORMAT json)"
+            f"{sql.text(scope)} AS scope FROM breaks UNION ALL SELECT * FROM elsewhere ORDER BY id)"
+            f" TO {sql.text(copy)} (FORMAT json)"
         )
-        new.replace(path)
+        with beside(path) as part:
+            shutil.copyfile(copy, part)
     except (duckdb.IOException, OSError) as error:
         raise UnusableError(f"{path} cannot be written: {' '.join(str(error).split())[:200]}") from error
 

@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-from ledger.domain.events import CommandRefused, TrialStarted
+from collections.abc import Callable
+
+import psycopg
+import pytest
+
+from ledger.domain.events import AccountLinked, CommandRefused, OwnerNamed, TrialStarted
 from ledger.domain.instants import DAY_NS
+from ledger.v1.fill_pb2 import Fill
+from ledger.v1.fill_service_pb2 import RecordFillsRequest, StreamFillsRequest
+from projections.check import Check
+from projections.check.findings import Finding
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.log import events
+from tests.e2e.test_terms import lose_connection, once_writing
 from tests.projections.audited import audit
 from tests.samples import batch, fill, history, state, symbol
-from tests.server.calls import refused, send
-from tests.server.orders import family, revoke, tier, trial
+from tests.server.calls import await_tables, refused, send
+from tests.server.columns import columns_of
+from tests.server.orders import family, register, revoke, tier, trial
 
 ENDS_NS = NOON_NS + 30 * DAY_NS
 
@@ -60,3 +71,49 @@ def test_a_mistake_that_is_taken_back_from_its_start_uses_no_trial_up(ledger: Le
     assert send(ledger, trial("bob", start_time=at(NOON_NS))).grant.grant_id == "g3"
     assert state(ledger, "bob", as_of=at(NOON_NS)).trial_used
     assert audit(dsn, schema)[0] == []
+
+
+def rows(*fills: Fill, **numbered: object) -> RecordFillsRequest:
+    return batch(*fills, **numbered)
+
+
+def columns(*fills: Fill, **numbered: object) -> RecordFillsRequest:
+    return RecordFillsRequest(columns=columns_of(fills), **numbered)
+
+
+@pytest.mark.parametrize("request_of", [rows, columns], ids=["rows", "columns"])
+@pytest.mark.parametrize("streamed", [False, True], ids=["RecordFills", "StreamFills"])
+def test_an_owner_that_fills_name_has_one_trial(
+    ledger: Ledger, dsn: str, schema: str, request_of: Callable[..., RecordFillsRequest], streamed: bool
+) -> None:
+    """Of accounts that nobody registered, of one that was, after a resend and in a new term; audit and check agree."""
+    send(ledger, symbol())
+
+    def record(*fills: Fill, first: int) -> None:
+        request = request_of(*fills, source="engine", first_sequence=first)
+        if streamed:
+            list(ledger.fills.StreamFills(iter([StreamFillsRequest(batch=request)]), timeout=20))
+        else:
+            ledger.fills.RecordFills(request)
+
+    of_acme = [fill(account_id=name, owner_id="acme") for name in ("alice", "bob", "bob")]
+    record(*of_acme, fill(account_id="carol"), first=1)
+    record(*of_acme, first=1)
+    assert events(ledger, "account/bob") == [OwnerNamed("acme")]
+    assert events(ledger, "owner/acme") == [AccountLinked("alice"), AccountLinked("bob")]
+    assert send(ledger, trial("alice", start_time=at(NOON_NS))).grant.tier == "VIP3"
+    assert refused(ledger, trial("bob")).reason == "TRIAL_ALREADY_USED"
+    send(ledger, trial("carol", start_time=at(NOON_NS)))
+    send(ledger, register("dave", "zeta"))
+    send(ledger, trial("dave", start_time=at(NOON_NS)))
+    record(fill(account_id="erin", owner_id="zeta"), first=5)
+    assert refused(ledger, trial("erin")).reason == "TRIAL_ALREADY_USED"
+    lose_connection(dsn)
+    once_writing(lambda request: send(ledger, request), register("frank"))
+    record(fill(account_id="erin", owner_id="zeta"), fill(account_id="frank", owner_id="zeta"), first=6)
+    assert events(ledger, "owner/zeta") == [AccountLinked(name) for name in ("dave", "erin", "frank")]
+    assert {refused(ledger, trial(name)).reason for name in ("bob", "erin", "frank")} == {"TRIAL_ALREADY_USED"}
+    assert audit(dsn, schema)[0] == []
+    await_tables(ledger)
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        assert [str(one) for one in Check(connection, schema).findings() if isinstance(one, Finding)] == []

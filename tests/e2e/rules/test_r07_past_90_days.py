@@ -13,6 +13,8 @@ from ledger.v1.member_service_pb2 import ExternalVolume
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.log import events
+from tests.projections.audited import audit
+from tests.samples import batch, fill, symbol
 from tests.server.calls import refused, send
 from tests.server.instants import FIRST, NOON
 from tests.server.orders import approve_match, family, request_match, tier, trial
@@ -110,6 +112,24 @@ def test_the_owner_counts_and_not_the_account_alone(ledger: Ledger) -> None:
     assert send(ledger, request_match("carol-2")).refused_because == "VIP_IN_PAST_90_DAYS"
     assert reason_of(ledger, approve_match("carol-2", approve_time=at(asked_ns))) == ""
     assert reason_of(ledger, approve_match("carol-3", approve_time=NOON)) == "VIP_IN_PAST_90_DAYS"
+
+
+def test_accounts_whose_fills_name_one_owner_count_as_one(ledger: Ledger, dsn: str, schema: str) -> None:
+    send(ledger, symbol())
+    asked_ns = NOON_NS - 10 * DAY_NS
+    send(ledger, request_match("carol-2", request_time=at(asked_ns)))
+    send(ledger, tier("carol", valid_from=at(asked_ns - 1), valid_until=at(asked_ns)))
+    assert eligibility(ledger, "carol-2", NOON_NS).eligible
+    first, second = (fill(account_id=name, owner_id="owner") for name in ("carol", "carol-2"))
+    before = ledger.fills.RecordFills(batch(first)).position
+    assert eligibility(ledger, "carol-2", NOON_NS).eligible, "nothing says yet whose it is"
+    ledger.fills.RecordFills(batch(second))
+    found = eligibility(ledger, "carol-2", NOON_NS)
+    assert (found.refused_because, found.membership.tier) == ("VIP_IN_PAST_90_DAYS", "VIP1")
+    assert eligibility(ledger, "carol-2", NOON_NS, known_at_position=before).eligible
+    assert send(ledger, request_match("carol-2")).refused_because == "VIP_IN_PAST_90_DAYS"
+    assert reason_of(ledger, approve_match("carol-2", approve_time=NOON)) == "VIP_IN_PAST_90_DAYS"
+    assert audit(dsn, schema)[0] == []
 
 
 def reason_of(ledger: Ledger, request: Message) -> str:

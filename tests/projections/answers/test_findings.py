@@ -416,6 +416,29 @@ def test_one_document_for_matches_of_two_owners_is_found_and_for_one_owner_it_is
     assert found(ledger, "shared-evidence", as_of=at(NOON_NS - 1)) == []
 
 
+def test_accounts_whose_fills_name_other_owners_than_they_have_are_found(ledger: Ledger) -> None:
+    """One that is not registered may have one owner; a registered one only its own."""
+
+    def name(account_id: str, *owners: str) -> None:
+        ledger.fills.RecordFills(batch(*(fill(account_id=account_id, owner_id=owner_id) for owner_id in owners)))
+
+    do(ledger, *family("acme", "alice", "bob"), *family("", "carol"))
+    for account_id, *owners in (("alice", "acme"), ("bob", "zeta"), ("carol", "acme"), ("dave", "acme")):
+        name(account_id, *owners)
+    name("erin", "acme", "zeta", "acme", "erin")
+    told = {one.account_id: one.message for one in found(ledger, "several-owners")}
+    assert told == {
+        "bob": "fills of bob name the owner zeta; it is registered under acme",
+        "carol": "fills of carol name the owner acme; it is registered under carol",
+        "erin": "fills of erin name the owners acme, zeta; it is not registered",
+    }
+    assert found(ledger, "several-owners", as_of=at(NOON_NS - 1)) == []
+    name("frank", *(f"o{number}" for number in range(9)))
+    (full,) = (one for one in found(ledger, "several-owners") if one.account_id == "frank")
+    assert full.details["owners"] == ", ".join(f"o{number}" for number in range(8))
+    assert "that are 8, and more are not recorded" in full.message
+
+
 def test_a_volume_that_a_person_must_look_at_is_found_until_somebody_decides(ledger: Ledger) -> None:
     do(ledger, publish("3.1", ('above_top = "keep"', 'above_top = "manual_review"')))
     for account_id in ("alice", "bob"):

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ledger.store.postgres import embedded
+from ledger.store.postgres import embedded, server_log
 from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, reading
 
 CHECKOUT = Path(__file__).parents[3]
@@ -246,7 +246,7 @@ def test_a_strict_umask_does_not_lock_the_server_out(new_folder: Path, open_serv
 
 
 def test_the_log_is_put_aside_when_it_is_long(folder: Path, open_server: Open, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(embedded, "_LOG_BYTES_MAX", 100)
+    monkeypatch.setattr(server_log, "_LOG_BYTES_MAX", 100)
     server = open_server(folder)
     server.start()
     server.stop()
@@ -255,6 +255,35 @@ def test_the_log_is_put_aside_when_it_is_long(folder: Path, open_server: Open, m
     server.start()
     assert log.read_text().count("starting PostgreSQL") == 1
     assert (folder / "log" / "postgresql.log.1").read_text().count("starting PostgreSQL") == 1
+
+
+def test_the_log_of_a_running_server_is_kept_short(
+    folder: Path, open_server: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server = open_server(folder)
+    dsn = server.start()
+    log = folder / "log" / "postgresql.log"
+    monkeypatch.setattr(server_log, "_LOG_BYTES_MAX", log.stat().st_size - 1)
+    server.tend()
+    assert log.stat().st_size == 0
+    with psycopg.connect(dsn) as connection, pytest.raises(psycopg.errors.DivisionByZero):
+        connection.execute("SELECT 1 / 0")
+    wait_until(lambda: "division by zero" in log.read_text())
+    assert "starting PostgreSQL" in (folder / "log" / "postgresql.log.1").read_text()
+    assert b"\0" not in log.read_bytes()
+
+
+def test_a_server_whose_socket_was_removed_is_started_again_and_only_then(folder: Path, open_server: Open) -> None:
+    server = open_server(folder)
+    dsn = server.start()
+    pid = postmaster_pid(folder)
+    server.tend()
+    assert postmaster_pid(folder) == pid
+    (folder / "run" / ".s.PGSQL.5432").unlink()
+    server.tend()
+    assert postmaster_pid(folder) != pid
+    write_row(dsn, 1)
+    assert rows(dsn) == [1]
 
 
 # --- for who only reads

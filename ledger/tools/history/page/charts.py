@@ -11,24 +11,27 @@ from ledger.domain.money import decimal_text
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE
 from ledger.tools.history.page.days import MAKER, TAKER, ByDay
-from ledger.tools.history.page.drawing import (
+from ledger.tools.pages.drawing import (
     WIDE,
+    Chart,
     Frame,
+    Mark,
     Scale,
     box,
     dot,
     fitted,
     line,
+    rooted,
     short,
     step_path,
-    svg,
     text,
-    time_axis,
     value_axis,
 )
+from ledger.tools.pages.time_axis import time_axis
 
 _NOTIONAL = 10.0**NOTIONAL_SCALE
 _FEE = 10.0**FEE_SCALE
+_SEEN = 2  # pixels that a bar of a fee has at least
 
 
 class Evaluated(NamedTuple):
@@ -46,7 +49,7 @@ class Period(NamedTuple):
     end: int
 
     def frame(self, width: int, height: int, **margins: int) -> Frame:
-        """A chart of these days."""
+        """Return the frame of a chart of these days."""
         return Frame(width, height, self.first * DAY_NS, self.end * DAY_NS, **margins)
 
     def holds(self, at_ns: int) -> bool:
@@ -72,7 +75,7 @@ class BandScale:
         self._frame = frame
 
     def y(self, volume: int) -> float:
-        """Where a volume lies."""
+        """Return where a volume lies."""
         volume = min(max(volume, 0), self._edges[-1])
         place = min(bisect_right(self._edges, volume), len(self._edges) - 1) - 1
         low, high = self._edges[place], self._edges[place + 1]
@@ -81,76 +84,80 @@ class BandScale:
 
 
 def volume_chart(
-    period: Period, programme: Programme, rolled: Sequence[tuple[int, int]], evaluated: Sequence[Evaluated], width: int
-) -> str:
-    """Volume of the past 30 days at each day's end, against what each tier takes."""
-    most = max([amount for _, amount in rolled] + [one.volume for one in evaluated], default=0)
-    frame = period.frame(width, 300 if width == WIDE else 260, top=26)
+    period: Period, programme: Programme, rolled: Mapping[int, int], evaluated: Sequence[Evaluated], width: int
+) -> Chart:
+    """Draw the volume of the past 30 days at each day's end, against what each tier takes."""
+    most = max([*rolled.values(), *(one.volume for one in evaluated)], default=0)
+    frame = period.frame(width, 300 if width == WIDE else 260)
     scale = BandScale(programme, most, frame)
     currency, days = programme.volume_currency, programme.window_days
-    parts = [*_bands(frame, scale, programme), *time_axis(frame), text(4, 12, currency, css="unit")]
-    steps = [(day, scale.y(amount)) for day, amount in rolled]
-    parts += [step_path(frame, steps, "area", to_floor=True), step_path(frame, steps, "volume")]
-    parts += _names(frame, scale)
-    parts += [
-        box(frame.x(day * DAY_NS), frame.top, frame.x((day + 1) * DAY_NS) - frame.x(day * DAY_NS),
-            frame.floor - frame.top, "hover", f"{day_text(day)}: {volume_text(amount)} {currency} in {days} days")
-        for day, amount in rolled
+    marks = [*_bands(frame, scale, programme), *time_axis(frame), text(4, 12, currency, "unit")]
+    steps = [(day * DAY_NS, scale.y(amount)) for day, amount in rolled.items()]
+    marks += [step_path(frame, steps, DAY_NS, css, filled=css == "area") for css in ("area", "volume")]
+    marks += _names(frame, scale)
+    marks += [
+        box(left, frame.top, right - left, frame.floor - frame.top, "hover",
+            f"{day_text(day)}: {volume_text(amount)} {currency} in {days} days")
+        for day, amount in rolled.items() for left, right in [_edges(frame, day)]
     ]  # fmt: skip
-    parts += [dot(frame.x(one.at_ns), scale.y(one.volume), "evaluated", one.tip) for one in evaluated]
-    return svg(frame, f"Volume of the past {days} days by day, in {currency}, and the tiers' bands", parts)
+    marks += [dot(frame.x(one.at_ns), scale.y(one.volume), "evaluated", one.tip) for one in evaluated]
+    return frame.chart(f"Volume of the past {days} days by day, in {currency}, and the tiers' bands", marks)
 
 
-def _bands(frame: Frame, scale: BandScale, programme: Programme) -> Iterator[str]:
+def _edges(frame: Frame, day: int) -> tuple[float, float]:
+    return frame.x(day * DAY_NS), frame.x((day + 1) * DAY_NS)
+
+
+def _bands(frame: Frame, scale: BandScale, programme: Programme) -> Iterator[Mark]:
     for place, (tier, least) in enumerate(scale.bands):
         low, high = scale.y(least), scale.y(scale.bands[place + 1][1]) if place + 1 < len(scale.bands) else frame.top
-        css = f"band {tier_css(programme, tier)}" if tier else "band"
-        yield box(frame.left, high, frame.end - frame.left, low - high, css)
-        yield line(frame.left, low, frame.end, low, "grid")
-        yield text(frame.left - 8, low + 4, short(least / _NOTIONAL), css="tick", anchor="end")
+        yield box(frame.left, high, frame.room, low - high, f"band {tier_css(programme, tier)}")
+        yield line(frame.left, low, frame.edge, low, "grid")
+        yield text(frame.left - 8, low + 4, short(least / _NOTIONAL), "tick", "end")
 
 
-def _names(frame: Frame, scale: BandScale) -> Iterator[str]:
+def _names(frame: Frame, scale: BandScale) -> Iterator[Mark]:
     edges = [*(scale.y(least) for _, least in scale.bands), frame.top]
     for (tier, _), low, high in zip(scale.bands, edges, edges[1:], strict=False):
-        yield text(frame.left + 8, (low + high) / 2 + 4, tier or "no tier", css="bandname")
+        yield text(frame.left + 8, (low + high) / 2 + 4, tier or "no tier", "bandname")
 
 
-def fee_chart(period: Period, currency: str, fees: ByDay, width: int) -> str:
-    """What was charged, upwards, and paid back, downwards, on each day."""
-    frame = period.frame(width, 220, top=26)
-    scale, ticks = fitted(frame, (amount / _FEE for sums in fees.values() for amount in sums))
-    parts = [*time_axis(frame), *value_axis(scale, ticks, f"{currency} per day")]
+def fee_chart(period: Period, currency: str, fees: ByDay, width: int) -> Chart:
+    """Draw what was charged, upwards, and paid back, downwards, on each day; small days are seen beside large ones."""
+    frame = period.frame(width, 240)
+    scale, ticks = rooted(frame, (amount / _FEE for sums in fees.values() for amount in sums))
+    marks = [*time_axis(frame), *value_axis(scale, ticks, f"{currency} per day")]
     for day, (up, down) in sorted(fees.items()):
-        parts += _bars(frame, scale, day, (up, down), currency)
-    return svg(frame, f"Fees charged and paid back by day, in {currency}", parts)
+        marks += _bars(frame, scale, day, (up, down), currency)
+    return frame.chart(f"Fees charged and paid back by day, in {currency}, on a square-root scale", marks)
 
 
-def _bars(frame: Frame, scale: Scale, day: int, sums: tuple[int, int], currency: str) -> Iterator[str]:
-    left, right = frame.x(day * DAY_NS), frame.x((day + 1) * DAY_NS)
+def _bars(frame: Frame, scale: Scale, day: int, sums: tuple[int, int], currency: str) -> Iterator[Mark]:
+    left, right = _edges(frame, day)
     gap = (right - left) * 0.15
     up, down = (decimal_text(amount, FEE_SCALE) for amount in sums)
     tip = f"{day_text(day)}: {up} {currency} charged, {down} paid back"
     for amount, css in zip(sums, ("charge", "rebate"), strict=True):
         if amount:
-            top, bottom = sorted((scale.y(0), scale.y(amount / _FEE)))
-            yield box(left + gap, top, right - left - 2 * gap, bottom - top, css, tip)
+            zero = scale.y(0)
+            height = max(_SEEN, abs(scale.y(amount / _FEE) - zero))
+            yield box(left + gap, zero - height * (amount > 0), right - left - 2 * gap, height, css, tip)
 
 
-def rate_chart(period: Period, currency: str, rates: Mapping[str, ByDay], width: int) -> str:
-    """What makers and takers paid of the notional on each day, in percent; days without fills are left out."""
-    frame = period.frame(width, 220, top=26)
+def rate_chart(period: Period, currency: str, rates: Mapping[str, ByDay], width: int) -> Chart:
+    """Draw what makers and takers paid of the notional on each day, in percent; days without fills are left out."""
+    frame = period.frame(width, 220)
     percents = {role: {day: 100 * _rate(sums) for day, sums in rates.get(role, {}).items() if sums[0]}
                 for role in (MAKER, TAKER)}  # fmt: skip
     scale, ticks = fitted(frame, (value for each in percents.values() for value in each.values()))
-    parts = [*time_axis(frame), *value_axis(scale, ticks, f"% of the notional in {currency}")]
+    marks = [*time_axis(frame), *value_axis(scale, ticks, f"% of the notional in {currency}")]
     for role, by_day in percents.items():
-        steps = [(day, scale.y(by_day[day]) if day in by_day else None) for day in period.days]
-        parts.append(step_path(frame, steps, f"rate {role}"))
+        steps = [(day * DAY_NS, scale.y(by_day[day]) if day in by_day else None) for day in period.days]
+        marks.append(step_path(frame, steps, DAY_NS, f"rate {role}", filled=False))
         for day, value in sorted(by_day.items()):
-            x = (frame.x(day * DAY_NS) + frame.x((day + 1) * DAY_NS)) / 2
-            parts.append(dot(x, scale.y(value), f"hover {role}", f"{day_text(day)}: {role}s paid {short(value)} %"))
-    return svg(frame, f"Rates paid by day, in percent of the notional in {currency}", parts)
+            tip = f"{day_text(day)}: {role}s paid {short(value)} %"
+            marks.append(dot(sum(_edges(frame, day)) / 2, scale.y(value), f"hover {role}", tip))
+    return frame.chart(f"Rates paid by day, in percent of the notional in {currency}", marks)
 
 
 def _rate(sums: Sequence[int]) -> float:
@@ -159,11 +166,11 @@ def _rate(sums: Sequence[int]) -> float:
 
 
 def volume_text(amount: int) -> str:
-    """A volume with 36 decimals, to the unit."""
+    """Return a volume with 36 decimals, to the unit."""
     return f"{amount // 10**NOTIONAL_SCALE:,}"
 
 
 def tier_css(programme: Programme, tier: str) -> str:
-    """The class of a tier's colour: the first to the last of six."""
+    """Return the class of a tier's colour: the first to the last of six."""
     rank, tiers = programme.rank(tier), len(programme.tiers)
     return f"tier{1 + 5 * (rank - 1) // max(1, tiers - 1)}" if rank else "tier0"

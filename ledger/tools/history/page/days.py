@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_right
+from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
-from ledger.domain.events import CellKey
-from ledger.domain.instants import DAY_NS
-from ledger.domain.rules.cumulative_trading_volume import excluded_because
-from ledger.domain.rules.end_day_close import valued
+from ledger.domain.events import CellKey, VolumeEvaluated
+from ledger.domain.instants import DAY_NS, NEVER_NS
+from ledger.domain.rules.cumulative_trading_volume import event_period, excluded_because
+from ledger.domain.rules.end_day_close import close_day, valued
 from ledger.domain.state.programme import Programme
 from ledger.tools.history.entries import Counted, counted, notional
 from ledger.v1.fill_pb2 import LIQUIDITY_MAKER
@@ -19,10 +20,11 @@ TAKER: Final = "taker"
 
 ByDay = dict[int, list[int]]  # UTC day since 1970: two sums
 Closes = Mapping[tuple[str, int], int]  # price with 18 decimals in the volume currency, by asset and UTC day
+Parts = dict[tuple[str, str], int]  # notional by quote currency and why it does not count (empty: it does)
 
 
 class Kind(NamedTuple):
-    """What fees rest on, without the grant."""
+    """What fees rest on, without the grant; what was traded is in `quote`, the fees are in `currency`."""
 
     tier: str
     pair_class: str
@@ -30,26 +32,67 @@ class Kind(NamedTuple):
     rate_source: str
     rate: str
     discount: str
+    quote: str
     currency: str
+
+
+class Worth(NamedTuple):
+    """What volume that counts is worth in the volume currency: by day and quote; and the closes that it lacks."""
+
+    by_day: Mapping[int, Mapping[str, int]]
+    missing: set[tuple[str, int]]
 
 
 class Days:
     """Sums by UTC day. Notionals have 36 decimals, fees 18; fees are as they are now."""
 
-    def __init__(self) -> None:
-        self.volumes: dict[int, dict[CellKey, int]] = {}  # notional by day and cell
+    def __init__(self, programme: Programme, evaluations: Iterable[VolumeEvaluated] = ()) -> None:
+        self.volumes: dict[int, Parts] = {}  # of the period
+        self.before: dict[int, Parts] = {}  # of fills before it, which count for windows that reach into it
+        self.since: dict[int, dict[str, int]] = {}  # by evaluated instant, quote: recorded after it, inside its window
         self.fees: dict[str, ByDay] = {}  # by currency [charges, rebates]
         self.rates: dict[str, dict[str, ByDay]] = {}  # by quote currency and role [notional, fee], of fees in it
         self.kinds: dict[Kind, list[int]] = {}  # [fills, notional, fee]
         self.times: tuple[int, int] | None = None  # of the first and the last fill
+        self._programme = programme
+        self._reasons: dict[CellKey, str] = {}
+        self._evaluations = sorted(evaluations, key=lambda one: one.window_until_ns)
+        self._until = [one.window_until_ns for one in self._evaluations]
+        self._event_period = event_period(programme, (0, NEVER_NS))
 
     def take_volume(self, line: FeeLine) -> None:
         """Add what an entry says of volume; an adjustment says nothing."""
+        self._take_volume(line, self.volumes)
+
+    def take_before(self, line: FeeLine) -> None:
+        """Add the volume of an entry before the period."""
+        self._take_volume(line, self.before)
+
+    def _take_volume(self, line: FeeLine, volumes: dict[int, Parts]) -> None:
         if line.kind != "FILL":
             return
-        cells = self.volumes.setdefault(line.transact_time.ToNanoseconds() // DAY_NS, {})
+        at_ns, amount, currency = line.transact_time.ToNanoseconds(), notional(line), line.quote_currency
+        parts = volumes.setdefault(at_ns // DAY_NS, {})
+        reason = self._excluded(line, at_ns)
+        parts[currency, reason] = parts.get((currency, reason), 0) + amount
+        if not reason and self._until:
+            self._take_since(line, at_ns, currency, amount)
+
+    def _take_since(self, line: FeeLine, at_ns: int, currency: str, amount: int) -> None:
+        position = line.line_ref.position
+        for one in self._evaluations[bisect_right(self._until, at_ns) :]:
+            if one.window_from_ns <= at_ns and one.read_position < position:
+                late = self.since.setdefault(one.evaluated_time_ns, {})
+                late[currency] = late.get(currency, 0) + amount
+
+    def _excluded(self, line: FeeLine, at_ns: int) -> str:
+        if not self._event_period[0] <= at_ns < self._event_period[1]:
+            return "OUTSIDE_PROGRAMME"
         key = CellKey(line.quote_currency, line.product, line.channel, line.self_trade, line.banned, zero_fee=False)
-        cells[key] = cells.get(key, 0) + notional(line)
+        reason = self._reasons.get(key)
+        if reason is None:
+            reason = self._reasons[key] = excluded_because(key, self._programme)
+        return reason
 
     def take_fee(self, line: FeeLine) -> None:
         """Add what it says of fees."""
@@ -63,51 +106,40 @@ class Days:
         by_day = self.fees.setdefault(fee.currency, {}).setdefault(day, [0, 0])
         by_day[fee.fee < 0] += fee.sign * fee.fee
         role = MAKER if line.liquidity == LIQUIDITY_MAKER else TAKER
-        if fee.currency == line.quote_currency:
-            rated = self.rates.setdefault(fee.currency, {}).setdefault(role, {}).setdefault(day, [0, 0])
-            rated[0] += fee.sign * notional(line)
+        amount, quote, basis = fee.sign * notional(line), line.quote_currency, fee.basis
+        if fee.currency == quote:
+            rated = self.rates.setdefault(quote, {}).setdefault(role, {}).setdefault(day, [0, 0])
+            rated[0] += amount
             rated[1] += fee.sign * fee.fee
-        basis, currency = fee.basis, line.quote_currency
-        kind = Kind(basis.tier, basis.pair_class, role, basis.rate_source, basis.rate, basis.discount, currency)
-        sums = self.kinds.setdefault(kind, [0, 0, 0])
+        rests = (basis.tier, basis.pair_class, role, basis.rate_source, basis.rate, basis.discount)
+        sums = self.kinds.setdefault(Kind(*rests, quote, fee.currency), [0, 0, 0])
         sums[0] += fee.sign
-        sums[1] += fee.sign * notional(line)
-        if fee.currency == line.quote_currency:
-            sums[2] += fee.sign * fee.fee
+        sums[1] += amount
+        sums[2] += fee.sign * fee.fee
 
-    def counted(self, programme: Programme, closes: Closes) -> tuple[dict[int, int], set[tuple[str, int]]]:
-        """(volume that counts by day, in the volume currency; closes that it lacks and is too low without)."""
-        found: dict[int, int] = {}
+    def worth(self, volumes: Mapping[int, Parts], closes: Closes, end_ns: int) -> Worth:
+        """Value what counts of `volumes` as an evaluation at `end_ns` would (R17)."""
+        found: dict[int, dict[str, int]] = {}
         missing: set[tuple[str, int]] = set()
-        for day, cells in self.volumes.items():
-            for key, amount in cells.items():
-                close = (key.quote_currency, day)
-                if excluded_because(key, programme):
+        for day, parts in volumes.items():
+            for (quote, reason), amount in parts.items():
+                close = (quote, close_day(self._programme, fill_day=day, evaluation_ns=end_ns))
+                if reason:
                     continue
-                if key.quote_currency == programme.volume_currency:
-                    found[day] = found.get(day, 0) + amount
+                if quote == self._programme.volume_currency:
+                    found.setdefault(day, {})[quote] = amount
                 elif close in closes:
-                    found[day] = found.get(day, 0) + valued(amount, closes[close])
+                    found.setdefault(day, {})[quote] = valued(amount, closes[close])
                 else:
                     missing.add(close)
-        return found, missing
-
-    def excluded(self, programme: Programme) -> dict[tuple[str, str], int]:
-        """Notional that does not count, by reason and quote currency."""
-        found: dict[tuple[str, str], int] = {}
-        for cells in self.volumes.values():
-            for key, amount in cells.items():
-                if reason := excluded_because(key, programme):
-                    name = (reason, key.quote_currency)
-                    found[name] = found.get(name, 0) + amount
-        return found
+        return Worth(found, missing)
 
 
-def rolling(by_day: Mapping[int, int], days: range, window_days: int) -> list[tuple[int, int]]:
-    """(day, sum of the window of days that ends with it) of each day."""
+def rolling(by_day: Mapping[int, int], days: range, window_days: int) -> dict[int, int]:
+    """Return for each day the sum of the window of days that ends with it."""
     total = sum(by_day.get(day, 0) for day in range(days.start - window_days, days.start))
-    found = []
+    found = {}
     for day in days:
         total += by_day.get(day, 0) - by_day.get(day - window_days, 0)
-        found.append((day, total))
+        found[day] = total
     return found

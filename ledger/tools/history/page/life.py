@@ -9,17 +9,19 @@ from typing import Any, Final, NamedTuple
 from ledger.domain.decide.tier_stretches import tier_stretches
 from ledger.domain.events import VolumeEvaluated
 from ledger.domain.instants import DAY_NS
-from ledger.domain.state.account import FOREVER_NS, AccountState, Grant, fold_account
+from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Flag, Grant, fold_account
 from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import Dated
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.store.codec.events import decode
 from ledger.tools.history.page.charts import Evaluated, Period, tier_css, volume_text
-from ledger.tools.history.page.drawing import Frame, box, moment, svg, text, time_axis
+from ledger.tools.pages.drawing import Chart, Frame, Mark, box, text
+from ledger.tools.pages.time_axis import time_axis
+from ledger.tools.pages.words import moment
 
 SOURCES: Final = {"TRIAL": "trial", "EVALUATION": "evaluated", "MATCH": "match", "MANUAL": "by hand"}
 _LANE: Final = 26  # pixels
-_CHARACTER: Final = 7
+_CHARACTER: Final = 8
 
 
 class Bar(NamedTuple):
@@ -30,6 +32,15 @@ class Bar(NamedTuple):
     css: str
     words: str
     tip: str
+
+
+class Held(NamedTuple):
+    """What of a life touches an interval."""
+
+    grants: list[Grant]
+    flags: list[Flag]
+    bans: list[Ban]
+    evaluations: list[VolumeEvaluated]
 
 
 class Life:
@@ -57,8 +68,22 @@ class Life:
         yield from self.account.change_instants
         yield from (event.evaluated_time_ns for event in self.evaluations)
 
-    def evaluated(self) -> list[Evaluated]:
-        """Volumes that were evaluated."""
+    def within(self, begin_ns: int, end_ns: int) -> Held:
+        """Return what touches [begin, end)."""
+
+        def touches(from_ns: int, until_ns: int) -> bool:
+            return from_ns < end_ns and (until_ns > begin_ns or from_ns >= begin_ns)
+
+        account = self.account
+        return Held(
+            [one for one in account.grants if touches(one.valid_from_ns, one.ends_at_ns)],
+            [one for one in account.flags if touches(one.flagged_time_ns, one.unflagged_time_ns)],
+            [one for one in account.bans if touches(one.start_time_ns, one.end_time_ns)],
+            [one for one in self.evaluations if begin_ns <= one.evaluated_time_ns < end_ns],
+        )
+
+    def evaluated(self, period: Period) -> list[Evaluated]:
+        """Return the volumes that were evaluated at instants of a period."""
         return [
             Evaluated(
                 event.evaluated_time_ns,
@@ -67,26 +92,27 @@ class Life:
                 f" {event.volume_currency}, which gives {event.tier}",
             )
             for event in self.evaluations
+            if period.holds(event.evaluated_time_ns)
         ]
 
 
-def life_chart(period: Period, life: Life, width: int) -> str:
-    """The tier in effect, and below it where tiers came from and what stood against them."""
+def life_chart(period: Period, life: Life, width: int) -> Chart:
+    """Draw the tier in effect, and below it where tiers came from and what stood against them."""
     lanes = list(_lanes(period, life))
     frame = period.frame(width, 8 + _LANE * len(lanes) + 44, left=84, top=8)
-    parts = list(time_axis(frame))
+    marks = list(time_axis(frame))
     for place, (name, bars) in enumerate(lanes):
         y = frame.top + place * _LANE
-        parts.append(text(4, y + 17, name, css="lane"))
-        parts += [drawn for bar in bars for drawn in _bar(frame, bar, y)]
-    return svg(frame, "Tier, grants, flags and bans over time", parts)
+        marks.append(text(4, y + 17, name, "lane"))
+        marks += [drawn for bar in bars for drawn in _bar(frame, bar, y)]
+    return frame.chart("Tier, grants, flags and bans over time", marks)
 
 
-def _bar(frame: Frame, bar: Bar, y: float) -> Iterator[str]:
+def _bar(frame: Frame, bar: Bar, y: float) -> Iterator[Mark]:
     left, right = frame.x(bar.from_ns), frame.x(bar.until_ns)
     yield box(left, y + 3, right - left - 1, _LANE - 6, f"bar {bar.css}", bar.tip, round_px=3)
     if len(bar.words) * _CHARACTER + 8 <= right - left:
-        yield text((left + right) / 2, y + 17, bar.words, css="word", anchor="middle")
+        yield text((left + right) / 2, y + 17, bar.words, f"word {bar.css}", "middle")
 
 
 def _lanes(period: Period, life: Life) -> Iterator[tuple[str, list[Bar]]]:

