@@ -20,6 +20,7 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
+from hypothesis import HealthCheck, settings
 
 from ledger.__main__ import running
 from ledger.clock import WallClock
@@ -42,6 +43,10 @@ from tests.write_side import NOON_NS, Writing
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal"]
 
 _schemas = itertools.count(1)
+
+# How long an example takes says nothing here: the tests share their machine with the services that they start.
+settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("busy")
 
 # A run in the background of a shell ignores Ctrl-C, and so would every program that a test starts and interrupts.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:

@@ -20,7 +20,11 @@ class Ran(NamedTuple):
 
 
 def run(*arguments: object) -> Ran:
-    """Run `fee-ledger` with some arguments; what a tool sets for its whole process is set back."""
+    """Run `fee-ledger` with some arguments; what a tool sets for its whole process is set back.
+
+    Not for `serve`: it keeps the process, and every server that a test starts from it, to one processor.
+    """
+    assert "serve" not in map(str, arguments), "start it as a program of its own"
     terminated, thresholds = signal.getsignal(signal.SIGTERM), gc.get_threshold()
     with redirect_stdout(io.StringIO()) as out, redirect_stderr(io.StringIO()) as err:
         try:

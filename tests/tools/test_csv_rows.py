@@ -11,7 +11,7 @@ import pytest
 from ledger.tools.csv_rows import CsvRows, defused
 from tests.conftest import Ledger
 from tests.samples import batch, fill, symbol
-from tests.server.calls import send
+from tests.server.calls import await_tables, send
 from tests.tools import running
 
 COMMAND = "=cmd|' /C calc'!A0"
@@ -95,8 +95,10 @@ def test_the_accounts_of_a_plan(ledger: Ledger, tmp_path: Path) -> None:
     send(ledger, symbol())
     send(ledger, batch(fill(account_id="-a:b")))
     path = tmp_path / "plan.csv"
+    await_tables(ledger)
     asked = ("evaluate", "--plan", "--csv", path, "--address", ledger.address, "--instant", "2024-10-08")
     for more, named in (((), "-a:b"), (("--spreadsheet",), "'-a:b")):
         ran = running.run(*asked, *more)
+        assert ran.code == 0, ran
         assert [row["account_id"] for row in csv.DictReader(path.read_text().splitlines())] == [named]
         assert ("1 cell has" in ran.err) is bool(more)
