@@ -65,7 +65,7 @@ class WriterThread:
         self._writer = writer
         self._begin_term = begin_term
         self._clock = clock
-        self._told = ""  # why no term begins, as it was told last
+        self._leaping = Seldom(_log)
         self._keeper = keeper
         self._queue: FairQueue[Queued] = FairQueue(config.queue_fills_max)
         self._last_weight = self._last_count = 0
@@ -196,16 +196,14 @@ class WriterThread:
         """The clock is wrong: who else waits for the pen may have a right one."""
         self._writer.close()
         self._why_not = Refusal(Reason.CLOCK_LEAP, "", str(leap))
-        if str(leap) != self._told:
-            _log.warning("no term begins: %s", leap)
-        self._told = str(leap)
+        self._leaping.warning("no term begins: %s", leap)
 
     def _serve(self, service: Service) -> None:
         """One term: ends when the process stops, or with WriterLost."""
         service.landed = self._wake
         if self._stood_by or self._why_not != NOT_THE_WRITER:
             _log.info("this process writes the ledger now")
-        self._stood_by, self._why_not, self._told = False, NOT_THE_WRITER, ""
+        self._stood_by, self._why_not = False, NOT_THE_WRITER
         self._set_writing(True)
         self._pace = _Pace(self._config.commit_fills_max, self._config.commit_shared_fills_max)
         flying: list[Future[Answer]] = []  # what the commit on its way answers
