@@ -136,7 +136,7 @@ class Writer:
 
     @property
     def held(self) -> bool:
-        """Whether this process has the pen, as far as it knows."""
+        """Return whether this process has the pen, as far as it knows."""
         return self._connection is not None
 
     @contextmanager
@@ -174,7 +174,7 @@ class Writer:
             self.lease.begin(began_ns)
 
     def _statement(self, commit: Commit, rows: Sequence[Row]) -> tuple[bytes, list[Any]]:
-        """What stores a commit, with those of its rows that are not in the log yet."""
+        """Return the statement that stores a commit, with those of its rows that are not in the log yet."""
         return self._sql.commit.of(
             rows,
             [(row.request_id, row.sha256, row.position) for row in commit.requests],
@@ -184,7 +184,7 @@ class Writer:
         )
 
     def committed(self, commit: Commit) -> bool:
-        """Whether a commit whose acknowledgement was lost is in the log: its last event, byte for byte.
+        """Return whether a commit whose acknowledgement was lost is in the log: its last event, byte for byte.
 
         The bytes carry the writer's term, so that nobody else's event at this position can pass. Raises WriterLost.
         """
@@ -198,7 +198,7 @@ class Writer:
             self._ask(connection)
 
     def renew(self) -> None:
-        """The same from another thread, at any time: where somebody uses the connection, that is the sign of life."""
+        """Check from another thread, at any time: where somebody uses the connection, that is the sign of life."""
         if not self._renewing.acquire(blocking=False):
             return
         try:

@@ -99,13 +99,13 @@ class WriterThread:
         self._pulse.stop()
 
     def wait_until_writing(self, timeout_s: float) -> bool:
-        """Whether this process holds the pen, after at most so many seconds."""
+        """Return whether this process holds the pen within so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._writing or self._stopping, timeout_s) and self._writing
 
     @property
     def writing(self) -> bool:
-        """Whether this process holds the pen."""
+        """Return whether this process holds the pen."""
         return self._writing
 
     @property
@@ -120,7 +120,7 @@ class WriterThread:
             self._changed.notify_all()
 
     def wait_for_room(self, job: Sent, timeout_s: float) -> bool:
-        """Whether the queue can take a command, after at most so many seconds; so it can if nothing is written."""
+        """Return whether the queue can take a command within so many seconds; so it can if nothing is written."""
         with self._room:
             return self._room.wait_for(
                 lambda: not self._writing or self._stopping or self._queue.has_room(_line(job), _weight(job)), timeout_s
@@ -335,7 +335,7 @@ class WriterThread:
                 self._changed.wait(_GATHER_S)
 
     def _enough_waits(self, service: Service) -> bool:
-        """Whether a commit's worth waits; until then nobody wakes the thread but for the landing of the last one."""
+        """Return whether a commit's worth waits; until then only the landing of the last one wakes the thread."""
         self._wanted = max(-(-self._last_weight // 2), _WORTH_A_COMMIT) if service.on_its_way else 1
         return self._queue.fills >= self._wanted
 
@@ -401,7 +401,7 @@ class _Open(NamedTuple):
 
 
 def _read(queued: Sequence[Queued]) -> list[Job]:
-    """What is asked, with all batches read together; who asked what has no shape is told so."""
+    """Return what is asked, with all batches read together; who asked what has no shape is told so."""
     unread = [job for job, _ in queued if isinstance(job, Unread)]
     read = iter(unread[0].read(unread) if unread else ())
     jobs: list[Job] = []

@@ -1,4 +1,4 @@
-"""What an engine said that it charged, where the ledger's fee is another one: by account and UTC day.
+"""Finds what an engine said that it charged, where the ledger's fee is another one: by account and UTC day.
 
 Totals of account-days hold no charged fees, so no table could tell of a day without reading its fills. Of the whole log
 only the runs that say a charged fee are read, the oldest day first, and no more once enough days differ.
@@ -101,7 +101,7 @@ def _fee(known: KnownLine) -> _Fee:
 
 
 class _Sums:
-    """What both say of the fills of a day, and the first of them: memory does not grow with the others."""
+    """The sums that both say for the fills of a day, and the first of these: memory does not grow with the others."""
 
     def __init__(self) -> None:
         self.fills = 0
