@@ -305,7 +305,7 @@ class Log:
     def adjustments(
         self, *, from_ns: int, as_of_ns: int, until: int, after: int = 0, limit: int | None = None
     ) -> list[Recorded]:
-        """Return what corrects fees of lines in [from, as_of], of all accounts, at positions in (after, until]."""
+        """Corrections of fees of all accounts, of lines in [from, as_of], at positions in (after, until], in order."""
         return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "FeeAdjusted", limit))
 
     def charged(self, *, as_of_ns: int, until: int) -> Iterator[Recorded]:
