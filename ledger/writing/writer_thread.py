@@ -193,10 +193,11 @@ class WriterThread:
             self._drop_queue(STORE_FULL)
 
     def _let_others_write(self, leap: ClockLeapError) -> None:
-        """The clock is wrong: who else waits for the pen may have a right one."""
+        """Begin no term, for the clock is wrong: who else waits for the pen may have a right one. A resend tells."""
         self._writer.close()
         self._why_not = Refusal(Reason.CLOCK_LEAP, "", str(leap))
         self._leaping.warning("no term begins: %s", leap)
+        self._drop_queue(self._why_not)
 
     def _serve(self, service: Service) -> None:
         """One term: ends when the process stops, or with WriterLost."""
