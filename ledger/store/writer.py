@@ -193,9 +193,11 @@ class Writer:
         return found is not None and bytes(found[0]) == commit.rows[-1].state
 
     def check(self) -> None:
-        """Have the lease renewed. Raises WriterLost if the pen is gone; between commits."""
+        """Have the lease renewed by a round trip. Raises WriterLost if the pen is gone; between commits."""
         with self.get_connection() as connection:
-            self._ask(connection)
+            began_ns = self.lease.clock_ns()
+            connection.execute(self._sql.nothing)
+            self.lease.renew(began_ns)
 
     def renew(self) -> None:
         """Check from another thread, at any time: where somebody uses the connection, that is the sign of life."""
@@ -203,17 +205,9 @@ class Writer:
             return
         try:
             if self._connection is not None and not self._users:
-                self._ask(self._connection)
-        except psycopg.Error as error:
-            self._end_term(error)
-            raise WriterLost(str(error)) from error
+                self.check()
         finally:
             self._renewing.release()
-
-    def _ask(self, connection: psycopg.Connection[Any]) -> None:
-        began_ns = self.lease.clock_ns()
-        connection.execute(self._sql.nothing)
-        self.lease.renew(began_ns)
 
     def close(self) -> None:
         """Give up the pen, or the wait for it."""
