@@ -80,8 +80,9 @@ class EvaluationRuns:
         if isinstance(programme, Refusal):
             return command
         self._check_known(command, known, now_ns)
-        recorded_ns = reader.log.head_at_position(known).recorded_time_ns
-        known_ns = now_ns if known == head.position else min(recorded_ns, now_ns)
+        known_ns = now_ns
+        if known < head.position:
+            known_ns = min(reader.log.head_at_position(known).recorded_time_ns, now_ns)
         sources = signs(reader.log, known)
         if command.kind == POST_TRIAL and command.instant_ns is None:
             passed_ns = passed_by_all(sources, programme, known_ns, command.complete_sources)
@@ -139,7 +140,7 @@ class EvaluationRuns:
                 yield from self._due_trials(programme, now_ns)
 
     def _due_periodic(self, book: Rulebook, programme_id: str, now_ns: int) -> Iterator[RunEvaluation]:
-        """Leave out what was due before the ledger began: that is for somebody to ask for."""
+        """Yield those since the ledger began: what was due before is for somebody to ask for."""
         for at_ns in self._missed().instants(book, programme_id, now_ns, self._reader.log.head().position):
             yield RunEvaluation(programme_id, PERIODIC, at_ns, automatic=True)
 
