@@ -64,7 +64,7 @@ class WallClock:
 
     @property
     def leaped(self) -> bool:
-        """Whether the wall clock is over 60 s from where the boot clock says that it should be."""
+        """Return whether the wall clock is over 60 s from where the boot clock says that it should be."""
         return bool(self.read().leap_ns)
 
 
@@ -83,7 +83,7 @@ class ClockLeapError(Exception):
 
 
 def check_clock(clock: WallClock, recorded_ns: int, *, accepted: bool) -> None:
-    """Raise ClockLeapError where a term must not begin, behind a last commit that was recorded at an instant.
+    """Raise ClockLeapError where a term must not begin after a last commit that was recorded at `recorded_ns`.
 
     `accepted`: somebody has looked at the clock, and the log is what is wrong.
     """

@@ -50,7 +50,7 @@ class Instant(NamedTuple):
 
 
 class View(NamedTuple):
-    """What was known of the rules and of one account, at an instant."""
+    """The rules and one account, as they were known at an instant."""
 
     instant: Instant
     book: Rulebook
@@ -92,7 +92,7 @@ class Reader:
         return Instant(self._as_of_ns(at, head), known or head, known_at_open=known is None)
 
     def view(self, at: read_pb2.ReadAt, account_id: str) -> View:
-        """The same, with the rules and an account as they were known then."""
+        """Return the instant that a read names, with the rules and an account as they were known then."""
         head = self._wait_for(at.min_position)
         known = self._closed(at, head)
         if known is None:
@@ -128,7 +128,7 @@ class Reader:
         return reduce(evolve_evaluation, self.log.streams([stream], instant.known.position), EvaluationState())
 
     def knows(self, view: View) -> bool:
-        """Whether the ledger had heard of the view's account."""
+        """Return whether the ledger had heard of the view's account."""
         account_id = view.account.account_id
         if view.account.version or (view.instant.known_at_open and self._live.saw(account_id)):
             return True
@@ -172,7 +172,7 @@ class Reader:
         return None
 
     def _present(self, look: Callable[[], T]) -> T:
-        """What a look at `live` finds, if that is the present; else what it finds once that has followed the log.
+        """Return what a look at `live` finds, if that is the present; else what it finds after following the log.
 
         The lease is asked before the look: a commit on its way may be in the log already, where a standby has read it.
         And after it: this process may have stood still meanwhile, and another one has written.

@@ -42,7 +42,7 @@ class Live:
         return self._evaluations.get(stream, _NOT_BEGUN)
 
     def saw(self, account_id: str) -> bool:
-        """Whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
+        """Return whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
         return account_id in self._seen
 
     def see(self, account_id: str) -> None:

@@ -72,16 +72,11 @@ class IdSet:
         """
         while 5 * (self._count + len(numbers)) > 3 * len(self._numbers):
             self._rebuild(2 * len(self._numbers))
-        if len(numbers) <= _CHUNK:
-            return self._put(_stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE)
-        again = np.zeros(len(numbers), dtype=bool)  # a day that is read whole: what the steps need is bounded
-        notes = np.broadcast_to(notes, len(numbers))
-        for start in range(0, len(numbers), _CHUNK):
-            some = slice(start, start + _CHUNK)
-            again[some] = self._put(
-                _stored(numbers[some]), owners[some].astype(np.int64) << _NOTE_BITS | notes[some] & _NOTE
-            )
-        return again
+        if len(numbers) > _CHUNK:  # a day that is read whole: what the steps need is bounded
+            notes = np.broadcast_to(notes, len(numbers))
+            pieces = [slice(start, start + _CHUNK) for start in range(0, len(numbers), _CHUNK)]
+            return np.concatenate([self.add(numbers[some], owners[some], notes[some]) for some in pieces])
+        return self._put(_stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE)
 
     def keep(self, place_of: Ints) -> None:
         """Drop the numbers of owners whose place is negative; the others' owners are their places from now on."""

@@ -1,4 +1,4 @@
-"""What happened, in past tense. Field names are those of the messages in proto/ledger/v1/events.proto.
+"""The events: what happened, in past tense. Field names are those of the messages in proto/ledger/v1/events.proto.
 
 Times end in `_ns`, rates in `_ppm`; tuples are in the order in which things were recorded.
 """
@@ -200,7 +200,7 @@ class AccountUnflagged:
 
 @dataclass(frozen=True, slots=True)
 class MatchClaim:
-    """What somebody says of his trading elsewhere (R6); volumes are canonical decimals in the volume currency."""
+    """Trading elsewhere, as somebody claims it (R6); volumes are canonical decimals in the volume currency."""
 
     venues: tuple[str, ...]
     external_tier: str
@@ -504,7 +504,7 @@ class SourceAdvanced:
 
     @property
     def has_numbers(self) -> bool:
-        """Whether it took any number."""
+        """Return whether it took any number."""
         return self.first_sequence <= self.last_sequence
 
 
@@ -519,7 +519,7 @@ class SymbolTerms(NamedTuple):
 
 
 class Basis(NamedTuple):
-    """What a fee rests on. `rate_ppm` is before the discount; `grant_id` is empty for the base rate."""
+    """The basis that a fee rests on. `rate_ppm` is before the discount; `grant_id` is empty for the base rate."""
 
     rate_ppm: int
     discount_ppm: int

@@ -25,7 +25,7 @@ class TermClock(NamedTuple):
 
     @property
     def is_behind(self) -> bool:
-        """Whether it began behind the log by more than clocks may differ."""
+        """Return whether it began behind the log by more than clocks may differ."""
         return self.recorded_ns - self.began_ns > CLOCK_LEAP_NS
 
     @property

@@ -79,12 +79,12 @@ class FillBatch:
         return str(self.exec_id[place].decode())
 
     def rows(self, keep: slice | Ints) -> FillBatch:
-        """The same batch with only some of its fills."""
+        """Return the batch with only some of its fills."""
         said = {name: column for name in COLUMNS if len(column := getattr(self, name))}
         return replace(self, **{name: column[keep] for name, column in said.items()})
 
     def of_venue(self, venue: str) -> FillBatch:
-        """The same fills at a venue."""
+        """Return the batch with its fills at another venue."""
         if venue == self.venue:
             return self
         same = copy(self)  # `replace` would go through thirty fields
@@ -100,7 +100,7 @@ class FillBatch:
         return value.decode() if isinstance(value, bytes) else type(default)(value)
 
     def as_sent(self, place: int, product: int) -> tuple[Any, ...]:
-        """What makes a fill the same fill: every field but its number, decimals in canonical form."""
+        """Return what makes a fill the same fill: every field but its number, decimals in canonical form."""
         return (
             self.symbols[self.symbol[place]],
             product,
@@ -125,7 +125,7 @@ class Part:
 
     @property
     def index(self) -> Ints:
-        """Of each fill its place in the request."""
+        """The place in the request of each fill."""
         return self.whole.index[self.start : self.end]
 
     def latest_ns(self) -> int:
@@ -145,7 +145,7 @@ class Part:
         return self.whole.accounts[int(self.whole.account[self.start + place])]
 
     def is_about(self, account_id: str) -> bool:
-        """Whether one of them is of an account."""
+        """Return whether one of them is of an account."""
         if account_id not in self.whole.accounts:
             return False
         account = self.whole.accounts.index(account_id)
@@ -153,11 +153,11 @@ class Part:
 
     @property
     def names_owners(self) -> bool:
-        """Whether a fill that was read with them says an owner."""
+        """Return whether a fill that was read with them says an owner."""
         return len(self.whole.owner_id) > 0
 
     def behind(self, fills: int) -> Part:
-        """The same but for so many fills at its start."""
+        """Return the part without so many fills at its start."""
         return Part(self.whole, self.start + fills, self.end)
 
     def alone(self) -> FillBatch:
@@ -194,7 +194,7 @@ def merged(parts: Sequence[Part]) -> FillBatch:
 
 
 def _stretches(parts: Sequence[Part]) -> list[Part]:
-    """The same fills in fewer parts: those that lie one behind the other in a batch are one."""
+    """Return the same fills in fewer parts: those that lie one after the other in a batch are one."""
     found: list[Part] = []
     for part in parts:
         last = found[-1] if found else None
@@ -241,7 +241,7 @@ class AccountDays(NamedTuple):
     starts: Ints
 
     def of_each(self) -> Ints:
-        """Of each fill in order the number of its account-day."""
+        """Return the number of the account-day of each fill, in order."""
         return np.repeat(np.arange(len(self.keys)), self.starts[1:] - self.starts[:-1])
 
 

@@ -51,7 +51,7 @@ def decide_command(recorded: Recorded, states: States) -> tuple[list[Deviation],
 
 
 def _commands(recorded: Recorded, states: States) -> Iterator[tuple[Command, Rulebook]]:
-    """What may have been asked, and of which rulebook. The class of a pair may come with the pair itself."""
+    """Yield what may have been asked, and of which rulebook. The class of a pair may come with the pair itself."""
     event = recorded.event
     if isinstance(event, PairClassAssigned) and states.registered and _together(states.registered[0], recorded):
         symbol, book = states.registered
@@ -101,5 +101,5 @@ def _request(recorded: Recorded) -> Request:
 
 
 def _together(first: Recorded, second: Recorded) -> bool:
-    """Whether one request recorded both."""
+    """Return whether one request recorded both."""
     return first.envelope.request_id == second.envelope.request_id != ""

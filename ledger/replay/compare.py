@@ -1,4 +1,4 @@
-"""What was recorded against what is decided now: where the two differ, in words."""
+"""Compares what was recorded with what is decided now, and says in words where the two differ."""
 
 from __future__ import annotations
 

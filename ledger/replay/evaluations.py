@@ -1,4 +1,4 @@
-"""What evaluations recorded, decided again: the volume of an account, what it gives, and the fees that it changed."""
+"""Decides again what evaluations recorded: the volume of an account, what it gives, and the fees that it changed."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class EvaluatedAgain:
             self._late[owed.cause_position] = _Late(recorded, owed.before, owed.from_ns, owed.until_ns)
 
     def evaluated(self, recorded: Recorded, event: VolumeEvaluated) -> list[Deviation]:
-        """What the volume of an account gives."""
+        """Return where a recorded evaluation is not what the volume of its account gives."""
         account, programme = self._account(recorded), self._programme(event)
         if programme is None:
             return [said(recorded, f"no programme {event.programme_id} was in force at its instant", ruled=True)]
@@ -106,11 +106,11 @@ class EvaluatedAgain:
 
     @property
     def is_waiting(self) -> bool:
-        """Whether the commit at hand may have to adjust fees."""
+        """Return whether the commit at hand may have to adjust fees."""
         return bool(self._late)
 
     def end(self) -> list[Deviation]:
-        """Of the commit that ends here: days with lines that cost something else now, and that nobody adjusted."""
+        """End a commit: return its days with lines that cost something else now, and that nobody adjusted."""
         found = [deviation for late in self._late.values() for deviation in self._not_adjusted(late)]
         self._late.clear()
         return found

@@ -52,7 +52,7 @@ class OwnersAgain:
         return found
 
     def named(self, recorded: Recorded, event: OwnerNamed) -> tuple[list[Deviation], tuple[str, Event]]:
-        """(what deviates; the event of an owner's stream that must follow at once)."""
+        """Return (what deviates; the event of an owner's stream that must follow at once)."""
         account_id = recorded.stream.partition("/")[2]
         due = self._due.get(account_id)
         if not due:
@@ -66,11 +66,11 @@ class OwnersAgain:
         return compared(recorded, OwnerNamed(owner_id), one.time_ns, ruled=False), link
 
     def overdue(self, time_ns: int) -> list[Deviation]:
-        """What commits before one recorded at a time name, and do not record: once for an account and owner."""
+        """Tell what commits before one recorded at `time_ns` name, and do not record: once for an account and owner."""
         return [missing for account_id in list(self._due) for missing in self._missing(account_id, time_ns)]
 
     def _missing(self, account_id: str, time_ns: int) -> list[Deviation]:
-        """The same of one account, whose owners that are due are all of one commit."""
+        """Tell it of one account, whose owners that are due are all of one commit."""
         due = self._due.get(account_id, {})
         found = []
         for owner_id, (run, _) in due.items():

@@ -205,7 +205,7 @@ class Replay:
             self._linked = (recorded, linked)
 
     def _link(self, recorded: Recorded) -> None:
-        """An account is linked to an owner by the event behind its registration or its naming, and only there."""
+        """An account is linked to an owner by the event after its registration or its naming, and only there."""
         pending, self._linked = self._linked, None
         expected = pending[1] if pending else None
         event = recorded.event

@@ -72,7 +72,7 @@ class SourcesAgain:
         return found
 
     def end(self, position: int) -> list[Deviation]:
-        """Of commits that are over, the last at a position: lines of sources that did not advance."""
+        """Tell of lines of sources that did not advance, in commits that are over, the last at `position`."""
         found = [
             Deviation(position, source_stream(source), (Difference(f"{lines} lines came, and it did not advance"),))
             for (_, source), (lines, *_) in sorted(self._lines.items())
@@ -86,7 +86,7 @@ class SourcesAgain:
 
 
 def _wrong_replays(event: SourceAdvanced) -> Iterator[str]:
-    """What is wrong with the numbers replayed, which need not be said: ranges within those taken, ascending, apart."""
+    """Say what is wrong with the numbers replayed, if they are said: ranges within those taken, ascending, apart."""
     if len(event.replayed_sequences) % 2:
         yield "replayed_sequences are no pairs"
         return
@@ -101,7 +101,7 @@ def _wrong_replays(event: SourceAdvanced) -> Iterator[str]:
 
 
 def _wrong_conflicts(event: SourceAdvanced) -> Iterator[str]:
-    """What is wrong with the conflicts: each once, under numbers that had been taken, and as many as may be."""
+    """Say what is wrong with the conflicts: each once, under numbers that had been taken, and as many as may be."""
     if len(set(event.conflicts)) < len(event.conflicts):
         yield "a conflict stands there twice"
     if not all(0 < conflict.sequence <= event.last_sequence for conflict in event.conflicts):

@@ -53,7 +53,7 @@ class _Held(OrderedDict[K, V]):
 
 
 class States:
-    """What is known before the position `next`. `recorded_at` says when a position before it was recorded,
+    """The states before the position `next`. `recorded_at` says when a position before it was recorded,
     `decided_ns` when an event was decided.
 
     `fed` are the accounts whose events are given to `evolve`: of others nothing is held. `whole`: no event was left

@@ -12,7 +12,7 @@ from ledger.clock import boot_ns
 
 
 class Lease:
-    """Of one process. Renewed by whoever uses the session that holds the pen, asked by everybody."""
+    """The lease of one process. Renewed by whoever uses the session that holds the pen, asked by everybody."""
 
     def __init__(self, span_ms: int, clock_ns: Callable[[], int] = boot_ns) -> None:
         self.clock_ns = clock_ns
@@ -49,5 +49,5 @@ class Lease:
 
     @property
     def runs(self) -> bool:
-        """Whether nobody else can know more than this process has in memory, so that this is the present."""
+        """Return whether nobody else can know more than this process has in memory, so that this is the present."""
         return not self._suspended and self.clock_ns() < self._until_ns

@@ -161,7 +161,7 @@ class Log:
         return self._runs(self._sql.runs_of, (list(streams),))
 
     def adjustments_of(self, streams: Iterable[str], after: int) -> list[Recorded]:
-        """What corrects fees of some fee streams at positions behind one, in order."""
+        """Return what corrects fees of some fee streams at positions after one, in order."""
         return self._events(self._sql.adjustments_of, (list(streams), after))
 
     def _runs(self, statement: bytes, parameters: Sequence[Any]) -> Iterator[Recorded]:
@@ -252,13 +252,13 @@ class Log:
                 after = rows[-1][1:3] if rows else after
 
     def has_account(self, account_id: str, until: int) -> bool:
-        """Whether any command or fill of an account was recorded up to a position."""
+        """Return whether any command or fill of an account was recorded up to a position."""
         first, after = fee_range(account_id)
         rows = self._rows(self._sql.has_account, (first, after, after, account_stream(account_id), until, until))
         return bool(rows[0][0])
 
     def has_fees(self, account_id: str, first_day: int, end_day: int, until: int) -> bool:
-        """Whether an account has fills on UTC days in [first_day, end_day), as known at a position."""
+        """Return whether an account has fills on UTC days in [first_day, end_day), as known at a position."""
         names = [fee_stream(account_id, day) for day in range(first_day, end_day)]
         return bool(self._rows(self._sql.has_fees, (names, until))[0][0])
 
@@ -305,7 +305,7 @@ class Log:
     def adjustments(
         self, *, from_ns: int, as_of_ns: int, until: int, after: int = 0, limit: int | None = None
     ) -> list[Recorded]:
-        """What corrects fees of lines in [from, as_of], of all accounts, at positions in (after, until], in order."""
+        """Corrections of fees of all accounts, of lines in [from, as_of], at positions in (after, until], in order."""
         return self._events(self._sql.runs, (after, until, from_ns, as_of_ns, "FeeAdjusted", limit))
 
     def charged(self, *, as_of_ns: int, until: int) -> Iterator[Recorded]:
@@ -362,14 +362,14 @@ class Log:
         return int(rows[0][0])
 
     def accounts_behind(self, account_id: str, size: int) -> Iterator[AccountsPage]:
-        """The ids behind one of all accounts with a decision or a fill, in order, read as they are taken."""
+        """The ids after one of all accounts with a decision or a fill, in order, read as they are taken."""
         with self._cursor("accounts") as cursor:
             cursor.execute(self._sql.accounts_behind, (account_id,))
             while rows := cursor.fetchmany(size):
                 yield AccountsPage(int(rows[0][1]), [row[0] for row in rows])
 
     def day_totals_of(self, account_ids: Iterable[str], until: int) -> list[DayTotals]:
-        """Of each UTC day of some accounts the totals after the last run at a position up to `until`."""
+        """Return the totals of each UTC day of some accounts, after the last run at a position up to `until`."""
         return self._day_totals(self._rows(self._sql.last_of_account_days, (list(account_ids), until)))
 
     def rows_between(self, after: int, until: int, size: int) -> Iterator[list[tuple[Any, ...]]]:
@@ -393,7 +393,7 @@ class Log:
         return [decode(*row) for row in self._rows(statement, parameters)]
 
     def _day_totals(self, rows: Iterable[tuple[Any, ...]]) -> list[DayTotals]:
-        """Of rows of which only the front may be at hand, where that is enough."""
+        """Read totals out of rows of which only the front may be at hand, where that is enough."""
         found = []
         for row in rows:
             position, stream, _, topic, state = row
@@ -546,7 +546,7 @@ class _Statements:
         self.requests = statement(
             "SELECT request_id, sha256, position FROM {schema}.requests WHERE request_id = ANY(%s)"
         )
-        # The size of a state is known without reading it; whether another event comes behind is asked with the last.
+        # The size of a state is known without reading it; whether another event comes after it is asked with the last.
         self.events_behind = statement(
             "SELECT ROW, more FROM (SELECT ROW, sum(octet_length(state)) OVER streams - octet_length(state) AS before,"
             "  lead(true, 1, false) OVER streams AS more FROM {events}"

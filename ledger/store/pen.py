@@ -37,7 +37,7 @@ _END: Final = b"SELECT pg_terminate_backend(pid, %s) FROM pg_stat_activity WHERE
 
 
 class _Signs(NamedTuple):
-    """What changes with every use of a session. Both None: PostgreSQL does not show it (track_activities, a role)."""
+    """Signs of life: each use of a session changes them. None: PostgreSQL hides it (track_activities, a role)."""
 
     pid: int
     backend_start: datetime | None
@@ -134,5 +134,5 @@ class Pen:
 
 
 def _is_writer(holder: _Holder) -> bool:
-    """Whether it is a writer's session, and one that PostgreSQL shows the signs of."""
+    """Return whether it is a writer's session, and one that PostgreSQL shows the signs of."""
     return holder.application == APPLICATION and holder.signs.query_start is not None

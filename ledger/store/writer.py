@@ -136,7 +136,7 @@ class Writer:
 
     @property
     def held(self) -> bool:
-        """Whether this process has the pen, as far as it knows."""
+        """Return whether this process has the pen, as far as it knows."""
         return self._connection is not None
 
     @contextmanager
@@ -174,7 +174,7 @@ class Writer:
             self.lease.begin(began_ns)
 
     def _statement(self, commit: Commit, rows: Sequence[Row]) -> tuple[bytes, list[Any]]:
-        """What stores a commit, with those of its rows that are not in the log yet."""
+        """Return the statement that stores a commit, with those of its rows that are not in the log yet."""
         return self._sql.commit.of(
             rows,
             [(row.request_id, row.sha256, row.position) for row in commit.requests],
@@ -184,7 +184,7 @@ class Writer:
         )
 
     def committed(self, commit: Commit) -> bool:
-        """Whether a commit whose acknowledgement was lost is in the log: its last event, byte for byte.
+        """Return whether a commit whose acknowledgement was lost is in the log: its last event, byte for byte.
 
         The bytes carry the writer's term, so that nobody else's event at this position can pass. Raises WriterLost.
         """
@@ -193,27 +193,21 @@ class Writer:
         return found is not None and bytes(found[0]) == commit.rows[-1].state
 
     def check(self) -> None:
-        """Have the lease renewed. Raises WriterLost if the pen is gone; between commits."""
+        """Have the lease renewed by a round trip. Raises WriterLost if the pen is gone; between commits."""
         with self.get_connection() as connection:
-            self._ask(connection)
+            began_ns = self.lease.clock_ns()
+            connection.execute(self._sql.nothing)
+            self.lease.renew(began_ns)
 
     def renew(self) -> None:
-        """The same from another thread, at any time: where somebody uses the connection, that is the sign of life."""
+        """Check from another thread, at any time: where somebody uses the connection, that is the sign of life."""
         if not self._renewing.acquire(blocking=False):
             return
         try:
             if self._connection is not None and not self._users:
-                self._ask(self._connection)
-        except psycopg.Error as error:
-            self._end_term(error)
-            raise WriterLost(str(error)) from error
+                self.check()
         finally:
             self._renewing.release()
-
-    def _ask(self, connection: psycopg.Connection[Any]) -> None:
-        began_ns = self.lease.clock_ns()
-        connection.execute(self._sql.nothing)
-        self.lease.renew(began_ns)
 
     def close(self) -> None:
         """Give up the pen, or the wait for it."""

@@ -1,4 +1,4 @@
-"""What the writer is asked, and what it answers."""
+"""The messages to the writer, and its answers."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ class Refused:
 
 @dataclass(slots=True)
 class FillsTaken:
-    """What became of a batch: refusals and fees (amount, basis) are by index in the request, in its order.
+    """The outcome of a batch: refusals and fees (amount, basis) are by index in the request, in its order.
 
     recorded + replayed + len(refused) is the size of the batch.
     """

@@ -9,6 +9,7 @@ from typing import Final
 
 from eventsourcing.persistence import PersistenceError
 
+from ledger.seldom import Seldom
 from ledger.store.writer import WriterLost
 
 _log: Final = logging.getLogger(__name__)
@@ -17,13 +18,14 @@ _STOP_S_MAX: Final = 0.5
 
 
 class Pulse:
-    """Beats until it is stopped. A beat that cannot reach PostgreSQL is told, and the next one tries again."""
+    """Beats until it is stopped. A beat that cannot reach PostgreSQL is told, seldom; the next one tries again."""
 
     def __init__(self, name: str, every_ms: int, beat: Callable[[], None], lost: Callable[[], None]) -> None:
         """`lost` is called after a beat that raised WriterLost or PersistenceError, in the thread of the pulse."""
         self._every_s = every_ms / 1000
         self._beat = beat
         self._lost = lost
+        self._failing = Seldom(_log)
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
@@ -41,5 +43,5 @@ class Pulse:
             try:
                 self._beat()
             except (WriterLost, PersistenceError) as lost:
-                _log.warning("%s: PostgreSQL is not reached: %s", self._thread.name, str(lost).strip())
+                self._failing.warning("%s: PostgreSQL is not reached: %s", self._thread.name, str(lost).strip())
                 self._lost()

@@ -1,4 +1,4 @@
-"""What waits for the writer: a line for each source. The lines take turns, so nobody waits for another's flood.
+"""The queue before the writer: a line for each source. The lines take turns, so nobody waits for another's flood.
 
 Deficit round robin (Shreedhar and Varghese, 1995): at each of its turns a line gets a credit of some fills, and what it
 can pay with it goes into the commit. Within a line the order is kept. A few fills of a line that was empty go first, so
@@ -46,7 +46,7 @@ class FairQueue(Generic[_T]):
 
     @property
     def is_shared(self) -> bool:
-        """Whether more than one line waits."""
+        """Return whether more than one line waits."""
         return len(self._lines) > 1
 
     def has_room(self, line: str, fills: int) -> bool:

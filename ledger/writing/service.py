@@ -91,7 +91,7 @@ _STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a comm
 
 @dataclass(slots=True)
 class _SourceWork:
-    """What one commit takes of one source."""
+    """The part of one commit that comes from one source."""
 
     first_sequence: int
     last_sequence: int
@@ -255,12 +255,12 @@ class Service:
 
     @property
     def on_its_way(self) -> bool:
-        """Whether a commit is."""
+        """Return whether a commit is on its way."""
         return self._flight is not None and not self._flight.done()
 
     @property
     def lost(self) -> bool:
-        """Whether the last commit did not arrive, as far as is known: `settle` will say so."""
+        """Return whether the last commit did not arrive, as far as is known: `settle` will say so."""
         return self._flight is not None and self._flight.done() and self._flight.exception() is not None
 
     def settle(self) -> None:
@@ -302,7 +302,7 @@ class Service:
         return _Work(self.head.position + 1, recorded_ns, self._clock.decided_at(recorded_ns))
 
     def _finish(self, work: _Work, answers: list[Answer]) -> tuple[Commit | None, Head, list[Answer]]:
-        """The commit, if there is anything to record, and the head of the log behind it."""
+        """The commit, if there is anything to record, and the head of the log after it."""
         if work.rows:
             self.head = Head(work.next_position - 1, work.recorded_time_ns)
         for answer in answers:
@@ -515,7 +515,7 @@ class Service:
         return answer
 
     def _hear(self, work: _Work, item: RecordFills, answer: FillsTaken) -> None:
-        """What a source says of how far it is: it never goes back. The same once more is a sign that it is alive."""
+        """Note how far a source says that it is: it never goes back. The same once more is a sign that it is alive."""
         state = self._states.source(item.source)
         if item.complete_until_ns and item.complete_until_ns >= state.complete_until_ns:
             state = self._states.sources[item.source] = replace(state, complete_until_ns=item.complete_until_ns)
@@ -572,7 +572,7 @@ class Service:
             self._record_conflicts(work, item, waiting.batch, answer)
 
     def _decide_resends(self, work: _Work, pending: Sequence[_Pending]) -> None:
-        """What sources sent again is compared with what the numbers named; conflicts are recorded."""
+        """Compare what sources sent again with what the numbers named, and record conflicts."""
         resends = [waiting.resend for waiting in pending if waiting.resend is not None]
         making = {name: taken.advanced(SourceState(name)) for name, taken in work.sources.items()}
         decide_resends(resends, self._log, self._states, work.rows, work.next_position, making)

@@ -56,7 +56,7 @@ _SOURCES_MAX: Final = 10_000  # in memory
 
 
 class States:
-    """What is known of the rules, accounts, account-days, owners and sources after the last commit of the log.
+    """The states of the rules, accounts, account-days, owners and sources after the last commit of the log.
 
     `load` and the other loaders read with one query of each kind; `shrink` ends a commit.
     """

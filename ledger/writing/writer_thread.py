@@ -65,7 +65,7 @@ class WriterThread:
         self._writer = writer
         self._begin_term = begin_term
         self._clock = clock
-        self._told = ""  # why no term begins, as it was told last
+        self._leaping = Seldom(_log)
         self._keeper = keeper
         self._queue: FairQueue[Queued] = FairQueue(config.queue_fills_max)
         self._last_weight = self._last_count = 0
@@ -99,13 +99,13 @@ class WriterThread:
         self._pulse.stop()
 
     def wait_until_writing(self, timeout_s: float) -> bool:
-        """Whether this process holds the pen, after at most so many seconds."""
+        """Return whether this process holds the pen within so many seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: self._writing or self._stopping, timeout_s) and self._writing
 
     @property
     def writing(self) -> bool:
-        """Whether this process holds the pen."""
+        """Return whether this process holds the pen."""
         return self._writing
 
     @property
@@ -120,7 +120,7 @@ class WriterThread:
             self._changed.notify_all()
 
     def wait_for_room(self, job: Sent, timeout_s: float) -> bool:
-        """Whether the queue can take a command, after at most so many seconds; so it can if nothing is written."""
+        """Return whether the queue can take a command within so many seconds; so it can if nothing is written."""
         with self._room:
             return self._room.wait_for(
                 lambda: not self._writing or self._stopping or self._queue.has_room(_line(job), _weight(job)), timeout_s
@@ -193,19 +193,18 @@ class WriterThread:
             self._drop_queue(STORE_FULL)
 
     def _let_others_write(self, leap: ClockLeapError) -> None:
-        """The clock is wrong: who else waits for the pen may have a right one."""
+        """Begin no term, for the clock is wrong: who else waits for the pen may have a right one. A resend tells."""
         self._writer.close()
         self._why_not = Refusal(Reason.CLOCK_LEAP, "", str(leap))
-        if str(leap) != self._told:
-            _log.warning("no term begins: %s", leap)
-        self._told = str(leap)
+        self._leaping.warning("no term begins: %s", leap)
+        self._drop_queue(self._why_not)
 
     def _serve(self, service: Service) -> None:
         """One term: ends when the process stops, or with WriterLost."""
         service.landed = self._wake
         if self._stood_by or self._why_not != NOT_THE_WRITER:
             _log.info("this process writes the ledger now")
-        self._stood_by, self._why_not, self._told = False, NOT_THE_WRITER, ""
+        self._stood_by, self._why_not = False, NOT_THE_WRITER
         self._set_writing(True)
         self._pace = _Pace(self._config.commit_fills_max, self._config.commit_shared_fills_max)
         flying: list[Future[Answer]] = []  # what the commit on its way answers
@@ -337,7 +336,7 @@ class WriterThread:
                 self._changed.wait(_GATHER_S)
 
     def _enough_waits(self, service: Service) -> bool:
-        """Whether a commit's worth waits; until then nobody wakes the thread but for the landing of the last one."""
+        """Return whether a commit's worth waits; until then only the landing of the last one wakes the thread."""
         self._wanted = max(-(-self._last_weight // 2), _WORTH_A_COMMIT) if service.on_its_way else 1
         return self._queue.fills >= self._wanted
 
@@ -403,7 +402,7 @@ class _Open(NamedTuple):
 
 
 def _read(queued: Sequence[Queued]) -> list[Job]:
-    """What is asked, with all batches read together; who asked what has no shape is told so."""
+    """Return what is asked, with all batches read together; who asked what has no shape is told so."""
     unread = [job for job, _ in queued if isinstance(job, Unread)]
     read = iter(unread[0].read(unread) if unread else ())
     jobs: list[Job] = []

@@ -23,7 +23,7 @@ _SEARCHES_MAX: Final = 4  # page sequences that are remembered; another one is s
 
 
 class _Search(NamedTuple):
-    """What findings depend on."""
+    """The things that findings depend on."""
 
     control: str
     as_of_ns: int

@@ -23,7 +23,7 @@ EVENTS_PER_STRETCH: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """What was found up to a position, since the stretch before: findings, and what older rules decided otherwise."""
+    """Positions up to `until`, since the stretch before: findings, and what older rules decided otherwise."""
 
     until: int
     deviations: list[Deviation]

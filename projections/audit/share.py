@@ -22,7 +22,7 @@ from projections.audit.volumes import EvaluatedVolumes
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """What a process says of a stretch: what deviates, how much it decided, and what it saw of sources."""
+    """The answer of a process about a stretch: what deviates, how much it decided, and what it saw of sources."""
 
     deviations: list[Deviation]
     events: int

@@ -1,4 +1,4 @@
-"""What an engine said that it charged, where the ledger's fee is another one: by account and UTC day.
+"""Finds what an engine said that it charged, where the ledger's fee is another one: by account and UTC day.
 
 Totals of account-days hold no charged fees, so no table could tell of a day without reading its fills. Of the whole log
 only the runs that say a charged fee are read, the oldest day first, and no more once enough days differ.
@@ -7,14 +7,13 @@ only the runs that say a charged fee are read, the oldest day first, and no more
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.arrays.columns import Ints
-from ledger.domain.events import FeeAdjusted, KnownLine, Recorded, VolumeRecorded
+from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
@@ -57,7 +56,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 def _apart(events: Iterable[Recorded]) -> Iterator[KnownLine]:
     """Yield the fills of a day whose fee, as it is after every adjustment, is not what the engine charged."""
     runs: dict[int, VolumeRecorded] = {}
-    restated: dict[tuple[int, int], KnownLine] = {}  # by position and number, as last adjusted
+    restated: dict[int, dict[int, tuple[FeeAdjusted, AdjustedLine]]] = {}  # by position and place, as last adjusted
     for recorded in events:
         event = recorded.event
         if isinstance(event, VolumeRecorded):
@@ -66,12 +65,14 @@ def _apart(events: Iterable[Recorded]) -> Iterator[KnownLine]:
         assert isinstance(event, FeeAdjusted), recorded
         for line in event.lines:
             if line.position in runs:
-                (recorded_as,) = _lines(runs[line.position], np.array([line.line]))
-                restated[line.position, line.line] = adjusted(recorded_as, event, line)
+                restated.setdefault(line.position, {})[line.line] = (event, line)
     for position, run in runs.items():
-        places = [place for place in _places_apart(run) if (position, place) not in restated]
-        yield from _lines(run, np.array(places, dtype=np.int64))
-    yield from (known for known in restated.values() if known.line.charged_currency and _said(known) != _fee(known))
+        last = restated.get(position, {})
+        yield from _lines(run, [place for place in _places_apart(run) if place not in last])
+        for recorded_as, adjustment in zip(_lines(run, list(last)), last.values(), strict=True):
+            known = adjusted(recorded_as, *adjustment)
+            if known.line.charged_currency and _said(known) != _fee(known):
+                yield known
 
 
 def _places_apart(run: VolumeRecorded) -> Iterator[int]:
@@ -85,8 +86,9 @@ def _places_apart(run: VolumeRecorded) -> Iterator[int]:
             yield place
 
 
-def _lines(run: VolumeRecorded, places: Ints) -> Iterator[KnownLine]:
-    for line in lines_at(run, places):
+def _lines(run: VolumeRecorded, places: Sequence[int]) -> Iterator[KnownLine]:
+    """Yield the fills at some places of a run, unpacking its columns once."""
+    for line in lines_at(run, np.array(places, dtype=np.int64)) if places else ():
         yield KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
 
 
@@ -99,7 +101,7 @@ def _fee(known: KnownLine) -> _Fee:
 
 
 class _Sums:
-    """What both say of the fills of a day, and the first of them: memory does not grow with the others."""
+    """The sums that both say for the fills of a day, and the first of these: memory does not grow with the others."""
 
     def __init__(self) -> None:
         self.fills = 0

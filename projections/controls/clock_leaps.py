@@ -42,7 +42,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _ahead(scope: Scope) -> Iterator[Finding]:
-    """What was recorded, by its time, later than now: under a clock that was ahead, or behind such a commit."""
+    """Find what was recorded, by its time, later than now: under a clock that was ahead, or after such a commit."""
     ((first, last, until_ns),) = _rows(scope, _AHEAD, now=scope.now_ns + CLOCK_LEAP_NS)
     if first is not None:
         until = instant_text(until_ns)

@@ -20,8 +20,9 @@ _LATE: Final = "LATE"
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """Of all evaluations those that are not done; of the days looked back also those that were done late."""
-    found = [(at_ns, *_says(scope, at_ns, runs)) for at_ns, runs in _runs(scope)]
+    """Find all evaluations that are not done, and of the days looked back also those that were done late."""
+    known = scope.known_position
+    found = [(at_ns, *_says(scope, at_ns, runs, known)) for at_ns, runs in _runs(scope, known)]
     told = [(at_ns, details, _finding(scope, at_ns, says, details)) for at_ns, says, details in found if says]
     yield from open_until_done(scope, (OpenItem(at, None, one) for at, says, one in told if says["status"] != _LATE))
     yield from (one for at, says, one in told if says["status"] == _LATE and at >= scope.since_ns)
@@ -37,8 +38,8 @@ def _finding(scope: Scope, at_ns: int, says: str, details: dict[str, str]) -> Fi
     )
 
 
-def _runs(scope: Scope) -> Iterator[tuple[int, list[Recorded]]]:
-    """Every evaluation that was due since ledger and programme began, with the events of its runs."""
+def _runs(scope: Scope, known: int) -> Iterator[tuple[int, list[Recorded]]]:
+    """Yield every evaluation that was due since ledger and programme began, with the events of its runs."""
     name = scope.programme.programme_id
     first_ns = max(scope.began_ns, scope.book.programmes[name][0][0])
     streams: dict[str, tuple[int, list[Recorded]]] = {}
@@ -46,20 +47,19 @@ def _runs(scope: Scope) -> Iterator[tuple[int, list[Recorded]]]:
     while at_ns <= scope.as_of_ns:
         streams[evaluation_stream(name, PERIODIC, at_ns)] = (at_ns, [])
         at_ns = next_evaluation_ns(scope.programme, at_ns)
-    for recorded in scope.log.streams(streams, scope.known_position):
+    for recorded in scope.log.streams(streams, known):
         streams[recorded.stream][1].append(recorded)
     yield from streams.values()
 
 
-def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded]) -> tuple[str, dict[str, str]]:
-    """What is wrong with an evaluation, as far as it had come at the instant asked about; empty: nothing."""
+def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded], known: int) -> tuple[str, dict[str, str]]:
+    """Say what is wrong with an evaluation, as far as it had come up to the position `known`; empty: nothing."""
     state, began_ns = EvaluationState(), 0
     for recorded in runs:
         if isinstance(recorded.event, EvaluationStarted):
             began_ns = began_ns or recorded.envelope.recorded_time_ns
         state = evolve_evaluation(state, recorded)
     if state.started is None:
-        known = scope.known_position
         lines = waiting_for(scope.log, scope.programme, at_ns, known=known, known_ns=scope.as_of_ns)
         waits = {"waiting_for": "; ".join(lines)} if lines else {}
         return "; ".join(["was not run", *(f"it waits: {line}" for line in lines)]), {"status": "NOT_RUN", **waits}

@@ -1,4 +1,4 @@
-"""What a control looks at, and what it finds."""
+"""The scope of a control, and its findings."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _RUNS_PER_READ: Final = 256
 
 @dataclass(frozen=True, slots=True)
 class Scope:
-    """What a control is asked about: one programme at an instant, and so many days before it or after it."""
+    """The question to a control: one programme at an instant, and so many days before it or after it."""
 
     log: Log
     schema: str
@@ -42,7 +42,7 @@ class Scope:
 
     @property
     def life_since_ns(self) -> int:
-        """The same, but not before the ledger began: what was not done before it is not found."""
+        """`since_ns`, but not before the ledger began: what was not done before it is not found."""
         return max(self.since_ns, self.began_ns)
 
     @property

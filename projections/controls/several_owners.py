@@ -15,7 +15,7 @@ SELECT account_id, owner_id FROM {read}.accounts WHERE account_id = ANY(%(accoun
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """Of any age: an owner that fills named once counts for life."""
+    """Look at namings of any age: an owner that fills named once counts for life."""
     named: dict[str, dict[str, int]] = {}  # by account, then by owner: when the first fill traded that names it
     for recorded in scope.log.account_events(("OwnerNamed",), scope.log.head().position):
         assert isinstance(recorded.event, OwnerNamed), recorded

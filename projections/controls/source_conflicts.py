@@ -13,7 +13,7 @@ _NUMBERS_SHOWN: Final = 5
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    for last in scope.log.last_below(SOURCE_PREFIX, scope.log.head().position):
+    for last in scope.log.last_below(SOURCE_PREFIX, scope.known_position):
         source = last.stream.removeprefix(SOURCE_PREFIX)
         numbers, count, time_ns = set[int](), 0, 0
         for recorded in _with_conflicts(scope, last):
@@ -37,10 +37,9 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _with_conflicts(scope: Scope, last: Recorded) -> Iterator[Recorded]:
-    """Events of a source with conflicts, of the days looked back to; each names the one before it."""
+    """Yield the events of a source with conflicts, of the days looked back to; each names the one before it."""
     recorded, event = last, last.event
     assert isinstance(event, SourceAdvanced), last
-    known = scope.known_position
     version = last.version if event.conflicts else event.conflicts_before
     while version:
         recorded = last if version == last.version else scope.log.version(last.stream, version)
@@ -48,8 +47,7 @@ def _with_conflicts(scope: Scope, last: Recorded) -> Iterator[Recorded]:
         assert isinstance(event, SourceAdvanced), recorded
         if recorded.envelope.recorded_time_ns < scope.since_ns:
             return
-        if recorded.position <= known:
-            yield recorded
+        yield recorded
         version = event.conflicts_before
 
 

@@ -1,4 +1,4 @@
-"""What a run of an evaluation reads: whether all of it is there, what it gives, and which runs are due."""
+"""Prepares what a run of an evaluation reads: whether all of it is there, what it gives, and which runs are due."""
 
 from __future__ import annotations
 
@@ -58,7 +58,7 @@ class Tally:
 
 
 class EvaluationRuns:
-    """What runs of evaluations read."""
+    """The runs of evaluations, as far as they read."""
 
     def __init__(self, reader: Reader, schema: str) -> None:
         self._reader = reader
@@ -80,8 +80,9 @@ class EvaluationRuns:
         if isinstance(programme, Refusal):
             return command
         self._check_known(command, known, now_ns)
-        recorded_ns = reader.log.head_at_position(known).recorded_time_ns
-        known_ns = now_ns if known == head.position else min(recorded_ns, now_ns)
+        known_ns = now_ns
+        if known < head.position:
+            known_ns = min(reader.log.head_at_position(known).recorded_time_ns, now_ns)
         sources = signs(reader.log, known)
         if command.kind == POST_TRIAL and command.instant_ns is None:
             passed_ns = passed_by_all(sources, programme, known_ns, command.complete_sources)
@@ -107,7 +108,7 @@ class EvaluationRuns:
         return command
 
     def plan(self, started: EvaluationStarted) -> Plan:
-        """What a run does, once the tables have reached the position that it reads at."""
+        """Return what a run does, once the tables have reached the position that it reads at."""
         wait_for_tables(self._reader, self._schema, started.read_position)
         return Plan(
             self._reader.log,
@@ -130,7 +131,7 @@ class EvaluationRuns:
         return None
 
     def due(self) -> Iterator[RunEvaluation]:
-        """What the ledger should run by itself, oldest first: what is due and not done, unless it waits for closes."""
+        """Yield what the ledger should run by itself, oldest first: due and not done, unless it waits for closes."""
         book, now_ns = self._reader.book(), self._reader.now_ns()
         for programme_id in book.programmes:
             programme = book.programme(programme_id, now_ns)
@@ -139,7 +140,7 @@ class EvaluationRuns:
                 yield from self._due_trials(programme, now_ns)
 
     def _due_periodic(self, book: Rulebook, programme_id: str, now_ns: int) -> Iterator[RunEvaluation]:
-        """What was due before the ledger began is for somebody to ask for."""
+        """Yield those since the ledger began: what was due before is for somebody to ask for."""
         for at_ns in self._missed().instants(book, programme_id, now_ns, self._reader.log.head().position):
             yield RunEvaluation(programme_id, PERIODIC, at_ns, automatic=True)
 

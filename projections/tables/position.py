@@ -26,7 +26,7 @@ def tables_standing(reader: Reader, schema: str) -> Standing:
 
 
 def rebuilding(reader: Reader, schema: str) -> bool:
-    """Whether new tables are being made beside those in use, by this process, another one, or one that was killed."""
+    """Return whether new tables are made beside those in use: by this process, another one, or one that was killed."""
     name = f"{next_schema(schema)}.rebuild"
     return reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": name})[0][0] is not None
 

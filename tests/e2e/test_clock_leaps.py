@@ -8,12 +8,13 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any, Final
+from unittest.mock import Mock
 
 import grpc
 import pytest
 
 from ledger.__main__ import running
-from ledger.clock import ClockLeapError
+from ledger.clock import ClockLeapError, check_clock
 from ledger.config import Config
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.v1 import fill_service_pb2
@@ -115,6 +116,24 @@ def test_a_standby_whose_clock_leaps_leaves_the_pen_to_another(serve: Serve, cap
             with serve(NOON_NS) as right:
                 assert send(right, trial("alice")).grant.tier == "VIP3"
     assert caplog.text.count("no term begins") == 1
+
+
+def test_a_standby_behind_the_log_does_not_say_so_at_each_attempt(
+    serve: Serve, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with ExitStack() as writing:
+        ahead = writing.enter_context(serve(NOON_NS))
+        with serve(NOON_NS, stands_by=True) as right:
+            ahead.clock.now_ns += DAY_NS  # by both of its clocks
+            send(ahead, trial("alice"))
+            attempts = Mock(side_effect=check_clock)
+            monkeypatch.setattr("ledger.__main__.check_clock", attempts)
+            writing.close()
+            for _ in range(4):
+                right.clock.now_ns += SECOND_NS
+                before = attempts.call_count
+                wait_for(lambda: attempts.call_count > before + 1)  # noqa: B023 - it is called at once
+    assert caplog.text.count("no term begins: CLOCK_LEAP: the last commit was recorded at 2024-10-05") == 1
 
 
 def poison(serve: Serve) -> None:

@@ -1,4 +1,4 @@
-"""What is known of an account and of a source: folds of their streams."""
+"""The state of an account and of a source: folds of their streams."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Grant:
 
     @property
     def never_was(self) -> bool:
-        """Whether it was never in effect, as it was revoked from its start or before: it counts for nothing."""
+        """Return whether it was never in effect, as it was revoked from its start or before: it counts for nothing."""
         return self.ends_at_ns <= self.valid_from_ns
 
 

@@ -177,7 +177,7 @@ def basis_bytes(basis: Basis) -> bytes:
 
 
 def basis_of(message: events_pb2.Basis) -> Basis:
-    """What a fee rests on."""
+    """Return the basis that a fee rests on."""
     return Basis(
         rate_ppm=message.rate_ppm,
         discount_ppm=message.discount_ppm,
@@ -212,7 +212,7 @@ def totals_message(totals: CellTotals) -> events_pb2.CellTotals:
 
 
 def totals_of(message: events_pb2.CellTotals) -> CellTotals:
-    """The same, out of a message."""
+    """Read the totals of a cell out of a message."""
     key = CellKey(
         message.quote_currency, message.product, message.channel, message.self_trade, message.banned, message.zero_fee
     )

@@ -345,7 +345,7 @@ class EmbeddedPostgres:
         return self._sockets / f".s.PGSQL.{_PORT}"
 
     def _is_hidden(self) -> bool:
-        """Whether a server is ready for sessions, and the file of its socket is gone."""
+        """Return whether a server is ready for sessions, and the file of its socket is gone."""
         lines = self._postmaster()
         is_ready = lines is not None and lines[_STATUS_LINE:] and lines[_STATUS_LINE].startswith("ready")
         return bool(is_ready) and not self._socket.exists()

@@ -1,4 +1,4 @@
-"""What the service does for its PostgreSQL: nothing for one of the user's own, everything for the embedded one."""
+"""The service as the keeper of its PostgreSQL: nothing for one of the user's own, everything for the embedded one."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Keeper(Protocol):
 
 
 class NoKeeper:
-    """Of a PostgreSQL that others look after."""
+    """The keeper of a PostgreSQL that others look after."""
 
     def ensure_running(self) -> None:
         """Nothing."""

@@ -1,4 +1,4 @@
-"""What the embedded PostgreSQL says: a file that is kept short while it is written, and one of what was before."""
+"""The log of the embedded PostgreSQL: a file that is kept short while it is written, and one of what was before."""
 
 from __future__ import annotations
 

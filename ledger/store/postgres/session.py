@@ -1,4 +1,4 @@
-"""What a session of the service may take of PostgreSQL's time, and how long it waits for an answer itself.
+"""Bounds what a session of the service takes of PostgreSQL's time, and how long it waits for an answer itself.
 
 PostgreSQL ends a statement after `statement_ms_max`. That does not help where PostgreSQL itself stands still, or where
 the network takes bytes and delivers none: so the client gives up too, a little later, and closes the connection.
@@ -85,7 +85,7 @@ class _OverError(Exception):
 
 
 def _patiently(gen: Generator[Any, Any, Any], limits: Limits) -> Generator[Any, Any, Any]:
-    """The same generator, which psycopg resumes every 0.1 s without an event; raises _OverError after that too long."""
+    """Run a generator that psycopg resumes every 0.1 s where nothing comes. Raises _OverError when its time is over."""
     until_s = limits.until_s()
     try:
         wanted = next(gen)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import json
 from contextlib import closing
 from typing import Any
+from unittest.mock import Mock
 
 import pytest
 
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.instants import DAY_NS
+from ledger.fills.lines import lines_at
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.v1 import fill_pb2
@@ -117,7 +119,9 @@ def test_as_of_an_instant_later_fills_are_not_there(market: Ledger) -> None:
     assert found(market, as_of=at(NOON_NS - DAY_NS - 1)) == []
 
 
-def test_it_is_open_until_the_fee_is_adjusted_to_it_and_opens_where_it_is_adjusted_away(ledger: Ledger) -> None:
+def test_it_is_open_until_the_fee_is_adjusted_to_it_and_opens_where_it_is_adjusted_away(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
     send(ledger, symbol(price_scale=2, quantity_scale=2))
     evaluating.trade(ledger, "500000")  # what VIP2 takes
     ledger.clock.now_ns = evaluating.DUE_NS + DAY_NS
@@ -127,8 +131,11 @@ def test_it_is_open_until_the_fee_is_adjusted_to_it_and_opens_where_it_is_adjust
     (finding,) = found(ledger)
     assert finding.details["exec_id_engine_ledger"] == f"L1: {after} USDT, {before} USDT"
     evaluating.run(ledger)  # a day late: the fees are adjusted
+    unpacked = Mock(side_effect=lines_at)
+    monkeypatch.setattr(charged_fees, "lines_at", unpacked)
     (finding,) = found(ledger)
     assert finding.details["exec_id_engine_ledger"] == f"L2: {before} USDT, {after} USDT"
+    assert unpacked.call_count == 1  # for both: once for each of 100,000 takes a quarter of an hour
 
 
 def test_of_many_fills_the_first_are_named_and_all_are_counted(market: Ledger) -> None:
