@@ -144,8 +144,10 @@ def test_where_all_streams_are_open_the_longest_idle_one_makes_room(start_ledger
     ledger = start_ledger(streams_max=2, stream_grace_ms=1)
     ledger.commands.RegisterSymbol(symbol())
     hold = threading.Event()
-    idle = [ledger.fills.StreamFills(one_and_then_nothing(hold), timeout=30) for _ in range(2)]
-    assert [next(answers).batch.source_sequence for answers in idle] == [1, 1]
+    idle = []
+    for _ in range(2):  # one after the other, so that the first is idle for longer
+        idle.append(ledger.fills.StreamFills(one_and_then_nothing(hold), timeout=30))
+        assert next(idle[-1]).batch.source_sequence == 1
     assert stream(ledger, request(1, *numbered(1), source="late"))[0].source_sequence == 1
     assert ended(idle[0]).reason == "STREAM_IDLE"
     hold.set()
