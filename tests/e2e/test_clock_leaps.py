@@ -11,17 +11,12 @@ from typing import Any, Final
 import grpc
 import pytest
 
-from ledger.__main__ import running
 from ledger.clock import ClockLeapError
-from ledger.config import Config
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.v1 import fill_service_pb2
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.control_service_pb2 import ListFindingsRequest
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import QuoteFeeRequest
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.conftest import NOON_NS, Clock, Ledger, at
+from tests.conftest import NOON_NS, Clock, Ledger, at, serving
 from tests.samples import batch, fill, state, symbol
 from tests.server.calls import await_tables, head, refused, said, send
 from tests.server.orders import ban, bounty, feedback, flag, publish, tier, trial, unflag
@@ -41,12 +36,9 @@ def serve(dsn: str, schema: str) -> Serve:
 
     @contextmanager
     def serve(now_ns: int, *, stands_by: bool = False, **settings: Any) -> Iterator[Ledger]:
-        quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
-        config, clock = Config(schema=schema, **{**quick, **settings}), Clock()
+        clock = Clock()
         clock.now_ns = now_ns
-        with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
-            stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-            ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+        with serving(dsn, schema, clock=clock, **settings) as ledger:
             if not stands_by:  # no fills are refused by their shape, once somebody reads them
                 wait_for(lambda: refused(ledger, batch()).reason != "NOT_THE_WRITER")
             yield ledger
