@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -38,6 +38,15 @@ class Processes:
     def go_on(self) -> None:
         """Let them go on after `pause`."""
         self._signal(signal.SIGCONT)
+
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Pause all of them until the block ends."""
+        self.pause()
+        try:
+            yield
+        finally:
+            self.go_on()
 
     def _signal(self, number: signal.Signals) -> None:
         postmaster = self.postmaster()
