@@ -75,13 +75,13 @@ class Served:
 
     @property
     def pid(self) -> int:
-        """Of the service."""
+        """Process id of the service."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether the service has not ended by itself."""
+        """True while the service has not ended by itself."""
         return self._process is not None and self._process.poll() is None
 
     @property

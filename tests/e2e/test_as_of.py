@@ -42,7 +42,7 @@ DURING = {"valid_from": at(NOON_NS), "valid_until": at(NOON_NS + 40 * DAY_NS)}
 
 
 def asked(kind: Any, pick: Callable[[Any], Any], **more: Any) -> Read:
-    """What a read of one account says at an instant."""
+    """Return what a read of one account says at an instant."""
     return lambda ledger, name, as_of_ns: pick(
         send(ledger, kind(account_id=name, at=ReadAt(as_of=at(as_of_ns)), **more))
     )
@@ -82,7 +82,7 @@ def listed(field: str) -> Read:
 
 
 def listed_with(**conditions: Any) -> Read:
-    """Whether the list of those with something holds the account."""
+    """Return whether the list of those with something holds the account."""
 
     def read(ledger: Ledger, name: str, as_of_ns: int) -> Any:
         said = {key: value if value != ITSELF else name for key, value in conditions.items()}
@@ -93,7 +93,7 @@ def listed_with(**conditions: Any) -> Read:
 
 
 def waiting(field: str) -> Read:
-    """Whether an application that waits has a field; None: none waits."""
+    """Return whether an application that waits has a field; None: none waits."""
 
     def read(ledger: Ledger, name: str, as_of_ns: int) -> Any:
         found = send(ledger, members_pb.ListApplicationsRequest(as_of=at(as_of_ns))).applications

@@ -58,7 +58,7 @@ def charged(ledger: Ledger, account_id: str) -> str:
 
 
 def leaps(ledger: Ledger) -> dict[str, str]:
-    """What the control says, by the kind of finding."""
+    """Return what the control says, by the kind of finding."""
     await_tables(ledger)
     found = send(ledger, ListFindingsRequest(control="clock-leaps")).findings
     return {one.finding_id.split("/")[1].partition("-")[0]: one.message for one in found}
@@ -109,7 +109,7 @@ def test_a_standby_whose_clock_leaps_leaves_the_pen_to_another(serve: Serve, cap
 
 
 def poison(serve: Serve) -> None:
-    """One command, one fill and one flag under a clock that is 400 days ahead, behind a ledger that was right."""
+    """One command, one fill and one flag under a clock that is 400 days ahead, after a ledger that was right."""
     with serve(NOON_NS) as ledger:
         for order in (symbol(), trial("alice"), feedback("alice")):
             send(ledger, order)
@@ -118,7 +118,7 @@ def poison(serve: Serve) -> None:
         send(ledger, trial("late"))
 
 
-def test_behind_a_commit_of_a_wrong_clock_no_service_starts_unless_somebody_accepts_it(serve: Serve) -> None:
+def test_after_a_commit_of_a_wrong_clock_no_service_starts_unless_somebody_accepts_it(serve: Serve) -> None:
     poison(serve)
     now_ns = NOON_NS + DAY_NS
     with (
@@ -141,7 +141,7 @@ def test_the_program_ends_with_2_and_one_line(serve: Serve, dsn: str, schema: st
     assert ran.err.endswith("or, if it is right and was wrong then, start with --accept-clock\n")
 
 
-def test_what_is_read_and_decided_behind_it_is_as_of_the_right_clock(serve: Serve, dsn: str, schema: str) -> None:
+def test_what_is_read_and_decided_after_it_is_as_of_the_right_clock(serve: Serve, dsn: str, schema: str) -> None:
     poison(serve)
     now_ns = NOON_NS + DAY_NS
     with serve(now_ns, accept_clock=True) as ledger:

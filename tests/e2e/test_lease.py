@@ -28,7 +28,7 @@ WRITES_AGAIN_S_MAX = 20.0  # about 3 s with this silence, on a machine that has 
 KILLED_S_MAX = 8.0  # 2 s on a machine that has nothing else to do
 STOP_MS = 2_000
 CALL_S = 20
-ROUNDS = 8  # in some a round trip that keeps the pen is held back, and the commit waits behind it
+ROUNDS = 8  # in some a round trip that keeps the pen is held back, and the commit waits for it
 SCHEMA = "test_lease"
 ALONE = "test_alone"
 
@@ -125,7 +125,7 @@ def goes_on(channel: grpc.Channel, second: int) -> bool:
 
 
 def position(channel: grpc.Channel, timeout_s: float) -> int:
-    """What the state of an account that the service has in memory says is the present."""
+    """Ask for the state of an account that is in memory; return the position that it says is the present."""
     request = GetVipStateRequest(account_id="alice")
     return int(QueryServiceStub(channel).GetVipState(request, timeout=timeout_s).basis.known_at_position)
 

@@ -18,7 +18,7 @@ QUERIES = "ledger.v1.QueryService"
 
 
 class Turns:
-    """What Watch tells of services, and when."""
+    """Keeps what Watch tells of services, and when."""
 
     def __init__(self, channel: grpc.Channel, *names: str) -> None:
         self._told: dict[str, list[tuple[float, bool]]] = {name: [] for name in names}
@@ -34,7 +34,7 @@ class Turns:
             watch.cancel()
 
     def serving(self, name: str) -> bool:
-        """What was told last."""
+        """Return what was told last."""
         return bool(self._told[name]) and self._told[name][-1][1]
 
     def seconds_to(self, *, serving: bool, since_s: float, name: str) -> float:

@@ -17,7 +17,7 @@ from tests.tools.engine_files import Row, row_of
 
 
 class Told(NamedTuple):
-    """What a run told; JSON, if nothing else was asked for."""
+    """The words of a run; JSON, if nothing else was asked for."""
 
     code: int
     out: str

@@ -69,7 +69,7 @@ def trade(number: int, *, price: str = "0.5", quantity: str = "10", **changes: A
 
 
 def rows_of(ledger: Ledger) -> list[Row]:
-    """What an engine that agrees would export."""
+    """Return what an engine that agrees would export."""
     return [row_of(line) for account in ("alice", "bob") for line in history(ledger, account) if line.kind == "FILL"]
 
 

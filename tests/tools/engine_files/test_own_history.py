@@ -1,4 +1,4 @@
-"""What `fee-ledger history` writes comes back: it agrees with the ledger, adjustments and all, in every format."""
+"""A file that `fee-ledger history` wrote agrees with the ledger, adjustments and all, in every format."""
 
 from __future__ import annotations
 
