@@ -31,22 +31,14 @@ class Processes:
         """Kill all of them, as if the machine were switched off under it."""
         self._signal(signal.SIGKILL)
 
-    def pause(self) -> None:
-        """Stop all of them: connections stay open, and nothing answers."""
-        self._signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let them go on after `pause`."""
-        self._signal(signal.SIGCONT)
-
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Pause all of them until the block ends."""
-        self.pause()
+        """Stop all of them until the block ends: connections stay open, and nothing answers."""
+        self._signal(signal.SIGSTOP)
         try:
             yield
         finally:
-            self.go_on()
+            self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         postmaster = self.postmaster()
