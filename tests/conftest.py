@@ -8,7 +8,7 @@ import shutil
 import signal
 import tempfile
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,7 +40,7 @@ from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
 from tests.write_side import NOON_NS, Writing
 
-__all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal"]
+__all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal", "serving"]
 
 _schemas = itertools.count(1)
 
@@ -152,29 +152,22 @@ class Ledger:
 StartLedger = Callable[..., Ledger]
 
 
+@contextmanager
+def serving(dsn: str, schema: str, /, *, clock: Clock | None = None, **settings: Any) -> Iterator[Ledger]:
+    """Run a service over a schema until the block ends; the clock stands at NOON_NS, other keywords are of Config."""
+    clock = clock or Clock()
+    quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
+    config = Config(schema=schema, **{**quick, **settings})
+    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
+        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
+        yield Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+
+
 @pytest.fixture
 def start_ledger(dsn: str, schema: str) -> Iterator[StartLedger]:
     """Starts services over one fresh schema; keywords are those of Config."""
     with ExitStack() as stack:
-
-        def start(**settings: Any) -> Ledger:
-            clock = Clock()
-            quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
-            config = Config(schema=schema, **{**quick, **settings})
-            service = stack.enter_context(running(config, dsn, clock=clock.watched()))
-            channel = stack.enter_context(grpc.insecure_channel(service.address))
-            return Ledger(
-                CommandServiceStub(channel),
-                FillServiceStub(channel),
-                QueryServiceStub(channel),
-                clock,
-                service.log,
-                service.address,
-                service.ledger_id,
-                channel,
-            )
-
-        yield start
+        yield lambda **settings: stack.enter_context(serving(dsn, schema, **settings))
 
 
 @pytest.fixture

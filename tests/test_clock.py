@@ -57,7 +57,7 @@ def test_small_steps_add_up_within_minutes_and_not_over_months() -> None:
 
 
 @pytest.mark.parametrize(("ahead_s", "accepted", "begins"), [(60, False, True), (61, False, False), (61, True, True)])
-def test_a_term_begins_behind_a_later_commit_only_if_somebody_accepts_it(
+def test_a_term_begins_after_a_later_commit_only_if_somebody_accepts_it(
     ahead_s: int, accepted: bool, begins: bool
 ) -> None:
     recorded_ns, watched = NOON_NS + ahead_s * SECOND_NS, Clock().watched()

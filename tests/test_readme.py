@@ -1,4 +1,4 @@
-"""What the README says of calls, of SQL and of the Makefile; `test_readme_steps.py` types all of it in order."""
+"""The README on calls, on SQL and on the Makefile is right; `test_readme_steps.py` types all of it in order."""
 
 from __future__ import annotations
 

@@ -10,10 +10,16 @@ import pytest
 from ledger.seldom import Seldom
 
 
-def test_what_is_left_out_is_counted_and_told_with_the_next(caplog: pytest.LogCaptureFixture) -> None:
-    seldom = Seldom(logging.getLogger("seldom"), every_s=0.05)
+def test_what_is_left_out_is_counted_and_told_with_the_next(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now_ns = 10**12
+    monkeypatch.setattr(time, "monotonic_ns", lambda: now_ns)
+    seldom = Seldom(logging.getLogger("seldom"), every_s=10)
     for number in range(4):
         seldom.warning("failed: %d", number)
-    time.sleep(0.06)
+    now_ns += 10 * 10**9 - 1
     seldom.warning("failed: %d", 4)
-    assert [record.getMessage() for record in caplog.records] == ["failed: 0", "failed: 4 (and 3 times more before)"]
+    now_ns += 1
+    seldom.warning("failed: %d", 5)
+    assert [record.getMessage() for record in caplog.records] == ["failed: 0", "failed: 5 (and 4 times more before)"]

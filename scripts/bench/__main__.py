@@ -141,7 +141,7 @@ def _measure(options: argparse.Namespace) -> _Measured:
 
 
 def _last(values: Mapping[str, Sequence[float]], name: str) -> float:
-    """What was measured last of a figure that another needs. Raises Failed."""
+    """Return what was measured last of a figure that another needs. Raises Failed."""
     check(bool(values[name]), f"{name} is needed, and could not be measured")
     return values[name][-1]
 
@@ -159,7 +159,7 @@ def _divide(values: dict[str, list[float]]) -> None:
 
 
 def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
-    """What the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
+    """Return what the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
     turns = -(-_TURNS // options.rounds)
     wanted = set(options.names)
     afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []

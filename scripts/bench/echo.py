@@ -1,4 +1,4 @@
-"""What gRPC itself costs: the ledger's own server, in a process of its own, with a method that does nothing.
+"""Shows what gRPC itself costs: the ledger's own server, in a process of its own, with a method that does nothing.
 
 `python -m scripts.bench.echo` serves until SIGTERM. Bytes in, bytes out: no message is parsed, none is made.
 """

@@ -1,4 +1,4 @@
-"""What senders who mean no good cost the service: its memory, and how long others wait for a quote meanwhile.
+"""Measures what senders who mean no good cost: memory of the service, and how long others wait for a quote meanwhile.
 
 `python -m scripts.bench.hostile HOST:PORT KIND COUNT` sends some of a kind to any ledger, from a process of its own.
 """
@@ -23,6 +23,7 @@ from ledger.v1.programme_service_pb2 import PublishProgrammeRequest
 from ledger.v1.query_service_pb2 import QuoteFeeRequest
 from scripts.bench.calls import percentile
 from scripts.bench.fills import MARKETS
+from scripts.bench.paths import BAN, PUBLISH, QUOTE, RECORD_FILLS
 from scripts.bench.proc import peak_rss_mb
 from scripts.bench.service import CALL_SECONDS_MAX, Served, trading_ledger
 from scripts.bench.store import Store, check
@@ -31,26 +32,26 @@ _LARGE_BYTES: Final = 15_000_000
 _IN_FLIGHT: Final = 64
 _QUOTE_EVERY_S: Final = 0.01
 _PROGRAMME_BYTES: Final = 262_000
-_FILLS, _BAN, _PUBLISH, _QUOTE = (
-    "/ledger.v1.FillService/RecordFills",
-    "/ledger.v1.CommandService/BanAccount",
-    "/ledger.v1.ProgrammeService/PublishProgramme",
-    "/ledger.v1.QueryService/QuoteFee",
-)
+
+
+def _refused() -> list[tuple[str, bytes]]:
+    """A fill whose id has no shape."""
+    request = RecordFillsRequest(fills=[Fill(account_id="a", exec_id="x y")])
+    return [(RECORD_FILLS, request.SerializeToString())]
 
 
 def _large() -> list[tuple[str, bytes]]:
     """Messages of 15 MB: millions of entries, or one that is long."""
     half = _LARGE_BYTES // 2
     return [
-        (_FILLS, b"\x22\x00" * half),
-        (_FILLS, b"\xa2\x00\x00" * (_LARGE_BYTES // 3)),  # the same tag in two bytes
-        (_FILLS, b"\x3a\x02\x0a\x00" * (half // 2)),  # account_ids, one at a time
-        (_BAN, BanAccountRequest(evidence_positions=[1] * _LARGE_BYTES).SerializeToString()),
-        (_FILLS, RecordFillsRequest(fills=[Fill(trade_id="x" * _LARGE_BYTES)]).SerializeToString()),
-        (_FILLS, RecordFillsRequest(columns=FillColumns(side=b"\x01" * _LARGE_BYTES)).SerializeToString()),
-        (_PUBLISH, PublishProgrammeRequest(content="a" * _LARGE_BYTES).SerializeToString()),
-        (_QUOTE, QuoteFeeRequest(account_id="a" * _LARGE_BYTES).SerializeToString()),
+        (RECORD_FILLS, b"\x22\x00" * half),
+        (RECORD_FILLS, b"\xa2\x00\x00" * (_LARGE_BYTES // 3)),  # the same tag in two bytes
+        (RECORD_FILLS, b"\x3a\x02\x0a\x00" * (half // 2)),  # account_ids, one at a time
+        (BAN, BanAccountRequest(evidence_positions=[1] * _LARGE_BYTES).SerializeToString()),
+        (RECORD_FILLS, RecordFillsRequest(fills=[Fill(trade_id="x" * _LARGE_BYTES)]).SerializeToString()),
+        (RECORD_FILLS, RecordFillsRequest(columns=FillColumns(side=b"\x01" * _LARGE_BYTES)).SerializeToString()),
+        (PUBLISH, PublishProgrammeRequest(content="a" * _LARGE_BYTES).SerializeToString()),
+        (QUOTE, QuoteFeeRequest(account_id="a" * _LARGE_BYTES).SerializeToString()),
     ]
 
 
@@ -67,14 +68,16 @@ def _programmes() -> list[tuple[str, bytes]]:
     )
     authority = Authority(actor="me", approver="you")
     return [
-        (_PUBLISH, PublishProgrammeRequest(request_id="x", authority=authority, content=file).SerializeToString())
+        (PUBLISH, PublishProgrammeRequest(request_id="x", authority=authority, content=file).SerializeToString())
         for file in files
     ]
 
 
 KINDS: Final[Mapping[str, Callable[[], list[tuple[str, bytes]]]]] = {
-    "refused": lambda: [(_FILLS, RecordFillsRequest(fills=[Fill(account_id="a", exec_id="x y")]).SerializeToString())],
-    "undecodable": lambda: [(_QUOTE, b"\xff" * 40)],
+    "refused": lambda: [
+        (RECORD_FILLS, RecordFillsRequest(fills=[Fill(account_id="a", exec_id="x y")]).SerializeToString())
+    ],
+    "undecodable": lambda: [(QUOTE, b"\xff" * 40)],
     "large": _large,
     "programme": _programmes,
 }
@@ -103,24 +106,28 @@ class Hostile:
 
 
 def _beside(served: Served, kind: str, count: int) -> tuple[float, float]:
-    """(seconds that the senders took, p99 of quotes meanwhile in ms)."""
+    """Return (seconds that the senders took, p99 of quotes meanwhile in ms)."""
     command = [sys.executable, "-m", "scripts.bench.hostile", served.address, kind, str(count)]
-    quote: Any = served.channel.unary_unary(_QUOTE)
+    quote: Any = served.channel.unary_unary(QUOTE)
     asked = QuoteFeeRequest(account_id="quiet", symbol=MARKETS[0].name, side=1, liquidity=1, last_px="1", last_qty="1")
     took_ms: list[float] = []
     began_s = time.monotonic()
     sender = subprocess.Popen(command, stdout=subprocess.DEVNULL)  # noqa: S603 - our own program, and no shell
-    while sender.poll() is None:
-        asked_s = time.monotonic()
-        quote(asked.SerializeToString(), timeout=CALL_SECONDS_MAX)
-        took_ms.append((time.monotonic() - asked_s) * 1_000)
-        time.sleep(_QUOTE_EVERY_S)
+    try:
+        while sender.poll() is None:
+            asked_s = time.monotonic()
+            quote(asked.SerializeToString(), timeout=CALL_SECONDS_MAX)
+            took_ms.append((time.monotonic() - asked_s) * 1_000)
+            time.sleep(_QUOTE_EVERY_S)
+    finally:
+        sender.kill()  # it goes on alone where a quote failed
+        sender.wait()
     check(sender.returncode == 0, f"the service did not refuse all of kind {kind}")
     return time.monotonic() - began_s, percentile(took_ms, 99)
 
 
 def send(address: str, kind: str, count: int) -> dict[str, int]:
-    """Send some of a kind, at most 64 in flight; how many ended with which status."""
+    """Send some of a kind, at most 64 in flight; return how many ended with which status."""
     found: dict[str, int] = {}
     changed, room = threading.Lock(), threading.Semaphore(_IN_FLIGHT)
 

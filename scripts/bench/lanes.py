@@ -19,9 +19,9 @@ from grpc_health.v1 import health_pb2
 from ledger.v1 import fill_service_pb2, query_service_pb2
 from scripts.bench.calls import percentile
 from scripts.bench.fills import messages_of, reference_fills
-from scripts.bench.lanes_load import PAGE_LINES, STATE, STREAM_FILLS
+from scripts.bench.lanes_load import PAGE_LINES
 from scripts.bench.load import FILLS_PER_MESSAGE, single_message, stream_load
-from scripts.bench.rows import RECORD_FILLS
+from scripts.bench.paths import RECORD_FILLS, STATE, STREAM_FILLS
 from scripts.bench.service import Served, trading_ledger
 from scripts.bench.store import Failed, Store, check
 from scripts.bench.stream import stream

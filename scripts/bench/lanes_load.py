@@ -16,12 +16,10 @@ from ledger.v1 import fill_service_pb2, query_service_pb2
 from ledger.v1.read_pb2 import ReadAt
 from scripts.bench.fills import account_id, columns_of, reference_fills
 from scripts.bench.load import FILLS_PER_MESSAGE
+from scripts.bench.paths import PAGE, STATE, STREAM_FILLS
 
 PAGE_LINES: Final = 10_000
 PAGED_ACCOUNT: Final = account_id(0)
-STATE: Final = "/ledger.v1.QueryService/GetVipState"
-PAGE: Final = "/ledger.v1.QueryService/ListFeeHistory"
-STREAM_FILLS: Final = "/ledger.v1.FillService/StreamFills"
 _UNREACHED: Final = 10**12  # a position
 _WAIT_S: Final = 5.0  # the deadline of who waits for it
 _PAGE_S_MAX: Final = 60.0

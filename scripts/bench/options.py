@@ -47,7 +47,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """What is wanted; `names` are the figures. Exits 2 where that cannot be measured."""
+    """Return what is wanted; `names` are the figures. Exits 2 where that cannot be measured."""
     parser = _Parser(
         prog="bench",
         description="Measure the ledger on this machine: a table, and JSON for scripts.",
@@ -89,7 +89,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _lacks(figure: str) -> str:
-    """What is missing to measure a figure; empty if nothing is."""
+    """Return what is missing to measure a figure; empty if nothing is."""
     return next((why for key, why in _LACKS.items() if why and key in FIGURES[figure].needs), "")
 
 

@@ -20,6 +20,7 @@ from ledger.v1 import query_service_pb2 as pb
 from scripts.bench.calls import Answers, Asked, Call, many_at_once, one_by_one
 from scripts.bench.echo import COMMAND, ECHO
 from scripts.bench.fills import MARKETS
+from scripts.bench.paths import QUOTE, STATE
 from scripts.bench.service import CALL_SECONDS_MAX, ledger, register, serving
 from scripts.bench.store import Failed, Store, check
 
@@ -27,8 +28,6 @@ ACCOUNTS: Final = 200  # every second one with a tier
 CALLERS: Final = 8  # of 1, 2, 4 .. 32 the number with the most calls/s, of the echo and of quotes
 _CHECK_EACH: Final = 97  # of the answers, one in so many is read and compared; a prime, so that all kinds come up
 _SEED: Final = 20_261_123
-_QUOTE: Final = "/ledger.v1.QueryService/QuoteFee"
-_STATE: Final = "/ledger.v1.QueryService/GetVipState"
 _PPM: Final = Decimal(1_000_000)
 _CENT: Final = Decimal("1e-8")  # fees in a currency that nobody registered have 8 decimals
 
@@ -60,8 +59,8 @@ class Reads:
             set_up(served.channel, self._tiers)
             echo, quote, state = (
                 empty.channel.unary_unary(ECHO),
-                served.channel.unary_unary(_QUOTE),
-                served.channel.unary_unary(_STATE),
+                served.channel.unary_unary(QUOTE),
+                served.channel.unary_unary(STATE),
             )
             for asked, call in ((self._quotes, quote), (self._states, state)):
                 _alone(call, asked, self._seconds / 4)  # warm: connected, accounts in memory

@@ -14,8 +14,8 @@ import grpc
 from ledger.v1.fill_service_pb2 import RecordFillsRequest, RecordFillsResponse, StreamFillsRequest
 from scripts.bench.fills import messages_of, reference_fills
 from scripts.bench.load import FILLS_PER_MESSAGE, Load, single_message, stream_load
+from scripts.bench.paths import RECORD_FILLS
 from scripts.bench.proc import peak_rss_mb
-from scripts.bench.rows import RECORD_FILLS
 from scripts.bench.service import CALL_SECONDS_MAX, ledger, register
 from scripts.bench.store import Store, check
 from scripts.bench.stream import stream

@@ -6,17 +6,15 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Final
 
 import grpc
 
 from ledger.v1.fill_service_pb2 import RecordFillsResponse
 from scripts.bench.load import ACCOUNTS, FILLS_PER_MESSAGE, Lane, row_load
+from scripts.bench.paths import RECORD_FILLS
 from scripts.bench.service import CALL_SECONDS_MAX, trading_ledger
 from scripts.bench.store import Failed, Store
 from scripts.bench.verify import verify_answers, verify_log
-
-RECORD_FILLS: Final = "/ledger.v1.FillService/RecordFills"
 
 
 class Rows:

@@ -18,10 +18,10 @@ from scripts.bench.copy import STATE_BYTES, TABLE, TOPIC, state_of, stream_of
 from scripts.bench.echo import COMMAND, ECHO
 from scripts.bench.fills import messages_of, reference_fills
 from scripts.bench.load import ACCOUNTS, Lane, Load, single_message, single_stream_message
-from scripts.bench.rows import RECORD_FILLS
+from scripts.bench.paths import RECORD_FILLS, STREAM_FILLS
 from scripts.bench.service import CALL_SECONDS_MAX, Served, serving, trading_ledger
 from scripts.bench.store import Failed, Store, check
-from scripts.bench.stream import STREAM_FILLS, STREAM_SECONDS_MAX
+from scripts.bench.stream import STREAM_SECONDS_MAX
 from scripts.bench.verify import verify_log, verify_recorded
 
 _SOURCE: Final = "engine"

@@ -13,12 +13,12 @@ from ledger.config import Config
 from ledger.v1.fill_service_pb2 import RecordFillsResponse, StreamFillsResponse
 from scripts.bench.fills import ZIPF_EXPONENT
 from scripts.bench.load import ACCOUNTS, FILLS_PER_MESSAGE, stream_load
+from scripts.bench.paths import STREAM_FILLS
 from scripts.bench.service import trading_ledger
 from scripts.bench.store import Failed, Store
 from scripts.bench.verify import verify_answers, verify_log
 
 STREAM_SECONDS_MAX: Final = 1_800.0
-STREAM_FILLS: Final = "/ledger.v1.FillService/StreamFills"
 
 
 Afterwards: TypeAlias = Callable[[Store, str, int], Mapping[str, float]]  # store, schema, fills: values by figure

@@ -12,7 +12,7 @@ from scripts.bench.calls import Answers, Asked, Call, many_at_once
 from scripts.bench.echo import COMMAND, ECHO
 from scripts.bench.fills import Fills, joined, messages_of, reference_fills
 from scripts.bench.load import ACCOUNTS, Load, single_message
-from scripts.bench.rows import RECORD_FILLS
+from scripts.bench.paths import RECORD_FILLS
 from scripts.bench.service import serving, trading_ledger
 from scripts.bench.store import Store, check
 from scripts.bench.verify import verify_log, verify_recorded

@@ -50,7 +50,7 @@ EPILOG: Final = f"""\
 what happens in a trial:
   Two engines stream at the same time, one rows and one columns; each writes down what it sends and what is
   acknowledged. Some fills are late, some are self-trades, some come twice, some are refused. At random points
-  something bad is done; engines go on behind GetSourcePosition or earlier, in other batches. Then everything is
+  something bad is done; engines go on where GetSourcePosition says, or earlier, in other batches. Then everything is
   reckoned from what was sent, apart from the ledger's code, and compared: lines, fees, notionals, totals, running
   totals, positions, refusals, and what each acknowledgement has said.
 

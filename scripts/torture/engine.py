@@ -65,7 +65,7 @@ class Engine:
 
     @property
     def done(self) -> bool:
-        """Whether it has sent all, and knows it to be durable."""
+        """True once it has sent all, and knows it to be durable."""
         return self._process.poll() == 0
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Faults of a writer that has a standby, of its network, of PostgreSQL and of its disk.
+"""Faults of a writer that has a standby, of its clock, of its network, of PostgreSQL and of its disk.
 
 Each is done to a stage under load, and undone; it returns the seconds until somebody wrote again. They run from the
 fault where another service is to take over, and from the end of the fault where nobody could write before.
@@ -22,6 +22,7 @@ from scripts.torture.stage import Stage
 _WAIT_S_MAX: Final = 60
 _FULL_S_MAX: Final = 30  # PostgreSQL goes on where it finds room in its own files
 _STOOD_S: Final = 0.5
+_DAY_S: Final = 86_400
 _SHORT: Final = (0.05, 0.4)  # of the silence after which a standby takes over
 _LONG: Final = (0.1, 1.5)
 
@@ -74,14 +75,25 @@ def _doze(stage: Stage, load: Load, chance: random.Random) -> float:
     return load.seconds_to_write(awake_s, _WAIT_S_MAX)
 
 
-def _freeze_postgres(stage: Stage, load: Load, chance: random.Random) -> float:
-    load.writer()
-    stage.database.processes.pause()
+def _leap(stage: Stage, load: Load, chance: random.Random) -> float:
+    """Set the clock of the writer: nobody writes until it is right again, as the writer keeps the pen and refuses."""
+    at = load.writer()
+    stage.pair.services[at].leap(chance.choice((-400, -1, 1, 400)) * _DAY_S)
     try:
         _wait(stage, chance, _LONG)
+        if load.seconds_to_write(time.monotonic(), _STOOD_S) < float("inf"):
+            raise TortureError("somebody writes while the clock of the writer is a day or more from where it should be")
     finally:
+        right_s = time.monotonic()
+        stage.pair.services[at].leap(0)
+    return load.seconds_to_write(right_s, _WAIT_S_MAX)
+
+
+def _freeze_postgres(stage: Stage, load: Load, chance: random.Random) -> float:
+    load.writer()
+    with stage.database.processes.frozen():
+        _wait(stage, chance, _LONG)
         awake_s = time.monotonic()
-        stage.database.processes.go_on()
     return load.seconds_to_write(awake_s, _WAIT_S_MAX)
 
 
@@ -150,6 +162,7 @@ FAULTS: Final = {
     "standby": Fault(_standby, 2, "kill -9 of the writer; the standby takes over"),
     "freeze": Fault(_freeze, 15, "the writer stands still, and is revived after the standby has taken over"),
     "doze": Fault(_doze, 15, "the writer stands still for a moment, five times, around the span of its lease"),
+    "leap": Fault(_leap, 15, "the clock of the writer is set by a day or by 400, forward or back, for a while"),
     "freeze postgres": Fault(_freeze_postgres, 15, "PostgreSQL stands still for a while"),
     "kill postgres": Fault(_kill_postgres, 15, "kill -9 of PostgreSQL under both services; it starts again"),
     "cut": Fault(_cut, 15, "the writer, or both, lose their network to PostgreSQL, and hear of it or not"),

@@ -30,7 +30,7 @@ class Told(NamedTuple):
 
 
 class History:
-    """What was told so far. A thread looks at PostgreSQL itself, not through any service, while the block runs."""
+    """Keeps what was told so far. While the block runs, a thread looks at PostgreSQL itself, through no service."""
 
     def __init__(self, dsn: str, schema: str) -> None:
         self._dsn = make_conninfo(dsn, connect_timeout=_CONNECT_S_MAX)

@@ -52,7 +52,7 @@ _WHO: Final = Authority(actor="ops-1", approver="ops-2", reason="a probe")
 class Load:
     """Calls to services until the block ends; `history` says what was wrong."""
 
-    def __init__(self, dsn: str, schema: str, *services: Served, readers: int = 1) -> None:
+    def __init__(self, dsn: str, schema: str, *services: Served) -> None:
         """`dsn` is that of PostgreSQL itself, which no fault cuts off from here."""
         self.history = History(dsn, schema)
         self._channels = [
@@ -68,11 +68,8 @@ class Load:
         self.asked = Counter[tuple[int, str]]()  # (service, what it answered)
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._write, self._ban)]
         for place in range(len(services)):
-            for ask in (self._state, self._quote, self._head, self._be_refused, self._repeat):
-                self._threads += [
-                    threading.Thread(target=self._ask, args=(place, ask), daemon=True) for _ in range(readers)
-                ]
-            self._threads.append(threading.Thread(target=self._ask, args=(place, self._lift), daemon=True))
+            for ask in (self._state, self._quote, self._head, self._be_refused, self._repeat, self._lift):
+                self._threads.append(threading.Thread(target=self._ask, args=(place, ask), daemon=True))
 
     def __enter__(self) -> Self:
         self.history.__enter__()

@@ -38,15 +38,21 @@ _GROWTH_MB_MAX: Final = 100.0
 # Who holds the session lock of a ledger writes it.
 _WRITER: Final = """
     SELECT pid FROM pg_locks
-    WHERE locktype = 'advisory' AND (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)
+    WHERE locktype = 'advisory' AND granted AND (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)
 """
+
+
+def writer_backend(connection: psycopg.Connection[Any], schema: str) -> int:
+    """Return the pid of the PostgreSQL process that serves the writer of a ledger."""
+    ((pid,),) = connection.execute(_WRITER, [f"{schema}:writer"]).fetchall()
+    return int(pid)
 
 
 @contextmanager
 def paused_writer(dsn: str, schema: str) -> Iterator[int]:
     """PostgreSQL does nothing for the writer of a ledger until the block ends; yields the pid of its backend."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        ((pid,),) = connection.execute(_WRITER, [f"{schema}:writer"]).fetchall()
+        pid = writer_backend(connection, schema)
         os.kill(pid, signal.SIGSTOP)
         try:
             yield pid

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -31,13 +31,14 @@ class Processes:
         """Kill all of them, as if the machine were switched off under it."""
         self._signal(signal.SIGKILL)
 
-    def pause(self) -> None:
-        """Stop all of them: connections stay open, and nothing answers."""
+    @contextmanager
+    def frozen(self) -> Iterator[None]:
+        """Stop all of them until the block ends: connections stay open, and nothing answers."""
         self._signal(signal.SIGSTOP)
-
-    def go_on(self) -> None:
-        """Let them go on after `pause`."""
-        self._signal(signal.SIGCONT)
+        try:
+            yield
+        finally:
+            self._signal(signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> None:
         postmaster = self.postmaster()

@@ -110,7 +110,7 @@ class Proxy:
         return server
 
     def _passing(self) -> bool:
-        """Whether anything passes still, once it does."""
+        """Wait until something passes; return False if the proxy has ended meanwhile."""
         self._passes.wait()
         return not self._over.is_set()
 

@@ -1,4 +1,4 @@
-"""What became of the trials: a line for each, a file that nights add to, and a table of them all."""
+"""Tells what became of the trials: a line for each, a file that nights add to, and a table of them all."""
 
 from __future__ import annotations
 

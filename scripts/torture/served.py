@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -23,10 +24,16 @@ from scripts.torture.processes import Processes
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 WAIT_S_MAX: Final = 30
-_SERVE: Final = """
-import dataclasses, json, logging, sys
+_LEAP: Final = struct.Struct("q")  # nanoseconds by which the wall clock of a service is wrong
+_SERVE: Final = f"""
+import dataclasses, json, logging, mmap, struct, sys, time
 from ledger.__main__ import Config, serve
+from ledger.clock import WallClock
 logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+with open(sys.argv[2], "rb") as file:
+    leap = mmap.mmap(file.fileno(), {_LEAP.size}, access=mmap.ACCESS_READ)
+wall_ns, (_, boot_ns) = time.time_ns, WallClock.__init__.__defaults__
+WallClock.__init__.__defaults__ = (lambda: wall_ns() + struct.unpack("{_LEAP.format}", leap)[0], boot_ns)
 sys.exit(serve(dataclasses.replace(Config(), **json.loads(sys.argv[1]))))
 """
 
@@ -54,7 +61,8 @@ class Served:
         """Return when it answers."""
         arguments = ["-m", "ledger", "serve", "--listen", self.address, "--data", str(self.folder)]
         if self._settings:
-            arguments = ["-c", _SERVE, json.dumps({"listen": self.address, **self._settings})]
+            self.leap(0)
+            arguments = ["-c", _SERVE, json.dumps({"listen": self.address, **self._settings}), str(self._leap_file)]
         with (self.folder / "service.log").open("ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
                 [*self._inside, sys.executable, *arguments],
@@ -67,13 +75,13 @@ class Served:
 
     @property
     def pid(self) -> int:
-        """Of the service."""
+        """Process id of the service."""
         assert self._process is not None
         return self._process.pid
 
     @property
     def running(self) -> bool:
-        """Whether the service has not ended by itself."""
+        """True while the service has not ended by itself."""
         return self._process is not None and self._process.poll() is None
 
     @property
@@ -95,6 +103,15 @@ class Served:
     def go_on(self) -> None:
         """It does not know that it stood still."""
         os.kill(self.pid, signal.SIGCONT)
+
+    def leap(self, by_s: int) -> None:
+        """Set its wall clock off by so many seconds, 0: right again. Only a service that has settings feels it."""
+        with self._leap_file.open("r+b" if self._leap_file.exists() else "wb") as file:
+            file.write(_LEAP.pack(by_s * 10**9))
+
+    @property
+    def _leap_file(self) -> Path:
+        return self.folder / f"{self.address}.leap"
 
     def end(self) -> int:
         """Ask it to stop, and return its exit code. Raises TimeoutExpired."""

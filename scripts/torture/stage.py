@@ -1,4 +1,4 @@
-"""What a fault is done to: a PostgreSQL of its own and two services over it, in a folder that is gone afterwards."""
+"""The stage of a fault: a PostgreSQL of its own and two services over it, in a folder that is gone afterwards."""
 
 from __future__ import annotations
 

@@ -27,7 +27,7 @@ _DAY_NS: Final = 86_400 * 10**9
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one trial. The fields are those of an entry of a results file."""
+    """The end of one trial. The fields are those of an entry of a results file."""
 
     seed: int
     faults: dict[str, int]  # how often each was done

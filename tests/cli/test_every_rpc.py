@@ -44,7 +44,7 @@ TRIALS_UNTIL_NS: Final = 1_730_419_200 * 10**9  # 2024-11-01
 
 
 class Done(NamedTuple):
-    """What came of an example."""
+    """The end of an example."""
 
     line: str
     code: int
@@ -89,7 +89,7 @@ def done(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Pa
 
 
 def _more(command: Subcommand, dsn: str, config: Config) -> list[str]:
-    """What an example lacks here: where the log is, for a tool that reads it itself; and one process is enough."""
+    """Return what an example lacks here: where the log is, for a tool that reads it itself; one process is enough."""
     place = ["--dsn", dsn, "--schema", config.schema] if store_arguments in command.parents else []
     return [*place, "--jobs", "1"] if command.name == "audit" else place
 

@@ -210,11 +210,13 @@ def test_an_idle_stream_repeats_its_last_word_or_asks_the_engine_for_a_new_one(c
         stream.flush()
         first = client.get_source_position("repeats").position
         wait_for(lambda: client.get_source_position("repeats").position > first + 2)
+    assert client.get_source_position("repeats").complete_until == at(NOON_NS - 5)
     said = iter(range(NOON_NS - 1_000_000, NOON_NS))
     with client.fill_stream("asks", heartbeat_s=0.02, complete_until=lambda: next(said)):
         wait_for(lambda: client.get_source_position("asks").complete_until.seconds > 0)
-        first = client.get_source_position("asks").complete_until.nanos
-        wait_for(lambda: client.get_source_position("asks").complete_until.nanos > first)
+        first_ns = client.get_source_position("asks").complete_until.ToNanoseconds()
+        wait_for(lambda: client.get_source_position("asks").complete_until.ToNanoseconds() > first_ns)
+    assert NOON_NS - 1_000_000 <= first_ns < client.get_source_position("asks").complete_until.ToNanoseconds()
 
 
 def test_a_stream_that_was_told_nothing_says_nothing(client: Client) -> None:

@@ -6,21 +6,15 @@ from collections.abc import Callable, Iterator
 from operator import attrgetter
 from typing import Any
 
-import grpc
 import pytest
 from google.protobuf.message import Message
 
-from ledger.__main__ import running
-from ledger.config import Config
 from ledger.domain.instants import DAY_NS
 from ledger.v1 import member_query_service_pb2 as members_pb
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.command_service_pb2 import RegisterAccountRequest
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.read_pb2 import ReadAt
-from tests.conftest import NOON_NS, Clock, Ledger, at
+from tests.conftest import NOON_NS, Ledger, at, serving
 from tests.samples import request_id
 from tests.server.calls import await_tables, send
 from tests.server.orders import (
@@ -48,7 +42,7 @@ DURING = {"valid_from": at(NOON_NS), "valid_until": at(NOON_NS + 40 * DAY_NS)}
 
 
 def asked(kind: Any, pick: Callable[[Any], Any], **more: Any) -> Read:
-    """What a read of one account says at an instant."""
+    """Return what a read of one account says at an instant."""
     return lambda ledger, name, as_of_ns: pick(
         send(ledger, kind(account_id=name, at=ReadAt(as_of=at(as_of_ns)), **more))
     )
@@ -88,7 +82,7 @@ def listed(field: str) -> Read:
 
 
 def listed_with(**conditions: Any) -> Read:
-    """Whether the list of those with something holds the account."""
+    """Return whether the list of those with something holds the account."""
 
     def read(ledger: Ledger, name: str, as_of_ns: int) -> Any:
         said = {key: value if value != ITSELF else name for key, value in conditions.items()}
@@ -99,7 +93,7 @@ def listed_with(**conditions: Any) -> Read:
 
 
 def waiting(field: str) -> Read:
-    """Whether an application that waits has a field; None: none waits."""
+    """Return whether an application that waits has a field; None: none waits."""
 
     def read(ledger: Ledger, name: str, as_of_ns: int) -> Any:
         found = send(ledger, members_pb.ListApplicationsRequest(as_of=at(as_of_ns))).applications
@@ -172,13 +166,10 @@ CASES: list[tuple[str, list[Message], Message, Read, Any, Any]] = [
 @pytest.fixture(scope="module")
 def lived(dsn: str) -> Iterator[Ledger]:
     """A service in which every case has happened, each to an account of its own: `account-0` and so on."""
-    clock, config = Clock(), Config(schema="test_as_of", listen="127.0.0.1:0", drain_ms=0, standby_poll_ms=20)
-    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
-        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-        ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+    with serving(dsn, "test_as_of") as ledger:
         for number, (_, before, *_) in enumerate(CASES):
             do(ledger, number, *before)
-        clock.now_ns = THEN_NS
+        ledger.clock.now_ns = THEN_NS
         for number, (_, _, then, *_) in enumerate(CASES):
             do(ledger, number, then)
         await_tables(ledger)

@@ -13,17 +13,12 @@ from unittest.mock import Mock
 import grpc
 import pytest
 
-from ledger.__main__ import running
 from ledger.clock import ClockLeapError, check_clock
-from ledger.config import Config
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.v1 import fill_service_pb2
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.control_service_pb2 import ListFindingsRequest
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import QuoteFeeRequest
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.conftest import NOON_NS, Clock, Ledger, at
+from tests.conftest import NOON_NS, Clock, Ledger, at, serving
 from tests.samples import batch, fill, state, symbol
 from tests.server.calls import await_tables, head, refused, said, send
 from tests.server.orders import ban, bounty, feedback, flag, publish, tier, trial, unflag
@@ -43,12 +38,9 @@ def serve(dsn: str, schema: str) -> Serve:
 
     @contextmanager
     def serve(now_ns: int, *, stands_by: bool = False, **settings: Any) -> Iterator[Ledger]:
-        quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
-        config, clock = Config(schema=schema, **{**quick, **settings}), Clock()
+        clock = Clock()
         clock.now_ns = now_ns
-        with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
-            stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-            ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+        with serving(dsn, schema, clock=clock, **settings) as ledger:
             if not stands_by:  # no fills are refused by their shape, once somebody reads them
                 wait_for(lambda: refused(ledger, batch()).reason != "NOT_THE_WRITER")
             yield ledger
@@ -68,7 +60,7 @@ def charged(ledger: Ledger, account_id: str) -> str:
 
 
 def leaps(ledger: Ledger) -> dict[str, str]:
-    """What the control says, by the kind of finding."""
+    """Return what the control says, by the kind of finding."""
     await_tables(ledger)
     found = send(ledger, ListFindingsRequest(control="clock-leaps")).findings
     return {one.finding_id.split("/")[1].partition("-")[0]: one.message for one in found}
@@ -137,7 +129,7 @@ def test_a_standby_behind_the_log_does_not_say_so_at_each_attempt(
 
 
 def poison(serve: Serve) -> None:
-    """One command, one fill and one flag under a clock that is 400 days ahead, behind a ledger that was right."""
+    """One command, one fill and one flag under a clock that is 400 days ahead, after a ledger that was right."""
     with serve(NOON_NS) as ledger:
         for order in (symbol(), trial("alice"), feedback("alice")):
             send(ledger, order)
@@ -146,7 +138,7 @@ def poison(serve: Serve) -> None:
         send(ledger, trial("late"))
 
 
-def test_behind_a_commit_of_a_wrong_clock_no_service_starts_unless_somebody_accepts_it(serve: Serve) -> None:
+def test_after_a_commit_of_a_wrong_clock_no_service_starts_unless_somebody_accepts_it(serve: Serve) -> None:
     poison(serve)
     now_ns = NOON_NS + DAY_NS
     with (
@@ -168,7 +160,7 @@ def test_the_program_ends_with_2_and_one_line(serve: Serve, dsn: str, schema: st
     assert ran.stderr.endswith("or, if it is right and was wrong then, start with --accept-clock\n")
 
 
-def test_what_is_read_and_decided_behind_it_is_as_of_the_right_clock(serve: Serve, dsn: str, schema: str) -> None:
+def test_what_is_read_and_decided_after_it_is_as_of_the_right_clock(serve: Serve, dsn: str, schema: str) -> None:
     poison(serve)
     now_ns = NOON_NS + DAY_NS
     with serve(now_ns, accept_clock=True) as ledger:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import shutil
-import subprocess
 import time
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -18,6 +15,7 @@ from grpc_status import rpc_status
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import GetVipStateRequest, ListFeeHistoryRequest
+from scripts.torture.disk import Disk, may_mount
 from tests.conftest import reachable_folder, refusal
 from tests.e2e.served import Served
 from tests.e2e.turns import FILLS, QUERIES, TURN_S_MAX, Turns
@@ -28,24 +26,26 @@ MEGABYTES = 400
 
 
 @pytest.fixture
-def disk() -> Iterator[Path]:
-    """A small disk of its own."""
-    folder = reachable_folder()
-    mount = ["mount", "-t", "tmpfs", "-o", f"size={MEGABYTES}m,mode=755", "ledger-test", str(folder)]
-    if os.geteuid() or subprocess.run(mount, capture_output=True, check=False).returncode:
+def folder() -> Iterator[Path]:
+    """The folder of a small disk of its own."""
+    if not may_mount():
         pytest.skip("only root mounts a small disk, and this machine lets nobody mount")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", "--lazy", str(folder)], check=True)
-        shutil.rmtree(folder, ignore_errors=True)
+    folder = reachable_folder()
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
-def served(disk: Path, tmp_path: Path) -> Iterator[Served]:
-    """A service whose PostgreSQL has its data there, and not its log."""
-    (disk / "service.log").symlink_to(tmp_path / "service.log")
-    service = Served(disk)
+def disk(folder: Path) -> Iterator[Disk]:
+    with Disk(folder, MEGABYTES) as disk:
+        yield disk
+
+
+@pytest.fixture
+def served(disk: Disk, folder: Path, tmp_path: Path) -> Iterator[Served]:
+    """A service whose PostgreSQL has its data on the disk, and not its log."""
+    (folder / "service.log").symlink_to(tmp_path / "service.log")
+    service = Served(folder)
     try:
         service.start()
         yield service
@@ -53,16 +53,7 @@ def served(disk: Path, tmp_path: Path) -> Iterator[Served]:
         service.stop()
 
 
-def fill_up(disk: Path, leave: int) -> Path:
-    """Leave so many bytes; what takes the room."""
-    ballast = disk / "ballast"
-    with ballast.open("ab", buffering=0) as file, suppress(OSError):
-        while (free := os.statvfs(disk).f_bavail * os.statvfs(disk).f_frsize) > leave:
-            file.write(bytes(min(free - leave, 1_000_000)))
-    return ballast
-
-
-def test_a_full_disk_is_told_reads_go_on_and_room_heals_it(served: Served, disk: Path) -> None:
+def test_a_full_disk_is_told_reads_go_on_and_room_heals_it(served: Served, disk: Disk, folder: Path) -> None:
     fills, recorded = FillServiceStub(served.channel), list[str]()
 
     def record() -> bool:
@@ -77,27 +68,27 @@ def test_a_full_disk_is_told_reads_go_on_and_room_heals_it(served: Served, disk:
     with Turns(served.channel, "", FILLS, QUERIES) as turns:
         wait_for(lambda: turns.serving(FILLS) and turns.serving("") and record(), 30)
         began_s = time.monotonic()
-        ballast = fill_up(disk, leave=40_000_000)
+        disk.fill(leave=40_000_000)
         assert turns.seconds_to(serving=False, since_s=began_s, name=FILLS) < TURN_S_MAX
         refused = refusal(lambda asked: fills.RecordFills(asked, timeout=10), batch(fill(exec_id="E-refused")))
         assert (refused.code, refused.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "STORE_FULL")
         assert told_to_wait(fills) > 1
 
-        fill_up(disk, leave=0)
-        said = (disk / "log" / "postgresql.log").stat().st_size
+        disk.fill()
+        said = (folder / "log" / "postgresql.log").stat().st_size
         time.sleep(3)
         assert turns.serving(QUERIES)
         assert turns.serving("")
         assert served.queries.GetVipState(GetVipStateRequest(account_id="alice"), timeout=10).tier == "NONE"
-        assert (disk / "log" / "postgresql.log").stat().st_size - said < 5_000
+        assert (folder / "log" / "postgresql.log").stat().st_size - said < 5_000
 
         began_s = time.monotonic()
-        ballast.unlink()
+        disk.free()
         assert turns.seconds_to(serving=True, since_s=began_s, name=FILLS) < TURN_S_MAX
         wait_for(record)
     lines = served.queries.ListFeeHistory(ListFeeHistoryRequest(account_id="alice")).lines
     assert sorted(line.fill_ref.exec_id for line in lines) == sorted(recorded)
-    log = (disk / "service.log").read_text()
+    log = (folder / "service.log").read_text()
     assert "the disk of PostgreSQL is full" in log
     assert "this process writes the ledger now" in log
     assert "Traceback" not in log

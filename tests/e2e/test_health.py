@@ -15,9 +15,10 @@ import pytest
 
 from ledger.__main__ import running
 from ledger.config import Config
+from scripts.torture.pause import dsn_of
 from tests.conftest import Clock, StartLedger, reachable_folder
 from tests.e2e.served import Served
-from tests.e2e.turns import FILLS, QUERIES, TURN_S_MAX, Turns, frozen
+from tests.e2e.turns import FILLS, QUERIES, TURN_S_MAX, Turns
 from tests.waiting import wait_for
 
 
@@ -36,7 +37,7 @@ def served() -> Iterator[Served]:
 
 @pytest.fixture
 def turns(served: Served) -> Iterator[Turns]:
-    """Of the service, all of which is well."""
+    """Listen to a service, all of which is well."""
     with Turns(served.channel, "", FILLS, QUERIES) as turns:
         wait_for(lambda: turns.serving(FILLS) and turns.serving(QUERIES) and turns.serving(""), 30)
         yield turns
@@ -49,9 +50,7 @@ def told(served: Served) -> list[str]:
 
 
 def new_session(served: Served) -> bool:
-    password = (served.folder / "password").read_text().strip()
-    socket = served.folder / "run"
-    psycopg.connect(host=str(socket), user="ledger", dbname="ledger", password=password, connect_timeout=5).close()
+    psycopg.connect(dsn_of(served.folder), connect_timeout=5).close()
     return True
 
 
@@ -75,7 +74,7 @@ def test_postgresql_that_stands_still_is_told_within_two_seconds_and_so_is_its_r
     served: Served, turns: Turns
 ) -> None:
     before = len(told(served))
-    with frozen(served.postgres.postmaster()):
+    with served.postgres.frozen():
         began_s = time.monotonic()
         for name in ("", FILLS, QUERIES):
             assert turns.seconds_to(serving=False, since_s=began_s, name=name) < TURN_S_MAX

@@ -19,6 +19,7 @@ from ledger.v1.query_service_pb2 import GetVipStateRequest
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from scripts.torture.load import Load
 from scripts.torture.pair import Pair
+from scripts.torture.pause import writer_backend
 from scripts.torture.proxy import Proxy
 from scripts.torture.served import Served
 
@@ -28,7 +29,7 @@ WRITES_AGAIN_S_MAX = 20.0  # about 3 s with this silence, on a machine that has 
 KILLED_S_MAX = 8.0  # 2 s on a machine that has nothing else to do
 STOP_MS = 2_000
 CALL_S = 20
-ROUNDS = 8  # in some a round trip that keeps the pen is held back, and the commit waits behind it
+ROUNDS = 8  # in some a round trip that keeps the pen is held back, and the commit waits for it
 SCHEMA = "test_lease"
 ALONE = "test_alone"
 
@@ -62,11 +63,7 @@ def test_a_writer_whose_session_was_ended_while_it_hung_tells_no_past_as_the_pre
         hung_s = time.monotonic()
         pair.services[writer].pause()
         with psycopg.connect(dsn, autocommit=True) as admin:
-            admin.execute(
-                "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND granted"
-                " AND (classid::bigint << 32 | objid::bigint) = hashtextextended(%s, 0)",
-                [f"{SCHEMA}:writer"],
-            )
+            admin.execute("SELECT pg_terminate_backend(%s)", [writer_backend(admin, SCHEMA)])
         assert load.seconds_to_write(hung_s, WRITES_AGAIN_S_MAX, by=1 - writer) < float("inf")
         time.sleep(1)
         before = load.asked[writer, "answers"]
@@ -125,7 +122,7 @@ def goes_on(channel: grpc.Channel, second: int) -> bool:
 
 
 def position(channel: grpc.Channel, timeout_s: float) -> int:
-    """What the state of an account that the service has in memory says is the present."""
+    """Ask for the state of an account that is in memory; return the position that it says is the present."""
     request = GetVipStateRequest(account_id="alice")
     return int(QueryServiceStub(channel).GetVipState(request, timeout=timeout_s).basis.known_at_position)
 
@@ -136,6 +133,7 @@ def test_a_killed_writer_is_replaced_at_once(pair: Pair, dsn: str) -> None:
         killed_s = time.monotonic()
         pair.services[writer].kill()
         assert load.seconds_to_write(killed_s, WRITES_AGAIN_S_MAX, by=1 - writer) < KILLED_S_MAX
+        pair.services[writer].start()
     assert load.history.findings == []
 
 

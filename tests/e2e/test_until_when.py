@@ -32,7 +32,7 @@ def day(number: int) -> Any:
 
 
 def untils(ledger: Ledger, account_id: str, as_of_ns: int) -> set[int | None]:
-    """What state, rates and list say; None: for ever."""
+    """Return what state, rates and list say; None: for ever."""
     await_tables(ledger)
     read_at = ReadAt(as_of=at(as_of_ns))
     state = send(ledger, pb.GetVipStateRequest(account_id=account_id, at=read_at))

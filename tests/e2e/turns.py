@@ -1,14 +1,10 @@
-"""Listens to the health of a service, and plays what happens to its PostgreSQL."""
+"""Listens to the health of a service."""
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from pathlib import Path
+from contextlib import suppress
 
 import grpc
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
@@ -22,7 +18,7 @@ QUERIES = "ledger.v1.QueryService"
 
 
 class Turns:
-    """What Watch tells of services, and when."""
+    """Keeps what Watch tells of services, and when."""
 
     def __init__(self, channel: grpc.Channel, *names: str) -> None:
         self._told: dict[str, list[tuple[float, bool]]] = {name: [] for name in names}
@@ -38,7 +34,7 @@ class Turns:
             watch.cancel()
 
     def serving(self, name: str) -> bool:
-        """What was told last."""
+        """Return what was told last."""
         return bool(self._told[name]) and self._told[name][-1][1]
 
     def seconds_to(self, *, serving: bool, since_s: float, name: str) -> float:
@@ -50,23 +46,3 @@ class Turns:
         with suppress(grpc.RpcError):
             for told in self._watches[name]:
                 self._told[name].append((time.monotonic(), told.status == HealthCheckResponse.SERVING))
-
-
-@contextmanager
-def frozen(postmaster: int) -> Iterator[None]:
-    """No process of a PostgreSQL does anything until the block ends."""
-    pids = [postmaster, *_children(postmaster)]
-    for pid in pids:
-        with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGSTOP)
-    try:
-        yield
-    finally:
-        for pid in reversed(pids):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGCONT)
-
-
-def _children(pid: int) -> list[int]:
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]

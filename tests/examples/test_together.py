@@ -30,18 +30,18 @@ def engine_file(*arguments: str) -> Run:
     return run
 
 
-def run_twice(ledger: Ledger, examples: list[Run]) -> None:
-    """Run each example, and then each again: every run ends well, and the second ones record nothing."""
+def left_by_second_runs(ledger: Ledger, examples: list[Run]) -> int:
+    """Run each example, and then each again; return how many events the second runs have added to the log."""
     for example in examples:
         ran = example(ledger.address)
         assert (ran.code, ran.err) == (0, "")
         assert "replayed" in ran.out
-    head = ledger.log.head()
+    head = ledger.log.head().position
     for example in examples:
         ran = example(ledger.address)
         assert (ran.code, ran.err) == (0, "")
         assert set(re.findall(r"([0-9,]+) recorded", ran.out)) == {"0"}
-    assert ledger.log.head() == head, "a second run left something in the log"
+    return ledger.log.head().position - head
 
 
 @pytest.mark.parametrize("turn", [1, -1], ids=["one way", "the other way"])
@@ -53,11 +53,11 @@ def test_all_examples_live_in_one_ledger(
         node_client.run,
         lambda address: node_order_book.run(address, "--orders", "100"),
     ]
-    run_twice(ledger, examples[::turn])
+    assert left_by_second_runs(ledger, examples[::turn]) == 0
 
 
 def test_markets_of_one_seed_that_differ_live_in_one_ledger(ledger: Ledger, tmp_path: Path) -> None:
     plant = ("--trades", "1000", "--days", "1", "--accounts", "20")
     markets = [MARKET, ("--trades", "310", "--accounts", "20"), (*MARKET, "--days", "3"), (*MARKET, "--accounts", "21"),
                plant, (*plant, "--plant", str(tmp_path / "planted.json"))]  # fmt: skip
-    run_twice(ledger, [engine_file(*market) for market in markets])
+    assert left_by_second_runs(ledger, [engine_file(*market) for market in markets]) == 0

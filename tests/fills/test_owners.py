@@ -1,4 +1,4 @@
-"""What fills name over columns is what their lines say one after the other."""
+"""Owners that fills name are the same over columns as line after line."""
 
 from __future__ import annotations
 

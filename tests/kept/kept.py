@@ -181,7 +181,7 @@ def differences(kept: Any, now: Any, path: str = "") -> list[str]:
 
 
 def judged(question: Question, now: Any, reason: str | None) -> str:
-    """What is wrong with an answer, in a few lines; empty: nothing. With a reason it must not be as it was kept."""
+    """Say what is wrong with an answer, in a few lines; empty: nothing. With a reason it must not be as it was kept."""
     found = differences(question.answer, now)
     name = f"question {question.number}, {question.rpc} {json.dumps(question.request)[:200]}"
     if reason is not None:

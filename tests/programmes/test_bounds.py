@@ -42,7 +42,7 @@ DEEP: Final = {
     "a key that is a text of 100,000 points": f'"{"." * 100_000}" = 1',
 }
 MANY: Final = {
-    "30,000 keys that nobody knows": "\n".join(f"k{number} = 1" for number in range(20_000)),
+    "20,000 keys that nobody knows": "\n".join(f"k{number} = 1" for number in range(20_000)),
     "20,000 tables that nobody knows": "\n".join(f"[t{number}]" for number in range(20_000)),
     "15,000 overrides without rates": GOOD
     + "\n[overrides]\n"

@@ -38,7 +38,7 @@ def copy(dsn: str, rich: Writing) -> Copy:
 
 
 def middle(log: list[Recorded], kind: type[Event]) -> Recorded:
-    """Of the events of a kind the one in their middle, no run of wide amounts."""
+    """Return the event in the middle of those of a kind, no run of wide amounts."""
     found = [one for one in log if isinstance(one.event, kind) and not getattr(one.event, "columns", NARROW).wide]
     return found[len(found) // 2]
 

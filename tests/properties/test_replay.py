@@ -167,7 +167,7 @@ class History:
         self.writing.step(CompleteEvaluation(answer.recorded, done))
 
     def closes(self, event: EvaluationStarted) -> dict[Close, KnownClose]:
-        """Of every day of a window, whatever the log has."""
+        """Return a close for every day of a window, whatever the log has."""
         days = range(event.window_from_ns // DAY_NS - 1, event.window_until_ns // DAY_NS + 1)
         return {("BTC", day): KnownClose(60_000 * 10**18, 1) for day in days}
 
@@ -189,7 +189,7 @@ def started(writing: Writing, at_ns: int) -> EvaluationStarted:
 
 
 def deviations(events: Iterable[Recorded]) -> list[Deviation]:
-    """Of a log that is at hand as a list."""
+    """Return the deviations of a log that is at hand as a list."""
     log = list(events)
 
     def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
@@ -237,14 +237,14 @@ def test_every_event_of_a_random_history_is_decided_again_alike(writing: Writing
     assert {run.columns.wide for run in runs} == {True, False}
 
 
-def test_a_history_behind_a_commit_of_a_wrong_clock_is_decided_again_alike(writing: Writing) -> None:
+def test_a_history_after_a_commit_of_a_wrong_clock_is_decided_again_alike(writing: Writing) -> None:
     writing.service.step([ask(asked.BanAccount("ahead", 1, None, "ORDER_SPAM"))], NOON_NS + 400 * DAY_NS)
     before = writing.log.head().position
     writing.new_term()
     History(writing, 1).run(steps=20)
-    behind = writing.events(before)
-    assert min(recorded.envelope.recorded_time_ns for recorded in behind) > NOON_NS + 400 * DAY_NS
-    decided = {type(recorded.event).__name__ for recorded in behind if recorded.envelope.request_id}
+    later = writing.events(before)
+    assert min(recorded.envelope.recorded_time_ns for recorded in later) > NOON_NS + 400 * DAY_NS
+    decided = {type(recorded.event).__name__ for recorded in later if recorded.envelope.request_id}
     assert {"TrialStarted", "VolumeEvaluated"} <= decided, decided
     assert deviations(writing.events()) == []
 

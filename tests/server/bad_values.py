@@ -1,4 +1,4 @@
-"""What is bad for a field of a kind: {kind of bad value: (value, reason)}."""
+"""Bad values for a field of a kind: {kind of bad value: (value, reason)}."""
 
 from __future__ import annotations
 

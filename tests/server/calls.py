@@ -155,7 +155,7 @@ def await_tables(ledger: Ledger) -> int:
 
 
 def outcome(ledger: Ledger, request: Message) -> tuple[str, str]:
-    """Whether a command was accepted, and its position."""
+    """Return whether a command was accepted, and its position."""
     try:
         return "accepted", str(send(ledger, request).receipt.position)
     except grpc.RpcError:

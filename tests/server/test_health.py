@@ -13,6 +13,7 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 
 from ledger.config import Config
+from ledger.server import health
 from ledger.server.health import READING, SERVICES, WRITING, Health
 from ledger.server.lanes import LANES, Lanes
 from tests.waiting import wait_for
@@ -39,15 +40,15 @@ def faults() -> Faults:
 
 @pytest.fixture
 def stub(faults: Faults) -> Iterator[HealthStub]:
-    """Of a server that has health alone, in its lanes."""
-    health, server = Health(), grpc.server(ThreadPoolExecutor(2), interceptors=[Lanes(Config())])
-    add_HealthServicer_to_server(health, server)
+    """A stub of a server that has health alone, in its lanes."""
+    looked, server = Health(), grpc.server(ThreadPoolExecutor(2), interceptors=[Lanes(Config())])
+    add_HealthServicer_to_server(looked, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    health.start(lambda: faults.reads, faults.of_writes)
+    looked.start(lambda: faults.reads, faults.of_writes)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield HealthStub(channel)
-        health.stop()
+        looked.stop()
         assert server.stop(5).wait(10)
 
 
@@ -73,12 +74,23 @@ def test_every_service_reads_or_writes_and_the_server_as_a_whole_reads() -> None
 def test_who_cannot_write_serves_reads_and_who_cannot_read_serves_nothing(stub: HealthStub, faults: Faults) -> None:
     assert all_say(stub, (*READING, *WRITING), SERVING)
     faults.writes = "the disk is full"
-    wait_for(lambda: all_say(stub, WRITING, NOT_SERVING), 2)
+    wait_for(lambda: all_say(stub, WRITING, NOT_SERVING))
     assert all_say(stub, READING, SERVING)
     faults.reads, faults.writes = "PostgreSQL is gone", ""
-    wait_for(lambda: all_say(stub, (*READING, *WRITING), NOT_SERVING), 2)
+    wait_for(lambda: all_say(stub, (*READING, *WRITING), NOT_SERVING))
     faults.reads = ""
-    wait_for(lambda: all_say(stub, (*READING, *WRITING), SERVING), 2)
+    wait_for(lambda: all_say(stub, (*READING, *WRITING), SERVING))
+
+
+def test_one_look_is_enough_and_there_are_four_within_the_two_seconds() -> None:
+    looked = Health()
+    looked.start(lambda: "", lambda: "the disk is full")
+    try:
+        for names, expected in ((READING, SERVING), (WRITING, NOT_SERVING)):
+            assert {looked.Check(HealthCheckRequest(service=name), None).status for name in names} == {expected}
+    finally:
+        looked.stop()
+    assert 4 * health._EVERY_S <= 2
 
 
 def test_each_turn_is_one_line_of_the_log_with_the_names_and_the_reason(
@@ -118,6 +130,7 @@ def test_watchers_who_hang_up_while_health_turns_stop_nobody(stub: HealthStub, f
         list(watchers.map(watch, range(200)))
     faults.turns = False
     wait_for(lambda: all_say(stub, WRITING, SERVING))
+    assert next(stub.Watch(HealthCheckRequest(service=WRITING[0]), timeout=10)).status == SERVING
 
 
 def test_more_watchers_than_there_are_places_are_refused_and_checks_go_on(stub: HealthStub) -> None:

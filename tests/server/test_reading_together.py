@@ -49,7 +49,7 @@ FROM_MESSAGES: Final = FillRequests(FILLS_MAX, lambda: LATEST_FILL_NS, few=1_000
 
 
 def read(requests: FillRequests, arrived: Sequence[Arrived]) -> list[Any]:
-    """What each request asks, as plain values."""
+    """Return what each request asks, as plain values."""
     return list(map(told, requests.read([Unread(one.size, "", one, requests.read) for one in arrived])))
 
 
@@ -135,7 +135,7 @@ def one_twice(fields: list[bytes], chance: random.Random) -> list[bytes]:
 
 
 def one_said_before(fields: list[bytes], chance: random.Random) -> list[bytes]:
-    """Of a field that stands twice the last counts; of a message both do."""
+    """The last of two fields counts; of two messages both do."""
     other = changed(account_id="before", exec_id="before", symbol="BEFORE", side=2, last_px="7", trade_id="T")
     return [chance.choice(fields_of(other)), *fields]
 

@@ -66,7 +66,7 @@ def test_a_stream_that_is_refused_leaves_nothing_for_the_garbage_collector(share
 
 
 def rings(call: Callable[[], object]) -> list[str]:
-    """What of the ledger is in rings that some refused calls leave; the client's own are not its."""
+    """Name all of the ledger that is in rings which some refused calls leave; the client's own are not its."""
     refused(call)
     gc.collect()
     gc.disable()

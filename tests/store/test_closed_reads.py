@@ -1,4 +1,4 @@
-"""What is read up to a position is the same for ever, whatever is appended: every read of the log, and its plan.
+"""A read up to a position is the same for ever, whatever is appended: every read of the log, and its plan.
 
 LEDGER_READS says how many reads of each kind are asked: 20 unless it is set, so that a run of the suite stays short.
 """
@@ -106,7 +106,7 @@ def advance(writing: Writing, sent: dict[str, int], sources: Iterable[str]) -> N
 
 
 def answer(log: Log, name: str, known: int, seed: float) -> Any:
-    """What a read gives, in a form that can be compared."""
+    """Return what a read gives, in a form that can be compared."""
     return plain(ASKED[name](log, known, Random(seed)))
 
 

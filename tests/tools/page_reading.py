@@ -25,7 +25,7 @@ class Read(NamedTuple):
         return sum((value for value, unit in found if not currency or unit == currency), Decimal())
 
     def sum(self, head: str, currency: str) -> Decimal:
-        """What the sum row of a currency says."""
+        """Return what the sum row of a currency says."""
         (found,) = [row for row in self.sums if currency in (row[self.heads[0]].split()[-1], row.get("currency"))]
         return amount(found[head])[0]
 
@@ -38,7 +38,7 @@ class PageRead:
         self.tree = ElementTree.fromstring(self.text.removeprefix("<!doctype html>"))
 
     def cards(self) -> dict[str, list[str]]:
-        """What cards say, by their names: the value, and what stands below it."""
+        """Return what cards say, by their names: the value, and what stands below it."""
         cards = (list(one) for one in self.tree.iter("div") if one.get("class") == "card")
         return {told(name): [told(value) for value in values] for name, *values in cards}
 
@@ -59,13 +59,13 @@ def told(element: ElementTree.Element | None) -> str:
 
 
 def amount(text: str) -> tuple[Decimal, str]:
-    """A number and the unit behind it; no number is zero."""
+    """A number and the unit after it; no number is zero."""
     found = AMOUNT.fullmatch(text)
     return (Decimal(found[1].replace(",", "")), found[2]) if found else (Decimal(), "")
 
 
 def reasons(text: str) -> dict[str, Decimal]:
-    """Amounts by what stands behind them: 5 with oneself, 2.5 while banned."""
+    """Amounts by what stands after them: 5 with oneself, 2.5 while banned."""
     found: dict[str, Decimal] = defaultdict(Decimal)
     for part in re.split(r", (?=-?\d)|; ", text):
         value, why = amount(part)
@@ -85,5 +85,5 @@ def _read(table: ElementTree.Element) -> Read:
 
 
 def _cells(row: ElementTree.Element) -> list[str]:
-    """What each column of a row says; a cell over several columns is said in the first of them."""
+    """Return what each column of a row says; a cell over several columns is said in the first of them."""
     return [text for cell in row for text in (told(cell), *[""] * (int(cell.get("colspan") or 1) - 1))]

@@ -6,30 +6,28 @@ import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-import grpc
-
-from ledger.__main__ import running as running_service
-from ledger.config import Config
 from ledger.v1 import fill_pb2
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.conftest import Clock, Ledger
+from tests.conftest import serving
 from tests.samples import batch, history, symbol
 from tests.server.calls import send
 from tests.tools import running
 from tests.tools.engine_files import Row, row_of
 
 
-@dataclass(frozen=True)
-class Told:
-    """What a run told; JSON, if nothing else was asked for."""
+class Told(NamedTuple):
+    """The words of a run; JSON, if nothing else was asked for."""
 
     code: int
     out: str
     err: str
+
+    @property
+    def fault(self) -> str:
+        """The one line of a file that cannot be used."""
+        assert (self.code, self.out, self.err.count("\n")) == (2, "", 1), self
+        return self.err.removeprefix("fee-ledger: ").rstrip("\n")
 
     @property
     def document(self) -> dict[str, Any]:
@@ -63,11 +61,11 @@ class Told:
 
 @dataclass(frozen=True)
 class Books:
-    """A ledger, and the rows of an engine that agrees with it."""
+    """A ledger, and the rows of an engine that agrees with it; none where a test has files of its own."""
 
     dsn: str
     schema: str
-    rows: Sequence[Row]
+    rows: Sequence[Row] = ()
 
     def copy(self) -> list[Row]:
         """The rows, to be changed."""
@@ -82,14 +80,7 @@ class Books:
 @contextmanager
 def books(dsn: str, schema: str, fills: Sequence[fill_pb2.Fill]) -> Iterator[Books]:
     """Yield a ledger of XRP_USDT with some fills, which pays no attention to anything else."""
-    clock = Clock()
-    config = Config(schema=schema, listen="127.0.0.1:0", drain_ms=0)
-    with (
-        running_service(config, dsn, clock=clock.watched()) as service,
-        grpc.insecure_channel(service.address) as channel,
-    ):
-        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-        ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+    with serving(dsn, schema) as ledger:
         send(ledger, symbol())
         assert not send(ledger, batch(*fills)).refusals
         accounts = sorted({fill.account_id for fill in fills})

@@ -117,3 +117,5 @@ def test_a_full_disk_is_one_line() -> None:
 
 def test_files_that_are_not_given_do_not_count(tmp_path: Path) -> None:
     differ(None, None, tmp_path / "a", tmp_path / "b")
+    with pytest.raises(UnusableError, match="two files of this run are to be the same one"):
+        differ(None, tmp_path / "a", None, tmp_path / "a")

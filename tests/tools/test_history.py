@@ -16,11 +16,8 @@ from typing import Any, Final
 from xml.etree import ElementTree
 
 import duckdb
-import grpc
 import pytest
 
-from ledger.__main__ import running
-from ledger.config import Config
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged, parse
 from ledger.tools.history import command
@@ -30,13 +27,10 @@ from ledger.tools.history.page.days import rolling
 from ledger.tools.history.parquet import parquet_file
 from ledger.tools.pages.drawing import round_ticks
 from ledger.tools.pages.words import decimals, percent
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_pb2 import LIQUIDITY_MAKER, TokenPayment
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from tests.cli.running import shell
-from tests.conftest import NOON_NS, Clock, Ledger, at
+from tests.conftest import NOON_NS, Ledger, at, serving
 from tests.e2e.rules.evaluating import DUE_NS, run, trade
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import send
@@ -56,10 +50,7 @@ def run_history(ledger: Ledger, *arguments: str) -> Ran:
 @pytest.fixture(scope="module")
 def rich(dsn: str) -> Iterator[Ledger]:
     """A ledger with a rich life of alice, which the tests only read."""
-    config, clock = Config(schema="test_fee_history", listen="127.0.0.1:0", drain_ms=0, read_wait_ms_max=200), Clock()
-    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
-        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-        ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+    with serving(dsn, "test_fee_history") as ledger:
         live(ledger)
         yield ledger
 

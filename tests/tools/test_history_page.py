@@ -7,18 +7,12 @@ from collections.abc import Iterator
 from decimal import Decimal
 from pathlib import Path
 
-import grpc
 import pytest
 
-from ledger.__main__ import running
-from ledger.config import Config
 from ledger.domain.instants import DAY_NS
 from ledger.tools.history.page.charts import Period, fee_chart
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_pb2 import CHANNEL_WEB, LIQUIDITY_MAKER, TokenPayment
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.conftest import NOON_NS, Clock, Ledger, at
+from tests.conftest import NOON_NS, Ledger, at, serving
 from tests.e2e.rules.evaluating import DUE_NS, run, trade
 from tests.samples import batch, fill, symbol
 from tests.server.calls import send
@@ -33,10 +27,7 @@ SEPTEMBER_NS = NOON_NS - 10 * DAY_NS  # 2024-09-24
 @pytest.fixture(scope="module")
 def busy(dsn: str) -> Iterator[Ledger]:
     """A ledger in which alice trades in two months, in every way that does not count, which the tests only read."""
-    config, clock = Config(schema="test_history_page", listen="127.0.0.1:0", drain_ms=0, read_wait_ms_max=200), Clock()
-    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
-        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-        ledger = Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
+    with serving(dsn, "test_history_page") as ledger:
         live(ledger)
         yield ledger
 

@@ -1,4 +1,4 @@
-"""What both pages share: every value is escaped, and what is printed is whole, as far as a style can say it."""
+"""Both pages: every value is escaped, and what is printed is whole, as far as a style can say it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a person sees of programme files before one is published."""
+"""All that a person sees of programme files before one is published."""
 
 from __future__ import annotations
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import duckdb
 import pytest
@@ -25,6 +25,7 @@ from tests.samples import batch, fill, history, symbol
 from tests.server.calls import send
 from tests.tools import running
 from tests.tools.engine_files import Row, row_of, write_csv, write_json_lines, write_json_list, write_parquet
+from tests.tools.reconciled import Books, Told
 
 ENGINE = ROOT / "examples" / "engine-file" / "write_fills.py"
 INEXACT = "9007199254740993.1"  # no double holds it: the next one is 9007199254740992 or ...994
@@ -36,39 +37,13 @@ FORMATS = {
     "fills.parquet": write_parquet,
 }
 
-
-class Found(NamedTuple):
-    """What a run told."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def kinds(self) -> dict[str, int]:
-        """How many breaks of each kind there are."""
-        found: dict[str, int] = json.loads(self.out)["summary"]["by_kind"]
-        return found
-
-    @property
-    def breaks(self) -> list[dict[str, Any]]:
-        """The breaks."""
-        found: list[dict[str, Any]] = json.loads(self.out)["breaks"]
-        return found
-
-
-Run = Callable[..., Found]
+Run = Callable[..., Told]
 
 
 @pytest.fixture
 def run(dsn: str, schema: str) -> Run:
     """Runs it over the ledger of the test; JSON, if nothing else is asked for."""
-
-    def run(*arguments: object) -> Found:
-        out = [] if "--out" in arguments else ["--out", "json"]
-        return Found(*running.run("reconcile", *arguments, *out, "--dsn", dsn, "--schema", schema))
-
-    return run
+    return Books(dsn, schema).reconcile
 
 
 def trade(number: int, *, price: str = "0.5", quantity: str = "10", **changes: Any) -> list[fill_pb2.Fill]:
@@ -94,7 +69,7 @@ def trade(number: int, *, price: str = "0.5", quantity: str = "10", **changes: A
 
 
 def rows_of(ledger: Ledger) -> list[Row]:
-    """What an engine that agrees would export."""
+    """Return what an engine that agrees would export."""
     return [row_of(line) for account in ("alice", "bob") for line in history(ledger, account) if line.kind == "FILL"]
 
 

@@ -1,4 +1,4 @@
-"""What a reconciliation says in the end: that both agree is said of what was compared, and of nothing else."""
+"""The verdict of a reconciliation: that both agree is said of what was compared, and of nothing else."""
 
 from __future__ import annotations
 

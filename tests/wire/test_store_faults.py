@@ -1,4 +1,4 @@
-"""What callers are told of each error of PostgreSQL, by its SQLSTATE, and never INTERNAL."""
+"""Each error of PostgreSQL is told to callers as what it is, by its SQLSTATE, and never as INTERNAL."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a state of an account is said to take is what it takes, as far as anybody can count it."""
+"""An account state takes as many bytes as it is said to take, as far as anybody can count them."""
 
 from __future__ import annotations
 

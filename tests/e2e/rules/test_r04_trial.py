@@ -86,7 +86,7 @@ def columns(*fills: Fill, **numbered: object) -> RecordFillsRequest:
 def test_an_owner_that_fills_name_has_one_trial(
     ledger: Ledger, dsn: str, schema: str, request_of: Callable[..., RecordFillsRequest], streamed: bool
 ) -> None:
-    """Of accounts that nobody registered, of one that was, after a resend and in a new term; audit and check agree."""
+    """Registered or not, after a resend, in a new term: none of its accounts has a second; audit and check agree."""
     send(ledger, symbol())
 
     def record(*fills: Fill, first: int) -> None:

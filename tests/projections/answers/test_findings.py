@@ -1,4 +1,4 @@
-"""What each control finds, and what it leaves alone, over gRPC."""
+"""Each control over gRPC: what it finds, and what it leaves alone."""
 
 from __future__ import annotations
 
@@ -359,7 +359,7 @@ def test_an_evaluation_is_found_until_it_is_run_and_nobody_waits_for_a_close(led
 
 
 def messages(ledger: Ledger, as_of: Any) -> list[str]:
-    """What is said of the evaluation of the 8th of October."""
+    """Return what is said of the evaluation of the 8th of October."""
     name = "the evaluation of bitmart-api-vip at 2024-10-08T00:00:00Z "
     return [one.message.removeprefix(name) for one in found(ledger, "evaluations-open", as_of=as_of)]
 

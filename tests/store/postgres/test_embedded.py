@@ -240,9 +240,11 @@ def test_ctrl_c_in_the_terminal_does_not_reach_the_server(folder: Path, open_ser
 def test_a_strict_umask_does_not_lock_the_server_out(new_folder: Path, open_server: Open) -> None:
     before = os.umask(0o077)
     try:
-        write_row(open_server(new_folder / "below" / "missing").start(), 1)
+        dsn = open_server(new_folder / "below" / "missing").start()
+        write_row(dsn, 1)
     finally:
         os.umask(before)
+    assert rows(dsn) == [1]
 
 
 def test_the_log_is_put_aside_when_it_is_long(folder: Path, open_server: Open, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,26 +2,19 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final
 
-import grpc
 import pytest
 
-from ledger.__main__ import running as service
-from ledger.config import Config
 from ledger.v1 import fill_pb2
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import FeeLine
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.conftest import Clock, Ledger, at
+from tests.conftest import Ledger, at, serving
 from tests.samples import batch, fill, history, symbol
 from tests.server.calls import send
-from tests.tools import running
+from tests.tools.reconciled import Books, Told
 
 INPUTS: Final = Path(__file__).parent / "inputs"
 SCHEMA: Final = "test_engine_files"
@@ -33,43 +26,13 @@ FRACTIONS_NS: Final = {
     "K3": 1_688_585_840_892_100_000,
 }
 
-
-class Told(NamedTuple):
-    """What `reconcile` said of a file."""
-
-    code: int
-    out: str
-    err: str
-
-    @property
-    def kinds(self) -> dict[str, int]:
-        """How many breaks of each kind there are."""
-        found: dict[str, int] = json.loads(self.out)["summary"]["by_kind"]
-        return found
-
-    @property
-    def breaks(self) -> list[dict[str, Any]]:
-        """The breaks."""
-        found: list[dict[str, Any]] = json.loads(self.out)["breaks"]
-        return found
-
-    @property
-    def fault(self) -> str:
-        """The one line of a file that cannot be used."""
-        assert (self.code, self.out, self.err.count("\n")) == (2, "", 1), self
-        return self.err.removeprefix("fee-ledger: ").rstrip("\n")
-
-
 Reconcile = Callable[..., Told]
 
 
 @contextmanager
 def small_ledger(dsn: str, schema: str) -> Iterator[Ledger]:
     """Fills of r1 (Q1 to Q3), of c03 at times with decimals, and of trader: a maker's sell, a taker's buy of BTC."""
-    config, clock = Config(schema=schema, listen="127.0.0.1:0", drain_ms=0, read_wait_ms_max=200), Clock()
-    with service(config, dsn, clock=clock.watched()) as serving, grpc.insecure_channel(serving.address) as channel:
-        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-        ledger = Ledger(*stubs, clock, serving.log, serving.address, serving.ledger_id, channel)
+    with serving(dsn, schema) as ledger:
         for name in ("XRP_USDT", "BTC_USDT"):
             send(ledger, symbol(name))
         xrp = {"side": fill_pb2.SIDE_SELL, "last_px": "0.6", "last_qty": "1000"}
@@ -107,9 +70,4 @@ def trader(small: Ledger) -> list[FeeLine]:
 @pytest.fixture
 def reconcile(dsn: str, small: Ledger) -> Reconcile:
     """Runs it over the small ledger; JSON, if nothing else is asked for."""
-
-    def run(*arguments: object) -> Told:
-        out = [] if "--out" in arguments else ["--out", "json"]
-        return Told(*running.run("reconcile", *arguments, *out, "--dsn", dsn, "--schema", SCHEMA))
-
-    return run
+    return Books(dsn, SCHEMA).reconcile

@@ -1,4 +1,4 @@
-"""What `fee-ledger history` writes comes back: it agrees with the ledger, adjustments and all, in every format."""
+"""A file that `fee-ledger history` wrote agrees with the ledger, adjustments and all, in every format."""
 
 from __future__ import annotations
 
@@ -7,17 +7,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
-import grpc
 import pytest
 
-from ledger.__main__ import running as service
-from ledger.config import Config
-from ledger.v1.command_service_pb2_grpc import CommandServiceStub
-from ledger.v1.fill_service_pb2_grpc import FillServiceStub
-from ledger.v1.query_service_pb2_grpc import QueryServiceStub
-from tests.conftest import Clock, Ledger
+from tests.conftest import serving
 from tests.tools import running
-from tests.tools.engine_files.conftest import Told
+from tests.tools.reconciled import Books, Told
 from tests.tools.test_history import live
 
 SCHEMA = "test_own_history"
@@ -27,19 +21,17 @@ FORMATS = ("csv", "jsonl", "parquet")
 @pytest.fixture(scope="module")
 def exports(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The history of alice in each format: a rebate, a token payment, two currencies, adjustments by an evaluation."""
-    config, clock = Config(schema=SCHEMA, listen="127.0.0.1:0", drain_ms=0, read_wait_ms_max=200), Clock()
     folder = tmp_path_factory.mktemp("history")
-    with service(config, dsn, clock=clock.watched()) as serving, grpc.insecure_channel(serving.address) as channel:
-        stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
-        live(Ledger(*stubs, clock, serving.log, serving.address, serving.ledger_id, channel))
+    with serving(dsn, SCHEMA) as ledger:
+        live(ledger)
         asked = [word for name in FORMATS for word in (f"--{name}", folder / f"alice.{name}")]
-        told = running.run("history", "alice", *asked, "--address", serving.address)
+        told = running.run("history", "alice", *asked, "--address", ledger.address)
         assert told.code == 0, told
         yield folder
 
 
 def reconciled(dsn: str, *arguments: object) -> Told:
-    return Told(*running.run("reconcile", *arguments, "--out", "json", "--dsn", dsn, "--schema", SCHEMA))
+    return Books(dsn, SCHEMA).reconcile(*arguments)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,4 +1,4 @@
-"""What a file of fills says, read simply and without the ledger's tools: two files that both agree say the same."""
+"""Reads a file of fills simply, without the ledger's tools: two files that both agree say the same."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What chance does to the bytes of a file: the same seed always does the same."""
+"""Changes bytes of a file by chance: the same seed always does the same."""
 
 from __future__ import annotations
 
