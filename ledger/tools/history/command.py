@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from itertools import chain
@@ -174,7 +173,7 @@ def _opened(stack: ExitStack, options: Options) -> list[Output]:
 def _parquet_file(path: Path) -> AbstractContextManager[Output]:
     with needs_extra():
         from ledger.tools.history.parquet import parquet_file  # noqa: PLC0415 - duckdb is in the extra tools
-    return parquet_file(path, lambda line: print(f"fee-ledger: {line}", file=sys.stderr))
+    return parquet_file(path, lambda line: tell(0, f"fee-ledger: {line}"))
 
 
 def _report(

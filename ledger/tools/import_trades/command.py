@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -113,7 +112,7 @@ def _send(tape: Tape, outcome: Outcome, options: Options) -> None:
 
 
 def _tell(line: str) -> None:
-    print(f"fee-ledger: {line}", file=sys.stderr)
+    tell(0, f"fee-ledger: {line}")
 
 
 def _so_far(outcome: Outcome) -> str:
