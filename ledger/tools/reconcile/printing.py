@@ -52,7 +52,7 @@ def _table(report: Report, shown: int) -> Iterator[str]:
     for why, left_out in groupby(report.left_out(), key=itemgetter(1)):
         yield f"not compared: {', '.join(name for name, _ in left_out)}: {why}"
     if report.agrees and not report.not_compared():
-        yield f"all {report.engine_fills:,} fills agree"
+        yield report.agreement
     for kind, count in report.counts.items():
         yield ""
         yield f"{kind}: {count:,} ({KINDS[kind]})"

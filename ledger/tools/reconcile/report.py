@@ -82,6 +82,11 @@ class Report:
         return told
 
     @property
+    def agreement(self) -> str:
+        """Return that all fills agree; it is true where `agrees` is."""
+        return f"all {self.engine_fills:,} fills agree" if self.engine_fills != 1 else "the one fill agrees"
+
+    @property
     def differing_totals(self) -> list[str]:
         """The dimensions in which a control total differs by more than the tolerances."""
         return [dimension for dimension, (_, differing) in self.totals.items() if differing]
