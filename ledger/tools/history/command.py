@@ -15,7 +15,7 @@ from ledger.cli.screens import headline, many
 from ledger.cli.shared import time_span
 from ledger.client import Client
 from ledger.tools.arguments import identifier
-from ledger.tools.csv_rows import SPREADSHEET
+from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet
 from ledger.tools.extra import needs_extra
 from ledger.tools.files import differ, output
 from ledger.tools.group import TOOLS
@@ -77,6 +77,7 @@ def _history(ledger: Client, options: Options) -> int:
     files = _files(options)
     options.table = not options.json and (options.table or not files)
     differ(*files)
+    check_spreadsheet(options, csv=options.csv, remedy="--csv FILE")
     pages = ledger.fee_history_pages(
         options.account,
         from_time=options.from_time,
