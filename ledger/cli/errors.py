@@ -1,4 +1,4 @@
-"""What `fee-ledger` tells a person when a ledger refuses or does not answer, or a file is unusable; and its exit codes.
+"""Lines for a person when a ledger refuses or does not answer, or a file is unusable; and the exit codes.
 
 0: done. 1: the ledger refused, and says why; or something was found. 2: unusable arguments or files, or no answer; also
 a refusal, where 1 means that something was found. 130: interrupted.

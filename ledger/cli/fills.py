@@ -50,7 +50,7 @@ class _Refusal(NamedTuple):
 
 @dataclass(slots=True)
 class _Tally:
-    """What became of the fills so far; refusals are told as they come."""
+    """Counts of what became of the fills so far; refusals are told as they come."""
 
     as_json: bool
     recorded: int = 0

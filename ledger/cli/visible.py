@@ -1,4 +1,4 @@
-"""What others wrote, in files and commands, as people see it: no terminal or browser acts on it."""
+"""Texts that others wrote, in files and commands, as people see them: no terminal or browser acts on them."""
 
 from __future__ import annotations
 

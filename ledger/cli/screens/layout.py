@@ -151,7 +151,7 @@ def name(enum: Any, number: int) -> str:
 
 
 def headline(subject: str, basis: read_pb2.ReadBasis, *, as_of: bool = True) -> list[str]:
-    """What an answer is about, and what it rests on."""
+    """Return two lines: the subject and ledger of an answer, and the clocks it rests on."""
     effective = f"as of {instant(basis.as_of)} UTC, " if as_of else ""
     if basis.known_at_open:
         known = f"as known now (position {basis.known_at_position})"

@@ -19,7 +19,7 @@ FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is anoth
 
 @dataclass
 class Found:
-    """What an audit has found so far. `audit` is what it is of: another one must not go on with it."""
+    """The findings of an audit so far. `audit` says of which one: another one must not go on with it."""
 
     audit: dict[str, Any]
     known: int

@@ -51,7 +51,7 @@ def write_report(report: Report, path: Path) -> None:
 
 @dataclass(frozen=True)
 class Page:
-    """What the template asks for beside the report."""
+    """Gives the template what it asks for beside the report."""
 
     report: Report
     meanings = KINDS
@@ -138,7 +138,7 @@ def _exact(text: str) -> int:
 
 
 def _sides(engine: str | None, ledger: str | None) -> dict[str, tuple[str, str]]:
-    """What each side says, as (what both begin with, the rest); where only one says anything there is no rest."""
+    """Return what each side says as (what both begin with, the rest); without the other side there is no rest."""
     if engine is None or ledger is None:
         return {"engine": (engine or "-", ""), "ledger": (ledger or "-", "")}
     pairs = enumerate(zip(engine, ledger, strict=False))

@@ -1,4 +1,4 @@
-"""What a reconciliation found, ready to be told: the facts of the run, counts, and the breaks as they are taken."""
+"""The result of a reconciliation, ready to be told: the facts of the run, counts, and the breaks as they are taken."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _SELECT: Final = (
 
 @dataclass(frozen=True)
 class Run:
-    """What was compared with what."""
+    """The two sides of a comparison, and its terms."""
 
     ledger_id: str
     position: int
@@ -61,12 +61,12 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether there is something, all of it was compared, and neither a fill nor a control total differs."""
+        """True if there is something, all of it was compared, and neither a fill nor a control total differs."""
         return bool(self.engine_fills) and not self.counts and not self.differing_totals
 
     @property
     def verdict(self) -> str:
-        """What came of it, in one line without a full stop; that they agree is only said with what was not compared."""
+        """The outcome in one line without a full stop; that they agree is only said with what was not compared."""
         if self.counts:
             told = many(self.breaks, "break")
         elif self.differing_totals:
@@ -102,7 +102,7 @@ class Report:
         return period_text(self.run.terms)
 
     def not_compared(self) -> list[str]:
-        """What was not, and why; a line each."""
+        """Return what was not compared, and why; a line each."""
         return [f"{name}: {why}" for name, why in self.left_out()]
 
     def left_out(self) -> Iterator[tuple[str, str]]:

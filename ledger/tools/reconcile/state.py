@@ -1,4 +1,4 @@
-"""What earlier runs found: a file of JSON lines, one for each break that was open, by its stable id."""
+"""The breaks of earlier runs: a file of JSON lines, one for each break that was open, by its stable id."""
 
 from __future__ import annotations
 
