@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ledger.cli.errors import UnusableError
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.tools.pages.drawing import Chart, both
@@ -42,11 +41,8 @@ class Breaks(NamedTuple):
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the page; the file is there once it is whole. Raises UnusableError."""
-    try:
-        write_page(path, "reconcile.html.j2", report=report, page=Page(report))
-    except OSError as error:
-        raise UnusableError(f"{path} cannot be written: {error.strerror}") from error
+    """Write the page. Raises UnusableError."""
+    write_page(path, "reconcile.html.j2", report=report, page=Page(report))
 
 
 @dataclass(frozen=True)

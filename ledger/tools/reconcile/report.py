@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.cli.screens import many
-from ledger.domain.instants import instant_text
+from ledger.domain.instants import DAY_NS, instant_text
 from ledger.tools.duck.database import Database
 from ledger.tools.engine_files.engine_table import EngineFiles
 from ledger.tools.reconcile.breaks import count_breaks
@@ -199,7 +199,7 @@ def _listed(names: list[str]) -> str:
 
 def period_text(terms: Terms) -> str:
     """From and until, for a person."""
-    whole = terms.from_ns % 86_400_000_000_000 == terms.until_ns % 86_400_000_000_000 == 0
+    whole = terms.from_ns % DAY_NS == terms.until_ns % DAY_NS == 0
     first, last = (instant_text(at_ns) for at_ns in (terms.from_ns, terms.until_ns - 1))
     if not whole:
         return f"{first} until {instant_text(terms.until_ns)}"
