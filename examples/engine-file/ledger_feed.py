@@ -24,7 +24,7 @@ class Refused(Exception):
 
 @dataclass
 class Fed:
-    """What became of the fills."""
+    """Counts of what became of the fills."""
 
     ledger_id: str = ""
     recorded: int = 0

@@ -24,7 +24,7 @@ Columns = dict[str, Any]  # arrays of equal length: a leg each, the maker's and 
 
 
 class Symbol(NamedTuple):
-    """What is traded; the lowest price in ticks, the highest quantity in lots."""
+    """A pair that is traded; the lowest price in ticks, the highest quantity in lots."""
 
     name: str
     pair_class: str
@@ -39,7 +39,7 @@ SYMBOLS: Final = (
     Symbol("ETH_USDT", "A", 2, 4, 300_000, 500_000),
     Symbol("DOT_USDT", "A", 5, 2, 50_000, 5_000_000),
     Symbol("DOT_BTC", "C", 8, 2, 800, 5_000_000),
-    Symbol("SHIB_USDT", "C", 12, 0, 8_000_000, 99_999_999),  # a product of 15 digits, most of them behind the point
+    Symbol("SHIB_USDT", "C", 12, 0, 8_000_000, 99_999_999),  # a product of 15 digits, most of them after the point
 )
 
 

@@ -1,4 +1,4 @@
-"""What a matching engine exports at the end of the day: a file of fills. The same fills can be sent to a ledger too.
+"""The export of a matching engine at the end of the day: a file of fills. The same fills can be sent to a ledger too.
 
     .venv/bin/python examples/engine-file/write_fills.py --trades 50000 --out fills.csv --send 127.0.0.1:50051
 
@@ -76,7 +76,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _told(market: Market, exported: _Exported, options: argparse.Namespace) -> Iterator[Columns]:
-    """What the ledger is told, chunk by chunk; what the file will say is put aside on the way."""
+    """Yield the fills that the ledger is told, chunk by chunk; what the file will say is put aside on the way."""
     for number, legs in enumerate(chunks(market)):
         if number or not options.plant:
             charge(market, legs)

@@ -1,4 +1,4 @@
-"""What `fee-ledger` tells a person when a ledger refuses or does not answer, or a file is unusable; and its exit codes.
+"""Lines for a person when a ledger refuses or does not answer, or a file is unusable; and the exit codes.
 
 0: done. 1: the ledger refused, and says why; or something was found. 2: unusable arguments or files, or no answer; also
 a refusal, where 1 means that something was found. 130: interrupted.
@@ -14,6 +14,7 @@ from typing import Any, Final, TextIO, cast
 
 import grpc
 
+from ledger.cli.visible import visible
 from ledger.client import LedgerError, Unavailable
 
 REFUSED: Final = 1
@@ -61,17 +62,10 @@ def _at(field: str) -> str:
 
 
 def tell(code: int, *lines: str) -> int:
-    r"""Print lines for a person on stderr; return the exit code.
-
-    What a file brings into a line moves no cursor and turns no text around: ESC and U+202E are \x1b and \u202e.
-    """
+    """Print lines for a person on stderr, with what a file brings into them made visible; return the exit code."""
     for line in lines:
-        print("".join(one if one.isprintable() else _escaped(one) for one in line), file=sys.stderr)
+        print(visible(line), file=sys.stderr)
     return code
-
-
-def _escaped(character: str) -> str:
-    return character.encode("unicode_escape").decode()
 
 
 def told(

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Final, NamedTuple
 
 from ledger.cli.arguments import time_ns
-from ledger.cli.errors import REFUSED, UnusableError
+from ledger.cli.errors import REFUSED, UnusableError, tell
 from ledger.cli.fill_lines import fills_in, opened
 from ledger.cli.orders import ORDER
 from ledger.cli.screens.layout import instant, many
@@ -51,7 +50,7 @@ class _Refusal(NamedTuple):
 
 @dataclass(slots=True)
 class _Tally:
-    """What became of the fills so far; refusals are told as they come."""
+    """Counts of what became of the fills so far; refusals are told as they come."""
 
     as_json: bool
     recorded: int = 0
@@ -70,7 +69,7 @@ class _Tally:
             print(json.dumps(refusal._asdict()))
             return
         field = f" ({refusal.field})" if refusal.field else ""
-        print(f"line {refusal.line}: {refusal.reason}: {refusal.message}{field}", file=sys.stderr)
+        tell(0, f"line {refusal.line}: {refusal.reason}: {refusal.message}{field}")
 
     def show(self) -> None:
         if self.as_json:

@@ -27,7 +27,7 @@ Asking: TypeAlias = Callable[[Client, Options], int | None]  # the same over a l
 
 
 class Argument(NamedTuple):
-    """What `add_argument` takes."""
+    """The parameters of `add_argument`."""
 
     names: tuple[str, ...]
     settings: dict[str, Any]
@@ -40,7 +40,7 @@ def argument(*names: str, **settings: Any) -> Argument:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subcommand:
-    """What `fee-ledger` does under one name."""
+    """A thing that `fee-ledger` does, under one name."""
 
     name: str
     help: str  # one line, in lower case and without a full stop

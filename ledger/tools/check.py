@@ -12,6 +12,7 @@ from typing import Final
 from ledger.cli import Options, argument
 from ledger.cli.arguments import number
 from ledger.cli.screens import many, table
+from ledger.cli.visible import visible
 from ledger.store.postgres.database import connect
 from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
@@ -97,7 +98,7 @@ def _line(one: Finding) -> str:
     row = [f"{name}={value}" for name, value in one.key]
     said = [f"stored {one.stored}"] if one.stored else []
     said += [f"expected {one.expected}"] if one.expected else []
-    return f"{' '.join([one.code, *row, one.column]).rstrip()}: {', '.join(said)}"
+    return visible(f"{' '.join([one.code, *row, one.column]).rstrip()}: {', '.join(said)}")
 
 
 def _document(one: Finding) -> dict[str, object]:

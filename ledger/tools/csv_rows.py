@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import csv
 import re
-import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Final, TextIO
 
-from ledger.cli import argument
+from ledger.cli import Options, argument
+from ledger.cli.errors import UnusableError, tell
 from ledger.cli.screens import many
 
 # What a spreadsheet takes a cell for a formula by, or skips before one: = + - @ in both widths, tab, CR, LF.
@@ -21,6 +21,12 @@ SPREADSHEET: Final = argument(
     help="in CSV, put an apostrophe before what a spreadsheet would run, such as =cmd or @SUM; numbers stay"
     " (default: cells are written as they are)",
 )  # fmt: skip
+
+
+def check_spreadsheet(options: Options, *, csv: object, remedy: str) -> None:
+    """Raise UnusableError for --spreadsheet in a run that writes no CSV."""
+    if options.spreadsheet and not csv:
+        raise UnusableError(f"--spreadsheet is for CSV, and this run writes none: give {remedy} too")
 
 
 def defused(cell: str) -> str:
@@ -53,4 +59,4 @@ def csv_rows(file: TextIO, name: str, *, spreadsheet: bool, line_end: str = "\r\
     yield rows
     if spreadsheet:
         cells = many(rows.changed, "cell has", "cells have")
-        print(f"fee-ledger: {name}: {cells} an apostrophe in front that is not the ledger's", file=sys.stderr)
+        tell(0, f"fee-ledger: {name}: {cells} an apostrophe in front that is not the ledger's")

@@ -14,7 +14,7 @@ from ledger.cli.screens import NONE, instant, table
 from ledger.cli.shared import PROGRAMME_ID
 from ledger.client import Client, LedgerError
 from ledger.domain.refusal import Reason
-from ledger.tools.csv_rows import SPREADSHEET, csv_rows
+from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet, csv_rows
 from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
@@ -66,6 +66,7 @@ exit code 0: every account is evaluated, or would be; 1: some lack a close, or t
     to_the_end=True,
 )  # fmt: skip
 def _evaluate(ledger: Client, options: Options) -> int:
+    check_spreadsheet(options, csv=options.csv, remedy="--csv FILE")
     try:
         return _plan(ledger, options) if options.plan else _run(ledger, options)
     except LedgerError as error:

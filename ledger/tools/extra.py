@@ -1,4 +1,4 @@
-"""What a tool says where the packages of the extra `tools` are not installed."""
+"""The remedy that a tool names where the packages of the extra `tools` are not installed."""
 
 from __future__ import annotations
 

@@ -9,6 +9,7 @@ import pytest
 from ledger.__main__ import main, parser
 from ledger.cli import GROUPS
 from ledger.tools import TOOLS
+from ledger.tools.engine_files.limits import LIMITS
 from tests.cli.helps import Path, examples, parsers
 
 PARSERS = dict(parsers())
@@ -63,3 +64,8 @@ def test_a_completion_knows_every_command(shell: str, says: str, capsys: pytest.
     out = capsys.readouterr().out
     assert says in out
     assert all(path[0] in out for path in PARSERS if path)
+
+
+@pytest.mark.parametrize("name", ["import", "reconcile"])
+def test_what_reads_foreign_files_states_the_limits_of_the_reader(name: str) -> None:
+    assert LIMITS in PARSERS[name,].format_help()

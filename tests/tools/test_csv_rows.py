@@ -91,6 +91,24 @@ def test_the_breaks_of_a_reconciliation(ledger: Ledger, dsn: str, schema: str, t
     assert named("--spreadsheet") == (f"'{COMMAND}", [told, "fee-ledger: 1 break"])
 
 
+@pytest.mark.parametrize(
+    ("asked", "remedy"),
+    [
+        (("history", "alice", "--jsonl", "fees.jsonl"), "--csv FILE"),
+        (("evaluate", "--plan"), "--csv FILE"),
+        (("reconcile", "fills.csv", "--html", "page.html"), "--out csv"),
+    ],
+)
+def test_a_run_that_writes_no_csv_refuses_it(
+    ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, asked: tuple[str, ...], remedy: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("FEE_LEDGER_ADDRESS", ledger.address)
+    told = f"fee-ledger: --spreadsheet is for CSV, and this run writes none: give {remedy} too\n"
+    assert running.run(*asked, "--spreadsheet") == (2, "", told)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_the_accounts_of_a_plan(ledger: Ledger, tmp_path: Path) -> None:
     send(ledger, symbol())
     send(ledger, batch(fill(account_id="-a:b")))

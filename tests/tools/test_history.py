@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import csv
 import json
+import os
 import re
 import sys
 from collections import defaultdict
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
 from decimal import Decimal
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -18,6 +20,7 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
+from ledger.__main__ import main
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged, parse
 from ledger.tools.history import command
@@ -445,3 +448,15 @@ def test_a_parquet_file_may_have_any_name(rich: Ledger, tmp_path: Path) -> None:
     assert run_history(rich, "alice", "--parquet", str(path)).code == 0
     assert sorted(tmp_path.iterdir()) == [path]
     assert path.read_bytes()[:4] == b"PAR1"
+
+
+def test_sums_that_differ_are_the_exit_code_also_when_nobody_reads_them(
+    rich: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(command.Totals, "differences", lambda *_: ["fees in BTC"])
+    reading, writing = os.pipe()
+    os.close(reading)
+    path = tmp_path / "alice.csv"
+    with os.fdopen(writing, "w") as unread, redirect_stdout(unread):
+        assert main(["history", "alice", "--csv", str(path), "--table", "--address", rich.address]) == 1
+    assert path.read_text(encoding="utf-8").count("\n") > 2

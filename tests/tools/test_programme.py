@@ -54,6 +54,17 @@ def test_a_warning_is_a_line_too_and_no_fault(run: Run, tmp_path: Path) -> None:
     assert len(out) == 2
 
 
+def test_what_a_file_has_in_its_keys_and_title_is_shown_and_not_done(run: Run, tmp_path: Path) -> None:
+    bad = file(tmp_path, ("[promotions]", '["\\u001b[2J\\u202e"]'))
+    code, out, err = run("validate", bad)
+    assert (code, err) == (1, [])
+    assert any(r"\x1b[2J\u202e" in line for line in out)
+    assert all(line.isprintable() for line in out)
+    _, out, _ = run("show", file(tmp_path, ('title = "', r'title = "\u001b[2J')))
+    assert out[0].startswith(r"\x1b[2JBitMart")
+    assert all(line.isprintable() for line in out)
+
+
 def test_every_fault_is_one_line_with_file_name_and_key(run: Run, tmp_path: Path) -> None:
     bad = file(tmp_path, ('maker = "0.04%"', 'maker = "0.04"'), ("[promotions]", "[promotion]"))
     code, out, err = run("validate", bad, FILES / programmes.DEFAULT)

@@ -102,3 +102,13 @@ def test_engine_and_ledger_agree_is_the_headline_and_what_is_printed(
     assert told == "engine and ledger agree"
     assert page.tree.findtext("body/main/header/h1") == "Engine and ledger agree"
     assert page.sums("fees, engine less ledger") == {"USDT": 0, "BTC": 0}
+
+
+def test_one_fill_agrees_and_not_all_1_fills(dsn: str, schema: str, rows: list[Row], tmp_path: Path) -> None:
+    one, path = rows[0], tmp_path / "page.html"
+    file, until = write_csv(tmp_path / "fills.csv", [one]), f"{one['transact_time'][:19]}.999999999Z"
+    alone = ("--account", one["account_id"], "--from", one["transact_time"], "--until", until, "--html", path)
+    _, out, _ = running.run("reconcile", file, *alone, "--dsn", dsn, "--schema", schema)
+    assert out.endswith("engine and ledger agree, legs of trades not compared\n")
+    assert "<h2>The one fill agrees" in path.read_text()
+    assert "<summary>by day: 1 agrees</summary>" in path.read_text()

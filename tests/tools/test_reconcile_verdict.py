@@ -75,6 +75,13 @@ def test_where_nothing_is_compared_it_never_says_that_both_agree(
     assert "agree" not in book.reconcile(file, *more, "--out", "table").out
 
 
+def test_a_terminal_acts_on_nothing_that_a_file_has(book: Books, tmp_path: Path) -> None:
+    file = write_csv(tmp_path / "fills.csv", [{**book.rows[0], "exec_id": "\x1b[2J\u202e"}, *book.rows])
+    found = book.reconcile(file, "--out", "table")
+    assert (found.code, found.out.replace("\n", "").isprintable()) == (1, True)
+    assert r" \x1b[2J\u202e  " in found.out
+
+
 def test_what_lies_outside_the_period_and_legs_are_named_too(book: Books, tmp_path: Path) -> None:
     rows = [{**book.rows[0], "exec_id": "E0", "transact_time": "2024-09-01T00:00:00Z"}, *book.rows]
     file = write_csv(tmp_path / "fills.csv", rows)

@@ -1,4 +1,7 @@
-"""How answers look to people: no wider than the terminal, and of 100 columns in a pipe. Times are UTC."""
+"""How answers look to people: no wider than the terminal, and of 100 columns in a pipe. Times are UTC.
+
+What others wrote, such as reasons and names in files, is made visible: its escape sequences do nothing.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from ledger.cli.visible import visible
 from ledger.v1 import read_pb2
 
 NONE: Final = "-"
@@ -19,6 +23,7 @@ WIDTH: Final = 100  # of text in a pipe, in columns
 _VALUE_WIDTH_MAX: Final = 120  # of a single value in a pipe, which stays whole up to there
 _TERMINAL_WIDTHS: Final = (40, 120)  # narrower and wider ones are taken for these
 _INDENT: Final = "    "  # of what goes on from the line before
+_BREAKS: Final = str.maketrans(dict.fromkeys("\t\n\v\f\r", " "))  # of lines, within a text that wraps
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001 - every time is UTC, and is printed without a zone
 
 
@@ -83,7 +88,7 @@ def _with_sentence(row: Sequence[str], sentence: str, width: int) -> list[str]:
 def paragraph(text: str, indent: str, width: int | None = None) -> list[str]:
     """Return a text as indented lines of a screen's width; ids and days stay whole where one line can hold them."""
     return wrap(
-        text,
+        visible(text.translate(_BREAKS)),
         width or screen_width(),
         initial_indent=indent,
         subsequent_indent=indent,
@@ -92,7 +97,7 @@ def paragraph(text: str, indent: str, width: int | None = None) -> list[str]:
 
 
 def _column(cells: Sequence[str]) -> list[str]:
-    head, *values = cells
+    head, *values = map(visible, cells)
     kind, head = (head[0], head[1:]) if head.startswith((">", ".")) else ("<", head)
     if kind == ".":
         places = max((len(value.partition(".")[2]) for value in values), default=0)
@@ -110,7 +115,7 @@ def _padded(value: str, places: int) -> str:
 
 def pairs(rows: Iterable[tuple[str, str]]) -> list[str]:
     """Return names and values, a line each, without those that say nothing; long values wrap."""
-    said = [(key, value) for key, value in rows if value]
+    said = [(visible(key), value) for key, value in rows if value]
     width = max((len(key) for key, _ in said), default=0)
     lines = []
     for key, value in said:
@@ -146,7 +151,7 @@ def name(enum: Any, number: int) -> str:
 
 
 def headline(subject: str, basis: read_pb2.ReadBasis, *, as_of: bool = True) -> list[str]:
-    """What an answer is about, and what it rests on."""
+    """Return two lines: the subject and ledger of an answer, and the clocks it rests on."""
     effective = f"as of {instant(basis.as_of)} UTC, " if as_of else ""
     if basis.known_at_open:
         known = f"as known now (position {basis.known_at_position})"

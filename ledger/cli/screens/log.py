@@ -21,7 +21,7 @@ def events(found: Iterable[pb.StoredEvent]) -> list[str]:
 
 
 def info(found: pb.GetLedgerInfoResponse) -> list[str]:
-    """What ledger this is."""
+    """Return which ledger this is, and how it is."""
     tables = found.projections
     lag = f"{many(tables.lag_positions, 'position')} behind, for {tables.lag_ms:,} ms"
     behind = lag if tables.lag_positions else "up to date"
@@ -41,7 +41,7 @@ def info(found: pb.GetLedgerInfoResponse) -> list[str]:
 
 
 def _other_version(tables: pb.ProjectionInfo) -> str:
-    """What is said of tables that this release did not make."""
+    """Return what is said of tables that this release did not make."""
     if tables.version in (0, tables.version_wanted):
         return ", a rebuild is under way" if tables.rebuilding else ""
     if tables.version > tables.version_wanted:

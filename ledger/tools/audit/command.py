@@ -13,6 +13,7 @@ from ledger.cli import Options, argument
 from ledger.cli.arguments import known_at, number, time_ns
 from ledger.cli.errors import UnusableError
 from ledger.cli.screens import many
+from ledger.cli.visible import visible
 from ledger.domain.events import LedgerCreated
 from ledger.domain.rules import RULES_VERSION
 from ledger.store.log import Log
@@ -180,7 +181,7 @@ def _print_otherwise(decided: Iterable[dict[str, Any]]) -> None:
 def _sentence(*, field: str, recorded: str, expected: str, **_: Any) -> str:
     if not recorded and not expected:
         return field
-    return f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}"
+    return visible(f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}")
 
 
 def _end(options: Options, found: Found, accounts: int, seconds: float) -> None:

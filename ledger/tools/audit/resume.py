@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from hashlib import sha256
@@ -12,18 +11,15 @@ from typing import Any, Final
 
 from ledger.cli.errors import UnusableError
 from ledger.replay.compare import Deviation
+from ledger.tools.files import write_whole
 from projections.audit.terms import Otherwise
 
 FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is another one then
 
 
-class StateError(UnusableError):
-    """The file is of no use: one line with the remedy."""
-
-
 @dataclass
 class Found:
-    """What an audit has found so far. `audit` is what it is of: another one must not go on with it."""
+    """The findings of an audit so far. `audit` says of which one: another one must not go on with it."""
 
     audit: dict[str, Any]
     known: int
@@ -62,7 +58,10 @@ def _fields(deviation: Deviation) -> list[dict[str, Any]]:
 
 
 def begun(file: Path | None, audit: dict[str, Any], known: int, *, chosen: bool) -> Found:
-    """What the file says, or a new beginning; `chosen`: `known` was, and must be the same. Raises StateError."""
+    """Return what the file says, or a new beginning. Raises UnusableError.
+
+    `chosen` says that `known` was chosen, and must be the same.
+    """
     if file is None or not file.exists():
         return Found(audit, known)
     try:
@@ -72,27 +71,21 @@ def begun(file: Path | None, audit: dict[str, Any], known: int, *, chosen: bool)
         found = Found(**document["found"])
     except (ValueError, TypeError, KeyError, RecursionError, OSError) as error:
         why = f"no {error}" if isinstance(error, KeyError) else error
-        raise StateError(f"{file} cannot be gone on with ({why}): remove it, or give another --resume FILE") from error
+        raise UnusableError(
+            f"{file} cannot be gone on with ({why}): remove it, or give another --resume FILE"
+        ) from error
     if found.audit != audit or (chosen and found.known != known) or found.known > known:
-        raise StateError(f"{file} is of another audit: give the same options, or another --resume FILE")
+        raise UnusableError(f"{file} is of another audit: give the same options, or another --resume FILE")
     return found
 
 
 def _digest(found: Any) -> str:
-    """The SHA-256, in hex, by which a file is known to be as it was written: one digit off would skip events."""
+    """Return the SHA-256, in hex, by which a file is known to be as it was written: one digit off would skip events."""
     return sha256(json.dumps(found, sort_keys=True).encode()).hexdigest()
 
 
 def save(file: Path | None, found: Found) -> None:
-    """Replace the file at once: whoever kills the audit finds the old one or the new one. Raises StateError."""
-    if file is None:
-        return
-    new = file.with_name(f"{file.name}.new")
-    try:
-        with new.open("w") as out:
-            json.dump({"found": asdict(found), "sha256": _digest(asdict(found))}, out)
-            out.flush()
-            os.fsync(out.fileno())
-        new.replace(file)
-    except OSError as error:
-        raise StateError(f"{file} cannot be written: {error.strerror}") from error
+    """Replace the file at once: whoever kills the audit finds the old one or the new one. Raises UnusableError."""
+    if file is not None:
+        document = asdict(found)
+        write_whole(file, json.dumps({"found": document, "sha256": _digest(document)}))

@@ -136,7 +136,7 @@ def _dry_run(ledger: Client, rows: Sequence[Row], options: Options, done: _Done)
 
 
 def _verdict(row: Row, accounts: dict[str, AccountState], book: Any, options: Options, now_ns: int) -> tuple[str, str]:
-    """What would become of a row; the account is then as the row would leave it."""
+    """Return what would become of a row; the account is then as the row would leave it."""
     account_id = row.values["account"]
     account, command = accounts[account_id], row.command
     reason = row.values["reason"] or options.reason

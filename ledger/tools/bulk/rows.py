@@ -98,7 +98,7 @@ class Row:
 
     @property
     def told(self) -> str:
-        """What it asks for, in short."""
+        """Its command, account and what that needs, in short."""
         what = [str(self.values[name]) for name in VERBS[self.verb].needs]
         return " ".join((self.verb, self.values["account"], *what))
 

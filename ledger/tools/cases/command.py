@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.cli import Options, argument
 from ledger.cli.errors import UnusableError
+from ledger.cli.visible import visible
 from ledger.tools.cases.cases import OPS, Verdict, check_file
 from ledger.tools.cases.config import CHOICES, FLAGS
 from ledger.tools.cases.fields import UnreadableError
@@ -71,4 +72,4 @@ def _difference(path: Path, verdict: Verdict) -> str:
     lines = [f"{path}: {verdict.case_id} ({verdict.op})"]
     for key, expected, found in verdict.differences:
         lines += [f"  - {key}: {expected}", f"  + {key}: {found}"]
-    return "\n".join(lines)
+    return "\n".join(map(visible, lines))

@@ -12,7 +12,7 @@ _NUMBER: Final = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,2
 
 
 class Fees(NamedTuple):
-    """What a fill cost: in one currency, and in others as a text such as `0.1 BMX, 2 OKB`. None: nothing is said."""
+    """The cost of a fill: in one currency, and in others as a text such as `0.1 BMX, 2 OKB`. None: nothing is said."""
 
     amount: str | None
     currency: str | None

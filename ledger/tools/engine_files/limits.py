@@ -14,8 +14,7 @@ COLUMNS_MAX: Final = 1_000
 CELL_CHARACTERS_MAX: Final = 10_000
 CHUNK_BYTES: Final = 64 << 10
 
-_GIB, _MIB = FILE_BYTES_MAX >> 30, LINE_BYTES_MAX >> 20
+_GIB, _MIB, _FREE = FILE_BYTES_MAX >> 30, LINE_BYTES_MAX >> 20, PACKED_BYTES_FREE >> 20
 LIMITS: Final = f"""\
-A file may have {_GIB} GiB when it is unpacked, and {PACKED_RATIO_MAX} times its packed size if that is over
-{PACKED_BYTES_FREE >> 20} MiB; {COLUMNS_MAX:,} columns, {CELL_CHARACTERS_MAX:,} characters a cell; {_MIB} MiB a line of
-CSV or a fill of JSON, nested {DEPTH_MAX} deep. What is beyond is refused before it is built."""
+A file may have {_GIB} GiB (gzip: unpacked, and over {_FREE} MiB at most {PACKED_RATIO_MAX} times its own size), a
+line of CSV or an entry of JSON {_MIB} MiB, nested {DEPTH_MAX} deep. What is beyond is refused before it is built"""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.domain.instants import EARLIEST_NS, LATEST_NS
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
 from ledger.tools.duck import sql
 from ledger.tools.duck.database import SCALE
 from ledger.tools.engine_files.columns import wanted
@@ -17,7 +17,6 @@ from ledger.tools.engine_files.limits import CELL_CHARACTERS_MAX
 from ledger.tools.engine_files.presets import AMOUNTS, TIMES, YES_NO
 from ledger.tools.engine_files.printed import Printed
 
-_DAY_NS: Final = 86_400_000_000_000
 _ZONE: Final = r"( ?UTC|Z|[+-]([01]\d|2[0-3])(:?[0-5]\d)?)"
 _TIME: Final = rf"\d{{4}}-\d{{2}}-\d{{2}}([T ]\d{{2}}:\d{{2}}(:\d{{2}}(\.\d{{1,9}}0*)?)?{_ZONE}?)?"
 # `digits` is how many a unit has after the point: 3 of a millisecond in seconds, 9 - 3 of a nanosecond in milliseconds.
@@ -78,7 +77,7 @@ def insertion(said: Printed, constants: Mapping[str, str], first: int, unit_ns: 
     named = [f"{value} AS {name}" for value, name in zip(read, ours, strict=True)]
     return (
         f"INSERT INTO engine (place, unit_ns, {', '.join(ours)}, fault, day, volume)"
-        f" SELECT *, time_ns // {_DAY_NS}, {_volume(ours)}"
+        f" SELECT *, time_ns // {DAY_NS}, {_volume(ours)}"
         f" FROM (SELECT {first} + row, {_unit(names, unit_ns, said)}, {', '.join(named)}, {_fault(names, said)}"
         f" FROM (SELECT *, {', '.join(values)} FROM (SELECT {', '.join(['*', *plain])}"
         f" FROM (SELECT row, {', '.join(texts)} FROM ({said.select})))))"

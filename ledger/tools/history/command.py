@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.cli import Options, argument
 from ledger.cli.arguments import clocks
-from ledger.cli.errors import UnusableError, tell
+from ledger.cli.errors import UnusableError, tell, unread
 from ledger.cli.screens import headline, many
 from ledger.cli.shared import time_span
 from ledger.client import Client
 from ledger.tools.arguments import identifier
-from ledger.tools.csv_rows import SPREADSHEET
+from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet
 from ledger.tools.extra import needs_extra
 from ledger.tools.files import differ, output
 from ledger.tools.group import TOOLS
@@ -78,6 +77,13 @@ def _history(ledger: Client, options: Options) -> int:
     files = _files(options)
     options.table = not options.json and (options.table or not files)
     differ(*files)
+    check_spreadsheet(options, csv=options.csv, remedy="--csv FILE")
+    with unread() if files else nullcontext():  # files are written to their end, and the exit code is that of the sums
+        return _tell(ledger, options, files)
+
+
+def _tell(ledger: Client, options: Options, files: Sequence[Path]) -> int:
+    """Write the files, print what was asked for; return 1 if the sums are not the ledger's."""
     pages = ledger.fee_history_pages(
         options.account,
         from_time=options.from_time,
@@ -141,7 +147,7 @@ def _read(
                 _hand(map(row, lines), outputs)
             if options.table and lines:
                 progress.clear()
-                _print("\n".join([*fee_table(lines), ""]), goes_on=bool(outputs))
+                print("\n".join([*fee_table(lines), ""]))
             progress.show("fills", totals.fills, sum(total.lines for total in page.totals))
         progress.clear()
 
@@ -150,12 +156,6 @@ def _hand(entries: Iterable[Any], takers: Sequence[Callable[[Any], None]]) -> No
     for entry in entries:
         for take in takers:
             take(entry)
-
-
-def _print(text: str, *, goes_on: bool) -> None:
-    """Print entries; `goes_on` says that files are written too, even if nobody reads what is printed to its end."""
-    with suppress(BrokenPipeError) if goes_on else nullcontext():
-        print(text)
 
 
 def _opened(stack: ExitStack, options: Options) -> list[Output]:
@@ -167,14 +167,14 @@ def _opened(stack: ExitStack, options: Options) -> list[Output]:
         files.append(json_lines_file(options.jsonl))
     if options.parquet:
         files.append(_parquet_file(options.parquet))
-    printed = [lambda values: _print(as_json(values), goes_on=bool(files))] if options.json else []
+    printed = [lambda values: print(as_json(values))] if options.json else []
     return [*(stack.enter_context(file) for file in files), *printed]
 
 
 def _parquet_file(path: Path) -> AbstractContextManager[Output]:
     with needs_extra():
         from ledger.tools.history.parquet import parquet_file  # noqa: PLC0415 - duckdb is in the extra tools
-    return parquet_file(path, lambda line: print(f"fee-ledger: {line}", file=sys.stderr))
+    return parquet_file(path, lambda line: tell(0, f"fee-ledger: {line}"))
 
 
 def _report(

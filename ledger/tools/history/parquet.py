@@ -27,7 +27,7 @@ _TIME: Final = "CAST(replace(rtrim({name}, 'Z'), 'T', ' ') AS TIMESTAMP_NS)"
 
 
 @contextmanager
-def parquet_file(path: Path, tell: Callable[[str], None]) -> Iterator[Output]:
+def parquet_file(path: Path, tell: Callable[[str], object]) -> Iterator[Output]:
     """Write decimals as DECIMAL(38,18) and times as TIMESTAMP_NS in UTC; `tell` hears of a column that had to be text.
 
     Entries go to a CSV beside it first, and from there through duckdb, so that memory stays small.

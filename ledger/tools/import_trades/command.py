@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ from ledger.cli import Options, argument
 from ledger.cli.arguments import number
 from ledger.cli.errors import INTERRUPTED, UnusableError, tell
 from ledger.tools.arguments import identifier, where
+from ledger.tools.engine_files.limits import LIMITS
 from ledger.tools.group import TOOLS
 from ledger.tools.import_trades.fills import Tape, open_tape
 from ledger.tools.import_trades.recording import (
@@ -26,15 +26,18 @@ from ledger.tools.import_trades.recording import (
     record,
     register,
 )
-from ledger.tools.import_trades.trade import cost_difference
+from ledger.tools.import_trades.trade import TRADES_MAX, cost_difference
 from ledger.tools.progress import Progress
 
-_NOTES: Final = """\
+_NOTES: Final = f"""\
 FILE is a JSON list of rows [ms, id, type, taker side, price, amount, cost], or CSV under the header
 time_ms,id,side,price,amount,cost (in any order; cost may be missing, other columns are ignored);
 plain or gzip. Several lists one after the other are one tape. Numbers go into the ledger exactly as
 printed, only exponents (1e-05) are written out. The cost is compared with price x amount, and used
 for nothing else.
+
+{LIMITS};
+so are more than {TRADES_MAX:,} trades, which would take over 7 GB of memory.
 
 Each trade becomes the fills SYMBOL-ID-M (maker) and SYMBOL-ID-T (taker). A tape names no accounts,
 so each fill gets one by a hash: acct-<SHA-256(exec_id) mod N, + 1>. Where both fills of a trade get
@@ -113,7 +116,7 @@ def _send(tape: Tape, outcome: Outcome, options: Options) -> None:
 
 
 def _tell(line: str) -> None:
-    print(f"fee-ledger: {line}", file=sys.stderr)
+    tell(0, f"fee-ledger: {line}")
 
 
 def _so_far(outcome: Outcome) -> str:

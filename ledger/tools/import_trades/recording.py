@@ -40,7 +40,7 @@ Response = TypeVar("Response")
 
 @dataclass
 class Outcome:
-    """What became of the fills so far: each is recorded, replayed or refused."""
+    """Counts of what became of the fills so far: each is recorded, replayed or refused."""
 
     total: int = 0
     before: int = 0  # sent by an earlier run

@@ -27,10 +27,9 @@ from ledger.tools.engine_files.csv_header import lines_of, read_header
 from ledger.tools.engine_files.json_rows import Rows
 from ledger.tools.engine_files.limits import CHUNK_BYTES
 from ledger.tools.engine_files.source import opened
-from ledger.tools.import_trades.trade import Trade
+from ledger.tools.import_trades.trade import TRADES_MAX, Trade
 from ledger.wire.fields import ID
 
-TRADES_MAX: Final = 10_000_000  # a trade takes about 0.7 kB of memory
 _JSON_FIELDS: Final = ("time_ms", "id", "type", "side", "price", "amount", "cost")
 _CSV_FIELDS: Final = ("time_ms", "id", "side", "price", "amount")
 _NUMBER: Final = re.compile(r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]{1,3})?")  # longer exponents would fill the memory

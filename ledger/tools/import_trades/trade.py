@@ -5,6 +5,7 @@ from __future__ import annotations
 from decimal import Context, Decimal, Inexact
 from typing import Final, NamedTuple
 
+TRADES_MAX: Final = 10_000_000  # of a file; a trade takes about 0.7 kB of memory
 _EXACT: Final = Context(prec=3_000, traps=[Inexact])  # room for any two numbers that a tape may have
 
 

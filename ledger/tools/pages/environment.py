@@ -9,8 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ledger.cli.screens import many
-from ledger.tools.files import beside
-from ledger.tools.pages.words import decimals, grouped, visible
+from ledger.cli.visible import visible
+from ledger.tools.files import write_whole
+from ledger.tools.pages.words import decimals, grouped
 
 
 def _shown(value: Any) -> Any:
@@ -30,7 +31,5 @@ _ENVIRONMENT.filters.update(decimals=decimals, grouped=grouped, many=many)
 
 
 def write_page(path: Path, template: str, **values: Any) -> None:
-    """Write the page that a template makes of values to `path`; the file is there once it is whole. Raises OSError."""
-    text = _ENVIRONMENT.get_template(template).render(values)
-    with beside(path) as part:
-        part.write_text(text, encoding="utf-8")
+    """Put the page that a template makes of values in its place. Raises UnusableError."""
+    write_whole(path, _ENVIRONMENT.get_template(template).render(values))

@@ -1,4 +1,4 @@
-"""Small words: exact numbers with their thousands apart, percentages, times, and texts that hide nothing."""
+"""Small words: exact numbers with their thousands apart, percentages and times."""
 
 from __future__ import annotations
 
@@ -30,10 +30,3 @@ def moment(at_ns: int) -> str:
     """Return an instant to the second, of midnight only the day: 2024-10-05, 2024-10-05 12:00:00."""
     time = datetime.fromtimestamp(at_ns // SECOND_NS, UTC)
     return f"{time:%Y-%m-%d}" if at_ns % DAY_NS == 0 else f"{time:%Y-%m-%d %H:%M:%S}"
-
-
-def visible(text: str) -> str:
-    r"""Return a text with what would not be seen escaped: controls and marks that change the direction, as \u202e."""
-    if text.isprintable():
-        return text
-    return "".join(one if one.isprintable() else ascii(one)[1:-1] for one in text)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -12,10 +11,11 @@ from ledger import programmes
 from ledger.cli import Options, argument, screens
 from ledger.cli.arguments import address, authority, clocks, limit, time_ns
 from ledger.cli.documents import document
-from ledger.cli.errors import UnusableError
+from ledger.cli.errors import UnusableError, tell
 from ledger.cli.printing import at, page_size, show_pages, write
 from ledger.cli.shared import PROGRAMME_ID
 from ledger.cli.subcommands import CONNECT_S_MAX
+from ledger.cli.visible import visible
 from ledger.client import Client
 from ledger.domain.state.programme import Programme
 from ledger.tools.group import TOOLS
@@ -62,7 +62,7 @@ def _validate(options: Options) -> int:
     found = [(path, _looked_at(path, options.address)) for path in options.files]
     for path, (faults, warnings) in found:
         lines = [str(fault) for fault in faults] or ["no faults"]
-        print("\n".join(f"{path}: {line}" for line in (*lines, *warnings)))
+        print("\n".join(visible(f"{path}: {line}") for line in (*lines, *warnings)))
     return 1 if any(faults for _, (faults, _) in found) else 0
 
 
@@ -132,7 +132,7 @@ def _show(ledger: Client, options: Options) -> None:
 
 def _title(programme: Programme) -> str:
     name = programme.title or programme.programme_id
-    return f"{name}: version {programme.version}, governs {', '.join(programme.venues)}"
+    return visible(f"{name}: version {programme.version}, governs {', '.join(programme.venues)}")
 
 
 @PROGRAMME.ask(
@@ -186,7 +186,7 @@ def _publish(ledger: Client, options: Options) -> None:
         becomes = programmes.parse(content)
         was = lost_tiers.of_ledger(ledger, becomes, options.valid_from)
         told = [*lost_tiers.warnings(was, becomes), *lost_tiers.holders(ledger, was, becomes, options.valid_from)]
-        print("".join(f"{options.file}: {line}\n" for line in told), end="", file=sys.stderr)
+        tell(0, *(f"{options.file}: {line}" for line in told))
     asked = f"{options.actor} {options.approver} {options.valid_from}\n{content}"
     write(
         lambda _, **values: ledger.publish_programme(content, **values),

@@ -1,4 +1,4 @@
-"""What a new version takes away: tiers that it no longer has, and the accounts that hold one."""
+"""The losses that a new version brings: tiers that it no longer has, and the accounts that hold one."""
 
 from __future__ import annotations
 

@@ -13,8 +13,8 @@ from ledger.cli.arguments import known_at, number, time_ns
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.money import DECIMAL
 from ledger.tools.arguments import identifier
-from ledger.tools.csv_rows import SPREADSHEET
-from ledger.tools.engine_files.limits import LIMITS
+from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet
+from ledger.tools.engine_files.limits import CELL_CHARACTERS_MAX, COLUMNS_MAX, LIMITS
 from ledger.tools.engine_files.presets import FORMATS, NAMES
 from ledger.tools.extra import needs_extra
 from ledger.tools.files import differ, output
@@ -72,7 +72,8 @@ Exchanges name no account: give --account. A symbol is that of the ledger which 
 and digits (BTCUSDT, BTC-USDT and BTC/USDT are BTC_USDT; for kraken XBT is BTC); if two have, it is
 refused; if none has, it stays as it is: BTC/USDT:USDT is not BTC_USDT.
 
-{LIMITS}
+{LIMITS};
+so are more than {COLUMNS_MAX:,} columns, and a cell of over {CELL_CHARACTERS_MAX:,} characters.
 
 kinds of breaks:
 {_KINDS}
@@ -160,6 +161,7 @@ def _folder(text: str) -> Path:
 )  # fmt: skip
 def _reconcile(options: Options) -> int:
     differ(options.html, options.state, *set(options.files))
+    check_spreadsheet(options, csv=options.out == "csv", remedy="--out csv")
     with needs_extra():
         from ledger.tools.reconcile.command import reconcile  # noqa: PLC0415 - it imports duckdb
     return reconcile(options)

@@ -1,4 +1,4 @@
-"""What differs between the tables `engine` and `ledger`, break by break, in the table `breaks`.
+"""The differences between the tables `engine` and `ledger`, break by break, in the table `breaks`.
 
 One cause is one break where that can be told: a fill whose account or day differs is one fill, not one that is missing
 and one too many; the legs of a trade are compared as the ledger has them, and as the engine has what the ledger lacks.

@@ -12,7 +12,7 @@ import duckdb
 
 from ledger import programmes
 from ledger.cli import Options
-from ledger.cli.errors import UnusableError
+from ledger.cli.errors import UnusableError, tell
 from ledger.domain.events import LedgerCreated, ProgrammePublished, SymbolRegistered
 from ledger.domain.instants import BEGINNING_NS, DAY_NS, LATEST_NS, SECOND_NS, instant_text
 from ledger.store.log import Head, Log
@@ -136,7 +136,7 @@ def _tell(report: Report, options: Options) -> None:
         write_report(report, options.html)
     if options.out == "csv":
         print_csv(report, sys.stdout, spreadsheet=options.spreadsheet)
-        print(f"fee-ledger: {report.verdict}", file=sys.stderr)
+        tell(0, f"fee-ledger: {report.verdict}")
     elif options.out == "json":
         print_json(report, sys.stdout)
     else:

@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from ledger.cli.errors import UnusableError
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.tools.pages.drawing import Chart, both
@@ -42,16 +41,13 @@ class Breaks(NamedTuple):
 
 
 def write_report(report: Report, path: Path) -> None:
-    """Write the page; the file is there once it is whole. Raises UnusableError."""
-    try:
-        write_page(path, "reconcile.html.j2", report=report, page=Page(report))
-    except OSError as error:
-        raise UnusableError(f"{path} cannot be written: {error.strerror}") from error
+    """Write the page. Raises UnusableError."""
+    write_page(path, "reconcile.html.j2", report=report, page=Page(report))
 
 
 @dataclass(frozen=True)
 class Page:
-    """What the template asks for beside the report."""
+    """Gives the template what it asks for beside the report."""
 
     report: Report
     meanings = KINDS
@@ -138,7 +134,7 @@ def _exact(text: str) -> int:
 
 
 def _sides(engine: str | None, ledger: str | None) -> dict[str, tuple[str, str]]:
-    """What each side says, as (what both begin with, the rest); where only one says anything there is no rest."""
+    """Return what each side says as (what both begin with, the rest); without the other side there is no rest."""
     if engine is None or ledger is None:
         return {"engine": (engine or "-", ""), "ledger": (ledger or "-", "")}
     pairs = enumerate(zip(engine, ledger, strict=False))

@@ -9,6 +9,7 @@ from operator import itemgetter
 from typing import Any, Final, TextIO
 
 from ledger.cli.screens import many, table
+from ledger.cli.visible import visible
 from ledger.tools.csv_rows import csv_rows
 from ledger.tools.reconcile.kinds import DIMENSIONS, KINDS
 from ledger.tools.reconcile.report import COLUMNS, Report
@@ -21,7 +22,7 @@ _HEADS: Final = ("status", "venue account day exec_id", "engine", "ledger", "dif
 def print_table(report: Report, shown: int, file: TextIO) -> None:
     """Facts, counts, the first breaks of each kind, and totals that differ."""
     for line in _table(report, shown):
-        print(line, file=file)
+        print(visible(line), file=file)
 
 
 def print_csv(report: Report, file: TextIO, *, spreadsheet: bool) -> None:
@@ -51,7 +52,7 @@ def _table(report: Report, shown: int) -> Iterator[str]:
     for why, left_out in groupby(report.left_out(), key=itemgetter(1)):
         yield f"not compared: {', '.join(name for name, _ in left_out)}: {why}"
     if report.agrees and not report.not_compared():
-        yield f"all {report.engine_fills:,} fills agree"
+        yield report.agreement
     for kind, count in report.counts.items():
         yield ""
         yield f"{kind}: {count:,} ({KINDS[kind]})"

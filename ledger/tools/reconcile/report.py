@@ -1,4 +1,4 @@
-"""What a reconciliation found, ready to be told: the facts of the run, counts, and the breaks as they are taken."""
+"""The result of a reconciliation, ready to be told: the facts of the run, counts, and the breaks as they are taken."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.cli.screens import many
-from ledger.domain.instants import instant_text
+from ledger.domain.instants import DAY_NS, instant_text
 from ledger.tools.duck.database import Database
 from ledger.tools.engine_files.engine_table import EngineFiles
 from ledger.tools.reconcile.breaks import count_breaks
@@ -29,7 +29,7 @@ _SELECT: Final = (
 
 @dataclass(frozen=True)
 class Run:
-    """What was compared with what."""
+    """The two sides of a comparison, and its terms."""
 
     ledger_id: str
     position: int
@@ -61,12 +61,12 @@ class Report:
 
     @property
     def agrees(self) -> bool:
-        """Whether there is something, all of it was compared, and neither a fill nor a control total differs."""
+        """True if there is something, all of it was compared, and neither a fill nor a control total differs."""
         return bool(self.engine_fills) and not self.counts and not self.differing_totals
 
     @property
     def verdict(self) -> str:
-        """What came of it, in one line without a full stop; that they agree is only said with what was not compared."""
+        """The outcome in one line without a full stop; that they agree is only said with what was not compared."""
         if self.counts:
             told = many(self.breaks, "break")
         elif self.differing_totals:
@@ -80,6 +80,11 @@ class Report:
             status = self.status
             told += f": {status['NEW']:,} new, {status['KNOWN']:,} known, {status['RESOLVED']:,} resolved since"
         return told
+
+    @property
+    def agreement(self) -> str:
+        """Return that all fills agree; it is true where `agrees` is."""
+        return f"all {self.engine_fills:,} fills agree" if self.engine_fills != 1 else "the one fill agrees"
 
     @property
     def differing_totals(self) -> list[str]:
@@ -97,7 +102,7 @@ class Report:
         return period_text(self.run.terms)
 
     def not_compared(self) -> list[str]:
-        """What was not, and why; a line each."""
+        """Return what was not compared, and why; a line each."""
         return [f"{name}: {why}" for name, why in self.left_out()]
 
     def left_out(self) -> Iterator[tuple[str, str]]:
@@ -194,7 +199,7 @@ def _listed(names: list[str]) -> str:
 
 def period_text(terms: Terms) -> str:
     """From and until, for a person."""
-    whole = terms.from_ns % 86_400_000_000_000 == terms.until_ns % 86_400_000_000_000 == 0
+    whole = terms.from_ns % DAY_NS == terms.until_ns % DAY_NS == 0
     first, last = (instant_text(at_ns) for at_ns in (terms.from_ns, terms.until_ns - 1))
     if not whole:
         return f"{first} until {instant_text(terms.until_ns)}"

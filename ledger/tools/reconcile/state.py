@@ -1,4 +1,4 @@
-"""What earlier runs found: a file of JSON lines, one for each break that was open, by its stable id."""
+"""The breaks of earlier runs: a file of JSON lines, one for each break that was open, by its stable id."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from typing import Final
 import duckdb
 
 from ledger.cli.errors import UnusableError
+from ledger.domain.instants import DAY_NS
 from ledger.tools.duck import sql
 from ledger.tools.duck.database import Database
 from ledger.tools.files import beside
@@ -40,7 +41,7 @@ def compare(database: Database, terms: Terms, path: Path | None, today: str, sco
         " FROM earlier WHERE earlier.id = breaks.id"
     )
     looked_for = (
-        f"coalesce(scope = {sql.text(scope)} AND epoch_ns(day::TIMESTAMP_NS) + 86400000000000 > {terms.from_ns}"
+        f"coalesce(scope = {sql.text(scope)} AND epoch_ns(day::TIMESTAMP_NS) + {DAY_NS} > {terms.from_ns}"
         f" AND epoch_ns(day::TIMESTAMP_NS) < {terms.until_ns} AND kind IN ({_listed(terms.looked_for())})"
         " AND id NOT IN (SELECT id FROM unsaid), false)"
     )

@@ -1,4 +1,4 @@
-"""What a run compares: the period, the tolerances, and what the caller leaves out knowingly."""
+"""The terms of a comparison: the period, the tolerances, and what the caller leaves out knowingly."""
 
 from __future__ import annotations
 

@@ -53,7 +53,7 @@ class Period(NamedTuple):
         return Frame(width, height, self.first * DAY_NS, self.end * DAY_NS, **margins)
 
     def holds(self, at_ns: int) -> bool:
-        """Whether an instant lies in them."""
+        """Return True for an instant that lies in them."""
         return self.first <= at_ns // DAY_NS < self.end
 
     @property

@@ -24,7 +24,7 @@ Parts = dict[tuple[str, str], int]  # notional by quote currency and why it does
 
 
 class Kind(NamedTuple):
-    """What fees rest on, without the grant; what was traded is in `quote`, the fees are in `currency`."""
+    """The basis of fees, without the grant; what was traded is in `quote`, the fees are in `currency`."""
 
     tier: str
     pair_class: str
@@ -37,7 +37,7 @@ class Kind(NamedTuple):
 
 
 class Worth(NamedTuple):
-    """What volume that counts is worth in the volume currency: by day and quote; and the closes that it lacks."""
+    """The worth of volume that counts, in the volume currency: by day and quote; and the closes that it lacks."""
 
     by_day: Mapping[int, Mapping[str, int]]
     missing: set[tuple[str, int]]

@@ -25,7 +25,7 @@ _CHARACTER: Final = 8
 
 
 class Bar(NamedTuple):
-    """What a lane shows of an interval; `words` stand in it if they have room."""
+    """An interval as a lane shows it; `words` stand in it if they have room."""
 
     from_ns: int
     until_ns: int
@@ -35,7 +35,7 @@ class Bar(NamedTuple):
 
 
 class Held(NamedTuple):
-    """What of a life touches an interval."""
+    """The parts of a life that touch an interval."""
 
     grants: list[Grant]
     flags: list[Flag]

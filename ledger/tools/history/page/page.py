@@ -1,4 +1,4 @@
-"""What is asked of the ledger for the page beside the entries; all of it is one read."""
+"""Asks the ledger for what the page shows beside the entries; all of it is one read."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the page shows, from top to bottom, as its template asks for it."""
+"""The parts of the page, from top to bottom, as its template asks for them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ class Shown:
 
     @property
     def known(self) -> str:
-        """What the ledger knew."""
+        """The clocks of the read: as of when, as known when."""
         basis = self.basis
         when = "as known now" if basis.known_at_open else f"as known on {moment(basis.known_at_time.ToNanoseconds())}"
         return f"as of {moment(basis.as_of.ToNanoseconds())} UTC, {when}, position {basis.known_at_position}"
@@ -73,7 +73,7 @@ class Shown:
 
     @property
     def held_words(self) -> str:
-        """What is known of an account without a fill: 1 grant and 2 bans; empty: nothing."""
+        """The decisions on an account without a fill, counted: 1 grant and 2 bans; empty: none."""
         held = self.held
         counts = [(len(held.grants), "grant"), (len(held.bans), "ban"), (len(held.flags), "flag")]
         return " and ".join(many(count, name) for count, name in counts if count)
@@ -112,7 +112,7 @@ class Shown:
 
     @property
     def has_life(self) -> bool:
-        """Whether a tier, a grant, a ban or a flag touches the period."""
+        """True if a grant, a ban or a flag touches the period."""
         return any((self.held.grants, self.held.bans, self.held.flags))
 
     def life_charts(self) -> Charts:
@@ -143,7 +143,7 @@ class Shown:
             yield currency, both(partial(rate_chart, self.period, currency, rates))
 
     def kinds_table(self) -> Table:
-        """What the fees rest on."""
+        """The basis of the fees."""
         return tables.kinds_table(self.days.kinds)
 
     def _ordered(self, by_currency: Mapping[str, T]) -> list[tuple[str, T]]:
