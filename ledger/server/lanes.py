@@ -173,51 +173,57 @@ class Lane:
 
     def run(self, behaviour: _Behaviour, request: Any, context: grpc.ServicerContext) -> Any:
         """Answer a call in this thread."""
-        left_s = context.time_remaining()
-        left_s = math.inf if left_s is None else left_s
         if not self._may_step_aside:  # the threads are the turns
-            caller.answer(Caller(left_s, *_asking(context)))
+            caller.answer(_Call(context))
             return behaviour(request, context)
-        turn = _Turn(self._turns, self._places)
-        who = Caller(left_s, *_asking(context), turn.aside)
-        caller.answer(who)
-        if not turn.take(who.left_s):
+        call = _CallWithTurn(context, self._turns, self._places)
+        caller.answer(call)
+        if not call.take_turn():
             self.refuse(request, context)
         try:
             return behaviour(request, context)
         finally:
-            turn.leave()
+            call.leave_turn()
 
 
-def _asking(context: grpc.ServicerContext) -> tuple[Callable[[], bool], Callable[[], str]]:
-    """Return how to ask a call whether it goes on, and for its peer, without holding it: it holds the caller."""
-    held = weakref.ref(context)
+class _Call(Caller):
+    """The caller of a gRPC call, which it does not hold: the call holds the caller."""
 
-    def is_active() -> bool:
-        call = held()
-        return call is not None and call.is_active()
+    __slots__ = ("_context",)
 
-    def peer() -> str:
-        call = held()
-        return call.peer() if call is not None else ""
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        left_s = context.time_remaining()
+        super().__init__(math.inf if left_s is None else left_s)
+        self._context = weakref.ref(context)
 
-    return is_active, peer
+    @property
+    def hung_up(self) -> bool:
+        context = self._context()
+        return context is None or not context.is_active()
+
+    @property
+    def peer(self) -> str:
+        context = self._context()
+        return context.peer() if context is not None else ""
 
 
-class _Turn:
-    """A call's right to work, which it leaves to another one while it waits."""
+class _CallWithTurn(_Call):
+    """A call with a right to work, which it leaves to another one while it waits."""
 
-    def __init__(self, turns: threading.Semaphore, places: threading.Semaphore) -> None:
+    __slots__ = ("_is_held", "_places", "_turns")
+
+    def __init__(self, context: grpc.ServicerContext, turns: threading.Semaphore, places: threading.Semaphore) -> None:
+        super().__init__(context)
         self._turns = turns
         self._places = places
         self._is_held = False
 
-    def take(self, wait_s: float) -> bool:
-        """Return whether it is this call's turn, after at most so many seconds."""
-        self._is_held = self._turns.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX))
+    def take_turn(self) -> bool:
+        """Return whether it is this call's turn, before its deadline."""
+        self._is_held = self._turns.acquire(timeout=min(self.left_s, threading.TIMEOUT_MAX))
         return self._is_held
 
-    def leave(self) -> None:
+    def leave_turn(self) -> None:
         """Let another call work."""
         if self._is_held:
             self._is_held = False
@@ -229,10 +235,10 @@ class _Turn:
         if not self._places.acquire(blocking=False):
             yield False
             return
-        self.leave()
+        self.leave_turn()
         try:
             yield True
-            self.take(caller.caller().left_s)  # past the deadline nobody counts who works
+            self.take_turn()  # past the deadline nobody counts who works
         finally:
             self._places.release()
 
