@@ -269,11 +269,9 @@ class _CountingPool(ThreadPoolExecutor):
 
 
 def _in_lane(handler: _Handler, lane: Lane) -> _Handler:
-    """The same handler with the threads of a lane; one that brings its own threads keeps them."""
+    """The same handler with the threads of a lane."""
     kind = next(kind for kind in _KINDS if getattr(handler, kind))
     behaviour = getattr(handler, kind)
-    if getattr(behaviour, "experimental_thread_pool", None) is not None:
-        return handler
 
     def in_turn(request: Any, context: grpc.ServicerContext) -> Any:
         return lane.run(behaviour, request, context)
