@@ -114,7 +114,7 @@ class Lanes(grpc.ServerInterceptor):
     """Gives each call to the lane of its RPC."""
 
     def __init__(self, config: Config) -> None:
-        self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, "refusing")
+        refusing = ThreadPoolExecutor(_REFUSING_THREADS, "refusing")
         sizes = {  # calls that are worked on, and that wait aside
             FILLS: (config.fills_threads, 0),
             COMMANDS: (config.command_threads, 0),
@@ -126,8 +126,8 @@ class Lanes(grpc.ServerInterceptor):
             WATCHES: (_WATCHES_MAX, 0),
             REFLECTION: (_REFLECTION_THREADS, 0),
         }
-        queues = {WATCHES: 0}
-        lanes = {name: Lane(name, *size, queues.get(name, config.lane_queue_max)) for name, size in sizes.items()}
+        queues = dict.fromkeys(sizes, config.lane_queue_max) | {WATCHES: 0}
+        lanes = {name: Lane(name, *size, queues[name], refusing) for name, size in sizes.items()}
         self._lane_of = {f"/{method}": lanes[name] for name, methods in LANES.items() for method in methods}
         self._handlers: dict[str, _Handler] = {}  # by RPC, once it was called
 
@@ -140,22 +140,21 @@ class Lanes(grpc.ServerInterceptor):
         if lane is None:
             return continuation(handler_call_details)
         if lane.is_full:
-            # As a stream, so that a thread refuses it without having received the request.
-            return grpc.stream_unary_rpc_method_handler(_in_pool(lane.refuse, self._refusing))
-        if method not in self._handlers:
-            handler = continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._handlers[method] = _in_lane(handler, lane)
-        return self._handlers[method]
+            return lane.refusing
+        handler = self._handlers.get(method)
+        if handler is None and (found := continuation(handler_call_details)) is not None:
+            handler = self._handlers[method] = _in_lane(found, lane)
+        return handler
 
 
 class Lane:
     """Threads of some RPCs: `working` calls at once, and `waiting` more that have stepped aside."""
 
-    def __init__(self, name: str, working: int, waiting: int, queue_max: int) -> None:
+    def __init__(self, name: str, working: int, waiting: int, queue_max: int, refuses: ThreadPoolExecutor) -> None:
         self._name = name
         self.pool = _CountingPool(working + waiting, name)
+        # As a stream, so that a thread refuses a call without having received the request.
+        self.refusing: _Handler = grpc.stream_unary_rpc_method_handler(_in_pool(self.refuse, refuses))
         self._held_max = working + waiting + queue_max
         self._turns = threading.Semaphore(working)
         self._places = threading.Semaphore(waiting)
@@ -163,7 +162,7 @@ class Lane:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more calls may wait for a thread."""
+        """True while no more calls may wait for a thread."""
         return self.pool.held >= self._held_max
 
     def refuse(self, _: object, context: grpc.ServicerContext) -> NoReturn:
@@ -252,7 +251,7 @@ class _CountingPool(ThreadPoolExecutor):
         self.held = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As of its base."""
+        """Run a function in one of the threads, and count it from now until it has ended."""
         with self._count:
             self.held += 1
         try:
