@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from contextvars import ContextVar
 from typing import Final
@@ -18,22 +17,13 @@ _MARGIN_S_MAX: Final = 0.25  # but no more than this
 
 
 class Caller:
-    """Who waits for an answer."""
+    """Who waits for an answer: as such nobody, who never hangs up and has no address."""
 
-    __slots__ = ("_aside", "_end_s", "_is_waiting", "_peer")
+    __slots__ = ("_end_s",)
 
-    def __init__(
-        self,
-        left_s: float = math.inf,
-        is_waiting: Callable[[], bool] = lambda: True,
-        peer: Callable[[], str] = str,
-        aside: Callable[[], AbstractContextManager[bool]] = lambda: nullcontext(enter_result=True),
-    ) -> None:
-        """`left_s` is the time until the deadline, `peer` gives the address of the connection."""
+    def __init__(self, left_s: float = math.inf) -> None:
+        """`left_s` is the time until the deadline."""
         self._end_s = time.monotonic() + left_s
-        self._is_waiting = is_waiting
-        self._aside = aside
-        self._peer = peer
 
     @property
     def left_s(self) -> float:
@@ -42,13 +32,13 @@ class Caller:
 
     @property
     def hung_up(self) -> bool:
-        """Whether the call is over: cancelled, broken off, or past its deadline."""
-        return not self._is_waiting()
+        """True once the call is over: cancelled, broken off, or past its deadline."""
+        return False
 
     @property
     def peer(self) -> str:
         """The address of the connection; empty for nobody's."""
-        return self._peer()
+        return ""
 
     def wait_s(self, wait_ms_max: int) -> float:
         """Return how long to wait at most, so that a refusal still arrives before the deadline."""
@@ -61,7 +51,7 @@ class Caller:
         The block gets False where too many wait already: then refuse at once. Who is refused leaves the block by the
         exception; who leaves it otherwise works on, when it is their turn.
         """
-        return self._aside()
+        return nullcontext(enter_result=True)
 
 
 _NOBODY: Final = Caller()

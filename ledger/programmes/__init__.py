@@ -58,7 +58,7 @@ def parse(content: str) -> Programme:
 
 
 def faults(content: str) -> tuple[Fault, ...]:
-    """What is wrong with a file that somebody wants to publish, up to FAULTS_MAX of it; empty: nothing is."""
+    """Return what is wrong with a file that somebody wants to publish, at most FAULTS_MAX faults; empty: nothing is."""
     if (fault := out_of_bounds(content)) is not None:
         return (fault,)
     found: list[Fault] = []
@@ -76,17 +76,17 @@ def faults(content: str) -> tuple[Fault, ...]:
 
 
 def warnings(content: str) -> tuple[Fault, ...]:
-    """What of a file without faults a person should look at before it is published; empty: nothing."""
+    """Return what a person should look at in a file without faults before it is published; empty: nothing."""
     return tuple(warnings_of(parse(content)))
 
 
 def is_fixture(programme: Programme, content_sha256: bytes) -> bool:
-    """Whether the base rates are the example of a packaged file: it says so, or is that of 0.1.0, which could not."""
+    """True if the base rates are the example of a packaged file: it says so, or is that of 0.1.0, which could not."""
     return programme.base_rates_are_fixture or content_sha256.hex() == _OF_RELEASE_0_1_0
 
 
 def _concern_the_same(one: Fault, other: Fault) -> bool:
-    """Whether the key of one is the other's, or lies in it: what cannot be read has no second fault."""
+    """True if the key of one is the other's, or lies in it: what cannot be read has no second fault."""
     shorter, longer = sorted((one.key, other.key), key=len)
     return f"{longer}.".startswith(f"{shorter}.")
 

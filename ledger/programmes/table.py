@@ -39,7 +39,7 @@ class Table:
             self.faults.append(Fault(code, _cut(key, _KEY_MAX), _cut(detail, _DETAIL_MAX)))
 
     def has(self, name: str) -> bool:
-        """Whether the key is there."""
+        """True if the key is there."""
         return name in self._values
 
     def names(self) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-SMALL_BYTES: Final = 65_536  # of a message that is not counted: of so many calls as may run they are few
+SMALL_BYTES: Final = 4_096  # of a message that is not counted: all that streams may be ahead with, they are few
 _LARGE_BYTES: Final = 4 * 1024 * 1024  # of a message that leaves a hole in memory
 _LOOK_UP_S: Final = 0.02  # how often a wait for room looks
 
@@ -44,7 +44,7 @@ class BytesUnderWay:
             self._large_let_go = True
 
     def large_let_go(self) -> bool:
-        """Whether a large message was let go since this was last asked."""
+        """True if a large message was let go since this was last asked."""
         found, self._large_let_go = self._large_let_go, False
         return found
 

@@ -1,4 +1,4 @@
-"""What every RPC that commands does: read the request, wait for the commit, answer with a receipt and the event."""
+"""The steps of every RPC that commands: read the request, wait for the commit, answer with receipt and event."""
 
 from __future__ import annotations
 

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import logging
-import threading
-import time
 from collections.abc import Callable, Iterator
-from functools import wraps
 from typing import Any, Final
 
 import grpc
@@ -16,6 +13,7 @@ from google.protobuf.message import DecodeError
 
 from ledger.config import Config
 from ledger.domain.refusal import Reason
+from ledger.seldom import Seldom
 from ledger.server.bytes_under_way import BytesUnderWay
 from ledger.server.receiving import Receiving
 from ledger.wire.list_bounds import ListBounds
@@ -23,7 +21,6 @@ from ledger.wire.status import refusals, refuse
 
 _log: Final = logging.getLogger(__name__)
 
-_LOG_EVERY_S: Final = 10.0  # one line at most about messages that are none
 _TOO_MANY: Final = object()  # in place of a message for which there was no room
 
 
@@ -40,7 +37,7 @@ class Decoding(grpc.ServerInterceptor):
         self._receiving = Receiving(config.receiving_max)
         self.under_way = BytesUnderWay(config.request_bytes_max)
         self._handlers: dict[str, Any] = {}
-        self._unreadable = _Unreadable()
+        self._unreadable = Seldom(_log)
 
     def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
         """The handler of an RPC; gRPC calls this for each call."""
@@ -61,14 +58,13 @@ class Decoding(grpc.ServerInterceptor):
         decode = self._decode(request, handler.request_deserializer)
         serialize = handler.response_serializer
         if handler.request_streaming:
-            behaviour = wraps(handler.stream_stream)(self._on_a_stream(handler.stream_stream, decode))
+            behaviour = self._on_a_stream(handler.stream_stream, decode)
             return grpc.stream_stream_rpc_method_handler(behaviour, self._arrived, serialize)
         # On the wire one message is a stream of one: as such it is received when the handler asks for it.
         if handler.response_streaming:
-            behaviour = wraps(handler.unary_stream)(self._alone(handler.unary_stream, decode))
+            behaviour = self._alone(handler.unary_stream, decode)
             return grpc.stream_stream_rpc_method_handler(behaviour, self._arrived, serialize)
-        behaviour = wraps(handler.unary_unary)(self._alone(handler.unary_unary, decode))
-        return grpc.stream_unary_rpc_method_handler(behaviour, self._arrived, serialize)
+        return grpc.stream_unary_rpc_method_handler(self._alone(handler.unary_unary, decode), self._arrived, serialize)
 
     def _arrived(self, data: bytes) -> object:
         counted = self.under_way.taken(data)
@@ -86,17 +82,17 @@ class Decoding(grpc.ServerInterceptor):
             try:
                 return decode(arrived)
             except DecodeError:
-                self._unreadable.note(request.full_name)
+                self._unreadable.warning("the bytes of a request were no %s", request.full_name)
                 refuse(Reason.MESSAGE_MALFORMED, "", f"the bytes are no {request.full_name}")
 
         return decoded
 
     def _alone(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
-        def handle(requests: Iterator[Any], context: grpc.ServicerContext, *send: Callable[[Any], None]) -> Any:
+        def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
             arrived = self._receiving.only_message(requests, context)
             with refusals(context):
                 request = decode(arrived)
-            return behaviour(request, context, *send)
+            return behaviour(request, context)
 
         return handle
 
@@ -116,22 +112,3 @@ class Decoding(grpc.ServerInterceptor):
             if arrived is None:
                 return
             yield decode(arrived)
-
-
-class _Unreadable:
-    """Tells of messages that are none in a line now and then, however many come."""
-
-    def __init__(self) -> None:
-        self._mutex = threading.Lock()
-        self._untold = 0
-        self._next_s = 0.0
-
-    def note(self, message: str) -> None:
-        """One more came in place of a message of a type."""
-        with self._mutex:
-            self._untold += 1
-            if time.monotonic() < self._next_s:
-                return
-            count, self._untold = self._untold, 0
-            self._next_s = time.monotonic() + _LOG_EVERY_S
-        _log.warning("%d requests had bytes that are no message, the last one in place of %s", count, message)

@@ -24,7 +24,7 @@ _log: Final = logging.getLogger(__name__)
 
 
 class RunReads(Protocol):
-    """What the read side knows of runs."""
+    """Runs, as the read side knows them."""
 
     def ready(self, command: RunEvaluation) -> RunEvaluation:
         """The command with its instant, once all that it reads is there."""
@@ -39,7 +39,7 @@ class RunReads(Protocol):
         """The event that a run has ended with; None: it has not."""
 
     def due(self) -> Iterator[RunEvaluation]:
-        """What the ledger should run by itself."""
+        """Return what the ledger should run by itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,7 +127,7 @@ def _ended(started: Accepted, looked_at: int, recorded: Recorded) -> Progress:
 
 
 def _jobs(started: Recorded, planned: Sequence[Any]) -> list[EvaluateAccounts]:
-    """What the writer is asked, one job for each version of the programme; `planned` are those of a chunk."""
+    """Return jobs for the writer, one for each version of the programme; `planned` are those of a chunk."""
     found: dict[Run, list[Assessment]] = {}
     for one in planned:
         if isinstance(one.found, Assessment):

@@ -23,13 +23,13 @@ KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enu
 
 
 class EvaluationReads(Protocol):
-    """What the read side answers."""
+    """Answers of the read side."""
 
     def closes(self, request: pb.ListClosesRequest) -> pb.ListClosesResponse:
         """One page of closes."""
 
     def planned(self, request: pb.PlanEvaluationRequest) -> Iterator[pb.PlanEvaluationResponse]:
-        """What an evaluation would give."""
+        """Return what an evaluation would give."""
 
     def evaluation(self, request: pb.GetEvaluationRequest) -> pb.GetEvaluationResponse:
         """An evaluation and its runs."""

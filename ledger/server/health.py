@@ -69,14 +69,14 @@ class Health(HealthServicer):  # type: ignore[misc]
         self._set((*READING, *WRITING), serving=False)
 
     def Check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
-        """What a service is now. NOT_FOUND: there is no such service."""
+        """Tell what a service is now. NOT_FOUND: there is no such service."""
         status = self._status(request.service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
             context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
         return HealthCheckResponse(status=status)
 
     def Watch(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> Iterator[HealthCheckResponse]:
-        """What a service is now, and each time it turns. Holds a thread, which is awake only then."""
+        """Tell what a service is now, and each time it turns. Holds a thread, which is awake only then."""
         told = None
         context.add_callback(self._wake)
 

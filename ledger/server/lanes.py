@@ -114,7 +114,7 @@ class Lanes(grpc.ServerInterceptor):
     """Gives each call to the lane of its RPC."""
 
     def __init__(self, config: Config) -> None:
-        self._refusing = ThreadPoolExecutor(_REFUSING_THREADS, "refusing")
+        refusing = ThreadPoolExecutor(_REFUSING_THREADS, "refusing")
         sizes = {  # calls that are worked on, and that wait aside
             FILLS: (config.fills_threads, 0),
             COMMANDS: (config.command_threads, 0),
@@ -126,8 +126,8 @@ class Lanes(grpc.ServerInterceptor):
             WATCHES: (_WATCHES_MAX, 0),
             REFLECTION: (_REFLECTION_THREADS, 0),
         }
-        queues = {WATCHES: 0}
-        lanes = {name: Lane(name, *size, queues.get(name, config.lane_queue_max)) for name, size in sizes.items()}
+        queues = dict.fromkeys(sizes, config.lane_queue_max) | {WATCHES: 0}
+        lanes = {name: Lane(name, *size, queues[name], refusing) for name, size in sizes.items()}
         self._lane_of = {f"/{method}": lanes[name] for name, methods in LANES.items() for method in methods}
         self._handlers: dict[str, _Handler] = {}  # by RPC, once it was called
 
@@ -140,22 +140,21 @@ class Lanes(grpc.ServerInterceptor):
         if lane is None:
             return continuation(handler_call_details)
         if lane.is_full:
-            # As a stream, so that a thread refuses it without having received the request.
-            return grpc.stream_unary_rpc_method_handler(_in_pool(lane.refuse, self._refusing))
-        if method not in self._handlers:
-            handler = continuation(handler_call_details)
-            if handler is None:
-                return None
-            self._handlers[method] = _in_lane(handler, lane)
-        return self._handlers[method]
+            return lane.refusing
+        handler = self._handlers.get(method)
+        if handler is None and (found := continuation(handler_call_details)) is not None:
+            handler = self._handlers[method] = _in_lane(found, lane)
+        return handler
 
 
 class Lane:
     """Threads of some RPCs: `working` calls at once, and `waiting` more that have stepped aside."""
 
-    def __init__(self, name: str, working: int, waiting: int, queue_max: int) -> None:
+    def __init__(self, name: str, working: int, waiting: int, queue_max: int, refuses: ThreadPoolExecutor) -> None:
         self._name = name
         self.pool = _CountingPool(working + waiting, name)
+        # As a stream, so that a thread refuses a call without having received the request.
+        self.refusing: _Handler = grpc.stream_unary_rpc_method_handler(_in_pool(self.refuse, refuses))
         self._held_max = working + waiting + queue_max
         self._turns = threading.Semaphore(working)
         self._places = threading.Semaphore(waiting)
@@ -163,7 +162,7 @@ class Lane:
 
     @property
     def is_full(self) -> bool:
-        """Whether no more calls may wait for a thread."""
+        """True while no more calls may wait for a thread."""
         return self.pool.held >= self._held_max
 
     def refuse(self, _: object, context: grpc.ServicerContext) -> NoReturn:
@@ -173,51 +172,57 @@ class Lane:
 
     def run(self, behaviour: _Behaviour, request: Any, context: grpc.ServicerContext) -> Any:
         """Answer a call in this thread."""
-        left_s = context.time_remaining()
-        left_s = math.inf if left_s is None else left_s
         if not self._may_step_aside:  # the threads are the turns
-            caller.answer(Caller(left_s, *_asking(context)))
+            caller.answer(_Call(context))
             return behaviour(request, context)
-        turn = _Turn(self._turns, self._places)
-        who = Caller(left_s, *_asking(context), turn.aside)
-        caller.answer(who)
-        if not turn.take(who.left_s):
+        call = _CallWithTurn(context, self._turns, self._places)
+        caller.answer(call)
+        if not call.take_turn():
             self.refuse(request, context)
         try:
             return behaviour(request, context)
         finally:
-            turn.leave()
+            call.leave_turn()
 
 
-def _asking(context: grpc.ServicerContext) -> tuple[Callable[[], bool], Callable[[], str]]:
-    """Return how to ask a call whether it goes on, and for its peer, without holding it: it holds the caller."""
-    held = weakref.ref(context)
+class _Call(Caller):
+    """The caller of a gRPC call, which it does not hold: the call holds the caller."""
 
-    def is_active() -> bool:
-        call = held()
-        return call is not None and call.is_active()
+    __slots__ = ("_context",)
 
-    def peer() -> str:
-        call = held()
-        return call.peer() if call is not None else ""
+    def __init__(self, context: grpc.ServicerContext) -> None:
+        left_s = context.time_remaining()
+        super().__init__(math.inf if left_s is None else left_s)
+        self._context = weakref.ref(context)
 
-    return is_active, peer
+    @property
+    def hung_up(self) -> bool:
+        context = self._context()
+        return context is None or not context.is_active()
+
+    @property
+    def peer(self) -> str:
+        context = self._context()
+        return context.peer() if context is not None else ""
 
 
-class _Turn:
-    """A call's right to work, which it leaves to another one while it waits."""
+class _CallWithTurn(_Call):
+    """A call with a right to work, which it leaves to another one while it waits."""
 
-    def __init__(self, turns: threading.Semaphore, places: threading.Semaphore) -> None:
+    __slots__ = ("_is_held", "_places", "_turns")
+
+    def __init__(self, context: grpc.ServicerContext, turns: threading.Semaphore, places: threading.Semaphore) -> None:
+        super().__init__(context)
         self._turns = turns
         self._places = places
         self._is_held = False
 
-    def take(self, wait_s: float) -> bool:
-        """Return whether it is this call's turn, after at most so many seconds."""
-        self._is_held = self._turns.acquire(timeout=min(wait_s, threading.TIMEOUT_MAX))
+    def take_turn(self) -> bool:
+        """Return whether it is this call's turn, before its deadline."""
+        self._is_held = self._turns.acquire(timeout=min(self.left_s, threading.TIMEOUT_MAX))
         return self._is_held
 
-    def leave(self) -> None:
+    def leave_turn(self) -> None:
         """Let another call work."""
         if self._is_held:
             self._is_held = False
@@ -229,10 +234,10 @@ class _Turn:
         if not self._places.acquire(blocking=False):
             yield False
             return
-        self.leave()
+        self.leave_turn()
         try:
             yield True
-            self.take(caller.caller().left_s)  # past the deadline nobody counts who works
+            self.take_turn()  # past the deadline nobody counts who works
         finally:
             self._places.release()
 
@@ -246,7 +251,7 @@ class _CountingPool(ThreadPoolExecutor):
         self.held = 0
 
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """As of its base."""
+        """Run a function in one of the threads, and count it from now until it has ended."""
         with self._count:
             self.held += 1
         try:
@@ -263,11 +268,9 @@ class _CountingPool(ThreadPoolExecutor):
 
 
 def _in_lane(handler: _Handler, lane: Lane) -> _Handler:
-    """The same handler with the threads of a lane; one that brings its own threads keeps them."""
+    """The same handler with the threads of a lane."""
     kind = next(kind for kind in _KINDS if getattr(handler, kind))
     behaviour = getattr(handler, kind)
-    if getattr(behaviour, "experimental_thread_pool", None) is not None:
-        return handler
 
     def in_turn(request: Any, context: grpc.ServicerContext) -> Any:
         return lane.run(behaviour, request, context)

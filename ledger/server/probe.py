@@ -1,4 +1,4 @@
-"""Whether PostgreSQL answers now: a thread asks it all the time, over a session of its own."""
+"""Knowing whether PostgreSQL answers now: a thread asks it all the time, over a session of its own."""
 
 from __future__ import annotations
 

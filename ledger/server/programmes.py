@@ -24,7 +24,7 @@ _PPM_SCALE: Final = 6
 
 
 class ProgrammeReads(Protocol):
-    """What the read side answers."""
+    """Answers of the read side."""
 
     def version(self, request: pb.GetProgrammeRequest) -> pb.GetProgrammeResponse:
         """One version with its file."""
@@ -111,7 +111,7 @@ class ProgrammeService(Asking, pb_grpc.ProgrammeServiceServicer):
 
 
 def _programme(content: str) -> Programme:
-    """What a file says. Refuses with one line for each of its faults."""
+    """Return what a file says, or refuse with one line for each of its faults."""
     if not content:
         refuse(Reason.FIELD_REQUIRED, "content", "content is required")
     size = len(content.encode())

@@ -5,7 +5,6 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any, Final
 
 import grpc
@@ -28,8 +27,12 @@ class Receiving:
         """The only message of a call; None if none comes. Refuses with QUEUE_FULL where too many others come in."""
         with refusals(context):
             self._take_turn(context)
-        with self._turn(context):
+        self._since_s[context] = time.monotonic()
+        try:
             return next(requests, None)
+        finally:
+            del self._since_s[context]
+            self._turns.release()
 
     def _take_turn(self, context: grpc.ServicerContext) -> None:
         if self._turns.acquire(blocking=False):
@@ -38,15 +41,6 @@ class Receiving:
         if not self._turns.acquire(timeout=_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S)):
             self._end_slow_ones()
             refuse(Reason.QUEUE_FULL, "", "as many messages as may are coming in: send it later")
-
-    @contextmanager
-    def _turn(self, context: grpc.ServicerContext) -> Iterator[None]:
-        self._since_s[context] = time.monotonic()
-        try:
-            yield
-        finally:
-            del self._since_s[context]
-            self._turns.release()
 
     def _end_slow_ones(self) -> None:
         slow_s = time.monotonic() - _SLOW_S

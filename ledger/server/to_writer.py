@@ -1,4 +1,4 @@
-"""What every handler that writes does: wait for the writer, within its deadline."""
+"""Waiting for the writer, as every handler that writes does, within its deadline."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Handling:
 
     @property
     def writing(self) -> bool:
-        """Whether this process holds the pen, and records: not while its clock is wrong."""
+        """True while this process holds the pen, and records: not while its clock is wrong."""
         return self._writer_thread.writing and not self._clock.leaped
 
     def check_clock(self) -> None:

@@ -227,7 +227,7 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
     """UNAVAILABLE. Another process writes this ledger, or this one is starting or stopping."""
     REASON_QUEUE_FULL: _Reason.ValueType  # 302
-    """RESOURCE_EXHAUSTED. The queue before the writer is full, or that before the threads of calls of this kind."""
+    """RESOURCE_EXHAUSTED. The queue before the writer is full, that of calls of this kind, or the room for requests."""
     REASON_POSITION_NOT_REACHED: _Reason.ValueType  # 303
     """UNAVAILABLE. The ledger has not reached min_position yet."""
     REASON_POSITION_AHEAD: _Reason.ValueType  # 304
@@ -460,7 +460,7 @@ REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301
 """UNAVAILABLE. Another process writes this ledger, or this one is starting or stopping."""
 REASON_QUEUE_FULL: Reason.ValueType  # 302
-"""RESOURCE_EXHAUSTED. The queue before the writer is full, or that before the threads of calls of this kind."""
+"""RESOURCE_EXHAUSTED. The queue before the writer is full, that of calls of this kind, or the room for requests."""
 REASON_POSITION_NOT_REACHED: Reason.ValueType  # 303
 """UNAVAILABLE. The ledger has not reached min_position yet."""
 REASON_POSITION_AHEAD: Reason.ValueType  # 304

@@ -76,7 +76,7 @@ class _Count:
         self._entries: dict[str, int] = {}
 
     def of(self, lists: _Lists, place: int, end: int) -> bool:
-        """Whether the fields from a place up to an end could be read."""
+        """Count the fields from a place up to an end. Returns whether they could be read."""
         while place < end:
             self._fields_left -= 1
             if self._fields_left < 0:
@@ -107,7 +107,7 @@ class _Count:
         return len(self._data[place : place + size].translate(None, _CONTINUED))
 
     def _varint(self, place: int, end: int) -> tuple[int, int]:
-        """(the number at a place, the place behind it), or _NO_VARINT where none ends within the bytes it may have."""
+        """(the number at a place, the place after it), or _NO_VARINT where none ends within the bytes it may have."""
         value = shift = 0
         for at in range(place, min(place + _VARINT_BYTES_MAX, end)):
             byte = self._data[at]

@@ -95,9 +95,7 @@ def test_however_many_bytes_are_no_message_the_log_has_a_line_of_them_now_and_th
     for _ in range(20):
         answer_to(ledger, METHODS["GetVipState"], NO_MESSAGE["random bytes"])
     (told,) = caplog.records
-    assert told.getMessage() == "1 requests had bytes that are no message, the last one in place of " + str(
-        METHODS["GetVipState"].input_type.full_name
-    )
+    assert told.getMessage() == f"the bytes of a request were no {METHODS['GetVipState'].input_type.full_name}"
     assert told.exc_info is None
 
 

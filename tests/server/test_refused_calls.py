@@ -16,6 +16,8 @@ from typing import Any, Final
 import grpc
 import pytest
 
+from ledger.config import Config
+from ledger.server.bytes_under_way import SMALL_BYTES, BytesUnderWay
 from ledger.v1.command_service_pb2 import BanAccountRequest, LiftBanRequest
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import RecordFillsRequest, StreamFillsRequest
@@ -141,3 +143,10 @@ def test_beyond_the_bytes_that_may_be_under_way_a_message_is_refused_for_now(sta
     short = RecordFillsRequest(fills=[fill(trade_id="x" * 90_000)])
     for _ in range(5):  # one after the other: what is answered counts no more
         assert len(ledger.fills.RecordFills(short).refusals) == 1, "its symbol is unknown, no more"
+
+
+def test_messages_that_are_too_small_to_count_are_few_also_where_every_stream_is_far_ahead() -> None:
+    config = Config()
+    ahead = config.streams_max * config.stream_requests_max
+    assert ahead * SMALL_BYTES < config.request_bytes_max / 2
+    assert BytesUnderWay(SMALL_BYTES).taken(bytes(SMALL_BYTES + 1)) is None

@@ -16,7 +16,7 @@ from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.instants import LATEST_NS, SECOND_NS
 
 _STEP_MAX: Final = 2 + 255  # bytes that a field can move a cursor on, whatever stands there
-_LOOK_MAX: Final = 32  # bytes that are looked at behind a cursor
+_LOOK_MAX: Final = 32  # bytes that are looked at after a cursor
 _MORE: Final = 0x80  # of a byte of a varint: another follows
 _SECONDS_AT, _SECONDS_BYTES = 1, 5  # in a Timestamp of the years 1978 to 3058
 _NANOS_BYTES_MAX: Final = 5
@@ -82,16 +82,16 @@ class WireColumns:
         self._move_to(self._ends - lengths)
 
     def _view(self, kind: str, width: int) -> Ints:
-        """What begins at every byte."""
+        """Look at what begins at every byte."""
         return np.ndarray(len(self._data) - width + 1, kind, self._data, strides=(1,))
 
     def _move_to(self, cursor: Ints) -> None:
         self._cursor = cursor
-        self._next = self._pairs[cursor]  # two bytes: a tag, mostly, and what comes behind it
+        self._next = self._pairs[cursor]  # two bytes: a tag, mostly, and what comes after it
         self._tags = self._next & 0xFF
 
     def done(self) -> Ints:
-        """Of each message whether it was read to its end, and had nothing else to say."""
+        """Return for each message whether it was read to its end, and had nothing else to say."""
         done: Ints = self._known & (self._cursor == self._ends)
         return done
 

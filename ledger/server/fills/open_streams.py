@@ -35,12 +35,12 @@ class OpenStream:
 
     @property
     def is_ending(self) -> bool:
-        """Whether it makes room for another one already."""
+        """True once it makes room for another one."""
         return self._makes_room.is_set()
 
     @contextmanager
     def waiting_for_client(self, *, sending: bool = True) -> Iterator[None]:
-        """What the block waits for only the client can do."""
+        """Count it as idle during the block, which waits for something that only the client can do."""
         self._since_s, self._is_sending = time.monotonic(), sending
         try:
             yield

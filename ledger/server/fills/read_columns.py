@@ -49,7 +49,7 @@ _LIMITS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "produ
 
 
 class Given(NamedTuple):
-    """What a request gives: the packed columns that are not empty, by name, and what they refer to."""
+    """The columns of a request: the packed columns that are not empty, by name, and what they refer to."""
 
     packed: Mapping[str, bytes]
     account_ids: list[str]
@@ -67,7 +67,7 @@ def names_given(columns: pb.FillColumns) -> frozenset[str]:
 
 
 def given(columns: pb.FillColumns) -> Given:
-    """What a request gives."""
+    """Return what a request gives."""
     packed: dict[str, Any] = {field.name: value for field, value in columns.ListFields()}
     symbols = [(entry.symbol, entry.price_scale, entry.quantity_scale) for entry in packed.pop("symbols", ())]
     return Given(packed, list(packed.pop("account_ids", ())), symbols)
@@ -215,7 +215,7 @@ class _Columns:
         return [columns.packed[name] for columns in self._together]
 
     def says(self, kind: str) -> bool:
-        """Whether the ids of trades, or of orders, are given."""
+        """True if the ids of trades, or of orders, are given."""
         return f"{kind}_number" in self._given or f"{kind}_id" in self._given
 
     def ids(self, kind: str) -> Ints | Texts:
@@ -228,7 +228,7 @@ class _Columns:
         return np.array([str(number).encode() if number else b"" for number in numbers.tolist()])
 
     def well_formed(self, latest_ns: int) -> Ints:
-        """Of each fill whether `shape_of` would find nothing."""
+        """Return for each fill whether `shape_of` would find nothing."""
         good = np.ones(self._count, dtype=bool)
         for names, which in ((self._accounts, self._account_of), (self._symbols, self._symbol_of)):
             if not are_ids(names):
@@ -286,18 +286,18 @@ class _Columns:
         return times.astype(np.int64, copy=False)
 
     def _account_of(self) -> Ints:
-        """Of each fill the place in `_accounts` of its account."""
+        """Return for each fill the place of its account in `_accounts`."""
         places = self._places("account_index", [len(columns.account_ids) for columns in self._together])
         found: Ints = self._account[places]
         return found
 
     def _symbol_of(self) -> Ints:
-        """Of each fill the place in `_symbols` of its symbol."""
+        """Return for each fill the place of its symbol in `_symbols`."""
         found: Ints = self._symbol[self._symbol_places()]
         return found
 
     def _symbol_places(self) -> Ints:
-        """Of each fill the place in `_scales` of its symbol's."""
+        """Return for each fill the place of its symbol's scales in `_scales`."""
         return self._places("symbol_index", [len(columns.symbols) for columns in self._together])
 
     def _places(self, name: str, sizes: Sequence[int]) -> Ints:

@@ -47,7 +47,7 @@ class FillRequests:
         self._latest_ns = latest_ns
 
     def read(self, unread: Sequence[Unread]) -> list[RecordFills | Refused]:
-        """What each asks, or why it asks nothing."""
+        """Return what each asks, or why it asks nothing."""
         arrived: list[Any] = [job.request for job in unread]
         alike: dict[Hashable, list[int]] = {}
         for place, one in enumerate(arrived):
@@ -60,7 +60,7 @@ class FillRequests:
         return [_asked(one, parts[place]) if place in parts else self._alone(one) for place, one in enumerate(arrived)]
 
     def _form(self, arrived: Arrived) -> Hashable | None:
-        """What requests that are read together have in common; None for one that is read by itself."""
+        """Return what requests that are read together have in common; None for one that is read by itself."""
         request = arrived.request
         names = (request.venue, request.actor, request.source)
         columns = request.HasField("columns")
@@ -75,7 +75,7 @@ class FillRequests:
         return request.venue, request.actor, bool(request.source), names_given(request.columns) if columns else ()
 
     def _together(self, arrived: Sequence[Arrived]) -> list[Part | None]:
-        """Of each of some requests of one form its fills, within one batch; None if it is to be read by itself."""
+        """Return the fills of each of some requests of one form, in one batch; None for one to be read by itself."""
         parts: list[Part | None] = [None] * len(arrived)
         places = list(range(len(arrived)))
         while places:
@@ -203,7 +203,7 @@ def _complete_until(request: pb.RecordFillsRequest, latest_ns: int) -> int:
 
 
 def _is_heartbeat(request: pb.RecordFillsRequest) -> bool:
-    """Whether it says nothing but how far its source is."""
+    """True if it says nothing but how far its source is."""
     return request.HasField("complete_until") and not _size(request)
 
 

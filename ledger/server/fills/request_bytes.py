@@ -28,12 +28,12 @@ class Arrived(NamedTuple):
 
     @staticmethod
     def alone(data: bytes) -> Arrived:
-        """What came as a RecordFillsRequest. Raises DecodeError."""
+        """Read what came as a RecordFillsRequest. Raises DecodeError."""
         return Arrived(pb.RecordFillsRequest.FromString(data), data, streamed=False)
 
     @staticmethod
     def on_a_stream(data: bytes) -> Arrived:
-        """What came as a StreamFillsRequest. Raises DecodeError."""
+        """Read what came as a StreamFillsRequest. Raises DecodeError."""
         return Arrived(pb.StreamFillsRequest.FromString(data).batch, data, streamed=True)
 
     @property
@@ -43,7 +43,7 @@ class Arrived(NamedTuple):
 
     @property
     def fees_asked(self) -> int:
-        """Of how many fills the fees are asked for."""
+        """The number of fills whose fees are asked for."""
         return self.size if self.request.include_fees else 0
 
     def fills_as_bytes(self) -> Sequence[bytes]:

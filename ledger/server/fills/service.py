@@ -8,7 +8,7 @@ from typing import Any
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.caller import caller
+from ledger.caller import Caller, caller
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import SourceState, evolve_source
@@ -50,13 +50,13 @@ class FillService:
 
     def RecordFills(self, arrived: Arrived, context: Any) -> pb.RecordFillsResponse:
         with refusals(context):
-            answer = self._handling.submit(self._unread(arrived, caller().peer))
+            answer = self._handling.submit(self._unread(arrived, caller()))
             return self._answer(arrived.fees_asked, answer)
         raise AssertionError("refusals end the call")
 
     def StreamFills(self, requests: Iterator[Arrived], context: Any) -> Iterator[pb.StreamFillsResponse]:
         with refusals(context), self._streams.one(context) as stream:
-            ahead = TakenAhead(self._jobs(requests, caller().peer), self._handling, context, stream)
+            ahead = TakenAhead(self._jobs(requests, caller()), self._handling, context, stream)
             for fees_asked, answer in ahead.taken():
                 with within("batch"):
                     response = self._answer(fees_asked, self._handling.wait(answer))
@@ -77,15 +77,15 @@ class FillService:
             )
         raise AssertionError("refusals end the call")
 
-    def _jobs(self, requests: Iterator[Arrived], peer: str) -> Iterator[tuple[int, messages.Unread]]:
-        """What a stream asks, and of how many fills the fees; refuses requests of another source than the first."""
+    def _jobs(self, requests: Iterator[Arrived], who: Caller) -> Iterator[tuple[int, messages.Unread]]:
+        """Yield the number of fees asked for, and the job; refuse requests of another source than the first."""
         source = ""
         for arrived in requests:
             batch = arrived.request
             if source and batch.source and batch.source != source:
                 refuse(Reason.SOURCE_CHANGED, "batch.source", f"a stream is of one source, and this one of {source}")
             source = batch.source
-            yield arrived.fees_asked, self._unread(arrived, peer)
+            yield arrived.fees_asked, self._unread(arrived, who)
 
     def _answer(self, fees_asked: int, answer: messages.Answer) -> pb.RecordFillsResponse:
         assert isinstance(answer, messages.FillsTaken), answer
@@ -109,10 +109,10 @@ class FillService:
                 fee.fee_rate = rate_text(basis.rate_ppm)
         return response
 
-    def _unread(self, arrived: Arrived, peer: str) -> messages.Unread:
+    def _unread(self, arrived: Arrived, who: Caller) -> messages.Unread:
         """Return what the writer reads when its turn comes, with all that waits beside it."""
         source = arrived.request.source
-        line = f"source {source}" if source else f"caller {peer}"
+        line = f"source {source}" if source else f"caller {who.peer}"
         return messages.Unread(max(arrived.size, 1), line, arrived, self._requests.read)
 
 

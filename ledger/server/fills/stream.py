@@ -48,7 +48,7 @@ class TakenAhead:
         self._over = threading.Event()
 
     def taken(self) -> Iterator[tuple[int, Future[Answer]]]:
-        """Of each request of how many fills the fees are asked for, and its answer to come, until there are no more.
+        """Yield for each request the number of fees asked for and the answer to come, until there are no more.
 
         Raises the refusal that ends the stream.
         """
