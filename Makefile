@@ -25,13 +25,14 @@ run: $(RUN) ## start the ledger on an embedded PostgreSQL (Ctrl-C stops it)
 test: $(DEV) ## run the tests, in two processes; WORKERS=0 runs them in one: ARGS="-k audit -x" WORKERS=0
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
 
-lint: $(DEV) ## ruff, mypy --strict, import contracts, buf, generated code is current
+lint: $(DEV) ## ruff, mypy --strict, import contracts, buf, what releases promised, generated code is current
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 	$(BIN)/buf lint
 	$(BIN)/buf format --diff --exit-code >/dev/null || { $(BIN)/buf format --diff; exit 1; }
+	for kept in tests/kept/*/contract.binpb.gz; do $(BIN)/buf breaking --against $$kept || exit 1; done
 	$(BIN)/python scripts/generate.py --check
 
 format: $(DEV) ## format Python and proto files

@@ -22,9 +22,11 @@ from typing import Final
 
 import grpc
 import psycopg
+from eventsourcing.persistence import PersistenceError
 
 from ledger import cli, programmes
 from ledger.cli.arguments import Parser
+from ledger.cli.errors import tell
 from ledger.clock import ClockLeapError, WallClock, check_clock, check_other_clock, lines_at_start
 from ledger.config import Config
 from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
@@ -32,6 +34,7 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import LEDGER, programme_stream
+from ledger.log_lines import log_on_stderr
 from ledger.memory import few_arenas
 from ledger.processors import CHOICES, keep_to
 from ledger.server import probe
@@ -47,16 +50,27 @@ from ledger.server.rewards import RewardService
 from ledger.server.to_writer import Handling
 from ledger.store.lease import Lease
 from ledger.store.log import Head, Log
+from ledger.store.migration import migrate, missing_migrations, owner_of
 from ledger.store.postgres.callers import CallersConnections
-from ledger.store.postgres.database import DatabaseError, check_durable, connect, open_datastore, store_clock_ns
-from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
+from ledger.store.postgres.database import (
+    DatabaseError,
+    check_connections,
+    check_durable,
+    connect,
+    open_datastore,
+    store_clock_ns,
+)
+from ledger.store.postgres.dsn import HELP, chosen, exposed
+from ledger.store.postgres.embedded import ROLES, EmbeddedError, EmbeddedPostgres
 from ledger.store.postgres.folders import default_folder, earlier_folder
 from ledger.store.postgres.keeper import Keeper, NoKeeper
-from ledger.store.postgres.migrate import MigrationError, migrate
+from ledger.store.postgres.migrate import MigrationError
+from ledger.store.postgres.roles import have_roles, roles_sql
 from ledger.store.postgres.session import Limits, Patience
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.tools import TOOLS
+from ledger.tools.progress import Progress
 from ledger.v1 import (
     command_service_pb2_grpc,
     control_service_pb2_grpc,
@@ -67,6 +81,7 @@ from ledger.v1 import (
     query_service_pb2_grpc,
     reward_service_pb2_grpc,
 )
+from ledger.visible import visible_output
 from ledger.wire.fields import ID
 from ledger.writing.pulse import Pulse
 from ledger.writing.service import Service
@@ -86,6 +101,10 @@ _log: Final = logging.getLogger("ledger")
 RUN: Final = cli.Group("run")
 
 _DEFAULT: Final = Config()
+_UNGUARDED: Final = (
+    "it runs as the owner of the log, who can change what is recorded: `fee-ledger database roles` prints the SQL that"
+    " gives owner, service and readers roles of their own"
+)
 
 
 class StartError(Exception):
@@ -94,14 +113,14 @@ class StartError(Exception):
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
-    logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells of every lost connection at length
 
     def work() -> int:
-        options = parser().parse_args(arguments)
-        return _serve(options) if options.command == "serve" else cli.run(options)
+        log_on_stderr()
+        logging.getLogger("psycopg.pool").setLevel(logging.ERROR)  # it tells of every lost connection at length
+        with visible_output():
+            return cli.run(parser().parse_args(arguments))
 
-    return cli.until_reader_leaves(work)
+    return cli.ended(work)
 
 
 def parser() -> Parser:
@@ -120,7 +139,7 @@ def parser() -> Parser:
                      help=f"where to listen (default {_DEFAULT.listen})"),
         cli.argument("--data", metavar="FOLDER", type=Path,
                      help=f"folder of the embedded PostgreSQL (default {default_folder()})"),
-        cli.argument("--dsn", default="", help="use your own PostgreSQL 15 to 18 instead of the embedded one"),
+        cli.argument("--dsn", default="", help=f"use your own PostgreSQL 15 to 18 instead of the embedded one {HELP}"),
         cli.argument("--schema", default=_DEFAULT.schema, help=f"one schema is one ledger (default {_DEFAULT.schema})"),
         cli.argument("--evaluate", choices=("manual", "automatic"), default=_DEFAULT.evaluate,
                      help="whether the service evaluates volume itself on the days of the programme (default manual: "
@@ -141,8 +160,9 @@ def _serve(options: cli.Options) -> int:
     try:
         return serve(_config(options))
     except (StartError, ClockLeapError, EmbeddedError, ListenError, MigrationError, DatabaseError) as error:
-        print(f"fee-ledger: {error}", file=sys.stderr)
-        return 2
+        raise cli.UnusableError(str(error)) from error
+    except (psycopg.Error, PersistenceError) as error:
+        raise cli.UnusableError(f"PostgreSQL cannot be used: {error}") from error
 
 
 def serve(config: Config) -> int:
@@ -157,8 +177,8 @@ def serve(config: Config) -> int:
         signal.signal(name, lambda *_: stop.set())
     keep_to(config.processors)
     with ExitStack() as stack:
-        dsn, place, keeper = _store(config, stack, stop)
-        ledger = stack.enter_context(running(config, dsn, keeper=keeper, stop=stop))
+        dsn, owner_dsn, place, keeper = _store(config, stack, stop)
+        ledger = stack.enter_context(running(config, dsn, owner_dsn=owner_dsn, keeper=keeper, stop=stop))
         if ledger.new:
             print(f"a new ledger begins: {ledger.ledger_id}, {place}")
         print(
@@ -166,7 +186,7 @@ def serve(config: Config) -> int:
             f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
             flush=True,
         )
-        for line in ledger.clock_lines:
+        for line in (*keeper.remarks, *ledger.lines):
             print(line, flush=True)
         for line in fixture_lines(fold_rulebook(programmes.parse, ledger.log.rulebook(2**63 - 1)), time.time_ns()):
             print(line, flush=True)
@@ -184,7 +204,7 @@ class Running:
     address: str  # host:port
     log: Log
     new: bool  # nothing was recorded before this start
-    clock_lines: tuple[str, ...]  # for a person who must know that the log and the clock are far apart
+    lines: tuple[str, ...]  # for a person: that the log and the clock are far apart, that nobody guards the log
 
 
 @contextmanager
@@ -192,16 +212,18 @@ def running(
     config: Config,
     dsn: str,
     *,
+    owner_dsn: str = "",
     clock: WallClock | None = None,
     keeper: Keeper = NoKeeper(),  # noqa: B008 - it has no state
     stop: threading.Event | None = None,
 ) -> Iterator[Running]:
     """The whole service over a PostgreSQL, until the block ends. Setting `stop` ends a start that still waits.
 
+    With `owner_dsn` it is not the role of `dsn` that brings the schema up to date, but one that may act for its owner.
     Raises ClockLeapError where the clock is behind the log, or apart from that of a PostgreSQL given by `config.dsn`.
     """
     clock = clock or WallClock()
-    _prepare(config, dsn, clock)
+    unguarded = _prepare(config, dsn, clock, owner_dsn)
     patience, lease = Patience(), Lease(config.lease_ms)
     reading = Limits(config.read_statement_ms_max, config.lock_ms_max, patience)
     committing = Limits(config.commit_statement_ms_max, config.lock_ms_max, patience)
@@ -236,9 +258,11 @@ def running(
         reader = Reader(config, log, live, ledger_id, clock.now_ns, lambda: lease.runs)
         runs = EvaluationRuns(reader, config.schema)
         runner = EvaluationRunner(handling, runs)
-        _add_services(app.server, handling, reader, log, runner)
+        fills = FillService(handling, log)
+        fills.add_to(app.server)
+        _add_services(app.server, handling, reader, runner)
         address = app.listen()
-        stack.callback(app.drain_and_stop)
+        stack.callback(app.drain_and_stop, fills.stop)
         stack.callback(runner.stop)
         app.health.start(lambda: probing.fault, lambda: thread.fault, lambda: "its clock leaps" if clock.leaped else "")
         if config.evaluate == "automatic":
@@ -247,16 +271,15 @@ def running(
             stack.callback(due.stop)
         stack.callback(patience.end_within, config.stop_grace_ms / 1000)
         lines = lines_at_start(before.recorded_time_ns, now_ns) if before.position else ()
-        yield Running(ledger_id, address, log, not before.position, lines)
+        yield Running(ledger_id, address, log, not before.position, (*lines, *unguarded))
 
 
-def _add_services(server: grpc.Server, handling: Handling, reader: Reader, log: Log, runner: EvaluationRunner) -> None:
-    """Register every service of the contract but health and reflection."""
+def _add_services(server: grpc.Server, handling: Handling, reader: Reader, runner: EvaluationRunner) -> None:
+    """Register every service of the contract but that of fills, health and reflection."""
     schema = handling.config.schema
     command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), server)
     member_service_pb2_grpc.add_MemberServiceServicer_to_server(MemberService(handling), server)
     reward_service_pb2_grpc.add_RewardServiceServicer_to_server(RewardService(handling), server)
-    FillService(handling, log).add_to(server)
     query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryService(reader, schema), server)
     publishing = ProgrammeService(handling, ProgrammeReads(reader))
     programme_service_pb2_grpc.add_ProgrammeServiceServicer_to_server(publishing, server)
@@ -311,16 +334,51 @@ def _start_probe(
     return probing
 
 
-def _prepare(config: Config, dsn: str, clock: WallClock) -> None:
-    """Check the database, its clock where it may be another one, and bring the schema up to date."""
+def _separate(superuser_dsn: str, schema: str) -> None:
+    """Give the ledger in an embedded PostgreSQL its roles, also one that release 0.1.0 made."""
+    try:
+        with connect(superuser_dsn, "start") as connection:
+            if not have_roles(connection, schema, ROLES):
+                connection.execute(roles_sql(schema, ROLES).encode())
+    except psycopg.Error as error:
+        raise _unusable(error) from error
+
+
+def _prepare(config: Config, dsn: str, clock: WallClock, owner_dsn: str) -> tuple[str, ...]:
+    """Check the database, its clock where it may be another one, and bring the schema up to date.
+
+    Returns a line if it is the owner of the log that is to serve.
+    """
     try:
         with connect(dsn, "start") as connection:
             check_durable(connection)
+            check_connections(connection, _connections(config))
             if config.dsn:
                 check_other_clock(clock, store_clock_ns(connection))
-            migrate(connection, config.schema)
+            owner, acts = owner_of(connection, config.schema)
+            lacks = missing_migrations(connection, config.schema)
+            if lacks and not acts and not owner_dsn:
+                raise StartError(
+                    f"the schema {config.schema} lacks {', '.join(lacks)}: `fee-ledger database migrate --dsn OWNER_DSN"
+                    f" --schema {config.schema}` applies them, as the role {owner}"
+                )
+            if lacks:
+                progress = Progress()
+                with connect(owner_dsn or dsn, "migration") as migrating:
+                    migrate(migrating, config.schema, clock_ns=clock.now_ns, show=progress.show)
+                progress.clear()
     except psycopg.Error as error:
-        raise StartError(f"PostgreSQL cannot be used: {' '.join(str(error).split())}") from error
+        raise _unusable(error) from error
+    return (_UNGUARDED,) if acts else ()
+
+
+def _unusable(error: Exception) -> StartError:
+    return StartError(f"PostgreSQL cannot be used: {' '.join(str(error).split())}")
+
+
+def _connections(config: Config) -> int:
+    """How many the service has at most: of readers, the writer and the probe, and four where it keeps the tables."""
+    return config.read_connections + 2 + (4 if config.projections else 0)
 
 
 def begin_term(
@@ -338,7 +396,7 @@ def begin_term(
         events.append((LEDGER, LedgerCreated(config.ledger_id or f"ledger-{uuid.uuid4().hex[:12]}")))
     terms = [recorded.event.term for recorded in ledger if isinstance(recorded.event, WriterStarted)]
     term = max(terms, default=0) + 1
-    events.append((LEDGER, WriterStarted(term, version("fee-ledger"), RULES_VERSION)))
+    events.append((LEDGER, WriterStarted(term, version("fee-ledger"), RULES_VERSION, keeps_requests=True)))
     if not log.rulebook(2**63 - 1):
         events.append(_packaged_programme())
     service = Service(
@@ -366,17 +424,23 @@ def _packaged_programme() -> tuple[str, ProgrammePublished]:
     return programme_stream(programme.programme_id), event
 
 
-def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str, str, Keeper]:
-    """(DSN, where that is, who looks after it): the embedded PostgreSQL, or the one given."""
+def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str, str, str, Keeper]:
+    """(DSN, DSN by which the schema is brought up to date, where that is, who looks after it).
+
+    The PostgreSQL is the embedded one, or the one given; for that the second DSN is empty.
+    """
     if config.dsn:
-        return config.dsn, "your PostgreSQL", NoKeeper()
+        if warning := exposed(config.dsn):
+            tell(0, f"fee-ledger: {warning}")
+        return config.dsn, "", "your PostgreSQL", NoKeeper()
     folder = config.data or default_folder()
     if not config.data and (earlier := earlier_folder()):
         print(f"not opened: the ledger in {earlier}, where release 0.1.0 kept it; `serve --data {earlier}` opens it")
     postgres = EmbeddedPostgres(folder, stop)
     dsn = postgres.start(f"the service with pid {os.getpid()} on {config.listen}")
     stack.callback(postgres.stop)
-    return dsn, f"data in {folder}", postgres
+    _separate(postgres.superuser_dsn, config.schema)
+    return dsn, postgres.superuser_dsn, f"data in {folder}", postgres
 
 
 def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threading.Event) -> str:
@@ -407,7 +471,7 @@ def _config(options: cli.Options) -> Config:
         Config(),
         listen=options.listen,
         data=options.data,
-        dsn=options.dsn,
+        dsn=chosen(options.dsn, options.data),
         schema=options.schema,
         evaluate=options.evaluate,
         accept_clock=options.accept_clock,

@@ -35,9 +35,9 @@ class Config:
     queue_fills_max: int = 200_000  # fills waiting for the writer; a command counts as one; a source has half at most
     clock_skew_ms_max: int = 60_000  # how far in the future a fill or command may say it happened
     commit_wait_ms_max: int = 30_000  # a caller waits for its commit, if its own deadline is not sooner
-    standby_poll_ms: int = 250  # how often a standby tries to become the writer
-    writer_check_ms: int = 300  # how often a writer that does nothing shows PostgreSQL that it lives; below lease_ms
-    lease_ms: int = 1_000  # a writer speaks for the present so long after its last round trip began; alike everywhere
+    standby_poll_ms: int = 100  # how often a standby tries to become the writer
+    writer_check_ms: int = 200  # how often a writer that does nothing shows PostgreSQL that it lives; below lease_ms
+    lease_ms: int = 750  # a writer speaks for the present so long after its last round trip began; alike everywhere
     writer_silent_ms_max: int = 8_000  # a standby ends the session of a writer that shows no life for so long
     commit_statement_ms_max: int = 30_000  # one statement of the writer; then the term ends
     read_statement_ms_max: int = 30_000  # one statement of a reader

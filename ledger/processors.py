@@ -31,7 +31,7 @@ def keep_to(choice: str) -> None:
 
 @contextmanager
 def on_all() -> Iterator[None]:
-    """What is started within the block, a database say, may run on every processor."""
+    """Let what is started within the block, a database say, run on every processor."""
     if not _CAN_CHOOSE:
         yield
         return

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
-import logging
 import signal
 import sys
 import threading
 from collections.abc import Sequence
 
 import psycopg
+from eventsourcing.persistence import PersistenceError
 
+from ledger.cli.errors import UnusableError, ended
 from ledger.config import Config
+from ledger.log_lines import log_on_stderr
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
+from ledger.store.postgres.dsn import HELP, VARIABLE, chosen, exposed
 from ledger.store.postgres.migrate import EVENTS
 from ledger.store.postgres.session import Limits
+from ledger.visible import visible_output
 from projections.tables.runner import Runner
 
 _EPILOG = """\
@@ -30,22 +34,35 @@ not start; one line says why.
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+    return ended(lambda: _run(arguments), "projections", unusable=(psycopg.Error, PersistenceError))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    log_on_stderr()
+    with visible_output():
+        return _follow(arguments)
+
+
+def _follow(arguments: Sequence[str] | None) -> int:
     parser = argparse.ArgumentParser(
         prog="python -m projections",
         description="Keep the materialised tables of a ledger up with its log.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--dsn", required=True, help="the ledger's PostgreSQL")
+    parser.add_argument("--dsn", default="", help=f"the ledger's PostgreSQL {HELP}")
     parser.add_argument("--schema", default=Config().schema, help=f"the ledger's schema (default {Config().schema})")
     options = parser.parse_args(arguments)
+    dsn = chosen(options.dsn, None)
+    if not dsn:
+        parser.error(f"say where the ledger's PostgreSQL is, in {VARIABLE} or by --dsn")
     try:
-        connect(options.dsn, "projections").close()
+        if warning := exposed(dsn):
+            print(f"projections: {warning}", file=sys.stderr)
+        connect(dsn, "projections").close()
     except psycopg.Error as error:
-        print(f"projections: PostgreSQL cannot be used: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
-    return follow(options.dsn, options.schema)
+        raise UnusableError(f"PostgreSQL cannot be used: {error}") from error
+    return follow(dsn, options.schema)
 
 
 def follow(dsn: str, schema: str) -> int:

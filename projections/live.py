@@ -1,6 +1,6 @@
 """The present, in memory: what the log says at its head, for answers that must not wait for a database.
 
-The writer hands over each commit before it answers its callers, so that a read behind an answer sees it. Where no
+The writer hands over each commit before it answers its callers, so that a read after an answer sees it. Where no
 writer is at hand (a standby), `catch_up` follows the log. A read at a closed known_at goes to the log instead.
 """
 

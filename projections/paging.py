@@ -1,4 +1,4 @@
-"""What all paged queries share: the size of a page, and the read a page token is frozen at."""
+"""The parts that all paged queries share: the size of a page, and the read a page token is frozen at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from ledger.domain.refusal import Reason
 from ledger.v1 import control_service_pb2, evaluation_service_pb2, programme_service_pb2
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
-from ledger.wire.status import refuse
+from ledger.v1.read_pb2 import ReadAt
+from ledger.wire.status import refuse, timestamp
 from projections.as_of import Instant, Reader
 from projections.page_token import PageToken, decode_token
 
@@ -38,5 +39,7 @@ def token_of(reader: Reader, request: Paged) -> PageToken | None:
 
 
 def frozen(reader: Reader, token: PageToken) -> Instant:
-    """The read that a page sequence is."""
-    return Instant(token.as_of_ns, reader.log.head_at_position(token.known_position), known_at_open=False)
+    """The read that a page sequence is; another process that follows the log may not have come so far yet."""
+    position = token.known_position
+    at = ReadAt(as_of=timestamp(token.as_of_ns), known_at_position=position, min_position=position)
+    return reader.instant(at)

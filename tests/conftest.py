@@ -27,9 +27,9 @@ from ledger.clock import WallClock
 from ledger.config import Config
 from ledger.domain.instants import SECOND_NS
 from ledger.store.log import Log
+from ledger.store.migration import migrate
 from ledger.store.postgres.database import open_datastore
 from ledger.store.postgres.embedded import EmbeddedPostgres
-from ledger.store.postgres.migrate import migrate
 from ledger.store.recorder import LedgerRecorder
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub

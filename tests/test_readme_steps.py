@@ -26,7 +26,6 @@ from ledger.client import Client
 from tests.conftest import reachable_folder
 from tests.readme import ADDRESS, README, ROOT, Step, is_shown, steps
 from tests.tools import running, tapes
-from tests.tools.engine_files import write_csv
 
 # What is not typed here, and why.
 NOT_TYPED: Final = {
@@ -73,8 +72,9 @@ class Service:
         assert spec is not None
         assert spec.submodule_search_locations is not None
         psql = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / "psql"
-        command = [psql, "-X", "-h", self.data / "run", "-U", "ledger", "-P", "footer=off", "-c", statement, "ledger"]
-        return self._run(command, PGPASSWORD=(self.data / "password").read_text().strip())
+        options = ["-X", "-h", self.data / "run", "-U", "ledger_reader", "-P", "footer=off"]
+        command = [psql, *options, "-c", statement, "ledger"]
+        return self._run(command, PGPASSWORD=(self.data / "reader-password").read_text().strip())
 
     def _run(self, command: list[str | Path], **more: str) -> subprocess.CompletedProcess[str]:
         # No prerequisite of a target is made: the environment is that of these tests.
@@ -118,16 +118,6 @@ def _checkout(folder: Path) -> Path:
             (folder / entry.name).symlink_to(entry)
     (folder / ".venv").symlink_to(Path(sys.executable).parent.parent)
     (folder / "trades.json.gz").write_bytes(gzip.compress(tapes.as_json(tapes.tape(trades=20))))
-    both = {"symbol": "XRP_USDT", "liquidity": "MAKER", "last_px": "0.6", "fee_currency": "USDT"}
-    write_csv(folder / "fills.csv", [
-        {**both, "account_id": "alice", "exec_id": "E1", "side": "BUY", "last_qty": "1000000", "fee_amount": "-6",
-         "transact_time": "2024-09-30T23:59:59.999999Z"},
-        {**both, "account_id": "alice", "exec_id": "E2", "side": "SELL", "last_qty": "1000", "fee_amount": "0.12",
-         "transact_time": "2024-10-01T00:00:00Z"},
-        {**both, "account_id": "carol", "exec_id": "E3", "symbol": "XRP_BTC", "side": "BUY", "last_px": "0.00001",
-         "last_qty": "1000", "fee_amount": "-0.0000001", "fee_currency": "BTC",
-         "transact_time": "2024-09-30T00:00:00Z"},
-    ])  # fmt: skip
     return folder
 
 

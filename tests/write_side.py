@@ -8,14 +8,17 @@ from typing import Any
 from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.domain import commands
-from ledger.domain.commands import Command, Request
+from ledger.domain.commands import Command
 from ledger.domain.instants import DAY_NS
 from ledger.fills.batch import FillBatch, part_of
+from ledger.server.command_rpc import request_of
 from ledger.store.log import Log
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
+from ledger.wire.fields import Shape
 from ledger.writing.messages import Ask, RecordFills
 from ledger.writing.service import Service
+from tests.asking import actor_of, message_of
 from tests.waiting import wait_for
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2  # 2024-10-04 12:00:00 UTC: where the tests' clock starts
@@ -47,9 +50,11 @@ class Writing:
         return [self.log.at(position) for position in range(after + 1, self.log.head().position + 1)]
 
 
-def ask(command: Command, request_id: str = "", body: bytes = b"body") -> Ask:
+def ask(command: Command, request_id: str = "", **by: str) -> Ask:
+    """A command as it comes out of a request; `by` are other fields of its authority than the usual ones."""
     name = request_id or f"r{next(_requests)}"
-    return Ask(Request(name, body, "ops-1", "ops-2", reason="agreed", reason_salt=name.encode()), command)
+    by = {"actor": actor_of(command), "approver": "ops-2", "reason": "agreed", **by}
+    return Ask(request_of(Shape(), message_of(command, name, **by)), command)
 
 
 def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:

@@ -5,7 +5,7 @@ those that call a running ledger.
 """
 
 from ledger.cli import fills, matches  # noqa: F401 - they add subcommands to ORDER and MEMBERS
-from ledger.cli.errors import until_reader_leaves
+from ledger.cli.errors import UnusableError, ended
 from ledger.cli.members import MEMBERS
 from ledger.cli.orders import ORDER
 from ledger.cli.oversight import OVERSIGHT
@@ -17,4 +17,4 @@ from ledger.cli.subcommands import Group, Options, argument
 
 GROUPS = (ASK, ORDER, MEMBERS, REWARDS, PAIRS, OVERSIGHT)
 
-__all__ = ["GROUPS", "SHELL", "Group", "Options", "argument", "program", "run", "until_reader_leaves"]
+__all__ = ["GROUPS", "SHELL", "Group", "Options", "UnusableError", "argument", "ended", "program", "run"]

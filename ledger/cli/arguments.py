@@ -11,6 +11,8 @@ from difflib import get_close_matches
 from typing import Final, NoReturn
 
 from ledger.domain.instants import SECOND_NS
+from ledger.masked import masked
+from ledger.visible import visible
 
 ADDRESS: Final = "127.0.0.1:50051"
 ADDRESS_VARIABLE: Final = "FEE_LEDGER_ADDRESS"  # of the environment: in place of --address
@@ -57,7 +59,7 @@ class Parser(argparse.ArgumentParser):
                 near = " or ".join(get_close_matches(typed, names))
                 meant = f": did you mean {near}?" if near else ""
                 message = f"argument {argument_}: invalid choice: '{typed}'{meant}"
-        self.exit(2, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"{self.prog}: {visible(masked(message))} (see {self.prog} --help)\n")
 
 
 def time_ns(text: str) -> int:
@@ -115,7 +117,7 @@ def add_address(add: Callable[..., object]) -> None:
 
 
 def common() -> Parser:
-    """What every subcommand takes that calls a ledger."""
+    """Return the arguments of every subcommand that calls a ledger."""
     parser = Parser(add_help=False)
     add = parser.add_argument_group("where and how").add_argument
     add_address(add)
@@ -155,7 +157,7 @@ def limit() -> Parser:
 
 
 def authority() -> Parser:
-    """Who stands behind a command."""
+    """Return the arguments that say who asks for a command, and who approves."""
     parser = Parser(add_help=False)
     add = parser.add_argument_group("who asks, and why").add_argument
     add("--actor", default="", metavar="ID", help="who asks, by a pseudonymous id")

@@ -45,7 +45,7 @@ def _values(message: Message) -> dict[str, Any]:
 
 
 def _state(event: StoredEvent) -> dict[str, Any] | None:
-    """What the stored bytes say, less columns that say nothing; None: this release does not know the topic."""
+    """Return what the stored bytes say, less empty columns; None if this release does not know the topic."""
     if event.topic not in events_pb2.DESCRIPTOR.message_types_by_name:
         return None
     state: Message = getattr(events_pb2, event.topic)()

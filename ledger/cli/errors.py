@@ -6,7 +6,9 @@ a refusal, where 1 means that something was found. 130: interrupted.
 
 from __future__ import annotations
 
+import io
 import os
+import select
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -14,8 +16,9 @@ from typing import Any, Final, TextIO, cast
 
 import grpc
 
-from ledger.cli.visible import visible
 from ledger.client import LedgerError, Unavailable
+from ledger.masked import masked
+from ledger.visible import visible
 
 REFUSED: Final = 1
 UNUSABLE: Final = 2
@@ -62,9 +65,12 @@ def _at(field: str) -> str:
 
 
 def tell(code: int, *lines: str) -> int:
-    """Print lines for a person on stderr, with what a file brings into them made visible; return the exit code."""
-    for line in lines:
-        print(visible(line), file=sys.stderr)
+    """Print lines for a person on stderr, passwords masked, and all of them visible; return the exit code."""
+    try:
+        for line in lines:
+            print(visible(masked(line)), file=sys.stderr, flush=True)
+    except OSError:  # nobody is told; the exit code says it all the same
+        _write_no_more(sys.stderr)
     return code
 
 
@@ -75,45 +81,87 @@ def told(
     *,
     refused: int = REFUSED,
     interrupted: str = "",
+    program: str = _PROGRAM,
+    unusable: tuple[type[Exception], ...] = (),
 ) -> int:
     """Do some work; if it fails, tell why. Return the exit code.
 
     `where` is the address of the ledger it calls, `refused` the exit code if that refuses; `interrupted` says how to go
-    on after Ctrl-C, or after a command that was not answered.
+    on after Ctrl-C, or after a command that was not answered. `unusable` are more exceptions that are no defect, such
+    as those of a database that is gone.
     """
+    known: tuple[type[Exception], ...] = (UnusableError, ValueError, *unusable)
     try:
         return work()
     except LedgerError as error:
         lines = sentences(error, where, timeout_s, interrupted)
-        return tell(refused, *lines) if is_no(error) else tell(UNUSABLE, *(f"{_PROGRAM}: {line}" for line in lines))
+        return tell(refused, *lines) if is_no(error) else tell(UNUSABLE, *(f"{program}: {line}" for line in lines))
+    except known as error:
+        return tell(UNUSABLE, f"{program}: {' '.join(str(error).split())}")
     except OSError as error:
-        if error.filename is None:
-            raise  # it is about what is printed: see `until_reader_leaves`
-        return tell(UNUSABLE, f"{_PROGRAM}: {error.filename} cannot be used: {error.strerror}")
-    except (UnusableError, ValueError) as error:
-        return tell(UNUSABLE, f"{_PROGRAM}: {' '.join(str(error).split())}")
+        if error.filename is None and not _prints():
+            raise  # it is about what is printed: see `ended`
+        about = "" if error.filename is None else f"{error.filename} cannot be used: "
+        return tell(UNUSABLE, f"{program}: {about}{error.strerror or repr(error)}")
     except KeyboardInterrupt:
-        return tell(INTERRUPTED, f"{_PROGRAM}: interrupted{interrupted and f': {interrupted}'}")
+        return tell(INTERRUPTED, f"{program}: interrupted{interrupted and f': {interrupted}'}")
+    except MemoryError:
+        return tell(UNUSABLE, f"{program}: there is not enough memory")
     except Exception as error:  # people get a line to report, not a traceback
-        return tell(UNUSABLE, f"{_PROGRAM}: a defect of this command ({error!r}): please report it")
+        return tell(UNUSABLE, f"{program}: a defect of this command ({error!r}): please report it")
 
 
-def until_reader_leaves(work: Callable[[], int]) -> int:
-    """Do some work that prints; return its exit code.
+def ended(
+    work: Callable[[], int],
+    program: str = _PROGRAM,
+    *,
+    refused: int = REFUSED,
+    unusable: tuple[type[Exception], ...] = (),
+) -> int:
+    """Do the work of a whole program; return its exit code, which is 0, 1, 2 or 130 whatever happens to it.
 
     Whoever reads stdout may go away, as `head` does: that ends the work, and is no error. A full disk is one.
     """
+    _have_streams()
+    code = 0
     try:
         try:
-            return work()
+            code = told(work, refused=refused, program=program, unusable=unusable)
         finally:
             print(end="", flush=True)  # here, for at the end of the interpreter it would fail with a traceback
-    except BrokenPipeError:
-        _print_no_more()
-        return 0
+            _flush_stderr()
     except OSError as error:
-        _print_no_more()
-        return tell(UNUSABLE, f"{_PROGRAM}: {error.strerror}")
+        _write_no_more(sys.stdout)
+        if code != UNUSABLE and not isinstance(error, BrokenPipeError):  # else it is told, or no error
+            return tell(UNUSABLE, f"{program}: {error.strerror}")
+    return code
+
+
+def _have_streams() -> None:
+    """Where a stream was closed before the start, what is printed there goes nowhere."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends
+
+
+def _prints() -> bool:
+    """Return False if nobody reads stdout any more, or what was printed cannot be handed over."""
+    try:
+        sys.stdout.flush()
+        watched = select.poll()
+        watched.register(sys.stdout.fileno(), 0)
+    except io.UnsupportedOperation:
+        return True  # it is no file at all
+    except OSError:
+        return False
+    return not watched.poll(0)
+
+
+def _flush_stderr() -> None:
+    try:
+        sys.stderr.flush()
+    except OSError:
+        _write_no_more(sys.stderr)
 
 
 @contextmanager
@@ -154,8 +202,9 @@ def _no_reader_is_no_error() -> Iterator[None]:
     try:
         yield
     except BrokenPipeError:
-        _print_no_more()
+        _write_no_more(sys.stdout)
 
 
-def _print_no_more() -> None:
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _write_no_more(stream: TextIO) -> None:
+    """Have all that a stream still holds, and whatever comes, go nowhere."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

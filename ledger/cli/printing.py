@@ -11,13 +11,14 @@ from google.protobuf.message import Message
 from ledger.cli import documents
 from ledger.cli.screens import receipts
 from ledger.cli.subcommands import Options
+from ledger.visible import visible
 
 _PAGE_SIZE: Final = 1_000
 
 
 def show(options: Options, answer: Message, lines: Callable[[Any], Iterable[str]]) -> None:
     """Print one answer; `lines` is its screen."""
-    print(documents.document(answer) if options.json else "\n".join(lines(answer)))
+    print(documents.document(answer) if options.json else "\n".join(map(visible, lines(answer))))
 
 
 def show_pages(options: Options, pages: Iterator[Any], field: str, head: Callable[[Any], list[str]],
@@ -33,11 +34,12 @@ def show_pages(options: Options, pages: Iterator[Any], field: str, head: Callabl
             for entry in entries:
                 print(documents.line(entry))
         else:
-            print("\n".join(([*head(page), ""] if first else []) + (lines(entries) if entries else ["none"])))
+            told = ([*head(page), ""] if first else []) + (lines(entries) if entries else ["none"])
+            print("\n".join(map(visible, told)))
         first = False
         if left == 0 or not page.next_page_token:
             if not options.json and foot(page):
-                print("\n".join(["", *foot(page)]))
+                print("\n".join(["", *map(visible, foot(page))]))
             return
 
 

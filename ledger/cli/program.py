@@ -13,6 +13,7 @@ import shtab
 from ledger.cli.arguments import ADDRESS_VARIABLE, HelpFormatter, Parser
 from ledger.cli.errors import told, unread
 from ledger.cli.subcommands import Group, Options, argument
+from ledger.visible import as_it_is
 
 PROGRAM: Final = "fee-ledger"
 
@@ -89,5 +90,6 @@ def _table(groups: Sequence[Group]) -> str:
     arguments=(argument("shell", choices=("bash", "zsh", "tcsh")),),
 )
 def _completion(options: Options) -> int:
-    print(shtab.complete(options.program, options.shell))
+    with as_it_is():
+        print(shtab.complete(options.program, options.shell))
     return 0

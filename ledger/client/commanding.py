@@ -1,4 +1,4 @@
-"""What every command of the client does: one request_id, however often it is sent, and who stands behind it."""
+"""How the client sends every command: under one request_id, however often, with who asks and who approves."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ Response = TypeVar("Response")
 
 
 class Command(TypedDict, total=False):
-    """What every command takes beside its own fields; what is left out is as the Client says."""
+    """The arguments of every command beside its own fields; what is left out is as the Client says."""
 
     actor: str  # who asks: a pseudonymous id
     approver: str  # a second person who approved
@@ -52,6 +52,6 @@ class Commanding(Reads):
         return cast("Response", response)
 
     def _sign(self, request: Any, request_id: str, authority: Mapping[str, str]) -> None:
-        """Name a command for ever, and say who stands behind it."""
+        """Name a command for ever, and say who asks and who approves."""
         request.request_id = request_id or uuid.uuid4().hex
         request.authority.CopyFrom(Authority(**{**self._authority, **authority}))

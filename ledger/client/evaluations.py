@@ -104,7 +104,7 @@ class Evaluations(Commanding):
         timeout_s: float | None = None,
         **at: Unpack[At],
     ) -> Iterator[pb.PlanEvaluationResponse]:
-        """What an evaluation would give: first what it is, then accounts, last the counts. as_of is not used."""
+        """Yield what an evaluation would give: first what it is, then accounts, last the counts. as_of is not used."""
         request = pb.PlanEvaluationRequest(
             programme_id=programme_id,
             kind=member(pb.EvaluationKind, kind, "kind"),

@@ -7,7 +7,7 @@
 A fill is numbered when it is handed over, copied into a batch, sent, and kept until the ledger has acknowledged it.
 When the connection breaks, all that is kept is sent again: the ledger trims what it has, and tells refusals and fees
 as the first time. So a fill that was handed over is recorded once, whatever dies but the engine itself. That goes on
-behind `get_source_position`, as a stream does without a `first_sequence`, or sends again from an earlier number on.
+after `get_source_position`, as a stream does without a `first_sequence`, or sends again from an earlier number on.
 
 An evaluation of volume waits for a source until it has passed the instant. An engine that has nothing to send says how
 far it is with `stream.complete_until(time)`, or the stream asks it with `complete_until=` whenever it is idle: only the

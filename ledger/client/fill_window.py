@@ -1,4 +1,4 @@
-"""What a stream of fills holds: numbered, gathered into batches, and kept until each batch is acknowledged.
+"""The fills that a stream holds: numbered, gathered into batches, and kept until each batch is acknowledged.
 
 It knows neither threads nor a connection: fill_stream puts it to work.
 """
@@ -60,7 +60,7 @@ class FillWindow:
 
     @property
     def is_busy(self) -> bool:
-        """Whether anything is not acknowledged, be it a fill or how far the source is."""
+        """Return True while anything is not acknowledged, be it a fill or how far the source is."""
         return self.held > 0 or self._beating
 
     @property
@@ -113,7 +113,7 @@ class FillWindow:
         self._beating, self._unsaid = True, False
 
     def seal(self) -> None:
-        """What is gathered is to go out as it is."""
+        """Close the batch that is being gathered: it goes out as it is."""
         if self._gathered is not None:
             self._ready.append(self._gathered)
             self._gathered = None

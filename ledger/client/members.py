@@ -19,7 +19,7 @@ from ledger.v1 import member_service_pb2 as pb
 
 
 class Members(Rewards):
-    """What of the client is about members. Times not given are now."""
+    """The methods of the client about members. Times not given are now."""
 
     def __init__(
         self, channel: grpc.Channel, call: Calls, *, authority: Mapping[str, str], read_your_writes: bool
@@ -214,7 +214,7 @@ class Members(Rewards):
         timeout_s: float | None = None,
         **at: Unpack[At],
     ) -> queries_pb.CheckMatchEligibilityResponse:
-        """Whether a match requested at as_of would be eligible, and why not."""
+        """Return if a match requested at as_of would be eligible, and why not."""
         request = queries_pb.CheckMatchEligibilityRequest(
             account_id=account_id,
             external_volume=_external(spot_volume, futures_volume),
@@ -226,7 +226,7 @@ class Members(Rewards):
     def get_entitlements(
         self, account_id: str, *, programme_id: str = "", timeout_s: float | None = None, **at: Unpack[At]
     ) -> queries_pb.GetEntitlementsResponse:
-        """What the tier in effect entitles to beside its rates, and the key account manager."""
+        """Return what the tier in effect entitles to beside its rates, and the key account manager."""
         request = queries_pb.GetEntitlementsRequest(account_id=account_id, programme_id=programme_id, at=self._at(**at))
         return self._call(self._member_queries.GetEntitlements, request, timeout_s)
 

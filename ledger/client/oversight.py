@@ -145,7 +145,7 @@ class Oversight(Commanding):
         page_size: int = 0,
         timeout_s: float | None = None,
     ) -> Iterator[controls_pb.Finding]:
-        """What a control finds, or all of them, by control and finding_id; within_days 0 is 30."""
+        """Yield what a control finds, or all of them, by control and finding_id; within_days 0 is 30."""
         pages = self.finding_pages(
             control,
             as_of=as_of,
@@ -187,7 +187,7 @@ class Oversight(Commanding):
         timeout_s: float | None = None,
         **at: Unpack[At],
     ) -> Iterator[controls_pb.SoloAction]:
-        """What one person, or anybody, did alone, in position order."""
+        """Yield what one person, or anybody, did alone, in position order."""
         pages = self.solo_action_pages(
             actor, from_time=from_time, until_time=until_time, page_size=page_size, timeout_s=timeout_s, **at
         )

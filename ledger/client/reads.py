@@ -28,7 +28,7 @@ class At(TypedDict, total=False):
 
 
 class Conditions(TypedDict, total=False):
-    """What accounts are chosen by."""
+    """The conditions that accounts are chosen by, and the page."""
 
     as_of: Time | None  # effective instant; default: now
     tier: str  # in effect; NONE for those without one
@@ -91,7 +91,7 @@ class Reads:
         timeout_s: float | None = None,
         **at: Unpack[At],
     ) -> pb.QuoteFeeResponse:
-        """What a fill would cost at as_of. Nothing is recorded."""
+        """Return what a fill would cost at as_of. Nothing is recorded."""
         token = message(fill_pb2.TokenPayment, token_payment, "token_payment") if token_payment is not None else None
         request = pb.QuoteFeeRequest(
             account_id=account_id,
@@ -124,7 +124,7 @@ class Reads:
         return self._call(self._queries.GetFill, request, timeout_s)
 
     def get_ledger_info(self, *, timeout_s: float | None = None) -> pb.GetLedgerInfoResponse:
-        """What ledger this is, and how far it is."""
+        """Return which ledger this is, and how far it is."""
         return self._call(self._queries.GetLedgerInfo, pb.GetLedgerInfoRequest(), timeout_s)
 
     def fee_history_pages(

@@ -17,7 +17,7 @@ from ledger.v1 import reward_service_pb2 as rewards_pb
 
 
 class Rewards(Commanding):
-    """What of the client is about rewards. Times not given are now."""
+    """The methods of the client about rewards. Times not given are now."""
 
     def __init__(
         self, channel: grpc.Channel, call: Calls, *, authority: Mapping[str, str], read_your_writes: bool
@@ -113,7 +113,7 @@ class Rewards(Commanding):
         timeout_s: float | None = None,
         **at: Unpack[At],
     ) -> queries_pb.CheckPromotionEligibilityResponse:
-        """Whether an account may take part in a kind of promotion, and why not."""
+        """Return if an account may take part in a kind of promotion, and why not."""
         request = queries_pb.CheckPromotionEligibilityRequest(
             account_id=account_id, promotion_type=promotion_type, programme_id=programme_id, at=self._at(**at)
         )

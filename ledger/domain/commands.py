@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from hashlib import sha256
 from typing import TypeAlias
 
 from ledger.domain.events import MatchClaim
@@ -13,7 +14,11 @@ from ledger.domain.state.programme import Programme
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks, and the name of the request for ever. `sha256` is of its body; `reason` never enters the log."""
+    """Who asks, and the name of the request for ever; `reason` never enters the log.
+
+    `message` is the name of the message that asks, `body` its bytes without what may be erased: the first event of the
+    request keeps both, and `sha256` is of them. `sha256_of_all` is what releases recorded that kept no requests.
+    """
 
     request_id: str
     sha256: bytes
@@ -22,6 +27,19 @@ class Request:
     ticket: str = ""
     reason: str = ""
     reason_salt: bytes = b""
+    message: str = ""
+    body: bytes = b""
+    sha256_of_all: bytes = b""
+
+    @property
+    def kept_before(self) -> Request:
+        """The request as its further events carry it: the first one keeps it."""
+        return replace(self, message="", body=b"")
+
+
+def request_sha256(message: str, body: bytes) -> bytes:
+    """Return the SHA-256 of a request, by the full name of its message and the bytes of it."""
+    return sha256(message.encode() + b"\0" + body).digest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -342,3 +360,16 @@ Command: TypeAlias = (
     | RecordDailyClose
     | RunEvaluation
 )
+
+
+@dataclass(frozen=True, slots=True)
+class KeptRequest:
+    """A request as its first event keeps it: who stood behind it, and the command.
+
+    Where the message does not tell which of several commands was given, it has all of them.
+    """
+
+    request_id: str
+    actor: str
+    approver: str
+    commands: tuple[Command, ...]

@@ -25,6 +25,14 @@ class Envelope:
     reason_sha256: bytes = b""
     request_id: str = ""
     request_sha256: bytes = b""
+    request_message: str = ""  # of the first event of a request: the name of its message
+    request_body: bytes = b""  # and that message, without what may be erased
+
+    @property
+    def asker(self) -> tuple[str | bytes | bool, ...]:
+        """The request and who stands behind it, as every event of the request says it."""
+        by = (self.actor, self.actor_verified, self.approver, self.ticket)
+        return (self.request_id, self.request_sha256, *by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +49,34 @@ class WriterStarted:
     term: int
     software_version: str
     rules_version: int = 0  # 0: written by 0.1.0, which did not say it
+    keeps_requests: bool = False  # the first event of each request of the term holds the request
 
     @property
     def rules(self) -> int:
         """Number of the set of rules that the term is decided by."""
         return self.rules_version or 1
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationFile:
+    """A file of SQL that brought the schema of a ledger on, by its name."""
+
+    name: str
+    sha256: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MigrationApplied:
+    """Stream `ledger`: the schema of a ledger that held events was brought on. It is the only event of its commit.
+
+    The digests are of all events up to `until_position`, which is the one before this event.
+    """
+
+    files: tuple[MigrationFile, ...]
+    software_version: str
+    until_position: int
+    digest_before: bytes
+    digest_after: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -737,6 +768,7 @@ FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted  # what lies in fee streams
 Event: TypeAlias = (
     LedgerCreated
     | WriterStarted
+    | MigrationApplied
     | ProgrammePublished
     | PairClassAssigned
     | PairRatesSet

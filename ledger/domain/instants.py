@@ -42,6 +42,16 @@ def instant_text(at_ns: int) -> str:
     return f"{text}.{nanos:09}Z" if nanos else f"{text}Z"
 
 
+def instant_of_text(text: str) -> int:
+    """The instant that `instant_text` writes so. Raises ValueError for anything else."""
+    seconds, _, nanos = text.removesuffix("Z").partition(".")
+    at = datetime.fromisoformat(seconds).replace(tzinfo=UTC)
+    found = (at - _EPOCH_UTC) // timedelta(seconds=1) * SECOND_NS + int(nanos or 0)
+    if instant_text(found) != text:  # there are other forms of ISO 8601
+        raise ValueError(text)
+    return found
+
+
 def local_day(at_ns: int, timezone: str) -> date:
     """The calendar day of an instant in an IANA zone."""
     return (_EPOCH_UTC + timedelta(seconds=at_ns // SECOND_NS)).astimezone(ZoneInfo(timezone)).date()

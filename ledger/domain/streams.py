@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.domain.instants import day_number, day_text, instant_text
+from ledger.domain.instants import day_number, day_text, instant_of_text, instant_text
 
 LEDGER: Final = "ledger"
 REGISTERS: Final = "registers"
@@ -63,3 +63,10 @@ def evaluation_stream(programme_id: str, kind: str, instant_ns: int) -> str:
     """Runs of one evaluation; those of trials that ended up to an instant lie beside those of volume at it."""
     before = "post-trial." if kind == "POST_TRIAL" else ""
     return f"{EVALUATION_PREFIX}{programme_id}/{before}{instant_text(instant_ns)}"
+
+
+def evaluated_ns(stream: str) -> int | None:
+    """The instant of an evaluation, by its stream; None: it is the stream of none."""
+    if not stream.startswith(EVALUATION_PREFIX):
+        return None
+    return instant_of_text(stream.rpartition("/")[2].removeprefix("post-trial."))

@@ -13,6 +13,8 @@ from ledger.programmes.bounds import BYTES_MAX, FAULTS_MAX, out_of_bounds
 from ledger.programmes.checks import check_programme, warnings_of
 from ledger.programmes.faults import Fault, ProgrammeError
 from ledger.programmes.reading import read_programme
+from ledger.programmes.schema import schema
+from ledger.programmes.table import Table
 
 __all__ = [
     "BYTES_MAX",
@@ -25,6 +27,7 @@ __all__ = [
     "packaged",
     "packaged_names",
     "parse",
+    "schema",
     "warnings",
 ]
 
@@ -51,7 +54,7 @@ def parse(content: str) -> Programme:
     that is missing means its default. What a file must be before it is published, `faults` says.
     """
     found: list[Fault] = []
-    programme = read_programme(_load(content), found, strictly=False)
+    programme = read_programme(Table(_load(content), "", found), strictly=False)
     if found:
         raise ProgrammeError(found)
     return programme
@@ -64,7 +67,7 @@ def faults(content: str) -> tuple[Fault, ...]:
     found: list[Fault] = []
     try:
         file = _load(content)
-        programme = read_programme(file, found, strictly=True)
+        programme = read_programme(Table(file, "", found), strictly=True)
     except ProgrammeError as error:
         return error.faults
     volume = file.get("volume")

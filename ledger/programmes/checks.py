@@ -1,4 +1,4 @@
-"""What must hold of a programme as a whole before it is published. A version that is in the log is not asked again."""
+"""Check a programme as a whole before it is published. A version that is in the log is not asked again."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def check_programme(programme: Programme, *, top_said: bool, base_said: bool) ->
 
 
 def warnings_of(programme: Programme) -> Iterator[Fault]:
-    """What may be meant and should be looked at: it does not stand in the way of a publication."""
+    """Yield what may be meant and should be looked at: it does not stand in the way of a publication."""
     by_volume = {tier for tier, _ in programme.volume_bands}
     if programme.boundary_policy == "terms":
         by_volume = {band.tier for band in programme.terms_bands}

@@ -1,4 +1,4 @@
-"""What can be wrong with a programme file: each fault is one line with a name, the key, and what to do."""
+"""The faults of a programme file: each is one line with a name, the key, and what to do."""
 
 from __future__ import annotations
 

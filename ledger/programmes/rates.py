@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-_RATE: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,24}))?(%|bps|ppm)?")
+RATE: Final = re.compile(r"(-?)([0-9]{1,12})(?:\.([0-9]{1,24}))?(%|bps|ppm)?")
 _SHIFT: Final = {"%": 2, "bps": 4, "ppm": 6, None: 0}  # decimals that the unit moves the point
 PPM_SCALE: Final = 6
 
@@ -23,7 +23,7 @@ def rate_fraction(text: str) -> tuple[int, int]:
 
     Raises RateError RATE_UNIT_AMBIGUOUS for a bare number of 0.01 or more: it may well be a percentage.
     """
-    match = _RATE.fullmatch(text)
+    match = RATE.fullmatch(text)
     if match is None:
         raise RateError("RATE_UNIT_AMBIGUOUS", "needs a number and its unit: %, bps or ppm")
     sign, whole, fraction, unit = match.groups()

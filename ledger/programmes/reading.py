@@ -30,18 +30,17 @@ CHOICES: Final = {
     "fee_currency": ("QUOTE", "RECEIVED"),
     "rounding": ("ROUND_HALF_EVEN", "ROUND_CEILING"),
 }
-EVERY_DAY: Final = frozenset(range(1, 32))
 
 _TERM: Final = re.compile(r"P[1-9][0-9]{0,3}D|next_calendar_month")
 _100_000: Final = 100_000 * 10**36
 
 
-def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool) -> Programme:
-    """The programme of a file; of no use if `faults` has grown.
+def read_programme(top: Table, *, strictly: bool) -> Programme:
+    """Return the programme that the top table of a file describes; of no use if `top.faults` has grown.
 
     Strictly, a key that nothing reads is a fault. Raises ProgrammeError for a table of rates that is too large to read.
+    What is asked of `top` is what a file may hold: `schema` lets it be asked, and writes it down.
     """
-    top = Table(file, "", faults)
     tiers, classes = top.list_of_names("tiers"), top.list_of_names("pair_classes")
     if strictly and len(tiers) * len(classes) > RATES_MAX:
         raise ProgrammeError([Fault("VALUE_OUT_OF_RANGE", "tiers", f"times pair_classes are over {RATES_MAX:,} rates")])
@@ -55,7 +54,7 @@ def read_programme(file: dict[str, Any], faults: list[Fault], *, strictly: bool)
         version=top.name("version"),
         title=top.text("title", ""),
         venues=top.list_of_names("venues"),
-        products=_products(top),
+        products=frozenset(PRODUCTS[name] for name in top.list_of_choices("products", tuple(PRODUCTS))),
         pair_classes=classes,
         tiers=tiers,
         base_rates=(public := _rates(base)),
@@ -88,14 +87,6 @@ _OPTIONAL: Final = (
     *("period", "overrides", "trial", "match", "token_discount", "ban", "applications", "promotions", "flags"),
     *("entitlements", "approval", "switches"),
 )
-
-
-def _products(top: Table) -> frozenset[int]:
-    names = top.list_of_names("products")
-    for name in names:
-        if name not in PRODUCTS:
-            top.note("VALUE_UNKNOWN", "products", f"= {name!r} is none of {', '.join(PRODUCTS)}")
-    return frozenset(PRODUCTS[name] for name in names if name in PRODUCTS)
 
 
 def _rates(row: Table) -> Rates:
@@ -181,25 +172,14 @@ def _volume(table: Table, tiers: tuple[str, ...]) -> dict[str, Any]:
 
 def _evaluation(table: Table) -> dict[str, Any]:
     return {
-        "evaluation_days": _evaluation_days(table),
+        "evaluation_days": table.days_of_month("days_of_month"),
         "window_days": table.whole("window_days", 30, least=1, most=366),
         "timezone": _timezone(table),
         "silent_after_ns": _silent_after_ns(table),
-        "grant_term": _grant_term(table),
+        "grant_term": table.matching("grant_term", _TERM, "P30D", "neither next_calendar_month nor days such as P30D"),
         "effective_delay_ns": table.whole("effective_delay_s", 0, most=366 * 86_400) * SECOND_NS,
         **_choices(table, "late_grant", "grant_resolution", "deactivation"),
     }
-
-
-def _evaluation_days(table: Table) -> frozenset[int]:
-    """Days that every month has; or "every", for an exchange that looks at each day."""
-    days = table.value("days_of_month", [])
-    if days == "every":
-        return EVERY_DAY
-    if not isinstance(days, list) or not days or not all(type(day) is int and 1 <= day <= 28 for day in days):
-        table.note("DAYS_OUT_OF_RANGE", "days_of_month", 'are days 1 to 28, which every month has, or "every"')
-        return EVERY_DAY
-    return frozenset(days)
 
 
 def _timezone(table: Table) -> str:
@@ -216,13 +196,6 @@ def _silent_after_ns(table: Table) -> int:
     if not table.has("silent_after_hours"):
         return 0
     return table.whole("silent_after_hours", least=1, most=366 * 24) * 3_600 * SECOND_NS
-
-
-def _grant_term(table: Table) -> str:
-    term = table.text("grant_term", "P30D")
-    if not _TERM.fullmatch(term):
-        table.note("VALUE_UNKNOWN", "grant_term", f"= {term!r} is neither next_calendar_month nor days such as P30D")
-    return term
 
 
 def _trial(table: Table, tiers: tuple[str, ...]) -> Trial:

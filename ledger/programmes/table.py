@@ -16,8 +16,9 @@ from ledger.programmes.rates import RateError, rate_ppm
 
 T = TypeVar("T")
 
-_NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
+NAME: Final = re.compile(r"[A-Za-z0-9._:-]{1,64}")
 _KEY_MAX, _DETAIL_MAX, _SHOWN_MAX = 200, 500, 80  # characters of a key, of what a fault says, and of a value in it
+EVERY_DAY: Final = frozenset(range(1, 32))  # of a month
 REQUIRED: Final[Any] = object()  # a default that is none: the key must be there
 
 
@@ -59,10 +60,6 @@ class Table:
         """The tables below this one, which holds plain keys too."""
         return {name: self.table(name) for name, value in self._values.items() if isinstance(value, dict)}
 
-    def value(self, name: str, default: Any = REQUIRED) -> Any:
-        """The value as it is: the caller checks it."""
-        return self._read(name, default, lambda value: value, None)
-
     def name(self, name: str, default: Any = REQUIRED) -> str:
         """An id, a tier, a currency."""
         return self._read(name, default, _name, "")
@@ -71,9 +68,24 @@ class Table:
         """Any text."""
         return self._read(name, default, _text, "")
 
+    def matching(self, name: str, pattern: re.Pattern[str], default: str, wrong: str) -> str:
+        """A text of one form; `wrong` says what one of another form is."""
+        value = self._read(name, default, _text, default)
+        if not pattern.fullmatch(value):
+            self.note("VALUE_UNKNOWN", name, f"= {_shown(value)} is {wrong}")
+        return value
+
     def list_of_names(self, name: str, default: Any = REQUIRED) -> tuple[str, ...]:
         """Names, none twice."""
         return self._read(name, default, _list_of_names, ())
+
+    def list_of_choices(self, name: str, choices: Sequence[str]) -> tuple[str, ...]:
+        """Some of the choices, none twice."""
+        values = self.list_of_names(name)
+        for value in values:
+            if value not in choices:
+                self.note("VALUE_UNKNOWN", name, f"= {value!r} is none of {', '.join(choices)}")
+        return tuple(value for value in values if value in choices)
 
     def flag(self, name: str, default: Any = REQUIRED) -> bool:
         """true or false."""
@@ -113,6 +125,10 @@ class Table:
     def days(self, name: str) -> frozenset[int]:
         """Dates as UTC day numbers."""
         return self._read(name, frozenset(), _days, frozenset())
+
+    def days_of_month(self, name: str) -> frozenset[int]:
+        """Days that every month has; or "every", for an exchange that looks at each day."""
+        return self._read(name, REQUIRED, _days_of_month, EVERY_DAY, wrong="DAYS_OUT_OF_RANGE")
 
     def instant(self, name: str) -> int | None:
         """A date-time with its offset, in ns."""
@@ -154,7 +170,7 @@ def _text(value: Any) -> str:
 
 
 def _name(value: Any) -> str:
-    if not _NAME.fullmatch(_text(value)):
+    if not NAME.fullmatch(_text(value)):
         raise ValueError("is no name: 1 to 64 letters, digits and . _ : -")
     return str(value)
 
@@ -208,6 +224,14 @@ def _day(value: Any) -> int:
 
 def _days(value: Any) -> frozenset[int]:
     return frozenset(_day(entry) for entry in _list(value))
+
+
+def _days_of_month(value: Any) -> frozenset[int]:
+    if value == "every":
+        return EVERY_DAY
+    if not isinstance(value, list) or not value or not all(type(day) is int and 1 <= day <= 28 for day in value):
+        raise ValueError('is neither days 1 to 28, which every month has, nor "every"')
+    return frozenset(value)
 
 
 def _instant(value: Any) -> int:

@@ -131,7 +131,7 @@ def differing_totals(recorded: Sequence[CellTotals], expected: Sequence[CellTota
 
 def _sums(cell: CellTotals) -> str:
     fees = (f"{fee.charges} charged and {fee.rebates} rebated in {fee.currency} on {fee.lines}" for fee in cell.fees)
-    return f"notional {cell.notional} on {cell.lines} lines, {', '.join(fees)}"
+    return f"notional {cell.notional} on {cell.lines}, {', '.join(fees)}"
 
 
 def _of_tuple(name: str, was: tuple[object, ...], now: tuple[object, ...]) -> Difference:

@@ -87,6 +87,11 @@ class EvaluatedAgain:
             return [said(recorded, "it lacks a close: there was nothing to evaluate", ruled=True)]
         return compared(recorded, decide_evaluated(account, run, found, now_ns), event.evaluated_time_ns)
 
+    def cause(self, event: FeeAdjusted) -> Recorded | None:
+        """Return the event of this commit that made fees other ones."""
+        late = self._late.get(event.cause_position)
+        return late.evaluated if late else None
+
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
         """Fees that an evaluation of this commit made other ones; totals follow from the lines as they are recorded."""
         late = self._late.get(event.cause_position)

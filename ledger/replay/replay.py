@@ -1,8 +1,8 @@
 """Every decision of a log made again, from the state that the events before it give: the audit of the ledger's rules.
 
-What it does not tell: whether all that was asked was recorded (refused commands leave only their name), and what only
-the sender of a fill can know: its price, quantity, time and ids. Without `volume_of` it takes the volume of an
-evaluation as recorded where closes were needed to value it.
+What it does not tell: what only the sender of a fill can know, its price, quantity, time and ids; and of requests that
+nobody kept whether all that was asked was recorded (refused commands left only their name). Without `volume_of` the
+volume of an evaluation is taken as recorded where closes were needed to value it.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from ledger.domain.events import (
     Event,
     FeeAdjusted,
     LedgerCreated,
+    MigrationApplied,
     OwnerNamed,
     Recorded,
     SourceAdvanced,
@@ -30,18 +31,19 @@ from ledger.domain.instants import DAY_NS, NEVER_NS
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import LEDGER, day_key
 from ledger.domain.term_clock import TermClocks
-from ledger.replay.commands import decide_command
+from ledger.replay.commands import decide_command, registered_with
 from ledger.replay.compare import UNDECIDABLE, Deviation, said
 from ledger.replay.evaluations import EvaluatedAgain, FeeStreams, VolumeOf
 from ledger.replay.fills import decide_runs
 from ledger.replay.owners import OwnersAgain
+from ledger.replay.requests import Read, RequestsAgain
 from ledger.replay.sources import Lines, SourcesAgain
 from ledger.replay.states import Earlier, States
 
 NOT_DECIDED: Final[dict[type[Event], str]] = {
     LedgerCreated: "it names the ledger: the operator chose the name",
     WriterStarted: "a process took the pen: no rule is asked",
-    CommandRefused: "the log has the command's name and hash, not the command",
+    MigrationApplied: "the schema was brought on: its digests are compared with the log",
     EvaluationCompleted: "a count of what a run found, which a new plan of the same evaluation gives again",
 }
 
@@ -50,8 +52,10 @@ LINES_TOGETHER: Final = 65_536  # more lines at once save nothing, and take memo
 _OF_ALL: Final = ("registers", "programme")  # kinds of streams that every decision rests on
 
 
-def replay(events: Iterable[Recorded], parse: Callable[[str], Programme], earlier: Earlier) -> Iterator[Deviation]:
-    """Deviations of a whole log, commit by commit. `parse` reads the file of a programme.
+def replay(
+    events: Iterable[Recorded], parse: Callable[[str], Programme], earlier: Earlier, read: Read
+) -> Iterator[Deviation]:
+    """Deviations of a whole log, commit by commit. `parse` reads the file of a programme, `read` a kept request.
 
     Each event is decided from the events before it as they are recorded, so one that is wrong is named once, not with
     all that follows from it.
@@ -69,7 +73,7 @@ def replay(events: Iterable[Recorded], parse: Callable[[str], Programme], earlie
 
     clocks = TermClocks()
     states = States(parse, earlier, recorded_at=recorded_at, decided_ns=clocks.decided_ns)
-    again = Replay(states, fee_streams)
+    again = Replay(states, fee_streams, RequestsAgain(read, lambda _: None))
     sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()
     expected, time_ns = 1, 0
     for recorded in events:
@@ -112,12 +116,14 @@ class Replay:
         self,
         states: States,
         fee_streams: FeeStreams,
+        requests: RequestsAgain,
         volume_of: VolumeOf | None = None,
         decides: Callable[[Recorded], bool] = lambda _: True,
     ) -> None:
         self._states = states
         self._evaluated = EvaluatedAgain(states, fee_streams, volume_of)
         self._owners = OwnersAgain(states)
+        self._requests = requests
         self._decides = decides
         self._runs: list[Recorded] = []
         self._waiting: set[str] = set()  # accounts of these runs
@@ -167,6 +173,7 @@ class Replay:
     def _take_one(self, recorded: Recorded) -> None:
         self._states.next = recorded.position
         self._link(recorded)
+        of_term = self._requests.begin(recorded)
         try:
             if isinstance(recorded.event, VolumeEvaluated):
                 self._evaluated.note(recorded, recorded.event)
@@ -178,7 +185,7 @@ class Replay:
             if isinstance(recorded.event, OwnerNamed):
                 self._meet(recorded, recorded.event, decides=decides)
             elif decides:
-                self._found += self._decide(recorded)
+                self._found += [*of_term, *self._decide(recorded)]
             self._states.evolve(recorded)
         except UNDECIDABLE as error:
             self._found.append(said(recorded, f"it cannot be decided: {error!r}"))
@@ -188,14 +195,38 @@ class Replay:
         event = recorded.event
         match event:
             case FeeAdjusted():
-                return self._evaluated.adjusted(recorded, event)
+                return self._of_cause(recorded, event) + self._evaluated.adjusted(recorded, event)
             case VolumeEvaluated():
-                return self._evaluated.evaluated(recorded, event)
-        if type(event) in NOT_DECIDED or isinstance(event, AccountLinked):
+                return self._requests.of_run(recorded, event) + self._evaluated.evaluated(recorded, event)
+            case EvaluationCompleted():
+                return self._requests.of_run(recorded, event)
+            case AccountLinked():
+                return []  # `_link` compares it
+        return self._decide_command(recorded)
+
+    def _of_cause(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
+        """Fees are adjusted on the request of the evaluation that changed them, or of the flag that ended."""
+        cause = self._evaluated.cause(event)
+        if cause is None:
             return []
-        found, linked = decide_command(recorded, self._states)
+        if isinstance(cause.event, VolumeEvaluated):
+            return self._requests.of_run(recorded, cause.event)
+        return self._requests.further(recorded, cause)
+
+    def _decide_command(self, recorded: Recorded) -> list[Deviation]:
+        """An event that is the first of a request, or of none; or the class of a pair that came with the pair."""
+        registered, requests = registered_with(recorded, self._states), self._requests
+        if registered is None:
+            found, kept = requests.first(recorded)
+        else:
+            symbol = registered[0]
+            found = requests.further(recorded, symbol)
+            kept = requests.kept(symbol) if symbol.envelope.request_message else None
+        if type(recorded.event) in NOT_DECIDED or (isinstance(recorded.event, CommandRefused) and kept is None):
+            return found
+        decided, linked = decide_command(recorded, self._states, kept)
         self._linked = (recorded, linked) if linked else None
-        return found
+        return found + decided
 
     def _meet(self, recorded: Recorded, event: OwnerNamed, *, decides: bool) -> None:
         """Fills of the commit name an owner: it is due no longer, whoever decides it again."""
@@ -213,6 +244,8 @@ class Replay:
         if found != expected:
             what = f"{expected!r} was expected here: an account is linked as it registers, or as fills name an owner"
             self._found.append(said(recorded, what))
+        elif pending:
+            self._found += self._requests.further(recorded, pending[0])
 
     def _decide_runs(self) -> None:
         runs, self._runs = self._runs, []

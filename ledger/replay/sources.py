@@ -74,7 +74,7 @@ class SourcesAgain:
     def end(self, position: int) -> list[Deviation]:
         """Tell of lines of sources that did not advance, in commits that are over, the last at `position`."""
         found = [
-            Deviation(position, source_stream(source), (Difference(f"{lines} lines came, and it did not advance"),))
+            Deviation(position, source_stream(source), (Difference(f"lines came ({lines}), and it did not advance"),))
             for (_, source), (lines, *_) in sorted(self._lines.items())
         ]
         self._lines.clear()
@@ -97,7 +97,7 @@ def _wrong_replays(event: SourceAdvanced) -> Iterator[str]:
     if any(last < first for first, last in ranges):
         yield f"replayed_sequences {event.replayed_sequences} end before they begin"
     if len(ranges) > RANGES_MAX or not (_size(ranges) == event.replayed or not ranges or len(ranges) == RANGES_MAX):
-        yield f"replayed_sequences have {_size(ranges)} numbers, replayed is {event.replayed}"
+        yield f"numbers in replayed_sequences {_size(ranges)}, replayed {event.replayed}"
 
 
 def _wrong_conflicts(event: SourceAdvanced) -> Iterator[str]:
@@ -107,7 +107,7 @@ def _wrong_conflicts(event: SourceAdvanced) -> Iterator[str]:
     if not all(0 < conflict.sequence <= event.last_sequence for conflict in event.conflicts):
         yield "a conflict has a number that was not taken"
     if len(event.conflicts) > CONFLICTS_MAX or (event.conflicts_left_out and len(event.conflicts) < CONFLICTS_MAX):
-        yield f"{len(event.conflicts)} conflicts are named and {event.conflicts_left_out} left out"
+        yield f"conflicts named {len(event.conflicts)}, left out {event.conflicts_left_out}"
 
 
 def _size(ranges: Iterable[tuple[int, int]]) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
@@ -17,6 +18,7 @@ from ledger.server.decoding import Decoding
 from ledger.server.health import SERVICES, Health
 from ledger.server.lanes import Lanes
 
+_RECEIVING_S: Final = 0.5  # a message that is on its way when the service stops comes in within
 _CANCEL_S: Final = 5  # gRPC ends cancelled calls at once; once in many runs of the tests it never did
 
 _log: Final = logging.getLogger("ledger")
@@ -32,6 +34,7 @@ class App:
     def __init__(self, config: Config) -> None:
         self._config = config
         decoding = Decoding(config)
+        self._receiving = decoding.receiving
         self._trimming = Trimming(decoding.under_way.large_let_go)
         self.health = Health()
         self.server = grpc.server(
@@ -64,11 +67,18 @@ class App:
         self._trimming.start()
         return f"{host}:{port}"
 
-    def drain_and_stop(self) -> None:
-        """Say NOT_SERVING, let load balancers see it, then end calls. Waits no longer for gRPC than its grace twice."""
+    def drain_and_stop(self, end_streams: Callable[[], None]) -> None:
+        """Say NOT_SERVING, let load balancers see it, then end calls. Waits no longer for gRPC than its grace twice.
+
+        What is worked on may finish within the grace; what waits for its client ends sooner.
+        """
         self.health.stop()
         time.sleep(self._config.drain_ms / 1000)
         grace_s = self._config.stop_grace_ms / 1000
-        if not self.server.stop(grace_s).wait(2 * grace_s + _CANCEL_S):
+        stopped = self.server.stop(grace_s)
+        end_streams()
+        if not stopped.wait(min(_RECEIVING_S, grace_s)):
+            self._receiving.end_all()
+        if not stopped.wait(2 * grace_s + _CANCEL_S):
             _log.warning("gRPC still has calls that it cannot end; going on without it")
         self._trimming.stop()

@@ -17,7 +17,7 @@ from ledger.seldom import Seldom
 from ledger.server.bytes_under_way import BytesUnderWay
 from ledger.server.receiving import Receiving
 from ledger.wire.list_bounds import ListBounds
-from ledger.wire.status import refusals, refuse
+from ledger.wire.status import RefusedError, abort, refusals, refuse
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,7 +34,7 @@ class Decoding(grpc.ServerInterceptor):
 
     def __init__(self, config: Config) -> None:
         self._entries_max = config.fills_per_batch_max
-        self._receiving = Receiving(config.receiving_max)
+        self.receiving = Receiving(config.receiving_max)
         self.under_way = BytesUnderWay(config.request_bytes_max)
         self._handlers: dict[str, Any] = {}
         self._unreadable = Seldom(_log)
@@ -89,7 +89,7 @@ class Decoding(grpc.ServerInterceptor):
 
     def _alone(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-            arrived = self._receiving.only_message(requests, context)
+            arrived = self.receiving.only_message(requests, context)
             with refusals(context):
                 request = decode(arrived)
             return behaviour(request, context)
@@ -97,8 +97,11 @@ class Decoding(grpc.ServerInterceptor):
         return handle
 
     def _on_a_stream(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
-        def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-            return behaviour(self._requests(requests, decode, context), context)
+        def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
+            try:
+                yield from behaviour(self._requests(requests, decode, context), context)
+            except RefusedError as error:  # of a service that is not ours, and knows no refusals
+                abort(context, error)
 
         return handle
 
@@ -108,7 +111,10 @@ class Decoding(grpc.ServerInterceptor):
         """The requests of a stream: none is taken off the wire while there is no room for it."""
         while True:
             self.under_way.wait_for_room(context.is_active)
-            arrived = next(arriving, None)
+            try:
+                arrived = next(arriving, None)
+            except grpc.RpcError:  # the call is over: its client hung up
+                return
             if arrived is None:
                 return
             yield decode(arrived)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import threading
 import uuid
@@ -12,12 +11,15 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from ledger.caller import caller
-from ledger.domain.commands import Request, RunEvaluation
+from ledger.domain.commands import RunEvaluation
 from ledger.domain.decide.evaluation import Assessment, Run
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason
+from ledger.server.command_rpc import request_of
 from ledger.server.to_writer import Handling
-from ledger.wire.status import RefusedError, refuse
+from ledger.v1.evaluation_service_pb2 import EvaluationKind, RunEvaluationRequest
+from ledger.wire.fields import Shape
+from ledger.wire.status import RefusedError, refuse, timestamp
 from ledger.writing.messages import Accepted, Answer, Ask, CompleteEvaluation, EvaluateAccounts
 
 _log: Final = logging.getLogger(__name__)
@@ -176,10 +178,19 @@ class DueEvaluations:
                 _log.info("an evaluation waits: %s", error)
 
     def _run_due(self, command: RunEvaluation) -> None:
-        name = f"automatic-{uuid.uuid4().hex}"
-        request = Request(name, hashlib.sha256(name.encode()).digest())
-        for progress in self._runner.run(Ask(request, command)):
+        for progress in self._runner.run(Ask(request_of(Shape(), _request(command)), command)):
             if progress.completed is not None:
                 _log.info("%s is evaluated: %s", progress.started.recorded.stream, progress.completed)
             if self._stopping.is_set():
                 return
+
+
+def _request(command: RunEvaluation) -> RunEvaluationRequest:
+    """Return what the ledger asks of itself, as somebody would ask for it."""
+    assert command.instant_ns is not None, command
+    return RunEvaluationRequest(
+        request_id=f"automatic-{uuid.uuid4().hex}",
+        programme_id=command.programme_id,
+        kind=EvaluationKind.Value(f"EVALUATION_KIND_{command.kind}"),
+        instant=timestamp(command.instant_ns),
+    )

@@ -3,23 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Any, Final, Protocol
+from typing import Any, Protocol
 
-from ledger.domain import commands
-from ledger.domain.commands import Command
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
 from ledger.domain.events import DailyCloseRecorded, EvaluationCompleted, EvaluationStarted
 from ledger.domain.instants import day_text
-from ledger.server.command_rpc import Asking, asked, given
+from ledger.server.command_rpc import Asking
 from ledger.server.evaluation_runner import EvaluationRunner
 from ledger.server.to_writer import Handling
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import evaluation_service_pb2_grpc as pb_grpc
-from ledger.wire.fields import Shape, amount, number, optional_id, optional_ids, required_digest, required_id, utc_day
 from ledger.wire.status import refusals
-
-COMPLETE_SOURCES_MAX: Final = 100
-KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
 
 
 class EvaluationReads(Protocol):
@@ -55,18 +48,7 @@ class EvaluationService(Asking, pb_grpc.EvaluationServiceServicer):
         self._runner = runner
 
     def RecordDailyClose(self, request: pb.RecordDailyCloseRequest, context: Any) -> pb.RecordDailyCloseResponse:
-        def read(shape: Shape) -> Command:
-            return commands.RecordDailyClose(
-                asset=shape(required_id, request.asset, "asset"),
-                currency=shape(optional_id, request.currency, "currency"),
-                day=shape(utc_day, request.day, "day"),
-                price=shape(amount, request.price, "price"),
-                source=shape(required_id, request.source, "source"),
-                source_sha256=shape(required_digest, request.source_sha256, "source_sha256"),
-                restates=request.restates,
-            )
-
-        receipt, event = self.ask(request, context, read)
+        receipt, event = self.ask(request, context)
         assert isinstance(event, DailyCloseRecorded), event
         close = pb.Close(
             asset=event.asset,
@@ -91,19 +73,8 @@ class EvaluationService(Asking, pb_grpc.EvaluationServiceServicer):
             yield from self._reads.planned(request)
 
     def RunEvaluation(self, request: pb.RunEvaluationRequest, context: Any) -> Iterator[pb.RunEvaluationResponse]:
-        def read(shape: Shape) -> Command:
-            return commands.RunEvaluation(
-                programme_id=shape(optional_id, request.programme_id, "programme_id"),
-                kind=KINDS.get(shape(number, request.kind, tuple(KINDS), "kind"), PERIODIC),
-                instant_ns=shape(given, request, "instant", None),
-                read_position=request.read_position,
-                complete_sources=shape(
-                    optional_ids, request.complete_sources, "complete_sources", COMPLETE_SOURCES_MAX
-                ),
-            )
-
         with refusals(context):
-            for progress in self._runner.run(asked(request, read)):
+            for progress in self._runner.run(self.asked(request)):
                 started = progress.started.recorded.event
                 assert isinstance(started, EvaluationStarted), started
                 message = self._reads.progress(

@@ -1,25 +1,31 @@
 """Lanes: threads of their own for each kind of call, so that no kind can take all threads from the others.
 
-What each RPC belongs to stands in one table, LANES. A lane has threads for the calls it works on, places for calls that
+An RPC has its lane by its name (`lane_of`). A lane has threads for the calls it works on, places for calls that
 wait for something (a position of the log), and a bounded queue before it. What finds no room is refused at once.
 """
 
 from __future__ import annotations
 
 import math
+import pkgutil
+import re
 import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from importlib import import_module
+from itertools import groupby
+from operator import itemgetter
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 
-from ledger import caller
+from ledger import caller, v1
 from ledger.caller import Caller
 from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
+from ledger.server.turns import Turns
 from ledger.wire.status import RefusedError, abort
 
 FILLS: Final = "fills"
@@ -32,71 +38,36 @@ HEALTH: Final = "health"
 WATCHES: Final = "watches"  # of health: each holds its thread
 REFLECTION: Final = "reflection"
 
+# RPCs of the contract by their first word; every other one is a command, but for those that have a lane of their own.
+_BY_VERB: Final = {"Get": READS, "Check": READS, "Quote": READS, "List": PAGES}
+_BY_NAME: Final = {
+    "RecordFills": FILLS,
+    "StreamFills": STREAMS,
+    "ListControls": READS,
+    "GetEvaluation": PAGES,
+    "GetFill": PAGES,
+    "PlanEvaluation": PLANS,
+}
+
+
+def lane_of(rpc: str) -> str:
+    """Return the lane of an RPC of the contract, for example READS for GetRates."""
+    verb = re.match("[A-Z][a-z]+", rpc)
+    return _BY_NAME.get(rpc) or _BY_VERB.get(verb[0] if verb else "", COMMANDS)
+
+
+def _lanes() -> Iterator[tuple[str, str]]:
+    """Yield the lane and the name of every method that is served, for example ledger.v1.QueryService/GetRates."""
+    for name in (found.name for found in pkgutil.iter_modules(v1.__path__) if found.name.endswith("_service_pb2")):
+        for service in import_module(f"{v1.__name__}.{name}").DESCRIPTOR.services_by_name.values():
+            yield from ((lane_of(method.name), f"{service.full_name}/{method.name}") for method in service.methods)
+    yield HEALTH, "grpc.health.v1.Health/Check"
+    yield WATCHES, "grpc.health.v1.Health/Watch"
+    yield REFLECTION, "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
+
+
 LANES: Final[Mapping[str, tuple[str, ...]]] = {
-    FILLS: ("ledger.v1.FillService/RecordFills",),
-    STREAMS: ("ledger.v1.FillService/StreamFills",),
-    COMMANDS: (
-        "ledger.v1.CommandService/RegisterAccount",
-        "ledger.v1.CommandService/RegisterSymbol",
-        "ledger.v1.CommandService/RegisterCurrency",
-        "ledger.v1.CommandService/StartTrial",
-        "ledger.v1.CommandService/ChangeTier",
-        "ledger.v1.CommandService/RevokeTier",
-        "ledger.v1.CommandService/BanAccount",
-        "ledger.v1.CommandService/LiftBan",
-        "ledger.v1.EvaluationService/RecordDailyClose",
-        "ledger.v1.EvaluationService/RunEvaluation",  # one at a time
-        "ledger.v1.MemberService/FlagAccount",
-        "ledger.v1.MemberService/UnflagAccount",
-        "ledger.v1.MemberService/RequestMatch",
-        "ledger.v1.MemberService/ApproveMatch",
-        "ledger.v1.MemberService/RejectMatch",
-        "ledger.v1.MemberService/SubmitApplication",
-        "ledger.v1.MemberService/VerifyApiIdentity",
-        "ledger.v1.MemberService/SettleApplication",
-        "ledger.v1.MemberService/AssignKeyAccountManager",
-        "ledger.v1.MemberService/RecordBehaviourMetric",
-        "ledger.v1.ProgrammeService/PublishProgramme",
-        "ledger.v1.ProgrammeService/AssignPairClass",
-        "ledger.v1.ProgrammeService/SetPairRates",
-        "ledger.v1.RewardService/ReportFeedback",
-        "ledger.v1.RewardService/AwardBounty",
-        "ledger.v1.RewardService/CloseBountyRound",
-        "ledger.v1.RewardService/AnnouncePromotion",
-        "ledger.v1.RewardService/AwardBonus",
-    ),
-    READS: (
-        "ledger.v1.ControlService/ListControls",
-        "ledger.v1.FillService/GetSourcePosition",
-        "ledger.v1.MemberQueryService/CheckMatchEligibility",
-        "ledger.v1.MemberQueryService/CheckPromotionEligibility",
-        "ledger.v1.MemberQueryService/GetEntitlements",
-        "ledger.v1.MemberQueryService/GetMembership",
-        "ledger.v1.ProgrammeService/GetProgramme",
-        "ledger.v1.QueryService/GetLedgerInfo",
-        "ledger.v1.QueryService/GetRates",
-        "ledger.v1.QueryService/GetVipState",
-        "ledger.v1.QueryService/QuoteFee",
-    ),
-    PAGES: (
-        "ledger.v1.ControlService/ListFindings",
-        "ledger.v1.ControlService/ListSoloActions",
-        "ledger.v1.EvaluationService/GetEvaluation",
-        "ledger.v1.EvaluationService/ListCloses",
-        "ledger.v1.MemberQueryService/ListApplications",
-        "ledger.v1.MemberQueryService/ListBountyRounds",
-        "ledger.v1.MemberQueryService/ListMonthsWithoutPromotion",
-        "ledger.v1.ProgrammeService/ListPairs",
-        "ledger.v1.ProgrammeService/ListProgrammes",
-        "ledger.v1.QueryService/GetFill",
-        "ledger.v1.QueryService/ListAccounts",
-        "ledger.v1.QueryService/ListEvents",
-        "ledger.v1.QueryService/ListFeeHistory",
-    ),
-    PLANS: ("ledger.v1.EvaluationService/PlanEvaluation",),
-    HEALTH: ("grpc.health.v1.Health/Check",),
-    WATCHES: ("grpc.health.v1.Health/Watch",),
-    REFLECTION: ("grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo",),
+    lane: tuple(method for _, method in methods) for lane, methods in groupby(sorted(_lanes()), key=itemgetter(0))
 }
 
 _HEALTH_THREADS: Final = 2
@@ -156,8 +127,8 @@ class Lane:
         # As a stream, so that a thread refuses a call without having received the request.
         self.refusing: _Handler = grpc.stream_unary_rpc_method_handler(_in_pool(self.refuse, refuses))
         self._held_max = working + waiting + queue_max
-        self._turns = threading.Semaphore(working)
-        self._places = threading.Semaphore(waiting)
+        self._turns = Turns(working)
+        self._places = Turns(waiting)
         self._may_step_aside = waiting > 0
 
     @property
@@ -211,7 +182,7 @@ class _CallWithTurn(_Call):
 
     __slots__ = ("_is_held", "_places", "_turns")
 
-    def __init__(self, context: grpc.ServicerContext, turns: threading.Semaphore, places: threading.Semaphore) -> None:
+    def __init__(self, context: grpc.ServicerContext, turns: Turns, places: Turns) -> None:
         super().__init__(context)
         self._turns = turns
         self._places = places
@@ -219,19 +190,19 @@ class _CallWithTurn(_Call):
 
     def take_turn(self) -> bool:
         """Return whether it is this call's turn, before its deadline."""
-        self._is_held = self._turns.acquire(timeout=min(self.left_s, threading.TIMEOUT_MAX))
+        self._is_held = self._turns.take() or self._turns.take(self.left_s)
         return self._is_held
 
     def leave_turn(self) -> None:
         """Let another call work."""
         if self._is_held:
             self._is_held = False
-            self._turns.release()
+            self._turns.leave()
 
     @contextmanager
     def aside(self) -> Iterator[bool]:
         """Leave the turn to another call for a while; False: all places are taken."""
-        if not self._places.acquire(blocking=False):
+        if not self._places.take():
             yield False
             return
         self.leave_turn()
@@ -239,7 +210,7 @@ class _CallWithTurn(_Call):
             yield True
             self.take_turn()  # past the deadline nobody counts who works
         finally:
-            self._places.release()
+            self._places.leave()
 
 
 class _CountingPool(ThreadPoolExecutor):
@@ -255,14 +226,18 @@ class _CountingPool(ThreadPoolExecutor):
         with self._count:
             self.held += 1
         try:
-            future = super().submit(fn, *args, **kwargs)
+            return super().submit(self._counted, fn, *args, **kwargs)
         except RuntimeError:  # it was shut down
-            self._leave(None)
+            self._leave()
             raise
-        future.add_done_callback(self._leave)
-        return future
 
-    def _leave(self, _: object) -> None:
+    def _counted(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+        try:
+            return fn(*args, **kwargs)
+        finally:
+            self._leave()
+
+    def _leave(self) -> None:
         with self._count:
             self.held -= 1
 

@@ -38,7 +38,7 @@ _ALL_ADVANCED: Final = "CASE (SELECT count(*) FROM source) WHEN %b THEN %b END"
 class CommitStatement:
     """Of one schema. `turn` is asked before anything is written: who waits for it holds nothing that others need."""
 
-    def __init__(self, schema: str, turn: Composed, channel: str) -> None:
+    def __init__(self, schema: str, turn: Composable, channel: str) -> None:
         self._turn = turn
         self._commits = Identifier(schema, "commits")
         self._notify = SQL("SELECT pg_notify({}, '')").format(Literal(channel))

@@ -21,9 +21,11 @@ from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_s
 from ledger.store.codec.events import decode
 from ledger.store.codec.fills import CHARGED_TAGS, exec_id_digests
 from ledger.store.codec.run_front import FRONT_BYTES, totals_in
+from ledger.store.digest import digest_of_log
 from ledger.store.postgres.migrate import EVENTS
 
 _STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
+_ROWS_AT_ONCE: Final = 1_000  # small ones
 _BYTES_AT_ONCE: Final = 4_000_000  # about so much of runs that are read one after the other
 _Parameters: TypeAlias = Sequence[Any] | dict[str, Any]
 
@@ -175,6 +177,11 @@ class Log:
             while rows := cursor.fetchmany(size):
                 yield from rows
                 size = min(max(_BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), _STREAMS_AT_ONCE)
+
+    def digest(self, until: int) -> bytes:
+        """Return the digest of all events up to a position, as MigrationApplied has it."""
+        with self._datastore.get_connection() as connection:
+            return digest_of_log(connection, self._datastore.schema, until)
 
     def ledger(self) -> list[Recorded]:
         """The stream that names the ledger and its writers."""
@@ -382,6 +389,13 @@ class Log:
     def query(self, statement: Composed | SQL, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
         """Rows of the read side's own statements."""
         return self._rows(statement, parameters)
+
+    def rows_of(self, statement: Composed | SQL, parameters: dict[str, Any]) -> Iterator[tuple[Any, ...]]:
+        """Rows of such a statement, read as they are taken: there may be any number."""
+        with self._cursor("rows of") as cursor:
+            cursor.execute(statement, parameters)
+            while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+                yield from rows
 
     def _last_before(self, later: Recorded, until: int) -> Recorded | None:
         """The last event up to a position of a stream that has a later one. Versions count from 1 and rise with it."""

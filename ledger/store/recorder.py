@@ -15,7 +15,8 @@ from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
-from ledger.store.postgres.migrate import EVENTS, TRACKING, migrate
+from ledger.store.migration import migrate
+from ledger.store.postgres.migrate import EVENTS, TRACKING
 from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, Row, Rows
 
 _ROWS_AT_ONCE: Final = 256  # that are sent in one piece

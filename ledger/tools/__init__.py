@@ -1,4 +1,4 @@
-"""What people do with a ledger beyond single calls: audit, check, rebuild, reconcile, evaluate and the like.
+"""The tools for more than a single call: audit, check, rebuild, reconcile, evaluate and the like.
 
 A tool is declared once, above the function that does it, in the group `TOOLS`; importing its module declares it.
 """
@@ -8,6 +8,7 @@ import ledger.tools.bulk.command
 import ledger.tools.cases.command
 import ledger.tools.check
 import ledger.tools.controls
+import ledger.tools.database
 import ledger.tools.evaluate
 import ledger.tools.history.command
 import ledger.tools.import_trades.command

@@ -12,12 +12,12 @@ from typing import Final
 from ledger.cli import Options, argument
 from ledger.cli.arguments import number
 from ledger.cli.screens import many, table
-from ledger.cli.visible import visible
 from ledger.store.postgres.database import connect
 from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
 from ledger.tools.store import open_store, store_arguments
+from ledger.visible import visible
 from projections.check import TABLES, Check
 from projections.check.findings import Finding
 from projections.check.log_tables import LOG_TABLES
@@ -86,7 +86,8 @@ def _summarise(
     """Print what was left out, and a line per table."""
     for name in names:
         if found[name] > shown_max:
-            print(f"... {found[name] - shown_max:,} more findings in {name}: --rows N shows more, --json FILE has all")
+            more = many(found[name] - shown_max, "more finding")
+            print(f"... {more} in {name}: --rows N shows more, --json FILE has all")
         write({"table": name, "rows": check.rows[name], "findings": found[name]})
     rows = [(name, f"{check.rows[name]:,}", f"{found[name]:,}") for name in names]
     print("\n".join(table(("table", ".rows", ".findings"), rows)))

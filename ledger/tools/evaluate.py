@@ -19,6 +19,7 @@ from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
 from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_PERIODIC
+from ledger.visible import visible
 
 MOVEMENTS: Final = ("GAINED", "UP", "STAYED", "DOWN", "LOST", "REVIEW", "BLOCKED", "NONE")
 COLUMNS: Final = (
@@ -90,7 +91,7 @@ def _plan(ledger: Client, options: Options) -> int:
         print(f"plan of {_name(first)}, as known at position {position}")
         print("\n".join([*sheet.lines(), _summary(message.counts)]))
         for why in first.waiting_for:
-            print(f"a run would wait: {why}")
+            print(visible(f"a run would wait: {why}"))
         print(f"to do just this: {_command(first, options)}")
     return 1 if message.counts.blocked or first.waiting_for else 0
 

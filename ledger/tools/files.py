@@ -1,17 +1,20 @@
 """Files that tools write: looked at before the work begins, and in their place only once they are whole.
 
 A file is written beside its place, brought to the disk and moved there: whoever reads it sees the old one or the new
-one, whatever stops the tool.
+one, whatever stops the tool. One that a person asked for has the mode of the one that it replaces, or that of any new
+file; what a tool keeps for its next run is its own (`ledger/private`).
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ledger import private
 from ledger.cli.errors import UnusableError
 
 
@@ -50,11 +53,16 @@ def scratch(path: Path, ending: str) -> Iterator[Path]:
 
 
 @contextmanager
-def beside(path: Path) -> Iterator[Path]:
-    """Yield where to write what is to be at `path`: it is moved there if the block ends well. Raises OSError."""
+def beside(path: Path, *, own: bool = False) -> Iterator[Path]:
+    """Yield where to write what is to be at `path`: it is moved there if the block ends well. Raises OSError.
+
+    `own` says that it is for the tool alone.
+    """
     target = path.resolve()
     with scratch(target, ".part") as part:
         place = _place(path, part)
+        if place is part:
+            _make(part, target, own=own)
         yield place
         if place is part:
             with part.open("rb") as file:
@@ -62,13 +70,24 @@ def beside(path: Path) -> Iterator[Path]:
             os.replace(part, target)
 
 
-def write_whole(path: Path, text: str) -> None:
-    """Put a text in its place. Raises UnusableError."""
+def write_whole(path: Path, text: str, *, own: bool = False) -> None:
+    """Put a text in its place; `own` as `beside` has it. Raises UnusableError."""
     try:
-        with beside(path) as part:
+        with beside(path, own=own) as part:
             part.write_text(text, encoding="utf-8")
     except OSError as error:
         raise UnusableError(f"{path} cannot be written: {error.strerror}") from error
+
+
+def _make(part: Path, target: Path, *, own: bool) -> None:
+    """Make an empty file with the mode that the target is to have, before anything is in it."""
+    part.unlink(missing_ok=True)  # of a tool that was killed, and had the same process id
+    if own:
+        private.write(part, "")
+        return
+    part.touch(exist_ok=False)
+    if target.exists():
+        part.chmod(stat.S_IMODE(target.stat().st_mode))
 
 
 def _place(path: Path, part: Path) -> Path:

@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from tqdm import tqdm
 
+from ledger.visible import below, visible
+
 _ON_A_TERMINAL_S: Final = 0.5
 _ELSEWHERE_S: Final = 30
 _BAR: Final = "{percentage:3.0f} % {bar:20} {n:,} of {total:,}{unit}, {rate_noinv_fmt}, {remaining} left{postfix}"
@@ -40,7 +42,7 @@ class Progress:
 
         `more` is said after it, for example ", 3 findings".
         """
-        now_s = time.monotonic()
+        now_s, more = time.monotonic(), visible(more)
         if unit != self._unit:
             self.clear()
             self._already = self._already if not self._unit else 0
@@ -67,7 +69,7 @@ class Progress:
                 total=total,
                 unit=f" {self._unit}",
                 bar_format=_BAR if total else _COUNT,
-                file=sys.stderr,
+                file=below(sys.stderr),
                 leave=False,
                 dynamic_ncols=True,
                 mininterval=0,

@@ -12,12 +12,15 @@ from typing import Any
 
 import psycopg
 from eventsourcing.persistence import PersistenceError
+from psycopg.errors import InsufficientPrivilege
 
-from ledger.cli import Options
+from ledger.cli import Options, argument
 from ledger.cli.arguments import Parser
-from ledger.cli.errors import UnusableError
+from ledger.cli.errors import UnusableError, tell
+from ledger.cli.subcommands import Argument
 from ledger.config import Config
 from ledger.store.postgres.database import connect
+from ledger.store.postgres.dsn import HELP, chosen, exposed
 from ledger.store.postgres.embedded import EmbeddedError, reading
 from ledger.store.postgres.folders import default_folder
 from ledger.store.postgres.migrate import EVENTS
@@ -29,10 +32,24 @@ def store_arguments() -> Parser:
     add = parser.add_argument_group("where the log is").add_argument
     add("--data", type=Path, metavar="FOLDER", help="of the ledger's embedded PostgreSQL, which is started if no"
         " service keeps it running (default: that of `fee-ledger serve`)")  # fmt: skip
-    add("--dsn", default="", help="the ledger's own PostgreSQL instead, for example postgresql://me@db/ledger")
-    default = Config().schema
-    add("--schema", type=_schema, default=default, help=f"the ledger's schema (default {default})")
+    add("--dsn", default="", help=f"the ledger's own PostgreSQL instead, for example postgresql://me@db/ledger {HELP}")
+    names, settings = schema_argument()
+    add(*names, **settings)
     return parser
+
+
+def schema_argument() -> Argument:
+    """Return the argument that names a ledger's schema."""
+    default = Config().schema
+    return argument("--schema", type=_schema, default=default, help=f"the ledger's schema (default {default})")
+
+
+def own_dsn(said: str, data: Path | None = None) -> str:
+    """Return the connection string of a PostgreSQL of one's own, as `chosen`, and warn of a password in --dsn."""
+    dsn = chosen(said, data)
+    if dsn and (warning := exposed(dsn)):
+        tell(0, f"fee-ledger: {warning}")
+    return dsn
 
 
 @contextmanager
@@ -51,13 +68,15 @@ def open_store(options: Options, remedy: str = "") -> Iterator[str]:
         raise UnusableError(str(error)) from error
     except (psycopg.Error, PersistenceError) as error:
         fault = f"PostgreSQL cannot be used: {str(error).strip()}"
+        if isinstance(error, InsufficientPrivilege) or isinstance(error.__cause__, InsufficientPrivilege):
+            remedy = "give the --dsn of the role of the service"
         raise UnusableError("; ".join(filter(None, (fault, remedy)))) from error
 
 
 def _postgres(options: Options) -> AbstractContextManager[str]:
     """Return a block in which a PostgreSQL runs; it gives the connection string."""
-    if options.dsn:
-        return nullcontext(options.dsn)
+    if dsn := own_dsn(options.dsn, options.data):
+        return nullcontext(dsn)
     folder = options.data or default_folder()
     return reading(folder, f"`fee-ledger {options.command}` with pid {os.getpid()}")
 

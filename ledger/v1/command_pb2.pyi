@@ -57,9 +57,13 @@ class Authority(_message.Message):
     approver: _builtins.str
     """Optional. A second person who approved."""
     ticket: _builtins.str
-    """Optional. Reference to the case, for example a ticket number."""
+    """Optional. Reference to the case, for example a ticket number. It may be erased, so it is no part of what a request is
+    compared by.
+    """
     reason: _builtins.str
-    """Optional. Why, in free text of at most 2,000 characters. The log holds only its salted SHA-256, the text can be erased."""
+    """Optional. Why, in free text of at most 2,000 characters. The log holds only its salted SHA-256, the text can be erased; it
+    is no part of what a request is compared by.
+    """
     def __init__(
         self,
         *,

@@ -27,8 +27,9 @@ if _version_not_supported:
 
 class CommandServiceStub(object):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
-    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. A command refused by the state
-    of the ledger is recorded, and a resend is refused the same way.
+    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
+    authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
+    stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
     """
 
     def __init__(self, channel):
@@ -81,8 +82,9 @@ class CommandServiceStub(object):
 
 class CommandServiceServicer(object):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
-    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. A command refused by the state
-    of the ledger is recorded, and a resend is refused the same way.
+    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
+    authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
+    stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
     """
 
     def RegisterAccount(self, request, context):
@@ -195,8 +197,9 @@ def add_CommandServiceServicer_to_server(servicer, server):
  # This class is part of an EXPERIMENTAL API.
 class CommandService(object):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
-    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. A command refused by the state
-    of the ledger is recorded, and a resend is refused the same way.
+    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
+    authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
+    stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
     """
 
     @staticmethod

@@ -28,8 +28,9 @@ GRPC_VERSION: str
 
 class CommandServiceStub:
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
-    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. A command refused by the state
-    of the ledger is recorded, and a resend is refused the same way.
+    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
+    authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
+    stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
     """
 
     @_typing.overload
@@ -58,8 +59,9 @@ class CommandServiceStub:
 @_typing.type_check_only
 class CommandServiceAsyncStub(CommandServiceStub):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
-    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. A command refused by the state
-    of the ledger is recorded, and a resend is refused the same way.
+    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
+    authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
+    stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
     """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
@@ -84,8 +86,9 @@ class CommandServiceAsyncStub(CommandServiceStub):
 
 class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
-    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. A command refused by the state
-    of the ledger is recorded, and a resend is refused the same way.
+    answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
+    authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
+    stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
     """
 
     @_abc_1.abstractmethod

@@ -39,6 +39,8 @@ class Envelope(_message.Message):
     REASON_SHA256_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     REQUEST_SHA256_FIELD_NUMBER: _builtins.int
+    REQUEST_MESSAGE_FIELD_NUMBER: _builtins.int
+    REQUEST_BODY_FIELD_NUMBER: _builtins.int
     effective_time_ns: _builtins.int
     """When the fact took effect; of a VolumeRecorded the time of its earliest line."""
     recorded_time_ns: _builtins.int
@@ -58,7 +60,13 @@ class Envelope(_message.Message):
     request_id: _builtins.str
     """The request that caused the event."""
     request_sha256: _builtins.bytes
-    """SHA-256 of the request's body."""
+    """SHA-256(name of the request's message || 0 || its kept bytes). Recorded by a writer that kept no requests: of all its bytes."""
+    request_message: _builtins.str
+    """Of the first event of a request: the full name of the request's message, for example ledger.v1.BanAccountRequest."""
+    request_body: _builtins.bytes
+    """With it: the message, serialised deterministically, without what may be erased (authority.ticket, authority.reason) and
+    without fields that the release did not know.
+    """
     def __init__(
         self,
         *,
@@ -72,10 +80,12 @@ class Envelope(_message.Message):
         reason_sha256: _builtins.bytes = ...,
         request_id: _builtins.str = ...,
         request_sha256: _builtins.bytes = ...,
+        request_message: _builtins.str = ...,
+        request_body: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_verified", b"actor_verified", "approver", b"approver", "effective_time_ns", b"effective_time_ns", "reason_sha256", b"reason_sha256", "recorded_time_ns", b"recorded_time_ns", "request_id", b"request_id", "request_sha256", b"request_sha256", "ticket", b"ticket", "writer_term", b"writer_term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_verified", b"actor_verified", "approver", b"approver", "effective_time_ns", b"effective_time_ns", "reason_sha256", b"reason_sha256", "recorded_time_ns", b"recorded_time_ns", "request_body", b"request_body", "request_id", b"request_id", "request_message", b"request_message", "request_sha256", b"request_sha256", "ticket", b"ticket", "writer_term", b"writer_term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -119,6 +129,7 @@ class WriterStarted(_message.Message):
     TERM_FIELD_NUMBER: _builtins.int
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
     RULES_VERSION_FIELD_NUMBER: _builtins.int
+    KEEPS_REQUESTS_FIELD_NUMBER: _builtins.int
     term: _builtins.int
     """Terms count from 1."""
     software_version: _builtins.str
@@ -127,6 +138,8 @@ class WriterStarted(_message.Message):
     """Number of the set of rules that the writer decides by. It never goes down from one term to the next. Unset: rules 1,
     those of 0.1.0, which did not say it.
     """
+    keeps_requests: _builtins.bool
+    """From this term on the first event of each request holds the request. No term after it is without."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -138,14 +151,91 @@ class WriterStarted(_message.Message):
         term: _builtins.int = ...,
         software_version: _builtins.str = ...,
         rules_version: _builtins.int = ...,
+        keeps_requests: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "rules_version", b"rules_version", "software_version", b"software_version", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "keeps_requests", b"keeps_requests", "rules_version", b"rules_version", "software_version", b"software_version", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___WriterStarted: _TypeAlias = WriterStarted  # noqa: Y015
+
+@_typing.final
+class MigrationFile(_message.Message):
+    """A file of SQL that brought the schema of a ledger on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    SHA256_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    sha256: _builtins.bytes
+    """SHA-256 of its bytes."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        sha256: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "sha256", b"sha256"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrationFile: _TypeAlias = MigrationFile  # noqa: Y015
+
+@_typing.final
+class MigrationApplied(_message.Message):
+    """Stream ledger: the schema of a ledger that held events already was brought on, and this is what the log was before and
+    after. A digest is SHA-256 of what PostgreSQL 15 to 18 sends for `COPY (SELECT notification_id, originator_id,
+    originator_version, topic, state FROM events WHERE notification_id <= P ORDER BY notification_id) TO STDOUT (FORMAT
+    BINARY)`, where P is until_position.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    FILES_FIELD_NUMBER: _builtins.int
+    SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
+    UNTIL_POSITION_FIELD_NUMBER: _builtins.int
+    DIGEST_BEFORE_FIELD_NUMBER: _builtins.int
+    DIGEST_AFTER_FIELD_NUMBER: _builtins.int
+    software_version: _builtins.str
+    """Version of the software that applied them."""
+    until_position: _builtins.int
+    """The last position before this event."""
+    digest_before: _builtins.bytes
+    """Digest of the log before the first file."""
+    digest_after: _builtins.bytes
+    """Digest of the same positions after the last file."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___MigrationFile]:
+        """The files that were missing, in the order in which they were applied."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        files: _abc.Iterable[Global___MigrationFile] | None = ...,
+        software_version: _builtins.str = ...,
+        until_position: _builtins.int = ...,
+        digest_before: _builtins.bytes = ...,
+        digest_after: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["digest_after", b"digest_after", "digest_before", b"digest_before", "envelope", b"envelope", "files", b"files", "software_version", b"software_version", "until_position", b"until_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MigrationApplied: _TypeAlias = MigrationApplied  # noqa: Y015
 
 @_typing.final
 class ProgrammePublished(_message.Message):

@@ -239,7 +239,9 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     REASON_CLOCK_LEAP: _Reason.ValueType  # 309
     """UNAVAILABLE. The clock of the service is wrong: nothing is recorded until it is right again. Metadata: leap_seconds."""
     REASON_STREAM_IDLE: _Reason.ValueType  # 310
-    """UNAVAILABLE. Nothing came on the stream for so long that it was ended: open it again when there is a next fill."""
+    """UNAVAILABLE. Nothing came on the stream for so long that it was ended, or the service stops, and what it took is answered:
+    open it again when there is a next fill.
+    """
     REASON_STORE_FULL: _Reason.ValueType  # 308
     """RESOURCE_EXHAUSTED. The disk of the database is full. Nothing was recorded; resend the same request later."""
     REASON_INTERNAL: _Reason.ValueType  # 306
@@ -472,7 +474,9 @@ REASON_STREAMS_EXHAUSTED: Reason.ValueType  # 307
 REASON_CLOCK_LEAP: Reason.ValueType  # 309
 """UNAVAILABLE. The clock of the service is wrong: nothing is recorded until it is right again. Metadata: leap_seconds."""
 REASON_STREAM_IDLE: Reason.ValueType  # 310
-"""UNAVAILABLE. Nothing came on the stream for so long that it was ended: open it again when there is a next fill."""
+"""UNAVAILABLE. Nothing came on the stream for so long that it was ended, or the service stops, and what it took is answered:
+open it again when there is a next fill.
+"""
 REASON_STORE_FULL: Reason.ValueType  # 308
 """RESOURCE_EXHAUSTED. The disk of the database is full. Nothing was recorded; resend the same request later."""
 REASON_INTERNAL: Reason.ValueType  # 306

@@ -237,6 +237,11 @@ def required_ns(message: Message, field: str, read: Callable[..., int] = time_ns
     return read(getattr(message, field), field, *limits)
 
 
+def optional_ns(message: Message, field: str, read: Callable[..., int] = time_ns, *limits: int) -> int | None:
+    """An instant, or None where it is not given; `read` is one of the functions above, with its limits."""
+    return read(getattr(message, field), field, *limits) if message.HasField(field) else None
+
+
 def number(value: int, known: Sequence[int], field: str) -> int:
     """The number of an enum, out of those this release knows."""
     if value not in known:

@@ -8,8 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+import numpy as np
 from google.protobuf.descriptor import Descriptor, FieldDescriptor
 
+from ledger.arrays.columns import Ints
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.refusal import Reason
 from ledger.v1.fill_pb2 import Fill
@@ -18,8 +20,8 @@ from ledger.wire.status import refuse
 _FIXED: Final = {1: 8, 5: 4}  # bytes of a number of fixed width, by wire type
 _MORE: Final = 0x80  # of a byte of a varint: another follows
 _VARINT_BYTES_MAX: Final = 10
-_BYTES_PER_ENTRY_MIN: Final = 2  # a tag and a length; packed numbers are counted apart
 _NEAR: Final = 4  # times `entries_max`: so many entries may be built without counting them exactly
+_SMALL_BYTES: Final = 1024 * 1024  # of a message whose texts and numbers are not counted: as objects, 16 MB at most
 _OTHER_FIELDS_MAX: Final = 1_000  # of a message, beside its lists
 _NO_VARINT: Final = -1
 
@@ -31,25 +33,29 @@ class _List:
     path: str
     reason: Reason
     packable: bool
-    first_bytes: tuple[bytes, ...]  # those with which every way to write its tag begins
+    of_messages: bool
+    first_byte: int  # the lower seven bits of it, with which every way to write its tag begins
 
-    def entries_at_most(self, data: bytes) -> int:
-        """A bound from above, found by counting bytes that might begin an entry."""
+    def entries_at_most(self, lower_bits: Ints) -> int:
+        """Return a bound from above: how many bytes might begin an entry. Takes the lower seven bits of each."""
         if self.packable:
-            return len(data)
-        return sum(map(data.count, self.first_bytes))
+            return len(lower_bits)
+        return int(np.count_nonzero(lower_bits == self.first_byte))
 
 
 _Lists = dict[int, "_List | _Lists"]  # by number of the field: a list, or a message that has some
 
 
 class ListBounds:
-    """The lists of requests of one type, wherever they lie: each of at most `entries_max` entries."""
+    """Bounds the lists of requests of one type, wherever they lie: each to `entries_max` entries."""
 
-    def __init__(self, request: Descriptor, entries_max: int) -> None:
+    def __init__(self, request: Descriptor, entries_max: int, *, small_bytes: int = _SMALL_BYTES) -> None:
+        """In messages of up to `small_bytes`, only lists of messages are counted: texts and numbers stay small."""
         self._entries_max = entries_max
+        self._small_bytes = small_bytes
         self._lists = _lists_of(request, "")
         self._flat = list(_flat(self._lists))
+        self._of_messages = [each for each in self._flat if each.of_messages]
         self._fields_max = len(self._flat) * entries_max + _OTHER_FIELDS_MAX
 
     def check(self, data: bytes) -> None:
@@ -59,7 +65,11 @@ class ListBounds:
         built of them is small, and whoever reads the request counts them.
         """
         near = _NEAR * self._entries_max
-        if len(data) > _BYTES_PER_ENTRY_MIN * near and any(each.entries_at_most(data) > near for each in self._flat):
+        if len(data) <= near:
+            return
+        looked_at = self._flat if len(data) > self._small_bytes else self._of_messages
+        lower_bits = np.frombuffer(data, np.uint8) & 0x7F
+        if any(each.entries_at_most(lower_bits) > near for each in looked_at):
             _Count(data, self._entries_max, self._fields_max).of(self._lists, 0, len(data))
 
 
@@ -137,14 +147,13 @@ def _lists_of(message: Descriptor, path: str, within: frozenset[str] = frozenset
 
 def _list(field: FieldDescriptor, path: str) -> _List:
     of_fills = field.message_type is not None and field.message_type.full_name == Fill.DESCRIPTOR.full_name
-    low = field.number << 3 & 0x7F | DELIMITED
-    first = (low | _MORE,) if field.number << 3 >= _MORE else (low, low | _MORE)
     texts = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES, FieldDescriptor.TYPE_MESSAGE)
     return _List(
         path=path,
         reason=Reason.BATCH_TOO_LARGE if of_fills else Reason.LIST_TOO_LONG,
         packable=field.type not in texts,
-        first_bytes=tuple(bytes([byte]) for byte in first),
+        of_messages=field.type == FieldDescriptor.TYPE_MESSAGE,
+        first_byte=field.number << 3 & 0x7F | DELIMITED,
     )
 
 

@@ -30,10 +30,10 @@ from ledger.domain.commands import (
     UnflagAccount,
 )
 from ledger.domain.decide.account import asks_family, decide_account
-from ledger.domain.decide.approval import check_approval
+from ledger.domain.decide.approval import check_approval, if_approved
 from ledger.domain.decide.bounty import decide_bounty, week_of
 from ledger.domain.decide.daily_close import decide_close
-from ledger.domain.decide.decided import Decided
+from ledger.domain.decide.decided import Decided, as_recorded
 from ledger.domain.decide.evaluation_run import decide_run
 from ledger.domain.decide.programme import decide_programme, programme_stream_of
 from ledger.domain.decide.promotion import decide_promotion
@@ -359,6 +359,8 @@ class Service:
             reason_sha256=reason_sha256,
             request_id=request.request_id,
             request_sha256=request.sha256,
+            request_message=request.message,
+            request_body=request.body,
         )
 
     # -- commands -----------------------------------------------------------------------------------------------------
@@ -368,9 +370,7 @@ class Service:
         if isinstance(known, Accepted) or (known is not None and known.replayed):
             return known
         stream, decided = self._decide(work, ask.command)
-        unapproved = check_approval(self._states.book, ask.command, ask.request, work.now_ns)
-        if unapproved and not (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
-            decided = unapproved
+        decided = if_approved(decided, check_approval(self._states.book, ask.command, ask.request, work.now_ns))
         if isinstance(decided, Refusal) and decided.reason < _STATE_REFUSALS_START:
             return Refused(decided)
         return known if known is not None else self._record_decision(work, ask, stream, decided)
@@ -384,7 +384,7 @@ class Service:
             first = self._log.at(position)
         else:
             return None
-        if sha256 != request.sha256:
+        if sha256 not in (request.sha256, request.sha256_of_all):
             detail = f"{request.request_id} was used for another request at position {first.position}"
             return Refused(Refusal(Reason.REQUEST_ID_REUSED, "request_id", detail), first.position)
         if isinstance(first.event, CommandRefused):
@@ -434,18 +434,16 @@ class Service:
         return bounty_stream(week), decided
 
     def _record_decision(self, work: _Work, ask: Ask, stream: str, decided: Decided | Refusal) -> Answer:
-        events: Sequence[tuple[str, Event]]
-        if isinstance(decided, Refusal):
-            name = type(ask.command).__name__
-            events = [(stream, CommandRefused(name, decided.reason, decided.field, decided.detail))]
-            effective_ns = work.now_ns
-        else:
-            events, effective_ns = decided.events, decided.effective_time_ns
+        told = as_recorded(stream, ask.command, decided, work.now_ns) if isinstance(decided, Refusal) else decided
+        effective_ns, further = told.effective_time_ns, ask.request.kept_before
         flagged = self._states.account(ask.command.account_id) if isinstance(ask.command, UnflagAccount) else None
-        first, *_ = [self._record(work, name, effective_ns, event, ask.request) for name, event in events]
+        (name, event), *others = told.events
+        first = self._record(work, name, effective_ns, event, ask.request)
+        for name, event in others:
+            self._record(work, name, effective_ns, event, further)
         if flagged is not None:
             record = partial(self._record, work)
-            pay_after_flag(flagged, self._states, work.rows, record, ask.request, work.now_ns)
+            pay_after_flag(flagged, self._states, work.rows, record, further, work.now_ns)
         work.requests[ask.request.request_id] = (ask.request.sha256, first)
         return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)
 

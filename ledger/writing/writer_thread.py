@@ -40,6 +40,7 @@ _FILLS_FIRST: Final = 5_000  # in the first commit of a term, which has nothing 
 _FILLS_LEAST: Final = 500
 _SHARED_FILLS_LEAST: Final = 4_000
 _COMMIT_S_LONG: Final = 2.0
+_COMMIT_S_SHORT: Final = 0.125  # one of eight times the fills would not take long
 _SHARED_COMMIT_S_LONG: Final = 0.2
 _MANY: Final = 8  # callers that had one commit
 _GATHER_S: Final = 0.001  # if nobody came for so long, those that wait are all
@@ -387,7 +388,7 @@ class _Pace:
 
     def took(self, seconds: float) -> None:
         """Note what the last commit took: as many as the pace allows, or fewer."""
-        more = self.fills // 2 if seconds > _COMMIT_S_LONG else 2 * self.fills
+        more = self.fills // 2 if seconds > _COMMIT_S_LONG else (8 if seconds < _COMMIT_S_SHORT else 2) * self.fills
         self.fills = min(max(more, _FILLS_LEAST), self._fills_max)
         more = self.shared_fills // 2 if seconds > _SHARED_COMMIT_S_LONG else self.shared_fills * 5 // 4
         self.shared_fills = min(max(more, _SHARED_FILLS_LEAST), self._shared_fills_max, self.fills)

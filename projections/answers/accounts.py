@@ -10,7 +10,7 @@ from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Reader
-from projections.page_token import PageToken, encode_token
+from projections.page_token import PageToken, encode_token, text
 from projections.paging import page_size, token_of
 from projections.tables.position import table_rows, wait_for_tables
 
@@ -54,7 +54,7 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
         token = shape(token_of, reader, request)
     as_of_ns = token.as_of_ns if token else _as_of_ns(reader, request)
     position = wait_for_tables(reader, schema, request.min_position, any_version=True)
-    after = token.key.decode() if token else ""
+    after = token.last(text) if token else ""
     rows = table_rows(
         reader.log,
         schema,

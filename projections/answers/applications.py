@@ -13,7 +13,7 @@ from ledger.v1 import member_query_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Reader
-from projections.page_token import PageToken, encode_token
+from projections.page_token import PageToken, encode_token, text
 from projections.paging import page_size, token_of
 from projections.tables.position import table_rows, wait_for_tables
 
@@ -96,8 +96,12 @@ def _after(token: PageToken | None) -> dict[str, Any]:
     """The key of the last application of the page before."""
     if token is None:
         return {"day": -1, "account": "", "application": ""}
-    account_id, _, application_id = token.key[_DAY.size :].decode().partition("/")
-    return {"day": _DAY.unpack_from(token.key)[0], "account": account_id, "application": application_id}
+    return token.last(_application_at)
+
+
+def _application_at(key: bytes) -> dict[str, Any]:
+    account_id, _, application_id = text(key[_DAY.size :]).partition("/")
+    return {"day": _DAY.unpack_from(key)[0], "account": account_id, "application": application_id}
 
 
 def _application(row: tuple[Any, ...], at_ns: int) -> pb.ApplicationDue:

@@ -10,7 +10,7 @@ from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.fields import Shape, stream_name
 from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token
+from projections.page_token import PageToken, encode_token, number
 from projections.paging import frozen, page_size, token_of
 
 _PAGE_BYTES_MAX: Final = 4_000_000
@@ -24,7 +24,7 @@ def list_events(reader: Reader, request: pb.ListEventsRequest) -> pb.ListEventsR
         shape(check_times, request.at)
         token = shape(token_of, reader, request)
     instant = frozen(reader, token) if token else reader.instant(request.at)
-    after = int.from_bytes(token.key) if token else min(request.after_position, instant.known.position)
+    after = token.last(number) if token else min(request.after_position, instant.known.position)
     rows = reader.log.stored(stream, after, instant.known.position, size + 1)
     page = _fitting(rows[:size])
     response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=[_stored_event(row) for row in page])

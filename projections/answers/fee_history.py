@@ -44,7 +44,7 @@ class Span:
     known: int
 
     def holds(self, line: Line | Difference) -> bool:
-        """Whether a line belongs; an adjustment belongs where its line does."""
+        """Return True if a line lies in the span; an adjustment lies where its line does."""
         time_ns = line.line.transact_time_ns if isinstance(line, Difference) else line.transact_time_ns
         return self.from_ns <= time_ns < self.until_ns
 
@@ -69,7 +69,7 @@ class Entry(NamedTuple):
 
 
 def entries_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
-    """Entries of a span behind a place, in the order (day, position, line), read as they are taken."""
+    """Yield the entries of a span after a place, in the order (day, position, line), read as they are taken."""
     # The event of `after` is read once more: only part of it may have been taken.
     for recorded in _events_of(log, span, (after.day, after.position - 1)):
         event = fee_event(recorded)
@@ -175,7 +175,7 @@ def fee_type(fee: int) -> str:
 
 @lru_cache(maxsize=4_096)
 def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
-    """What a fee rests on, as the contract shows it."""
+    """Return the basis of a fee as the contract shows it."""
     return query_service_pb2.FeeBasis(
         rate=rate_text(basis.rate_ppm),
         discount=rate_text(basis.discount_ppm),
@@ -300,7 +300,7 @@ def fee_event(recorded: Recorded) -> FeeEvent:
 
 
 def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator[Recorded]:
-    """Events of fee streams with a line in a span, behind a (day, position), read as they are taken."""
+    """Yield events of fee streams with a line in a span, after a (day, position), read as they are taken."""
     if span.from_ns >= span.until_ns:
         return
     for limit in chain(_EVENTS_PER_READ, repeat(_EVENTS_PER_READ[-1])):
@@ -326,7 +326,7 @@ def _adjustments(recorded: Recorded, first: Place, span: Span, seen: int) -> Ite
 
 
 def _fills(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[Entry]:
-    """Those of a run behind the first `seen`: as few are unpacked as are taken, but for the last step."""
+    """Yield the fills of a run after the first `seen`, unpacked in steps as they are taken."""
     run = run_of(recorded)
     times_ns = line_times_ns(run)
     places = np.flatnonzero((times_ns >= span.from_ns) & (times_ns < span.until_ns))

@@ -34,7 +34,7 @@ class Span:
     venues: Collection[str] = ()
 
     def names(self, recorded: Recorded, run: VolumeRecorded) -> bool:
-        """Whether the account and the venue of a run belong."""
+        """Return True if the account and the venue of a run are among those asked for."""
         return (not self.accounts or _account(recorded) in self.accounts) and (
             not self.venues or run.venue in self.venues
         )

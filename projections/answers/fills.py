@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
-from ledger.domain.instants import EARLIEST_NS, LATEST_NS
+from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
 from ledger.fills.adjust import Difference
@@ -30,7 +30,7 @@ from projections.answers.fee_history import (
     volumes,
 )
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token
+from projections.page_token import POSITION_MAX, PageToken, encode_token
 from projections.paging import frozen, page_size, token_of
 
 _LINES_AT_ONCE: Final = 256  # taking over 10,000 at once would hold up every other thread for 30 ms
@@ -49,7 +49,7 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
         shape(check_times, request.at)
         token = shape(token_of, reader, request)
     instant = frozen(reader, token) if token else reader.instant(request.at)
-    after = Place(*_PLACE.unpack(token.key)) if token else FIRST_PLACE
+    after = token.last(_place) if token else FIRST_PLACE
     # Facts at exactly as_of are included.
     span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
     entries = list(islice(entries_after(reader.log, span, after), size + 1))
@@ -100,6 +100,14 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         adjustments=adjustments,
         explanation=explanation(reader.log, account_id, entries),
     )
+
+
+def _place(key: bytes) -> Place:
+    """Where the page before ended. Raises ValueError or struct.error for a key that names no line."""
+    place = Place(*_PLACE.unpack(key))
+    if not (0 <= place.day < LATEST_NS // DAY_NS and place.position <= POSITION_MAX):
+        raise ValueError("no line lies there")
+    return place
 
 
 def _venue(entry: Entry) -> str:

@@ -58,13 +58,14 @@ class Findings:
             size = shape(page_size, self._reader, request.page_size)
             token = shape(token_of, self._reader, request)
         given_ns = read_ns(request.as_of, "as_of") if request.HasField("as_of") else None
-        position = wait_for_tables(self._reader, self._schema, request.min_position, any_version=True)
+        least = max(request.min_position, token.known_position if token else 0)
+        position = wait_for_tables(self._reader, self._schema, least, any_version=True)
         if token:
             as_of_ns, position = token.as_of_ns, token.known_position
         else:
             as_of_ns = self._reader.now_ns() if given_ns is None else given_ns
         search = _Search(request.control, as_of_ns, within_days, request.programme_id, position)
-        after = token.key.decode() if token else ""
+        after = token.last(bytes.decode) if token else ""
         left = [entry for entry in self._search(search) if _place(*entry) > after]
         response = pb.ListFindingsResponse(
             ledger_id=self._reader.ledger_id,

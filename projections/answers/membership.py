@@ -45,7 +45,7 @@ def get_membership(reader: Reader, request: pb.GetMembershipRequest) -> pb.GetMe
 def check_match_eligibility(
     reader: Reader, request: pb.CheckMatchEligibilityRequest
 ) -> pb.CheckMatchEligibilityResponse:
-    """What RequestMatch would answer at as_of of the account and its volume; what a claim says too is not asked."""
+    """Answer as RequestMatch would at as_of, by the account and its volume; the rest of a claim is not looked at."""
     with Shape() as shape:
         account_id = shape(required_id, request.account_id, "account_id")
         programme_id = shape(optional_id, request.programme_id, "programme_id")
@@ -79,7 +79,7 @@ def check_match_eligibility(
 
 
 def get_entitlements(reader: Reader, request: pb.GetEntitlementsRequest) -> pb.GetEntitlementsResponse:
-    """What the tier in effect entitles to; its key account manager only where that is among it."""
+    """Answer what the tier in effect entitles to, and its key account manager where that is among it."""
     with Shape() as shape:
         account_id = shape(required_id, request.account_id, "account_id")
         programme_id = shape(optional_id, request.programme_id, "programme_id")

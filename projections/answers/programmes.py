@@ -15,7 +15,7 @@ from ledger.v1 import programme_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id
 from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Instant, Reader, check_times
-from projections.page_token import PageToken, encode_token
+from projections.page_token import PageToken, encode_token, number, text
 from projections.paging import frozen, page_size, token_of
 
 
@@ -28,7 +28,7 @@ class _Published:
     until_ns: int | None
 
     def at(self, as_of_ns: int) -> bool:
-        """Whether it is in force at an instant."""
+        """Return True if the version is in force at an instant."""
         return self.event.valid_from_ns <= as_of_ns and (self.until_ns is None or as_of_ns < self.until_ns)
 
     def message(self, as_of_ns: int) -> pb.ProgrammeVersion:
@@ -90,7 +90,7 @@ class ProgrammeReads:
             refuse(Reason.PROGRAMME_UNKNOWN, "programme_id", f"no programme {programme_id}")
         names = [programme_id] if programme_id else sorted(versions)
         found = [one for name in names for one in versions[name]]
-        start = int.from_bytes(token.key) if token else 0
+        start = token.last(number) if token else 0
         response = pb.ListProgrammesResponse(
             basis=instant.basis(self._reader.ledger_id),
             programmes=[one.message(instant.as_of_ns) for one in found[start : start + size]],
@@ -111,7 +111,7 @@ class ProgrammeReads:
         programme = book.programme(request.programme_id, instant.as_of_ns)
         if isinstance(programme, Refusal):
             raise RefusedError(programme)
-        after = token.key.decode() if token else ""
+        after = token.last(text) if token else ""
         symbols = sorted(symbol for symbol in book.symbols if symbol > after)
         response = pb.ListPairsResponse(
             basis=instant.basis(self._reader.ledger_id),

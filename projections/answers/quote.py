@@ -48,7 +48,7 @@ def quote_fee(reader: Reader, request: pb.QuoteFeeRequest) -> pb.QuoteFeeRespons
 
 
 def _is_usual(request: pb.QuoteFeeRequest) -> bool:
-    """Whether it is in order and of now, in one look: five times as fast as `_check`, which can say what is wrong."""
+    """Return True for a request in order and of now: five times as fast as `_check`, which can say what is wrong."""
     texts = f"{request.account_id} {request.symbol} {request.venue} {request.last_px} {request.last_qty}"
     numbers = (request.side, request.liquidity, request.channel, request.product)
     extras = request.HasField("token_payment") or request.HasField("at")

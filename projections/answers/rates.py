@@ -72,7 +72,9 @@ def _say_rebates(response: pb.GetRatesResponse, log: Log, view: View, window: Wi
 
 
 def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
-    """What self-trades would have earned, line by line of the days that have any, by the rule that suppressed it."""
+    """Return the rebates that self-trades would have earned, by the rule that suppressed them.
+
+    Only the days that have any are read, line by line."""
     sums: dict[str, tuple[int, int]] = {}
     for day, cells in day_sums(log, span).items():
         if not any(key.self_trade and key.zero_fee for key in cells):

@@ -20,7 +20,7 @@ from projections.as_of import Reader, check_times
 def check_promotion_eligibility(
     reader: Reader, request: pb.CheckPromotionEligibilityRequest
 ) -> pb.CheckPromotionEligibilityResponse:
-    """Whether an account may take part in a kind of promotion at as_of, by the rule that awards its bonus."""
+    """Answer if an account may take part in a kind of promotion at as_of, by the rule that awards its bonus."""
     with Shape() as shape:
         account_id = shape(required_id, request.account_id, "account_id")
         promotion_type = shape(required_id, request.promotion_type, "promotion_type")

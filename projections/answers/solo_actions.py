@@ -10,7 +10,7 @@ from ledger.v1 import control_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, read_ns
 from ledger.wire.status import refuse, timestamp
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token
+from projections.page_token import PageToken, encode_token, number
 from projections.paging import frozen, page_size, token_of
 
 _EVENTS_PER_READ = 1_000
@@ -27,7 +27,7 @@ def list_solo_actions(reader: Reader, request: pb.ListSoloActionsRequest) -> pb.
     instant = frozen(reader, token) if token else reader.instant(request.at)
     after, until = _positions(reader, request, instant.known.position)
     if token:
-        after = int.from_bytes(token.key)
+        after = token.last(number)
     found: list[Recorded] = []
     for recorded in _alone(reader, request.actor, after, until):
         if recorded.envelope.effective_time_ns <= instant.as_of_ns:
@@ -45,7 +45,7 @@ def list_solo_actions(reader: Reader, request: pb.ListSoloActionsRequest) -> pb.
 
 
 def is_solo(envelope: Envelope) -> bool:
-    """Whether one person alone stands behind an event: nobody else approved it."""
+    """Return True if nobody but who asked for an event approved it."""
     return envelope.approver in ("", envelope.actor)
 
 

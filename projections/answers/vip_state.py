@@ -109,7 +109,7 @@ def _rates(programme: Programme, tier: str, pair_class: str) -> pb.ClassRates:
 
 
 def _both(programme: Programme, tier: str, pair_class: str, override: PairRates | None) -> Iterator[str]:
-    """What an API fill would pay as maker and as taker, by the same rule that prices fills."""
+    """Yield the rate of an API fill as maker and as taker, by the same rule that prices fills."""
     kind: dict[str, Any] = {"tier": tier, "pair_class": pair_class, "channel": CHANNEL_API, "override": override}
     for liquidity in (LIQUIDITY_MAKER, _LIQUIDITY_TAKER):
         yield rate_text(fee_rate(programme, liquidity=liquidity, **kind)[0])

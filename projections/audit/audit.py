@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 from ledger.domain.events import Recorded
 from ledger.domain.term_clock import TermClocks
-from ledger.replay.compare import UNDECIDABLE, Deviation, said
+from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, said
 from ledger.replay.sources import SourcesAgain
 from ledger.store.log import Log
 from projections.audit.frame import Frame
+from projections.audit.migrations import check_migrations
 from projections.audit.processes import Shares
+from projections.audit.requests import REQUEST
 from projections.audit.rows import RECORDED_TIME, Rows
 from projections.audit.scope import Scope
+from projections.audit.seen import Seen
 from projections.audit.share import Part
 from projections.audit.terms import Otherwise, Terms
 
@@ -23,24 +27,34 @@ EVENTS_PER_STRETCH: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Positions up to `until`, since the stretch before: findings, and what older rules decided otherwise."""
+    """Positions up to `until`, since the stretch before: findings, and what older rules decided otherwise.
+
+    `digest`: of all that was read up to `until`, if it is kept.
+    """
 
     until: int
     deviations: list[Deviation]
     events: int
     fills: int
+    requests: int
     otherwise: list[Otherwise]
+    unkept: int  # requests that were recorded before requests were kept
+    digest: str
 
 
 class Audit:
     """Goes through a log in position order, from behind a position on."""
 
-    def __init__(self, log: Log, schema: str, scope: Scope, *, after: int = 0) -> None:
+    def __init__(self, log: Log, schema: str, scope: Scope, *, after: int = 0, seen: Seen | None = None) -> None:
+        """`seen` keeps a digest of what is read; it has taken what lies up to `after`."""
         self._log = log
         self._scope = scope
         self._after = after
+        self._seen = seen
+        self._digests = deque[str]()  # of the stretches under way
         self._frame = Frame(log, schema)
         rows = Rows(log, schema)
+        self._ledger = rows.ledger
         self._terms = Terms(rows.ledger)
         self._sources = SourcesAgain(TermClocks(rows.ledger).decided_ns, rows.sources(after) if after else ())
 
@@ -48,9 +62,12 @@ class Audit:
         """How many accounts are audited."""
         return len(self._scope.accounts) or self._frame.accounts(self._scope.known)
 
-    def frame(self) -> list[Deviation]:
-        """Positions, versions and commits of the whole log, and the rules of its terms."""
-        return [*self._frame.check(self._scope.known), *self._terms.check(self._scope.known)]
+    def frame(self) -> Iterator[Deviation]:
+        """Positions and versions of the whole log, tables beside it, the rules of its terms, what migrations left."""
+        known = self._scope.known
+        yield from self._frame.check(known)
+        yield from self._terms.check(known)
+        yield from check_migrations(self._log, self._ledger, known)
 
     def run(self, shares: Shares) -> Iterator[Stretch]:
         """Every event decided again, stretch by stretch."""
@@ -59,16 +76,16 @@ class Audit:
             if self._scope.is_whole:
                 found += self._decide_sources(until, parts)
             findings, otherwise = self._terms.split(_once(found))
-            events, fills = sum(part.events for part in parts), sum(part.fills for part in parts)
-            yield Stretch(until, findings, events, fills, otherwise)
+            counts = zip(*((part.events, part.fills, part.requests, part.unkept) for part in parts), strict=True)
+            events, fills, requests, unkept = map(sum, counts)
+            digest = self._digests.popleft() if self._seen else ""
+            yield Stretch(until, findings, events, fills, requests, otherwise, unkept, digest)
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
-        """(after, until): each ends where a commit does, as far as the commits say."""
-        after, known = self._after, self._scope.known
-        while after < known:
-            until = min(self._frame.end_of_commit(after + EVENTS_PER_STRETCH), known)
+        for after, until in stretches(self._frame, self._after, self._scope.known):
+            if self._seen:  # before anybody decides it: what is changed meanwhile is another log than the digest's
+                self._digests.append(self._seen.take(after, until))
             yield after, until
-            after = until
 
     def _decide_sources(self, until: int, parts: Sequence[Part]) -> list[Deviation]:
         for part in parts:
@@ -83,16 +100,27 @@ class Audit:
             return [said(recorded, f"it cannot be decided: {error!r}")]
 
 
+def stretches(frame: Frame, after: int, known: int) -> Iterator[tuple[int, int]]:
+    """Yield (after, until) up to a position: each ends where a commit does, as far as the commits say."""
+    while after < known:
+        until = min(frame.end_of_commit(after + EVENTS_PER_STRETCH, after), known)
+        yield after, until
+        after = until
+
+
 def _once(deviations: Sequence[Deviation]) -> list[Deviation]:
-    """In the order of positions; that a commit has another time than its events is told by the first of these alone."""
+    """In the order of positions; what is wrong with a commit, or with a request, its first event tells alone."""
     found, told = [], set[str]()
     for deviation in sorted(deviations, key=lambda each: each.position):
-        differs = []
-        for each in deviation.differs:
-            if each.field != RECORDED_TIME or each.expected not in told:
-                differs.append(each)
-            if each.field == RECORDED_TIME:
-                told.add(each.expected)
+        differs = [each for each in deviation.differs if _of_several(each) not in told]
+        told.update(filter(None, map(_of_several, differs)))
         if differs:
             found.append(Deviation(deviation.position, deviation.stream, tuple(differs)))
     return found
+
+
+def _of_several(difference: Difference) -> str:
+    """The commit or the request that a difference is about, which other events may tell of too; empty: neither."""
+    if difference.field.startswith(REQUEST):
+        return difference.field
+    return difference.expected if difference.field == RECORDED_TIME else ""

@@ -24,16 +24,18 @@ _UNREADABLE: Final = (DecodeError, *UNDECIDABLE)
 RECORDED_TIME: Final = "recorded_time_ns"
 
 _ROW: Final = "notification_id, originator_id, originator_version, topic, state"
+COLUMNS: Final = f"{_ROW}, time_min_ns, time_max_ns, time_max_so_far_ns"
 _OF_ACCOUNT: Final = "split_part(originator_id, '/', 2)"
-_PAGE: Final = f"""
-SELECT {_ROW}, time_min_ns, time_max_ns, time_max_so_far_ns FROM {{events}}
-WHERE notification_id > %(after)s AND notification_id <= %(until)s
+IN_SCOPE: Final = f"""
+notification_id > %(after)s AND notification_id <= %(until)s
     AND ((originator_id NOT LIKE 'account/%%' AND originator_id NOT LIKE 'fees/%%') OR (
         (%(shares)s = 1 OR get_byte(sha256(convert_to({_OF_ACCOUNT}, 'UTF8')), 0) %% %(shares)s = %(share)s)
         AND (%(accounts)s::text[] IS NULL OR {_OF_ACCOUNT} = ANY(%(accounts)s))
         AND (%(first)s::bigint IS NULL OR time_max_ns IS NULL OR time_max_ns >= %(first)s)
         AND (%(end)s::bigint IS NULL OR time_min_ns IS NULL OR time_min_ns < %(end)s)))
-ORDER BY notification_id LIMIT {_ROWS_PER_READ}
+"""
+_PAGE: Final = f"""
+SELECT {COLUMNS} FROM {{events}} WHERE {IN_SCOPE} ORDER BY notification_id LIMIT {_ROWS_PER_READ}
 """
 _COMMITS: Final = """
 SELECT last_position, first_position, recorded_time_ns FROM {schema}.commits
@@ -42,6 +44,10 @@ WHERE last_position > %(after)s AND first_position <= %(until)s ORDER BY last_po
 _STREAMS: Final = f"""
 SELECT {_ROW} FROM {{events}} WHERE originator_id = ANY(%(streams)s) AND notification_id < %(before)s
 ORDER BY notification_id
+"""
+_FIRST: Final = f"""
+SELECT {_ROW} FROM {{events}}
+WHERE notification_id = (SELECT position FROM {{schema}}.requests WHERE request_id = %(request_id)s)
 """
 _FEE_STREAMS: Final = """
 SELECT DISTINCT originator_id FROM {events} WHERE originator_id >= %(first)s AND originator_id < %(end)s
@@ -107,6 +113,27 @@ class Stored:
         return [Difference(RECORDED_TIME, str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]
 
 
+def readable(row: Sequence[Any]) -> Recorded | None:
+    """An event as it is stored; None if it cannot be read."""
+    try:
+        return decode(*row)
+    except _UNREADABLE:
+        return None
+
+
+def scope_parameters(after: int, until: int, scope: Scope) -> dict[str, Any]:
+    """The parameters of IN_SCOPE, for the positions in (after, until]."""
+    return {
+        "after": after,
+        "until": until,
+        "share": scope.share,
+        "shares": scope.shares,
+        "accounts": sorted(scope.accounts) or None,
+        "first": scope.first_day_ns,
+        "end": scope.end_day_ns,
+    }
+
+
 class Rows:
     """Reads the log of a schema for an audit."""
 
@@ -127,19 +154,22 @@ class Rows:
 
     def earlier(self, streams: Sequence[str], before: int) -> Iterator[Recorded]:
         """The events of streams before a position, in order; what cannot be read is told where it is read first."""
-        for row in self._query(_STREAMS, streams=list(streams), before=before):
+        return filter(None, map(readable, self._query(_STREAMS, streams=list(streams), before=before)))
+
+    def first_of(self, request_id: str) -> Recorded | None:
+        """The event that the table of requests names as the first of a request."""
+        if "\0" in request_id:
+            return None  # no text of PostgreSQL holds it
+        for row in self._query(_FIRST, request_id=request_id):
             try:
-                yield decode(*row)
+                return decode(*row)
             except _UNREADABLE:
                 continue
+        return None
 
     def sources(self, known: int) -> Iterator[Recorded]:
         """The last event of each source up to a position."""
-        for row in self._query(_SOURCES, known=known):
-            try:
-                yield decode(*row)
-            except _UNREADABLE:
-                continue
+        return filter(None, map(readable, self._query(_SOURCES, known=known)))
 
     def fee_streams(self, account_id: str, from_ns: int, before: int) -> list[str]:
         """The fee streams of an account from a day on that have an event before a position."""
@@ -148,16 +178,7 @@ class Rows:
         return [name for (name,) in rows]
 
     def _page(self, after: int, until: int, scope: Scope) -> list[tuple[Any, ...]]:
-        return self._query(
-            _PAGE,
-            after=after,
-            until=until,
-            share=scope.share,
-            shares=scope.shares,
-            accounts=sorted(scope.accounts) or None,
-            first=scope.first_day_ns,
-            end=scope.end_day_ns,
-        )
+        return self._query(_PAGE, **scope_parameters(after, until, scope))
 
     def _query(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
         return self._log.query(SQL(text).format(**self._names), parameters)

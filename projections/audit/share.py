@@ -11,10 +11,13 @@ from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.term_clock import TermClocks
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import Replay
+from ledger.replay.requests import RequestsAgain
 from ledger.replay.sources import Lines
 from ledger.replay.states import States
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
+from ledger.wire.commands.kept import read_kept
+from projections.audit.requests import Requests
 from projections.audit.rows import Rows
 from projections.audit.scope import Scope
 from projections.audit.volumes import EvaluatedVolumes
@@ -22,13 +25,18 @@ from projections.audit.volumes import EvaluatedVolumes
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The answer of a process about a stretch: what deviates, how much it decided, and what it saw of sources."""
+    """The answer of a process about a stretch: what deviates, how much it decided, and what it saw of sources.
+
+    `requests`: rows of the table of requests that belong to these events.
+    """
 
     deviations: list[Deviation]
     events: int
     fills: int
+    requests: int
     lines: Lines
     advances: list[Recorded]
+    unkept: int  # requests of which nobody kept more than a hash
 
 
 class Share:
@@ -49,26 +57,35 @@ class Share:
         for recorded in log.rulebook(after) if after else ():
             states.evolve(recorded)
         volumes = EvaluatedVolumes(log, schema)
-        self._replay = Replay(states, self._rows.fee_streams, volumes, scope.decides)
+        self._kept = RequestsAgain(read_kept, self._rows.first_of)
+        for recorded in self._rows.ledger:
+            self._kept.begin(recorded)
+        self._requests = Requests(log)
+        self._replay = Replay(states, self._rows.fee_streams, self._kept, volumes, scope.decides)
 
     def take(self, after: int, until: int) -> Part:
         """Decide the events at positions in (after, until] again; a commit ends at the last."""
         found: list[Deviation] = []
         advances: list[Recorded] = []
         events = fills = 0
+        unkept = self._kept.unkept
         for row in self._rows.between(after, until, self._scope):
             if isinstance(row, Deviation):
                 found.append(row)
                 continue
             if self._scope.decides(row):
                 events += 1
+                self._requests.take(row)
                 if isinstance(row.event, SourceAdvanced):
                     advances.append(row)
                 elif isinstance(row.event, VolumeRecorded):
                     fills += len(row.event)
             self._replay.take(row)
         decided, lines = self._replay.end()
-        return Part(found + decided, events, fills, lines, advances)
+        requests = self._requests.rows
+        found += self._requests.end()
+        compared, unkept = self._requests.rows - requests, self._kept.unkept - unkept
+        return Part(found + decided, events, fills, compared, lines, advances, unkept)
 
 
 @contextmanager

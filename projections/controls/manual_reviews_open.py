@@ -54,7 +54,7 @@ def _open(scope: Scope) -> dict[str, _Review]:
 
 
 def _decides(recorded: Recorded, review: _Review, as_of_ns: int) -> bool:
-    """Whether an event after a review decides it, as far as is known at an instant."""
+    """Return True if an event after a review decides it, as far as is known at an instant."""
     event, programme_id, now_ns = recorded.event, review.last.programme_id, recorded.envelope.recorded_time_ns
     match event:
         case VolumeEvaluated():

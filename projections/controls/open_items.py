@@ -1,4 +1,4 @@
-"""What waits to be done: it is found until it is done, however long ago it came up, the oldest first."""
+"""Items that wait to be done: found until they are done, however long ago they came up, the oldest first."""
 
 from __future__ import annotations
 

@@ -63,7 +63,7 @@ def _discounted(base_ppm: int, offer: TokenDiscount) -> int:
 
 
 def _saved(scope: Scope, offer: TokenDiscount, account_id: str) -> dict[str, int]:
-    """What the fills of a member cost more than without a tier, by quote currency, at _SCALE and before rounding."""
+    """Return by how much a member's fills cost more than without a tier, by quote currency, at _SCALE, not rounded."""
     span = Span(account_id, scope.since_ns, scope.as_of_ns + 1, scope.log.head().position)
     saved: dict[str, int] = {}
     for known in fills_now(scope.log, span):

@@ -36,7 +36,7 @@ KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enu
 
 
 class EvaluationReads:
-    """What EvaluationService reads."""
+    """The reads of EvaluationService."""
 
     def __init__(self, reader: Reader, schema: str) -> None:
         self._reader = reader
@@ -47,7 +47,7 @@ class EvaluationReads:
         return list_closes(self._reader, request)
 
     def planned(self, request: pb.PlanEvaluationRequest) -> Iterator[pb.PlanEvaluationResponse]:
-        """What an evaluation would give, some accounts at a time."""
+        """Yield what an evaluation would give, some accounts at a time."""
         reader = self._reader
         with Shape() as shape:
             command = _asked(shape, request)

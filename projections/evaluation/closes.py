@@ -12,7 +12,7 @@ from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.wire.fields import Shape, interval, optional_id, utc_day
 from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token
+from projections.page_token import PageToken, encode_token, number
 from projections.paging import frozen, page_size, token_of
 
 _END_DAY: Final = LATEST_NS // DAY_NS
@@ -36,7 +36,7 @@ def list_closes(reader: Reader, request: pb.ListClosesRequest) -> pb.ListClosesR
     found = [close for close in _closes(stream) if day_text(first) <= close.day < day_text(end)]
     found = [close for close in found if request.include_restated or not close.restated_by]
     found.sort(key=lambda close: (close.asset, close.day, close.currency, close.position))
-    start = int.from_bytes(token.key) if token else 0
+    start = token.last(number) if token else 0
     response = pb.ListClosesResponse(basis=instant.basis(reader.ledger_id), closes=found[start : start + size])
     if start + size < len(found):
         key = (start + size).to_bytes(8)

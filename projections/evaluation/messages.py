@@ -20,7 +20,7 @@ from projections.evaluation.volumes import Cells
 
 
 def planned_message(planned: Planned) -> pb.PlannedAccount:
-    """What an evaluation gives an account."""
+    """Return what an evaluation gives an account, as the contract shows it."""
     programme, case, found = planned.run.programme, planned.case, planned.found
     message = pb.PlannedAccount(
         account_id=case.account_id,

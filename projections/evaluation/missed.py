@@ -14,7 +14,7 @@ from projections.evaluation.plan import known_closes
 
 
 class Missed:
-    """What is missed since an instant, as it was known at a position. What is done is remembered: it stays so."""
+    """The evaluations missed since an instant, as known at a position. One that is done is remembered: it stays so."""
 
     def __init__(self, log: Log, since_ns: int) -> None:
         self._log = log

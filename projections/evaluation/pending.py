@@ -1,4 +1,4 @@
-"""Whether an evaluation is due that has not evaluated an account yet (A31)."""
+"""Evaluations that are due and have not evaluated an account yet (A31)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What an evaluation gives each account, read at a fixed position of the log, account by account in bounded memory."""
+"""The plan of an evaluation: what it gives each account, read at a fixed position of the log, in bounded memory."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ ORDER BY parent_account_id, account_id
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """What an evaluation gives one account: an assessment, or the closes it waits for.
+    """The outcome of an evaluation for one account: an assessment, or the closes it waits for.
 
     The programme of `run` is the version in force at the instant of the case.
     """
@@ -88,7 +88,7 @@ class Planned:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Some accounts with something to evaluate; `looked_at` counts all of which the next chunk is behind."""
+    """Some accounts with something to evaluate; `looked_at` counts all accounts up to the next chunk."""
 
     planned: list[Planned]
     looked_at: int
@@ -143,7 +143,7 @@ class Plan:
         return {account_id: state for account_id, state in states.items() if any(self._cases(state))}
 
     def _later_until(self, position: int) -> set[str]:
-        """Accounts first heard of behind the position of the plan, up to another one; near the head hardly any."""
+        """Return accounts first heard of after the plan's position, up to another one; near the head hardly any."""
         if position > self._looked_until:
             known = self.run.read_position
             parameters = {"after": self._looked_until, "until": position, "known": known}
@@ -160,7 +160,7 @@ class Plan:
         return sorted(planned, key=lambda one: (one.case.account_id, one.case.evaluated_ns))
 
     def _of_version(self, run: Run, cases: Sequence[Case], states: Mapping[str, AccountState]) -> Iterator[Planned]:
-        """What is evaluated by one version of the programme."""
+        """Yield the outcomes of cases that one version of the programme evaluates."""
         currency = run.programme.volume_currency
         if currency not in self._closes:
             self._closes[currency] = known_closes(self._log, run.programme, run.read_position)
@@ -185,7 +185,7 @@ class Plan:
         return states
 
     def _cases(self, account: AccountState) -> Iterator[tuple[Run, Case]]:
-        """What is to be evaluated of an account, by which version: nothing that has been."""
+        """Yield what is to be evaluated of an account and has not been, with the version that does it."""
         for at_ns, window in self._windows(account):
             if (self._programme_id, self.run.kind, at_ns) not in account.evaluated:
                 run = self.run._replace(programme=self._programme(at_ns))

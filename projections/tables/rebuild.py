@@ -71,7 +71,7 @@ class TableCompared:
 
     @property
     def same(self) -> bool:
-        """Whether the live table had exactly these rows, or there was none."""
+        """Return True if the live table had exactly these rows, or there was none."""
         return self.digest == self.live_digest or not self.live_digest
 
 
@@ -192,7 +192,9 @@ class Rebuild:
             pass
 
     def _start_position(self) -> int:
-        """That of the live tables, so that both can be compared; the log's head where they are far behind, or lie."""
+        """Return the position of the live tables, so that both can be compared.
+
+        It is the log's head where they are far from it, or claim more than the log has."""
         head = self._log.head().position
         if stored_table(self._connection, self._live, "position") is None:
             return head
@@ -278,5 +280,5 @@ def _lock_name(schema: str) -> str:
 
 
 def _release() -> str:
-    """What decides how rows look: half of them made by one release and half by another would be neither."""
+    """Return a text that differs where rows may look otherwise: a rebuild goes on only under the same."""
     return f"{version('fee-ledger')} {TABLES_VERSION} {hashlib.sha256(tables_text().encode()).hexdigest()}"

@@ -29,7 +29,7 @@ TABLES: Final = ("accounts", *OF_DECISIONS, "fee_days", "volume_days")
 
 
 def no_rows() -> Rows:
-    """Of every table none."""
+    """Return an empty list of rows for every table."""
     return {table: [] for table in TABLES}
 
 
@@ -53,7 +53,7 @@ def rows_of_accounts(log: Log, book: Rulebook, account_ids: Sequence[str], until
 
 
 def add_rows(rows: Rows, more: Rows) -> None:
-    """Put rows behind those that are there."""
+    """Append rows to those that are there."""
     for table, values in more.items():
         rows[table] += values
 

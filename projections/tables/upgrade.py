@@ -77,7 +77,7 @@ class Upgrade:
         return standing
 
     def _rebuilt(self, connection: Connection[Any], version: int) -> bool:
-        """Whether new tables have taken the place of those in use."""
+        """Make the tables anew; return True if they have taken the place of those in use."""
         if first := take_rebuild_lock(connection, self._schema, attempts=0):
             self._say(f"the tables in {self._read} are made anew by another session: {first}")
             return False

@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import statistics
+import subprocess
 import sys
 import time
 from collections import defaultdict
@@ -17,7 +18,10 @@ from importlib.metadata import version
 from typing import Any, Final, NamedTuple, Protocol
 
 try:
-    from ledger.cli.errors import UnusableError
+    import grpc
+    import psycopg
+
+    from ledger.cli.errors import ended
     from ledger.store.postgres.embedded import EmbeddedError
     from ledger.tools.files import write_whole
     from scripts.bench.asof import AsOf
@@ -65,15 +69,17 @@ class Measurement(Protocol):
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     options = parse(arguments)
+    lost = (EmbeddedError, psycopg.Error, grpc.RpcError, subprocess.SubprocessError)
+    return ended(lambda: _run(options), "bench", unusable=lost)
+
+
+def _run(options: argparse.Namespace) -> int:
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # whoever ends it, nothing is left behind
     try:
         measured = _measure(options)
     except Failed as failure:
         print(f"bench: {failure}", file=sys.stderr)
         return 1
-    except EmbeddedError as failure:
-        print(f"bench: {failure}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("bench: interrupted, nothing measured", file=sys.stderr)
         return 130
@@ -82,11 +88,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if results:
         _print_table(results)
     if options.json:
-        try:
-            write_whole(options.json, json.dumps(results, indent=2) + "\n")
-        except UnusableError as failure:
-            print(f"bench: {failure}", file=sys.stderr)
-            return 2
+        write_whole(options.json, json.dumps(results, indent=2) + "\n")
     for key, why in measured.failed.items():
         print(f"bench: {key} failed, and what rests on it is left out: {why}", file=sys.stderr)
     return 1 if measured.failed else 0
@@ -96,7 +98,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 class _Measured(NamedTuple):
-    """Values of every figure by round, the settings behind each, and which measurements failed, and why."""
+    """Values of every figure by round, the settings of each, and which measurements failed, and why."""
 
     values: dict[str, list[float]]
     settings: dict[str, dict[str, object]]

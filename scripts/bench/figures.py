@@ -1,4 +1,4 @@
-"""Every figure of the benchmarks: its name, its unit, what it says, and the measurements behind it."""
+"""Every figure of the benchmarks: its name, its unit, what it says, and the measurements that it rests on."""
 
 from __future__ import annotations
 

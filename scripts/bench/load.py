@@ -1,4 +1,4 @@
-"""What is sent: reference fills as serialised requests of numbered sources, and what they add up to."""
+"""The load: reference fills as serialised requests of numbered sources, and what they add up to."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Lane:
 
 @dataclass(frozen=True)
 class Load:
-    """What is sent, dealt to the lanes message by message, and what it adds up to."""
+    """The messages to send, dealt to the lanes one by one, and what they add up to."""
 
     lanes: list[Lane]
     volume: Volume = field(default_factory=Volume)

@@ -1,4 +1,4 @@
-"""What Linux says of processes: their CPU time, and how much memory they ever held."""
+"""Ask Linux about processes: their CPU time, and how much memory they ever held."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class Process(NamedTuple):
 
 
 def process(pid: int) -> Process:
-    """What a process has used. Raises OSError if there is none."""
+    """Return what a process has used. Raises OSError if there is none."""
     fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()  # its name may hold anything
     return Process(int(fields[1]), (int(fields[11]) + int(fields[12])) / _TICKS_PER_S)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
 import time
 from typing import Final
 
+from ledger.store.postgres.dsn import VARIABLE
 from scripts.bench.figures import REPLAY
 from scripts.bench.store import Store, check
 
@@ -17,9 +19,16 @@ _SECONDS_MAX: Final = 3_600
 def replay(store: Store, schema: str, fills: int) -> dict[str, float]:
     """Fills/s of an audit of a ledger of so many, from its start to its end, by a process for each core."""
     store.checkpoint()
-    command = [sys.executable, "-m", "ledger", "audit", "--dsn", store.dsn, "--schema", schema]
+    command = [sys.executable, "-m", "ledger", "audit", "--schema", schema]
     began = time.perf_counter()
-    process = subprocess.run(command, capture_output=True, text=True, timeout=_SECONDS_MAX, check=False)  # noqa: S603
+    process = subprocess.run(  # noqa: S603 - our own program, and no shell
+        command,
+        env={**os.environ, VARIABLE: store.dsn},
+        capture_output=True,
+        text=True,
+        timeout=_SECONDS_MAX,
+        check=False,
+    )
     seconds = time.perf_counter() - began
     said = [*process.stdout.splitlines(), *process.stderr.splitlines(), "nothing"]
     check(process.returncode == 0, f"the audit of the ledger ended with {process.returncode}: {said[0]}")

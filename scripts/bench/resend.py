@@ -67,7 +67,7 @@ def _others() -> Iterator[bytes]:
 
 
 def _forms(load: Load) -> dict[str, _Send]:
-    """What is sent again, by the name it has in the figures."""
+    """Return the batches that are sent again, by their names in the figures."""
     middle = StreamFillsRequest.FromString(load.lanes[0].messages[len(load.lanes[0].messages) // 2]).batch
     with_fees = _changed(middle, include_fees=True)
     unnumbered = _changed(middle, include_fees=False)

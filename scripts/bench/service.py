@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -15,6 +16,7 @@ from typing import IO, Final, NamedTuple
 
 import grpc
 
+from ledger.store.postgres.dsn import VARIABLE
 from ledger.v1 import command_service_pb2_grpc
 from scripts.bench.fills import register_requests
 from scripts.bench.store import Failed, Store, check
@@ -36,8 +38,8 @@ class Served(NamedTuple):
 @contextmanager
 def ledger(store: Store, schema: str) -> Iterator[Served]:
     """The ledger's service on a schema."""
-    command = [sys.executable, "-m", "ledger", "serve", "--dsn", store.dsn, "--schema", schema]
-    with serving([*command, "--listen", "127.0.0.1:0"]) as served:
+    command = [sys.executable, "-m", "ledger", "serve", "--schema", schema]
+    with serving([*command, "--listen", "127.0.0.1:0"], dsn=store.dsn) as served:
         yield served
 
 
@@ -58,12 +60,13 @@ def register(channel: grpc.Channel) -> None:
 
 
 @contextmanager
-def serving(command: Sequence[str]) -> Iterator[Served]:
-    """A program that says where it is serving, until the block ends."""
+def serving(command: Sequence[str], *, dsn: str = "") -> Iterator[Served]:
+    """A program that says where it is serving, until the block ends; `dsn` is in its environment."""
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
             command,
             cwd=_ROOT,
+            env={**os.environ, VARIABLE: dsn},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,

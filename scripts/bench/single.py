@@ -85,7 +85,7 @@ Kinds = dict[str, tuple[Callable[[bytes], bytes], Iterator[Asked]]]
 def _kinds(
     served: Served, empty: Served, insert: Callable[[bytes], bytes], stream: Callable[[bytes], bytes], fills: _Taken
 ) -> Kinds:
-    """What takes turns: how it is called, and with what."""
+    """Return the kinds of calls that take turns: how each is called, and with what."""
     echo, unary = empty.channel.unary_unary(ECHO), served.channel.unary_unary(RECORD_FILLS)
     return {
         "echo": (partial(echo, timeout=CALL_SECONDS_MAX), repeat(Asked(b""))),
@@ -107,7 +107,7 @@ class _Taken(Iterator[fill_pb2.Fill]):
         return next(self._fills)
 
     def load(self, of_source: int) -> Load:
-        """What was taken, so many of it by the source."""
+        """Return the fills that were taken, so many of them by the source."""
         load = Load([Lane(_SOURCE, sizes=[1] * of_source)])
         for block in reference_fills(self._count, ACCOUNTS):
             load.volume.add_fills(block)

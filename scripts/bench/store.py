@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -93,8 +92,6 @@ def throw_away_store() -> Iterator[Store]:
     folder = Path(tempfile.mkdtemp(prefix="ledger-bench-"))
     postgres = EmbeddedPostgres(folder)
     try:
-        if os.geteuid() == 0:
-            folder.chmod(0o755)  # PostgreSQL does not run as root, and `nobody` has to get in
         yield Store(postgres.start("a benchmark"))
     finally:
         postgres.stop()

@@ -51,7 +51,7 @@ class Unary:
         return found
 
     def _turn(self, unary: Call, echo: Call, sent: Fills, *, echo_first: bool) -> tuple[Answers, float]:
-        """What was recorded, and the calls/s of the echo; who goes first alternates."""
+        """Return what was recorded, and the calls/s of the echo; who goes first alternates."""
         asked = [Asked(single_message(fill), place) for place, fill in enumerate(messages_of(sent))]
         feeds = [asked[caller::CALLERS] for caller in range(CALLERS)]
         if echo_first:

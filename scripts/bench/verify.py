@@ -1,4 +1,4 @@
-"""What was measured is what was meant: every fill that was sent is in the log, once, and adds up."""
+"""Check that what was meant was measured: every fill that was sent is in the log, once, and adds up."""
 
 from __future__ import annotations
 

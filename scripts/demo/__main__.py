@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import os
 import re
 import shutil
 import signal
@@ -23,12 +22,16 @@ from typing import Any, Final, NoReturn
 
 try:
     import grpc
+    import psycopg
+    from eventsourcing.persistence import PersistenceError
 
     from ledger.__main__ import StartError, running
-    from ledger.client import Client, LedgerError
+    from ledger.cli.errors import ended
+    from ledger.client import Client
     from ledger.clock import WallClock
     from ledger.config import Config
     from ledger.domain.instants import DAY_NS
+    from ledger.log_lines import log_on_stderr
     from ledger.server.app import ListenError
     from ledger.store.postgres.database import DatabaseError
     from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
@@ -41,7 +44,10 @@ except ImportError as error:
     print(f"demo lacks packages ({error}): run `make demo`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
-CANNOT_START: Final = (StartError, EmbeddedError, ListenError, MigrationError, DatabaseError)
+UNUSABLE_STORE: Final = (
+    StartError, EmbeddedError, ListenError, MigrationError, DatabaseError, psycopg.Error, PersistenceError,
+    grpc.RpcError,
+)  # fmt: skip
 
 STOPPING: Final = (signal.SIGINT, signal.SIGTERM)
 
@@ -85,23 +91,26 @@ class Clock:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(message)s", stream=sys.stderr)
+    """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    return ended(lambda: _run(options), "demo", unusable=UNUSABLE_STORE)
+
+
+def _run(options: argparse.Namespace) -> int:
+    log_on_stderr(logging.WARNING, "%(levelname)s %(message)s")
     for name in STOPPING:
         signal.signal(name, _interrupt)
     try:
         with _kept_store(options.keep) if options.keep else _throw_away_store() as dsn:
             text = tell(Exchange(options.days, options.fills, options.seed), dsn)
-    except CANNOT_START as error:
-        _say(f"demo: {error}")
-        return 2
-    except (UnexpectedError, LedgerError, grpc.RpcError) as error:
+    except UnexpectedError as error:
         _say(f"demo: {' '.join(str(error).split())}")
         return 1
     except KeyboardInterrupt:
         _say("demo: interrupted, " + ("half a story is kept" if options.keep else "nothing is left behind"))
         return 130
+    finally:
+        _progress("")
     print(text)
     return 0
 
@@ -127,8 +136,6 @@ def _throw_away_store() -> Iterator[str]:
     """A PostgreSQL of our own; nothing is left of it when the block ends, however it ends."""
     _progress("starting a PostgreSQL of its own ...")
     folder = Path(tempfile.mkdtemp(prefix="ledger-demo-"))
-    if os.geteuid() == 0:
-        folder.chmod(0o755)  # PostgreSQL runs as an unprivileged user, who must reach it
     try:
         with _stopped(EmbeddedPostgres(folder)) as dsn:
             yield dsn

@@ -1,4 +1,4 @@
-"""What the evaluations of the demo gave, checked against the demo's own reckoning, and the fees they adjusted."""
+"""Check what the demo's evaluations gave against its own reckoning, and show the fees they adjusted."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class Evaluations:
         return [*columns(rows, left=6), "", *notes]
 
     def adjustments(self) -> Iterator[str]:
-        """What was charged between the instant of an evaluation and its run, at the tier of before (A31)."""
+        """Yield the fees that were adjusted: charged between an evaluation's instant and its run (A31)."""
         rows: list[tuple[str, ...]] = [("account", "fills", "of days", "fees before", "fees after", "difference")]
         for account_id, entries in self.fees.adjustments.items():
             lines = [line for line in entries if line.fee_currency == "USDT"]
@@ -62,7 +62,7 @@ class Evaluations:
         yield from columns(rows, left=1) if len(rows) > 1 else ["none"]
 
     def _check(self, one: Any, read_position: int) -> bool:
-        """What counts: bought and sold on the API, not with oneself and not during a ban, BTC at the day's close."""
+        """Add up the volume that counts, and compare: API, no self-trade, no ban, BTC at the day's close."""
         if not one.volume:
             return False
         closes = self.fees.exchange.closes()

@@ -127,7 +127,7 @@ class Exchange:
         return BEGIN_NS + day * self.days // SCRIPT_DAYS * DAY_NS + hours * HOUR_NS
 
     def closes(self) -> dict[int, Decimal]:
-        """What one BTC cost in USDT at the end of each UTC day, by days since 1970."""
+        """Return the price of one BTC in USDT at the end of each UTC day, by days since 1970."""
         chance, ticks, closes = random.Random(self.seed), FIRST_CLOSE * 100, {}  # noqa: S311 - a story, not a secret
         for day in range(self.days):
             ticks += chance.randint(-ticks // 50, ticks // 50)

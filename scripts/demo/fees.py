@@ -23,7 +23,7 @@ MAIN: Final = "USDT"  # currency of the table
 
 @dataclass(slots=True)
 class Sums:
-    """What one row of the fee table adds up, in one currency."""
+    """The sums of one row of the fee table, in one currency."""
 
     fills: int = 0
     volume: Decimal = ZERO

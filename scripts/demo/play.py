@@ -10,7 +10,7 @@ from ledger.client import Client
 
 
 class TwoPersons(TypedDict):
-    """What a command that needs two persons carries beside its actor."""
+    """The arguments of a command that needs two persons, beside its actor."""
 
     approver: str
     reason: str
@@ -46,7 +46,7 @@ class Evaluated:
 
 @dataclass(slots=True)
 class Played:
-    """What became of the steps."""
+    """The outcome of the steps."""
 
     recorded: int = 0
     story: list[tuple[int, str, str]] = field(default_factory=list)  # (instant, account, what happened)
@@ -56,7 +56,7 @@ class Played:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What the ledger is told at an instant; `act` gives it in words, or none, for the story."""
+    """A thing that the ledger is told at an instant; `act` returns it in words for the story, or none."""
 
     at_ns: int
     who: str

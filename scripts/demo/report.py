@@ -1,4 +1,4 @@
-"""What the demo asks the ledger at the end, and how it prints the answers. Nothing here knows what was sent."""
+"""Ask the ledger at the end of the demo, and print the answers. Nothing here knows what was sent."""
 
 from __future__ import annotations
 

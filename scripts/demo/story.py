@@ -1,4 +1,4 @@
-"""What happens on the demo's exchange, as steps: markets open, accounts have lives, the engine sends its fills."""
+"""The story of the demo's exchange, as steps: markets open, accounts have lives, the engine sends its fills."""
 
 from __future__ import annotations
 

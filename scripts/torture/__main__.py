@@ -23,6 +23,7 @@ try:
     import grpc
 
     from ledger.cli.arguments import Parser, number
+    from ledger.cli.errors import ended
     from ledger.client import LedgerError
     from ledger.config import Config
     from ledger.store.postgres.embedded import EmbeddedError
@@ -77,8 +78,13 @@ exit code 0: nothing missing, twice, wrong, stale or too slow; 1: findings; 2: i
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line."""
+    """Run the command line; returns the exit code."""
     options = _parser().parse_args(arguments)
+    lost = (TortureError, EmbeddedError, grpc.RpcError, subprocess.SubprocessError)
+    return ended(lambda: _run_all(options), "torture", refused=2, unusable=lost)
+
+
+def _run_all(options: argparse.Namespace) -> int:
     for name in _STOPPING:
         signal.signal(name, _interrupt)  # whoever ends it, nothing is left behind
     report = Report(options.results)
@@ -89,15 +95,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         until_s = time.monotonic() + options.minutes * 60
         for trials in _plan(options):
             _run(trials, report, until_s)
-    except (TortureError, LedgerError, EmbeddedError, grpc.RpcError, OSError, subprocess.SubprocessError) as error:
-        print(f"torture: {' '.join(str(error).split())}", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print(f"torture: interrupted after {report.done} trials, nothing is left behind", file=sys.stderr)
         return 130
     if not report.done:
-        print("torture: no trial was done", file=sys.stderr)
-        return 2
+        raise TortureError("no trial was done")
     print(report.table())
     return 1 if report.failed else 0
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import IO
 
+from ledger import private
 from scripts.torture.served import ROOT
 
 
@@ -27,7 +28,7 @@ class Engine:
             *("--seed", str(seed), "--fills", str(fills)),
         ]
         self._acked = folder / f"{self.source}.acked"
-        self._said = (folder / f"{self.source}.log").open("w+b")
+        self._said = private.open_file(folder / f"{self.source}.log", "w+b")
         self._tail: IO[bytes] | None = None
         self._lives = 0
         self.acknowledged = 0
@@ -69,7 +70,7 @@ class Engine:
         return self._process.poll() == 0
 
     def close(self) -> None:
-        """Leave nothing behind."""
+        """Remove all that was made."""
         self.kill()
         self._said.close()
         if self._tail is not None:

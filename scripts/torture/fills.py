@@ -1,4 +1,4 @@
-"""What the clients of torture send: the same fill for the same number whenever it is asked for.
+"""The fills that torture's clients send: the same for the same number whenever it is asked for.
 
 Most fills are plain. Some are late by days, some are self-trades, some come a second time under another number, with
 the same content or with other content, and some cannot be recorded.
@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from ledger import private
 from ledger.v1.fill_pb2 import Fill
 
 ACCOUNTS: Final = ("plain", "other", "maker", "taker")  # each trial has its own, with its name before
@@ -92,10 +93,10 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        with path.open("ab") as file:
+        with private.open_file(path, "ab") as file:
             file.write(b"\n")  # whoever wrote before may have died in the middle of a line
 
     def write(self, *entries: Mapping[str, Any]) -> None:
         """All in one write."""
-        with self._path.open("ab", buffering=0) as file:
+        with private.open_file(self._path, "ab", buffering=0) as file:
             file.write(b"".join(json.dumps(entry).encode() + b"\n" for entry in entries))

@@ -78,7 +78,7 @@ class Pause:
         self._lock = threading.Lock()
 
     def run(self) -> list[str]:
-        """What is wrong, one sentence each."""
+        """Return what is wrong, one sentence each."""
         prepare(self._served.address, _TRIAL)
         columns = _columns()
         with Client(self._served.address, timeout_s=60) as ledger:
@@ -162,7 +162,7 @@ class Pause:
 
 
 def _compare(ledger: Client, streams: Sequence[FillStream]) -> list[str]:
-    """What every engine was told is where its source stands."""
+    """Check that each engine was told where its source stands."""
     findings = []
     for stream in streams:
         last = ledger.get_source_position(stream.source).last_sequence

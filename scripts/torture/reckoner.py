@@ -1,4 +1,4 @@
-"""What a ledger must hold after a trial: reckoned from what was sent, with arithmetic and rates of its own.
+"""Reckon what a ledger must hold after a trial, from what was sent, with arithmetic and rates of its own.
 
 It knows the rules of the ledger as its contract tells them, and nothing of its code.
 """
@@ -51,7 +51,7 @@ class Line:
 
 @dataclass
 class Reckoned:
-    """What must come of all that was sent."""
+    """The lines, refusals and replays that must come of all that was sent."""
 
     lines: dict[Number, Line] = field(default_factory=dict)
     refused: dict[Number, int] = field(default_factory=dict)  # number of the reason

@@ -17,6 +17,8 @@ from typing import Any, Final
 
 import grpc
 
+from ledger import private
+from ledger.store.postgres.dsn import VARIABLE
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
@@ -26,27 +28,40 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 WAIT_S_MAX: Final = 30
 _LEAP: Final = struct.Struct("q")  # nanoseconds by which the wall clock of a service is wrong
 _SERVE: Final = f"""
-import dataclasses, json, logging, mmap, struct, sys, time
+import dataclasses, json, mmap, pathlib, struct, sys, time
 from ledger.__main__ import Config, serve
 from ledger.clock import WallClock
-logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s", stream=sys.stderr)
+from ledger.log_lines import log_on_stderr
+from ledger.store.postgres.dsn import chosen
+log_on_stderr()
 with open(sys.argv[2], "rb") as file:
     leap = mmap.mmap(file.fileno(), {_LEAP.size}, access=mmap.ACCESS_READ)
 wall_ns, (_, boot_ns) = time.time_ns, WallClock.__init__.__defaults__
 WallClock.__init__.__defaults__ = (lambda: wall_ns() + struct.unpack("{_LEAP.format}", leap)[0], boot_ns)
-sys.exit(serve(dataclasses.replace(Config(), **json.loads(sys.argv[1]))))
+dsn = chosen("", None)
+folder = {{}} if dsn else {{"data": pathlib.Path(sys.argv[2]).parent}}
+sys.exit(serve(dataclasses.replace(Config(), **json.loads(sys.argv[1]), **folder, dsn=dsn)))
 """
 
 
 class Served:
     """A service as a process of its own, on a folder and a port that it keeps when it starts again."""
 
-    def __init__(self, folder: Path, *, host: str = "127.0.0.1", inside: Sequence[str] = (), **settings: Any) -> None:
-        """`folder` is that of its log, and of its PostgreSQL unless `dsn` is one of the settings of Config.
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        log: Path | None = None,
+        host: str = "127.0.0.1",
+        inside: Sequence[str] = (),
+        **settings: Any,
+    ) -> None:
+        """`folder` is that of its log, unless that is elsewhere, and of its PostgreSQL, unless `settings` has a `dsn`.
 
         `inside` is put before its command, for example to run it in another network, where it listens on `host`.
         """
         self.folder = folder
+        self.log = log or folder / "service.log"
         self.postgres = Processes(folder)
         self._inside = inside
         self._settings = settings
@@ -62,11 +77,13 @@ class Served:
         arguments = ["-m", "ledger", "serve", "--listen", self.address, "--data", str(self.folder)]
         if self._settings:
             self.leap(0)
-            arguments = ["-c", _SERVE, json.dumps({"listen": self.address, **self._settings}), str(self._leap_file)]
-        with (self.folder / "service.log").open("ab") as log:
+            settings = {name: value for name, value in self._settings.items() if name != "dsn"}
+            arguments = ["-c", _SERVE, json.dumps({"listen": self.address, **settings}), str(self._leap_file)]
+        with private.open_file(self.log, "ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
                 [*self._inside, sys.executable, *arguments],
                 cwd=ROOT,
+                env={**os.environ, VARIABLE: self._settings.get("dsn", "")},  # what `ps` does not show to everybody
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for whoever plays with it, who then stops it in order
@@ -106,7 +123,7 @@ class Served:
 
     def leap(self, by_s: int) -> None:
         """Set its wall clock off by so many seconds, 0: right again. Only a service that has settings feels it."""
-        with self._leap_file.open("r+b" if self._leap_file.exists() else "wb") as file:
+        with private.open_file(self._leap_file, "r+b" if self._leap_file.exists() else "wb") as file:
             file.write(_LEAP.pack(by_s * 10**9))
 
     @property

@@ -51,7 +51,7 @@ def temporary_folder() -> Iterator[Path]:
     """Yield a new folder that PostgreSQL's unprivileged user can reach; it is gone when the block ends."""
     folder = Path(tempfile.mkdtemp(prefix="ledger-torture-"))
     if os.geteuid() == 0:
-        folder.chmod(0o755)
+        folder.chmod(0o711)
     try:
         yield folder
     finally:

@@ -1,4 +1,4 @@
-"""Whether a ledger holds what it must after a trial: read through its API, compared line by line and sum by sum."""
+"""Check that a ledger holds what it must after a trial: read through its API, compared line by line and in sums."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Cell = tuple[str, bool, bool]  # quote currency, self-trade, rate of zero
 
 @dataclass
 class Sums:
-    """Of one cell of an account-day, or of one currency of an account."""
+    """The sums of one cell of an account-day, or of one currency of an account."""
 
     notional: Decimal = _ZERO
     lines: int = 0
@@ -39,7 +39,7 @@ class Sums:
 
 
 class Verdict:
-    """What is wrong, one sentence each; nothing, if all is as it must be."""
+    """Find what is wrong, one sentence each; nothing if all is as it must be."""
 
     def __init__(self, queries: Any, trial: str, reckoned: Reckoned) -> None:
         self._queries = queries
@@ -53,7 +53,7 @@ class Verdict:
         self._refused_at: dict[Number, int] = {}
 
     def reach(self, folder: Path, sources: Mapping[str, int], after_position: int) -> None:
-        """Read what a trial left behind a position, and compare it."""
+        """Read what a trial recorded after a position, and compare it."""
         with localcontext(_EXACT):
             for name in ACCOUNTS:
                 self._compare_history(f"{self._trial}.{name}")
@@ -179,7 +179,7 @@ class Verdict:
     # -- acknowledgements ---------------------------------------------------------------------------------------------
 
     def _compare_acknowledged(self, source: str, acks: Iterator[Mapping[str, Any]]) -> None:
-        """What was acknowledged was recorded by then, and is as it was told."""
+        """Check that each acknowledged fill was recorded by then, and is as it was told."""
         for ack in acks:
             for number in ((source, sequence) for sequence in range(ack["first"], ack["last"] + 1)):
                 line, told = self._found.get(number), ack["fees"].get(str(number[1]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
@@ -15,7 +16,6 @@ from ledger.cli.subcommands import Subcommand
 from ledger.client import Client
 from ledger.config import Config
 from ledger.tools import TOOLS
-from ledger.tools.store import store_arguments
 from tests.cli.example_files import write_files
 from tests.cli.helps import Path, examples, parsers
 from tests.server.good_requests import RPCS
@@ -82,16 +82,16 @@ def done(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Pa
         _evaluate(ledger.address)
         asking, *ordering = GROUPS
         yield {
-            path: [_run([*words, *_more(command, dsn, config)], called) for words in examples(helps[path])]
+            path: [_run([*words, *more(helps[path], dsn, config)], called) for words in examples(helps[path])]
             for group in (*ordering, asking, TOOLS)
             for path, command in leaves(group.subcommands)
         }
 
 
-def _more(command: Subcommand, dsn: str, config: Config) -> list[str]:
+def more(at: ArgumentParser, dsn: str, config: Config) -> list[str]:
     """Return what an example lacks here: where the log is, for a tool that reads it itself; one process is enough."""
-    place = ["--dsn", dsn, "--schema", config.schema] if store_arguments in command.parents else []
-    return [*place, "--jobs", "1"] if command.name == "audit" else place
+    place = ["--dsn", dsn, "--schema", config.schema] if "--dsn" in at._option_string_actions else []
+    return [*place, "--jobs", "1"] if "--jobs" in at._option_string_actions else place
 
 
 def _evaluate(address: str) -> None:

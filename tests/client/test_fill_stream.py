@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -24,8 +23,8 @@ from ledger.client import (
 from ledger.domain.refusal import Reason
 from ledger.store.writer import Commit, Writer
 from ledger.v1.fill_pb2 import Fill
-from tests.conftest import NOON_NS, Ledger, StartLedger, at, reachable_folder
-from tests.e2e.served import Served
+from tests.conftest import NOON_NS, Ledger, StartLedger, at
+from tests.e2e.served import Served, started
 from tests.samples import batch, fill, history, symbol
 from tests.server.columns import columns_of
 from tests.waiting import wait_for
@@ -458,18 +457,12 @@ def test_engines_that_take_turns_share_one_place_and_lose_nothing(start_ledger: 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A service of its own process, to be killed."""
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         with Client(service.address) as client:
             client.register_symbol(
                 "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4
             )
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def test_a_stream_outlives_its_service_and_every_fill_is_recorded_once_in_order(served: Served) -> None:

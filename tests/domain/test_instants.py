@@ -1,4 +1,4 @@
-"""Days of other zones: where they begin, whatever the clocks there do."""
+"""Days of other zones: where they begin, whatever the clocks there do. Instants as text."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from ledger.domain.instants import SECOND_NS, day_start_ns, local_day
+from ledger.domain.instants import SECOND_NS, day_start_ns, instant_of_text, instant_text, local_day
 
 
 @pytest.mark.parametrize(
@@ -25,3 +25,14 @@ def test_a_day_begins_at_its_first_instant(day: str, timezone: str, start: str) 
     assert day_start_ns(date.fromisoformat(day), timezone) == start_ns
     assert local_day(start_ns, timezone).isoformat() == day
     assert local_day(start_ns - 1, timezone) < date.fromisoformat(day)
+
+
+@pytest.mark.parametrize("at_ns", [0, 1, 1_728_043_200_000_000_000, 1_728_043_200_123_456_789])
+def test_an_instant_comes_back_from_its_text(at_ns: int) -> None:
+    assert instant_of_text(instant_text(at_ns)) == at_ns
+
+
+@pytest.mark.parametrize("text", ["", "2024", "2024-10-04", "2024-10-04T12:00:00", "2024-10-04T12:00:00.5Z", "soon"])
+def test_other_texts_are_no_instants(text: str) -> None:
+    with pytest.raises(ValueError, match=r"."):
+        instant_of_text(text)

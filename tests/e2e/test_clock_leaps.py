@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import time
@@ -153,8 +154,9 @@ def test_after_a_commit_of_a_wrong_clock_no_service_starts_unless_somebody_accep
 def test_the_program_ends_with_2_and_one_line(serve: Serve, dsn: str, schema: str) -> None:
     with serve(time.time_ns() + 400 * DAY_NS):
         pass
-    command = [sys.executable, "-m", "ledger", "serve", "--dsn", dsn, "--schema", schema, "--listen", "127.0.0.1:0"]
-    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    command = [sys.executable, "-m", "ledger", "serve", "--schema", schema, "--listen", "127.0.0.1:0"]
+    place = os.environ | {"FEE_LEDGER_DSN": dsn}
+    ran = subprocess.run(command, env=place, capture_output=True, text=True, timeout=60, check=False)
     assert (ran.returncode, ran.stdout, ran.stderr.count("\n")) == (2, "", 1)
     assert ran.stderr.startswith("fee-ledger: CLOCK_LEAP: the last commit was recorded at 20")
     assert ran.stderr.endswith("or, if it is right and was wrong then, start with --accept-clock\n")

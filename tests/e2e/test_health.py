@@ -7,6 +7,7 @@ import shutil
 import signal
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import grpc
@@ -15,9 +16,10 @@ import pytest
 
 from ledger.__main__ import running
 from ledger.config import Config
+from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
 from scripts.torture.pause import dsn_of
-from tests.conftest import Clock, StartLedger, reachable_folder
-from tests.e2e.served import Served
+from tests.conftest import Clock, StartLedger
+from tests.e2e.served import Served, started
 from tests.e2e.turns import FILLS, QUERIES, TURN_S_MAX, Turns
 from tests.waiting import wait_for
 
@@ -25,14 +27,8 @@ from tests.waiting import wait_for
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A service with an embedded PostgreSQL."""
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture
@@ -45,7 +41,7 @@ def turns(served: Served) -> Iterator[Turns]:
 
 def told(served: Served) -> list[str]:
     """The lines of its log about health, without their times."""
-    lines = (served.folder / "service.log").read_text().splitlines()
+    lines = served.log.read_text().splitlines()
     return [line.partition(" health: ")[2] for line in lines if " health: " in line]
 
 
@@ -136,3 +132,42 @@ def test_a_server_that_was_hidden_while_no_service_ran_is_started_again(served: 
     served.start()
     assert time.monotonic() - began_s < 15
     assert new_session(served)
+
+
+def test_a_service_whose_own_lock_was_removed_keeps_its_folder(served: Served) -> None:
+    lock = served.folder / "service.lock"
+    lock.unlink()
+    wait_for(lock.exists)
+    with pytest.raises(EmbeddedError, match=f"in use by the service with pid {served.pid} "):
+        EmbeddedPostgres(served.folder).start("a second one")
+
+
+def test_sigterm_while_postgresql_stands_still_ends_the_service_in_time(served: Served) -> None:
+    with suppress(FileNotFoundError), served.postgres.frozen():  # which finds no server any more to let go on
+        time.sleep(1)
+        began_s = time.monotonic()
+        assert served.end() == 0
+        assert time.monotonic() - began_s < 20
+    served.start()
+
+
+def removed(path: Path) -> None:
+    """Remove a file or a folder, in which PostgreSQL makes and removes files meanwhile."""
+    while path.exists():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def test_a_folder_that_was_removed_is_no_new_ledger_and_the_service_stops(served: Served) -> None:
+    log = served.log
+    for path in served.folder.iterdir():
+        if path.name not in ("service.log", "service.lock"):
+            removed(path)
+    wait_for(lambda: "was removed, or lies on a disk that is not mounted" in log.read_text(), 90)
+    assert not (served.folder / "data").exists()
+    began_s = time.monotonic()
+    assert served.end() in (0, 2)
+    assert time.monotonic() - began_s < 20
+    assert "Traceback" not in log.read_text()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -19,8 +18,8 @@ from ledger.v1 import fill_service_pb2 as pb
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from scripts.torture.pause import paused_writer
-from tests.conftest import Ledger, StartLedger, reachable_folder
-from tests.e2e.served import Served
+from tests.conftest import Ledger, StartLedger
+from tests.e2e.served import Served, started
 from tests.samples import batch, fill, history, state, symbol
 from tests.waiting import wait_for
 
@@ -74,14 +73,8 @@ def test_of_sixty_four_senders_of_overlapping_ranges_everyone_is_answered_and_ea
 @pytest.fixture
 def served() -> Iterator[Served]:
     """A service of its own process, whose memory can be looked at."""
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Deaf:

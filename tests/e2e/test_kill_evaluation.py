@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections import Counter
 from collections.abc import Iterator
 
@@ -16,8 +15,8 @@ from ledger.domain.state.programme import Programme
 from ledger.programmes import packaged, parse
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub
-from tests.conftest import at, reachable_folder
-from tests.e2e.served import WAIT_S_MAX, Served
+from tests.conftest import at
+from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.samples import FOUR_EYES, fill
 
 ACCOUNTS = 9_000  # several chunks
@@ -26,14 +25,8 @@ CHUNK = 1_000
 
 @pytest.fixture
 def served() -> Iterator[Served]:
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def last_due_ns(ledger: Client) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import reachable_folder
-from tests.e2e.served import WAIT_S_MAX, Served
+from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.tools.tapes import as_json, command, reckon, recorded, recorded_lines, run, source_of, summary, tape
 
 TRADES = 500
@@ -23,14 +21,8 @@ TRADES = 500
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A service on a new folder; each test imports a symbol of its own into it."""
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 class Import:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
@@ -12,6 +13,7 @@ import grpc
 import psycopg
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
+from psycopg.conninfo import conninfo_to_dict
 
 from ledger.v1.fill_service_pb2 import RecordFillsRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
@@ -172,3 +174,10 @@ def test_a_service_that_waits_for_postgresql_stops_when_it_is_told_to(alone: tup
         began_s = time.monotonic()
         assert service.end() == 0
     assert time.monotonic() - began_s < STOP_MS / 1000 + 5
+
+
+def test_no_command_line_has_the_password(pair: Pair, dsn: str) -> None:
+    password = str(conninfo_to_dict(dsn)["password"]).encode()
+    for service in pair.services:
+        assert b"ledger" in (told := Path(f"/proc/{service.pid}/cmdline").read_bytes())
+        assert password not in told

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 import grpc
 import psycopg
+from google.protobuf.descriptor_pb2 import FileDescriptorSet
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -63,6 +64,13 @@ class Question:
 def releases() -> list[str]:
     """The releases of which there is a log, by name."""
     return sorted(file.parent.name for file in FOLDER.glob("*/ledger.sql.gz"))
+
+
+def kinds_of_events(release: str) -> set[str]:
+    """Return the events that the contract of a release has: messages of its log that carry an envelope."""
+    contract = FileDescriptorSet.FromString(gzip.decompress((FOLDER / release / "contract.binpb.gz").read_bytes()))
+    (log,) = (file for file in contract.file if file.name == "ledger/v1/events.proto")
+    return {message.name for message in log.message_type if any(field.name == "envelope" for field in message.field)}
 
 
 def load(dsn: str, release: str, schema: str) -> int:

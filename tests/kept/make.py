@@ -29,6 +29,8 @@ from tests.kept.questions import event_counts, questions_of
 from tests.kept.story import tell
 
 KIBIBYTES_MAX: Final = 400
+CONTRACT: Final = "contract.binpb.gz"
+BUF: Final = Path(sys.executable).with_name("buf")
 
 
 def main(folder: Path) -> None:
@@ -46,6 +48,7 @@ def main(folder: Path) -> None:
             again = [_again(sent, asking) for sent in narrator.commands()]
     write_lines(folder / "answers.jsonl.gz", map(asdict, kept))
     write_lines(folder / "commands.jsonl.gz", again)
+    keep_contract(folder / CONTRACT)
     _tell(folder, release, len(narrator.fills))
 
 
@@ -53,6 +56,11 @@ def _again(sent: Sent, asking: Asking) -> dict[str, Any]:
     """A command with its bytes, its answer, and the answer to it when it is sent again."""
     request = base64.b64encode(sent.request.SerializeToString(deterministic=True)).decode()
     return {"rpc": sent.rpc, "request": request, "answer": sent.answer, "again": asking.answer(sent.rpc, sent.request)}
+
+
+def keep_contract(image: Path) -> None:
+    """Write the .proto files as an image of buf: what they say, without comments."""
+    subprocess.run([BUF, "build", "--exclude-source-info", "-o", image.resolve()], cwd=FOLDER.parents[1], check=True)
 
 
 @contextmanager

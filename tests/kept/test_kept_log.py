@@ -23,6 +23,7 @@ from tests.kept.kept import (
     Question,
     differences,
     judged,
+    kinds_of_events,
     load,
     opened,
     questions,
@@ -33,6 +34,7 @@ from tests.kept.kept import (
 )
 from tests.kept.questions import event_counts, stored_events
 from tests.projections.audited import audit
+from tests.tools import running
 
 # F12. Until when a tier stays: the end of its last grant, not the next instant at which anything changes.
 UNTIL_WHEN: Final = (
@@ -78,9 +80,6 @@ DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {
 DIFFERENCES_AGAIN: Final[Mapping[tuple[str, int], str]] = {
     ("0.1.0", 13): "F51: a conflict that was sent again was answered the fee of the fill that it was not",
 }
-
-# Kinds of events that are newer than the last release whose log is kept: that log cannot hold them, the next one will.
-NEWER_KINDS: Final[Mapping[str, str]] = {"OwnerNamed": "F17: an owner that fills name counts, from rules 3 on"}
 
 SHOWN_MAX: Final = 10  # questions that are told of in one failure
 
@@ -155,11 +154,9 @@ def test_every_listed_difference_is_of_a_question_that_was_kept() -> None:
 
 @of_every_release
 def test_it_holds_every_kind_of_event_that_its_release_knew(kept: Opened) -> None:
-    counted = event_counts(asked(kept.release))
-    known = {event.__name__ for event in get_args(Event)}
-    assert set(counted) <= known
-    if kept.release == releases()[-1]:
-        assert set(counted) == known - NEWER_KINDS.keys()
+    counted = set(event_counts(asked(kept.release)))
+    assert counted == kinds_of_events(kept.release)
+    assert counted <= {event.__name__ for event in get_args(Event)}
 
 
 @of_every_release
@@ -184,6 +181,38 @@ def test_what_was_asked_before_is_answered_as_then_and_recorded_no_second_time(k
         wrong += [f"{command['rpc']}, {line}" for line in found]
     assert not wrong, "\n".join(wrong)
     assert head(kept) == before
+
+
+@of_every_release
+def test_another_request_under_the_name_of_one_that_was_asked_before_is_a_conflict(kept: Opened) -> None:
+    """What came with a reason was recorded by the hash of all its bytes: another reason is another request there."""
+    known = commands(kept.release)
+    asked_before = [each for each in known if "authority" in each["request"].DESCRIPTOR.fields_by_name]
+    assert len(asked_before) > 20
+    before = head(kept)
+    for command in asked_before:
+        for field in ("actor", "reason"):
+            other = request_of(command["rpc"])
+            other.CopyFrom(command["request"])
+            setattr(other.authority, field, "somebody-else")
+            answer = kept.asking.answer(command["rpc"], other)
+            if field == "actor" or command["request"].authority.reason:
+                assert answer == {"refused": "ALREADY_EXISTS", "reason": "REQUEST_ID_REUSED"}, (command["rpc"], field)
+            else:
+                assert differences(command["again"], answer) == [], command["rpc"]
+    assert head(kept) == before
+
+
+@of_every_release
+def test_the_audit_says_of_how_many_requests_it_holds_no_more_than_a_hash(kept: Opened) -> None:
+    known = str(event_counts(asked(kept.release)).total())
+    ran = running.run("audit", "--schema", kept.schema, "--dsn", kept.dsn, "--jobs", 1, "--known-at", known)
+    with psycopg.connect(kept.dsn) as connection:
+        statement = f"SELECT count(*) FROM {kept.schema}.requests WHERE position <= {known}"
+        ((requests,),) = connection.execute(statement.encode()).fetchall()
+    assert ran.code == 0, ran.out
+    told = "were recorded before requests were kept: their hashes could not be worked out again"
+    assert f"{requests} events {told}" in ran.out.splitlines()
 
 
 @of_every_release

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import Any
 
 import psycopg
@@ -17,8 +18,8 @@ from ledger.domain.rules.end_day_close import Close
 from ledger.replay.compare import Deviation
 from ledger.store.codec.events import encode
 from ledger.store.log import Log
+from ledger.store.migration import migrate
 from ledger.store.postgres.database import open_datastore
-from ledger.store.postgres.migrate import migrate
 from ledger.store.recorder import LedgerRecorder
 from projections.audit.audit import Audit
 from projections.audit.frame import Frame
@@ -38,7 +39,7 @@ class Life(History):
     def run(self, steps: int) -> None:
         today = NOON_NS // DAY_NS
         for day in range(today - 90, today - 1):
-            self.writing.step(ask(RecordDailyClose("BTC", "USDT", day, f"{60_000 + day % 7}.25", "index", b"")))
+            self.writing.step(ask(RecordDailyClose("BTC", "USDT", day, f"{60_000 + day % 7}.25", "index", bytes(32))))
         super().run(steps)
 
     def closes(self, event: EvaluationStarted) -> dict[Close, KnownClose]:
@@ -79,12 +80,21 @@ class Copy:
         """Another event in the place of one, as the ledger itself would write it."""
         event = change(recorded.event)
         assert event != recorded.event
-        state = encode(recorded.envelope, event)[1]
+        self.put(replace(recorded, event=event))
+
+    def put(self, recorded: Recorded) -> None:
+        """An event at its position, whatever lay there."""
+        state = encode(recorded.envelope, recorded.event)[1]
         self.sql(
             "UPDATE LEDGER.events SET state = %(state)s WHERE notification_id = %(position)s",
             state=state,
             position=recorded.position,
         )
+
+    def advances(self, until: int) -> list[Recorded]:
+        """The last SourceAdvanced of each source up to a position."""
+        with open_datastore(self.dsn, self.schema, connections=1) as datastore:
+            return Log(datastore).last_below("source/", until)
 
     def audit(self, *, jobs: int = 1, known: int | None = None, **scope: Any) -> list[Deviation]:
         """What an audit finds."""
@@ -105,7 +115,7 @@ def audit(
         log = Log(datastore)
         whole = Scope(Frame(log, schema).end() if known is None else known, **scope)
         auditing = Audit(log, schema, whole)
-        found = auditing.frame()
+        found = list(auditing.frame())
         events = fills = 0
         with shares_of(jobs) as shares:
             shares.begin(dsn, schema, whole, after=0)

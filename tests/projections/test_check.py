@@ -17,6 +17,7 @@ from projections.check.read_tables import READ_TABLES
 from projections.tables.tables import read_schema
 from tests.domain.worked import fills
 from tests.projections.site import Site
+from tests.unguarded import unguard
 from tests.write_side import record
 
 # Another value of each type, as near as can be; the second one where the first is taken.
@@ -45,6 +46,12 @@ class Place(NamedTuple):
     @property
     def name(self) -> Identifier:
         return Identifier(self.schema, self.table)
+
+
+@pytest.fixture(autouse=True)
+def _tampered_with(site: Site) -> None:
+    """What these tests do to the log, only who has disabled its triggers can do."""
+    unguard(site.connection, site.schema)
 
 
 def places(site: Site) -> list[Place]:
@@ -133,6 +140,8 @@ def test_each_column_of_each_table_corrupted_once_is_found_and_named(site: Site)
     for place in places(site):
         with restored(site, place.name):
             rows = rows_of(site, place.name)
+            if (place.table, place.column) == ("events", "originator_id"):  # a check knows where fees lie
+                rows = [row for row in rows if row[1]["originator_id"].startswith("fees/")]
             ctid, before = rows[len(rows) // 2]
             after = corrupted(site, place, ctid)
             if after is None:

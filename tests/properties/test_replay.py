@@ -18,13 +18,14 @@ from ledger.domain import events as told
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess
 from ledger.domain.decide.evaluation_run import completed
-from ledger.domain.events import EvaluationStarted, Event, Recorded, VolumeRecorded
+from ledger.domain.events import EvaluationStarted, Event, MigrationApplied, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
 from ledger.fills.lines import ints, known_lines
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import NOT_DECIDED, replay
+from ledger.wire.commands.kept import read_kept
 from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
 from projections.answers.fee_history import Span, day_sums
 from tests.domain.worked import fills
@@ -34,7 +35,8 @@ TIERS = ("VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
 OWNERS = {f"account{number}": f"owner{number % 5}" for number in range(12)}
 OTHER_OWNERS = {"account1": "owner3", "account2": "owner4"}  # that their fills name beside their own
 EVALUATION_NS = NOON_NS - DAY_NS // 2 - 6 * DAY_NS  # 2024-09-28 00:00 UTC
-CLAIM = told.MatchClaim(("other",), "VIP3", NOON_NS - 30 * DAY_NS, NOON_NS, "3000000", "10", b"")
+EARLIER_EVALUATIONS_NS = (EVALUATION_NS - 10 * DAY_NS, EVALUATION_NS - 20 * DAY_NS, EVALUATION_NS - 31 * DAY_NS)
+CLAIM = told.MatchClaim(("other",), "VIP3", NOON_NS - 30 * DAY_NS, NOON_NS, "3000000", "10", bytes(32))
 STEPS = {"account_opened": True, "api_key_created": True, "form_submitted": True, "community_joined": False}
 
 
@@ -70,15 +72,15 @@ class History:
             asked.ReportFeedback("reporter", "BUG", "EMAIL", NOON_NS - DAY_NS // 2),
             asked.AwardBounty("2024-W40", "r1", "5", "USDT"),
             asked.AwardBonus("promo", "reporter", "5", "USDT", NOON_NS, False, "ops-1", "ops-2"),
-            asked.RecordDailyClose("BTC", "USDT", NOON_NS // DAY_NS - 1, "60000.5", "index", b""),
+            asked.RecordDailyClose("BTC", "USDT", NOON_NS // DAY_NS - 1, "60000.5", "index", bytes(32)),
         ):
             (answer,) = self.writing.step(ask(command))
             assert isinstance(answer, Accepted), answer
         for number in range(steps):
             self.writing.step(*(self.input() for _ in range(self.random.randint(1, 4))))
             if number % 40 == 39:
-                self.evaluate(self.at_ns())
-        self.run_evaluation()
+                self.evaluate(self.random.choice(EARLIER_EVALUATIONS_NS))
+        self.complete(self.evaluate(EVALUATION_NS))
         self.writing.new_term()
 
     def input(self) -> Any:
@@ -149,22 +151,19 @@ class History:
                 asked.AwardBonus("promo", account_id, "5", "USDT", None, random.random() < 0.5, "ops-1", "ops-2"),
             )
         )
-        asking = ask(command)
-        if isinstance(command, asked.ApproveMatch):
-            return replace(asking, request=replace(asking.request, actor="ops-3"))
-        return asking
+        return ask(command)
 
-    def evaluate(self, at_ns: int) -> None:
-        """All accounts at any instant: what was traded since is charged anew where another grant counts now."""
-        self.evaluated(Recorded(1, "evaluation", 1, told.Envelope(at_ns, at_ns, 1), started(self.writing, at_ns)))
-
-    def run_evaluation(self) -> None:
-        (answer,) = self.writing.step(ask(asked.RunEvaluation("bitmart-api-vip", PERIODIC, EVALUATION_NS)))
+    def evaluate(self, at_ns: int) -> Recorded:
+        """All accounts at an instant: what was traded since is charged anew where another grant counts now."""
+        (answer,) = self.writing.step(ask(asked.RunEvaluation("bitmart-api-vip", PERIODIC, at_ns)))
         assert isinstance(answer, Accepted), answer
         self.evaluated(answer.recorded)
-        assert isinstance(answer.recorded.event, EvaluationStarted)
-        done = completed(answer.recorded.event.read_position, Counter(NONE=len(OWNERS)), 0, ())
-        self.writing.step(CompleteEvaluation(answer.recorded, done))
+        return answer.recorded
+
+    def complete(self, began: Recorded) -> None:
+        assert isinstance(began.event, EvaluationStarted)
+        done = completed(began.event.read_position, Counter(NONE=len(OWNERS)), 0, ())
+        self.writing.step(CompleteEvaluation(began, done))
 
     def closes(self, event: EvaluationStarted) -> dict[Close, KnownClose]:
         """Return a close for every day of a window, whatever the log has."""
@@ -183,11 +182,6 @@ class History:
         self.writing.step(EvaluateAccounts(began, run, [each for each in found if isinstance(each, Assessment)]))
 
 
-def started(writing: Writing, at_ns: int) -> EvaluationStarted:
-    head = writing.log.head().position
-    return EvaluationStarted("bitmart-api-vip", "3.0", PERIODIC, at_ns, at_ns - 30 * DAY_NS, at_ns, head)
-
-
 def deviations(events: Iterable[Recorded]) -> list[Deviation]:
     """Return the deviations of a log that is at hand as a list."""
     log = list(events)
@@ -195,7 +189,7 @@ def deviations(events: Iterable[Recorded]) -> list[Deviation]:
     def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
         return [recorded for recorded in log if recorded.stream in streams and recorded.position < position]
 
-    return list(replay(log, programmes.parse, earlier))
+    return list(replay(log, programmes.parse, earlier, read_kept))
 
 
 def changed(log: list[Recorded], kind: type[Event], change: Callable[[Any], Event]) -> tuple[list[Recorded], int]:
@@ -227,7 +221,8 @@ def test_every_event_of_a_random_history_is_decided_again_alike(writing: Writing
     log = writing.events()
     assert [str(deviation) for deviation in deviations(log)] == [], seed
     seen = {type(recorded.event) for recorded in log}
-    assert set(get_args(Event)) - seen == set(), "kinds of events that no history has"
+    # Only a migration records that of its own; tests/store/test_migration.py has the audit of it.
+    assert set(get_args(Event)) - seen == {MigrationApplied}, "kinds of events that no history has"
     runs = [recorded.event for recorded in log if isinstance(recorded.event, VolumeRecorded)]
     lines = [known for run in runs for known in known_lines(run)]
     for what in ("self_trade", "banned"):
@@ -255,7 +250,7 @@ def test_what_is_not_decided_again_is_listed_with_its_reason() -> None:
     assert {kind.__name__ for kind in NOT_DECIDED} == {
         "LedgerCreated",
         "WriterStarted",
-        "CommandRefused",
+        "MigrationApplied",
         "EvaluationCompleted",
     }
 
@@ -270,13 +265,13 @@ def test_what_was_changed_behind_the_ledgers_back_is_named_with_its_position(wri
         (VolumeRecorded, lambda event: replace(event, time_max_so_far_ns=NOON_NS * 2), "time_max_so_far_ns is "),
         (told.TrialStarted, lambda event: replace(event, valid_until_ns=event.valid_until_ns + 1), "valid_until_ns"),
         (told.TierChanged, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77'"),
-        (told.TierRevoked, lambda event: replace(event, grant_id="g77"), "refused now: GRANT_UNKNOWN"),
+        (told.TierRevoked, lambda event: replace(event, grant_id="g77"), "grant_id is 'g77', expected 'g1'"),
         (told.AccountBanned, lambda event: replace(event, end_time_ns=event.end_time_ns + 1), "end_time_ns is "),
         (told.AccountLinked, lambda _: told.AccountLinked("nobody"), "was expected"),
         (told.SourceAdvanced, lambda event: replace(event, recorded=event.recorded + 1), "recorded is "),
         (told.VolumeEvaluated, lambda event: replace(event, tier="VIP9"), "tier is 'VIP9'"),
         (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals of (quote_currency "),
-        (told.PairClassAssigned, lambda event: replace(event, pair_class="Z"), "refused now: PAIR_CLASS_UNKNOWN"),
+        (told.PairClassAssigned, lambda event: replace(event, pair_class="Z"), "pair_class is 'Z', expected"),
     ]
     for kind, change, names in changes:
         other, position = changed(log, kind, change)

@@ -21,6 +21,9 @@ import pytest
 from ledger import programmes
 from ledger.config import Config
 from ledger.server.fills.read_columns import fills_of
+from scripts.bench.replay import replay
+from scripts.bench.service import ledger
+from scripts.bench.store import Failed, Store
 from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
@@ -324,3 +327,24 @@ def test_help_names_every_figure() -> None:
     done = bench("--help")
     assert done.returncode == 0
     assert all(name in done.stdout for name in ALL)
+
+
+def test_no_command_line_has_the_password_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:
+    started: list[tuple[list[str], dict[str, str]]] = []
+
+    def start(command: list[str], **settings: Any) -> None:
+        started.append((command, settings["env"]))
+        raise Failed("it has told enough")
+
+    monkeypatch.setattr("scripts.bench.service.subprocess.Popen", start)
+    monkeypatch.setattr("scripts.bench.replay.subprocess.run", start)
+    monkeypatch.setattr(Store, "checkpoint", lambda _: None)
+    store = Store("host=db password=secret")
+    with pytest.raises(Failed), ledger(store, "bench"):
+        pass
+    with pytest.raises(Failed):
+        replay(store, "bench", 1)
+    assert len(started) == 2
+    for command, environment in started:
+        assert "secret" not in " ".join(command)
+        assert environment["FEE_LEDGER_DSN"] == store.dsn

@@ -41,7 +41,7 @@ from tests.server.bad_values import (
     required_enum_up_to,
     text_of,
 )
-from tests.server.good_requests import BAD, BATCH_MAX, KNOWN, PROGRAMME
+from tests.server.good_requests import BAD, BATCH_MAX, KNOWN, METHODS, PROGRAMME
 from tests.server.instants import BEFORE_NOON, NOON
 
 COMMAND: Final[Mapping[str, Bad]] = {
@@ -534,23 +534,7 @@ BEFORE_SYMBOLS: Final = {"at.known_at_position": 3}  # the programme is publishe
 
 _POSITIONS: Final = [
     row
-    for method in (
-        *("GetVipState", "ListFeeHistory", "GetRates", "QuoteFee", "GetFill", "ListEvents"),
-        *("GetProgramme", "ListProgrammes", "ListPairs", "ListSoloActions", "ListCloses"),
-        *("PlanEvaluation", "GetEvaluation"),
-        "GetVipState",
-        "ListFeeHistory",
-        "GetRates",
-        "QuoteFee",
-        "GetFill",
-        "ListEvents",
-        "GetMembership",
-        "CheckMatchEligibility",
-        "GetEntitlements",
-        "CheckPromotionEligibility",
-        "ListMonthsWithoutPromotion",
-        "ListBountyRounds",
-    )
+    for method in (name for name, rpc in METHODS.items() if "at" in rpc.input_type.fields_by_name)
     for kind, position in (("beyond the log", AHEAD), ("the greatest number", U64_MAX))
     for row in (
         Row(method, kind, {"at.known_at_position": position}, Reason.POSITION_AHEAD),

@@ -99,6 +99,16 @@ def test_however_many_bytes_are_no_message_the_log_has_a_line_of_them_now_and_th
     assert told.exc_info is None
 
 
+def test_bytes_that_are_no_message_are_told_in_words_of_grpc_reflection_too(shared: Ledger) -> None:
+    call: Any = shared.channel.stream_stream(
+        "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo", None, None
+    )
+    for sent in NO_MESSAGE.values():
+        with pytest.raises(grpc.RpcError) as caught:
+            list(call(iter([sent]), timeout=CALL_S_MAX))
+        assert caught.value.code() == grpc.StatusCode.INVALID_ARGUMENT  # type: ignore[attr-defined]
+
+
 def not_parsed(method: MethodDescriptor) -> tuple[grpc.StatusCode, str]:
     return grpc.StatusCode.INVALID_ARGUMENT, f"MESSAGE_MALFORMED: the bytes are no {method.input_type.full_name}"
 

@@ -16,7 +16,7 @@ from grpc_health.v1.health_pb2_grpc import HealthStub
 from grpc_status import rpc_status
 from psycopg.sql import SQL
 
-from ledger.server.lanes import HEALTH, LANES, REFLECTION, WATCHES
+from ledger.server.lanes import COMMANDS, HEALTH, LANES, PAGES, READS, REFLECTION, WATCHES, lane_of
 from ledger.store.log import Log
 from ledger.store.writer import Commit, Writer
 from ledger.v1.command_service_pb2 import RegisterAccountRequest
@@ -74,6 +74,14 @@ def test_every_rpc_has_one_lane() -> None:
     others = (HEALTH, WATCHES, REFLECTION)
     laned = [f"/{method}" for name, methods in LANES.items() if name not in others for method in methods]
     assert sorted(laned) == sorted(map(path_of, RPCS))
+
+
+@pytest.mark.parametrize(
+    ("rpc", "lane"),
+    [("GetNews", READS), ("CheckNews", READS), ("ListNews", PAGES), ("TellNews", COMMANDS), ("GetFill", PAGES)],
+)
+def test_an_rpc_that_nobody_has_listed_has_the_lane_of_its_verb(rpc: str, lane: str) -> None:
+    assert lane_of(rpc) == lane
 
 
 def test_seventy_reads_of_an_unreached_position_block_nobody(start_ledger: StartLedger) -> None:

@@ -10,8 +10,17 @@ def test_a_term_begins_with_little_and_goes_on_with_all_it_may_take() -> None:
     taken = []
     for _ in range(5):
         taken.append(pace.fills)
-        pace.took(0.1)
+        pace.took(0.5)
     assert taken == [5_000, 10_000, 20_000, 40_000, 50_000]
+
+
+def test_a_term_whose_commits_are_short_takes_all_it_may_at_the_third() -> None:
+    pace = _Pace(50_000, 16_000)
+    taken = []
+    for _ in range(3):
+        taken.append(pace.fills)
+        pace.took(0.1)
+    assert taken == [5_000, 40_000, 50_000]
 
 
 def test_commits_that_take_long_take_less_but_never_nothing() -> None:

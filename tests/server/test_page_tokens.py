@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any, Final
@@ -18,9 +19,10 @@ from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.v1.programme_service_pb2 import ListPairsRequest, ListProgrammesRequest
 from ledger.v1.query_service_pb2 import ListAccountsRequest, ListEventsRequest, ListFeeHistoryRequest
 from ledger.v1.read_pb2 import ReadAt
+from projections.page_token import PageToken, encode_token
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import batch, fill, symbol
-from tests.server.calls import await_tables, expected, refused, said, send
+from tests.server.calls import await_tables, expected, head, refused, said, send
 from tests.server.good_requests import PROGRAMME, good, put
 from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
 from tests.server.orders import application, ban, close, family
@@ -50,6 +52,7 @@ ENTRIES: Final = {
     "ListSoloActions": "actions",
     "ListApplications": "applications",
 }
+PLACE: Final = struct.Struct(">qQI")  # of a line of ListFeeHistory: UTC day, position, line
 INVALID: Final = expected(Reason.PAGE_TOKEN_INVALID, "page_token")
 
 
@@ -244,6 +247,42 @@ def test_a_page_token_cut_short_or_made_longer_is_refused(shared: Ledger, pages:
     cut = [token[:length] for length in range(1, len(token))] + [token[start:] for start in range(1, len(token))]
     assert taken(shared, PAGED[kind], cut) == []
     assert taken(shared, PAGED[kind], [token + more for more in ("A", "=", "==", "\n", " ", token)]) == []
+
+
+# Keys that no page of a query ends with; and those that are none for one kind of query.
+NO_KEYS: Final = (b"\xff" * 24, b"\xff" * 9)
+MORE_NO_KEYS: Final[Mapping[str, Sequence[bytes]]] = {
+    "ListAccounts": (b"a\0b",),
+    "ListPairs": (b"a\0b", b"\x80"),
+    "ListFindings": (b"\x80",),
+    "ListApplications": (b"", b"abc", bytes(4) + b"a\0/b", bytes(4) + b"\xff"),
+    "ListFeeHistory": tuple(
+        PLACE.pack(day, position, 0) for day, position in ((-1, 1), (2**62, 1), (-(2**63), 1), (20_000, 2**63))
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_a_page_token_with_a_right_checksum_and_a_key_that_is_none_is_refused(shared: Ledger, kind: str) -> None:
+    keys = (*NO_KEYS, *MORE_NO_KEYS.get(kind, ()))
+    assert taken(shared, PAGED[kind], [forged(shared, kind, key=key) for key in keys]) == []
+
+
+@pytest.mark.parametrize("kind", PAGED)
+def test_a_page_token_with_a_right_checksum_and_clocks_that_are_none_is_refused(shared: Ledger, kind: str) -> None:
+    times = [forged(shared, kind, as_of_ns=as_of_ns) for as_of_ns in (-1, -(2**63), 2**63 - 1)]
+    assert taken(shared, PAGED[kind], [*times, forged(shared, kind, known_position=2**64 - 1)]) == []
+
+
+@pytest.mark.parametrize("kind", [kind for kind in PAGED if kind not in ("ListAccounts", "ListApplications")])
+def test_a_page_of_what_is_not_known_yet_is_not_answered_with_less(shared: Ledger, kind: str) -> None:
+    token = forged(shared, kind, known_position=head(shared) + 1, key=b"" if kind != "ListFeeHistory" else bytes(20))
+    assert refused(shared, with_token(PAGED[kind], token)).reason == "POSITION_NOT_REACHED"
+
+
+def forged(ledger: Ledger, kind: str, *, as_of_ns: int = NOON_NS, known_position: int = 4, key: bytes = b"") -> str:
+    """A token for the query of a kind, made as the ledger makes them; there is a programme at position 4."""
+    return encode_token(PageToken(as_of_ns, known_position, key), ledger.ledger_id, PAGED[kind])
 
 
 def test_of_every_list_every_field_but_the_pages_own_has_another_query() -> None:

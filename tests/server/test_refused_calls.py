@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import json
-import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -24,8 +23,8 @@ from ledger.v1.fill_service_pb2 import RecordFillsRequest, StreamFillsRequest
 from ledger.v1.programme_service_pb2 import PublishProgrammeRequest
 from ledger.v1.query_service_pb2 import QuoteFeeRequest
 from scripts.bench.proc import peak_rss_mb
-from tests.conftest import Ledger, StartLedger, reachable_folder
-from tests.e2e.served import Served
+from tests.conftest import Ledger, StartLedger
+from tests.e2e.served import Served, started
 from tests.samples import fill, request_id
 from tests.server.calls import CALL_S_MAX, calling
 
@@ -102,14 +101,8 @@ def refused(call: Callable[[], object]) -> None:
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def hostile(served: Served, kind: str, count: int) -> dict[str, int]:

@@ -12,12 +12,13 @@ from ledger.domain.events import CommandRefused, SourceAdvanced
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import command_service_pb2 as pb
+from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import Fill
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import batch, fill, history, request_id, symbol
 from tests.server.calls import expected, head, method_of, outcome, refused, said, send, sha256
 from tests.server.columns import columns_of
-from tests.server.good_requests import a_new, full_fill, leaves, put
+from tests.server.good_requests import AUTHORITY, a_new, full_fill, leaves, put
 from tests.server.instants import A_DAY_AGO, BEFORE_NOON, IN_A_DAY, NOON
 from tests.server.orders import ban, currency, lift, register, revoke, tier, trial
 
@@ -26,7 +27,7 @@ OTHER_BODIES: Final[Sequence[tuple[str, Message, Mapping[str, Any]]]] = [
     ("another owner", register("n2"), {"owner_id": "n2x"}),
     ("the default in words", register("n3"), {"owner_id": "n3"}),
     ("another actor", register("n4"), {"authority.actor": "n4x"}),
-    ("another reason", register("n5"), {"authority.reason": "because"}),
+    ("another approver", register("n5"), {"authority.approver": "n5x"}),
     ("other terms", symbol("N1_USDT"), {"price_scale": 7}),
     ("other decimals", currency("N1"), {"decimals": 7}),
     ("another start", trial("n6"), {"start_time": BEFORE_NOON}),
@@ -53,6 +54,37 @@ def test_a_request_id_stands_for_one_body_for_ever(
     assert said(found) == expected(Reason.REQUEST_ID_REUSED, "request_id")
     assert outcome(shared, first) == answered, "the first body still gets the first answer"
     assert head(shared) == before
+
+
+# What may be erased: (what differs, the request as it came first, values of the resend).
+ALIKE: Final[Sequence[tuple[str, Message, Mapping[str, Any]]]] = [
+    ("another reason", register("n30"), {"authority.reason": "because"}),
+    ("another ticket", tier("n31"), {"authority.ticket": "T-99"}),
+    ("neither", trial("n32", authority=AUTHORITY), {"authority.ticket": None, "authority.reason": None}),
+    ("no authority", trial("n33", authority=Authority(reason="because")), {"authority": None}),
+    ("another reason, after a refusal", revoke("n34"), {"authority.reason": "because"}),
+]
+
+
+@pytest.mark.parametrize(("kind", "first", "values"), ALIKE, ids=[kind for kind, _, _ in ALIKE])
+def test_a_resend_that_differs_in_what_may_be_erased_alone_is_a_replay(
+    shared: Ledger, kind: str, first: Message, values: Mapping[str, Any]
+) -> None:
+    answered = outcome(shared, first)
+    before = head(shared)
+    other = type(first).FromString(first.SerializeToString())
+    for path, value in values.items():
+        put(other, path, value)
+    assert other != first
+    assert outcome(shared, other) == answered
+    assert head(shared) == before
+
+
+def test_what_this_release_does_not_know_of_a_request_is_no_part_of_it(shared: Ledger) -> None:
+    first = register("n40")
+    send(shared, first)
+    newer = type(first).FromString(first.SerializeToString() + b"\xfa\x3f\x01x")
+    assert send(shared, newer).receipt.replayed
 
 
 # The second command has the bytes of the first, but for its type: fields of the same numbers and types.

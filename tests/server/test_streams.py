@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import threading
+import time
 from collections.abc import Iterator
+from contextlib import ExitStack
+from queue import Queue
 from typing import Any
 
 import grpc
@@ -12,7 +16,7 @@ import pytest
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest, RecordFillsRequest, StreamFillsRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
-from tests.conftest import Ledger, StartLedger, Status, refusal
+from tests.conftest import Ledger, StartLedger, Status, refusal, serving
 from tests.samples import fill, history, symbol
 from tests.server.columns import columns_of
 
@@ -200,3 +204,33 @@ def when_settled(sent: list[int]) -> int:
         if len(sent) == before:
             return before
     raise AssertionError(f"still sending after {len(sent)}")
+
+
+def test_clients_that_hang_up_are_no_defect_of_the_ledger(trading: Ledger, caplog: pytest.LogCaptureFixture) -> None:
+    for number in range(100):
+        answers = trading.fills.StreamFills(iter([request(1, *numbered(1), source=f"s{number}")]), timeout=20)
+        if number % 2:
+            next(answers)
+        answers.cancel()
+    assert stream(trading, request(1, *numbered(1), source="last"))
+    assert [record for record in caplog.records if record.levelno >= logging.ERROR] == []
+
+
+def test_a_stop_ends_streams_that_wait_for_their_client_and_tells_them_to_come_again(dsn: str, schema: str) -> None:
+    sent: Queue[StreamFillsRequest | None] = Queue()
+    with ExitStack() as stack:
+        with serving(dsn, schema) as ledger:
+            ledger.commands.RegisterSymbol(symbol())
+            channel = stack.enter_context(grpc.insecure_channel(ledger.address))
+            answers = FillServiceStub(channel).StreamFills(iter(sent.get, None), timeout=60)
+            sent.put(request(1, *numbered(1)))
+            assert next(answers).batch.recorded == 1
+            half = channel.stream_stream("/ledger.v1.QueryService/GetVipState", None, None)(iter(sent.get, None))
+            begun_s = time.monotonic()
+        took_s = time.monotonic() - begun_s
+        assert (found := ended(answers)).reason == "STREAM_IDLE"
+        assert "the service stops" in found.message
+        assert half.code() in (grpc.StatusCode.CANCELLED, grpc.StatusCode.UNAVAILABLE)
+        sent.put(None)
+        sent.put(None)
+    assert took_s < 8, "not the ten seconds that calls may finish within"

@@ -64,9 +64,18 @@ ASKED: Final[dict[str, Ask]] = {
     "rows_between": lambda log, known, _: list(log.rows_between(0, known, 100)),
     "head_at_position": lambda log, known, _: log.head_at_position(known),
     "end_of_commit": lambda log, known, _: log.end_of_commit(known),
+    "digest": lambda log, known, _: log.digest(known),
 }
 NOT_OF_A_POSITION: Final = {"ledger", "head", "head_at_time", "last_of", "version", "at", "requests", "existing"}
-NOT_OF_A_POSITION |= {"last_versions", "accounts_and_days", "fronts_at", "day_totals_at", "accounts_behind", "query"}
+NOT_OF_A_POSITION |= {
+    "last_versions",
+    "accounts_and_days",
+    "fronts_at",
+    "day_totals_at",
+    "accounts_behind",
+    "query",
+    "rows_of",
+}
 # What the writer reads of the present to compare what comes again.
 NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "adjustments_of"}
 

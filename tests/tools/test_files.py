@@ -10,7 +10,9 @@ from pathlib import Path
 import pytest
 
 from ledger.cli.errors import UnusableError
+from ledger.tools.audit.resume import Found, save
 from ledger.tools.files import beside, differ, output, write_whole
+from scripts.torture.fills import Journal
 from tests.tools.running import run
 
 NOBODY = ("--address", "127.0.0.1:1")
@@ -119,3 +121,45 @@ def test_files_that_are_not_given_do_not_count(tmp_path: Path) -> None:
     differ(None, None, tmp_path / "a", tmp_path / "b")
     with pytest.raises(UnusableError, match="two files of this run are to be the same one"):
         differ(None, tmp_path / "a", None, tmp_path / "a")
+
+
+@pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_file_that_was_asked_for_has_the_mode_that_the_umask_gives(tmp_path: Path, umask: int, mode: int) -> None:
+    before = os.umask(umask)
+    try:
+        write_whole(tmp_path / "out.csv", "much")
+    finally:
+        os.umask(before)
+    assert stat.S_IMODE((tmp_path / "out.csv").stat().st_mode) == mode
+
+
+def test_a_file_that_is_replaced_stays_as_closed_as_it_was_also_while_it_is_written(tmp_path: Path) -> None:
+    file = tmp_path / "out.csv"
+    file.write_text("as before")
+    file.chmod(0o600)
+    with beside(file) as part:
+        assert stat.S_IMODE(part.stat().st_mode) == 0o600
+        part.write_text("new")
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+
+
+def test_what_a_tool_keeps_for_itself_is_its_own_whatever_was_there(tmp_path: Path) -> None:
+    file = tmp_path / "audit.json"
+    file.write_text("of an earlier release")
+    file.chmod(0o644)
+    before = os.umask(0)
+    try:
+        save(file, Found({}, 1))
+        journal = Journal(tmp_path / "nights.jsonl")
+        journal.write({"trial": "kill"})
+    finally:
+        os.umask(before)
+    assert {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()} == {0o600}
+
+
+def test_a_link_that_somebody_put_beside_a_file_is_not_written_through(tmp_path: Path) -> None:
+    elsewhere, file = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.write_text("as before")
+    (tmp_path / f".out.{os.getpid()}.part").symlink_to(elsewhere)
+    write_whole(file, "new")
+    assert (elsewhere.read_text(), file.read_text()) == ("as before", "new")

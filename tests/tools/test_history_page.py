@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import groupby
 from pathlib import Path
 
 import pytest
@@ -119,6 +120,12 @@ def test_an_evaluation_says_what_lies_between_it_and_what_was_traded(busy: Ledge
     days = {row["day"]: row for row in page.tables()["Volume by day"].rows if row["30 days, USDT"]}
     window = amount(days["2024-10-07"]["30 days, USDT"])[0]
     assert window == amount(evaluation["evaluated"])[0] + Decimal("4.5")
+
+
+def test_no_circle_covers_the_name_of_a_tier(busy: Ledger, tmp_path: Path) -> None:
+    marks = [one.get("class") for one in page_of(busy, tmp_path).tree.iter() if one.tag in ("circle", "text")]
+    named = [mark for mark, _ in groupby(mark for mark in marks if mark in ("evaluated", "bandname"))]
+    assert named == ["evaluated", "bandname"] * 2, "the wide chart and the narrow one"
 
 
 def test_a_page_of_a_past_month_is_of_that_month(busy: Ledger, tmp_path: Path) -> None:

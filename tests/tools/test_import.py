@@ -112,6 +112,10 @@ def test_costs_are_compared_exactly_and_never_used(path: Path) -> None:
     assert Decimal(largest.partition(" ")[0]) == max(off) == Decimal("0.000000000000000064")
 
 
+def test_one_account_is_no_plural(path: Path) -> None:
+    assert summary(run(path, NOBODY, "--dry-run", "--accounts", "1").out)["fills to send"] == "600 of 1 account"
+
+
 def test_the_source_is_an_id_and_changes_with_the_content_the_symbol_and_the_accounts(
     path: Path, tmp_path: Path
 ) -> None:

@@ -65,6 +65,12 @@ def test_what_a_file_has_in_its_keys_and_title_is_shown_and_not_done(run: Run, t
     assert all(line.isprintable() for line in out)
 
 
+def test_the_schema_of_the_files_is_printed_for_editors(run: Run) -> None:
+    code, out, err = run("schema")
+    assert (code, err) == (0, [])
+    assert json.loads("\n".join(out)) == programmes.schema()
+
+
 def test_every_fault_is_one_line_with_file_name_and_key(run: Run, tmp_path: Path) -> None:
     bad = file(tmp_path, ('maker = "0.04%"', 'maker = "0.04"'), ("[promotions]", "[promotion]"))
     code, out, err = run("validate", bad, FILES / programmes.DEFAULT)
@@ -74,6 +80,12 @@ def test_every_fault_is_one_line_with_file_name_and_key(run: Run, tmp_path: Path
         [f"{bad}:", "KEY_UNKNOWN:", "promotion"],
         [f"{FILES / programmes.DEFAULT}:", "no", "faults"],
     ]
+
+
+def test_a_source_that_may_be_silent_for_longer_is_a_difference(run: Run, tmp_path: Path) -> None:
+    longer = file(tmp_path, ("silent_after_hours = 72", "silent_after_hours = 96"))
+    code, out, _ = run("diff", FILES / programmes.DEFAULT, longer)
+    assert (code, out[-1].split()) == (1, ["evaluation.silent_after_hours", "72", "->", "96"])
 
 
 def test_a_difference_is_a_number_that_changed_not_the_way_it_is_written(run: Run, tmp_path: Path) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 import sys
 import time
@@ -16,8 +15,7 @@ import pytest
 from ledger.client import Client
 from ledger.store.postgres.embedded import reading
 from projections.tables.rebuild import next_schema, take_rebuild_lock
-from tests.conftest import reachable_folder
-from tests.e2e.served import WAIT_S_MAX, Served
+from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.samples import fill
 from tests.tools import running
 from tests.tools.running import Ran
@@ -29,10 +27,7 @@ ACCOUNTS = 2_000
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A service with many accounts."""
-    folder = reachable_folder()
-    service = Served(folder)
-    try:
-        service.start()
+    with started() as service:
         with Client(service.address, timeout_s=WAIT_S_MAX) as ledger:
             ledger.register_symbol(
                 "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
@@ -40,9 +35,6 @@ def served() -> Iterator[Served]:
             ledger.record_fills(fill(account_id=f"account{number:04}") for number in range(ACCOUNTS))
             list(ledger.list_accounts(min_position=ledger.position, page_size=1_000))
         yield service
-    finally:
-        service.stop()
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture

@@ -74,6 +74,7 @@ def test_differences_of_fees_end_in_a_sum_with_those_that_are_not_shown(
     for place, row in enumerate(fees):
         row["fee_amount"] = str(Decimal(row["fee_amount"]) + place)
     _, page = page_of(dsn, schema, tmp_path, rows)
+    assert page.cards()["fees, engine less ledger"] == [f"{sum(range(len(fees)))} USDT", "0 BTC"]
     table = next(one for one in page.tree.iter("section") if one.get("id") == "FEE")
     shown = [Decimal("".join(row.findall("td")[4].itertext()).split()[0]) for row in table.findall(".//tbody/tr")]
     hidden, total = [Decimal((row.findtext("td") or "").split()[0]) for row in table.findall(".//tfoot/tr")]
@@ -102,6 +103,13 @@ def test_engine_and_ledger_agree_is_the_headline_and_what_is_printed(
     assert told == "engine and ledger agree"
     assert page.tree.findtext("body/main/header/h1") == "Engine and ledger agree"
     assert page.sums("fees, engine less ledger") == {"USDT": 0, "BTC": 0}
+
+
+def test_where_nothing_was_compared_no_section_is_empty(dsn: str, schema: str, rows: list[Row], tmp_path: Path) -> None:
+    told, page = page_of(dsn, schema, tmp_path, rows, "--from", "2020-01-01", "--until", "2020-01-02")
+    assert told == "nothing was compared: neither side has a fill in the period"
+    assert [heading.text for heading in page.tree.iter("h2")] == ["Not compared"]
+    assert page.cards()["breaks"] == ["0"]
 
 
 def test_one_fill_agrees_and_not_all_1_fills(dsn: str, schema: str, rows: list[Row], tmp_path: Path) -> None:

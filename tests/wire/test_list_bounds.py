@@ -51,6 +51,7 @@ TOO_LONG: Final[list[tuple[str, Any, str, str]]] = [
         "LIST_TOO_LONG",
         "evidence_positions",
     ),
+    ("packed numbers alone", BanAccountRequest(evidence_positions=range(MANY)), "LIST_TOO_LONG", "evidence_positions"),
     ("texts", RunEvaluationRequest(complete_sources=[""] * MANY), "LIST_TOO_LONG", "complete_sources"),
     ("venues", RequestMatchRequest(venues=[""] * MANY), "LIST_TOO_LONG", "venues"),
 ]
@@ -62,7 +63,7 @@ ACCOUNT_IDS: Final = 1
 def refusal(request: Any, data: bytes) -> tuple[str, str] | None:
     """(reason, field) of bytes in place of a request of a type."""
     try:
-        ListBounds(request.DESCRIPTOR, MOST).check(data)
+        ListBounds(request.DESCRIPTOR, MOST, small_bytes=0).check(data)
     except RefusedError as error:
         return error.refusal.reason.name, error.refusal.field
     return None
@@ -135,3 +136,14 @@ def test_whatever_the_bytes_are_no_list_that_passes_is_built_of_more_than_some_t
         batch = message if isinstance(message, RecordFillsRequest) else message.batch
         for entries in (batch.fills, batch.columns.account_ids, batch.columns.symbols):
             assert len(entries) <= 4 * MOST
+
+
+def test_few_bytes_of_texts_are_left_to_whoever_reads_them() -> None:
+    texts = RunEvaluationRequest(complete_sources=[""] * MANY)
+    ListBounds(texts.DESCRIPTOR, MOST).check(texts.SerializeToString())
+
+
+def test_few_bytes_of_messages_are_counted_all_the_same() -> None:
+    fills = RecordFillsRequest(fills=[Fill()] * MANY)
+    with pytest.raises(RefusedError):
+        ListBounds(fills.DESCRIPTOR, MOST).check(fills.SerializeToString())

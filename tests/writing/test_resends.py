@@ -13,6 +13,7 @@ from ledger.domain.events import Recorded, SequenceConflict, SourceAdvanced
 from ledger.domain.refusal import Reason
 from ledger.fills.batch import FillBatch
 from ledger.replay.replay import replay
+from ledger.wire.commands.kept import read_kept
 from ledger.writing.messages import FillsTaken, RecordFills
 from tests.domain.worked import fills
 from tests.write_side import Writing, record
@@ -136,7 +137,7 @@ def audited(log: Sequence[Recorded]) -> list[str]:
     def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
         return [recorded for recorded in log if recorded.stream in streams and recorded.position < position]
 
-    return [str(deviation) for deviation in replay(log, programmes.parse, earlier)]
+    return [str(deviation) for deviation in replay(log, programmes.parse, earlier, read_kept)]
 
 
 CONFLICT = SequenceConflict(1, b"other")
@@ -145,12 +146,12 @@ EDITS: Final[Sequence[tuple[Mapping[str, Any], str]]] = [
     ({"conflicts": (CONFLICT, CONFLICT)}, "a conflict stands there twice"),
     ({"conflicts": (SequenceConflict(8, b""),)}, "a conflict has a number that was not taken"),
     ({"conflicts": (SequenceConflict(0, b""),)}, "a conflict has a number that was not taken"),
-    ({"conflicts_left_out": 1}, "1 conflicts are named and 1 left out"),
+    ({"conflicts_left_out": 1}, "conflicts named 1, left out 1"),
     ({"replayed_sequences": (5,)}, "replayed_sequences are no pairs"),
     ({"replayed_sequences": (3, 5)}, "do not rise within the numbers taken"),
     ({"replayed_sequences": (5, 5, 8, 8)}, "do not rise within the numbers taken"),
     ({"replayed_sequences": (7, 5)}, "end before they begin"),
-    ({"replayed_sequences": (6, 6)}, "replayed_sequences have 1 numbers, replayed is 2"),
+    ({"replayed_sequences": (6, 6)}, "numbers in replayed_sequences 1, replayed 2"),
     ({"replayed_sequences": (6, 7)}, "one is another"),
 ]
 

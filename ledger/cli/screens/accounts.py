@@ -58,7 +58,7 @@ def flags_table(flags: Iterable[Flag]) -> list[str]:
 
 
 def flag_kind(flag: Flag) -> str:
-    """What a flagged account is taken for."""
+    """Return what a flagged account is taken for: FAKE or ROBOT."""
     return FlagKind.Name(flag.kind).removeprefix("FLAG_KIND_")
 
 
@@ -74,7 +74,7 @@ def rates_table(rates: Iterable[pb.ClassRates]) -> list[str]:
 
 
 def rates(found: pb.GetRatesResponse) -> list[str]:
-    """What a market maker asks."""
+    """Show an account's rates of each class and pair, until when they hold, and its next evaluation."""
     banned = (", banned" if found.banned else "") + (", flagged" if found.flagged else "")
     until = _until(found.valid_until) if found.HasField("valid_until") else ""
     lines = headline(f"{found.account_id}: {found.tier or 'NONE'}{until}{banned}", found.basis)

@@ -10,7 +10,7 @@ from ledger.v1 import query_service_pb2 as pb
 
 
 def quote(found: pb.QuoteFeeResponse, trade: str) -> list[str]:
-    """What a fill would cost."""
+    """Show what a fill would cost, and why."""
     fee = f"{trade}: fee {found.fee_amount} {found.fee_currency} ({found.fee_type})"
     banned = "account is banned" if found.banned else ""
     rows = [("notional", found.notional), *_basis_rows(found.fee_basis), ("note", banned)]

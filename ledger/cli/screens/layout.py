@@ -15,8 +15,8 @@ from typing import Any, Final
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.cli.visible import visible
 from ledger.v1 import read_pb2
+from ledger.visible import visible
 
 NONE: Final = "-"
 WIDTH: Final = 100  # of text in a pipe, in columns

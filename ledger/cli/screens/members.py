@@ -51,7 +51,7 @@ def _metric_row(one: pb.BehaviourMetric) -> tuple[str, ...]:
 
 
 def match_check(found: pb.CheckMatchEligibilityResponse, account: str) -> list[str]:
-    """Whether an account may have a match, and what it would be worth."""
+    """Show if an account may have a match, and what it would be worth."""
     lines = headline(f"a match of {account}: {verdict(found.eligible, found.refused_because)}", found.basis)
     past = found.membership
     member = f"{past.tier} ({past.source} {past.grant_id}) until {given(past, 'valid_until')}"
@@ -64,7 +64,7 @@ def match_check(found: pb.CheckMatchEligibilityResponse, account: str) -> list[s
 
 
 def entitlements(found: pb.GetEntitlementsResponse, account: str) -> list[str]:
-    """What a tier brings beside its rates."""
+    """Show what a tier brings beside its rates."""
     return headline(f"{account}: {found.tier}", found.basis) + pairs([
         ("entitled to", ", ".join(found.entitlements) or "nothing beside its rates"),
         ("key account manager", found.manager_id or NONE),

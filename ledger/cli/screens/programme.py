@@ -22,7 +22,7 @@ def programmes(found: Iterable[pb.ProgrammeVersion]) -> list[str]:
 
 
 def symbols(found: Iterable[pb.Pair]) -> list[str]:
-    """What a programme says of pairs."""
+    """Show the class and the own rates of each pair, a line each."""
     rows = [(one.symbol, one.pair_class or NONE, *_own_rates(one)) for one in found]
     return table(("symbol", "class", ".own maker %", ".own taker %"), rows)
 

@@ -1,4 +1,4 @@
-"""What a command did, and where that is recorded."""
+"""Show what a command did, and where that is recorded."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ def _closed(round_: pb.BountyRound) -> str:
 
 
 def promotion_check(found: pb.CheckPromotionEligibilityResponse, account: str, promotion_type: str) -> list[str]:
-    """Whether an account may take part in a kind of promotion."""
+    """Show if an account may take part in a kind of promotion."""
     subject = f"{account} in {promotion_type}: {verdict(found.eligible, found.refused_because)}"
     return headline(subject, found.basis) + pairs([("tier", found.tier)])
 

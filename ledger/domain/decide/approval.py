@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ledger.domain.commands import ChangeTier, Command, PublishProgramme, RecordDailyClose, RegisterSymbol, Request
+from ledger.domain.decide.decided import Decided
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
@@ -28,6 +29,13 @@ def check_approval(book: Rulebook, command: Command, request: Request, now_ns: i
     if isinstance(command, ChangeTier) and not request.reason:
         return Refusal(Reason.REASON_REQUIRED, "authority.reason", "say why the tier is changed by hand")
     return None
+
+
+def if_approved(decided: Decided | Refusal, unapproved: Refusal | None) -> Decided | Refusal:
+    """Return what is decided of a command, or why two persons must ask for it, if nothing is said before that."""
+    if unapproved is None or (isinstance(decided, Refusal) and decided.reason < unapproved.reason):
+        return decided
+    return unapproved
 
 
 def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:

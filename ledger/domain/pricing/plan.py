@@ -35,7 +35,10 @@ _share: Final = lru_cache(maxsize=65_536)(Share)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Plan:
-    """The price of every fill of one kind. The amount is the base quantity if `on_base`, otherwise the notional."""
+    """The price of every fill of one kind: the tier of a grant, at the rates of the market's version (A32).
+
+    The amount is the base quantity if `on_base`, otherwise the notional.
+    """
 
     market: Market
     rate_ppm: int

@@ -24,7 +24,7 @@ class OpenStream:
         self._context = context
         self._idle_ms_max = idle_ms_max
         self._since_s: float | None = None
-        self._makes_room = threading.Event()
+        self._why_ending = ""
         self._is_sending = False
 
     @property
@@ -35,8 +35,8 @@ class OpenStream:
 
     @property
     def is_ending(self) -> bool:
-        """True once it makes room for another one."""
-        return self._makes_room.is_set()
+        """True once it is to end as soon as it is idle."""
+        return bool(self._why_ending)
 
     @contextmanager
     def waiting_for_client(self, *, sending: bool = True) -> Iterator[None]:
@@ -49,14 +49,18 @@ class OpenStream:
 
     def check_idle(self) -> None:
         """Refuse with STREAM_IDLE where it is to end."""
-        if self._makes_room.is_set():
-            self._end("all streams are open, and another engine needs one")
+        self.check_ending()
         if self.idle_ms >= self._idle_ms_max:
             self._end(f"nothing came for {self._idle_ms_max / 1000:g} s")
 
-    def make_room(self) -> None:
+    def check_ending(self) -> None:
+        """Refuse with STREAM_IDLE where somebody had it end: what it has taken is answered first."""
+        if self._why_ending:
+            self._end(self._why_ending)
+
+    def end(self, why: str) -> None:
         """Have it end. One whose client reads no answers cannot be told why: it is cancelled."""
-        self._makes_room.set()
+        self._why_ending = why
         if self._is_sending:
             self._context.cancel()
 
@@ -88,6 +92,12 @@ class Streams:
                 self._open.remove(stream)
                 self._changed.notify_all()
 
+    def end(self) -> None:
+        """Have all of them end: the service stops."""
+        with self._changed:
+            for stream in self._open:
+                stream.end("the service stops")
+
     def _has_room(self) -> bool:
         return len(self._open) < self._config.streams_max
 
@@ -97,5 +107,5 @@ class Streams:
         idle = max(staying, key=lambda stream: stream.idle_ms, default=None)
         if idle is None or idle.idle_ms < self._config.stream_grace_ms:
             return False
-        idle.make_room()
+        idle.end("all streams are open, and another engine needs one")
         return self._changed.wait_for(self._has_room, _MAKES_ROOM_S_MAX)

@@ -34,6 +34,10 @@ class FillService:
         self._streams = Streams(handling.config)
         self._requests = FillRequests(handling.config.fills_per_batch_max, handling.latest_ns)
 
+    def stop(self) -> None:
+        """Have all streams end: what they have sent is answered, and their clients open them elsewhere, or later."""
+        self._streams.end()
+
     def add_to(self, server: grpc.Server) -> None:
         """Have a server call the handlers; requests of fills come with their bytes."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler

@@ -80,6 +80,7 @@ class TakenAhead:
     def _read(self) -> None:
         try:
             for fees_asked, job in self._requests:
+                self._stream.check_ending()
                 if not self._put(_Taken(fees_asked, self._handling.queue(job, self._over.is_set))):
                     return
             self._put(_END)

@@ -22,6 +22,7 @@ from ledger.domain.events import (
     FeeAdjusted,
     FeeEvent,
     MatchClaim,
+    MigrationFile,
     Recorded,
     RefusedSequence,
     SequenceConflict,
@@ -34,8 +35,10 @@ from ledger.v1 import events_pb2
 _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
 _MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
 _PARTS: Final[dict[str, type]] = {  # nested in events
-    part.__name__: part for part in (RefusedSequence, SequenceConflict, MatchClaim, CellVolume, CloseUsed, CloseMissing)
+    part.__name__: part
+    for part in (RefusedSequence, SequenceConflict, MatchClaim, CellVolume, CloseUsed, CloseMissing, MigrationFile)
 }
+_NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (*_TYPES.values(), *_PARTS.values())}
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
 _envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)
 
@@ -85,7 +88,7 @@ def _envelope(message: events_pb2.Envelope) -> Envelope:
 
 def _values(event: Any) -> dict[str, Any]:
     """Field values for a message's constructor; None is left out, nested values become messages."""
-    values = {field.name: getattr(event, field.name) for field in fields(event)}
+    values = {name: getattr(event, name) for name in _NAMES[type(event)]}
     return {name: _nested(value) for name, value in values.items() if value is not None}
 
 
@@ -98,7 +101,7 @@ def _nested(value: Any) -> Any:
 
 
 def _event(kind: type, message: Message) -> Any:
-    return kind(**{field.name: _value(message, field.name) for field in fields(kind)})
+    return kind(**{name: _value(message, name) for name in _NAMES[kind]})
 
 
 def _value(message: Message, name: str) -> Any:

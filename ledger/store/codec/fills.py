@@ -80,7 +80,7 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
         totals=map(totals_message, event.totals),
         wide_amounts=columns.wide,
     )
-    if any(span.last_sequence for span in event.sources):
+    if any(span.first_sequence or span.last_sequence for span in event.sources):
         message.first_sequence.extend([span.first_sequence for span in event.sources])
         message.last_sequence.extend([span.last_sequence for span in event.sources])
     for name, data in zip(PACKED.values(), columns, strict=False):

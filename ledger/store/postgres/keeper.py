@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Protocol
 
 
 class Keeper(Protocol):
     """Looks after a PostgreSQL. Every method raises EmbeddedError where it cannot."""
+
+    @property
+    def remarks(self) -> Sequence[str]:
+        """Return what whoever has started it should know, a line each."""
 
     def ensure_running(self) -> None:
         """Start the server again if it died; return at once if it accepts connections."""
@@ -20,6 +25,8 @@ class Keeper(Protocol):
 
 class NoKeeper:
     """The keeper of a PostgreSQL that others look after."""
+
+    remarks = ()
 
     def ensure_running(self) -> None:
         """Nothing."""

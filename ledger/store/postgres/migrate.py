@@ -1,4 +1,7 @@
-"""Brings a schema to the shape this release needs: numbered files, each applied once, forward only."""
+"""Files of SQL that bring a schema to the shape this release needs: numbered, each applied once, forward only.
+
+`ledger.store.migration` applies what is missing, and says so in the log.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +9,7 @@ import hashlib
 from importlib import resources
 from typing import Any, Final
 
-from psycopg import Connection
+from psycopg import Cursor
 from psycopg.sql import SQL, Identifier
 
 EVENTS: Final = "events"
@@ -17,55 +20,43 @@ class MigrationError(Exception):
     """The schema was made by another version of the same file, or by a newer release."""
 
 
-def migrate(connection: Connection[Any], schema: str, *, events: str = EVENTS, tracking: str = TRACKING) -> list[str]:
-    """Apply what is missing, one transaction per file, safe to run from many processes; returns the names applied."""
+def missing_files(cursor: Cursor[tuple[Any, ...]], schema: str) -> dict[str, str]:
+    """Return the files that a schema lacks, as text by name, in their order: all of them where there is no ledger yet.
+
+    Raises MigrationError where another release made it.
+    """
+    cursor.execute("SELECT to_regclass(format('%%I.migrations', %s::text))::text", (schema,))
+    known: dict[str, bytes] = {}
+    if cursor.fetchone() != (None,):
+        cursor.execute(SQL("SELECT name, sha256 FROM {}").format(Identifier(schema, "migrations")))
+        known = {name: bytes(sha256) for name, sha256 in cursor}
+    files = _files()
+    if newer := sorted(known.keys() - files.keys()):
+        raise MigrationError(f"schema {schema} was made by a newer release (it has {newer[-1]}): upgrade the ledger")
+    for name, sha256 in known.items():
+        if sha256 != sha256_of(files[name]):
+            raise MigrationError(f"schema {schema} was made by another {name}: restore the release that made it")
+    return {name: text for name, text in sorted(files.items()) if name not in known}
+
+
+def apply(cursor: Cursor[Any], schema: str, name: str, text: str, *, events: str, tracking: str) -> None:
+    """Run a file in the open transaction, and remember it. `events` and `tracking` are the names of these tables."""
     names = {"schema": schema, "events": events, "tracking": tracking, "events_index": f"{events}_notification_id_idx"}
-    identifiers = {name: Identifier(value) for name, value in names.items()}
-    applied = []
-    with connection.transaction():
-        connection.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", [f"{schema}:migrate"])
-        connection.execute(SQL("CREATE SCHEMA IF NOT EXISTS {schema}").format(**identifiers))
-        connection.execute(
-            SQL("CREATE TABLE IF NOT EXISTS {schema}.migrations (name text PRIMARY KEY, sha256 bytea NOT NULL)").format(
-                **identifiers
-            )
-        )
-        rows = connection.execute(SQL("SELECT name, sha256 FROM {schema}.migrations").format(**identifiers)).fetchall()
-        known = {_field(row, "name", 0): bytes(_field(row, "sha256", 1)) for row in rows}
-        files = _files()
-        if newer := sorted(known.keys() - files.keys()):
-            raise MigrationError(
-                f"schema {schema} was made by a newer release (it has {newer[-1]}): upgrade the ledger"
-            )
-        for name, text in sorted(files.items()):
-            sha256 = _sha256(text)
-            if name in known:
-                if known[name] != sha256:
-                    raise MigrationError(
-                        f"schema {schema} was made by another {name}: restore the release that made it"
-                    )
-                continue
-            connection.execute(SQL(text).format(**identifiers))
-            connection.execute(
-                SQL("INSERT INTO {schema}.migrations VALUES (%s, %s)").format(**identifiers), [name, sha256]
-            )
-            applied.append(name)
-    return applied
+    cursor.execute(SQL(text).format(**{name: Identifier(value) for name, value in names.items()}))
+    remember = SQL("INSERT INTO {} VALUES (%s, %s)").format(Identifier(schema, "migrations"))
+    cursor.execute(remember, (name, sha256_of(text)))
 
 
 def migrations() -> dict[str, bytes]:
     """SHA-256 of each file of this release by its name, as a schema that it made has them."""
-    return {name: _sha256(text) for name, text in _files().items()}
+    return {name: sha256_of(text) for name, text in _files().items()}
 
 
-def _sha256(text: str) -> bytes:
+def sha256_of(text: str) -> bytes:
+    """Return the SHA-256 of a file's text."""
     return hashlib.sha256(text.encode()).digest()
 
 
 def _files() -> dict[str, str]:
     folder = resources.files(__package__).joinpath("migrations")
     return {entry.name: entry.read_text() for entry in folder.iterdir() if entry.name.endswith(".sql")}
-
-
-def _field(row: Any, name: str, index: int) -> Any:
-    return row[name] if isinstance(row, dict) else row[index]

@@ -8,6 +8,9 @@ from contextlib import suppress
 from pathlib import Path
 from typing import IO
 
+from ledger import private
+from ledger.masked import masked
+
 _LOG_BYTES_MAX = 10_000_000
 _LAST_BYTES = 4_000
 
@@ -20,16 +23,17 @@ class ServerLog:
 
     def open(self) -> IO[bytes]:
         """Open it for a server that starts."""
-        self._path.parent.mkdir(exist_ok=True)
+        private.make_folder(self._path.parent)
         self.shorten()
-        return self._path.open("ab")
+        return private.open_file(self._path, "ab")
 
     def shorten(self) -> None:
         """Put what is in it aside if it is long; what a server says meanwhile may be lost, or all where no room is."""
         with suppress(FileNotFoundError):
             if self._path.stat().st_size > _LOG_BYTES_MAX:
-                with suppress(OSError):
-                    shutil.copyfile(self._path, self._path.with_suffix(".log.1"))
+                before = self._path.with_suffix(".log.1")
+                with suppress(OSError), self._path.open("rb") as log, private.open_file(before, "wb") as copy:
+                    shutil.copyfileobj(log, copy)
                 os.truncate(self._path, 0)
 
     def last_words(self) -> str:
@@ -45,5 +49,5 @@ class ServerLog:
 
 def last_lines(output: bytes) -> str:
     """Return the last things a program said, in one line; the reason is seldom the very last."""
-    lines = (line.strip() for line in output[-_LAST_BYTES:].decode(errors="replace").splitlines())
+    lines = (line.strip() for line in masked(output[-_LAST_BYTES:].decode(errors="replace")).splitlines())
     return "; ".join([line[:200] for line in lines if line][-5:])

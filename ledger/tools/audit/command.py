@@ -7,23 +7,25 @@ import json
 import os
 import signal
 from collections.abc import Iterable
+from importlib.metadata import version
 from typing import Any, Final, NoReturn
 
 from ledger.cli import Options, argument
 from ledger.cli.arguments import known_at, number, time_ns
 from ledger.cli.errors import UnusableError
 from ledger.cli.screens import many
-from ledger.cli.visible import visible
 from ledger.domain.events import LedgerCreated
 from ledger.domain.rules import RULES_VERSION
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.tools.arguments import identifier
-from ledger.tools.audit.resume import FINDINGS_MAX, Found, begun, save
+from ledger.tools.audit.resume import Findings, Found, save
+from ledger.tools.audit.start import start
 from ledger.tools.files import differ, output, write_whole
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import Progress
 from ledger.tools.store import open_store, store_arguments
+from ledger.visible import visible
 from projections.audit.audit import Audit
 from projections.audit.frame import Frame
 from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
@@ -32,12 +34,14 @@ from projections.audit.scope import Scope
 from projections.audit.terms import Terms
 
 _NOTES: Final = """\
-With --resume FILE, kill it whenever you like: the same command goes on. The ledger may run
-meanwhile.
+The ledger may run meanwhile. With --resume FILE, kill it whenever you like: the same command goes
+on. A finished audit leaves the file too, and the next one decides what is new since.
 
 what is checked:
-  Positions follow each other from 1, versions of each stream too, and commits cover them: of the
-  whole log, whatever else is asked. Every event can be read, holds nothing unknown, and says the
+  Positions follow each other from 1, versions of each stream too, commits cover them, tracking is
+  what each source said last, every row of requests lies at an event that names it, and the tables
+  of the read side have taken in no more than there is: of the whole log, whatever else is asked.
+  Every event is found by its request. Every event can be read, holds nothing unknown, and says the
   time of its commit and the term of its writer; the columns beside it say its times. Then each is
   decided once more from those before it: the fee, rate and basis of every fill, running totals,
   what sources sent, accounts, grants, bans, programmes, registers, rewards, evaluations with their
@@ -45,8 +49,14 @@ what is checked:
   is judged by what was recorded.
 
   No rule decides what only a sender knows: the ids of a fill, and its price, quantity and time as
-  far as no fee, sum or order of them says otherwise. Of commands that were refused the log has the
-  name and a hash, no more.
+  far as no fee, sum or order of them says otherwise.
+
+  Of each request its hash is worked out again, who asked and approved is compared with it, and the
+  command is read from it and decided once more, refused ones too. The ticket and the reason may be
+  erased, so they are in no hash: a ticket is compared with that of the other events of its request
+  alone, and `fee-ledger check` compares reasons. Releases up to 0.1 kept no requests: how many
+  events are theirs is told. Who can change event, request and hash alike can still lie: only a seal
+  that lies elsewhere would tell.
 
   A term of the log says by which set of rules it was decided. What older rules than those of this
   release decided otherwise is listed apart, with their number, and is no finding. Positions,
@@ -55,6 +65,17 @@ what is checked:
 
   With ACCOUNT registers, programmes and sources are not decided again, with --from or --until
   sources are not. Fees are taken by whole UTC days.
+
+what a resume rests on:
+  The file is of one ledger, schema, choice of events, release and set of rules; any other is
+  refused. All of the above that is of the whole log is looked at again. What was decided is read
+  again, as fast as PostgreSQL reads, and its SHA-256 compared with that of the file, but it is not
+  decided again: that no more was found there, the file is trusted. A log that is another one up
+  to there, or has become shorter, is a finding, and all of it is decided again.
+
+what no audit can see:
+  What somebody changed so that all of it agrees, the end of the log taken away with the tables
+  included, unless a file of --resume knows more: it stays open until the log is sealed.
 
 exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, newer
 rules than this release knows, or unusable arguments; 130: interrupted"""
@@ -103,34 +124,40 @@ def _run(options: Options) -> int:
 
 def _audit(options: Options, dsn: str, log: Log, shares: Shares) -> int:
     frame = Frame(log, options.schema)
-    found = _begin(options, log, frame)
-    scope = Scope(found.known, frozenset(options.accounts), options.from_ns, options.until_ns)
-    audit = Audit(log, options.schema, scope, after=found.position)
-    progress = Progress(already=found.position)
-    _print(found.listed)
-    _print_otherwise(found.listed_otherwise)
-    if not found.position:
-        _print(found.add(audit.frame()))
+    audit, known = _asked(options, log, frame)
+    scope = Scope(known, frozenset(options.accounts), options.from_ns, options.until_ns)
+    progress = Progress()
+    found, seen = Found(audit, known), None
+    if options.resume:
+        found, seen = start(options.resume, audit, scope, log, progress)
+    auditing = Audit(log, options.schema, scope, after=found.position, seen=seen)
+    framed, fills_before = Findings(), found.fills
+    _print(found.findings.listed)
+    _print(found.otherwise.listed)
+    _print(framed.add(auditing.frame()))
     shares.begin(dsn, options.schema, scope, after=found.position)
     try:
-        for stretch in audit.run(shares):
-            found.position = stretch.until
+        for stretch in auditing.run(shares):
+            found.position, found.digest = stretch.until, stretch.digest
             found.events += stretch.events
             found.fills += stretch.fills
+            found.unkept += stretch.unkept
+            found.requests += stretch.requests
             progress.clear()
-            _print(found.add(stretch.deviations))
-            _print_otherwise(found.add_otherwise(stretch.otherwise))
+            _print(found.findings.add(stretch.deviations))
+            _print(found.otherwise.add(stretch.otherwise))
             save(options.resume, found)
-            progress.show("events", stretch.until, found.known, f", {found.findings:,} findings")
+            findings = found.findings.count + framed.count
+            progress.show("events", stretch.until, found.known, f", {many(findings, 'finding')}")
     finally:
         progress.clear()
-    accounts = audit.accounts()
-    _end(options, found, accounts, progress.seconds)
-    return 1 if found.findings else 0
+    save(options.resume, found)
+    _end(options, found, framed, auditing.accounts(), progress.seconds, found.fills - fills_before)
+    return 1 if found.findings.count or framed.count else 0
 
 
-def _begin(options: Options, log: Log, frame: Frame) -> Found:
-    """Which audit it is, and how far it has come."""
+def _asked(options: Options, log: Log, frame: Frame) -> tuple[dict[str, Any], int]:
+    """Return which audit it is, and the last position that is audited."""
     rows = Rows(log, options.schema).ledger
     created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
     known = _known(options.known_at, frame)
@@ -149,42 +176,41 @@ def _begin(options: Options, log: Log, frame: Frame) -> Found:
         "from": options.from_ns,
         "until": options.until_ns,
         "rules_version": RULES_VERSION,
+        "release": version("fee-ledger"),
     }
-    return begun(options.resume, audit, known, chosen=options.known_at is not None)
+    return audit, known
 
 
 def _known(asked: dict[str, int] | None, frame: Frame) -> int:
-    """The last position that is audited: the end of a commit, or of the log."""
+    """Return the end of a commit, or the last event of the log."""
     if asked is None:
         return frame.end()
     position = asked.get("known_at_position")
     known = frame.made_by(position) if position is not None else frame.recorded_by(asked["known_at_time"])
     if not known:
         raise UnusableError("no commit was over then: give a later --known-at")
-    return known
+    return min(known, frame.end())
 
 
 # --- what is told
 
 
 def _print(findings: Iterable[dict[str, Any]]) -> None:
+    """Print a line for each; what older rules decided otherwise names them."""
     for each in findings:
-        print(f"position {each['position']}, {each['stream']}: {_sentence(**each)}", flush=True)
-
-
-def _print_otherwise(decided: Iterable[dict[str, Any]]) -> None:
-    for each in decided:
-        rules = f"decided otherwise by rules {each['rules_version']}"
-        print(f"position {each['position']}, {each['stream']}: {rules}: {_sentence(**each)}", flush=True)
+        rules = f"decided otherwise by rules {each['rules_version']}: " if "rules_version" in each else ""
+        print(visible(f"position {each['position']}, {each['stream']}: {rules}{_sentence(**each)}"), flush=True)
 
 
 def _sentence(*, field: str, recorded: str, expected: str, **_: Any) -> str:
     if not recorded and not expected:
         return field
-    return visible(f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}")
+    return f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}"
 
 
-def _end(options: Options, found: Found, accounts: int, seconds: float) -> None:
+def _end(options: Options, found: Found, framed: Findings, accounts: int, seconds: float, fills: int) -> None:
+    """Write and print what has come out; `fills` of them were decided by this run, in so many seconds."""
+    findings = found.findings.count + framed.count
     if options.json:
         document = {
             **found.audit,
@@ -192,30 +218,35 @@ def _end(options: Options, found: Found, accounts: int, seconds: float) -> None:
             "events": found.events,
             "fills": found.fills,
             "accounts": accounts,
-            "findings": found.findings,
-            "listed": found.listed,
-            "decided_otherwise": found.otherwise,
-            "listed_otherwise": found.listed_otherwise,
+            "requests_not_kept": found.unkept,
+            "findings": findings,
+            "listed": framed.listed + found.findings.listed,
+            "decided_otherwise": found.otherwise.count,
+            "listed_otherwise": found.otherwise.listed,
         }
         write_whole(options.json, json.dumps(document, indent=2) + "\n")
-    if options.resume:
-        options.resume.unlink(missing_ok=True)
-    if found.findings > FINDINGS_MAX:
-        print(f"... and {found.findings - FINDINGS_MAX:,} more findings")
-    if found.otherwise > FINDINGS_MAX:
-        print(f"... and {found.otherwise - FINDINGS_MAX:,} more decided otherwise")
+    if more := findings - len(framed.listed) - len(found.findings.listed):
+        print(f"... and {many(more, 'more finding')}")
+    if more := found.otherwise.count - len(found.otherwise.listed):
+        print(f"... and {more:,} more decided otherwise")
+    if found.unkept:
+        print(
+            f"{many(found.unkept, 'event')} were recorded before requests were kept:"
+            " their hashes could not be worked out again"
+        )
+    counted = ((found.events, "event"), (found.fills, "fill"), (accounts, "account"), (findings, "finding"))
     print(
-        f"{found.events:,} events, {found.fills:,} fills, {accounts:,} accounts, {many(found.findings, 'finding')},"
-        f"{_otherwise(found)} in {seconds:.1f} s ({round(found.fills / max(seconds, 0.001)):,} fills/s)"
+        f"{', '.join(many(count, one) for count, one in counted)},"
+        f"{_otherwise(found.otherwise)} in {seconds:.1f} s ({round(fills / max(seconds, 0.001)):,} fills/s)"
     )
 
 
-def _otherwise(found: Found) -> str:
+def _otherwise(decided: Findings) -> str:
     """` 3 decided otherwise by rules 1 (this release: 2),`; nothing where nothing was."""
-    if not found.otherwise:
+    if not decided.count:
         return ""
-    rules = ", ".join(map(str, sorted({each["rules_version"] for each in found.listed_otherwise})))
-    return f" {found.otherwise:,} decided otherwise by rules {rules} (this release: {RULES_VERSION}),"
+    rules = ", ".join(map(str, sorted({each["rules_version"] for each in decided.listed})))
+    return f" {decided.count:,} decided otherwise by rules {rules} (this release: {RULES_VERSION}),"
 
 
 def _interrupt(*_: Any) -> NoReturn:

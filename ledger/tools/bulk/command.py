@@ -23,6 +23,7 @@ from ledger.domain.state.rulebook import fold_rulebook
 from ledger.store.codec.events import decode
 from ledger.tools.bulk.rows import COLUMNS, VERBS, Row, read_rows
 from ledger.tools.group import TOOLS
+from ledger.visible import visible
 
 NOTES: Final = f"""\
 FILE is CSV with a header and these columns, those you need in any order:
@@ -81,7 +82,7 @@ class _Done:
         if self._json:
             print(json.dumps({"row": row.number, "command": row.told, "outcome": outcome, "detail": why}))
         else:
-            print(f"{row.number:>6}  {row.told}: {outcome}, {why}", flush=True)
+            print(visible(f"{row.number:>6}  {row.told}: {outcome}, {why}"), flush=True)
 
     def sum_up(self) -> None:
         """Print how many rows came to what."""

@@ -27,7 +27,7 @@ Values = Mapping[str, Any]  # by column: times in ns or None, everything else te
 
 
 class Verb(NamedTuple):
-    """A command that a row may ask for. `send` takes the client, the row's values and who stands behind it."""
+    """A command that a row may ask for. `send` takes the client, the row's values, and who asks and approves."""
 
     needs: tuple[str, ...]
     takes: tuple[str, ...]

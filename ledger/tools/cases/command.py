@@ -7,11 +7,11 @@ from typing import Final
 
 from ledger.cli import Options, argument
 from ledger.cli.errors import UnusableError
-from ledger.cli.visible import visible
 from ledger.tools.cases.cases import OPS, Verdict, check_file
 from ledger.tools.cases.config import CHOICES, FLAGS
 from ledger.tools.cases.fields import UnreadableError
 from ledger.tools.group import TOOLS
+from ledger.visible import visible
 
 _FLAG_CHOICES: Final = {name: ("true", "false") if on else ("false", "true") for name, on in FLAGS.items()}
 _OPS: Final = "\n  ".join(f"{name}: {op.answers}" for name, op in OPS.items())

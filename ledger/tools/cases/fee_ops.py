@@ -58,7 +58,7 @@ def compute_fee(given: Fields, _: Fields, programme: Programme) -> dict[str, Any
 
 
 def _standing(given: Fields) -> Standing:
-    """What of the account matters to a price. While it is flagged, no grant counts."""
+    """Return what a price asks of an account. While it is flagged, no grant counts."""
     tier: str = given.choice("tier", TIERS)
     source: str | None = given.choice("tier_source", SOURCES, None)
     flagged = given.choice("flagged", KINDS, None) is not None

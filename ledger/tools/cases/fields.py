@@ -32,7 +32,7 @@ class Fields:
         self._read: set[str] = set()
 
     def has(self, name: str) -> bool:
-        """Whether the key is there; null is not."""
+        """Return True if the key is there, with a value that is not null."""
         self._read.add(name)
         return self.values.get(name) is not None
 

@@ -191,7 +191,7 @@ def _report(
         return
     of = f" of {', '.join(options.symbol)}" if options.symbol else ""
     entries = f"{many(chosen.fills, 'fill')} and {many(chosen.adjustments, 'adjustment')}"
-    whole = f" (of all symbols: {totals.fills:,} fills)" if options.symbol else ""
+    whole = f" (of all symbols: {many(totals.fills, 'fill')})" if options.symbol else ""
     print("\n".join([*headline(f"{options.account}: {entries}{of}", page.basis), *chosen.table()]))
     print("".join(f"written: {path}\n" for path in _files(options)), end="")
     print("\n".join(told) or f"control totals: equal to the running totals of the ledger{whole}")

@@ -23,7 +23,7 @@ class Counted(NamedTuple):
 
 
 def counted(line: FeeLine) -> Iterator[Counted]:
-    """What an entry does to sums of fees as they are now.
+    """Yield what an entry adds to sums of fees as they are now.
 
     An adjustment takes the fee before away and adds the one after; where it changes the currency it has an entry in
     each, the old one first.

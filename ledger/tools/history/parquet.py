@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import duckdb
 
+from ledger import private
 from ledger.tools.duck import sql
 from ledger.tools.duck.database import lock
 from ledger.tools.files import beside, scratch
@@ -35,7 +36,7 @@ def parquet_file(path: Path, tell: Callable[[str], object]) -> Iterator[Output]:
     wide: set[str] = set()
     decimals = [(place, column.name) for place, column in enumerate(COLUMNS) if column.kind == "DECIMAL"]
     with scratch(path, ".csv") as staged, beside(path) as part:
-        with staged.open("w", newline="", encoding="utf-8") as file:
+        with private.open_file(staged, "w") as file:
             rows = csv.writer(file, lineterminator="\n")
 
             def write(values: Row) -> None:

@@ -52,7 +52,7 @@ class Totals:
         ]
 
     def differences(self, page: ListFeeHistoryResponse) -> list[str]:
-        """What of the ledger's totals, the same on every page, is not as it was added up here; a line each."""
+        """Return a line for each total of the ledger, the same on every page, that is not as it was added up here."""
         own = {("volume", currency): rest for currency, *rest in self.volume_rows()}
         own |= {("fees", currency): rest for currency, *rest in self.fee_rows()}
         return [

@@ -12,6 +12,7 @@ import grpc
 from ledger.cli import Options, argument
 from ledger.cli.arguments import number
 from ledger.cli.errors import INTERRUPTED, UnusableError, tell
+from ledger.cli.screens import many
 from ledger.tools.arguments import identifier, where
 from ledger.tools.engine_files.limits import LIMITS
 from ledger.tools.group import TOOLS
@@ -120,7 +121,7 @@ def _tell(line: str) -> None:
 
 
 def _so_far(outcome: Outcome) -> str:
-    return f"with {outcome.present:,} of {outcome.total:,} fills known to be in the ledger"
+    return f"with {outcome.present:,} of {many(outcome.total, 'fill')} known to be in the ledger"
 
 
 def _why_it_ended(error: Any, address: str, outcome: Outcome) -> str:
@@ -160,7 +161,7 @@ def _plan(tape: Tape) -> str:
     table = _table(
         [
             *_of_the_file(tape),
-            ("fills to send", f"{sum(counts.values()):,} of {len(counts):,} accounts"),
+            ("fills to send", f"{sum(counts.values()):,} of {many(len(counts), 'account')}"),
             ("times", f"{min(times)} to {max(times)} ms"),
             ("decimals", f"price {request.price_scale}, amount {request.quantity_scale}"),
         ]
@@ -171,7 +172,8 @@ def _plan(tape: Tape) -> str:
 def _reused_ids(tape: Tape) -> list[str]:
     """Return the ids that stand in the file for several trades, a line each; the first few of them."""
     lines = list(tape.reused_ids())
-    more = [f"... and {len(lines) - SHOWN_MAX:,} more ids that stand twice"] if len(lines) > SHOWN_MAX else []
+    left_out = many(len(lines) - SHOWN_MAX, "more id that stands twice", "more ids that stand twice")
+    more = [f"... and {left_out}"] if len(lines) > SHOWN_MAX else []
     return lines[:SHOWN_MAX] + more
 
 

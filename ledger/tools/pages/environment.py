@@ -9,9 +9,9 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
 from ledger.cli.screens import many
-from ledger.cli.visible import visible
 from ledger.tools.files import write_whole
 from ledger.tools.pages.words import decimals, grouped
+from ledger.visible import visible
 
 
 def _shown(value: Any) -> Any:

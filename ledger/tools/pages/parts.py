@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-_CSS: Final = {">": "n", "@": "whole", "~": "words"}
+_CSS: Final = {">": "n", "@": "time", "~": "words"}
 
 
 class Card(NamedTuple):

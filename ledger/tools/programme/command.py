@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+from contextlib import nullcontext
 from hashlib import sha256
 from pathlib import Path
 from typing import Final
@@ -15,12 +17,12 @@ from ledger.cli.errors import UnusableError, tell
 from ledger.cli.printing import at, page_size, show_pages, write
 from ledger.cli.shared import PROGRAMME_ID
 from ledger.cli.subcommands import CONNECT_S_MAX
-from ledger.cli.visible import visible
 from ledger.client import Client
 from ledger.domain.state.programme import Programme
 from ledger.tools.group import TOOLS
 from ledger.tools.programme import files, lost_tiers
 from ledger.tools.programme.table import rate_table, statements
+from ledger.visible import as_it_is, visible
 
 PROGRAMME: Final = TOOLS.verbs(
     "programme",
@@ -78,6 +80,20 @@ def _looked_at(path: Path, address_: str | None) -> tuple[list[programmes.Fault]
         was = lost_tiers.of_ledger(ledger, becomes, None)
         told += [*lost_tiers.warnings(was, becomes), *lost_tiers.holders(ledger, was, becomes, None)]
         return list(lost_tiers.unknown_symbols(ledger, becomes)), told
+
+
+@PROGRAMME.add(
+    "schema",
+    "print the JSON Schema of programme files: every key with its values, bounds and default",
+    "programme schema > programme.schema.json",
+    notes="""\
+Editors complete and check TOML by it; the first line of a file names it:
+#:schema ./programme.schema.json
+What values must be beside each other only `programme validate` says.""",
+)
+def _schema(_: Options) -> int:
+    print(json.dumps(programmes.schema(), indent=2))
+    return 0
 
 
 @PROGRAMME.add(
@@ -146,7 +162,11 @@ def _title(programme: Programme) -> str:
 )
 def _print(ledger: Client, options: Options) -> None:
     answer = ledger.get_programme(options.programme, version=options.version, **at(options))
-    print(document(answer) if options.json else answer.programme.content, end="\n" if options.json else "")
+    if options.json:
+        print(document(answer))
+        return
+    with nullcontext() if sys.stdout.isatty() else as_it_is():  # a file is to have the hash that was published
+        print(answer.programme.content, end="")
 
 
 @PROGRAMME.ask(

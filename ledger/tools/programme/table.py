@@ -9,7 +9,7 @@ from ledger.domain.instants import DAY_NS, SECOND_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state.programme import PRODUCTS, Band, Programme, Rates
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
-from ledger.programmes.reading import EVERY_DAY
+from ledger.programmes.table import EVERY_DAY
 
 _SAME = (  # fields that a file calls by the same name, by its section
     ("volume", "boundary_policy above_top close_day partial_day_close aggregate_subaccounts ban_count_volume"),
@@ -95,10 +95,11 @@ def _volumes(programme: Programme) -> dict[str, str]:
 
 
 def _terms(programme: Programme) -> dict[str, str]:
-    days = programme.evaluation_days
+    days, silent_hours = programme.evaluation_days, programme.silent_after_ns // (3_600 * SECOND_NS)
     found = {
         "evaluation.days_of_month": "every" if days == EVERY_DAY else ", ".join(map(str, sorted(days))),
         "evaluation.effective_delay_s": str(programme.effective_delay_ns // SECOND_NS),
+        "evaluation.silent_after_hours": str(silent_hours or "none"),
         "match.volume_min": _volume(programme.match_volume_min),
         "match.lookback_days": str(programme.match_lookback_days),
         "match.days": str(programme.match_days),

@@ -32,7 +32,8 @@ def days_chart(days: Sequence[Day], width: int) -> Chart:
     for place, day in enumerate(days):
         marks += _bars(scale, frame.x(place + 0.5), slot, day)
         if place % step == 0:
-            marks.append(text(frame.x(place + 0.5), frame.height - 6, day.day, "tick", "middle"))
+            middle = min(frame.x(place + 0.5), frame.width - _LABEL_WIDTH / 2)
+            marks.append(text(middle, frame.height - 6, day.day, "tick", "middle"))
     return frame.chart("Fills and breaks by day", marks)
 
 

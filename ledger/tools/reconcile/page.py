@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from ledger.cli.screens import many
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.tools.pages.drawing import Chart, both
@@ -73,12 +74,14 @@ class Page:
         yield Card("fills in the ledger", f"{report.ledger_fills:,}")
         status = report.status
         since = f"{status['NEW']:,} new, {status['KNOWN']:,} known, {status['RESOLVED']:,} resolved since"
-        css = "good" if report.agrees else "bad"
+        css = "good" if report.agrees else "bad" if report.breaks else ""
         yield Card("breaks", f"{report.breaks:,}", since if report.run.state else "", css)
         if report.run.terms.compares("fee") and (rows := report.totals_of("currency")):
+            rows.sort(key=lambda row: row["difference_fee"] == "0")  # those that differ come first
             first, *more = [f"{grouped(row['difference_fee'])} {row['currency']}" for row in rows[:_CURRENCIES_SHOWN]]
             if len(rows) > _CURRENCIES_SHOWN:
-                more.append(f"and {len(rows) - _CURRENCIES_SHOWN} more currencies, below")
+                others = many(len(rows) - _CURRENCIES_SHOWN, "more currency", "more currencies")
+                more.append(f"and {others}, below")
             css = "good" if all(row["difference_fee"] == "0" for row in rows) else "bad"
             yield Card("fees, engine less ledger", first, " · ".join(more), css)
 

@@ -9,11 +9,11 @@ from operator import itemgetter
 from typing import Any, Final, TextIO
 
 from ledger.cli.screens import many, table
-from ledger.cli.visible import visible
 from ledger.tools.csv_rows import csv_rows
 from ledger.tools.reconcile.kinds import DIMENSIONS, KINDS
 from ledger.tools.reconcile.report import COLUMNS, Report
 from ledger.tools.reconcile.totals import MEASURES
+from ledger.visible import as_it_is, visible
 
 _TOTALS_SHOWN: Final = 10
 _HEADS: Final = ("status", "venue account day exec_id", "engine", "ledger", "difference", "where")
@@ -27,7 +27,7 @@ def print_table(report: Report, shown: int, file: TextIO) -> None:
 
 def print_csv(report: Report, file: TextIO, *, spreadsheet: bool) -> None:
     """Every break, a row each (RFC 4180); with `spreadsheet` no cell of it runs in one."""
-    with csv_rows(file, "the breaks", spreadsheet=spreadsheet) as rows:
+    with as_it_is(), csv_rows(file, "the breaks", spreadsheet=spreadsheet) as rows:
         rows.write(COLUMNS)
         for found in report.rows():
             rows.write("" if value is None else str(value) for value in found.values())

@@ -94,7 +94,7 @@ def write(database: Database, path: Path, scope: str) -> None:
             f"{sql.text(scope)} AS scope FROM breaks UNION ALL SELECT * FROM elsewhere ORDER BY id)"
             f" TO {sql.text(copy)} (FORMAT json)"
         )
-        with beside(path) as part:
+        with beside(path, own=True) as part:
             shutil.copyfile(copy, part)
     except (duckdb.IOException, OSError) as error:
         raise UnusableError(f"{path} cannot be written: {' '.join(str(error).split())[:200]}") from error

@@ -29,6 +29,7 @@ def volume(ledger: Ledger, **read_at: Any) -> tuple[list[str], list[tuple[str, s
 
 
 def test_a_trade_between_accounts_of_one_owner_is_charged_and_not_counted(ledger: Ledger) -> None:
+    """A27: the engine says who owns the other side; where it says nothing, nothing is guessed."""
     answer = ledger.fills.RecordFills(
         batch(fill(), fill(counterparty_owner_id="acme"), fill(counterparty_owner_id="b"))
     )

@@ -15,6 +15,7 @@ from ledger.v1.query_service_pb2 import GetRatesRequest
 from tests.conftest import Ledger, StartLedger, at
 from tests.e2e.rules.evaluating import DUE_NS, FROM_NS, evaluated, run, trade
 from tests.e2e.rules.log import events
+from tests.projections.audited import audit
 from tests.samples import FOUR_EYES, batch, fill, request_id, state, symbol
 from tests.server.calls import await_tables, refused, send
 
@@ -131,7 +132,9 @@ def test_state_and_rates_say_that_an_evaluation_is_pending(ledger: Ledger) -> No
     assert state(ledger, as_of=at(DUE_NS), known_at_position=position).evaluation_pending
 
 
-def test_the_service_runs_what_is_due_by_itself_if_it_is_told_to(start_ledger: StartLedger) -> None:
+def test_the_service_runs_what_is_due_by_itself_if_it_is_told_to(
+    start_ledger: StartLedger, dsn: str, schema: str
+) -> None:
     ledger = with_market(start_ledger(evaluate="automatic", evaluate_poll_ms=20))
     trade(ledger, "100000")
     assert events(ledger, STREAM) == []
@@ -141,3 +144,4 @@ def test_the_service_runs_what_is_due_by_itself_if_it_is_told_to(start_ledger: S
         assert time.monotonic() < until_s
         time.sleep(0.01)
     assert [event.tier for event in evaluated(ledger)] == ["VIP1"]
+    assert audit(dsn, schema)[0] == [], "its own requests are kept as anybody's"

@@ -46,6 +46,8 @@ from ledger.domain.events import (
     MatchClaim,
     MatchRejected,
     MatchRequested,
+    MigrationApplied,
+    MigrationFile,
     OwnerNamed,
     PairClassAssigned,
     PairRatesSet,
@@ -100,6 +102,11 @@ SAMPLES: dict[str, Event] = {
     "LedgerCreated": LedgerCreated("ledger-1"),
     "WriterStarted": WriterStarted(2, "0.1.0"),
     "WriterStarted with its rules": WriterStarted(3, "0.2.0", 2),
+    "WriterStarted that keeps requests": WriterStarted(4, "0.2.0", 3, keeps_requests=True),
+    "MigrationApplied": MigrationApplied(
+        (MigrationFile("0003_guard.sql", b"\x07" * 32), MigrationFile("0004_more.sql", b"\x08" * 32)),
+        *("0.2.0", 41, b"\x09" * 32, b"\x0a" * 32),
+    ),
     "ProgrammePublished": ProgrammePublished("p", "3.0", 0, 'id = "p"\n', b"\x03" * 32),
     "PairClassAssigned": PairClassAssigned("p", "XRP_USDT", "A", T),
     "PairRatesSet": PairRatesSet("p", "XRP_USDT", -10, 0, T),
@@ -209,6 +216,13 @@ def test_an_event_comes_back_from_its_golden_bytes(name: str) -> None:
     assert (recorded.position, recorded.stream, recorded.version) == (7, "stream", 3)
     assert recorded.envelope == ENVELOPE
     assert plain(recorded.event) == plain(event)
+
+
+def test_an_event_keeps_the_request_that_it_is_the_first_of() -> None:
+    envelope = replace(ENVELOPE, request_message="ledger.v1.LiftBanRequest", request_body=b"\x0a\x02r1")
+    topic, state = encode(envelope, SAMPLES["BanLifted"])
+    assert state.hex() == (GOLDEN / "BanLifted_with_its_request.hex").read_text().strip()
+    assert decode(7, "stream", 3, topic, state).envelope == envelope
 
 
 def plain(value: Any) -> Any:

@@ -467,7 +467,7 @@ def test_any_path_gets_a_socket(new_folder: Path, open_server: Open, name: str) 
     server.stop()
     assert rows(server.start()) == [1]
     server.stop()
-    shutil.rmtree(sockets)
+    assert sockets.exists() == (sockets.parent == new_folder / name)  # nothing is left among the files of everybody
 
 
 def test_a_socket_folder_open_to_others_is_refused(folder: Path, open_server: Open) -> None:

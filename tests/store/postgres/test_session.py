@@ -12,9 +12,9 @@ from eventsourcing.persistence import PersistenceError
 from psycopg.errors import ConnectionTimeout, LockNotAvailable, QueryCanceled
 
 from ledger.store.log import Log
+from ledger.store.migration import migrate
 from ledger.store.postgres import session
 from ledger.store.postgres.database import connect, open_datastore
-from ledger.store.postgres.migrate import migrate
 from ledger.store.postgres.session import Limits, Patience
 from scripts.torture.proxy import Proxy
 

@@ -25,6 +25,7 @@ import pytest
 
 import ledger.__main__
 from ledger.cli.errors import INTERRUPTED
+from ledger.store.postgres.dsn import VARIABLE
 from tests.tools import running
 from tests.tools.engine_files.conftest import small_ledger
 from tests.tools.mutated.agreeing import FILES, contradictions
@@ -52,7 +53,8 @@ def site(dsn: str) -> Iterator[Site]:
         pytest.MonkeyPatch.context() as patch,
     ):
         patch.setattr(ledger.__main__, "parser", functools.cache(ledger.__main__.parser))  # it takes 25 ms to build
-        yield Site(read, written, Path(folder), dsn, "test_mutated")
+        patch.setenv(VARIABLE, dsn)
+        yield Site(read, written, Path(folder), "test_mutated")
 
 
 @pytest.fixture(scope="module")

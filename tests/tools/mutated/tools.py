@@ -5,14 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Final, NamedTuple
 
 from ledger import programmes
-from ledger.domain.rules import RULES_VERSION
-from ledger.tools.audit.resume import Found, save
+from ledger.tools.audit.resume import Findings, Found, save
 from tests.conftest import Ledger
 from tests.samples import history
 from tests.tools import running, tapes
@@ -37,17 +36,16 @@ class Valid(NamedTuple):
 
 @dataclass(frozen=True)
 class Site:
-    """Where the tools work: a ledger that is only read, one that is written to, a folder, a connection string."""
+    """Where the tools work: a ledger that is only read, one that is written to, a folder."""
 
     read: Ledger
     written: Ledger
     folder: Path
-    dsn: str
     schema: str  # of the first
 
     def reconcile(self, *files: str, more: tuple[str, ...] = ()) -> tuple[str, ...]:
         """Return a command line of `reconcile`."""
-        where = ("--dsn", self.dsn, "--schema", self.schema, "--threads", "1", "--memory", "300")
+        where = ("--schema", self.schema, "--threads", "1", "--memory", "300")
         return ("reconcile", *files, *more, *where, "--work", str(self.folder))
 
     def asking(self, *command: str) -> tuple[str, ...]:
@@ -176,14 +174,16 @@ def _cases(_: Site) -> list[Valid]:
 
 
 def _audit(site: Site) -> list[Valid]:
-    asked = {"schema": site.schema, "accounts": [], "from": None, "until": None, "rules_version": RULES_VERSION}
-    known = site.read.log.head().position
+    state, known = site.folder / "audit.state", site.read.log.head().position
+    command = ("audit", "--resume", FILE, "--jobs", "1", "--schema", site.schema)
+    assert running.run(*(str(state) if part == FILE else part for part in command), "--known-at", known - 1).code == 0
+    document = json.loads(state.read_text())["found"]
+    begun = Found(document["audit"], known)
+    save(site.folder / "begun.state", begun)
     finding = {"position": 2, "stream": "registers", "field": "a", "recorded": "1", "expected": "2"}
-    found = Found({"ledger_id": site.read.ledger_id, **asked}, known, 2, 2, 0, 1, [finding])
-    save(site.folder / "audit.state", found)
-    save(site.folder / "begun.state", Found(found.audit, known))
-    command = ("audit", "--resume", FILE, "--jobs", "1", "--dsn", site.dsn, "--schema", site.schema)
-    return [Valid(name, (site.folder / name).read_bytes(), command) for name in ("audit.state", "begun.state")]
+    save(site.folder / "found.state", replace(begun, findings=Findings(1, [finding])))
+    return [Valid(name, (site.folder / name).read_bytes(), command)
+            for name in ("audit.state", "begun.state", "found.state")]  # fmt: skip
 
 
 TOOLS: Final = (

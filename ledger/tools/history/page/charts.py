@@ -94,13 +94,13 @@ def volume_chart(
     marks = [*_bands(frame, scale, programme), *time_axis(frame), text(4, 12, currency, "unit")]
     steps = [(day * DAY_NS, scale.y(amount)) for day, amount in rolled.items()]
     marks += [step_path(frame, steps, DAY_NS, css, filled=css == "area") for css in ("area", "volume")]
-    marks += _names(frame, scale)
     marks += [
         box(left, frame.top, right - left, frame.floor - frame.top, "hover",
             f"{day_text(day)}: {volume_text(amount)} {currency} in {days} days")
         for day, amount in rolled.items() for left, right in [_edges(frame, day)]
     ]  # fmt: skip
     marks += [dot(frame.x(one.at_ns), scale.y(one.volume), "evaluated", one.tip) for one in evaluated]
+    marks += _names(frame, scale)
     return frame.chart(f"Volume of the past {days} days by day, in {currency}, and the tiers' bands", marks)
 
 

@@ -1,0 +1,27 @@
+"""Turns: so many calls at once may do something, the others wait for one of them to leave its turn."""
+
+from __future__ import annotations
+
+import threading
+from queue import Empty, SimpleQueue
+
+
+class Turns:
+    """A semaphore out of the queue that is written in C: `threading.Semaphore` costs every call 3 microseconds."""
+
+    def __init__(self, count: int) -> None:
+        self._free: SimpleQueue[None] = SimpleQueue()
+        for _ in range(count):
+            self._free.put(None)
+
+    def take(self, wait_s: float = 0) -> bool:
+        """Return whether a turn was free, or became free within so many seconds (infinity: however long it takes)."""
+        try:
+            self._free.get(wait_s > 0, min(wait_s, threading.TIMEOUT_MAX))
+        except Empty:
+            return False
+        return True
+
+    def leave(self) -> None:
+        """Let another call have the turn."""
+        self._free.put(None)

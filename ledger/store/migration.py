@@ -1,0 +1,134 @@
+"""Brings the schema of a ledger to the shape this release needs, as its owner, and says so in the log."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from importlib.metadata import version
+from typing import Any, Final
+
+from psycopg import Connection, Cursor
+from psycopg.rows import tuple_row
+from psycopg.sql import SQL, Identifier
+
+from ledger.clock import WallClock
+from ledger.domain.events import Envelope, MigrationApplied, MigrationFile, WriterStarted
+from ledger.domain.streams import LEDGER
+from ledger.store.codec.events import decode, encode
+from ledger.store.commit_statement import CommitStatement
+from ledger.store.digest import Show, digest_of_log
+from ledger.store.postgres.migrate import EVENTS, TRACKING, apply, missing_files, sha256_of
+from ledger.store.postgres.roles import grant_rights
+from ledger.store.rows import Row
+
+_MIGRATIONS: Final = "CREATE TABLE IF NOT EXISTS {schema}.migrations (name text PRIMARY KEY, sha256 bytea NOT NULL)"
+# Nobody is in the middle of a commit then, and nobody begins one: so what is appended here comes in order, and a writer
+# that is asked to commit after it finds its position taken.
+_ALONE: Final = "LOCK TABLE {schema}.{events}, {schema}.commits, {schema}.requests IN SHARE ROW EXCLUSIVE MODE"
+_ENDS: Final = """
+SELECT coalesce(max(notification_id), 0), (SELECT coalesce(max(recorded_time_ns), 0) FROM {schema}.commits)
+FROM {schema}.{events}
+"""
+_LEDGER: Final = """
+SELECT notification_id, originator_id, originator_version, topic, state FROM {schema}.{events}
+WHERE originator_id = %s ORDER BY originator_version
+"""
+
+
+def migrate(
+    connection: Connection[Any],
+    schema: str,
+    *,
+    events: str = EVENTS,
+    tracking: str = TRACKING,
+    clock_ns: Callable[[], int] | None = None,
+    show: Show = lambda *_: None,
+) -> list[str]:
+    """Apply what is missing in one transaction, and return the names of it; safe to run from many processes.
+
+    It is done as the owner of the schema, whom the role of the connection must be able to act for. A log that holds
+    events already is digested before and after, which `show` is told of, and MigrationApplied is appended to it.
+    """
+    with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
+        cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}:migrate",))
+        _become_owner(cursor, schema)
+        files = missing_files(cursor, schema)
+        if files:
+            names = {"schema": Identifier(schema), "events": Identifier(events)}
+            cursor.execute(SQL(_MIGRATIONS).format(**names))
+            recorded = _Recorded(connection, cursor, schema, names, show)
+            cursor.execute("SELECT set_config('fee_ledger.migration', %s, true)", (schema,))
+            for name, text in files.items():
+                apply(cursor, schema, name, text, events=events, tracking=tracking)
+            grant_rights(cursor, schema)
+            recorded.say(files, (clock_ns or WallClock().now_ns)())
+    return list(files)
+
+
+def missing_migrations(connection: Connection[Any], schema: str) -> list[str]:
+    """Return the names of what a schema lacks, in order. Raises MigrationError where another release made it."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        return list(missing_files(cursor, schema))
+
+
+def owner_of(connection: Connection[Any], schema: str) -> tuple[str, bool]:
+    """Return (the role that owns a schema, whether that of the connection may act for it); ("", True): no schema."""
+    statement = "SELECT pg_get_userbyid(nspowner), pg_has_role(nspowner, 'USAGE') FROM pg_namespace WHERE nspname = %s"
+    found = connection.execute(statement, (schema,)).fetchone()
+    return (found[0], found[1]) if found else ("", True)
+
+
+def _become_owner(cursor: Cursor[tuple[Any, ...]], schema: str) -> None:
+    """Make the schema if there is none; otherwise have all that follows in the transaction belong to its owner."""
+    cursor.execute("SELECT pg_get_userbyid(nspowner), current_user FROM pg_namespace WHERE nspname = %s", (schema,))
+    found = cursor.fetchone()
+    if found is None:
+        cursor.execute(SQL("CREATE SCHEMA {}").format(Identifier(schema)))
+    elif found[0] != found[1]:
+        cursor.execute(SQL("SET LOCAL ROLE {}").format(Identifier(found[0])))
+
+
+class _Recorded:
+    """What the log holds before a migration, if it holds anything; `say` appends what it is after."""
+
+    def __init__(
+        self,
+        connection: Connection[Any],
+        cursor: Cursor[tuple[Any, ...]],
+        schema: str,
+        names: Mapping[str, Identifier],
+        show: Show,
+    ) -> None:
+        self._connection, self._cursor, self._schema, self._show = connection, cursor, schema, show
+        self._names = names
+        self._until = self._time_ns = 0
+        if self._query("SELECT to_regclass(%s) IS NOT NULL", f"{schema}.{names['events'].as_string()}") == [(True,)]:
+            cursor.execute(SQL(_ALONE).format(**names))
+            ((self._until, self._time_ns),) = self._query(_ENDS)
+        ledger = [decode(*row) for row in self._query(_LEDGER, LEDGER)] if self._until else []
+        self._version = len(ledger) + 1
+        self._term = max((each.event.term for each in ledger if isinstance(each.event, WriterStarted)), default=0)
+        self._before = self._digest() if self._until else b""
+
+    def say(self, files: Mapping[str, str], now_ns: int) -> None:
+        """Append MigrationApplied, if there were events before."""
+        if not self._until:
+            return
+        event = MigrationApplied(
+            tuple(MigrationFile(name, sha256_of(text)) for name, text in files.items()),
+            version("fee-ledger"),
+            self._until,
+            self._before,
+            self._digest(),
+        )
+        time_ns = max(now_ns, self._time_ns + 1)
+        topic, state = encode(Envelope(now_ns, time_ns, self._term), event)
+        position = self._until + 1
+        row = Row(LEDGER, self._version, topic, state, position)
+        statement = CommitStatement(self._schema, SQL("SELECT"), f"{self._schema}_{EVENTS}")
+        self._cursor.execute(*statement.of([row], (), (), (), (position, position, time_ns)))
+
+    def _digest(self) -> bytes:
+        return digest_of_log(self._connection, self._schema, self._until, self._show)
+
+    def _query(self, text: str, *parameters: Any) -> list[tuple[Any, ...]]:
+        return self._cursor.execute(SQL(text).format(**self._names), parameters).fetchall()

@@ -1,0 +1,112 @@
+"""The commands of CommandService."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.domain import commands
+from ledger.domain.instants import BEGINNING_NS
+from ledger.domain.money import SCALE_MAX
+from ledger.domain.refusal import Reason
+from ledger.domain.state.programme import PRODUCTS
+from ledger.v1 import command_service_pb2 as pb
+from ledger.wire.fields import Shape, at_most, interval, optional_id, optional_ns, past_ns, required_id
+from ledger.wire.status import refuse
+
+EVIDENCE_MAX: Final = 100  # metrics that one ban rests on
+
+
+def register_account(shape: Shape, request: pb.RegisterAccountRequest, latest_ns: int) -> commands.RegisterAccount:
+    """Read RegisterAccount."""
+    return commands.RegisterAccount(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        owner_id=shape(optional_id, request.owner_id, "owner_id"),
+        parent_account_id=shape(optional_id, request.parent_account_id, "parent_account_id"),
+        registered_time_ns=shape(optional_ns, request, "registered_time", past_ns, latest_ns),
+    )
+
+
+def register_symbol(shape: Shape, request: pb.RegisterSymbolRequest, _: int) -> commands.RegisterSymbol:
+    """Read RegisterSymbol."""
+    return commands.RegisterSymbol(
+        symbol=shape(required_id, request.symbol, "symbol"),
+        base_currency=shape(required_id, request.base_currency, "base_currency"),
+        quote_currency=shape(required_id, request.quote_currency, "quote_currency"),
+        product=shape(_product, request.product),
+        price_scale=shape(_scale, request.price_scale, "price_scale"),
+        quantity_scale=shape(_scale, request.quantity_scale, "quantity_scale"),
+        valid_from_ns=shape(optional_ns, request, "valid_from") if request.HasField("valid_from") else BEGINNING_NS,
+        pair_class=shape(optional_id, request.pair_class, "pair_class"),
+        programme_id=shape(optional_id, request.programme_id, "programme_id"),
+    )
+
+
+def register_currency(shape: Shape, request: pb.RegisterCurrencyRequest, _: int) -> commands.RegisterCurrency:
+    """Read RegisterCurrency."""
+    return commands.RegisterCurrency(
+        currency=shape(required_id, request.currency, "currency"),
+        decimals=shape(_scale, request.decimals, "decimals"),
+    )
+
+
+def start_trial(shape: Shape, request: pb.StartTrialRequest, latest_ns: int) -> commands.StartTrial:
+    """Read StartTrial."""
+    return commands.StartTrial(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        start_time_ns=shape(optional_ns, request, "start_time", past_ns, latest_ns),
+        programme_id=shape(optional_id, request.programme_id, "programme_id"),
+    )
+
+
+def change_tier(shape: Shape, request: pb.ChangeTierRequest, _: int) -> commands.ChangeTier:
+    """Read ChangeTier."""
+    valid_from_ns = shape(optional_ns, request, "valid_from")
+    valid_until_ns = shape(optional_ns, request, "valid_until")
+    shape(interval, valid_from_ns, valid_until_ns, "valid_until")
+    return commands.ChangeTier(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        tier=shape(required_id, request.tier, "tier"),
+        valid_from_ns=valid_from_ns,
+        valid_until_ns=valid_until_ns,
+        programme_id=shape(optional_id, request.programme_id, "programme_id"),
+    )
+
+
+def revoke_tier(shape: Shape, request: pb.RevokeTierRequest, _: int) -> commands.RevokeTier:
+    """Read RevokeTier."""
+    return commands.RevokeTier(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        grant_id=shape(required_id, request.grant_id, "grant_id"),
+        revoke_time_ns=shape(optional_ns, request, "revoke_time"),
+    )
+
+
+def ban_account(shape: Shape, request: pb.BanAccountRequest, latest_ns: int) -> commands.BanAccount:
+    """Read BanAccount."""
+    return commands.BanAccount(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        days=request.days,
+        start_time_ns=shape(optional_ns, request, "start_time", past_ns, latest_ns),
+        reason_code=shape(required_id, request.reason_code, "reason_code"),
+        evidence_positions=shape(at_most, request.evidence_positions, "evidence_positions", EVIDENCE_MAX),
+    )
+
+
+def lift_ban(shape: Shape, request: pb.LiftBanRequest, latest_ns: int) -> commands.LiftBan:
+    """Read LiftBan."""
+    return commands.LiftBan(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        lift_time_ns=shape(optional_ns, request, "lift_time", past_ns, latest_ns),
+    )
+
+
+def _product(value: int) -> int:
+    if value not in (0, *PRODUCTS.values()):
+        refuse(Reason.ENUM_UNSPECIFIED, "product", f"{value} is not a product")
+    return value or PRODUCTS["SPOT"]
+
+
+def _scale(value: int, field: str) -> int:
+    if value > SCALE_MAX:
+        refuse(Reason.SCALE_OUT_OF_RANGE, field, f"{value} decimals, at most {SCALE_MAX}")
+    return value

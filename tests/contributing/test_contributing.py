@@ -1,0 +1,100 @@
+"""CONTRIBUTING.md is true: what it says how to add is added to a copy of the tree, by its lists, and works there."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+import pytest
+
+from tests.contributing.toys import GOLDEN, toys
+
+ROOT: Final = Path(__file__).parents[2]
+HEADINGS: Final = tuple(toys(ROOT))
+WRITE_GOLDEN: Final = """
+from tests.store.codec.test_events import ENVELOPE, GOLDEN, SAMPLES, encode
+(GOLDEN / "AccountNoted.hex").write_text(encode(ENVELOPE, SAMPLES["AccountNoted"])[1].hex() + chr(10))
+"""
+# Tests that count what there is, and so notice what a toy has left out; and the toys' own.
+IN_THE_COPY: Final = (
+    "tests/contributing/at_work.py",
+    "tests/cli/test_every_rpc.py::test_every_rpc_has_a_command",
+    "tests/docs/test_programme_page.py",
+    "tests/domain/rules/test_notes.py",
+    "tests/kept/test_kept_contract.py::test_the_contract_of_today_breaks_no_release",
+    "tests/server/test_bad_input.py::test_every_field_of_every_request_has_a_row",
+    "tests/server/test_bad_input.py::test_every_entry_of_the_table_is_a_field_of_a_request",
+    "tests/server/test_lanes.py::test_every_rpc_has_one_lane",
+    "tests/store/codec/test_events.py",
+    "tests/test_docstrings.py",
+    "tests/test_rules_table.py",
+    "tests/tools/test_count_notes.py",
+    "tests/wire/commands/test_kept.py",
+)
+
+
+def listed(heading: str) -> Iterator[tuple[str, bool]]:
+    """Yield the files that the page lists under a heading, with True for those that an addition always touches."""
+    section = (ROOT / "CONTRIBUTING.md").read_text().partition(f"\n## {heading}\n")[2].partition("\n## ")[0]
+    for file, why in re.findall(r"^- `([^`]+)`: (.+)$", section, re.MULTILINE):
+        yield file, not why.startswith("if ")
+
+
+def matches(listed_file: str, file: str) -> bool:
+    """Return True if a file is the one listed, where `<name>` stands for any name."""
+    parts = re.split(r"<[A-Za-z]+>", listed_file)
+    return re.fullmatch("[A-Za-z0-9_]+".join(map(re.escape, parts)), file) is not None
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A copy of the tree, without what git ignores, with every toy in it."""
+    tree = tmp_path_factory.mktemp("copy") / "tree"
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    shutil.copytree(ROOT, tree, ignore=shutil.ignore_patterns(".git", *ignored))
+    for inserts in toys(tree).values():
+        for insert in inserts:
+            insert.into(tree)
+    assert ran(tree, sys.executable, "scripts/generate.py").returncode == 0
+    assert ran(tree, sys.executable, "-c", WRITE_GOLDEN).returncode == 0
+    return tree
+
+
+def ran(tree: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
+    """Run a program in the copy, with its modules and not with those here."""
+    environment = {**os.environ, "PYTHONPATH": str(tree), "PYTEST_ADDOPTS": ""}
+    return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("heading", HEADINGS)
+def test_an_addition_touches_the_files_that_the_page_lists_and_no_other(heading: str) -> None:
+    touched = {insert.path for insert in toys(ROOT)[heading]} | ({GOLDEN} if heading == "Add an event" else set())
+    expected = list(listed(heading))
+    fitting = {one for one, _ in expected if any(matches(one, file) for file in touched)}
+    assert [file for file in touched if not any(matches(one, file) for one in fitting)] == []
+    assert [one for one, always in expected if always and one not in fitting] == []
+    assert len(fitting) == len(touched), "a line is for one file, however many its <name> fits"
+
+
+def test_the_page_has_a_toy_for_everything_that_it_says_how_to_add() -> None:
+    assert sorted(re.findall(r"^## (Add .+)$", (ROOT / "CONTRIBUTING.md").read_text(), re.MULTILINE)) == sorted(
+        HEADINGS
+    )
+
+
+@pytest.mark.parametrize("tool", ["ruff", "lint-imports", "buf"])
+def test_the_copy_is_as_tidy_as_the_tree(copy: Path, tool: str) -> None:
+    arguments = {"ruff": ["check", "."], "lint-imports": ["--no-cache"], "buf": ["lint"]}[tool]
+    found = ran(copy, Path(sys.executable).with_name(tool), *arguments)
+    assert found.returncode == 0, found.stdout + found.stderr
+
+
+def test_what_was_added_works(copy: Path) -> None:
+    done = ran(copy, sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *IN_THE_COPY)
+    assert done.returncode == 0, done.stdout[-6_000:] + done.stderr[-2_000:]
