@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from ledger.tools.pages.drawing import Chart, Frame, Mark, Scale, box, dot, fitted, text, value_axis
 
-_LABEL_WIDTH: Final = 80  # pixels that a day needs
+_LABEL_WIDTH: Final = 110  # pixels that a day needs, on paper too
 _COUNT_WIDTH: Final = 40  # and a number of breaks
 _SLOT_MAX: Final = 120
 
