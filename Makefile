@@ -11,9 +11,10 @@ RUN := $(VENV)/.run
 DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 ARGS ?=
-WORKERS ?= 2
+WORKERS ?= 3
+unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of programs: each would compile all of the ledger
 
-.PHONY: help run test lint format proto bench demo import audit rebuild verify tools lock clean
+.PHONY: help run test lint format proto golden kept bench demo import audit rebuild verify tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
@@ -22,8 +23,8 @@ help: ## show this help
 run: $(RUN) ## start the ledger on an embedded PostgreSQL (Ctrl-C stops it)
 	@exec $(BIN)/python -m ledger serve $(ARGS)
 
-test: $(DEV) ## run the tests, in two processes; WORKERS=0 runs them in one: ARGS="-k audit -x" WORKERS=0
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(ARGS)
+test: $(DEV) ## run the tests, in three processes, as many of them wait; WORKERS=0 runs them in one: ARGS="-k audit -x" WORKERS=0
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts, buf, what releases promised, generated code is current
 	$(BIN)/ruff check .
@@ -42,6 +43,12 @@ format: $(DEV) ## format Python and proto files
 
 proto: $(DEV) ## generate ledger/v1 from proto/
 	$(BIN)/python scripts/generate.py
+
+golden: $(DEV) ## write the bytes of new events, which every later release reads
+	$(BIN)/python -m tests.store.codec.write_golden
+
+kept: $(DEV) ## once for each release: keep a log of it with its answers and its contract, in tests/kept
+	$(BIN)/python -m tests.kept.make
 
 tools: $(DEV) ## install the tools: buf, pytest, linters
 	@echo "buf, pytest, ruff and mypy are in $(BIN)"

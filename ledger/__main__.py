@@ -15,12 +15,12 @@ import uuid
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-import grpc
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
@@ -29,7 +29,7 @@ from ledger.cli.arguments import Parser
 from ledger.cli.errors import tell
 from ledger.clock import ClockLeapError, WallClock, check_clock, check_other_clock, lines_at_start
 from ledger.config import Config
-from ledger.domain.events import Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
+from ledger.domain.events import POSITION_MAX, Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
@@ -39,15 +39,13 @@ from ledger.memory import few_arenas
 from ledger.processors import CHOICES, keep_to
 from ledger.server import probe
 from ledger.server.app import App, ListenError
-from ledger.server.commands import CommandService
+from ledger.server.command_rpc import CommandRpcs
 from ledger.server.evaluation_runner import DueEvaluations, EvaluationRunner
-from ledger.server.evaluations import EvaluationService
+from ledger.server.evaluations import run_evaluation
 from ledger.server.fills.service import FillService
-from ledger.server.members import MemberService
 from ledger.server.probe import Probe
-from ledger.server.programmes import ProgrammeService
-from ledger.server.rewards import RewardService
-from ledger.server.to_writer import Handling
+from ledger.server.services import add_services
+from ledger.server.to_writer import ToWriter
 from ledger.store.lease import Lease
 from ledger.store.log import Head, Log
 from ledger.store.migration import migrate, missing_migrations, owner_of
@@ -70,30 +68,17 @@ from ledger.store.postgres.session import Limits, Patience
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.tools import TOOLS
-from ledger.tools.progress import Progress
-from ledger.v1 import (
-    command_service_pb2_grpc,
-    control_service_pb2_grpc,
-    evaluation_service_pb2_grpc,
-    member_query_service_pb2_grpc,
-    member_service_pb2_grpc,
-    programme_service_pb2_grpc,
-    query_service_pb2_grpc,
-    reward_service_pb2_grpc,
-)
+from ledger.tools.progress import ProgressBar
 from ledger.visible import visible_output
 from ledger.wire.fields import ID
 from ledger.writing.pulse import Pulse
 from ledger.writing.service import Service
 from ledger.writing.writer_thread import WriterThread
-from projections.answers.programmes import ProgrammeReads
 from projections.as_of import Reader
-from projections.evaluation.answers import EvaluationReads
+from projections.evaluation.messages import progress_message
 from projections.evaluation.runs import EvaluationRuns
 from projections.live import Live
-from projections.services.controls import ControlService
-from projections.services.members import MemberQueryService
-from projections.services.queries import QueryService
+from projections.services import read_answers
 from projections.tables.runner import Runner
 
 _log: Final = logging.getLogger("ledger")
@@ -188,7 +173,7 @@ def serve(config: Config) -> int:
         )
         for line in (*keeper.remarks, *ledger.lines):
             print(line, flush=True)
-        for line in fixture_lines(fold_rulebook(programmes.parse, ledger.log.rulebook(2**63 - 1)), time.time_ns()):
+        for line in fixture_lines(fold_rulebook(programmes.parse, ledger.log.rulebook(POSITION_MAX)), time.time_ns()):
             print(line, flush=True)
         stop.wait()
         print("stopping: finishing what is under way ...", flush=True)
@@ -254,40 +239,26 @@ def running(
             stack.callback(_start_projections(config, dsn, stack, patience).stop)
         probing = _start_probe(dsn, stack, patience, keeper, thread.retry)
         app = App(config)
-        handling = Handling(config, thread, ledger_id, clock)
+        to_writer = ToWriter(config, thread, ledger_id, clock)
         reader = Reader(config, log, live, ledger_id, clock.now_ns, lambda: lease.runs)
         runs = EvaluationRuns(reader, config.schema)
-        runner = EvaluationRunner(handling, runs)
-        fills = FillService(handling, log)
+        runner = EvaluationRunner(to_writer, runs)
+        fills = FillService(to_writer, log)
         fills.add_to(app.server)
-        _add_services(app.server, handling, reader, runner)
+        commands = CommandRpcs(to_writer)
+        evaluating = {"RunEvaluation": partial(run_evaluation, commands, runner, progress_message)}
+        add_services(app.server, {**commands.answers(), **read_answers(reader, config.schema), **evaluating})
         address = app.listen()
         stack.callback(app.drain_and_stop, fills.stop)
         stack.callback(runner.stop)
         app.health.start(lambda: probing.fault, lambda: thread.fault, lambda: "its clock leaps" if clock.leaped else "")
         if config.evaluate == "automatic":
-            due = DueEvaluations(handling, runner, runs)
+            due = DueEvaluations(to_writer, runner, runs)
             due.start()
             stack.callback(due.stop)
         stack.callback(patience.end_within, config.stop_grace_ms / 1000)
         lines = lines_at_start(before.recorded_time_ns, now_ns) if before.position else ()
         yield Running(ledger_id, address, log, not before.position, (*lines, *unguarded))
-
-
-def _add_services(server: grpc.Server, handling: Handling, reader: Reader, runner: EvaluationRunner) -> None:
-    """Register every service of the contract but that of fills, health and reflection."""
-    schema = handling.config.schema
-    command_service_pb2_grpc.add_CommandServiceServicer_to_server(CommandService(handling), server)
-    member_service_pb2_grpc.add_MemberServiceServicer_to_server(MemberService(handling), server)
-    reward_service_pb2_grpc.add_RewardServiceServicer_to_server(RewardService(handling), server)
-    query_service_pb2_grpc.add_QueryServiceServicer_to_server(QueryService(reader, schema), server)
-    publishing = ProgrammeService(handling, ProgrammeReads(reader))
-    programme_service_pb2_grpc.add_ProgrammeServiceServicer_to_server(publishing, server)
-    control_service_pb2_grpc.add_ControlServiceServicer_to_server(ControlService(reader, schema), server)
-    member_queries = MemberQueryService(reader, schema)
-    member_query_service_pb2_grpc.add_MemberQueryServiceServicer_to_server(member_queries, server)
-    evaluating = EvaluationService(handling, EvaluationReads(reader, schema), runner)
-    evaluation_service_pb2_grpc.add_EvaluationServiceServicer_to_server(evaluating, server)
 
 
 def fixture_lines(book: Rulebook, at_ns: int) -> list[str]:
@@ -363,7 +334,7 @@ def _prepare(config: Config, dsn: str, clock: WallClock, owner_dsn: str) -> tupl
                     f" --schema {config.schema}` applies them, as the role {owner}"
                 )
             if lacks:
-                progress = Progress()
+                progress = ProgressBar()
                 with connect(owner_dsn or dsn, "migration") as migrating:
                     migrate(migrating, config.schema, clock_ns=clock.now_ns, show=progress.show)
                 progress.clear()
@@ -397,7 +368,7 @@ def begin_term(
     terms = [recorded.event.term for recorded in ledger if isinstance(recorded.event, WriterStarted)]
     term = max(terms, default=0) + 1
     events.append((LEDGER, WriterStarted(term, version("fee-ledger"), RULES_VERSION, keeps_requests=True)))
-    if not log.rulebook(2**63 - 1):
+    if not log.rulebook(POSITION_MAX):
         events.append(_packaged_programme())
     service = Service(
         log,

@@ -28,7 +28,7 @@ class Config:
     fills_per_batch_max: int = 10_000  # fills in one RecordFills
     message_bytes_max: int = 16 * 1024 * 1024  # of one gRPC message
     lookahead_bytes: int = 128 * 1024  # of one call, received before anybody takes it
-    receiving_max: int = 8  # calls whose message comes in at once, besides those of streams
+    receiving_max: int = 8  # calls whose message comes in at once, half of them reads; streams come besides
     request_bytes_max: int = 64 * 1024 * 1024  # of all requests that arrived and are not answered
     commit_fills_max: int = 50_000  # fills in one transaction
     commit_shared_fills_max: int = 16_000  # the same while several sources wait: the commit is what the others wait for
@@ -38,12 +38,12 @@ class Config:
     standby_poll_ms: int = 100  # how often a standby tries to become the writer
     writer_check_ms: int = 200  # how often a writer that does nothing shows PostgreSQL that it lives; below lease_ms
     lease_ms: int = 750  # a writer speaks for the present so long after its last round trip began; alike everywhere
-    writer_silent_ms_max: int = 8_000  # a standby ends the session of a writer that shows no life for so long
+    writer_silent_ms_max: int = 6_000  # a standby ends the session of a writer that shows no life for so long
     commit_statement_ms_max: int = 30_000  # one statement of the writer; then the term ends
     read_statement_ms_max: int = 30_000  # one statement of a reader
     lock_ms_max: int = 10_000  # either of them waits for one lock of PostgreSQL
     read_wait_ms_max: int = 5_000  # a reader waits for its min_position, if its own deadline is not sooner
-    reconnect_ms_max: int = 20_000  # how long an unsettled commit is looked up before its callers are told
+    reconnect_ms_max: int = 20_000  # how long a lost commit is looked up before its callers are told
     drain_ms: int = 2_000  # health says NOT_SERVING for so long before calls end
     stop_grace_ms: int = 10_000  # running calls may finish within; from the signal on, PostgreSQL is waited for so long
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import cached_property, lru_cache, reduce
+from functools import cached_property, lru_cache
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
-from ledger.domain.events import Recorded
+from ledger.domain.decide.evaluation_run import EvaluationState, fold_evaluation
 from ledger.domain.instants import CLOCK_LEAP_NS
 from ledger.domain.refusal import Reason
-from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.account import AccountState, fold_account, fold_accounts
 from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import account_stream, owner_stream
@@ -110,10 +109,8 @@ class Reader:
             return linked_accounts(self.log.streams([owner_stream(owner_id)], until))
 
         def accounts(account_ids: Iterable[str]) -> list[AccountState]:
-            streams: dict[str, list[Recorded]] = {account_stream(name): [] for name in account_ids}
-            for recorded in self.log.streams(streams, until):
-                streams[recorded.stream].append(recorded)
-            return [fold_account(stream.partition("/")[2], events) for stream, events in streams.items()]
+            names = list(account_ids)
+            return list(fold_accounts(self.log.streams(map(account_stream, names), until), names).values())
 
         return family_of(view.account, accounts_of, accounts)
 
@@ -125,7 +122,7 @@ class Reader:
         """Runs of an evaluation, as they were known."""
         if instant.known_at_open:
             return self._live.evaluation(stream)
-        return reduce(evolve_evaluation, self.log.streams([stream], instant.known.position), EvaluationState())
+        return fold_evaluation(self.log.streams([stream], instant.known.position))
 
     def knows(self, view: View) -> bool:
         """Return whether the ledger had heard of the view's account."""

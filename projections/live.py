@@ -9,18 +9,15 @@ from __future__ import annotations
 import threading
 from bisect import bisect_right
 from collections.abc import Iterable
-from typing import Final
 
 from ledger import programmes
-from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.evaluation_run import NOT_BEGUN, EvaluationState, evolve_evaluation
 from ledger.domain.events import Recorded
 from ledger.domain.state.account import AccountState, evolve_account, fold_account
-from ledger.domain.state.held import NAME_BYTES, HeldAccounts
-from ledger.domain.state.rulebook import Rulebook, evolve_rulebook, fold_rulebook
-from ledger.domain.streams import EVALUATION_PREFIX, PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
+from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
+from ledger.domain.streams import EVALUATION_PREFIX, account_stream, kind_and_subject
 from ledger.store.log import Head, Log
-
-_NOT_BEGUN: Final = EvaluationState()
 
 
 class Live:
@@ -30,7 +27,7 @@ class Live:
         self._log = log
         self._account_bytes_max = account_bytes_max
         self._mutex = threading.RLock()
-        self._accounts = HeldAccounts()
+        self._accounts: Held[str, AccountState] = Held(account_bytes)
         self._seen: set[str] = set()
         self._head = Head(0, 0)
         self._book = Rulebook(programmes.parse)
@@ -39,7 +36,7 @@ class Live:
 
     def evaluation(self, stream: str) -> EvaluationState:
         """Runs of one evaluation."""
-        return self._evaluations.get(stream, _NOT_BEGUN)
+        return self._evaluations.get(stream, NOT_BEGUN)
 
     def saw(self, account_id: str) -> bool:
         """Return whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
@@ -58,7 +55,7 @@ class Live:
         with self._mutex:
             account = self._accounts.get(account_id)
             if account is not None:
-                self._accounts.move_to_end(account_id)
+                self._accounts.used([account_id])
             else:  # the log went on while it was read
                 account = self._keep(self._read(account_id, self._head)) if account_id else AccountState("")
             return self._head, self._book, account
@@ -80,14 +77,7 @@ class Live:
             if head.position <= self._head.position:
                 return
             for recorded in events:
-                if recorded.position <= self._head.position:
-                    continue
-                if recorded.stream == REGISTERS or recorded.stream.startswith(PROGRAMME_PREFIX):
-                    self._book = evolve_rulebook(self._book, recorded)
-                    self._book_changes.append(recorded.position)
-                elif recorded.stream.startswith(EVALUATION_PREFIX):
-                    self._evolve_evaluation(recorded)
-                else:
+                if recorded.position > self._head.position:
                     self._evolve(recorded)
             self._shrink()
             self._head = head
@@ -105,22 +95,21 @@ class Live:
         with self._mutex:
             if self._head.position:
                 return self._head
-            events = self._log.rulebook(head.position)
-            self._book = fold_rulebook(programmes.parse, events)
-            self._book_changes = [recorded.position for recorded in events]
-            for recorded in self._log.below(EVALUATION_PREFIX, head.position):
-                self._evolve_evaluation(recorded)
+            rulebook, evaluations = self._log.rulebook(head.position), self._log.below(EVALUATION_PREFIX, head.position)
+            for recorded in (*rulebook, *evaluations):
+                self._evolve(recorded)
             self._head = head
             return head
 
-    def _evolve_evaluation(self, recorded: Recorded) -> None:
-        self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
-
     def _evolve(self, recorded: Recorded) -> None:
-        account_id = recorded.stream.removeprefix("account/")
-        known = self._accounts.get(account_id)
-        if known is not None and account_id != recorded.stream:
-            self._accounts[account_id] = evolve_account(known, recorded)
+        kind, name = kind_and_subject(recorded.stream)
+        if kind in ("registers", "programme"):
+            self._book = evolve_rulebook(self._book, recorded)
+            self._book_changes.append(recorded.position)
+        elif kind == "evaluation":  # all are held, for a reader asks of many, and must not wait for the log
+            self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
+        elif kind == "account" and (known := self._accounts.get(name)) is not None:
+            self._accounts[name] = evolve_account(known, recorded)
 
     def _load(self, account_id: str) -> None:
         """Read an account without the lock, for which the writer would wait."""

@@ -16,13 +16,13 @@ from typing import Final, NoReturn, TypeVar
 
 from google.protobuf.message import Message
 
+from ledger.domain.events import POSITION_MAX
 from ledger.domain.instants import LATEST_NS
 from ledger.domain.refusal import Reason
 from ledger.wire.status import refuse
 
 _HEADER: Final = struct.Struct(">16s16sqQ")
 _CHECKSUM_BYTES: Final = 8
-POSITION_MAX: Final = 2**63 - 1
 
 T = TypeVar("T")
 

@@ -1,68 +1,92 @@
-"""Generate `ledger/v1` from `proto/`; with --check only say whether it is current.
+"""Generate `ledger/v1` and the client's plain methods from `proto/ledger`, and copy what that imports.
 
     .venv/bin/python scripts/generate.py [--check]
 
-Exit code 0: done, or current. 1: not current. 2: the generators are not installed.
+With --check it only says whether all of it is current. Exit code 0: done, or current. 1: not current. 2: the generators
+are not installed.
 """
 
 from __future__ import annotations
 
 import argparse
-import shutil
+import re
 import sys
 import tempfile
+from importlib import resources
 from pathlib import Path
 
 try:
     import grpc_tools
+    from google.protobuf.descriptor_pb2 import FileDescriptorSet
     from grpc_tools import protoc
 except ImportError:
     print("generate.py needs grpcio-tools: run `make proto`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
+from generated_client import Contract, client_text, comments_text
+
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("ledger/v1")
+COMMENTS = PACKAGE / "comments.py"
+CLIENT = Path("ledger/client/generated.py")
+IMPORTED = Path("google/api/field_behavior.proto")  # in proto/, so that buf and every other language find it there, too
 
 
 def generate(out: Path) -> None:
-    """Write messages, service stubs and their types below `out`; the import paths need no fix-ups."""
-    protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto").rglob("*.proto"))
+    """Write all that is generated, and what the contract imports, below `out`; the import paths need no fix-ups."""
+    copy = out / "proto" / IMPORTED
+    copy.parent.mkdir(parents=True)
+    copy.write_bytes(resources.files("google.api").joinpath(IMPORTED.name).read_bytes())
+    protos = sorted(str(path.relative_to(ROOT / "proto")) for path in (ROOT / "proto/ledger").rglob("*.proto"))
     services = [name for name in protos if name.endswith("_service.proto")]
     bin_folder = Path(sys.executable).parent
     well_known = Path(grpc_tools.__file__).parent / "_proto"
-    common = ["protoc", f"-I{ROOT / 'proto'}", f"-I{well_known}"]
+    common = ["protoc", f"-I{out / 'proto'}", f"-I{ROOT / 'proto'}", f"-I{well_known}"]
     common += [f"--plugin=protoc-gen-{name}={bin_folder}/protoc-gen-{name}" for name in ("mypy", "mypy_grpc")]
+    described = out / "contract.binpb"
     messages = [f"--python_out={out}", f"--mypy_out=quiet:{out}", *protos]
     stubs = [f"--grpc_python_out={out}", f"--mypy_grpc_out=quiet:{out}", *services]
-    for arguments in (messages, stubs):
+    comments = ["--include_source_info", f"--descriptor_set_out={described}", *protos]
+    for arguments in (messages, stubs, comments):
         if protoc.main([*common, *arguments]) != 0:
             sys.exit(1)
+    contract = Contract(FileDescriptorSet.FromString(described.read_bytes()))
+    (out / COMMENTS).write_text(comments_text(contract))
+    (out / CLIENT).parent.mkdir()
+    (out / CLIENT).write_text(client_text(contract, methods_by_hand()))
 
 
-def differences(fresh: Path, committed: Path) -> list[str]:
-    """Names of generated files that are missing, stale or left over."""
-    left = {path.name: path.read_bytes() for path in fresh.iterdir()}
-    right = {path.name: path.read_bytes() for path in committed.iterdir() if "_pb2" in path.name}
-    return sorted(name for name in left.keys() | right.keys() if left.get(name) != right.get(name))
+def methods_by_hand() -> list[str]:
+    """Return the names of the client's methods that somebody wrote."""
+    files = (file for file in (ROOT / CLIENT).parent.glob("*.py") if file.name != CLIENT.name)
+    return [name for file in files for name in re.findall(r"^    def ([a-z_]+)\(", file.read_text(), re.MULTILINE)]
+
+
+def generated(root: Path) -> dict[str, bytes]:
+    """Return the bytes of each generated or copied file below a folder, by its path in it."""
+    files = [*(root / PACKAGE).glob("*_pb2*"), root / COMMENTS, root / CLIENT, root / "proto" / IMPORTED]
+    return {str(path.relative_to(root)): path.read_bytes() for path in files if path.exists()}
 
 
 def main() -> int:
     """Run the command line."""
-    parser = argparse.ArgumentParser(description="Generate ledger/v1 from proto/.")
+    parser = argparse.ArgumentParser(description="Generate ledger/v1 and the client's derived methods from proto/.")
     parser.add_argument("--check", action="store_true", help="change nothing; exit 1 if the committed code is stale")
     check = parser.parse_args().check
     with tempfile.TemporaryDirectory() as folder:
         generate(Path(folder))
-        stale = differences(Path(folder) / PACKAGE, ROOT / PACKAGE)
+        fresh, committed = generated(Path(folder)), generated(ROOT)
+        stale = sorted(name for name in fresh.keys() | committed.keys() if fresh.get(name) != committed.get(name))
         if check:
             for name in stale:
-                print(f"not current: {PACKAGE / name} (run `make proto`)")
+                print(f"not current: {name} (run `make proto`)")
             return 1 if stale else 0
         for name in stale:
-            (ROOT / PACKAGE / name).unlink(missing_ok=True)
-            if (Path(folder) / PACKAGE / name).exists():
-                shutil.copy(Path(folder) / PACKAGE / name, ROOT / PACKAGE / name)
-            print(f"written: {PACKAGE / name}")
+            (ROOT / name).unlink(missing_ok=True)
+            if name in fresh:
+                (ROOT / name).parent.mkdir(parents=True, exist_ok=True)
+                (ROOT / name).write_bytes(fresh[name])
+            print(f"written: {name}")
     return 0
 
 

@@ -13,15 +13,14 @@ from ledger.domain.commands import Command
 from ledger.domain.instants import BEGINNING_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.v1.command_pb2 import Authority
-from ledger.wire.commands.reading import READERS
+from ledger.wire.commands.rpcs import COMMANDS
 
-_REQUESTS: Final = {kind.__name__.removesuffix("Request"): kind for kind in READERS}
 _PPM_SCALE: Final = 6
 
 
 def message_of(command: Command, request_id: str, **by: str) -> Any:
     """The request of a command; `by` are fields of its authority."""
-    request: Any = _REQUESTS[type(command).__name__](request_id=request_id, authority=Authority(**by))
+    request: Any = COMMANDS[type(command).__name__].request(request_id=request_id, authority=Authority(**by))
     for field in fields(command):
         _set(request, field.name, getattr(command, field.name))
     return request

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import shutil
 import signal
-import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
@@ -22,7 +22,9 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from hypothesis import HealthCheck, settings
 
+from ledger import __main__ as program
 from ledger.__main__ import running
+from ledger.cli.arguments import ADDRESS_VARIABLE
 from ledger.clock import WallClock
 from ledger.config import Config
 from ledger.domain.instants import SECOND_NS
@@ -38,11 +40,26 @@ from ledger.v1.member_query_service_pb2_grpc import MemberQueryServiceStub
 from ledger.v1.member_service_pb2_grpc import MemberServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
+from tests.data_folders import empty_database
 from tests.write_side import NOON_NS, Writing
 
-__all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "reachable_folder", "refusal", "serving"]
+__all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "refusal", "serving"]
 
 _schemas = itertools.count(1)
+
+# The files that take longest come first: the other processes of `make test` would wait for one that is begun last.
+_LONGEST = (
+    "kept/test_killed_upgrade.py",
+    "e2e/test_health.py",
+    "scripts/test_bench.py",
+    "contributing/test_contributing.py",
+    "scripts/test_torture.py",
+    "scripts/test_demo.py",
+    "properties/test_long_lives.py",
+    "properties/test_two_clocks.py",
+    "store/postgres/test_embedded.py",
+    "e2e/test_lease.py",
+)
 
 # How long an example takes says nothing here: the tests share their machine with the services that they start.
 settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -53,18 +70,28 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def reachable_folder() -> Path:
-    """A new folder that PostgreSQL's unprivileged user can reach when the tests run as root."""
-    folder = Path(tempfile.mkdtemp(prefix="ledger-test-"))
-    if os.geteuid() == 0:
-        folder.chmod(0o755)
-    return folder
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    first = {Path(__file__).parent / name: place for place, name in enumerate(_LONGEST)}
+    items.sort(key=lambda item: first.get(item.path, len(first)))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_parser() -> Iterator[None]:
+    """Make the parser of the command line once, and not for each of a thousand commands: it takes 25 ms.
+
+    Only the address that the environment says changes it.
+    """
+    make = program.parser
+    made = functools.cache(lambda _: make())
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(program, "parser", lambda: made(os.environ.get(ADDRESS_VARIABLE)))
+        yield
 
 
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
     """The embedded PostgreSQL, for the whole run."""
-    folder = reachable_folder()
+    folder = empty_database()
     postgres = EmbeddedPostgres(folder)
     try:
         yield postgres.start("the tests")

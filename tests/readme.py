@@ -1,4 +1,4 @@
-"""The README as a stranger types it: its blocks in order, each command with what it is said to print."""
+"""README and docs/ as a stranger types them: their blocks in order, each command with what it is said to print."""
 
 from __future__ import annotations
 
@@ -10,11 +10,23 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent
-README: Final = (ROOT / "README.md").read_text()
+INDEX: Final = "docs/README.md"
 ADDRESS: Final = "127.0.0.1:50051"
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 _ANYTHING: Final = "..."
+
+
+def pages() -> list[str]:
+    """Return README and then the pages of docs/, in the order in which the index names them.
+
+    The order matters: a tape is a source that stands in the past, so an evaluation after it would wait.
+    """
+    named = re.findall(r"\]\(([a-z-]+\.md)\)", (ROOT / INDEX).read_text())
+    return ["README.md", INDEX, *(f"docs/{name}" for name in named)]
+
+
+PAGES: Final = {page: (ROOT / page).read_text() for page in pages()}
 
 
 class Step(NamedTuple):
@@ -22,18 +34,23 @@ class Step(NamedTuple):
 
     language: str  # "console", "python" or "sql"
     text: str
-    printed: str  # as the README shows it, "..." stands for anything; empty: it does not show it
+    printed: str  # as the page shows it, "..." stands for anything; empty: it does not show it
 
 
 def blocks(language: str) -> list[str]:
     """Return the blocks of a language, in order."""
-    return [text for found, text in _BLOCK.findall(README) if found == language]
+    return [text for page in PAGES.values() for found, text in _BLOCK.findall(page) if found == language]
 
 
 def steps() -> Iterator[Step]:
-    """Yield all that a reader is told to do; a block of text after it is what it prints."""
-    found = _BLOCK.findall(README)
-    for (language, text), (after, printed) in zip(found, [*found[1:], ("", "")], strict=True):
+    """Yield all that a reader is told to do, page by page; a block of text after a block is what it prints."""
+    for page in PAGES.values():
+        yield from _steps_of(page)
+
+
+def _steps_of(page: str) -> Iterator[Step]:
+    found = _BLOCK.findall(page)
+    for (language, text), (after, printed) in zip(found, [*found, ("", "")][1:], strict=True):
         if language == "console":
             yield from _transcript(text) if text.startswith("$ ") else _commands(text)
         elif language != "text":
@@ -63,7 +80,7 @@ def _is_whole(command: str) -> bool:
 
 
 def is_shown(printed: str, shown: str) -> bool:
-    """Return True if a command printed what the README shows."""
+    """Return True if a command printed what the page shows."""
     if shown.startswith("{"):
         return _same(json.loads(printed), json.loads(shown))
     pattern = re.escape(shown.rstrip()).replace(re.escape(_ANYTHING), ".+")

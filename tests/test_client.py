@@ -20,7 +20,7 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls
-from ledger.client.client import Command
+from ledger.client.connection import Command
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
@@ -29,8 +29,8 @@ from tests.samples import fill
 from tests.server.calls import await_tables
 
 NOON = datetime(2024, 10, 4, 12, tzinfo=UTC)
-README = (Path(__file__).parent.parent / "README.md").read_text()
-EXAMPLE = re.search(r"## From Python, and from the shell\n.*?```python\n(.*?)```", README, re.DOTALL)
+PAGE = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+EXAMPLE = re.search(r"## From Python\n.*?```python\n(.*?)```", PAGE, re.DOTALL)
 
 
 class FakeTime:
@@ -569,12 +569,12 @@ def test_accounts_and_events_come_over_all_pages(client: Client) -> None:
     assert [event.topic for event in page.events] == ["AccountRegistered"]
 
 
-def test_the_python_example_of_the_readme_prints_what_it_says(ledger: Ledger) -> None:
+def test_the_python_example_of_the_page_prints_what_it_says(ledger: Ledger) -> None:
     assert EXAMPLE is not None
     program = EXAMPLE[1]
     expected = re.findall(r"  # prints (.*)", program)
     with redirect_stdout(io.StringIO()) as printed:
-        exec(compile(program.replace("127.0.0.1:50051", ledger.address), "README.md", "exec"), {})
+        exec(compile(program.replace("127.0.0.1:50051", ledger.address), "docs/python.md", "exec"), {})
     assert printed.getvalue().splitlines() == expected
 
 

@@ -1,4 +1,4 @@
-"""The README on calls, on SQL and on the Makefile is right; `test_readme_steps.py` types all of it in order."""
+"""README and docs/ on calls, on SQL and on the Makefile are right; `test_readme_steps.py` types all of it in order."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def test_a_stranger_needs_no_proto_files(ledger: Ledger) -> None:
     assert run(f"{call} {service}", ledger)["ledgerId"] == ledger.ledger_id
 
 
-def test_a_command_of_the_readme_sent_twice_is_replayed(ledger: Ledger) -> None:
+def test_a_command_of_the_pages_sent_twice_is_replayed(ledger: Ledger) -> None:
     register = next(step.text for step in steps() if "RegisterSymbol" in step.text)
     assert "replayed" not in run(register, ledger)["receipt"]
     assert run(register, ledger)["receipt"]["replayed"] is True
 
 
-def test_the_sql_of_the_readme_joins_the_tables(start_ledger: StartLedger, dsn: str, schema: str) -> None:
+def test_the_sql_of_the_pages_joins_the_tables(start_ledger: StartLedger, dsn: str, schema: str) -> None:
     ledger = start_ledger(read_wait_ms_max=20_000)
     ledger.commands.RegisterSymbol(symbol())
     for account_id in ("alice", "bob"):

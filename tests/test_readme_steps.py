@@ -1,4 +1,4 @@
-"""All that the README tells a stranger to type, typed in order at a service of its own."""
+"""All that README and docs/ tell a stranger to type, typed in order at one service of its own."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ import pytest
 from ledger import v1
 from ledger.__main__ import parser
 from ledger.client import Client
-from tests.conftest import reachable_folder
-from tests.readme import ADDRESS, README, ROOT, Step, is_shown, steps
+from tests.data_folders import reachable_folder
+from tests.readme import ADDRESS, PAGES, ROOT, Step, is_shown, pages, steps
 from tests.tools import running, tapes
 
 # What is not typed here, and why.
@@ -50,7 +50,7 @@ class Service:
     data: Path
 
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in a shell, of which only the port and the data folder are others than in the README."""
+        """Run a command in a shell, of which only the port and the data folder are others than on the page."""
         here = command.replace(ADDRESS, self.address)
         if here.startswith(READ_THE_LOG):
             here = _with_data(here, f"--data {self.data}")
@@ -121,7 +121,7 @@ def _checkout(folder: Path) -> Path:
     return folder
 
 
-def test_every_command_program_and_statement_does_what_the_readme_says(service: Service) -> None:
+def test_every_command_program_and_statement_does_what_its_page_says(service: Service) -> None:
     for step in steps():
         if not any(step.text.startswith(beginning) for beginning in NOT_TYPED):
             _do(service, step)
@@ -140,14 +140,20 @@ def _do(service: Service, step: Step) -> None:
     assert not said or done.stdout.splitlines() == said, told
 
 
-def test_what_is_not_typed_is_in_the_readme() -> None:
+def test_every_page_is_typed() -> None:
+    """The index names each page once, so that no block of a page is passed over."""
+    assert sorted(PAGES) == sorted(["README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
+    assert len(pages()) == len(PAGES)
+
+
+def test_what_is_not_typed_is_on_a_page() -> None:
     texts = [step.text for step in steps()]
     assert [beginning for beginning in NOT_TYPED if not any(text.startswith(beginning) for text in texts)] == []
     assert [part for part in EXITS if not any(part in text for text in texts)] == []
 
 
 def test_every_command_in_a_sentence_is_understood() -> None:
-    prose = re.sub(r"^```.*?^```$", "", README, flags=re.DOTALL | re.MULTILINE)
+    prose = re.sub(r"^```.*?^```$", "", "\n".join(PAGES.values()), flags=re.DOTALL | re.MULTILINE)
     commands = [words[1:] for code in re.findall(r"`([^`]+)`", prose)
                 if (words := shlex.split(code))[0].rpartition("/")[2] == "fee-ledger" and len(words) > 1]  # fmt: skip
     assert len(commands) > 5
@@ -159,9 +165,11 @@ def test_every_command_in_a_sentence_is_understood() -> None:
             assert parser().parse_args(words)
 
 
-def test_the_readme_names_the_reads_that_have_one_clock_or_none() -> None:
-    (sentence,) = re.findall(r"\*\*Two clocks\*\*.*?present\.", README, re.DOTALL)
-    known_alone, as_of_alone, none = (re.findall(r"`([A-Z]\w+)`", part) for part in sentence.split(";"))
+def test_the_page_names_the_reads_that_have_one_clock_or_none() -> None:
+    section = PAGES["docs/ask.md"].partition("\n## Two clocks\n")[2].partition("\n## ")[0]
+    both, *others = re.findall(r"^- (?:.+\n?)+?(?=^- |\Z|\n)", section, re.MULTILINE)
+    assert "take both clocks" in both
+    known_alone, as_of_alone, none = (re.findall(r"`([A-Z]\w+)`", part) for part in others)
     messages = {
         message.name.removesuffix("Request"): message
         for module in pkgutil.iter_modules(v1.__path__)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import reachable_folder
+from tests.data_folders import reachable_folder
 
 ROOT = Path(__file__).parents[1]
 

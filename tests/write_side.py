@@ -10,13 +10,13 @@ from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.commands import Command
 from ledger.domain.instants import DAY_NS
-from ledger.fills.batch import FillBatch, part_of
+from ledger.fills.batch import FillBatch, as_part
 from ledger.server.command_rpc import request_of
 from ledger.store.log import Log
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.wire.fields import Shape
-from ledger.writing.messages import Ask, RecordFills
+from ledger.writing.messages import DecideCommand, RecordFills
 from ledger.writing.service import Service
 from tests.asking import actor_of, message_of
 from tests.waiting import wait_for
@@ -50,16 +50,16 @@ class Writing:
         return [self.log.at(position) for position in range(after + 1, self.log.head().position + 1)]
 
 
-def ask(command: Command, request_id: str = "", **by: str) -> Ask:
+def ask(command: Command, request_id: str = "", **by: str) -> DecideCommand:
     """A command as it comes out of a request; `by` are other fields of its authority than the usual ones."""
     name = request_id or f"r{next(_requests)}"
     by = {"actor": actor_of(command), "approver": "ops-2", "reason": "agreed", **by}
-    return Ask(request_of(Shape(), message_of(command, name, **by)), command)
+    return DecideCommand(request_of(Shape(), message_of(command, name, **by)), command)
 
 
 def record(batch: FillBatch, *, size: int = 0, **changes: Any) -> RecordFills:
     return RecordFills(
-        part_of(batch),
+        as_part(batch),
         batch.venue,
         batch.sources[0],
         int(batch.sequence[0]),

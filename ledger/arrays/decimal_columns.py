@@ -1,6 +1,7 @@
 """Exact sums of any size as columns: limbs of eight decimal digits, so that adding never overflows.
 
-A number is the sum of limb x 10^(8 x power) over its powers; the point stands behind power 0. Numbers are not negative.
+A number is the sum of limb x 10^(8 x power) over its powers; the point stands after power 0. Numbers are not negative:
+1.5 and 200000000 are {-1: [50000000, 0], 0: [1, 0], 1: [0, 2]}.
 """
 
 from __future__ import annotations
@@ -14,9 +15,9 @@ from ledger.arrays.columns import INT64_ROOM, Ints, is_wide, wide
 
 LIMB_DIGITS: Final = 8
 LIMB: Final = 10**LIMB_DIGITS
-# 56 digits before the point: more than 10^14 lines of the largest price times the largest quantity.
+# 56 digits before the point: more than 10^14 products of the largest numbers need.
 _POWER_MAX: Final = 6
-_SCALE_MAX: Final = 18  # decimals of which int64 holds the power of ten
+_SCALE_MAX: Final = 18  # decimals whose power of ten int64 holds
 _TENS: Final = np.array([10**exponent for exponent in range(_SCALE_MAX + 1)])
 # Four digits as the number whose bytes are their characters, in the order in which they are printed.
 _FOUR: Final = np.array([f"{number:04}".encode() for number in range(10_000)]).view("<u4")
@@ -29,7 +30,10 @@ Limbs: TypeAlias = Mapping[int, Ints]  # by power; a power that is missing is ze
 
 
 def rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints]:
-    """(mantissas at their scales, exactly; which of them have more decimals than that: those are worth nothing)."""
+    """Return (mantissas at their scales, exactly; a boolean array: True where one is finer, and its mantissa is void).
+
+    rescaled([15, 15], [1, 1], [2, 0]) -> ([150, 1], [False, True])
+    """
     up = scales - decimals
     finer = np.zeros(len(mantissas), dtype=bool)
     if up.any():
@@ -43,7 +47,10 @@ def rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints]
 
 
 def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:
-    """Mantissas with so many decimals each, as limbs; below 10^8 but for the highest power, of which sums still fit."""
+    """Split mantissas with `scale` decimals into limbs: limbs_of([15, 7], [1, 0]) -> {0: [1, 7], -1: [50000000, 0]}.
+
+    Limbs are below 10^8 but for the highest power, where sums of them still fit.
+    """
     if len(values) == 1:
         return {power: np.array([limb]) for power, limb in _limbs_of_one(int(values[0]), int(scale[0])).items()}
     if values.dtype == object or int(scale.max()) > _SCALE_MAX:
@@ -64,7 +71,7 @@ def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:
 
 
 def _limbs_of_one(value: int, scale: int) -> dict[int, int]:
-    """The same of one number: arrays would take several times as long."""
+    """Split one number, without arrays, which would take several times as long."""
     power = -(-scale // LIMB_DIGITS)
     limbs, rest, power = {}, value * 10 ** (LIMB_DIGITS * power - scale), -power
     while rest:
@@ -81,7 +88,7 @@ def _whole_limbs(whole: Ints) -> dict[int, Ints]:
 
 
 def _limbs_of_wide(values: Ints, scale: Ints) -> dict[int, Ints]:
-    """The same in Python's own integers."""
+    """Split mantissas in Python's own integers."""
     lowest = -(-int(scale.max()) // LIMB_DIGITS)
     rest = wide(values) * np.array([10 ** (LIMB_DIGITS * lowest - each) for each in scale.tolist()], dtype=object)
     limbs = {}
@@ -91,7 +98,7 @@ def _limbs_of_wide(values: Ints, scale: Ints) -> dict[int, Ints]:
 
 
 def number_of(limbs: Limbs, place: int, decimals: int) -> int:
-    """One of the numbers times 10^decimals, which are all that it has."""
+    """Return one of the numbers, which has at most so many decimals, times 10^decimals."""
     lowest = min(limbs, default=0)
     mantissa = 0
     for power, limb in limbs.items():
@@ -100,7 +107,7 @@ def number_of(limbs: Limbs, place: int, decimals: int) -> int:
 
 
 def numbers_of(limbs: Limbs, count: int, decimals: int) -> list[int]:
-    """So many numbers times 10^decimals, which are all that they have."""
+    """Return so many numbers, which have at most so many decimals, times 10^decimals."""
     if not limbs:
         return [0] * count
     lowest = min(limbs)
@@ -113,7 +120,7 @@ def _scaled(mantissa: N, missing: int) -> N:
 
 
 class Amounts:
-    """A column of such numbers that grows and is added to, 4 bytes for each power that any of them has."""
+    """A column of numbers in limbs that grows and is added to, 4 bytes a number for each power that any of them has."""
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
@@ -121,17 +128,17 @@ class Amounts:
 
     @property
     def nbytes(self) -> int:
-        """Bytes of memory."""
+        """The bytes of memory that it takes."""
         return sum(column.nbytes for column in self._limbs.values())
 
     def grow(self, capacity: int) -> None:
-        """Have room for so many numbers."""
+        """Make room for so many numbers."""
         for power, column in self._limbs.items():
             self._limbs[power] = grown(column, capacity)
         self._capacity = capacity
 
     def only(self, places: Ints, capacity: int) -> Amounts:
-        """Some of the numbers, in order."""
+        """Return a column of some of the numbers, in the order of `places`."""
         found = Amounts(capacity)
         found._limbs = {power: grown(column[places], capacity) for power, column in self._limbs.items()}
         return found
@@ -174,12 +181,12 @@ class Amounts:
         return column
 
     def at(self, places: Ints) -> dict[int, Ints]:
-        """Copies of some of the numbers."""
+        """Return copies of some of the numbers, as limbs."""
         return {power: column[places] for power, column in self._limbs.items()}
 
 
 def grown(column: Ints, capacity: int) -> Ints:
-    """The same column with room for so many values, zeros behind those it has."""
+    """Return the column with room for so many values: grown([1, 2], 4) -> [1, 2, 0, 0]."""
     longer = np.zeros(capacity, dtype=column.dtype)
     longer[: len(column)] = column
     return longer
@@ -194,33 +201,33 @@ class Printed(NamedTuple):
 
 
 def printed(limbs: Limbs, count: int, *, negative: bool = False) -> Printed:
-    """So many numbers: no leading or trailing zeros; with a minus, but for zero, if they are negative."""
+    """Print so many numbers without leading or trailing zeros; with a minus, but for zero, if they are `negative`."""
     powers = [power for power, column in limbs.items() if column.any()]
     high, low = max([0, *powers]), min([0, *powers])
     digits = [_characters(limbs.get(power), count) for power in range(high, low - 1, -1)]
-    whole, behind = np.concatenate(digits[: high + 1], axis=1), digits[high + 1 :]
-    before = 1 + whole.shape[1]  # room for the minus
-    characters = np.empty((count, before + 1 + LIMB_DIGITS * len(behind)), dtype=np.uint8)
-    characters[:, 1:before] = whole
-    characters[:, before] = _POINT
-    for number, part in enumerate(behind):
-        characters[:, before + 1 + LIMB_DIGITS * number :][:, :LIMB_DIGITS] = part
-    begin = np.minimum(1 + (whole != _ZERO).argmax(axis=1), before - 1)
-    begin[(whole == _ZERO).all(axis=1)] = before - 1
-    end = np.full(count, before)
-    if behind:
-        fraction = characters[:, before + 1 :] != _ZERO
+    whole, after = np.concatenate(digits[: high + 1], axis=1), digits[high + 1 :]
+    point = 1 + whole.shape[1]  # room for the minus
+    characters = np.empty((count, point + 1 + LIMB_DIGITS * len(after)), dtype=np.uint8)
+    characters[:, 1:point] = whole
+    characters[:, point] = _POINT
+    for number, part in enumerate(after):
+        characters[:, point + 1 + LIMB_DIGITS * number :][:, :LIMB_DIGITS] = part
+    begin = np.minimum(1 + (whole != _ZERO).argmax(axis=1), point - 1)
+    begin[(whole == _ZERO).all(axis=1)] = point - 1
+    end = np.full(count, point)
+    if after:
+        fraction = characters[:, point + 1 :] != _ZERO
         last = fraction.shape[1] - fraction[:, ::-1].argmax(axis=1)
         end += np.where(fraction.any(axis=1), 1 + last, 0)
     if negative:
-        not_zero = (end > before) | (characters[np.arange(count), begin] != _ZERO)
+        not_zero = (end > point) | (characters[np.arange(count), begin] != _ZERO)
         begin -= not_zero
         characters[np.flatnonzero(not_zero), begin[not_zero]] = ord("-")
     return Printed(characters, begin, end)
 
 
 def _characters(limb: Ints | None, count: int) -> Ints:
-    """The eight digits of each limb."""
+    """Return the eight digits of each limb, as characters."""
     if limb is None:
         return np.full((count, LIMB_DIGITS), _ZERO, dtype=np.uint8)
     groups = np.empty((count, _GROUPS), dtype="<u4")

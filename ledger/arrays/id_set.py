@@ -1,12 +1,14 @@
 """A set of 64-bit numbers as two arrays, asked and filled for whole columns: 16 bytes a slot; Python's takes 64 to 100.
 
-Open addressing with linear probing; every step looks at one slot of each number that is still undecided.
+Open addressing with linear probing; every step looks at one slot of each number that is still undecided. A set that
+grows, or lets go of owners, moves to other arrays little by little, with each call that adds: to move a million
+numbers at once let all callers of a busy service wait for more than half a second.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -16,7 +18,9 @@ _SLOTS_MIN: Final = 1 << 12
 _EMPTY: Final = np.uint64(0)
 _INSTEAD: Final = np.uint64(0x9E3779B97F4A7C15)  # what stands for the number that means empty
 _FEW: Final = 4  # numbers that are looked up one by one: arrays cost more
-_CHUNK: Final = 1 << 18  # numbers that are put in at once, also when the set grows
+_CHUNK: Final = 1 << 18  # numbers that are put in, and slots that are moved, at once
+_MOVED_PER_NUMBER: Final = 8  # slots that are moved for each number added: all are before the set has to grow again,
+_MOVED_LEAST: Final = 1 << 10  # and so many at least
 _NOTE_BITS: Final = 32
 _NOTE: Final = (1 << _NOTE_BITS) - 1
 NOT_THERE: Final = -1
@@ -25,129 +29,207 @@ NOT_THERE: Final = -1
 class IdSet:
     """Numbers that are spread evenly over 64 bits, each with a note of 32 bits, and an owner to be dropped with.
 
-    Of all numbers two are taken for one and the same.
+    Two equal numbers are one and the same, whoever owns them.
     """
 
     def __init__(self) -> None:
-        self._count = 0
-        self._make(_SLOTS_MIN)
+        self._table = _Table(_SLOTS_MIN)
+        self._older: _Older | None = None  # the table whose numbers move to `_table`
+        self._moved = self._left = 0  # slots of it that have been moved, and numbers of it that are still to be
 
     def __len__(self) -> int:
-        return self._count
+        return self._table.count + self._left
 
     @property
     def nbytes(self) -> int:
         """Bytes of memory."""
-        return int(self._numbers.nbytes + self._owners.nbytes)
+        return self._table.nbytes + (self._older.table.nbytes if self._older is not None else 0)
 
     def has(self, numbers: Ints) -> Ints:
-        """Return for each number whether it is in the set."""
-        found: Ints = self._find(_stored(numbers)) != NOT_THERE
+        """Return a boolean array: True for each number that is in the set."""
+        found: Ints = self._marks(_stored(numbers)) != NOT_THERE
         return found
 
     def notes(self, numbers: Ints) -> Ints:
         """Return the note of each number, NOT_THERE for one that is not in the set."""
-        slots = self._find(_stored(numbers))
-        return np.where(slots == NOT_THERE, NOT_THERE, self._owners[slots] & _NOTE)
-
-    def _find(self, numbers: Ints) -> Ints:
-        """Return the slot of each number, NOT_THERE for one that is not in the set."""
-        if len(numbers) <= _FEW:
-            few = map(self._slot_of, numbers.tolist())
-            return np.array([slot if there else NOT_THERE for slot, there in few], dtype=np.int64)
-        found = np.full(len(numbers), NOT_THERE)
-        left, slots = np.arange(len(numbers)), self._slots(numbers)
-        while len(left):
-            there = self._numbers[slots]
-            same = there == numbers[left]
-            found[left[same]] = slots[same]
-            on = (there != _EMPTY) & ~same
-            left, slots = left[on], (slots[on] + 1) & self._mask
-        return found
+        marks = self._marks(_stored(numbers))
+        return np.where(marks == NOT_THERE, NOT_THERE, marks & _NOTE)
 
     def add(self, numbers: Ints, owners: Ints, notes: Ints | int = 0) -> Ints:
-        """Put numbers in; of each whether it was there, or is there again: of equal ones one is taken for the first.
+        """Put numbers in; return a boolean array: True for each that was there, and for all but one of equal ones.
 
-        Of a note the lowest 32 bits are kept, of a number that was there the note it had.
+        For example add([5, 3, 5], ...) -> [True, False, False] into an empty set: one of the fives is new. The lowest
+        32 bits of a note are kept; a number that was there keeps the note and the owner it had.
         """
-        while 5 * (self._count + len(numbers)) > 3 * len(self._numbers):
-            self._rebuild(2 * len(self._numbers))
+        self._make_room(len(numbers))
         if len(numbers) > _CHUNK:  # a day that is read whole: what the steps need is bounded
             notes = np.broadcast_to(notes, len(numbers))
             pieces = [slice(start, start + _CHUNK) for start in range(0, len(numbers), _CHUNK)]
             return np.concatenate([self.add(numbers[some], owners[some], notes[some]) for some in pieces])
-        return self._put(_stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE)
+        numbers, marks = _stored(numbers), owners.astype(np.int64) << _NOTE_BITS | notes & _NOTE
+        if self._older is None:
+            return self._table.put(numbers, marks)
+        again: Ints = self._older.marks(numbers) != NOT_THERE
+        again[~again] = self._table.put(numbers[~again], marks[~again])
+        self._move(max(_MOVED_PER_NUMBER * len(numbers), _MOVED_LEAST))
+        return again
 
     def keep(self, place_of: Ints) -> None:
         """Drop the numbers of owners whose place is negative; the others' owners are their places from now on."""
-        places = place_of[self._owners[self._numbers != _EMPTY] >> _NOTE_BITS]
+        self._move_all()
+        kept = int((place_of[self._table.owners()] >= 0).sum())
         slots = _SLOTS_MIN
-        while 5 * int((places >= 0).sum()) > 2 * slots:
+        while 5 * kept > 2 * slots:
             slots *= 2
-        self._rebuild(slots, place_of)
+        self._move_to(slots, kept, place_of)
 
-    def _make(self, slots: int) -> None:
+    def _make_room(self, count: int) -> None:
+        """Have so many more numbers find an empty slot soon: at most three of five slots are full."""
+        slots = self._table.slots
+        while 5 * (len(self) + count) > 3 * slots:
+            slots *= 2
+        if slots > self._table.slots:
+            self._move_all()
+            self._move_to(slots, self._table.count)
+
+    def _move_to(self, slots: int, left: int, place_of: Ints | None = None) -> None:
+        self._older, self._table = _Older(self._table, place_of), _Table(slots)
+        self._moved, self._left = 0, left
+
+    def _move_all(self) -> None:
+        while self._older is not None:
+            self._move(_CHUNK)
+
+    def _move(self, slots: int) -> None:
+        """Put what the next slots of the older table hold into the new one; they are still found in the older one."""
+        assert self._older is not None, "there is nothing to move"
+        numbers, marks = self._older.kept(slice(self._moved, self._moved + slots))
+        self._table.put(numbers, marks)
+        self._moved += slots
+        self._left -= len(numbers)
+        if self._moved >= self._older.table.slots:
+            self._older = None
+
+    def _marks(self, numbers: Ints) -> Ints:
+        """Return the mark of each number, NOT_THERE for one that is not in the set."""
+        marks = self._table.marks(numbers)
+        if self._older is not None:
+            left = np.flatnonzero(marks == NOT_THERE)
+            marks[left] = self._older.marks(numbers[left])
+        return marks
+
+
+class _Table:
+    """Slots for numbers, each with a mark: its owner above the bits of its note."""
+
+    def __init__(self, slots: int) -> None:
+        """`slots` is a power of two."""
+        self.count = 0
+        self.slots = slots
         self._numbers = np.zeros(slots, dtype=np.uint64)
-        self._owners = np.zeros(slots, dtype=np.int64)  # above the bits of their notes
+        self._marks = np.zeros(slots, dtype=np.int64)
         self._mask = slots - 1
         self._shift = np.uint64(64 - self._mask.bit_length())
 
-    def _rebuild(self, slots: int, place_of: Ints | None = None) -> None:
-        numbers, owners = self._numbers, self._owners
-        self._make(slots)
-        self._count = 0
-        for start in range(0, len(numbers), _CHUNK):
-            chunk = slice(start, start + _CHUNK)
-            here = np.flatnonzero(numbers[chunk] != _EMPTY) + start
-            marks = owners[here]
-            if place_of is None:
-                self._put(numbers[here], marks)
-                continue
-            places = place_of[marks >> _NOTE_BITS]
-            kept = places >= 0
-            self._put(numbers[here][kept], places[kept] << _NOTE_BITS | marks[kept] & _NOTE)
+    @property
+    def nbytes(self) -> int:
+        return int(self._numbers.nbytes + self._marks.nbytes)
 
-    def _put(self, numbers: Ints, owners: Ints) -> Ints:
+    def owners(self) -> Ints:
+        """Return the owner of each number."""
+        owners: Ints = self._marks[self._numbers != _EMPTY] >> _NOTE_BITS
+        return owners
+
+    def full(self, slots: slice) -> tuple[Ints, Ints]:
+        """Return the numbers in some slots, and their marks."""
+        here = np.flatnonzero(self._numbers[slots])
+        return self._numbers[slots][here], self._marks[slots][here]
+
+    def marks(self, numbers: Ints) -> Ints:
+        """Return the mark of each number, NOT_THERE for one that has no slot."""
         if len(numbers) <= _FEW:
-            return self._put_few(numbers.tolist(), owners.tolist())
+            few = map(self._slot_of, numbers.tolist())
+            return np.array([self._marks[slot] if there else NOT_THERE for slot, there in few], dtype=np.int64)
+        found = np.full(len(numbers), NOT_THERE)
+        left, slots = np.arange(len(numbers)), self._first_slots(numbers)
+        while len(left):
+            there = self._numbers[slots]
+            same = there == numbers[left]
+            found[left[same]] = self._marks[slots[same]]
+            on = (there != _EMPTY) & ~same
+            left, slots = left[on], (slots[on] + 1) & self._mask
+        return found
+
+    def put(self, numbers: Ints, marks: Ints) -> Ints:
+        """Give numbers a slot; return a boolean array: True for each that had one, and all but one of equal ones."""
+        if len(numbers) <= _FEW:
+            return self._put_few(numbers.tolist(), marks.tolist())
         again = np.zeros(len(numbers), dtype=bool)
-        left, slots = np.arange(len(numbers)), self._slots(numbers)
+        left, slots = np.arange(len(numbers)), self._first_slots(numbers)
         while len(left):
             there = self._numbers[slots]
             same = there == numbers[left]
             again[left[same]] = True
             empty = np.flatnonzero(there == _EMPTY)
             # Who finds a slot empty writes its place there; who reads it again is the one who has it.
-            self._owners[slots[empty]] = left[empty]
-            first = empty[self._owners[slots[empty]] == left[empty]]
+            self._marks[slots[empty]] = left[empty]
+            first = empty[self._marks[slots[empty]] == left[empty]]
             self._numbers[slots[first]] = numbers[left[first]]
-            self._owners[slots[first]] = owners[left[first]]
-            self._count += len(first)
+            self._marks[slots[first]] = marks[left[first]]
+            self.count += len(first)
             on = ~same
             on[first] = False
             moved = (there != _EMPTY).astype(np.int64)  # who lost an empty slot looks at it once more
             left, slots = left[on], (slots + moved)[on] & self._mask
         return again
 
-    def _put_few(self, numbers: Sequence[int], owners: Sequence[int]) -> Ints:
+    def _put_few(self, numbers: Sequence[int], marks: Sequence[int]) -> Ints:
         again = []
-        for number, owner in zip(numbers, owners, strict=True):
+        for number, mark in zip(numbers, marks, strict=True):
             slot, there = self._slot_of(number)
             if not there:
-                self._numbers[slot], self._owners[slot] = number, owner
-                self._count += 1
+                self._numbers[slot], self._marks[slot] = number, mark
+                self.count += 1
             again.append(there)
         return np.array(again, dtype=bool)
 
     def _slot_of(self, number: int) -> tuple[int, bool]:
-        """(where a number lies, or where it would be put; whether it is there)."""
+        """Return (the slot where a number lies or would be put, whether it is there)."""
         slot = number >> int(self._shift)
         while (there := int(self._numbers[slot])) not in (0, number):
             slot = slot + 1 & self._mask
         return slot, there == number
 
-    def _slots(self, numbers: Ints) -> Ints:
+    def _first_slots(self, numbers: Ints) -> Ints:
         return (numbers >> self._shift).astype(np.int64)
+
+
+class _Older(NamedTuple):
+    """A table that is left, but for owners that have no place any more."""
+
+    table: _Table
+    place_of: Ints | None  # the new place of each owner, negative for one that is dropped; None: they stay as they are
+
+    def marks(self, numbers: Ints) -> Ints:
+        """Return the mark that each number is to have, NOT_THERE for one that the table has not, or that is dropped."""
+        marks = self.table.marks(numbers)
+        there = np.flatnonzero(marks != NOT_THERE)
+        marks[there] = self._placed(marks[there])
+        return marks
+
+    def kept(self, slots: slice) -> tuple[Ints, Ints]:
+        """Return the numbers in some slots that are not dropped, and the marks they are to have."""
+        numbers, marks = self.table.full(slots)
+        marks = self._placed(marks)
+        kept = marks != NOT_THERE
+        return numbers[kept], marks[kept]
+
+    def _placed(self, marks: Ints) -> Ints:
+        """Return marks with the new places of their owners, NOT_THERE for those that are dropped."""
+        if self.place_of is None:
+            return marks
+        places = self.place_of[marks >> _NOTE_BITS]
+        return np.where(places < 0, NOT_THERE, places << _NOTE_BITS | marks & _NOTE)
 
 
 def _stored(numbers: Ints) -> Ints:

@@ -1,4 +1,4 @@
-"""Sequences that hold columns, and make an element when it is asked for."""
+"""Sequences that hold columns, and make an element when somebody asks for it."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, TypeVar, overload
 T = TypeVar("T")
 
 
-class Made(Sequence[T]):
-    """`made` makes the element at a place; places count from the start, and are within the sequence."""
+class LazySequence(Sequence[T]):
+    """`make` makes the element at a place; places count from the start, and are within the sequence."""
 
     __slots__ = ()
 
     @abstractmethod
-    def made(self, place: int) -> T:
-        """The element at a place."""
+    def make(self, place: int) -> T:
+        """Make the element at a place."""
 
     @overload
     def __getitem__(self, at: int) -> T: ...
@@ -26,5 +26,5 @@ class Made(Sequence[T]):
 
     def __getitem__(self, at: int | slice) -> Any:
         if isinstance(at, slice):
-            return [self.made(place) for place in range(*at.indices(len(self)))]
-        return self.made(range(len(self))[at])
+            return [self.make(place) for place in range(*at.indices(len(self)))]
+        return self.make(range(len(self))[at])

@@ -15,7 +15,7 @@ _SHIFTS: Final = np.arange(0, 7 * _BYTES_MAX, 7, dtype=np.uint64)
 
 
 def varint(value: int) -> bytes:
-    """A number that is not negative."""
+    """Encode a number that is not negative: varint(300) -> ac 02."""
     encoded = bytearray()
     while value > 0x7F:
         encoded.append(value & 0x7F | 0x80)
@@ -25,7 +25,7 @@ def varint(value: int) -> bytes:
 
 
 def read_varint(data: bytes, place: int) -> tuple[int, int]:
-    """(the number at a place, the place behind it). Raises IndexError where the data ends before it does."""
+    """Return (the number at a place, the place after it). Raises IndexError where the data ends too soon."""
     value = shift = 0
     while data[place] > 0x7F:
         value |= (data[place] & 0x7F) << shift
@@ -34,7 +34,7 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
 
 
 def varints(values: Sequence[int] | Ints) -> list[bytes]:
-    """Many of them, below 2^64."""
+    """Encode many numbers below 2^64."""
     if not len(values):
         return []
     rows, sizes = varint_rows(np.array(values, dtype=np.uint64))
@@ -42,7 +42,10 @@ def varints(values: Sequence[int] | Ints) -> list[bytes]:
 
 
 def varint_rows(values: Ints) -> tuple[Ints, Ints]:
-    """(numbers below 2^64 as Protocol Buffers write them, as rows of an array; how many bytes of each count)."""
+    """Encode numbers below 2^64 as (rows of bytes, how many bytes of each row count).
+
+    varint_rows([1, 300]) -> ([[1, 0], [0xac, 2]], [1, 2])
+    """
     values = values.astype(np.uint64)
     width = max(-(-int(values.max()).bit_length() // 7), 1)
     parts = values[:, None] >> _SHIFTS[:width]
@@ -53,12 +56,12 @@ def varint_rows(values: Ints) -> tuple[Ints, Ints]:
 
 
 def number(field: int) -> bytes:
-    """What stands before a number in a field."""
+    """Return the tag before a number in a field."""
     return varint(field << 3 | VARINT)
 
 
 class Heads(dict[int, bytes]):
-    """What stands before so many bytes in a field: texts, bytes, messages and packed numbers."""
+    """The tag and the size before so many bytes in a field, by size: for texts, bytes, messages, packed numbers."""
 
     def __init__(self, field: int) -> None:
         super().__init__()
@@ -69,9 +72,9 @@ class Heads(dict[int, bytes]):
         return head
 
     def __call__(self, content: bytes) -> bytes:
-        """The field with its content."""
+        """Return the field with its content."""
         return self[len(content)] + content
 
     def each(self, contents: Iterable[bytes]) -> list[bytes]:
-        """The field of many messages."""
+        """Return the field with each of some contents."""
         return [self[len(content)] + content for content in contents]

@@ -1,4 +1,4 @@
-"""Bytes of many rows, each of its own length, made column by column: pieces side by side, of which rows use a part."""
+"""Bytes of many rows, each of its own length, made column by column: pieces side by side, with the part in use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,10 @@ from ledger.arrays.protobuf_wire import DELIMITED, varint, varint_rows
 
 
 class Ragged:
-    """Rows in the making. Pieces are added from left to right; nothing is cut out before `parts` or `joined`."""
+    """Rows in the making. Pieces are added from left to right; they are cut at last, by `parts` or `joined`.
+
+    rows.same(b"id="), then rows.choice([b"a", b"bb"], [1, 0]) -> parts [b"id=bb", b"id=a"].
+    """
 
     def __init__(self, count: int) -> None:
         self._count = count
@@ -21,44 +24,44 @@ class Ragged:
         self.sizes: Ints = np.zeros(count, dtype=np.int64)
 
     def same(self, content: bytes) -> None:
-        """The same bytes in every row."""
+        """Add the same bytes to every row."""
         piece = np.broadcast_to(np.frombuffer(content, dtype=np.uint8), (self._count, len(content)))
         self._add(piece, np.ones(piece.shape, dtype=bool), len(content))
 
     def part(self, rows: Ints, begin: Ints, end: Ints) -> None:
-        """Of each row of an array of bytes those from `begin` up to `end`."""
+        """Add to row n the bytes from begin[n] up to end[n] of row n of an array of bytes."""
         column = np.arange(rows.shape[1])
         self._add(rows, (column >= begin[:, None]) & (column < end[:, None]), end - begin)
 
     def varint(self, values: Ints) -> None:
-        """Numbers as Protocol Buffers write them."""
+        """Add a number to each row, as Protocol Buffers write it."""
         rows, sizes = varint_rows(values)
         self.part(rows, np.zeros_like(sizes), sizes)
 
     def choice(self, options: Sequence[bytes], which: Ints) -> None:
-        """One of some texts in each row."""
+        """Add to each row one of some texts."""
         rows, sizes = padded(options)
         self.part(rows[which], np.zeros(self._count, dtype=np.int64), sizes[which])
 
     def texts(self, texts: Sequence[bytes]) -> None:
-        """A text for each row."""
+        """Add to each row a text of its own."""
         rows, sizes = padded(texts)
         self.part(rows, np.zeros_like(sizes), sizes)
 
     def message(self, field: int, content: Ragged) -> None:
-        """A field with a message, or with packed numbers, in each row."""
+        """Add to each row a field with a message, or with packed numbers."""
         self.same(varint(field << 3 | DELIMITED))
         self.varint(content.sizes)
         self.rows(content)
 
     def rows(self, other: Ragged) -> None:
-        """The rows that were made elsewhere."""
+        """Add to each row one that was made elsewhere."""
         self._pieces += other._pieces
         self._used += other._used
         self.sizes = self.sizes + other.sizes
 
     def only(self, which: Ints) -> Ragged:
-        """The same rows, but empty where a column of booleans says no."""
+        """Return the same rows, but empty ones where a boolean array is False."""
         found = Ragged(self._count)
         found._pieces = self._pieces
         found._used = [used & which[:, None] for used in self._used]
@@ -66,7 +69,7 @@ class Ragged:
         return found
 
     def joined(self) -> bytes:
-        """All rows behind each other."""
+        """Return all rows, one after the other."""
         if not self._pieces:
             return b""
         used = np.concatenate(self._used, axis=1)
@@ -74,7 +77,7 @@ class Ragged:
         return content.tobytes()
 
     def parts(self) -> list[bytes]:
-        """Row by row."""
+        """Return the rows one by one."""
         return list(cut(self.joined(), self.sizes))
 
     def _add(self, piece: Ints, used: Ints, sizes: Ints | int) -> None:
@@ -84,13 +87,13 @@ class Ragged:
 
 
 def cut(content: bytes, sizes: Ints) -> Iterator[bytes]:
-    """Bytes in parts of some sizes."""
+    """Cut bytes into parts of some sizes: cut(b"abc", [1, 2]) -> b"a", b"bc"."""
     bounds = [0, *np.cumsum(sizes).tolist()]
     return (content[begin:end] for begin, end in pairwise(bounds))
 
 
 def padded(texts: Sequence[bytes]) -> tuple[Ints, Ints]:
-    """(texts as rows of an array, filled up behind; their sizes)."""
+    """Return (texts as rows of an array, filled up with zeros; their sizes)."""
     sizes = np.array(list(map(len, texts)))
     width = max(int(sizes.max()), 1)
     return np.array(texts, dtype=f"S{width}").view(np.uint8).reshape(len(texts), width), sizes

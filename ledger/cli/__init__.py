@@ -1,10 +1,11 @@
 """The command line `fee-ledger`: what people ask and order from a shell.
 
-A subcommand is declared once, above the function that does it, in the group that the help shows it in. `GROUPS` have
-those that call a running ledger.
+A subcommand is declared once, above the function that does it, in the group that the help shows it in. An RPC that no
+subcommand calls has one that follows from the contract. `GROUPS` have those that call a running ledger.
 """
 
 from ledger.cli import fills, matches  # noqa: F401 - they add subcommands to ORDER and MEMBERS
+from ledger.cli.derived import derive
 from ledger.cli.errors import UnusableError, ended
 from ledger.cli.members import MEMBERS
 from ledger.cli.orders import ORDER
@@ -16,5 +17,16 @@ from ledger.cli.rewards import REWARDS
 from ledger.cli.subcommands import Group, Options, argument
 
 GROUPS = (ASK, ORDER, MEMBERS, REWARDS, PAIRS, OVERSIGHT)
+derive({
+    "QueryService": ASK,
+    "CommandService": ORDER,
+    "FillService": ORDER,
+    "MemberService": MEMBERS,
+    "MemberQueryService": MEMBERS,
+    "RewardService": REWARDS,
+    "ProgrammeService": PAIRS,
+    "EvaluationService": OVERSIGHT,
+    "ControlService": OVERSIGHT,
+})  # fmt: skip
 
 __all__ = ["GROUPS", "SHELL", "Group", "Options", "UnusableError", "argument", "ended", "program", "run"]

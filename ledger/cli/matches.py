@@ -6,17 +6,19 @@ from typing import Final
 
 from ledger.cli.arguments import clocks, time_ns
 from ledger.cli.members import MEMBERS
-from ledger.cli.printing import at, show, write
+from ledger.cli.printing import at, send, show
 from ledger.cli.screens import members as screens
 from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, TWO_PERSONS, at_time, evidence
 from ledger.cli.subcommands import Options, argument
 from ledger.client import Client
 
-_MATCH: Final = argument("match", metavar="MATCH", help="as `request-match` answered it, for example m1")
+_MATCH: Final = argument("match_id", metavar="MATCH", help="as `request-match` answered it, for example m1")
 _VOLUMES: Final = (
-    argument("--spot", default="0", metavar="DECIMAL", help="volume on spot markets elsewhere (default 0)"),
-    argument("--futures", default="0", metavar="DECIMAL", help="volume on futures markets elsewhere (default 0)"),
-)
+    argument("--spot", dest="spot_volume", default="0", metavar="DECIMAL",
+             help="volume on spot markets elsewhere (default 0)"),
+    argument("--futures", dest="futures_volume", default="0", metavar="DECIMAL",
+             help="volume on futures markets elsewhere (default 0)"),
+)  # fmt: skip
 
 
 @MEMBERS.ask(
@@ -29,16 +31,16 @@ _VOLUMES: Final = (
 )
 def _check_match(ledger: Client, options: Options) -> None:
     answer = ledger.check_match_eligibility(
-        options.account,
-        spot_volume=options.spot,
-        futures_volume=options.futures,
-        programme_id=options.programme,
+        options.account_id,
+        spot_volume=options.spot_volume,
+        futures_volume=options.futures_volume,
+        programme_id=options.programme_id,
         **at(options),
     )
-    show(options, answer, lambda found: screens.match_check(found, options.account))
+    show(options, answer, lambda found: screens.match_check(found, options.account_id))
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "request-match",
     "ask for the fee rates of a VIP of other exchanges",
     "request-match carol --venue okx --level VIP2 --from 2024-09-01 --until 2024-10-01 --spot 500000"
@@ -51,45 +53,28 @@ before it. Who is not approved in its days, 30 by the packaged programme, asks a
         ACCOUNT,
         argument("--venue", dest="venues", action="append", required=True, metavar="ID",
                  help="an exchange; may be given again"),
-        argument("--level", required=True, metavar="ID", help="held there, for example VIP2"),
+        argument("--level", dest="external_tier", required=True, metavar="ID", help="held there, for example VIP2"),
         argument("--from", dest="period_from", type=time_ns, required=True, metavar="TIME", help="of the volume"),
         argument("--until", dest="period_until", type=time_ns, required=True, metavar="TIME", help="of the same"),
         *_VOLUMES,
-        evidence(required=True),
-        at_time("when it was asked for"),
+        evidence("evidence_sha256", required=True),
+        at_time("request_time", "when it was asked for"),
         PROGRAMME_ID,
     ),
-)  # fmt: skip
-def _request_match(ledger: Client, options: Options) -> None:
-    write(
-        ledger.request_match,
-        options,
-        options.account,
-        venues=options.venues,
-        external_tier=options.level,
-        period_from=options.period_from,
-        period_until=options.period_until,
-        spot_volume=options.spot,
-        futures_volume=options.futures,
-        evidence_sha256=options.evidence,
-        request_time=options.at,
-        programme_id=options.programme,
-    )
+)(send)  # fmt: skip
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "approve-match",
     "approve a match that another person requested",
     "approve-match carol m1 --at 2024-10-02 --actor ops-7 --approver ops-8 --reason 'the statement is genuine'",
     notes=TWO_PERSONS,
     rpc="ApproveMatch",
-    arguments=(ACCOUNT, _MATCH, at_time("when")),
-)
-def _approve_match(ledger: Client, options: Options) -> None:
-    write(ledger.approve_match, options, options.account, match_id=options.match, approve_time=options.at)
+    arguments=(ACCOUNT, _MATCH, at_time("approve_time", "when")),
+)(send)
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "reject-match",
     "say no to a match",
     "reject-match dave m1 --at 2024-10-02 EVIDENCE_FALSE",
@@ -98,9 +83,6 @@ def _approve_match(ledger: Client, options: Options) -> None:
         ACCOUNT,
         _MATCH,
         argument("reason_code", metavar="REASON_CODE", help="for example EVIDENCE_FALSE"),
-        at_time("when"),
+        at_time("reject_time", "when"),
     ),
-)
-def _reject_match(ledger: Client, options: Options) -> None:
-    write(ledger.reject_match, options, options.account, match_id=options.match, reason_code=options.reason_code,
-          reject_time=options.at)  # fmt: skip
+)(send)

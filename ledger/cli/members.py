@@ -6,7 +6,7 @@ import argparse
 from typing import Any, Final
 
 from ledger.cli.arguments import clocks, limit, number, time_ns
-from ledger.cli.printing import at, page_size, show, show_pages, write
+from ledger.cli.printing import at, page_size, send, show, show_pages, write
 from ledger.cli.screens import members as screens
 from ledger.cli.screens.layout import instant
 from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, TWO_PERSONS, at_time, evidence
@@ -25,7 +25,7 @@ MEMBERS: Final = Group("members")
     parents=(clocks,),
 )
 def _membership(ledger: Client, options: Options) -> None:
-    show(options, ledger.get_membership(options.account, **at(options)), screens.membership)
+    show(options, ledger.get_membership(options.account_id, **at(options)), screens.membership)
 
 
 @MEMBERS.ask(
@@ -37,8 +37,8 @@ def _membership(ledger: Client, options: Options) -> None:
     parents=(clocks,),
 )
 def _entitlements(ledger: Client, options: Options) -> None:
-    answer = ledger.get_entitlements(options.account, programme_id=options.programme, **at(options))
-    show(options, answer, lambda found: screens.entitlements(found, options.account))
+    answer = ledger.get_entitlements(options.account_id, programme_id=options.programme_id, **at(options))
+    show(options, answer, lambda found: screens.entitlements(found, options.account_id))
 
 
 @MEMBERS.order(
@@ -59,25 +59,23 @@ def _submit_application(ledger: Client, options: Options) -> None:
     write(
         ledger.submit_application,
         options,
-        options.account,
+        options.account_id,
         received_time=options.received,
         account_opened="account" not in options.lacks,
         api_key_created="api-key" not in options.lacks,
         community_joined=options.community,
         form_submitted="form" not in options.lacks,
-        programme_id=options.programme,
+        programme_id=options.programme_id,
     )
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "verify-identity",
     "record that the identity of an API user is verified",
     "verify-identity frank",
     rpc="VerifyApiIdentity",
-    arguments=(ACCOUNT, at_time("when")),
-)
-def _verify_identity(ledger: Client, options: Options) -> None:
-    write(ledger.verify_api_identity, options, options.account, verified_time=options.at)
+    arguments=(ACCOUNT, at_time("verified_time", "when")),
+)(send)
 
 
 @MEMBERS.ask(
@@ -100,7 +98,7 @@ def _applications(ledger: Client, options: Options) -> None:
         as_of=options.as_of,
         overdue=options.overdue,
         due_within_business_days=options.due_within,
-        programme_id=options.programme,
+        programme_id=options.programme_id,
         page_size=page_size(options),
     )
 
@@ -110,41 +108,35 @@ def _applications(ledger: Client, options: Options) -> None:
     show_pages(options, pages, "applications", head, screens.applications)
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "settle-application",
     "grant or decline an application; the tier itself is another command",
     "settle-application frank p1 granted",
     rpc="SettleApplication",
     arguments=(
         ACCOUNT,
-        argument("application", metavar="APPLICATION", help="as `applications` shows it, for example p1"),
+        argument("application_id", metavar="APPLICATION", help="as `applications` shows it, for example p1"),
         argument("outcome", choices=("granted", "declined")),
-        at_time("when"),
+        at_time("settle_time", "when"),
     ),
-)
-def _settle_application(ledger: Client, options: Options) -> None:
-    write(ledger.settle_application, options, options.account, application_id=options.application,
-          outcome=options.outcome.upper(), settle_time=options.at)  # fmt: skip
+)(send)
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "assign-manager",
     "give an account its key account manager",
     "assign-manager alice kam-3 --at 2024-11-15",
     rpc="AssignKeyAccountManager",
     arguments=(
         ACCOUNT,
-        argument("manager", metavar="MANAGER", help="by a pseudonymous id"),
-        at_time("from when on"),
+        argument("manager_id", metavar="MANAGER", help="by a pseudonymous id"),
+        at_time("assign_time", "from when on"),
         PROGRAMME_ID,
     ),
-)
-def _assign_manager(ledger: Client, options: Options) -> None:
-    write(ledger.assign_key_account_manager, options, options.account, manager_id=options.manager,
-          assign_time=options.at, programme_id=options.programme)  # fmt: skip
+)(send)
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "record-metric",
     "record what was measured of a behaviour, as evidence for a ban",
     "record-metric alice ORDER_SPAM 0.97 --from 2024-09-01 --until 2024-09-02",
@@ -157,13 +149,10 @@ def _assign_manager(ledger: Client, options: Options) -> None:
         argument("--until", dest="window_until", type=time_ns, required=True, metavar="TIME",
                  help="first instant after it"),
     ),
-)  # fmt: skip
-def _record_metric(ledger: Client, options: Options) -> None:
-    write(ledger.record_behaviour_metric, options, options.account, code=options.code, value=options.value,
-          window_from=options.window_from, window_until=options.window_until)  # fmt: skip
+)(send)  # fmt: skip
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "flag",
     "flag an account as fake: no grant counts until it is unflagged",
     "flag alice robot",
@@ -171,22 +160,17 @@ def _record_metric(ledger: Client, options: Options) -> None:
     arguments=(
         ACCOUNT,
         argument("kind", choices=("fake", "robot"), help="what it is taken for"),
-        evidence(required=False),
-        at_time("from when on"),
+        evidence("evidence_sha256", required=False),
+        at_time("flag_time", "from when on"),
     ),
-)
-def _flag(ledger: Client, options: Options) -> None:
-    write(ledger.flag_account, options, options.account, kind=options.kind.upper(), flag_time=options.at,
-          evidence_sha256=options.evidence)  # fmt: skip
+)(send)
 
 
-@MEMBERS.order(
+MEMBERS.order(
     "unflag",
     "end every running flag",
     "unflag alice --actor ops-7 --approver ops-8 --ticket T-19 --reason 'a person after all'",
     notes=TWO_PERSONS,
     rpc="UnflagAccount",
-    arguments=(ACCOUNT, at_time("when it ends")),
-)
-def _unflag(ledger: Client, options: Options) -> None:
-    write(ledger.unflag_account, options, options.account, unflag_time=options.at)
+    arguments=(ACCOUNT, at_time("unflag_time", "when it ends")),
+)(send)

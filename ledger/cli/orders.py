@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.cli.arguments import UINT32_MAX, UINT64_MAX, number, time_ns
-from ledger.cli.printing import write
+from ledger.cli.printing import send, write
 from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, SYMBOL, TWO_PERSONS, VALID_FROM, at_time
 from ledger.cli.subcommands import Group, Options, argument
 from ledger.client import Client
@@ -13,21 +13,21 @@ from ledger.client import Client
 ORDER: Final = Group("order")
 
 
-@ORDER.order(
+ORDER.order(
     "register-account",
     "register an account's owner and parent",
     "register-account alice-2 --owner alice",
     rpc="RegisterAccount",
     arguments=(
         ACCOUNT,
-        argument("--owner", default="", metavar="ID", help="beneficial owner (default: the account itself)"),
-        argument("--parent", default="", metavar="ACCOUNT", help="the account it is a sub-account of"),
-        argument("--registered", type=time_ns, metavar="TIME", help="when it was opened (default: now)"),
+        argument("--owner", dest="owner_id", default="", metavar="ID",
+                 help="beneficial owner (default: the account itself)"),
+        argument("--parent", dest="parent_account_id", default="", metavar="ACCOUNT",
+                 help="the account it is a sub-account of"),
+        argument("--registered", dest="registered_time", type=time_ns, metavar="TIME",
+                 help="when it was opened (default: now)"),
     ),
-)
-def _register_account(ledger: Client, options: Options) -> None:
-    write(ledger.register_account, options, options.account, owner_id=options.owner, parent_account_id=options.parent,
-          registered_time=options.registered)  # fmt: skip
+)(send)  # fmt: skip
 
 
 @ORDER.order(
@@ -68,7 +68,7 @@ def _register_symbol(ledger: Client, options: Options) -> None:
     )
 
 
-@ORDER.order(
+ORDER.order(
     "register-currency",
     "register the decimals fees are rounded to",
     "register-currency USDT 6",
@@ -77,27 +77,23 @@ def _register_symbol(ledger: Client, options: Options) -> None:
         argument("currency", metavar="CURRENCY"),
         argument("decimals", type=number(0, UINT32_MAX), metavar="DECIMALS", help="0 to 18"),
     ),
-)
-def _register_currency(ledger: Client, options: Options) -> None:
-    write(ledger.register_currency, options, options.currency, decimals=options.decimals)
+)(send)
 
 
-@ORDER.order(
+ORDER.order(
     "start-trial",
     "start the trial of a new member",
     "start-trial alice --start 2024-09-01",
     rpc="StartTrial",
     arguments=(
         ACCOUNT,
-        argument("--start", type=time_ns, metavar="TIME", help="first instant (default: now)"),
+        argument("--start", dest="start_time", type=time_ns, metavar="TIME", help="first instant (default: now)"),
         PROGRAMME_ID,
     ),
-)
-def _start_trial(ledger: Client, options: Options) -> None:
-    write(ledger.start_trial, options, options.account, start_time=options.start, programme_id=options.programme)
+)(send)
 
 
-@ORDER.order(
+ORDER.order(
     "change-tier",
     "grant a tier by hand",
     "change-tier alice VIP4 --from 2024-11-01 --until 2024-12-01 --actor ops-7 --approver ops-8"
@@ -112,13 +108,10 @@ def _start_trial(ledger: Client, options: Options) -> None:
                  help="first instant after it (default: no end)"),
         PROGRAMME_ID,
     ),
-)  # fmt: skip
-def _change_tier(ledger: Client, options: Options) -> None:
-    write(ledger.change_tier, options, options.account, tier=options.tier, valid_from=options.valid_from,
-          valid_until=options.valid_until, programme_id=options.programme)  # fmt: skip
+)(send)  # fmt: skip
 
 
-@ORDER.order(
+ORDER.order(
     "revoke-tier",
     "end a grant early",
     "revoke-tier alice g1 --at 2024-09-20 --actor ops-7 --approver ops-8",
@@ -126,15 +119,13 @@ def _change_tier(ledger: Client, options: Options) -> None:
     rpc="RevokeTier",
     arguments=(
         ACCOUNT,
-        argument("grant", metavar="GRANT", help="as `state` shows it, for example g1"),
-        at_time("when it ends"),
+        argument("grant_id", metavar="GRANT", help="as `state` shows it, for example g1"),
+        at_time("revoke_time", "when it ends"),
     ),
-)
-def _revoke_tier(ledger: Client, options: Options) -> None:
-    write(ledger.revoke_tier, options, options.account, grant_id=options.grant, revoke_time=options.at)
+)(send)
 
 
-@ORDER.order(
+ORDER.order(
     "ban",
     "ban an account's API trading",
     "ban alice 3 ORDER_SPAM --ticket T-18",
@@ -143,23 +134,18 @@ def _revoke_tier(ledger: Client, options: Options) -> None:
         ACCOUNT,
         argument("days", type=number(0, UINT32_MAX), metavar="DAYS", help="whole days, 1 to 7"),
         argument("reason_code", metavar="REASON_CODE", help="for example ORDER_SPAM or LOW_FILL_RATIO"),
-        argument("--start", type=time_ns, metavar="TIME", help="first instant (default: now)"),
+        argument("--start", dest="start_time", type=time_ns, metavar="TIME", help="first instant (default: now)"),
         argument("--evidence", dest="evidence_positions", type=number(1, UINT64_MAX), action="append", default=[],
                  metavar="POSITION", help="of a metric, as `record-metric` prints it; may be given again"),
     ),
-)  # fmt: skip
-def _ban(ledger: Client, options: Options) -> None:
-    write(ledger.ban_account, options, options.account, days=options.days, reason_code=options.reason_code,
-          start_time=options.start, evidence_positions=options.evidence_positions)  # fmt: skip
+)(send)  # fmt: skip
 
 
-@ORDER.order(
+ORDER.order(
     "lift-ban",
     "end the running ban early",
     "lift-ban alice --actor ops-7 --approver ops-8 --reason 'a mistake'",
     notes=TWO_PERSONS,
     rpc="LiftBan",
-    arguments=(ACCOUNT, at_time("when it ends")),
-)
-def _lift_ban(ledger: Client, options: Options) -> None:
-    write(ledger.lift_ban, options, options.account, lift_time=options.at)
+    arguments=(ACCOUNT, at_time("lift_time", "when it ends")),
+)(send)

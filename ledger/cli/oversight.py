@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.cli.arguments import UINT64_MAX, clocks, limit, number, time_ns
-from ledger.cli.printing import at, page_size, show, show_pages, write
+from ledger.cli.printing import at, page_size, send, show, show_pages
 from ledger.cli.screens import evaluations as evaluation_screens
 from ledger.cli.screens import oversight as screens
 from ledger.cli.screens.layout import headline
@@ -16,7 +16,7 @@ from ledger.client import Client
 OVERSIGHT: Final = Group("oversight")
 
 
-@OVERSIGHT.order(
+OVERSIGHT.order(
     "record-close",
     "record the close of an asset on a UTC day, or restate it",
     f"record-close BTC 2024-10-01 61234.5 --source binance-1d --evidence {'0' * 63}1",
@@ -26,16 +26,12 @@ OVERSIGHT: Final = Group("oversight")
         argument("day", metavar="DAY", help="UTC day that has ended, for example 2024-10-01"),
         argument("price", metavar="DECIMAL", help="of one unit"),
         argument("--source", required=True, metavar="ID", help="where it comes from, for example binance-1d"),
-        evidence(required=True),
+        evidence("source_sha256", required=True),
         argument("--currency", default="", metavar="ID", help="of the price (default: that of the programme)"),
         argument("--restates", type=number(1, UINT64_MAX), default=0, metavar="POSITION",
                  help="of the close that this one replaces; it takes two persons"),
     ),
-)  # fmt: skip
-def _record_close(ledger: Client, options: Options) -> None:
-    write(ledger.record_daily_close, options, options.asset, day=options.day, price=options.price,
-          currency=options.currency, source=options.source, source_sha256=options.evidence,
-          restates=options.restates)  # fmt: skip
+)(send)  # fmt: skip
 
 
 @OVERSIGHT.ask(
@@ -75,7 +71,7 @@ def _closes(ledger: Client, options: Options) -> None:
 )  # fmt: skip
 def _evaluation(ledger: Client, options: Options) -> None:
     answer = ledger.get_evaluation(
-        programme_id=options.programme,
+        programme_id=options.programme_id,
         kind=options.kind.upper().replace("-", "_"),
         instant=options.instant,
         **at(options),

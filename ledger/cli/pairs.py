@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.cli.arguments import clocks, limit
-from ledger.cli.printing import at, page_size, show_pages, write
+from ledger.cli.printing import at, page_size, send, show_pages
 from ledger.cli.screens import programme as screens
 from ledger.cli.screens.layout import headline
 from ledger.cli.shared import PROGRAMME_ID, SYMBOL, TWO_PERSONS, VALID_FROM
@@ -28,11 +28,11 @@ _VALID_FROM_NOW_ON: Final = VALID_FROM._replace(
     parents=(clocks, limit),
 )
 def _pairs(ledger: Client, options: Options) -> None:
-    pages = ledger.pair_pages(options.programme, page_size=page_size(options), **at(options))
+    pages = ledger.pair_pages(options.programme_id, page_size=page_size(options), **at(options))
     show_pages(options, pages, "pairs", lambda page: headline("pairs", page.basis), screens.symbols)
 
 
-@PAIRS.order(
+PAIRS.order(
     "assign-class",
     "give a pair a class",
     "assign-class XRP_USDT B --actor ops-7 --approver ops-8",
@@ -44,13 +44,10 @@ def _pairs(ledger: Client, options: Options) -> None:
         _VALID_FROM_NOW_ON,
         PROGRAMME_ID,
     ),
-)
-def _assign_class(ledger: Client, options: Options) -> None:
-    write(ledger.assign_pair_class, options, options.symbol, pair_class=options.pair_class,
-          valid_from=options.valid_from, programme_id=options.programme)  # fmt: skip
+)(send)
 
 
-@PAIRS.order(
+PAIRS.order(
     "set-pair-rates",
     "give a pair rates of its own, or end them",
     "set-pair-rates XRP_USDT --maker 0 --taker 0.0002 --actor ops-7 --approver ops-8",
@@ -58,12 +55,11 @@ def _assign_class(ledger: Client, options: Options) -> None:
     rpc="SetPairRates",
     arguments=(
         SYMBOL,
-        argument("--maker", metavar="DECIMAL", help="what everybody pays, as a fraction (default: as without)"),
-        argument("--taker", metavar="DECIMAL", help="likewise; without both the pair has no rates of its own"),
+        argument("--maker", dest="maker_rate", metavar="DECIMAL",
+                 help="what everybody pays, as a fraction (default: as without)"),
+        argument("--taker", dest="taker_rate", metavar="DECIMAL",
+                 help="likewise; without both the pair has no rates of its own"),
         _VALID_FROM_NOW_ON,
         PROGRAMME_ID,
     ),
-)
-def _set_pair_rates(ledger: Client, options: Options) -> None:
-    write(ledger.set_pair_rates, options, options.symbol, maker_rate=options.maker, taker_rate=options.taker,
-          valid_from=options.valid_from, programme_id=options.programme)  # fmt: skip
+)(send)  # fmt: skip

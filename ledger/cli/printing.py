@@ -11,6 +11,8 @@ from google.protobuf.message import Message
 from ledger.cli import documents
 from ledger.cli.screens import receipts
 from ledger.cli.subcommands import Options
+from ledger.client import Client
+from ledger.contract import snake_case
 from ledger.visible import visible
 
 _PAGE_SIZE: Final = 1_000
@@ -51,6 +53,18 @@ def page_size(options: Options) -> int:
 def at(options: Options) -> dict[str, Any]:
     """The two clocks of a read, as the client takes them."""
     return {"as_of": options.as_of, **options.known_at}
+
+
+def given(options: Options) -> tuple[str, dict[str, Any]]:
+    """Return the arguments of a subcommand as the client takes them: the first one, and the others by their fields."""
+    subject, *others = options.subcommand.arguments
+    return subject.value(options), {other.dest: other.value(options) for other in others}
+
+
+def send(ledger: Client, options: Options) -> None:
+    """Do the work of a subcommand that sends a command of its arguments, each under the name of its field."""
+    subject, values = given(options)
+    write(getattr(ledger, snake_case(options.subcommand.rpcs[0])), options, subject, **values)
 
 
 def write(

@@ -33,7 +33,7 @@ def _info(ledger: Client, options: Options) -> None:
     parents=(clocks,),
 )
 def _state(ledger: Client, options: Options) -> None:
-    answer = ledger.get_vip_state(options.account, programme_id=options.programme, **at(options))
+    answer = ledger.get_vip_state(options.account_id, programme_id=options.programme_id, **at(options))
     show(options, answer, account_screens.state)
 
 
@@ -46,7 +46,7 @@ def _state(ledger: Client, options: Options) -> None:
     parents=(clocks,),
 )
 def _rates(ledger: Client, options: Options) -> None:
-    answer = ledger.get_rates(options.account, programme_id=options.programme, **at(options))
+    answer = ledger.get_rates(options.account_id, programme_id=options.programme_id, **at(options))
     show(options, answer, account_screens.rates)
 
 
@@ -60,7 +60,7 @@ def _rates(ledger: Client, options: Options) -> None:
 )
 def _fees(ledger: Client, options: Options) -> None:
     pages = ledger.fee_history_pages(
-        options.account,
+        options.account_id,
         from_time=options.from_time,
         until_time=options.until_time,
         page_size=page_size(options),
@@ -70,7 +70,7 @@ def _fees(ledger: Client, options: Options) -> None:
     def head(page: Any) -> list[str]:
         fills = sum(total.lines for total in page.totals)
         cut = f" (here the first {options.limit:,})" if options.limit and options.limit < fills else ""
-        return headline(f"{options.account}: {many(fills, 'fill')}{cut}", page.basis)
+        return headline(f"{options.account_id}: {many(fills, 'fill')}{cut}", page.basis)
 
     def foot(page: Any) -> list[str]:
         return fill_screens.totals(page.totals) if page.totals else []
@@ -100,7 +100,7 @@ def _fees(ledger: Client, options: Options) -> None:
 )
 def _quote(ledger: Client, options: Options) -> None:
     answer = ledger.quote_fee(
-        options.account,
+        options.account_id,
         options.symbol,
         side=options.side.upper(),
         liquidity=options.liquidity.upper(),
@@ -113,7 +113,7 @@ def _quote(ledger: Client, options: Options) -> None:
         **at(options),
     )
     trade = f"{options.side} {options.quantity} {options.symbol} at {options.price} as {options.liquidity}"
-    show(options, answer, lambda found: fill_screens.quote(found, f"{options.account}, {trade}"))
+    show(options, answer, lambda found: fill_screens.quote(found, f"{options.account_id}, {trade}"))
 
 
 @ASK.ask(
@@ -130,7 +130,7 @@ def _quote(ledger: Client, options: Options) -> None:
     parents=(known_clock,),
 )
 def _fill(ledger: Client, options: Options) -> None:
-    answer = ledger.get_fill(options.account, options.day, options.exec_id, venue=options.venue, **options.known_at)
+    answer = ledger.get_fill(options.account_id, options.day, options.exec_id, venue=options.venue, **options.known_at)
     show(options, answer, fill_screens.fill)
 
 
@@ -158,7 +158,7 @@ def _accounts(ledger: Client, options: Options) -> None:
         banned=options.banned,
         flagged=options.flagged,
         owner_id=options.owner,
-        programme_id=options.programme,
+        programme_id=options.programme_id,
         page_size=page_size(options),
     )
 

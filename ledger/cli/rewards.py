@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.cli.arguments import clocks, time_ns
-from ledger.cli.printing import at, show, write
+from ledger.cli.printing import at, send, show, write
 from ledger.cli.screens import rewards as screens
 from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, TWO_PERSONS, at_time
 from ledger.cli.subcommands import Group, Options, argument
@@ -19,7 +19,7 @@ _CURRENCY: Final = argument("currency", metavar="CURRENCY", help="of what")
 _PROMOTION: Final = argument("promotion", metavar="PROMOTION", help="its id")
 
 
-@REWARDS.order(
+REWARDS.order(
     "report-feedback",
     "record a report of a bug, feedback or an improvement",
     "report-feedback alice bug discord --at 2024-09-17",
@@ -28,12 +28,9 @@ _PROMOTION: Final = argument("promotion", metavar="PROMOTION", help="its id")
         ACCOUNT,
         argument("kind", choices=("bug", "feedback", "improvement")),
         argument("channel", choices=("telegram", "discord", "email"), help="how it was sent"),
-        at_time("when"),
+        at_time("report_time", "when"),
     ),
-)
-def _report_feedback(ledger: Client, options: Options) -> None:
-    write(ledger.report_feedback, options, options.account, kind=options.kind.upper(),
-          channel=options.channel.upper(), report_time=options.at)  # fmt: skip
+)(send)
 
 
 @REWARDS.ask(
@@ -64,36 +61,22 @@ def _bounty_rounds(ledger: Client, options: Options) -> None:
 )
 def _award_bounty(ledger: Client, options: Options) -> None:
     write(ledger.award_bounty, options, options.week, report_id=options.report, bounty=options.amount,
-          currency=options.currency, programme_id=options.programme)  # fmt: skip
+          currency=options.currency, programme_id=options.programme_id)  # fmt: skip
 
 
-@REWARDS.order(
-    "close-bounty-round",
-    "close the round of a week that is over: no bounty comes after",
-    "close-bounty-round 2024-W38",
-    rpc="CloseBountyRound",
-    arguments=(_WEEK,),
-)
-def _close_bounty_round(ledger: Client, options: Options) -> None:
-    write(ledger.close_bounty_round, options, options.week)
-
-
-@REWARDS.order(
+REWARDS.order(
     "announce-promotion",
     "announce a promotion",
     "announce-promotion autumn-2024 API_EXCLUSIVE --from 2024-09-01 --until 2024-10-01",
     rpc="AnnouncePromotion",
     arguments=(
-        argument("promotion", metavar="PROMOTION", help="its id from now on"),
+        argument("promotion_id", metavar="PROMOTION", help="its id from now on"),
         argument("promotion_type", metavar="TYPE", help="for example API_EXCLUSIVE or NET_BUY"),
         argument("--from", dest="start_time", type=time_ns, required=True, metavar="TIME", help="first instant"),
         argument("--until", dest="end_time", type=time_ns, required=True, metavar="TIME",
                  help="first instant after it"),
     ),
-)  # fmt: skip
-def _announce_promotion(ledger: Client, options: Options) -> None:
-    write(ledger.announce_promotion, options, options.promotion, promotion_type=options.promotion_type,
-          start_time=options.start_time, end_time=options.end_time)  # fmt: skip
+)(send)  # fmt: skip
 
 
 @REWARDS.ask(
@@ -109,9 +92,9 @@ def _announce_promotion(ledger: Client, options: Options) -> None:
     parents=(clocks,),
 )
 def _check_promotion(ledger: Client, options: Options) -> None:
-    answer = ledger.check_promotion_eligibility(options.account, options.promotion_type,
-                                                programme_id=options.programme, **at(options))  # fmt: skip
-    show(options, answer, lambda found: screens.promotion_check(found, options.account, options.promotion_type))
+    answer = ledger.check_promotion_eligibility(options.account_id, options.promotion_type,
+                                                programme_id=options.programme_id, **at(options))  # fmt: skip
+    show(options, answer, lambda found: screens.promotion_check(found, options.account_id, options.promotion_type))
 
 
 @REWARDS.order(
@@ -125,7 +108,7 @@ def _check_promotion(ledger: Client, options: Options) -> None:
         ACCOUNT,
         _AMOUNT,
         _CURRENCY,
-        at_time("when, at which eligibility is asked"),
+        at_time("award_time", "when, at which eligibility is asked"),
         argument("--override", action="store_true", help="let it in although it is not eligible; it takes two persons"),
         PROGRAMME_ID,
     ),
@@ -134,13 +117,13 @@ def _award_bonus(ledger: Client, options: Options) -> None:
     write(
         ledger.award_bonus,
         options,
-        options.account,
+        options.account_id,
         promotion_id=options.promotion,
         bonus=options.amount,
         currency=options.currency,
-        award_time=options.at,
+        award_time=options.award_time,
         override=options.override,
-        programme_id=options.programme,
+        programme_id=options.programme_id,
     )
 
 

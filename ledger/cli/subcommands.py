@@ -32,6 +32,16 @@ class Argument(NamedTuple):
     names: tuple[str, ...]
     settings: dict[str, Any]
 
+    @property
+    def dest(self) -> str:
+        """The name under which the options have it."""
+        return self.settings.get("dest") or self.names[0].lstrip("-").replace("-", "_")
+
+    def value(self, options: Options) -> Any:
+        """Return what was given, as the client takes it: a choice is a member of an enum, in capitals."""
+        found = getattr(options, self.dest)
+        return found.upper() if "choices" in self.settings else found
+
 
 def argument(*names: str, **settings: Any) -> Argument:
     """An argument of a subcommand, as `add_argument` takes it."""

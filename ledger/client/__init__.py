@@ -14,9 +14,10 @@ fills are recorded once, however often they are sent. What a client has written,
 
 from ledger.client.calls import Conflict, InvalidRequest, LedgerError, Refused, Unavailable, Violation
 from ledger.client.client import Client
+from ledger.client.connection import At
 from ledger.client.fill_stream import Acknowledgement, FillStream, RefusedFill, Unacknowledged
 from ledger.client.fill_window import FILLS_MAX
-from ledger.client.reads import At, Conditions
+from ledger.client.reads import Conditions
 
 __all__ = [
     "FILLS_MAX",

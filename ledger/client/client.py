@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from types import TracebackType
-from typing import Final, Self, Unpack
+from typing import Final, Self
 
 import grpc
 
 from ledger.client.calls import Calls
-from ledger.client.commanding import Command
 from ledger.client.evaluations import Evaluations
 from ledger.client.fill_stream import HEARTBEAT_S, Acknowledgement, FillStream
 from ledger.client.fill_window import FILLS_MAX
 from ledger.client.members import Members
 from ledger.client.oversight import Oversight
-from ledger.client.plain import Time, Values, member, message, timestamp
-from ledger.v1 import command_service_pb2 as pb
-from ledger.v1 import command_service_pb2_grpc, fill_pb2, fill_service_pb2_grpc
+from ledger.client.plain import Time, Values, message, timestamp
+from ledger.client.reads import Reads
+from ledger.client.rewards import Rewards
+from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as fills_pb
 
 _MESSAGE_BYTES_MAX: Final = 16 * 1024 * 1024
@@ -35,7 +35,7 @@ _CHANNEL_OPTIONS: Final = [
 ]
 
 
-class Client(Members, Oversight, Evaluations):
+class Client(Members, Rewards, Oversight, Evaluations, Reads):
     """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(
@@ -62,8 +62,6 @@ class Client(Members, Oversight, Evaluations):
             read_your_writes=read_your_writes,
             authority={"actor": actor, "approver": approver, "ticket": ticket, "reason": reason},
         )
-        self._commands = command_service_pb2_grpc.CommandServiceStub(used)
-        self._fills = fill_service_pb2_grpc.FillServiceStub(used)
 
     def __enter__(self) -> Self:
         return self
@@ -75,127 +73,6 @@ class Client(Members, Oversight, Evaluations):
         """Hang up. Calls under way end with an error."""
         if self._own:
             self._own.close()
-
-    def register_account(
-        self,
-        account_id: str,
-        *,
-        owner_id: str = "",
-        parent_account_id: str = "",
-        registered_time: Time | None = None,
-        **command: Unpack[Command],
-    ) -> pb.RegisterAccountResponse:
-        """Register an account's owner and parent. Accounts exist without: as their own owner."""
-        request = pb.RegisterAccountRequest(
-            account_id=account_id,
-            owner_id=owner_id,
-            parent_account_id=parent_account_id,
-            registered_time=timestamp(registered_time, "registered_time"),
-        )
-        return self._command(self._commands.RegisterAccount, request, **command)
-
-    def register_symbol(
-        self,
-        symbol: str,
-        *,
-        base_currency: str,
-        quote_currency: str,
-        price_scale: int,
-        quantity_scale: int,
-        product: str | int = 0,
-        valid_from: Time | None = None,
-        pair_class: str = "",
-        programme_id: str = "",
-        **command: Unpack[Command],
-    ) -> pb.RegisterSymbolResponse:
-        """Register a symbol, or new terms of it; scales are decimals, 0 to 18. Without a class: the base rate."""
-        request = pb.RegisterSymbolRequest(
-            symbol=symbol,
-            base_currency=base_currency,
-            quote_currency=quote_currency,
-            product=member(fill_pb2.Product, product, "product"),
-            price_scale=price_scale,
-            quantity_scale=quantity_scale,
-            valid_from=timestamp(valid_from, "valid_from"),
-            pair_class=pair_class,
-            programme_id=programme_id,
-        )
-        return self._command(self._commands.RegisterSymbol, request, **command)
-
-    def register_currency(
-        self, currency: str, *, decimals: int, **command: Unpack[Command]
-    ) -> pb.RegisterCurrencyResponse:
-        """Register the decimals, 0 to 18, that fees in a currency are rounded to."""
-        request = pb.RegisterCurrencyRequest(currency=currency, decimals=decimals)
-        return self._command(self._commands.RegisterCurrency, request, **command)
-
-    def start_trial(
-        self, account_id: str, *, start_time: Time | None = None, programme_id: str = "", **command: Unpack[Command]
-    ) -> pb.StartTrialResponse:
-        """Start the trial of a new member: once for life per beneficial owner."""
-        request = pb.StartTrialRequest(
-            account_id=account_id, start_time=timestamp(start_time, "start_time"), programme_id=programme_id
-        )
-        return self._command(self._commands.StartTrial, request, **command)
-
-    def change_tier(
-        self,
-        account_id: str,
-        *,
-        tier: str,
-        valid_from: Time | None = None,
-        valid_until: Time | None = None,
-        programme_id: str = "",
-        **command: Unpack[Command],
-    ) -> pb.ChangeTierResponse:
-        """Grant a tier by hand, from now on and without an end if not said. Fills recorded before keep their fee."""
-        request = pb.ChangeTierRequest(
-            account_id=account_id,
-            tier=tier,
-            valid_from=timestamp(valid_from, "valid_from"),
-            valid_until=timestamp(valid_until, "valid_until"),
-            programme_id=programme_id,
-        )
-        return self._command(self._commands.ChangeTier, request, **command)
-
-    def revoke_tier(
-        self, account_id: str, *, grant_id: str, revoke_time: Time | None = None, **command: Unpack[Command]
-    ) -> pb.RevokeTierResponse:
-        """End a grant early, now if not said."""
-        request = pb.RevokeTierRequest(
-            account_id=account_id, grant_id=grant_id, revoke_time=timestamp(revoke_time, "revoke_time")
-        )
-        return self._command(self._commands.RevokeTier, request, **command)
-
-    def ban_account(
-        self,
-        account_id: str,
-        *,
-        days: int,
-        reason_code: str,
-        start_time: Time | None = None,
-        evidence_positions: Sequence[int] = (),
-        **command: Unpack[Command],
-    ) -> pb.BanAccountResponse:
-        """Ban an account's API trading for 1 to 7 whole days; reason_code is for example ORDER_SPAM.
-
-        Evidence are the positions of behaviour metrics of the account.
-        """
-        request = pb.BanAccountRequest(
-            account_id=account_id,
-            days=days,
-            start_time=timestamp(start_time, "start_time"),
-            reason_code=reason_code,
-            evidence_positions=evidence_positions,
-        )
-        return self._command(self._commands.BanAccount, request, **command)
-
-    def lift_ban(
-        self, account_id: str, *, lift_time: Time | None = None, **command: Unpack[Command]
-    ) -> pb.LiftBanResponse:
-        """End the running ban early, now if not said."""
-        request = pb.LiftBanRequest(account_id=account_id, lift_time=timestamp(lift_time, "lift_time"))
-        return self._command(self._commands.LiftBan, request, **command)
 
     def record_fills(
         self,
@@ -229,13 +106,9 @@ class Client(Members, Oversight, Evaluations):
             actor=self._authority["actor"] if actor is None else actor,
             complete_until=timestamp(complete_until, "complete_until"),
         )
-        response = self._call(self._fills.RecordFills, request, timeout_s)
+        response = self._call(self._fill_service.RecordFills, request, timeout_s)
         self._wrote(response.position)
         return response
-
-    def get_source_position(self, source: str, *, timeout_s: float | None = None) -> fills_pb.GetSourcePositionResponse:
-        """The last number the ledger has of a source: go on with the next."""
-        return self._call(self._fills.GetSourcePosition, fills_pb.GetSourcePositionRequest(source=source), timeout_s)
 
     def fill_stream(
         self,
@@ -272,7 +145,7 @@ class Client(Members, Oversight, Evaluations):
             actor=self._authority["actor"] if actor is None else actor,
         )
         return FillStream(
-            self._fills,
+            self._fill_service,
             origin,
             known + 1 if first_sequence is None else first_sequence,
             known_sequence=known,

@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Final, Unpack
+from typing import Unpack
 
-import grpc
-
-from ledger.client.calls import Calls
-from ledger.client.commanding import Command, Commanding
-from ledger.client.plain import Amount, Time, amount, member, timestamp
-from ledger.client.reads import At
+from ledger.client.connection import At, Command
+from ledger.client.generated import Generated
+from ledger.client.plain import Amount, Time, amount, timestamp
 from ledger.v1 import member_query_service_pb2 as queries_pb
-from ledger.v1 import member_query_service_pb2_grpc, reward_service_pb2_grpc
 from ledger.v1 import reward_service_pb2 as rewards_pb
 
 
-class Rewards(Commanding):
+class Rewards(Generated):
     """The methods of the client about rewards. Times not given are now."""
-
-    def __init__(
-        self, channel: grpc.Channel, call: Calls, *, authority: Mapping[str, str], read_your_writes: bool
-    ) -> None:
-        super().__init__(channel, call, authority=authority, read_your_writes=read_your_writes)
-        self._rewards: Final = reward_service_pb2_grpc.RewardServiceStub(channel)
-        self._member_queries: Final = member_query_service_pb2_grpc.MemberQueryServiceStub(channel)
-
-    def report_feedback(
-        self,
-        account_id: str,
-        *,
-        kind: str | int,
-        channel: str | int,
-        report_time: Time | None = None,
-        **command: Unpack[Command],
-    ) -> rewards_pb.ReportFeedbackResponse:
-        """Record a BUG, FEEDBACK or IMPROVEMENT sent by TELEGRAM, DISCORD or EMAIL."""
-        request = rewards_pb.ReportFeedbackRequest(
-            account_id=account_id,
-            kind=member(rewards_pb.FeedbackKind, kind, "kind"),
-            channel=member(rewards_pb.FeedbackChannel, channel, "channel"),
-            report_time=timestamp(report_time, "report_time"),
-        )
-        return self._command(self._rewards.ReportFeedback, request, **command)
 
     def award_bounty(
         self,
@@ -62,23 +32,7 @@ class Rewards(Commanding):
             currency=currency,
             programme_id=programme_id,
         )
-        return self._command(self._rewards.AwardBounty, request, **command)
-
-    def close_bounty_round(self, week: str, **command: Unpack[Command]) -> rewards_pb.CloseBountyRoundResponse:
-        """Close the round of a week that is over: no bounty comes after."""
-        return self._command(self._rewards.CloseBountyRound, rewards_pb.CloseBountyRoundRequest(week=week), **command)
-
-    def announce_promotion(
-        self, promotion_id: str, *, promotion_type: str, start_time: Time, end_time: Time, **command: Unpack[Command]
-    ) -> rewards_pb.AnnouncePromotionResponse:
-        """Announce a promotion; its type is for example API_EXCLUSIVE or NET_BUY."""
-        request = rewards_pb.AnnouncePromotionRequest(
-            promotion_id=promotion_id,
-            promotion_type=promotion_type,
-            start_time=timestamp(start_time, "start_time"),
-            end_time=timestamp(end_time, "end_time"),
-        )
-        return self._command(self._rewards.AnnouncePromotion, request, **command)
+        return self._command(self._reward_service.AwardBounty, request, **command)
 
     def award_bonus(
         self,
@@ -102,7 +56,7 @@ class Rewards(Commanding):
             override=override,
             programme_id=programme_id,
         )
-        return self._command(self._rewards.AwardBonus, request, **command)
+        return self._command(self._reward_service.AwardBonus, request, **command)
 
     def check_promotion_eligibility(
         self,
@@ -117,20 +71,4 @@ class Rewards(Commanding):
         request = queries_pb.CheckPromotionEligibilityRequest(
             account_id=account_id, promotion_type=promotion_type, programme_id=programme_id, at=self._at(**at)
         )
-        return self._call(self._member_queries.CheckPromotionEligibility, request, timeout_s)
-
-    def list_months_without_promotion(
-        self, *, from_time: Time | None = None, timeout_s: float | None = None, **at: Unpack[At]
-    ) -> queries_pb.ListMonthsWithoutPromotionResponse:
-        """Months over at as_of without a promotion for API users; default: from that of the first one known."""
-        request = queries_pb.ListMonthsWithoutPromotionRequest(
-            from_time=timestamp(from_time, "from_time"), at=self._at(**at)
-        )
-        return self._call(self._member_queries.ListMonthsWithoutPromotion, request, timeout_s)
-
-    def list_bounty_rounds(
-        self, *, open_only: bool = False, timeout_s: float | None = None, **at: Unpack[At]
-    ) -> queries_pb.ListBountyRoundsResponse:
-        """Weeks with reports, and whether their round is closed."""
-        request = queries_pb.ListBountyRoundsRequest(open_only=open_only, at=self._at(**at))
-        return self._call(self._member_queries.ListBountyRounds, request, timeout_s)
+        return self._call(self._member_query_service.CheckPromotionEligibility, request, timeout_s)

@@ -1,4 +1,4 @@
-"""What is asked, in the imperative. A command passed the checks of shape; times are ns, None means now or no end."""
+"""The commands, in the imperative. They passed the checks of shape; times are ns, None means now or no end."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ledger.domain.state.programme import Programme
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """Who asks, and the name of the request for ever; `reason` never enters the log.
+    """A request: who asks, and its name for ever; `reason` never enters the log.
 
     `message` is the name of the message that asks, `body` its bytes without what may be erased: the first event of the
     request keeps both, and `sha256` is of them. `sha256_of_all` is what releases recorded that kept no requests.
@@ -54,7 +54,7 @@ class RegisterAccount:
 
 @dataclass(frozen=True, slots=True)
 class RegisterSymbol:
-    """Terms of a symbol from an instant on, and optionally its pair class."""
+    """Register the terms of a symbol from an instant on, and optionally its pair class."""
 
     symbol: str
     base_currency: str
@@ -69,7 +69,7 @@ class RegisterSymbol:
 
 @dataclass(frozen=True, slots=True)
 class RegisterCurrency:
-    """Decimals that fees in a currency are rounded to."""
+    """Register the decimals that fees in a currency are rounded to."""
 
     currency: str
     decimals: int
@@ -77,7 +77,7 @@ class RegisterCurrency:
 
 @dataclass(frozen=True, slots=True)
 class PublishProgramme:
-    """R1: a version of a programme from an instant on. `programme` is what `content` says."""
+    """R1: publish a version of a programme from an instant on. `programme` is `content`, parsed."""
 
     programme: Programme
     content: str
@@ -87,7 +87,7 @@ class PublishProgramme:
 
 @dataclass(frozen=True, slots=True)
 class AssignPairClass:
-    """A19: the class of a pair from an instant on."""
+    """A19: give a pair a class from an instant on."""
 
     symbol: str
     pair_class: str
@@ -97,7 +97,7 @@ class AssignPairClass:
 
 @dataclass(frozen=True, slots=True)
 class SetPairRates:
-    """Rates of a pair's own from an instant on, in ppm; without any it has none of its own."""
+    """Set rates of a pair's own from an instant on, in ppm; without any it has none of its own."""
 
     symbol: str
     maker_ppm: int | None
@@ -108,7 +108,7 @@ class SetPairRates:
 
 @dataclass(frozen=True, slots=True)
 class StartTrial:
-    """R4."""
+    """R4: start the trial of a new member."""
 
     account_id: str
     start_time_ns: int | None
@@ -156,7 +156,7 @@ class LiftBan:
 
 @dataclass(frozen=True, slots=True)
 class FlagAccount:
-    """R21: an account is fake, or created by a robot."""
+    """R21: flag an account as fake, or as created by a robot."""
 
     account_id: str
     kind: str
@@ -184,7 +184,7 @@ class RequestMatch:
 
 @dataclass(frozen=True, slots=True)
 class ApproveMatch:
-    """R6: `approved_by` is another person than asked for the match."""
+    """R6: approve a match. `approved_by` is another person than asked for it."""
 
     account_id: str
     match_id: str
@@ -194,7 +194,7 @@ class ApproveMatch:
 
 @dataclass(frozen=True, slots=True)
 class RejectMatch:
-    """A person says no to a match."""
+    """R6: reject a match, by a person's decision."""
 
     account_id: str
     match_id: str
@@ -204,7 +204,7 @@ class RejectMatch:
 
 @dataclass(frozen=True, slots=True)
 class SubmitApplication:
-    """R12. `steps` are those of the document by their field names, done or not."""
+    """R12: apply for membership. `steps` are those of the document by their field names, done or not."""
 
     account_id: str
     received_time_ns: int | None
@@ -214,7 +214,7 @@ class SubmitApplication:
 
 @dataclass(frozen=True, slots=True)
 class VerifyApiIdentity:
-    """R12: the account's owner is known to be an API user."""
+    """R12: record that the account's owner is known to be an API user."""
 
     account_id: str
     verified_time_ns: int | None
@@ -222,7 +222,7 @@ class VerifyApiIdentity:
 
 @dataclass(frozen=True, slots=True)
 class SettleApplication:
-    """R13: GRANTED or DECLINED."""
+    """R13: settle an application as GRANTED or DECLINED."""
 
     account_id: str
     application_id: str
@@ -232,7 +232,7 @@ class SettleApplication:
 
 @dataclass(frozen=True, slots=True)
 class AssignKeyAccountManager:
-    """R11."""
+    """R11: assign a key account manager from an instant on."""
 
     account_id: str
     manager_id: str
@@ -242,7 +242,7 @@ class AssignKeyAccountManager:
 
 @dataclass(frozen=True, slots=True)
 class RecordBehaviourMetric:
-    """R23: what was measured of an account's behaviour."""
+    """R23: record a measurement of an account's behaviour."""
 
     account_id: str
     code: str
@@ -253,7 +253,7 @@ class RecordBehaviourMetric:
 
 @dataclass(frozen=True, slots=True)
 class ReportFeedback:
-    """R9: a bug, feedback or an improvement."""
+    """R9: report a bug, feedback or an improvement."""
 
     account_id: str
     kind: str
@@ -263,7 +263,7 @@ class ReportFeedback:
 
 @dataclass(frozen=True, slots=True)
 class AwardBounty:
-    """R9: the bonus of a report."""
+    """R9: award the bonus of a report."""
 
     week: str
     report_id: str
@@ -281,7 +281,7 @@ class CloseBountyRound:
 
 @dataclass(frozen=True, slots=True)
 class AnnouncePromotion:
-    """R10: a promotion in [start, end)."""
+    """R10: announce a promotion in [start, end)."""
 
     promotion_id: str
     promotion_type: str
@@ -291,7 +291,7 @@ class AnnouncePromotion:
 
 @dataclass(frozen=True, slots=True)
 class AwardBonus:
-    """R10, R24: a share of a promotion's bonus; with `override`, `approver` lets in who is not eligible."""
+    """R10, R24: award a share of a promotion's bonus; with `override`, `approver` lets in who is not eligible."""
 
     promotion_id: str
     account_id: str
@@ -306,7 +306,7 @@ class AwardBonus:
 
 @dataclass(frozen=True, slots=True)
 class RecordDailyClose:
-    """R17: the close of a UTC day since 1970. With `restates` it replaces the close at that position."""
+    """R17: record the close of a UTC day since 1970. With `restates` it replaces the close at that position."""
 
     asset: str
     currency: str
@@ -364,7 +364,7 @@ Command: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class KeptRequest:
-    """A request as its first event keeps it: who stood behind it, and the command.
+    """A request as its first event keeps it: who asked, and the command.
 
     Where the message does not tell which of several commands was given, it has all of them.
     """

@@ -1,4 +1,4 @@
-"""The events: what happened, in past tense. Field names are those of the messages in proto/ledger/v1/events.proto.
+"""The events, in past tense. Field names are those of the messages in proto/ledger/v1/events.proto.
 
 Times end in `_ns`, rates in `_ppm`; tuples are in the order in which things were recorded.
 """
@@ -9,11 +9,14 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
 from ledger.domain.instants import BEGINNING_NS
+from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, channel_of, liquidity_of, side_of
+
+POSITION_MAX: Final = 2**63 - 1  # of a bigint: reading up to it is reading all
 
 
 @dataclass(frozen=True, slots=True)
 class Envelope:
-    """Carried by every event: when, by whom, on whose request."""
+    """The part that every event carries: its times, its actors, its request."""
 
     effective_time_ns: int
     recorded_time_ns: int
@@ -30,7 +33,7 @@ class Envelope:
 
     @property
     def asker(self) -> tuple[str | bytes | bool, ...]:
-        """The request and who stands behind it, as every event of the request says it."""
+        """The request, its actor and its approver, as every event of the request says them."""
         by = (self.actor, self.actor_verified, self.approver, self.ticket)
         return (self.request_id, self.request_sha256, *by)
 
@@ -53,7 +56,7 @@ class WriterStarted:
 
     @property
     def rules(self) -> int:
-        """Number of the set of rules that the term is decided by."""
+        """The number of the set of rules that the term is decided by."""
         return self.rules_version or 1
 
 
@@ -134,7 +137,7 @@ class CurrencyRegistered:
 
 @dataclass(frozen=True, slots=True)
 class AccountRegistered:
-    """Stream `account/<id>`."""
+    """Stream `account/<id>`: an account with its owner and parent from an instant on."""
 
     account_id: str
     owner_id: str
@@ -174,7 +177,7 @@ class TrialStarted:
 class TierChanged:
     """Stream `account/<id>`: a grant from `source`; without `valid_until_ns` it has no end.
 
-    `evidence` is what it rests on: of a match its match_id.
+    `evidence` is the match_id of the match that it rests on.
     """
 
     grant_id: str
@@ -196,7 +199,7 @@ class TierRevoked:
 
 @dataclass(frozen=True, slots=True)
 class AccountBanned:
-    """Stream `account/<id>`: API trading is banned in [start, end) (R22). The evidence are metrics (R23)."""
+    """Stream `account/<id>`: API trading is banned in [start, end) (R22). Metrics are the evidence (R23)."""
 
     ban_id: str
     start_time_ns: int
@@ -214,7 +217,7 @@ class BanLifted:
 
 @dataclass(frozen=True, slots=True)
 class AccountFlagged:
-    """Stream `account/<id>`: it is taken for FAKE, or made by a ROBOT (R21). No grant counts while a flag runs."""
+    """Stream `account/<id>`: it is flagged as FAKE, or as made by a ROBOT (R21). No grant counts while a flag runs."""
 
     flag_id: str
     kind: str
@@ -255,7 +258,7 @@ class MatchRequested:
 
 @dataclass(frozen=True, slots=True)
 class MatchRejected:
-    """Stream `account/<id>`: by a rule at once (`reason` is its number, with the claim), or a person (reason_code)."""
+    """Stream `account/<id>`: a rule rejected a match at once (`reason`, with the claim), or a person (reason_code)."""
 
     match_id: str
     programme_id: str
@@ -267,7 +270,7 @@ class MatchRejected:
 
 @dataclass(frozen=True, slots=True)
 class ApplicationSubmitted:
-    """Stream `account/<id>`: the steps of an application (R12). Whether one joined the community nobody can verify."""
+    """Stream `account/<id>`: the steps of an application (R12). Nobody can verify who joined the community."""
 
     application_id: str
     programme_id: str
@@ -296,7 +299,7 @@ class ApplicationSettled:
 
 @dataclass(frozen=True, slots=True)
 class KamAssigned:
-    """Stream `account/<id>`: its key account manager from an instant on (R11)."""
+    """Stream `account/<id>`: the account has a key account manager from an instant on (R11)."""
 
     manager_id: str
     assigned_time_ns: int
@@ -304,7 +307,7 @@ class KamAssigned:
 
 @dataclass(frozen=True, slots=True)
 class BehaviourMetricRecorded:
-    """Stream `account/<id>`: what was measured of its behaviour in [from, until), for example LOW_FILL_RATIO (R23)."""
+    """Stream `account/<id>`: its behaviour in [from, until) was measured, for example LOW_FILL_RATIO (R23)."""
 
     code: str
     value: str
@@ -378,11 +381,15 @@ class DailyCloseRecorded:
     restates: int = 0
 
 
+PERIODIC: Final = "PERIODIC"  # kind of an evaluation (R18): of all accounts, at one instant
+POST_TRIAL: Final = "POST_TRIAL"  # another one (R14): of each account at the end of its trial
+
+
 @dataclass(frozen=True, slots=True)
 class EvaluationStarted:
     """Stream `evaluation/<programme>/<instant>`: a run begins, or goes on at the `read_position` it began with.
 
-    Of a POST_TRIAL each account has its own window; `instant_ns` is then the latest end of a trial.
+    In a POST_TRIAL each account has its own window; `instant_ns` is then the latest end of a trial.
     """
 
     programme_id: str
@@ -397,7 +404,7 @@ class EvaluationStarted:
 
 @dataclass(frozen=True, slots=True)
 class CellVolume:
-    """Volume of a window in one cell, whatever the fees were."""
+    """The volume of a window in one cell, whatever the fees were."""
 
     quote_currency: str
     product: int
@@ -419,7 +426,7 @@ class CloseUsed:
 
 @dataclass(frozen=True, slots=True)
 class VolumeEvaluated:
-    """Stream `account/<id>`: what the volume of a window gives (R5, R14), and the grants that end with it (R19).
+    """Stream `account/<id>`: the grant that the volume of a window gives (R5, R14), and those that end with it (R19).
 
     Without a `grant_id` it gives none; then its interval is empty. With a `kept_tier` the grant is of that tier, which
     the account had, and holds while a person looks at the volume; without an end `valid_until_ns` is 0.
@@ -476,7 +483,7 @@ class EvaluationCompleted:
 
 @dataclass(frozen=True, slots=True)
 class CommandRefused:
-    """In the stream the command was for: the state of the ledger did not allow it."""
+    """The state of the ledger did not allow a command. The event lies in the stream that the command was for."""
 
     command: str
     reason: int
@@ -507,12 +514,12 @@ class SequenceConflict:
 class SourceAdvanced:
     """Stream `source/<name>`: the numbers of a source that a commit took, recorded, replayed or refused.
 
-    `latest_time_ns` is that of the latest fill it has sent so far; 0: not known. `conflicts` came under older numbers,
-    with `conflicts_left_out` more; where nothing else came, `first_sequence` is the number after `last_sequence`.
-    `replayed_sequences` are pairs (first, last); `conflicts_before` is the version of the last event with conflicts.
-    Up to `complete_until_ns` it has sent all, as it last said; 0: it never did. `late_from_ns` is when the earliest
-    fill recorded here traded that comes in spite of that; 0: there is none. `late_version_before` is the version of
-    the last event with such a fill. A heartbeat alone takes no number.
+    `latest_time_ns` is the time of the latest fill it has sent so far; 0: not known. `conflicts` came under older
+    numbers, with `conflicts_left_out` more; where nothing else came, `first_sequence` is the number after
+    `last_sequence`. `replayed_sequences` are pairs (first, last); `conflicts_before` is the version of the last event
+    with conflicts. The source has sent all fills up to `complete_until_ns`, as it last said; 0: it never did.
+    `late_from_ns` is when the earliest fill of this commit traded that came in spite of that; 0: there is none.
+    `late_version_before` is the version of the last event with such a fill. A heartbeat alone takes no number.
     """
 
     first_sequence: int
@@ -535,12 +542,12 @@ class SourceAdvanced:
 
     @property
     def has_numbers(self) -> bool:
-        """Return whether it took any number."""
+        """Return True if it took any number."""
         return self.first_sequence <= self.last_sequence
 
 
 class SymbolTerms(NamedTuple):
-    """Terms of a symbol as a run of fills uses them."""
+    """The terms of a symbol as a fill run uses them."""
 
     symbol: str
     quote_currency: str
@@ -577,7 +584,7 @@ class CellKey(NamedTuple):
 
 
 class FeeSum(NamedTuple):
-    """Sums of the fees in one currency, as canonical decimals; rebates are zero or negative."""
+    """The sums of fees in one currency, as canonical decimals; rebates are zero or negative."""
 
     currency: str
     charges: str
@@ -586,7 +593,7 @@ class FeeSum(NamedTuple):
 
 
 class CellTotals(NamedTuple):
-    """Running totals of an account-day in one cell, as canonical decimals."""
+    """The running totals of an account-day in one cell, as canonical decimals."""
 
     key: CellKey
     notional: str
@@ -594,15 +601,10 @@ class CellTotals(NamedTuple):
     fees: tuple[FeeSum, ...]
 
 
-TRAIT_SELF_TRADE: Final = 1 << 6
-TRAIT_BANNED: Final = 1 << 7
-
-
 class Line(NamedTuple):
     """One fill as recorded. Mantissas are at the scales of its symbol, the fee at the decimals of its basis.
 
-    `traits` is one byte: side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7). Order is that of
-    the columns in the log.
+    `traits` is the byte that `ledger.domain.traits` packs. The order is that of the columns in the log.
     """
 
     exec_id: str
@@ -630,27 +632,27 @@ class Line(NamedTuple):
 
     @property
     def side(self) -> int:
-        """Number of the enum Side."""
-        return self.traits & 3
+        """The number of the enum Side."""
+        return side_of(self.traits)
 
     @property
     def liquidity(self) -> int:
-        """Number of the enum Liquidity."""
-        return self.traits >> 2 & 3
+        """The number of the enum Liquidity."""
+        return liquidity_of(self.traits)
 
     @property
     def channel(self) -> int:
-        """Number of the enum Channel."""
-        return self.traits >> 4 & 3
+        """The number of the enum Channel."""
+        return channel_of(self.traits)
 
     @property
     def self_trade(self) -> bool:
-        """The account traded with its own owner (R16)."""
+        """Return True if the account traded with its own owner (R16)."""
         return bool(self.traits & TRAIT_SELF_TRADE)
 
     @property
     def banned(self) -> bool:
-        """The account was banned when it traded (A13)."""
+        """Return True if the account was banned when it traded (A13)."""
         return bool(self.traits & TRAIT_BANNED)
 
 
@@ -663,7 +665,7 @@ class KnownLine(NamedTuple):
 
 
 class SourceSpan(NamedTuple):
-    """A source of a run, and the lowest and highest of its numbers there; 0 where it has none."""
+    """A source of a fill run, and the lowest and highest of its numbers there; 0 where it has none."""
 
     source: str
     first_sequence: int
@@ -671,11 +673,11 @@ class SourceSpan(NamedTuple):
 
 
 class Columns(NamedTuple):
-    """The lines of a run, packed column by column as the log holds them (`fills.lines` unpacks them): as in `Line`, but
+    """The lines of a fill run, packed column by column as the log holds them; `fills.lines` unpacks them.
 
-    times are less the earliest of the run, numbers less the first of their source; ids that are all written as positive
-    int64 are printed are numbers. If `wide`, amounts are decimal texts, as one of them needs more than int64. A column
-    that no line says anything in is empty.
+    The fields are those of `Line`, with these differences. Times count from the earliest of the run, numbers from the
+    first of their source. Ids are numbers where every one is written as a positive int64 is printed. If `wide`, amounts
+    are decimal texts, as one of them needs more than int64. A column is empty where no line says anything.
     """
 
     exec_id: bytes
@@ -707,7 +709,7 @@ class Columns(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class VolumeRecorded:
-    """Stream `fees/<account>/<day>`: one account's fills of one day, venue and actor out of one commit.
+    """Stream `fees/<account>/<day>`: a fill run, one account's fills of one day, venue and actor in one commit.
 
     Lines are in the order in which they came. `time_max_so_far_ns` and `totals` include this event and all before it
     in its stream.
@@ -728,7 +730,7 @@ class VolumeRecorded:
 
 
 class AdjustedLine(NamedTuple):
-    """A line, named by position and number, whose fee is another one than before. Amounts are canonical decimals."""
+    """A line, named by position and number, whose fee changed. Amounts are canonical decimals."""
 
     position: int
     line: int
@@ -747,7 +749,7 @@ class AdjustedLine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class FeeAdjusted:
-    """Stream `fees/<account>/<day>`: fees of lines of the day are other ones; `totals` are those after it.
+    """Stream `fees/<account>/<day>`: fees of lines of the day changed; `totals` are those after it.
 
     `cause` is LATE_GRANT (A31), an event at `cause_position`. An adjustment takes effect at the time of its line.
     """

@@ -16,12 +16,12 @@ DECIMAL: Final = re.compile(r"-?[0-9]{1,20}(?:\.[0-9]{1,18})?")
 
 
 def is_decimal(text: str) -> bool:
-    """Whether the text is a decimal as the contract defines it; -0 is none, zero has no sign."""
+    """Return True for a decimal as the contract defines it; "-0" is none, as zero has no sign."""
     return DECIMAL.fullmatch(text) is not None and not (text[0] == "-" and not text.strip("-0."))
 
 
 def mantissa(text: str, scale: int) -> int | None:
-    """The decimal times 10^scale, exactly; None if it is finer than that. `text` satisfies `is_decimal`."""
+    """Return a decimal times 10^scale, exactly; None if it is finer: mantissa("1.5", 3) -> 1500, ("1.5", 0) -> None."""
     whole, _, fraction = text.partition(".")
     missing = scale - len(fraction)
     if missing >= 0:
@@ -30,7 +30,7 @@ def mantissa(text: str, scale: int) -> int | None:
 
 
 def decimal_text(value: int, scale: int) -> str:
-    """value / 10^scale as canonical text: no exponent, no trailing zeros, zero is "0"."""
+    """Write value / 10^scale as canonical text, without exponent or trailing zeros: decimal_text(1500, 3) -> "1.5"."""
     if scale == 0 or value == 0:
         return str(value)
     digits = str(value) if value > 0 else str(-value)
@@ -41,7 +41,7 @@ def decimal_text(value: int, scale: int) -> str:
 
 @lru_cache(maxsize=4096)
 def rate_text(rate_ppm: int) -> str:
-    """A rate in ppm as a decimal fraction: 2500 is "0.0025"."""
+    """Write a rate in ppm as a decimal fraction: 2500 -> "0.0025"."""
     return decimal_text(rate_ppm, 6)
 
 
@@ -49,9 +49,9 @@ N = TypeVar("N", bound=Any)  # an integer, or an array of integers
 
 
 def divide_half_even(numerator: N, denominator: N) -> N:
-    """numerator / denominator, rounded to the nearest integer, ties to the even one. denominator > 0.
+    """Divide and round to the nearest integer, ties to the even one. denominator > 0.
 
-    Of arrays each element; |numerator| and 2 x denominator must fit their type.
+    Arrays are divided element by element; |numerator| and 2 x denominator must fit their type.
     """
     quotient = numerator // denominator
     twice = 2 * (numerator - quotient * denominator)
@@ -59,5 +59,5 @@ def divide_half_even(numerator: N, denominator: N) -> N:
 
 
 def divide_ceiling(numerator: N, denominator: N) -> N:
-    """numerator / denominator, rounded towards plus infinity. denominator > 0. Of arrays each element."""
+    """Divide and round towards plus infinity, arrays element by element. denominator > 0."""
     return cast(N, -(-numerator // denominator))

@@ -127,8 +127,8 @@ class Reason(IntEnum):
 class Refusal:
     """An expected no: a value, never an exception.
 
-    `field` is the path of the field at fault, `detail` one sentence for a person with every number needed, `metadata`
-    what a program needs to go on.
+    `field` is the path of the field at fault, `detail` one sentence for a person with every number needed; a program
+    goes on by `metadata`.
     """
 
     reason: Reason

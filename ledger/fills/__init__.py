@@ -1,1 +1,1 @@
-"""Fills by the hundred thousand, over arrays: batches, prices, runs, account-days and their adjustments."""
+"""Fills by the hundred thousand, over arrays: batches, prices, fill runs, account-days and their adjustments."""

@@ -1,34 +1,34 @@
-"""What the ledger holds of one account on one UTC day while fills come in."""
+"""The account-day that is kept in memory while fills come in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
-from ledger.domain.state.volume_cells import Sums, add_totals, exact, restate
+from ledger.domain.state.volume_cells import CellSums, add_totals, exact, restate
 
 
 class AccountDay:
-    """Running totals of one account-day, and a digest of every exec_id."""
+    """The running totals of one account-day, and a digest of every exec_id."""
 
     __slots__ = ("digests", "sums", "time_max_so_far_ns")
 
     def __init__(self, digests: Iterable[int] = (), last: FeeEvent | None = None) -> None:
-        """As the log says it: the digest of every exec_id, and the totals after the last event."""
+        """Take from the log the digest of every exec_id, and the totals after the last event."""
         self.digests: set[int] = set(digests)
-        self.sums: Sums = {}
+        self.sums: CellSums = {}
         self.time_max_so_far_ns = 0
         if last is not None:
             add_totals(self.sums, last.totals)
             self.time_max_so_far_ns = last.time_max_so_far_ns
 
     def adjust(self, event: FeeAdjusted) -> None:
-        """Move the totals on by an adjustment of the day."""
+        """Update the totals by an adjustment of the day."""
         for line in event.lines:
             restate(self.sums, event, line)
 
 
 def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:
-    """A line with its fee after one more adjustment."""
+    """Return a line with its fee after one more adjustment."""
     basis = event.bases[line.basis_after]
     return known._replace(line=known.line._replace(fee=exact(line.fee_after, basis.fee_decimals)), basis=basis)

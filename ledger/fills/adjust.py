@@ -1,4 +1,4 @@
-"""Fees that are other ones than were recorded: what a late evaluation changes, to the exact difference (A31).
+"""Adjustments of fees: a late evaluation changes what was recorded, to the exact difference (A31).
 
 An adjustment restates lines of one account-day. It takes effect where they do; the log says when it became known.
 """
@@ -11,7 +11,7 @@ from typing import Final, NamedTuple
 
 from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, FeeEvent, KnownLine, Recorded, SymbolTerms
 from ledger.domain.money import decimal_text
-from ledger.domain.pricing.plan import Price, price_for, rate_time_ns, standing_at
+from ledger.domain.pricing.plan import price_for, rate_time_ns, standing_at
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook
 from ledger.domain.state.volume_cells import FEE_SCALE, exact, to_totals
@@ -22,7 +22,7 @@ LATE_GRANT: Final = "LATE_GRANT"
 
 
 class LineRef(NamedTuple):
-    """Where a line lies: position of the event that recorded it, and its number there."""
+    """The place of a line: the position of the event that recorded it, and its number there."""
 
     position: int
     line: int
@@ -37,15 +37,15 @@ class PlacedLine(NamedTuple):
 
 
 class Restated(NamedTuple):
-    """A line, and what it costs from now on: the fee in units of the decimals of its basis."""
+    """A line, and its fee from now on, in units of the decimals of its basis."""
 
     placed: PlacedLine
     fee: int
     basis: Basis
 
 
-class Difference(NamedTuple):
-    """What an adjustment of a line comes to in one currency; `amount` has FEE_SCALE decimals."""
+class FeeDifference(NamedTuple):
+    """The amount that an adjustment of a line comes to in one currency; it has FEE_SCALE decimals."""
 
     line: AdjustedLine
     amount: int
@@ -53,7 +53,7 @@ class Difference(NamedTuple):
 
 
 def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, PlacedLine]:
-    """Lines of a fee stream that have some traits, in the order they were recorded: fees as they are now.
+    """Return the lines of a fee stream that have some traits, as recorded in order, with their fees as they are now.
 
     Where the stream is cut, adjustments of lines that are not in it are left out.
     """
@@ -76,21 +76,21 @@ def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, Plac
 
 
 def lines_before(lines: Iterable[PlacedLine], until_ns: int) -> Iterator[PlacedLine]:
-    """Those of some lines that traded before an instant."""
+    """Yield the lines that traded before an instant."""
     return (placed for placed in lines if placed.known.line.transact_time_ns < until_ns)
 
 
 def restated_by_grants(
     lines: Iterable[PlacedLine], before: AccountState, after: AccountState, book: Rulebook
 ) -> Iterator[Restated]:
-    """Lines of an account at whose instant another grant counts than before, where they cost something else by it.
+    """Yield the lines of an account whose fee changes, because another grant counts at their instant than before.
 
     The rules are those that price fills, asked with what is known now.
     """
     for placed in lines:
         line, terms, basis = placed.known
         market = book.market(placed.venue, terms.symbol, terms.product, line.transact_time_ns)
-        assert isinstance(market, Market), placed  # it was priced there
+        assert isinstance(market, Market), placed  # the line was priced there
         rate_ns = rate_time_ns(market.programme, transact_ns=line.transact_time_ns, order_ns=line.order_time_ns)
         if rate_ns != line.transact_time_ns:
             market = book.market(placed.venue, terms.symbol, terms.product, rate_ns)
@@ -99,15 +99,15 @@ def restated_by_grants(
         if old.grant == new.grant:
             continue
         if market.terms != terms:
-            market = replace(market, terms=terms, plans={})  # registered otherwise since, from before the fill on
+            market = replace(market, terms=terms, plans={})  # registered anew since, from before the fill on
         price = price_for(market, new, line.traits, line.token, line.token_price)
-        fee, now = _fee(placed.known, price), price.share.basis
+        fee, now = price.fee(line.price, line.quantity), price.posting.basis
         if (fee, *_terms_of(now)) != (line.fee, *_terms_of(basis)):
             yield Restated(placed, fee, now)
 
 
 def adjust(day: AccountDay, restated: Sequence[Restated], cause_position: int) -> FeeAdjusted:
-    """The event of an account-day with at least one line to adjust; the totals of the day move on."""
+    """Make the event of an account-day with at least one line to adjust, and update the totals of the day."""
     symbols: dict[SymbolTerms, int] = {}
     bases: dict[Basis, int] = {}
     lines = tuple(_adjusted_line(each, symbols, bases) for each in restated)
@@ -126,27 +126,21 @@ def adjust(day: AccountDay, restated: Sequence[Restated], cause_position: int) -
     return replace(event, totals=to_totals(day.sums))
 
 
-def differences(event: FeeAdjusted) -> list[Difference]:
-    """What each line costs more or less; where the currency is another one, an entry in each."""
+def differences(event: FeeAdjusted) -> list[FeeDifference]:
+    """Return how much more or less each line costs; where the currency changed, there is an entry in each."""
     found = []
     for line in event.lines:
         old, new = event.bases[line.basis_before].fee_currency, event.bases[line.basis_after].fee_currency
         before, after = exact(line.fee_before, FEE_SCALE), exact(line.fee_after, FEE_SCALE)
         if old == new:
-            found.append(Difference(line, after - before, new))
+            found.append(FeeDifference(line, after - before, new))
         else:
-            found += [Difference(line, -before, old), Difference(line, after, new)]
+            found += [FeeDifference(line, -before, old), FeeDifference(line, after, new)]
     return found
 
 
-def _fee(known: KnownLine, price: Price) -> int:
-    line = known.line
-    amount = line.quantity if price.on_base else line.price * line.quantity
-    return int(price.divide(amount * price.factor, price.denominator))
-
-
 def _terms_of(basis: Basis) -> tuple[int, int, str, int]:
-    """What of a basis makes a fee another one."""
+    """Return the part of a basis whose change makes a fee another one."""
     return basis.rate_ppm, basis.discount_ppm, basis.fee_currency, basis.fee_decimals
 
 

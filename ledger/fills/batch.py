@@ -1,4 +1,4 @@
-"""A batch of fills as columns: what came through the door, checked for shape and nothing else."""
+"""A batch of fills as columns: as they were sent, checked for shape and nothing else."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from ledger.domain.streams import DayKey
 NOT_SAID: Final[Any] = np.zeros(0, dtype=np.int64)  # a column in which no fill says anything
 
 
-def _nothing() -> Any:
+def _not_said() -> Any:
     return NOT_SAID
 
 
@@ -30,9 +30,8 @@ class FillBatch:
     `account`, `symbol` and `source` are places in `accounts`, `symbols` and `sources`. `index` is the place of a fill
     in its request, `sequence` its number at its source (whose name is empty where fills have none). Prices and
     quantities are mantissas with as many decimals as were sent; `traits` are side, liquidity and channel as in `Line`.
-    Texts are
-    bytes (dtype S); ids may be numbers instead, where every one is written as a positive int64 is printed. The columns
-    from `trade_id` on are empty where no fill says anything; in them empty text and 0 mean not said.
+    Texts are bytes (dtype S); ids may be numbers instead, where every one is written as a positive int64 is printed.
+    The columns from `trade_id` on are empty where no fill says anything; in them empty text and 0 mean not said.
     """
 
     venue: str
@@ -53,37 +52,37 @@ class FillBatch:
     quantity: Ints
     quantity_decimals: Ints
     transact_time_ns: Ints
-    trade_id: Ints | Texts = field(default_factory=_nothing)
-    order_id: Ints | Texts = field(default_factory=_nothing)
-    cl_ord_id: Texts = field(default_factory=_nothing)
-    order_time_ns: Ints = field(default_factory=_nothing)
-    owner_id: Texts = field(default_factory=_nothing)
-    counterparty_owner_id: Texts = field(default_factory=_nothing)
-    token: Texts = field(default_factory=_nothing)
-    token_price: Texts = field(default_factory=_nothing)
-    token_price_source: Texts = field(default_factory=_nothing)
-    charged_amount: Texts = field(default_factory=_nothing)
-    charged_currency: Texts = field(default_factory=_nothing)
-    charged_rate: Texts = field(default_factory=_nothing)
+    trade_id: Ints | Texts = field(default_factory=_not_said)
+    order_id: Ints | Texts = field(default_factory=_not_said)
+    cl_ord_id: Texts = field(default_factory=_not_said)
+    order_time_ns: Ints = field(default_factory=_not_said)
+    owner_id: Texts = field(default_factory=_not_said)
+    counterparty_owner_id: Texts = field(default_factory=_not_said)
+    token: Texts = field(default_factory=_not_said)
+    token_price: Texts = field(default_factory=_not_said)
+    token_price_source: Texts = field(default_factory=_not_said)
+    charged_amount: Texts = field(default_factory=_not_said)
+    charged_currency: Texts = field(default_factory=_not_said)
+    charged_rate: Texts = field(default_factory=_not_said)
 
     def __len__(self) -> int:
         return len(self.exec_id)
 
     @cached_property
     def digests(self) -> Ints:
-        """Per fill the digest of its exec_id."""
+        """The digest of the exec_id of each fill."""
         return digests(self.exec_id)
 
     def name(self, place: int) -> str:
-        """The exec_id of a fill."""
+        """Return the exec_id of a fill."""
         return str(self.exec_id[place].decode())
 
     def rows(self, keep: slice | Ints) -> FillBatch:
         """Return the batch with only some of its fills."""
-        said = {name: column for name in COLUMNS if len(column := getattr(self, name))}
-        return replace(self, **{name: column[keep] for name, column in said.items()})
+        carried = {name: column for name in COLUMNS if len(column := getattr(self, name))}
+        return replace(self, **{name: column[keep] for name, column in carried.items()})
 
-    def of_venue(self, venue: str) -> FillBatch:
+    def at_venue(self, venue: str) -> FillBatch:
         """Return the batch with its fills at another venue."""
         if venue == self.venue:
             return self
@@ -91,16 +90,16 @@ class FillBatch:
         object.__setattr__(same, "venue", venue)
         return same
 
-    def said(self, name: str, place: int) -> Any:
-        """The value of a column that may be empty, as `Line` holds it."""
+    def carried(self, name: str, place: int) -> Any:
+        """Return the value of a fill in a column that may be empty, as `Line` holds it."""
         column, default = getattr(self, name), Line._field_defaults[name]
         if not len(column):
             return default
         value = column[place]
         return value.decode() if isinstance(value, bytes) else type(default)(value)
 
-    def as_sent(self, place: int, product: int) -> tuple[Any, ...]:
-        """Return what makes a fill the same fill: every field but its number, decimals in canonical form."""
+    def content(self, place: int, product: int) -> tuple[Any, ...]:
+        """Return the content by which fills are the same: every field but the number, decimals in canonical form."""
         return (
             self.symbols[self.symbol[place]],
             product,
@@ -108,12 +107,12 @@ class FillBatch:
             int(self.transact_time_ns[place]),
             decimal_text(int(self.price[place]), int(self.price_decimals[place])),
             decimal_text(int(self.quantity[place]), int(self.quantity_decimals[place])),
-            *(self.said(name, place) for name in CARRIED),
+            *(self.carried(name, place) for name in CARRIED),
         )
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class BatchPart:
     """The fills of one request within a batch that was read with others: those from place `start` up to `end`."""
 
     whole: FillBatch
@@ -125,15 +124,15 @@ class Part:
 
     @property
     def index(self) -> Ints:
-        """The place in the request of each fill."""
+        """The place of each fill in the request."""
         return self.whole.index[self.start : self.end]
 
     def latest_ns(self) -> int:
-        """When the last of them happened."""
+        """Return when the latest fill traded."""
         return int(self.whole.transact_time_ns[self.start : self.end].max())
 
     def earliest_ns(self, before_ns: int, but_for: Sequence[int]) -> int:
-        """When the first of them happened that happened before an instant, some places left out; 0: none did."""
+        """Return when the earliest fill traded, some places left out; 0: not before the instant."""
         times = self.whole.transact_time_ns[self.start : self.end]
         if int(times.min()) >= before_ns:
             return 0
@@ -141,11 +140,11 @@ class Part:
         return found if (found := int(times.min())) < before_ns else 0
 
     def account_of(self, place: int) -> str:
-        """The account of the fill at a place."""
+        """Return the account of the fill at a place."""
         return self.whole.accounts[int(self.whole.account[self.start + place])]
 
-    def is_about(self, account_id: str) -> bool:
-        """Return whether one of them is of an account."""
+    def has_fills_of(self, account_id: str) -> bool:
+        """Return True if one of the fills is of an account."""
         if account_id not in self.whole.accounts:
             return False
         account = self.whole.accounts.index(account_id)
@@ -153,23 +152,23 @@ class Part:
 
     @property
     def names_owners(self) -> bool:
-        """Return whether a fill that was read with them says an owner."""
+        """Return True if a fill that was read with them names an owner."""
         return len(self.whole.owner_id) > 0
 
-    def behind(self, fills: int) -> Part:
+    def after(self, fills: int) -> BatchPart:
         """Return the part without so many fills at its start."""
-        return Part(self.whole, self.start + fills, self.end)
+        return BatchPart(self.whole, self.start + fills, self.end)
 
-    def alone(self) -> FillBatch:
-        """Its fills as a batch."""
+    def as_batch(self) -> FillBatch:
+        """Return the fills as a batch."""
         if len(self) == len(self.whole):
             return self.whole
         return self.whole.rows(slice(self.start, self.end))
 
 
-def part_of(batch: FillBatch) -> Part:
-    """A batch that is all of one request's."""
-    return Part(batch, 0, len(batch))
+def as_part(batch: FillBatch) -> BatchPart:
+    """Return a batch, all of which one request sent, as its part."""
+    return BatchPart(batch, 0, len(batch))
 
 
 CARRIED: Final = Line._fields[Line._fields.index("trade_id") :]  # columns that go into the log as they came
@@ -178,13 +177,13 @@ _TEXTS: Final = frozenset(CARRIED) - {"order_time_ns"}
 _NAMED: Final = (("accounts", "account"), ("symbols", "symbol"), ("sources", "source"))
 
 
-def merged(parts: Sequence[Part]) -> FillBatch:
-    """Parts of one venue and actor as one batch, in their order: what is decided together costs less."""
-    batches = [part.alone() for part in _stretches(parts)]
+def merged(parts: Sequence[BatchPart]) -> FillBatch:
+    """Join parts of one venue and actor into one batch, in their order: fills decided together cost less."""
+    batches = [part.as_batch() for part in _fewer_parts(parts)]
     first, *others = batches
     if not others:
         return first
-    columns: dict[str, Any] = {name: _joined(name, batches) for name in COLUMNS}
+    columns: dict[str, Any] = {name: _joined_column(name, batches) for name in COLUMNS}
     for name, column in _NAMED:
         places: dict[str, int] = {}
         codes = [np.array([places.setdefault(each, len(places)) for each in getattr(b, name)]) for b in batches]
@@ -193,20 +192,20 @@ def merged(parts: Sequence[Part]) -> FillBatch:
     return FillBatch(first.venue, first.actor, **columns)
 
 
-def _stretches(parts: Sequence[Part]) -> list[Part]:
-    """Return the same fills in fewer parts: those that lie one after the other in a batch are one."""
-    found: list[Part] = []
+def _fewer_parts(parts: Sequence[BatchPart]) -> list[BatchPart]:
+    """Return the same fills in fewer parts: parts that lie one after the other in a batch become one."""
+    found: list[BatchPart] = []
     for part in parts:
         last = found[-1] if found else None
         if last is not None and last.whole is part.whole and last.end == part.start:
-            found[-1] = Part(part.whole, last.start, part.end)
+            found[-1] = BatchPart(part.whole, last.start, part.end)
         else:
             found.append(part)
     return found
 
 
-def _joined(name: str, batches: Sequence[FillBatch]) -> Any:
-    """One column of all batches; where only some say anything, the others hold what means not said."""
+def _joined_column(name: str, batches: Sequence[FillBatch]) -> Any:
+    """Join a column of all batches; where only some say anything, the others hold what means not said."""
     columns = [getattr(batch, name) for batch in batches]
     if not any(map(len, columns)):
         return NOT_SAID
@@ -221,7 +220,7 @@ def _joined(name: str, batches: Sequence[FillBatch]) -> Any:
 
 
 def canonical(decimal: str) -> str:
-    """A decimal without trailing zeros; 1.50 is 1.5, empty stays empty."""
+    """Drop trailing zeros of a decimal: "1.50" -> "1.5", "" -> ""."""
     if not decimal:
         return ""
     _, _, fraction = decimal.partition(".")
@@ -231,22 +230,25 @@ def canonical(decimal: str) -> str:
 
 
 class AccountDays(NamedTuple):
-    """The fills of a batch by account-day: `order` are their places so sorted, otherwise as they came.
+    """The fills of a batch by account-day: `order` are their places so sorted, in one day as they came.
 
-    The fills of `keys[n]` are order[starts[n] : starts[n + 1]].
+    The fills of keys[n] are order[starts[n] : starts[n + 1]].
     """
 
     keys: list[DayKey]
     order: Ints
     starts: Ints
 
-    def of_each(self) -> Ints:
-        """Return the number of the account-day of each fill, in order."""
+    def group_of_each(self) -> Ints:
+        """Return the place in `keys` of the account-day of each fill, in the order of `order`."""
         return np.repeat(np.arange(len(self.keys)), self.starts[1:] - self.starts[:-1])
 
 
 def by_account_day(batch: FillBatch) -> AccountDays:
-    """Sort a batch."""
+    """Sort the fills of a batch by account and UTC day.
+
+    Fills of (alice, 1), (bob, 1), (alice, 1) -> keys [(alice, 1), (bob, 1)], order [0, 2, 1], starts [0, 2, 3].
+    """
     days = batch.transact_time_ns // DAY_NS
     if len(days) == 1:
         return AccountDays([(batch.accounts[int(batch.account[0])], int(days[0]))], np.zeros(1, np.int64), np.arange(2))

@@ -1,4 +1,4 @@
-"""Whether fills that come are the same as lines of the log, compared column by column."""
+"""Compares fills that come with lines of the log, column by column."""
 
 from __future__ import annotations
 
@@ -7,19 +7,18 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import Ints, text_column
-from ledger.arrays.columns import column as as_column
 from ledger.arrays.decimal_columns import rescaled
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, VolumeRecorded
+from ledger.domain.events import Basis, VolumeRecorded
+from ledger.domain.traits import DECIDED_TRAITS
 from ledger.fills.batch import CARRIED, FillBatch
-from ledger.fills.lines import ints, line_times_ns, texts
+from ledger.fills.lines import NUMBERED, amounts, ints, line_times_ns
 
-_SAID: Final = ~(TRAIT_SELF_TRADE | TRAIT_BANNED) & 0xFF  # of the traits of a line, those that a fill says
-_NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}
+_SENT_TRAITS: Final = ~DECIDED_TRAITS & 0xFF
 _NOTHING: Final = np.bytes_(b"")
 
 
 def same_content(batch: FillBatch, places: Ints, run: VolumeRecorded, lines: Ints) -> Ints:
-    """Return for each fill at `places` of a batch whether the line at its place in `lines` of a run says the same.
+    """Return a boolean array: True where the fill at `places[n]` of a batch says the same as line `lines[n]` of a run.
 
     All but its name and its number is compared, amounts by their value. A fill that leaves the product to its symbol
     is the same as one that says it.
@@ -29,27 +28,21 @@ def same_content(batch: FillBatch, places: Ints, run: VolumeRecorded, lines: Int
     same: Ints = np.array([codes.get(terms.symbol, -1) for terms in run.symbols])[symbol] == batch.symbol[places]
     product = batch.product[places]
     same &= (product == 0) | (product == np.array([terms.product for terms in run.symbols])[symbol])
-    same &= np.frombuffer(run.columns.traits, dtype=np.uint8)[lines] & _SAID == batch.traits[places]
+    same &= np.frombuffer(run.columns.traits, dtype=np.uint8)[lines] & _SENT_TRAITS == batch.traits[places]
     same &= line_times_ns(run)[lines] == batch.transact_time_ns[places]
     for name in ("price", "quantity"):
         scales = np.array([getattr(terms, f"{name}_scale") for terms in run.symbols])[symbol]
         sent, finer = rescaled(getattr(batch, name)[places], getattr(batch, f"{name}_decimals")[places], scales)
-        same &= ~finer & (sent == _amounts(run, name, lines)).astype(bool)
+        same &= ~finer & (sent == amounts(run, name, lines)).astype(bool)
     for name in CARRIED:
         same &= _carried_alike(batch, name, places, run, lines)
     return same
 
 
 def fees_at(run: VolumeRecorded, lines: Ints) -> list[tuple[int, Basis]]:
-    """Return (fee, what it rests on) of some lines as they were recorded."""
+    """Return (fee, basis) of some lines as they were recorded."""
     bases = [run.bases[code] for code in ints(run, "basis_index")[lines].tolist()]
-    return list(zip(_amounts(run, "fee", lines).tolist(), bases, strict=True))
-
-
-def _amounts(run: VolumeRecorded, name: str, lines: Ints) -> Ints:
-    if run.columns.wide:
-        return as_column(list(map(int, texts(run, name, lines))))
-    return ints(run, name, signed=name == "fee")[lines].astype(np.int64)
+    return list(zip(amounts(run, "fee", lines).tolist(), bases, strict=True))
 
 
 def _carried_alike(batch: FillBatch, name: str, places: Ints, run: VolumeRecorded, lines: Ints) -> Ints | bool:
@@ -67,8 +60,8 @@ def _carried_alike(batch: FillBatch, name: str, places: Ints, run: VolumeRecorde
 
 
 def _recorded(run: VolumeRecorded, name: str, lines: Ints) -> Any:
-    """The values of a column of the log at some lines; None if no line says anything."""
-    numbers = "order_time_ns" if name == "order_time_ns" else _NUMBERED.get(name, "")
+    """Return the values of a column of the log at some lines; None if no line says anything."""
+    numbers = "order_time_ns" if name == "order_time_ns" else NUMBERED.get(name, "")
     if numbers and getattr(run.columns, numbers):
         return ints(run, numbers)[lines].astype(np.int64)
     data = getattr(run.columns, name)
@@ -76,7 +69,7 @@ def _recorded(run: VolumeRecorded, name: str, lines: Ints) -> Any:
 
 
 def _as_texts(values: Any) -> Any:
-    """Texts as they are; numbers are as good as the texts they are printed as."""
+    """Return texts as they are, numbers as the texts that they are printed as."""
     if values is None:
         return _NOTHING
     return values if values.dtype.kind == "S" else values.astype(bytes)

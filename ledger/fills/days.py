@@ -1,4 +1,4 @@
-"""What the ledger holds of the account-days that it remembers while fills come in, as columns.
+"""The account-days that are kept in memory while fills come in, as columns.
 
 A day has a digest of every exec_id. It has 64 bits and only ever says "look closer", so that a collision costs a read,
 never an answer.
@@ -19,12 +19,12 @@ from ledger.domain.state.volume_cells import add_totals, to_totals
 from ledger.domain.streams import DayKey
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import AccountDays, FillBatch
-from ledger.fills.running_totals import CellTable, RunTotals, Sums, Where
+from ledger.fills.running_totals import CellTable, FeeCell, GroupSums, RunTotals
 
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1
-_DAY_BYTES: Final = 300  # of one in memory, beside its entries and digests
-_ID_BYTES: Final = 40  # of a digest: the slot it lies in, and its share of those that are empty
+_DAY_BYTES: Final = 300  # of an account-day in memory, beside its entries and digests
+_ID_BYTES: Final = 40  # of a digest: the slot it lies in, and its part of those that are empty
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _HALF: Final = np.uint64(32)
@@ -34,7 +34,7 @@ _POSITIONS: Final = 1 << 32  # the bits of a position that are kept with a diges
 class Suspects(NamedTuple):
     """Fills of a batch whose exec_id an account-day may have: their places, and the account-day of each.
 
-    `since` is a position: the run that has the exec_id is the next one of the account-day, itself included.
+    The exec_id lies in the first fill run of the account-day at position `since` or after it.
     """
 
     place: Ints
@@ -47,7 +47,7 @@ class DayTable:
 
     def __init__(self) -> None:
         self._place_of: dict[DayKey, int] = {}
-        self._named = 0  # account-days ever: each has a number of its own, so that none finds the ids of another
+        self._named = 0  # numbers given to account-days so far: no two have one, so that none finds the ids of another
         self._number = np.zeros(_CAPACITY, dtype=np.uint64)
         self._latest_ns = np.zeros(_CAPACITY, dtype=np.int64)
         self._ids_held = np.zeros(_CAPACITY, dtype=np.int64)
@@ -57,8 +57,8 @@ class DayTable:
         self._cells = CellTable()
 
     @classmethod
-    def of(cls, days: Mapping[DayKey, AccountDay]) -> DayTable:
-        """A table of some account-days as they are."""
+    def holding(cls, days: Mapping[DayKey, AccountDay]) -> DayTable:
+        """Make a table of some account-days."""
         table = cls()
         table.enter(days)
         return table
@@ -68,11 +68,11 @@ class DayTable:
 
     @property
     def nbytes(self) -> int:
-        """About the bytes of memory it takes."""
+        """The bytes of memory that the table takes, more or less."""
         return len(self) * _DAY_BYTES + self._ids.nbytes + self._cells.nbytes
 
     def enter(self, days: Mapping[DayKey, AccountDay]) -> None:
-        """Hold account-days as they are, in place of what is known of them."""
+        """Hold account-days, in place of what was held of them."""
         places = [self._place(key) for key in days]
         self._latest_ns[places] = [day.time_max_so_far_ns for day in days.values()]
         self._cells.enter(places, [to_totals(day.sums) for day in days.values()])
@@ -82,24 +82,24 @@ class DayTable:
                 self.take_in(np.full(len(ids), place), ids)
 
     def day(self, key: DayKey) -> AccountDay:
-        """An account-day that is held, but for its digests."""
+        """Return an account-day that is held, but for its digests."""
         day, place = AccountDay(), self._place_of[key]
         add_totals(day.sums, self._cells.totals(np.array([place]))[0])
         day.time_max_so_far_ns = int(self._latest_ns[place])
         return day
 
     def places(self, keys: Sequence[DayKey]) -> Ints:
-        """Where account-days stand, which are in use now; -1: it is not in memory."""
+        """Return the places of account-days, which count as used now; -1 for one that is not in memory."""
         places = np.array(list(map(self._place_of.get, keys, repeat(_MISSING))), dtype=np.int64)
         self._used[places[places != _MISSING]] = self._uses
         return places
 
     def suspects(self, batch: FillBatch, groups: AccountDays, places: Ints, next_position: int = 0) -> Suspects:
-        """Fills whose exec_id may have been recorded in their account-day; `places` are those of `groups.keys`.
+        """Return the fills whose exec_id may have been recorded in their account-day.
 
-        `next_position` is that of the next event of the log.
+        `places` are those of `groups.keys`; `next_position` is that of the next event of the log.
         """
-        group = groups.of_each()
+        group = groups.group_of_each()
         ids = self._named_ids(places[group], batch.digests[groups.order])
         hit = np.flatnonzero(self._ids.has(ids))
         keys = [groups.keys[number] for number in group[hit].tolist()]
@@ -108,33 +108,34 @@ class DayTable:
         return Suspects(groups.order[hit], keys, since)
 
     def take_in(self, places: Ints, digests: Ints, positions: Ints | int = 0) -> Ints:
-        """Take in digests, each of an account-day; of each whether that day had it, or is given it once more.
+        """Put digests in; return a boolean array: True where the account-day had the digest, or is given it twice here.
 
-        Of a digest the position is kept since which the next run of its account-day is the one that has it.
+        A position is kept with each: the digest lies in the first fill run of its account-day at it or after it.
         """
         self._ids_held += np.bincount(places, minlength=len(self._ids_held))
         return self._ids.add(self._named_ids(places, digests), places, positions)
 
-    def code(self, where: Where) -> int:
-        """The number of where lines are counted."""
-        return self._cells.code(where)
+    def code(self, fee_cell: FeeCell) -> int:
+        """Return the code of a fee cell, for `move_on`."""
+        return self._cells.code(fee_cell)
 
-    def move_on(self, places: Ints, latest_ns: Ints, days: Ints, where: Ints, sums: Sums) -> RunTotals:
-        """Count groups of lines, each in one of some account-days that are all different; the totals behind each day.
+    def move_on(self, places: Ints, latest_ns: Ints, days: Ints, codes: Ints, sums: GroupSums) -> RunTotals:
+        """Count groups of lines in account-days, and return the totals of each day after them.
 
-        `latest_ns`: times of the latest new lines of `places`; `days`, `where` and `sums` as for `CellTable.count`.
+        `places` are the days, each once, `latest_ns` the times of their latest new lines. The lines of group n are of
+        the day `days[n]` and count in the fee cell with the code `codes[n]`; `sums` are those of the groups.
         """
         self._latest_ns[places] = np.maximum(self._latest_ns[places], latest_ns)
-        self._cells.count(days, where, sums)
+        self._cells.count(days, codes, sums)
         return self._cells.totals(places)
 
     def latest_ns(self, places: Ints) -> Ints:
-        """Times of the latest lines of account-days."""
+        """Return the times of the latest lines of account-days."""
         latest: Ints = self._latest_ns[places]
         return latest
 
     def shrink(self, bytes_max: int) -> None:
-        """Let go of the least recently used days while it takes more; nothing is in use."""
+        """Drop the least recently used days while the table takes more; none is in use."""
         self._uses += 1
         if self.nbytes <= bytes_max:
             return
@@ -167,7 +168,7 @@ class DayTable:
         return place
 
     def _named_ids(self, places: Ints, digests: Ints) -> Ints:
-        """Digests as those of their account-days, spread evenly."""
+        """Mix digests with the numbers of their account-days, spread evenly over 64 bits."""
         mixed = (digests + self._number[places] * _SPREAD) * _MIX
         spread: Ints = (mixed ^ mixed >> _HALF) * _SPREAD
         return spread

@@ -1,4 +1,4 @@
-"""The decision on a batch of fills: which of them are new, what each one costs, and what the log says.
+"""The decision on a batch of fills: the new ones get a price, and become the events that record them.
 
 It runs over columns. Only what is out of the ordinary - a refusal, an id seen before, a payment in a token - is looked
 at one by one.
@@ -21,17 +21,17 @@ from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook, too_fine
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable
-from ledger.fills.known import Known
-from ledger.fills.make_runs import runs
-from ledger.fills.prices import Lines, price_lines
-from ledger.fills.runs import Runs
+from ledger.fills.fill_runs import FillRuns
+from ledger.fills.known import KnownFills
+from ledger.fills.make_fill_runs import make_fill_runs
+from ledger.fills.prices import BatchLines, price_lines
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
 
 
 @dataclass(slots=True)
 class BatchOutcome:
-    """What became of a batch, by place in it: replays, refusals, and the fees (amount, basis) of all others.
+    """The outcome of a batch, by place in it: replays, refusals, and the fees (amount, basis) of all others.
 
     `runs` are the events, in the order of account-days.
     """
@@ -39,7 +39,7 @@ class BatchOutcome:
     replayed: list[int] = field(default_factory=list)
     refused: list[tuple[int, Refusal]] = field(default_factory=list)
     fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
-    runs: Runs | tuple[()] = ()
+    runs: FillRuns | tuple[()] = ()
 
 
 def decide_fills(
@@ -51,21 +51,21 @@ def decide_fills(
     book: Rulebook,
     *,
     with_fees: bool,
-    known: Known | None = None,
+    known: KnownFills | None = None,
     next_position: int = 0,
 ) -> BatchOutcome:
-    """Decide a batch whose accounts and days are at hand, and of which the log knows some fills. The days move on.
+    """Decide a batch whose accounts and days are at hand, and count its fills in the days.
 
-    `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`; `next_position` is
-    where the runs will lie in the log.
+    `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`; `known` are fills
+    that lie in the log already; the fill runs will lie in the log from `next_position` on.
     """
     outcome = BatchOutcome()
-    in_log = _known(known, outcome, batch) if known is not None else []
-    lines = offered(batch, groups, book, in_log, outcome)
-    lines, twice = _without_twice(lines, places, days, outcome, next_position)
+    in_log = _answer_known(known, outcome, batch) if known is not None else []
+    lines = priceable_lines(batch, groups, book, in_log, outcome)
+    lines, twice = _first_of_each_name(lines, places, days, outcome, next_position)
     if len(lines):
         priced = price_lines(lines, groups, accounts)
-        outcome.runs = runs(priced, groups, places, days)
+        outcome.runs = make_fill_runs(priced, groups, places, days)
         if with_fees:
             outcome.fees.update(priced.fees_by_place())
             outcome.fees.update((place, outcome.fees[first]) for place, first in twice)
@@ -73,16 +73,16 @@ def decide_fills(
     return outcome
 
 
-def _known(known: Known, outcome: BatchOutcome, batch: FillBatch) -> list[int]:
-    """Places of fills whose name is in the log: replays, or conflicts where the content differs."""
+def _answer_known(known: KnownFills, outcome: BatchOutcome, batch: FillBatch) -> list[int]:
+    """Answer fills whose name is in the log, as replays or as conflicts, and return their places."""
     for place, same in known.same.items():
-        _again(batch, place, outcome, same=same)
+        _answer_taken_name(batch, place, outcome, same=same)
     outcome.fees.update(known.fees)
     return list(known.same)
 
 
-def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -> bool:
-    """A fill whose name is taken; whether it is a replay."""
+def _answer_taken_name(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -> bool:
+    """Answer a fill whose name is taken, and return `same`: it is a replay, or else a conflict."""
     if same:
         outcome.replayed.append(place)
     else:
@@ -91,8 +91,10 @@ def _again(batch: FillBatch, place: int, outcome: BatchOutcome, *, same: bool) -
     return same
 
 
-def offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome) -> Lines:
-    """Lines of markets that exist, with amounts that their symbols allow; the others are refused."""
+def priceable_lines(
+    batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[int], outcome: BatchOutcome
+) -> BatchLines:
+    """Return the lines of markets that exist, with amounts that their symbols allow, and refuse the others."""
     rate_times = batch.transact_time_ns
     entries, market_of = _markets(batch, book, rate_times)
     by_order = [isinstance(entry, Market) and entry.programme.rate_time == "order" for entry in entries]
@@ -101,7 +103,7 @@ def offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[i
             np.array(by_order)[market_of] & (batch.order_time_ns > 0), batch.order_time_ns, rate_times
         )
         entries, market_of = _markets(batch, book, rate_times)
-    group, place = groups.of_each(), groups.order
+    group, place = groups.group_of_each(), groups.order
     if known:
         new = ~np.isin(place, known)
         place, group = place[new], group[new]
@@ -113,12 +115,14 @@ def offered(batch: FillBatch, groups: AccountDays, book: Rulebook, known: list[i
         outcome.refused += [(at, cast(Refusal, entries[code])) for at, code in refused]
         place, group, market = place[takes], group[takes], (np.cumsum(ruled) - 1)[market[takes]]
     markets = [entry for entry in entries if isinstance(entry, Market)]
-    lines = Lines(batch, markets, place, group, market, batch.price[place], batch.quantity[place], rate_times[place])
+    lines = BatchLines(
+        batch, markets, place, group, market, batch.price[place], batch.quantity[place], rate_times[place]
+    )
     return _at_scales(lines, outcome) if len(lines) else lines
 
 
 def _markets(batch: FillBatch, book: Rulebook, times: Ints) -> tuple[list[Market | Refusal], Ints]:
-    """What rules the fills, and a place in it for each: asked once per symbol, product and unchanged interval."""
+    """Return the markets, and the place of each fill's: asked once per symbol, product and unchanged interval."""
     changes = book.change_instants
     earliest_ns = int(times.min())
     first = bisect_right(changes, earliest_ns)
@@ -138,8 +142,8 @@ def _markets(batch: FillBatch, book: Rulebook, times: Ints) -> tuple[list[Market
     ], market
 
 
-def _at_scales(lines: Lines, outcome: BatchOutcome) -> Lines:
-    """Mantissas at the scales of their symbols; what is finer than these is refused."""
+def _at_scales(lines: BatchLines, outcome: BatchOutcome) -> BatchLines:
+    """Bring mantissas to the scales of their symbols, and refuse lines that are finer."""
     batch, terms = lines.batch, [market.terms for market in lines.markets]
     price_scale = np.array([entry.price_scale for entry in terms])[lines.market]
     quantity_scale = np.array([entry.quantity_scale for entry in terms])[lines.market]
@@ -155,10 +159,10 @@ def _at_scales(lines: Lines, outcome: BatchOutcome) -> Lines:
     return lines.only(~finer)
 
 
-def _without_twice(
-    lines: Lines, places: Ints, days: DayTable, outcome: BatchOutcome, next_position: int
-) -> tuple[Lines, list[tuple[int, int]]]:
-    """Each name once, and of replays within the batch (place, place of the first); the days take the digests in."""
+def _first_of_each_name(
+    lines: BatchLines, places: Ints, days: DayTable, outcome: BatchOutcome, next_position: int
+) -> tuple[BatchLines, list[tuple[int, int]]]:
+    """Return the first line of each name, and replays in the batch as (place, its first one's); the days learn them."""
     dropped: list[int] = []
     twice: list[tuple[int, int]] = []
     if not len(lines):
@@ -167,7 +171,7 @@ def _without_twice(
     looked_at = set(lines.group[again].tolist())  # a name twice, or two names with one digest
     for number, start, end in lines.spans() if looked_at else ():
         if number in looked_at:
-            dropped += _twice(lines, range(start, end), outcome, twice)
+            dropped += _repeats(lines, range(start, end), outcome, twice)
     if not dropped:
         return lines, twice
     keep = np.ones(len(lines), dtype=bool)
@@ -175,19 +179,19 @@ def _without_twice(
     return lines.only(keep), twice
 
 
-def _twice(lines: Lines, span: range, outcome: BatchOutcome, twice: list[tuple[int, int]]) -> list[int]:
-    """Lines of one account-day whose name another one before them has."""
+def _repeats(lines: BatchLines, span: range, outcome: BatchOutcome, twice: list[tuple[int, int]]) -> list[int]:
+    """Answer lines of one account-day whose name a line before them has, and return their places."""
     batch, first, dropped = lines.batch, dict[str, int](), list[int]()
     for at in span:
         place = int(lines.place[at])
         before = first.setdefault(batch.name(place), at)
         if before != at:
             dropped.append(at)
-            if _again(batch, place, outcome, same=_as_sent(lines, at) == _as_sent(lines, before)):
+            if _answer_taken_name(batch, place, outcome, same=_content(lines, at) == _content(lines, before)):
                 twice.append((place, int(lines.place[before])))
     return dropped
 
 
-def _as_sent(lines: Lines, at: int) -> tuple[Any, ...]:
+def _content(lines: BatchLines, at: int) -> tuple[Any, ...]:
     market = lines.markets[lines.market[at]]
-    return lines.batch.as_sent(int(lines.place[at]), market.terms.product)
+    return lines.batch.content(int(lines.place[at]), market.terms.product)

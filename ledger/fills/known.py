@@ -21,11 +21,11 @@ Wanted: TypeAlias = Mapping[DayKey, Ints]  # places in a batch, by account-day
 
 
 @dataclass(slots=True)
-class Known:
-    """Fills of a batch that lie in the log, by place in it.
+class KnownFills:
+    """Fills of a batch that lie in the log, by place in the batch.
 
-    `same` says whether the line has the content of the fill. Of those that do, `fees` are the fees as they are now, as
-    far as they were asked for, and `refs` are the (position, line) in the log of these.
+    `same` is True where the line has the content of the fill. `fees` are the fees, as they are now, of these fills if
+    they were asked for; `refs` are the places of such fills by (position, line) in the log.
     """
 
     same: dict[int, bool] = field(default_factory=dict)
@@ -33,7 +33,7 @@ class Known:
     refs: dict[tuple[int, int], list[int]] = field(default_factory=dict)
 
     def see(self, batch: FillBatch, pairs: tuple[Ints, Ints], recorded: Recorded, with_fees: Ints | None) -> None:
-        """Take in (places, lines of a run). `with_fees` says of each place whether its fee is asked for."""
+        """Take in (places, lines of a run). `with_fees` is True at the places whose fees are asked for."""
         places, lines = pairs
         run = recorded.event
         assert isinstance(run, VolumeRecorded), recorded
@@ -48,15 +48,15 @@ class Known:
         for place, line in zip(places.tolist(), lines.tolist(), strict=True):
             self.refs.setdefault((recorded.position, line), []).append(place)
 
-    def update(self, other: Known) -> None:
-        """Take in what was found elsewhere."""
+    def update(self, other: KnownFills) -> None:
+        """Take in fills that were found elsewhere."""
         self.same.update(other.same)
         self.fees.update(other.fees)
         for ref, places in other.refs.items():
             self.refs.setdefault(ref, []).extend(places)
 
     def adjust(self, events: Iterable[Recorded]) -> None:
-        """Have fees as they are after adjustments, which come in the order of their positions."""
+        """Bring the fees up to date with adjustments, which come in the order of their positions."""
         for recorded in events:
             event = recorded.event
             assert isinstance(event, FeeAdjusted), recorded
@@ -66,25 +66,27 @@ class Known:
                     self.fees[place] = (exact(line.fee_after, basis.fee_decimals), basis)
 
 
-def by_key(keys: Iterable[DayKey], places: Ints) -> dict[DayKey, Ints]:
-    """Places by the account-day of each."""
+def places_by_day(keys: Iterable[DayKey], places: Ints) -> dict[DayKey, Ints]:
+    """Group places by the account-day of each."""
     found = defaultdict[DayKey, list[int]](list)
     for key, place in zip(keys, places.tolist(), strict=True):
         found[key].append(place)
     return {key: np.array(of_key) for key, of_key in found.items()}
 
 
-def known_by_name(batch: FillBatch, wanted: Wanted, runs: Iterable[Recorded], with_fees: Ints | None = None) -> Known:
-    """Find fills of a batch, those that are `wanted`, by their exec_ids in runs of their account-days."""
-    found = Known()
+def known_by_name(
+    batch: FillBatch, wanted: Wanted, runs: Iterable[Recorded], with_fees: Ints | None = None
+) -> KnownFills:
+    """Find the fills of a batch that are `wanted` by their exec_ids, in fill runs of their account-days."""
+    found = KnownFills()
     for recorded in runs:
         if isinstance(recorded.event, VolumeRecorded) and (key := day_key(recorded.stream)) in wanted:
-            found.see(batch, _by_name(batch, wanted[key], recorded.event), recorded, with_fees)
+            found.see(batch, _lines_by_name(batch, wanted[key], recorded.event), recorded, with_fees)
     return found
 
 
-def _by_name(batch: FillBatch, places: Ints, run: VolumeRecorded) -> tuple[Ints, Ints]:
-    """(places of fills that lie in a run, their lines): only what has the digest of one is looked at."""
+def _lines_by_name(batch: FillBatch, places: Ints, run: VolumeRecorded) -> tuple[Ints, Ints]:
+    """Return (places of fills that lie in a run, their lines); only lines with the digest of a fill are looked at."""
     if run.venue != batch.venue:
         return places[:0], places[:0]
     names = text_column(run.columns.exec_id, len(run))
@@ -98,25 +100,27 @@ def _by_name(batch: FillBatch, places: Ints, run: VolumeRecorded) -> tuple[Ints,
     return places[found >= 0], found[found >= 0]
 
 
-def known_by_number(batch: FillBatch, wanted: Wanted, runs: Iterable[Recorded], with_fees: Ints | None = None) -> Known:
-    """Find fills of a batch, those that are `wanted`, by source and number in runs of their account-days.
+def known_by_number(
+    batch: FillBatch, wanted: Wanted, runs: Iterable[Recorded], with_fees: Ints | None = None
+) -> KnownFills:
+    """Find the fills of a batch that are `wanted` by source and number, in fill runs of their account-days.
 
-    Where the line has another exec_id, or is of another venue, its content counts as another one.
+    A line with another exec_id, or of another venue, is another fill.
     """
-    found = Known()
+    found = KnownFills()
     for recorded in runs:
         run = recorded.event
         if not isinstance(run, VolumeRecorded) or (key := day_key(recorded.stream)) not in wanted:
             continue
-        places, lines = _by_number(batch, wanted[key], run)
+        places, lines = _lines_by_number(batch, wanted[key], run)
         named = batch.exec_id[places] == text_column(run.columns.exec_id, len(run))[lines]
         named &= run.venue == batch.venue
         found.see(batch, (places[named], lines[named]), recorded, with_fees)
     return found
 
 
-def _by_number(batch: FillBatch, places: Ints, run: VolumeRecorded) -> tuple[Ints, Ints]:
-    """(places of fills whose numbers lie in a run, their lines)."""
+def _lines_by_number(batch: FillBatch, places: Ints, run: VolumeRecorded) -> tuple[Ints, Ints]:
+    """Return (places of fills whose numbers lie in a run, their lines)."""
     nothing = np.zeros(0, dtype=np.int64)
     code_of = {name: code for code, name in enumerate(batch.sources)}
     offsets = ints(run, "sequence_offset") if run.columns.sequence_offset else np.zeros(len(run), dtype=np.int64)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import numpy as np
 
-from ledger.arrays.columns import Ints, text_column, unpacked
+from ledger.arrays.columns import Ints, column, text_column, unpacked
 from ledger.domain.events import KnownLine, Line, VolumeRecorded
+
+NUMBERED: Final = {"trade_id": "trade_number", "order_id": "order_number"}  # columns of ids that are all numbers
 
 
 def lines_of(run: VolumeRecorded) -> list[Line]:
@@ -17,18 +21,13 @@ def lines_at(run: VolumeRecorded, places: Ints | slice) -> list[Line]:
     """Return the fills at some places of a run (0 is its first fill), in the order of `places`."""
     columns, count = run.columns, len(range(len(run))[places] if isinstance(places, slice) else places)
 
-    def numbers(name: str, *, signed: bool = False) -> list[int]:
-        values: list[int] = ints(run, name, signed=signed)[places].tolist() if getattr(columns, name) else []
+    def numbers(name: str) -> list[int]:
+        values: list[int] = ints(run, name)[places].tolist() if getattr(columns, name) else []
         return values
 
     def words(name: str) -> list[str]:
         return texts(run, name, places) if getattr(columns, name) else [""] * count
 
-    amounts = ("price", "quantity", "fee")
-    if columns.wide:
-        price, quantity, fee = (list(map(int, words(name))) for name in amounts)
-    else:
-        price, quantity, fee = (numbers(name, signed=name == "fee") for name in amounts)
     source_index, offsets = (numbers(name) or [0] * count for name in ("source_index", "sequence_offset"))
     return list(
         map(
@@ -37,9 +36,7 @@ def lines_at(run: VolumeRecorded, places: Ints | slice) -> list[Line]:
             [run.time_min_ns + offset for offset in numbers("time_offset_ns")],
             numbers("symbol_index"),
             columns.traits[places] if isinstance(places, slice) else [columns.traits[place] for place in places],
-            price,
-            quantity,
-            fee,
+            *(amounts(run, name, places).tolist() for name in ("price", "quantity", "fee")),
             numbers("basis_index"),
             source_index,
             [run.sources[at].first_sequence + offset for at, offset in zip(source_index, offsets, strict=True)],
@@ -71,6 +68,13 @@ def line_times_ns(run: VolumeRecorded) -> Ints:
 def ints(run: VolumeRecorded, name: str, *, signed: bool = False) -> Ints:
     """Return a column of integers by its name in `Columns`; an empty array if no line says anything in it."""
     return unpacked(getattr(run.columns, name), len(run), signed=signed)
+
+
+def amounts(run: VolumeRecorded, name: str, places: Ints | slice = slice(None)) -> Ints:
+    """Return the column "price", "quantity" or "fee" as mantissas, or those at some places of it."""
+    if run.columns.wide:
+        return column(list(map(int, texts(run, name, places))))
+    return ints(run, name, signed=name == "fee")[places].astype(np.int64)
 
 
 def texts(run: VolumeRecorded, name: str, places: Ints | slice = slice(None)) -> list[str]:

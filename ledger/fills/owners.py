@@ -11,10 +11,10 @@ from ledger.arrays.columns import Ints, Texts, text_column, texts, unpacked
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.owners import NAMED_MAX, newly_named
-from ledger.fills.runs import Runs
+from ledger.fills.fill_runs import FillRuns
 
 
-class Named(NamedTuple):
+class NamedOwner(NamedTuple):
     """An owner that fills name for an account for the first time, and when the first of these fills traded."""
 
     account_id: str
@@ -22,8 +22,8 @@ class Named(NamedTuple):
     time_ns: int
 
 
-def named_in(runs: Runs, accounts: Mapping[str, AccountState]) -> list[Named]:
-    """Return what runs name that was not known, account by account, in the order of the lines.
+def newly_named_owners(runs: FillRuns, accounts: Mapping[str, AccountState]) -> list[NamedOwner]:
+    """Return the owners that fill runs name and that were not known, by account, in the order of the lines.
 
     `accounts` are the states before these runs; it may leave out accounts without an event.
     """
@@ -32,7 +32,7 @@ def named_in(runs: Runs, accounts: Mapping[str, AccountState]) -> list[Named]:
     owners = text_column(runs.columns["owner_id"].data, runs.starts[-1])
     run = np.repeat(np.arange(len(runs)), np.diff(runs.starts))
     names = [account_id for account_id, _ in runs.keys]
-    lines = _changes(owners, run, np.flatnonzero(_unknown(owners, run, names, accounts)))
+    lines = _first_of_each_stretch(owners, run, np.flatnonzero(_unknown(owners, run, names, accounts)))
     if not len(lines):
         return []
     offsets = unpacked(runs.columns["time_offset_ns"].data, runs.starts[-1])
@@ -41,11 +41,13 @@ def named_in(runs: Runs, accounts: Mapping[str, AccountState]) -> list[Named]:
     for at, owner, time_ns in zip(run[lines].tolist(), owners[lines].tolist(), times.tolist(), strict=True):
         said.setdefault(names[at], {}).setdefault(owner.decode(), time_ns)
     states = ((accounts.get(name) or AccountState(name), of_account) for name, of_account in said.items())
-    return [Named(state.account_id, *new) for state, of_account in states for new in newly_named(state, of_account)]
+    return [
+        NamedOwner(state.account_id, *new) for state, of_account in states for new in newly_named(state, of_account)
+    ]
 
 
-def said_in(run: VolumeRecorded) -> dict[str, int]:
-    """Return the owners that a run names, in the order of its lines: when the first line of each traded, in ns.
+def owners_said(run: VolumeRecorded) -> dict[str, int]:
+    """Return the owners that a fill run names, in the order of its lines: when the first line of each traded, in ns.
 
     Raises ValueError where its columns are not as the ledger writes them.
     """
@@ -76,8 +78,8 @@ def _unknown(owners: Texts, run: Ints, names: Sequence[str], accounts: Mapping[s
     return unknown
 
 
-def _changes(owners: Texts, run: Ints, lines: Ints) -> Ints:
-    """Return those of the lines that do not say the same as the one before them: mostly one of each run."""
+def _first_of_each_stretch(owners: Texts, run: Ints, lines: Ints) -> Ints:
+    """Return the lines that name another owner than the line before them, or are of another run: mostly one a run."""
     differs = np.ones(len(lines), dtype=bool)
     differs[1:] = (owners[lines][1:] != owners[lines][:-1]) | (run[lines][1:] != run[lines][:-1])
     return lines[differs]

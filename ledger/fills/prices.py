@@ -1,31 +1,31 @@
-"""What fills cost: the price of each kind of fill once, the fees of all fills at once."""
+"""The prices of fills: one for each kind of fill, and the fees of all fills at once."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, starts_of, texts, wide
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis
+from ledger.domain.events import Basis
 from ledger.domain.pricing.plan import NO_STANDING, Price, Standing, price_for, standing_at
+from ledger.domain.rules.fee_amount import Formula
 from ledger.domain.rules.self_trading import self_trades
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market
+from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, TRAITS_END
 from ledger.fills.batch import AccountDays, FillBatch
-
-_TRAITS_END: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
-class Lines:
+class BatchLines:
     """Fills of a batch sorted by account-day.
 
-    `place` in the batch, `group` among the account-days, `market` in `markets`. Price and quantity
-    are mantissas; once offered, at the scales of the market's symbol. Rates are those of `rate_time_ns` (A25).
+    `place` is a place in the batch, `group` one in the keys of the account-days, `market` one in `markets`. Price and
+    quantity are mantissas at the scales of the market's symbol. Rates are those of `rate_time_ns` (A25).
     """
 
     batch: FillBatch
@@ -40,13 +40,13 @@ class Lines:
     def __len__(self) -> int:
         return len(self.place)
 
-    def only(self, keep: Ints) -> Lines:
-        """Those lines for which a column of booleans says so."""
+    def only(self, keep: Ints) -> BatchLines:
+        """Return the lines where a boolean array is True."""
         names = ("place", "group", "market", "price", "quantity", "rate_time_ns")
         return replace(self, **{name: getattr(self, name)[keep] for name in names})
 
     def spans(self) -> Iterator[tuple[int, int, int]]:
-        """Of each account-day that has lines: (group, start, end)."""
+        """Return (group, start, end) of each account-day that has lines."""
         starts = starts_of(self.group)
         ends = [*starts.tolist(), len(self)][1:]
         return zip(self.group[starts].tolist(), starts.tolist(), ends, strict=True) if len(self) else iter(())
@@ -54,12 +54,12 @@ class Lines:
 
 @dataclass(frozen=True, slots=True)
 class Priced:
-    """Lines with what they cost: `kind` is a place in `prices`, fees are in units of their currency's decimals.
+    """Lines with their fees, in units of the currency's decimals: `kind` is a place in `prices`.
 
     `notionals` are (places of lines, their notionals): those that int64 holds, and those that it does not.
     """
 
-    lines: Lines
+    lines: BatchLines
     prices: list[Price]
     kind: Ints
     traits: Ints
@@ -67,13 +67,13 @@ class Priced:
     fee: Ints
 
     def fees_by_place(self) -> dict[int, tuple[int, Basis]]:
-        """(amount, basis) of each fill by its place in the batch."""
+        """Return (amount, basis) of each fill by its place in the batch."""
         rows = zip(self.lines.place.tolist(), self.fee.tolist(), self.kind.tolist(), strict=True)
-        return {place: (fee, self.prices[kind].share.basis) for place, fee, kind in rows}
+        return {place: (fee, self.prices[kind].posting.basis) for place, fee, kind in rows}
 
 
-def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> Priced:
-    """Price lines by what holds at the instant of each. `accounts` are those of the batch that have an event."""
+def price_lines(lines: BatchLines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> Priced:
+    """Price each line by what holds at its instant. `accounts` are those of the batch that have an event."""
     batch = lines.batch
     held = {name: accounts[name] for name in batch.accounts if name in accounts}
     standings, standing = _standings(lines, groups, held)
@@ -83,13 +83,13 @@ def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, Accoun
     if len(batch.counterparty_owner_id):
         traits = traits | np.where(_self_trades(batch, held)[lines.place], TRAIT_SELF_TRADE, 0)
     markets = len(lines.markets)
-    codes = (standing * markets + lines.market) * _TRAITS_END + traits
-    used, kind = distinct(codes, len(standings) * markets * _TRAITS_END)
+    codes = (standing * markets + lines.market) * TRAITS_END + traits
+    used, kind = distinct(codes, len(standings) * markets * TRAITS_END)
     prices = [
         price_for(
-            lines.markets[code // _TRAITS_END % markets],
-            standings[code // _TRAITS_END // markets],
-            code % _TRAITS_END,
+            lines.markets[code // TRAITS_END % markets],
+            standings[code // TRAITS_END // markets],
+            code % TRAITS_END,
         )
         for code in used.tolist()
     ]
@@ -99,18 +99,20 @@ def price_lines(lines: Lines, groups: AccountDays, accounts: Mapping[str, Accoun
     return Priced(lines, prices, kind, traits, notionals, fee)
 
 
-def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> tuple[list[Standing], Ints]:
-    """What of their accounts matters to the lines, and a place in it for each; most accounts hold nothing."""
-    kinds: dict[tuple[Any, ...], int] = {_kind_of(NO_STANDING): 0}
+def _standings(
+    lines: BatchLines, groups: AccountDays, accounts: Mapping[str, AccountState]
+) -> tuple[list[Standing], Ints]:
+    """Return the standings of the lines' accounts, and the place of each line's; most accounts hold nothing."""
+    kinds: dict[tuple[Any, ...], int] = {_pricing_key(NO_STANDING): 0}
     standings = [NO_STANDING]
     standing = np.zeros(len(lines), dtype=np.int64)
 
     def code(account: AccountState, market: int, rate_ns: int, transact_ns: int) -> int:
         programme = lines.markets[market].programme
         found = standing_at(account, programme, rate_ns)
-        if rate_ns != transact_ns:  # whatever the rates are those of, a ban is one when the fill trades
+        if rate_ns != transact_ns:  # a ban counts when the fill trades, whatever instant its rates are of
             found = found._replace(banned=standing_at(account, programme, transact_ns).banned)
-        known = kinds.setdefault(_kind_of(found), len(standings))
+        known = kinds.setdefault(_pricing_key(found), len(standings))
         if known == len(standings):
             standings.append(found)
         return known
@@ -134,14 +136,14 @@ def _standings(lines: Lines, groups: AccountDays, accounts: Mapping[str, Account
     return standings, standing
 
 
-def _kind_of(standing: Standing) -> tuple[Any, ...]:
-    """Standings that price alike, whoever holds them."""
+def _pricing_key(standing: Standing) -> tuple[Any, ...]:
+    """Return a key that is the same for standings that price alike, whoever holds them."""
     grant, *rest = standing
     return (grant.grant_id if grant else "", *rest)
 
 
 def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints:
-    """Whether each fill of the batch has one owner on both sides; who does not say an owner is that of the account."""
+    """Return a boolean array: True where a fill has one owner on both sides. One that names none has its account's."""
     owners = texts([accounts[name].owner_id if name in accounts else name for name in batch.accounts])[batch.account]
     if len(batch.owner_id):
         owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
@@ -149,12 +151,12 @@ def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints
 
 
 def _price_tokens(
-    lines: Lines, standings: Sequence[Standing], standing: Ints, traits: Ints, prices: list[Price], kind: Ints
+    lines: BatchLines, standings: Sequence[Standing], standing: Ints, traits: Ints, prices: list[Price], kind: Ints
 ) -> None:
-    """Fills that are to be paid in a token have a price of their own: each token price makes another."""
+    """Give fills whose fee is paid in a token prices of their own: `prices` gains them, `kind` refers to them."""
     known: dict[tuple[Any, ...], int] = {}
     for at, place in enumerate(lines.place.tolist()):
-        token, token_price = lines.batch.said("token", place), lines.batch.said("token_price", place)
+        token, token_price = lines.batch.carried("token", place), lines.batch.carried("token_price", place)
         if not token:
             continue
         key = (int(lines.market[at]), int(standing[at]), int(traits[at]), token, token_price)
@@ -165,17 +167,17 @@ def _price_tokens(
         kind[at] = known[key]
 
 
-def _amounts(lines: Lines, prices: Sequence[Price], kind: Ints) -> tuple[list[tuple[Ints, Ints]], Ints]:
-    """(notionals as (places, values), fees) of all lines: what int64 holds at once, the rest with Python's integers."""
+def _amounts(lines: BatchLines, prices: Sequence[Price], kind: Ints) -> tuple[list[tuple[Ints, Ints]], Ints]:
+    """Return (notionals as (places, values), fees) of all lines; those beyond int64 with Python's own integers."""
     every = np.arange(len(lines))
     over = _overflows(lines.price, lines.quantity, prices, kind)
     if not over.any():
-        notional, fee = _computed(lines.price, lines.quantity, prices, kind)
+        notional, fee = _notionals_and_fees(lines.price, lines.quantity, prices, kind)
         return [(every, notional)], fee
-    few = _computed(wide(lines.price[over]), wide(lines.quantity[over]), prices, kind[over])
+    few = _notionals_and_fees(wide(lines.price[over]), wide(lines.quantity[over]), prices, kind[over])
     notionals, fee = [(every[over], few[0])], few[1]
     if not over.all():
-        many = _computed(
+        many = _notionals_and_fees(
             lines.price[~over].astype(np.int64), lines.quantity[~over].astype(np.int64), prices, kind[~over]
         )
         notionals.append((every[~over], many[0]))
@@ -184,23 +186,26 @@ def _amounts(lines: Lines, prices: Sequence[Price], kind: Ints) -> tuple[list[tu
     return notionals, narrow(fee)
 
 
-def _computed(price: Ints, quantity: Ints, prices: Sequence[Price], kind: Ints) -> tuple[Ints, Ints]:
-    """(notionals, fees)."""
-    factor, denominator = _rules(prices, kind, in_int64=not is_wide(price, quantity))
+def _notionals_and_fees(price: Ints, quantity: Ints, prices: Sequence[Price], kind: Ints) -> tuple[Ints, Ints]:
+    """Return (notionals, fees) of lines whose products all fit their type.
+
+    Prices [200, 300] and quantities [5, 2], in kinds of 1/100 and 1/50 of the notional -> ([1000, 600], [10, 12]).
+    """
+    factor, denominator = _factors_and_denominators(prices, kind, in_int64=not is_wide(price, quantity))
     notional = price * quantity
     amount = notional
     if any(each.on_base for each in prices):
         amount = np.where(np.array([each.on_base for each in prices])[kind], quantity, notional)
     fee = np.zeros_like(amount)
-    for divide in {each.divide for each in prices}:  # one, but where programmes round differently
-        those = np.array([each.divide is divide for each in prices])[kind]
-        fee[those] = divide(amount[those] * factor[those], denominator[those])
+    for divide in {each.formula.divide for each in prices}:  # one, but where programmes round differently
+        those = np.array([each.formula.divide is divide for each in prices])[kind]
+        fee[those] = Formula(factor[those], denominator[those], divide).fee(amount[those])
     return notional, fee
 
 
-def _rules(prices: Sequence[Price], kind: Ints, *, in_int64: bool) -> tuple[Ints, Ints]:
-    """(factor, denominator) of each line. In int64 those of lines that `_overflows` are left out."""
-    rules = [(each.factor, each.denominator) for each in prices]
+def _factors_and_denominators(prices: Sequence[Price], kind: Ints, *, in_int64: bool) -> tuple[Ints, Ints]:
+    """Return (factor, denominator) of each line; (0, 1) in int64 for a line that `_overflows`."""
+    rules = [each.formula[:2] for each in prices]
     if in_int64:
         rules = [rule if _fits(*rule) else (0, 1) for rule in rules]
     factor, denominator = np.array(rules, dtype=np.int64 if in_int64 else object).T
@@ -208,10 +213,10 @@ def _rules(prices: Sequence[Price], kind: Ints, *, in_int64: bool) -> tuple[Ints
 
 
 def _overflows(price: Ints, quantity: Ints, prices: Sequence[Price], kind: Ints) -> Ints:
-    """Of each line whether price x quantity x factor, or twice the denominator, needs more than int64."""
+    """Return a boolean array: True where price x quantity x factor, or twice the denominator, needs more than int64."""
     if is_wide(price, quantity):
         return np.ones(len(kind), dtype=bool)
-    rules = [(each.factor, each.denominator) for each in prices]
+    rules = [each.formula[:2] for each in prices]
     room = np.array([INT64_ROOM // max(abs(rule[0]), 1) if _fits(*rule) else 0 for rule in rules])
     over: Ints = quantity > room[kind] // price
     return over

@@ -22,19 +22,19 @@ _VOLUME: Final = r"^[0-9]{1,20}(\.[0-9]{1,18})?$"
 
 def schema() -> dict[str, Any]:
     """Return the schema (draft 07) of a programme file that is read as TOML, with dates and times as texts."""
-    top = _Taken()
+    top = _EveryKey()
     read_programme(top, strictly=True)
     head = {"$schema": "http://json-schema.org/draft-07/schema#", "title": "Programme file of the fee ledger"}
     return {**head, **top.schema()}
 
 
-class _Taken(Table):
+class _EveryKey(Table):
     """A table that has every key, and takes down what is asked of each; what it answers is of no use."""
 
     def __init__(self) -> None:
         super().__init__({}, "", [])
         self._keys: dict[str, dict[str, Any]] = {}
-        self._below: dict[str, _Taken] = {}
+        self._below: dict[str, _EveryKey] = {}
         self._required: set[str] = set()
         self._may_be_missing: set[str] = set()
         self._closed = False
@@ -63,7 +63,7 @@ class _Taken(Table):
         """Return the table below, which is taken down too."""
         if required:
             self._required.add(name)
-        return self._below.setdefault(name, _Taken())
+        return self._below.setdefault(name, _EveryKey())
 
     def tables_beside_keys(self) -> dict[str, Table]:
         """Return one table for all that a file may name."""

@@ -9,12 +9,12 @@ from typing import Final
 from google.protobuf.message import DecodeError
 
 from ledger.domain.decide.decided import Decided
-from ledger.domain.events import AccountLinked, CellTotals, Event, KnownLine, Recorded, VolumeRecorded
+from ledger.domain.events import AccountLinked, CellTotals, CommandRefused, Event, KnownLine, Recorded, VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Refusal
 from ledger.fills.lines import known_lines
 
-# What bytes that the ledger did not write may end in, wherever the rules stumble over them.
+# Bytes that the ledger did not write may raise these, wherever the rules stumble over them.
 UNDECIDABLE: Final = (
     ArithmeticError,
     AssertionError,
@@ -31,14 +31,16 @@ _NOT_RULED: Final = ("totals", "time_max_so_far_ns")  # they follow from the lin
 class Difference:
     """A field that comes out otherwise: as it is recorded, and as it was expected. Empty text: there is none.
 
-    `ruled`: a rule decides it, so other rules may have decided otherwise. What holds whatever the rules say is not
-    ruled: positions, streams, times of commits, running totals of the lines as they are recorded.
+    `ruled`: a rule decides it, so other rules may have decided otherwise. Fields that hold whatever the rules say are
+    not ruled: positions, streams, times of commits, running totals of the lines as they are recorded.
+    `worded`: it is a sentence for a person, which another release may have worded otherwise.
     """
 
     field: str
     recorded: str = ""
     expected: str = ""
     ruled: bool = False
+    worded: bool = False
 
     def __str__(self) -> str:
         if not self.recorded and not self.expected:
@@ -48,7 +50,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Deviation:
-    """A decision that comes out otherwise now: where it lies, and what differs."""
+    """A decision that comes out otherwise now: where it lies, and the fields that differ."""
 
     position: int
     stream: str
@@ -59,15 +61,16 @@ class Deviation:
 
 
 def said(recorded: Recorded, what: str, *, ruled: bool = False) -> Deviation:
-    """A deviation that one sentence says."""
+    """Return a deviation that one sentence says."""
     return Deviation(recorded.position, recorded.stream, (Difference(what, ruled=ruled),))
 
 
 def compared(recorded: Recorded, expected: Event, effective_ns: int, *, ruled: bool = True) -> list[Deviation]:
-    """Field by field. `ruled`: rules decide the event, but for what follows from the events before it."""
+    """Compare an event field by field. `ruled`: rules decide it, but for fields that follow from earlier events."""
     names = getattr(type(recorded.event), "__dataclass_fields__", {})
+    sentence = "detail" if isinstance(recorded.event, CommandRefused) else ""
     differs = [
-        Difference(name, repr(was), repr(now), ruled and name not in _NOT_RULED)
+        Difference(name, repr(was), repr(now), ruled and name not in _NOT_RULED, worded=name == sentence)
         for name in names
         if (was := getattr(recorded.event, name)) != (now := getattr(expected, name))
     ]
@@ -78,7 +81,7 @@ def compared(recorded: Recorded, expected: Event, effective_ns: int, *, ruled: b
 
 
 def compared_with_decision(recorded: Recorded, decided: Decided | Refusal) -> list[Deviation]:
-    """An event that a term begins with was not asked for, and takes effect when it is recorded."""
+    """Compare an event with the decision. One that a term begins with has no request: it takes effect when recorded."""
     if isinstance(decided, Refusal):
         return [said(recorded, f"refused now: {decided.reason.name}, {decided.detail}", ruled=True)]
     envelope = recorded.envelope
@@ -93,13 +96,13 @@ def compared_with_decision(recorded: Recorded, decided: Decided | Refusal) -> li
 
 
 def linked(decided: Decided | Refusal) -> tuple[str, Event] | None:
-    """The event of an owner's stream that goes with a registration."""
+    """Return the event of an owner's stream that goes with a registration."""
     events = () if isinstance(decided, Refusal) else decided.events
     return next((entry for entry in events if isinstance(entry[1], AccountLinked)), None)
 
 
 def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Difference]:
-    """How a run of fills differs, its totals left aside. How its values are packed and numbered says nothing."""
+    """Yield how a run of fills differs, its totals left aside. How its values are packed and numbered says nothing."""
     for name in ("venue", "sources", "time_min_ns", "time_max_ns", "time_max_so_far_ns"):
         was, now = getattr(event, name), getattr(expected, name)
         if was != now:
@@ -116,7 +119,7 @@ def differing(event: VolumeRecorded, expected: VolumeRecorded) -> Iterator[Diffe
 
 
 def differing_totals(recorded: Sequence[CellTotals], expected: Sequence[CellTotals]) -> Iterator[Difference]:
-    """How running totals differ, cell by cell."""
+    """Yield how running totals differ, cell by cell."""
     if recorded == expected:
         return
     was, now = ({cell.key: cell for cell in cells} for cells in (recorded, expected))
@@ -135,7 +138,7 @@ def _sums(cell: CellTotals) -> str:
 
 
 def _of_tuple(name: str, was: tuple[object, ...], now: tuple[object, ...]) -> Difference:
-    """Only those fields that are not the same."""
+    """Return a difference that names only the fields that are not the same."""
     names = [field for field, one, other in zip(was._fields, now, was, strict=True) if one != other]  # type: ignore[attr-defined]
     parts = ((f"{field}={getattr(each, field)!r}" for field in names) for each in (was, now))
     recorded, expected = (", ".join(part) for part in parts)
@@ -143,7 +146,7 @@ def _of_tuple(name: str, was: tuple[object, ...], now: tuple[object, ...]) -> Di
 
 
 def _content(known: KnownLine) -> tuple[object, ...]:
-    """A line but for its fee, and for the places of its terms and basis in their lists."""
+    """Return a line without its fee, and without the places of its terms and basis in their lists."""
     return tuple(known.line._replace(symbol_index=0, basis_index=0, fee=0))
 
 

@@ -9,7 +9,7 @@ from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.decide.evaluation import (
     Assessment,
     Case,
-    Run,
+    EvaluationRun,
     assess,
     changes_from_ns,
     decide_evaluated,
@@ -17,19 +17,20 @@ from ledger.domain.decide.evaluation import (
     owed_after_flag,
 )
 from ledger.domain.events import CellKey, CellVolume, FeeAdjusted, Recorded, VolumeEvaluated
+from ledger.domain.instants import NEVER_NS
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
-from ledger.domain.state.account import FOREVER_NS, AccountState, evolve_account
+from ledger.domain.state.account import AccountState, evolve_account
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
-from ledger.domain.streams import day_key
+from ledger.domain.streams import day_key, subject_of
 from ledger.fills.adjust import Restated, adjust, lines_before, lines_now, restated_by_grants
 from ledger.replay.compare import UNDECIDABLE, Deviation, compared, differing_totals, said
 from ledger.replay.states import States
 from ledger.replay.totals import recounted
 
-# What an account traded in the window of an evaluation by UTC day and cell, and the closes, as known at its position.
+# The volume of an account in the window of an evaluation by UTC day and cell, and the closes, as known at its position.
 Volume = tuple[Mapping[int, Mapping[CellKey, int]], Mapping[Close, KnownClose]]
 VolumeOf = Callable[[AccountState, Programme, VolumeEvaluated], Volume]
 # The fee streams of an account from a UTC day on that have an event before a position.
@@ -43,12 +44,12 @@ class _Late:
     evaluated: Recorded
     before: AccountState
     from_ns: int
-    until_ns: int = FOREVER_NS
+    until_ns: int = NEVER_NS
     adjusted: set[str] = field(default_factory=set)
 
 
 class EvaluatedAgain:
-    """Evaluated accounts and adjusted fees, commit by commit."""
+    """Decides evaluated accounts and adjusted fees again, commit by commit."""
 
     def __init__(self, states: States, fee_streams: FeeStreams, volume_of: VolumeOf | None = None) -> None:
         """Without `volume_of` volume is taken as recorded where closes were needed to value it."""
@@ -58,7 +59,7 @@ class EvaluatedAgain:
         self._late: dict[int, _Late] = {}  # by position, of the commit at hand
 
     def note(self, recorded: Recorded, event: VolumeEvaluated) -> None:
-        """An account was evaluated: fees of its commit may have to be other ones."""
+        """Note that an account was evaluated: fees of its commit may have to be other ones."""
         programme, from_ns = self._programme(event), changes_from_ns(event)
         account, now_ns = self._account(recorded), self._states.decided_ns(recorded.envelope)
         adjusts = programme is not None and programme.late_grant == "adjust" and from_ns <= now_ns
@@ -66,7 +67,7 @@ class EvaluatedAgain:
             self._late[recorded.position] = _Late(recorded, account, from_ns)
 
     def unflagged(self, recorded: Recorded) -> None:
-        """A flag ended: what evaluations changed while it ran is to be posted with it."""
+        """Note that a flag ended: the changes of evaluations while it ran are to be posted with it."""
         account = self._account(recorded)
         owed = owed_after_flag(account, evolve_account(account, recorded), self._states.book)
         if owed is not None:
@@ -77,7 +78,7 @@ class EvaluatedAgain:
         account, programme = self._account(recorded), self._programme(event)
         if programme is None:
             return [said(recorded, f"no programme {event.programme_id} was in force at its instant", ruled=True)]
-        run = Run(programme, event.kind, event.read_position)
+        run = EvaluationRun(programme, event.kind, event.read_position)
         now_ns = self._states.decided_ns(recorded.envelope)
         case = Case(account.account_id, event.evaluated_time_ns, (event.window_from_ns, event.window_until_ns))
         if not is_followed(account, run, case):
@@ -93,7 +94,7 @@ class EvaluatedAgain:
         return late.evaluated if late else None
 
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
-        """Fees that an evaluation of this commit made other ones; totals follow from the lines as they are recorded."""
+        """Return where fees deviate that an evaluation of this commit changed; totals follow from recorded lines."""
         late = self._late.get(event.cause_position)
         key = day_key(recorded.stream)
         day = self._states.day(key)
@@ -121,10 +122,10 @@ class EvaluatedAgain:
         return found
 
     def _account(self, recorded: Recorded) -> AccountState:
-        return self._states.account(recorded.stream.partition("/")[2])
+        return self._states.account(subject_of(recorded.stream))
 
     def _programme(self, event: VolumeEvaluated) -> Programme | None:
-        """The version in force at the instant, as known where the evaluation read."""
+        """Return the version in force at the instant, as known where the evaluation read."""
         found = self._states.book_at(event.read_position).programme(event.programme_id, event.evaluated_time_ns)
         return found if isinstance(found, Programme) else None
 
@@ -157,6 +158,6 @@ class EvaluatedAgain:
 
 
 def _cell(cell: CellVolume) -> CellKey:
-    """Fees play no part in what counts."""
+    """Return the key of a cell without fees, which play no part in what counts."""
     traits = (cell.channel, cell.self_trade, cell.banned)
     return CellKey(cell.quote_currency, cell.product, *traits, zero_fee=False)

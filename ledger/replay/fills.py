@@ -1,4 +1,4 @@
-"""Runs of fills decided again: many at once over their columns, and by itself only a run in which something differs."""
+"""Decides runs of fills again: many at once over their columns, and alone only a run in which something differs."""
 
 from __future__ import annotations
 
@@ -16,35 +16,35 @@ from ledger.domain.streams import DayKey, day_key
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import by_account_day
 from ledger.fills.days import DayTable
-from ledger.fills.decide import BatchOutcome, decide_fills, offered
-from ledger.fills.known import by_key, known_by_name
+from ledger.fills.decide import BatchOutcome, decide_fills, priceable_lines
+from ledger.fills.known import known_by_name, places_by_day
 from ledger.fills.prices import Priced, price_lines
-from ledger.fills.running_totals import Where
+from ledger.fills.running_totals import FeeCell
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, differing, differing_totals
 from ledger.replay.joined_runs import Joined, join, joinable
-from ledger.replay.recorded_commands import batch_behind
-from ledger.replay.sources import Lines, Taken, add_lines, lines_by_source
+from ledger.replay.recorded_commands import batch_of
+from ledger.replay.sources import LinesBySource, SourceLines, add_lines, lines_by_source
 from ledger.replay.states import States
 from ledger.replay.totals import count_in, counted_sums, recounted
 
-Move = tuple[Where, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
+Move = tuple[FeeCell, int, int, int, int]  # where lines are counted: lines, notional, charges, rebates
 
 
 @dataclass(slots=True)
 class _Run:
-    """A run with what deciding it together with others gave: `other` if something of it is not what is decided now."""
+    """A run, and the outcome of deciding it together with others: `other` if something of it comes out otherwise."""
 
     recorded: Recorded
     event: VolumeRecorded
     key: DayKey
     other: bool = True
-    counted: bool = False
+    sums_by_cell: bool = False
     ids: set[int] = field(default_factory=set)
     moves: list[Move] = field(default_factory=list)
 
 
-def decide_runs(recorded_runs: Sequence[Recorded], states: States, lines: Lines) -> list[Deviation]:
-    """Runs between which no account of theirs and no register changed, in order; days move on, lines are counted."""
+def decide_runs(recorded_runs: Sequence[Recorded], states: States, lines: LinesBySource) -> list[Deviation]:
+    """Decide runs in order, between which no account of theirs and no register changed; move days on, count lines."""
     runs = []
     for recorded in recorded_runs:
         assert isinstance(recorded.event, VolumeRecorded), recorded
@@ -60,19 +60,19 @@ def decide_runs(recorded_runs: Sequence[Recorded], states: States, lines: Lines)
             _count(joined, together, lines)
         except UNDECIDABLE:
             for run in together:  # one of them is not as the ledger writes them: each is looked at by itself
-                run.other, run.counted = True, False
+                run.other, run.sums_by_cell = True, False
     for run in runs:
-        if not run.counted:
+        if not run.sums_by_cell:
             add_lines(lines, lines_by_source(run.recorded, run.event))
     days = states.days({run.key: None for run in runs})
     return [deviation for run in runs for deviation in _settle(run, days[run.key], states)]
 
 
 def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> None:
-    """The price of every line at once, then whether a run has another one."""
+    """Price every line at once, then note which runs have another price."""
     accounts = states.accounts(joined.batch.accounts)
     outcome = BatchOutcome()
-    lines = offered(joined.batch, joined.groups, states.book, [], outcome)
+    lines = priceable_lines(joined.batch, joined.groups, states.book, [], outcome)
     if outcome.refused or not len(lines):
         return
     priced = price_lines(lines, joined.groups, accounts)
@@ -84,8 +84,8 @@ def _decide_together(joined: Joined, runs: Sequence[_Run], states: States) -> No
         run.other, run.ids = is_other, set(ids[start:end])
 
 
-def _count(joined: Joined, runs: Sequence[_Run], lines: Lines) -> None:
-    """Lines by commit and source."""
+def _count(joined: Joined, runs: Sequence[_Run], lines: LinesBySource) -> None:
+    """Count lines by commit and source."""
     codes: dict[tuple[int, str], int] = {}
     names = [
         codes.setdefault((at_ns, source[0]), len(codes))
@@ -100,24 +100,24 @@ def _count(joined: Joined, runs: Sequence[_Run], lines: Lines) -> None:
     np.minimum.at(earliest, name_of, joined.batch.transact_time_ns)
     for name, *taken in zip(codes, counts, numbers, earliest.tolist(), strict=True):
         if name[1]:
-            add_lines(lines, {name: Taken(*taken)})
+            add_lines(lines, {name: SourceLines(*taken)})
     for run in runs:
-        run.counted = True
+        run.sums_by_cell = True
 
 
 def _totals_of(codes: Ints, values: Ints, size: int) -> list[int]:
-    """The exact sum of the values of each code."""
+    """Return the exact sum of the values of each code."""
     order, ordered = in_order(codes)
     found = dict(zip(ordered[starts_of(ordered)].tolist(), sums(values[order], starts_of(ordered)), strict=True))
     return [found.get(code, 0) for code in range(size)]
 
 
 def _with_other_prices(joined: Joined, priced: Priced) -> Ints:
-    """Of each run whether a line costs something else now, rests on something else, or is of another day."""
+    """Return a boolean for each run: True where a line costs or rests on something else now, or is of another day."""
     terms = {each: code for code, each in enumerate(joined.all_terms)}
     bases = {each: code for code, each in enumerate(joined.all_bases)}
     market_terms = np.array([terms.get(market.terms, -1) for market in priced.lines.markets])
-    price_bases = np.array([bases.get(price.share.basis, -1) for price in priced.prices])
+    price_bases = np.array([bases.get(price.posting.basis, -1) for price in priced.prices])
     days = np.array([day for _, day in joined.groups.keys])
     other = (
         (priced.fee != joined.fee)
@@ -131,7 +131,7 @@ def _with_other_prices(joined: Joined, priced: Priced) -> Ints:
 
 
 def _with_other_headers(joined: Joined, runs: Sequence[_Run]) -> Ints:
-    """Of each run whether its lines lie elsewhere in time, or have other numbers at their sources, than it says."""
+    """Return a boolean for each run: True where its lines have other times or source numbers than it says."""
     first = np.minimum.reduceat(joined.time_offset_ns, joined.starts)
     last = np.maximum.reduceat(joined.time_offset_ns, joined.starts)
     spans = np.array([run.event.time_max_ns - run.event.time_min_ns for run in runs])
@@ -146,7 +146,7 @@ def _with_other_headers(joined: Joined, runs: Sequence[_Run]) -> Ints:
 
 
 def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
-    """In the order of positions: ids that are new to the day, and its running totals."""
+    """Compare ids and running totals with those of the day so far; runs come in the order of positions."""
     event = run.event
     latest_ns = max(day.time_max_so_far_ns, event.time_max_ns)
     if run.other or len(run.ids) < len(event) or not day.digests.isdisjoint(run.ids):
@@ -167,7 +167,7 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
 
 
 def _decide_alone(run: _Run, states: States) -> list[Deviation]:
-    """The same fills again by themselves, to say what differs, line by line."""
+    """Decide the fills of a run again by themselves, to say what differs, line by line."""
     states.next = run.recorded.position
     try:
         found = _differences(run, states)
@@ -179,20 +179,20 @@ def _decide_alone(run: _Run, states: States) -> list[Deviation]:
 
 
 def _differences(run: _Run, states: States) -> list[Difference]:
-    """Each fill priced by what holds at its instant, as known at this position.
+    """Return the differences of a run, each fill priced by what holds at its instant, as known at this position.
 
     Totals follow from the fills as they are recorded, so that a fee that was decided otherwise hides no wrong total.
     """
     recorded, event, key = run.recorded, run.event, run.key
-    batch = batch_behind(key[0], event)
+    batch = batch_of(key[0], event)
     groups = by_account_day(batch)
     if groups.keys != [key]:
         return [Difference("lines of another day lie in this stream")]
     totals = recounted(states.day(key).sums, event)
-    days = DayTable.of({key: states.day(key)})
+    days = DayTable.holding({key: states.day(key)})
     places = days.places(groups.keys)
     suspects = days.suspects(batch, groups, places)
-    wanted = by_key(suspects.key, suspects.place)
+    wanted = places_by_day(suspects.key, suspects.place)
     known = known_by_name(batch, wanted, states.before(recorded.stream)) if wanted else None
     accounts = states.accounts([key[0]])
     outcome = decide_fills(batch, groups, accounts, places, days, states.book, with_fees=False, known=known)

@@ -1,4 +1,4 @@
-"""Runs of fills joined to one batch: columns of many commits, decided at once."""
+"""Joins runs of fills to one batch: columns of many commits, to be decided at once."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import Final, TypeVar
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, SymbolTerms, VolumeRecorded
+from ledger.domain.events import Basis, SymbolTerms, VolumeRecorded
 from ledger.domain.streams import DayKey
+from ledger.domain.traits import DECIDED_TRAITS
 from ledger.fills.batch import NOT_SAID, AccountDays, FillBatch
 
 _ASKED: Final = ("owner_id", "counterparty_owner_id", "token", "token_price")  # texts that a decision asks about
-_DECIDED: Final = TRAIT_SELF_TRADE | TRAIT_BANNED
 _WORD: Final = 8  # bytes of the widest integer
 
 T = TypeVar("T")
@@ -23,7 +23,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Runs of one venue as they may have been sent, and beside it what was recorded of each line.
+    """Runs of one venue as they may have been sent, and the recorded columns of their lines.
 
     `terms`, `bases` and `sources` are places in `all_terms`, `all_bases` and of (run, source) pairs.
     """
@@ -42,12 +42,12 @@ class Joined:
 
     @property
     def starts(self) -> Ints:
-        """The first line of each run."""
+        """Return the first line of each run."""
         return self.groups.starts[:-1]
 
 
 def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
-    """Runs in order, all of them `joinable`. Raises ValueError or IndexError where one is not as the ledger writes."""
+    """Join runs in order, all of them `joinable`. Raises ValueError or IndexError where one is not as we write it."""
     sizes = [len(run) for run in runs]
     size = np.array(sizes)
     starts = np.append(0, np.cumsum(size))
@@ -77,7 +77,7 @@ def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
         source=np.zeros(count, dtype=np.int64),
         sequence=np.zeros(count, dtype=np.int64),
         exec_id=_texts(runs, sizes, "exec_id"),
-        traits=traits & ~_DECIDED,
+        traits=traits & ~DECIDED_TRAITS,
         product=product[terms],
         price=price,
         price_decimals=price_scale[terms],
@@ -103,7 +103,7 @@ def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
 
 
 def joinable(run: VolumeRecorded) -> bool:
-    """Whether a run can be decided together with others: its amounts are int64, and no column is cut short."""
+    """Return True if a run can be decided together with others: its amounts are int64, and no column is cut short."""
     count = len(run)
     return count > 0 and not run.columns.wide and not any(len(column) % count for column in run.columns[:-1])
 
@@ -113,7 +113,7 @@ def _any(runs: Sequence[VolumeRecorded], name: str) -> bool:
 
 
 def _stretches(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) -> Iterator[tuple[int, int, bytes]]:
-    """(width, values, bytes) of runs that follow each other with a column of one width; where it is empty, of zeros."""
+    """Yield (width, count of values, bytes) of neighbours with a column of one width; an empty one becomes zeros."""
     columns = [getattr(run.columns, name) for run in runs]
     widths = [len(column) // size for column, size in zip(columns, sizes, strict=True)]
     place = 0
@@ -143,7 +143,10 @@ def _texts(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) -> T
 
 
 def _places(lists: Sequence[int], index: Ints, size: Ints) -> Ints:
-    """Places in lists, of each run its own, as places in all of them behind each other."""
+    """Turn places in the list of each run into places in all lists joined.
+
+    For example with lists of 2 and 3 values, place 1 of the second one is place 3.
+    """
     lengths = np.array(lists)
     if (index >= np.repeat(lengths, size)).any():
         raise IndexError("a line refers to what its run does not name")
@@ -153,7 +156,7 @@ def _places(lists: Sequence[int], index: Ints, size: Ints) -> Ints:
 
 
 def _coded(lists: Sequence[Sequence[T]], index: Ints, size: Ints) -> tuple[Ints, list[T]]:
-    """(of each line the code of what it refers to, the different values by code)."""
+    """Return (the code of the value that each line refers to, the different values by code)."""
     codes: dict[T, int] = {}
     flat = np.array([codes.setdefault(value, len(codes)) for values in lists for value in values])
     coded: Ints = flat[_places([len(values) for values in lists], index, size)]

@@ -1,4 +1,4 @@
-"""Owners that fills name, decided again: each is recorded once for an account, in the commit that names it first."""
+"""Decides again which owners fills name: each is recorded once for an account, in the commit that names it first."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import Final, NamedTuple
 
 from ledger.domain.events import AccountLinked, Event, OwnerNamed, Recorded, VolumeRecorded
 from ledger.domain.state.owners import newly_named
-from ledger.domain.streams import owner_stream
-from ledger.fills.owners import said_in
+from ledger.domain.streams import account_of, owner_stream
+from ledger.fills.owners import owners_said
 from ledger.replay.compare import UNDECIDABLE, Deviation, compared, said
 from ledger.replay.states import States
 
@@ -34,17 +34,17 @@ class OwnersAgain:
     def expect(self, runs: Sequence[Recorded]) -> list[Deviation]:
         """Take in runs in order, from the states before the first of them; returns what they show to be missing."""
         naming = [each for each in runs if isinstance(each.event, VolumeRecorded) and each.event.columns.owner_id]
-        accounts = self._states.accounts(map(_account_of, naming)) if naming else {}
+        accounts = self._states.accounts(account_of(recorded.stream) for recorded in naming) if naming else {}
         found: list[Deviation] = []
         for recorded in naming:
             assert isinstance(recorded.event, VolumeRecorded), recorded
-            account_id = _account_of(recorded)
+            account_id = account_of(recorded.stream)
             found += self._missing(account_id, recorded.envelope.recorded_time_ns)
             due = self._due.get(account_id, {})
             account = accounts[account_id]
             with_due = replace(account, named_owners=(*account.named_owners, *due))
             try:
-                new = newly_named(with_due, said_in(recorded.event))
+                new = newly_named(with_due, owners_said(recorded.event))
             except UNDECIDABLE:
                 continue  # that the run cannot be read is told with it
             if new:
@@ -53,7 +53,7 @@ class OwnersAgain:
 
     def named(self, recorded: Recorded, event: OwnerNamed) -> tuple[list[Deviation], tuple[str, Event]]:
         """Return (what deviates; the event of an owner's stream that must follow at once)."""
-        account_id = recorded.stream.partition("/")[2]
+        account_id = account_of(recorded.stream)
         due = self._due.get(account_id)
         if not due:
             surplus = said(recorded, f"no fill of this commit is the first to name {event.owner_id}")
@@ -66,11 +66,11 @@ class OwnersAgain:
         return compared(recorded, OwnerNamed(owner_id), one.time_ns, ruled=False), link
 
     def overdue(self, time_ns: int) -> list[Deviation]:
-        """Tell what commits before one recorded at `time_ns` name, and do not record: once for an account and owner."""
+        """Return the owners that commits before `time_ns` name and do not record, once for an account and owner."""
         return [missing for account_id in list(self._due) for missing in self._missing(account_id, time_ns)]
 
     def _missing(self, account_id: str, time_ns: int) -> list[Deviation]:
-        """Tell it of one account, whose owners that are due are all of one commit."""
+        """Return the missing owners of one account, which are all of one commit."""
         due = self._due.get(account_id, {})
         found = []
         for owner_id, (run, _) in due.items():
@@ -87,7 +87,3 @@ class OwnersAgain:
     def new_term(self) -> None:
         """Tell again what is missing: a new term may go by other rules."""
         self._told.clear()
-
-
-def _account_of(recorded: Recorded) -> str:
-    return recorded.stream.split("/")[1]

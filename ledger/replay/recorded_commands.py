@@ -1,9 +1,9 @@
-"""What was asked, made anew out of what was recorded: the command behind an event, the batch behind a run of fills."""
+"""Makes commands and batches anew out of the events that they led to."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -11,23 +11,24 @@ from ledger.arrays.columns import column, texts
 from ledger.domain import commands as asked
 from ledger.domain import events as told
 from ledger.domain.commands import Command
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Recorded, VolumeRecorded
+from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.domain.grant_sources import MATCH
 from ledger.domain.instants import DAY_NS
-from ledger.domain.rules.fee_match import MATCH
+from ledger.domain.rules.application import STEPS
 from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.streams import subject_of
+from ledger.domain.traits import DECIDED_TRAITS
 from ledger.fills.batch import CARRIED, NOT_SAID, FillBatch
 from ledger.fills.lines import lines_of
 
-_DECIDED_ON_FILLS: Final = TRAIT_SELF_TRADE | TRAIT_BANNED
 
-
-def commands_behind(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
-    """The commands of which one recorded the event; none, where no command did that is known by it alone.
+def commands_of(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
+    """Return commands of which one recorded the event; none, where the event alone does not tell.
 
     There are several where the event does not name the programme that was asked: one for each. Times that were left
     out are those that the ledger put in.
     """
-    account_id = recorded.stream.partition("/")[2]
+    account_id = subject_of(recorded.stream)
     return (
         _of_account(account_id, recorded, book)
         or _of_member(account_id, recorded, book)
@@ -36,8 +37,8 @@ def commands_behind(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
     )
 
 
-def batch_behind(account_id: str, run: VolumeRecorded) -> FillBatch:
-    """The fills of a run as they may have been sent: what only a decision adds is left out."""
+def batch_of(account_id: str, run: VolumeRecorded) -> FillBatch:
+    """Return the fills of a run as they may have been sent: without the traits that a decision adds."""
     lines = lines_of(run)
     terms = [run.symbols[line.symbol_index] for line in lines]
     symbols = list(dict.fromkeys(each.symbol for each in terms))
@@ -58,7 +59,7 @@ def batch_behind(account_id: str, run: VolumeRecorded) -> FillBatch:
         source=np.array([line.source_index for line in lines]),
         sequence=column([line.sequence for line in lines]),
         exec_id=texts([line.exec_id for line in lines]),
-        traits=np.array([line.traits & ~_DECIDED_ON_FILLS for line in lines]),
+        traits=np.array([line.traits & ~DECIDED_TRAITS for line in lines]),
         product=np.array([each.product for each in terms]),
         price=column([line.price for line in lines]),
         price_decimals=np.array([each.price_scale for each in terms]),
@@ -95,7 +96,7 @@ def _of_account(account_id: str, recorded: Recorded, book: Rulebook) -> Sequence
 
 
 def _ban(account_id: str, event: told.AccountBanned, book: Rulebook) -> Command:
-    """As many whole days as fit: where a ban that ran already ends later, any number of days says the same."""
+    """Return a ban of as many whole days as fit: where an earlier ban ends later, any number says the same."""
     start_ns = event.start_time_ns
     most = min((programme.ban_days_max for programme in book.in_force(start_ns)), default=0)
     days = min((event.end_time_ns - start_ns) // DAY_NS, most)
@@ -112,8 +113,7 @@ def _of_member(account_id: str, recorded: Recorded, book: Rulebook) -> Sequence[
             assert claim is not None
             return [asked.RequestMatch(account_id, claim, event.rejected_time_ns, event.programme_id)]
         case told.ApplicationSubmitted() as event:
-            names = ("account_opened", "api_key_created", "community_joined", "form_submitted")
-            steps = {name: getattr(event, name) for name in names}
+            steps = {step: getattr(event, step) for step in STEPS}
             return [asked.SubmitApplication(account_id, event.received_time_ns, steps, event.programme_id)]
         case told.ApiIdentityVerified(verified_time_ns=at_ns):
             return [asked.VerifyApiIdentity(account_id, at_ns)]
@@ -128,7 +128,7 @@ def _of_member(account_id: str, recorded: Recorded, book: Rulebook) -> Sequence[
 
 
 def _of_reward(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
-    week, envelope = recorded.stream.partition("/")[2], recorded.envelope
+    week, envelope = subject_of(recorded.stream), recorded.envelope
     match recorded.event:
         case told.FeedbackReported() as event:
             return [asked.ReportFeedback(event.account_id, event.kind, event.channel, event.reported_time_ns)]
@@ -170,7 +170,7 @@ def _of_shared(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
 
 
 def registration(event: told.SymbolRegistered, assigned: told.PairClassAssigned | None = None) -> asked.RegisterSymbol:
-    """The command behind new terms of a symbol, and behind the class that it gave the pair with them."""
+    """Return the command that gave a symbol new terms, and its pair a class with them if one was `assigned`."""
     return asked.RegisterSymbol(
         event.symbol,
         event.base_currency,

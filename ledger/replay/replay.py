@@ -1,14 +1,13 @@
-"""Every decision of a log made again, from the state that the events before it give: the audit of the ledger's rules.
+"""Makes every decision of a log again, from the states before it: the audit of the ledger's rules.
 
-What it does not tell: what only the sender of a fill can know, its price, quantity, time and ids; and of requests that
-nobody kept whether all that was asked was recorded (refused commands left only their name). Without `volume_of` the
-volume of an evaluation is taken as recorded where closes were needed to value it.
+It cannot tell what only the sender of a fill knows, its price, quantity, time and ids; nor, where nobody kept the
+request, whether all that was asked was recorded (refused commands left only their name). Without `volume_of` the volume
+of an evaluation is taken as recorded where closes were needed to value it.
 """
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Final
 
 from ledger.domain.events import (
@@ -27,18 +26,16 @@ from ledger.domain.events import (
     VolumeRecorded,
     WriterStarted,
 )
-from ledger.domain.instants import DAY_NS, NEVER_NS
-from ledger.domain.state.programme import Programme
-from ledger.domain.streams import LEDGER, day_key
-from ledger.domain.term_clock import TermClocks
+from ledger.domain.instants import NEVER_NS
+from ledger.domain.streams import LEDGER, account_of, kind_and_subject
 from ledger.replay.commands import decide_command, registered_with
 from ledger.replay.compare import UNDECIDABLE, Deviation, said
 from ledger.replay.evaluations import EvaluatedAgain, FeeStreams, VolumeOf
 from ledger.replay.fills import decide_runs
 from ledger.replay.owners import OwnersAgain
-from ledger.replay.requests import Read, RequestsAgain
-from ledger.replay.sources import Lines, SourcesAgain
-from ledger.replay.states import Earlier, States
+from ledger.replay.requests import RequestsAgain
+from ledger.replay.sources import LinesBySource
+from ledger.replay.states import States
 
 NOT_DECIDED: Final[dict[type[Event], str]] = {
     LedgerCreated: "it names the ledger: the operator chose the name",
@@ -52,62 +49,10 @@ LINES_TOGETHER: Final = 65_536  # more lines at once save nothing, and take memo
 _OF_ALL: Final = ("registers", "programme")  # kinds of streams that every decision rests on
 
 
-def replay(
-    events: Iterable[Recorded], parse: Callable[[str], Programme], earlier: Earlier, read: Read
-) -> Iterator[Deviation]:
-    """Deviations of a whole log, commit by commit. `parse` reads the file of a programme, `read` a kept request.
-
-    Each event is decided from the events before it as they are recorded, so one that is wrong is named once, not with
-    all that follows from it.
-    """
-    days: dict[str, set[str]] = {}
-
-    def fee_streams(account_id: str, from_ns: int, _: int) -> list[str]:
-        return sorted(stream for stream in days.get(account_id, ()) if day_key(stream)[1] >= from_ns // DAY_NS)
-
-    ends: list[tuple[int, int]] = []  # (last position, recorded_time_ns) of each commit so far
-
-    def recorded_at(position: int) -> int:
-        place = bisect_left(ends, position, key=lambda end: end[0])
-        return ends[place][1] if place < len(ends) else 0
-
-    clocks = TermClocks()
-    states = States(parse, earlier, recorded_at=recorded_at, decided_ns=clocks.decided_ns)
-    again = Replay(states, fee_streams, RequestsAgain(read, lambda _: None))
-    sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()
-    expected, time_ns = 1, 0
-    for recorded in events:
-        if recorded.envelope.recorded_time_ns != time_ns:
-            yield from _end_of_commit(again, sources, advances, expected - 1)
-            ends.append((expected - 1, time_ns))
-        time_ns = recorded.envelope.recorded_time_ns
-        if recorded.position != expected:
-            yield said(recorded, f"position {expected} was expected here")
-        expected = recorded.position + 1
-        clocks.take(recorded)
-        if isinstance(recorded.event, SourceAdvanced):
-            advances.append(recorded)
-        if recorded.stream.startswith("fees/"):
-            days.setdefault(day_key(recorded.stream)[0], set()).add(recorded.stream)
-        again.take(recorded)
-    yield from _end_of_commit(again, sources, advances, expected - 1)
-
-
-def _end_of_commit(
-    again: Replay, sources: SourcesAgain, advances: list[Recorded], position: int
-) -> Iterator[Deviation]:
-    found, lines = again.end()
-    sources.count(lines)
-    found += [deviation for advance in advances for deviation in sources.advance(advance)]
-    found += sources.end(position)
-    advances.clear()
-    yield from sorted(found, key=lambda deviation: deviation.position)
-
-
 class Replay:
-    """Decides the events it is given again, in position order; `end` says what deviated since the last one.
+    """Decides the events it is given again, in position order; `end` returns what deviated since the last one.
 
-    Runs of fills wait until many can be decided together: until an event changes what they rest on. An account's
+    Fill runs wait until many can be decided together: until an event changes what they rest on. An account's
     events are all given or none, and `decides` says of which streams; those of registers and programmes always are.
     Sources are `SourcesAgain`'s.
     """
@@ -131,10 +76,10 @@ class Replay:
         self._time_ns = 0  # of the commit at hand
         self._linked: tuple[Recorded, tuple[str, Event]] | None = None  # what must follow at once
         self._found: list[Deviation] = []
-        self._lines: Lines = {}
+        self._lines: LinesBySource = {}
 
     def take(self, recorded: Recorded) -> None:
-        """One more event."""
+        """Take in one more event."""
         if recorded.envelope.recorded_time_ns != self._time_ns:
             self._end_commit(recorded.position)
             self._time_ns = recorded.envelope.recorded_time_ns
@@ -142,23 +87,23 @@ class Replay:
         if isinstance(recorded.event, VolumeRecorded):
             self._link(recorded)
             self._runs.append(recorded)
-            self._waiting.add(recorded.stream.split("/")[1])
+            self._waiting.add(account_of(recorded.stream))
             self._lines_waiting += len(recorded.event)
             if self._lines_waiting >= LINES_TOGETHER:
                 self._decide_runs()
         elif not isinstance(recorded.event, SourceAdvanced):
-            kind, _, name = recorded.stream.partition("/")
-            if kind in _OF_ALL or kind == LEDGER or name.partition("/")[0] in self._waiting:
+            kind, _ = kind_and_subject(recorded.stream)
+            if kind in _OF_ALL or kind == LEDGER or account_of(recorded.stream) in self._waiting:
                 self._decide_runs()
             self._take_one(recorded)
 
-    def end(self) -> tuple[list[Deviation], Lines]:
-        """(what deviated since the last end, by position; the lines of each source): the last commit has ended."""
+    def end(self) -> tuple[list[Deviation], LinesBySource]:
+        """End the last commit; return (what deviated since the last end, by position; the lines of each source)."""
         self._decide_runs()
         self._found += self._owners.overdue(NEVER_NS)
         self._end_commit(self._states.next)
         if self._linked:
-            self._found.append(said(self._linked[0], f"{self._linked[1]!r} was expected behind it"))
+            self._found.append(said(self._linked[0], f"{self._linked[1]!r} was expected after it"))
             self._linked = None
         found, lines = self._found, self._lines
         self._found, self._lines = [], {}
@@ -205,7 +150,7 @@ class Replay:
         return self._decide_command(recorded)
 
     def _of_cause(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
-        """Fees are adjusted on the request of the evaluation that changed them, or of the flag that ended."""
+        """Compare who asked: fees are adjusted on the request of an evaluation, or of the end of a flag."""
         cause = self._evaluated.cause(event)
         if cause is None:
             return []
@@ -214,7 +159,7 @@ class Replay:
         return self._requests.further(recorded, cause)
 
     def _decide_command(self, recorded: Recorded) -> list[Deviation]:
-        """An event that is the first of a request, or of none; or the class of a pair that came with the pair."""
+        """Decide an event that is the first of a request, or of none; or the class of a pair that came with it."""
         registered, requests = registered_with(recorded, self._states), self._requests
         if registered is None:
             found, kept = requests.first(recorded)
@@ -229,14 +174,14 @@ class Replay:
         return found + decided
 
     def _meet(self, recorded: Recorded, event: OwnerNamed, *, decides: bool) -> None:
-        """Fills of the commit name an owner: it is due no longer, whoever decides it again."""
+        """Note that the owner whom fills of the commit name is recorded: it is due no longer."""
         found, linked = self._owners.named(recorded, event)
         if decides:
             self._found += found
             self._linked = (recorded, linked)
 
     def _link(self, recorded: Recorded) -> None:
-        """An account is linked to an owner by the event after its registration or its naming, and only there."""
+        """Compare links: the event after the registration or naming of an account links it, and no other does."""
         pending, self._linked = self._linked, None
         expected = pending[1] if pending else None
         event = recorded.event

@@ -1,4 +1,4 @@
-"""The requests of a log, held against the events that they recorded: nobody asked but who is said to have asked.
+"""Holds the requests of a log against the events that they recorded: nobody asked but who is said to have asked.
 
 The first event of a request keeps it, so that its hash is worked out again, who asked and approved is compared, and
 the command is read from it. Its further events say the same of who asked. No hash is of a ticket or of a reason, which
@@ -7,7 +7,6 @@ may be erased: of the ticket it is known only that all events of a request have 
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from typing import Final
 
@@ -24,18 +23,19 @@ from ledger.domain.events import (
     VolumeEvaluated,
     WriterStarted,
 )
+from ledger.domain.state.held import Held
 from ledger.replay.compare import Deviation, Difference, said
 
 Read = Callable[[str, bytes], KeptRequest]  # a kept request, by message and bytes; ValueError: it is none
 FirstOf = Callable[[str], Recorded | None]  # the first event of a request, by its name
 
-_UNASKED: Final = (LedgerCreated, WriterStarted, MigrationApplied, OwnerNamed)  # what no command records
+_UNASKED: Final = (LedgerCreated, WriterStarted, MigrationApplied, OwnerNamed)  # no command records them
 _ASKER: Final = ("request_id", "request_sha256", "actor", "actor_verified", "approver", "ticket")  # `Envelope.asker`
 _RUNS_MAX: Final = 1_000  # evaluations whose beginning is remembered
 
 
 class RequestsAgain:
-    """Compares events with the requests behind them, in position order. `unkept` counts the requests that nobody kept.
+    """Compares events with the requests that led to them, in position order. `unkept` counts those that nobody kept.
 
     Terms and beginnings of evaluations are taken in first, by `begin`.
     """
@@ -45,11 +45,11 @@ class RequestsAgain:
         self._first_of = first_of
         self._keeping: dict[int, bool] = {}  # by term: does it keep requests?
         self._started_ns: dict[int, int] = {}  # by term: when its first commit was recorded
-        self._runs: OrderedDict[str, Recorded] = OrderedDict()  # by request: the beginning of an evaluation
+        self._runs: Held[str, Recorded] = Held()  # by request: the beginning of an evaluation
         self.unkept = 0
 
     def begin(self, recorded: Recorded) -> list[Deviation]:
-        """Take in a term or a run of an evaluation; returns what is wrong with a term."""
+        """Take in a term or a run of an evaluation; return what is wrong with a term."""
         event, envelope = recorded.event, recorded.envelope
         if isinstance(event, EvaluationStarted):
             self._remember(recorded)
@@ -111,9 +111,8 @@ class RequestsAgain:
         return self.further(recorded, first)
 
     def _remember(self, started: Recorded) -> None:
-        self._runs[started.envelope.request_id] = started
-        if len(self._runs) > _RUNS_MAX:
-            self._runs.popitem(last=False)
+        self._runs.hold(started.envelope.request_id, started)
+        self._runs.shrink(_RUNS_MAX)
 
     def _unasked(self, recorded: Recorded) -> bool:
         """Return whether an event needs no request: it follows from fills, or a term begins with it."""

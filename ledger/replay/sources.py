@@ -1,4 +1,4 @@
-"""How far sources have come, decided again: a commit moves a source on by all of its numbers, none left out."""
+"""Decides again how far sources have come: a commit moves a source on by all of its numbers, none left out."""
 
 from __future__ import annotations
 
@@ -8,45 +8,45 @@ from typing import NamedTuple
 
 from ledger.domain.events import Envelope, Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.state.account import CONFLICTS_MAX, RANGES_MAX, SourceState, evolve_source
-from ledger.domain.streams import SOURCE_PREFIX, source_stream
+from ledger.domain.streams import source_stream, subject_of
 from ledger.fills.lines import lines_of
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, compared, said
 
 
-class Taken(NamedTuple):
-    """Lines of a source in a commit: how many, the sum of their numbers, and when the earliest happened."""
+class SourceLines(NamedTuple):
+    """Lines of a source in a commit: how many, the sum of their numbers, and when the earliest of them happened."""
 
     lines: int
     numbers: int
-    earliest_ns: int = 0  # when the first of them happened
+    earliest_ns: int = 0
 
 
-Lines = dict[tuple[int, str], Taken]  # by the recorded_time_ns of the commit, and the source
+LinesBySource = dict[tuple[int, str], SourceLines]  # by the recorded_time_ns of the commit, and the source
 
 
 class SourcesAgain:
-    """Sources in position order; `lines` of a commit are known before its sources advance."""
+    """Compares sources in position order; `lines` of a commit are known before its sources advance."""
 
     def __init__(self, decided_ns: Callable[[Envelope], int], before: Iterable[Recorded] = ()) -> None:
         """`decided_ns` says when an event was decided; `before` are the last ones of the sources known already."""
         self._decided_ns = decided_ns
         self._states: dict[str, SourceState] = {}
-        self._lines: Lines = {}
+        self._lines: LinesBySource = {}
         for recorded in before:
             self._evolve(recorded)
 
-    def count(self, lines: Lines) -> None:
-        """Lines of commits."""
+    def count(self, lines: LinesBySource) -> None:
+        """Take in lines of commits."""
         add_lines(self._lines, lines)
 
     def advance(self, recorded: Recorded) -> list[Deviation]:
-        """It goes on where it stood, and counts the lines of the commit and every number that it took."""
+        """Compare an advance: it goes on where the source stood, and counts lines and numbers of the commit."""
         event = recorded.event
         assert isinstance(event, SourceAdvanced), recorded
-        source = recorded.stream.removeprefix(SOURCE_PREFIX)
+        source = subject_of(recorded.stream)
         state = self._states.get(source, SourceState(source))
         commit = (recorded.envelope.recorded_time_ns, source)
-        lines, numbers, earliest_ns = self._lines.pop(commit, Taken(0, 0))
+        lines, numbers, earliest_ns = self._lines.pop(commit, SourceLines(0, 0))
         first = state.last_sequence + 1
         expected = replace(
             event,
@@ -72,7 +72,7 @@ class SourcesAgain:
         return found
 
     def end(self, position: int) -> list[Deviation]:
-        """Tell of lines of sources that did not advance, in commits that are over, the last at `position`."""
+        """Return lines of sources that did not advance, in commits that are over, the last at `position`."""
         found = [
             Deviation(position, source_stream(source), (Difference(f"lines came ({lines}), and it did not advance"),))
             for (_, source), (lines, *_) in sorted(self._lines.items())
@@ -81,12 +81,12 @@ class SourcesAgain:
         return found
 
     def _evolve(self, recorded: Recorded) -> None:
-        source = recorded.stream.removeprefix(SOURCE_PREFIX)
+        source = subject_of(recorded.stream)
         self._states[source] = evolve_source(self._states.get(source, SourceState(source)), recorded)
 
 
 def _wrong_replays(event: SourceAdvanced) -> Iterator[str]:
-    """Say what is wrong with the numbers replayed, if they are said: ranges within those taken, ascending, apart."""
+    """Yield what is wrong with the numbers replayed, if they are named: ranges within those taken, rising, apart."""
     if len(event.replayed_sequences) % 2:
         yield "replayed_sequences are no pairs"
         return
@@ -101,7 +101,7 @@ def _wrong_replays(event: SourceAdvanced) -> Iterator[str]:
 
 
 def _wrong_conflicts(event: SourceAdvanced) -> Iterator[str]:
-    """Say what is wrong with the conflicts: each once, under numbers that had been taken, and as many as may be."""
+    """Yield what is wrong with the conflicts: each once, under numbers that had been taken, and not too many."""
     if len(set(event.conflicts)) < len(event.conflicts):
         yield "a conflict stands there twice"
     if not all(0 < conflict.sequence <= event.last_sequence for conflict in event.conflicts):
@@ -115,7 +115,7 @@ def _size(ranges: Iterable[tuple[int, int]]) -> int:
 
 
 def _late_from_ns(event: SourceAdvanced, state: SourceState, earliest_ns: int) -> int:
-    """When the earliest line traded that the source had said it had sent.
+    """Return when the earliest line traded that the source had said it had sent; 0: there is none.
 
     It may have said so in this commit, before some of its lines: which ones, no event tells.
     """
@@ -125,27 +125,27 @@ def _late_from_ns(event: SourceAdvanced, state: SourceState, earliest_ns: int) -
     return event.late_from_ns if said_here else 0
 
 
-def add_lines(lines: Lines, more: Lines) -> None:
+def add_lines(lines: LinesBySource, more: LinesBySource) -> None:
     """Count more lines."""
     for name, taken in more.items():
-        count, numbers, earliest_ns = lines.get(name, Taken(0, 0, taken.earliest_ns))
+        count, numbers, earliest_ns = lines.get(name, SourceLines(0, 0, taken.earliest_ns))
         earliest_ns = min(earliest_ns, taken.earliest_ns)
-        lines[name] = Taken(count + taken.lines, numbers + taken.numbers, earliest_ns)
+        lines[name] = SourceLines(count + taken.lines, numbers + taken.numbers, earliest_ns)
 
 
-def lines_by_source(recorded: Recorded, run: VolumeRecorded) -> Lines:
-    """The lines of a run by source; of one that cannot be read, none."""
+def lines_by_source(recorded: Recorded, run: VolumeRecorded) -> LinesBySource:
+    """Return the lines of a run by source; none of a run that cannot be read."""
     at_ns = recorded.envelope.recorded_time_ns
-    found: Lines = {}
+    found: LinesBySource = {}
     try:
         for line in lines_of(run):
             if source := run.sources[line.source_index].source:
-                add_lines(found, {(at_ns, source): Taken(1, line.sequence, line.transact_time_ns)})
+                add_lines(found, {(at_ns, source): SourceLines(1, line.sequence, line.transact_time_ns)})
     except UNDECIDABLE:
         return {}
     return found
 
 
 def sum_of(first: int, last: int) -> int:
-    """The sum of all numbers from one to another."""
+    """Return the sum of all numbers from one to another, both included."""
     return (first + last) * (last - first + 1) // 2

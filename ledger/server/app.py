@@ -1,4 +1,4 @@
-"""The gRPC server: services, health, limits; each call goes to its lane (lanes.py)."""
+"""The gRPC server: services, health, limits. Each call goes to its lane (lanes.py)."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from ledger.server.decoding import Decoding
 from ledger.server.health import SERVICES, Health
 from ledger.server.lanes import Lanes
 
-_RECEIVING_S: Final = 0.5  # a message that is on its way when the service stops comes in within
+_RECEIVING_S: Final = 0.5  # within which a message arrives that was being sent when the service stops
 _CANCEL_S: Final = 5  # gRPC ends cancelled calls at once; once in many runs of the tests it never did
 
 _log: Final = logging.getLogger("ledger")
 
 
 class ListenError(Exception):
-    """The address cannot be listened on."""
+    """The server cannot listen on its address."""
 
 
 class App:
@@ -34,11 +34,11 @@ class App:
     def __init__(self, config: Config) -> None:
         self._config = config
         decoding = Decoding(config)
-        self._receiving = decoding.receiving
-        self._trimming = Trimming(decoding.under_way.large_let_go)
+        self._end_receiving = decoding.end_receiving
+        self._trimming = Trimming(decoding.under_way.large_released)
         self.health = Health()
         self.server = grpc.server(
-            ThreadPoolExecutor(config.read_threads, "other"),  # of what has no lane
+            ThreadPoolExecutor(config.read_threads, "other"),  # of calls without a lane
             interceptors=[Lanes(config), decoding],
             options=[
                 ("grpc.so_reuseport", 0),  # on by default: two servers would share a port without a word
@@ -55,7 +55,7 @@ class App:
         reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
 
     def listen(self) -> str:
-        """Bind and start; returns host:port. Raises ListenError."""
+        """Bind and start; return host:port. Raises ListenError."""
         host = self._config.listen.rpartition(":")[0]
         try:
             port = self.server.add_insecure_port(self._config.listen)
@@ -68,9 +68,9 @@ class App:
         return f"{host}:{port}"
 
     def drain_and_stop(self, end_streams: Callable[[], None]) -> None:
-        """Say NOT_SERVING, let load balancers see it, then end calls. Waits no longer for gRPC than its grace twice.
+        """Say NOT_SERVING, let load balancers see it, then end all calls; wait for gRPC for twice its grace at most.
 
-        What is worked on may finish within the grace; what waits for its client ends sooner.
+        Calls that are worked on may finish within the grace; those that wait for their client end sooner.
         """
         self.health.stop()
         time.sleep(self._config.drain_ms / 1000)
@@ -78,7 +78,7 @@ class App:
         stopped = self.server.stop(grace_s)
         end_streams()
         if not stopped.wait(min(_RECEIVING_S, grace_s)):
-            self._receiving.end_all()
+            self._end_receiving()
         if not stopped.wait(2 * grace_s + _CANCEL_S):
             _log.warning("gRPC still has calls that it cannot end; going on without it")
         self._trimming.stop()

@@ -7,22 +7,22 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-SMALL_BYTES: Final = 4_096  # of a message that is not counted: all that streams may be ahead with, they are few
+SMALL_BYTES: Final = 4_096  # of a message that is not counted: all that streams can take ahead of them are few
 _LARGE_BYTES: Final = 4 * 1024 * 1024  # of a message that leaves a hole in memory
-_LOOK_UP_S: Final = 0.02  # how often a wait for room looks
+_LOOK_UP_S: Final = 0.02  # between two looks for room
 
 
 class BytesUnderWay:
-    """Counts the bytes of messages from their arrival until nobody keeps them."""
+    """Counts the bytes of messages, from their arrival until nobody keeps them."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
-        self._mutex = threading.RLock()  # bytes may be let go anywhere, also where some are taken
+        self._mutex = threading.RLock()  # bytes may be released anywhere, also while others are counted
         self._bytes = 0
-        self._large_let_go = False
+        self._large_released = False
 
-    def taken(self, data: bytes) -> bytes | None:
-        """The bytes of a message, which count until they are let go; None where they are too many."""
+    def count(self, data: bytes) -> bytes | None:
+        """Return the bytes of a message, which count while somebody keeps them; None if they are too many."""
         if len(data) <= SMALL_BYTES:
             return data
         with self._mutex:
@@ -32,20 +32,20 @@ class BytesUnderWay:
         return _Counted(data, self)
 
     def wait_for_room(self, is_active: Callable[[], bool]) -> None:
-        """Wait until half of the budget is free, or the call is over: for one that reads ahead."""
+        """Wait until half of the budget is free, or the call is over. Streams do before they read on."""
         while 2 * self._bytes > self._bytes_max and is_active():
             time.sleep(_LOOK_UP_S)
 
-    def let_go(self, size: int) -> None:
-        """So many bytes are kept no longer."""
+    def release(self, size: int) -> None:
+        """Count so many bytes no longer."""
         with self._mutex:
             self._bytes -= size
         if size >= _LARGE_BYTES:
-            self._large_let_go = True
+            self._large_released = True
 
-    def large_let_go(self) -> bool:
-        """True if a large message was let go since this was last asked."""
-        found, self._large_let_go = self._large_let_go, False
+    def large_released(self) -> bool:
+        """Return True if a large message was released since the last call."""
+        found, self._large_released = self._large_released, False
         return found
 
 
@@ -60,4 +60,4 @@ class _Counted(bytes):
         return counted
 
     def __del__(self) -> None:
-        self._under_way.let_go(len(self))
+        self._under_way.release(len(self))

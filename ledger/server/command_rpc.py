@@ -1,54 +1,57 @@
-"""The steps of every RPC that commands: read the request, wait for the commit, answer with receipt and event."""
+"""The answer of every RPC that commands: read the request, wait for the commit, tell what was recorded."""
 
 from __future__ import annotations
 
 import os
 from typing import Any, Final
 
-import grpc
-from google.protobuf.message import Message
-
+from ledger.contract import RPCS
 from ledger.domain.commands import Request, request_sha256
-from ledger.domain.events import Event
-from ledger.server.to_writer import Handling
+from ledger.server.services import Answer
+from ledger.server.to_writer import ToWriter
 from ledger.v1 import command_pb2
 from ledger.wire.commands.kept import kept
-from ledger.wire.commands.reading import command_of
+from ledger.wire.commands.rpcs import COMMANDS, CommandRpc
 from ledger.wire.fields import REASON_TEXT_CHARACTERS_MAX, Shape, optional_id, required_id, text
-from ledger.wire.status import refusals, timestamp
-from ledger.writing.messages import Accepted, Ask
+from ledger.wire.status import timestamp
+from ledger.writing.messages import Accepted, DecideCommand
 
 _TICKET_CHARACTERS_MAX: Final = 200
 
 
-class Asking:
-    """The base of services whose RPCs are commands."""
+class CommandRpcs:
+    """Answers every RPC that commands: reads the request, waits for the commit, and answers from what was recorded."""
 
-    def __init__(self, handling: Handling) -> None:
-        self._handling = handling
+    def __init__(self, to_writer: ToWriter) -> None:
+        self._to_writer = to_writer
 
-    def ask(self, request: Message, context: grpc.ServicerContext) -> tuple[command_pb2.Receipt, Event]:
-        """The receipt and the first event of a command, or the end of the call with a status."""
-        with refusals(context):
-            self._handling.check_clock()  # its times are compared with now
-            answer = self._handling.submit(self.asked(request))
-            assert isinstance(answer, Accepted), answer
-            return self.receipt(answer), answer.recorded.event
-        raise AssertionError("refusals end the call")
+    def answers(self) -> dict[str, Answer]:
+        """Return the answer of each RPC that commands and sends one response, by the name of the RPC."""
+        return {name: self._answer(rpc) for name, rpc in COMMANDS.items() if not RPCS[name].server_streaming}
 
-    def asked(self, request: Message) -> Ask:
-        """A command and who asks, or the end of the call with everything that is wrong."""
+    def _answer(self, rpc: CommandRpc) -> Answer:
+        def answer(request: Any) -> Any:
+            self._to_writer.check_clock()  # its times are compared with now
+            accepted = self._to_writer.submit(self.read(rpc, request))
+            assert isinstance(accepted, Accepted), accepted
+            response = rpc.respond(accepted.recorded)
+            response.receipt.CopyFrom(self.receipt(accepted))
+            return response
+
+        return answer
+
+    def read(self, rpc: CommandRpc, request: Any) -> DecideCommand:
+        """Return the command of a request, and who asks. Refuses with everything that is wrong with its shape."""
         with Shape() as shape:
-            return Ask(request_of(shape, request), command_of(shape, request, self._handling.latest_ns()))
-        raise AssertionError("faults end the call")
+            return DecideCommand(request_of(shape, request), rpc.read(shape, request, self._to_writer.latest_ns()))
 
-    def receipt(self, answer: Accepted) -> command_pb2.Receipt:
-        """Proof that a command was recorded."""
+    def receipt(self, accepted: Accepted) -> command_pb2.Receipt:
+        """Return the proof that a command was recorded."""
         return command_pb2.Receipt(
-            ledger_id=self._handling.ledger_id,
-            position=answer.recorded.position,
-            recorded_time=timestamp(answer.recorded.envelope.recorded_time_ns),
-            replayed=answer.replayed,
+            ledger_id=self._to_writer.ledger_id,
+            position=accepted.recorded.position,
+            recorded_time=timestamp(accepted.recorded.envelope.recorded_time_ns),
+            replayed=accepted.replayed,
         )
 
 

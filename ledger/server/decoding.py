@@ -1,4 +1,4 @@
-"""From bytes to requests, for every RPC in one place: bounded by size and count before a message is built of them."""
+"""Decodes requests, for every RPC in one place: size and count are bounded before a message is built of the bytes."""
 
 from __future__ import annotations
 
@@ -15,32 +15,37 @@ from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.seldom import Seldom
 from ledger.server.bytes_under_way import BytesUnderWay
+from ledger.server.lanes import HEALTH, LANES, PAGES, PLANS, READS, WATCHES
 from ledger.server.receiving import Receiving
 from ledger.wire.list_bounds import ListBounds
-from ledger.wire.status import RefusedError, abort, refusals, refuse
+from ledger.wire.status import RefusedError, abort, refuse
 
 _log: Final = logging.getLogger(__name__)
 
 _TOO_MANY: Final = object()  # in place of a message for which there was no room
+_SLOW_S: Final = 5.0  # after which a message that is still coming in may be ended for those that wait,
+_SLOW_SMALL_S: Final = 0.05  # and one of the RPCs whose requests are small: they are there with their headers
+_SMALL: Final = {f"/{method}" for lane in (READS, PAGES, PLANS, HEALTH, WATCHES) for method in LANES[lane]}
 
 
 class Decoding(grpc.ServerInterceptor):
     """Has handlers called with requests that were counted first, and decoded in the thread of the handler.
 
-    gRPC decodes in the one thread that takes messages off the wire, whatever comes of it, and answers INTERNAL with a
-    traceback in the log to bytes that are none. Here that thread only counts bytes. They belong to the request for as
-    long as somebody keeps them.
+    gRPC decodes in the one thread that takes messages off the wire, and answers INTERNAL with a traceback in the log to
+    bytes that are no message. Here that thread only counts bytes. They count for as long as somebody keeps the request.
     """
 
     def __init__(self, config: Config) -> None:
         self._entries_max = config.fills_per_batch_max
-        self.receiving = Receiving(config.receiving_max)
+        # Who reads is not to wait while large messages come in: of the places half are theirs.
+        self._small = Receiving(max(config.receiving_max // 2, 1), _SLOW_SMALL_S)
+        self._large = Receiving(max(config.receiving_max - config.receiving_max // 2, 1), _SLOW_S)
         self.under_way = BytesUnderWay(config.request_bytes_max)
         self._handlers: dict[str, Any] = {}
         self._unreadable = Seldom(_log)
 
     def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """The handler of an RPC; gRPC calls this for each call."""
+        """Return the handler of an RPC; gRPC calls this for each call."""
         method = handler_call_details.method
         handler = self._handlers.get(method)
         if handler is None:
@@ -49,8 +54,13 @@ class Decoding(grpc.ServerInterceptor):
                 handler = self._handlers[method] = self._bounded(method, handler)
         return handler
 
+    def end_receiving(self) -> None:
+        """End the calls whose message has not come: the service stops, and would wait for them."""
+        self._small.end()
+        self._large.end()
+
     def _bounded(self, method: str, handler: Any) -> Any:
-        """The same handler behind the bounds; one that no contract describes, as a benchmark's, stays as it is."""
+        """Return the handler with the bounds before it; one that no contract describes, as a benchmark's, as it is."""
         try:
             request = descriptor_pool.Default().FindMethodByName(method.strip("/").replace("/", ".")).input_type
         except KeyError:
@@ -58,16 +68,18 @@ class Decoding(grpc.ServerInterceptor):
         decode = self._decode(request, handler.request_deserializer)
         serialize = handler.response_serializer
         if handler.request_streaming:
-            behaviour = self._on_a_stream(handler.stream_stream, decode)
-            return grpc.stream_stream_rpc_method_handler(behaviour, self._arrived, serialize)
+            behaviour = self._stream_of_requests(handler.stream_stream, decode)
+            return grpc.stream_stream_rpc_method_handler(behaviour, self._counted, serialize)
         # On the wire one message is a stream of one: as such it is received when the handler asks for it.
+        receiving = self._small if method in _SMALL else self._large
         if handler.response_streaming:
-            behaviour = self._alone(handler.unary_stream, decode)
-            return grpc.stream_stream_rpc_method_handler(behaviour, self._arrived, serialize)
-        return grpc.stream_unary_rpc_method_handler(self._alone(handler.unary_unary, decode), self._arrived, serialize)
+            behaviour = self._one_request(handler.unary_stream, decode, receiving)
+            return grpc.stream_stream_rpc_method_handler(behaviour, self._counted, serialize)
+        behaviour = self._one_request(handler.unary_unary, decode, receiving)
+        return grpc.stream_unary_rpc_method_handler(behaviour, self._counted, serialize)
 
-    def _arrived(self, data: bytes) -> object:
-        counted = self.under_way.taken(data)
+    def _counted(self, data: bytes) -> object:
+        counted = self.under_way.count(data)
         return _TOO_MANY if counted is None else counted
 
     def _decode(self, request: Descriptor, decode: Callable[[bytes], Any]) -> Callable[[Any], Any]:
@@ -87,16 +99,15 @@ class Decoding(grpc.ServerInterceptor):
 
         return decoded
 
-    def _alone(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
+    def _one_request(
+        self, behaviour: Callable[..., Any], decode: Callable[[Any], Any], receiving: Receiving
+    ) -> Callable[..., Any]:
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-            arrived = self.receiving.only_message(requests, context)
-            with refusals(context):
-                request = decode(arrived)
-            return behaviour(request, context)
+            return behaviour(receiving.only_message(requests, context, decode), context)
 
         return handle
 
-    def _on_a_stream(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
+    def _stream_of_requests(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
         def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
             try:
                 yield from behaviour(self._requests(requests, decode, context), context)
@@ -108,7 +119,7 @@ class Decoding(grpc.ServerInterceptor):
     def _requests(
         self, arriving: Iterator[Any], decode: Callable[[Any], Any], context: grpc.ServicerContext
     ) -> Iterator[Any]:
-        """The requests of a stream: none is taken off the wire while there is no room for it."""
+        """Yield the requests of a stream: none is taken off the wire while there is no room for it."""
         while True:
             self.under_way.wait_for_room(context.is_active)
             try:

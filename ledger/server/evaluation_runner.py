@@ -1,4 +1,4 @@
-"""A run of an evaluation: what the read side plans goes to the writer a chunk at a time, with fills in between."""
+"""Runs evaluations: the plan of the read side goes to the writer a chunk at a time, with fills in between."""
 
 from __future__ import annotations
 
@@ -12,55 +12,55 @@ from typing import Any, Final, Protocol
 
 from ledger.caller import caller
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.decide.evaluation import Assessment, Run
+from ledger.domain.decide.evaluation import Assessment, EvaluationRun
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason
 from ledger.server.command_rpc import request_of
-from ledger.server.to_writer import Handling
+from ledger.server.to_writer import ToWriter
 from ledger.v1.evaluation_service_pb2 import EvaluationKind, RunEvaluationRequest
 from ledger.wire.fields import Shape
 from ledger.wire.status import RefusedError, refuse, timestamp
-from ledger.writing.messages import Accepted, Answer, Ask, CompleteEvaluation, EvaluateAccounts
+from ledger.writing.messages import Accepted, Answer, CompleteEvaluation, DecideCommand, EvaluateAccounts
 
 _log: Final = logging.getLogger(__name__)
 
 
 class RunReads(Protocol):
-    """Runs, as the read side knows them."""
+    """The runs, as the read side knows them."""
 
     def ready(self, command: RunEvaluation) -> RunEvaluation:
-        """The command with its instant, once all that it reads is there."""
+        """Return the command with its instant. Raises RefusedError until all that it reads is there."""
 
     def plan(self, started: EvaluationStarted) -> Any:
-        """A `projections.evaluation.plan.Plan`: what a run does."""
+        """Return the `projections.evaluation.plan.Plan` of a run."""
 
     def tally(self) -> Any:
-        """A `projections.evaluation.runs.Tally` of nothing so far."""
+        """Return an empty `projections.evaluation.runs.Tally`."""
 
     def outcome(self, started: Recorded) -> Recorded | None:
-        """The event that a run has ended with; None: it has not."""
+        """Return the event that ended a run; None: it has not ended."""
 
     def due(self) -> Iterator[RunEvaluation]:
-        """Return what the ledger should run by itself."""
+        """Yield the commands that the ledger should run by itself."""
 
 
 @dataclass(frozen=True, slots=True)
-class Progress:
-    """How far a run is. `blocked` are accounts without a close, since the last time; `completed` comes last."""
+class RunProgress:
+    """The progress of a run. `blocked` are the accounts of a chunk that lack a close; `completed` comes last."""
 
     started: Accepted
     looked_at: int
     total: int
     blocked: Sequence[Any] = ()  # of `projections.evaluation.plan.Planned`
     completed: EvaluationCompleted | None = None
-    position: int = 0  # a read at it sees what is told
+    position: int = 0  # a read at this position sees all that is counted here
 
 
 class EvaluationRunner:
     """Runs evaluations, one at a time."""
 
-    def __init__(self, handling: Handling, reads: RunReads) -> None:
-        self._handling = handling
+    def __init__(self, to_writer: ToWriter, reads: RunReads) -> None:
+        self._to_writer = to_writer
         self._reads = reads
         self._running = threading.Lock()
         self._over = threading.Event()
@@ -69,16 +69,16 @@ class EvaluationRunner:
         """Begin no more chunks: the service ends."""
         self._over.set()
 
-    def run(self, ask: Ask) -> Iterator[Progress]:
-        """Begin a run, or go on with one, to its end. It stops where the caller hangs up, and can be gone on with.
+    def run(self, job: DecideCommand) -> Iterator[RunProgress]:
+        """Begin a run, or go on with one, to its end. It stops where the caller hangs up; the next call goes on.
 
-        Refuses with EVALUATION_RUNNING or EVALUATION_WAITING, of which nothing is recorded, and as the writer does.
+        Refuses with EVALUATION_RUNNING or EVALUATION_WAITING, which are not recorded, and as the writer does.
         """
-        assert isinstance(ask.command, RunEvaluation)
+        assert isinstance(job.command, RunEvaluation)
         if not self._running.acquire(blocking=False):
             refuse(Reason.EVALUATION_RUNNING, "", "an evaluation is running: wait until it has ended")
         try:
-            started = self._start(replace(ask, command=self._reads.ready(ask.command)))
+            started = self._recorded(replace(job, command=self._reads.ready(job.command)))
             ended = self._reads.outcome(started.recorded)
             if ended is not None:  # the same request, after the run that it began
                 yield _ended(started, 0, ended)
@@ -90,47 +90,45 @@ class EvaluationRunner:
     def _is_over(self) -> bool:
         return self._over.is_set() or caller().hung_up
 
-    def _start(self, ask: Ask) -> Accepted:
-        answer = self._handling.submit(ask)
+    def _recorded(self, job: DecideCommand | CompleteEvaluation) -> Accepted:
+        answer = self._to_writer.submit(job)
         assert isinstance(answer, Accepted), answer
         return answer
 
-    def _evaluate(self, started: Accepted) -> Iterator[Progress]:
-        """While the writer takes in some accounts the next ones are read: never more than two chunks in memory."""
+    def _evaluate(self, started: Accepted) -> Iterator[RunProgress]:
+        """Read a chunk of accounts while the writer takes in the one before: two chunks are in memory at most."""
         event = started.recorded.event
         assert isinstance(event, EvaluationStarted), event
         plan, tally = self._reads.plan(event), self._reads.tally()
         total, looked_at = plan.accounts(), 0
-        yield Progress(started, 0, total, position=started.recorded.position)
+        yield RunProgress(started, 0, total, position=started.recorded.position)
         under_way: list[Future[Answer]] = []
         for chunk in plan.chunks():
             for one in chunk.planned:
                 tally.add(one)
             for job in under_way:
-                self._handling.wait(job)
-            under_way = [self._handling.queue(job, self._is_over) for job in _jobs(started.recorded, chunk.planned)]
+                self._to_writer.wait(job)
+            under_way = [self._to_writer.queue(job, self._is_over) for job in _jobs(started.recorded, chunk.planned)]
             looked_at = chunk.looked_at
             blocked = [one for one in chunk.planned if not isinstance(one.found, Assessment)]
-            yield Progress(started, looked_at, max(total, looked_at), blocked, position=started.recorded.position)
+            yield RunProgress(started, looked_at, max(total, looked_at), blocked, position=started.recorded.position)
             if caller().hung_up:
                 return
         for job in under_way:
-            self._handling.wait(job)
-        completed = tally.completed(event.read_position)
-        answer = self._handling.submit(CompleteEvaluation(started.recorded, completed))
-        assert isinstance(answer, Accepted), answer
-        yield _ended(started, looked_at, answer.recorded)
+            self._to_writer.wait(job)
+        completed = CompleteEvaluation(started.recorded, tally.completed(event.read_position))
+        yield _ended(started, looked_at, self._recorded(completed).recorded)
 
 
-def _ended(started: Accepted, looked_at: int, recorded: Recorded) -> Progress:
-    """The last that is told of a run: its end was recorded after all else."""
+def _ended(started: Accepted, looked_at: int, recorded: Recorded) -> RunProgress:
+    """Return the last progress of a run, by the event that ended it, which was recorded after all else."""
     assert isinstance(recorded.event, EvaluationCompleted), recorded
-    return Progress(started, looked_at, looked_at, completed=recorded.event, position=recorded.position)
+    return RunProgress(started, looked_at, looked_at, completed=recorded.event, position=recorded.position)
 
 
 def _jobs(started: Recorded, planned: Sequence[Any]) -> list[EvaluateAccounts]:
-    """Return jobs for the writer, one for each version of the programme; `planned` are those of a chunk."""
-    found: dict[Run, list[Assessment]] = {}
+    """Return jobs for the writer, one for each version of the programme among the accounts `planned` in a chunk."""
+    found: dict[EvaluationRun, list[Assessment]] = {}
     for one in planned:
         if isinstance(one.found, Assessment):
             found.setdefault(one.run, []).append(one.found)
@@ -138,10 +136,10 @@ def _jobs(started: Recorded, planned: Sequence[Any]) -> list[EvaluateAccounts]:
 
 
 class DueEvaluations:
-    """A thread that runs what is due, on the days of the programmes and at the ends of trials."""
+    """A thread that runs the evaluations that are due, on the days of the programmes and at the ends of trials."""
 
-    def __init__(self, handling: Handling, runner: EvaluationRunner, reads: RunReads) -> None:
-        self._handling = handling
+    def __init__(self, to_writer: ToWriter, runner: EvaluationRunner, reads: RunReads) -> None:
+        self._to_writer = to_writer
         self._runner = runner
         self._reads = reads
         self._stopping = threading.Event()
@@ -152,13 +150,13 @@ class DueEvaluations:
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the chunk under way: the run is gone on with at the next start."""
+        """End after the chunk under way: the next start goes on with the run."""
         self._stopping.set()
         self._thread.join()
 
     def _run(self) -> None:
-        while not self._stopping.wait(self._handling.config.evaluate_poll_ms / 1000):
-            if not self._handling.writing:
+        while not self._stopping.wait(self._to_writer.config.evaluate_poll_ms / 1000):
+            if not self._to_writer.writing:
                 continue
             try:
                 self._run_all_due()
@@ -166,7 +164,7 @@ class DueEvaluations:
                 _log.exception("an evaluation failed; it is tried again")
 
     def _run_all_due(self) -> None:
-        """One that waits holds up those after it of its programme and kind: they are run in order. Others go on."""
+        """Run all that are due. One that waits holds up those of its programme and kind after it: they run in order."""
         waiting: set[tuple[str, str]] = set()
         for command in self._reads.due():
             if (command.programme_id, command.kind) in waiting or self._stopping.is_set():
@@ -178,7 +176,7 @@ class DueEvaluations:
                 _log.info("an evaluation waits: %s", error)
 
     def _run_due(self, command: RunEvaluation) -> None:
-        for progress in self._runner.run(Ask(request_of(Shape(), _request(command)), command)):
+        for progress in self._runner.run(DecideCommand(request_of(Shape(), _request(command)), command)):
             if progress.completed is not None:
                 _log.info("%s is evaluated: %s", progress.started.recorded.stream, progress.completed)
             if self._stopping.is_set():
@@ -186,7 +184,7 @@ class DueEvaluations:
 
 
 def _request(command: RunEvaluation) -> RunEvaluationRequest:
-    """Return what the ledger asks of itself, as somebody would ask for it."""
+    """Return the request that somebody would send to run an evaluation that the ledger runs by itself."""
     assert command.instant_ns is not None, command
     return RunEvaluationRequest(
         request_id=f"automatic-{uuid.uuid4().hex}",

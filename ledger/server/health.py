@@ -1,4 +1,4 @@
-"""Health by service (grpc.health.v1), looked at all the time: what it says is true within two seconds.
+"""Health by service (grpc.health.v1), looked at all the time: it is true within two seconds.
 
 A service with an RPC that writes is SERVING while this process writes the ledger and can commit. The others are while
 the store answers, and so is the empty name: a standby serves reads. Each turn is a line in the log.
@@ -21,14 +21,14 @@ from ledger.server.lanes import COMMANDS, FILLS, LANES, STREAMS
 _log: Final = logging.getLogger(__name__)
 
 Check: TypeAlias = Callable[[], str]
-"""Returns at once why something cannot be served, for people; empty if it can."""
+"""Returns at once why a service cannot be served, for people; empty if it can."""
 
 _EVERY_S: Final = 0.25
 _PREFIX: Final = "ledger.v1."
 
 
 def _services(*lanes: str) -> set[str]:
-    """The names of the ledger's services with an RPC in one of these lanes."""
+    """Return the names of the ledger's services that have an RPC in one of these lanes."""
     names = {method.partition("/")[0] for lane in lanes for method in LANES[lane]}
     return {name for name in names if name.startswith(_PREFIX)}
 
@@ -55,13 +55,16 @@ class Health(HealthServicer):  # type: ignore[misc]
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
     def start(self, reads: Check, *writes: Check) -> None:
-        """Look once, and begin to look. What can be read is written only if all of `writes` say so, too."""
+        """Look once, and start the thread that goes on looking.
+
+        Services that write are SERVING if neither `reads` nor any of `writes` has a fault.
+        """
         self._checks = {READING: (reads,), WRITING: (reads, *writes)}
         self._look()
         self._thread.start()
 
     def stop(self) -> None:
-        """Say NOT_SERVING from now on. Watchers are told, and their calls end."""
+        """Say NOT_SERVING from now on. Watchers get it, and their calls end."""
         self._stopping.set()
         if self._thread.is_alive():
             self._thread.join()
@@ -69,14 +72,14 @@ class Health(HealthServicer):  # type: ignore[misc]
         self._set((*READING, *WRITING), serving=False)
 
     def Check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
-        """Tell what a service is now. NOT_FOUND: there is no such service."""
+        """Answer with the status of a service now. NOT_FOUND: there is no such service."""
         status = self._status(request.service)
         if status == HealthCheckResponse.SERVICE_UNKNOWN:
             context.abort(grpc.StatusCode.NOT_FOUND, "there is no such service")
         return HealthCheckResponse(status=status)
 
     def Watch(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> Iterator[HealthCheckResponse]:
-        """Tell what a service is now, and each time it turns. Holds a thread, which is awake only then."""
+        """Yield the status of a service now, and each time it changes. Holds a thread, which is awake only then."""
         told = None
         context.add_callback(self._wake)
 

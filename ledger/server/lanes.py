@@ -1,7 +1,7 @@
-"""Lanes: threads of their own for each kind of call, so that no kind can take all threads from the others.
+"""Lanes: each kind of call has threads of its own, so that no kind can take all threads from the others.
 
 An RPC has its lane by its name (`lane_of`). A lane has threads for the calls it works on, places for calls that
-wait for something (a position of the log), and a bounded queue before it. What finds no room is refused at once.
+wait for something (a position of the log), and a bounded queue before it. A call that finds no room is refused.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ class Lanes(grpc.ServerInterceptor):
     def intercept_service(
         self, continuation: Callable[[Any], _Handler | None], handler_call_details: Any
     ) -> _Handler | None:
-        """Return the handler of a call in its lane, or one that refuses it. What has no lane keeps its own."""
+        """Return the handler of a call in its lane, or one that refuses it; of a call without a lane, its own."""
         method = handler_call_details.method
         lane = self._lane_of.get(method)
         if lane is None:
@@ -119,7 +119,7 @@ class Lanes(grpc.ServerInterceptor):
 
 
 class Lane:
-    """Threads of some RPCs: `working` calls at once, and `waiting` more that have stepped aside."""
+    """The threads of some RPCs: `working` calls at once, and `waiting` more that have stepped aside."""
 
     def __init__(self, name: str, working: int, waiting: int, queue_max: int, refuses: ThreadPoolExecutor) -> None:
         self._name = name
@@ -137,7 +137,7 @@ class Lane:
         return self.pool.held >= self._held_max
 
     def refuse(self, _: object, context: grpc.ServicerContext) -> NoReturn:
-        """End a call for which there is no room."""
+        """End a call for which there is no room, with QUEUE_FULL."""
         detail = f"{self.pool.held} calls of the {self._name} lane are under way or wait already"
         abort(context, RefusedError(Refusal(Reason.QUEUE_FULL, "", detail)))
 
@@ -157,7 +157,7 @@ class Lane:
 
 
 class _Call(Caller):
-    """The caller of a gRPC call, which it does not hold: the call holds the caller."""
+    """The caller of a gRPC call. It does not keep the call alive, for the call keeps the caller."""
 
     __slots__ = ("_context",)
 
@@ -189,7 +189,7 @@ class _CallWithTurn(_Call):
         self._is_held = False
 
     def take_turn(self) -> bool:
-        """Return whether it is this call's turn, before its deadline."""
+        """Wait for this call's turn; return False if it does not come before the deadline."""
         self._is_held = self._turns.take() or self._turns.take(self.left_s)
         return self._is_held
 
@@ -208,13 +208,13 @@ class _CallWithTurn(_Call):
         self.leave_turn()
         try:
             yield True
-            self.take_turn()  # past the deadline nobody counts who works
+            self.take_turn()  # after the deadline it goes on without one, and ends soon
         finally:
             self._places.leave()
 
 
 class _CountingPool(ThreadPoolExecutor):
-    """A pool that knows how many calls it holds: under way, or waiting for a thread."""
+    """A pool that counts the calls that it holds: under way, or waiting for a thread."""
 
     def __init__(self, threads: int, name: str) -> None:
         super().__init__(threads, name)
@@ -226,12 +226,12 @@ class _CountingPool(ThreadPoolExecutor):
         with self._count:
             self.held += 1
         try:
-            return super().submit(self._counted, fn, *args, **kwargs)
+            return super().submit(self._run_counted, fn, *args, **kwargs)
         except RuntimeError:  # it was shut down
             self._leave()
             raise
 
-    def _counted(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
+    def _run_counted(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
         try:
             return fn(*args, **kwargs)
         finally:
@@ -243,7 +243,7 @@ class _CountingPool(ThreadPoolExecutor):
 
 
 def _in_lane(handler: _Handler, lane: Lane) -> _Handler:
-    """The same handler with the threads of a lane."""
+    """Return the handler with the threads of a lane."""
     kind = next(kind for kind in _KINDS if getattr(handler, kind))
     behaviour = getattr(handler, kind)
 

@@ -1,4 +1,4 @@
-"""Knowing whether PostgreSQL answers now: a thread asks it all the time, over a session of its own."""
+"""Finds out whether PostgreSQL answers now: a thread asks it all the time, over a session of its own."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ _log: Final = logging.getLogger(__name__)
 EVERY_S: Final = 0.3
 STATEMENT_MS_MAX: Final = 1_000
 CONNECT_S_MAX: Final = 2
-_SILENT_S_MAX: Final = 1.3  # with the pauses here and in health, what is frozen is known within 2 s
+_SILENT_S_MAX: Final = 1.3  # with the pauses here and in health, a frozen PostgreSQL is noticed within 2 s
 _SILENT: Final = "PostgreSQL does not answer"
 
 
 class Probe:
-    """Knows why the store cannot be used. The time of the last answer counts, so a question may hang as it likes."""
+    """Tells why PostgreSQL cannot be used. The time of its last answer counts, so a question may hang for ever."""
 
     def __init__(
         self, connect: Callable[[], psycopg.Connection[Any]], keeper: Keeper, recovered: Callable[[], None]
@@ -42,17 +42,17 @@ class Probe:
 
     @property
     def fault(self) -> str:
-        """Why PostgreSQL cannot be used, for people; empty if it answered a moment ago."""
+        """The reason why PostgreSQL cannot be used, for people; empty if it answered a moment ago."""
         is_silent = time.monotonic() - self._answered_s > _SILENT_S_MAX
         return self._fault or (_SILENT if is_silent else "")
 
     def start(self) -> None:
-        """Ask once, and begin to ask."""
+        """Ask once, and start the thread that goes on asking."""
         self._ask()
         self._thread.start()
 
     def stop(self) -> None:
-        """End, after the question under way."""
+        """End the thread, after the question under way."""
         self._stopping.set()
         self._thread.join()
         self._hang_up()

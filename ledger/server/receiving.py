@@ -1,9 +1,10 @@
-"""Turns at receiving messages: one that comes in lies in memory as far as it came, and nobody knows how long it is."""
+"""Turns at receiving messages: one that is coming in lies in memory as far as it came, and its length is unknown."""
 
 from __future__ import annotations
 
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import grpc
@@ -12,41 +13,70 @@ from ledger.domain.refusal import Reason
 from ledger.server.turns import Turns
 from ledger.wire.status import refusals, refuse
 
-_PATIENCE_S: Final = 1.0  # so long a call waits for its turn
-_SLOW_S: Final = 5.0  # a message that has been coming for so long may be ended for the sake of those that wait
+_PATIENCE_S: Final = 1.0  # that a call waits for its turn
+_REFUSED_BYTES_PER_S: Final = 32_000_000  # of messages that are refused, through each turn
+_REST_S_LEAST: Final = 0.01
 
 
 class Receiving:
-    """Lets so many calls receive their message at once; each of them may have as many bytes as a message may."""
+    """Lets `calls_max` calls receive their message at once; each message may have `message_bytes_max` bytes.
 
-    def __init__(self, calls_max: int) -> None:
+    A message that has been coming in for `slow_s` seconds may be ended for those that wait.
+    """
+
+    def __init__(self, calls_max: int, slow_s: float) -> None:
         self._turns = Turns(calls_max)
+        self._slow_s = slow_s
         self._since_s: dict[grpc.ServicerContext, float] = {}
 
-    def only_message(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        """Return the only message of a call; None if none comes. Refuses with QUEUE_FULL where too many come in."""
+    def only_message(self, requests: Iterator[Any], context: grpc.ServicerContext, decode: Callable[[Any], Any]) -> Any:
+        """Return the only message of a call, decoded; `decode` is given None if none comes, and may raise RefusedError.
+
+        Ends the call with the refusal, or with QUEUE_FULL where too many come in. A turn whose message is refused is
+        left a little later, by its size: who sends one after another that nobody can read is not to take all of the
+        time of those who ask.
+        """
         if not self._turns.take():
             with refusals(context):
                 self._wait_for_turn(context)
+        refused_bytes = 0
+        try:
+            arrived = self._next(requests, context)
+            refused_bytes = len(arrived) if isinstance(arrived, bytes) else 0  # unless it can be decoded
+            with refusals(context):
+                decoded = decode(arrived)
+            refused_bytes = 0
+            return decoded
+        finally:
+            self._leave_turn(refused_bytes / _REFUSED_BYTES_PER_S)
+
+    def _leave_turn(self, rest_s: float) -> None:
+        if rest_s < _REST_S_LEAST:
+            self._turns.leave()
+            return
+        rest = threading.Timer(rest_s, self._turns.leave)  # in a thread of its own: the call ends at once
+        rest.daemon = True
+        rest.start()
+
+    def _next(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
         self._since_s[context] = time.monotonic()
         try:
             return next(requests, None)
         finally:
             del self._since_s[context]
-            self._turns.leave()
 
     def _wait_for_turn(self, context: grpc.ServicerContext) -> None:
         left_s = context.time_remaining()
-        if not self._turns.take(_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S)):
-            self._end_slow_ones()
-            refuse(Reason.QUEUE_FULL, "", "as many messages as may are coming in: send it later")
+        until_s = time.monotonic() + (_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S))
+        while (wait_s := until_s - time.monotonic()) > 0:
+            if self._turns.take(min(wait_s, self._slow_s)):
+                return
+            self.end(self._slow_s)
+        refuse(Reason.QUEUE_FULL, "", "as many messages as may are coming in: send it later")
 
-    def end_all(self) -> None:
-        """End the calls whose message has not come: the service stops, and would wait for them."""
-        self._end_slow_ones(0)
-
-    def _end_slow_ones(self, patience_s: float = _SLOW_S) -> None:
-        slow_s = time.monotonic() - patience_s
+    def end(self, after_s: float = 0) -> None:
+        """End the calls whose message has been coming in for so many seconds, and is not all there."""
+        began_s = time.monotonic() - after_s
         for context, since_s in list(self._since_s.items()):
-            if since_s < slow_s:
+            if since_s < began_s:
                 context.cancel()

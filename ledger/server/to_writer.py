@@ -1,4 +1,4 @@
-"""Waiting for the writer, as every handler that writes does, within its deadline."""
+"""The way of every handler that writes to the writer: it hands over a job, and waits within its caller's deadline."""
 
 from __future__ import annotations
 
@@ -14,14 +14,14 @@ from ledger.clock import WallClock, leap_refusal
 from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.wire.status import OUTCOME_UNKNOWN, RefusedError
-from ledger.writing.messages import Answer, Refused, Sent
+from ledger.writing.messages import Answer, QueuedJob, Refused
 from ledger.writing.writer_thread import WriterThread
 
-_LOOK_UP_S: Final = 0.2  # how often a wait looks whether the call is over
+_LOOK_UP_S: Final = 0.2  # between two looks of a wait whether the call is over
 
 
-class Handling:
-    """Shared by the services that write."""
+class ToWriter:
+    """Hands jobs to the writer, and waits for its answers. All services that write share it."""
 
     def __init__(self, config: Config, writer_thread: WriterThread, ledger_id: str, clock: WallClock) -> None:
         self.config = config
@@ -30,12 +30,12 @@ class Handling:
         self._clock = clock
 
     def latest_ns(self) -> int:
-        """The latest instant at which something may say it happened: now and the allowed skew."""
+        """Return the latest instant at which a request may say that something happened: now and the allowed skew."""
         return self._clock.now_ns() + self.config.clock_skew_ms_max * 1_000_000
 
     @property
     def writing(self) -> bool:
-        """True while this process holds the pen, and records: not while its clock is wrong."""
+        """True while this process holds the pen and its clock is right, so that it records."""
         return self._writer_thread.writing and not self._clock.leaped
 
     def check_clock(self) -> None:
@@ -43,12 +43,12 @@ class Handling:
         if leap_ns := self._clock.read().leap_ns:
             raise RefusedError(leap_refusal(leap_ns))
 
-    def submit(self, job: Sent) -> Answer:
-        """Return the answer of the writer to a command, which is refused if the queue is full."""
+    def submit(self, job: QueuedJob) -> Answer:
+        """Hand over a job and return its answer. Raises RefusedError for a refusal, as of a job for a full queue."""
         return self.wait(self._writer_thread.submit(job))
 
-    def queue(self, job: Sent, is_over: Callable[[], bool]) -> Future[Answer]:
-        """Hand the writer a command, waiting for room in its queue until the call is over."""
+    def queue(self, job: QueuedJob, is_over: Callable[[], bool]) -> Future[Answer]:
+        """Hand over a job, once the queue has room for it. Raises OUTCOME_UNKNOWN if `is_over` before that."""
         while not is_over():
             if self._writer_thread.wait_for_room(job, _LOOK_UP_S):
                 try:
@@ -59,29 +59,24 @@ class Handling:
         raise RefusedError(OUTCOME_UNKNOWN)
 
     def wait(self, future: Future[Answer]) -> Answer:
-        """Return the answer of the writer; raise RefusedError if it is a refusal.
+        """Return the answer of the writer. Raises RefusedError if it is a refusal.
 
-        OUTCOME_UNKNOWN means that there is none yet: the command may still be recorded.
-
-        That is told shortly before the caller's deadline, so that it arrives. Who hangs up is not waited for.
+        Raises OUTCOME_UNKNOWN, while the job may still be recorded, once the caller hangs up, or a little before its
+        deadline so that it arrives.
         """
         who = caller()
         until_s = time.monotonic() + who.wait_s(self.config.commit_wait_ms_max)
         while (left_s := until_s - time.monotonic()) > 0 and not who.hung_up:
             with suppress(WaitTimeout):
-                return _answered(future.result(min(left_s, _LOOK_UP_S)))
+                answer = future.result(min(left_s, _LOOK_UP_S))
+                if isinstance(answer, Refused):
+                    raise RefusedError(answer.refusal, *answer.others, **_metadata(answer))
+                return answer
         raise RefusedError(OUTCOME_UNKNOWN)
 
 
-def _answered(answer: Answer) -> Answer:
-    """Return an answer that is no refusal; raise RefusedError for one that is."""
-    if isinstance(answer, Refused):
-        raise RefusedError(answer.refusal, *answer.others, **_record_of(answer))
-    return answer
-
-
-def _record_of(answer: Refused) -> dict[str, str]:
-    """Where a refusal is recorded, as metadata of its status."""
-    if not answer.position:
+def _metadata(refused: Refused) -> dict[str, str]:
+    """Return the position at which a refusal is recorded, if it is, as metadata of the status."""
+    if not refused.position:
         return {}
-    return {"position": str(answer.position), "replayed": "true" if answer.replayed else "false"}
+    return {"position": str(refused.position), "replayed": "true" if refused.replayed else "false"}

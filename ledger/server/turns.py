@@ -1,4 +1,4 @@
-"""Turns: so many calls at once may do something, the others wait for one of them to leave its turn."""
+"""Turns: a number of calls may do something at once, the others wait until one of them leaves its turn."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ class Turns:
             self._free.put(None)
 
     def take(self, wait_s: float = 0) -> bool:
-        """Return whether a turn was free, or became free within so many seconds (infinity: however long it takes)."""
+        """Take a turn; return False if none becomes free within so many seconds (infinity: wait for ever)."""
         try:
             self._free.get(wait_s > 0, min(wait_s, threading.TIMEOUT_MAX))
         except Empty:

@@ -1,4 +1,4 @@
-"""The one statement that stores a commit: of each kind of row as many as there are, nothing where there are none."""
+"""The one statement that stores a commit: it has a step for each kind of row that the commit has."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded, SourceAdvanced
+from ledger.domain.streams import subject_of
 from ledger.store.postgres.migrate import EVENTS, TRACKING
 from ledger.store.rows import COLUMNS, TYPES, Row
 
@@ -16,7 +17,7 @@ _MANY: Final = -1
 
 
 class _Part(NamedTuple):
-    """What goes into one table."""
+    """The rows of a commit that go into one table."""
 
     name: str
     insert: Composable
@@ -36,7 +37,10 @@ _ALL_ADVANCED: Final = "CASE (SELECT count(*) FROM source) WHEN %b THEN %b END"
 
 
 class CommitStatement:
-    """Of one schema. `turn` is asked before anything is written: who waits for it holds nothing that others need."""
+    """Makes the statements of one schema.
+
+    `turn` is asked before anything is written: who waits for it holds nothing that others need.
+    """
 
     def __init__(self, schema: str, turn: Composable, channel: str) -> None:
         self._turn = turn
@@ -59,12 +63,12 @@ class CommitStatement:
         decisions: Sequence[Recorded],
         positions_and_time: tuple[int, int, int],
     ) -> tuple[bytes, list[Any]]:
-        """The statement and its parameters, the last of which are (last position, first position, recorded time).
+        """Return the statement and its parameters, at the end (last position, first position, recorded time).
 
         It is a transaction of its own, or part of one that has begun.
         """
         sources = [
-            (recorded.stream.removeprefix("source/"), recorded.event.last_sequence)
+            (subject_of(recorded.stream), recorded.event.last_sequence)
             for recorded in decisions
             if isinstance(recorded.event, SourceAdvanced) and recorded.event.has_numbers
         ]

@@ -12,7 +12,7 @@ from ledger.clock import boot_ns
 
 
 class Lease:
-    """The lease of one process. Renewed by whoever uses the session that holds the pen, asked by everybody."""
+    """The lease of one process, renewed by whoever uses the session that holds the pen, asked by everybody."""
 
     def __init__(self, span_ms: int, clock_ns: Callable[[], int] = boot_ns) -> None:
         self.clock_ns = clock_ns

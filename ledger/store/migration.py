@@ -15,7 +15,7 @@ from ledger.domain.events import Envelope, MigrationApplied, MigrationFile, Writ
 from ledger.domain.streams import LEDGER
 from ledger.store.codec.events import decode, encode
 from ledger.store.commit_statement import CommitStatement
-from ledger.store.digest import Show, digest_of_log
+from ledger.store.digest import Show, events_digest
 from ledger.store.postgres.migrate import EVENTS, TRACKING, apply, missing_files, sha256_of
 from ledger.store.postgres.roles import grant_rights
 from ledger.store.rows import Row
@@ -88,7 +88,7 @@ def _become_owner(cursor: Cursor[tuple[Any, ...]], schema: str) -> None:
 
 
 class _Recorded:
-    """What the log holds before a migration, if it holds anything; `say` appends what it is after."""
+    """The log before a migration, if it holds anything; `say` appends the digests of it, before and after."""
 
     def __init__(
         self,
@@ -128,7 +128,10 @@ class _Recorded:
         self._cursor.execute(*statement.of([row], (), (), (), (position, position, time_ns)))
 
     def _digest(self) -> bytes:
-        return digest_of_log(self._connection, self._schema, self._until, self._show)
+        stretch = {"after": 0, "until": self._until}
+        return events_digest(self._schema).take(
+            self._connection, stretch, lambda done: self._show("events", done, self._until)
+        )
 
     def _query(self, text: str, *parameters: Any) -> list[tuple[Any, ...]]:
         return self._cursor.execute(SQL(text).format(**self._names), parameters).fetchall()

@@ -78,7 +78,7 @@ class Pen:
         self._own.update(connection.execute(_SELF).fetchall())
 
     def take(self, connection: psycopg.Connection[Any]) -> bool:
-        """Take it for a session; False if another one has it.
+        """Take it for a session; return False if another one has it.
 
         An earlier session of this process is ended at once, one of another process after a long silence. What another
         process answers it may answer for the span of a lease after it has lost the pen; that is waited for.
@@ -97,7 +97,7 @@ class Pen:
         return found is not None and bool(found[0])
 
     def _end_silent(self, connection: psycopg.Connection[Any]) -> bool:
-        """End the session that has the pen, if it may be ended; whether it has ended."""
+        """End the session that has the pen, if it may be ended; return whether it has ended."""
         asked_ns = self._lease.clock_ns()
         holder = self._holder(connection)
         if holder is None:

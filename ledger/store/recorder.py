@@ -1,7 +1,7 @@
 """The library's Postgres recorder with the insert replaced: positions in commit order, binary COPY, no pipeline.
 
 The stock insert hangs for ever on large statements (it pipelines through a full socket buffer) and takes a table lock
-that waits behind VACUUM. Here order is held by an advisory transaction lock, and the writer assigns the positions.
+that waits for VACUUM. Here order is held by an advisory transaction lock, and the writer assigns the positions.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.store.migration import migrate
 from ledger.store.postgres.migrate import EVENTS, TRACKING
-from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, Row, Rows
+from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, LogRows, Row
 
 _ROWS_AT_ONCE: Final = 256  # that are sent in one piece
 
@@ -53,7 +53,7 @@ class LedgerRecorder(PostgresProcessRecorder):
     def insert_events(
         self, stored_events: Sequence[StoredEvent], *, tracking: Tracking | None = None, **_: Any
     ) -> Sequence[int]:
-        """Store events of whoever calls, at the next positions; returns these. The ledger's writer calls `append`.
+        """Store events of whoever calls, at the next positions, and return these. The ledger's writer calls `append`.
 
         Raises IntegrityError if a (stream, version) is taken or the tracking has been recorded; then nothing is stored.
         """
@@ -68,7 +68,7 @@ class LedgerRecorder(PostgresProcessRecorder):
             first: int = next(iter(found.values()))
             self.append(
                 connection,
-                Rows(
+                LogRows(
                     Row(str(event.originator_id), event.originator_version, event.topic, event.state, position)
                     for position, event in enumerate(stored_events, first)
                 ),
@@ -80,7 +80,7 @@ class LedgerRecorder(PostgresProcessRecorder):
         """Open a transaction that commits after all begun before it: followers never see a gap that fills later."""
         connection.execute(SQL("BEGIN; {}").format(self.commit_order))
 
-    def append(self, connection: Connection[Any], rows: Rows) -> None:
+    def append(self, connection: Connection[Any], rows: LogRows) -> None:
         """Store rows at the positions they carry, in the open transaction. IntegrityError: a position is taken."""
         with connection.cursor() as cursor, cursor.copy(self._copy) as copy:
             copy.write(COPY_BEGINS)

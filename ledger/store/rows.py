@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from ledger.arrays.columns import Ints
-from ledger.arrays.lazy_sequence import Made
+from ledger.arrays.lazy_sequence import LazySequence
 
 COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",
@@ -38,19 +38,19 @@ class Row(NamedTuple):
     time_max_so_far_ns: int | None = None
 
     def copied(self) -> bytes:
-        """As COPY takes it in."""
+        """Return the row as COPY takes it in."""
         parts = [_FIELDS, _text(self.stream), _number(self.version), _text(self.topic)]
         parts += [_SIZE.pack(len(self.state)), self.state, *map(_number, self[4:])]
         return b"".join(parts)
 
 
-class RunRows(Made[Row]):
+class RunRows(LazySequence[Row]):
     """Rows of fee streams at positions that follow each other, as columns; one is made when it is asked for."""
 
     def __init__(
         self, streams: Sequence[str], first_position: int, topic: str, states: Sequence[bytes], times_ns: Sequence[Ints]
     ) -> None:
-        """`times_ns`: of all rows the earliest, the latest, and the latest of the stream so far."""
+        """`times_ns` are three columns: the earliest time, the latest, and the latest of the stream so far."""
         self._streams = streams
         self._positions = range(first_position, first_position + len(streams))
         self._topic = topic
@@ -60,18 +60,18 @@ class RunRows(Made[Row]):
     def __len__(self) -> int:
         return len(self._streams)
 
-    def made(self, place: int) -> Row:
-        """One of the rows."""
+    def make(self, place: int) -> Row:
+        """Return one of the rows."""
         position = self._positions[place]
         times = (int(column[place]) for column in self._times_ns)
         return Row(self._streams[place], position, self._topic, self._states[place], position, *times)
 
     def of_streams(self, names: Container[str]) -> Iterator[Row]:
-        """The rows of some streams; no other one is made."""
-        return (self.made(place) for place, stream in enumerate(self._streams) if stream in names)
+        """Yield the rows of some streams; no other one is made."""
+        return (self.make(place) for place, stream in enumerate(self._streams) if stream in names)
 
     def copied(self) -> Iterator[bytes]:
-        """Each row as COPY takes it in: what is of one size in all of them comes out of arrays."""
+        """Yield each row as COPY takes it in: fields of one size in all rows come out of arrays."""
         streams = "\n".join(self._streams).encode().split(b"\n")  # names of streams have no line breaks
         positions = np.array(self._positions)
         sizes = [np.array(list(map(len, texts))) for texts in (streams, self._states)]
@@ -81,7 +81,7 @@ class RunRows(Made[Row]):
         return map(b"".join, zip(begin, streams, middle, self._states, end, strict=True))
 
 
-class Rows(Made[Row]):
+class LogRows(LazySequence[Row]):
     """The rows of a commit, in the order of their positions."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
@@ -108,8 +108,8 @@ class Rows(Made[Row]):
     def __iter__(self) -> Iterator[Row]:
         return (row for part in self._parts for row in part)
 
-    def made(self, place: int) -> Row:
-        """One of the rows."""
+    def make(self, place: int) -> Row:
+        """Return one of the rows."""
         for part in self._parts:
             if place < len(part):
                 return part[place]
@@ -117,7 +117,7 @@ class Rows(Made[Row]):
         raise AssertionError("a place within the size is in a part")
 
     def of_streams(self, names: Container[str]) -> Iterator[Row]:
-        """The rows of some streams, in order."""
+        """Yield the rows of some streams, in order."""
         for part in self._parts:
             if isinstance(part, RunRows):
                 yield from part.of_streams(names)
@@ -125,7 +125,7 @@ class Rows(Made[Row]):
                 yield from (row for row in part if row.stream in names)
 
     def copied(self) -> Iterator[bytes]:
-        """Each row as COPY takes it in."""
+        """Yield each row as COPY takes it in."""
         for part in self._parts:
             yield from part.copied() if isinstance(part, RunRows) else map(Row.copied, part)
 
@@ -140,7 +140,7 @@ def _number(value: int | None) -> bytes:
 
 
 def _fixed(count: int, *parts: bytes | Ints) -> list[bytes]:
-    """Parts of one size in all rows side by side, row by row; numbers of 8 bytes unless they are big-endian already."""
+    """Join parts of one size in all rows, row by row; numbers take 8 bytes unless they are big-endian already."""
     columns = []
     for part in parts:
         if isinstance(part, bytes):

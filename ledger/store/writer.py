@@ -12,7 +12,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from psycopg.sql import SQL, Identifier
@@ -20,7 +20,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 
 from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.streams import fee_stream
-from ledger.fills.runs import Runs
+from ledger.fills.fill_runs import FillRuns
 from ledger.store.codec.events import encode, envelope_message
 from ledger.store.codec.fills_many import encode_runs
 from ledger.store.commit_statement import CommitStatement
@@ -30,7 +30,7 @@ from ledger.store.postgres.database import connect
 from ledger.store.postgres.migrate import EVENTS
 from ledger.store.postgres.session import Limits
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import Row, Rows, RunRows
+from ledger.store.rows import LogRows, Row, RunRows
 
 # More rows go in by COPY first: it is quicker with them, and PostgreSQL need not hold them all at once.
 ROWS_MAX: Final = 128
@@ -43,20 +43,19 @@ class WriterLost(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ErasableText:
-    """Free text behind a hash in the log."""
+    """Free text, of which the log holds a hash."""
 
     salt: bytes
     text: str
 
     @property
     def sha256(self) -> bytes:
-        """SHA-256(salt || text), as the log holds it."""
+        """Return SHA-256(salt || text), as the log holds it."""
         return hashlib.sha256(self.salt + self.text.encode()).digest()
 
 
-@dataclass(frozen=True, slots=True)
-class RequestRow:
-    """Which request caused the event at a position."""
+class RequestRow(NamedTuple):
+    """The request that caused the event at a position."""
 
     request_id: str
     sha256: bytes
@@ -71,19 +70,19 @@ class Commit:
     """
 
     recorded_time_ns: int
-    rows: Rows
+    rows: LogRows
     decisions: Sequence[Recorded] = ()
     requests: Sequence[RequestRow] = ()
     texts: Sequence[ErasableText] = ()
 
     @property
     def first_position(self) -> int:
-        """Position of the first event."""
+        """Return the position of the first event."""
         return self.rows[0].position
 
     @property
     def last_position(self) -> int:
-        """Position of the last event."""
+        """Return the position of the last event."""
         return self.rows[-1].position
 
 
@@ -100,7 +99,7 @@ class Writer:
         recorder: LedgerRecorder,
         *,
         lease: Lease | None = None,
-        silent_ms_max: int = 8_000,
+        silent_ms_max: int = 6_000,
         limits: Limits | None = None,
     ) -> None:
         """`silent_ms_max`: after so long without a sign of life the session of another writer is ended."""
@@ -109,8 +108,8 @@ class Writer:
         self._limits = limits or Limits()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._waiting: psycopg.Connection[tuple[Any, ...]] | None = None  # of a standby
-        self._sql = _Statements(recorder)
         self.schema = recorder.datastore.schema
+        self._commit_statement = CommitStatement(self.schema, recorder.commit_order, recorder.channel_name)
         self.lease = lease or Lease(1_000)
         self._pen = Pen(self.schema, self.lease, silent_ms_max)
         self._renewing = threading.RLock()  # held for a moment by whoever begins to use the connection, or has used it
@@ -118,7 +117,7 @@ class Writer:
         self._ended: psycopg.Error | None = None  # what ended the connection, if anything did
 
     def take(self) -> bool:
-        """Try to become the writer; False if another process is. Raises WriterLost if PostgreSQL cannot be reached."""
+        """Try to become the writer; return False if another process is. Raises WriterLost where PostgreSQL is away."""
         self._end_term()
         try:
             if self._waiting is None:
@@ -129,7 +128,7 @@ class Writer:
         except psycopg.Error as error:
             self.close()
             raise WriterLost(str(error)) from error
-        # Of whatever size numbers are: or each size would be a statement of its own to PostgreSQL.
+        # Numbers of any size are sent as int8: or each size would be a statement of its own to PostgreSQL.
         self._waiting.adapters.register_dumper(int, Int8BinaryDumper)
         self._connection, self._waiting, self._ended = self._waiting, None, None
         return True
@@ -141,7 +140,7 @@ class Writer:
 
     @contextmanager
     def get_connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """The connection, to read between commits: a `Log` over it knows at once when the term is over.
+        """Give the connection, to read between commits: a `Log` over it knows at once when the term is over.
 
         Raises WriterLost, also in place of any error of PostgreSQL within the block.
         """
@@ -175,9 +174,9 @@ class Writer:
 
     def _statement(self, commit: Commit, rows: Sequence[Row]) -> tuple[bytes, list[Any]]:
         """Return the statement that stores a commit, with those of its rows that are not in the log yet."""
-        return self._sql.commit.of(
+        return self._commit_statement.of(
             rows,
-            [(row.request_id, row.sha256, row.position) for row in commit.requests],
+            commit.requests,
             [(text.sha256, text.salt, text.text) for text in commit.texts],
             commit.decisions,
             (commit.last_position, commit.first_position, commit.recorded_time_ns),
@@ -188,15 +187,16 @@ class Writer:
 
         The bytes carry the writer's term, so that nobody else's event at this position can pass. Raises WriterLost.
         """
+        find = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(self.schema, EVENTS))
         with self.get_connection() as connection:
-            found = connection.execute(self._sql.find_event, (commit.last_position,)).fetchone()
+            found = connection.execute(find, (commit.last_position,)).fetchone()
         return found is not None and bytes(found[0]) == commit.rows[-1].state
 
     def check(self) -> None:
         """Have the lease renewed by a round trip. Raises WriterLost if the pen is gone; between commits."""
         with self.get_connection() as connection:
             began_ns = self.lease.clock_ns()
-            connection.execute(self._sql.nothing)
+            connection.execute(b"SELECT")
             self.lease.renew(began_ns)
 
     def renew(self) -> None:
@@ -225,28 +225,16 @@ class Writer:
                 self._connection = None
 
 
-class _Statements:
-    """The writer's SQL for one schema."""
-
-    def __init__(self, recorder: LedgerRecorder) -> None:
-        schema = recorder.datastore.schema
-        self.find_event = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(schema, EVENTS))
-        self.nothing = SQL("SELECT")
-        self.commit = CommitStatement(schema, recorder.commit_order, recorder.channel_name)
-
-
 def row_of(recorded: Recorded) -> Row:
-    """An event as a row of the log."""
+    """Return an event as a row of the log."""
     topic, state = encode(recorded.envelope, recorded.event)
     event = recorded.event
-    if isinstance(event, FeeEvent):
-        times = (event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns)
-        return Row(recorded.stream, recorded.version, topic, state, recorded.position, *times)
-    return Row(recorded.stream, recorded.version, topic, state, recorded.position)
+    times = (event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns) if isinstance(event, FeeEvent) else ()
+    return Row(recorded.stream, recorded.version, topic, state, recorded.position, *times)
 
 
-def rows_of(runs: Runs, first_position: int, envelope: Envelope) -> RunRows:
-    """Runs as rows of the log, at positions from the first on. Their envelopes differ in the effective time alone."""
+def rows_of(runs: FillRuns, first_position: int, envelope: Envelope) -> RunRows:
+    """Return runs as rows of the log, at positions from the first on. Envelopes differ in the effective time alone."""
     streams = [fee_stream(*key) for key in runs.keys]
     states = encode_runs(envelope_message(envelope), runs)
     times = (runs.time_min_ns, runs.time_max_ns, runs.time_max_so_far_ns)

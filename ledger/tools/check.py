@@ -15,7 +15,7 @@ from ledger.cli.screens import many, table
 from ledger.store.postgres.database import connect
 from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.tools.store import open_store, store_arguments
 from ledger.visible import visible
 from projections.check import TABLES, Check
@@ -64,7 +64,7 @@ def _check(options: Options) -> int:
     with open_store(options) as dsn, ExitStack() as stack:
         write = _writer(stack, options.json)
         check = Check(stack.enter_context(connect(dsn, "check")), options.schema)
-        progress = Progress()
+        progress = ProgressBar()
         stack.callback(progress.clear)
         for one in check.findings(names):
             if not isinstance(one, Finding):

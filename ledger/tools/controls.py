@@ -76,7 +76,7 @@ def _findings(ledger: Client, options: Options) -> Iterator[Any]:
             control,
             as_of=options.as_of,
             within_days=options.within_days,
-            programme_id=options.programme,
+            programme_id=options.programme_id,
             page_size=page_size(options),
         )
 

@@ -17,7 +17,7 @@ from ledger.store.postgres.dsn import HELP, VARIABLE
 from ledger.store.postgres.migrate import MigrationError
 from ledger.store.postgres.roles import Roles, roles_sql
 from ledger.tools.group import TOOLS
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.tools.store import own_dsn, schema_argument
 
 _ROLES: Final = Roles()
@@ -86,7 +86,7 @@ def _print_roles(options: Options) -> int:
 def _migrate(options: Options) -> int:
     if not (dsn := own_dsn(options.dsn)):
         raise UnusableError(f"--dsn or ${VARIABLE} is needed: the embedded PostgreSQL is migrated by `serve`")
-    progress, clock = Progress(), WallClock()
+    progress, clock = ProgressBar(), WallClock()
     try:
         with connect(dsn, "migration") as connection:
             check_durable(connection)

@@ -17,7 +17,7 @@ from ledger.domain.refusal import Reason
 from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet, csv_rows
 from ledger.tools.files import beside, output
 from ledger.tools.group import TOOLS
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_PERIODIC
 from ledger.visible import visible
 
@@ -98,7 +98,7 @@ def _plan(ledger: Client, options: Options) -> int:
 
 def _command(plan: Any, options: Options) -> str:
     """Return the command line that does what was planned."""
-    programme = f" --programme {options.programme}" if options.programme else ""
+    programme = f" --programme {options.programme_id}" if options.programme_id else ""
     when = f"--instant {instant(plan.instant).replace(' ', 'T')}Z --read-position {plan.basis.known_at_position}"
     return f"fee-ledger evaluate --kind {options.kind}{programme} {when} --actor ID --approver ID"
 
@@ -130,7 +130,7 @@ def _messages(ledger: Client, options: Options) -> Iterator[Any]:
 
 def _which(options: Options) -> dict[str, Any]:
     kind = options.kind.upper().replace("-", "_")
-    return {"programme_id": options.programme, "kind": kind, "instant": options.instant}
+    return {"programme_id": options.programme_id, "kind": kind, "instant": options.instant}
 
 
 def _name(evaluation: Any) -> str:
@@ -151,7 +151,7 @@ class _Sheet:
         self._options = options
         self._shown: dict[str, list[Any]] = {}
         self._counts: Counter[str] = Counter()
-        self._progress = Progress()
+        self._progress = ProgressBar()
         self._stack = ExitStack()
         self._write: Callable[[Sequence[str]], object] = lambda _: None
 

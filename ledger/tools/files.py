@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ledger import private
 from ledger.cli.errors import UnusableError
+from ledger.whole import put_in_place
 
 
 def output(text: str) -> Path:
@@ -65,9 +66,7 @@ def beside(path: Path, *, own: bool = False) -> Iterator[Path]:
             _make(part, target, own=own)
         yield place
         if place is part:
-            with part.open("rb") as file:
-                os.fsync(file.fileno())  # on disk before it takes its place
-            os.replace(part, target)
+            put_in_place(part, target)
 
 
 def write_whole(path: Path, text: str, *, own: bool = False) -> None:

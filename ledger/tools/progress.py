@@ -16,7 +16,7 @@ _BAR: Final = "{percentage:3.0f} % {bar:20} {n:,} of {total:,}{unit}, {rate_noin
 _COUNT: Final = "{n:,}{unit}, {rate_noinv_fmt}, {elapsed} so far{postfix}"  # where nobody knows the total
 
 
-class Progress:
+class ProgressBar:
     """Shows on stderr what is done of a total, how fast, and how long the rest will take.
 
     On a terminal it is a bar that `clear` takes away; in a pipe or a log it is nothing for 30 s, and then a line each

@@ -20,7 +20,7 @@ from ledger.cli.screens import table
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
 from ledger.tools.group import TOOLS
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.tools.store import open_store, store_arguments
 from projections.tables.rebuild import (
     ROWS_PER_TRANSACTION,
@@ -69,7 +69,7 @@ def _rebuild(options: Options) -> int:
         dsn = stack.enter_context(open_store(options, _AGAIN))
         connection = stack.enter_context(connect(dsn, name))
         log = Log(stack.enter_context(closing(open_datastore(dsn, options.schema, connections=2))))
-        progress = Progress()
+        progress = ProgressBar()
         stack.callback(progress.clear)
         _check(connection, options.schema)
         connection.execute("SET synchronous_commit = off")  # lost rows and their position are lost together
@@ -81,7 +81,7 @@ def _rebuild(options: Options) -> int:
     return 0 if all(one.same for one in compared.tables) else 1
 
 
-def _replace(rebuild: Rebuild, log: Log, dsn: str, options: Options, progress: Progress) -> Compared:
+def _replace(rebuild: Rebuild, log: Log, dsn: str, options: Options, progress: ProgressBar) -> Compared:
     """Make the tables, compare them, put them in the place of the live ones, and say so."""
     if rebuild.begin(anew=options.anew):
         print(f"fee-ledger: going on with the tables in {rebuild.next}", file=sys.stderr)
@@ -112,7 +112,7 @@ def _check(connection: psycopg.Connection[Any], schema: str) -> None:
         raise UnusableError(f"another rebuild runs ({first}): wait for it, or end it")
 
 
-def _waiting(progress: Progress) -> Callable[[], None]:
+def _waiting(progress: ProgressBar) -> Callable[[], None]:
     """Return what waits between two attempts to switch, and counts them."""
     attempts = count(1)
 

@@ -18,6 +18,38 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _GrantSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _GrantSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    GRANT_SOURCE_UNSPECIFIED: _GrantSource.ValueType  # 0
+    """Without a grant."""
+    GRANT_SOURCE_TRIAL: _GrantSource.ValueType  # 1
+    """The trial of a new member (R4)."""
+    GRANT_SOURCE_MANUAL: _GrantSource.ValueType  # 2
+    """A person's hand (R25)."""
+    GRANT_SOURCE_MATCH: _GrantSource.ValueType  # 3
+    """The match of a tier on another exchange (R6)."""
+    GRANT_SOURCE_EVALUATION: _GrantSource.ValueType  # 4
+    """An evaluation of volume (R5, R14)."""
+
+class GrantSource(_GrantSource, metaclass=_GrantSourceEnumTypeWrapper):
+    """What gave a grant."""
+
+GRANT_SOURCE_UNSPECIFIED: GrantSource.ValueType  # 0
+"""Without a grant."""
+GRANT_SOURCE_TRIAL: GrantSource.ValueType  # 1
+"""The trial of a new member (R4)."""
+GRANT_SOURCE_MANUAL: GrantSource.ValueType  # 2
+"""A person's hand (R25)."""
+GRANT_SOURCE_MATCH: GrantSource.ValueType  # 3
+"""The match of a tier on another exchange (R6)."""
+GRANT_SOURCE_EVALUATION: GrantSource.ValueType  # 4
+"""An evaluation of volume (R5, R14)."""
+Global___GrantSource: _TypeAlias = GrantSource  # noqa: Y015
+
 class _FlagKind:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -130,16 +162,19 @@ class Grant(_message.Message):
     REVOKED_TIME_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
     EVIDENCE_FIELD_NUMBER: _builtins.int
+    SOURCE_ENUM_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """Names the grant within its account."""
     tier: _builtins.str
     """Tier of the programme, for example VIP3."""
     source: _builtins.str
-    """TRIAL, MANUAL or MATCH."""
+    """TRIAL, MANUAL, MATCH or EVALUATION; source_enum says the same."""
     programme_id: _builtins.str
     """The programme the tier belongs to."""
     evidence: _builtins.str
     """What the grant rests on: of a match its match_id."""
+    source_enum: Global___GrantSource.ValueType
+    """What gave it."""
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
         """First instant of the grant."""
@@ -163,10 +198,11 @@ class Grant(_message.Message):
         revoked_time: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
         evidence: _builtins.str = ...,
+        source_enum: Global___GrantSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["revoked_time", b"revoked_time", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "grant_id", b"grant_id", "programme_id", b"programme_id", "revoked_time", b"revoked_time", "source", b"source", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence", b"evidence", "grant_id", b"grant_id", "programme_id", b"programme_id", "revoked_time", b"revoked_time", "source", b"source", "source_enum", b"source_enum", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

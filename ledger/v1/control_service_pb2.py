@@ -22,39 +22,66 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import read_pb2 as ledger_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/control_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14ledger/v1/read.proto\"\x15\n\x13ListControlsRequest\"<\n\x14ListControlsResponse\x12$\n\x08\x63ontrols\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Control\",\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xb9\x01\n\x13ListFindingsRequest\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwithin_days\x18\x03 \x01(\r\x12\x14\n\x0cprogramme_id\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\x04\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"\xa5\x01\n\x14ListFindingsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x03 \x01(\x04\x12$\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x12.ledger.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\xdf\x01\n\x07\x46inding\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x12\n\nfinding_id\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x30\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x1f.ledger.v1.Finding.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xcc\x01\n\x16ListSoloActionsRequest\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12-\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\"\x7f\n\x17ListSoloActionsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x15.ledger.v1.SoloAction\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd7\x01\n\nSoloAction\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x31\n\rrecorded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06ticket\x18\x08 \x01(\t2\x8c\x02\n\x0e\x43ontrolService\x12O\n\x0cListControls\x12\x1e.ledger.v1.ListControlsRequest\x1a\x1f.ledger.v1.ListControlsResponse\x12O\n\x0cListFindings\x12\x1e.ledger.v1.ListFindingsRequest\x1a\x1f.ledger.v1.ListFindingsResponse\x12X\n\x0fListSoloActions\x12!.ledger.v1.ListSoloActionsRequest\x1a\".ledger.v1.ListSoloActionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/control_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14ledger/v1/read.proto\"\x15\n\x13ListControlsRequest\"<\n\x14ListControlsResponse\x12$\n\x08\x63ontrols\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Control\",\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xe3\x01\n\x13ListFindingsRequest\x12\x15\n\x07\x63ontrol\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x19\n\x0bwithin_days\x18\x03 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cmin_position\x18\x05 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"\xa5\x01\n\x14ListFindingsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x03 \x01(\x04\x12$\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x12.ledger.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\xdf\x01\n\x07\x46inding\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x12\n\nfinding_id\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x30\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x1f.ledger.v1.Finding.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf0\x01\n\x16ListSoloActionsRequest\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"\x7f\n\x17ListSoloActionsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x15.ledger.v1.SoloAction\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd7\x01\n\nSoloAction\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x31\n\rrecorded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06ticket\x18\x08 \x01(\t2\x8c\x02\n\x0e\x43ontrolService\x12O\n\x0cListControls\x12\x1e.ledger.v1.ListControlsRequest\x1a\x1f.ledger.v1.ListControlsResponse\x12O\n\x0cListFindings\x12\x1e.ledger.v1.ListFindingsRequest\x1a\x1f.ledger.v1.ListFindingsResponse\x12X\n\x0fListSoloActions\x12!.ledger.v1.ListSoloActionsRequest\x1a\".ledger.v1.ListSoloActionsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.control_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['control']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['control']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['as_of']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['as_of']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['within_days']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['within_days']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['min_position']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['min_position']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTFINDINGSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_FINDING_DETAILSENTRY']._loaded_options = None
   _globals['_FINDING_DETAILSENTRY']._serialized_options = b'8\001'
-  _globals['_LISTCONTROLSREQUEST']._serialized_start=101
-  _globals['_LISTCONTROLSREQUEST']._serialized_end=122
-  _globals['_LISTCONTROLSRESPONSE']._serialized_start=124
-  _globals['_LISTCONTROLSRESPONSE']._serialized_end=184
-  _globals['_CONTROL']._serialized_start=186
-  _globals['_CONTROL']._serialized_end=230
-  _globals['_LISTFINDINGSREQUEST']._serialized_start=233
-  _globals['_LISTFINDINGSREQUEST']._serialized_end=418
-  _globals['_LISTFINDINGSRESPONSE']._serialized_start=421
-  _globals['_LISTFINDINGSRESPONSE']._serialized_end=586
-  _globals['_FINDING']._serialized_start=589
-  _globals['_FINDING']._serialized_end=812
-  _globals['_FINDING_DETAILSENTRY']._serialized_start=766
-  _globals['_FINDING_DETAILSENTRY']._serialized_end=812
-  _globals['_LISTSOLOACTIONSREQUEST']._serialized_start=815
-  _globals['_LISTSOLOACTIONSREQUEST']._serialized_end=1019
-  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_start=1021
-  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_end=1148
-  _globals['_SOLOACTION']._serialized_start=1151
-  _globals['_SOLOACTION']._serialized_end=1366
-  _globals['_CONTROLSERVICE']._serialized_start=1369
-  _globals['_CONTROLSERVICE']._serialized_end=1637
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['actor']._loaded_options = None
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['actor']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['from_time']._loaded_options = None
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['from_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['until_time']._loaded_options = None
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['until_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCONTROLSREQUEST']._serialized_start=134
+  _globals['_LISTCONTROLSREQUEST']._serialized_end=155
+  _globals['_LISTCONTROLSRESPONSE']._serialized_start=157
+  _globals['_LISTCONTROLSRESPONSE']._serialized_end=217
+  _globals['_CONTROL']._serialized_start=219
+  _globals['_CONTROL']._serialized_end=263
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=266
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=493
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=496
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=661
+  _globals['_FINDING']._serialized_start=664
+  _globals['_FINDING']._serialized_end=887
+  _globals['_FINDING_DETAILSENTRY']._serialized_start=841
+  _globals['_FINDING_DETAILSENTRY']._serialized_end=887
+  _globals['_LISTSOLOACTIONSREQUEST']._serialized_start=890
+  _globals['_LISTSOLOACTIONSREQUEST']._serialized_end=1130
+  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_start=1132
+  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_end=1259
+  _globals['_SOLOACTION']._serialized_start=1262
+  _globals['_SOLOACTION']._serialized_end=1477
+  _globals['_CONTROLSERVICE']._serialized_start=1480
+  _globals['_CONTROLSERVICE']._serialized_end=1748
 # @@protoc_insertion_point(module_scope)

@@ -64,14 +64,14 @@ class ControlServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListFindings(self, request, context):
-        """What a control finds, out of the materialised tables and, where single fills matter, out of the log.
+        """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def ListSoloActions(self, request, context):
-        """What one person did alone: recorded commands without an approver, or approved by who asked. In position order.
+        """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -36,9 +36,9 @@ class ControlServiceStub:
     ListControls: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListControlsRequest, _control_service_pb2.ListControlsResponse]
     """The controls there are."""
     ListFindings: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListFindingsRequest, _control_service_pb2.ListFindingsResponse]
-    """What a control finds, out of the materialised tables and, where single fills matter, out of the log."""
+    """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log."""
     ListSoloActions: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListSoloActionsRequest, _control_service_pb2.ListSoloActionsResponse]
-    """What one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
+    """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
 
 @_typing.type_check_only
 class ControlServiceAsyncStub(ControlServiceStub):
@@ -48,9 +48,9 @@ class ControlServiceAsyncStub(ControlServiceStub):
     ListControls: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListControlsRequest, _control_service_pb2.ListControlsResponse]  # type: ignore[assignment]
     """The controls there are."""
     ListFindings: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListFindingsRequest, _control_service_pb2.ListFindingsResponse]  # type: ignore[assignment]
-    """What a control finds, out of the materialised tables and, where single fills matter, out of the log."""
+    """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log."""
     ListSoloActions: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListSoloActionsRequest, _control_service_pb2.ListSoloActionsResponse]  # type: ignore[assignment]
-    """What one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
+    """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
 
 class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """What those who watch over the ledger call. Nothing here writes."""
@@ -69,7 +69,7 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_service_pb2.ListFindingsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_service_pb2.ListFindingsResponse, _abc.Awaitable[_control_service_pb2.ListFindingsResponse]]:
-        """What a control finds, out of the materialised tables and, where single fills matter, out of the log."""
+        """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log."""
 
     @_abc_1.abstractmethod
     def ListSoloActions(
@@ -77,6 +77,6 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_service_pb2.ListSoloActionsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_service_pb2.ListSoloActionsResponse, _abc.Awaitable[_control_service_pb2.ListSoloActionsResponse]]:
-        """What one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
+        """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
 
 def add_ControlServiceServicer_to_server(servicer: ControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,53 +22,120 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import command_pb2 as ledger_dot_v1_dot_command__pb2
 from ledger.v1 import query_service_pb2 as ledger_dot_v1_dot_query__service__pb2
 from ledger.v1 import read_pb2 as ledger_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ledger/v1/evaluation_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x1dledger/v1/query_service.proto\x1a\x14ledger/v1/read.proto\"\xcc\x01\n\x17RecordDailyCloseRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x04 \x01(\t\x12\r\n\x05price\x18\x05 \x01(\t\x12\x10\n\x08\x63urrency\x18\x06 \x01(\t\x12\x0e\n\x06source\x18\x07 \x01(\t\x12\x15\n\rsource_sha256\x18\x08 \x01(\x0c\x12\x10\n\x08restates\x18\t \x01(\x04\"`\n\x18RecordDailyCloseResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05\x63lose\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Close\"\xd7\x01\n\x05\x43lose\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05price\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\x0c\x12\x10\n\x08position\x18\x07 \x01(\x04\x12\x31\n\rrecorded_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08restates\x18\t \x01(\x04\x12\x13\n\x0brestated_by\x18\n \x01(\x04\"\xa7\x01\n\x11ListClosesRequest\x12\x1d\n\x02\x61t\x18\x01 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x10\n\x08\x66rom_day\x18\x03 \x01(\t\x12\x11\n\tuntil_day\x18\x04 \x01(\t\x12\x18\n\x10include_restated\x18\x05 \x01(\x08\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\t\"t\n\x12ListClosesResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12 \n\x06\x63loses\x18\x02 \x03(\x0b\x32\x10.ledger.v1.Close\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xa2\x01\n\x15PlanEvaluationRequest\x12\x14\n\x0cprogramme_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAt\"\xd5\x02\n\x16PlanEvaluationResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x14\n\x0cprogramme_id\x18\x02 \x01(\t\x12\x19\n\x11programme_version\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwaiting_for\x18\x06 \x03(\t\x12+\n\x08\x61\x63\x63ounts\x18\x07 \x03(\x0b\x32\x19.ledger.v1.PlannedAccount\x12\x11\n\tlooked_at\x18\x08 \x01(\x04\x12\r\n\x05total\x18\t \x01(\x04\x12+\n\x06\x63ounts\x18\n \x01(\x0b\x32\x1b.ledger.v1.EvaluationCounts\"\xfa\x02\n\x0ePlannedAccount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x32\n\x0e\x65valuated_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bwindow_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwindow_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06volume\x18\x05 \x01(\t\x12\x17\n\x0fvolume_currency\x18\x06 \x01(\t\x12(\n\x07volumes\x18\x07 \x03(\x0b\x32\x17.ledger.v1.QuotedVolume\x12\x13\n\x0btier_before\x18\x08 \x01(\t\x12\x12\n\ntier_after\x18\t \x01(\t\x12\x10\n\x08movement\x18\n \x01(\t\x12/\n\x0emissing_closes\x18\x0b \x03(\x0b\x32\x17.ledger.v1.MissingClose\"H\n\x0cQuotedVolume\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x16\n\x0equote_currency\x18\x02 \x01(\t\x12\x10\n\x08notional\x18\x03 \x01(\t\"\xde\x01\n\x10\x45valuationCounts\x12\x11\n\tevaluated\x18\x01 \x01(\x04\x12\x0e\n\x06gained\x18\x02 \x01(\x04\x12\n\n\x02up\x18\x03 \x01(\x04\x12\x0e\n\x06stayed\x18\x04 \x01(\x04\x12\x0c\n\x04\x64own\x18\x05 \x01(\x04\x12\x0c\n\x04lost\x18\x06 \x01(\x04\x12\x0c\n\x04none\x18\x07 \x01(\x04\x12\x0e\n\x06review\x18\x08 \x01(\x04\x12\x0f\n\x07granted\x18\t \x01(\x04\x12\x0f\n\x07\x62locked\x18\n \x01(\x04\x12/\n\x0emissing_closes\x18\x0b \x03(\x0b\x32\x17.ledger.v1.MissingClose\"\xf0\x01\n\x14RunEvaluationRequest\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\'\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.Authority\x12\x14\n\x0cprogramme_id\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rread_position\x18\x06 \x01(\x04\x12\x18\n\x10\x63omplete_sources\x18\x07 \x03(\t\"\xf4\x01\n\x15RunEvaluationResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12)\n\nevaluation\x18\x02 \x01(\x0b\x32\x15.ledger.v1.Evaluation\x12\x11\n\tlooked_at\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12*\n\x07\x62locked\x18\x05 \x03(\x0b\x32\x19.ledger.v1.PlannedAccount\x12+\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x1b.ledger.v1.EvaluationCounts\x12\x10\n\x08position\x18\x07 \x01(\x04\"\x8d\x02\n\nEvaluation\x12\x14\n\x0cprogramme_id\x18\x01 \x01(\t\x12\x19\n\x11programme_version\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bwindow_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwindow_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rread_position\x18\x07 \x01(\x04\"\xa1\x01\n\x14GetEvaluationRequest\x12\x14\n\x0cprogramme_id\x18\x01 \x01(\t\x12\'\n\x04kind\x18\x02 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1d\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAt\"\x9f\x01\n\x15GetEvaluationResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12)\n\nevaluation\x18\x02 \x01(\x0b\x32\x15.ledger.v1.Evaluation\x12\x0e\n\x06status\x18\x03 \x01(\t\x12&\n\x04runs\x18\x04 \x03(\x0b\x32\x18.ledger.v1.EvaluationRun\"\x86\x02\n\rEvaluationRun\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x30\n\x0cstarted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08\x61pprover\x18\x04 \x01(\t\x12\x15\n\rread_position\x18\x05 \x01(\x04\x12\x18\n\x10\x63omplete_sources\x18\x06 \x03(\t\x12\x32\n\x0e\x63ompleted_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06\x63ounts\x18\x08 \x01(\x0b\x32\x1b.ledger.v1.EvaluationCounts*o\n\x0e\x45valuationKind\x12\x1f\n\x1b\x45VALUATION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45VALUATION_KIND_PERIODIC\x10\x01\x12\x1e\n\x1a\x45VALUATION_KIND_POST_TRIAL\x10\x02\x32\xbe\x03\n\x11\x45valuationService\x12[\n\x10RecordDailyClose\x12\".ledger.v1.RecordDailyCloseRequest\x1a#.ledger.v1.RecordDailyCloseResponse\x12I\n\nListCloses\x12\x1c.ledger.v1.ListClosesRequest\x1a\x1d.ledger.v1.ListClosesResponse\x12W\n\x0ePlanEvaluation\x12 .ledger.v1.PlanEvaluationRequest\x1a!.ledger.v1.PlanEvaluationResponse0\x01\x12T\n\rRunEvaluation\x12\x1f.ledger.v1.RunEvaluationRequest\x1a .ledger.v1.RunEvaluationResponse0\x01\x12R\n\rGetEvaluation\x12\x1f.ledger.v1.GetEvaluationRequest\x1a .ledger.v1.GetEvaluationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\"ledger/v1/evaluation_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x1dledger/v1/query_service.proto\x1a\x14ledger/v1/read.proto\"\x82\x02\n\x17RecordDailyCloseRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61sset\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x03\x64\x61y\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05price\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06source\x18\x07 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rsource_sha256\x18\x08 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08restates\x18\t \x01(\x04\x42\x04\xe2\x41\x01\x01\"`\n\x18RecordDailyCloseResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05\x63lose\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Close\"\xd7\x01\n\x05\x43lose\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x02 \x01(\t\x12\x10\n\x08\x63urrency\x18\x03 \x01(\t\x12\r\n\x05price\x18\x04 \x01(\t\x12\x0e\n\x06source\x18\x05 \x01(\t\x12\x15\n\rsource_sha256\x18\x06 \x01(\x0c\x12\x10\n\x08position\x18\x07 \x01(\x04\x12\x31\n\rrecorded_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08restates\x18\t \x01(\x04\x12\x13\n\x0brestated_by\x18\n \x01(\x04\"\xd1\x01\n\x11ListClosesRequest\x12#\n\x02\x61t\x18\x01 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61sset\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x66rom_day\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tuntil_day\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1e\n\x10include_restated\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"t\n\x12ListClosesResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12 \n\x06\x63loses\x18\x02 \x03(\x0b\x32\x10.ledger.v1.Close\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xba\x01\n\x15PlanEvaluationRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x19.ledger.v1.EvaluationKindB\x04\xe2\x41\x01\x01\x12\x31\n\x07instant\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\"\xd5\x02\n\x16PlanEvaluationResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x14\n\x0cprogramme_id\x18\x02 \x01(\t\x12\x19\n\x11programme_version\x18\x03 \x01(\t\x12\'\n\x04kind\x18\x04 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0bwaiting_for\x18\x06 \x03(\t\x12+\n\x08\x61\x63\x63ounts\x18\x07 \x03(\x0b\x32\x19.ledger.v1.PlannedAccount\x12\x11\n\tlooked_at\x18\x08 \x01(\x04\x12\r\n\x05total\x18\t \x01(\x04\x12+\n\x06\x63ounts\x18\n \x01(\x0b\x32\x1b.ledger.v1.EvaluationCounts\"\xaa\x03\n\x0ePlannedAccount\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x32\n\x0e\x65valuated_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bwindow_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwindow_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06volume\x18\x05 \x01(\t\x12\x17\n\x0fvolume_currency\x18\x06 \x01(\t\x12(\n\x07volumes\x18\x07 \x03(\x0b\x32\x17.ledger.v1.QuotedVolume\x12\x13\n\x0btier_before\x18\x08 \x01(\t\x12\x12\n\ntier_after\x18\t \x01(\t\x12\x10\n\x08movement\x18\n \x01(\t\x12/\n\x0emissing_closes\x18\x0b \x03(\x0b\x32\x17.ledger.v1.MissingClose\x12.\n\rmovement_enum\x18\x0c \x01(\x0e\x32\x17.ledger.v1.TierMovement\"y\n\x0cQuotedVolume\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x16\n\x0equote_currency\x18\x02 \x01(\t\x12\x10\n\x08notional\x18\x03 \x01(\t\x12/\n\x0breason_enum\x18\x04 \x01(\x0e\x32\x1a.ledger.v1.ExclusionReason\"\xde\x01\n\x10\x45valuationCounts\x12\x11\n\tevaluated\x18\x01 \x01(\x04\x12\x0e\n\x06gained\x18\x02 \x01(\x04\x12\n\n\x02up\x18\x03 \x01(\x04\x12\x0e\n\x06stayed\x18\x04 \x01(\x04\x12\x0c\n\x04\x64own\x18\x05 \x01(\x04\x12\x0c\n\x04lost\x18\x06 \x01(\x04\x12\x0c\n\x04none\x18\x07 \x01(\x04\x12\x0e\n\x06review\x18\x08 \x01(\x04\x12\x0f\n\x07granted\x18\t \x01(\x04\x12\x0f\n\x07\x62locked\x18\n \x01(\x04\x12/\n\x0emissing_closes\x18\x0b \x03(\x0b\x32\x17.ledger.v1.MissingClose\"\x9a\x02\n\x14RunEvaluationRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x04kind\x18\x04 \x01(\x0e\x32\x19.ledger.v1.EvaluationKindB\x04\xe2\x41\x01\x01\x12\x31\n\x07instant\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\rread_position\x18\x06 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12\x1e\n\x10\x63omplete_sources\x18\x07 \x03(\tB\x04\xe2\x41\x01\x01\"\xf4\x01\n\x15RunEvaluationResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12)\n\nevaluation\x18\x02 \x01(\x0b\x32\x15.ledger.v1.Evaluation\x12\x11\n\tlooked_at\x18\x03 \x01(\x04\x12\r\n\x05total\x18\x04 \x01(\x04\x12*\n\x07\x62locked\x18\x05 \x03(\x0b\x32\x19.ledger.v1.PlannedAccount\x12+\n\x06\x63ounts\x18\x06 \x01(\x0b\x32\x1b.ledger.v1.EvaluationCounts\x12\x10\n\x08position\x18\x07 \x01(\x04\"\x8d\x02\n\nEvaluation\x12\x14\n\x0cprogramme_id\x18\x01 \x01(\t\x12\x19\n\x11programme_version\x18\x02 \x01(\t\x12\'\n\x04kind\x18\x03 \x01(\x0e\x32\x19.ledger.v1.EvaluationKind\x12+\n\x07instant\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bwindow_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwindow_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rread_position\x18\x07 \x01(\x04\"\xb9\x01\n\x14GetEvaluationRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x04kind\x18\x02 \x01(\x0e\x32\x19.ledger.v1.EvaluationKindB\x04\xe2\x41\x01\x01\x12\x31\n\x07instant\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\"\xd1\x01\n\x15GetEvaluationResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12)\n\nevaluation\x18\x02 \x01(\x0b\x32\x15.ledger.v1.Evaluation\x12\x0e\n\x06status\x18\x03 \x01(\t\x12&\n\x04runs\x18\x04 \x03(\x0b\x32\x18.ledger.v1.EvaluationRun\x12\x30\n\x0bstatus_enum\x18\x05 \x01(\x0e\x32\x1b.ledger.v1.EvaluationStatus\"\x86\x02\n\rEvaluationRun\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x30\n\x0cstarted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x03 \x01(\t\x12\x10\n\x08\x61pprover\x18\x04 \x01(\t\x12\x15\n\rread_position\x18\x05 \x01(\x04\x12\x18\n\x10\x63omplete_sources\x18\x06 \x03(\t\x12\x32\n\x0e\x63ompleted_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x06\x63ounts\x18\x08 \x01(\x0b\x32\x1b.ledger.v1.EvaluationCounts*o\n\x0e\x45valuationKind\x12\x1f\n\x1b\x45VALUATION_KIND_UNSPECIFIED\x10\x00\x12\x1c\n\x18\x45VALUATION_KIND_PERIODIC\x10\x01\x12\x1e\n\x1a\x45VALUATION_KIND_POST_TRIAL\x10\x02*\xf4\x01\n\x0cTierMovement\x12\x1d\n\x19TIER_MOVEMENT_UNSPECIFIED\x10\x00\x12\x18\n\x14TIER_MOVEMENT_GAINED\x10\x01\x12\x14\n\x10TIER_MOVEMENT_UP\x10\x02\x12\x18\n\x14TIER_MOVEMENT_STAYED\x10\x03\x12\x16\n\x12TIER_MOVEMENT_DOWN\x10\x04\x12\x16\n\x12TIER_MOVEMENT_LOST\x10\x05\x12\x16\n\x12TIER_MOVEMENT_NONE\x10\x06\x12\x18\n\x14TIER_MOVEMENT_REVIEW\x10\x07\x12\x19\n\x15TIER_MOVEMENT_BLOCKED\x10\x08*\x94\x01\n\x10\x45valuationStatus\x12!\n\x1d\x45VALUATION_STATUS_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x45VALUATION_STATUS_RUNNING\x10\x01\x12\x1d\n\x19\x45VALUATION_STATUS_BLOCKED\x10\x02\x12\x1f\n\x1b\x45VALUATION_STATUS_COMPLETED\x10\x03\x32\xbe\x03\n\x11\x45valuationService\x12[\n\x10RecordDailyClose\x12\".ledger.v1.RecordDailyCloseRequest\x1a#.ledger.v1.RecordDailyCloseResponse\x12I\n\nListCloses\x12\x1c.ledger.v1.ListClosesRequest\x1a\x1d.ledger.v1.ListClosesResponse\x12W\n\x0ePlanEvaluation\x12 .ledger.v1.PlanEvaluationRequest\x1a!.ledger.v1.PlanEvaluationResponse0\x01\x12T\n\rRunEvaluation\x12\x1f.ledger.v1.RunEvaluationRequest\x1a .ledger.v1.RunEvaluationResponse0\x01\x12R\n\rGetEvaluation\x12\x1f.ledger.v1.GetEvaluationRequest\x1a .ledger.v1.GetEvaluationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.evaluation_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_EVALUATIONKIND']._serialized_start=3513
-  _globals['_EVALUATIONKIND']._serialized_end=3624
-  _globals['_RECORDDAILYCLOSEREQUEST']._serialized_start=161
-  _globals['_RECORDDAILYCLOSEREQUEST']._serialized_end=365
-  _globals['_RECORDDAILYCLOSERESPONSE']._serialized_start=367
-  _globals['_RECORDDAILYCLOSERESPONSE']._serialized_end=463
-  _globals['_CLOSE']._serialized_start=466
-  _globals['_CLOSE']._serialized_end=681
-  _globals['_LISTCLOSESREQUEST']._serialized_start=684
-  _globals['_LISTCLOSESREQUEST']._serialized_end=851
-  _globals['_LISTCLOSESRESPONSE']._serialized_start=853
-  _globals['_LISTCLOSESRESPONSE']._serialized_end=969
-  _globals['_PLANEVALUATIONREQUEST']._serialized_start=972
-  _globals['_PLANEVALUATIONREQUEST']._serialized_end=1134
-  _globals['_PLANEVALUATIONRESPONSE']._serialized_start=1137
-  _globals['_PLANEVALUATIONRESPONSE']._serialized_end=1478
-  _globals['_PLANNEDACCOUNT']._serialized_start=1481
-  _globals['_PLANNEDACCOUNT']._serialized_end=1859
-  _globals['_QUOTEDVOLUME']._serialized_start=1861
-  _globals['_QUOTEDVOLUME']._serialized_end=1933
-  _globals['_EVALUATIONCOUNTS']._serialized_start=1936
-  _globals['_EVALUATIONCOUNTS']._serialized_end=2158
-  _globals['_RUNEVALUATIONREQUEST']._serialized_start=2161
-  _globals['_RUNEVALUATIONREQUEST']._serialized_end=2401
-  _globals['_RUNEVALUATIONRESPONSE']._serialized_start=2404
-  _globals['_RUNEVALUATIONRESPONSE']._serialized_end=2648
-  _globals['_EVALUATION']._serialized_start=2651
-  _globals['_EVALUATION']._serialized_end=2920
-  _globals['_GETEVALUATIONREQUEST']._serialized_start=2923
-  _globals['_GETEVALUATIONREQUEST']._serialized_end=3084
-  _globals['_GETEVALUATIONRESPONSE']._serialized_start=3087
-  _globals['_GETEVALUATIONRESPONSE']._serialized_end=3246
-  _globals['_EVALUATIONRUN']._serialized_start=3249
-  _globals['_EVALUATIONRUN']._serialized_end=3511
-  _globals['_EVALUATIONSERVICE']._serialized_start=3627
-  _globals['_EVALUATIONSERVICE']._serialized_end=4073
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['authority']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['authority']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['asset']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['asset']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['day']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['day']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['price']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['price']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['currency']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['currency']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['source']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['source']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['source_sha256']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['source_sha256']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['restates']._loaded_options = None
+  _globals['_RECORDDAILYCLOSEREQUEST'].fields_by_name['restates']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['asset']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['asset']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['from_day']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['from_day']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['until_day']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['until_day']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['include_restated']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['include_restated']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTCLOSESREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['kind']._serialized_options = b'\342A\001\001'
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['instant']._loaded_options = None
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['instant']._serialized_options = b'\342A\001\001'
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_PLANEVALUATIONREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['request_id']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['authority']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['authority']._serialized_options = b'\342A\001\001'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['kind']._serialized_options = b'\342A\001\001'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['instant']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['instant']._serialized_options = b'\342A\001\001'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['read_position']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['read_position']._serialized_options = b'\342A\001\001'
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['complete_sources']._loaded_options = None
+  _globals['_RUNEVALUATIONREQUEST'].fields_by_name['complete_sources']._serialized_options = b'\342A\001\001'
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['kind']._loaded_options = None
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['kind']._serialized_options = b'\342A\001\001'
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['instant']._loaded_options = None
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['instant']._serialized_options = b'\342A\001\001'
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_GETEVALUATIONREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_EVALUATIONKIND']._serialized_start=3879
+  _globals['_EVALUATIONKIND']._serialized_end=3990
+  _globals['_TIERMOVEMENT']._serialized_start=3993
+  _globals['_TIERMOVEMENT']._serialized_end=4237
+  _globals['_EVALUATIONSTATUS']._serialized_start=4240
+  _globals['_EVALUATIONSTATUS']._serialized_end=4388
+  _globals['_RECORDDAILYCLOSEREQUEST']._serialized_start=194
+  _globals['_RECORDDAILYCLOSEREQUEST']._serialized_end=452
+  _globals['_RECORDDAILYCLOSERESPONSE']._serialized_start=454
+  _globals['_RECORDDAILYCLOSERESPONSE']._serialized_end=550
+  _globals['_CLOSE']._serialized_start=553
+  _globals['_CLOSE']._serialized_end=768
+  _globals['_LISTCLOSESREQUEST']._serialized_start=771
+  _globals['_LISTCLOSESREQUEST']._serialized_end=980
+  _globals['_LISTCLOSESRESPONSE']._serialized_start=982
+  _globals['_LISTCLOSESRESPONSE']._serialized_end=1098
+  _globals['_PLANEVALUATIONREQUEST']._serialized_start=1101
+  _globals['_PLANEVALUATIONREQUEST']._serialized_end=1287
+  _globals['_PLANEVALUATIONRESPONSE']._serialized_start=1290
+  _globals['_PLANEVALUATIONRESPONSE']._serialized_end=1631
+  _globals['_PLANNEDACCOUNT']._serialized_start=1634
+  _globals['_PLANNEDACCOUNT']._serialized_end=2060
+  _globals['_QUOTEDVOLUME']._serialized_start=2062
+  _globals['_QUOTEDVOLUME']._serialized_end=2183
+  _globals['_EVALUATIONCOUNTS']._serialized_start=2186
+  _globals['_EVALUATIONCOUNTS']._serialized_end=2408
+  _globals['_RUNEVALUATIONREQUEST']._serialized_start=2411
+  _globals['_RUNEVALUATIONREQUEST']._serialized_end=2693
+  _globals['_RUNEVALUATIONRESPONSE']._serialized_start=2696
+  _globals['_RUNEVALUATIONRESPONSE']._serialized_end=2940
+  _globals['_EVALUATION']._serialized_start=2943
+  _globals['_EVALUATION']._serialized_end=3212
+  _globals['_GETEVALUATIONREQUEST']._serialized_start=3215
+  _globals['_GETEVALUATIONREQUEST']._serialized_end=3400
+  _globals['_GETEVALUATIONRESPONSE']._serialized_start=3403
+  _globals['_GETEVALUATIONRESPONSE']._serialized_end=3612
+  _globals['_EVALUATIONRUN']._serialized_start=3615
+  _globals['_EVALUATIONRUN']._serialized_end=3877
+  _globals['_EVALUATIONSERVICE']._serialized_start=4391
+  _globals['_EVALUATIONSERVICE']._serialized_end=4837
 # @@protoc_insertion_point(module_scope)

@@ -47,6 +47,82 @@ EVALUATION_KIND_POST_TRIAL: EvaluationKind.ValueType  # 2
 """Volume of each trial that has ended (R14), at its end."""
 Global___EvaluationKind: _TypeAlias = EvaluationKind  # noqa: Y015
 
+class _TierMovement:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _TierMovementEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_TierMovement.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    TIER_MOVEMENT_UNSPECIFIED: _TierMovement.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    TIER_MOVEMENT_GAINED: _TierMovement.ValueType  # 1
+    """A tier where there was none."""
+    TIER_MOVEMENT_UP: _TierMovement.ValueType  # 2
+    """A higher tier."""
+    TIER_MOVEMENT_STAYED: _TierMovement.ValueType  # 3
+    """The same tier."""
+    TIER_MOVEMENT_DOWN: _TierMovement.ValueType  # 4
+    """A lower tier."""
+    TIER_MOVEMENT_LOST: _TierMovement.ValueType  # 5
+    """No tier where there was one."""
+    TIER_MOVEMENT_NONE: _TierMovement.ValueType  # 6
+    """No tier, before and after."""
+    TIER_MOVEMENT_REVIEW: _TierMovement.ValueType  # 7
+    """A person must look, at a volume above the table or below nothing."""
+    TIER_MOVEMENT_BLOCKED: _TierMovement.ValueType  # 8
+    """It is not evaluated: a close is missing."""
+
+class TierMovement(_TierMovement, metaclass=_TierMovementEnumTypeWrapper):
+    """How an evaluation moves the tier of an account."""
+
+TIER_MOVEMENT_UNSPECIFIED: TierMovement.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+TIER_MOVEMENT_GAINED: TierMovement.ValueType  # 1
+"""A tier where there was none."""
+TIER_MOVEMENT_UP: TierMovement.ValueType  # 2
+"""A higher tier."""
+TIER_MOVEMENT_STAYED: TierMovement.ValueType  # 3
+"""The same tier."""
+TIER_MOVEMENT_DOWN: TierMovement.ValueType  # 4
+"""A lower tier."""
+TIER_MOVEMENT_LOST: TierMovement.ValueType  # 5
+"""No tier where there was one."""
+TIER_MOVEMENT_NONE: TierMovement.ValueType  # 6
+"""No tier, before and after."""
+TIER_MOVEMENT_REVIEW: TierMovement.ValueType  # 7
+"""A person must look, at a volume above the table or below nothing."""
+TIER_MOVEMENT_BLOCKED: TierMovement.ValueType  # 8
+"""It is not evaluated: a close is missing."""
+Global___TierMovement: _TypeAlias = TierMovement  # noqa: Y015
+
+class _EvaluationStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _EvaluationStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_EvaluationStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EVALUATION_STATUS_UNSPECIFIED: _EvaluationStatus.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    EVALUATION_STATUS_RUNNING: _EvaluationStatus.ValueType  # 1
+    """It runs, or was interrupted: run it again."""
+    EVALUATION_STATUS_BLOCKED: _EvaluationStatus.ValueType  # 2
+    """Some accounts wait for closes."""
+    EVALUATION_STATUS_COMPLETED: _EvaluationStatus.ValueType  # 3
+    """Every account is evaluated."""
+
+class EvaluationStatus(_EvaluationStatus, metaclass=_EvaluationStatusEnumTypeWrapper):
+    """How far an evaluation is."""
+
+EVALUATION_STATUS_UNSPECIFIED: EvaluationStatus.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+EVALUATION_STATUS_RUNNING: EvaluationStatus.ValueType  # 1
+"""It runs, or was interrupted: run it again."""
+EVALUATION_STATUS_BLOCKED: EvaluationStatus.ValueType  # 2
+"""Some accounts wait for closes."""
+EVALUATION_STATUS_COMPLETED: EvaluationStatus.ValueType  # 3
+"""Every account is evaluated."""
+Global___EvaluationStatus: _TypeAlias = EvaluationStatus  # noqa: Y015
+
 @_typing.final
 class RecordDailyCloseRequest(_message.Message):
     """Records a close."""
@@ -400,6 +476,7 @@ class PlannedAccount(_message.Message):
     TIER_AFTER_FIELD_NUMBER: _builtins.int
     MOVEMENT_FIELD_NUMBER: _builtins.int
     MISSING_CLOSES_FIELD_NUMBER: _builtins.int
+    MOVEMENT_ENUM_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     volume: _builtins.str
@@ -411,7 +488,9 @@ class PlannedAccount(_message.Message):
     tier_after: _builtins.str
     """Tier that the volume gives: of the programme, NONE, MANUAL_REVIEW or NEGATIVE_VOLUME; empty where a close is missing."""
     movement: _builtins.str
-    """GAINED, UP, STAYED, DOWN, LOST, NONE (no tier before and after), REVIEW or BLOCKED."""
+    """GAINED, UP, STAYED, DOWN, LOST, NONE (no tier before and after), REVIEW or BLOCKED; movement_enum says the same."""
+    movement_enum: Global___TierMovement.ValueType
+    """How the tier moves."""
     @_builtins.property
     def evaluated_time(self) -> _timestamp_pb2.Timestamp:
         """When it is evaluated: the instant, or the end of its trial."""
@@ -446,10 +525,11 @@ class PlannedAccount(_message.Message):
         tier_after: _builtins.str = ...,
         movement: _builtins.str = ...,
         missing_closes: _abc.Iterable[_query_service_pb2.MissingClose] | None = ...,
+        movement_enum: Global___TierMovement.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["evaluated_time", b"evaluated_time", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "evaluated_time", b"evaluated_time", "missing_closes", b"missing_closes", "movement", b"movement", "tier_after", b"tier_after", "tier_before", b"tier_before", "volume", b"volume", "volume_currency", b"volume_currency", "volumes", b"volumes", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "evaluated_time", b"evaluated_time", "missing_closes", b"missing_closes", "movement", b"movement", "movement_enum", b"movement_enum", "tier_after", b"tier_after", "tier_before", b"tier_before", "volume", b"volume", "volume_currency", b"volume_currency", "volumes", b"volumes", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -464,22 +544,26 @@ class QuotedVolume(_message.Message):
     REASON_FIELD_NUMBER: _builtins.int
     QUOTE_CURRENCY_FIELD_NUMBER: _builtins.int
     NOTIONAL_FIELD_NUMBER: _builtins.int
+    REASON_ENUM_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why it does not count: NOT_SPOT, NOT_API, SELF_TRADE, BANNED; empty: it does."""
+    """Why it does not count: NOT_SPOT, NOT_API, SELF_TRADE or BANNED; empty: it does. reason_enum says the same."""
     quote_currency: _builtins.str
     """Currency of the notional."""
     notional: _builtins.str
     """Sum of price x quantity."""
+    reason_enum: _query_service_pb2.ExclusionReason.ValueType
+    """Why it does not count."""
     def __init__(
         self,
         *,
         reason: _builtins.str = ...,
         quote_currency: _builtins.str = ...,
         notional: _builtins.str = ...,
+        reason_enum: _query_service_pb2.ExclusionReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["notional", b"notional", "quote_currency", b"quote_currency", "reason", b"reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["notional", b"notional", "quote_currency", b"quote_currency", "reason", b"reason", "reason_enum", b"reason_enum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -759,8 +843,11 @@ class GetEvaluationResponse(_message.Message):
     EVALUATION_FIELD_NUMBER: _builtins.int
     STATUS_FIELD_NUMBER: _builtins.int
     RUNS_FIELD_NUMBER: _builtins.int
+    STATUS_ENUM_FIELD_NUMBER: _builtins.int
     status: _builtins.str
-    """RUNNING (or interrupted: run it again), BLOCKED (some accounts wait for closes) or COMPLETED."""
+    """RUNNING (or interrupted: run it again), BLOCKED (some accounts wait for closes) or COMPLETED; status_enum says the same."""
+    status_enum: Global___EvaluationStatus.ValueType
+    """How far it is."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -780,10 +867,11 @@ class GetEvaluationResponse(_message.Message):
         evaluation: Global___Evaluation | None = ...,
         status: _builtins.str = ...,
         runs: _abc.Iterable[Global___EvaluationRun] | None = ...,
+        status_enum: Global___EvaluationStatus.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "evaluation", b"evaluation"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "evaluation", b"evaluation", "runs", b"runs", "status", b"status"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "evaluation", b"evaluation", "runs", b"runs", "status", b"status", "status_enum", b"status_enum"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -22,32 +22,89 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14ledger/v1/fill.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\x97\x04\n\x04\x46ill\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x0f\n\x07\x65xec_id\x18\x02 \x01(\t\x12\x0e\n\x06symbol\x18\x03 \x01(\t\x12\x1d\n\x04side\x18\x04 \x01(\x0e\x32\x0f.ledger.v1.Side\x12\'\n\tliquidity\x18\x05 \x01(\x0e\x32\x14.ledger.v1.Liquidity\x12\x0f\n\x07last_px\x18\x06 \x01(\t\x12\x10\n\x08last_qty\x18\x07 \x01(\t\x12\x31\n\rtransact_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08trade_id\x18\t \x01(\t\x12\x10\n\x08order_id\x18\n \x01(\t\x12\x11\n\tcl_ord_id\x18\x0b \x01(\t\x12.\n\norder_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08owner_id\x18\r \x01(\t\x12\x1d\n\x15\x63ounterparty_owner_id\x18\x0e \x01(\t\x12#\n\x07\x63hannel\x18\x0f \x01(\x0e\x32\x12.ledger.v1.Channel\x12#\n\x07product\x18\x10 \x01(\x0e\x32\x12.ledger.v1.Product\x12.\n\rtoken_payment\x18\x11 \x01(\x0b\x32\x17.ledger.v1.TokenPayment\x12*\n\x0b\x63harged_fee\x18\x12 \x01(\x0b\x32\x15.ledger.v1.ChargedFee\"B\n\x0cTokenPayment\x12\r\n\x05token\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\x12\x14\n\x0cprice_source\x18\x03 \x01(\t\"<\n\nChargedFee\x12\x0e\n\x06\x61mount\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x0c\n\x04rate\x18\x03 \x01(\t\"J\n\x07\x46illRef\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0b\n\x03\x64\x61y\x18\x03 \x01(\t\x12\x0f\n\x07\x65xec_id\x18\x04 \x01(\t\")\n\x07LineRef\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04line\x18\x02 \x01(\r*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*P\n\tLiquidity\x12\x19\n\x15LIQUIDITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIQUIDITY_MAKER\x10\x01\x12\x13\n\x0fLIQUIDITY_TAKER\x10\x02*U\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43HANNEL_API\x10\x01\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x02\x12\x0f\n\x0b\x43HANNEL_APP\x10\x03*I\n\x07Product\x12\x17\n\x13PRODUCT_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRODUCT_SPOT\x10\x01\x12\x13\n\x0fPRODUCT_FUTURES\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14ledger/v1/fill.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\x83\x05\n\x04\x46ill\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x65xec_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x04side\x18\x04 \x01(\x0e\x32\x0f.ledger.v1.SideB\x04\xe2\x41\x01\x02\x12-\n\tliquidity\x18\x05 \x01(\x0e\x32\x14.ledger.v1.LiquidityB\x04\xe2\x41\x01\x02\x12\x15\n\x07last_px\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08last_qty\x18\x07 \x01(\tB\x04\xe2\x41\x01\x02\x12\x37\n\rtransact_time\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x16\n\x08trade_id\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08order_id\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tcl_ord_id\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\norder_time\x18\x0c \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x16\n\x08owner_id\x18\r \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x15\x63ounterparty_owner_id\x18\x0e \x01(\tB\x04\xe2\x41\x01\x01\x12)\n\x07\x63hannel\x18\x0f \x01(\x0e\x32\x12.ledger.v1.ChannelB\x04\xe2\x41\x01\x01\x12)\n\x07product\x18\x10 \x01(\x0e\x32\x12.ledger.v1.ProductB\x04\xe2\x41\x01\x01\x12\x34\n\rtoken_payment\x18\x11 \x01(\x0b\x32\x17.ledger.v1.TokenPaymentB\x04\xe2\x41\x01\x01\x12\x30\n\x0b\x63harged_fee\x18\x12 \x01(\x0b\x32\x15.ledger.v1.ChargedFeeB\x04\xe2\x41\x01\x01\"T\n\x0cTokenPayment\x12\x13\n\x05token\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x13\n\x05price\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprice_source\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"N\n\nChargedFee\x12\x14\n\x06\x61mount\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04rate\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"b\n\x07\x46illRef\x12\x13\n\x05venue\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x02 \x01(\tB\x04\xe2\x41\x01\x02\x12\x11\n\x03\x64\x61y\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x65xec_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\")\n\x07LineRef\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04line\x18\x02 \x01(\r*9\n\x04Side\x12\x14\n\x10SIDE_UNSPECIFIED\x10\x00\x12\x0c\n\x08SIDE_BUY\x10\x01\x12\r\n\tSIDE_SELL\x10\x02*P\n\tLiquidity\x12\x19\n\x15LIQUIDITY_UNSPECIFIED\x10\x00\x12\x13\n\x0fLIQUIDITY_MAKER\x10\x01\x12\x13\n\x0fLIQUIDITY_TAKER\x10\x02*U\n\x07\x43hannel\x12\x17\n\x13\x43HANNEL_UNSPECIFIED\x10\x00\x12\x0f\n\x0b\x43HANNEL_API\x10\x01\x12\x0f\n\x0b\x43HANNEL_WEB\x10\x02\x12\x0f\n\x0b\x43HANNEL_APP\x10\x03*I\n\x07Product\x12\x17\n\x13PRODUCT_UNSPECIFIED\x10\x00\x12\x10\n\x0cPRODUCT_SPOT\x10\x01\x12\x13\n\x0fPRODUCT_FUTURES\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.fill_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_SIDE']._serialized_start=855
-  _globals['_SIDE']._serialized_end=912
-  _globals['_LIQUIDITY']._serialized_start=914
-  _globals['_LIQUIDITY']._serialized_end=994
-  _globals['_CHANNEL']._serialized_start=996
-  _globals['_CHANNEL']._serialized_end=1081
-  _globals['_PRODUCT']._serialized_start=1083
-  _globals['_PRODUCT']._serialized_end=1156
-  _globals['_FILL']._serialized_start=69
-  _globals['_FILL']._serialized_end=604
-  _globals['_TOKENPAYMENT']._serialized_start=606
-  _globals['_TOKENPAYMENT']._serialized_end=672
-  _globals['_CHARGEDFEE']._serialized_start=674
-  _globals['_CHARGEDFEE']._serialized_end=734
-  _globals['_FILLREF']._serialized_start=736
-  _globals['_FILLREF']._serialized_end=810
-  _globals['_LINEREF']._serialized_start=812
-  _globals['_LINEREF']._serialized_end=853
+  _globals['_FILL'].fields_by_name['account_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['exec_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['exec_id']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['symbol']._loaded_options = None
+  _globals['_FILL'].fields_by_name['symbol']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['side']._loaded_options = None
+  _globals['_FILL'].fields_by_name['side']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['liquidity']._loaded_options = None
+  _globals['_FILL'].fields_by_name['liquidity']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['last_px']._loaded_options = None
+  _globals['_FILL'].fields_by_name['last_px']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['last_qty']._loaded_options = None
+  _globals['_FILL'].fields_by_name['last_qty']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['transact_time']._loaded_options = None
+  _globals['_FILL'].fields_by_name['transact_time']._serialized_options = b'\342A\001\002'
+  _globals['_FILL'].fields_by_name['trade_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['trade_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['order_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['order_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['cl_ord_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['cl_ord_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['order_time']._loaded_options = None
+  _globals['_FILL'].fields_by_name['order_time']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['owner_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['owner_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['counterparty_owner_id']._loaded_options = None
+  _globals['_FILL'].fields_by_name['counterparty_owner_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['channel']._loaded_options = None
+  _globals['_FILL'].fields_by_name['channel']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['product']._loaded_options = None
+  _globals['_FILL'].fields_by_name['product']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['token_payment']._loaded_options = None
+  _globals['_FILL'].fields_by_name['token_payment']._serialized_options = b'\342A\001\001'
+  _globals['_FILL'].fields_by_name['charged_fee']._loaded_options = None
+  _globals['_FILL'].fields_by_name['charged_fee']._serialized_options = b'\342A\001\001'
+  _globals['_TOKENPAYMENT'].fields_by_name['token']._loaded_options = None
+  _globals['_TOKENPAYMENT'].fields_by_name['token']._serialized_options = b'\342A\001\002'
+  _globals['_TOKENPAYMENT'].fields_by_name['price']._loaded_options = None
+  _globals['_TOKENPAYMENT'].fields_by_name['price']._serialized_options = b'\342A\001\001'
+  _globals['_TOKENPAYMENT'].fields_by_name['price_source']._loaded_options = None
+  _globals['_TOKENPAYMENT'].fields_by_name['price_source']._serialized_options = b'\342A\001\001'
+  _globals['_CHARGEDFEE'].fields_by_name['amount']._loaded_options = None
+  _globals['_CHARGEDFEE'].fields_by_name['amount']._serialized_options = b'\342A\001\002'
+  _globals['_CHARGEDFEE'].fields_by_name['currency']._loaded_options = None
+  _globals['_CHARGEDFEE'].fields_by_name['currency']._serialized_options = b'\342A\001\002'
+  _globals['_CHARGEDFEE'].fields_by_name['rate']._loaded_options = None
+  _globals['_CHARGEDFEE'].fields_by_name['rate']._serialized_options = b'\342A\001\001'
+  _globals['_FILLREF'].fields_by_name['venue']._loaded_options = None
+  _globals['_FILLREF'].fields_by_name['venue']._serialized_options = b'\342A\001\001'
+  _globals['_FILLREF'].fields_by_name['account_id']._loaded_options = None
+  _globals['_FILLREF'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
+  _globals['_FILLREF'].fields_by_name['day']._loaded_options = None
+  _globals['_FILLREF'].fields_by_name['day']._serialized_options = b'\342A\001\002'
+  _globals['_FILLREF'].fields_by_name['exec_id']._loaded_options = None
+  _globals['_FILLREF'].fields_by_name['exec_id']._serialized_options = b'\342A\001\002'
+  _globals['_SIDE']._serialized_start=1056
+  _globals['_SIDE']._serialized_end=1113
+  _globals['_LIQUIDITY']._serialized_start=1115
+  _globals['_LIQUIDITY']._serialized_end=1195
+  _globals['_CHANNEL']._serialized_start=1197
+  _globals['_CHANNEL']._serialized_end=1282
+  _globals['_PRODUCT']._serialized_start=1284
+  _globals['_PRODUCT']._serialized_end=1357
+  _globals['_FILL']._serialized_start=102
+  _globals['_FILL']._serialized_end=745
+  _globals['_TOKENPAYMENT']._serialized_start=747
+  _globals['_TOKENPAYMENT']._serialized_end=831
+  _globals['_CHARGEDFEE']._serialized_start=833
+  _globals['_CHARGEDFEE']._serialized_end=911
+  _globals['_FILLREF']._serialized_start=913
+  _globals['_FILLREF']._serialized_end=1011
+  _globals['_LINEREF']._serialized_start=1013
+  _globals['_LINEREF']._serialized_end=1054
 # @@protoc_insertion_point(module_scope)

@@ -22,38 +22,105 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import fill_pb2 as ledger_dot_v1_dot_fill__pb2
 from ledger.v1 import refusal_pb2 as ledger_dot_v1_dot_refusal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cledger/v1/fill_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14ledger/v1/fill.proto\x1a\x17ledger/v1/refusal.proto\"\xed\x01\n\x12RecordFillsRequest\x12\r\n\x05venue\x18\x01 \x01(\t\x12\x0e\n\x06source\x18\x02 \x01(\t\x12\x16\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x12\x1e\n\x05\x66ills\x18\x04 \x03(\x0b\x32\x0f.ledger.v1.Fill\x12\x14\n\x0cinclude_fees\x18\x05 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x06 \x01(\t\x12\'\n\x07\x63olumns\x18\x07 \x01(\x0b\x32\x16.ledger.v1.FillColumns\x12\x32\n\x0e\x63omplete_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"B\n\x12StreamFillsRequest\x12,\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1d.ledger.v1.RecordFillsRequest\"D\n\x13StreamFillsResponse\x12-\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1e.ledger.v1.RecordFillsResponse\"\xb4\x03\n\x0b\x46illColumns\x12\x13\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\t\x12\x15\n\raccount_index\x18\x02 \x01(\x0c\x12\'\n\x07symbols\x18\x03 \x03(\x0b\x32\x16.ledger.v1.SymbolScale\x12\x14\n\x0csymbol_index\x18\x04 \x01(\x0c\x12\x0f\n\x07\x65xec_id\x18\x05 \x01(\x0c\x12\x0c\n\x04side\x18\x06 \x01(\x0c\x12\x11\n\tliquidity\x18\x07 \x01(\x0c\x12\x0f\n\x07last_px\x18\x08 \x01(\x0c\x12\x10\n\x08last_qty\x18\t \x01(\x0c\x12\x18\n\x10transact_time_ns\x18\n \x01(\x0c\x12\x0f\n\x07\x63hannel\x18\x0b \x01(\x0c\x12\x0f\n\x07product\x18\x0c \x01(\x0c\x12\x14\n\x0ctrade_number\x18\r \x01(\x0c\x12\x10\n\x08trade_id\x18\x0e \x01(\x0c\x12\x14\n\x0corder_number\x18\x0f \x01(\x0c\x12\x10\n\x08order_id\x18\x10 \x01(\x0c\x12\x11\n\tcl_ord_id\x18\x11 \x01(\x0c\x12\x15\n\rorder_time_ns\x18\x12 \x01(\x0c\x12\x10\n\x08owner_id\x18\x13 \x01(\x0c\x12\x1d\n\x15\x63ounterparty_owner_id\x18\x14 \x01(\x0c\"J\n\x0bSymbolScale\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x13\n\x0bprice_scale\x18\x02 \x01(\r\x12\x16\n\x0equantity_scale\x18\x03 \x01(\r\"\xaa\x02\n\x13RecordFillsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x31\n\rrecorded_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08recorded\x18\x04 \x01(\r\x12\x10\n\x08replayed\x18\x05 \x01(\r\x12(\n\x08refusals\x18\x06 \x03(\x0b\x32\x16.ledger.v1.FillRefusal\x12 \n\x04\x66\x65\x65s\x18\x07 \x03(\x0b\x32\x12.ledger.v1.FillFee\x12\x17\n\x0fsource_sequence\x18\x08 \x01(\x04\x12\x32\n\x0e\x63omplete_until\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x0b\x46illRefusal\x12\r\n\x05index\x18\x01 \x01(\r\x12!\n\x06reason\x18\x02 \x01(\x0e\x32\x11.ledger.v1.Reason\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"E\n\x07\x46illFee\x12\x12\n\nfee_amount\x18\x01 \x01(\t\x12\x14\n\x0c\x66\x65\x65_currency\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x65_rate\x18\x03 \x01(\t\"*\n\x18GetSourcePositionRequest\x12\x0e\n\x06source\x18\x01 \x01(\t\"\x8b\x01\n\x19GetSourcePositionResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x10\n\x08position\x18\x03 \x01(\x04\x12\x32\n\x0e\x63omplete_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8d\x02\n\x0b\x46illService\x12L\n\x0bRecordFills\x12\x1d.ledger.v1.RecordFillsRequest\x1a\x1e.ledger.v1.RecordFillsResponse\x12P\n\x0bStreamFills\x12\x1d.ledger.v1.StreamFillsRequest\x1a\x1e.ledger.v1.StreamFillsResponse(\x01\x30\x01\x12^\n\x11GetSourcePosition\x12#.ledger.v1.GetSourcePositionRequest\x1a$.ledger.v1.GetSourcePositionResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1cledger/v1/fill_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14ledger/v1/fill.proto\x1a\x17ledger/v1/refusal.proto\"\x9d\x02\n\x12RecordFillsRequest\x12\x13\n\x05venue\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06source\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1c\n\x0e\x66irst_sequence\x18\x03 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12$\n\x05\x66ills\x18\x04 \x03(\x0b\x32\x0f.ledger.v1.FillB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cinclude_fees\x18\x05 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x13\n\x05\x61\x63tor\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12-\n\x07\x63olumns\x18\x07 \x01(\x0b\x32\x16.ledger.v1.FillColumnsB\x04\xe2\x41\x01\x01\x12\x38\n\x0e\x63omplete_until\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"H\n\x12StreamFillsRequest\x12\x32\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1d.ledger.v1.RecordFillsRequestB\x04\xe2\x41\x01\x02\"D\n\x13StreamFillsResponse\x12-\n\x05\x62\x61tch\x18\x01 \x01(\x0b\x32\x1e.ledger.v1.RecordFillsResponse\"\xac\x04\n\x0b\x46illColumns\x12\x19\n\x0b\x61\x63\x63ount_ids\x18\x01 \x03(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\raccount_index\x18\x02 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12-\n\x07symbols\x18\x03 \x03(\x0b\x32\x16.ledger.v1.SymbolScaleB\x04\xe2\x41\x01\x02\x12\x1a\n\x0csymbol_index\x18\x04 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x15\n\x07\x65xec_id\x18\x05 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x12\n\x04side\x18\x06 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x17\n\tliquidity\x18\x07 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x15\n\x07last_px\x18\x08 \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x16\n\x08last_qty\x18\t \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x1e\n\x10transact_time_ns\x18\n \x01(\x0c\x42\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63hannel\x18\x0b \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x15\n\x07product\x18\x0c \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0ctrade_number\x18\r \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08trade_id\x18\x0e \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0corder_number\x18\x0f \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08order_id\x18\x10 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x17\n\tcl_ord_id\x18\x11 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rorder_time_ns\x18\x12 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12\x16\n\x08owner_id\x18\x13 \x01(\x0c\x42\x04\xe2\x41\x01\x01\x12#\n\x15\x63ounterparty_owner_id\x18\x14 \x01(\x0c\x42\x04\xe2\x41\x01\x01\"\\\n\x0bSymbolScale\x12\x14\n\x06symbol\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12\x19\n\x0bprice_scale\x18\x02 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1c\n\x0equantity_scale\x18\x03 \x01(\rB\x04\xe2\x41\x01\x01\"\xaa\x02\n\x13RecordFillsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x31\n\rrecorded_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08recorded\x18\x04 \x01(\r\x12\x10\n\x08replayed\x18\x05 \x01(\r\x12(\n\x08refusals\x18\x06 \x03(\x0b\x32\x16.ledger.v1.FillRefusal\x12 \n\x04\x66\x65\x65s\x18\x07 \x03(\x0b\x32\x12.ledger.v1.FillFee\x12\x17\n\x0fsource_sequence\x18\x08 \x01(\x04\x12\x32\n\x0e\x63omplete_until\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"_\n\x0b\x46illRefusal\x12\r\n\x05index\x18\x01 \x01(\r\x12!\n\x06reason\x18\x02 \x01(\x0e\x32\x11.ledger.v1.Reason\x12\r\n\x05\x66ield\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t\"E\n\x07\x46illFee\x12\x12\n\nfee_amount\x18\x01 \x01(\t\x12\x14\n\x0c\x66\x65\x65_currency\x18\x02 \x01(\t\x12\x10\n\x08\x66\x65\x65_rate\x18\x03 \x01(\t\"0\n\x18GetSourcePositionRequest\x12\x14\n\x06source\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\"\x8b\x01\n\x19GetSourcePositionResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x15\n\rlast_sequence\x18\x02 \x01(\x04\x12\x10\n\x08position\x18\x03 \x01(\x04\x12\x32\n\x0e\x63omplete_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8d\x02\n\x0b\x46illService\x12L\n\x0bRecordFills\x12\x1d.ledger.v1.RecordFillsRequest\x1a\x1e.ledger.v1.RecordFillsResponse\x12P\n\x0bStreamFills\x12\x1d.ledger.v1.StreamFillsRequest\x1a\x1e.ledger.v1.StreamFillsResponse(\x01\x30\x01\x12^\n\x11GetSourcePosition\x12#.ledger.v1.GetSourcePositionRequest\x1a$.ledger.v1.GetSourcePositionResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.fill_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_RECORDFILLSREQUEST']._serialized_start=124
-  _globals['_RECORDFILLSREQUEST']._serialized_end=361
-  _globals['_STREAMFILLSREQUEST']._serialized_start=363
-  _globals['_STREAMFILLSREQUEST']._serialized_end=429
-  _globals['_STREAMFILLSRESPONSE']._serialized_start=431
-  _globals['_STREAMFILLSRESPONSE']._serialized_end=499
-  _globals['_FILLCOLUMNS']._serialized_start=502
-  _globals['_FILLCOLUMNS']._serialized_end=938
-  _globals['_SYMBOLSCALE']._serialized_start=940
-  _globals['_SYMBOLSCALE']._serialized_end=1014
-  _globals['_RECORDFILLSRESPONSE']._serialized_start=1017
-  _globals['_RECORDFILLSRESPONSE']._serialized_end=1315
-  _globals['_FILLREFUSAL']._serialized_start=1317
-  _globals['_FILLREFUSAL']._serialized_end=1412
-  _globals['_FILLFEE']._serialized_start=1414
-  _globals['_FILLFEE']._serialized_end=1483
-  _globals['_GETSOURCEPOSITIONREQUEST']._serialized_start=1485
-  _globals['_GETSOURCEPOSITIONREQUEST']._serialized_end=1527
-  _globals['_GETSOURCEPOSITIONRESPONSE']._serialized_start=1530
-  _globals['_GETSOURCEPOSITIONRESPONSE']._serialized_end=1669
-  _globals['_FILLSERVICE']._serialized_start=1672
-  _globals['_FILLSERVICE']._serialized_end=1941
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['venue']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['venue']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['source']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['source']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['first_sequence']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['first_sequence']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['fills']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['fills']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['include_fees']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['include_fees']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['actor']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['actor']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['columns']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['columns']._serialized_options = b'\342A\001\001'
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['complete_until']._loaded_options = None
+  _globals['_RECORDFILLSREQUEST'].fields_by_name['complete_until']._serialized_options = b'\342A\001\001'
+  _globals['_STREAMFILLSREQUEST'].fields_by_name['batch']._loaded_options = None
+  _globals['_STREAMFILLSREQUEST'].fields_by_name['batch']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['account_ids']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['account_ids']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['account_index']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['account_index']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['symbols']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['symbols']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['symbol_index']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['symbol_index']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['exec_id']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['exec_id']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['side']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['side']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['liquidity']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['liquidity']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['last_px']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['last_px']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['last_qty']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['last_qty']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['transact_time_ns']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['transact_time_ns']._serialized_options = b'\342A\001\002'
+  _globals['_FILLCOLUMNS'].fields_by_name['channel']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['channel']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['product']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['product']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['trade_number']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['trade_number']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['trade_id']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['trade_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['order_number']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['order_number']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['order_id']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['order_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['cl_ord_id']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['cl_ord_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['order_time_ns']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['order_time_ns']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['owner_id']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['owner_id']._serialized_options = b'\342A\001\001'
+  _globals['_FILLCOLUMNS'].fields_by_name['counterparty_owner_id']._loaded_options = None
+  _globals['_FILLCOLUMNS'].fields_by_name['counterparty_owner_id']._serialized_options = b'\342A\001\001'
+  _globals['_SYMBOLSCALE'].fields_by_name['symbol']._loaded_options = None
+  _globals['_SYMBOLSCALE'].fields_by_name['symbol']._serialized_options = b'\342A\001\002'
+  _globals['_SYMBOLSCALE'].fields_by_name['price_scale']._loaded_options = None
+  _globals['_SYMBOLSCALE'].fields_by_name['price_scale']._serialized_options = b'\342A\001\001'
+  _globals['_SYMBOLSCALE'].fields_by_name['quantity_scale']._loaded_options = None
+  _globals['_SYMBOLSCALE'].fields_by_name['quantity_scale']._serialized_options = b'\342A\001\001'
+  _globals['_GETSOURCEPOSITIONREQUEST'].fields_by_name['source']._loaded_options = None
+  _globals['_GETSOURCEPOSITIONREQUEST'].fields_by_name['source']._serialized_options = b'\342A\001\002'
+  _globals['_RECORDFILLSREQUEST']._serialized_start=157
+  _globals['_RECORDFILLSREQUEST']._serialized_end=442
+  _globals['_STREAMFILLSREQUEST']._serialized_start=444
+  _globals['_STREAMFILLSREQUEST']._serialized_end=516
+  _globals['_STREAMFILLSRESPONSE']._serialized_start=518
+  _globals['_STREAMFILLSRESPONSE']._serialized_end=586
+  _globals['_FILLCOLUMNS']._serialized_start=589
+  _globals['_FILLCOLUMNS']._serialized_end=1145
+  _globals['_SYMBOLSCALE']._serialized_start=1147
+  _globals['_SYMBOLSCALE']._serialized_end=1239
+  _globals['_RECORDFILLSRESPONSE']._serialized_start=1242
+  _globals['_RECORDFILLSRESPONSE']._serialized_end=1540
+  _globals['_FILLREFUSAL']._serialized_start=1542
+  _globals['_FILLREFUSAL']._serialized_end=1637
+  _globals['_FILLFEE']._serialized_start=1639
+  _globals['_FILLFEE']._serialized_end=1708
+  _globals['_GETSOURCEPOSITIONREQUEST']._serialized_start=1710
+  _globals['_GETSOURCEPOSITIONREQUEST']._serialized_end=1758
+  _globals['_GETSOURCEPOSITIONRESPONSE']._serialized_start=1761
+  _globals['_GETSOURCEPOSITIONRESPONSE']._serialized_end=1900
+  _globals['_FILLSERVICE']._serialized_start=1903
+  _globals['_FILLSERVICE']._serialized_end=2172
 # @@protoc_insertion_point(module_scope)

@@ -22,57 +22,109 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 from ledger.v1 import command_pb2 as ledger_dot_v1_dot_command__pb2
 from ledger.v1 import member_service_pb2 as ledger_dot_v1_dot_member__service__pb2
 from ledger.v1 import read_pb2 as ledger_dot_v1_dot_read__pb2
+from ledger.v1 import refusal_pb2 as ledger_dot_v1_dot_refusal__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ledger/v1/member_query_service.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x1eledger/v1/member_service.proto\x1a\x14ledger/v1/read.proto\"\xfc\x03\n\x05Match\x12\x10\n\x08match_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06venues\x18\x03 \x03(\t\x12\x15\n\rexternal_tier\x18\x04 \x01(\t\x12/\n\x0bperiod_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cperiod_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0f\x65xternal_volume\x18\x07 \x01(\x0b\x32\x19.ledger.v1.ExternalVolume\x12\x17\n\x0f\x65vidence_sha256\x18\x08 \x01(\x0c\x12\x32\n\x0erequested_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crequested_by\x18\n \x01(\t\x12\x30\n\x0csettled_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08grant_id\x18\x0c \x01(\t\x12\x17\n\x0frefused_because\x18\r \x01(\t\x12\x13\n\x0breason_code\x18\x0e \x01(\t\x12\x0c\n\x04tier\x18\x0f \x01(\t\x12\x30\n\x0crevoked_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x82\x02\n\x0b\x41pplication\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x31\n\rreceived_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ommunity_joined\x18\x03 \x01(\x08\x12.\n\x07outcome\x18\x04 \x01(\x0e\x32\x1d.ledger.v1.ApplicationOutcome\x12\x30\n\x0csettled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x0f\x42\x65haviourMetric\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12/\n\x0bwindow_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwindow_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x0b\x42ountyRound\x12\x0c\n\x04week\x18\x01 \x01(\t\x12\x0f\n\x07reports\x18\x02 \x01(\r\x12\x0f\n\x07\x61warded\x18\x03 \x01(\r\x12/\n\x0b\x63losed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe1\x01\n\x0e\x41pplicationDue\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\t\x12\x31\n\rreceived_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rverified_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07overdue\x18\x06 \x01(\x08\"I\n\x14GetMembershipRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x1d\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAt\"\xb5\x02\n\x15GetMembershipResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x1e\n\x05\x66lags\x18\x03 \x03(\x0b\x32\x0f.ledger.v1.Flag\x12!\n\x07matches\x18\x04 \x03(\x0b\x32\x10.ledger.v1.Match\x12,\n\x0c\x61pplications\x18\x05 \x03(\x0b\x32\x16.ledger.v1.Application\x12\x31\n\rverified_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07metrics\x18\x07 \x03(\x0b\x32\x1a.ledger.v1.BehaviourMetric\x12\x12\n\nmanager_id\x18\x08 \x01(\t\"\x9b\x01\n\x1c\x43heckMatchEligibilityRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x1d\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12\x32\n\x0f\x65xternal_volume\x18\x03 \x01(\x0b\x32\x19.ledger.v1.ExternalVolume\x12\x14\n\x0cprogramme_id\x18\x04 \x01(\t\"\x84\x02\n\x1d\x43heckMatchEligibilityResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x08\x12\x17\n\x0frefused_because\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12$\n\nmembership\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Grant\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"a\n\x16GetEntitlementsRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x1d\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12\x14\n\x0cprogramme_id\x18\x03 \x01(\t\"v\n\x17GetEntitlementsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x14\n\x0c\x65ntitlements\x18\x03 \x03(\t\x12\x12\n\nmanager_id\x18\x04 \x01(\t\"\x83\x01\n CheckPromotionEligibilityRequest\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x1d\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12\x16\n\x0epromotion_type\x18\x03 \x01(\t\x12\x14\n\x0cprogramme_id\x18\x04 \x01(\t\"\x81\x01\n!CheckPromotionEligibilityResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x08\x12\x17\n\x0frefused_because\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\t\"q\n!ListMonthsWithoutPromotionRequest\x12\x1d\n\x02\x61t\x18\x01 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12-\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"Y\n\"ListMonthsWithoutPromotionResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x0e\n\x06months\x18\x02 \x03(\t\"K\n\x17ListBountyRoundsRequest\x12\x1d\n\x02\x61t\x18\x01 \x01(\x0b\x32\x11.ledger.v1.ReadAt\x12\x11\n\topen_only\x18\x02 \x01(\x08\"g\n\x18ListBountyRoundsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x06rounds\x18\x02 \x03(\x0b\x32\x16.ledger.v1.BountyRound\"\xfd\x01\n\x17ListApplicationsRequest\x12)\n\x05\x61s_of\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cmin_position\x18\x02 \x01(\x04\x12\x14\n\x07overdue\x18\x03 \x01(\x08H\x00\x88\x01\x01\x12%\n\x18\x64ue_within_business_days\x18\x04 \x01(\rH\x01\x88\x01\x01\x12\x14\n\x0cprogramme_id\x18\x05 \x01(\t\x12\x11\n\tpage_size\x18\x06 \x01(\x05\x12\x12\n\npage_token\x18\x07 \x01(\tB\n\n\x08_overdueB\x1b\n\x19_due_within_business_days\"\xb4\x01\n\x18ListApplicationsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x03 \x01(\x04\x12/\n\x0c\x61pplications\x18\x04 \x03(\x0b\x32\x19.ledger.v1.ApplicationDue\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t2\xdb\x05\n\x12MemberQueryService\x12R\n\rGetMembership\x12\x1f.ledger.v1.GetMembershipRequest\x1a .ledger.v1.GetMembershipResponse\x12j\n\x15\x43heckMatchEligibility\x12\'.ledger.v1.CheckMatchEligibilityRequest\x1a(.ledger.v1.CheckMatchEligibilityResponse\x12X\n\x0fGetEntitlements\x12!.ledger.v1.GetEntitlementsRequest\x1a\".ledger.v1.GetEntitlementsResponse\x12v\n\x19\x43heckPromotionEligibility\x12+.ledger.v1.CheckPromotionEligibilityRequest\x1a,.ledger.v1.CheckPromotionEligibilityResponse\x12y\n\x1aListMonthsWithoutPromotion\x12,.ledger.v1.ListMonthsWithoutPromotionRequest\x1a-.ledger.v1.ListMonthsWithoutPromotionResponse\x12[\n\x10ListBountyRounds\x12\".ledger.v1.ListBountyRoundsRequest\x1a#.ledger.v1.ListBountyRoundsResponse\x12[\n\x10ListApplications\x12\".ledger.v1.ListApplicationsRequest\x1a#.ledger.v1.ListApplicationsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n$ledger/v1/member_query_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x1eledger/v1/member_service.proto\x1a\x14ledger/v1/read.proto\x1a\x17ledger/v1/refusal.proto\"\xda\x04\n\x05Match\x12\x10\n\x08match_id\x18\x01 \x01(\t\x12\x0e\n\x06status\x18\x02 \x01(\t\x12\x0e\n\x06venues\x18\x03 \x03(\t\x12\x15\n\rexternal_tier\x18\x04 \x01(\t\x12/\n\x0bperiod_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cperiod_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0f\x65xternal_volume\x18\x07 \x01(\x0b\x32\x19.ledger.v1.ExternalVolume\x12\x17\n\x0f\x65vidence_sha256\x18\x08 \x01(\x0c\x12\x32\n\x0erequested_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0crequested_by\x18\n \x01(\t\x12\x30\n\x0csettled_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08grant_id\x18\x0c \x01(\t\x12\x17\n\x0frefused_because\x18\r \x01(\t\x12\x13\n\x0breason_code\x18\x0e \x01(\t\x12\x0c\n\x04tier\x18\x0f \x01(\t\x12\x30\n\x0crevoked_time\x18\x10 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x0bstatus_enum\x18\x11 \x01(\x0e\x32\x16.ledger.v1.MatchStatus\x12/\n\x14refused_because_enum\x18\x12 \x01(\x0e\x32\x11.ledger.v1.Reason\"\x82\x02\n\x0b\x41pplication\x12\x16\n\x0e\x61pplication_id\x18\x01 \x01(\t\x12\x31\n\rreceived_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x18\n\x10\x63ommunity_joined\x18\x03 \x01(\x08\x12.\n\x07outcome\x18\x04 \x01(\x0e\x32\x1d.ledger.v1.ApplicationOutcome\x12\x30\n\x0csettled_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa3\x01\n\x0f\x42\x65haviourMetric\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0c\n\x04\x63ode\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12/\n\x0bwindow_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0cwindow_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"n\n\x0b\x42ountyRound\x12\x0c\n\x04week\x18\x01 \x01(\t\x12\x0f\n\x07reports\x18\x02 \x01(\r\x12\x0f\n\x07\x61warded\x18\x03 \x01(\r\x12/\n\x0b\x63losed_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe1\x01\n\x0e\x41pplicationDue\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x16\n\x0e\x61pplication_id\x18\x02 \x01(\t\x12\x31\n\rreceived_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x31\n\rverified_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x64\x65\x61\x64line\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07overdue\x18\x06 \x01(\x08\"U\n\x14GetMembershipRequest\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\"\xb5\x02\n\x15GetMembershipResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x1e\n\x05\x66lags\x18\x03 \x03(\x0b\x32\x0f.ledger.v1.Flag\x12!\n\x07matches\x18\x04 \x03(\x0b\x32\x10.ledger.v1.Match\x12,\n\x0c\x61pplications\x18\x05 \x03(\x0b\x32\x16.ledger.v1.Application\x12\x31\n\rverified_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\x07metrics\x18\x07 \x03(\x0b\x32\x1a.ledger.v1.BehaviourMetric\x12\x12\n\nmanager_id\x18\x08 \x01(\t\"\xb3\x01\n\x1c\x43heckMatchEligibilityRequest\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x38\n\x0f\x65xternal_volume\x18\x03 \x01(\x0b\x32\x19.ledger.v1.ExternalVolumeB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xb5\x02\n\x1d\x43heckMatchEligibilityResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x08\x12\x17\n\x0frefused_because\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12$\n\nmembership\x18\x05 \x01(\x0b\x32\x10.ledger.v1.Grant\x12.\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x14refused_because_enum\x18\x08 \x01(\x0e\x32\x11.ledger.v1.Reason\"s\n\x16GetEntitlementsRequest\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\"v\n\x17GetEntitlementsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x14\n\x0c\x65ntitlements\x18\x03 \x03(\t\x12\x12\n\nmanager_id\x18\x04 \x01(\t\"\x9b\x01\n CheckPromotionEligibilityRequest\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x1c\n\x0epromotion_type\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cprogramme_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\xb2\x01\n!CheckPromotionEligibilityResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x10\n\x08\x65ligible\x18\x02 \x01(\x08\x12\x17\n\x0frefused_because\x18\x03 \x01(\t\x12\x0c\n\x04tier\x18\x04 \x01(\t\x12/\n\x14refused_because_enum\x18\x05 \x01(\x0e\x32\x11.ledger.v1.Reason\"}\n!ListMonthsWithoutPromotionRequest\x12#\n\x02\x61t\x18\x01 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x33\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"Y\n\"ListMonthsWithoutPromotionResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x0e\n\x06months\x18\x02 \x03(\t\"W\n\x17ListBountyRoundsRequest\x12#\n\x02\x61t\x18\x01 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\topen_only\x18\x02 \x01(\x08\x42\x04\xe2\x41\x01\x01\"g\n\x18ListBountyRoundsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x06rounds\x18\x02 \x03(\x0b\x32\x16.ledger.v1.BountyRound\"\xa7\x02\n\x17ListApplicationsRequest\x12/\n\x05\x61s_of\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cmin_position\x18\x02 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x07overdue\x18\x03 \x01(\x08\x42\x04\xe2\x41\x01\x01H\x00\x88\x01\x01\x12+\n\x18\x64ue_within_business_days\x18\x04 \x01(\rB\x04\xe2\x41\x01\x01H\x01\x88\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x42\n\n\x08_overdueB\x1b\n\x19_due_within_business_days\"\xb4\x01\n\x18ListApplicationsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x03 \x01(\x04\x12/\n\x0c\x61pplications\x18\x04 \x03(\x0b\x32\x19.ledger.v1.ApplicationDue\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t*\xaf\x01\n\x0bMatchStatus\x12\x1c\n\x18MATCH_STATUS_UNSPECIFIED\x10\x00\x12\x18\n\x14MATCH_STATUS_PENDING\x10\x01\x12\x19\n\x15MATCH_STATUS_APPROVED\x10\x02\x12\x19\n\x15MATCH_STATUS_REJECTED\x10\x03\x12\x18\n\x14MATCH_STATUS_EXPIRED\x10\x04\x12\x18\n\x14MATCH_STATUS_REVOKED\x10\x05\x32\xdb\x05\n\x12MemberQueryService\x12R\n\rGetMembership\x12\x1f.ledger.v1.GetMembershipRequest\x1a .ledger.v1.GetMembershipResponse\x12j\n\x15\x43heckMatchEligibility\x12\'.ledger.v1.CheckMatchEligibilityRequest\x1a(.ledger.v1.CheckMatchEligibilityResponse\x12X\n\x0fGetEntitlements\x12!.ledger.v1.GetEntitlementsRequest\x1a\".ledger.v1.GetEntitlementsResponse\x12v\n\x19\x43heckPromotionEligibility\x12+.ledger.v1.CheckPromotionEligibilityRequest\x1a,.ledger.v1.CheckPromotionEligibilityResponse\x12y\n\x1aListMonthsWithoutPromotion\x12,.ledger.v1.ListMonthsWithoutPromotionRequest\x1a-.ledger.v1.ListMonthsWithoutPromotionResponse\x12[\n\x10ListBountyRounds\x12\".ledger.v1.ListBountyRoundsRequest\x1a#.ledger.v1.ListBountyRoundsResponse\x12[\n\x10ListApplications\x12\".ledger.v1.ListApplicationsRequest\x1a#.ledger.v1.ListApplicationsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.member_query_service_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MATCH']._serialized_start=164
-  _globals['_MATCH']._serialized_end=672
-  _globals['_APPLICATION']._serialized_start=675
-  _globals['_APPLICATION']._serialized_end=933
-  _globals['_BEHAVIOURMETRIC']._serialized_start=936
-  _globals['_BEHAVIOURMETRIC']._serialized_end=1099
-  _globals['_BOUNTYROUND']._serialized_start=1101
-  _globals['_BOUNTYROUND']._serialized_end=1211
-  _globals['_APPLICATIONDUE']._serialized_start=1214
-  _globals['_APPLICATIONDUE']._serialized_end=1439
-  _globals['_GETMEMBERSHIPREQUEST']._serialized_start=1441
-  _globals['_GETMEMBERSHIPREQUEST']._serialized_end=1514
-  _globals['_GETMEMBERSHIPRESPONSE']._serialized_start=1517
-  _globals['_GETMEMBERSHIPRESPONSE']._serialized_end=1826
-  _globals['_CHECKMATCHELIGIBILITYREQUEST']._serialized_start=1829
-  _globals['_CHECKMATCHELIGIBILITYREQUEST']._serialized_end=1984
-  _globals['_CHECKMATCHELIGIBILITYRESPONSE']._serialized_start=1987
-  _globals['_CHECKMATCHELIGIBILITYRESPONSE']._serialized_end=2247
-  _globals['_GETENTITLEMENTSREQUEST']._serialized_start=2249
-  _globals['_GETENTITLEMENTSREQUEST']._serialized_end=2346
-  _globals['_GETENTITLEMENTSRESPONSE']._serialized_start=2348
-  _globals['_GETENTITLEMENTSRESPONSE']._serialized_end=2466
-  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST']._serialized_start=2469
-  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST']._serialized_end=2600
-  _globals['_CHECKPROMOTIONELIGIBILITYRESPONSE']._serialized_start=2603
-  _globals['_CHECKPROMOTIONELIGIBILITYRESPONSE']._serialized_end=2732
-  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST']._serialized_start=2734
-  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST']._serialized_end=2847
-  _globals['_LISTMONTHSWITHOUTPROMOTIONRESPONSE']._serialized_start=2849
-  _globals['_LISTMONTHSWITHOUTPROMOTIONRESPONSE']._serialized_end=2938
-  _globals['_LISTBOUNTYROUNDSREQUEST']._serialized_start=2940
-  _globals['_LISTBOUNTYROUNDSREQUEST']._serialized_end=3015
-  _globals['_LISTBOUNTYROUNDSRESPONSE']._serialized_start=3017
-  _globals['_LISTBOUNTYROUNDSRESPONSE']._serialized_end=3120
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=3123
-  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=3376
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=3379
-  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=3559
-  _globals['_MEMBERQUERYSERVICE']._serialized_start=3562
-  _globals['_MEMBERQUERYSERVICE']._serialized_end=4293
+  _globals['_GETMEMBERSHIPREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_GETMEMBERSHIPREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETMEMBERSHIPREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_GETMEMBERSHIPREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['external_volume']._loaded_options = None
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['external_volume']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_CHECKMATCHELIGIBILITYREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_GETENTITLEMENTSREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['promotion_type']._loaded_options = None
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['promotion_type']._serialized_options = b'\342A\001\002'
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST'].fields_by_name['from_time']._loaded_options = None
+  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST'].fields_by_name['from_time']._serialized_options = b'\342A\001\001'
+  _globals['_LISTBOUNTYROUNDSREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_LISTBOUNTYROUNDSREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_LISTBOUNTYROUNDSREQUEST'].fields_by_name['open_only']._loaded_options = None
+  _globals['_LISTBOUNTYROUNDSREQUEST'].fields_by_name['open_only']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['as_of']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['as_of']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['min_position']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['min_position']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['overdue']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['overdue']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['due_within_business_days']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['due_within_business_days']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['programme_id']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTAPPLICATIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_MATCHSTATUS']._serialized_start=3956
+  _globals['_MATCHSTATUS']._serialized_end=4131
+  _globals['_MATCH']._serialized_start=222
+  _globals['_MATCH']._serialized_end=824
+  _globals['_APPLICATION']._serialized_start=827
+  _globals['_APPLICATION']._serialized_end=1085
+  _globals['_BEHAVIOURMETRIC']._serialized_start=1088
+  _globals['_BEHAVIOURMETRIC']._serialized_end=1251
+  _globals['_BOUNTYROUND']._serialized_start=1253
+  _globals['_BOUNTYROUND']._serialized_end=1363
+  _globals['_APPLICATIONDUE']._serialized_start=1366
+  _globals['_APPLICATIONDUE']._serialized_end=1591
+  _globals['_GETMEMBERSHIPREQUEST']._serialized_start=1593
+  _globals['_GETMEMBERSHIPREQUEST']._serialized_end=1678
+  _globals['_GETMEMBERSHIPRESPONSE']._serialized_start=1681
+  _globals['_GETMEMBERSHIPRESPONSE']._serialized_end=1990
+  _globals['_CHECKMATCHELIGIBILITYREQUEST']._serialized_start=1993
+  _globals['_CHECKMATCHELIGIBILITYREQUEST']._serialized_end=2172
+  _globals['_CHECKMATCHELIGIBILITYRESPONSE']._serialized_start=2175
+  _globals['_CHECKMATCHELIGIBILITYRESPONSE']._serialized_end=2484
+  _globals['_GETENTITLEMENTSREQUEST']._serialized_start=2486
+  _globals['_GETENTITLEMENTSREQUEST']._serialized_end=2601
+  _globals['_GETENTITLEMENTSRESPONSE']._serialized_start=2603
+  _globals['_GETENTITLEMENTSRESPONSE']._serialized_end=2721
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST']._serialized_start=2724
+  _globals['_CHECKPROMOTIONELIGIBILITYREQUEST']._serialized_end=2879
+  _globals['_CHECKPROMOTIONELIGIBILITYRESPONSE']._serialized_start=2882
+  _globals['_CHECKPROMOTIONELIGIBILITYRESPONSE']._serialized_end=3060
+  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST']._serialized_start=3062
+  _globals['_LISTMONTHSWITHOUTPROMOTIONREQUEST']._serialized_end=3187
+  _globals['_LISTMONTHSWITHOUTPROMOTIONRESPONSE']._serialized_start=3189
+  _globals['_LISTMONTHSWITHOUTPROMOTIONRESPONSE']._serialized_end=3278
+  _globals['_LISTBOUNTYROUNDSREQUEST']._serialized_start=3280
+  _globals['_LISTBOUNTYROUNDSREQUEST']._serialized_end=3367
+  _globals['_LISTBOUNTYROUNDSRESPONSE']._serialized_start=3369
+  _globals['_LISTBOUNTYROUNDSRESPONSE']._serialized_end=3472
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_start=3475
+  _globals['_LISTAPPLICATIONSREQUEST']._serialized_end=3770
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_start=3773
+  _globals['_LISTAPPLICATIONSRESPONSE']._serialized_end=3953
+  _globals['_MEMBERQUERYSERVICE']._serialized_start=4134
+  _globals['_MEMBERQUERYSERVICE']._serialized_end=4865
 # @@protoc_insertion_point(module_scope)

@@ -8,9 +8,11 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import command_pb2 as _command_pb2
 from ledger.v1 import member_service_pb2 as _member_service_pb2
 from ledger.v1 import read_pb2 as _read_pb2
+from ledger.v1 import refusal_pb2 as _refusal_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -21,6 +23,42 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _MatchStatus:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MatchStatusEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MatchStatus.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MATCH_STATUS_UNSPECIFIED: _MatchStatus.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    MATCH_STATUS_PENDING: _MatchStatus.ValueType  # 1
+    """It waits for approval."""
+    MATCH_STATUS_APPROVED: _MatchStatus.ValueType  # 2
+    """It was approved, and gave a grant."""
+    MATCH_STATUS_REJECTED: _MatchStatus.ValueType  # 3
+    """The rules refused it, or a person did."""
+    MATCH_STATUS_EXPIRED: _MatchStatus.ValueType  # 4
+    """Nobody settled it in time: its days are over. Nothing is recorded then."""
+    MATCH_STATUS_REVOKED: _MatchStatus.ValueType  # 5
+    """It was approved, and its grant was taken back."""
+
+class MatchStatus(_MatchStatus, metaclass=_MatchStatusEnumTypeWrapper):
+    """How a match stands."""
+
+MATCH_STATUS_UNSPECIFIED: MatchStatus.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+MATCH_STATUS_PENDING: MatchStatus.ValueType  # 1
+"""It waits for approval."""
+MATCH_STATUS_APPROVED: MatchStatus.ValueType  # 2
+"""It was approved, and gave a grant."""
+MATCH_STATUS_REJECTED: MatchStatus.ValueType  # 3
+"""The rules refused it, or a person did."""
+MATCH_STATUS_EXPIRED: MatchStatus.ValueType  # 4
+"""Nobody settled it in time: its days are over. Nothing is recorded then."""
+MATCH_STATUS_REVOKED: MatchStatus.ValueType  # 5
+"""It was approved, and its grant was taken back."""
+Global___MatchStatus: _TypeAlias = MatchStatus  # noqa: Y015
 
 @_typing.final
 class Match(_message.Message):
@@ -44,12 +82,12 @@ class Match(_message.Message):
     REASON_CODE_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
     REVOKED_TIME_FIELD_NUMBER: _builtins.int
+    STATUS_ENUM_FIELD_NUMBER: _builtins.int
+    REFUSED_BECAUSE_ENUM_FIELD_NUMBER: _builtins.int
     match_id: _builtins.str
     """Names the match within its account."""
     status: _builtins.str
-    """PENDING, APPROVED, REJECTED, EXPIRED or REVOKED at as_of. Nothing is recorded when a match expires: its days are over.
-    REVOKED: it was approved, and its grant was taken back.
-    """
+    """PENDING, APPROVED, REJECTED, EXPIRED or REVOKED at as_of; status_enum says the same."""
     external_tier: _builtins.str
     """Level held there."""
     evidence_sha256: _builtins.bytes
@@ -59,11 +97,15 @@ class Match(_message.Message):
     grant_id: _builtins.str
     """The grant, once approved."""
     refused_because: _builtins.str
-    """Reason of the rule that rejected it."""
+    """Reason of the rule that rejected it, for example VIP_IN_PAST_90_DAYS; refused_because_enum says the same."""
     reason_code: _builtins.str
     """Why a person rejected it."""
     tier: _builtins.str
     """Tier that the volume was worth at the request."""
+    status_enum: Global___MatchStatus.ValueType
+    """How it stands at as_of."""
+    refused_because_enum: _refusal_pb2.Reason.ValueType
+    """Reason of the rule that rejected it."""
     @_builtins.property
     def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Other exchanges."""
@@ -111,10 +153,12 @@ class Match(_message.Message):
         reason_code: _builtins.str = ...,
         tier: _builtins.str = ...,
         revoked_time: _timestamp_pb2.Timestamp | None = ...,
+        status_enum: Global___MatchStatus.ValueType = ...,
+        refused_because_enum: _refusal_pb2.Reason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["external_volume", b"external_volume", "period_from", b"period_from", "period_until", b"period_until", "requested_time", b"requested_time", "revoked_time", b"revoked_time", "settled_time", b"settled_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "external_volume", b"external_volume", "grant_id", b"grant_id", "match_id", b"match_id", "period_from", b"period_from", "period_until", b"period_until", "reason_code", b"reason_code", "refused_because", b"refused_because", "requested_by", b"requested_by", "requested_time", b"requested_time", "revoked_time", b"revoked_time", "settled_time", b"settled_time", "status", b"status", "tier", b"tier", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "external_volume", b"external_volume", "grant_id", b"grant_id", "match_id", b"match_id", "period_from", b"period_from", "period_until", b"period_until", "reason_code", b"reason_code", "refused_because", b"refused_because", "refused_because_enum", b"refused_because_enum", "requested_by", b"requested_by", "requested_time", b"requested_time", "revoked_time", b"revoked_time", "settled_time", b"settled_time", "status", b"status", "status_enum", b"status_enum", "tier", b"tier", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -435,12 +479,17 @@ class CheckMatchEligibilityResponse(_message.Message):
     MEMBERSHIP_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
+    REFUSED_BECAUSE_ENUM_FIELD_NUMBER: _builtins.int
     eligible: _builtins.bool
     """It would be."""
     refused_because: _builtins.str
-    """ACCOUNT_FLAGGED, VIP_IN_PAST_90_DAYS or EXTERNAL_VOLUME_TOO_LOW; of several the first in this order."""
+    """ACCOUNT_FLAGGED, VIP_IN_PAST_90_DAYS or EXTERNAL_VOLUME_TOO_LOW, of several the first in this order; PROGRAMME_UNKNOWN
+    where there was none yet; refused_because_enum says the same.
+    """
     tier: _builtins.str
     """Tier the volume is worth; empty where it is not eligible."""
+    refused_because_enum: _refusal_pb2.Reason.ValueType
+    """Why it is not eligible."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -467,10 +516,11 @@ class CheckMatchEligibilityResponse(_message.Message):
         membership: _command_pb2.Grant | None = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
+        refused_because_enum: _refusal_pb2.Reason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "membership", b"membership", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "eligible", b"eligible", "membership", b"membership", "refused_because", b"refused_because", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "eligible", b"eligible", "membership", b"membership", "refused_because", b"refused_because", "refused_because_enum", b"refused_because_enum", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -592,12 +642,15 @@ class CheckPromotionEligibilityResponse(_message.Message):
     ELIGIBLE_FIELD_NUMBER: _builtins.int
     REFUSED_BECAUSE_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
+    REFUSED_BECAUSE_ENUM_FIELD_NUMBER: _builtins.int
     eligible: _builtins.bool
     """It may."""
     refused_because: _builtins.str
-    """ACCOUNT_FLAGGED or PROMOTION_NOT_ELIGIBLE."""
+    """ACCOUNT_FLAGGED, PROMOTION_NOT_ELIGIBLE or PROMOTION_TYPE_UNKNOWN; refused_because_enum says the same."""
     tier: _builtins.str
     """Tier in effect; NONE without one."""
+    refused_because_enum: _refusal_pb2.Reason.ValueType
+    """Why it may not."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -609,10 +662,11 @@ class CheckPromotionEligibilityResponse(_message.Message):
         eligible: _builtins.bool = ...,
         refused_because: _builtins.str = ...,
         tier: _builtins.str = ...,
+        refused_because_enum: _refusal_pb2.Reason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "eligible", b"eligible", "refused_because", b"refused_because", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "eligible", b"eligible", "refused_because", b"refused_because", "refused_because_enum", b"refused_because_enum", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

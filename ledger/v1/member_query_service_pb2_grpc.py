@@ -91,7 +91,7 @@ class MemberQueryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetEntitlements(self, request, context):
-        """What the tier in effect entitles to beside its rates (R11).
+        """Tells what the tier in effect entitles to beside its rates (R11).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

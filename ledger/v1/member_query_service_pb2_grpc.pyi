@@ -38,7 +38,7 @@ class MemberQueryServiceStub:
     CheckMatchEligibility: _grpc.UnaryUnaryMultiCallable[_member_query_service_pb2.CheckMatchEligibilityRequest, _member_query_service_pb2.CheckMatchEligibilityResponse]
     """Whether a match requested at as_of would be eligible (R7, R8), and why not."""
     GetEntitlements: _grpc.UnaryUnaryMultiCallable[_member_query_service_pb2.GetEntitlementsRequest, _member_query_service_pb2.GetEntitlementsResponse]
-    """What the tier in effect entitles to beside its rates (R11)."""
+    """Tells what the tier in effect entitles to beside its rates (R11)."""
     CheckPromotionEligibility: _grpc.UnaryUnaryMultiCallable[_member_query_service_pb2.CheckPromotionEligibilityRequest, _member_query_service_pb2.CheckPromotionEligibilityResponse]
     """Whether an account may take part in a kind of promotion at as_of (R24), and why not."""
     ListMonthsWithoutPromotion: _grpc.UnaryUnaryMultiCallable[_member_query_service_pb2.ListMonthsWithoutPromotionRequest, _member_query_service_pb2.ListMonthsWithoutPromotionResponse]
@@ -60,7 +60,7 @@ class MemberQueryServiceAsyncStub(MemberQueryServiceStub):
     CheckMatchEligibility: _aio.UnaryUnaryMultiCallable[_member_query_service_pb2.CheckMatchEligibilityRequest, _member_query_service_pb2.CheckMatchEligibilityResponse]  # type: ignore[assignment]
     """Whether a match requested at as_of would be eligible (R7, R8), and why not."""
     GetEntitlements: _aio.UnaryUnaryMultiCallable[_member_query_service_pb2.GetEntitlementsRequest, _member_query_service_pb2.GetEntitlementsResponse]  # type: ignore[assignment]
-    """What the tier in effect entitles to beside its rates (R11)."""
+    """Tells what the tier in effect entitles to beside its rates (R11)."""
     CheckPromotionEligibility: _aio.UnaryUnaryMultiCallable[_member_query_service_pb2.CheckPromotionEligibilityRequest, _member_query_service_pb2.CheckPromotionEligibilityResponse]  # type: ignore[assignment]
     """Whether an account may take part in a kind of promotion at as_of (R24), and why not."""
     ListMonthsWithoutPromotion: _aio.UnaryUnaryMultiCallable[_member_query_service_pb2.ListMonthsWithoutPromotionRequest, _member_query_service_pb2.ListMonthsWithoutPromotionResponse]  # type: ignore[assignment]
@@ -97,7 +97,7 @@ class MemberQueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _member_query_service_pb2.GetEntitlementsRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_member_query_service_pb2.GetEntitlementsResponse, _abc.Awaitable[_member_query_service_pb2.GetEntitlementsResponse]]:
-        """What the tier in effect entitles to beside its rates (R11)."""
+        """Tells what the tier in effect entitles to beside its rates (R11)."""
 
     @_abc_1.abstractmethod
     def CheckPromotionEligibility(

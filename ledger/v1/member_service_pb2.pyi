@@ -10,6 +10,7 @@ from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import command_pb2 as _command_pb2
+from ledger.v1 import refusal_pb2 as _refusal_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -300,14 +301,19 @@ class RequestMatchResponse(_message.Message):
     ELIGIBLE_FIELD_NUMBER: _builtins.int
     REFUSED_BECAUSE_FIELD_NUMBER: _builtins.int
     TIER_FIELD_NUMBER: _builtins.int
+    REFUSED_BECAUSE_ENUM_FIELD_NUMBER: _builtins.int
     match_id: _builtins.str
     """Names the match within its account."""
     eligible: _builtins.bool
     """It waits for approval."""
     refused_because: _builtins.str
-    """Reason of the rule, where it is not eligible: ACCOUNT_FLAGGED, VIP_IN_PAST_90_DAYS or EXTERNAL_VOLUME_TOO_LOW."""
+    """Reason of the rule, where it is not eligible: ACCOUNT_FLAGGED, VIP_IN_PAST_90_DAYS or EXTERNAL_VOLUME_TOO_LOW;
+    refused_because_enum says the same.
+    """
     tier: _builtins.str
     """Tier that the volume is worth; empty where it is not eligible."""
+    refused_because_enum: _refusal_pb2.Reason.ValueType
+    """Reason of the rule."""
     @_builtins.property
     def receipt(self) -> _command_pb2.Receipt:
         """Proof of the record."""
@@ -320,10 +326,11 @@ class RequestMatchResponse(_message.Message):
         eligible: _builtins.bool = ...,
         refused_because: _builtins.str = ...,
         tier: _builtins.str = ...,
+        refused_because_enum: _refusal_pb2.Reason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["eligible", b"eligible", "match_id", b"match_id", "receipt", b"receipt", "refused_because", b"refused_because", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["eligible", b"eligible", "match_id", b"match_id", "receipt", b"receipt", "refused_because", b"refused_because", "refused_because_enum", b"refused_because_enum", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import command_pb2 as _command_pb2
 from ledger.v1 import fill_pb2 as _fill_pb2
 from ledger.v1 import read_pb2 as _read_pb2
@@ -21,6 +22,318 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _FeeType:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FeeTypeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeeType.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FEE_TYPE_UNSPECIFIED: _FeeType.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    FEE_TYPE_CHARGE: _FeeType.ValueType  # 1
+    """The account pays."""
+    FEE_TYPE_REBATE: _FeeType.ValueType  # 2
+    """The account is paid."""
+    FEE_TYPE_ZERO: _FeeType.ValueType  # 3
+    """Neither."""
+
+class FeeType(_FeeType, metaclass=_FeeTypeEnumTypeWrapper):
+    """The sign of a rounded fee."""
+
+FEE_TYPE_UNSPECIFIED: FeeType.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+FEE_TYPE_CHARGE: FeeType.ValueType  # 1
+"""The account pays."""
+FEE_TYPE_REBATE: FeeType.ValueType  # 2
+"""The account is paid."""
+FEE_TYPE_ZERO: FeeType.ValueType  # 3
+"""Neither."""
+Global___FeeType: _TypeAlias = FeeType  # noqa: Y015
+
+class _FeeLineKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FeeLineKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeeLineKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FEE_LINE_KIND_UNSPECIFIED: _FeeLineKind.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    FEE_LINE_KIND_FILL: _FeeLineKind.ValueType  # 1
+    """A fill, with its fee as it was recorded; in GetFill as it is now."""
+    FEE_LINE_KIND_ADJUSTMENT: _FeeLineKind.ValueType  # 2
+    """The difference that an adjustment makes to the fee of a fill before it."""
+
+class FeeLineKind(_FeeLineKind, metaclass=_FeeLineKindEnumTypeWrapper):
+    """What an entry of a fee history is."""
+
+FEE_LINE_KIND_UNSPECIFIED: FeeLineKind.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+FEE_LINE_KIND_FILL: FeeLineKind.ValueType  # 1
+"""A fill, with its fee as it was recorded; in GetFill as it is now."""
+FEE_LINE_KIND_ADJUSTMENT: FeeLineKind.ValueType  # 2
+"""The difference that an adjustment makes to the fee of a fill before it."""
+Global___FeeLineKind: _TypeAlias = FeeLineKind  # noqa: Y015
+
+class _AdjustmentCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdjustmentCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdjustmentCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADJUSTMENT_CAUSE_UNSPECIFIED: _AdjustmentCause.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    ADJUSTMENT_CAUSE_LATE_GRANT: _AdjustmentCause.ValueType  # 1
+    """A grant that is valid since before it was recorded (A31)."""
+
+class AdjustmentCause(_AdjustmentCause, metaclass=_AdjustmentCauseEnumTypeWrapper):
+    """Why a fee is adjusted."""
+
+ADJUSTMENT_CAUSE_UNSPECIFIED: AdjustmentCause.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+ADJUSTMENT_CAUSE_LATE_GRANT: AdjustmentCause.ValueType  # 1
+"""A grant that is valid since before it was recorded (A31)."""
+Global___AdjustmentCause: _TypeAlias = AdjustmentCause  # noqa: Y015
+
+class _RateSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RateSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RateSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RATE_SOURCE_UNSPECIFIED: _RateSource.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    RATE_SOURCE_TIER: _RateSource.ValueType  # 1
+    """It is that of tier and class (R1)."""
+    RATE_SOURCE_PAIR: _RateSource.ValueType  # 2
+    """It is the pair's own, which everybody pays."""
+    RATE_SOURCE_BASE: _RateSource.ValueType  # 3
+    """There is no tier, or no rate of tier and class (A19), or the order did not come through the API (A21)."""
+    RATE_SOURCE_BASE_LOWER: _RateSource.ValueType  # 4
+    """The base rate is lower than that of the tier (A18)."""
+    RATE_SOURCE_REBATE_SUPPRESSED: _RateSource.ValueType  # 5
+    """A self-trade earns no rebate (A20)."""
+
+class RateSource(_RateSource, metaclass=_RateSourceEnumTypeWrapper):
+    """Why a fee has its rate."""
+
+RATE_SOURCE_UNSPECIFIED: RateSource.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+RATE_SOURCE_TIER: RateSource.ValueType  # 1
+"""It is that of tier and class (R1)."""
+RATE_SOURCE_PAIR: RateSource.ValueType  # 2
+"""It is the pair's own, which everybody pays."""
+RATE_SOURCE_BASE: RateSource.ValueType  # 3
+"""There is no tier, or no rate of tier and class (A19), or the order did not come through the API (A21)."""
+RATE_SOURCE_BASE_LOWER: RateSource.ValueType  # 4
+"""The base rate is lower than that of the tier (A18)."""
+RATE_SOURCE_REBATE_SUPPRESSED: RateSource.ValueType  # 5
+"""A self-trade earns no rebate (A20)."""
+Global___RateSource: _TypeAlias = RateSource  # noqa: Y015
+
+class _ExclusionReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ExclusionReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_ExclusionReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    EXCLUSION_REASON_UNSPECIFIED: _ExclusionReason.ValueType  # 0
+    """It counts."""
+    EXCLUSION_REASON_OUTSIDE_PROGRAMME: _ExclusionReason.ValueType  # 1
+    """It was traded outside the period of the programme."""
+    EXCLUSION_REASON_NOT_SPOT: _ExclusionReason.ValueType  # 2
+    """It was not traded on spot."""
+    EXCLUSION_REASON_NOT_API: _ExclusionReason.ValueType  # 3
+    """The order did not come through the API."""
+    EXCLUSION_REASON_SELF_TRADE: _ExclusionReason.ValueType  # 4
+    """The account traded with its own owner."""
+    EXCLUSION_REASON_BANNED: _ExclusionReason.ValueType  # 5
+    """The account was banned."""
+
+class ExclusionReason(_ExclusionReason, metaclass=_ExclusionReasonEnumTypeWrapper):
+    """Why volume does not count (R15, R16)."""
+
+EXCLUSION_REASON_UNSPECIFIED: ExclusionReason.ValueType  # 0
+"""It counts."""
+EXCLUSION_REASON_OUTSIDE_PROGRAMME: ExclusionReason.ValueType  # 1
+"""It was traded outside the period of the programme."""
+EXCLUSION_REASON_NOT_SPOT: ExclusionReason.ValueType  # 2
+"""It was not traded on spot."""
+EXCLUSION_REASON_NOT_API: ExclusionReason.ValueType  # 3
+"""The order did not come through the API."""
+EXCLUSION_REASON_SELF_TRADE: ExclusionReason.ValueType  # 4
+"""The account traded with its own owner."""
+EXCLUSION_REASON_BANNED: ExclusionReason.ValueType  # 5
+"""The account was banned."""
+Global___ExclusionReason: _TypeAlias = ExclusionReason  # noqa: Y015
+
+class _SentenceCode:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _SentenceCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_SentenceCode.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    SENTENCE_CODE_UNSPECIFIED: _SentenceCode.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    SENTENCE_CODE_PROGRAMME: _SentenceCode.ValueType  # 1
+    """The programme and version in force (A32)."""
+    SENTENCE_CODE_RATES_OF_ORDER_TIME: _SentenceCode.ValueType  # 2
+    """Rates are those of the instant when the order was accepted (A25)."""
+    SENTENCE_CODE_TRIAL: _SentenceCode.ValueType  # 3
+    """The tier is that of a new member's trial (R4)."""
+    SENTENCE_CODE_EVALUATION: _SentenceCode.ValueType  # 4
+    """The tier is that of the past 30 days (R5)."""
+    SENTENCE_CODE_POST_TRIAL: _SentenceCode.ValueType  # 5
+    """The tier is that of the volume of the trial (R14)."""
+    SENTENCE_CODE_VOLUME: _SentenceCode.ValueType  # 6
+    """The volume that an evaluation counted (R3)."""
+    SENTENCE_CODE_MATCH: _SentenceCode.ValueType  # 7
+    """The tier is matched (R6)."""
+    SENTENCE_CODE_MANUAL: _SentenceCode.ValueType  # 8
+    """The tier was given by hand (R25)."""
+    SENTENCE_CODE_GRANT_NOT_FOUND: _SentenceCode.ValueType  # 9
+    """The grant is not in the log of the account: the ledger is to be audited."""
+    SENTENCE_CODE_FLAGGED: _SentenceCode.ValueType  # 10
+    """A flag ran, so no grant counted (R21)."""
+    SENTENCE_CODE_NO_TIER: _SentenceCode.ValueType  # 11
+    """No grant was in effect (R5)."""
+    SENTENCE_CODE_TIER_RATE: _SentenceCode.ValueType  # 12
+    """The rate of tier and class (R1)."""
+    SENTENCE_CODE_TIER_REBATE: _SentenceCode.ValueType  # 13
+    """The same, where it is a rebate (R2)."""
+    SENTENCE_CODE_PAIR_RATE: _SentenceCode.ValueType  # 14
+    """The pair's own rate, which everybody pays (R1)."""
+    SENTENCE_CODE_BASE_RATE: _SentenceCode.ValueType  # 15
+    """The base rate, without a tier (A26)."""
+    SENTENCE_CODE_BASE_RATE_NOT_API: _SentenceCode.ValueType  # 16
+    """The base rate, as the order did not come through the API (A21)."""
+    SENTENCE_CODE_BASE_RATE_WITHOUT_ROW: _SentenceCode.ValueType  # 17
+    """The base rate, as the table has no rate of this tier and class (A19)."""
+    SENTENCE_CODE_BASE_RATE_LOWER: _SentenceCode.ValueType  # 18
+    """The base rate, as it is lower than that of the tier (A18)."""
+    SENTENCE_CODE_REBATE_SUPPRESSED: _SentenceCode.ValueType  # 19
+    """A self-trade earns no rebate (A20)."""
+    SENTENCE_CODE_SELF_TRADE: _SentenceCode.ValueType  # 20
+    """The account traded with its own owner (R16)."""
+    SENTENCE_CODE_BANNED: _SentenceCode.ValueType  # 21
+    """The account was banned, and the volume does not count (A13)."""
+    SENTENCE_CODE_BANNED_COUNTED: _SentenceCode.ValueType  # 22
+    """The account was banned, and the volume counts all the same (A13)."""
+    SENTENCE_CODE_TOKEN_DISCOUNT: _SentenceCode.ValueType  # 23
+    """The discount for paying in a token (A17)."""
+    SENTENCE_CODE_PAID_IN_TOKEN: _SentenceCode.ValueType  # 24
+    """The price that the fee is paid in a token at (A17)."""
+    SENTENCE_CODE_TOKEN_WITHOUT_PRICE: _SentenceCode.ValueType  # 25
+    """No price of the token came with the fill (A17)."""
+    SENTENCE_CODE_DISCOUNT_NOT_ASKED: _SentenceCode.ValueType  # 26
+    """The fill does not ask to pay in a token (R20)."""
+    SENTENCE_CODE_NO_DISCOUNT_FOR_TOKEN: _SentenceCode.ValueType  # 27
+    """The programme has no discount for this token (A17)."""
+    SENTENCE_CODE_NO_DISCOUNT_OFF_REBATE: _SentenceCode.ValueType  # 28
+    """There is no charge that a discount could be off (A17)."""
+    SENTENCE_CODE_NO_DISCOUNT_WHILE_FLAGGED: _SentenceCode.ValueType  # 29
+    """A flagged account gets none (R21)."""
+    SENTENCE_CODE_NO_DISCOUNT_FOR_MEMBERS: _SentenceCode.ValueType  # 30
+    """Members get none (R20)."""
+    SENTENCE_CODE_NO_DISCOUNT_DURING_TRIAL: _SentenceCode.ValueType  # 31
+    """There is none during a trial (R20)."""
+    SENTENCE_CODE_NO_DISCOUNT_AFTER_TRIAL: _SentenceCode.ValueType  # 32
+    """Who ever took the trial gets none (A17)."""
+    SENTENCE_CODE_CHARGED_ON_RECEIVED: _SentenceCode.ValueType  # 33
+    """What the account received is charged (A26)."""
+    SENTENCE_CODE_AMOUNT_EXACT: _SentenceCode.ValueType  # 34
+    """How the amount is calculated, exactly (A26)."""
+    SENTENCE_CODE_AMOUNT_ROUNDED: _SentenceCode.ValueType  # 35
+    """How the amount is calculated and rounded (A26)."""
+    SENTENCE_CODE_AMOUNT_DEVIATES: _SentenceCode.ValueType  # 36
+    """The amount recorded is another one: the ledger is to be audited."""
+    SENTENCE_CODE_ADJUSTED: _SentenceCode.ValueType  # 37
+    """The fee was adjusted (A31)."""
+    SENTENCE_CODE_NOT_ADJUSTED: _SentenceCode.ValueType  # 38
+    """The fee has not been adjusted (A31)."""
+
+class SentenceCode(_SentenceCode, metaclass=_SentenceCodeEnumTypeWrapper):
+    """What a sentence of an explanation says, in the order in which they come."""
+
+SENTENCE_CODE_UNSPECIFIED: SentenceCode.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+SENTENCE_CODE_PROGRAMME: SentenceCode.ValueType  # 1
+"""The programme and version in force (A32)."""
+SENTENCE_CODE_RATES_OF_ORDER_TIME: SentenceCode.ValueType  # 2
+"""Rates are those of the instant when the order was accepted (A25)."""
+SENTENCE_CODE_TRIAL: SentenceCode.ValueType  # 3
+"""The tier is that of a new member's trial (R4)."""
+SENTENCE_CODE_EVALUATION: SentenceCode.ValueType  # 4
+"""The tier is that of the past 30 days (R5)."""
+SENTENCE_CODE_POST_TRIAL: SentenceCode.ValueType  # 5
+"""The tier is that of the volume of the trial (R14)."""
+SENTENCE_CODE_VOLUME: SentenceCode.ValueType  # 6
+"""The volume that an evaluation counted (R3)."""
+SENTENCE_CODE_MATCH: SentenceCode.ValueType  # 7
+"""The tier is matched (R6)."""
+SENTENCE_CODE_MANUAL: SentenceCode.ValueType  # 8
+"""The tier was given by hand (R25)."""
+SENTENCE_CODE_GRANT_NOT_FOUND: SentenceCode.ValueType  # 9
+"""The grant is not in the log of the account: the ledger is to be audited."""
+SENTENCE_CODE_FLAGGED: SentenceCode.ValueType  # 10
+"""A flag ran, so no grant counted (R21)."""
+SENTENCE_CODE_NO_TIER: SentenceCode.ValueType  # 11
+"""No grant was in effect (R5)."""
+SENTENCE_CODE_TIER_RATE: SentenceCode.ValueType  # 12
+"""The rate of tier and class (R1)."""
+SENTENCE_CODE_TIER_REBATE: SentenceCode.ValueType  # 13
+"""The same, where it is a rebate (R2)."""
+SENTENCE_CODE_PAIR_RATE: SentenceCode.ValueType  # 14
+"""The pair's own rate, which everybody pays (R1)."""
+SENTENCE_CODE_BASE_RATE: SentenceCode.ValueType  # 15
+"""The base rate, without a tier (A26)."""
+SENTENCE_CODE_BASE_RATE_NOT_API: SentenceCode.ValueType  # 16
+"""The base rate, as the order did not come through the API (A21)."""
+SENTENCE_CODE_BASE_RATE_WITHOUT_ROW: SentenceCode.ValueType  # 17
+"""The base rate, as the table has no rate of this tier and class (A19)."""
+SENTENCE_CODE_BASE_RATE_LOWER: SentenceCode.ValueType  # 18
+"""The base rate, as it is lower than that of the tier (A18)."""
+SENTENCE_CODE_REBATE_SUPPRESSED: SentenceCode.ValueType  # 19
+"""A self-trade earns no rebate (A20)."""
+SENTENCE_CODE_SELF_TRADE: SentenceCode.ValueType  # 20
+"""The account traded with its own owner (R16)."""
+SENTENCE_CODE_BANNED: SentenceCode.ValueType  # 21
+"""The account was banned, and the volume does not count (A13)."""
+SENTENCE_CODE_BANNED_COUNTED: SentenceCode.ValueType  # 22
+"""The account was banned, and the volume counts all the same (A13)."""
+SENTENCE_CODE_TOKEN_DISCOUNT: SentenceCode.ValueType  # 23
+"""The discount for paying in a token (A17)."""
+SENTENCE_CODE_PAID_IN_TOKEN: SentenceCode.ValueType  # 24
+"""The price that the fee is paid in a token at (A17)."""
+SENTENCE_CODE_TOKEN_WITHOUT_PRICE: SentenceCode.ValueType  # 25
+"""No price of the token came with the fill (A17)."""
+SENTENCE_CODE_DISCOUNT_NOT_ASKED: SentenceCode.ValueType  # 26
+"""The fill does not ask to pay in a token (R20)."""
+SENTENCE_CODE_NO_DISCOUNT_FOR_TOKEN: SentenceCode.ValueType  # 27
+"""The programme has no discount for this token (A17)."""
+SENTENCE_CODE_NO_DISCOUNT_OFF_REBATE: SentenceCode.ValueType  # 28
+"""There is no charge that a discount could be off (A17)."""
+SENTENCE_CODE_NO_DISCOUNT_WHILE_FLAGGED: SentenceCode.ValueType  # 29
+"""A flagged account gets none (R21)."""
+SENTENCE_CODE_NO_DISCOUNT_FOR_MEMBERS: SentenceCode.ValueType  # 30
+"""Members get none (R20)."""
+SENTENCE_CODE_NO_DISCOUNT_DURING_TRIAL: SentenceCode.ValueType  # 31
+"""There is none during a trial (R20)."""
+SENTENCE_CODE_NO_DISCOUNT_AFTER_TRIAL: SentenceCode.ValueType  # 32
+"""Who ever took the trial gets none (A17)."""
+SENTENCE_CODE_CHARGED_ON_RECEIVED: SentenceCode.ValueType  # 33
+"""What the account received is charged (A26)."""
+SENTENCE_CODE_AMOUNT_EXACT: SentenceCode.ValueType  # 34
+"""How the amount is calculated, exactly (A26)."""
+SENTENCE_CODE_AMOUNT_ROUNDED: SentenceCode.ValueType  # 35
+"""How the amount is calculated and rounded (A26)."""
+SENTENCE_CODE_AMOUNT_DEVIATES: SentenceCode.ValueType  # 36
+"""The amount recorded is another one: the ledger is to be audited."""
+SENTENCE_CODE_ADJUSTED: SentenceCode.ValueType  # 37
+"""The fee was adjusted (A31)."""
+SENTENCE_CODE_NOT_ADJUSTED: SentenceCode.ValueType  # 38
+"""The fee has not been adjusted (A31)."""
+Global___SentenceCode: _TypeAlias = SentenceCode  # noqa: Y015
 
 @_typing.final
 class GetVipStateRequest(_message.Message):
@@ -335,6 +648,8 @@ class FeeLine(_message.Message):
     SEQUENCE_FIELD_NUMBER: _builtins.int
     KIND_FIELD_NUMBER: _builtins.int
     ADJUSTMENT_FIELD_NUMBER: _builtins.int
+    FEE_TYPE_ENUM_FIELD_NUMBER: _builtins.int
+    KIND_ENUM_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The symbol."""
     side: _fill_pb2.Side.ValueType
@@ -354,7 +669,7 @@ class FeeLine(_message.Message):
     fee_currency: _builtins.str
     """Currency of the fee."""
     fee_type: _builtins.str
-    """CHARGE, REBATE or ZERO: the sign of the rounded fee."""
+    """CHARGE, REBATE or ZERO; fee_type_enum says the same."""
     self_trade: _builtins.bool
     """The account traded with its own owner (R16)."""
     banned: _builtins.bool
@@ -378,9 +693,13 @@ class FeeLine(_message.Message):
     sequence: _builtins.int
     """Its number of this fill; 0 without a source."""
     kind: _builtins.str
-    """FILL, or ADJUSTMENT: a fill that was listed before costs so much more or less. Of an ADJUSTMENT fee_amount is the
-    difference, basis is what the fee rests on now, and recorded_time is its own.
+    """FILL, or ADJUSTMENT: a fill that was listed before costs so much more or less; kind_enum says the same. Of an ADJUSTMENT
+    fee_amount is the difference, basis is what the fee rests on now, and recorded_time is its own.
     """
+    fee_type_enum: Global___FeeType.ValueType
+    """The sign of the rounded fee."""
+    kind_enum: Global___FeeLineKind.ValueType
+    """A fill, or an adjustment of one."""
     @_builtins.property
     def fill_ref(self) -> _fill_pb2.FillRef:
         """The fill."""
@@ -451,10 +770,12 @@ class FeeLine(_message.Message):
         sequence: _builtins.int = ...,
         kind: _builtins.str = ...,
         adjustment: Global___FeeAdjustment | None = ...,
+        fee_type_enum: Global___FeeType.ValueType = ...,
+        kind_enum: Global___FeeLineKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "basis", b"basis", "charged_fee", b"charged_fee", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fill_ref", b"fill_ref", "kind", b"kind", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fee_type_enum", b"fee_type_enum", "fill_ref", b"fill_ref", "kind", b"kind", "kind_enum", b"kind_enum", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -474,8 +795,9 @@ class FeeAdjustment(_message.Message):
     BASIS_BEFORE_FIELD_NUMBER: _builtins.int
     FEE_AFTER_FIELD_NUMBER: _builtins.int
     FEE_CURRENCY_AFTER_FIELD_NUMBER: _builtins.int
+    CAUSE_ENUM_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
+    """Why: LATE_GRANT; cause_enum says the same."""
     cause_position: _builtins.int
     """Position of the event behind it."""
     fee_before: _builtins.str
@@ -486,6 +808,8 @@ class FeeAdjustment(_message.Message):
     """Fee from then on. Where its currency is another one, the difference is an entry in each currency."""
     fee_currency_after: _builtins.str
     """Its currency."""
+    cause_enum: Global___AdjustmentCause.ValueType
+    """Why."""
     @_builtins.property
     def line_ref(self) -> _fill_pb2.LineRef:
         """The line that recorded the fill."""
@@ -505,10 +829,11 @@ class FeeAdjustment(_message.Message):
         basis_before: Global___FeeBasis | None = ...,
         fee_after: _builtins.str = ...,
         fee_currency_after: _builtins.str = ...,
+        cause_enum: Global___AdjustmentCause.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "line_ref", b"line_ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "cause", b"cause", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "cause", b"cause", "cause_enum", b"cause_enum", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -529,6 +854,8 @@ class FeeBasis(_message.Message):
     PROGRAMME_VERSION_FIELD_NUMBER: _builtins.int
     PAIR_CLASS_FIELD_NUMBER: _builtins.int
     RATE_SOURCE_FIELD_NUMBER: _builtins.int
+    GRANT_SOURCE_ENUM_FIELD_NUMBER: _builtins.int
+    RATE_SOURCE_ENUM_FIELD_NUMBER: _builtins.int
     rate: _builtins.str
     """Rate before the discount, as a decimal fraction."""
     discount: _builtins.str
@@ -538,7 +865,7 @@ class FeeBasis(_message.Message):
     grant_id: _builtins.str
     """The grant that gave the tier."""
     grant_source: _builtins.str
-    """Source of that grant."""
+    """TRIAL, MANUAL, MATCH or EVALUATION; empty: no grant. grant_source_enum says the same."""
     programme_id: _builtins.str
     """The programme."""
     programme_version: _builtins.str
@@ -546,7 +873,11 @@ class FeeBasis(_message.Message):
     pair_class: _builtins.str
     """Class of the pair; empty: none."""
     rate_source: _builtins.str
-    """Why this rate: TIER, PAIR (a rate of its own, which everybody pays), BASE, BASE_LOWER (A18), REBATE_SUPPRESSED (A20)."""
+    """TIER, PAIR, BASE, BASE_LOWER or REBATE_SUPPRESSED; rate_source_enum says the same."""
+    grant_source_enum: _command_pb2.GrantSource.ValueType
+    """What gave the grant."""
+    rate_source_enum: Global___RateSource.ValueType
+    """Why this rate."""
     def __init__(
         self,
         *,
@@ -559,10 +890,12 @@ class FeeBasis(_message.Message):
         programme_version: _builtins.str = ...,
         pair_class: _builtins.str = ...,
         rate_source: _builtins.str = ...,
+        grant_source_enum: _command_pb2.GrantSource.ValueType = ...,
+        rate_source_enum: Global___RateSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "grant_id", b"grant_id", "grant_source", b"grant_source", "pair_class", b"pair_class", "programme_id", b"programme_id", "programme_version", b"programme_version", "rate", b"rate", "rate_source", b"rate_source", "tier", b"tier"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["discount", b"discount", "grant_id", b"grant_id", "grant_source", b"grant_source", "grant_source_enum", b"grant_source_enum", "pair_class", b"pair_class", "programme_id", b"programme_id", "programme_version", b"programme_version", "rate", b"rate", "rate_source", b"rate_source", "rate_source_enum", b"rate_source_enum", "tier", b"tier"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -870,8 +1203,11 @@ class ExcludedVolume(_message.Message):
 
     REASON_FIELD_NUMBER: _builtins.int
     VOLUME_FIELD_NUMBER: _builtins.int
+    REASON_ENUM_FIELD_NUMBER: _builtins.int
     reason: _builtins.str
-    """Why: OUTSIDE_PROGRAMME, NOT_SPOT, NOT_API, SELF_TRADE, BANNED; of several the first in this order."""
+    """OUTSIDE_PROGRAMME, NOT_SPOT, NOT_API, SELF_TRADE or BANNED, of several the first in this order; reason_enum says the same."""
+    reason_enum: Global___ExclusionReason.ValueType
+    """Why."""
     @_builtins.property
     def volume(self) -> Global___VolumeSum:
         """How much."""
@@ -881,10 +1217,11 @@ class ExcludedVolume(_message.Message):
         *,
         reason: _builtins.str = ...,
         volume: Global___VolumeSum | None = ...,
+        reason_enum: Global___ExclusionReason.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["reason", b"reason", "reason_enum", b"reason_enum", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -995,6 +1332,7 @@ class QuoteFeeResponse(_message.Message):
     FEE_TYPE_FIELD_NUMBER: _builtins.int
     FEE_BASIS_FIELD_NUMBER: _builtins.int
     BANNED_FIELD_NUMBER: _builtins.int
+    FEE_TYPE_ENUM_FIELD_NUMBER: _builtins.int
     notional: _builtins.str
     """Price x quantity, exact, in quote currency."""
     fee_amount: _builtins.str
@@ -1002,9 +1340,11 @@ class QuoteFeeResponse(_message.Message):
     fee_currency: _builtins.str
     """Currency of the fee."""
     fee_type: _builtins.str
-    """CHARGE, REBATE or ZERO: the sign of the rounded fee."""
+    """CHARGE, REBATE or ZERO; fee_type_enum says the same."""
     banned: _builtins.bool
     """The account is banned at as_of."""
+    fee_type_enum: Global___FeeType.ValueType
+    """The sign of the rounded fee."""
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -1023,10 +1363,11 @@ class QuoteFeeResponse(_message.Message):
         fee_type: _builtins.str = ...,
         fee_basis: Global___FeeBasis | None = ...,
         banned: _builtins.bool = ...,
+        fee_type_enum: Global___FeeType.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "fee_basis", b"fee_basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "basis", b"basis", "fee_amount", b"fee_amount", "fee_basis", b"fee_basis", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "notional", b"notional"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["banned", b"banned", "basis", b"basis", "fee_amount", b"fee_amount", "fee_basis", b"fee_basis", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fee_type_enum", b"fee_type_enum", "notional", b"notional"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1114,21 +1455,17 @@ class Sentence(_message.Message):
     TEXT_FIELD_NUMBER: _builtins.int
     CLAUSE_FIELD_NUMBER: _builtins.int
     PARAMETERS_FIELD_NUMBER: _builtins.int
+    CODE_ENUM_FIELD_NUMBER: _builtins.int
     code: _builtins.str
-    """Stable name of what is said; a client may say it in another language, with the parameters. In their order:
-    PROGRAMME, RATES_OF_ORDER_TIME; TRIAL, EVALUATION, POST_TRIAL, VOLUME, MATCH, MANUAL, GRANT_NOT_FOUND, FLAGGED,
-    NO_TIER; TIER_RATE, TIER_REBATE, PAIR_RATE, BASE_RATE, BASE_RATE_NOT_API, BASE_RATE_WITHOUT_ROW, BASE_RATE_LOWER,
-    REBATE_SUPPRESSED; SELF_TRADE, BANNED, BANNED_COUNTED; TOKEN_DISCOUNT, PAID_IN_TOKEN, TOKEN_WITHOUT_PRICE,
-    DISCOUNT_NOT_ASKED, NO_DISCOUNT_FOR_TOKEN, NO_DISCOUNT_OFF_REBATE, NO_DISCOUNT_WHILE_FLAGGED,
-    NO_DISCOUNT_FOR_MEMBERS, NO_DISCOUNT_DURING_TRIAL, NO_DISCOUNT_AFTER_TRIAL; CHARGED_ON_RECEIVED, AMOUNT_EXACT,
-    AMOUNT_ROUNDED, AMOUNT_DEVIATES; ADJUSTED, NOT_ADJUSTED.
-    """
+    """Stable name of what is said; code_enum says the same. A client may say it in another language, with the parameters."""
     text: _builtins.str
     """The sentence, in English."""
     clause: _builtins.str
     """What it rests on: R and the number of a rule (RULES.md), or A and the number of a doubt about one (the programme
     file); empty: none.
     """
+    code_enum: Global___SentenceCode.ValueType
+    """What is said."""
     @_builtins.property
     def parameters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Parameter]:
         """What is said, by name."""
@@ -1140,10 +1477,11 @@ class Sentence(_message.Message):
         text: _builtins.str = ...,
         clause: _builtins.str = ...,
         parameters: _abc.Iterable[Global___Parameter] | None = ...,
+        code_enum: Global___SentenceCode.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["clause", b"clause", "code", b"code", "parameters", b"parameters", "text", b"text"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["clause", b"clause", "code", b"code", "code_enum", b"code_enum", "parameters", b"parameters", "text", b"text"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1301,6 +1639,7 @@ class AccountSummary(_message.Message):
     BANNED_FIELD_NUMBER: _builtins.int
     BAN_ENDS_FIELD_NUMBER: _builtins.int
     FLAGGED_FIELD_NUMBER: _builtins.int
+    GRANT_SOURCE_ENUM_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     owner_id: _builtins.str
@@ -1310,11 +1649,13 @@ class AccountSummary(_message.Message):
     tier: _builtins.str
     """Tier in effect; NONE without an active grant."""
     grant_source: _builtins.str
-    """Source of the grant behind it."""
+    """TRIAL, MANUAL, MATCH or EVALUATION; empty: no grant. grant_source_enum says the same."""
     banned: _builtins.bool
     """Banned in effect."""
     flagged: _builtins.bool
     """Flagged as fake in effect."""
+    grant_source_enum: _command_pb2.GrantSource.ValueType
+    """What gave the grant of the tier."""
     @_builtins.property
     def tier_ends(self) -> _timestamp_pb2.Timestamp:
         """First instant at which the tier is another one, or none, if nothing more is recorded; unset: no end, or no tier."""
@@ -1335,10 +1676,11 @@ class AccountSummary(_message.Message):
         banned: _builtins.bool = ...,
         ban_ends: _timestamp_pb2.Timestamp | None = ...,
         flagged: _builtins.bool = ...,
+        grant_source_enum: _command_pb2.GrantSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban_ends", b"ban_ends", "tier_ends", b"tier_ends"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban_ends", b"ban_ends", "banned", b"banned", "flagged", b"flagged", "grant_source", b"grant_source", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "tier", b"tier", "tier_ends", b"tier_ends"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban_ends", b"ban_ends", "banned", b"banned", "flagged", b"flagged", "grant_source", b"grant_source", "grant_source_enum", b"grant_source_enum", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "tier", b"tier", "tier_ends", b"tier_ends"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -133,7 +133,7 @@ class QueryServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def GetLedgerInfo(self, request, context):
-        """What ledger this is, how far it is, and how far the materialised tables are.
+        """Tells which ledger this is, how far it is, and how far the materialised tables are.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

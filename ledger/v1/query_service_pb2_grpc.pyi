@@ -52,7 +52,7 @@ class QueryServiceStub:
     ListEvents: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.ListEventsRequest, _query_service_pb2.ListEventsResponse]
     """Events as they are stored, in position order: all of the log, or one stream."""
     GetLedgerInfo: _grpc.UnaryUnaryMultiCallable[_query_service_pb2.GetLedgerInfoRequest, _query_service_pb2.GetLedgerInfoResponse]
-    """What ledger this is, how far it is, and how far the materialised tables are."""
+    """Tells which ledger this is, how far it is, and how far the materialised tables are."""
 
 @_typing.type_check_only
 class QueryServiceAsyncStub(QueryServiceStub):
@@ -78,7 +78,7 @@ class QueryServiceAsyncStub(QueryServiceStub):
     ListEvents: _aio.UnaryUnaryMultiCallable[_query_service_pb2.ListEventsRequest, _query_service_pb2.ListEventsResponse]  # type: ignore[assignment]
     """Events as they are stored, in position order: all of the log, or one stream."""
     GetLedgerInfo: _aio.UnaryUnaryMultiCallable[_query_service_pb2.GetLedgerInfoRequest, _query_service_pb2.GetLedgerInfoResponse]  # type: ignore[assignment]
-    """What ledger this is, how far it is, and how far the materialised tables are."""
+    """Tells which ledger this is, how far it is, and how far the materialised tables are."""
 
 class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
     """What auditors and reconciliation scripts call. Nothing here writes."""
@@ -149,6 +149,6 @@ class QueryServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _query_service_pb2.GetLedgerInfoRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_query_service_pb2.GetLedgerInfoResponse, _abc.Awaitable[_query_service_pb2.GetLedgerInfoResponse]]:
-        """What ledger this is, how far it is, and how far the materialised tables are."""
+        """Tells which ledger this is, how far it is, and how far the materialised tables are."""
 
 def add_QueryServiceServicer_to_server(servicer: QueryServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -22,18 +22,27 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14ledger/v1/read.proto\x12\tledger.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"\xa7\x01\n\x06ReadAt\x12)\n\x05\x61s_of\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x1b\n\x11known_at_position\x18\x02 \x01(\x04H\x00\x12\x33\n\rknown_at_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampH\x00\x12\x14\n\x0cmin_position\x18\x04 \x01(\x04\x42\n\n\x08known_at\"\xae\x01\n\tReadBasis\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11known_at_position\x18\x03 \x01(\x04\x12\x31\n\rknown_at_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rknown_at_open\x18\x05 \x01(\x08\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14ledger/v1/read.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"\xbf\x01\n\x06ReadAt\x12/\n\x05\x61s_of\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12!\n\x11known_at_position\x18\x02 \x01(\x04\x42\x04\xe2\x41\x01\x01H\x00\x12\x39\n\rknown_at_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01H\x00\x12\x1a\n\x0cmin_position\x18\x04 \x01(\x04\x42\x04\xe2\x41\x01\x01\x42\n\n\x08known_at\"\xae\x01\n\tReadBasis\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x11known_at_position\x18\x03 \x01(\x04\x12\x31\n\rknown_at_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rknown_at_open\x18\x05 \x01(\x08\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.read_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_READAT']._serialized_start=69
-  _globals['_READAT']._serialized_end=236
-  _globals['_READBASIS']._serialized_start=239
-  _globals['_READBASIS']._serialized_end=413
+  _globals['_READAT'].fields_by_name['as_of']._loaded_options = None
+  _globals['_READAT'].fields_by_name['as_of']._serialized_options = b'\342A\001\001'
+  _globals['_READAT'].fields_by_name['known_at_position']._loaded_options = None
+  _globals['_READAT'].fields_by_name['known_at_position']._serialized_options = b'\342A\001\001'
+  _globals['_READAT'].fields_by_name['known_at_time']._loaded_options = None
+  _globals['_READAT'].fields_by_name['known_at_time']._serialized_options = b'\342A\001\001'
+  _globals['_READAT'].fields_by_name['min_position']._loaded_options = None
+  _globals['_READAT'].fields_by_name['min_position']._serialized_options = b'\342A\001\001'
+  _globals['_READAT']._serialized_start=102
+  _globals['_READAT']._serialized_end=293
+  _globals['_READBASIS']._serialized_start=296
+  _globals['_READBASIS']._serialized_end=470
 # @@protoc_insertion_point(module_scope)

@@ -245,7 +245,7 @@ class CloseBountyRoundRequest(_message.Message):
     request_id: _builtins.str
     """Names this request for ever."""
     week: _builtins.str
-    """ISO 8601 week in UTC, for example 2024-W40."""
+    """ISO 8601 week in UTC, for example 2024-W38."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""

@@ -37,7 +37,7 @@ class Shape:
         self.faults: list[Refusal] = []
 
     def __call__(self, read: Callable[..., Any], *arguments: Any) -> Any:
-        """What `read` makes of a field; None where it is at fault, which nobody gets to see."""
+        """Return what `read` makes of a field; None where it is at fault, which nobody gets to see."""
         try:
             return read(*arguments)
         except RefusedError as error:
@@ -54,7 +54,7 @@ class Shape:
 
 @contextmanager
 def within(path: str) -> Iterator[None]:
-    """What is refused in the block is about fields of the message at a path."""
+    """Put a path before the fields of what is refused in the block: they are of the message at that path."""
     try:
         yield
     except RefusedError as error:

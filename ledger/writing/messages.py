@@ -1,4 +1,4 @@
-"""The messages to the writer, and its answers."""
+"""The jobs that the writer is given, and its answers."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from ledger.domain.commands import Command, Request
-from ledger.domain.decide.evaluation import Assessment, Run
+from ledger.domain.decide.evaluation import Assessment, EvaluationRun
 from ledger.domain.events import Basis, EvaluationCompleted, Recorded
 from ledger.domain.refusal import Refusal
-from ledger.fills.batch import Part
+from ledger.fills.batch import BatchPart
 from ledger.store.log import Head
 from ledger.store.writer import Commit
 
 
 @dataclass(frozen=True, slots=True)
-class Ask:
+class DecideCommand:
     """A command and who asks."""
 
     request: Request
@@ -25,15 +25,17 @@ class Ask:
 
 @dataclass(frozen=True, slots=True)
 class RecordFills:
-    """A batch of fills. `malformed` are fills of a source that are refused alone: (index, refusal).
+    """A request of fills, which has been read.
 
-    A source may say that it has sent every fill that traded before `complete_until_ns` (0: it does not); of size 0 it
-    says nothing else.
-    `batch` are the well-formed ones, none if there are none; what it says of the venue is as it was asked.
-    `size` counts both; `fill_sha256` gives the hash of a fill's bytes by its index, asked only for refused ones.
+    `batch` are its well-formed fills, None if it has none; the venue in it is the one asked for, which may be empty.
+    `malformed` are fills of a source that are refused alone: (index in the request, refusal).
+    `size` counts both; `fill_sha256` returns the SHA-256 of a fill's bytes by its index, and is called only for refused
+    ones.
+    A source may say that it has sent every fill that traded before `complete_until_ns` (0: it does not say); a request
+    of size 0 says nothing else.
     """
 
-    batch: Part | None
+    batch: BatchPart | None
     venue: str
     source: str
     first_sequence: int
@@ -46,44 +48,44 @@ class RecordFills:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateAccounts:
-    """Some accounts of a run that began with an event; those that are evaluated already are left out."""
+    """A part of the accounts of a run that began with the event `started`; those evaluated already are left out."""
 
     started: Recorded
-    run: Run
+    run: EvaluationRun
     assessments: Sequence[Assessment]
 
 
 @dataclass(frozen=True, slots=True)
 class CompleteEvaluation:
-    """The end of a run that began with an event."""
+    """The end of a run that began with the event `started`."""
 
     started: Recorded
     completed: EvaluationCompleted
 
 
-Input: TypeAlias = Ask | RecordFills | EvaluateAccounts | CompleteEvaluation
+Job: TypeAlias = DecideCommand | RecordFills | EvaluateAccounts | CompleteEvaluation  # all that the writer decides
 
 
 @dataclass(frozen=True, slots=True)
-class Unread:
-    """A request of about `size` fills that is still to be read, taken in the turn of `line`: its source, or its caller.
+class UnreadFills:
+    """A request of about `size` fills that is still to be read, in the line of its source or of its caller.
 
-    `read` takes all that wait, for what is read together costs less: it says of each what it asks, or why that is
-    nothing.
+    `read` reads requests that wait together, which costs less than one by one; it returns for each what is to be
+    recorded, or why nothing is.
     """
 
     size: int
     line: str
     request: object
-    read: Callable[[Sequence[Unread]], Sequence[RecordFills | Refused]]
+    read: Callable[[Sequence[UnreadFills]], Sequence[RecordFills | Refused]]
 
 
-Sent: TypeAlias = Ask | Unread | EvaluateAccounts | CompleteEvaluation  # what handlers queue before the writer
+QueuedJob: TypeAlias = DecideCommand | UnreadFills | EvaluateAccounts | CompleteEvaluation  # as handlers hand it over
 
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A command was recorded; its answer follows from its first event."""
+    """The command was recorded; its answer follows from its first event, `recorded`."""
 
     recorded: Recorded
     replayed: bool = False
@@ -91,7 +93,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """A command was refused. `position` is that of the record of it; 0: it left none.
+    """The job was refused. `position` is that of the event that records the refusal; 0: there is none.
 
     `others` are further faults of shape. A refusal is answered as a value: an exception in a future would be raised in
     a frame that holds the future, a ring that keeps the whole request until the garbage collector comes.
@@ -105,9 +107,11 @@ class Refused:
 
 @dataclass(slots=True)
 class FillsTaken:
-    """The outcome of a batch: refusals and fees (amount, basis) are by index in the request, in its order.
+    """The outcome of a request of fills: recorded + replayed + len(refused) is its size.
 
-    recorded + replayed + len(refused) is the size of the batch.
+    `refused` are (index in the request, refusal), in its order; `fees` are (amount, basis) by index, amounts in units
+    of the last of `basis.fee_decimals` decimals. `head` is the end of the log after the commit.
+    `late_from_ns` is when the earliest fill recorded here traded that its source had said to have sent; 0: none.
     """
 
     recorded: int = 0
@@ -116,13 +120,13 @@ class FillsTaken:
     fees: dict[int, tuple[int, Basis]] = field(default_factory=dict)
     source_sequence: int = 0
     complete_until_ns: int = 0  # as the source last said
-    late_from_ns: int = 0  # when the earliest fill recorded here traded that was said to be sent before; 0: none
+    late_from_ns: int = 0
     head: Head = field(default_factory=lambda: Head(0, 0))
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluated:
-    """Accounts of a run were evaluated, now or before."""
+    """So many accounts of a run were evaluated, now or before."""
 
     accounts: int
 
@@ -131,8 +135,8 @@ Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated
 
 
 @dataclass(frozen=True, slots=True)
-class Unsettled:
-    """A commit on its way, and what to answer if it arrived: for whoever must find out after the connection broke."""
+class CommitInFlight:
+    """A commit that PostgreSQL has not acknowledged yet, and the answers to give if it was stored."""
 
     commit: Commit
     answers: Sequence[Answer]

@@ -1,19 +1,13 @@
-"""The owners of accounts while a commit is made: whose accounts the log links, and what fills name."""
+"""The owners of accounts while a commit is made: the accounts that the log links to them, and those that fills name."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import Final
 
-from ledger.domain.commands import Request
-from ledger.domain.events import AccountLinked, Event, OwnerNamed, Recorded
+from ledger.domain.events import POSITION_MAX, Recorded
 from ledger.domain.state.owners import linked_accounts
-from ledger.domain.streams import account_stream, owner_stream
-from ledger.fills.owners import Named
+from ledger.domain.streams import owner_stream, subject_of
 from ledger.store.log import Log
-
-_ALL: Final = 2**63 - 1
-_PREFIX: Final = owner_stream("")
 
 
 class Owners:
@@ -28,38 +22,29 @@ class Owners:
         self._linked: dict[str, list[Recorded]] = {}  # in the commit in the making
 
     def forget(self) -> None:
-        """Drop what was known: a commit begins."""
+        """Drop all versions and links: a commit begins."""
         self._versions.clear()
         self._linked.clear()
 
     def load(self, owner_ids: Iterable[str]) -> None:
-        """Have the versions of some owners' streams, those that are not at hand read at once."""
+        """Have the versions of some owners' streams in memory; those that are missing are read with one query."""
         missing = [owner_id for owner_id in dict.fromkeys(owner_ids) if owner_id not in self._versions]
         if missing:
             found = self._log().last_versions(map(owner_stream, missing))
             self._versions.update({owner_id: found.get(owner_stream(owner_id), 0) for owner_id in missing})
 
     def version(self, owner_id: str) -> int:
-        """Version of the last event of an owner's stream; 0: there is none."""
+        """Return the version of the last event of an owner's stream; 0: there is none."""
         self.load([owner_id])
         return self._versions[owner_id]
 
     def accounts_of(self, owner_id: str) -> list[str]:
-        """The accounts that are linked to an owner, in order."""
-        in_log = self._log().streams([owner_stream(owner_id)], _ALL)
+        """Return the accounts that are linked to an owner, in the order in which they were linked."""
+        in_log = self._log().streams([owner_stream(owner_id)], POSITION_MAX)
         return linked_accounts([*in_log, *self._linked.get(owner_id, ())])
 
     def take(self, recorded: Recorded) -> None:
         """Take in one more event of `owner/<id>`, of the commit in the making."""
-        owner_id = recorded.stream.removeprefix(_PREFIX)
+        owner_id = subject_of(recorded.stream)
         self._versions[owner_id] = recorded.version
         self._linked.setdefault(owner_id, []).append(recorded)
-
-
-def name_owners(
-    named: Iterable[Named], record: Callable[[str, int, Event, Request], Recorded], request: Request
-) -> None:
-    """Record owners that fills name for the first time: with the account, and with the owner."""
-    for account_id, owner_id, time_ns in named:
-        record(account_stream(account_id), time_ns, OwnerNamed(owner_id), request)
-        record(owner_stream(owner_id), time_ns, AccountLinked(account_id), request)

@@ -1,4 +1,4 @@
-"""A thread that does something small again and again, whatever the other threads are at."""
+"""A thread that calls a small function again and again, whatever the other threads do."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _STOP_S_MAX: Final = 0.5
 
 
 class Pulse:
-    """Beats until it is stopped. A beat that cannot reach PostgreSQL is told, seldom; the next one tries again."""
+    """Calls `beat` until it is stopped. A beat that does not reach PostgreSQL is logged, seldom; the next one tries."""
 
     def __init__(self, name: str, every_ms: int, beat: Callable[[], None], lost: Callable[[], None]) -> None:
         """`lost` is called after a beat that raised WriterLost or PersistenceError, in the thread of the pulse."""
@@ -30,11 +30,11 @@ class Pulse:
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
 
     def start(self) -> None:
-        """Begin."""
+        """Start the thread."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End after the beat under way; one that waits for PostgreSQL is not waited for."""
+        """End the thread after the beat under way, but do not wait for one that waits for PostgreSQL."""
         self._stopping.set()
         self._thread.join(_STOP_S_MAX)
 

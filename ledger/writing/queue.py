@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
 _TURN_FILLS: Final = 1_000  # the credit of a turn
-_SMALL_FILLS: Final = 256  # jobs of so few fills find room where greater ones do not,
-_KEPT_SHARE: Final = 16  # in this part of the queue
+_SMALL_FILLS: Final = 256  # jobs of so few fills find room where larger ones do not:
+_KEPT_SHARE: Final = 16  # in this part of the queue, a sixteenth
 
 _T = TypeVar("_T")
 
@@ -31,7 +31,7 @@ class _Line(Generic[_T]):
 
 
 class FairQueue(Generic[_T]):
-    """Jobs with their sizes in fills, of at most `fills_max` together. Not safe for use by several threads."""
+    """Jobs with their sizes in fills, `fills_max` together at most. Not safe for use by several threads at once."""
 
     def __init__(self, fills_max: int) -> None:
         self._fills_max = fills_max
@@ -46,14 +46,14 @@ class FairQueue(Generic[_T]):
 
     @property
     def is_shared(self) -> bool:
-        """Return whether more than one line waits."""
+        """True while more than one line waits."""
         return len(self._lines) > 1
 
     def has_room(self, line: str, fills: int) -> bool:
-        """Return whether a job may be added.
+        """Return True if a job may be added.
 
-        A line holds at most as much as is left free (a dynamic threshold, Choudhury and Hahne, 1998): one alone has
-        half of the queue, and however many there are, the next one finds room.
+        A line holds at most as much as is left free (a dynamic threshold, Choudhury and Hahne, 1998): a single one
+        has half of the queue, and however many there are, the next one finds room.
         """
         if not self.fills:
             return True  # whatever its size
@@ -77,7 +77,7 @@ class FairQueue(Generic[_T]):
     def take(self, fills_max: int) -> list[_T]:
         """Remove and return jobs of at most so many fills, and one at least if any waits; the lines take turns.
 
-        Where newcomers fill it, one job more is taken of those that waited before.
+        Where newcomers fill the commit, one job more is taken of those that waited before.
         """
         taken: list[_T] = []
         end, waited = self.fills - fills_max, bool(self._turns)
@@ -91,7 +91,7 @@ class FairQueue(Generic[_T]):
         return taken
 
     def _serve(self, turns: deque[str], taken: list[_T], left: int, *, must: bool) -> bool:
-        """Give the first line its turn; False: what it can pay does not fit, and it has the first turn next time."""
+        """Give the first line its turn; False: the next job that it can pay does not fit, and it comes first again."""
         line = self._lines[turns[0]]
         line.credit = min(line.credit + _TURN_FILLS, max(line.jobs[0].fills, _TURN_FILLS))
         while line.jobs and (fills := line.jobs[0].fills) <= line.credit:

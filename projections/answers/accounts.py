@@ -7,6 +7,7 @@ from typing import Any, Final
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import NO_TIER
 from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Reader
@@ -106,10 +107,10 @@ def _summary(account_id: str, owner_id: str, parent_id: str, *standing: Any) -> 
         owner_id=owner_id,
         parent_account_id=parent_id,
         tier=tier or NO_TIER,
-        grant_source=source or "",
         banned=ban_ends_ns is not None,
         flagged=flagged,
     )
+    set_words(summary, grant_source=source or "")
     if tier_ends_ns is not None:
         summary.tier_ends.CopyFrom(timestamp(tier_ends_ns))
     if ban_ends_ns is not None:

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger import programmes
-from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, KnownLine, ProgrammePublished, Recorded
-from ledger.domain.explanation import Facts, explain
+from ledger.domain.events import POSITION_MAX, AdjustedLine, Basis, FeeAdjusted, KnownLine, ProgrammePublished, Recorded
+from ledger.domain.explanation import Facts, Sentence, explain
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import account_stream, programme_stream
 from ledger.fills.account_day import adjusted
-from ledger.fills.adjust import Difference
+from ledger.fills.adjust import FeeDifference
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from projections.answers.fee_history import Entry, run_of
 
 
@@ -30,15 +31,14 @@ def explanation(log: Log, account_id: str, entries: Sequence[Entry]) -> list[pb.
         programme=_programme(log, known.basis),
         decisions=log.streams([account_stream(account_id)], priced_at),
     )
-    return [
-        pb.Sentence(
-            code=sentence.code,
-            text=sentence.text,
-            clause=sentence.clause,
-            parameters=[pb.Parameter(name=name, value=value) for name, value in sentence.parameters],
-        )
-        for sentence in explain(facts, adjustments)
-    ]
+    return [_message(sentence) for sentence in explain(facts, adjustments)]
+
+
+def _message(sentence: Sentence) -> pb.Sentence:
+    parameters = [pb.Parameter(name=name, value=value) for name, value in sentence.parameters]
+    message = pb.Sentence(text=sentence.text, clause=sentence.clause, parameters=parameters)
+    set_words(message, code=sentence.code)
+    return message
 
 
 def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]]:
@@ -46,7 +46,7 @@ def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]
     found = {
         entry.recorded.position: (entry.recorded, entry.line.line)
         for entry in entries
-        if isinstance(entry.line, Difference)
+        if isinstance(entry.line, FeeDifference)
     }
     return list(found.values())
 
@@ -54,7 +54,7 @@ def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]
 def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> KnownLine:
     """The line with its fee as it is now."""
     run, line = run_of(entry.recorded), entry.line
-    assert not isinstance(line, Difference), entry
+    assert not isinstance(line, FeeDifference), entry
     known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
     for recorded, restated in adjustments:
         assert isinstance(recorded.event, FeeAdjusted), recorded
@@ -64,6 +64,6 @@ def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -
 
 def _programme(log: Log, basis: Basis) -> Programme:
     """The version that a basis names, which the log has for ever."""
-    versions = log.streams([programme_stream(basis.programme_id)], 2**63 - 1)
+    versions = log.streams([programme_stream(basis.programme_id)], POSITION_MAX)
     published = (recorded.event for recorded in versions if isinstance(recorded.event, ProgrammePublished))
     return programmes.parse(next(event.content for event in published if event.version == basis.programme_version))

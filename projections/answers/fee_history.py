@@ -17,17 +17,19 @@ from ledger.domain.state.volume_cells import (
     FEE_SCALE,
     NOTIONAL_SCALE,
     CellSum,
-    Sums,
+    CellSums,
     add_totals,
     exact,
     restate,
     subtract,
 )
-from ledger.fills.adjust import Difference, differences, lines_now
+from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, channel_of, liquidity_of, side_of
+from ledger.fills.adjust import FeeDifference, differences, lines_now
 from ledger.fills.lines import line_times_ns, lines_at, texts
 from ledger.fills.partial_sums import add_run
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
+from ledger.wire.enums import set_words
 from ledger.wire.status import timestamp
 
 _EVENTS_PER_READ: Final = (2, 16, 64)  # a page is mostly found in one or two runs, and then in very many short ones
@@ -35,7 +37,7 @@ _LINES_PER_STEP: Final = 128  # of a run are unpacked at once: a page may need n
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class AccountSpan:
     """Fills of an account with transact_time in [from_ns, until_ns), as known after a position of the log."""
 
     account_id: str
@@ -43,9 +45,9 @@ class Span:
     until_ns: int
     known: int
 
-    def holds(self, line: Line | Difference) -> bool:
+    def holds(self, line: Line | FeeDifference) -> bool:
         """Return True if a line lies in the span; an adjustment lies where its line does."""
-        time_ns = line.line.transact_time_ns if isinstance(line, Difference) else line.transact_time_ns
+        time_ns = line.line.transact_time_ns if isinstance(line, FeeDifference) else line.transact_time_ns
         return self.from_ns <= time_ns < self.until_ns
 
 
@@ -65,10 +67,10 @@ class Entry(NamedTuple):
 
     place: Place
     recorded: Recorded
-    line: Line | Difference
+    line: Line | FeeDifference
 
 
-def entries_after(log: Log, span: Span, after: Place) -> Iterator[Entry]:
+def entries_after(log: Log, span: AccountSpan, after: Place) -> Iterator[Entry]:
     """Yield the entries of a span after a place, in the order (day, position, line), read as they are taken."""
     # The event of `after` is read once more: only part of it may have been taken.
     for recorded in _events_of(log, span, (after.day, after.position - 1)):
@@ -93,7 +95,7 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
                 yield Entry(first._replace(line=number), recorded, line)
 
 
-def fills_now(log: Log, span: Span, traits: int = 0) -> Iterator[KnownLine]:
+def fills_now(log: Log, span: AccountSpan, traits: int = 0) -> Iterator[KnownLine]:
     """The fills of a span that have some traits, with their fees as they are now, day by day."""
     for _, events in groupby(_events_of(log, span), key=lambda recorded: fee_event(recorded).time_min_ns // DAY_NS):
         for placed in lines_now(events, traits).values():
@@ -101,17 +103,17 @@ def fills_now(log: Log, span: Span, traits: int = 0) -> Iterator[KnownLine]:
                 yield placed.known
 
 
-def cell_sums(log: Log, span: Span) -> Sums:
+def cell_sums(log: Log, span: AccountSpan) -> CellSums:
     """Sums of a span by volume cell."""
     return merged_sums(day_sums(log, span).values())
 
 
-def day_sums(log: Log, span: Span) -> dict[int, Sums]:
+def day_sums(log: Log, span: AccountSpan) -> dict[int, CellSums]:
     """The same by UTC day: running totals, and line by line only what the span cuts of single runs."""
     if span.from_ns >= span.until_ns:
         return {}
     first_day, last_day = span.from_ns // DAY_NS, span.until_ns // DAY_NS
-    days: dict[int, Sums] = {}
+    days: dict[int, CellSums] = {}
     for found in log.totals_of_account(span.account_id, first_day, last_day, span.known):
         add_totals(days.setdefault(day_number(found.day), {}), found.totals)
     if span.until_ns % DAY_NS:
@@ -121,9 +123,9 @@ def day_sums(log: Log, span: Span) -> dict[int, Sums]:
     return {day: sums for day, sums in days.items() if sums}
 
 
-def merged_sums(days: Iterable[Sums]) -> Sums:
+def merged_sums(days: Iterable[CellSums]) -> CellSums:
     """Sums of several days together."""
-    found: Sums = {}
+    found: CellSums = {}
     for sums in days:
         for key, cell in sums.items():
             known = found.setdefault(key, CellSum())
@@ -134,7 +136,7 @@ def merged_sums(days: Iterable[Sums]) -> Sums:
     return found
 
 
-def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
+def totals(sums: CellSums) -> list[query_service_pb2.FeeTotal]:
     """Fees of all cells together, by currency."""
     fees: dict[str, list[int]] = {}
     for cell in sums.values():
@@ -153,7 +155,7 @@ def totals(sums: Sums) -> list[query_service_pb2.FeeTotal]:
     ]
 
 
-def volumes(sums: Sums) -> list[query_service_pb2.VolumeSum]:
+def volumes(sums: CellSums) -> list[query_service_pb2.VolumeSum]:
     """Volume of all cells together, by quote currency; those without a fill are left out."""
     found: dict[str, tuple[int, int]] = {}
     for key, cell in sums.items():
@@ -176,23 +178,23 @@ def fee_type(fee: int) -> str:
 @lru_cache(maxsize=4_096)
 def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
     """Return the basis of a fee as the contract shows it."""
-    return query_service_pb2.FeeBasis(
+    message = query_service_pb2.FeeBasis(
         rate=rate_text(basis.rate_ppm),
         discount=rate_text(basis.discount_ppm),
         tier=basis.tier,
         grant_id=basis.grant_id,
-        grant_source=basis.grant_source,
         programme_id=basis.programme_id,
         programme_version=basis.programme_version,
         pair_class=basis.pair_class,
-        rate_source=basis.rate_source,
     )
+    set_words(message, grant_source=basis.grant_source, rate_source=basis.rate_source)
+    return message
 
 
 def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
     """One entry with what it rests on, as the contract shows it."""
     place, recorded, line = entry
-    if isinstance(line, Difference):
+    if isinstance(line, FeeDifference):
         return _adjustment_line(account_id, place, recorded, line)
     run = run_of(recorded)
     terms, basis = run.symbols[line.symbol_index], run.bases[line.basis_index]
@@ -212,7 +214,6 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
         quote_currency=terms.quote_currency,
         fee_amount=decimal_text(line.fee, basis.fee_decimals),
         fee_currency=basis.fee_currency,
-        fee_type=fee_type(line.fee),
         basis=fee_basis(basis),
         self_trade=line.self_trade,
         banned=line.banned,
@@ -225,8 +226,8 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
         counterparty_owner_id=line.counterparty_owner_id,
         source=run.sources[line.source_index].source,
         sequence=line.sequence,
-        kind="FILL",
     )
+    set_words(message, fee_type=fee_type(line.fee), kind="FILL")
     if line.order_time_ns:
         message.order_time.CopyFrom(timestamp(line.order_time_ns))
     if line.token:
@@ -241,7 +242,7 @@ def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
 
 
 def _adjustment_line(
-    account_id: str, place: Place, recorded: Recorded, difference: Difference
+    account_id: str, place: Place, recorded: Recorded, difference: FeeDifference
 ) -> query_service_pb2.FeeLine:
     event, line = recorded.event, difference.line
     assert isinstance(event, FeeAdjusted), recorded
@@ -250,8 +251,7 @@ def _adjustment_line(
         event.bases[line.basis_before],
         event.bases[line.basis_after],
     )
-    traits = Line(line.exec_id, line.transact_time_ns, line.symbol_index, line.traits, 0, 0, 0, line.basis_after)
-    return query_service_pb2.FeeLine(
+    message = query_service_pb2.FeeLine(
         fill_ref=fill_pb2.FillRef(
             venue=line.venue, account_id=account_id, day=day_text(place.day), exec_id=line.exec_id
         ),
@@ -259,23 +259,20 @@ def _adjustment_line(
         transact_time=timestamp(line.transact_time_ns),
         recorded_time=timestamp(recorded.envelope.recorded_time_ns),
         symbol=terms.symbol,
-        side=traits.side,  # type: ignore[arg-type]
-        liquidity=traits.liquidity,  # type: ignore[arg-type]
+        side=side_of(line.traits),  # type: ignore[arg-type]
+        liquidity=liquidity_of(line.traits),  # type: ignore[arg-type]
         last_px=line.price,
         last_qty=line.quantity,
         notional=decimal_text(exact(line.price, FEE_SCALE) * exact(line.quantity, FEE_SCALE), NOTIONAL_SCALE),
         quote_currency=terms.quote_currency,
         fee_amount=decimal_text(difference.amount, FEE_SCALE),
         fee_currency=difference.currency,
-        fee_type=fee_type(difference.amount),
         basis=fee_basis(after),
-        self_trade=traits.self_trade,
-        banned=traits.banned,
-        channel=traits.channel,  # type: ignore[arg-type]
+        self_trade=bool(line.traits & TRAIT_SELF_TRADE),
+        banned=bool(line.traits & TRAIT_BANNED),
+        channel=channel_of(line.traits),  # type: ignore[arg-type]
         product=terms.product,  # type: ignore[arg-type]
-        kind="ADJUSTMENT",
         adjustment=query_service_pb2.FeeAdjustment(
-            cause=event.cause,
             cause_position=event.cause_position,
             line_ref=fill_pb2.LineRef(position=line.position, line=line.line),
             fee_before=line.fee_before,
@@ -285,10 +282,13 @@ def _adjustment_line(
             fee_currency_after=after.fee_currency,
         ),
     )
+    set_words(message, fee_type=fee_type(difference.amount), kind="ADJUSTMENT")
+    set_words(message.adjustment, cause=event.cause)
+    return message
 
 
 def run_of(recorded: Recorded) -> VolumeRecorded:
-    """The run of fills that an event of a fee stream is."""
+    """The fill run that an event of a fee stream is."""
     assert isinstance(recorded.event, VolumeRecorded), recorded
     return recorded.event
 
@@ -299,7 +299,7 @@ def fee_event(recorded: Recorded) -> FeeEvent:
     return recorded.event
 
 
-def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator[Recorded]:
+def _events_of(log: Log, span: AccountSpan, seen: tuple[int, int] = (0, 0)) -> Iterator[Recorded]:
     """Yield events of fee streams with a line in a span, after a (day, position), read as they are taken."""
     if span.from_ns >= span.until_ns:
         return
@@ -318,14 +318,14 @@ def _events_of(log: Log, span: Span, seen: tuple[int, int] = (0, 0)) -> Iterator
         seen = (fee_event(events[-1]).time_min_ns // DAY_NS, events[-1].position)
 
 
-def _adjustments(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[Entry]:
+def _adjustments(recorded: Recorded, first: Place, span: AccountSpan, seen: int) -> Iterator[Entry]:
     assert isinstance(recorded.event, FeeAdjusted), recorded
     for number, difference in enumerate(differences(recorded.event)):
         if number >= seen and span.holds(difference):
             yield Entry(first._replace(line=number), recorded, difference)
 
 
-def _fills(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[Entry]:
+def _fills(recorded: Recorded, first: Place, span: AccountSpan, seen: int) -> Iterator[Entry]:
     """Yield the fills of a run after the first `seen`, unpacked in steps as they are taken."""
     run = run_of(recorded)
     times_ns = line_times_ns(run)
@@ -337,10 +337,10 @@ def _fills(recorded: Recorded, first: Place, span: Span, seen: int) -> Iterator[
             yield Entry(first._replace(line=number), recorded, line)
 
 
-def _sums_before(log: Log, span: Span, instant_ns: int) -> Sums:
+def _sums_before(log: Log, span: AccountSpan, instant_ns: int) -> CellSums:
     """Sums of the UTC day in which an instant lies, up to it: fees as they are now."""
     cut = log.day_cut(span.account_id, instant_ns, span.known)
-    sums: Sums = {}
+    sums: CellSums = {}
     add_totals(sums, cut.totals)
     for recorded in cut.events:
         event = fee_event(recorded)

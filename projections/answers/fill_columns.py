@@ -13,7 +13,9 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, text_column
 from ledger.domain.events import Basis, Recorded, SymbolTerms, VolumeRecorded
-from ledger.fills.lines import ints, texts
+from ledger.domain.streams import account_of
+from ledger.domain.traits import liquidity_of, side_of
+from ledger.fills.lines import NUMBERED, ints, texts
 from ledger.store.log import Log
 
 _RUNS_PER_READ: Final = 256
@@ -23,7 +25,7 @@ _AMOUNTS: Final = ("price", "quantity", "fee")
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class FillSpan:
     """Fills with transact_time in [from_ns, until_ns), as known after a position; all where nothing is named."""
 
     from_ns: int
@@ -35,7 +37,7 @@ class Span:
 
     def names(self, recorded: Recorded, run: VolumeRecorded) -> bool:
         """Return True if the account and the venue of a run are among those asked for."""
-        return (not self.accounts or _account(recorded) in self.accounts) and (
+        return (not self.accounts or account_of(recorded.stream) in self.accounts) and (
             not self.venues or run.venue in self.venues
         )
 
@@ -57,7 +59,7 @@ class FillChunk:
         return len(self.columns["line"])
 
 
-def fill_chunks(log: Log, span: Span) -> Iterator[FillChunk]:
+def fill_chunks(log: Log, span: FillSpan) -> Iterator[FillChunk]:
     """The fills of a span in the order of the log, read as they are taken."""
     narrow, wide = _Gathered(), _Gathered()
     for recorded in _runs(log, span):
@@ -74,7 +76,7 @@ def fill_chunks(log: Log, span: Span) -> Iterator[FillChunk]:
             yield gathered.chunk(wide=gathered is wide)
 
 
-def _runs(log: Log, span: Span) -> Iterator[Recorded]:
+def _runs(log: Log, span: FillSpan) -> Iterator[Recorded]:
     after = 0
     while span.from_ns < span.until_ns:
         runs = log.runs(
@@ -86,11 +88,7 @@ def _runs(log: Log, span: Span) -> Iterator[Recorded]:
         after = runs[-1].position
 
 
-def _account(recorded: Recorded) -> str:
-    return recorded.stream.split("/")[1]
-
-
-def _places(run: VolumeRecorded, span: Span) -> Ints:
+def _places(run: VolumeRecorded, span: FillSpan) -> Ints:
     """Numbers of the lines of a run that belong to a span."""
     good = np.ones(len(run), dtype=bool)
     if run.time_min_ns < span.from_ns or run.time_max_ns >= span.until_ns:
@@ -120,7 +118,7 @@ class _Gathered:
             return
         self.fills += len(places)
         self.counts.append(len(places))
-        self.runs.append((recorded.position, run.venue, _account(recorded)))
+        self.runs.append((recorded.position, run.venue, account_of(recorded.stream)))
         values = {
             "line": np.arange(len(run)),
             "time_ns": run.time_min_ns + ints(run, "time_offset_ns").astype(np.int64),
@@ -155,8 +153,8 @@ class _Gathered:
             },
             **_taken(self.symbols, ("symbol", "quote_currency", "price_scale", "quantity_scale"), symbol),
             **_taken(self.bases, ("rate_ppm", "fee_currency", "fee_decimals"), basis),
-            "side": traits & 3,
-            "liquidity": traits >> 2 & 3,
+            "side": side_of(traits),
+            "liquidity": liquidity_of(traits),
         }
         chunk = FillChunk(columns, wide, self.runs[-1][0])
         self.__init__()  # type: ignore[misc]
@@ -168,8 +166,7 @@ def _ids(run: VolumeRecorded, name: str) -> Texts:
     columns, count = run.columns, len(run)
     if data := getattr(columns, name):
         return text_column(data, count)
-    number = name.replace("_id", "_number")
-    if name in ("trade_id", "order_id") and getattr(columns, number):
+    if (number := NUMBERED.get(name)) and getattr(columns, number):
         return np.array(list(map(b"%d".__mod__, ints(run, number).tolist())))
     return np.zeros(count, dtype="S1")
 

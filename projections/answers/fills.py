@@ -7,19 +7,21 @@ from dataclasses import replace
 from itertools import islice
 from typing import Final
 
+from ledger.domain.events import POSITION_MAX
 from ledger.domain.instants import DAY_NS, EARLIEST_NS, LATEST_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
-from ledger.fills.adjust import Difference
+from ledger.fills.adjust import FeeDifference
 from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, optional_id, read_ns, required_id, utc_day
 from ledger.wire.status import RefusedError, refuse
 from projections.answers.explain import explanation
 from projections.answers.fee_history import (
     FIRST_PLACE,
+    AccountSpan,
     Entry,
     Place,
-    Span,
     cell_sums,
     entries_after,
     entries_naming,
@@ -30,7 +32,7 @@ from projections.answers.fee_history import (
     volumes,
 )
 from projections.as_of import Reader, check_times
-from projections.page_token import POSITION_MAX, PageToken, encode_token
+from projections.page_token import PageToken, encode_token
 from projections.paging import frozen, page_size, token_of
 
 _LINES_AT_ONCE: Final = 256  # taking over 10,000 at once would hold up every other thread for 30 ms
@@ -51,7 +53,7 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
     instant = frozen(reader, token) if token else reader.instant(request.at)
     after = token.last(_place) if token else FIRST_PLACE
     # Facts at exactly as_of are included.
-    span = Span(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
+    span = AccountSpan(account_id, from_ns, min(until_ns, instant.as_of_ns + 1), instant.known.position)
     entries = list(islice(entries_after(reader.log, span, after), size + 1))
     sums = cell_sums(reader.log, span)
     response = pb.ListFeeHistoryResponse(
@@ -92,7 +94,7 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     if adjustments:
         last = adjustments[-1]
         line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
-        line.fee_type = fee_type(exact(line.fee_amount, FEE_SCALE))
+        set_words(line, fee_type=fee_type(exact(line.fee_amount, FEE_SCALE)))
         line.basis.CopyFrom(last.basis)
     return pb.GetFillResponse(
         basis=view.instant.basis(reader.ledger_id),
@@ -111,7 +113,7 @@ def _place(key: bytes) -> Place:
 
 
 def _venue(entry: Entry) -> str:
-    return entry.line.line.venue if isinstance(entry.line, Difference) else run_of(entry.recorded).venue
+    return entry.line.line.venue if isinstance(entry.line, FeeDifference) else run_of(entry.recorded).venue
 
 
 def _bound_ns(request: pb.ListFeeHistoryRequest, field: str, default: int) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from threading import Lock
 from typing import Final, NamedTuple
 
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.state.held import Held
 from ledger.v1 import control_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
@@ -44,7 +44,7 @@ class Findings:
     def __init__(self, reader: Reader, schema: str) -> None:
         self._reader = reader
         self._schema = schema
-        self._remembered: OrderedDict[_Search, list[tuple[str, Finding]]] = OrderedDict()
+        self._remembered: Held[_Search, list[tuple[str, Finding]]] = Held()
         self._mutex = Lock()
 
     def page(self, request: pb.ListFindingsRequest) -> pb.ListFindingsResponse:
@@ -81,13 +81,11 @@ class Findings:
     def _search(self, search: _Search) -> list[tuple[str, Finding]]:
         with self._mutex:
             if search in self._remembered:
-                self._remembered.move_to_end(search)
-                return self._remembered[search]
+                return self._remembered.hold(search, self._remembered[search])
         found = self._found(search)
         with self._mutex:
-            self._remembered[search] = found
-            while len(self._remembered) > _SEARCHES_MAX:
-                self._remembered.popitem(last=False)
+            self._remembered.hold(search, found)
+            self._remembered.shrink(_SEARCHES_MAX)
         return found
 
     def _found(self, search: _Search) -> list[tuple[str, Finding]]:

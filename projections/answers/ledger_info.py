@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.domain.events import WriterStarted
 from ledger.domain.state.programme import Programme
+from ledger.domain.streams import LEDGER
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.status import timestamp
 from projections.as_of import Reader
@@ -15,7 +16,7 @@ def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> 
     """The present of the ledger and of its materialised tables."""
     tables, version = tables_standing(reader, schema)
     head = reader.log.head()
-    last = reader.log.last_of("ledger")
+    last = reader.log.last_of(LEDGER)
     started = last.event if last and isinstance(last.event, WriterStarted) else WriterStarted(0, "")
     book, now_ns = reader.book(), reader.now_ns()
     programmes = (book.programme(programme_id, now_ns) for programme_id in book.programmes)

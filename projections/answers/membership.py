@@ -5,19 +5,20 @@ from __future__ import annotations
 from ledger.domain.decide.application_deadline import deadline, overdue_from_ns
 from ledger.domain.decide.membership import expiry
 from ledger.domain.decide.standing import match_refused, match_tier, tier_at
+from ledger.domain.instants import NEVER_NS
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.fee_match import match_grant
 from ledger.domain.rules.key_account_manager import KEY_ACCOUNT_MANAGER, entitlements, manager_at
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
-from ledger.domain.state.account import FOREVER_NS
 from ledger.domain.state.matches_and_applications import EXPIRED, PENDING, REVOKED, Application, Match, Metric
 from ledger.domain.state.programme import NO_TIER
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.v1 import member_query_service_pb2 as pb
 from ledger.v1 import member_service_pb2 as member_pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, optional_id, required_id, volume
 from ledger.wire.status import timestamp
-from projections.answers.vip_state import flag_of, grant_of, programme_of
+from projections.answers.vip_state import asked, flag_of, grant_of, programme_of
 from projections.as_of import Reader, View, check_times
 
 
@@ -27,18 +28,18 @@ def get_membership(reader: Reader, request: pb.GetMembershipRequest) -> pb.GetMe
         account_id = shape(required_id, request.account_id, "account_id")
         shape(check_times, request.at)
     view = reader.view(request.at, account_id)
-    at_ns, dossier = view.instant.as_of_ns, view.account.dossier
+    at_ns, member = view.instant.as_of_ns, view.account.matches_and_applications
     response = pb.GetMembershipResponse(
         basis=view.instant.basis(reader.ledger_id),
         account_id=account_id,
         flags=[flag_of(flag, by_ns=at_ns) for flag in view.account.flags if flag.flagged_time_ns <= at_ns],
-        matches=[_match(view, match) for match in dossier.matches if match.requested_time_ns <= at_ns],
-        applications=[_application(view, found) for found in dossier.applications if found.received_time_ns <= at_ns],
-        metrics=[_metric(metric) for metric in dossier.metrics if metric.window_until_ns <= at_ns],
-        manager_id=manager_at(dossier.managers, at_ns),
+        matches=[_match(view, match) for match in member.matches if match.requested_time_ns <= at_ns],
+        applications=[_application(view, found) for found in member.applications if found.received_time_ns <= at_ns],
+        metrics=[_metric(metric) for metric in member.metrics if metric.window_until_ns <= at_ns],
+        manager_id=manager_at(member.managers, at_ns),
     )
-    if dossier.verified_time_ns <= at_ns:
-        response.verified_time.CopyFrom(timestamp(dossier.verified_time_ns))
+    if member.verified_time_ns <= at_ns:
+        response.verified_time.CopyFrom(timestamp(member.verified_time_ns))
     return response
 
 
@@ -56,7 +57,7 @@ def check_match_eligibility(
     programme = programme_of(view, programme_id)
     response = pb.CheckMatchEligibilityResponse(basis=view.instant.basis(reader.ledger_id))
     if programme is None:
-        response.refused_because = Reason.PROGRAMME_UNKNOWN.name
+        set_words(response, refused_because=Reason.PROGRAMME_UNKNOWN.name)
         return response
     at_ns, spot, futures = view.instant.as_of_ns, exact(spot_text, NOTIONAL_SCALE), exact(futures_text, NOTIONAL_SCALE)
     family = reader.family(view)
@@ -68,7 +69,7 @@ def check_match_eligibility(
     if membership is not None:
         response.membership.CopyFrom(grant_of(membership))
     if no is not None:
-        response.refused_because = no.reason.name
+        set_words(response, refused_because=no.reason.name)
         return response
     from_ns, until_ns = match_grant(programme, at_ns)
     response.eligible = True
@@ -80,19 +81,14 @@ def check_match_eligibility(
 
 def get_entitlements(reader: Reader, request: pb.GetEntitlementsRequest) -> pb.GetEntitlementsResponse:
     """Answer what the tier in effect entitles to, and its key account manager where that is among it."""
-    with Shape() as shape:
-        account_id = shape(required_id, request.account_id, "account_id")
-        programme_id = shape(optional_id, request.programme_id, "programme_id")
-        shape(check_times, request.at)
-    view = reader.view(request.at, account_id)
-    programme = programme_of(view, programme_id)
+    view, programme = asked(reader, request)
     at_ns = view.instant.as_of_ns
     response = pb.GetEntitlementsResponse(basis=view.instant.basis(reader.ledger_id), tier=NO_TIER)
     if programme is not None:
         response.tier = tier_at(view.account, programme, at_ns)
         response.entitlements.extend(entitlements(programme, response.tier))
     if KEY_ACCOUNT_MANAGER in response.entitlements:
-        response.manager_id = manager_at(view.account.dossier.managers, at_ns)
+        response.manager_id = manager_at(view.account.matches_and_applications.managers, at_ns)
     return response
 
 
@@ -102,10 +98,9 @@ def _match(view: View, match: Match) -> pb.Match:
     claim, settled = match.claim, match.settled_time_ns <= at_ns
     expires_ns = None if settled else expiry(match, view.book)
     revoked = (grant.revoked_time_ns for grant in view.account.grants if grant.grant_id == match.grant_id)
-    revoked_ns = next(revoked, FOREVER_NS)
+    revoked_ns = next(revoked, NEVER_NS)
     message = pb.Match(
         match_id=match.match_id,
-        status=match.status if settled else PENDING,
         venues=claim.venues,
         external_tier=claim.external_tier,
         period_from=timestamp(claim.period_from_ns),
@@ -116,16 +111,18 @@ def _match(view: View, match: Match) -> pb.Match:
         requested_by=match.requested_by,
         tier=match.tier,
     )
+    status = match.status if settled else PENDING
     if settled:
         message.settled_time.CopyFrom(timestamp(match.settled_time_ns))
         message.grant_id, message.reason_code = match.grant_id, match.reason_code
-        message.refused_because = Reason(match.reason).name if match.reason else ""
+        set_words(message, refused_because=Reason(match.reason).name if match.reason else "")
     elif expires_ns is not None and expires_ns <= at_ns:
-        message.status = EXPIRED
+        status = EXPIRED
         message.settled_time.CopyFrom(timestamp(expires_ns))
     if settled and revoked_ns <= at_ns:
-        message.status = REVOKED
+        status = REVOKED
         message.revoked_time.CopyFrom(timestamp(revoked_ns))
+    set_words(message, status=status)
     return message
 
 
@@ -139,7 +136,7 @@ def _application(view: View, application: Application) -> pb.Application:
     if application.settled_time_ns <= at_ns:
         message.outcome = member_pb.ApplicationOutcome.Value(f"APPLICATION_OUTCOME_{application.outcome}")
         message.settled_time.CopyFrom(timestamp(application.settled_time_ns))
-    start_ns, day = deadline(view.book, application, view.account.dossier.verified_time_ns)
+    start_ns, day = deadline(view.book, application, view.account.matches_and_applications.verified_time_ns)
     if start_ns is not None and day is not None and start_ns <= at_ns:
         message.deadline.CopyFrom(timestamp(overdue_from_ns(day)))
     return message

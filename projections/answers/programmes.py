@@ -51,91 +51,92 @@ class _Published:
         return message
 
 
-class ProgrammeReads:
-    """The read half of ProgrammeService."""
+def get_programme(reader: Reader, request: pb.GetProgrammeRequest) -> pb.GetProgrammeResponse:
+    """The version in force at as_of, or the one named: of several publications of it the last."""
+    with Shape() as shape:
+        programme_id = shape(optional_id, request.programme_id, "programme_id")
+        version = shape(optional_id, request.version, "version")
+        shape(check_times, request.at)
+    instant = reader.instant(request.at)
+    name, published = _published(reader, instant, programme_id)
+    if version:
+        found = [one for one in published if one.event.version == version]
+    else:
+        found = [one for one in published if one.at(instant.as_of_ns)]
+    if not found:
+        named = bool(version and published)
+        field, what = ("version", f"{name} {version}") if named else ("programme_id", f"{name} at this instant")
+        refuse(Reason.PROGRAMME_UNKNOWN, field, f"no programme {what}")
+    message = found[-1].message(instant.as_of_ns)
+    message.content = found[-1].event.content
+    return pb.GetProgrammeResponse(basis=instant.basis(reader.ledger_id), programme=message)
 
-    def __init__(self, reader: Reader) -> None:
-        self._reader = reader
 
-    def version(self, request: pb.GetProgrammeRequest) -> pb.GetProgrammeResponse:
-        """The version in force at as_of, or the one named: of several publications of it the last."""
-        with Shape() as shape:
-            programme_id = shape(optional_id, request.programme_id, "programme_id")
-            version = shape(optional_id, request.version, "version")
-            shape(check_times, request.at)
-        instant = self._reader.instant(request.at)
-        name, published = self._published(instant, programme_id)
-        if version:
-            found = [one for one in published if one.event.version == version]
-        else:
-            found = [one for one in published if one.at(instant.as_of_ns)]
-        if not found:
-            named = bool(version and published)
-            field, what = ("version", f"{name} {version}") if named else ("programme_id", f"{name} at this instant")
-            refuse(Reason.PROGRAMME_UNKNOWN, field, f"no programme {what}")
-        message = found[-1].message(instant.as_of_ns)
-        message.content = found[-1].event.content
-        return pb.GetProgrammeResponse(basis=instant.basis(self._reader.ledger_id), programme=message)
+def list_programmes(reader: Reader, request: pb.ListProgrammesRequest) -> pb.ListProgrammesResponse:
+    """One page of versions, by programme and valid_from."""
+    with Shape() as shape:
+        programme_id = shape(optional_id, request.programme_id, "programme_id")
+        size = shape(page_size, reader, request.page_size)
+        shape(check_times, request.at)
+        token = shape(token_of, reader, request)
+    instant = frozen(reader, token) if token else reader.instant(request.at)
+    versions = _versions(_events(reader, instant))
+    if programme_id and programme_id not in versions:
+        refuse(Reason.PROGRAMME_UNKNOWN, "programme_id", f"no programme {programme_id}")
+    names = [programme_id] if programme_id else sorted(versions)
+    found = [one for name in names for one in versions[name]]
+    start = token.last(number) if token else 0
+    response = pb.ListProgrammesResponse(
+        basis=instant.basis(reader.ledger_id),
+        programmes=[one.message(instant.as_of_ns) for one in found[start : start + size]],
+    )
+    if start + size < len(found):
+        response.next_page_token = _token(reader, instant, (start + size).to_bytes(8), request)
+    return response
 
-    def versions(self, request: pb.ListProgrammesRequest) -> pb.ListProgrammesResponse:
-        """One page of versions, by programme and valid_from."""
-        with Shape() as shape:
-            programme_id = shape(optional_id, request.programme_id, "programme_id")
-            size = shape(page_size, self._reader, request.page_size)
-            shape(check_times, request.at)
-            token = shape(token_of, self._reader, request)
-        instant = frozen(self._reader, token) if token else self._reader.instant(request.at)
-        versions = _versions(self._events(instant))
-        if programme_id and programme_id not in versions:
-            refuse(Reason.PROGRAMME_UNKNOWN, "programme_id", f"no programme {programme_id}")
-        names = [programme_id] if programme_id else sorted(versions)
-        found = [one for name in names for one in versions[name]]
-        start = token.last(number) if token else 0
-        response = pb.ListProgrammesResponse(
-            basis=instant.basis(self._reader.ledger_id),
-            programmes=[one.message(instant.as_of_ns) for one in found[start : start + size]],
-        )
-        if start + size < len(found):
-            response.next_page_token = self._token(instant, (start + size).to_bytes(8), request)
-        return response
 
-    def pairs(self, request: pb.ListPairsRequest) -> pb.ListPairsResponse:
-        """One page of registered symbols, with their class and rates at as_of."""
-        with Shape() as shape:
-            shape(optional_id, request.programme_id, "programme_id")
-            size = shape(page_size, self._reader, request.page_size)
-            shape(check_times, request.at)
-            token = shape(token_of, self._reader, request)
-        instant = frozen(self._reader, token) if token else self._reader.instant(request.at)
-        book = fold_rulebook(programmes.parse, self._events(instant))
-        programme = book.programme(request.programme_id, instant.as_of_ns)
-        if isinstance(programme, Refusal):
-            raise RefusedError(programme)
-        after = token.last(text) if token else ""
-        symbols = sorted(symbol for symbol in book.symbols if symbol > after)
-        response = pb.ListPairsResponse(
-            basis=instant.basis(self._reader.ledger_id),
-            pairs=[_pair(book, programme, symbol, instant.as_of_ns) for symbol in symbols[:size]],
-        )
-        if len(symbols) > size:
-            response.next_page_token = self._token(instant, symbols[size - 1].encode(), request)
-        return response
+def list_pairs(reader: Reader, request: pb.ListPairsRequest) -> pb.ListPairsResponse:
+    """One page of registered symbols, with their class and rates at as_of."""
+    with Shape() as shape:
+        shape(optional_id, request.programme_id, "programme_id")
+        size = shape(page_size, reader, request.page_size)
+        shape(check_times, request.at)
+        token = shape(token_of, reader, request)
+    instant = frozen(reader, token) if token else reader.instant(request.at)
+    book = fold_rulebook(programmes.parse, _events(reader, instant))
+    programme = book.programme(request.programme_id, instant.as_of_ns)
+    if isinstance(programme, Refusal):
+        raise RefusedError(programme)
+    after = token.last(text) if token else ""
+    symbols = sorted(symbol for symbol in book.symbols if symbol > after)
+    response = pb.ListPairsResponse(
+        basis=instant.basis(reader.ledger_id),
+        pairs=[_pair(book, programme, symbol, instant.as_of_ns) for symbol in symbols[:size]],
+    )
+    if len(symbols) > size:
+        response.next_page_token = _token(reader, instant, symbols[size - 1].encode(), request)
+    return response
 
-    def _published(self, instant: Instant, programme_id: str) -> tuple[str, list[_Published]]:
-        """The programme meant, and its versions by valid_from."""
-        versions = _versions(self._events(instant))
-        if not programme_id and len(versions) == 1:
-            return next(iter(versions.items()))
-        if not programme_id and versions:
-            refuse(Reason.FIELD_REQUIRED, "programme_id", f"one of {', '.join(versions)}")
-        return programme_id, versions.get(programme_id, [])
 
-    def _events(self, instant: Instant) -> list[Recorded]:
-        return self._reader.log.rulebook(instant.known.position)
+def _published(reader: Reader, instant: Instant, programme_id: str) -> tuple[str, list[_Published]]:
+    """The programme meant, and its versions by valid_from."""
+    versions = _versions(_events(reader, instant))
+    if not programme_id and len(versions) == 1:
+        return next(iter(versions.items()))
+    if not programme_id and versions:
+        refuse(Reason.FIELD_REQUIRED, "programme_id", f"one of {', '.join(versions)}")
+    return programme_id, versions.get(programme_id, [])
 
-    def _token(self, instant: Instant, key: bytes, request: pb.ListProgrammesRequest | pb.ListPairsRequest) -> str:
-        token = PageToken(instant.as_of_ns, instant.known.position, key)
-        return encode_token(token, self._reader.ledger_id, request)
+
+def _events(reader: Reader, instant: Instant) -> list[Recorded]:
+    return reader.log.rulebook(instant.known.position)
+
+
+def _token(
+    reader: Reader, instant: Instant, key: bytes, request: pb.ListProgrammesRequest | pb.ListPairsRequest
+) -> str:
+    token = PageToken(instant.as_of_ns, instant.known.position, key)
+    return encode_token(token, reader.ledger_id, request)
 
 
 def _versions(events: list[Recorded]) -> dict[str, list[_Published]]:

@@ -11,6 +11,7 @@ from ledger.domain.pricing.quote import Offer, quote
 from ledger.domain.refusal import Refusal
 from ledger.fills.batch import canonical
 from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import ID, Shape, number, optional_id, payment, positive, required_id
 from ledger.wire.status import RefusedError
 from projections.answers.fee_history import fee_basis, fee_type
@@ -36,15 +37,16 @@ def quote_fee(reader: Reader, request: pb.QuoteFeeRequest) -> pb.QuoteFeeRespons
     found = quote(_offer(request, venue), view.account, view.book, view.instant.as_of_ns)
     if isinstance(found, Refusal):
         raise RefusedError(found)
-    return pb.QuoteFeeResponse(
+    response = pb.QuoteFeeResponse(
         basis=view.instant.basis(reader.ledger_id),
         notional=decimal_text(found.notional, found.notional_scale),
         fee_amount=decimal_text(found.fee, found.basis.fee_decimals),
         fee_currency=found.basis.fee_currency,
-        fee_type=fee_type(found.fee),
         fee_basis=fee_basis(found.basis),
         banned=found.banned,
     )
+    set_words(response, fee_type=fee_type(found.fee))
+    return response
 
 
 def _is_usual(request: pb.QuoteFeeRequest) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ledger.domain.decide.standing import grant_in_effect
-from ledger.domain.events import TRAIT_SELF_TRADE, KnownLine
+from ledger.domain.events import KnownLine
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.ban import running_ban
@@ -14,26 +14,22 @@ from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import formula
 from ledger.domain.state.programme import NO_TIER, Programme
+from ledger.domain.traits import TRAIT_SELF_TRADE
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
-from ledger.wire.fields import Shape, optional_id, required_id
 from ledger.wire.status import timestamp
-from projections.answers.fee_history import Span, day_sums, fills_now, totals
-from projections.answers.vip_state import class_rates, own_rates, programme_of, tier_until
+from projections.answers.fee_history import AccountSpan, day_sums, fills_now, totals
+from projections.answers.vip_state import asked, class_rates, own_rates, tier_until
 from projections.answers.window_volume import Window, window_so_far
-from projections.as_of import Reader, View, check_times
+from projections.as_of import Reader, View
 from projections.evaluation.pending import pending_evaluation_ns
 
 
 def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesResponse:
     """Rates now, how long they hold, and where the volume of the next evaluation's window stands."""
-    with Shape() as shape:
-        account_id = shape(required_id, request.account_id, "account_id")
-        programme_id = shape(optional_id, request.programme_id, "programme_id")
-        shape(check_times, request.at)
-    view = reader.view(request.at, account_id)
-    programme = programme_of(view, programme_id)
-    response = pb.GetRatesResponse(basis=view.instant.basis(reader.ledger_id), account_id=account_id, tier=NO_TIER)
+    view, programme = asked(reader, request)
+    basis = view.instant.basis(reader.ledger_id)
+    response = pb.GetRatesResponse(basis=basis, account_id=request.account_id, tier=NO_TIER)
     if programme is not None:
         _say_rates(response, view, programme)
         window = window_so_far(reader.log, view, programme)
@@ -71,7 +67,7 @@ def _say_rebates(response: pb.GetRatesResponse, log: Log, view: View, window: Wi
         response.rebates_suppressed.extend(_suppressed(log, span, view))
 
 
-def _suppressed(log: Log, span: Span, view: View) -> Iterable[pb.RebateSum]:
+def _suppressed(log: Log, span: AccountSpan, view: View) -> Iterable[pb.RebateSum]:
     """Return the rebates that self-trades would have earned, by the rule that suppressed them.
 
     Only the days that have any are read, line by line."""
@@ -105,4 +101,4 @@ def _unearned(known: KnownLine, view: View) -> int:
     )
     scale = terms.price_scale + terms.quantity_scale
     rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=basis.fee_decimals)
-    return int(rule.divide(line.price * line.quantity * rule.factor, rule.denominator))
+    return rule.fee(line.price * line.quantity)

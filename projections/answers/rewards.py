@@ -9,8 +9,9 @@ from ledger.domain.events import PromotionAnnounced
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.api_promotion import API_EXCLUSIVE, months_without_promotion
 from ledger.domain.state.programme import NO_TIER
-from ledger.domain.streams import BOUNTY_PREFIX, PROMOTIONS
+from ledger.domain.streams import BOUNTY_PREFIX, PROMOTIONS, subject_of
 from ledger.v1 import member_query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, optional_id, read_ns, required_id
 from ledger.wire.status import timestamp
 from projections.answers.vip_state import programme_of
@@ -30,12 +31,13 @@ def check_promotion_eligibility(
     programme = programme_of(view, programme_id)
     response = pb.CheckPromotionEligibilityResponse(basis=view.instant.basis(reader.ledger_id), tier=NO_TIER)
     if programme is None:
-        response.refused_because = Reason.PROMOTION_NOT_ELIGIBLE.name
+        set_words(response, refused_because=Reason.PROMOTION_NOT_ELIGIBLE.name)
         return response
     at_ns = view.instant.as_of_ns
     no = type_unknown([programme], promotion_type) or promotion_refused(view.account, programme, promotion_type, at_ns)
     response.tier = tier_at(view.account, programme, at_ns)
-    response.eligible, response.refused_because = no is None, no.reason.name if no else ""
+    response.eligible = no is None
+    set_words(response, refused_because=no.reason.name if no else "")
     return response
 
 
@@ -63,7 +65,7 @@ def list_bounty_rounds(reader: Reader, request: pb.ListBountyRoundsRequest) -> p
     instant = reader.instant(request.at)
     rounds: dict[str, Round] = {}
     for recorded in reader.log.below(BOUNTY_PREFIX, instant.known.position):
-        week = recorded.stream.removeprefix(BOUNTY_PREFIX)
+        week = subject_of(recorded.stream)
         rounds[week] = evolve_round(rounds.get(week, Round(week)), recorded)
     found = (_round(rounds[week], instant.as_of_ns) for week in sorted(rounds))
     return pb.ListBountyRoundsResponse(

@@ -9,16 +9,18 @@ from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.decide.tier_stretches import tier_until_ns
+from ledger.domain.instants import NEVER_NS
 from ledger.domain.money import rate_text
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
-from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Flag, Grant
+from ledger.domain.state.account import AccountState, Ban, Flag, Grant
 from ledger.domain.state.programme import CHANNEL_API, LIQUIDITY_MAKER, NO_TIER, PairRates, Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.v1 import command_pb2 as commands_pb
 from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, optional_id, required_id
 from ledger.wire.status import RefusedError, timestamp
 from projections.as_of import Reader, View, check_times
@@ -29,12 +31,7 @@ _LIQUIDITY_TAKER: Final = 2
 
 def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipStateResponse:
     """VIP state of one account; of one the ledger never heard of, too."""
-    with Shape() as shape:
-        account_id = shape(required_id, request.account_id, "account_id")
-        programme_id = shape(optional_id, request.programme_id, "programme_id")
-        shape(check_times, request.at)
-    view = reader.view(request.at, account_id)
-    programme = programme_of(view, programme_id)
+    view, programme = asked(reader, request)
     response = vip_state(view.account, programme, view.instant.as_of_ns)
     response.basis.CopyFrom(view.instant.basis(reader.ledger_id))
     response.known_account = reader.knows(view)
@@ -45,6 +42,16 @@ def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipSt
         response.evaluation_pending = True
         response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))
     return response
+
+
+def asked(reader: Reader, request: Any) -> tuple[View, Programme | None]:
+    """Return the account that a request is about, at its two clocks, and the programme; refuse what is malformed."""
+    with Shape() as shape:
+        account_id = shape(required_id, request.account_id, "account_id")
+        programme_id = shape(optional_id, request.programme_id, "programme_id")
+        shape(check_times, request.at)
+    view = reader.view(request.at, account_id)
+    return view, programme_of(view, programme_id)
 
 
 def programme_of(view: View, programme_id: str) -> Programme | None:
@@ -85,7 +92,7 @@ def tier_until(view: View, programme: Programme) -> Timestamp | None:
     """The first instant at which the tier changes if nothing more is recorded; None: it does not."""
     versions = view.book.programmes[programme.programme_id]
     until_ns = tier_until_ns(view.account, versions, view.instant.as_of_ns)
-    return None if until_ns == FOREVER_NS else timestamp(until_ns)
+    return None if until_ns == NEVER_NS else timestamp(until_ns)
 
 
 def class_rates(programme: Programme, tier: str) -> list[pb.ClassRates]:
@@ -120,14 +127,14 @@ def grant_of(grant: Grant) -> commands_pb.Grant:
     message = commands_pb.Grant(
         grant_id=grant.grant_id,
         tier=grant.tier,
-        source=grant.source,
         valid_from=timestamp(grant.valid_from_ns),
         programme_id=grant.programme_id,
         evidence=grant.evidence,
     )
-    if grant.valid_until_ns != FOREVER_NS:
+    set_words(message, source=grant.source)
+    if grant.valid_until_ns != NEVER_NS:
         message.valid_until.CopyFrom(timestamp(grant.valid_until_ns))
-    if grant.revoked_time_ns != FOREVER_NS:
+    if grant.revoked_time_ns != NEVER_NS:
         message.revoked_time.CopyFrom(timestamp(grant.revoked_time_ns))
     return message
 
@@ -141,13 +148,13 @@ def _ban(ban: Ban) -> commands_pb.Ban:
     )
 
 
-def flag_of(flag: Flag, *, by_ns: int = FOREVER_NS) -> commands_pb.Flag:
+def flag_of(flag: Flag, *, by_ns: int = NEVER_NS) -> commands_pb.Flag:
     """A flag on the wire; its end is left out if it lies after an instant."""
     message = commands_pb.Flag(
         flag_id=flag.flag_id,
         kind=commands_pb.FlagKind.Value(f"FLAG_KIND_{flag.kind}"),
         flagged_time=timestamp(flag.flagged_time_ns),
     )
-    if flag.unflagged_time_ns != FOREVER_NS and flag.unflagged_time_ns <= by_ns:
+    if flag.unflagged_time_ns != NEVER_NS and flag.unflagged_time_ns <= by_ns:
         message.unflagged_time.CopyFrom(timestamp(flag.unflagged_time_ns))
     return message

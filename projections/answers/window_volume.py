@@ -12,11 +12,12 @@ from ledger.domain.rules.cumulative_trading_volume import event_period, excluded
 from ledger.domain.rules.end_day_close import Missing
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
 from ledger.domain.state.programme import Programme
-from ledger.domain.state.volume_cells import NOTIONAL_SCALE, Sums
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, CellSums
 from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.status import timestamp
-from projections.answers.fee_history import Span, cell_sums, day_sums, merged_sums
+from projections.answers.fee_history import AccountSpan, cell_sums, day_sums, merged_sums
 from projections.as_of import View
 from projections.evaluation.messages import missing_closes
 from projections.evaluation.plan import known_closes
@@ -28,12 +29,12 @@ class Window:
 
     log: Log
     evaluation_ns: int
-    span: Span
-    days: Mapping[int, Sums]
-    outside: Sums
+    span: AccountSpan
+    days: Mapping[int, CellSums]
+    outside: CellSums
 
     @cached_property
-    def sums(self) -> Sums:
+    def sums(self) -> CellSums:
         """All of it."""
         return merged_sums([*self.days.values(), self.outside])
 
@@ -46,10 +47,8 @@ class Window:
         if self.outside:
             volumes["OUTSIDE_PROGRAMME"] = _by_quote(self.outside)
         for reason, by_quote in sorted(volumes.items()):
-            response.excluded.extend(
-                pb.ExcludedVolume(reason=reason, volume=_volume_sum(quote, *volume))
-                for quote, volume in sorted(by_quote.items())
-            )
+            for quote, volume in sorted(by_quote.items()):
+                set_words(response.excluded.add(volume=_volume_sum(quote, *volume)), reason=reason)
         self._say_worth(response, view, programme)
 
     def _say_worth(self, response: pb.GetRatesResponse, view: View, programme: Programme) -> None:
@@ -72,7 +71,7 @@ def window_so_far(log: Log, view: View, programme: Programme) -> Window:
     evaluation_ns = next_evaluation_ns(programme, view.instant.as_of_ns)
     from_ns, until_ns = evaluation_window(programme, evaluation_ns)
     so_far_ns = min(until_ns, view.instant.as_of_ns + 1)
-    span = Span(view.account.account_id, from_ns, so_far_ns, view.instant.known.position)
+    span = AccountSpan(view.account.account_id, from_ns, so_far_ns, view.instant.known.position)
     first_ns, end_ns = event_period(programme, (from_ns, so_far_ns))
     around = [(from_ns, min(first_ns, so_far_ns)), (max(end_ns, from_ns), so_far_ns)] if first_ns < end_ns else []
     around = around or [(from_ns, so_far_ns)]
@@ -82,7 +81,7 @@ def window_so_far(log: Log, view: View, programme: Programme) -> Window:
     return Window(log, evaluation_ns, span, inside, outside)
 
 
-def _by_reason(sums: Sums, programme: Programme) -> dict[str, dict[str, tuple[int, int]]]:
+def _by_reason(sums: CellSums, programme: Programme) -> dict[str, dict[str, tuple[int, int]]]:
     """(notional, lines) by the reason why it does not count (empty: it does) and quote currency."""
     reasons = {excluded_because(key, programme) for key in sums}
     return {
@@ -91,7 +90,7 @@ def _by_reason(sums: Sums, programme: Programme) -> dict[str, dict[str, tuple[in
     }
 
 
-def _by_quote(sums: Sums) -> dict[str, tuple[int, int]]:
+def _by_quote(sums: CellSums) -> dict[str, tuple[int, int]]:
     found: dict[str, tuple[int, int]] = {}
     for key, cell in sums.items():
         notional, lines = found.get(key.quote_currency, (0, 0))

@@ -1,4 +1,4 @@
-"""The whole audit: its stretches, what the processes find in them, and the sources, which span all accounts."""
+"""The whole audit: its stretches, the findings of its processes, and the sources, which span all accounts."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from projections.audit.frame import Frame
 from projections.audit.migrations import check_migrations
 from projections.audit.processes import Shares
 from projections.audit.requests import REQUEST
-from projections.audit.rows import RECORDED_TIME, Rows
+from projections.audit.rows import RECORDED_TIME, AuditReader
 from projections.audit.scope import Scope
 from projections.audit.seen import Seen
-from projections.audit.share import Part
+from projections.audit.share import StretchAnswer
 from projections.audit.terms import Otherwise, Terms
 
 EVENTS_PER_STRETCH: Final = 5_000
@@ -27,9 +27,9 @@ EVENTS_PER_STRETCH: Final = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Stretch:
-    """Positions up to `until`, since the stretch before: findings, and what older rules decided otherwise.
+    """The outcome at positions up to `until`, since the stretch before: findings, and what older rules decided.
 
-    `digest`: of all that was read up to `until`, if it is kept.
+    `digest` is that of all that was read up to `until`, if it is kept.
     """
 
     until: int
@@ -43,34 +43,34 @@ class Stretch:
 
 
 class Audit:
-    """Goes through a log in position order, from behind a position on."""
+    """Goes through a log in position order, from after a position on."""
 
-    def __init__(self, log: Log, schema: str, scope: Scope, *, after: int = 0, seen: Seen | None = None) -> None:
+    def __init__(self, log: Log, scope: Scope, *, after: int = 0, seen: Seen | None = None) -> None:
         """`seen` keeps a digest of what is read; it has taken what lies up to `after`."""
         self._log = log
         self._scope = scope
         self._after = after
         self._seen = seen
         self._digests = deque[str]()  # of the stretches under way
-        self._frame = Frame(log, schema)
-        rows = Rows(log, schema)
+        self._frame = Frame(log)
+        rows = AuditReader(log)
         self._ledger = rows.ledger
         self._terms = Terms(rows.ledger)
         self._sources = SourcesAgain(TermClocks(rows.ledger).decided_ns, rows.sources(after) if after else ())
 
     def accounts(self) -> int:
-        """How many accounts are audited."""
+        """Return how many accounts are audited."""
         return len(self._scope.accounts) or self._frame.accounts(self._scope.known)
 
     def frame(self) -> Iterator[Deviation]:
-        """Positions and versions of the whole log, tables beside it, the rules of its terms, what migrations left."""
+        """Yield what is wrong with positions, versions, the tables beside the log, rules of terms, and migrations."""
         known = self._scope.known
         yield from self._frame.check(known)
         yield from self._terms.check(known)
         yield from check_migrations(self._log, self._ledger, known)
 
     def run(self, shares: Shares) -> Iterator[Stretch]:
-        """Every event decided again, stretch by stretch."""
+        """Decide every event again; yield the outcome stretch by stretch."""
         for until, parts in shares.parts(self._stretches()):
             found = [deviation for part in parts for deviation in part.deviations]
             if self._scope.is_whole:
@@ -87,7 +87,7 @@ class Audit:
                 self._digests.append(self._seen.take(after, until))
             yield after, until
 
-    def _decide_sources(self, until: int, parts: Sequence[Part]) -> list[Deviation]:
+    def _decide_sources(self, until: int, parts: Sequence[StretchAnswer]) -> list[Deviation]:
         for part in parts:
             self._sources.count(part.lines)
         found = [deviation for part in parts for recorded in part.advances for deviation in self._advance(recorded)]
@@ -109,7 +109,7 @@ def stretches(frame: Frame, after: int, known: int) -> Iterator[tuple[int, int]]
 
 
 def _once(deviations: Sequence[Deviation]) -> list[Deviation]:
-    """In the order of positions; what is wrong with a commit, or with a request, its first event tells alone."""
+    """Return deviations in the order of positions; of a fault of a commit, or of a request, only the first."""
     found, told = [], set[str]()
     for deviation in sorted(deviations, key=lambda each: each.position):
         differs = [each for each in deviation.differs if _of_several(each) not in told]
@@ -120,7 +120,7 @@ def _once(deviations: Sequence[Deviation]) -> list[Deviation]:
 
 
 def _of_several(difference: Difference) -> str:
-    """The commit or the request that a difference is about, which other events may tell of too; empty: neither."""
+    """Return the commit or request that a difference is about, which other events may tell of too; empty: neither."""
     if difference.field.startswith(REQUEST):
         return difference.field
     return difference.expected if difference.field == RECORDED_TIME else ""

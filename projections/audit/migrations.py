@@ -1,4 +1,4 @@
-"""The log as each migration left it: whoever changes an event after that leaves another digest."""
+"""Checks that the log is as each migration left it: whoever changes an event after that leaves another digest."""
 
 from __future__ import annotations
 
@@ -12,19 +12,20 @@ from ledger.store.log import Log
 def check_migrations(log: Log, ledger: Iterable[Recorded], known: int) -> Iterator[Deviation]:
     """Yield each MigrationApplied up to a position whose digest is not that of the events before it.
 
-    `ledger` are events of the stream `ledger`. The log is read once for each.
+    `ledger` are events of the stream `ledger`. The log is read once for all of them.
     """
-    for recorded in ledger:
+    applied = [each for each in ledger if isinstance(each.event, MigrationApplied) and each.position <= known]
+    digests = log.digests(each.position - 1 for each in applied)
+    for recorded, digest in zip(applied, digests, strict=True):
         event = recorded.event
-        if not isinstance(event, MigrationApplied) or recorded.position > known:
-            continue
+        assert isinstance(event, MigrationApplied), recorded
         if event.until_position != recorded.position - 1:
             differs = Difference("until_position", str(event.until_position), str(recorded.position - 1))
-        elif (found := log.digest(event.until_position)) != event.digest_after:
+        elif digest != event.digest_after:
             differs = Difference(
                 f"digest_after: an event at positions 1 to {event.until_position} was changed after it;",
                 event.digest_after.hex(),
-                found.hex(),
+                digest.hex(),
             )
         else:
             continue

@@ -15,7 +15,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Final, Protocol
 
 from projections.audit.scope import Scope
-from projections.audit.share import Part, opened
+from projections.audit.share import StretchAnswer, opened
 
 GC_THRESHOLD: Final = (5_000_000, 10, 10)  # events are trees, not rings: to look for rings takes long
 
@@ -24,7 +24,7 @@ _STOP_S_MAX: Final = 5
 _LOOK_S: Final = 1  # how often a process that waits looks whether anybody is left to ask
 
 Stretches = Iterator[tuple[int, int]]
-Parts = Iterator[tuple[int, list[Part]]]
+Parts = Iterator[tuple[int, list[StretchAnswer]]]
 
 
 class ProcessEndedError(Exception):
@@ -38,7 +38,7 @@ class Shares(Protocol):
         """Say what is audited, once."""
 
     def parts(self, stretches: Stretches) -> Parts:
-        """(the end of a stretch, what each share says of it), in order. Raises ProcessEndedError."""
+        """Yield (the end of a stretch, the part of each share), in order. Raises ProcessEndedError."""
 
 
 class _Here:
@@ -79,7 +79,7 @@ class _Elsewhere:
 
 @contextmanager
 def shares_of(jobs: int) -> Iterator[Shares]:
-    """So many processes until the block ends; they end too when this process dies, however it does."""
+    """Start processes, and end them with the block; they end too when this process dies, however it does."""
     with ExitStack() as stack:
         if jobs == 1:
             yield _Here(stack)
@@ -103,7 +103,7 @@ def shares_of(jobs: int) -> Iterator[Shares]:
 
 @contextmanager
 def _without_signals() -> Iterator[None]:
-    """Processes started here never see Ctrl-C: it is for who asks. This one sees it behind the block."""
+    """Keep Ctrl-C from processes that are started here: it is for who asks. This one sees it after the block."""
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
     try:
         yield
@@ -112,7 +112,7 @@ def _without_signals() -> Iterator[None]:
 
 
 def _serve(pipe: Connection, parent: int) -> None:
-    """A process: what is audited and stretches in, parts out, until nobody asks any more."""
+    """Serve as a process: take what is audited, then stretches, and send parts, until nobody asks any more."""
     gc.set_threshold(*GC_THRESHOLD)
     try:
         with opened(*_next(pipe, parent)) as share:
@@ -125,7 +125,7 @@ def _serve(pipe: Connection, parent: int) -> None:
 
 
 def _next(pipe: Connection, parent: int) -> Any:
-    """What is asked next. Raises EOFError when nobody is left to ask."""
+    """Return what is asked next. Raises EOFError when nobody is left to ask."""
     while not pipe.poll(_LOOK_S):
         if os.getppid() != parent:
             raise EOFError
@@ -140,12 +140,12 @@ def _send(pipe: Connection, what: Any) -> None:
         raise ProcessEndedError("a process of the audit ended") from None
 
 
-def _receive(pipe: Connection) -> Part:
-    """Raises ProcessEndedError with what the process said last."""
+def _receive(pipe: Connection) -> StretchAnswer:
+    """Return the next part. Raises ProcessEndedError with what the process said last."""
     try:
         said: Any = pipe.recv()
     except EOFError:
         raise ProcessEndedError("a process of the audit ended, and did not say why") from None
-    if not isinstance(said, Part):
+    if not isinstance(said, StretchAnswer):
         raise ProcessEndedError(said)
     return said

@@ -1,4 +1,4 @@
-"""Which request caused which event: the envelopes of events, and the table that finds them again."""
+"""Checks which request caused which event: the envelopes of events, and the table that finds them again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ REQUEST = "request "
 
 
 class _First(NamedTuple):
-    """Where a request is named first."""
+    """The place where a request is named first."""
 
     position: int
     stream: str
@@ -31,14 +31,14 @@ class Requests:
         self.rows = 0  # of the table, that were found at the first event of their request
 
     def take(self, recorded: Recorded) -> None:
-        """One more event, whether a request caused it or not."""
+        """Take in one more event, whether a request caused it or not."""
         envelope = recorded.envelope
         if envelope.request_id:
             request = (envelope.request_id, envelope.request_sha256)
             self._named.setdefault(request, _First(recorded.position, recorded.stream))
 
     def end(self) -> Iterator[Deviation]:
-        """What the table says otherwise than the events since the last end; `rows` then counts more of it."""
+        """Yield where the table and the events since the last end differ; `rows` then counts more of it."""
         # PostgreSQL stores no NUL: an event that names a request so was forged, and the table has no such row.
         names = {request_id for request_id, _ in self._named if "\0" not in request_id}
         known = self._log.requests(names) if names else {}
@@ -57,5 +57,5 @@ class Requests:
 
 
 def named(request_id: str) -> str:
-    """The field of a finding about a request."""
+    """Return the field of a finding about a request."""
     return REQUEST + request_id

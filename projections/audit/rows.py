@@ -1,4 +1,4 @@
-"""Rows of the log as events: what cannot be read, or says more than one thing, is a finding and not an error."""
+"""Reads rows of the log as events: one that cannot be read, or says more than it must, is a finding and no error."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from google.protobuf.message import DecodeError
-from psycopg.sql import SQL, Identifier
 
-from ledger.domain.events import FeeEvent, Recorded, WriterStarted
+from ledger.domain.events import POSITION_MAX, FeeEvent, Recorded, WriterStarted
 from ledger.domain.instants import DAY_NS
-from ledger.domain.streams import LEDGER, fee_stream
+from ledger.domain.streams import LEDGER, fee_range, fee_stream
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference
 from ledger.store.codec.events import decode, is_canonical
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import EVENTS
+from ledger.store.reads import ROW, Row
+from projections.audit.queries import Queries
 from projections.audit.scope import Scope
 
 _ROWS_PER_READ: Final = 500
@@ -23,14 +23,13 @@ _UNREADABLE: Final = (DecodeError, *UNDECIDABLE)
 
 RECORDED_TIME: Final = "recorded_time_ns"
 
-_ROW: Final = "notification_id, originator_id, originator_version, topic, state"
-COLUMNS: Final = f"{_ROW}, time_min_ns, time_max_ns, time_max_so_far_ns"
+COLUMNS: Final = f"{ROW}, time_min_ns, time_max_ns, time_max_so_far_ns"
 _OF_ACCOUNT: Final = "split_part(originator_id, '/', 2)"
 IN_SCOPE: Final = f"""
 notification_id > %(after)s AND notification_id <= %(until)s
     AND ((originator_id NOT LIKE 'account/%%' AND originator_id NOT LIKE 'fees/%%') OR (
         (%(shares)s = 1 OR get_byte(sha256(convert_to({_OF_ACCOUNT}, 'UTF8')), 0) %% %(shares)s = %(share)s)
-        AND (%(accounts)s::text[] IS NULL OR {_OF_ACCOUNT} = ANY(%(accounts)s))
+        AND (%(accounts)s::text[] IS NULL OR {_OF_ACCOUNT} = ANY(%(accounts)s::text[]))
         AND (%(first)s::bigint IS NULL OR time_max_ns IS NULL OR time_max_ns >= %(first)s)
         AND (%(end)s::bigint IS NULL OR time_min_ns IS NULL OR time_min_ns < %(end)s)))
 """
@@ -42,11 +41,11 @@ SELECT last_position, first_position, recorded_time_ns FROM {schema}.commits
 WHERE last_position > %(after)s AND first_position <= %(until)s ORDER BY last_position
 """
 _STREAMS: Final = f"""
-SELECT {_ROW} FROM {{events}} WHERE originator_id = ANY(%(streams)s) AND notification_id < %(before)s
+SELECT {ROW} FROM {{events}} WHERE originator_id = ANY(%(streams)s) AND notification_id < %(before)s
 ORDER BY notification_id
 """
 _FIRST: Final = f"""
-SELECT {_ROW} FROM {{events}}
+SELECT {ROW} FROM {{events}}
 WHERE notification_id = (SELECT position FROM {{schema}}.requests WHERE request_id = %(request_id)s)
 """
 _FEE_STREAMS: Final = """
@@ -54,7 +53,7 @@ SELECT DISTINCT originator_id FROM {events} WHERE originator_id >= %(first)s AND
     AND originator_version < %(before)s ORDER BY originator_id
 """
 _SOURCES: Final = f"""
-SELECT DISTINCT ON (originator_id) {_ROW} FROM {{events}}
+SELECT DISTINCT ON (originator_id) {ROW} FROM {{events}}
 WHERE originator_id LIKE 'source/%%' AND notification_id <= %(known)s ORDER BY originator_id, originator_version DESC
 """
 
@@ -75,8 +74,8 @@ class Stored:
         self._commits = commits
         self._terms = terms
 
-    def checked(self, row: tuple[Any, ...]) -> Iterator[Recorded | Deviation]:
-        """An event, behind what is wrong with it; only that, where it cannot be read."""
+    def checked(self, row: Row) -> Iterator[Recorded | Deviation]:
+        """Yield what is wrong with a row, then its event; only the first, where it cannot be read."""
         position, stream, _, topic, state, *times = row
         try:
             recorded = decode(*row[:5])
@@ -97,13 +96,13 @@ class Stored:
         yield recorded
 
     def _in_its_term(self, recorded: Recorded) -> list[Difference]:
-        """The term of its writer is the last that has begun; the event that begins the first one may lie behind it."""
+        """Compare the term of an event with the last that had begun; the first one may begin after it."""
         place = bisect_right(self._terms, recorded.position, key=lambda begun: begun[0])
         expected, term = self._terms[max(place - 1, 0)][1] if self._terms else 0, recorded.envelope.writer_term
         return [] if term == expected else [Difference("writer_term", str(term), str(expected))]
 
     def _in_its_commit(self, recorded: Recorded) -> list[Difference]:
-        """Its recorded_time is that of the commit."""
+        """Compare the recorded_time of an event with that of its commit."""
         place = bisect_left(self._commits, recorded.position, key=lambda commit: commit.last_position)
         if place == len(self._commits) or recorded.position < self._commits[place].first_position:
             return []  # no commit has it: the frame says so
@@ -114,7 +113,7 @@ class Stored:
 
 
 def readable(row: Sequence[Any]) -> Recorded | None:
-    """An event as it is stored; None if it cannot be read."""
+    """Return an event as it is stored; None if it cannot be read."""
     try:
         return decode(*row)
     except _UNREADABLE:
@@ -122,7 +121,7 @@ def readable(row: Sequence[Any]) -> Recorded | None:
 
 
 def scope_parameters(after: int, until: int, scope: Scope) -> dict[str, Any]:
-    """The parameters of IN_SCOPE, for the positions in (after, until]."""
+    """Return the parameters of IN_SCOPE, for the positions in (after, until]."""
     return {
         "after": after,
         "until": until,
@@ -134,17 +133,16 @@ def scope_parameters(after: int, until: int, scope: Scope) -> dict[str, Any]:
     }
 
 
-class Rows:
-    """Reads the log of a schema for an audit."""
+class AuditReader(Queries):
+    """Reads the log for an audit."""
 
-    def __init__(self, log: Log, schema: str) -> None:
-        self._log = log
-        self._names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
-        self.ledger = list(self.earlier([LEDGER], 2**63 - 1))
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
+        self.ledger = list(self.earlier([LEDGER], POSITION_MAX))
         self._terms = [(one.position, one.event.term) for one in self.ledger if isinstance(one.event, WriterStarted)]
 
     def between(self, after: int, until: int, scope: Scope) -> Iterator[Recorded | Deviation]:
-        """What lies at positions in (after, until], in order: events, and what is wrong with how they are stored."""
+        """Yield the events at positions in (after, until], in order, and what is wrong with how they are stored."""
         commits = [Commit(*row) for row in self._query(_COMMITS, after=after, until=until)]
         stored = Stored(commits, self._terms)
         while rows := self._page(after, until, scope):
@@ -153,32 +151,24 @@ class Rows:
             after = rows[-1][0]
 
     def earlier(self, streams: Sequence[str], before: int) -> Iterator[Recorded]:
-        """The events of streams before a position, in order; what cannot be read is told where it is read first."""
+        """Yield events of streams before a position, in order, without rows that cannot be read: `between` tells."""
         return filter(None, map(readable, self._query(_STREAMS, streams=list(streams), before=before)))
 
     def first_of(self, request_id: str) -> Recorded | None:
-        """The event that the table of requests names as the first of a request."""
+        """Return the event that the table of requests names as the first of a request."""
         if "\0" in request_id:
             return None  # no text of PostgreSQL holds it
-        for row in self._query(_FIRST, request_id=request_id):
-            try:
-                return decode(*row)
-            except _UNREADABLE:
-                continue
-        return None
+        return next(filter(None, map(readable, self._query(_FIRST, request_id=request_id))), None)
 
     def sources(self, known: int) -> Iterator[Recorded]:
-        """The last event of each source up to a position."""
+        """Yield the last event of each source up to a position."""
         return filter(None, map(readable, self._query(_SOURCES, known=known)))
 
     def fee_streams(self, account_id: str, from_ns: int, before: int) -> list[str]:
-        """The fee streams of an account from a day on that have an event before a position."""
+        """Return the fee streams of an account from a day on that have an event before a position."""
         first = fee_stream(account_id, max(from_ns, 0) // DAY_NS)
-        rows = self._query(_FEE_STREAMS, first=first, end=f"fees/{account_id}0", before=before)
+        rows = self._query(_FEE_STREAMS, first=first, end=fee_range(account_id)[1], before=before)
         return [name for (name,) in rows]
 
-    def _page(self, after: int, until: int, scope: Scope) -> list[tuple[Any, ...]]:
+    def _page(self, after: int, until: int, scope: Scope) -> list[Row]:
         return self._query(_PAGE, **scope_parameters(after, until, scope))
-
-    def _query(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        return self._log.query(SQL(text).format(**self._names), parameters)

@@ -1,4 +1,4 @@
-"""What of a log is audited, and which part of it one of several processes takes."""
+"""The part of a log that is audited, and the share of it that one of several processes takes."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from hashlib import sha256
 
 from ledger.domain.events import AccountLinked, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
+from ledger.domain.streams import account_of, kind_and_subject
 
 _KINDS_OF_ACCOUNTS = ("account", "fees")
 
@@ -27,34 +28,34 @@ class Scope:
 
     @property
     def is_whole(self) -> bool:
-        """Whether every event is decided again."""
+        """Return True if every event is decided again."""
         return not self.accounts and self.from_ns is None and self.until_ns is None
 
     @property
     def first_day_ns(self) -> int | None:
-        """The beginning of the first UTC day whose fees are audited."""
+        """Return the beginning of the first UTC day whose fees are audited; None: it is the first of all."""
         return None if self.from_ns is None else self.from_ns // DAY_NS * DAY_NS
 
     @property
     def end_day_ns(self) -> int | None:
-        """The end of the last one."""
+        """Return the end of the last UTC day whose fees are audited; None: it is the last of all."""
         return None if self.until_ns is None else -(-self.until_ns // DAY_NS) * DAY_NS
 
     def reads(self, account_id: str) -> bool:
-        """Whether the events of an account are given to this process."""
+        """Return True if the events of an account are given to this process."""
         if self.accounts and account_id not in self.accounts:
             return False
         return self.shares == 1 or share_of(account_id, self.shares) == self.share
 
     def decides(self, recorded: Recorded) -> bool:
-        """Whether this process decides an event again; one that it does not may still matter to others."""
-        kind, _, name = recorded.stream.partition("/")
+        """Return True if this process decides an event again; others may rest on one that it does not decide."""
+        kind, _ = kind_and_subject(recorded.stream)
         if not isinstance(recorded.event, FeeEvent) and not self._in_period(recorded.envelope.effective_time_ns):
             return False
         if isinstance(recorded.event, AccountLinked):
             return self.reads(recorded.event.account_id)
         if kind in _KINDS_OF_ACCOUNTS:
-            return self.reads(name.partition("/")[0])
+            return self.reads(account_of(recorded.stream))
         return self.share == 0 and not self.accounts
 
     def _in_period(self, time_ns: int) -> bool:
@@ -63,5 +64,5 @@ class Scope:
 
 
 def share_of(account_id: str, shares: int) -> int:
-    """The process that takes an account; the statement that reads its events says the same in SQL."""
+    """Return the process that takes an account; the statement that reads its events says the same in SQL."""
     return sha256(account_id.encode()).digest()[0] % shares

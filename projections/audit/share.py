@@ -12,20 +12,20 @@ from ledger.domain.term_clock import TermClocks
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import Replay
 from ledger.replay.requests import RequestsAgain
-from ledger.replay.sources import Lines
+from ledger.replay.sources import LinesBySource
 from ledger.replay.states import States
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.wire.commands.kept import read_kept
 from projections.audit.requests import Requests
-from projections.audit.rows import Rows
+from projections.audit.rows import AuditReader
 from projections.audit.scope import Scope
 from projections.audit.volumes import EvaluatedVolumes
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """The answer of a process about a stretch: what deviates, how much it decided, and what it saw of sources.
+class StretchAnswer:
+    """The answer of a process about a stretch: deviations, how much it decided, and the lines of sources it saw.
 
     `requests`: rows of the table of requests that belong to these events.
     """
@@ -34,17 +34,17 @@ class Part:
     events: int
     fills: int
     requests: int
-    lines: Lines
+    lines: LinesBySource
     advances: list[Recorded]
-    unkept: int  # requests of which nobody kept more than a hash
+    unkept: int  # requests of which only a hash was kept
 
 
 class Share:
     """A part of a log: its states go on from one stretch to the next."""
 
-    def __init__(self, log: Log, schema: str, scope: Scope, *, after: int = 0) -> None:
-        """The first stretch begins behind `after`; what was before is read from the log when it is needed."""
-        self._rows = Rows(log, schema)
+    def __init__(self, log: Log, scope: Scope, *, after: int = 0) -> None:
+        """The first stretch begins after `after`; what was before is read from the log when it is needed."""
+        self._rows = AuditReader(log)
         self._scope = scope
         states = States(
             programmes.parse,
@@ -56,14 +56,14 @@ class Share:
         )
         for recorded in log.rulebook(after) if after else ():
             states.evolve(recorded)
-        volumes = EvaluatedVolumes(log, schema)
+        volumes = EvaluatedVolumes(log)
         self._kept = RequestsAgain(read_kept, self._rows.first_of)
         for recorded in self._rows.ledger:
             self._kept.begin(recorded)
         self._requests = Requests(log)
         self._replay = Replay(states, self._rows.fee_streams, self._kept, volumes, scope.decides)
 
-    def take(self, after: int, until: int) -> Part:
+    def take(self, after: int, until: int) -> StretchAnswer:
         """Decide the events at positions in (after, until] again; a commit ends at the last."""
         found: list[Deviation] = []
         advances: list[Recorded] = []
@@ -85,11 +85,11 @@ class Share:
         requests = self._requests.rows
         found += self._requests.end()
         compared, unkept = self._requests.rows - requests, self._kept.unkept - unkept
-        return Part(found + decided, events, fills, compared, lines, advances, unkept)
+        return StretchAnswer(found + decided, events, fills, compared, lines, advances, unkept)
 
 
 @contextmanager
 def opened(dsn: str, schema: str, scope: Scope, after: int) -> Iterator[Share]:
-    """A share with a connection of its own."""
+    """Give a share with a connection of its own."""
     with open_datastore(dsn, schema, connections=2, wait_ms_max=30_000) as datastore:
-        yield Share(Log(datastore), schema, scope, after=after)
+        yield Share(Log(datastore), scope, after=after)

@@ -1,11 +1,10 @@
-"""What an account traded in the window of an evaluation, added up again from the log as it was read then."""
+"""Adds up again what an account traded in the window of an evaluation, from the log as it was read then."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cached_property
-
-from psycopg.sql import SQL, Identifier
+from typing import Final
 
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.events import AccountRegistered, CellKey, VolumeEvaluated
@@ -15,31 +14,28 @@ from ledger.domain.state.programme import Programme
 from ledger.replay.evaluations import Volume
 from ledger.store.codec.events import decode
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import EVENTS
-from projections.answers.fee_history import Span, day_sums
+from ledger.store.reads import ROW
+from projections.answers.fee_history import AccountSpan, day_sums
+from projections.audit.queries import Queries
 from projections.evaluation.plan import known_closes
 
-_REGISTERED = """
-SELECT notification_id, originator_id, originator_version, topic, state FROM {events}
-WHERE topic = 'AccountRegistered' ORDER BY notification_id
-"""
+_REGISTERED: Final = f"SELECT {ROW} FROM {{events}} WHERE topic = 'AccountRegistered' ORDER BY notification_id"
 
 
-class EvaluatedVolumes:
+class EvaluatedVolumes(Queries):
     """Reads the fee streams themselves: about a millisecond for an account."""
 
-    def __init__(self, log: Log, schema: str) -> None:
-        self._log = log
-        self._schema = schema
+    def __init__(self, log: Log) -> None:
+        super().__init__(log)
         self._closes: tuple[tuple[Programme, int], dict[Close, KnownClose]] | None = None
 
     def __call__(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Volume:
-        """By UTC day and cell, those of sub-accounts included where they count; and the closes known."""
+        """Return the volume by UTC day and cell, with that of sub-accounts where it counts; and the closes known."""
         members = self._children.get(account.account_id, ()) if programme.aggregate_subaccounts else ()
         known = [child for child, position in members if position <= event.read_position]
         found: dict[int, dict[CellKey, int]] = {}
         for account_id in (account.account_id, *known):
-            span = Span(account_id, event.window_from_ns, event.window_until_ns, event.read_position)
+            span = AccountSpan(account_id, event.window_from_ns, event.window_until_ns, event.read_position)
             for day, sums in day_sums(self._log, span).items():
                 cells = found.setdefault(day, {})
                 for key, cell in sums.items():
@@ -48,17 +44,16 @@ class EvaluatedVolumes:
         return found, self._closes_known(programme, event.read_position)
 
     def _closes_known(self, programme: Programme, position: int) -> dict[Close, KnownClose]:
-        """The same for all accounts of a run."""
+        """Return the closes, which are the same for all accounts of a run."""
         if self._closes is None or self._closes[0] != (programme, position):
             self._closes = ((programme, position), known_closes(self._log, programme, position))
         return self._closes[1]
 
     @cached_property
     def _children(self) -> Mapping[str, list[tuple[str, int]]]:
-        """Sub-accounts by parent, with the position that each is known from."""
+        """Return sub-accounts by parent, with the position that each is known from."""
         found: dict[str, list[tuple[str, int]]] = {}
-        statement = SQL(_REGISTERED).format(events=Identifier(self._schema, EVENTS))
-        for row in self._log.query(statement, {}):
+        for row in self._query(_REGISTERED):
             event = decode(*row).event
             if isinstance(event, AccountRegistered) and event.parent_account_id:
                 found.setdefault(event.parent_account_id, []).append((event.account_id, row[0]))

@@ -1,4 +1,4 @@
-"""Every table derived from the log again, and compared row by row with what is stored."""
+"""Derives every table from the log again, and compares it row by row with the stored one."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.log import Log
-from projections.check.findings import Finding, Rows
+from projections.check.findings import Counts, Finding
 from projections.check.log_tables import LOG_TABLES, check_log_tables
 from projections.check.read_tables import READ_TABLES, check_read_tables
 from projections.tables.progress import Progress
@@ -28,19 +28,18 @@ class Check:
     def __init__(self, connection: Connection[Any], schema: str) -> None:
         self._connection = connection
         self._schema = schema
-        self.rows: Rows = Counter()  # looked at, by table
+        self.rows: Counts = Counter()  # looked at, by table
 
     def findings(self, names: Sequence[str] = TABLES) -> Iterator[Finding | Progress]:
-        """What differs in some tables, as it is found."""
+        """Yield differences in some tables, as they are found."""
         with self._snapshot() as log:
-            if set(names) & set(LOG_TABLES):
-                yield from _of(names, check_log_tables(log, self._connection, self._schema, self.rows))
-            if set(names) & set(READ_TABLES):
-                yield from _of(names, check_read_tables(log, self._connection, self._schema, self.rows))
+            for tables, check in ((LOG_TABLES, check_log_tables), (READ_TABLES, check_read_tables)):
+                if set(names) & set(tables):
+                    yield from _of(names, check(log, self._connection, self._schema, self.rows))
 
     @contextmanager
     def _snapshot(self) -> Iterator[Log]:
-        """Tables are locked before the snapshot is taken, so that a rebuild replaces none while they are read."""
+        """Give the log in a snapshot. Tables are locked before it, so that a rebuild replaces none meanwhile."""
         places = [
             Identifier(schema, name)
             for schema in (self._schema, read_schema(self._schema))
@@ -53,7 +52,7 @@ class Check:
 
 
 class _OneConnection:
-    """In whose transaction all is read."""
+    """The one connection in whose transaction all is read."""
 
     def __init__(self, schema: str, connection: Connection[Any]) -> None:
         self.schema = schema
@@ -61,7 +60,7 @@ class _OneConnection:
 
     @contextmanager
     def get_connection(self) -> Iterator[Connection[Any]]:
-        """That one."""
+        """Give that connection."""
         yield self._connection
 
 

@@ -8,8 +8,8 @@ from typing import Any, Final, NamedTuple, get_args
 from google.protobuf.message import DecodeError
 
 from ledger.domain.events import Event, FeeEvent
-from ledger.domain.instants import DAY_NS, day_text
-from ledger.domain.streams import SOURCE_PREFIX
+from ledger.domain.instants import DAY_NS
+from ledger.domain.streams import account_of, fee_stream, is_fee_stream, kind_and_subject, subject_of
 from ledger.store.postgres.migrate import EVENTS
 from ledger.v1 import events_pb2
 from projections.check.findings import DIFFERS, MISSING, Finding, StoredRows, compared, finding
@@ -22,7 +22,7 @@ _TIMES: Final = ("time_min_ns", "time_max_ns", "time_max_so_far_ns")
 
 
 class Facts(NamedTuple):
-    """What an event says of rows in other tables; `times_ns` are those of the columns beside it."""
+    """The values of an event that other tables have too; `times_ns` are those of the columns beside it."""
 
     position: int
     recorded_time_ns: int
@@ -35,7 +35,7 @@ class Facts(NamedTuple):
 
 
 def facts_of(row: Row) -> Facts | None:
-    """What a stored event says; None if its bytes are no event of this release."""
+    """Return the facts of a stored event; None if its bytes are no event of this release."""
     position, stream, _, topic, state = row[:5]
     if topic not in _MESSAGES:
         return None
@@ -52,7 +52,7 @@ def facts_of(row: Row) -> Facts | None:
         envelope.request_sha256,
         envelope.reason_sha256,
         _times(topic, message),
-        stream.removeprefix(SOURCE_PREFIX) if advanced else "",
+        subject_of(stream) if advanced else "",
         message.last_sequence if advanced else 0,
     )
 
@@ -64,19 +64,19 @@ def _times(topic: str, message: Any) -> tuple[int | None, int | None, int | None
 
 
 class EventRows:
-    """The events table on the way along it: positions without a gap, times as the bytes have them."""
+    """Checks the events table on the way along it: positions without a gap, times as the bytes have them."""
 
     def __init__(self) -> None:
         self._position = 0
 
     def take(self, row: Row, facts: Facts | None) -> Iterator[Finding]:
-        """Findings of the next event."""
+        """Yield findings of the next event."""
         position, stream, version = row[:3]
         if position != self._position + 1:
             gap = f"{self._position + 1} to {position - 1}"
             yield finding(EVENTS, MISSING, expected=f"events at {gap}", notification_id=self._position + 1)
         self._position = position
-        if stream.startswith("fees/") and version != position:
+        if is_fee_stream(stream) and version != position:
             yield differs(row, "originator_version", version, position)
         if facts is None:
             return
@@ -88,23 +88,23 @@ class EventRows:
 
 
 def differs(row: Row, column: str, stored: object, expected: object) -> Finding:
-    """A column of an event that is not as it must be; a row begins with position and stream."""
+    """Return a finding about a column of an event that is not as it must be; a row begins with position and stream."""
     key = {"notification_id": row[0], "originator_id": row[1]}
     return finding(EVENTS, DIFFERS, column=column, stored=stored, expected=expected, **key)
 
 
 def _stream(stream: str, facts: Facts) -> str:
-    """Where an event must lie, as far as it tells: fees in a stream of their day, and nothing else there."""
-    kind, *rest = stream.split("/")
+    """Return the stream of an event, as far as it tells: fees lie in a stream of their day, and nothing else there."""
+    kind, subject = kind_and_subject(stream)
     time_min_ns = facts.times_ns[0]
     if time_min_ns is None:
         return "not in fees/" if kind == "fees" else stream
-    account_id = rest[0] if kind == "fees" and rest else "..."
-    return f"fees/{account_id}/{day_text(time_min_ns // DAY_NS)}"
+    account_id = account_of(stream) if kind == "fees" and subject else "..."
+    return fee_stream(account_id, time_min_ns // DAY_NS)
 
 
 class CommitRows:
-    """The commits that the events make: neighbours with one recorded time are one."""
+    """Checks the commits that the events make: neighbours with one recorded time are one."""
 
     def __init__(self, table: StoredTable, stored: StoredRows) -> None:
         self._table = table
@@ -112,7 +112,7 @@ class CommitRows:
         self._open: tuple[int, int, int] | None = None  # a row of `commits`: last and first position, time
 
     def take(self, facts: Sequence[Facts]) -> Iterator[Finding]:
-        """Findings of the commits that end before the last of these events."""
+        """Yield findings of the commits that end before the last of these events."""
         ended: list[Row] = []
         for one in facts:
             if self._open is not None and self._open[2] == one.recorded_time_ns:
@@ -125,5 +125,5 @@ class CommitRows:
             yield from compared(self._table, self._stored.through(ended[-1][0]), ended)
 
     def end(self) -> Iterator[Finding]:
-        """Findings of the last commit, and of rows behind it."""
+        """Yield findings of the last commit, and of rows after it."""
         yield from compared(self._table, self._stored.rest(), [self._open] if self._open else [])

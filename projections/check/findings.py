@@ -1,4 +1,4 @@
-"""What a check finds: rows that are not as the log says."""
+"""The findings of a check: rows that are not as the log says."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from projections.tables.differences import Difference, differences
+from projections.tables.differences import RowDifference, differences
 from projections.tables.rows import Row
 from projections.tables.stored import StoredTable
 
@@ -18,9 +18,7 @@ ABSENT: Final = "ABSENT"  # there is no such table, or it has no key
 SHAPE: Final = "SHAPE_DIFFERS"  # it has other columns than this release
 UNREADABLE: Final = "UNREADABLE"  # bytes that are no event of this release
 
-Rows: TypeAlias = Counter[str]
-
-_NOTHING: Final = object()  # is said of a value
+Counts: TypeAlias = Counter[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +34,18 @@ class Finding:
 
     @property
     def code(self) -> str:
-        """Stable name of what is wrong, for example VIP_INTERVALS_MISSING."""
+        """Return the stable name of a fault, for example VIP_INTERVALS_MISSING."""
         return f"{self.table.upper()}_{self.kind}"
 
 
 def finding(table: str, kind: str, *, column: str = "", stored: Any = "", expected: Any = "", **key: object) -> Finding:
-    """A finding about the row with a key."""
+    """Return a finding about the row with a key."""
     named = tuple((name, shown(value)) for name, value in key.items())
     return Finding(table, kind, named, column, shown(stored), shown(expected))
 
 
 def shown(value: object) -> str:
-    """A value of a column as a person reads it."""
+    """Return a value of a column as a person reads it."""
     if value is None:
         return "null"
     if value == "":
@@ -56,14 +54,14 @@ def shown(value: object) -> str:
 
 
 def absent(table: str) -> Finding:
-    """A finding about a table that cannot be read at all."""
+    """Return a finding about a table that cannot be read at all."""
     return Finding(table, ABSENT, stored="no such table, or none with a key")
 
 
 class StoredRows:
     """The rows of a table in the order of their first column, taken stretch by stretch."""
 
-    def __init__(self, name: str, rows: Iterable[Row], counted: Rows, *, place: int = 0) -> None:
+    def __init__(self, name: str, rows: Iterable[Row], counted: Counts, *, place: int = 0) -> None:
         self._name = name
         self._rows = iter(rows)
         self._counted = counted
@@ -71,12 +69,12 @@ class StoredRows:
         self._next = next(self._rows, None)
 
     def through(self, bound: Any) -> Iterator[Row]:
-        """Rows up to a value of the column they are ordered by, included."""
+        """Yield rows up to a value of the column they are ordered by, included."""
         while self._next is not None and self._next[self._place] <= bound:
             yield self._take()
 
     def rest(self) -> Iterator[Row]:
-        """All that are left."""
+        """Yield all rows that are left."""
         while self._next is not None:
             yield self._take()
 
@@ -89,13 +87,13 @@ class StoredRows:
 
 
 def compared(table: StoredTable, stored: Iterable[Row], expected: Iterable[Row]) -> Iterator[Finding]:
-    """Findings of a stretch of a table; the stored rows are in the order of the key, the expected ones in any."""
+    """Yield findings of a stretch of a table; stored rows come in the order of the key, expected ones in any."""
     rows = sorted(map(table.normal, expected), key=lambda row: tuple(row[place] for place in table.key))
     for one in differences(stored, rows, table.key):
         yield from _of_row(table, one)
 
 
-def _of_row(table: StoredTable, one: Difference) -> Iterator[Finding]:
+def _of_row(table: StoredTable, one: RowDifference) -> Iterator[Finding]:
     names = [column.name for column in table.columns]
     key = tuple((names[place], shown(value)) for place, value in zip(table.key, one.key, strict=True))
     if one.stored is None:

@@ -1,4 +1,4 @@
-"""The tables beside the events against the events: one pass over the log, in its order."""
+"""Checks the tables beside the events against the events: one pass over the log, in its order."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any, Final
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
+from ledger.domain.events import POSITION_MAX
 from ledger.store.log import Log
 from ledger.store.postgres.migrate import EVENTS, TRACKING, migrations
 from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
@@ -16,8 +17,8 @@ from projections.check.findings import (
     DIFFERS,
     EXTRA,
     UNREADABLE,
+    Counts,
     Finding,
-    Rows,
     StoredRows,
     absent,
     compared,
@@ -29,8 +30,7 @@ from projections.tables.progress import Progress
 from projections.tables.stored import StoredTable, stored_table
 
 LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", "migrations")
-_EVENTS_PER_READ: Final = 200  # a run of fills may take a megabyte
-_ALL: Final = 2**63 - 1
+_EVENTS_PER_READ: Final = 200  # a fill run may take a megabyte
 
 _VERSIONS: Final = """
 SELECT notification_id, originator_id, originator_version, before + 1, position_before FROM (
@@ -43,8 +43,8 @@ SELECT notification_id, originator_id, originator_version, before + 1, position_
 """
 
 
-def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: Rows) -> Iterator[Finding | Progress]:
-    """Every row of the log's own tables that does not follow from the events."""
+def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: Counts) -> Iterator[Finding | Progress]:
+    """Yield every row of the log's own tables that does not follow from the events."""
     tables: dict[str, StoredTable] = {}
     for name in LOG_TABLES:
         table = stored_table(connection, schema, name)
@@ -62,9 +62,9 @@ def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: R
 
 
 class _Pass:
-    """What is known of the log on the way along it."""
+    """One way along the log, with what is known of it so far."""
 
-    def __init__(self, log: Log, connection: Connection[Any], tables: dict[str, StoredTable], rows: Rows) -> None:
+    def __init__(self, log: Log, connection: Connection[Any], tables: dict[str, StoredTable], rows: Counts) -> None:
         self._log = log
         self._connection = connection
         self._tables = tables
@@ -78,9 +78,9 @@ class _Pass:
         self._reasons = Hashes()
 
     def findings(self) -> Iterator[Finding | Progress]:
-        """Those of the events, then of each table."""
+        """Yield the findings of the events, then of each table."""
         head = self._log.head().position
-        for page in self._log.rows_between(0, _ALL, _EVENTS_PER_READ):
+        for page in self._log.rows_between(0, POSITION_MAX, _EVENTS_PER_READ):
             facts = []
             for row in page:
                 self._counted[EVENTS] += 1
@@ -110,7 +110,7 @@ class _Pass:
         yield from compared(self._tables[TRACKING], stored.rest(), self._sources.items())
 
     def _texts(self) -> Iterator[Finding]:
-        """Each text hashes to its name, and an event names it. Erased ones are no finding."""
+        """Yield texts that do not hash to their name, or that no event names. Erased ones are no finding."""
         rows = self._tables["erasable_text"].rows(self._connection)
         for sha256, salt, text in StoredRows("erasable_text", rows, self._counted).rest():
             said = hashlib.sha256(salt + text.encode()).digest()
@@ -122,7 +122,7 @@ class _Pass:
 
 
 def _versions(connection: Connection[Any], schema: str) -> Iterator[Finding]:
-    """Versions of each stream rise by one with the position; those of fee streams are positions."""
+    """Yield versions that do not rise by one with the position, in streams other than fee streams."""
     with connection.cursor("versions") as cursor:
         cursor.execute(SQL(_VERSIONS).format(events=Identifier(schema, EVENTS)))
         for row in cursor:

@@ -1,4 +1,4 @@
-"""Which hashes the log names: eight bytes of each are kept."""
+"""The hashes that the log names: eight bytes of each are kept."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ class Hashes:
         self._sorted: NDArray[np.uint64] | None = None
 
     def add(self, sha256: bytes) -> None:
-        """One more."""
+        """Add one more."""
         assert self._sorted is None, "it has been asked already"
         self._added.append(_start(sha256))
 
     def __contains__(self, sha256: bytes) -> bool:
-        """Whether it was added, as far as its first 64 bits tell."""
+        """Return True if a hash was added, as far as its first 64 bits tell."""
         if self._sorted is None:
             self._sorted = np.unique(np.frombuffer(self._added, np.uint64))
         start = np.uint64(_start(sha256))

@@ -1,4 +1,4 @@
-"""The read side's tables against the log at the position they are at: account by account, all tables at once."""
+"""Checks the read side's tables against the log at the position they are at: account by account, all at once."""
 
 from __future__ import annotations
 
@@ -17,16 +17,15 @@ from projections.check.findings import (
     MISSING,
     SHAPE,
     UNREADABLE,
+    Counts,
     Finding,
-    Rows,
     StoredRows,
     absent,
     compared,
     finding,
 )
 from projections.tables.progress import Progress
-from projections.tables.rows import TABLES, Row, add_rows, no_rows, rows_of_accounts
-from projections.tables.rows import Rows as RowsOf
+from projections.tables.rows import TABLES, Row, TableRows, add_rows, no_rows, rows_of_accounts
 from projections.tables.stored import StoredTable, stored_table
 from projections.tables.tables import TABLES_VERSION, UNNUMBERED, read_schema
 
@@ -36,8 +35,8 @@ _ACCOUNTS_PER_READ: Final = 64
 _NOT_OURS: Final = (Error, PersistenceError)  # PostgreSQL is away: that is no finding
 
 
-def check_read_tables(log: Log, connection: Connection[Any], schema: str, rows: Rows) -> Iterator[Finding | Progress]:
-    """Every row of the read side that is not as the log says."""
+def check_read_tables(log: Log, connection: Connection[Any], schema: str, rows: Counts) -> Iterator[Finding | Progress]:
+    """Yield every row of the read side that is not as the log says."""
     until, *wrong = _position(log, connection, schema, rows)
     yield from wrong
     if any(one.column == "version" for one in wrong):
@@ -54,7 +53,7 @@ def check_read_tables(log: Log, connection: Connection[Any], schema: str, rows: 
         yield book
         return
     done = 0
-    for page in log.accounts_behind("", _ACCOUNTS_PER_READ):
+    for page in log.accounts_after("", _ACCOUNTS_PER_READ):
         expected, unreadable = _derived(log, book, page.account_ids, until)
         for account_id, why in unreadable.items():
             yield finding(EVENTS, UNREADABLE, column="state", stored=why, account_id=account_id)
@@ -67,7 +66,7 @@ def check_read_tables(log: Log, connection: Connection[Any], schema: str, rows: 
 
 
 def _rulebook(log: Log, until: int) -> Rulebook | Finding:
-    """The rulebook; or why no row can be derived."""
+    """Return the rulebook; or why no row can be derived."""
     try:
         return fold_rulebook(programmes.parse, log.rulebook(until))
     except _NOT_OURS:
@@ -76,8 +75,8 @@ def _rulebook(log: Log, until: int) -> Rulebook | Finding:
         return finding(EVENTS, UNREADABLE, column="state", stored=_why(error), originator_id="registers, programme/...")
 
 
-def _derived(log: Log, book: Rulebook, account_ids: Sequence[str], until: int) -> tuple[RowsOf, dict[str, str]]:
-    """Rows of accounts, and why those have none whose events make no sense: bytes changed, events gone."""
+def _derived(log: Log, book: Rulebook, account_ids: Sequence[str], until: int) -> tuple[TableRows, dict[str, str]]:
+    """Return rows of accounts, and why some have none: their events make no sense, bytes changed, events gone."""
     try:
         return rows_of_accounts(log, book, account_ids, until), {}
     except _NOT_OURS:
@@ -100,7 +99,7 @@ def _why(error: Exception) -> str:
 class _Compared:
     """A table on its way along the accounts."""
 
-    def __init__(self, table: StoredTable, connection: Connection[Any], rows: Rows) -> None:
+    def __init__(self, table: StoredTable, connection: Connection[Any], rows: Counts) -> None:
         assert table.key[0] == 0, f"the rows of {table.name} are not in the order of accounts"
         self.name = table.name
         self._table = table
@@ -108,7 +107,7 @@ class _Compared:
         self._comparable = True
 
     def through(self, account_id: str, expected: Sequence[Row], unknown: Container[str]) -> Iterator[Finding]:
-        """Rows of accounts up to one, but for those of which nothing is known."""
+        """Yield findings of accounts up to one, but for those in `unknown`."""
         if self._comparable and expected and len(expected[0]) != len(self._table.columns):
             self._comparable = False
             yield finding(self.name, SHAPE, stored=len(self._table.columns), expected=len(expected[0]))
@@ -117,13 +116,13 @@ class _Compared:
             yield from compared(self._table, stored, expected)
 
     def rest(self) -> Iterator[Finding]:
-        """Rows of accounts that come after all that the log knows."""
+        """Yield findings of accounts that come after all that the log knows."""
         if self._comparable:
             yield from compared(self._table, self._stored.rest(), ())
 
 
-def _position(log: Log, connection: Connection[Any], schema: str, rows: Rows) -> tuple[int, *tuple[Finding, ...]]:
-    """Where the tables are, or else the log's head, and what is wrong with it."""
+def _position(log: Log, connection: Connection[Any], schema: str, rows: Counts) -> tuple[int, *tuple[Finding, ...]]:
+    """Return the position of the tables, or else the log's head, and what is wrong with it."""
     head = log.head().position
     table = stored_table(connection, read_schema(schema), POSITION)
     if table is None:

@@ -1,4 +1,4 @@
-"""Which request caused which event: the table against the envelopes of the events."""
+"""Checks which request caused which event: the table against the envelopes of the events."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _TABLE: Final = "requests"
 
 
 class RequestRows:
-    """The rows in the order of their positions, beside the events they name.
+    """Checks rows in the order of their positions, beside the events they name.
 
     A request may have many events, and its row is that of the first: of the others it is asked for by name.
     """
@@ -27,7 +27,7 @@ class RequestRows:
         self._told: set[str] = set()
 
     def take(self, facts: Sequence[Facts], through: int) -> Iterator[Finding]:
-        """Findings of the next events, of which a position is the last."""
+        """Yield findings of the next events, the last of them at position `through`."""
         at: dict[int, list[Row]] = defaultdict(list)
         for row in self._stored.through(through):
             at[row[2]].append(row)
@@ -44,14 +44,14 @@ class RequestRows:
         yield from self._others(others)
 
     def end(self) -> Iterator[Finding]:
-        """Findings of rows that no event names."""
+        """Yield findings of rows that no event names."""
         self._loose.update((row[0], row) for row in self._stored.rest())
         for name, row in self._loose.items():
             if name not in self._told:
                 yield finding(_TABLE, EXTRA, stored=f"position {row[2]}", request_id=name)
 
     def _others(self, others: Sequence[Facts]) -> Iterator[Finding]:
-        """Events that are not where a row of their request is: the first one must be further up."""
+        """Yield findings of events that no row of their request points at: the first one must be further up."""
         known = self._known({one.request_id for one in others}) if others else {}
         for one in others:
             row = known.get(one.request_id)

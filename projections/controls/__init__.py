@@ -1,63 +1,18 @@
 """Controls: one file for each, found by its name. A control is a query, it changes nothing.
 
-A new one is a module with a `CONTROL`, named here.
+A new one is a module here with a `CONTROL`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from importlib import import_module
+from pkgutil import iter_modules
 from typing import Final
 
-from projections.controls import (
-    applications_due,
-    applications_granted,
-    benefits_ending,
-    bounty_weeks_open,
-    charged_fees,
-    clock_leaps,
-    continuous_bans,
-    evaluations_open,
-    fills_after_heartbeat,
-    fills_during_bans,
-    manual_reviews_open,
-    matches_pending,
-    months_without_promotion,
-    near_a_tier,
-    rebates_by_counterparty,
-    several_owners,
-    shared_evidence,
-    silent_sources,
-    source_conflicts,
-    token_discount_better,
-    trades_below_zero,
-    trials_open,
-)
 from projections.controls.scope import Control
 
+_MODULES: Final = [import_module(f"{__name__}.{module.name}") for module in iter_modules(__path__)]  # in their order
 CONTROLS: Final[Mapping[str, Control]] = {
-    module.CONTROL.name: module.CONTROL
-    for module in (
-        applications_due,
-        applications_granted,
-        benefits_ending,
-        bounty_weeks_open,
-        charged_fees,
-        clock_leaps,
-        continuous_bans,
-        evaluations_open,
-        fills_after_heartbeat,
-        fills_during_bans,
-        manual_reviews_open,
-        matches_pending,
-        months_without_promotion,
-        near_a_tier,
-        rebates_by_counterparty,
-        several_owners,
-        shared_evidence,
-        silent_sources,
-        source_conflicts,
-        token_discount_better,
-        trades_below_zero,
-        trials_open,
-    )
+    module.CONTROL.name: module.CONTROL for module in _MODULES if hasattr(module, "CONTROL")
 }

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from ledger.domain.grant_sources import EVALUATION
 from ledger.domain.rules.evaluation_days import next_evaluation_ns
 from projections.controls.scope import Control, Finding, Scope, instant_text
 
@@ -23,7 +24,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
     """A tier of an evaluation is left out while another evaluation comes in time to give it again, as each one has."""
     next_ns = next_evaluation_ns(scope.programme, scope.as_of_ns)
     for account_id, tier, source, grant_id, until_ns in scope.rows(_ENDING):
-        if source == "EVALUATION" and next_ns <= until_ns:
+        if source == EVALUATION and next_ns <= until_ns:
             continue
         yield Finding(
             subject=f"{account_id}/{grant_id}/{until_ns}",

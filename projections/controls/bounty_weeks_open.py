@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.domain.decide.bounty import Round, evolve_round
 from ledger.domain.rules.bug_bounty import round_ends_ns, round_of
-from ledger.domain.streams import BOUNTY_PREFIX
+from ledger.domain.streams import BOUNTY_PREFIX, subject_of
 from projections.controls.open_items import OpenItem, open_until_done
 from projections.controls.scope import Control, Finding, Scope
 
@@ -36,7 +36,7 @@ def _items(scope: Scope) -> Iterator[OpenItem]:
 def _rounds(scope: Scope) -> dict[str, Round]:
     rounds: dict[str, Round] = {}
     for recorded in scope.log.below(BOUNTY_PREFIX, scope.log.head().position):
-        week = recorded.stream.removeprefix(BOUNTY_PREFIX)
+        week = subject_of(recorded.stream)
         rounds[week] = evolve_round(rounds.get(week, Round(week)), recorded)
     return rounds
 

@@ -17,6 +17,7 @@ from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, Recorded,
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
+from ledger.domain.streams import account_and_day
 from ledger.fills.account_day import adjusted
 from ledger.fills.lines import ints, lines_at, texts
 from projections.controls.scope import Control, Finding, Scope
@@ -39,7 +40,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
     told = 0
     events = scope.log.charged(as_of_ns=scope.as_of_ns, until=scope.log.head().position)
     for stream, of_day in groupby(events, key=lambda recorded: recorded.stream):
-        _, account_id, day = stream.split("/")
+        account_id, day = account_and_day(stream)
         apart = _Sums()
         for known in _apart(of_day):
             of_programme = known.basis.programme_id == scope.programme.programme_id

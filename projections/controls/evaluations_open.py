@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from ledger.domain.decide.evaluation import PERIODIC
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
-from ledger.domain.events import EvaluationStarted, Recorded
+from ledger.domain.events import PERIODIC, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS, day_text, instant_text
 from ledger.domain.rules.evaluation_days import next_evaluation_ns
 from ledger.domain.streams import evaluation_stream

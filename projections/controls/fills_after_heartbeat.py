@@ -7,7 +7,7 @@ from itertools import takewhile
 from typing import Final
 
 from ledger.domain.events import Recorded, SourceAdvanced
-from ledger.domain.streams import SOURCE_PREFIX
+from ledger.domain.streams import SOURCE_PREFIX, subject_of
 from ledger.store.log import Log
 from projections.controls.scope import Control, Finding, Scope, instant_text
 
@@ -16,7 +16,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
     for last in scope.log.last_below(SOURCE_PREFIX, scope.known_position):
         found = list(takewhile(lambda late: late.envelope.recorded_time_ns > scope.since_ns, _late(scope.log, last)))
         if found:
-            source, earliest_ns = last.stream.removeprefix(SOURCE_PREFIX), min(map(_from_ns, found))
+            source, earliest_ns = subject_of(last.stream), min(map(_from_ns, found))
             at_ns = found[0].envelope.recorded_time_ns
             yield Finding(
                 subject=source,

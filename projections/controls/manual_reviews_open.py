@@ -5,10 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final, NamedTuple
 
+from ledger.domain import grant_sources
 from ledger.domain.events import Recorded, TierChanged, TierRevoked, VolumeEvaluated
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.manual_review import is_decision
 from ledger.domain.state.programme import MANUAL_REVIEW
+from ledger.domain.streams import account_of
 from projections.controls.scope import Control, Finding, Scope, instant_text
 
 
@@ -22,7 +24,7 @@ class _Review(NamedTuple):
 def _find(scope: Scope) -> Iterator[Finding]:
     """Until somebody grants a tier by hand or revokes the kept one, or a later evaluation gives or takes a tier."""
     for stream, review in sorted(_open(scope).items(), key=lambda entry: (entry[1].first.evaluated_time_ns, entry[0])):
-        account_id, event = stream.partition("/")[2], review.first
+        account_id, event = account_of(stream), review.first
         days = (scope.as_of_ns - event.evaluated_time_ns) // DAY_NS
         kept = review.last.kept_tier
         meanwhile = f"it keeps {kept} until then" if kept else "it had none to keep until then"
@@ -60,7 +62,7 @@ def _decides(recorded: Recorded, review: _Review, as_of_ns: int) -> bool:
         case VolumeEvaluated():
             known, about_it = event.evaluated_time_ns <= as_of_ns, event.programme_id == programme_id
             return known and about_it and is_decision(event.tier)
-        case TierChanged(source="MANUAL"):
+        case TierChanged(source=grant_sources.MANUAL):
             return min(now_ns, event.valid_from_ns) <= as_of_ns and event.programme_id == programme_id
         case TierRevoked():
             return min(now_ns, event.revoked_time_ns) <= as_of_ns and event.grant_id == review.last.grant_id

@@ -10,6 +10,7 @@ from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, VolumeRec
 from ledger.domain.instants import CLOCK_LEAP_NS, DAY_NS, day_text
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.streams import account_of
 from ledger.fills.account_day import adjusted
 from ledger.fills.lines import known_lines
 from ledger.store.log import Log
@@ -83,7 +84,7 @@ class Scope:
             )
             for recorded in runs:
                 assert isinstance(recorded.event, VolumeRecorded), recorded
-                account_id = recorded.stream.split("/")[1]
+                account_id = account_of(recorded.stream)
                 for number, recorded_as in enumerate(known_lines(recorded.event)):
                     known = recorded_as
                     for event, line in restated.get((recorded.position, number), ()):

@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.domain.events import OwnerNamed
 from ledger.domain.state.owners import NAMED_MAX
+from ledger.domain.streams import account_of
 from projections.controls.scope import Control, Finding, Scope
 
 _REGISTERED: Final = """
@@ -20,7 +21,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
     for recorded in scope.log.account_events(("OwnerNamed",), scope.log.head().position):
         assert isinstance(recorded.event, OwnerNamed), recorded
         if recorded.envelope.effective_time_ns <= scope.as_of_ns:
-            of_account = named.setdefault(recorded.stream.partition("/")[2], {})
+            of_account = named.setdefault(account_of(recorded.stream), {})
             of_account.setdefault(recorded.event.owner_id, recorded.envelope.effective_time_ns)
     registered = dict(scope.rows(_REGISTERED, accounts=sorted(named))) if named else {}
     for account_id, owners in sorted(named.items()):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger.domain.events import MatchRejected, MatchRequested
+from ledger.domain.streams import account_of
 from projections.controls.scope import Control, Finding, Scope
 
 _OWNERS: Final = "SELECT account_id, owner_id FROM {read}.accounts WHERE account_id = ANY(%(accounts)s)"
@@ -19,7 +20,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
         assert isinstance(event, MatchRequested | MatchRejected), event
         at_ns = event.requested_time_ns if isinstance(event, MatchRequested) else event.rejected_time_ns
         if event.claim is not None and event.programme_id == scope.programme.programme_id and at_ns <= scope.as_of_ns:
-            account_id = recorded.stream.partition("/")[2]
+            account_id = account_of(recorded.stream)
             claims.setdefault(event.claim.evidence_sha256, []).append((at_ns, account_id))
     shared = {digest: rows for digest, rows in claims.items() if len({account_id for _, account_id in rows}) > 1}
     accounts = sorted({account_id for rows in shared.values() for _, account_id in rows})

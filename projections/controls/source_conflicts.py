@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger.domain.events import Recorded, SourceAdvanced
-from ledger.domain.streams import SOURCE_PREFIX
+from ledger.domain.streams import SOURCE_PREFIX, subject_of
 from projections.controls.scope import Control, Finding, Scope
 
 _NUMBERS_SHOWN: Final = 5
@@ -14,7 +14,7 @@ _NUMBERS_SHOWN: Final = 5
 
 def _find(scope: Scope) -> Iterator[Finding]:
     for last in scope.log.last_below(SOURCE_PREFIX, scope.known_position):
-        source = last.stream.removeprefix(SOURCE_PREFIX)
+        source = subject_of(last.stream)
         numbers, count, time_ns = set[int](), 0, 0
         for recorded in _with_conflicts(scope, last):
             event = recorded.event

@@ -11,7 +11,7 @@ from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.state.programme import NO_TIER, Programme, TokenDiscount
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
-from projections.answers.fee_history import Span, fills_now
+from projections.answers.fee_history import AccountSpan, fills_now
 from projections.controls.scope import Control, Finding, Scope
 
 _MEMBERS: Final = """
@@ -64,7 +64,7 @@ def _discounted(base_ppm: int, offer: TokenDiscount) -> int:
 
 def _saved(scope: Scope, offer: TokenDiscount, account_id: str) -> dict[str, int]:
     """Return by how much a member's fills cost more than without a tier, by quote currency, at _SCALE, not rounded."""
-    span = Span(account_id, scope.since_ns, scope.as_of_ns + 1, scope.log.head().position)
+    span = AccountSpan(account_id, scope.since_ns, scope.as_of_ns + 1, scope.log.head().position)
     saved: dict[str, int] = {}
     for known in fills_now(scope.log, span):
         if known.basis.tier != NO_TIER and known.basis.programme_id == scope.programme.programme_id:

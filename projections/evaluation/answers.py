@@ -1,33 +1,31 @@
-"""The read half of EvaluationService: closes, plans, and what became of an evaluation."""
+"""PlanEvaluation and GetEvaluation: what an evaluation would give, and what became of one."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import Final
 
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
 from ledger.domain.decide.evaluation_run import (
-    EvaluationState,
-    evolve_evaluation,
+    fold_evaluation,
     instant_of,
     not_due,
     programme_evaluated,
     read_too_early,
 )
-from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.events import PERIODIC, POST_TRIAL, EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import evaluation_stream
 from ledger.v1 import evaluation_service_pb2 as pb
+from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, number, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Instant, Reader, check_times
-from projections.evaluation.closes import list_closes
 from projections.evaluation.messages import counts_message, evaluation_message, planned_message
 from projections.evaluation.missed import Missed
-from projections.evaluation.plan import Plan, Planned
+from projections.evaluation.plan import EvaluationPlan
 from projections.evaluation.runs import Tally
 from projections.evaluation.sources import waiting_for
 from projections.tables.position import wait_for_tables
@@ -35,129 +33,99 @@ from projections.tables.position import wait_for_tables
 KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
 
 
-class EvaluationReads:
-    """The reads of EvaluationService."""
-
-    def __init__(self, reader: Reader, schema: str) -> None:
-        self._reader = reader
-        self._schema = schema
-
-    def closes(self, request: pb.ListClosesRequest) -> pb.ListClosesResponse:
-        """One page of closes."""
-        return list_closes(self._reader, request)
-
-    def planned(self, request: pb.PlanEvaluationRequest) -> Iterator[pb.PlanEvaluationResponse]:
-        """Yield what an evaluation would give, some accounts at a time."""
-        reader = self._reader
-        with Shape() as shape:
-            command = _asked(shape, request)
-            shape(check_times, request.at)
-        view = reader.view(request.at, "")
-        known, position, now_ns = view.instant, view.instant.known.position, reader.now_ns()
+def plan_evaluation(
+    reader: Reader, schema: str, request: pb.PlanEvaluationRequest
+) -> Iterator[pb.PlanEvaluationResponse]:
+    """Yield what an evaluation would give, some accounts at a time."""
+    with Shape() as shape:
+        command = _asked(shape, request)
+        shape(check_times, request.at)
+    view = reader.view(request.at, "")
+    known, position, now_ns = view.instant, view.instant.known.position, reader.now_ns()
+    programme = programme_evaluated(view.book, command, now_ns)
+    if isinstance(programme, Refusal):
+        raise RefusedError(programme)
+    if command.kind == PERIODIC and command.instant_ns is None:
+        missed = Missed(reader.log, reader.began_ns)
+        command = replace(command, instant_ns=missed.first(view.book, programme.programme_id, now_ns, position))
         programme = programme_evaluated(view.book, command, now_ns)
-        if isinstance(programme, Refusal):
-            raise RefusedError(programme)
-        if command.kind == PERIODIC and command.instant_ns is None:
-            missed = Missed(reader.log, reader.began_ns)
-            command = replace(command, instant_ns=missed.first(view.book, programme.programme_id, now_ns, position))
-            programme = programme_evaluated(view.book, command, now_ns)
-            assert isinstance(programme, Programme), programme
-        at_ns = instant_of(programme, command, now_ns)
-        refused = not_due(programme, command.kind, at_ns, max(at_ns, now_ns))  # a plan may be ahead of its time
-        if refused is not None:
-            raise RefusedError(refused)
-        wait_for_tables(reader, self._schema, position)
-        plan = Plan(
-            reader.log,
-            self._schema,
-            programme_id=programme.programme_id,
-            kind=command.kind,
-            instant_ns=at_ns,
-            known=position,
-        )
-        tally, total, looked_at = Tally(), plan.accounts(), 0
-        first = pb.PlanEvaluationResponse(
-            basis=known.basis(reader.ledger_id),
-            programme_id=programme.programme_id,
-            programme_version=plan.run.programme.version,
-            kind=request.kind or pb.EVALUATION_KIND_PERIODIC,
-            instant=timestamp(at_ns),
-            waiting_for=self._waits(view.instant, programme, at_ns, now_ns),
-            total=total,
-        )
-        yield first
-        for chunk in plan.chunks():
-            looked_at = chunk.looked_at
-            for one in chunk.planned:
-                tally.add(one)
-            accounts = [planned_message(one) for one in chunk.planned]
-            yield pb.PlanEvaluationResponse(accounts=accounts, looked_at=looked_at, total=max(total, looked_at))
-        counts = counts_message(tally.completed(position))
-        yield pb.PlanEvaluationResponse(looked_at=looked_at, total=looked_at, counts=counts)
+        assert isinstance(programme, Programme), programme
+    at_ns = instant_of(programme, command, now_ns)
+    refused = not_due(programme, command.kind, at_ns, max(at_ns, now_ns))  # a plan may be ahead of its time
+    if refused is not None:
+        raise RefusedError(refused)
+    wait_for_tables(reader, schema, position)
+    plan = EvaluationPlan(
+        reader.log,
+        schema,
+        programme_id=programme.programme_id,
+        kind=command.kind,
+        instant_ns=at_ns,
+        known=position,
+    )
+    tally, total, looked_at = Tally(), plan.accounts(), 0
+    first = pb.PlanEvaluationResponse(
+        basis=known.basis(reader.ledger_id),
+        programme_id=programme.programme_id,
+        programme_version=plan.run.programme.version,
+        kind=request.kind or pb.EVALUATION_KIND_PERIODIC,
+        instant=timestamp(at_ns),
+        waiting_for=_waits(reader, view.instant, programme, at_ns, now_ns),
+        total=total,
+    )
+    yield first
+    for chunk in plan.chunks():
+        looked_at = chunk.looked_at
+        for one in chunk.planned:
+            tally.add(one)
+        accounts = [planned_message(one) for one in chunk.planned]
+        yield pb.PlanEvaluationResponse(accounts=accounts, looked_at=looked_at, total=max(total, looked_at))
+    counts = counts_message(tally.completed(position))
+    yield pb.PlanEvaluationResponse(looked_at=looked_at, total=looked_at, counts=counts)
 
-    def _waits(self, instant: Instant, programme: Programme, at_ns: int, now_ns: int) -> list[str]:
-        """Why a run that reads where a plan did would not begin, a line each.
 
-        A closed known_at is judged by its own time alone, so that its answer never changes. What is still growing is
-        known up to now.
-        """
-        position, known_ns = instant.known.position, instant.known.recorded_time_ns
-        known_ns = now_ns if instant.known_at_open else known_ns
-        early = read_too_early(position, known_ns, at_ns)
-        lines = [early.detail] if early else []
-        return lines + waiting_for(self._reader.log, programme, at_ns, known=position, known_ns=known_ns)
+def get_evaluation(reader: Reader, request: pb.GetEvaluationRequest) -> pb.GetEvaluationResponse:
+    """An evaluation and its runs, as they were known."""
+    with Shape() as shape:
+        command = _asked(shape, request)
+        shape(check_times, request.at)
+    view = reader.view(request.at, "")
+    as_of_ns = view.instant.as_of_ns
+    programme = programme_evaluated(view.book, command, as_of_ns)
+    if isinstance(programme, Refusal):
+        raise RefusedError(programme)
+    at_ns = instant_of(programme, command, as_of_ns)
+    stream = evaluation_stream(programme.programme_id, command.kind, at_ns)
+    events = [
+        recorded
+        for recorded in reader.log.streams([stream], view.instant.known.position)
+        if isinstance(recorded.event, EvaluationStarted | EvaluationCompleted)
+    ]
+    if not events:
+        refuse(Reason.EVALUATION_UNKNOWN, "instant", f"{stream} was never begun")
+    state = fold_evaluation(events)
+    assert state.started is not None, stream
+    status = "RUNNING" if state.is_open else "COMPLETED" if state.is_done else "BLOCKED"
+    response = pb.GetEvaluationResponse(
+        basis=view.instant.basis(reader.ledger_id),
+        evaluation=evaluation_message(state.started),
+        runs=_runs(events),
+    )
+    set_words(response, status=status)
+    return response
 
-    def progress(
-        self,
-        started: EvaluationStarted,
-        *,
-        looked_at: int,
-        total: int,
-        blocked: Sequence[Planned],
-        completed: EvaluationCompleted | None,
-    ) -> pb.RunEvaluationResponse:
-        """How far a run is, but for its receipt."""
-        message = pb.RunEvaluationResponse(
-            evaluation=evaluation_message(started),
-            looked_at=looked_at,
-            total=total,
-            blocked=[planned_message(one) for one in blocked],
-        )
-        if completed is not None:
-            message.counts.CopyFrom(counts_message(completed))
-        return message
 
-    def evaluation(self, request: pb.GetEvaluationRequest) -> pb.GetEvaluationResponse:
-        """An evaluation and its runs, as they were known."""
-        reader = self._reader
-        with Shape() as shape:
-            command = _asked(shape, request)
-            shape(check_times, request.at)
-        view = reader.view(request.at, "")
-        as_of_ns = view.instant.as_of_ns
-        programme = programme_evaluated(view.book, command, as_of_ns)
-        if isinstance(programme, Refusal):
-            raise RefusedError(programme)
-        at_ns = instant_of(programme, command, as_of_ns)
-        stream = evaluation_stream(programme.programme_id, command.kind, at_ns)
-        events = [
-            recorded
-            for recorded in reader.log.streams([stream], view.instant.known.position)
-            if isinstance(recorded.event, EvaluationStarted | EvaluationCompleted)
-        ]
-        if not events:
-            refuse(Reason.EVALUATION_UNKNOWN, "instant", f"{stream} was never begun")
-        state = EvaluationState()
-        for recorded in events:
-            state = evolve_evaluation(state, recorded)
-        assert state.started is not None, stream
-        status = "RUNNING" if state.is_open else "COMPLETED" if state.is_done else "BLOCKED"
-        return pb.GetEvaluationResponse(
-            basis=view.instant.basis(reader.ledger_id),
-            evaluation=evaluation_message(state.started),
-            status=status,
-            runs=_runs(events),
-        )
+def _waits(reader: Reader, instant: Instant, programme: Programme, at_ns: int, now_ns: int) -> list[str]:
+    """Why a run that reads where a plan did would not begin, a line each.
+
+    A closed known_at is judged by its own time alone, so that its answer never changes. What is still growing is
+    known up to now.
+    """
+    position, known_ns = instant.known.position, instant.known.recorded_time_ns
+    known_ns = now_ns if instant.known_at_open else known_ns
+    early = read_too_early(position, known_ns, at_ns)
+    lines = [early.detail] if early else []
+    return lines + waiting_for(reader.log, programme, at_ns, known=position, known_ns=known_ns)
 
 
 def _asked(shape: Shape, request: pb.PlanEvaluationRequest | pb.GetEvaluationRequest) -> RunEvaluation:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from ledger.domain.decide.evaluation import PERIODIC
-from ledger.domain.events import EvaluationCompleted, EvaluationStarted
+from ledger.domain.events import PERIODIC, EvaluationCompleted, EvaluationStarted
 from ledger.domain.instants import day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
@@ -14,6 +13,7 @@ from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1 import query_service_pb2
+from ledger.wire.enums import set_words
 from ledger.wire.status import timestamp
 from projections.evaluation.plan import Planned
 from projections.evaluation.volumes import Cells
@@ -30,8 +30,8 @@ def planned_message(planned: Planned) -> pb.PlannedAccount:
         volume_currency=programme.volume_currency,
         volumes=_volumes(planned.cells, programme),
         tier_before=planned.tier_before,
-        movement=planned.movement,
     )
+    set_words(message, movement=planned.movement)
     if isinstance(found, Missing):
         message.missing_closes.extend(missing_closes(found.closes))
     else:
@@ -77,13 +77,33 @@ def missing_closes(closes: Iterable[Close]) -> Iterator[query_service_pb2.Missin
     return (query_service_pb2.MissingClose(asset=asset, day=day_text(day)) for asset, day in closes)
 
 
-def _volumes(cells: Cells, programme: Programme) -> list[pb.QuotedVolume]:
+def _volumes(cells: Cells, programme: Programme) -> Iterator[pb.QuotedVolume]:
     sums: dict[tuple[str, str], int] = {}
     for by_cell in cells.values():
         for key, notional in by_cell.items():
             kind = (excluded_because(key, programme), key.quote_currency)
             sums[kind] = sums.get(kind, 0) + notional
-    return [
-        pb.QuotedVolume(reason=reason, quote_currency=quote, notional=decimal_text(sums[reason, quote], NOTIONAL_SCALE))
-        for reason, quote in sorted(sums)
-    ]
+    for (reason, quote), notional in sorted(sums.items()):
+        message = pb.QuotedVolume(quote_currency=quote, notional=decimal_text(notional, NOTIONAL_SCALE))
+        set_words(message, reason=reason)
+        yield message
+
+
+def progress_message(
+    started: EvaluationStarted,
+    *,
+    looked_at: int,
+    total: int,
+    blocked: Sequence[Planned],
+    completed: EvaluationCompleted | None,
+) -> pb.RunEvaluationResponse:
+    """Tell how far a run is, but for its receipt and its position."""
+    message = pb.RunEvaluationResponse(
+        evaluation=evaluation_message(started),
+        looked_at=looked_at,
+        total=total,
+        blocked=[planned_message(one) for one in blocked],
+    )
+    if completed is not None:
+        message.counts.CopyFrom(counts_message(completed))
+    return message

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import reduce
 
-from ledger.domain.decide.evaluation import PERIODIC
-from ledger.domain.decide.evaluation_run import EvaluationState, evaluations_due, evolve_evaluation
+from ledger.domain.decide.evaluation_run import evaluations_due, fold_evaluation
+from ledger.domain.events import PERIODIC
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import evaluation_stream
 from ledger.store.log import Log
@@ -27,7 +26,7 @@ class Missed:
             stream = evaluation_stream(programme_id, PERIODIC, at_ns)
             if self._done.get(stream, known + 1) <= known:
                 continue
-            state = reduce(evolve_evaluation, self._log.streams([stream], known), EvaluationState())
+            state = fold_evaluation(self._log.streams([stream], known))
             if state.is_done:
                 self._done[stream] = known
                 continue

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, tier_before, trials_to_evaluate
+from ledger.domain.decide.evaluation import tier_before, trials_to_evaluate
+from ledger.domain.events import PERIODIC, POST_TRIAL
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.cumulative_trading_volume import event_period
 from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns

@@ -12,24 +12,23 @@ from psycopg.sql import SQL, Composed, Identifier
 from ledger import programmes
 from ledger.domain.decide.daily_close import Closes, KnownClose, fold_closes
 from ledger.domain.decide.evaluation import (
-    PERIODIC,
-    POST_TRIAL,
     Assessment,
     Case,
-    Run,
+    EvaluationRun,
     assess,
     movement,
     tier_before,
     trials_to_evaluate,
 )
+from ledger.domain.events import PERIODIC, POST_TRIAL
 from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period
 from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.rules.evaluation_days import evaluation_window
 from ledger.domain.rules.post_trial import post_trial_window
-from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.account import AccountState, fold_accounts
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import fold_rulebook
-from ledger.domain.streams import CLOSES_PREFIX, account_stream, closes_stream
+from ledger.domain.streams import CLOSES_PREFIX, account_stream, closes_stream, subject_of
 from ledger.store.log import Log
 from ledger.store.postgres.migrate import EVENTS
 from projections.evaluation.volumes import Cells, Volumes
@@ -78,7 +77,7 @@ class Planned:
     The programme of `run` is the version in force at the instant of the case.
     """
 
-    run: Run
+    run: EvaluationRun
     case: Case
     tier_before: str
     movement: str
@@ -94,13 +93,13 @@ class Chunk:
     looked_at: int
 
 
-class Plan:
+class EvaluationPlan:
     """An evaluation as it was known at a position: the same however often it is asked."""
 
     def __init__(self, log: Log, schema: str, *, programme_id: str, kind: str, instant_ns: int, known: int) -> None:
         self._book = fold_rulebook(programmes.parse, log.rulebook(known))
         self._programme_id = programme_id
-        self.run = Run(self._programme(instant_ns), kind, known)
+        self.run = EvaluationRun(self._programme(instant_ns), kind, known)
         self._log = log
         self._schema = schema
         self._names = {"read": Identifier(read_schema(schema)), "events": Identifier(schema, EVENTS)}
@@ -152,14 +151,16 @@ class Plan:
         return self._later
 
     def _planned(self, states: Mapping[str, AccountState]) -> list[Planned]:
-        cases: dict[Run, list[Case]] = {}
+        cases: dict[EvaluationRun, list[Case]] = {}
         for state in states.values():
             for run, case in self._cases(state):
                 cases.setdefault(run, []).append(case)
         planned = [one for run, of_run in cases.items() for one in self._of_version(run, of_run, states)]
         return sorted(planned, key=lambda one: (one.case.account_id, one.case.evaluated_ns))
 
-    def _of_version(self, run: Run, cases: Sequence[Case], states: Mapping[str, AccountState]) -> Iterator[Planned]:
+    def _of_version(
+        self, run: EvaluationRun, cases: Sequence[Case], states: Mapping[str, AccountState]
+    ) -> Iterator[Planned]:
         """Yield the outcomes of cases that one version of the programme evaluates."""
         currency = run.programme.volume_currency
         if currency not in self._closes:
@@ -175,16 +176,10 @@ class Plan:
         """Accounts as they were known; `dense`: hardly any lies between them. Of most there is nothing but fills."""
         known = self.run.read_position
         if dense and ids:
-            stream = self._log.accounts_between(ids[0], ids[-1], known)
-        else:
-            stream = sorted(self._log.streams(map(account_stream, ids), known), key=lambda recorded: recorded.stream)
-        states = {account_id: AccountState(account_id) for account_id in ids}
-        for name, events in groupby(stream, key=lambda recorded: recorded.stream):
-            account_id = name.removeprefix("account/")
-            states[account_id] = fold_account(account_id, events)
-        return states
+            return fold_accounts(self._log.accounts_between(ids[0], ids[-1], known), ids)
+        return fold_accounts(self._log.streams(map(account_stream, ids), known), ids)
 
-    def _cases(self, account: AccountState) -> Iterator[tuple[Run, Case]]:
+    def _cases(self, account: AccountState) -> Iterator[tuple[EvaluationRun, Case]]:
         """Yield what is to be evaluated of an account and has not been, with the version that does it."""
         for at_ns, window in self._windows(account):
             if (self._programme_id, self.run.kind, at_ns) not in account.evaluated:
@@ -218,7 +213,7 @@ class Plan:
         known = [(parent, child) for parent, child in rows if states[child].parent_account_id == parent]
         return {parent: [child for _, child in group] for parent, group in groupby(known, key=lambda row: row[0])}
 
-    def _plan(self, run: Run, account: AccountState, case: Case, cells: Cells) -> Planned | None:
+    def _plan(self, run: EvaluationRun, account: AccountState, case: Case, cells: Cells) -> Planned | None:
         """None: the account has no volume, and no tier that could be kept or lost."""
         programme = run.programme
         before = tier_before(account, programme, case.evaluated_ns)
@@ -251,7 +246,7 @@ def known_closes(
         events = log.streams(map(closes_stream, assets), known) if assets else []
     events.sort(key=lambda recorded: recorded.stream)  # each stream keeps its order
     for stream, closes in groupby(events, key=lambda recorded: recorded.stream):
-        asset = stream.removeprefix(CLOSES_PREFIX)
+        asset = subject_of(stream)
         for (currency, day), close in fold_closes(closes, Closes(asset)).in_force.items():
             if currency == programme.volume_currency:
                 found[asset, day] = close

@@ -10,18 +10,17 @@ from psycopg.sql import SQL, Identifier
 
 from ledger import programmes
 from ledger.domain.commands import RunEvaluation
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
 from ledger.domain.decide.evaluation_run import (
     EvaluationState,
     completed,
-    evolve_evaluation,
+    fold_evaluation,
     instant_of,
     not_due,
     programme_evaluated,
     read_too_early,
 )
 from ledger.domain.decide.evaluation_sources import passed_by_all, waited_for
-from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.events import PERIODIC, POSITION_MAX, POST_TRIAL, EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.state.programme import Programme
@@ -30,7 +29,7 @@ from ledger.domain.streams import evaluation_stream
 from ledger.wire.status import RefusedError, refuse
 from projections.as_of import Reader
 from projections.evaluation.missed import Missed
-from projections.evaluation.plan import BLOCKED, Plan, Planned
+from projections.evaluation.plan import BLOCKED, EvaluationPlan, Planned
 from projections.evaluation.sources import reached, signs
 from projections.tables.position import tables_position, wait_for_tables
 from projections.tables.tables import read_schema
@@ -107,10 +106,10 @@ class EvaluationRuns:
         self._await_tables(known)
         return command
 
-    def plan(self, started: EvaluationStarted) -> Plan:
+    def plan(self, started: EvaluationStarted) -> EvaluationPlan:
         """Return what a run does, once the tables have reached the position that it reads at."""
         wait_for_tables(self._reader, self._schema, started.read_position)
-        return Plan(
+        return EvaluationPlan(
             self._reader.log,
             self._schema,
             programme_id=started.programme_id,
@@ -125,7 +124,7 @@ class EvaluationRuns:
 
     def outcome(self, started: Recorded) -> Recorded | None:
         """The event that ended a run that began with another; None: it has not ended."""
-        for recorded in self._reader.log.streams([started.stream], 2**63 - 1):
+        for recorded in self._reader.log.streams([started.stream], POSITION_MAX):
             if recorded.version > started.version and isinstance(recorded.event, EvaluationCompleted):
                 return recorded
         return None
@@ -155,7 +154,7 @@ class EvaluationRuns:
         at_ns = passed_by_all(signs(log, known), programme, now_ns)
         if not known or not at_ns or not self._has_trials(name, at_ns):
             return
-        plan = Plan(log, self._schema, programme_id=name, kind=POST_TRIAL, instant_ns=at_ns, known=known)
+        plan = EvaluationPlan(log, self._schema, programme_id=name, kind=POST_TRIAL, instant_ns=at_ns, known=known)
         if any(one.movement != BLOCKED for chunk in plan.chunks() for one in chunk.planned):
             yield RunEvaluation(name, POST_TRIAL, at_ns, automatic=True)
 
@@ -167,11 +166,8 @@ class EvaluationRuns:
         sql = SQL(statement).format(read=Identifier(read_schema(self._schema)))
         return bool(self._reader.log.query(sql, {"programme": programme_id, "at": at_ns})[0][0])
 
-    def _state(self, stream: str, known: int = 2**63 - 1) -> EvaluationState:
-        state = EvaluationState()
-        for recorded in self._reader.log.streams([stream], known):
-            state = evolve_evaluation(state, recorded)
-        return state
+    def _state(self, stream: str, known: int = POSITION_MAX) -> EvaluationState:
+        return fold_evaluation(self._reader.log.streams([stream], known))
 
     def _check_known(self, command: RunEvaluation, known: int, now_ns: int) -> None:
         """Refuse to read where there was no programme yet."""

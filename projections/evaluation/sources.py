@@ -8,7 +8,7 @@ from ledger.domain.decide.evaluation_sources import Sign, waited_for
 from ledger.domain.events import SourceAdvanced
 from ledger.domain.instants import instant_text
 from ledger.domain.state.programme import Programme
-from ledger.domain.streams import SOURCE_PREFIX
+from ledger.domain.streams import SOURCE_PREFIX, subject_of
 from ledger.store.log import Log
 
 
@@ -16,7 +16,7 @@ def signs(log: Log, known: int) -> list[Sign]:
     """The last sign of each source, by name."""
     found = []
     for recorded in log.last_below(SOURCE_PREFIX, known):
-        event, source = recorded.event, recorded.stream.removeprefix(SOURCE_PREFIX)
+        event, source = recorded.event, subject_of(recorded.stream)
         assert isinstance(event, SourceAdvanced), recorded
         times = (event.latest_time_ns, event.complete_until_ns)
         found.append(Sign(source, *times, recorded.envelope.effective_time_ns))

@@ -1,4 +1,4 @@
-"""Account-days on their way into the tables: lines of COPY, made of what many runs of fills have summed up."""
+"""Account-days on their way into the tables: lines of COPY, made of what many fill runs have summed up."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ledger.domain.events import CellKey
+from ledger.domain.streams import account_and_day
 from ledger.store.codec.totals_read import Totals, totals_of_fronts
 from ledger.store.log import LastEvent, Log
 from projections.tables.rows import cell_columns
@@ -39,7 +40,7 @@ def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
 
 
 def _of_runs(runs: Sequence[LastEvent], totals: Totals) -> DayLines:
-    names = [run.stream.removeprefix("fees/").replace("/", "\t") for run in runs]
+    names = ["\t".join(account_and_day(run.stream)) for run in runs]
     positions = [run.position for run in runs]
 
     def of_runs(column: list[str] | list[int], fronts: list[int]) -> Iterator[Any]:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from projections.tables.rows import Row
 
 
-class Difference(NamedTuple):
+class RowDifference(NamedTuple):
     """A key under which rows differ; None: there is no such row."""
 
     key: Row
@@ -16,7 +16,7 @@ class Difference(NamedTuple):
     expected: Row | None
 
 
-def differences(stored: Iterable[Row], expected: Iterable[Row], key: tuple[int, ...]) -> Iterator[Difference]:
+def differences(stored: Iterable[Row], expected: Iterable[Row], key: tuple[int, ...]) -> Iterator[RowDifference]:
     """Rows that differ. Both streams rise by the columns of the key."""
     left, right = iter(stored), iter(expected)
     mine, theirs = next(left, None), next(right, None)
@@ -25,14 +25,14 @@ def differences(stored: Iterable[Row], expected: Iterable[Row], key: tuple[int, 
         there = _key(theirs, key)
         if there is None or (here is not None and here < there):
             assert here is not None
-            yield Difference(here, mine, None)
+            yield RowDifference(here, mine, None)
             mine = next(left, None)
         elif here is None or there < here:
-            yield Difference(there, None, theirs)
+            yield RowDifference(there, None, theirs)
             theirs = next(right, None)
         else:
             if mine != theirs:
-                yield Difference(here, mine, theirs)
+                yield RowDifference(here, mine, theirs)
             mine, theirs = next(left, None), next(right, None)
 
 

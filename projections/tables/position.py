@@ -13,16 +13,16 @@ from ledger.domain.refusal import Reason
 from ledger.store.log import Log
 from ledger.wire.status import refuse
 from projections.as_of import Reader
-from projections.tables.tables import TABLES_VERSION, Standing, next_schema, read_schema, standing_statement
+from projections.tables.tables import TABLES_VERSION, TablesPosition, next_schema, read_schema, standing_statement
 from projections.waiting import wait_until
 
 
-def tables_standing(reader: Reader, schema: str) -> Standing:
+def tables_standing(reader: Reader, schema: str) -> TablesPosition:
     """How far the materialised tables are, whichever release made them; (0, 0) where nobody has made any yet."""
     exists = reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": f"{read_schema(schema)}.position"})
     if exists[0][0] is None:
-        return Standing(0, 0)
-    return Standing(*reader.log.query(standing_statement(schema), {})[0])
+        return TablesPosition(0, 0)
+    return TablesPosition(*reader.log.query(standing_statement(schema), {})[0])
 
 
 def rebuilding(reader: Reader, schema: str) -> bool:
@@ -66,13 +66,13 @@ def table_rows(log: Log, schema: str, statement: str, parameters: Mapping[str, A
     except PersistenceError as error:
         if not isinstance(error.__cause__, UndefinedTable | UndefinedColumn):
             raise
-    standing = Standing(*log.query(standing_statement(schema), {})[0])
+    standing = TablesPosition(*log.query(standing_statement(schema), {})[0])
     if standing.version != TABLES_VERSION:
         _not_reached(standing)
     return log.query(SQL(statement).format(read=read), dict(parameters))  # they have been replaced meanwhile
 
 
-def _not_reached(standing: Standing, why: str = "") -> NoReturn:
+def _not_reached(standing: TablesPosition, why: str = "") -> NoReturn:
     detail = f"the tables are at position {standing.position}"
     if standing.version not in (0, TABLES_VERSION):
         detail += f", of version {standing.version}, and lack what this asks for until they are of {TABLES_VERSION}"

@@ -20,7 +20,7 @@ from ledger.domain.state.rulebook import fold_rulebook
 from ledger.store.log import Log
 from projections.tables.differences import differences
 from projections.tables.progress import Progress
-from projections.tables.rows import TABLES, Rows, add_rows, no_rows, rows_of_accounts
+from projections.tables.rows import TABLES, TableRows, add_rows, no_rows, rows_of_accounts
 from projections.tables.stored import StoredTable, stored_table
 from projections.tables.switch import drop_tables, relation_names, try_switch
 from projections.tables.tables import (
@@ -122,12 +122,12 @@ class Rebuild:
 
     def fill(self) -> Iterator[Progress]:
         """All rows as of the position the rebuild began at, account by account, in large transactions."""
-        until, behind, filled = self._state()
+        until, after, filled = self._state()
         if filled:
             return
         book = fold_rulebook(programmes.parse, self._log.rulebook(until))
         rows, done = no_rows(), 0
-        for page in self._log.accounts_behind(behind, _ACCOUNTS_PER_READ):
+        for page in self._log.accounts_after(after, _ACCOUNTS_PER_READ):
             add_rows(rows, rows_of_accounts(self._log, book, page.account_ids, until))
             done += len(page.account_ids)
             if sum(map(len, rows.values())) >= self._rows_per_transaction:
@@ -219,13 +219,13 @@ class Rebuild:
         assert row is not None
         return row[0], row[1], row[2]
 
-    def _store(self, rows: Rows, account_id: str) -> None:
+    def _store(self, rows: TableRows, account_id: str) -> None:
         """Rows, and the last account they are of, in one transaction: what a killed rebuild goes on from."""
         with self._connection.transaction():
             self._copy(rows)
             self._connection.execute(self._sql("UPDATE {next}.rebuild SET account_id = %s"), (account_id,))
 
-    def _copy(self, rows: Rows) -> None:
+    def _copy(self, rows: TableRows) -> None:
         with self._connection.cursor() as cursor:
             for table, values in rows.items():
                 with cursor.copy(SQL("COPY {} FROM STDIN").format(Identifier(self.next, table))) as copy:

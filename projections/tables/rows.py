@@ -6,19 +6,21 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 from ledger.domain.decide.application_deadline import deadline
-from ledger.domain.decide.evaluation import POST_TRIAL
-from ledger.domain.events import CellKey, Recorded, VolumeEvaluated
-from ledger.domain.state.account import FOREVER_NS, AccountState, fold_account
+from ledger.domain.events import POST_TRIAL, CellKey, Recorded, VolumeEvaluated
+from ledger.domain.grant_sources import TRIAL
+from ledger.domain.instants import NEVER_NS
+from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.matches_and_applications import Application, Match
 from ledger.domain.state.rulebook import Rulebook
-from ledger.domain.state.volume_cells import Sums, add_totals
+from ledger.domain.state.volume_cells import CellSums, add_totals
 from ledger.domain.streams import account_stream
-from ledger.store.log import DayTotals, Log
+from ledger.store.fee_streams import DayTotals
+from ledger.store.log import Log
 from projections.answers.fee_history import totals
 from projections.tables.vip_intervals import grant_positions, vip_intervals
 
 Row: TypeAlias = tuple[Any, ...]
-Rows: TypeAlias = dict[str, list[Row]]  # by table
+TableRows: TypeAlias = dict[str, list[Row]]  # by table
 
 PRODUCT_NAMES: Final = {0: "UNSPECIFIED", 1: "SPOT", 2: "FUTURES"}
 CHANNEL_NAMES: Final = {0: "UNSPECIFIED", 1: "API", 2: "WEB", 3: "APP"}
@@ -28,12 +30,12 @@ OF_DECISIONS: Final = ("vip_intervals", "ban_intervals", "flag_intervals", "tria
 TABLES: Final = ("accounts", *OF_DECISIONS, "fee_days", "volume_days")
 
 
-def no_rows() -> Rows:
+def no_rows() -> TableRows:
     """Return an empty list of rows for every table."""
     return {table: [] for table in TABLES}
 
 
-def rows_of_accounts(log: Log, book: Rulebook, account_ids: Sequence[str], until: int) -> Rows:
+def rows_of_accounts(log: Log, book: Rulebook, account_ids: Sequence[str], until: int) -> TableRows:
     """All rows of some accounts, made from all that the log has of them up to a position."""
     rows = no_rows()
     streams: dict[str, list[Recorded]] = {account_stream(account_id): [] for account_id in account_ids}
@@ -52,15 +54,16 @@ def rows_of_accounts(log: Log, book: Rulebook, account_ids: Sequence[str], until
     return rows
 
 
-def add_rows(rows: Rows, more: Rows) -> None:
+def add_rows(rows: TableRows, more: TableRows) -> None:
     """Append rows to those that are there."""
     for table, values in more.items():
         rows[table] += values
 
 
-def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -> Rows:
+def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -> TableRows:
     """Rows of an account that follow from its stream, oldest event first, and from the rulebook."""
     account = fold_account(account_id, events)
+    beside = account.matches_and_applications
     return {
         "accounts": [account_row(account)],
         "vip_intervals": _interval_rows(book, account, events),
@@ -72,8 +75,8 @@ def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -
             for flag in account.flags
         ],
         "trials": _trial_rows(account, events),
-        "applications": [_application_row(book, account, application) for application in account.dossier.applications],
-        "matches": [_match_row(account_id, match) for match in account.dossier.matches],
+        "applications": [_application_row(book, account, application) for application in beside.applications],
+        "matches": [_match_row(account_id, match) for match in beside.matches],
     }
 
 
@@ -94,7 +97,7 @@ def fee_rows(day: DayTotals) -> list[Row]:
     fees = [fee for cell in day.totals for fee in cell.fees]
     if len({fee.currency for fee in fees}) == len(fees):
         return [(day.account_id, day.day, *fee, day.position) for fee in sorted(fees)]
-    sums: Sums = {}
+    sums: CellSums = {}
     add_totals(sums, day.totals)
     return [
         (day.account_id, day.day, total.currency, total.charges, total.rebates, total.lines, day.position)
@@ -140,12 +143,12 @@ def _trial_rows(account: AccountState, events: Iterable[Recorded]) -> list[Row]:
             evaluated.get((grant.programme_id, grant.ends_at_ns)),
         )
         for grant in account.grants
-        if grant.source == "TRIAL" and not grant.never_was
+        if grant.source == TRIAL and not grant.never_was
     ]
 
 
 def _application_row(book: Rulebook, account: AccountState, application: Application) -> Row:
-    verified_ns = account.dossier.verified_time_ns
+    verified_ns = account.matches_and_applications.verified_time_ns
     start_ns, day = deadline(book, application, verified_ns)
     return (
         account.account_id,
@@ -173,4 +176,4 @@ def cell_columns(key: CellKey) -> Row:
 
 def _end(time_ns: int) -> int | None:
     """An end as the tables say it: null for none."""
-    return None if time_ns == FOREVER_NS else time_ns
+    return None if time_ns == NEVER_NS else time_ns

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_of, account_stream, is_fee_stream, subject_of
 from ledger.store.log import LastEvent, Log
 from projections.tables.day_lines import day_lines
 from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
@@ -24,7 +24,7 @@ UNNUMBERED: Final = 1
 POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 
 
-class Standing(NamedTuple):
+class TablesPosition(NamedTuple):
     """How far some tables are, and their version; version 0: there are none."""
 
     position: int
@@ -55,7 +55,7 @@ def create_tables(connection: Connection[Any], schema: str, *, read: str = "") -
 
 
 def standing_statement(schema: str) -> Composed:
-    """The statement that asks for the `Standing` of tables that exist, also of those that have no number."""
+    """The statement that asks for the `TablesPosition` of tables that exist, also of those that have no number."""
     text = "SELECT position, coalesce((to_jsonb(p) ->> 'version')::integer, {none}) FROM {position} AS p"
     return SQL(text).format(none=UNNUMBERED, position=Identifier(read_schema(schema), "position"))
 
@@ -97,8 +97,8 @@ class Tables:
             if connection.execute(statement, (until, after, TABLES_VERSION)).rowcount != 1:
                 return False
             lasts = self._log.last_events_between(after, until)
-            self._fees(connection, after, [last for last in lasts if last.stream.startswith("fees/")])
-            decided = [last.stream for last in lasts if not last.stream.startswith("fees/")]
+            self._fees(connection, after, [last for last in lasts if is_fee_stream(last.stream)])
+            decided = [last.stream for last in lasts if not is_fee_stream(last.stream)]
             self._accounts(connection, decided, after, until, fold_book=not known)
         self._at = until
         return True
@@ -112,7 +112,7 @@ class Tables:
         connection.execute(self._sql(_STAGE))
         for first in range(0, len(lasts), _DAYS_AT_ONCE):
             days = lasts[first : first + _DAYS_AT_ONCE]
-            self._insert_accounts(connection, {day.stream.split("/", 2)[1] for day in days})
+            self._insert_accounts(connection, {account_of(day.stream) for day in days})
             lines = day_lines(self._log, days)
             _copy(connection, "fee_days", lines.fees)
             _copy(connection, "volume_days", lines.volume)
@@ -148,7 +148,7 @@ class Tables:
             return
         accounts: dict[str, list[Recorded]] = {}
         for recorded in events:
-            accounts.setdefault(recorded.stream.removeprefix(_ACCOUNTS), []).append(recorded)
+            accounts.setdefault(subject_of(recorded.stream), []).append(recorded)
         self._replace_accounts(connection, accounts)
 
     def _programmes_changed(self, after: int, until: int) -> bool:

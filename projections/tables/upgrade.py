@@ -18,7 +18,7 @@ from projections.tables.switch import relation_names
 from projections.tables.tables import (
     TABLES_VERSION,
     UNNUMBERED,
-    Standing,
+    TablesPosition,
     create_tables,
     read_schema,
     standing_statement,
@@ -64,15 +64,15 @@ class Upgrade:
             self._stopping.wait(_AGAIN_S)
         return None
 
-    def _standing(self, connection: Connection[Any]) -> Standing:
+    def _standing(self, connection: Connection[Any]) -> TablesPosition:
         """Tables of which some are missing are old ones, unless a newer release made them; that is looked for once."""
         names = set() if self._complete else set(relation_names(connection, self._read))
         if not self._complete and "position" not in names:
-            return Standing(0, UNNUMBERED if names else 0)
+            return TablesPosition(0, UNNUMBERED if names else 0)
         row = connection.execute(standing_statement(self._schema)).fetchone()
-        standing = Standing(*row) if row else Standing(0, UNNUMBERED)
+        standing = TablesPosition(*row) if row else TablesPosition(0, UNNUMBERED)
         if not self._complete and standing.version == TABLES_VERSION and not names >= _NEEDED:
-            return Standing(standing.position, UNNUMBERED)
+            return TablesPosition(standing.position, UNNUMBERED)
         self._complete = standing.version == TABLES_VERSION
         return standing
 

@@ -39,7 +39,7 @@ try:
     from scripts.bench.rebuild import rebuild
     from scripts.bench.replay import replay
     from scripts.bench.resend import Resend
-    from scripts.bench.rows import Rows
+    from scripts.bench.rows import RowLoad
     from scripts.bench.single import Single
     from scripts.bench.store import Failed, Store, check, throw_away_store
     from scripts.bench.stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
@@ -173,7 +173,7 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "100k_uniform": lambda: Stream(options.fills, UNIFORM),
         "eventsourcing": lambda: EventSourcing(options.seconds * _PEER_SLICES),
         "umadb": lambda: _umadb(options.seconds * _PEER_SLICES),
-        "rows": lambda: Rows(options.fills, options.lanes),
+        "rows": lambda: RowLoad(options.fills, options.lanes),
         "single": lambda: Single(options.seconds, turns),
         "resend": lambda: Resend(options.fills, options.seconds),
         "unary": lambda: Unary(options.seconds, turns),

@@ -63,17 +63,17 @@ FIGURES: Final = {
         f"what the fills of {INGEST} take on disk: all tables of the ledger with indexes and TOAST",
     ),
     **{
-        f"memory.{kind}_{figure}": Figure(unit, 0, ("hostile",), f"{said}: {tells}")
+        f"memory.{kind}_{figure}": Figure(unit, digits, ("hostile",), f"{said}: {tells}")
         for kind, said in (
             ("refused", "a call for every fifth of --fills, each of one that has no shape"),
             ("undecodable", "a tenth as many, of bytes that are no message"),
             ("large", "64 messages of 15 MB at once, of millions of entries or of one that is long"),
             ("programme", "programme files of 262 kB, each bad in a way of its own"),
         )
-        for figure, unit, tells in (
-            ("rss_mb", "MB", "the most memory that the service held until then (VmHWM, 10^6 bytes)"),
-            ("s", "s", "how long they took"),
-            ("quote_p99_ms", "ms", "what a quote took meanwhile, that 99 of 100 beat"),
+        for figure, unit, digits, tells in (
+            ("rss_mb", "MB", 0, "the most memory that the service held until then (VmHWM, 10^6 bytes)"),
+            ("s", "s", 2, "how long they took"),
+            ("quote_p99_ms", "ms", 0, "what a quote took meanwhile, that 99 of 100 beat"),
         )
     },
     "ingest.server_rss_mb": Figure(

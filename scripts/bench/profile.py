@@ -16,13 +16,13 @@ from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.fills.days import DayTable
 from ledger.server.fills.read_requests import FillRequests
-from ledger.server.fills.request_bytes import Arrived
+from ledger.server.fills.request_bytes import ReceivedRequest
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
-from ledger.writing import service
-from ledger.writing.messages import FillsTaken, RecordFills, Unread
+from ledger.writing import fills
+from ledger.writing.messages import FillsTaken, RecordFills, UnreadFills
 from ledger.writing.service import Service
 from ledger.writing.states import States
 from scripts.bench.fills import reference_fills
@@ -39,13 +39,13 @@ _LATEST_NS: Final = 2**62
 
 # The functions of each step, of which none calls another; `rest` is what the service does beside them.
 _STEPS: Final[Sequence[tuple[str, Any, str]]] = (
-    ("merge", service, "merged"),
-    ("group", service, "by_account_day"),
+    ("merge", fills, "merged"),
+    ("group", fills, "by_account_day"),
     ("states", States, "load_batch"),
     ("states", DayTable, "suspects"),
     ("states", States, "known"),
-    ("decide", service, "decide_fills"),
-    ("encode", service, "rows_of"),
+    ("decide", fills, "decide_fills"),
+    ("encode", fills, "rows_of"),
     ("remember", States, "shrink"),
 )
 
@@ -112,7 +112,7 @@ class _Steps:
 
     def commit(self, term: Service, messages: Sequence[bytes]) -> None:
         """Read messages, and record them in one commit."""
-        arrived = self._lap("parse", lambda: list(map(Arrived.on_a_stream, messages)))
+        arrived = self._lap("parse", lambda: list(map(ReceivedRequest.on_stream, messages)))
         items = self._lap("read", lambda: _read(arrived))
         answers = self._lap("step", lambda: term.step(items, time.time_ns()))
         for item, answer in zip(items, answers, strict=True):
@@ -181,14 +181,15 @@ def _writing(store: Store, schema: str) -> Iterator[Service]:
         writer = Writer(store.dsn, LedgerRecorder(datastore))
         check(writer.take(), "the service before still writes")
         try:
-            with closing(begin_term(Config(schema=schema), Log(writer), writer, time.time_ns)) as term:
+            term = begin_term(Config(schema=schema), Log(writer), writer, time.time_ns)
+            with closing(term.pipeline):
                 yield term
         finally:
             writer.close()
 
 
-def _read(arrived: Sequence[Arrived]) -> list[RecordFills]:
+def _read(arrived: Sequence[ReceivedRequest]) -> list[RecordFills]:
     """Requests as FillService reads those that wait together."""
     requests = FillRequests(Config().fills_per_batch_max, lambda: _LATEST_NS)
-    unread = [Unread(one.size, "", one, requests.read) for one in arrived]
+    unread = [UnreadFills(one.size, "", one, requests.read) for one in arrived]
     return [item for item in requests.read(unread) if isinstance(item, RecordFills)]

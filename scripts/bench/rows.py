@@ -17,7 +17,7 @@ from scripts.bench.store import Failed, Store
 from scripts.bench.verify import verify_answers, verify_log
 
 
-class Rows:
+class RowLoad:
     """1,000 accounts, 1,000 fills per message, several messages in flight.
 
     Unary calls of one channel may arrive in any order, and a source's messages must not: so each message in flight is

@@ -43,7 +43,7 @@ class Single:
 
     def run(self, store: Store, schema: str) -> dict[str, list[float]]:
         """All turns on one service; every figure has a value per turn."""
-        fills, found = _Taken(), []
+        fills, found = _Fills(), []
         with (
             trading_ledger(store, schema) as served,
             serving(COMMAND) as empty,
@@ -83,7 +83,7 @@ Kinds = dict[str, tuple[Callable[[bytes], bytes], Iterator[Asked]]]
 
 
 def _kinds(
-    served: Served, empty: Served, insert: Callable[[bytes], bytes], stream: Callable[[bytes], bytes], fills: _Taken
+    served: Served, empty: Served, insert: Callable[[bytes], bytes], stream: Callable[[bytes], bytes], fills: _Fills
 ) -> Kinds:
     """Return the kinds of calls that take turns: how each is called, and with what."""
     echo, unary = empty.channel.unary_unary(ECHO), served.channel.unary_unary(RECORD_FILLS)
@@ -95,7 +95,7 @@ def _kinds(
     }
 
 
-class _Taken(Iterator[fill_pb2.Fill]):
+class _Fills(Iterator[fill_pb2.Fill]):
     """Reference fills one after the other; each is made when it is asked for, between two calls."""
 
     def __init__(self) -> None:

@@ -31,7 +31,7 @@ def check(holds: bool, what: str) -> None:
         raise Failed(what)
 
 
-Rows = list[tuple[Any, ...]]
+LogLines = list[tuple[Any, ...]]
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Store:
         """A connection of the ledger's role; each statement commits."""
         return psycopg.connect(self.dsn, autocommit=True)
 
-    def rows(self, text: str, parameters: Sequence[object] = ()) -> Rows:
+    def rows(self, text: str, parameters: Sequence[object] = ()) -> LogLines:
         """The answer to a question, asked as the ledger asks."""
         with self.connect() as connection:
             return connection.execute(text.encode(), parameters).fetchall()

@@ -7,14 +7,14 @@ from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
+from ledger.domain.events import POST_TRIAL
 from ledger.domain.instants import DAY_NS
 from ledger.v1.fill_pb2 import CHANNEL_API
 from scripts.demo.fees import Fees
-from scripts.demo.play import Evaluated, UnexpectedError
+from scripts.demo.play import RanEvaluation, UnexpectedError
 from scripts.demo.text import columns, day_text
 
 HEAD: Final = ("account", "window", "move", "before", "after", "excluded", "counted USDT")
-POST_TRIAL: Final = "POST_TRIAL"
 UNCHANGED: Final = ("STAYED", "NONE")
 
 
@@ -23,7 +23,7 @@ class Evaluations:
     """All that were run."""
 
     fees: Fees
-    evaluations: list[Evaluated]
+    evaluations: list[RanEvaluation]
 
     def table(self) -> list[str]:
         """Accounts that moved, or could not. Raises UnexpectedError if any volume is not what the demo sent."""

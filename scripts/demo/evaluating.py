@@ -9,9 +9,10 @@ from datetime import UTC, date, datetime
 from typing import Any, Final
 
 from ledger.client import Client
+from ledger.domain.events import PERIODIC, POST_TRIAL
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from scripts.demo.exchange import BEGIN_NS, HOUR_NS, Exchange
-from scripts.demo.play import EVERYONE, FOUR_EYES, SOURCE, Evaluated, Played, Step, UnexpectedError
+from scripts.demo.play import EVERYONE, FOUR_EYES, SOURCE, Played, RanEvaluation, Step, UnexpectedError
 
 DAYS_OF_MONTH: Final = (8, 18, 28)
 RUN_HOURS: Final = 8  # after the instant of an evaluation, when the engine has sent what came before it
@@ -31,12 +32,12 @@ def evaluating(exchange: Exchange, trials_ns: list[int]) -> Iterator[Step]:
         at_ns = found_ns if day == lacking else (day + 1) * DAY_NS + HOUR_NS
         yield Step(min(at_ns, exchange.end_ns), "BTC", _close(exchange, day, forgotten=day == lacking))
     for day in days:
-        yield Step(day * DAY_NS + RUN_HOURS * HOUR_NS, EVERYONE, _evaluate("PERIODIC", day * DAY_NS))
-    yield Step(found_ns + HOUR_NS, EVERYONE, _evaluate("PERIODIC", late * DAY_NS, again=True))
+        yield Step(day * DAY_NS + RUN_HOURS * HOUR_NS, EVERYONE, _evaluate(PERIODIC, day * DAY_NS))
+    yield Step(found_ns + HOUR_NS, EVERYONE, _evaluate(PERIODIC, late * DAY_NS, again=True))
     for start_ns in trials_ns:
         if start_ns + TRIAL_NS + 2 * RUN_HOURS * HOUR_NS < exchange.end_ns:
             at_ns = start_ns + TRIAL_NS + RUN_HOURS * HOUR_NS
-            yield Step(at_ns, EVERYONE, _evaluate("POST_TRIAL", start_ns + TRIAL_NS))
+            yield Step(at_ns, EVERYONE, _evaluate(POST_TRIAL, start_ns + TRIAL_NS))
 
 
 def _close(exchange: Exchange, day: int, *, forgotten: bool) -> Callable[[Client, Played], str]:
@@ -72,7 +73,7 @@ def _evaluate(kind: str, instant_ns: int, *, again: bool = False) -> Callable[[C
         counts = Counter(one.movement for one in accounts)
         if any(counts[move] != getattr(last.counts, move.lower()) for move in MOVES):
             raise UnexpectedError(f"the plan of {_date(instant_ns // DAY_NS)} was {counts}, the run gave {last.counts}")
-        played.evaluations.append(Evaluated(kind, instant_ns, read, accounts, again))
+        played.evaluations.append(RanEvaluation(kind, instant_ns, read, accounts, again))
         return _told(kind, instant_ns, counts, last.counts, again=again)
 
     return act
@@ -80,7 +81,7 @@ def _evaluate(kind: str, instant_ns: int, *, again: bool = False) -> Callable[[C
 
 def _told(kind: str, instant_ns: int, counts: Counter[str], given: Any, *, again: bool) -> str:
     moves = ", ".join(f"{counts[move]} {move.lower()}" for move in MOVES if counts[move])
-    which = "trials that have ended" if kind == "POST_TRIAL" else f"volume of {_date(instant_ns // DAY_NS)}"
+    which = "trials that have ended" if kind == POST_TRIAL else f"volume of {_date(instant_ns // DAY_NS)}"
     missing = ", ".join(f"{one.asset} {one.day}" for one in given.missing_closes)
     return f"{which}{', again' if again else ''}: {moves or 'nobody'}{f' (no close of {missing})' if missing else ''}"
 

@@ -22,7 +22,7 @@ MAIN: Final = "USDT"  # currency of the table
 
 
 @dataclass(slots=True)
-class Sums:
+class FeeTableSums:
     """The sums of one row of the fee table, in one currency."""
 
     fills: int = 0
@@ -38,7 +38,7 @@ class Sums:
         self.charges += max(fee, ZERO)
         self.rebates += min(fee, ZERO)
 
-    def add(self, other: Sums) -> None:
+    def add(self, other: FeeTableSums) -> None:
         """Add another row."""
         self.fills += other.fills
         self.volume += other.volume
@@ -95,7 +95,7 @@ class Fees:
     def table(self) -> list[str]:
         """By account and tier, and what is worth a remark."""
         rows: list[tuple[str, ...]] = [("account", "tier", "fills", "volume", "charges", "rebates", "net", "bps")]
-        everything = Sums()
+        everything = FeeTableSums()
         for account_id, lines in self.lines.items():
             tiers = sorted({line.basis.tier for line in lines if line.fee_currency == MAIN})
             for place, tier in enumerate(tiers):
@@ -205,8 +205,8 @@ class Fees:
         }
 
 
-def _sums(lines: Iterable[FeeLine], currency: str = MAIN) -> Sums:
-    sums = Sums()
+def _sums(lines: Iterable[FeeLine], currency: str = MAIN) -> FeeTableSums:
+    sums = FeeTableSums()
     for line in lines:
         if line.fee_currency == currency:
             sums.take(line)

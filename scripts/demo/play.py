@@ -29,7 +29,7 @@ class UnexpectedError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluated:
+class RanEvaluation:
     """An evaluation that has run: what was planned, and then done. `again`: of accounts that had lacked a close."""
 
     kind: str
@@ -51,7 +51,7 @@ class Played:
     recorded: int = 0
     story: list[tuple[int, str, str]] = field(default_factory=list)  # (instant, account, what happened)
     answers: dict[str, Any] = field(default_factory=dict)  # of commands that later ones rest on
-    evaluations: list[Evaluated] = field(default_factory=list)
+    evaluations: list[RanEvaluation] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)

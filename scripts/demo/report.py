@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.client import Client
+from ledger.domain.grant_sources import EVALUATION, MANUAL, MATCH, TRIAL
 from ledger.domain.instants import DAY_NS
 from scripts.demo.evaluated import Evaluations
 from scripts.demo.exchange import ACCOUNTS, BEGIN_NS, GRANT_TOLD_DAY, HELD_ACCOUNT, Exchange
@@ -15,7 +16,7 @@ from scripts.demo.fees import Fees
 from scripts.demo.play import Played
 from scripts.demo.text import LABEL, day_text, minute, utc
 
-SOURCES: Final = {"TRIAL": "t", "EVALUATION": "e", "MATCH": "m", "MANUAL": "h"}
+SOURCES: Final = {TRIAL: "t", EVALUATION: "e", MATCH: "m", MANUAL: "h"}
 LEGEND: Final = (
     "1-5 VIP1 to VIP5, and below why: t trial, e evaluated volume, m match, h by hand",
     ". no tier   x banned (the tier stays)   f flagged: no grant counts",

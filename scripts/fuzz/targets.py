@@ -19,8 +19,8 @@ from ledger.domain.refusal import Reason
 from ledger.fills.batch import FillBatch
 from ledger.programmes import ProgrammeError
 from ledger.replay.compare import UNDECIDABLE
-from ledger.server.fills.read_message_bytes import read_rows
-from ledger.server.fills.read_messages import read_batch, shape_of
+from ledger.server.fills.read_message_bytes import read_fill_bytes
+from ledger.server.fills.read_messages import read_batch, shape_fault
 from ledger.server.fills.request_bytes import origin_of
 from ledger.store.codec.events import decode, encode, is_canonical
 from ledger.store.codec.fills import decode_totals, exec_id_digests
@@ -83,9 +83,9 @@ def fills(data: bytes) -> None:
     except DecodeError:
         return
     origin = origin_of(_ORIGIN, len(pieces))
-    read = read_rows(pieces, origin, _LATEST_NS)
+    read = read_fill_bytes(pieces, origin, _LATEST_NS)
     if not isinstance(read, FillBatch):
-        wrong = [place for place in np.flatnonzero(read) if shape_of(messages[place], _LATEST_NS)]
+        wrong = [place for place in np.flatnonzero(read) if shape_fault(messages[place], _LATEST_NS)]
         # Texts are looked at only once all else is ordinary.
         assert not wrong or not read.all(), f"fills {wrong} are refused one by one"
         return
@@ -110,7 +110,7 @@ def _rows(batch: FillBatch) -> list[Any]:
         (
             batch.accounts[batch.account[place]],
             batch.name(place),
-            batch.as_sent(place, int(batch.product[place])),
+            batch.content(place, int(batch.product[place])),
             *(int(column[place]) for column in columns),
         )
         for place in range(len(batch))

@@ -80,6 +80,7 @@ def _reckon_source(source: str, fills: Mapping[int, Mapping[str, Any]], reckoned
     for number, fill in sorted(fills.items()):
         day = fill["transact_time_ns"] // _DAY_NS
         content = {name: value for name, value in fill.items() if name != "number"}
+        content |= {name: Decimal(fill[name]) for name in ("last_px", "last_qty")}  # 1.5000 is 1.5
         if not fill["side"]:
             reckoned.refused[source, number] = refusal_pb2.REASON_ENUM_UNSPECIFIED
         elif not Decimal(fill["last_qty"]):

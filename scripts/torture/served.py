@@ -28,19 +28,14 @@ ROOT: Final = Path(__file__).resolve().parents[2]
 WAIT_S_MAX: Final = 30
 _LEAP: Final = struct.Struct("q")  # nanoseconds by which the wall clock of a service is wrong
 _SERVE: Final = f"""
-import dataclasses, json, mmap, pathlib, struct, sys, time
-from ledger.__main__ import Config, serve
+import mmap, struct, sys, time
 from ledger.clock import WallClock
-from ledger.log_lines import log_on_stderr
-from ledger.store.postgres.dsn import chosen
-log_on_stderr()
-with open(sys.argv[2], "rb") as file:
+from scripts.serve import main
+with open(sys.argv[1], "rb") as file:
     leap = mmap.mmap(file.fileno(), {_LEAP.size}, access=mmap.ACCESS_READ)
 wall_ns, (_, boot_ns) = time.time_ns, WallClock.__init__.__defaults__
 WallClock.__init__.__defaults__ = (lambda: wall_ns() + struct.unpack("{_LEAP.format}", leap)[0], boot_ns)
-dsn = chosen("", None)
-folder = {{}} if dsn else {{"data": pathlib.Path(sys.argv[2]).parent}}
-sys.exit(serve(dataclasses.replace(Config(), **json.loads(sys.argv[1]), **folder, dsn=dsn)))
+sys.exit(main(*sys.argv[2:]))
 """
 
 
@@ -54,17 +49,20 @@ class Served:
         log: Path | None = None,
         host: str = "127.0.0.1",
         inside: Sequence[str] = (),
+        dsn: str = "",
         **settings: Any,
     ) -> None:
-        """`folder` is that of its log, unless that is elsewhere, and of its PostgreSQL, unless `settings` has a `dsn`.
+        """`folder` is that of its log, unless that is elsewhere, and of its PostgreSQL, unless there is a `dsn`.
 
+        `settings` are of Config; no load balancer has to be told that it stops.
         `inside` is put before its command, for example to run it in another network, where it listens on `host`.
         """
         self.folder = folder
         self.log = log or folder / "service.log"
         self.postgres = Processes(folder)
         self._inside = inside
-        self._settings = settings
+        self._dsn = dsn
+        self._settings = {"drain_ms": 0, **settings}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.address = f"{host}:{free.getsockname()[1]}"
@@ -74,16 +72,14 @@ class Served:
 
     def start(self) -> None:
         """Return when it answers."""
-        arguments = ["-m", "ledger", "serve", "--listen", self.address, "--data", str(self.folder)]
-        if self._settings:
-            self.leap(0)
-            settings = {name: value for name, value in self._settings.items() if name != "dsn"}
-            arguments = ["-c", _SERVE, json.dumps({"listen": self.address, **settings}), str(self._leap_file)]
+        self.leap(0)
+        place = () if self._dsn else ("--data", str(self.folder))
+        arguments = (str(self._leap_file), json.dumps(self._settings), "--listen", self.address, *place)
         with private.open_file(self.log, "ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
-                [*self._inside, sys.executable, *arguments],
+                [*self._inside, sys.executable, "-c", _SERVE, *arguments],
                 cwd=ROOT,
-                env={**os.environ, VARIABLE: self._settings.get("dsn", "")},  # what `ps` does not show to everybody
+                env={**os.environ, VARIABLE: self._dsn},  # what `ps` does not show to everybody
                 stdout=log,
                 stderr=log,
                 start_new_session=True,  # Ctrl-C is for whoever plays with it, who then stops it in order
@@ -122,13 +118,13 @@ class Served:
         os.kill(self.pid, signal.SIGCONT)
 
     def leap(self, by_s: int) -> None:
-        """Set its wall clock off by so many seconds, 0: right again. Only a service that has settings feels it."""
+        """Set its wall clock off by so many seconds, 0: right again."""
         with private.open_file(self._leap_file, "r+b" if self._leap_file.exists() else "wb") as file:
             file.write(_LEAP.pack(by_s * 10**9))
 
     @property
     def _leap_file(self) -> Path:
-        return self.folder / f"{self.address}.leap"
+        return self.folder / f"service.{self.address}.leap"
 
     def end(self) -> int:
         """Ask it to stop, and return its exit code. Raises TimeoutExpired."""
@@ -145,7 +141,7 @@ class Served:
                 self.end()
             except subprocess.TimeoutExpired:
                 self.kill()
-        if "dsn" not in self._settings:
+        if not self._dsn:
             with suppress(FileNotFoundError, ProcessLookupError):
                 os.kill(self.postgres.postmaster(), signal.SIGQUIT)
 

@@ -9,6 +9,7 @@ from decimal import Context, Decimal, localcontext
 from pathlib import Path
 from typing import Any, Final
 
+from ledger.domain.streams import kind_and_subject
 from ledger.v1 import events_pb2
 from ledger.v1.query_service_pb2 import FeeLine, ListEventsRequest, ListFeeHistoryRequest, StoredEvent
 from scripts.torture.fills import ACCOUNTS, journal
@@ -22,7 +23,7 @@ Cell = tuple[str, bool, bool]  # quote currency, self-trade, rate of zero
 
 
 @dataclass
-class Sums:
+class VerdictSums:
     """The sums of one cell of an account-day, or of one currency of an account."""
 
     notional: Decimal = _ZERO
@@ -71,7 +72,7 @@ class Verdict:
     def _compare_history(self, account_id: str) -> None:
         """An account's lines, each once, and their totals."""
         request, refs = ListFeeHistoryRequest(account_id=account_id, page_size=10_000), Counter[tuple[str, str]]()
-        sums: dict[str, Sums] = defaultdict(Sums)
+        sums: dict[str, VerdictSums] = defaultdict(VerdictSums)
         while True:
             page = self._queries.ListFeeHistory(request, timeout=_CALL_S_MAX)
             for line in page.lines:
@@ -118,14 +119,14 @@ class Verdict:
     def _compare_events(self, after_position: int, sources: Mapping[str, int]) -> None:
         """Positions without a gap, sources without a gap, and running totals that are the sums of their lines."""
         reached = dict.fromkeys(sources, 0)
-        cells: dict[str, dict[Cell, Sums]] = defaultdict(lambda: defaultdict(Sums))
+        cells: dict[str, dict[Cell, VerdictSums]] = defaultdict(lambda: defaultdict(VerdictSums))
         taken = Counter[str]()
         self.position = after_position
         for stored in self._events(after_position):
             if stored.position != self.position + 1:
                 self._tell(f"position {self.position} is followed by {stored.position}")
             self.position = stored.position
-            kind, _, name = stored.stream.partition("/")
+            kind, name = kind_and_subject(stored.stream)
             if kind == "source" and name in sources:
                 advanced = events_pb2.SourceAdvanced.FromString(stored.state)
                 if advanced.first_sequence != reached[name] + 1:
@@ -160,7 +161,9 @@ class Verdict:
             if refused.reason != self._reckoned.refused.get(number):
                 self._tell(f"{number} was refused for {refused.reason}, not {self._reckoned.refused.get(number)}")
 
-    def _compare_totals(self, stored: StoredEvent, event: events_pb2.VolumeRecorded, running: dict[Cell, Sums]) -> None:
+    def _compare_totals(
+        self, stored: StoredEvent, event: events_pb2.VolumeRecorded, running: dict[Cell, VerdictSums]
+    ) -> None:
         """An account-day after one more run."""
         numbers = [number for number in self._order[stored.position] if number in self._reckoned.lines]
         if len(numbers) != len(event.traits):
@@ -169,7 +172,7 @@ class Verdict:
             running[line.quote, line.self_trade, not line.rate].add(line)
         for cell in event.totals:
             (fees,) = cell.fees
-            told = Sums(Decimal(cell.notional), cell.lines, Decimal(fees.charges), Decimal(fees.rebates))
+            told = VerdictSums(Decimal(cell.notional), cell.lines, Decimal(fees.charges), Decimal(fees.rebates))
             must = running[cell.quote_currency, cell.self_trade, cell.zero_fee]
             if told != must:
                 self._tell(f"running totals at position {stored.position} are {told}, must be {must}")

@@ -73,3 +73,41 @@ def test_many_numbers_are_put_in_piece_by_piece_as_at_once(monkeypatch: pytest.M
     assert again.tolist() == [False] * 29 + [True] * 10 + [False] * 10 + [True] * 4
     assert found.notes(values[:29]).tolist() == list(range(29)), "of equal ones the first"
     assert len(found) == 39
+
+
+@given(st.lists(st.dictionaries(numbers, st.integers(0, 4), min_size=1, max_size=12) | st.sets(st.integers(0, 4))))
+def test_while_it_moves_it_says_the_same(steps: list[dict[int, int] | set[int]]) -> None:
+    """Numbers are added with their owners, each with a note of its own; a set names the owners that are dropped."""
+    with pytest.MonkeyPatch.context() as small:
+        for name, value in (("_SLOTS_MIN", 8), ("_MOVED_LEAST", 1), ("_MOVED_PER_NUMBER", 1)):
+            small.setattr(id_set, name, value)
+        found, expected, noted = IdSet(), dict[int, tuple[int, int]](), 0
+        for step in steps:
+            if isinstance(step, set):
+                found.keep(np.array([-1 if owner in step else owner for owner in range(5)]))
+                expected = {value: entry for value, entry in expected.items() if entry[0] not in step}
+            else:
+                again = found.add(ids([*step]), np.array([*step.values()]), np.arange(noted, noted + len(step)))
+                for place, (value, owner) in enumerate(step.items()):
+                    assert again[place] == (value in expected)
+                    expected.setdefault(value, (owner, noted + place))
+                noted += len(step)
+            asked = ids([*expected, 4, 5])
+            assert found.notes(asked).tolist() == [*(note for _, note in expected.values()), *absent(expected, 4, 5)]
+            assert len(found) == len(expected)
+
+
+def absent(expected: dict[int, tuple[int, int]], *values: int) -> list[int]:
+    """Return the notes of numbers of which some may be in the set."""
+    return [expected[value][1] if value in expected else NOT_THERE for value in values]
+
+
+def test_a_set_that_grows_moves_a_part_with_each_call() -> None:
+    found, values = IdSet(), np.random.default_rng(3).integers(1, 2**64, 20_000, dtype=np.uint64)
+    steps = 0
+    for start in range(0, len(values), 100):
+        before = found.nbytes
+        assert not found.add(values[start : start + 100], np.zeros(100)).any()
+        steps += found.nbytes != before
+        assert found.has(values[: start + 100]).all()
+    assert steps >= 2 * 3, "each time it grows it is larger first, and then lets go of what it was"

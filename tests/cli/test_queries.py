@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from importlib.metadata import version
 
 import pytest
 
@@ -220,9 +221,9 @@ def test_info_says_how_far_the_ledger_and_its_tables_are(ledger: Ledger, run: Ru
         list(client.list_accounts(min_position=3))
     code, out, _ = run("info")
     assert code == 0
-    assert out == table("""
+    assert out == table(f"""
     ledger LEDGER at position 3 (2024-10-04 12:00:00 UTC)
-      writer  term 1, version 0.1.0
+      writer  term 1, version {version("fee-ledger")}
       tables  at position 3, up to date
 
     programme        version  venues   tiers                     pair classes

@@ -8,28 +8,31 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from filecmp import dircmp
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.contributing.toys import GOLDEN, toys
+from tests.contributing.toys import toys
 
 ROOT: Final = Path(__file__).parents[2]
 HEADINGS: Final = tuple(toys(ROOT))
-WRITE_GOLDEN: Final = """
-from tests.store.codec.test_events import ENVELOPE, GOLDEN, SAMPLES, encode
-(GOLDEN / "AccountNoted.hex").write_text(encode(ENVELOPE, SAMPLES["AccountNoted"])[1].hex() + chr(10))
-"""
+FILES_MAX: Final = 6  # that an event takes together with its command, and a query
+# What `make proto` and `make golden` write.
+GENERATED: Final = re.compile(r"ledger/v1/\w+\.pyi?|ledger/client/generated\.py|tests/store/codec/golden/\w+\.hex")
 # Tests that count what there is, and so notice what a toy has left out; and the toys' own.
 IN_THE_COPY: Final = (
     "tests/contributing/at_work.py",
     "tests/cli/test_every_rpc.py::test_every_rpc_has_a_command",
+    "tests/cli/test_help.py",
     "tests/docs/test_programme_page.py",
     "tests/domain/rules/test_notes.py",
     "tests/kept/test_kept_contract.py::test_the_contract_of_today_breaks_no_release",
     "tests/server/test_bad_input.py::test_every_field_of_every_request_has_a_row",
     "tests/server/test_bad_input.py::test_every_entry_of_the_table_is_a_field_of_a_request",
+    "tests/server/test_bad_input.py::test_without_the_bad_value_every_request_of_the_table_is_answered",
+    "tests/server/test_field_behavior.py::test_every_field_of_every_request_is_said_to_be_required_or_optional",
     "tests/server/test_lanes.py::test_every_rpc_has_one_lane",
     "tests/store/codec/test_events.py",
     "tests/test_docstrings.py",
@@ -62,7 +65,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for insert in inserts:
             insert.into(tree)
     assert ran(tree, sys.executable, "scripts/generate.py").returncode == 0
-    assert ran(tree, sys.executable, "-c", WRITE_GOLDEN).returncode == 0
+    assert ran(tree, sys.executable, "-m", "tests.store.codec.write_golden").returncode == 0
     return tree
 
 
@@ -72,9 +75,33 @@ def ran(tree: Path, *command: str | Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=tree, env=environment, capture_output=True, text=True, check=False)
 
 
+def touched_by(*headings: str) -> set[str]:
+    """Return the files that the toys of some headings touch."""
+    return {insert.path for heading in headings for insert in toys(ROOT)[heading]}
+
+
+def differing(at: dircmp[str], folder: str = "") -> Iterator[str]:
+    """Yield the files by which two trees differ."""
+    yield from (folder + name for name in (*at.left_only, *at.right_only, *at.diff_files))
+    for name, below in at.subdirs.items():
+        yield from differing(below, f"{folder}{name}/")
+
+
+@pytest.mark.parametrize("headings", [("Add an event", "Add a command"), ("Add a query",)], ids=" ".join)
+def test_an_event_with_its_command_takes_six_files_and_a_query_no_more(headings: tuple[str, ...]) -> None:
+    assert len(touched_by(*headings)) <= FILES_MAX, touched_by(*headings)
+
+
+def test_what_no_toy_touches_is_generated(copy: Path) -> None:
+    ignored = [line.strip("/") for line in (ROOT / ".gitignore").read_text().split()]
+    ignored += [path.name for path in copy.rglob("*.egg-info")]
+    others = set(differing(dircmp(ROOT, copy, [*ignored, ".git"]))) - touched_by(*HEADINGS)
+    assert [file for file in others if not GENERATED.fullmatch(file)] == []
+
+
 @pytest.mark.parametrize("heading", HEADINGS)
 def test_an_addition_touches_the_files_that_the_page_lists_and_no_other(heading: str) -> None:
-    touched = {insert.path for insert in toys(ROOT)[heading]} | ({GOLDEN} if heading == "Add an event" else set())
+    touched = touched_by(heading)
     expected = list(listed(heading))
     fitting = {one for one, _ in expected if any(matches(one, file) for file in touched)}
     assert [file for file in touched if not any(matches(one, file) for one in fitting)] == []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 
 class Insert(NamedTuple):
@@ -34,9 +34,6 @@ def at_end(tree: Path, path: str) -> str:
         if (tree / path).read_text().count(end := "".join(lines[-count:])) == 1:
             return end
     raise AssertionError(f"{path} is empty")
-
-
-GOLDEN: Final = "tests/store/codec/golden/AccountNoted.hex"  # written by the copy itself
 
 
 def toys(tree: Path) -> Mapping[str, Sequence[Insert]]:
@@ -75,17 +72,6 @@ class FeedbackReported:
                 "@dataclass(frozen=True, slots=True)\nclass FeedbackReported:\n",
             ),
             Insert("ledger/domain/events.py", "    | AccountNoted\n", "    | BehaviourMetricRecorded\n"),
-            Insert(
-                "tests/store/codec/test_events.py",
-                "    AccountLinked,\n    AccountNoted,\n",
-                "from ledger.domain.events import (\n    AccountBanned,\n    AccountFlagged,\n",
-                "    AccountLinked,\n",
-            ),
-            Insert(
-                "tests/store/codec/test_events.py",
-                '    "AccountNoted": AccountNoted("CALLED", T),\n',
-                '    "BehaviourMetricRecorded": BehaviourMetricRecorded("LOW_FILL_RATIO", "0.001", T - 9, T),\n',
-            ),
         ],
         "Add a command": [
             Insert(
@@ -102,15 +88,15 @@ class FeedbackReported:
 // What NoteAccount takes.
 message NoteAccountRequest {
   // Names this request for ever.
-  string request_id = 1;
+  string request_id = 1 [(google.api.field_behavior) = REQUIRED];
   // Who asks.
-  Authority authority = 2;
+  Authority authority = 2 [(google.api.field_behavior) = OPTIONAL];
   // The account.
-  string account_id = 3;
-  // What is noted.
-  string code = 4;
-  // When; default: now.
-  google.protobuf.Timestamp note_time = 5;
+  string account_id = 3 [(google.api.field_behavior) = REQUIRED];
+  // What is noted, for example CALLED.
+  string code = 4 [(google.api.field_behavior) = REQUIRED];
+  // When, not in the future; default: now.
+  google.protobuf.Timestamp note_time = 5 [(google.api.field_behavior) = OPTIONAL];
 }
 
 // Answer to NoteAccount.
@@ -155,11 +141,6 @@ MemberCommand: TypeAlias = (
                 "    match command:\n",
             ),
             Insert(
-                "ledger/server/members.py",
-                "    AccountNoted,\n",
-                "from ledger.domain.events import (\n    AccountFlagged,\n",
-            ),
-            Insert(
                 "ledger/wire/commands/members.py",
                 '''
 
@@ -171,83 +152,14 @@ def note_account(shape: Shape, request: pb.NoteAccountRequest, latest_ns: int) -
         note_time_ns=shape(optional_ns, request, "note_time", past_ns, latest_ns),
     )
 ''',
-                '_STEPS: Final = ("account_opened", "api_key_created", "community_joined", "form_submitted")\n',
-            ),
-            Insert(
-                "ledger/wire/commands/reading.py",
-                "    members_pb.NoteAccountRequest: members.note_account,\n",
-                "    members_pb.UnflagAccountRequest: members.unflag_account,\n",
-            ),
-            Insert(
-                "ledger/server/members.py",
-                """
-    def NoteAccount(self, request: pb.NoteAccountRequest, context: Any) -> pb.NoteAccountResponse:
-        receipt, event = self.ask(request, context)
-        assert isinstance(event, AccountNoted), event
-        return pb.NoteAccountResponse(receipt=receipt, noted_time=timestamp(event.noted_time_ns))
-""",
-                '    """Handlers of the RPCs about members."""\n',
-            ),
-            Insert(
-                "ledger/client/members.py",
-                '''    def note_account(
-        self, account_id: str, *, code: str, note_time: Time | None = None, **command: Unpack[Command]
-    ) -> pb.NoteAccountResponse:
-        """Note something about an account."""
-        noted = timestamp(note_time, "note_time")
-        request = pb.NoteAccountRequest(account_id=account_id, code=code, note_time=noted)
-        return self._command(self._members.NoteAccount, request, **command)
-
-    def flag_account(
-''',
-                "        self._members: Final = member_service_pb2_grpc.MemberServiceStub(channel)\n\n",
-                "    def flag_account(\n",
-            ),
-            Insert(
-                "ledger/cli/members.py",
-                """
-
-@MEMBERS.order(
-    "note",
-    "note something about an account",
-    "note alice CALLED",
-    rpc="NoteAccount",
-    arguments=(ACCOUNT, argument("code", metavar="CODE", help="what is noted"), at_time("when")),
-)
-def _note(ledger: Client, options: Options) -> None:
-    write(ledger.note_account, options, options.account, code=options.code, note_time=options.at)
-""",
-                at_end(tree, "ledger/cli/members.py"),
-            ),
-            Insert(
-                "tests/server/good_requests.py",
-                '    "NoteAccount": lambda: {"account_id": "bob", "code": "CALLED", "note_time": NOON},\n',
-                '    "UnflagAccount": lambda: {"account_id": "bob", "unflag_time": NOON},\n',
-            ),
-            Insert(
-                "tests/server/bad_rows.py",
-                """    "NoteAccount": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "code": REQUIRED_ID,
-        "note_time": PAST_TIME,
-    },
-    "RecordBehaviourMetric": {
-""",
-                "    },\n",
-                '    "RecordBehaviourMetric": {\n',
-            ),
-            Insert(
-                "tests/properties/test_replay.py",
-                '                asked.NoteAccount(account_id, "CALLED", at_ns),\n',
-                "                asked.UnflagAccount(account_id, at_ns),\n",
+                "VENUES_MAX: Final = 20  # exchanges in one match\n",
             ),
         ],
         "Add a query": [
             Insert(
                 "proto/ledger/v1/member_query_service.proto",
                 """
-  // What was noted about an account.
+  // Tells what was noted about an account.
   rpc GetNotes(GetNotesRequest) returns (GetNotesResponse);
 """,
                 "service MemberQueryService {",
@@ -258,9 +170,9 @@ def _note(ledger: Client, options: Options) -> None:
 // What GetNotes takes.
 message GetNotesRequest {
   // The account.
-  string account_id = 1;
+  string account_id = 1 [(google.api.field_behavior) = REQUIRED];
   // The two clocks.
-  ReadAt at = 2;
+  ReadAt at = 2 [(google.api.field_behavior) = OPTIONAL];
 }
 
 // Answer to GetNotes.
@@ -298,64 +210,14 @@ def get_notes(reader: Reader, request: pb.GetNotesRequest) -> pb.GetNotesRespons
 ''',
             ),
             Insert(
-                "projections/services/members.py",
-                "from projections.answers.notes import get_notes\nfrom projections.answers.rewards import ",
-                "get_membership\n",
-                "from projections.answers.rewards import ",
+                "projections/services.py",
+                "from projections.answers.notes import get_notes\n",
+                "check_match_eligibility, get_entitlements, get_membership\n",
             ),
             Insert(
-                "projections/services/members.py",
-                """    def GetNotes(self, request: pb.GetNotesRequest, context: Any) -> pb.GetNotesResponse:
-        with refusals(context):
-            return get_notes(self._reader, request)
-        raise AssertionError("refusals end the call")
-
-    def GetMembership(""",
-                "        self._schema = schema\n\n",
-                "    def GetMembership(",
-            ),
-            Insert(
-                "ledger/client/members.py",
-                '''    def get_notes(
-        self, account_id: str, *, timeout_s: float | None = None, **at: Unpack[At]
-    ) -> queries_pb.GetNotesResponse:
-        """Return what was noted about an account."""
-        request = queries_pb.GetNotesRequest(account_id=account_id, at=self._at(**at))
-        return self._call(self._member_queries.GetNotes, request, timeout_s)
-
-    def get_membership(
-''',
-                "return self._command(self._members.RecordBehaviourMetric, request, **command)\n\n",
-                "    def get_membership(\n",
-            ),
-            Insert(
-                "ledger/cli/members.py",
-                """
-
-@MEMBERS.ask(
-    "notes",
-    "what was noted about an account",
-    "notes alice",
-    rpcs=("GetNotes",),
-    arguments=(ACCOUNT,),
-    parents=(clocks,),
-)
-def _notes(ledger: Client, options: Options) -> None:
-    show(options, ledger.get_notes(options.account, **at(options)), lambda found: list(found.codes))
-""",
-                "    write(ledger.unflag_account, options, options.account, unflag_time=options.at)\n",
-            ),
-            Insert(
-                "tests/server/good_requests.py",
-                '    "GetNotes": lambda: {"account_id": "bob", "at": ReadAt(as_of=NOON)},\n    "GetEntitlements": ',
-                "\n",
-                '    "GetEntitlements": ',
-            ),
-            Insert(
-                "tests/server/bad_rows.py",
-                '    "GetNotes": {"account_id": REQUIRED_ID, **READ_AT},\n    "GetEntitlements": {\n',
-                "    },\n",
-                '    "GetEntitlements": {\n',
+                "projections/services.py",
+                '        "GetNotes": partial(get_notes, reader),\n',
+                '        "GetMembership": partial(get_membership, reader),\n',
             ),
         ],
         "Add a rule": [
@@ -488,7 +350,7 @@ COMMENT ON COLUMN {read}.notes.noted_time_ns IS 'When.';
 """,
                 at_end(tree, "projections/tables/schema.sql"),
             ),
-            Insert("projections/tables/rows.py", "AccountNoted, ", "from ledger.domain.events import "),
+            Insert("projections/tables/rows.py", "AccountNoted, ", "from ledger.domain.events import POST_TRIAL, "),
             Insert("projections/tables/rows.py", '"notes", ', "OF_DECISIONS: Final = ("),
             Insert(
                 "projections/tables/rows.py",

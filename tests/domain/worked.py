@@ -23,11 +23,12 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
+from ledger.domain.traits import packed_traits
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
 from ledger.fills.decide import BatchOutcome, decide_fills
-from ledger.fills.known import Known
+from ledger.fills.known import KnownFills
 
 NOON_NS = 20_000 * DAY_NS + DAY_NS // 2
 TODAY = ("alice", NOON_NS // DAY_NS)
@@ -93,8 +94,7 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
         decimals = [len(text.partition(".")[2]) for text in columns[name]]
         columns[f"{name}_decimals"] = np.array(decimals)
         columns[name] = column([int(text.replace(".", "")) for text in columns[name]])
-    traits = zip(*(columns.pop(name) for name in ("side", "liquidity", "channel")), strict=True)
-    columns["traits"] = np.array([side | liquidity << 2 | channel << 4 for side, liquidity, channel in traits])
+    columns["traits"] = packed_traits(*(np.array(columns.pop(name)) for name in ("side", "liquidity", "channel")))
     for name in (*texts_of.split(), "exec_id"):
         columns[name] = texts(columns[name])
     for name in ("product", "transact_time_ns", "order_time_ns"):
@@ -112,7 +112,11 @@ def fills(*rows: dict[str, Any], source: str = "") -> FillBatch:
 
 
 def record(
-    batch: FillBatch, book: Rulebook, *accounts: AccountState, days: DayTable | None = None, known: Known | None = None
+    batch: FillBatch,
+    book: Rulebook,
+    *accounts: AccountState,
+    days: DayTable | None = None,
+    known: KnownFills | None = None,
 ) -> tuple[BatchOutcome, list[VolumeRecorded]]:
     """Decide a batch in a commit of its own: the outcome, and the events."""
     groups = by_account_day(batch)

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from scripts.torture.served import WAIT_S_MAX, Served
-from tests.conftest import reachable_folder
+from tests.data_folders import empty_database, reachable_folder
 
 __all__ = ["WAIT_S_MAX", "Served", "started"]
 
@@ -19,7 +19,7 @@ def started(**settings: Any) -> Iterator[Served]:
 
     When the block ends, it is stopped and its folder removed.
     """
-    folder = reachable_folder()
+    folder = reachable_folder() if settings.get("dsn") else empty_database()
     service = Served(folder, **settings)
     try:
         service.start()

@@ -19,7 +19,7 @@ from tests.conftest import Ledger, at
 from tests.e2e.rules.evaluating import CALL_S_MAX, DUE_NS, run, trade
 from tests.samples import batch, fill
 from tests.server.calls import await_tables, calling, send
-from tests.server.good_requests import BEFORE, GOOD, METHODS, good, path_of
+from tests.server.good_requests import BEFORE, METHODS, good, path_of
 from tests.server.orders import publish, register, trial
 
 READS: Final = int(os.environ.get("LEDGER_READS", "3"))
@@ -95,4 +95,3 @@ def test_every_read_at_a_closed_known_at_is_answered_as_before(lived: Ledger) ->
 
 def test_every_rpc_with_two_clocks_is_asked() -> None:
     assert {"GetVipState", "GetRates", "PlanEvaluation", "GetEvaluation", "ListFeeHistory", "GetFill"} <= {*RPCS}
-    assert {*RPCS} <= GOOD.keys()

@@ -16,7 +16,8 @@ from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from ledger.v1.query_service_pb2 import GetVipStateRequest, ListFeeHistoryRequest
 from scripts.torture.disk import Disk, may_mount
-from tests.conftest import reachable_folder, refusal
+from tests.conftest import refusal
+from tests.data_folders import reachable_folder
 from tests.e2e.served import Served
 from tests.e2e.turns import FILLS, QUERIES, TURN_S_MAX, Turns
 from tests.samples import batch, fill, symbol

@@ -23,11 +23,32 @@ from tests.e2e.served import Served, started
 from tests.e2e.turns import FILLS, QUERIES, TURN_S_MAX, Turns
 from tests.waiting import wait_for
 
+STOP_MS = 3_000
+
 
 @pytest.fixture(scope="module")
 def served() -> Iterator[Served]:
     """A service with an embedded PostgreSQL."""
+    with started(stop_grace_ms=STOP_MS) as service:
+        yield service
+
+
+def removed(path: Path) -> None:
+    """Remove a file or a folder, in which PostgreSQL makes and removes files meanwhile."""
+    while path.exists():
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+@pytest.fixture(scope="module")
+def bereft() -> Iterator[Served]:
+    """A service whose folder was removed. PostgreSQL looks only once a minute: the other tests go on meanwhile."""
     with started() as service:
+        for path in service.folder.iterdir():
+            if path.name not in ("service.log", "service.lock"):
+                removed(path)
         yield service
 
 
@@ -48,6 +69,11 @@ def told(served: Served) -> list[str]:
 def new_session(served: Served) -> bool:
     psycopg.connect(dsn_of(served.folder), connect_timeout=5).close()
     return True
+
+
+def test_a_removed_folder_is_not_made_again_while_its_service_runs(bereft: Served) -> None:
+    assert bereft.running
+    assert not (bereft.folder / "data").exists()
 
 
 def test_a_standby_serves_reads_alone_until_it_writes(start_ledger: StartLedger, dsn: str, schema: str) -> None:
@@ -147,27 +173,15 @@ def test_sigterm_while_postgresql_stands_still_ends_the_service_in_time(served: 
         time.sleep(1)
         began_s = time.monotonic()
         assert served.end() == 0
-        assert time.monotonic() - began_s < 20
+        assert time.monotonic() - began_s < STOP_MS / 1000 + 10
     served.start()
 
 
-def removed(path: Path) -> None:
-    """Remove a file or a folder, in which PostgreSQL makes and removes files meanwhile."""
-    while path.exists():
-        if path.is_dir():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-
-
-def test_a_folder_that_was_removed_is_no_new_ledger_and_the_service_stops(served: Served) -> None:
-    log = served.log
-    for path in served.folder.iterdir():
-        if path.name not in ("service.log", "service.lock"):
-            removed(path)
+def test_a_folder_that_was_removed_is_no_new_ledger_and_the_service_stops(bereft: Served) -> None:
+    log = bereft.log
     wait_for(lambda: "was removed, or lies on a disk that is not mounted" in log.read_text(), 90)
-    assert not (served.folder / "data").exists()
+    assert not (bereft.folder / "data").exists()
     began_s = time.monotonic()
-    assert served.end() in (0, 2)
+    assert bereft.end() in (0, 2)
     assert time.monotonic() - began_s < 20
     assert "Traceback" not in log.read_text()

@@ -25,7 +25,7 @@ from scripts.torture.pause import writer_backend
 from scripts.torture.proxy import Proxy
 from scripts.torture.served import Served
 
-# In place of 8 s: the rest of the way to the next writer is the same.
+# In place of 6 s: the rest of the way to the next writer is the same.
 QUICK: dict[str, Any] = {"writer_silent_ms_max": 2_000, "drain_ms": 0, "projections": False}
 WRITES_AGAIN_S_MAX = 20.0  # about 3 s with this silence, on a machine that has nothing else to do
 KILLED_S_MAX = 8.0  # 2 s on a machine that has nothing else to do

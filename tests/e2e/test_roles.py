@@ -19,7 +19,8 @@ from psycopg.errors import InsufficientPrivilege
 
 from ledger.store.postgres.dsn import VARIABLE
 from ledger.store.postgres.embedded import EmbeddedPostgres
-from tests.conftest import reachable_folder, serving
+from tests.conftest import serving
+from tests.data_folders import reachable_folder
 from tests.e2e.test_serve import serve
 from tests.kept.kept import load
 from tests.samples import batch, fill

@@ -17,7 +17,7 @@ from ledger.domain.events import Envelope, ProgrammePublished, Recorded
 from ledger.domain.state.rulebook import fold_rulebook
 from ledger.programmes import packaged, parse
 from ledger.store.postgres.folders import digest
-from tests.conftest import reachable_folder
+from tests.data_folders import reachable_folder
 
 PACKAGED_BY_0_1_0 = "8e6b8163059d486e1aa0fa6459ac34b33fb63e60a06d4df01e556b83f27e25cd"
 

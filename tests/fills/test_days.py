@@ -12,16 +12,15 @@ from hypothesis import strategies as st
 from ledger.arrays.columns import Ints, column
 from ledger.arrays.decimal_columns import limbs_of
 from ledger.domain.events import CellKey, CellTotals
-from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, to_totals
-from ledger.domain.state.volume_cells import Sums as Cells
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, CellSums, to_totals
 from ledger.domain.streams import DayKey
 from ledger.fills.account_day import AccountDay
 from ledger.fills.days import DayTable
-from ledger.fills.running_totals import Sums, Where
+from ledger.fills.running_totals import FeeCell, GroupSums
 
 KEYS: Final[list[DayKey]] = [("alice", 20_000), ("alice", 20_001), ("bob", 20_000), ("c", 20_000)]
 CELLS: Final = [CellKey(quote, 1, channel, False, False, False) for quote in ("USDT", "BTC") for channel in (0, 1)]
-WHERES: Final = [Where(cell, currency) for cell in CELLS for currency in ("USDT", "BMX")]
+WHERES: Final = [FeeCell(cell, currency) for cell in CELLS for currency in ("USDT", "BMX")]
 
 counted = st.tuples(
     st.sampled_from(range(len(KEYS))),
@@ -38,7 +37,7 @@ def limbs(values: list[int], scale: int) -> Mapping[int, Ints]:
     return limbs_of(column(values), np.full(len(values), scale))
 
 
-def put(sums: Cells, where: Where, lines: int, notional: int, charges: int, rebates: int) -> None:
+def put(sums: CellSums, where: FeeCell, lines: int, notional: int, charges: int, rebates: int) -> None:
     cell = sums.setdefault(where.cell, CellSum())
     cell.lines += lines
     cell.notional += notional
@@ -55,14 +54,14 @@ def totals(table: DayTable, key: DayKey) -> tuple[CellTotals, ...]:
 
 @given(commits, st.integers(0, 5))
 def test_every_day_has_the_totals_of_what_was_counted_in_it(commits: list[list[tuple[int, ...]]], cut_at: int) -> None:
-    table, expected = DayTable(), {key: Cells() for key in KEYS}
+    table, expected = DayTable(), {key: CellSums() for key in KEYS}
     table.enter({key: AccountDay() for key in KEYS})
     for number, groups in enumerate(commits):
         days, where, lines, *amounts = (list(each) for each in zip(*groups, strict=True))
         places = table.places(KEYS)
         codes = np.array([table.code(WHERES[code]) for code in where])
         notional, charges, rebates = amounts
-        sums = Sums(
+        sums = GroupSums(
             np.array(lines), limbs(notional, NOTIONAL_SCALE), limbs(charges, FEE_SCALE), limbs(rebates, FEE_SCALE)
         )
         touched = sorted(set(days))
@@ -78,7 +77,7 @@ def test_every_day_has_the_totals_of_what_was_counted_in_it(commits: list[list[t
 
 
 def test_an_id_is_that_of_one_day_and_known_again_until_the_day_is_forgotten() -> None:
-    table = DayTable.of({KEYS[0]: AccountDay(), KEYS[1]: AccountDay([7])})
+    table = DayTable.holding({KEYS[0]: AccountDay(), KEYS[1]: AccountDay([7])})
     first, second = table.places(KEYS[:2]).tolist()
     ids = np.array([7, 8, 7], dtype=np.uint64)
     assert table.take_in(np.array([first, first, second]), ids).tolist() == [False, False, True]
@@ -102,7 +101,7 @@ def test_the_days_used_last_are_those_that_stay() -> None:
 
 
 def test_a_day_that_was_adjusted_goes_on_from_there_and_keeps_its_ids() -> None:
-    table = DayTable.of({KEYS[0]: AccountDay([7])})
+    table = DayTable.holding({KEYS[0]: AccountDay([7])})
     day = table.day(KEYS[0])
     put(day.sums, WHERES[0], 1, 5, 3, 0)
     day.time_max_so_far_ns = 9

@@ -24,7 +24,7 @@ from ledger.domain.streams import fee_stream
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
-from ledger.fills.known import Known, by_key, known_by_name
+from ledger.fills.known import KnownFills, known_by_name, places_by_day
 from ledger.fills.lines import lines_of
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, rulebook
 
@@ -195,10 +195,10 @@ def test_the_same_fill_again_is_a_replay_and_another_content_a_conflict() -> Non
     assert (len(lines_of(event)), first.replayed) == (1, [])
     log = [Recorded(7, fee_stream(*TODAY), 7, Envelope(NOON_NS, NOON_NS, 1), event)]
 
-    def known(batch: FillBatch) -> Known:
+    def known(batch: FillBatch) -> KnownFills:
         groups = by_account_day(batch)
         suspects = days.suspects(batch, groups, days.places(groups.keys))
-        return known_by_name(batch, by_key(suspects.key, suspects.place), log, np.array([True]))
+        return known_by_name(batch, places_by_day(suspects.key, suspects.place), log, np.array([True]))
 
     batch = fills({"exec_id": "E", "price": "0.5"})
     again, nothing = record(batch, rulebook(), days=days, known=known(batch))
@@ -219,7 +219,7 @@ def test_one_fill_twice_in_a_batch_is_recorded_once() -> None:
 
 def test_running_totals_go_on_from_what_the_log_says() -> None:
     _, (first,) = record(fills({"exec_id": "A"}), rulebook())
-    loaded = DayTable.of({TODAY: AccountDay([17], first)})
+    loaded = DayTable.holding({TODAY: AccountDay([17], first)})
     _, (second,) = record(fills({"exec_id": "B"}), rulebook(), days=loaded)
     _, (together,) = record(fills({"exec_id": "A"}, {"exec_id": "B"}), rulebook())
     assert second.totals == together.totals

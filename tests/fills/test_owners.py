@@ -11,27 +11,27 @@ import pytest
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.owners import NAMED_MAX, newly_named
-from ledger.fills.owners import Named, named_in, said_in
-from ledger.fills.runs import Runs
+from ledger.fills.fill_runs import FillRuns
+from ledger.fills.owners import NamedOwner, newly_named_owners, owners_said
 from tests.domain.worked import NOON_NS, fills, record, rulebook
 
 NAMES: Final = ("alice", "bob", "carol")
 
 
-def runs_of(*rows: dict[str, Any]) -> Runs:
+def runs_of(*rows: dict[str, Any]) -> FillRuns:
     found = record(fills(*rows), rulebook())[0].runs
-    assert isinstance(found, Runs)
+    assert isinstance(found, FillRuns)
     return found
 
 
-def one_by_one(runs: Runs, accounts: dict[str, AccountState]) -> list[Named]:
+def one_by_one(runs: FillRuns, accounts: dict[str, AccountState]) -> list[NamedOwner]:
     """Run by run, line by line."""
-    states, found = dict(accounts), list[Named]()
+    states, found = dict(accounts), list[NamedOwner]()
     for (account_id, _), run in runs:
         state = states.setdefault(account_id, AccountState(account_id))
-        new = newly_named(state, said_in(run))
+        new = newly_named(state, owners_said(run))
         states[account_id] = replace(state, named_owners=(*state.named_owners, *(owner for owner, _ in new)))
-        found += [Named(account_id, *each) for each in new]
+        found += [NamedOwner(account_id, *each) for each in new]
     return found
 
 
@@ -39,20 +39,20 @@ def test_the_first_fill_that_names_an_owner_says_since_when() -> None:
     row = {"account_id": "alice", "owner_id": "acme"}
     times = (NOON_NS + 5, NOON_NS, NOON_NS + 9)
     rows = ({"transact_time_ns": NOON_NS - 1}, *({**row, "transact_time_ns": each} for each in times))
-    assert named_in(runs_of(*rows), {}) == [Named("alice", "acme", NOON_NS + 5)]
+    assert newly_named_owners(runs_of(*rows), {}) == [NamedOwner("alice", "acme", NOON_NS + 5)]
 
 
 def test_who_names_nobody_or_its_own_owner_says_nothing_new() -> None:
     runs = runs_of({"owner_id": "alice"}, {"owner_id": ""}, {"account_id": "bob", "owner_id": "acme"})
-    assert named_in(runs, {"bob": AccountState("bob", owner="acme")}) == []
-    assert named_in(runs_of({}), {}) == []
+    assert newly_named_owners(runs, {"bob": AccountState("bob", owner="acme")}) == []
+    assert newly_named_owners(runs_of({}), {}) == []
 
 
 def test_an_account_with_as_many_owners_as_it_may_have_gets_no_other() -> None:
     rows = [{"exec_id": f"E{number}", "owner_id": f"o{number}"} for number in range(NAMED_MAX + 3)]
-    first = [each.owner_id for each in named_in(runs_of(*rows), {})]
+    first = [each.owner_id for each in newly_named_owners(runs_of(*rows), {})]
     assert first == [f"o{number}" for number in range(NAMED_MAX)]
-    assert named_in(runs_of(*rows), {"alice": AccountState("alice", named_owners=tuple(first))}) == []
+    assert newly_named_owners(runs_of(*rows), {"alice": AccountState("alice", named_owners=tuple(first))}) == []
 
 
 @pytest.mark.parametrize("seed", range(60))
@@ -75,7 +75,7 @@ def test_columns_and_lines_name_the_same(seed: int) -> None:
         for number in range(random.randint(1, 60))
     ]
     runs = runs_of(*rows)
-    found = named_in(runs, accounts)
+    found = newly_named_owners(runs, accounts)
     assert sorted(found) == sorted(one_by_one(runs, accounts))
     for name in NAMES:
         of_account = [each for each in found if each.account_id == name]

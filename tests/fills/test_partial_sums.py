@@ -13,7 +13,7 @@ from ledger.domain.state.volume_cells import (
     FEE_SCALE,
     NOTIONAL_SCALE,
     CellSum,
-    Sums,
+    CellSums,
     add_totals,
     cell_key,
     subtract,
@@ -51,8 +51,8 @@ def random_run(random: Random, *, wide: bool) -> VolumeRecorded:
     )
 
 
-def line_by_line(run: VolumeRecorded, until_ns: int) -> Sums:
-    sums: Sums = {}
+def line_by_line(run: VolumeRecorded, until_ns: int) -> CellSums:
+    sums: CellSums = {}
     for line, terms, basis in known_lines(run):
         if line.transact_time_ns < until_ns:
             cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
@@ -71,7 +71,7 @@ def test_sums_over_columns_are_those_of_the_lines_up_to_any_instant(wide: bool) 
     run = random_run(random, wide=wide)
     assert run.columns.wide is wide
     for until_ns in range(NOON_NS - 1, NOON_NS + 52):
-        sums: Sums = {}
+        sums: CellSums = {}
         add_run(sums, run, until_ns)
         assert to_totals(sums) == to_totals(line_by_line(run, until_ns)), f"seed {SEED}"
     assert to_totals(sums) == run.totals
@@ -80,7 +80,7 @@ def test_sums_over_columns_are_those_of_the_lines_up_to_any_instant(wide: bool) 
 def test_a_product_that_int64_cannot_hold_is_summed_exactly() -> None:
     run = run_of(*({"exec_id": f"E{n}", "price": "1000", "quantity": decimal_text(10**14 + n, 8)} for n in (1, 2)))
     assert not run.columns.wide
-    sums: Sums = {}
+    sums: CellSums = {}
     add_run(sums, run, NOON_NS + 1)
     assert to_totals(sums) == run.totals
 
@@ -88,7 +88,7 @@ def test_a_product_that_int64_cannot_hold_is_summed_exactly() -> None:
 def test_a_fill_at_the_instant_itself_is_not_before_it() -> None:
     run = run_of({"exec_id": "E1", "transact_time_ns": NOON_NS}, {"exec_id": "E2", "transact_time_ns": NOON_NS + 1})
     for until_ns, lines in ((NOON_NS, 0), (NOON_NS + 1, 1), (NOON_NS + 2, 2)):
-        sums: Sums = {}
+        sums: CellSums = {}
         add_run(sums, run, until_ns)
         assert sum(cell.lines for cell in sums.values()) == lines
 
@@ -96,10 +96,10 @@ def test_a_fill_at_the_instant_itself_is_not_before_it() -> None:
 def test_what_is_subtracted_leaves_the_rest_and_no_empty_cell() -> None:
     run = random_run(Random(SEED), wide=False)
     for until_ns in range(NOON_NS, NOON_NS + 51, 10):
-        whole: Sums = {}
+        whole: CellSums = {}
         add_totals(whole, run.totals)
         subtract(whole, line_by_line(run, until_ns))
-        late: Sums = {}
+        late: CellSums = {}
         for key, cell in line_by_line(run, NOON_NS + 51).items():
             late[key] = cell
         subtract(late, line_by_line(run, until_ns))

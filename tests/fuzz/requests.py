@@ -21,7 +21,7 @@ from projections.page_token import PageToken, encode_token
 from tests.fuzz.known import Known
 from tests.fuzz.values import TIMES, file, values_of
 from tests.server.columns import columns_of
-from tests.server.good_requests import GOOD, RPCS, full_fill, good
+from tests.server.good_requests import METHODS, RPCS, full_fill, good
 from tests.server.test_garbage import NO_MESSAGE
 
 EVERY_RPC: Final[Sequence[MethodDescriptor]] = [
@@ -120,7 +120,7 @@ def _bytes(draw: st.DrawFn, method: MethodDescriptor, known: Known) -> bytes:
 
 def _request(draw: st.DrawFn, method: MethodDescriptor, known: Known) -> Message:
     """A good request, or an empty one, of which some fields are changed."""
-    is_good = method.name in GOOD and draw(_MOSTLY)
+    is_good = method.name in METHODS and draw(_MOSTLY)  # those of health are not of the contract
     request: Any = good(method.name) if is_good else GetMessageClass(method.input_type)()
     if isinstance(request, RecordFillsRequest | StreamFillsRequest) and draw(_MAYBE):
         _as_columns(request)

@@ -25,7 +25,7 @@ from tests.tools.running import run
 CALLS: Final = int(os.environ.get("LEDGER_FUZZ", "1000"))
 SEED: Final = int(os.environ.get("LEDGER_FUZZ_SEED", "1"))
 SCHEMA: Final = "fuzzed"
-MEMORY_MB_MAX: Final = 1_500  # what ARCHITECTURE.md says under Memory
+MEMORY_MB_MAX: Final = 1_500  # what docs/limits.md says under Memory
 STOP_S_MAX: Final = 3.0  # without the time in which load balancers are told
 RPCS: Final = {method.name: method for method in EVERY_RPC}
 

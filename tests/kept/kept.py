@@ -8,13 +8,15 @@ import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
 import grpc
 import psycopg
-from google.protobuf.descriptor_pb2 import FileDescriptorSet
+from google.protobuf.descriptor_pb2 import FileDescriptorProto, FileDescriptorSet
+from google.protobuf.descriptor_pool import DescriptorPool
 from google.protobuf.json_format import MessageToDict, ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
@@ -33,17 +35,14 @@ SECOND_NS: Final = 1_000_000_000
 LINES_MAX: Final = 5  # of what differs in one answer
 
 # Fields of answers that are other ones in every run, and so neither kept nor compared: how far the log and the tables
-# are now, and who writes now. Where a later release adds a field to an answer, it is named here too.
+# are now, and who writes now.
 LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
-    "GetVipState": ("tier_until",),
     "GetLedgerInfo": ("position", "recorded_time", "writer_term", "software_version", "projections"),
-    "GetRates": ("rates_until", "own_rates"),  # of a release after 0.1.0
     "GetSourcePosition": ("position",),
     "ListAccounts": ("position",),
     "ListApplications": ("position",),
     "ListFindings": ("position",),
     "RecordFills": ("position", "recorded_time"),
-    "RunEvaluation": ("position",),  # where its end lies, since F17
 }
 STREAMED: Final = ("PlanEvaluation",)  # every message of the answer is kept; of RunEvaluation the last one says all
 
@@ -66,11 +65,30 @@ def releases() -> list[str]:
     return sorted(file.parent.name for file in FOLDER.glob("*/ledger.sql.gz"))
 
 
+def contract_of(release: str) -> list[FileDescriptorProto]:
+    """The .proto files of a release, each after those that it imports."""
+    image = gzip.decompress((FOLDER / release / "contract.binpb.gz").read_bytes())
+    return list(FileDescriptorSet.FromString(image).file)
+
+
 def kinds_of_events(release: str) -> set[str]:
     """Return the events that the contract of a release has: messages of its log that carry an envelope."""
-    contract = FileDescriptorSet.FromString(gzip.decompress((FOLDER / release / "contract.binpb.gz").read_bytes()))
-    (log,) = (file for file in contract.file if file.name == "ledger/v1/events.proto")
+    (log,) = (file for file in contract_of(release) if file.name == "ledger/v1/events.proto")
     return {message.name for message in log.message_type if any(field.name == "envelope" for field in message.field)}
+
+
+def as_read_by(release: str, answer: Message) -> Message:
+    """Return an answer as a client of a release reads it: without the fields that came later."""
+    kind = GetMessageClass(_pool(release).FindMessageTypeByName(answer.DESCRIPTOR.full_name))
+    return kind.FromString(answer.SerializeToString())
+
+
+@cache
+def _pool(release: str) -> DescriptorPool:
+    pool = DescriptorPool()
+    for file in contract_of(release):
+        pool.AddSerializedFile(file.SerializeToString())
+    return pool
 
 
 def load(dsn: str, release: str, schema: str) -> int:
@@ -87,21 +105,25 @@ def load(dsn: str, release: str, schema: str) -> int:
 
 
 @contextmanager
-def opened(dsn: str, schema: str, now_ns: int) -> Iterator[Asking]:
-    """A service over a loaded log: it starts as any service does, and its clock stands still."""
+def opened(dsn: str, schema: str, now_ns: int, release: str = "") -> Iterator[Asking]:
+    """A service over a loaded log: it starts as any service does, and its clock stands still.
+
+    Its answers are kept as a client of `release` reads them, of today's by default.
+    """
     config = Config(schema=schema, listen="127.0.0.1:0", drain_ms=0, standby_poll_ms=20)
     clock = WallClock(lambda: now_ns, lambda: now_ns)
     with running(config, dsn, clock=clock) as service, grpc.insecure_channel(service.address) as channel:
-        asking = Asking(channel)
+        asking = Asking(channel, release)
         asking.await_tables()
         yield asking
 
 
 class Asking:
-    """Calls any RPC by its name."""
+    """Calls any RPC by its name, as a client of a release; empty: of today's."""
 
-    def __init__(self, channel: grpc.Channel) -> None:
+    def __init__(self, channel: grpc.Channel, release: str = "") -> None:
         self._channel = channel
+        self._release = release
 
     def send(self, rpc: str, request: Message) -> list[Any]:
         """All messages of the answer."""
@@ -122,9 +144,11 @@ class Asking:
     def answer(self, rpc: str, request: Message) -> Any:
         """The answer to a request, or how it is refused, as it is kept."""
         try:
-            answers = [without(LEFT_OUT.get(rpc, ()), to_json(answer)) for answer in self.send(rpc, request)]
+            sent = self.send(rpc, request)
         except grpc.RpcError as error:
             return refusal_of(error)
+        read = [as_read_by(self._release, answer) if self._release else answer for answer in sent]
+        answers = [without(LEFT_OUT.get(rpc, ()), to_json(answer)) for answer in read]
         return answers if rpc in STREAMED else answers[-1]
 
     def await_tables(self) -> None:

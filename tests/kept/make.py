@@ -1,6 +1,6 @@
-"""Make the kept log of a release: live the story, dump it, and keep the answers to the questions.
+"""Make the kept log of this release: live the story, dump it, and keep the contract and the answers to the questions.
 
-    .venv/bin/python -m tests.kept.make tests/kept/0.1.0
+    make kept
 
 Run it once, on the code of the release: later code must read what it wrote.
 """
@@ -18,6 +18,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final, get_args
 
@@ -28,15 +29,28 @@ from tests.kept.narrator import Narrator, Sent
 from tests.kept.questions import event_counts, questions_of
 from tests.kept.story import tell
 
-KIBIBYTES_MAX: Final = 400
+KIBIBYTES_MAX: Final = 300
 CONTRACT: Final = "contract.binpb.gz"
 BUF: Final = Path(sys.executable).with_name("buf")
+README: Final = """# The kept log of {release}
+
+A small ledger as release {release} wrote it, with the answers that it gave: `make kept` made it on the code of that
+release, and nothing here is ever made anew. The [README of 0.1.0](../0.1.0/README.md) says what each file holds, and
+`tests/kept/test_kept_log.py` asks again.
+
+{events} events, {fills} fills, {questions} questions
+
+{tables}"""
 
 
-def main(folder: Path) -> None:
-    """Make all files of a folder but for its README."""
-    folder.mkdir(parents=True, exist_ok=True)
-    release = folder.resolve().relative_to(FOLDER).name
+def main() -> None:
+    """Make all files of the folder that is named as the release."""
+    release = version("fee-ledger")
+    folder = FOLDER / release
+    if folder.exists():
+        sys.exit(f"{folder} is there: what a release wrote is kept for ever. Before the release, remove it first")
+    folder.mkdir()
+    keep_contract(folder / CONTRACT)
     with _postgres() as dsn:
         narrator = Narrator(dsn)
         tell(narrator)
@@ -48,8 +62,8 @@ def main(folder: Path) -> None:
             again = [_again(sent, asking) for sent in narrator.commands()]
     write_lines(folder / "answers.jsonl.gz", map(asdict, kept))
     write_lines(folder / "commands.jsonl.gz", again)
-    keep_contract(folder / CONTRACT)
-    _tell(folder, release, len(narrator.fills))
+    (folder / "README.md").write_text(_readme(release, len(narrator.fills)))
+    _check(folder, release)
 
 
 def _again(sent: Sent, asking: Asking) -> dict[str, Any]:
@@ -93,22 +107,26 @@ def _pg_dump() -> str:
     return str(found)
 
 
-def _tell(folder: Path, release: str, fills: int) -> None:
-    """The tables for the README."""
+def _readme(release: str, fills: int) -> str:
     kept = questions(release)
     events, asked = event_counts(kept), Counter(question.rpc for question in kept)
-    lines = [f"{events.total()} events, {fills} fills, {len(kept)} questions", *_table("event", events)]
-    assert not (never := {event.__name__ for event in get_args(Event)} - events.keys()), f"never happens: {never}"
+    tables = "\n".join((_table("event", events), _table("question", asked)))
+    return README.format(release=release, events=events.total(), fills=fills, questions=len(kept), tables=tables)
+
+
+def _table(title: str, counts: Counter[str]) -> str:
+    rows = (f"| {name} | {count} |" for name, count in sorted(counts.items()))
+    return "\n".join([f"| {title} | count |", "|---|---|", *rows, ""])
+
+
+def _check(folder: Path, release: str) -> None:
+    """Say how large it is, and end where something is missing, or it is too large."""
+    never = {event.__name__ for event in get_args(Event)} - event_counts(questions(release)).keys()
+    assert not never, f"never happens: {never}"
     sizes = {file.name: file.stat().st_size for file in sorted(folder.iterdir())}
-    lines += [*_table("question", asked), *(f"{name}: {size:,} bytes" for name, size in sizes.items())]
-    sys.stdout.write("\n".join([*lines, ""]))
+    sys.stdout.write("".join(f"{name}: {size:,} bytes\n" for name, size in sizes.items()))
     assert sum(sizes.values()) <= KIBIBYTES_MAX * 1024, "the folder is too large"
 
 
-def _table(title: str, counts: Counter[str]) -> list[str]:
-    rows = (f"| {name} | {count} |" for name, count in sorted(counts.items()))
-    return ["", f"| {title} | count |", "|---|---|", *rows, ""]
-
-
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main()

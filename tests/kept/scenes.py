@@ -70,7 +70,7 @@ class Scenes:
             self.do("RecordDailyClose", asset=asset, day=f"2024-07-{day:02}", price=f"33{day:02}.5", **SOURCE)
 
     def matches(self) -> None:
-        """Matches approved, rejected by a person, and refused by the rules at once."""
+        """Matches approved, rejected by a person, refused by the rules at once, and left alone."""
         claim = {
             "venues": ["okx", "binance"],
             "external_tier": "VIP2",
@@ -82,6 +82,7 @@ class Scenes:
             "authority": Authority(actor="requester", reason="they asked by mail"),
         }
         self.do("RequestMatch", account_id="dave", **claim)
+        self.do("RequestMatch", account_id="hugo", **claim)  # nobody settles it, so it expires
         self.do("ApproveMatch", account_id="dave", match_id="m1")
         self.refused("ApproveMatch", "MATCH_SETTLED", account_id="dave", match_id="m1")
         self.do("RequestMatch", account_id="mallory", **claim)

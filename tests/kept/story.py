@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from ledger import programmes
 from ledger.v1.command_pb2 import Authority
-from tests.kept.narrator import Narrator
+from tests.kept.narrator import Narrator, before_the_last_migration, ns, stamp
 from tests.kept.scenes import BITMART, DIGEST, Scenes
 from tests.kept.trading import ACCOUNTS, MARKETS
 
@@ -17,9 +17,9 @@ OUTSIDERS: Final = ("hugo", "zoe")  # one that trades on the other venue alone, 
 
 
 def tell(narrator: Narrator) -> None:
-    """All of it, in three terms of the writer."""
+    """All of it, in three terms of the writer; the schema is brought on before the second."""
     story = _Story(narrator)
-    with narrator.term("2024-07-01 12:00"):
+    with before_the_last_migration(), narrator.term("2024-07-01 12:00"):
         story.begin()
         story.first_week()
     with narrator.term("2024-07-10 09:00"):
@@ -85,6 +85,7 @@ class _Story(Scenes):
         for day in ("2024-07-08", "2024-07-09"):
             self._day(day)
             self.trade(*(self.trading.fill("bob", symbol) for symbol in MARKETS))
+        self.trade(source="engine-2", complete_until=stamp(ns("2024-07-06")))  # not silent, and yet to be waited for
         self.narrator.remember()
 
     def late_evaluation(self) -> None:
@@ -149,12 +150,15 @@ class _Story(Scenes):
         self.narrator.remember()
 
     def end(self) -> None:
-        """Two more days, and fills that come late or twice."""
+        """Two more days, fills that come late, twice or in columns, and a match that is taken back."""
         self._day("2024-08-03")
         late = self.trading.fill("bob", ago_ns=40 * 86_400 * 10**9)
         *_, again = self.narrator.fills.values()
         answer = self.trade(late, again)
         assert (answer.recorded, answer.replayed) == (1, 1), answer
+        long = self.trading.fill("erin", cl_ord_id="a name of an order that is too long to be kept as it is " * 6)
+        assert self.trade(self.trading.fill("dave"), long, source="engine-2", in_columns=True).recorded == 2
+        self.do("RevokeTier", account_id="dave", grant_id="g1", revoke_time="2024-08-03 12:00")
         self._day("2024-08-05")
         self.narrator.remember()
 

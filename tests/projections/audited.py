@@ -113,8 +113,8 @@ def audit(
     """(what is found, events, fills); `otherwise` takes what older rules decided otherwise."""
     with open_datastore(dsn, schema, connections=2) as datastore:
         log = Log(datastore)
-        whole = Scope(Frame(log, schema).end() if known is None else known, **scope)
-        auditing = Audit(log, schema, whole)
+        whole = Scope(Frame(log).end() if known is None else known, **scope)
+        auditing = Audit(log, whole)
         found = list(auditing.frame())
         events = fills = 0
         with shares_of(jobs) as shares:

@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger.domain import commands
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL, Assessment, Case, Run, assess
-from ledger.domain.events import Envelope, EvaluationStarted, MatchClaim, Recorded
+from ledger.domain.decide.evaluation import Assessment, Case, EvaluationRun, assess
+from ledger.domain.events import PERIODIC, POST_TRIAL, Envelope, EvaluationStarted, MatchClaim, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.programmes import packaged, parse
 from ledger.writing.messages import Accepted, EvaluateAccounts
-from projections.answers.fee_history import Span, day_sums
+from projections.answers.fee_history import AccountSpan, day_sums
 from tests.domain.worked import fills
 from tests.write_side import NOON_NS, Writing, ask, record
 
@@ -61,8 +61,8 @@ def decide(writing: Writing, command: commands.Command) -> None:
 def evaluate(writing: Writing, kind: str, account_id: str, at_ns: int) -> None:
     """What the past 30 days give to one account."""
     head, window = writing.log.head().position, (at_ns - 30 * DAY_NS, at_ns)
-    run = Run(parse(packaged()), kind, head)
-    days = day_sums(writing.log, Span(account_id, *window, head))
+    run = EvaluationRun(parse(packaged()), kind, head)
+    days = day_sums(writing.log, AccountSpan(account_id, *window, head))
     cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
     found = assess(run.programme, Case(account_id, at_ns, window), cells, {})
     assert isinstance(found, Assessment)

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any, Final
 
 import pytest
 
-from ledger import programmes
 from ledger.domain import commands as asked
 from ledger.domain.events import (
     Envelope,
@@ -23,12 +21,11 @@ from ledger.domain.events import (
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.fills.lines import lines_of
 from ledger.replay.compare import Deviation
-from ledger.replay.replay import replay
 from ledger.store.codec.events import decode, encode
 from ledger.store.log import StoredRow
-from ledger.wire.commands.kept import read_kept
 from projections.audit.rows import Commit, Stored
 from tests.domain.worked import fills
+from tests.replaying import deviations
 from tests.write_side import NOON_NS, Writing, ask, record
 
 # What no rule decides: a side where fees are in the quote currency, a token that gives no discount, a time within the
@@ -101,12 +98,7 @@ def audit_with(log: list[Recorded], place: int, row: StoredRow) -> list[Deviatio
     events = [each for each in read if isinstance(each, Recorded)]
     if found:
         return found  # it is named already
-    changed = [*log[:place], *events, *log[place + 1 :]]
-
-    def earlier(streams: Any, position: int) -> Iterator[Recorded]:
-        return (recorded for recorded in changed if recorded.stream in streams and recorded.position < position)
-
-    return list(replay(changed, programmes.parse, earlier, read_kept))
+    return deviations([*log[:place], *events, *log[place + 1 :]])
 
 
 def stored(recorded: Recorded) -> StoredRow:

@@ -14,10 +14,10 @@ from ledger.domain.events import AccountLinked, OwnerNamed, Recorded, VolumeReco
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.state.account import AccountState
-from ledger.fills.owners import Named, named_in
-from ledger.fills.runs import Runs
+from ledger.fills.fill_runs import FillRuns
+from ledger.fills.owners import NamedOwner, newly_named_owners
 from ledger.store.codec.events import encode
-from ledger.writing import service
+from ledger.writing import fills as writing_fills
 from ledger.writing.messages import Accepted
 from ledger.writing.states import States
 from projections.audit.terms import Otherwise
@@ -28,7 +28,7 @@ from tests.write_side import NOON_NS, Writing, ask, record
 FIRST_RULES = 3  # that record owners which fills name
 _copies = itertools.count(1)
 
-Naming = Callable[[Runs, Mapping[str, AccountState]], list[Named]]
+Naming = Callable[[FillRuns, Mapping[str, AccountState]], list[NamedOwner]]
 
 
 def trade(writing: Writing, account_id: str, owner_id: str, **changes: Any) -> None:
@@ -64,7 +64,7 @@ def owners(writing: Writing) -> list[Recorded]:
 
 def decided_by(monkeypatch: pytest.MonkeyPatch, naming: Naming) -> None:
     """Have the writer record another choice of owners than the rules say."""
-    monkeypatch.setattr(service, "named_in", naming)
+    monkeypatch.setattr(writing_fills, "newly_named_owners", naming)
 
 
 def test_a_life_with_owners_in_fills_is_decided_as_it_was_whatever_part_of_it_is_audited(
@@ -106,7 +106,7 @@ def test_an_owner_that_was_not_recorded_is_missed_once_at_the_fills_that_name_it
 def test_an_owner_that_no_fill_names_is_found_and_named_once(
     writing: Writing, dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decided_by(monkeypatch, lambda *runs: [*named_in(*runs), Named("alice", "forged", NOON_NS)])
+    decided_by(monkeypatch, lambda *runs: [*newly_named_owners(*runs), NamedOwner("alice", "forged", NOON_NS)])
     trade(writing, "alice", "acme")
     monkeypatch.undo()
     _, forged = owners(writing)
@@ -120,7 +120,7 @@ def test_an_owner_that_no_fill_names_is_found_and_named_once(
 def test_an_owner_that_was_recorded_before_is_found_when_it_is_recorded_again(
     writing: Writing, dsn: str, schema: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    decided_by(monkeypatch, lambda *_: [Named("alice", "acme", NOON_NS)])
+    decided_by(monkeypatch, lambda *_: [NamedOwner("alice", "acme", NOON_NS)])
     trade(writing, "alice", "acme")
     trade(writing, "alice", "acme")
     (found,) = audit(dsn, schema)[0]

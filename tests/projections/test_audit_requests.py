@@ -14,9 +14,10 @@ from ledger.domain import events as told
 from ledger.domain.commands import request_sha256
 from ledger.domain.events import Envelope, Event, Recorded
 from ledger.wire.commands.kept import kept
-from ledger.wire.commands.reading import READERS
+from ledger.wire.commands.rpcs import COMMANDS
+from projections.audit import terms
 from tests.projections.audited import Copy, rich_ledger
-from tests.properties.test_replay import deviations
+from tests.replaying import deviations
 from tests.write_side import Writing, ask
 
 SCHEMA: Final = "audited_requests"
@@ -61,8 +62,8 @@ def forged(recorded: Recorded, **values: Any) -> Recorded:
 
 def bodied(envelope: Envelope, change: Callable[[Any], None]) -> bytes:
     """Another body: the message of an event after a change."""
-    kind = next(kind for kind in READERS if kind.DESCRIPTOR.full_name == envelope.request_message)  # type: ignore[attr-defined]
-    request = kind.FromString(envelope.request_body)  # type: ignore[attr-defined]
+    request = COMMANDS[envelope.request_message.removeprefix("ledger.v1.").removesuffix("Request")].request()
+    request.ParseFromString(envelope.request_body)
     change(request)
     return kept(request)
 
@@ -174,6 +175,20 @@ def test_what_was_refused_is_decided_again_too(copy: Copy, log: list[Recorded]) 
     assert isinstance(event, told.CommandRefused)
     copy.put(replace(refused, event=replace(event, reason=event.reason + 1)))
     assert at(copy, refused) == ["reason"]
+
+
+def test_the_words_of_a_refusal_are_held_against_those_of_the_release_that_wrote_them_and_of_no_other(
+    copy: Copy, log: list[Recorded], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = last(log, told.CommandRefused)
+    event = refused.event
+    assert isinstance(event, told.CommandRefused)
+    copy.put(replace(refused, event=replace(event, detail="no, in other words")))
+    assert at(copy, refused) == ["detail"]
+    monkeypatch.setattr(terms, "RELEASE", "the next one")
+    assert copy.audit() == []
+    copy.put(replace(refused, event=replace(event, field="another", detail="no, in other words")))
+    assert at(copy, refused) == ["field"]
 
 
 def test_a_ticket_is_compared_with_that_of_the_same_request_alone(copy: Copy, log: list[Recorded]) -> None:

@@ -13,7 +13,7 @@ from ledger.domain import commands
 from ledger.domain import events as told
 from ledger.domain.events import Event, FeeEvent, Recorded, VolumeRecorded, WriterStarted
 from ledger.domain.rules import RULES_VERSION
-from ledger.domain.state.volume_cells import Sums, add_totals
+from ledger.domain.state.volume_cells import CellSums, add_totals
 from ledger.replay.compare import Deviation
 from ledger.replay.totals import recounted
 from projections.audit import terms
@@ -53,7 +53,7 @@ def audited(copy: Copy) -> tuple[list[Deviation], list[Otherwise]]:
     return audit(copy.dsn, copy.schema, otherwise=otherwise)[0], otherwise
 
 
-def last_of_its_day(log: list[Recorded], kind: type[Event]) -> tuple[Recorded, Sums]:
+def last_of_its_day(log: list[Recorded], kind: type[Event]) -> tuple[Recorded, CellSums]:
     """An event of a kind, without wide amounts, that is the last of its account-day, and the totals before it."""
     days: dict[str, list[Recorded]] = {}
     for recorded in log:
@@ -61,7 +61,7 @@ def last_of_its_day(log: list[Recorded], kind: type[Event]) -> tuple[Recorded, S
             days.setdefault(recorded.stream, []).append(recorded)
     for day in days.values():
         if isinstance(day[-1].event, kind) and not getattr(day[-1].event, "columns", NARROW).wide:
-            before: Sums = {}
+            before: CellSums = {}
             if day[:-1]:
                 assert isinstance(day[-2].event, FeeEvent)
                 add_totals(before, day[-2].event.totals)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 from typing import Any, get_args
@@ -16,19 +16,19 @@ from ledger.arrays.columns import packed
 from ledger.domain import commands as asked
 from ledger.domain import events as told
 from ledger.domain.decide.daily_close import KnownClose
-from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess
+from ledger.domain.decide.evaluation import Assessment, Case, EvaluationRun, assess
 from ledger.domain.decide.evaluation_run import completed
-from ledger.domain.events import EvaluationStarted, Event, MigrationApplied, Recorded, VolumeRecorded
+from ledger.domain.events import PERIODIC, EvaluationStarted, Event, MigrationApplied, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
 from ledger.fills.lines import ints, known_lines
-from ledger.replay.compare import Deviation
-from ledger.replay.replay import NOT_DECIDED, replay
-from ledger.wire.commands.kept import read_kept
+from ledger.replay.replay import NOT_DECIDED
 from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
-from projections.answers.fee_history import Span, day_sums
+from projections.answers.fee_history import AccountSpan, day_sums
 from tests.domain.worked import fills
+from tests.made_up import made_up
+from tests.replaying import deviations
 from tests.write_side import NOON_NS, Writing, ask, record
 
 TIERS = ("VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
@@ -124,34 +124,34 @@ class History:
         random, at_ns, account_id = self.random, self.at_ns(), self.random.choice(list(OWNERS))
         until_ns = random.choice((None, at_ns + 1 + random.randrange(30 * DAY_NS)))
         number, week = random.randint(1, 3), random.choice(("2024-W36", "2024-W39"))
-        command = random.choice(
-            (
-                asked.RegisterAccount(account_id, OWNERS[account_id], "", None),
-                asked.RegisterAccount(account_id, OWNERS[account_id], "account1", at_ns),
-                asked.StartTrial(account_id, at_ns),
-                asked.ChangeTier(account_id, random.choice(TIERS), at_ns, until_ns),
-                asked.RevokeTier(account_id, f"g{number}", at_ns),
-                asked.BanAccount(account_id, random.randint(1, 7), at_ns, "ORDER_SPAM"),
-                asked.LiftBan(account_id, at_ns),
-                asked.FlagAccount(account_id, "FAKE", at_ns, b"\x01" * 32),
-                asked.UnflagAccount(account_id, at_ns),
-                asked.RequestMatch(
-                    account_id, replace(CLAIM, period_from_ns=at_ns - 30 * DAY_NS, period_until_ns=at_ns), at_ns
-                ),
-                asked.ApproveMatch(account_id, f"m{number}", "ops-3", None),
-                asked.RejectMatch(account_id, f"m{number}", "NO_PROOF", None),
-                asked.SubmitApplication(account_id, at_ns, STEPS),
-                asked.VerifyApiIdentity(account_id, at_ns),
-                asked.SettleApplication(account_id, f"p{number}", "GRANTED", None),
-                asked.AssignKeyAccountManager(account_id, "kam", at_ns),
-                asked.RecordBehaviourMetric(account_id, "LOW_FILL_RATIO", "0.01", at_ns - DAY_NS, at_ns),
-                asked.ReportFeedback(account_id, "BUG", "EMAIL", at_ns),
-                asked.AwardBounty(week, f"r{number}", "5", "USDT"),
-                asked.CloseBountyRound("2024-W37"),
-                asked.AwardBonus("promo", account_id, "5", "USDT", None, random.random() < 0.5, "ops-1", "ops-2"),
-            )
+        by_hand = (
+            asked.RegisterAccount(account_id, OWNERS[account_id], "", None),
+            asked.RegisterAccount(account_id, OWNERS[account_id], "account1", at_ns),
+            asked.StartTrial(account_id, at_ns),
+            asked.ChangeTier(account_id, random.choice(TIERS), at_ns, until_ns),
+            asked.RevokeTier(account_id, f"g{number}", at_ns),
+            asked.BanAccount(account_id, random.randint(1, 7), at_ns, "ORDER_SPAM"),
+            asked.LiftBan(account_id, at_ns),
+            asked.FlagAccount(account_id, "FAKE", at_ns, b"\x01" * 32),
+            asked.UnflagAccount(account_id, at_ns),
+            asked.RequestMatch(
+                account_id, replace(CLAIM, period_from_ns=at_ns - 30 * DAY_NS, period_until_ns=at_ns), at_ns
+            ),
+            asked.ApproveMatch(account_id, f"m{number}", "ops-3", None),
+            asked.RejectMatch(account_id, f"m{number}", "NO_PROOF", None),
+            asked.SubmitApplication(account_id, at_ns, STEPS),
+            asked.VerifyApiIdentity(account_id, at_ns),
+            asked.SettleApplication(account_id, f"p{number}", "GRANTED", None),
+            asked.AssignKeyAccountManager(account_id, "kam", at_ns),
+            asked.RecordBehaviourMetric(account_id, "LOW_FILL_RATIO", "0.01", at_ns - DAY_NS, at_ns),
+            asked.ReportFeedback(account_id, "BUG", "EMAIL", at_ns),
+            asked.AwardBounty(week, f"r{number}", "5", "USDT"),
+            asked.CloseBountyRound("2024-W37"),
+            asked.AwardBonus("promo", account_id, "5", "USDT", None, random.random() < 0.5, "ops-1", "ops-2"),
         )
-        return ask(command)
+        known = set(map(type, by_hand))
+        others = [kind for kind in get_args(asked.AccountCommand) if kind not in known]
+        return ask(random.choice((*by_hand, *(made_up(kind, at_ns, account_id=account_id) for kind in others))))
 
     def evaluate(self, at_ns: int) -> Recorded:
         """All accounts at an instant: what was traded since is charged anew where another grant counts now."""
@@ -173,23 +173,13 @@ class History:
     def evaluated(self, began: Recorded) -> None:
         event = began.event
         assert isinstance(event, EvaluationStarted)
-        run = Run(programmes.parse(programmes.packaged()), PERIODIC, event.read_position)
+        run = EvaluationRun(programmes.parse(programmes.packaged()), PERIODIC, event.read_position)
         window, closes, found = (event.window_from_ns, event.window_until_ns), self.closes(event), []
         for account_id in OWNERS:
-            days = day_sums(self.writing.log, Span(account_id, *window, event.read_position))
+            days = day_sums(self.writing.log, AccountSpan(account_id, *window, event.read_position))
             cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
             found.append(assess(run.programme, Case(account_id, event.instant_ns, window), cells, closes))
         self.writing.step(EvaluateAccounts(began, run, [each for each in found if isinstance(each, Assessment)]))
-
-
-def deviations(events: Iterable[Recorded]) -> list[Deviation]:
-    """Return the deviations of a log that is at hand as a list."""
-    log = list(events)
-
-    def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
-        return [recorded for recorded in log if recorded.stream in streams and recorded.position < position]
-
-    return list(replay(log, programmes.parse, earlier, read_kept))
 
 
 def changed(log: list[Recorded], kind: type[Event], change: Callable[[Any], Event]) -> tuple[list[Recorded], int]:

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, decide_evaluated
+from ledger.domain.decide.evaluation import Assessment, Case, EvaluationRun, decide_evaluated
 from ledger.domain.decide.standing import match_tier
-from ledger.domain.events import KnownLine
+from ledger.domain.events import PERIODIC, KnownLine
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.cumulative_trading_volume import counts_for
@@ -65,7 +65,7 @@ def traded(rules: Programme, account: AccountState, rows: list[dict[str, Any]]) 
     """The lines of a history under a programme, by the place of each fill."""
     batch = fills(*[row if row["token"] else {**row, "token_price": ""} for row in rows])
     groups = by_account_day(batch)
-    days = DayTable.of({key: AccountDay() for key in groups.keys})
+    days = DayTable.holding({key: AccountDay() for key in groups.keys})
     outcome = decide_fills(
         batch, groups, {"alice": account}, days.places(groups.keys), days, rulebook(rules), with_fees=True
     )
@@ -307,7 +307,7 @@ def test_a_switch_of_grants_changes_only_the_times_that_it_is_about(
     at_ns = 20_000 * DAY_NS
     found = Assessment(Case("alice", at_ns, (at_ns - 30 * DAY_NS, at_ns)), (), (), 5 * ONE, tier)
     events = [
-        decide_evaluated(moved(account), Run(rules, PERIODIC, 1), found, at_ns + late_ns)
+        decide_evaluated(moved(account), EvaluationRun(rules, PERIODIC, 1), found, at_ns + late_ns)
         for rules in (programme(), programme(**switch))
     ]
     one, other = (asdict(event) for event in events)

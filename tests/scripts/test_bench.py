@@ -20,7 +20,8 @@ import pytest
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.server.fills.read_columns import fills_of
+from ledger.server.fills.read_columns import fill_reader
+from scripts.bench.__main__ import main
 from scripts.bench.replay import replay
 from scripts.bench.service import ledger
 from scripts.bench.store import Failed, Store
@@ -78,17 +79,12 @@ MAY_BE_NOTHING = {
 NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench` installs what they need
 
 
-def bench(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the script to its end."""
-    command = [sys.executable, "-m", "scripts.bench", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
-
-
 def figures(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
     """The table and the JSON of a tiny run that must succeed."""
     file = folder / "figures.json"
     tiny = ["--fills", "2500", "--rss-fills", "2500", "--lanes", "2", "--seconds", "0.05", "--accounts", "3000"]
-    done = bench(*tiny, "--json", str(file), *arguments)
+    command = [sys.executable, "-m", "scripts.bench", *tiny, "--json", str(file), *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
     return done.stdout, json.loads(file.read_text())
 
@@ -136,10 +132,14 @@ def test_only_picks_figures_by_the_first_part_of_their_names(tmp_path: Path) -> 
     ],
     ids=["an unknown name", "no round", "no number", "fewer than none", "no time", "nowhere to write"],
 )
-def test_unusable_arguments_exit_2_before_anything_is_measured(arguments: list[str], says: str) -> None:
-    done = bench(*arguments)
-    assert (done.returncode, done.stdout) == (2, "")
-    (line,) = done.stderr.splitlines()
+def test_unusable_arguments_exit_2_before_anything_is_measured(
+    arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    (line,) = err.splitlines()
     assert says in line
 
 
@@ -186,7 +186,7 @@ def test_rows_and_columns_of_the_load_are_the_same_fills(scripts: Callable[[str]
     (fills,) = bench_fills.reference_fills(500, 40)
     columns = bench_fills.columns_of(fills)
     rows = list(bench_fills.messages_of(fills))
-    assert [fills_of(columns)(index) for index in range(500)] == rows
+    assert [fill_reader(columns)(index) for index in range(500)] == rows
     assert len({row.account_id for row in rows}) == 40
     assert len({row.symbol for row in rows}) == 50
 
@@ -323,10 +323,11 @@ def test_an_error_of_umadbs_client_is_one_line(
         bench_umadb.Uma(1).run(Mock(), "")
 
 
-def test_help_names_every_figure() -> None:
-    done = bench("--help")
-    assert done.returncode == 0
-    assert all(name in done.stdout for name in ALL)
+def test_help_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^0$"):
+        main(["--help"])
+    out = capsys.readouterr().out
+    assert all(name in out for name in ALL)
 
 
 def test_no_command_line_has_the_password_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.conftest import reachable_folder
+from scripts.demo.__main__ import main
+from tests.data_folders import reachable_folder
 
 ROOT = Path(__file__).parent.parent.parent
 DAYS, FILLS = 20, 2_000
@@ -204,10 +205,13 @@ def test_ctrl_c_leaves_nothing_behind(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("arguments", [("--days", "9"), ("--days", "121"), ("--fills", "199"), ("--seed", "-1")])
-def test_what_it_cannot_do_is_refused_in_one_line(folder: Path, arguments: tuple[str, str]) -> None:
-    demo = start(folder, *arguments)
-    out, err = finish(demo)
-    assert (demo.returncode, out) == (2, "")
+def test_what_it_cannot_do_is_refused_in_one_line(
+    arguments: tuple[str, str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
     assert err.startswith("demo: ")
     assert err.count("\n") == 1
 

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from ledger.client import Acknowledgement, Client
+from scripts.torture.__main__ import main
 from scripts.torture.faults import FAULTS
 from scripts.torture.fills import Journal, content, journal, message
 from scripts.torture.history import History
@@ -63,11 +64,16 @@ def test_whatever_fault_a_ledger_with_a_standby_meets_nothing_is_missing_twice_w
     assert again.stdout.splitlines()[0].split() == ["trials", str(len(together))], "they were done twice"
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--trials", "0"), ("--seed", "x"), ("--trial", "1"), ("--faults", "flood"), ("--results", "/")]
-)
-def test_unusable_arguments_are_one_line_and_2(arguments: tuple[str, ...]) -> None:
-    done = torture(*arguments)
+@pytest.mark.parametrize("arguments", [("--trials", "0"), ("--seed", "x"), ("--trial", "1"), ("--faults", "flood")])
+def test_unusable_arguments_are_one_line_and_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match=r"^2$"):
+        main(arguments)
+    out, err = capsys.readouterr()
+    assert (out, len(err.splitlines())) == ("", 1)
+
+
+def test_results_that_cannot_be_written_are_one_line_and_2() -> None:
+    done = torture("--results", "/")
     assert (done.returncode, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
 
 
@@ -176,6 +182,15 @@ def test_two_fills_under_one_number_are_found(played: Played) -> None:
     fill = {**content(SEED, TRIAL, SOURCE, 1), "last_px": "2"}
     played.sent.write({"number": 1, **fill})
     assert played.verdict().findings == [f"{SOURCE} sent two fills under 1"]
+
+
+def test_a_fill_that_comes_again_with_its_price_written_otherwise_is_the_same_fill(tmp_path: Path) -> None:
+    fill = {**content(SEED, TRIAL, SOURCE, 1), "last_px": "1.5", "last_qty": "2", "side": 1, "symbol": "TA_USDT"}
+    prices = ["1.5", "1.5000", "1.6"]
+    entries = [{"number": number, **fill, "last_px": price} for number, price in enumerate(prices, 1)]
+    Journal(tmp_path / f"{SOURCE}.sent").write(*entries)
+    reckoned = reckon(tmp_path, {SOURCE: 3})
+    assert (set(reckoned.lines), reckoned.again, set(reckoned.refused)) == ({(SOURCE, 1)}, {(SOURCE, 2)}, {(SOURCE, 3)})
 
 
 @pytest.mark.parametrize(

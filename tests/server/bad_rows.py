@@ -14,26 +14,19 @@ from tests.server.bad_values import (
     BAN_DAYS,
     DAY,
     DECIMAL,
-    DIGEST,
     LEFT_TO_ROWS,
     OPTIONAL_AMOUNT,
     OPTIONAL_DAY,
     OPTIONAL_DECIMAL,
-    OPTIONAL_DIGEST,
     OPTIONAL_ID,
     OPTIONAL_RATE,
     OPTIONAL_VOLUME,
-    PAGE_SIZE,
-    PAGE_TOKEN,
     PAST_TIME,
     PROGRAMME_FILE,
     REQUIRED_ID,
     REQUIRED_PAST_TIME,
-    REQUIRED_TIME,
     SCALE,
     STREAM,
-    TIME,
-    TIME_ASKED,
     WEEK,
     WITHIN_DAYS,
     Bad,
@@ -41,16 +34,9 @@ from tests.server.bad_values import (
     required_enum_up_to,
     text_of,
 )
+from tests.server.field_kinds import kinds_of
 from tests.server.good_requests import BAD, BATCH_MAX, KNOWN, METHODS, PROGRAMME
 from tests.server.instants import BEFORE_NOON, NOON
-
-COMMAND: Final[Mapping[str, Bad]] = {
-    "request_id": REQUIRED_ID,
-    "authority.actor": OPTIONAL_ID,
-    "authority.approver": OPTIONAL_ID,
-    "authority.ticket": text_of(200),
-    "authority.reason": text_of(2_000),
-}
 
 FILL: Final[Mapping[str, Bad]] = {
     "account_id": REQUIRED_ID,
@@ -91,213 +77,39 @@ QUOTED: Final = (
     "token_payment.price_source",
 )
 
-READ_AT: Final[Mapping[str, Bad]] = {
-    "at.as_of": TIME_ASKED,
-    "at.known_at_position": LEFT_TO_ROWS,
-    "at.known_at_time": TIME_ASKED,
-    "at.min_position": LEFT_TO_ROWS,
-}
+FILLS: Final = ("RecordFills", "StreamFills")  # whose fields lie in fills and columns
 
-FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
-    "RegisterAccount": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "owner_id": OPTIONAL_ID,
-        "parent_account_id": OPTIONAL_ID,
-        "registered_time": PAST_TIME,
-    },
+# What the contract does not tell of a field, by method.
+BY_HAND: Final[Mapping[str, Mapping[str, Bad]]] = {
+    "RegisterAccount": {"registered_time": PAST_TIME},
     "RegisterSymbol": {
-        **COMMAND,
-        "symbol": REQUIRED_ID,
-        "base_currency": REQUIRED_ID,
-        "quote_currency": REQUIRED_ID,
-        "product": enum_up_to(2),
         "price_scale": SCALE,
         "quantity_scale": SCALE,
-        "valid_from": TIME,
-        "pair_class": OPTIONAL_ID,
-        "programme_id": OPTIONAL_ID,
     },
-    "RegisterCurrency": {
-        **COMMAND,
-        "currency": REQUIRED_ID,
-        "decimals": SCALE,
-    },
-    "StartTrial": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "start_time": PAST_TIME,
-        "programme_id": OPTIONAL_ID,
-    },
-    "ChangeTier": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "tier": REQUIRED_ID,
-        "valid_from": TIME,
-        "valid_until": TIME,
-        "programme_id": OPTIONAL_ID,
-    },
-    "RevokeTier": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "grant_id": REQUIRED_ID,
-        "revoke_time": TIME,
-    },
+    "RegisterCurrency": {"decimals": SCALE},
+    "StartTrial": {"start_time": PAST_TIME},
     "BanAccount": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
         "days": BAN_DAYS,
         "start_time": PAST_TIME,
-        "reason_code": REQUIRED_ID,
-        "evidence_positions": LEFT_TO_ROWS,
-    },
-    "LiftBan": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "lift_time": PAST_TIME,
-    },
-    "FlagAccount": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "kind": required_enum_up_to(2),
-        "flag_time": PAST_TIME,
-        "evidence_sha256": OPTIONAL_DIGEST,
-    },
-    "UnflagAccount": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "unflag_time": PAST_TIME,
     },
     "RequestMatch": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "venues": LEFT_TO_ROWS,
-        "external_tier": REQUIRED_ID,
         "period_from": REQUIRED_PAST_TIME,
-        "period_until": REQUIRED_PAST_TIME,
         "external_volume.spot": OPTIONAL_VOLUME,
         "external_volume.futures": OPTIONAL_VOLUME,
-        "evidence_sha256": DIGEST,
-        "request_time": PAST_TIME,
-        "programme_id": OPTIONAL_ID,
-    },
-    "ApproveMatch": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "match_id": REQUIRED_ID,
-        "approve_time": PAST_TIME,
-    },
-    "RejectMatch": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "match_id": REQUIRED_ID,
-        "reason_code": REQUIRED_ID,
-        "reject_time": PAST_TIME,
-    },
-    "SubmitApplication": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "received_time": PAST_TIME,
-        "programme_id": OPTIONAL_ID,
-    },
-    "VerifyApiIdentity": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "verified_time": PAST_TIME,
-    },
-    "SettleApplication": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "application_id": REQUIRED_ID,
-        "outcome": required_enum_up_to(2),
-        "settle_time": PAST_TIME,
-    },
-    "AssignKeyAccountManager": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "manager_id": REQUIRED_ID,
-        "assign_time": PAST_TIME,
-        "programme_id": OPTIONAL_ID,
     },
     "RecordBehaviourMetric": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "code": REQUIRED_ID,
         "value": DECIMAL,
         "window_from": REQUIRED_PAST_TIME,
-        "window_until": REQUIRED_PAST_TIME,
-    },
-    "ReportFeedback": {
-        **COMMAND,
-        "account_id": REQUIRED_ID,
-        "kind": required_enum_up_to(3),
-        "channel": required_enum_up_to(3),
-        "report_time": PAST_TIME,
     },
     "AwardBounty": {
-        **COMMAND,
         "week": WEEK,
-        "report_id": REQUIRED_ID,
         "amount": AMOUNT,
-        "currency": REQUIRED_ID,
-        "programme_id": OPTIONAL_ID,
     },
-    "CloseBountyRound": {
-        **COMMAND,
-        "week": WEEK,
-    },
-    "AnnouncePromotion": {
-        **COMMAND,
-        "promotion_id": REQUIRED_ID,
-        "promotion_type": REQUIRED_ID,
-        "start_time": REQUIRED_TIME,
-        "end_time": REQUIRED_TIME,
-    },
-    "AwardBonus": {
-        **COMMAND,
-        "promotion_id": REQUIRED_ID,
-        "account_id": REQUIRED_ID,
-        "amount": AMOUNT,
-        "currency": REQUIRED_ID,
-        "award_time": PAST_TIME,
-        "programme_id": OPTIONAL_ID,
-    },
-    "GetMembership": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
-    },
+    "CloseBountyRound": {"week": WEEK},
+    "AwardBonus": {"amount": AMOUNT},
     "CheckMatchEligibility": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
         "external_volume.spot": OPTIONAL_VOLUME,
         "external_volume.futures": OPTIONAL_VOLUME,
-        "programme_id": OPTIONAL_ID,
-    },
-    "GetEntitlements": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
-        "programme_id": OPTIONAL_ID,
-    },
-    "CheckPromotionEligibility": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
-        "promotion_type": REQUIRED_ID,
-        "programme_id": OPTIONAL_ID,
-    },
-    "ListMonthsWithoutPromotion": {
-        **READ_AT,
-        "from_time": TIME_ASKED,
-    },
-    "ListBountyRounds": {
-        **READ_AT,
-    },
-    "ListApplications": {
-        "as_of": TIME_ASKED,
-        "min_position": LEFT_TO_ROWS,
-        "due_within_business_days": LEFT_TO_ROWS,
-        "programme_id": OPTIONAL_ID,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
     },
     "RecordFills": {
         "venue": OPTIONAL_ID,
@@ -318,146 +130,37 @@ FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
         "batch.complete_until": PAST_TIME,
         **{f"batch.{path}": LEFT_TO_ROWS for path in COLUMN_FIELDS},
     },
-    "GetSourcePosition": {
-        "source": REQUIRED_ID,
-    },
-    "GetVipState": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
-        "programme_id": OPTIONAL_ID,
-    },
-    "ListFeeHistory": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
-        "from_time": TIME_ASKED,
-        "until_time": TIME_ASKED,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
-    "GetRates": {
-        "account_id": REQUIRED_ID,
-        **READ_AT,
-        "programme_id": OPTIONAL_ID,
-    },
     "QuoteFee": {
         **{path: FILL[path] for path in QUOTED},
         "venue": OPTIONAL_ID,
-        **READ_AT,
     },
     "GetFill": {
         "fill_ref.venue": OPTIONAL_ID,
         "fill_ref.account_id": REQUIRED_ID,
         "fill_ref.day": DAY,
         "fill_ref.exec_id": REQUIRED_ID,
-        **READ_AT,
     },
-    "ListAccounts": {
-        "as_of": TIME_ASKED,
-        "min_position": LEFT_TO_ROWS,
-        "tier": OPTIONAL_ID,
-        "ending_before": TIME_ASKED,
-        "owner_id": OPTIONAL_ID,
-        "programme_id": OPTIONAL_ID,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
-    "PublishProgramme": {
-        **COMMAND,
-        "content": PROGRAMME_FILE,
-        "valid_from": TIME,
-    },
-    "AssignPairClass": {
-        **COMMAND,
-        "symbol": REQUIRED_ID,
-        "pair_class": REQUIRED_ID,
-        "valid_from": TIME,
-        "programme_id": OPTIONAL_ID,
-    },
+    "PublishProgramme": {"content": PROGRAMME_FILE},
     "SetPairRates": {
-        **COMMAND,
-        "symbol": REQUIRED_ID,
         "maker_rate": OPTIONAL_RATE,
         "taker_rate": OPTIONAL_RATE,
-        "valid_from": TIME,
-        "programme_id": OPTIONAL_ID,
     },
     "RecordDailyClose": {
-        **COMMAND,
-        "asset": REQUIRED_ID,
         "day": DAY,
         "price": AMOUNT,
-        "currency": OPTIONAL_ID,
-        "source": REQUIRED_ID,
-        "source_sha256": DIGEST,
     },
-    "PlanEvaluation": {
-        "programme_id": OPTIONAL_ID,
-        "kind": enum_up_to(2),
-        "instant": TIME_ASKED,
-        **READ_AT,
-    },
-    "RunEvaluation": {
-        **COMMAND,
-        "programme_id": OPTIONAL_ID,
-        "kind": enum_up_to(2),
-        "instant": TIME,
-        "read_position": LEFT_TO_ROWS,
-        "complete_sources": LEFT_TO_ROWS,
-    },
-    "GetEvaluation": {
-        "programme_id": OPTIONAL_ID,
-        "kind": enum_up_to(2),
-        "instant": TIME_ASKED,
-        **READ_AT,
-    },
+    "PlanEvaluation": {"kind": enum_up_to(2)},
+    "RunEvaluation": {"kind": enum_up_to(2)},
+    "GetEvaluation": {"kind": enum_up_to(2)},
     "ListCloses": {
-        **READ_AT,
-        "asset": OPTIONAL_ID,
         "from_day": OPTIONAL_DAY,
         "until_day": OPTIONAL_DAY,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
     },
-    "GetProgramme": {
-        "programme_id": OPTIONAL_ID,
-        "version": OPTIONAL_ID,
-        **READ_AT,
-    },
-    "ListProgrammes": {
-        "programme_id": OPTIONAL_ID,
-        **READ_AT,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
-    "ListPairs": {
-        "programme_id": OPTIONAL_ID,
-        **READ_AT,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
-    "ListFindings": {
-        "control": OPTIONAL_ID,
-        "as_of": TIME_ASKED,
-        "within_days": WITHIN_DAYS,
-        "programme_id": OPTIONAL_ID,
-        "min_position": LEFT_TO_ROWS,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
-    "ListSoloActions": {
-        "actor": OPTIONAL_ID,
-        "from_time": TIME_ASKED,
-        "until_time": TIME_ASKED,
-        **READ_AT,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
-    "ListEvents": {
-        "stream": STREAM,
-        **READ_AT,
-        "page_size": PAGE_SIZE,
-        "page_token": PAGE_TOKEN,
-    },
+    "ListFindings": {"within_days": WITHIN_DAYS},
+    "ListEvents": {"stream": STREAM},
+}
+FIELDS: Final[Mapping[str, Mapping[str, Bad]]] = {
+    name: {**({} if name in FILLS else kinds_of(method)), **BY_HAND.get(name, {})} for name, method in METHODS.items()
 }
 
 # Fields for which no value is bad, and why.
@@ -481,18 +184,14 @@ NOTHING_IS_BAD: Final[Mapping[tuple[str, str], str]] = {
         for method, path in (("RecordFills", "fills"), ("StreamFills", "batch.fills"))
         for name in PASSED
     },
-    ("ListAccounts", "banned"): "a bool, or not given",
-    ("ListAccounts", "flagged"): "a bool, or not given",
-    ("SubmitApplication", "account_opened"): "a bool: a step that is not done is for the state to refuse",
-    ("SubmitApplication", "api_key_created"): "a bool: the same",
-    ("SubmitApplication", "community_joined"): "a bool: for information",
-    ("SubmitApplication", "form_submitted"): "a bool: as the other steps",
-    ("AwardBonus", "override"): "a bool: who may is for the state to say",
-    ("ListBountyRounds", "open_only"): "a bool",
-    ("ListCloses", "include_restated"): "a bool",
     ("RecordDailyClose", "restates"): "a position: whether a close lies there is for the state to say",
-    ("ListApplications", "overdue"): "a bool, or not given",
     ("ListEvents", "after_position"): "a position beyond the log has no events after it",
+    **{
+        (name, field.name): "a bool: what it says is for the state to judge"
+        for name, method in METHODS.items()
+        for field in method.input_type.fields
+        if field.type == field.TYPE_BOOL
+    },
 }
 
 

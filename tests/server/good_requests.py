@@ -108,89 +108,40 @@ LAST_DUE: Final = at(NOON_NS - 6 * DAY_NS - DAY_NS // 2)  # 2024-09-28
 DUE: Final = at(NOON_NS + 3 * DAY_NS + DAY_NS // 2)  # 2024-10-08
 DIGEST: Final = b"\x01" * 32  # a SHA-256
 WEEK: Final = "2024-W40"  # that of noon
-SPAN: Final = {"from_time": A_DAY_AGO, "until_time": IN_A_DAY}
-GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
-    "RegisterAccount": lambda: {
-        "account_id": "alice",
-        "owner_id": "owner",
-        "parent_account_id": "main",
-        "registered_time": NOON,
-    },
+
+# What the contract does not tell of a good request.
+BY_HAND: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
+    "RegisterAccount": lambda: {"parent_account_id": "main"},
     "RegisterSymbol": lambda: {
-        "symbol": "XRP_USDT",
         "base_currency": "XRP",
         "quote_currency": "USDT",
-        "product": 1,
         "price_scale": 8,
         "quantity_scale": 4,
         "valid_from": at(EARLIEST_NS),
         "pair_class": "A",
-        "programme_id": PROGRAMME,
     },
-    "RegisterCurrency": lambda: {"currency": "USDT", "decimals": 6},
-    "StartTrial": lambda: {"account_id": "alice", "start_time": NOON, "programme_id": PROGRAMME},
-    "ChangeTier": lambda: {
-        "account_id": "alice",
-        "tier": "VIP4",
-        "valid_from": NOON,
-        "valid_until": IN_A_DAY,
-        "programme_id": PROGRAMME,
-    },
-    "RevokeTier": lambda: {"account_id": "alice", "grant_id": "g1", "revoke_time": NOON},
-    "BanAccount": lambda: {"account_id": "alice", "days": 1, "start_time": NOON, "reason_code": "ORDER_SPAM"},
-    "FlagAccount": lambda: {"account_id": "bob", "kind": 1, "flag_time": NOON, "evidence_sha256": DIGEST},
-    "UnflagAccount": lambda: {"account_id": "bob", "unflag_time": NOON},
+    "RegisterCurrency": lambda: {"decimals": 6},
+    "ChangeTier": lambda: {"tier": "VIP4", "valid_until": IN_A_DAY},
+    "RevokeTier": lambda: {"grant_id": "g1"},
+    "FlagAccount": lambda: {"account_id": "bob"},
+    "UnflagAccount": lambda: {"account_id": "bob"},
     "RequestMatch": lambda: {
         "authority": Authority(actor="requester", approver="second", ticket="T-1", reason="asked on the phone"),
         "account_id": "carol",
         "venues": ["binance", "okx"],
         "external_tier": "VIP2",
         "period_from": at(NOON_NS - 30 * DAY_NS),
-        "period_until": NOON,
         "external_volume": ExternalVolume(spot="500000", futures="250000.5"),
-        "evidence_sha256": DIGEST,
-        "request_time": NOON,
-        "programme_id": PROGRAMME,
     },
-    "ApproveMatch": lambda: {"account_id": "carol", "match_id": "m1", "approve_time": NOON},
-    "RejectMatch": lambda: {
-        "account_id": "dave",
-        "match_id": "m1",
-        "reason_code": "EVIDENCE_FALSE",
-        "reject_time": NOON,
-    },
-    "SubmitApplication": lambda: {
-        "account_id": "erin",
-        "received_time": NOON,
-        "account_opened": True,
-        "api_key_created": True,
-        "community_joined": True,
-        "form_submitted": True,
-        "programme_id": PROGRAMME,
-    },
-    "VerifyApiIdentity": lambda: {"account_id": "erin", "verified_time": NOON},
-    "SettleApplication": lambda: {"account_id": "erin", "application_id": "p1", "outcome": 1, "settle_time": NOON},
-    "AssignKeyAccountManager": lambda: {
-        "account_id": "carol",
-        "manager_id": "kam-1",
-        "assign_time": NOON,
-        "programme_id": PROGRAMME,
-    },
-    "RecordBehaviourMetric": lambda: {
-        "account_id": "alice",
-        "code": "LOW_FILL_RATIO",
-        "value": "0.001",
-        "window_from": A_DAY_AGO,
-        "window_until": NOON,
-    },
-    "ReportFeedback": lambda: {"account_id": "carol", "kind": 1, "channel": 2, "report_time": NOON},
-    "AwardBounty": lambda: {
-        "week": WEEK,
-        "report_id": "r1",
-        "amount": "50",
-        "currency": "USDT",
-        "programme_id": PROGRAMME,
-    },
+    "ApproveMatch": lambda: {"account_id": "carol", "match_id": "m1"},
+    "RejectMatch": lambda: {"account_id": "dave", "match_id": "m1", "reason_code": "EVIDENCE_FALSE"},
+    "SubmitApplication": lambda: {"account_id": "erin"},
+    "VerifyApiIdentity": lambda: {"account_id": "erin"},
+    "SettleApplication": lambda: {"account_id": "erin", "application_id": "p1"},
+    "AssignKeyAccountManager": lambda: {"account_id": "carol", "manager_id": "kam-1"},
+    "RecordBehaviourMetric": lambda: {"code": "LOW_FILL_RATIO", "value": "0.001", "window_from": A_DAY_AGO},
+    "ReportFeedback": lambda: {"account_id": "carol", "channel": 2},
+    "AwardBounty": lambda: {"week": WEEK, "report_id": "r1", "amount": "50"},
     "CloseBountyRound": lambda: {"week": "2024-W39"},
     "AnnouncePromotion": lambda: {
         "promotion_id": "october",
@@ -198,90 +149,30 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
         "start_time": A_DAY_AGO,
         "end_time": IN_A_DAY,
     },
-    "AwardBonus": lambda: {
-        "promotion_id": "october",
-        "account_id": "carol",
-        "amount": "10",
-        "currency": "USDT",
-        "award_time": NOON,
-        "override": True,
-        "programme_id": PROGRAMME,
-    },
-    "GetMembership": lambda: {"account_id": "carol", "at": ReadAt(as_of=NOON)},
+    "AwardBonus": lambda: {"promotion_id": "october", "account_id": "carol", "amount": "10"},
+    "GetMembership": lambda: {"account_id": "carol"},
     "CheckMatchEligibility": lambda: {
         "account_id": "carol",
-        "at": ReadAt(as_of=NOON),
         "external_volume": ExternalVolume(spot="500000", futures="0"),
-        "programme_id": PROGRAMME,
     },
-    "GetEntitlements": lambda: {"account_id": "carol", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
-    "CheckPromotionEligibility": lambda: {
-        "account_id": "carol",
-        "at": ReadAt(as_of=NOON),
-        "promotion_type": "NET_BUY",
-        "programme_id": PROGRAMME,
-    },
-    "ListMonthsWithoutPromotion": lambda: {"at": ReadAt(as_of=NOON), "from_time": A_DAY_AGO},
-    "ListBountyRounds": lambda: {"at": ReadAt(as_of=NOON), "open_only": True},
-    "ListApplications": lambda: {
-        "as_of": NOON,
-        "overdue": False,
-        "due_within_business_days": 10,
-        "programme_id": PROGRAMME,
-        "page_size": 10,
-    },
-    "LiftBan": lambda: {"account_id": "alice", "lift_time": NOON},
-    "PublishProgramme": lambda: {"content": programme_file(a_new("version")), "valid_from": NOON},
-    "AssignPairClass": lambda: {
-        "symbol": "XRP_USDT",
-        "pair_class": "A",
-        "valid_from": NOON,
-        "programme_id": PROGRAMME,
-    },
-    "SetPairRates": lambda: {
-        "symbol": "XRP_USDT",
-        "maker_rate": "0.0001",
-        "taker_rate": "0.0003",
-        "valid_from": NOON,
-        "programme_id": PROGRAMME,
-    },
-    "RecordDailyClose": lambda: {
-        "asset": "BTC",
-        "day": "2024-10-03",
-        "price": "60000.5",
-        "currency": "USDT",
-        "source": "binance-1d",
-        "source_sha256": DIGEST,
-    },
-    "ListCloses": lambda: {
-        "asset": "BTC",
-        "from_day": "2024-10-01",
-        "until_day": "2024-10-04",
-        "include_restated": True,
-        "at": ReadAt(as_of=NOON),
-        "page_size": 10,
-    },
-    "PlanEvaluation": lambda: {"programme_id": PROGRAMME, "kind": 1, "instant": DUE, "at": ReadAt(as_of=NOON)},
+    "GetEntitlements": lambda: {"account_id": "carol"},
+    "CheckPromotionEligibility": lambda: {"account_id": "carol", "promotion_type": "NET_BUY"},
+    "ListApplications": lambda: {"overdue": False, "due_within_business_days": 10},
+    "PublishProgramme": lambda: {"content": programme_file(a_new("version"))},
+    "AssignPairClass": lambda: {"pair_class": "A"},
+    "SetPairRates": lambda: {"maker_rate": "0.0001", "taker_rate": "0.0003"},
+    "RecordDailyClose": lambda: {"asset": "BTC", "day": "2024-10-03", "price": "60000.5", "source": "binance-1d"},
+    "ListCloses": lambda: {"asset": "BTC", "from_day": "2024-10-01", "until_day": "2024-10-04"},
+    "PlanEvaluation": lambda: {"instant": DUE},
     "RunEvaluation": lambda: {
-        "programme_id": PROGRAMME,
-        "kind": 1,
         "instant": LAST_DUE,
         "read_position": 4,  # there is a programme by then
         "complete_sources": ["engine"],
     },
-    "GetEvaluation": lambda: {"programme_id": PROGRAMME, "kind": 1, "instant": LAST_DUE, "at": ReadAt(as_of=NOON)},
-    "GetProgramme": lambda: {"programme_id": PROGRAMME, "version": "3.0", "at": ReadAt(as_of=NOON)},
-    "ListProgrammes": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
-    "ListPairs": lambda: {"programme_id": PROGRAMME, "at": ReadAt(as_of=NOON), "page_size": 10},
-    "ListControls": dict,
-    "ListFindings": lambda: {
-        "control": "benefits-ending",
-        "as_of": NOON,
-        "within_days": 7,
-        "programme_id": PROGRAMME,
-        "page_size": 10,
-    },
-    "ListSoloActions": lambda: {"actor": "operator", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},
+    "GetEvaluation": lambda: {"instant": LAST_DUE},
+    "GetProgramme": lambda: {"version": "3.0"},
+    "ListFindings": lambda: {"control": "benefits-ending", "within_days": 7},
+    "ListSoloActions": lambda: {"actor": "operator"},
     "RecordFills": lambda: {"venue": "bitmart", "fills": _fills(), "include_fees": True, "actor": "engine"},
     "StreamFills": lambda: {
         "batch": RecordFillsRequest(
@@ -294,44 +185,50 @@ GOOD: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
         )
     },
     "GetSourcePosition": lambda: {"source": "engine"},
-    "GetVipState": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
-    "ListFeeHistory": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "page_size": 10, **SPAN},
-    "GetRates": lambda: {"account_id": "alice", "at": ReadAt(as_of=NOON), "programme_id": PROGRAMME},
-    "QuoteFee": lambda: {
-        "account_id": "alice",
-        "symbol": "XRP_USDT",
-        "side": 1,
-        "liquidity": 2,
-        "last_px": "0.5",
-        "last_qty": "10",
-        "venue": "bitmart",
-        "channel": 1,
-        "product": 1,
-        "token_payment": KNOWN.token_payment,
-        "at": ReadAt(as_of=NOON),
-    },
+    "QuoteFee": lambda: {"liquidity": 2, "last_px": "0.5", "last_qty": "10", "token_payment": KNOWN.token_payment},
     "GetFill": lambda: {
-        "fill_ref": FillRef(venue="bitmart", account_id="alice", day="2024-10-04", exec_id=KNOWN.exec_id),
-        "at": ReadAt(as_of=NOON),
+        "fill_ref": FillRef(venue="bitmart", account_id="alice", day="2024-10-04", exec_id=KNOWN.exec_id)
     },
-    "ListAccounts": lambda: {
-        "as_of": NOON,
-        "tier": "NONE",
-        "ending_before": IN_A_DAY,
-        "banned": False,
-        "flagged": False,
-        "owner_id": "owner",
-        "programme_id": PROGRAMME,
-        "page_size": 10,
-    },
-    "ListEvents": lambda: {
-        "stream": "account/alice",
-        "after_position": 1,
-        "at": ReadAt(as_of=NOON),
-        "page_size": 10,
-    },
-    "GetLedgerInfo": dict,
+    "ListAccounts": lambda: {"tier": "NONE", "ending_before": IN_A_DAY, "banned": False, "flagged": False},
+    "ListEvents": lambda: {"stream": "account/alice"},
 }
+# The values of other fields, by their name or else by their type.
+VALUES: Final[Mapping[str, Any]] = {
+    "account_id": "alice",
+    "owner_id": "owner",
+    "symbol": "XRP_USDT",
+    "programme_id": PROGRAMME,
+    "currency": "USDT",
+    "reason_code": "ORDER_SPAM",
+    "venue": "bitmart",
+    "at": ReadAt(as_of=NOON),
+    "from_time": A_DAY_AGO,
+    "until_time": IN_A_DAY,
+    "page_size": 10,
+}
+BY_TYPE: Final[Mapping[int, Any]] = {
+    FieldDescriptor.TYPE_STRING: "ANY",
+    FieldDescriptor.TYPE_BYTES: DIGEST,
+    FieldDescriptor.TYPE_BOOL: True,
+    FieldDescriptor.TYPE_ENUM: 1,
+    FieldDescriptor.TYPE_UINT32: 1,
+    FieldDescriptor.TYPE_UINT64: 1,
+    FieldDescriptor.TYPE_MESSAGE: NOON,
+}
+NOT_GIVEN: Final = ("request_id", "authority", "min_position", "page_token", "restates")
+FILLS: Final = ("RecordFills", "StreamFills")  # by hand as a whole
+
+
+def values_of(method: str) -> dict[str, Any]:
+    """The values of a good request by field: those by hand, and of what the contract tells all but lists."""
+    by_hand = BY_HAND.get(method, dict)()
+    fields = [] if method in FILLS else METHODS[method].input_type.fields
+    told = {
+        field.name: VALUES[field.name] if field.name in VALUES else BY_TYPE[field.type]
+        for field in fields
+        if field.name not in by_hand and field.name not in NOT_GIVEN and not field.is_repeated
+    }
+    return {**told, **by_hand}
 
 
 # Requests that must have been answered before the good one of a method, beside those of the methods before it.
@@ -341,7 +238,7 @@ BEFORE: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {"RejectMatch": ("R
 def good(method: str, values: Mapping[str, Any] | None = None) -> Any:
     """A request that is right in every way, with nearly every field given; then some values set by path."""
     kind = GetMessageClass(METHODS[method].input_type)
-    request: Any = kind(**GOOD[method]())
+    request: Any = kind(**values_of(method))
     if "authority" in request.DESCRIPTOR.fields_by_name:
         request.request_id = request_id()
         if not request.HasField("authority"):

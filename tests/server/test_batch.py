@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.fills.batch import CARRIED, FillBatch
-from ledger.server.fills.read_messages import read_batch, shape_of
+from ledger.server.fills.read_messages import read_batch, shape_fault
 from ledger.server.fills.request_bytes import origin_of
 from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment
 from ledger.v1.fill_service_pb2 import RecordFillsRequest
@@ -163,7 +163,7 @@ def rows_of(batch: FillBatch | None) -> list[dict[str, Any]]:
 
 
 def row_at(batch: FillBatch, place: int) -> dict[str, Any]:
-    symbol, product, traits, time_ns, price, quantity, *carried = batch.as_sent(place, int(batch.product[place]))
+    symbol, product, traits, time_ns, price, quantity, *carried = batch.content(place, int(batch.product[place]))
     return {
         "account_id": batch.accounts[batch.account[place]],
         "exec_id": batch.name(place),
@@ -224,7 +224,7 @@ def these(*fills: Fill, source: str = "engine") -> Any:
 @these(changed(exec_id=""), GOOD, changed(side=0), GOOD)  # numbers go on over malformed fills
 @these(changed(exec_id=""), GOOD, GOOD, source="")  # without a source there are none
 def test_whole_columns_refuse_exactly_the_fills_that_are_refused_alone(fills: list[Fill], source: str) -> None:
-    alone = [shape_of(fill, LATEST_FILL_NS) for fill in fills]
+    alone = [shape_fault(fill, LATEST_FILL_NS) for fill in fills]
     asked = RecordFillsRequest(
         venue="bitmart", source=source, first_sequence=FIRST_SEQUENCE if source else 0, actor="me"
     )

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.fills.batch import FillBatch
-from ledger.server.fills.read_columns import fills_of, read_columns
+from ledger.server.fills.read_columns import fill_reader, read_columns
 from ledger.server.fills.read_messages import read_batch
 from ledger.server.fills.request_bytes import origin_of
 from ledger.v1.fill_pb2 import Fill
@@ -64,7 +64,7 @@ def rows_of(batch: FillBatch | None) -> list[Any]:
 def row_at(batch: FillBatch, place: int) -> tuple[Any, ...]:
     numbers = (int(batch.index[place]), int(batch.sequence[place]))
     account_id = batch.accounts[batch.account[place]]
-    return (account_id, batch.name(place), *numbers, *batch.as_sent(place, int(batch.product[place])))
+    return (account_id, batch.name(place), *numbers, *batch.content(place, int(batch.product[place])))
 
 
 @settings(max_examples=300, deadline=None)
@@ -83,7 +83,7 @@ def test_columns_read_like_rows(rows: list[Fill]) -> None:
 
 def test_a_fill_of_columns_is_the_message_it_would_have_been() -> None:
     one = fill(exec_id="E1", last_px="0.5", last_qty="12", trade_id="T", owner_id="o", order_time=at(NOON_NS - 1))
-    assert fills_of(columns_of([fill(), one]))(1) == one
+    assert fill_reader(columns_of([fill(), one]))(1) == one
 
 
 def test_ids_that_are_numbers_are_read_as_the_texts_they_are_printed_as() -> None:
@@ -93,11 +93,11 @@ def test_ids_that_are_numbers_are_read_as_the_texts_they_are_printed_as() -> Non
     columns.trade_number = integers(numbers)
     batch, _ = read(read_columns, columns)
     assert batch is not None
-    assert [batch.said("trade_id", place) for place in range(3)] == ["1", "", str(2**64 - 1)]
+    assert [batch.carried("trade_id", place) for place in range(3)] == ["1", "", str(2**64 - 1)]
     columns.trade_number = integers([3, 2, 1])
     batch, _ = read(read_columns, columns)
     assert batch is not None
-    assert [batch.said("trade_id", place) for place in range(3)] == ["3", "2", "1"]
+    assert [batch.carried("trade_id", place) for place in range(3)] == ["3", "2", "1"]
     assert batch.trade_id.dtype.kind == "i"
 
 
@@ -127,7 +127,7 @@ def test_a_malformed_fill_within_columns_of_a_source_is_refused_alone_and_record
     assert [(refusal.index, refusal.field) for refusal in answer.refusals] == [(1, "exec_id")]
     advanced = ledger.log.at(answer.position).event
     assert [(entry.sequence, entry.fill_sha256) for entry in advanced.refused] == [
-        (2, hashlib.sha256(fills_of(columns_of(rows))(1).SerializeToString(deterministic=True)).digest())
+        (2, hashlib.sha256(fill_reader(columns_of(rows))(1).SerializeToString(deterministic=True)).digest())
     ]
 
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from ledger.server.fills.read_columns import fills_of
+from ledger.server.fills.read_columns import fill_reader
 from ledger.v1.fill_service_pb2 import (
     FillColumns,
     RecordFillsRequest,
@@ -91,7 +91,7 @@ def test_a_value_at_the_end_of_its_type_is_answered_as_in_rows_and_the_source_mo
 ) -> None:
     as_columns, as_rows = name_of(), name_of()
     columns = with_value(as_columns, column, value)
-    rows = list(map(fills_of(with_value(as_rows, column, value)), range(COUNT)))
+    rows = list(map(fill_reader(with_value(as_rows, column, value)), range(COUNT)))
     of_columns = shared.fills.RecordFills(RecordFillsRequest(source=as_columns, first_sequence=1, columns=columns))
     of_rows = shared.fills.RecordFills(RecordFillsRequest(source=as_rows, first_sequence=1, fills=rows))
     assert told(of_columns) == told(of_rows)

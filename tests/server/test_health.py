@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
+import grpc_testing
 import pytest
-from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
+from grpc_health.v1.health_pb2 import DESCRIPTOR, HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_server
 
 from ledger.config import Config
@@ -39,26 +40,58 @@ def faults() -> Faults:
 
 
 @pytest.fixture
-def stub(faults: Faults) -> Iterator[HealthStub]:
+def looked(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[Health]:
+    """Health that looks a hundred times a second."""
+    monkeypatch.setattr(health, "_EVERY_S", 0.01)
+    found = Health()
+    found.start(lambda: faults.reads, faults.of_writes)
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def stub(looked: Health) -> Iterator[HealthStub]:
     """A stub of a server that has health alone, in its lanes."""
-    looked, server = Health(), grpc.server(ThreadPoolExecutor(2), interceptors=[Lanes(Config())])
+    server = grpc.server(ThreadPoolExecutor(2), interceptors=[Lanes(Config())])
     add_HealthServicer_to_server(looked, server)
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
-    looked.start(lambda: faults.reads, faults.of_writes)
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
         yield HealthStub(channel)
         looked.stop()
         assert server.stop(5).wait(10)
 
 
+class Calls:
+    """Calls of the handlers as gRPC makes them, without a server."""
+
+    def __init__(self, looked: Health) -> None:
+        service = DESCRIPTOR.services_by_name["Health"]
+        self._server = grpc_testing.server_from_dictionary({service: looked}, grpc_testing.strict_real_time())
+        self._methods = service.methods_by_name
+
+    def check(self, name: str) -> tuple[int | None, grpc.StatusCode]:
+        """Return the status of a service, None if there is no answer, and the code of the call."""
+        asked = HealthCheckRequest(service=name)
+        call = self._server.invoke_unary_unary(self._methods["Check"], (), asked, None)
+        answer, _, code, _ = call.termination()
+        return (None if answer is None else answer.status), code
+
+    def all_say(self, names: tuple[str, ...], expected: int) -> bool:
+        return all(self.check(name) == (expected, grpc.StatusCode.OK) for name in names)
+
+    def watch(self, name: str) -> grpc_testing.UnaryStreamServerRpc:
+        return self._server.invoke_unary_stream(self._methods["Watch"], (), HealthCheckRequest(service=name), None)
+
+
+@pytest.fixture
+def calls(looked: Health) -> Calls:
+    return Calls(looked)
+
+
 def status(stub: HealthStub, name: str) -> int:
     found: int = stub.Check(HealthCheckRequest(service=name), timeout=5).status
     return found
-
-
-def all_say(stub: HealthStub, names: tuple[str, ...], expected: int) -> bool:
-    return all(status(stub, name) == expected for name in names)
 
 
 def test_every_service_reads_or_writes_and_the_server_as_a_whole_reads() -> None:
@@ -71,15 +104,15 @@ def test_every_service_reads_or_writes_and_the_server_as_a_whole_reads() -> None
     assert READING == ("", "ledger.v1.ControlService", "ledger.v1.MemberQueryService", "ledger.v1.QueryService")
 
 
-def test_who_cannot_write_serves_reads_and_who_cannot_read_serves_nothing(stub: HealthStub, faults: Faults) -> None:
-    assert all_say(stub, (*READING, *WRITING), SERVING)
+def test_who_cannot_write_serves_reads_and_who_cannot_read_serves_nothing(calls: Calls, faults: Faults) -> None:
+    assert calls.all_say((*READING, *WRITING), SERVING)
     faults.writes = "the disk is full"
-    wait_for(lambda: all_say(stub, WRITING, NOT_SERVING))
-    assert all_say(stub, READING, SERVING)
+    wait_for(lambda: calls.all_say(WRITING, NOT_SERVING))
+    assert calls.all_say(READING, SERVING)
     faults.reads, faults.writes = "PostgreSQL is gone", ""
-    wait_for(lambda: all_say(stub, (*READING, *WRITING), NOT_SERVING))
+    wait_for(lambda: calls.all_say((*READING, *WRITING), NOT_SERVING))
     faults.reads = ""
-    wait_for(lambda: all_say(stub, (*READING, *WRITING), SERVING))
+    wait_for(lambda: calls.all_say((*READING, *WRITING), SERVING))
 
 
 def test_one_look_is_enough_and_there_are_four_within_the_two_seconds() -> None:
@@ -94,13 +127,13 @@ def test_one_look_is_enough_and_there_are_four_within_the_two_seconds() -> None:
 
 
 def test_each_turn_is_one_line_of_the_log_with_the_names_and_the_reason(
-    stub: HealthStub, faults: Faults, caplog: pytest.LogCaptureFixture
+    calls: Calls, faults: Faults, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ledger.server.health")
     faults.writes = "the disk is full"
-    wait_for(lambda: all_say(stub, WRITING, NOT_SERVING))
+    wait_for(lambda: calls.all_say(WRITING, NOT_SERVING))
     faults.writes = ""
-    wait_for(lambda: all_say(stub, WRITING, SERVING))
+    wait_for(lambda: calls.all_say(WRITING, SERVING))
     names = ", ".join(name.removeprefix("ledger.v1.") for name in WRITING)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", f"health: NOT_SERVING for {names}: the disk is full"),
@@ -108,13 +141,21 @@ def test_each_turn_is_one_line_of_the_log_with_the_names_and_the_reason(
     ]
 
 
-def test_a_service_that_there_is_not_is_not_found_and_who_watches_it_is_told_so(stub: HealthStub) -> None:
-    with pytest.raises(grpc.RpcError) as caught:
-        status(stub, "ledger.v1.Nothing")
-    assert caught.value.code() == grpc.StatusCode.NOT_FOUND  # type: ignore[attr-defined]
-    watch = stub.Watch(HealthCheckRequest(service="ledger.v1.Nothing"))
-    assert next(watch).status == HealthCheckResponse.SERVICE_UNKNOWN
+def test_a_service_that_there_is_not_is_not_found_and_who_watches_it_is_told_so(calls: Calls) -> None:
+    assert calls.check("ledger.v1.Nothing") == (None, grpc.StatusCode.NOT_FOUND)
+    watch = calls.watch("ledger.v1.Nothing")
+    assert watch.take_response().status == HealthCheckResponse.SERVICE_UNKNOWN
     watch.cancel()
+
+
+def test_a_watcher_is_told_each_turn_once_until_the_service_stops(calls: Calls, faults: Faults, looked: Health) -> None:
+    watch = calls.watch(WRITING[0])
+    told = [watch.take_response().status]
+    for faults.writes in ("the disk is full", "", "PostgreSQL is gone"):
+        told.append(watch.take_response().status)
+    looked.stop()
+    _, code, _ = watch.termination()
+    assert (told, code) == ([SERVING, NOT_SERVING] * 2, grpc.StatusCode.OK)
 
 
 def test_watchers_who_hang_up_while_health_turns_stop_nobody(stub: HealthStub, faults: Faults) -> None:
@@ -129,7 +170,7 @@ def test_watchers_who_hang_up_while_health_turns_stop_nobody(stub: HealthStub, f
     with ThreadPoolExecutor(32) as watchers:
         list(watchers.map(watch, range(200)))
     faults.turns = False
-    wait_for(lambda: all_say(stub, WRITING, SERVING))
+    wait_for(lambda: all(status(stub, name) == SERVING for name in WRITING))
     assert next(stub.Watch(HealthCheckRequest(service=WRITING[0]), timeout=10)).status == SERVING
 
 

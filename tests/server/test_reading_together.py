@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from ledger.arrays.columns import INT64_ROOM
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT, varint
 from ledger.server.fills.read_requests import FillRequests
-from ledger.server.fills.request_bytes import Arrived
+from ledger.server.fills.request_bytes import ReceivedRequest
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest, StreamFillsRequest
-from ledger.writing.messages import RecordFills, Refused, Unread
+from ledger.writing.messages import RecordFills, Refused, UnreadFills
 from tests.server.columns import columns_of
 from tests.server.test_batch import ENUMS, GOOD, LATEST_FILL_NS, batches, changed, good_fills, rows_of
 from tests.server.test_columns import fills as fills_for_columns
@@ -39,7 +39,7 @@ FULL: Final = changed(
 class OneByOne(FillRequests):
     """Reads every request by itself, from the messages."""
 
-    def _form(self, arrived: Arrived) -> Hashable | None:
+    def _form(self, arrived: ReceivedRequest) -> Hashable | None:
         return None
 
 
@@ -48,21 +48,21 @@ FROM_BYTES: Final = FillRequests(FILLS_MAX, lambda: LATEST_FILL_NS, few=0)
 FROM_MESSAGES: Final = FillRequests(FILLS_MAX, lambda: LATEST_FILL_NS, few=1_000)
 
 
-def read(requests: FillRequests, arrived: Sequence[Arrived]) -> list[Any]:
+def read(requests: FillRequests, arrived: Sequence[ReceivedRequest]) -> list[Any]:
     """Return what each request asks, as plain values."""
-    return list(map(told, requests.read([Unread(one.size, "", one, requests.read) for one in arrived])))
+    return list(map(told, requests.read([UnreadFills(one.size, "", one, requests.read) for one in arrived])))
 
 
 def told(found: RecordFills | Refused) -> Any:
     if isinstance(found, Refused):
         return found.refusal, found.others
     assert isinstance(found, RecordFills), found
-    rows = rows_of(found.batch.alone()) if found.batch is not None else []
+    rows = rows_of(found.batch.as_batch()) if found.batch is not None else []
     asked = (found.venue, found.source, found.first_sequence, found.size, found.with_fees)
     return rows, list(found.malformed), asked, [found.fill_sha256(index) for index in range(min(found.size, FILLS_MAX))]
 
 
-def assert_alike(arrived: Sequence[Arrived]) -> None:
+def assert_alike(arrived: Sequence[ReceivedRequest]) -> None:
     expected = read(ALONE, arrived)
     assert read(FROM_BYTES, arrived) == expected
     assert read(FROM_MESSAGES, arrived) == expected
@@ -77,7 +77,7 @@ numbers = st.sampled_from([1, 7, INT64_ROOM - 1, INT64_ROOM, 2**64 - 1])
 
 
 @st.composite
-def requests(draw: st.DrawFn) -> Arrived:
+def requests(draw: st.DrawFn) -> ReceivedRequest:
     """Mostly of one venue, actor and source; sometimes with faults of their own."""
     request = RecordFillsRequest(
         venue=draw(st.sampled_from(["", "", "bitmart", "a b"])),
@@ -90,13 +90,13 @@ def requests(draw: st.DrawFn) -> Arrived:
     if bool(request.source) != draw(st.sampled_from([False] * 9 + [True])):
         request.first_sequence = draw(numbers)
     if draw(st.booleans()):
-        return Arrived.on_a_stream(StreamFillsRequest(batch=request).SerializeToString())
-    return Arrived.alone(request.SerializeToString())
+        return ReceivedRequest.on_stream(StreamFillsRequest(batch=request).SerializeToString())
+    return ReceivedRequest.unary(request.SerializeToString())
 
 
 @settings(max_examples=250, deadline=None)
 @given(st.lists(requests(), min_size=1, max_size=8))
-def test_requests_are_read_together_as_by_themselves(arrived: list[Arrived]) -> None:
+def test_requests_are_read_together_as_by_themselves(arrived: list[ReceivedRequest]) -> None:
     assert_alike(arrived)
 
 
@@ -212,7 +212,7 @@ def test_fills_of_unusual_bytes_are_what_protobuf_says_they_are(
             place = chance.randrange(len(each))
             each[place] = change(each[place], chance)
         try:
-            arrived.append(Arrived.alone(of_bytes([b"".join(fields) for fields in each], source=source)))
+            arrived.append(ReceivedRequest.unary(of_bytes([b"".join(fields) for fields in each], source=source)))
         except DecodeError:
             continue
     assert_alike(arrived)
@@ -223,10 +223,10 @@ def test_every_change_of_a_good_fill_is_read_as_protobuf_reads_it(change: Any) -
     for seed in range(300):
         fill = b"".join(change(fields_of(FULL), random.Random(seed)))
         try:
-            arrived = Arrived.alone(of_bytes([GOOD.SerializeToString(), fill]))
+            arrived = ReceivedRequest.unary(of_bytes([GOOD.SerializeToString(), fill]))
         except DecodeError:
             continue
-        assert_alike([arrived, Arrived.alone(of_bytes([FULL.SerializeToString()]))])
+        assert_alike([arrived, ReceivedRequest.unary(of_bytes([FULL.SerializeToString()]))])
 
 
 ODD_IDS: Final = (b"", b"a b", b"a\x00b", b"ab\x00", b"\x00", b"0", b"007", b"9" * 19, b"i" * 64, b"i" * 65, b"i" * 200)
@@ -284,26 +284,28 @@ def test_an_odd_value_in_its_place_is_read_as_protobuf_reads_it(name: str, value
     fill = b"".join(data for _, data in sorted({**fields, number: head + value}.items()))
     other = changed(exec_id="E2").SerializeToString()
     for fills in ([fill], [other, fill], [fill, other]):
-        assert_alike([Arrived.alone(of_bytes(fills)), Arrived.alone(of_bytes([other], source="engine-2"))])
+        assert_alike(
+            [ReceivedRequest.unary(of_bytes(fills)), ReceivedRequest.unary(of_bytes([other], source="engine-2"))]
+        )
 
 
 def test_an_ordinary_fill_is_read_from_its_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
     """So that the tests above compare two ways, not one with itself."""
     monkeypatch.setattr("ledger.server.fills.read_requests.read_batch", None)
-    found = read(FROM_BYTES, [Arrived.alone(of_bytes([fill.SerializeToString()])) for fill in (GOOD, FULL)])
+    found = read(FROM_BYTES, [ReceivedRequest.unary(of_bytes([fill.SerializeToString()])) for fill in (GOOD, FULL)])
     assert [row["exec_id"] for rows, *_ in found for row in rows] == ["E1", "E1"]
 
 
 def test_ordinary_requests_of_one_form_share_a_batch_and_no_others_do() -> None:
-    rows = [Arrived.alone(of_bytes([GOOD.SerializeToString()] * count)) for count in (1, 3, 2)]
+    rows = [ReceivedRequest.unary(of_bytes([GOOD.SerializeToString()] * count)) for count in (1, 3, 2)]
     columns = [
-        Arrived.on_a_stream(StreamFillsRequest(batch=request).SerializeToString())
+        ReceivedRequest.on_stream(StreamFillsRequest(batch=request).SerializeToString())
         for request in (of_columns(GOOD), of_columns(GOOD, GOOD), of_columns(changed(trade_id="T")))
     ]
-    bad = Arrived.alone(of_bytes([changed(exec_id="a b").SerializeToString()]))
+    bad = ReceivedRequest.unary(of_bytes([changed(exec_id="a b").SerializeToString()]))
     arrived = [rows[0], columns[0], bad, rows[1], columns[1], rows[2], columns[2]]
     for requests in (FROM_BYTES, FROM_MESSAGES):
-        found: list[Any] = requests.read([Unread(one.size, "", one, requests.read) for one in arrived])
+        found: list[Any] = requests.read([UnreadFills(one.size, "", one, requests.read) for one in arrived])
         parts = [one.batch for one in found]
         assert [(part.start, part.end) for part in (parts[0], parts[3], parts[5])] == [(0, 1), (1, 4), (4, 6)]
         assert parts[0].whole is parts[3].whole is parts[5].whole
@@ -324,6 +326,6 @@ def test_what_cannot_be_read_together_is_read_by_itself(
         raise ZeroDivisionError
 
     monkeypatch.setattr("ledger.server.fills.read_requests.common_origin", broken)
-    arrived = [Arrived.alone(of_bytes([GOOD.SerializeToString()])) for _ in range(2)]
+    arrived = [ReceivedRequest.unary(of_bytes([GOOD.SerializeToString()])) for _ in range(2)]
     assert read(FROM_BYTES, arrived) == read(ALONE, arrived)
     assert "could not be read together" in caplog.text

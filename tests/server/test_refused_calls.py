@@ -142,4 +142,4 @@ def test_messages_that_are_too_small_to_count_are_few_also_where_every_stream_is
     config = Config()
     ahead = config.streams_max * config.stream_requests_max
     assert ahead * SMALL_BYTES < config.request_bytes_max / 2
-    assert BytesUnderWay(SMALL_BYTES).taken(bytes(SMALL_BYTES + 1)) is None
+    assert BytesUnderWay(SMALL_BYTES).count(bytes(SMALL_BYTES + 1)) is None

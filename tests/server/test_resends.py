@@ -46,7 +46,7 @@ def send(request: pytest.FixtureRequest) -> Send:
     return found
 
 
-def fills_of(account: str, *names: str, **changes: str) -> list[Fill]:
+def fill_reader(account: str, *names: str, **changes: str) -> list[Fill]:
     return [fill(account_id=account, exec_id=name, **changes) for name in names]
 
 
@@ -69,8 +69,8 @@ def names(ledger: Ledger, account: str) -> list[str]:
 
 def test_numbers_that_come_again_with_other_fills_are_conflicts(shared: Ledger, send: Send) -> None:
     name = a_new("standby")
-    send(shared, batch(*fills_of(name, "E1", "E2", "E3", "E4", "E5"), source=name, first_sequence=1))
-    others = fills_of(name, "S4", "S5", "S6")
+    send(shared, batch(*fill_reader(name, "E1", "E2", "E3", "E4", "E5"), source=name, first_sequence=1))
+    others = fill_reader(name, "S4", "S5", "S6")
     answer = send(shared, batch(*others, source=name, first_sequence=4))
     assert (told(answer), answer.source_sequence) == ((1, 0, [0, 1]), 6)
     assert [refusal.message for refusal in answer.refusals] == [
@@ -88,16 +88,16 @@ def test_numbers_that_come_again_with_other_fills_are_conflicts(shared: Ledger, 
 
 def test_conflicts_alone_are_recorded_and_move_no_number(shared: Ledger, send: Send) -> None:
     name = a_new("restart")
-    send(shared, batch(*fills_of(name, "A1", "A2", "A3"), source=name, first_sequence=1))
+    send(shared, batch(*fill_reader(name, "A1", "A2", "A3"), source=name, first_sequence=1))
     before = head(shared)
-    restarted = batch(*fills_of(name, "B1", "B2"), source=name, first_sequence=1)
+    restarted = batch(*fill_reader(name, "B1", "B2"), source=name, first_sequence=1)
     answer = send(shared, restarted)
     assert (told(answer), answer.source_sequence, answer.position) == ((0, 0, [0, 1]), 3, before + 1)
     event = advanced(shared, name)
     assert (event.first_sequence, event.last_sequence, len(event.conflicts)) == (4, 3, 2)
     again = send(shared, restarted)
     assert (told(again), again.position) == (told(answer), before + 1), "the same conflict is recorded once"
-    on = send(shared, batch(*fills_of(name, "B4"), source=name, first_sequence=4))
+    on = send(shared, batch(*fill_reader(name, "B4"), source=name, first_sequence=4))
     assert (told(on), on.source_sequence) == ((1, 0, []), 4)
 
 
@@ -129,7 +129,7 @@ def test_another_fill_under_a_number_is_a_conflict_whatever_differs(
     markets: Ledger, send: Send, change: dict[str, object]
 ) -> None:
     name = a_new("other")
-    sent = fills_of(name, "E1", "E2", "E3")
+    sent = fill_reader(name, "E1", "E2", "E3")
     send(markets, batch(*sent, source=name, first_sequence=1))
     changed = Fill.FromString(sent[1].SerializeToString())
     changed.MergeFrom(Fill(**change))  # type: ignore[arg-type]
@@ -140,7 +140,7 @@ def test_another_fill_under_a_number_is_a_conflict_whatever_differs(
 
 def test_the_same_fill_in_other_words_is_a_replay(shared: Ledger, send: Send) -> None:
     name = a_new("words")
-    sent = fills_of(name, "E1", "E2")
+    sent = fill_reader(name, "E1", "E2")
     first = send(shared, batch(*sent, source=name, first_sequence=1))
     for other in sent:
         other.last_px, other.last_qty, other.product = "0.500", "10.0", 1
@@ -151,7 +151,7 @@ def test_the_same_fill_in_other_words_is_a_replay(shared: Ledger, send: Send) ->
 
 def test_a_malformed_fill_under_a_number_that_named_another_is_a_conflict(shared: Ledger) -> None:
     name = a_new("malformed")
-    sent = fills_of(name, "E1", "E2")
+    sent = fill_reader(name, "E1", "E2")
     alone(shared, batch(*sent, source=name, first_sequence=1))
     bad = fill(account_id=name, exec_id="E1", last_px="1e5")
     answer = alone(shared, batch(bad, sent[1], source=name, first_sequence=1))
@@ -173,7 +173,7 @@ def test_a_number_that_was_refused_is_compared_by_the_bytes_of_its_fill(shared: 
 
 def test_a_number_of_a_fill_that_came_another_way_is_a_replay_for_ever(shared: Ledger, send: Send) -> None:
     name = a_new("otherwise")
-    known, new, other = fills_of(name, "K", "N", "O")
+    known, new, other = fill_reader(name, "K", "N", "O")
     alone(shared, batch(known))
     request = batch(known, new, known, source=name, first_sequence=1)
     answer = send(shared, request)
@@ -187,7 +187,7 @@ def test_a_number_of_a_fill_that_came_another_way_is_a_replay_for_ever(shared: L
 
 def test_a_known_fill_under_a_number_that_named_another_one_is_a_conflict(shared: Ledger, send: Send) -> None:
     name = a_new("shifted")
-    one, two, three = fills_of(name, "E1", "E2", "E3")
+    one, two, three = fill_reader(name, "E1", "E2", "E3")
     alone(shared, batch(three))
     send(shared, batch(one, two, source=name, first_sequence=1))
     assert told(send(shared, batch(two, one, source=name, first_sequence=1))) == (0, 0, [0, 1])
@@ -214,14 +214,14 @@ def test_resends_are_compared_across_commits_accounts_and_days(shared: Ledger, s
 def test_a_source_goes_on_after_numbers_beyond_int64(shared: Ledger) -> None:
     """Nobody counts so far; who begins there is refused as by any other gap."""
     name = a_new("far")
-    alone(shared, batch(*fills_of(name, "E1"), source=name, first_sequence=1))
+    alone(shared, batch(*fill_reader(name, "E1"), source=name, first_sequence=1))
     with pytest.raises(Exception, match="goes on with 2"):
-        alone(shared, batch(*fills_of(name, "E2"), source=name, first_sequence=2**64 - 1))
+        alone(shared, batch(*fill_reader(name, "E2"), source=name, first_sequence=2**64 - 1))
 
 
 def test_sources_of_one_stream_of_requests_are_told_apart(shared: Ledger) -> None:
     first, second = a_new("one"), a_new("two")
-    mine, theirs = fills_of(first, "E1", "E2"), fills_of(second, "E1", "E2")
+    mine, theirs = fill_reader(first, "E1", "E2"), fill_reader(second, "E1", "E2")
     alone(shared, batch(*mine, source=first, first_sequence=1))
     alone(shared, batch(*theirs, source=second, first_sequence=1))
     assert told(alone(shared, batch(*mine, source=second, first_sequence=1))) == (0, 0, [0, 1])

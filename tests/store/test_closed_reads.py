@@ -14,7 +14,8 @@ from typing import Any, Final
 
 from ledger.domain.events import Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.store.log import DayCut, Log
+from ledger.store.fee_streams import DayCut
+from ledger.store.log import Log
 from tests.domain.worked import fills
 from tests.properties.test_replay import OWNERS, History
 from tests.write_side import NOON_NS, Writing, record
@@ -64,7 +65,7 @@ ASKED: Final[dict[str, Ask]] = {
     "rows_between": lambda log, known, _: list(log.rows_between(0, known, 100)),
     "head_at_position": lambda log, known, _: log.head_at_position(known),
     "end_of_commit": lambda log, known, _: log.end_of_commit(known),
-    "digest": lambda log, known, _: log.digest(known),
+    "digests": lambda log, known, _: log.digests([known // 2, known]),
 }
 NOT_OF_A_POSITION: Final = {"ledger", "head", "head_at_time", "last_of", "version", "at", "requests", "existing"}
 NOT_OF_A_POSITION |= {
@@ -72,7 +73,7 @@ NOT_OF_A_POSITION |= {
     "accounts_and_days",
     "fronts_at",
     "day_totals_at",
-    "accounts_behind",
+    "accounts_after",
     "query",
     "rows_of",
 }

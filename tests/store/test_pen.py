@@ -112,7 +112,7 @@ def test_one_long_statement_is_no_silence(opened: Open, schema: str, standby: tu
 def test_a_copy_that_goes_on_is_no_silence_and_one_that_stops_is(
     opened: Open, schema: str, standby: tuple[Pen, Connection]
 ) -> None:
-    holder, over = opened(APPLICATION), threading.Event()
+    holder, over, taken = opened(APPLICATION), threading.Event(), threading.Event()
     hold(holder, schema)
     holder.execute("CREATE TEMP TABLE copied (line text)")
 
@@ -120,7 +120,7 @@ def test_a_copy_that_goes_on_is_no_silence_and_one_that_stops_is(
         with suppress(psycopg.OperationalError), holder.cursor().copy("COPY copied FROM STDIN") as copied:
             while not over.wait(SILENT_MS_MAX / 16_000):
                 copied.write(b"x" * 70_000 + b"\n")
-            time.sleep(LONG_S + 1)
+            taken.wait(LONG_S + 1)
 
     thread = threading.Thread(target=copy)
     thread.start()
@@ -129,6 +129,7 @@ def test_a_copy_that_goes_on_is_no_silence_and_one_that_stops_is(
     finally:
         over.set()
     assert taken_within(*standby, 5)
+    taken.set()
     thread.join()
 
 

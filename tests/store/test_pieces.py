@@ -8,7 +8,7 @@ import pytest
 from ledger.domain import commands
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_stream, fee_stream
-from ledger.store import log as log_module
+from ledger.store import fee_streams
 from tests.domain.worked import fills
 from tests.write_side import NOON_NS, Writing, ask, record
 
@@ -26,8 +26,8 @@ def test_accounts_and_days_are_the_same_in_pieces_of_any_size(
         writing.step(ask(commands.ChangeTier("a", f"VIP{number + 1}", NOON_NS, None)))
     accounts = [account_stream(name) for name in ("a", "b")]
     days = [fee_stream(name, day) for name in ("a", "b", "nobody") for day in (TODAY, TODAY - 1)]
-    monkeypatch.setattr(log_module, "_BYTES_AT_ONCE", size)
-    monkeypatch.setattr(log_module, "_STREAMS_AT_ONCE", 3)
+    monkeypatch.setattr(fee_streams, "BYTES_AT_ONCE", size)
+    monkeypatch.setattr(fee_streams, "_STREAMS_AT_ONCE", 3)
     events, found = writing.log.accounts_and_days(accounts, days)
     assert [each.event.tier for each in events] == [f"VIP{number}" for number in range(1, 6)]
     assert sorted(found) == sorted([fee_stream("a", TODAY), fee_stream("b", TODAY)])

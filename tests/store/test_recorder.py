@@ -20,7 +20,7 @@ from eventsourcing.tests.persistence import (
 
 from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import Row, Rows
+from ledger.store.rows import LogRows, Row
 
 
 class OnOurRecorder:
@@ -96,14 +96,14 @@ def test_a_stale_writer_cannot_take_a_position_twice(dsn: str, recorder: LedgerR
         recorder.insert_events([event(1)])
         recorder.begin(stale)
         with pytest.raises(psycopg.IntegrityError):
-            recorder.append(stale, Rows([Row("stream/b", 1, "Topic", b"", 1)]))
+            recorder.append(stale, LogRows([Row("stream/b", 1, "Topic", b"", 1)]))
 
 
 def test_a_reader_never_sees_a_position_before_those_below_it(dsn: str, recorder: LedgerRecorder) -> None:
     """A second writer waits for the first one's commit, so that followers never pass over a gap."""
     with psycopg.connect(dsn, autocommit=True) as first:
         recorder.begin(first)
-        recorder.append(first, Rows([Row("stream/a", 1, "Topic", b"", 1)]))
+        recorder.append(first, LogRows([Row("stream/a", 1, "Topic", b"", 1)]))
         second = threading.Thread(target=recorder.insert_events, args=([StoredEvent("stream/b", 1, "Topic", b"")],))
         second.start()
         second.join(0.3)

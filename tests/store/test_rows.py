@@ -7,7 +7,7 @@ import struct
 import numpy as np
 import pytest
 
-from ledger.store.rows import COLUMNS, Row, Rows, RunRows
+from ledger.store.rows import COLUMNS, LogRows, Row, RunRows
 
 RUNS = RunRows(
     ["fees/a/2024-10-04", "fees/" + "b" * 64 + "/2024-10-05"],
@@ -31,7 +31,7 @@ def fields(copied: bytes) -> list[bytes | None]:
 
 
 def test_rows_of_runs_are_copied_as_each_is_by_itself() -> None:
-    rows = Rows([OTHER])
+    rows = LogRows([OTHER])
     rows.extend(RUNS)
     rows.append(OTHER)
     assert list(rows.copied()) == [row.copied() for row in rows]

@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier
 from ledger.domain.events import Envelope, Recorded, SourceAdvanced
 from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import Row, Rows
+from ledger.store.rows import LogRows, Row
 from ledger.store.writer import ROWS_MAX, STATE_BYTES_MAX, Commit, ErasableText, RequestRow, Writer, WriterLost
 from tests.store.slow_socket import slow_socket
 
@@ -66,7 +66,7 @@ def commit_of(stored: Sequence[Row], last_sequence: int = 1, **more: Any) -> Com
     advanced = SourceAdvanced(last_sequence, last_sequence, 1, 0, ())
     last = stored[-1]
     decision = Recorded(last.position, last.stream, last.version, Envelope(1, 1, 1), advanced)
-    return Commit(last.position, Rows(stored), [decision], **more)
+    return Commit(last.position, LogRows(stored), [decision], **more)
 
 
 def found(connection: psycopg.Connection[Any], recorder: LedgerRecorder) -> dict[str, list[Any]]:
@@ -106,7 +106,7 @@ def test_commits_without_sources_requests_and_texts_follow_each_other(
     writer: Writer, recorder: LedgerRecorder, other: psycopg.Connection[Any]
 ) -> None:
     for position in (1, 2, 3):
-        writer.commit(Commit(2**62 + position, Rows([Row("ledger", position, "WriterStarted", b"", position)])))
+        writer.commit(Commit(2**62 + position, LogRows([Row("ledger", position, "WriterStarted", b"", position)])))
     assert found(other, recorder)["commits"] == [(place, place, 2**62 + place) for place in (1, 2, 3)]
 
 
@@ -115,7 +115,7 @@ def test_of_a_stale_writers_commit_nothing_is_stored(
     count: int, writer: Writer, recorder: LedgerRecorder, other: psycopg.Connection[Any]
 ) -> None:
     recorder.begin(other)
-    recorder.append(other, Rows([Row("stream/of-another", 1, "Topic", b"", 1)]))
+    recorder.append(other, LogRows([Row("stream/of-another", 1, "Topic", b"", 1)]))
     other.execute("COMMIT")
     before = found(other, recorder)
     with pytest.raises(WriterLost):
@@ -149,7 +149,7 @@ def test_a_commit_waits_for_its_turn_before_it_writes_anything(
     assert waiting.is_alive()
     other.execute("SET LOCAL lock_timeout = '2s'")
     other.execute(SQL("INSERT INTO {} VALUES ('engine', 1)").format(Identifier(recorder.datastore.schema, "tracking")))
-    recorder.append(other, Rows(rows(1)))
+    recorder.append(other, LogRows(rows(1)))
     other.execute("COMMIT")
     waiting.join(10)
     assert len(lost) == 1

@@ -20,7 +20,7 @@ from ledger.store.postgres.embedded import EmbeddedPostgres
 from projections.tables.tables import create_tables
 from tests.cli.helps import parsers
 from tests.cli.running import shell
-from tests.conftest import reachable_folder
+from tests.data_folders import empty_database
 from tests.projections.audited import rich_ledger
 from tests.waiting import wait_for
 
@@ -36,7 +36,7 @@ TOOLS: Final = sorted(
 @pytest.fixture(scope="module")
 def postgres() -> Iterator[tuple[Path, str]]:
     """A PostgreSQL that may be killed, with a ledger."""
-    folder = reachable_folder()
+    folder = empty_database()
     server = EmbeddedPostgres(folder)
     try:
         dsn = server.start("the tests")

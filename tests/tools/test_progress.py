@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from ledger.tools import progress
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 
 
 class Screen(io.StringIO):
@@ -35,7 +35,7 @@ def shown(monkeypatch: pytest.MonkeyPatch, time_s: list[float], *, terminal: boo
     screen = Screen(terminal=terminal)
     monkeypatch.setattr(sys, "stderr", screen)
     monkeypatch.setenv("COLUMNS", "120")
-    working = Progress()
+    working = ProgressBar()
     for second in range(seconds + 1):
         time_s[0] = 100.0 + second
         working.show("events", second * 100, 10_000, ", 3 findings")
@@ -65,7 +65,7 @@ def test_a_terminal_has_a_bar_that_is_taken_away(monkeypatch: pytest.MonkeyPatch
 def test_a_run_that_goes_on_counts_its_own_speed(monkeypatch: pytest.MonkeyPatch, time_s: list[float]) -> None:
     screen = Screen(terminal=False)
     monkeypatch.setattr(sys, "stderr", screen)
-    working = Progress(already=6_000)
+    working = ProgressBar(already=6_000)
     for second in (0, 30):
         time_s[0] = 100.0 + second
         working.show("events", 6_000 + second * 10, 10_000)
@@ -75,7 +75,7 @@ def test_a_run_that_goes_on_counts_its_own_speed(monkeypatch: pytest.MonkeyPatch
 def test_another_unit_is_another_stage(monkeypatch: pytest.MonkeyPatch, time_s: list[float]) -> None:
     screen = Screen(terminal=False)
     monkeypatch.setattr(sys, "stderr", screen)
-    working = Progress()
+    working = ProgressBar()
     for second, unit in ((0, "accounts"), (20, "accounts"), (30, "positions"), (60, "positions")):
         time_s[0] = 100.0 + second
         working.show(unit, second * 10)

@@ -13,7 +13,7 @@ from ledger.domain import commands
 from ledger.domain.events import AccountLinked, Event, OwnerNamed, TrialStarted, VolumeRecorded
 from ledger.domain.refusal import Reason
 from ledger.domain.state.owners import NAMED_MAX
-from ledger.writing.messages import Accepted, Ask, Refused
+from ledger.writing.messages import Accepted, DecideCommand, Refused
 from tests.conftest import NOON_NS
 from tests.domain.worked import fills
 from tests.projections.audited import audit
@@ -26,11 +26,11 @@ def naming(account_id: str, owner_id: str, **changes: Any) -> Any:
     return record(fills(row))
 
 
-def trial(account_id: str) -> Ask:
+def trial(account_id: str) -> DecideCommand:
     return ask(commands.StartTrial(account_id, NOON_NS))
 
 
-def register(account_id: str, owner_id: str) -> Ask:
+def register(account_id: str, owner_id: str) -> DecideCommand:
     return ask(commands.RegisterAccount(account_id, owner_id, "", None))
 
 

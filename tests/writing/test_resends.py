@@ -8,14 +8,12 @@ from typing import Any, Final
 
 import pytest
 
-from ledger import programmes
 from ledger.domain.events import Recorded, SequenceConflict, SourceAdvanced
 from ledger.domain.refusal import Reason
 from ledger.fills.batch import FillBatch
-from ledger.replay.replay import replay
-from ledger.wire.commands.kept import read_kept
 from ledger.writing.messages import FillsTaken, RecordFills
 from tests.domain.worked import fills
+from tests.replaying import deviations
 from tests.write_side import Writing, record
 
 
@@ -95,7 +93,7 @@ def test_where_a_commit_does_not_say_which_numbers_were_replays_a_known_fill_is_
     writing: Writing, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """So did release 0.1.0, and so does a commit with more ranges of them than it may name."""
-    monkeypatch.setattr("ledger.writing.service.RANGES_MAX", 0)
+    monkeypatch.setattr("ledger.writing.draft.RANGES_MAX", 0)
     writing.step(record(fills({"exec_id": "K"})))
     writing.step(sent("A", "K", "B"))
     assert (advances(writing)[-1].replayed, advances(writing)[-1].replayed_sequences) == (1, ())
@@ -134,10 +132,7 @@ def test_numbers_beyond_those_that_arrays_compute_with_are_compared(writing: Wri
 
 
 def audited(log: Sequence[Recorded]) -> list[str]:
-    def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
-        return [recorded for recorded in log if recorded.stream in streams and recorded.position < position]
-
-    return [str(deviation) for deviation in replay(log, programmes.parse, earlier, read_kept)]
+    return list(map(str, deviations(log)))
 
 
 CONFLICT = SequenceConflict(1, b"other")

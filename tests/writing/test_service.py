@@ -11,8 +11,9 @@ import pytest
 
 from ledger.config import Config
 from ledger.domain import commands
-from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run
+from ledger.domain.decide.evaluation import Assessment, Case, EvaluationRun
 from ledger.domain.events import (
+    PERIODIC,
     CommandRefused,
     Envelope,
     EvaluationStarted,
@@ -27,16 +28,24 @@ from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.held import account_bytes
 from ledger.fills.adjust import lines_now
-from ledger.fills.batch import Part
+from ledger.fills.batch import BatchPart
 from ledger.fills.lines import lines_of
 from ledger.store.writer import WriterLost
-from ledger.writing.messages import Accepted, Ask, EvaluateAccounts, Evaluated, FillsTaken, RecordFills, Refused
+from ledger.writing.messages import (
+    Accepted,
+    DecideCommand,
+    EvaluateAccounts,
+    Evaluated,
+    FillsTaken,
+    RecordFills,
+    Refused,
+)
 from tests.conftest import NOON_NS
 from tests.domain.worked import fills, programme
 from tests.write_side import Writing, ask, record
 
 
-def grant(tier: str, account_id: str = "alice") -> Ask:
+def grant(tier: str, account_id: str = "alice") -> DecideCommand:
     return ask(commands.ChangeTier(account_id, tier, NOON_NS - 1, None))
 
 
@@ -132,7 +141,7 @@ def test_requests_that_were_read_together_are_answered_each_for_itself(writing: 
     alike = [(0, 3, "a", 1), (3, 6, "", 0), (6, 7, "", 0)]
     first, second, third = writing.step(
         *(
-            RecordFills(Part(whole, start, end), "", source, sequence, end - start, lambda _: b"", with_fees=True)
+            RecordFills(BatchPart(whole, start, end), "", source, sequence, end - start, lambda _: b"", with_fees=True)
             for start, end, source, sequence in alike
         )
     )
@@ -193,9 +202,9 @@ def test_a_commit_that_fails_leaves_nothing_and_takes_the_states_with_it(
         other.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s", [name])
     with pytest.raises(WriterLost):
         writing.step(record(fills({"exec_id": "B"})))
-    assert writing.service.unsettled is not None
+    assert writing.service.pipeline.in_flight is not None
     assert writing.log.head() == before
-    lost = writing.service.unsettled.commit
+    lost = writing.service.pipeline.in_flight.commit
     writing.new_term()
     assert not writing.writer.committed(lost)
     (answer,) = writing.step(record(fills({"exec_id": "B"})))
@@ -212,7 +221,7 @@ def test_a_defect_half_way_through_a_commit_leaves_no_state_behind(
         raise Defect
 
     with monkeypatch.context() as patch:
-        patch.setattr("ledger.writing.service.decide_account", fail)
+        patch.setattr("ledger.domain.decide.dispatch.decide_account", fail)
         with pytest.raises(Defect):
             writing.step(record(fills({"exec_id": "A"})), grant("VIP1"))
     (answer,) = writing.step(record(fills({"exec_id": "A"})))
@@ -233,7 +242,7 @@ def test_memory_is_bounded_and_what_was_forgotten_is_read_again(writing: Writing
         writing.step(grant("VIP1", f"account{number}"))
     held = writing.service._states.accounts
     assert 0 < len(held) < 3
-    assert held.bytes == sum(map(account_bytes, held.values())) <= 3_000
+    assert held.size == sum(map(account_bytes, held.values())) <= 3_000
     (answer,) = writing.step(record(fills({"exec_id": "B", "account_id": "account0"})))
     assert answer.recorded == 1
 
@@ -246,13 +255,13 @@ def test_what_somebody_asks_with_in_vain_is_not_kept(writing: Writing) -> None:
         writing.service._states.round("2024-W40")
         writing.service._states.evaluation(f"evaluation/{number}")
     states = writing.service._states
-    assert (states.sources, states._closes, states._rounds, states._evaluations) == ({}, {}, {}, {})
+    assert (states.sources, states._shared) == ({}, {})
 
 
 def evaluated(writing: Writing, tier: str, account_id: str = "alice", **changes: Any) -> EvaluateAccounts:
     """An evaluation a day before noon that gives a tier."""
     at_ns = NOON_NS - DAY_NS
-    run = Run(programme(**changes), PERIODIC, writing.log.head().position)
+    run = EvaluationRun(programme(**changes), PERIODIC, writing.log.head().position)
     started = EvaluationStarted(run.programme.programme_id, "3.0", PERIODIC, at_ns, 0, at_ns, run.read_position)
     found = Assessment(Case(account_id, at_ns, (0, at_ns)), (), (), 0, tier)
     return EvaluateAccounts(Recorded(1, "evaluation", 1, Envelope(at_ns, at_ns, 1, "ops-1"), started), run, [found])

@@ -15,6 +15,7 @@ from ledger.store.writer import WriterLost
 from ledger.writing.messages import EvaluateAccounts, Refused
 from ledger.writing.writer_thread import WriterThread
 from tests.conftest import Clock
+from tests.waiting import wait_for
 
 
 def job() -> Mock:
@@ -29,7 +30,7 @@ def test_where_the_clock_lets_no_other_term_begin_nobody_who_waits_is_kept(caplo
         assert is_queued.wait(10)
         raise WriterLost("the connection broke")
 
-    service = Mock(lost=False, on_its_way=False, unsettled=None)
+    service = Mock(pipeline=Mock(is_lost=False, is_storing=False, in_flight=None))
     service.send.side_effect = decide
     terms = Mock(side_effect=[service, *[ClockLeapError("CLOCK_LEAP: the clock is wrong")] * 1_000])
     thread = WriterThread(Config(standby_poll_ms=10), Mock(), terms, Clock().watched(), NoKeeper())
@@ -46,3 +47,23 @@ def test_where_the_clock_lets_no_other_term_begin_nobody_who_waits_is_kept(caplo
     reasons = [answer.refusal.reason for answer in answers if isinstance(answer, Refused)]
     assert reasons == [Reason.OUTCOME_UNKNOWN, Reason.CLOCK_LEAP]
     assert caplog.text.count("no term begins") == 1
+
+
+def test_who_has_stood_by_waits_no_longer_after_a_failure_than_who_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits, waited = list[float](), threading.Event()
+
+    def pause(_: object, seconds: float) -> None:
+        waits.append(seconds)
+        if len(waits) >= 7:
+            waited.wait()
+
+    monkeypatch.setattr(WriterThread, "_pause", pause)
+    monkeypatch.setattr("random.uniform", lambda _, most: most)
+    failed = WriterLost("the network is gone")
+    writer = Mock(take=Mock(side_effect=[failed, failed, failed, failed, False, failed, False, *[False] * 100]))
+    thread = WriterThread(Config(standby_poll_ms=100), writer, Mock(), Clock().watched(), NoKeeper())
+    thread.start()
+    wait_for(lambda: len(waits) >= 7)
+    threading.Thread(target=thread.stop).start()
+    waited.set()
+    assert waits[:7] == [0.1, 0.2, 0.4, 0.8, 0.1, 0.1, 0.1]

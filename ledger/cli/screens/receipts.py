@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.cli.screens.accounts import flag_kind
 from ledger.cli.screens.layout import instant
@@ -12,17 +16,41 @@ from ledger.v1 import member_service_pb2 as member_pb
 from ledger.v1 import programme_service_pb2 as programmes_pb
 from ledger.v1 import reward_service_pb2 as rewards_pb
 
+# What is told of an answer, with its fields in it, where a sentence says it all.
+_SENTENCES: Final[Mapping[type[Message], str]] = {
+    command_pb.RegisterAccountResponse: "registered, owner {owner_id}",
+    command_pb.RegisterSymbolResponse: "registered",
+    command_pb.RegisterCurrencyResponse: "registered",
+    command_pb.RevokeTierResponse: "revoked from {revoked_time} UTC on",
+    command_pb.LiftBanResponse: "not banned from {lifted_time} UTC on",
+    member_pb.UnflagAccountResponse: "not flagged from {unflagged_time} UTC on",
+    member_pb.RequestMatchResponse: "match {match_id} is rejected, {refused_because}",
+    member_pb.RejectMatchResponse: "match rejected at {rejected_time} UTC",
+    member_pb.SubmitApplicationResponse: "application {application_id} is received",
+    member_pb.VerifyApiIdentityResponse: "identity verified at {verified_time} UTC",
+    member_pb.SettleApplicationResponse: "application settled at {settled_time} UTC",
+    member_pb.AssignKeyAccountManagerResponse: "has this key account manager from {assigned_time} UTC on",
+    member_pb.RecordBehaviourMetricResponse: "metric recorded; a ban names it by --evidence {receipt.position}",
+    rewards_pb.ReportFeedbackResponse: "report {report_id} of week {week}",
+    rewards_pb.AwardBountyResponse: "bounty awarded to {account_id}, which was {tier} when it reported",
+    rewards_pb.CloseBountyRoundResponse: "round closed at {closed_time} UTC",
+    rewards_pb.AnnouncePromotionResponse: "announced",
+    rewards_pb.AwardBonusResponse: "bonus awarded",
+    programmes_pb.AssignPairClassResponse: "class assigned from {valid_from} UTC on",
+    programmes_pb.SetPairRatesResponse: "own rates changed from {valid_from} UTC on",
+    evaluations_pb.RecordDailyCloseResponse: "closed at {close.price} {close.currency} on {close.day}",
+}
+
 
 def written(answer: Any, subject: str, request_id: str) -> list[str]:
     """Return three lines: what a command did to its subject, where that is recorded, and the request id."""
     receipt = answer.receipt
     before = " before" if receipt.replayed else ""
     where = f"at position {receipt.position} of {receipt.ledger_id}, {instant(receipt.recorded_time)} UTC"
-    outcome = _of_account(answer) or _of_member(answer) or _of_reward(answer) or _of_register(answer)
-    return [f"{subject}: {outcome}", f"recorded{before} {where}", f"request id {request_id}"]
+    return [f"{subject}: {_outcome(answer)}", f"recorded{before} {where}", f"request id {request_id}"]
 
 
-def _of_account(answer: Any) -> str:
+def _outcome(answer: Any) -> str:
     match answer:
         case (
             command_pb.StartTrialResponse(grant=grant)
@@ -33,68 +61,27 @@ def _of_account(answer: Any) -> str:
             return f"{grant.tier} ({grant.source} {grant.grant_id}) from {instant(grant.valid_from)}{until}"
         case command_pb.BanAccountResponse(ban=ban):
             return f"banned from {instant(ban.start_time)} until {instant(ban.end_time)} UTC ({ban.reason_code})"
-        case command_pb.RevokeTierResponse(revoked_time=time):
-            return f"revoked from {instant(time)} UTC on"
-        case command_pb.LiftBanResponse(lifted_time=time):
-            return f"not banned from {instant(time)} UTC on"
-        case command_pb.RegisterAccountResponse(owner_id=owner_id):
-            return f"registered, owner {owner_id}"
-        case _:
-            return ""
-
-
-def _of_member(answer: Any) -> str:
-    match answer:
         case member_pb.FlagAccountResponse(flag=flag):
             return f"flagged {flag_kind(flag)} ({flag.flag_id}) from {instant(flag.flagged_time)} UTC on"
-        case member_pb.UnflagAccountResponse(unflagged_time=time):
-            return f"not flagged from {instant(time)} UTC on"
         case member_pb.RequestMatchResponse(eligible=True):
             return f"match {answer.match_id} is worth {answer.tier} and waits for approval"
-        case member_pb.RequestMatchResponse():
-            return f"match {answer.match_id} is rejected, {answer.refused_because}"
-        case member_pb.RejectMatchResponse(rejected_time=time):
-            return f"match rejected at {instant(time)} UTC"
-        case member_pb.SubmitApplicationResponse(application_id=application_id):
-            return f"application {application_id} is received"
-        case member_pb.VerifyApiIdentityResponse(verified_time=time):
-            return f"identity verified at {instant(time)} UTC"
-        case member_pb.SettleApplicationResponse(settled_time=time):
-            return f"application settled at {instant(time)} UTC"
-        case member_pb.AssignKeyAccountManagerResponse(assigned_time=time):
-            return f"has this key account manager from {instant(time)} UTC on"
-        case member_pb.RecordBehaviourMetricResponse(receipt=receipt):
-            return f"metric recorded; a ban names it by --evidence {receipt.position}"
-        case _:
-            return ""
-
-
-def _of_reward(answer: Any) -> str:
-    match answer:
-        case rewards_pb.ReportFeedbackResponse(week=week, report_id=report_id):
-            return f"report {report_id} of week {week}"
-        case rewards_pb.AwardBountyResponse(account_id=account_id, tier=tier):
-            return f"bounty awarded to {account_id}, which was {tier} when it reported"
-        case rewards_pb.CloseBountyRoundResponse(closed_time=time):
-            return f"round closed at {instant(time)} UTC"
-        case rewards_pb.AnnouncePromotionResponse():
-            return "announced"
-        case rewards_pb.AwardBonusResponse(overridden=overridden):
-            return "bonus awarded" + (", although it is not eligible: an approver let it in" if overridden else "")
-        case _:
-            return ""
-
-
-def _of_register(answer: Any) -> str:
-    match answer:
+        case rewards_pb.AwardBonusResponse(overridden=True):
+            return "bonus awarded, although it is not eligible: an approver let it in"
         case programmes_pb.PublishProgrammeResponse(programme=version):
             since = instant(version.valid_from)
             return f"{version.programme_id} {version.version} in force from {since} UTC on"
-        case programmes_pb.AssignPairClassResponse(valid_from=time):
-            return f"class assigned from {instant(time)} UTC on"
-        case programmes_pb.SetPairRatesResponse(valid_from=time):
-            return f"own rates changed from {instant(time)} UTC on"
-        case evaluations_pb.RecordDailyCloseResponse(close=close):
-            return f"closed at {close.price} {close.currency} on {close.day}"
+        case _ if type(answer) in _SENTENCES:
+            values = {field.name: _shown(getattr(answer, field.name)) for field in answer.DESCRIPTOR.fields}
+            return _SENTENCES[type(answer)].format_map(values)
         case _:
-            return "registered"
+            return _of_any(answer)
+
+
+def _of_any(answer: Message) -> str:
+    """Return the fields of an answer beside its receipt, for example "noted time 2024-10-04 12:00:00"."""
+    others = [(field, value) for field, value in answer.ListFields() if field.name != "receipt"]
+    return ", ".join(f"{field.name.replace('_', ' ')} {_shown(value)}" for field, value in others) or "done"
+
+
+def _shown(value: Any) -> Any:
+    return instant(value) if isinstance(value, Timestamp) else value

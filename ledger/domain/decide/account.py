@@ -1,4 +1,4 @@
-"""Decisions on one account: which rule a command asks, and what the answer records. The rules lie in `domain.rules`."""
+"""Decisions on one account: the rule that a command asks, and what its answer records. Rules lie in `domain.rules`."""
 
 from __future__ import annotations
 
@@ -38,8 +38,8 @@ from ledger.domain.streams import account_stream, owner_stream
 def decide_account(
     account: AccountState, command: AccountCommand, *, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> Decided | Refusal:
-    """The events of a command, or why not. `family`: other accounts of the same owner, if `asks_family`."""
-    effective_ns, event = _ask(account, command, family, book, now_ns)
+    """Decide a command. `family`: the other accounts of the same owner, where `asks_family` says so."""
+    effective_ns, event = _ask_rule(account, command, family, book, now_ns)
     if isinstance(event, Refusal):
         return event
     events: tuple[tuple[str, Event], ...] = ((account_stream(account.account_id), event),)
@@ -49,14 +49,14 @@ def decide_account(
 
 
 def asks_family(command: Command) -> bool:
-    """Whether a command is decided by what every account of the owner has (R4, R7)."""
+    """Return True if a command is decided by what every account of the owner has (R4, R7)."""
     return isinstance(command, StartTrial | RequestMatch | ApproveMatch)
 
 
-def _ask(
+def _ask_rule(
     account: AccountState, command: AccountCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> tuple[int, Event | Refusal]:
-    """The instant the command takes effect, and what its rule says."""
+    """Return the instant at which the command takes effect, and what its rule says."""
     if isinstance(command, MemberCommand):
         return ask_member(account, command, family, book, now_ns)
     match command:
@@ -96,11 +96,11 @@ def _register(account: AccountState, command: RegisterAccount, at_ns: int) -> Ac
 def _start_trial(
     account: AccountState, family: Sequence[AccountState], programme: Programme, at_ns: int
 ) -> Event | Refusal:
-    """A trial, but not for an account that is flagged (R21), nor for one not verified where that is asked for (R12)."""
+    """Start a trial, but not for an account that is flagged (R21), nor for one that must be verified first (R12)."""
     found = start_trial(account, family, programme, start_time_ns=at_ns)
     if isinstance(found, Refusal):
         return found
-    return refused_for_flag(account, at_ns) or not_verified(account.dossier, programme, at_ns) or found
+    return refused_for_flag(account, at_ns) or not_verified(account.matches_and_applications, programme, at_ns) or found
 
 
 def _ban(account: AccountState, command: BanAccount, book: Rulebook, at_ns: int) -> Event | Refusal:
@@ -117,7 +117,7 @@ def _ban(account: AccountState, command: BanAccount, book: Rulebook, at_ns: int)
     )
     if isinstance(found, Refusal):
         return found
-    return unknown_evidence(account.dossier.metrics, command.evidence_positions) or found
+    return unknown_evidence(account.matches_and_applications.metrics, command.evidence_positions) or found
 
 
 def _change_tier(account: AccountState, command: ChangeTier, book: Rulebook, from_ns: int) -> Event | Refusal:

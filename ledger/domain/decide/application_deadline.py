@@ -11,7 +11,7 @@ from ledger.domain.state.rulebook import Rulebook
 
 
 def deadline(book: Rulebook, application: Application, verified_time_ns: int) -> tuple[int | None, int | None]:
-    """(when its clock starts, last UTC day in time); None: not yet, for want of verification."""
+    """Return (when its clock starts, last UTC day in time); None: not yet, for want of verification."""
     programme = book.programme(application.programme_id, application.received_time_ns)
     assert isinstance(programme, Programme), application
     start_ns = clock_start_ns(programme, application.received_time_ns, verified_time_ns)
@@ -19,5 +19,5 @@ def deadline(book: Rulebook, application: Application, verified_time_ns: int) ->
 
 
 def overdue_from_ns(day: int) -> int:
-    """First instant after the last day in time."""
+    """Return the first instant after the last day in time."""
     return (day + 1) * DAY_NS

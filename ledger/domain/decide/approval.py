@@ -12,9 +12,9 @@ from ledger.domain.state.rulebook import Rulebook
 
 
 def check_approval(book: Rulebook, command: Command, request: Request, now_ns: int) -> Refusal | None:
-    """Why a command may not be done by who stands behind it; None: it may.
+    """Refuse a command that its actor and approver may not give.
 
-    Asked of the programmes in force now, not when the command takes effect: nobody gets around it by another date.
+    The programmes in force now are asked, not those at the time of effect: nobody gets around it by another date.
     """
     if not needs_approval(book, command, now_ns):
         return None
@@ -39,19 +39,19 @@ def if_approved(decided: Decided | Refusal, unapproved: Refusal | None) -> Decid
 
 
 def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
-    """Whether two persons must stand behind a command. A programme is never published by one alone."""
+    """Return True if two persons must give a command together. A programme is never published by one alone."""
     if isinstance(command, PublishProgramme):
         return True
     name = command_name(book, command)
-    # What a symbol is concerns every programme, whichever of them the class is for.
+    # The terms of a symbol concern every programme, whichever of them the class is for.
     named = "" if isinstance(command, RegisterSymbol) else getattr(command, "programme_id", "")
-    return any(name in programme.approval for programme in _asked(book, named, now_ns))
+    return any(name in programme.approval for programme in _programmes_asked(book, named, now_ns))
 
 
 def command_name(book: Rulebook, command: Command) -> str:
-    """As the contract and the programme file call it.
+    """Return the name of a command in the contract and in the programme file.
 
-    One that overrides a rule, that nobody asked, or that changes what a symbol is, has a name of its own.
+    A command that overrides a rule, that nobody asked for, or that changes what a symbol is, has a name of its own.
     """
     if isinstance(command, RecordDailyClose) and command.restates:
         return "RestateDailyClose"
@@ -61,8 +61,8 @@ def command_name(book: Rulebook, command: Command) -> str:
     return f"{type(command).__name__}.{variant}" if variant else type(command).__name__
 
 
-def _asked(book: Rulebook, programme_id: str, now_ns: int) -> Iterator[Programme]:
-    """The programme named, or every one; of each the version in force, or the first if none is yet."""
+def _programmes_asked(book: Rulebook, programme_id: str, now_ns: int) -> Iterator[Programme]:
+    """Yield the programme named, or every one: its version in force, or its first one if none is yet."""
     for name, versions in book.programmes.items():
         if programme_id in ("", name):
             started = [programme for start_ns, programme in versions if start_ns <= now_ns]

@@ -1,4 +1,4 @@
-"""One round of the bug bounty: what was reported in a week, what was awarded, and whether it is closed (R9)."""
+"""One round of the bug bounty: the reports of a week, their awards, and whether it is closed (R9)."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Round:
 
 
 def evolve_round(state: Round, recorded: Recorded) -> Round:
-    """The round after one more event of its stream."""
+    """Return the round after one more event of its stream."""
     event = recorded.event
     changed = state
     if isinstance(event, FeedbackReported):
@@ -44,7 +44,7 @@ def evolve_round(state: Round, recorded: Recorded) -> Round:
 
 
 def week_of(command: BountyCommand, now_ns: int) -> str:
-    """The round a command is for."""
+    """Return the round that a command is for."""
     if isinstance(command, ReportFeedback):
         return round_of(given_or(command.report_time_ns, now_ns))
     return command.week
@@ -53,7 +53,7 @@ def week_of(command: BountyCommand, now_ns: int) -> str:
 def decide_bounty(
     state: Round, command: BountyCommand, account: Callable[[str], AccountState], book: Rulebook, now_ns: int
 ) -> Decided | Refusal:
-    """The event of a command on a round, or why not. After the close there is nothing more to do in a week."""
+    """Decide a command on a round. After the close there is nothing more to do in a week."""
     if state.closed_time_ns != NEVER_NS:
         return Refusal(Reason.BOUNTY_ROUND_CLOSED, "week", f"the round of {state.week} is closed")
     stream = bounty_stream(state.week)
@@ -77,7 +77,7 @@ def decide_bounty(
 def _award(
     state: Round, command: AwardBounty, account_of: Callable[[str], AccountState], book: Rulebook, now_ns: int
 ) -> BountyAwarded | Refusal:
-    """For members at the time of their report; neither for who was flagged then, nor for who is now."""
+    """Award members at the time of their report; neither who was flagged then, nor who is flagged now."""
     report = state.reports.get(command.report_id)
     if report is None:
         return Refusal(Reason.FEEDBACK_UNKNOWN, "report_id", f"{state.week} has no report {command.report_id}")

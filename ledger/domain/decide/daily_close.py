@@ -1,4 +1,4 @@
-"""Daily closes of an asset: which one is in force for each day (R17). A restatement names the close it replaces."""
+"""Daily closes of an asset, and the one in force for each day (R17). A restatement names the close it replaces."""
 
 from __future__ import annotations
 
@@ -33,13 +33,8 @@ class Closes:
     in_force: Mapping[tuple[str, int], KnownClose] = field(default_factory=dict)
 
 
-def evolve_closes(state: Closes, recorded: Recorded) -> Closes:
-    """The closes after one more event of their stream."""
-    return fold_closes([recorded], state)
-
-
 def fold_closes(stream: Iterable[Recorded], state: Closes) -> Closes:
-    """The closes after more events of their stream, oldest first."""
+    """Return the closes after more events of their stream, oldest first."""
     in_force, version = dict(state.in_force), state.version
     for recorded in stream:
         event, version = recorded.event, recorded.version
@@ -49,8 +44,9 @@ def fold_closes(stream: Iterable[Recorded], state: Closes) -> Closes:
 
 
 def decide_close(state: Closes, command: RecordDailyClose, book: Rulebook, now_ns: int) -> Decided | Refusal:
-    """The event of a command, or why not. Refusals in order: CLOSE_ALREADY_RECORDED, CLOSE_DAY_NOT_OVER,
-    CLOSE_UNKNOWN, VOLUME_CURRENCY_UNKNOWN."""
+    """Decide a command. Refusals in order: CLOSE_ALREADY_RECORDED, CLOSE_DAY_NOT_OVER, CLOSE_UNKNOWN,
+    VOLUME_CURRENCY_UNKNOWN.
+    """
     currency = _currency(book, command.currency)
     if isinstance(currency, Refusal) and currency.reason < Reason.REQUEST_ID_REUSED:
         return currency
@@ -79,7 +75,7 @@ def decide_close(state: Closes, command: RecordDailyClose, book: Rulebook, now_n
 
 
 def _currency(book: Rulebook, asked: str) -> str | Refusal:
-    """The currency of a price: one that some version of a programme counts volume in; by default the only one."""
+    """Return the currency of a price, in which some version of a programme counts volume; by default the only one."""
     versions = (programme for dated in book.programmes.values() for _, programme in dated)
     counted = sorted({programme.volume_currency for programme in versions})
     if asked in counted:

@@ -8,7 +8,9 @@ from typing import Final, NamedTuple
 
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.decide.standing import tier_at
-from ledger.domain.events import CellKey, CellVolume, CloseUsed, VolumeEvaluated
+from ledger.domain.events import PERIODIC, POST_TRIAL, CellKey, CellVolume, CloseUsed, VolumeEvaluated
+from ledger.domain.grant_sources import TRIAL
+from ledger.domain.instants import NEVER_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.deactivation import ended_by
@@ -18,13 +20,10 @@ from ledger.domain.rules.manual_review import is_decision, review_grant, reviews
 from ledger.domain.rules.monthly_trading_volume import tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant
-from ledger.domain.state.account import FOREVER_NS, AccountState, Grant
+from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
-
-PERIODIC: Final = "PERIODIC"  # R18: of all accounts, at one instant
-POST_TRIAL: Final = "POST_TRIAL"  # R14: of each account at the end of its trial
 
 NO_TIME: Final = 0  # the UTC day of volume in the volume currency, which needs no close
 
@@ -33,7 +32,7 @@ Cells = Mapping[int, Mapping[CellKey, int]]  # notional with 36 decimals by UTC 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """What is to be evaluated: an account's volume in a window [from, until), at an instant."""
+    """A case to be evaluated: an account's volume in a window [from, until), at an instant."""
 
     account_id: str
     evaluated_ns: int
@@ -42,7 +41,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Assessment:
-    """What the volume of a case is worth: `volume` has 36 decimals of the volume currency."""
+    """The worth of a case's volume: `volume` has 36 decimals of the volume currency."""
 
     case: Case
     cells: tuple[CellVolume, ...]
@@ -51,8 +50,8 @@ class Assessment:
     tier: str
 
 
-class Run(NamedTuple):
-    """What an evaluation is, whoever runs it: a programme's version, and the position it reads at."""
+class EvaluationRun(NamedTuple):
+    """A run of an evaluation: the version of a programme, the kind, and the position at which the log is read."""
 
     programme: Programme
     kind: str
@@ -74,36 +73,36 @@ def assess(programme: Programme, case: Case, cells: Cells, closes: Mapping[Close
 
 
 def trials_to_evaluate(account: AccountState, programme_id: str, by_ns: int) -> Iterator[Grant]:
-    """Trials of an account that ran to their own end, and are over at an instant: they are followed by R14.
+    """Yield the trials of an account that ran to their own end and are over at an instant: R14 follows them.
 
-    One that was revoked, or that a flag had ended by then, is followed by nothing.
+    Nothing follows a trial that was revoked, or that a flag had ended by then.
     """
     for grant in account.grants:
-        if grant.source == "TRIAL" and grant.programme_id == programme_id and grant.valid_until_ns <= by_ns:
+        if grant.source == TRIAL and grant.programme_id == programme_id and grant.valid_until_ns <= by_ns:
             revoked = grant.revoked_time_ns < grant.valid_until_ns
             if not revoked and flagged_at(account.flags, grant.valid_until_ns - 1) is None:
                 yield grant
 
 
-def is_followed(account: AccountState, run: Run, case: Case) -> bool:
-    """Whether an evaluation is still due to an account: a trial may have been revoked since it was planned."""
+def is_followed(account: AccountState, run: EvaluationRun, case: Case) -> bool:
+    """Return True if an evaluation is still due to an account: a trial may have been revoked since it was planned."""
     if run.kind != POST_TRIAL:
         return True
     trials = trials_to_evaluate(account, run.programme.programme_id, case.evaluated_ns)
     return any(trial.valid_until_ns == case.evaluated_ns for trial in trials)
 
 
-def decide_evaluated(account: AccountState, run: Run, found: Assessment, recorded_ns: int) -> VolumeEvaluated:
-    """What is recorded of an account: its volume, the grant that it gives, and those that end (R19, A4).
+def decide_evaluated(account: AccountState, run: EvaluationRun, found: Assessment, recorded_ns: int) -> VolumeEvaluated:
+    """Decide what an evaluation records of an account: its volume, the grant that it gives, those that end (R19, A4).
 
     Under late_grant = from_record nothing changes before it is recorded (A31).
     """
     programme, at_ns = run.programme, found.case.evaluated_ns
     not_before_ns = recorded_ns if programme.late_grant == "from_record" else 0
-    given = _given(account, run, found, not_before_ns)
+    given = _grant_interval(account, run, found, not_before_ns)
     ended_ns = given.valid_from_ns if given else max(at_ns, not_before_ns)
-    ended = _ended(account, run, found, ended_ns, keeps=given is not None and given.kept_tier != "")
-    valid_until_ns = given.valid_until_ns if given and given.valid_until_ns != FOREVER_NS else 0
+    ended = _ended_grant_ids(account, run, found, ended_ns, keeps=given is not None and given.kept_tier != "")
+    valid_until_ns = given.valid_until_ns if given and given.valid_until_ns != NEVER_NS else 0
     return VolumeEvaluated(
         programme_id=programme.programme_id,
         programme_version=programme.version,
@@ -127,9 +126,9 @@ def decide_evaluated(account: AccountState, run: Run, found: Assessment, recorde
 
 
 class Owed(NamedTuple):
-    """What evaluations under a flag change of the fees of lines in [from, until), once it has ended.
+    """Evaluations under a flag, which has ended, whose grants change the fees of lines in [from, until).
 
-    `cause_position` is that of the last of them; the account is as it would be without them, and as it is.
+    `cause_position` is that of the last of them. `before` is the account as it would be without them, `after` as it is.
     """
 
     cause_position: int
@@ -140,7 +139,7 @@ class Owed(NamedTuple):
 
 
 def owed_after_flag(before: AccountState, after: AccountState, book: Rulebook) -> Owed | None:
-    """What an un-flag lets out, of an account before it and after it; None: nothing is owed, or a flag still runs."""
+    """Return what an un-flag lets out, from the account before and after it; None: nothing, or a flag still runs."""
     late = [one for one in before.withheld if changes_from_ns(one.event) < one.until_ns and _adjusts(one.event, book)]
     if not late or after.withheld:
         return None
@@ -163,14 +162,14 @@ def _adjusts(event: VolumeEvaluated, book: Rulebook) -> bool:
 
 
 def changes_from_ns(event: VolumeEvaluated) -> int:
-    """The first instant at which an account may pay otherwise because of an evaluation; without one: never."""
+    """Return the first instant at which an account may pay otherwise because of an evaluation; NEVER_NS without one."""
     named = ((event.valid_from_ns, event.grant_id), (event.ended_time_ns, event.ended_grant_ids))
     instants = (at_ns for at_ns, names in named if names)
-    return min(instants, default=FOREVER_NS)
+    return min(instants, default=NEVER_NS)
 
 
 def movement(programme: Programme, before: str, after: str) -> str:
-    """How a tier moves: GAINED, UP, STAYED, DOWN, LOST or NONE (no tier before and after); or REVIEW by a person."""
+    """Name a tier's movement: GAINED, UP, STAYED, DOWN, LOST, NONE (no tier before and after), REVIEW by a person."""
     if not is_decision(after):
         return "REVIEW"
     was, becomes = programme.rank(before), programme.rank(after)
@@ -180,12 +179,12 @@ def movement(programme: Programme, before: str, after: str) -> str:
 
 
 def tier_before(account: AccountState, programme: Programme, evaluated_ns: int) -> str:
-    """The tier in effect until the evaluation: at the instant before it, where a grant may end just then."""
+    """Return the tier in effect until the evaluation: at the instant before it, where a grant may end just then."""
     before = tier_at(account, programme, evaluated_ns - 1)
     return before if before != NO_TIER else tier_at(account, programme, evaluated_ns)
 
 
-class _Given(NamedTuple):
+class _Interval(NamedTuple):
     """The interval [valid_from, valid_until) of a grant; `kept_tier` is its tier where a person must look first."""
 
     valid_from_ns: int
@@ -193,8 +192,10 @@ class _Given(NamedTuple):
     kept_tier: str
 
 
-def _given(account: AccountState, run: Run, found: Assessment, not_before_ns: int) -> _Given | None:
-    """The grant of the tier that the volume gives; above the table (A4) of the one that the account had until then."""
+def _grant_interval(
+    account: AccountState, run: EvaluationRun, found: Assessment, not_before_ns: int
+) -> _Interval | None:
+    """Return the grant of the tier that the volume gives; above the table (A4) of that which the account had before."""
     at_ns, kept_tier = found.case.evaluated_ns, ""
     if run.programme.rank(found.tier):
         from_ns, until_ns = _interval(run, found)
@@ -204,11 +205,13 @@ def _given(account: AccountState, run: Run, found: Assessment, not_before_ns: in
     else:
         return None
     from_ns = max(from_ns, not_before_ns)
-    return _Given(from_ns, until_ns, kept_tier) if from_ns < until_ns else None
+    return _Interval(from_ns, until_ns, kept_tier) if from_ns < until_ns else None
 
 
-def _ended(account: AccountState, run: Run, found: Assessment, ended_ns: int, *, keeps: bool) -> tuple[str, ...]:
-    """Grants that end (R19), and what is under review, if this decides or a grant that keeps the tier replaces it."""
+def _ended_grant_ids(
+    account: AccountState, run: EvaluationRun, found: Assessment, ended_ns: int, *, keeps: bool
+) -> tuple[str, ...]:
+    """Return the grants that end (R19), and those under review that this evaluation decides or replaces."""
     grants, programme, at_ns = account.grants, run.programme, found.case.evaluated_ns
     ended: set[Grant] = set()
     if run.kind == PERIODIC:
@@ -218,14 +221,14 @@ def _ended(account: AccountState, run: Run, found: Assessment, ended_ns: int, *,
     return tuple(grant.grant_id for grant in grants if grant in ended)
 
 
-def _interval(run: Run, found: Assessment) -> tuple[int, int]:
+def _interval(run: EvaluationRun, found: Assessment) -> tuple[int, int]:
     if run.kind == POST_TRIAL:
         return post_trial_grant(run.programme, tier=found.tier, trial_end_ns=found.case.evaluated_ns)
     return evaluation_grant(run.programme, tier=found.tier, evaluation_ns=found.case.evaluated_ns)
 
 
 def _volumes(cells: Cells) -> tuple[CellVolume, ...]:
-    """All days of a window together, whatever the fees were."""
+    """Sum all days of a window, whatever the fees were."""
     sums: dict[tuple[str, int, int, bool, bool], int] = {}
     for by_cell in cells.values():
         for key, notional in by_cell.items():

@@ -1,20 +1,20 @@
-"""Runs of an evaluation over all accounts: when one may begin, and at which position of the log it reads (R18, R14)."""
+"""Runs of an evaluation over all accounts: when one may begin, and at which position it reads the log (R18, R14)."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
+from functools import reduce
+from typing import Final
 
 from ledger.domain.commands import RunEvaluation
 from ledger.domain.decide.decided import Decided
-from ledger.domain.decide.evaluation import PERIODIC
-from ledger.domain.events import CloseMissing, EvaluationCompleted, EvaluationStarted, Recorded
-from ledger.domain.instants import instant_text
+from ledger.domain.events import PERIODIC, CloseMissing, EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.instants import NEVER_NS, instant_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.rules.evaluation_days import evaluation_window, last_evaluation_ns, next_evaluation_ns
-from ledger.domain.state.account import FOREVER_NS
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import REGISTERS, evaluation_stream
@@ -30,23 +30,31 @@ class EvaluationState:
 
     @property
     def is_open(self) -> bool:
-        """A run has begun and not ended."""
+        """Return True if a run has begun and not ended."""
         return self.started is not None and self.completed is None
 
     @property
     def is_done(self) -> bool:
-        """Every account is evaluated: nobody waits for a close."""
+        """Return True if every account is evaluated: nobody waits for a close."""
         return self.completed is not None and not self.completed.blocked
 
 
+NOT_BEGUN: Final = EvaluationState()
+
+
 def evolve_evaluation(state: EvaluationState, recorded: Recorded) -> EvaluationState:
-    """The evaluation after one more event of its stream."""
+    """Return the evaluation after one more event of its stream."""
     event = recorded.event
     if isinstance(event, EvaluationStarted):
         return EvaluationState(recorded.version, event)
     if isinstance(event, EvaluationCompleted):
         return EvaluationState(recorded.version, state.started, event)
     return replace(state, version=recorded.version)
+
+
+def fold_evaluation(events: Iterable[Recorded], state: EvaluationState = NOT_BEGUN) -> EvaluationState:
+    """Return the evaluation after more events of its stream."""
+    return reduce(evolve_evaluation, events, state)
 
 
 def decide_run(
@@ -59,10 +67,10 @@ def decide_run(
     recorded_at: Callable[[int], int],
     book_at: Callable[[int], Rulebook],
 ) -> tuple[str, Decided | Refusal]:
-    """The stream of an evaluation, and the event that begins a run of it or goes on with one, or why not.
+    """Return the stream of an evaluation, and the decision to begin a run of it or to go on with one.
 
     A run that was interrupted goes on as it began. `recorded_at` says when a position was recorded, `book_at` the rules
-    that were known up to it: those are the ones that accounts are evaluated by.
+    that were known up to it: accounts are evaluated by these.
     Refusals in order: EVALUATION_ALREADY_COMPLETED, EVALUATION_NOT_DUE, NOT_AN_EVALUATION_DAY,
     READ_POSITION_TOO_EARLY.
     """
@@ -104,7 +112,7 @@ def decide_run(
 
 
 def programme_evaluated(book: Rulebook, command: RunEvaluation, now_ns: int) -> Programme | Refusal:
-    """The version in force at the instant of the evaluation, which is the last one due unless it is given."""
+    """Return the version in force at the instant of the evaluation, which is the last one due unless it is given."""
     programme = book.programme(command.programme_id, now_ns if command.instant_ns is None else command.instant_ns)
     if isinstance(programme, Refusal) or command.instant_ns is not None:
         return programme
@@ -112,16 +120,16 @@ def programme_evaluated(book: Rulebook, command: RunEvaluation, now_ns: int) -> 
 
 
 def instant_of(programme: Programme, command: RunEvaluation, now_ns: int) -> int:
-    """The instant asked for; by default the last one due."""
+    """Return the instant asked for; by default the last one due."""
     if command.instant_ns is not None:
         return command.instant_ns
     return last_evaluation_ns(programme, now_ns) if command.kind == PERIODIC else now_ns
 
 
 def evaluations_due(book: Rulebook, programme_id: str, since_ns: int, until_ns: int) -> Iterator[tuple[int, Programme]]:
-    """Evaluations of volume in [since, until], oldest first: each with the version in force, which says its day."""
+    """Yield evaluations of volume in [since, until], oldest first, with the version in force, which says their days."""
     versions = book.programmes.get(programme_id, ())
-    ends = [*(from_ns for from_ns, _ in versions[1:]), FOREVER_NS]
+    ends = [*(from_ns for from_ns, _ in versions[1:]), NEVER_NS]
     for (from_ns, programme), end_ns in zip(versions, ends, strict=True):
         at_ns = max(from_ns, since_ns) - 1
         while (at_ns := next_evaluation_ns(programme, at_ns)) < min(end_ns, until_ns + 1):
@@ -129,7 +137,7 @@ def evaluations_due(book: Rulebook, programme_id: str, since_ns: int, until_ns: 
 
 
 def not_due(programme: Programme, kind: str, at_ns: int, now_ns: int) -> Refusal | None:
-    """Why there is no evaluation at an instant, or not yet; None: it is due."""
+    """Refuse an evaluation at an instant that has none, or whose evaluation is not due yet."""
     if at_ns > now_ns:
         return Refusal(Reason.EVALUATION_NOT_DUE, "instant", f"{instant_text(at_ns)} has not come")
     if kind == PERIODIC and next_evaluation_ns(programme, at_ns - 1) != at_ns:
@@ -140,10 +148,9 @@ def not_due(programme: Programme, kind: str, at_ns: int, now_ns: int) -> Refusal
 
 
 def read_too_early(read_position: int, recorded_ns: int, at_ns: int) -> Refusal | None:
-    """Why an evaluation cannot read the log up to a position only; None: it can.
+    """Refuse to read the log up to a position only, where more was recorded up to the instant of the evaluation.
 
-    What was recorded up to an instant after its position is part of what was known then. The last position of the log
-    is never too early: there is nothing after it.
+    The last position of the log is never too early: there is nothing after it.
     """
     if recorded_ns >= at_ns:
         return None
@@ -156,7 +163,7 @@ def read_too_early(read_position: int, recorded_ns: int, at_ns: int) -> Refusal 
 
 
 def completed(read_position: int, moves: Counter[str], granted: int, missing: Iterable[Close]) -> EvaluationCompleted:
-    """What a run ends with: `moves` counts the accounts by `evaluation.movement`, and those BLOCKED."""
+    """Return the event that ends a run: `moves` counts the accounts by `evaluation.movement`, and those BLOCKED."""
     closes = sorted(set(missing), key=lambda close: (close[1], close[0]))
     return EvaluationCompleted(
         read_position=read_position,

@@ -1,4 +1,4 @@
-"""A31: which sources an evaluation waits for, because they may still send fills from before its instant."""
+"""A31: the sources that an evaluation waits for, because they may still send fills from before its instant."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ledger.domain.state.programme import Programme
 
 
 class Sign(NamedTuple):
-    """How far a source is, as it was known: times of its latest fill and of what it said to be complete; 0: none.
+    """The sign of life of a source: times of its latest fill, and up to which it said to be complete; 0: none.
 
     `signed_ns` is when its last event was recorded. That is the writer's clock, which only moves on: the times of fills
     are the source's own, and old ones are sent after a break by a source that is very much alive.
@@ -23,21 +23,21 @@ class Sign(NamedTuple):
 
     @property
     def reached_ns(self) -> int:
-        """It has sent what traded before this instant; 0: it has not said how far it is."""
+        """The instant before which it has sent every fill; 0: it has not said how far it is."""
         return max(self.latest_time_ns, self.complete_until_ns)
 
 
 def is_silent(sign: Sign, programme: Programme, now_ns: int) -> bool:
-    """Whether a source has given no sign of life for longer than the programme waits for one."""
+    """Return True if a source has given no sign of life for longer than the programme waits for one."""
     return 0 < programme.silent_after_ns < now_ns - sign.signed_ns
 
 
 def waited_for(
     signs: Iterable[Sign], programme: Programme, instant_ns: int, now_ns: int, complete: Iterable[str] = ()
 ) -> list[Sign]:
-    """Sources that hold up an evaluation: not past its instant, not silent, and not said to be `complete`.
+    """Return the sources that hold up an evaluation: not past its instant, not silent, and not said to be `complete`.
 
-    One that has sent nothing since the window began is taken to have ended. `now_ns` is when what is known was known.
+    One that has sent nothing since the window began is taken to have ended. `now_ns` is when the signs were known.
     """
     begins_ns, _ = evaluation_window(programme, instant_ns)
     known_complete = set(complete)
@@ -52,6 +52,6 @@ def waited_for(
 
 
 def passed_by_all(signs: Iterable[Sign], programme: Programme, now_ns: int, complete: Iterable[str] = ()) -> int:
-    """The latest instant up to now that no source holds up an evaluation of; 0: one has not said how far it is."""
+    """Return the latest instant up to now whose evaluation no source holds up; 0: one has not said how far it is."""
     waited = waited_for(signs, programme, now_ns, now_ns, complete)
     return min((sign.reached_ns for sign in waited), default=now_ns)

@@ -1,4 +1,4 @@
-"""Decisions on membership: flags, matches, applications, managers, metrics. Which rules are asked, in which order."""
+"""Decisions on membership (flags, matches, applications, managers, metrics): the rules asked, in their order."""
 
 from __future__ import annotations
 
@@ -20,13 +20,14 @@ from ledger.domain.commands import (
 )
 from ledger.domain.decide.standing import match_refused, match_tier, tier_at
 from ledger.domain.events import Event, MatchClaim, MatchRejected, MatchRequested, TierChanged
+from ledger.domain.grant_sources import MATCH
 from ledger.domain.instants import given_or, instant_text
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.application import settle_application, submit_application, verify_api_identity
 from ledger.domain.rules.deviating_behaviour import record_metric
 from ledger.domain.rules.external_volume import not_the_last_30_days
 from ledger.domain.rules.fake_accounts import flag_account, unflag_account
-from ledger.domain.rules.fee_match import MATCH, match_expires_ns, match_grant, no_vip_elsewhere
+from ledger.domain.rules.fee_match import match_expires_ns, match_grant, no_vip_elsewhere
 from ledger.domain.rules.key_account_manager import assign_manager
 from ledger.domain.rules.past_90_days import match_begun_since
 from ledger.domain.state.account import AccountState
@@ -39,7 +40,7 @@ from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 def ask_member(
     account: AccountState, command: MemberCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> tuple[int, Event | Refusal]:
-    """The instant the command takes effect, and what its rule says. `family` are the other accounts of the owner."""
+    """Return when the command takes effect, and what its rule says. `family` are the other accounts of the owner."""
     match command:
         case FlagAccount():
             at_ns = given_or(command.flag_time_ns, now_ns)
@@ -62,7 +63,7 @@ def ask_member(
             return at_ns, _submit(account, command, book, at_ns)
         case VerifyApiIdentity():
             at_ns = given_or(command.verified_time_ns, now_ns)
-            return at_ns, verify_api_identity(account.dossier, verified_time_ns=at_ns)
+            return at_ns, verify_api_identity(account.matches_and_applications, verified_time_ns=at_ns)
         case SettleApplication():
             at_ns = given_or(command.settle_time_ns, now_ns)
             return at_ns, _settle(account, command, book, at_ns)
@@ -70,30 +71,25 @@ def ask_member(
             at_ns = given_or(command.assign_time_ns, now_ns)
             return at_ns, _assign(account, command, book, at_ns)
         case RecordBehaviourMetric():
-            metric = record_metric(
-                code=command.code,
-                value=command.value,
-                window_from_ns=command.window_from_ns,
-                window_until_ns=command.window_until_ns,
-            )
-            return command.window_until_ns, metric
+            window = (command.window_from_ns, command.window_until_ns)
+            return command.window_until_ns, record_metric(command.code, command.value, *window)
         case _:
             assert_never(command)
 
 
 def claimed_volumes(claim: MatchClaim) -> tuple[int, int]:
-    """(spot, futures) of a claim with 36 decimals."""
+    """Return (spot, futures) volume of a claim, with 36 decimals."""
     return exact(claim.spot_volume, NOTIONAL_SCALE), exact(claim.futures_volume, NOTIONAL_SCALE)
 
 
 def _request_match(
     account: AccountState, command: RequestMatch, family: Sequence[AccountState], book: Rulebook, at_ns: int
 ) -> Event | Refusal:
-    """Who is not eligible is told at once, and that is recorded with the claim: an answer, not a refused command."""
+    """Request a match. A claim that is not eligible is rejected at once: that is an answer, not a refused command."""
     programme = book.programme(command.programme_id, at_ns)
     if isinstance(programme, Refusal):
         return programme
-    match_id = f"m{len(account.dossier.matches) + 1}"
+    match_id = f"m{len(account.matches_and_applications.matches) + 1}"
     spot, futures = claimed_volumes(command.claim)
     no = match_refused(
         account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures, family=family
@@ -104,7 +100,7 @@ def _request_match(
 
 
 def _claim_refused(programme: Programme, claim: MatchClaim, requested_ns: int) -> Refusal | None:
-    """Why what a claim says is not what a match is for (R8, R6); None: it is."""
+    """Refuse a claim of something that a match is not for (R8, R6)."""
     return not_the_last_30_days(
         programme, from_ns=claim.period_from_ns, until_ns=claim.period_until_ns, requested_time_ns=requested_ns
     ) or no_vip_elsewhere(programme, claim.venues, claim.external_tier)
@@ -113,8 +109,8 @@ def _claim_refused(programme: Programme, claim: MatchClaim, requested_ns: int) -
 def _approve_match(
     account: AccountState, command: ApproveMatch, family: Sequence[AccountState], book: Rulebook, at_ns: int
 ) -> Event | Refusal:
-    """The rules are asked again, by what is known now: R7 at the time of the request and at that of the approval."""
-    match = _pending(account, command.match_id)
+    """Approve a match by the rules, asked again with what is known now: R7 at the times of request and of approval."""
+    match = _pending_match(account, command.match_id)
     if isinstance(match, Refusal):
         return match
     if not command.approved_by:
@@ -132,12 +128,13 @@ def _approve_match(
     no = match_refused(
         account, programme, requested_ns=requested_ns, at_ns=at_ns, spot=spot, futures=futures, family=family
     )
-    no = no or _chained([account, *family], programme, at_ns) or _claim_refused(programme, match.claim, requested_ns)
-    return no or _expired(match, book, at_ns) or _match_grant(account, programme, match, at_ns)
+    no = no or _chain_refused([account, *family], programme, at_ns)
+    no = no or _claim_refused(programme, match.claim, requested_ns) or _expired_refused(match, book, at_ns)
+    return no or _match_grant(account, programme, match, at_ns)
 
 
-def _chained(owned: Sequence[AccountState], programme: Programme, at_ns: int) -> Refusal | None:
-    """Why a match may not be approved: another one begins with it, or follows it too soon (R7)."""
+def _chain_refused(owned: Sequence[AccountState], programme: Programme, at_ns: int) -> Refusal | None:
+    """Refuse to approve a match where another one begins with it, or follows it too soon (R7)."""
     for account in owned:
         if match_begun_since(account.grants, programme, *match_grant(programme, at_ns)) is not None:
             days = programme.match_lookback_days
@@ -146,8 +143,8 @@ def _chained(owned: Sequence[AccountState], programme: Programme, at_ns: int) ->
     return None
 
 
-def _expired(match: Match, book: Rulebook, at_ns: int) -> Refusal | None:
-    """Why a match can no longer be settled; None: it can."""
+def _expired_refused(match: Match, book: Rulebook, at_ns: int) -> Refusal | None:
+    """Refuse to settle a match that is over."""
     expires_ns = expiry(match, book)
     if expires_ns is None or at_ns < expires_ns:
         return None
@@ -156,7 +153,7 @@ def _expired(match: Match, book: Rulebook, at_ns: int) -> Refusal | None:
 
 
 def expiry(match: Match, book: Rulebook) -> int | None:
-    """When a match is over that nobody settles, by the version in force when it was asked for; None: never."""
+    """Return when a match is over that nobody settles, by the version in force at its request; None: never."""
     programme = book.programme(match.programme_id, match.requested_time_ns)
     return None if isinstance(programme, Refusal) else match_expires_ns(programme, match.requested_time_ns)
 
@@ -179,17 +176,17 @@ def _match_grant(account: AccountState, programme: Programme, match: Match, at_n
 
 
 def _reject_match(account: AccountState, command: RejectMatch, book: Rulebook, at_ns: int) -> Event | Refusal:
-    match = _pending(account, command.match_id)
+    match = _pending_match(account, command.match_id)
     if isinstance(match, Refusal):
         return match
     if at_ns < match.requested_time_ns:
         return Refusal(Reason.INTERVAL_EMPTY, "reject_time", "it would be rejected before it was requested")
-    expired = _expired(match, book, at_ns)
+    expired = _expired_refused(match, book, at_ns)
     return expired or MatchRejected(match.match_id, match.programme_id, at_ns, reason_code=command.reason_code)
 
 
-def _pending(account: AccountState, match_id: str) -> Match | Refusal:
-    match = account.dossier.match(match_id)
+def _pending_match(account: AccountState, match_id: str) -> Match | Refusal:
+    match = account.matches_and_applications.match(match_id)
     if match is None:
         return Refusal(Reason.MATCH_UNKNOWN, "match_id", f"{account.account_id} has no match {match_id}")
     if match.status != PENDING:
@@ -201,16 +198,16 @@ def _submit(account: AccountState, command: SubmitApplication, book: Rulebook, a
     programme = book.programme(command.programme_id, at_ns)
     if isinstance(programme, Refusal):
         return programme
-    return submit_application(account.dossier, programme, steps=command.steps, received_time_ns=at_ns)
+    return submit_application(account.matches_and_applications, programme, steps=command.steps, received_time_ns=at_ns)
 
 
 def _settle(account: AccountState, command: SettleApplication, book: Rulebook, at_ns: int) -> Event | Refusal:
-    application = account.dossier.application(command.application_id)
+    application = account.matches_and_applications.application(command.application_id)
     programme = book.programme(application.programme_id if application else "", at_ns)
     if isinstance(programme, Refusal):
         return programme
     return settle_application(
-        account.dossier,
+        account.matches_and_applications,
         programme,
         application_id=command.application_id,
         outcome=command.outcome,

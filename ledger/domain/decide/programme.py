@@ -8,10 +8,9 @@ from typing import Final, assert_never
 from ledger.domain.commands import AssignPairClass, ProgrammeCommand, PublishProgramme, SetPairRates
 from ledger.domain.decide.decided import Decided
 from ledger.domain.events import PairClassAssigned, PairRatesSet, ProgrammePublished
-from ledger.domain.instants import SECOND_NS
+from ledger.domain.instants import NEVER_NS, SECOND_NS, given_or
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.maker_rebate import least_net_ppm
-from ledger.domain.state.account import FOREVER_NS
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Dated, Rulebook
 from ledger.domain.streams import REGISTERS, programme_stream
@@ -22,14 +21,14 @@ ProgrammeEvent = ProgrammePublished | PairClassAssigned | PairRatesSet
 
 
 def decide_programme(book: Rulebook, command: ProgrammeCommand, now_ns: int) -> Decided | Refusal:
-    """The event of a command on programmes, or why not. No rate of fills that were priced changes behind them."""
+    """Decide a command on programmes. No rate changes under fills that were priced already."""
     match command:
         case PublishProgramme():
-            event = _publish(book, command, _or(command.valid_from_ns, now_ns), now_ns)
+            event = _publish(book, command, given_or(command.valid_from_ns, now_ns), now_ns)
         case AssignPairClass():
-            event = _assign(book, command, _or(command.valid_from_ns, now_ns), now_ns)
+            event = _assign(book, command, given_or(command.valid_from_ns, now_ns), now_ns)
         case SetPairRates():
-            event = _set_rates(book, command, _or(command.valid_from_ns, now_ns), now_ns)
+            event = _set_rates(book, command, given_or(command.valid_from_ns, now_ns), now_ns)
         case _:
             assert_never(command)
     if isinstance(event, Refusal):
@@ -38,12 +37,12 @@ def decide_programme(book: Rulebook, command: ProgrammeCommand, now_ns: int) -> 
 
 
 def programme_stream_of(command: ProgrammeCommand) -> str:
-    """The stream that tells of a refusal: that of the programme where the command must name one."""
+    """Return the stream that tells of a refusal: that of the programme where the command must name one."""
     return programme_stream(command.programme.programme_id) if isinstance(command, PublishProgramme) else REGISTERS
 
 
 def _publish(book: Rulebook, command: PublishProgramme, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
-    """A version is never edited: its name stands for one content; that may come into force again at another instant.
+    """Publish a version. Its name stands for one content for ever, which may come into force again at another instant.
 
     A programme that is new to the ledger may start in the past: nothing was priced by it, and nothing else governed its
     venues.
@@ -67,17 +66,15 @@ def _publish(book: Rulebook, command: PublishProgramme, from_ns: int, now_ns: in
         return Refusal(Reason.SYMBOL_UNKNOWN, "content", detail)
     event = ProgrammePublished(name, version, from_ns, command.content, content_sha256)
     after = book.with_programme(event, programme)
-    return _venue_taken(after, name, from_ns) or pump(after, name, _pairs_of(after, name), from_ns) or event
+    return _venue_refused(after, name, from_ns) or pump_refused(after, name, _pairs_of(after, name), from_ns) or event
 
 
 def _assign(book: Rulebook, command: AssignPairClass, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
-    """A pair that never had a class may get one for the past too, as RegisterSymbol gives it."""
-    programme = book.programme(command.programme_id, from_ns)
+    """Assign a class to a pair: to one that never had a class for the past too, as RegisterSymbol does."""
+    programme = _programme_of_pair(book, command, from_ns)
     if isinstance(programme, Refusal):
         return programme
     name = programme.programme_id
-    if command.symbol not in book.symbols:
-        return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{command.symbol} is not registered")
     if command.pair_class not in programme.pair_classes:
         known = ", ".join(programme.pair_classes)
         detail = f"{command.pair_class} is not a pair class of {name}: {known}"
@@ -86,22 +83,27 @@ def _assign(book: Rulebook, command: AssignPairClass, from_ns: int, now_ns: int)
     return class_refused(book, event, now_ns) or event
 
 
-def _set_rates(book: Rulebook, command: SetPairRates, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
+def _programme_of_pair(book: Rulebook, command: AssignPairClass | SetPairRates, from_ns: int) -> Programme | Refusal:
     programme = book.programme(command.programme_id, from_ns)
+    if isinstance(programme, Programme) and command.symbol not in book.symbols:
+        return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{command.symbol} is not registered")
+    return programme
+
+
+def _set_rates(book: Rulebook, command: SetPairRates, from_ns: int, now_ns: int) -> ProgrammeEvent | Refusal:
+    programme = _programme_of_pair(book, command, from_ns)
     if isinstance(programme, Refusal):
         return programme
     name = programme.programme_id
-    if command.symbol not in book.symbols:
-        return Refusal(Reason.SYMBOL_UNKNOWN, "symbol", f"{command.symbol} is not registered")
     why = f"fills of {command.symbol} may have been priced since then"
-    if (past := in_the_past((0,), from_ns, now_ns, why)) is not None:  # without rates of its own it had the table's
+    if (past := in_the_past((0,), from_ns, now_ns, why)) is not None:  # until then it had the table's
         return past
     event = PairRatesSet(name, command.symbol, command.maker_ppm, command.taker_ppm, from_ns)
-    return pump(book.with_pair_rates(event), name, [command.symbol], from_ns) or event
+    return pump_refused(book.with_pair_rates(event), name, [command.symbol], from_ns) or event
 
 
 def in_the_past(known: Sized, from_ns: int, now_ns: int, why: str) -> Refusal | None:
-    """Why a word on a programme, a class or a symbol comes too late, asked of every one but the first.
+    """Refuse a word on a programme, a class or a symbol that comes too late; the first one never does.
 
     The first word may be about the past: nothing was priced by another. `known` are the words so far.
     """
@@ -111,15 +113,15 @@ def in_the_past(known: Sized, from_ns: int, now_ns: int, why: str) -> Refusal | 
 
 
 def class_refused(book: Rulebook, event: PairClassAssigned, now_ns: int) -> Refusal | None:
-    """Why a pair does not get a class, by whatever command; None: it does."""
+    """Refuse a class to a pair, by whatever command."""
     name, symbol, from_ns = event.programme_id, event.symbol, event.valid_from_ns
     known = book.pair_classes.get((name, symbol), ())
     past = in_the_past(known, from_ns, now_ns, f"{symbol} has a class, which may have priced fills since then")
-    return past or pump(book.with_pair_class(event), name, [symbol], from_ns)
+    return past or pump_refused(book.with_pair_class(event), name, [symbol], from_ns)
 
 
-def _venue_taken(book: Rulebook, programme_id: str, from_ns: int) -> Refusal | None:
-    """A venue has at most one programme at any instant: looked at from an instant on."""
+def _venue_refused(book: Rulebook, programme_id: str, from_ns: int) -> Refusal | None:
+    """Refuse a second programme for a venue at any instant from one on."""
     mine = [span for span in _spans(book.programmes[programme_id]) if span[1] > from_ns]
     for other_id, versions in book.programmes.items():
         if other_id == programme_id:
@@ -134,19 +136,19 @@ def _venue_taken(book: Rulebook, programme_id: str, from_ns: int) -> Refusal | N
 
 
 def _spans(dated: Dated[Programme]) -> list[tuple[int, int, Programme]]:
-    """(from, until, value) of values that each hold until the next."""
+    """Return (from, until, value) of values that each hold until the next."""
     starts = [start_ns for start_ns, _ in dated]
-    return [(start, end, value) for (start, value), end in zip(dated, [*starts[1:], FOREVER_NS], strict=True)]
+    return [(start, end, value) for (start, value), end in zip(dated, [*starts[1:], NEVER_NS], strict=True)]
 
 
 def _pairs_of(book: Rulebook, programme_id: str) -> list[str]:
-    """Symbols with rates of their own; those of classes alone were looked at when the file was read."""
+    """Return the symbols with rates of their own; those of classes alone were looked at when the file was read."""
     in_files = {symbol for _, version in book.programmes[programme_id] for symbol in version.overrides}
     return sorted(in_files | {symbol for name, symbol in book.pair_rates if name == programme_id})
 
 
-def pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: int) -> Refusal | None:
-    """Whether a pair would be a money pump at any instant from then on, as far as it is known."""
+def pump_refused(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: int) -> Refusal | None:
+    """Refuse a pair that would be a money pump at any instant from one on, as far as it is known."""
     instants = [from_ns, *(at_ns for at_ns in book.change_instants if at_ns > from_ns)]
     for symbol in symbols:
         for at_ns in instants:
@@ -163,7 +165,3 @@ def pump(book: Rulebook, programme_id: str, symbols: Iterable[str], from_ns: int
                 detail = f"maker and taker of {symbol} could together earn {-net_ppm} ppm of a trade"
                 return Refusal(Reason.NEGATIVE_NET_PAIR, "symbol", detail)
     return None
-
-
-def _or(given_ns: int | None, now_ns: int) -> int:
-    return now_ns if given_ns is None else given_ns

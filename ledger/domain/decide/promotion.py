@@ -29,7 +29,7 @@ class Promotions:
 
 
 def evolve_promotions(state: Promotions, recorded: Recorded) -> Promotions:
-    """The promotions after one more event of their stream."""
+    """Return the promotions after one more event of their stream."""
     event = recorded.event
     changed = state
     if isinstance(event, PromotionAnnounced):
@@ -40,7 +40,7 @@ def evolve_promotions(state: Promotions, recorded: Recorded) -> Promotions:
 
 
 def type_unknown(programmes: Iterable[Programme], promotion_type: str) -> Refusal | None:
-    """Why a promotion of this type is none of these programmes'; None: it is, or they do not say which there are."""
+    """Refuse a type of promotion that is none of these programmes', if they say which there are."""
     said = [programme.promotion_types for programme in programmes if programme.promotion_types is not None]
     known = dict.fromkeys(name for types in said for name in types)
     if not said or promotion_type in known:
@@ -50,7 +50,7 @@ def type_unknown(programmes: Iterable[Programme], promotion_type: str) -> Refusa
 
 
 def promotion_refused(account: AccountState, programme: Programme, promotion_type: str, at_ns: int) -> Refusal | None:
-    """Why an account may not take part in a promotion at an instant; None: it may."""
+    """Refuse an account that may not take part in a promotion at an instant."""
     flagged = refused_for_flag(account, at_ns)
     if flagged is not None:
         return flagged
@@ -64,7 +64,7 @@ def promotion_refused(account: AccountState, programme: Programme, promotion_typ
 def decide_promotion(
     state: Promotions, command: PromotionCommand, account: Callable[[str], AccountState], book: Rulebook, now_ns: int
 ) -> Decided | Refusal:
-    """The event of a command on promotions, or why not."""
+    """Decide a command on promotions."""
     if isinstance(command, AnnouncePromotion):
         if command.promotion_id in state.announced:
             detail = f"{command.promotion_id} is announced already"
@@ -84,7 +84,7 @@ def decide_promotion(
 def _award(
     state: Promotions, command: AwardBonus, account: AccountState, book: Rulebook, at_ns: int
 ) -> BonusAwarded | Refusal:
-    """A specialist may let in who is not eligible, with an approver; nobody lets in who is flagged (R21, R24)."""
+    """Award a bonus (R24). Two persons may let in who is not eligible; nobody lets in who is flagged (R21)."""
     promotion = state.announced.get(command.promotion_id)
     if promotion is None:
         detail = f"no promotion {command.promotion_id} is announced"
@@ -98,7 +98,7 @@ def _award(
     refused = promotion_refused(account, programme, promotion.promotion_type, at_ns)
     if refused is not None and (refused.reason == Reason.ACCOUNT_FLAGGED or not command.override):
         return refused
-    if refused is not None and (alone := _alone(command)) is not None:
+    if refused is not None and (alone := _refused_alone(command)) is not None:
         return alone
     return BonusAwarded(
         promotion_id=command.promotion_id,
@@ -111,8 +111,8 @@ def _award(
     )
 
 
-def _alone(command: AwardBonus) -> Refusal | None:
-    """Why an exception is not for one person to make; None: two are named."""
+def _refused_alone(command: AwardBonus) -> Refusal | None:
+    """Refuse an exception that one person makes alone."""
     if not command.actor:
         return Refusal(Reason.ACTOR_REQUIRED, "authority.actor", "an exception needs a person who asks for it")
     if not command.approver:

@@ -12,7 +12,7 @@ from ledger.domain.streams import REGISTERS, programme_stream
 
 
 def decide_register(book: Rulebook, command: RegisterCommand, now_ns: int) -> Decided | Refusal:
-    """The events of a command on the registers, or why not. No terms of fills that were priced change behind them."""
+    """Decide a command on the registers. No terms change under fills that were priced already."""
     if isinstance(command, RegisterCurrency):
         return _register_currency(book, command)
     return _register_symbol(book, command, now_ns)

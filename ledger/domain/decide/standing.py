@@ -1,4 +1,4 @@
-"""Membership of an account at an instant: several rules asked in their order. While a flag runs no grant counts."""
+"""Membership of an account at an instant, by several rules in their order. While a flag runs no grant counts."""
 
 from __future__ import annotations
 
@@ -15,18 +15,18 @@ from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def grant_in_effect(account: AccountState, programme: Programme, at_ns: int) -> Grant | None:
-    """The grant that gives the account its tier; none while it is flagged as fake (R21)."""
+    """Return the grant that gives the account its tier; none while it is flagged as fake (R21)."""
     return None if flagged_at(account.flags, at_ns) else best_grant(account.grants, programme, at_ns)
 
 
 def tier_at(account: AccountState, programme: Programme, at_ns: int) -> str:
-    """Tier in effect; NO_TIER without one."""
+    """Return the tier in effect; NO_TIER without one."""
     grant = grant_in_effect(account, programme, at_ns)
     return grant.tier if grant else NO_TIER
 
 
 def match_tier(programme: Programme, spot: int, futures: int) -> str:
-    """The tier that volume on other exchanges is worth (R6), by the table of volumes here."""
+    """Return the tier that volume on other exchanges is worth (R6), by the table of volumes here."""
     return tier_for_volume(programme, external_volume(programme, spot, futures))
 
 
@@ -40,7 +40,7 @@ def match_refused(
     futures: int,
     family: Sequence[AccountState] = (),
 ) -> Refusal | None:
-    """Why a match asked for at `requested_ns` and decided at `at_ns` is not for this account; None: it is.
+    """Refuse a match, asked for at `requested_ns` and decided at `at_ns`, that is not for this account.
 
     In order: ACCOUNT_FLAGGED (R21), VIP_IN_PAST_90_DAYS (R7, at both instants, of every account of the owner: `family`
     are the others), EXTERNAL_VOLUME_TOO_LOW (R8). Volumes have 36 decimals.

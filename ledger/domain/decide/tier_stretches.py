@@ -1,4 +1,4 @@
-"""Until when an account has its tier: the one answer, whoever asks."""
+"""How long an account has its tier: the one answer, whoever asks."""
 
 from __future__ import annotations
 
@@ -6,33 +6,33 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from ledger.domain.decide.standing import grant_in_effect
-from ledger.domain.instants import BEGINNING_NS
-from ledger.domain.state.account import FOREVER_NS, AccountState, Grant
+from ledger.domain.instants import BEGINNING_NS, NEVER_NS
+from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import Dated
 
 
-class Part(NamedTuple):
-    """From `from_ns` on the tier rests on one grant; None: there is no tier."""
+class TierPart(NamedTuple):
+    """A time from `from_ns` on in which the tier rests on one grant; None: there is no tier."""
 
     from_ns: int
     grant: Grant | None
 
     @property
     def tier(self) -> str:
-        """NO_TIER without a grant."""
+        """The tier of the grant; NO_TIER without one."""
         return self.grant.tier if self.grant else NO_TIER
 
 
-class Stretch(NamedTuple):
+class TierStretch(NamedTuple):
     """One tier without a break until `until_ns`, whatever grants give it one after the other."""
 
-    parts: tuple[Part, ...]
+    parts: tuple[TierPart, ...]
     until_ns: int
 
     @property
     def from_ns(self) -> int:
-        """Its first instant."""
+        """The first instant of the stretch."""
         return self.parts[0].from_ns
 
     @property
@@ -41,26 +41,28 @@ class Stretch(NamedTuple):
         return self.parts[0].tier
 
 
-def tier_stretches(account: AccountState, versions: Dated[Programme], from_ns: int = BEGINNING_NS) -> Iterator[Stretch]:
-    """The tiers of an account one after the other, from an instant on for ever, if nothing more is recorded.
+def tier_stretches(
+    account: AccountState, versions: Dated[Programme], from_ns: int = BEGINNING_NS
+) -> Iterator[TierStretch]:
+    """Yield the tiers of an account one after the other, from an instant on for ever, if nothing more is recorded.
 
     Grants of one tier that overlap or adjoin are one stretch; another source, and a ban, are no change of tier. A flag
     is one, and so is a version of the programme that no longer knows the tier.
     """
     starts = {start_ns for start_ns, _ in versions}
     later = sorted(at_ns for at_ns in starts.union(account.change_instants) if at_ns > from_ns)
-    parts: list[Part] = []
+    parts: list[TierPart] = []
     for at_ns in (from_ns, *later):
-        part = Part(at_ns, _grant_at(account, versions, at_ns))
+        part = TierPart(at_ns, _grant_at(account, versions, at_ns))
         if parts and part.tier != parts[0].tier:
-            yield Stretch(tuple(parts), at_ns)
+            yield TierStretch(tuple(parts), at_ns)
             parts = []
         parts.append(part)
-    yield Stretch(tuple(parts), FOREVER_NS)
+    yield TierStretch(tuple(parts), NEVER_NS)
 
 
 def tier_until_ns(account: AccountState, versions: Dated[Programme], at_ns: int) -> int:
-    """The first instant at which the tier of `at_ns` changes, if nothing more is recorded; FOREVER_NS: it does not."""
+    """Return the first instant at which the tier of `at_ns` changes, if nothing more is recorded; or NEVER_NS."""
     return next(tier_stretches(account, versions, at_ns)).until_ns
 
 

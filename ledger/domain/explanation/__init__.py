@@ -22,7 +22,7 @@ __all__ = ["Facts", "Sentence", "explain"]
 
 
 def explain(facts: Facts, adjustments: Sequence[tuple[Recorded, AdjustedLine]] = ()) -> Iterator[Sentence]:
-    """Sentences in the order of the rules: programme, tier, rate, trade, discount, amount; then the adjustments."""
+    """Yield sentences in the order of the rules: programme, tier, rate, trade, discount, amount; then adjustments."""
     yield from explain_programme(facts)
     yield from explain_tier(facts)
     yield from explain_rate(facts)

@@ -1,4 +1,4 @@
-"""How a fee came to be another one than was recorded (A31)."""
+"""The adjustments that made a fee another one than was recorded (A31)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ledger.domain.instants import instant_text
 
 
 def explain_adjustments(adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> Iterator[Sentence]:
-    """One sentence each, oldest first; none: that the fee is the one recorded first."""
+    """Yield one sentence for each, oldest first; without any: that the fee is the one recorded first."""
     if not adjustments:
         yield say("NOT_ADJUSTED", "A31", "The fee has not been adjusted since it was recorded.")
     for recorded, line in adjustments:

@@ -13,7 +13,7 @@ from ledger.domain.state.volume_cells import FEE_SCALE, exact
 
 
 def explain_amount(facts: Facts) -> Iterator[Sentence]:
-    """The recorded amount beside the exact one; one that is not its rounding is for the audit."""
+    """Tell the recorded amount beside the exact one; where it is not its rounding, the audit finds that."""
     line, _, basis = facts.known
     if charged_on_base(facts.programme, line.side):
         yield say("CHARGED_ON_RECEIVED", "A26", "What the account received is charged: the quantity, not the notional.")
@@ -45,7 +45,7 @@ def _product(facts: Facts) -> Fraction:
 
 
 def _calculation(facts: Facts) -> str:
-    """The same, written out."""
+    """Write the product out: its factors, one after the other."""
     line, _, basis = facts.known
     less = f" x (1 - {rate_text(basis.discount_ppm)})" if basis.discount_ppm else ""
     over = f" / {line.token_price}" if basis.discount_ppm and line.token_price else ""
@@ -53,7 +53,7 @@ def _calculation(facts: Facts) -> str:
 
 
 def _traded(facts: Facts) -> Fraction:
-    """What the rate is of: the notional, or the quantity."""
+    """Return the amount that the rate applies to: the notional, or the quantity."""
     line, terms, _ = facts.known
     quantity = Fraction(line.quantity, 10**terms.quantity_scale)
     if charged_on_base(facts.programme, line.side):
@@ -62,7 +62,7 @@ def _traded(facts: Facts) -> Fraction:
 
 
 def _token_price(facts: Facts) -> Fraction:
-    """1, where the fee is not paid in a token."""
+    """Return the price of the token; 1 where the fee is not paid in one."""
     line, _, basis = facts.known
     if not basis.discount_ppm or not line.token_price:
         return Fraction(1)
@@ -70,7 +70,7 @@ def _token_price(facts: Facts) -> Fraction:
 
 
 def fraction_text(value: Fraction) -> str:
-    """A decimal where it has an end, else the fraction in its lowest terms, for example 1/3."""
+    """Write a decimal where it has an end, else the fraction in its lowest terms: "0.25", "1/3"."""
     scale, power = 0, 1
     while power % value.denominator and scale < value.denominator.bit_length():
         scale, power = scale + 1, power * 10

@@ -1,4 +1,4 @@
-"""Which discount a fee had for being paid in a token, or why none (R20, A17)."""
+"""The discount of a fee for being paid in a token, or why there is none (R20, A17)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, say
 from ledger.domain.money import decimal_text, rate_text
 
-# Who gets none though it asked, by the programme's switch.
+# Why an account gets none though it asked, by the programme's switch.
 _EXCLUDED: Final = {
     "while_vip": ("NO_DISCOUNT_FOR_MEMBERS", "R20", "a member gets none, and the tier was {tier}"),
     "trial_only": ("NO_DISCOUNT_DURING_TRIAL", "R20", "there is none during the trial"),
@@ -18,10 +18,10 @@ _EXCLUDED: Final = {
 
 
 def explain_discount(facts: Facts) -> Iterator[Sentence]:
-    """The discount, and what the fee is paid in; or why there is none."""
+    """Tell the discount, and what the fee is paid in; or why there is none."""
     line, terms, basis = facts.known
     if not basis.discount_ppm:
-        yield _without(facts)
+        yield _no_discount(facts)
         return
     discount = {"discount": rate_text(basis.discount_ppm), "percent": decimal_text(basis.discount_ppm, 4)}
     yield say("TOKEN_DISCOUNT", "A17", "{percent} % is off for paying in {token}.", **discount, token=line.token)
@@ -35,8 +35,8 @@ def explain_discount(facts: Facts) -> Iterator[Sentence]:
         yield say("TOKEN_WITHOUT_PRICE", "A17", text, token=line.token, fee_currency=basis.fee_currency)
 
 
-def _without(facts: Facts) -> Sentence:
-    """The first reason, in the order in which the rule asks."""
+def _no_discount(facts: Facts) -> Sentence:
+    """Tell why there is no discount: the first reason, in the order in which the rule asks."""
     line, _, basis = facts.known
     offer = facts.programme.token_discount
     if not line.token:

@@ -1,4 +1,4 @@
-"""What an explanation is made of: a line of the log, and what the log knew when its fee was worked out."""
+"""The facts an explanation is made of: a line, and what the log knew when its fee was worked out."""
 
 from __future__ import annotations
 
@@ -40,12 +40,12 @@ class Facts:
 
     @property
     def standing(self) -> Standing:
-        """What of the account mattered to the fee."""
+        """The standing of the account by which the fee was worked out."""
         return standing_at(self._account(self.priced_at), self.programme, self.rate_ns)
 
     @property
     def flag(self) -> Flag | None:
-        """The flag that ran."""
+        """The flag that ran at the instant whose rates count; None: no flag."""
         return flagged_at(self._account(self.priced_at).flags, self.rate_ns)
 
     @property
@@ -56,14 +56,14 @@ class Facts:
     @cached_property
     def grant(self) -> Recorded | None:
         """The event that gave the tier; None: the fee rests on no grant, or the log has no such event."""
-        for recorded in self._until(self.priced_at):
+        for recorded in self._decisions_until(self.priced_at):
             event = recorded.event
             if isinstance(event, GrantEvent) and event.grant_id and event.grant_id == self.known.basis.grant_id:
                 return recorded
         return None
 
     def _account(self, position: int) -> AccountState:
-        return fold_account(self.account_id, self._until(position))
+        return fold_account(self.account_id, self._decisions_until(position))
 
-    def _until(self, position: int) -> list[Recorded]:
+    def _decisions_until(self, position: int) -> list[Recorded]:
         return [recorded for recorded in self.decisions if recorded.position <= position]

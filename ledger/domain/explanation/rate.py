@@ -1,4 +1,4 @@
-"""Why this rate: the programme, the row of its table or what stands in its place, and what an own trade changes."""
+"""Why this rate: the programme, the row of its table or what stands in its place, and the rule on self-trades."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _TIER: Final = "{tier} {verb} {percent} % as the {role} in {pair_class}."
 
 
 def explain_programme(facts: Facts) -> Iterator[Sentence]:
-    """The version in force, and at which instant it was looked up (A32, A25)."""
+    """Tell the version in force, and at which instant it was looked up (A32, A25)."""
     basis, at_ns = facts.known.basis, facts.rate_ns
     text = "The rates are those of {programme_id} {version}, in force on {venue} at {instant}."
     version = {"programme_id": basis.programme_id, "version": basis.programme_version}
@@ -29,7 +29,7 @@ def explain_programme(facts: Facts) -> Iterator[Sentence]:
 
 
 def explain_rate(facts: Facts) -> Iterator[Sentence]:
-    """The rate before any discount."""
+    """Tell the rate before any discount."""
     line, terms, basis = facts.known
     parameters = {
         "tier": basis.tier,
@@ -56,7 +56,7 @@ def explain_rate(facts: Facts) -> Iterator[Sentence]:
 
 
 def _base_rate(facts: Facts, parameters: dict[str, str]) -> Sentence:
-    """Why no row of the table counts."""
+    """Tell why no row of the table counts."""
     base = "the base rate counts, {percent} % as the {role}."
     programme, tier = facts.programme, parameters["tier"]
     if programme.rate_scope == "api_only" and facts.known.line.channel != CHANNEL_API:

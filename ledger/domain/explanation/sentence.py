@@ -17,10 +17,10 @@ class Sentence(NamedTuple):
 
 
 def say(code: str, clause: str, text: str, **parameters: str) -> Sentence:
-    """A sentence whose text names its parameters in braces; one that is not named is for programs only."""
+    """Make a sentence whose text names its parameters in braces; a parameter that it does not name is for programs."""
     return Sentence(code, text.format(**parameters), clause, tuple(parameters.items()))
 
 
 def rate_parameters(rate_ppm: int) -> dict[str, str]:
-    """A rate as a decimal fraction, and without its sign in percent."""
+    """Return a rate as a decimal fraction, and without its sign in percent."""
     return {"rate": rate_text(rate_ppm), "percent": decimal_text(abs(rate_ppm), 4)}

@@ -1,19 +1,20 @@
-"""Why the account had its tier, or none: the grant, what gave it, and what stood against it."""
+"""Why the account had its tier, or none: the grant, the event that gave it, and what stood against it."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.domain.events import Recorded, TierChanged, TrialStarted, VolumeEvaluated
+from ledger.domain.events import POST_TRIAL, Recorded, TierChanged, TrialStarted, VolumeEvaluated
 from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, say
+from ledger.domain.grant_sources import MATCH
 from ledger.domain.instants import instant_text
 
 _WITHOUT_END = "further notice"
 
 
 def explain_tier(facts: Facts) -> Iterator[Sentence]:
-    """The tier in effect and its grant (R4-R6, R14, R25); or that a flag runs (R21), or that there is none."""
+    """Tell the tier in effect and its grant (R4-R6, R14, R25); or that a flag runs (R21), or that there is none."""
     basis = facts.known.basis
     if basis.grant_id:
         yield from _granted(facts)
@@ -45,10 +46,10 @@ def _granted(facts: Facts) -> Iterator[Sentence]:
 
 
 def _changed(recorded: Recorded, event: TierChanged, named: dict[str, str]) -> Sentence:
-    """A match, or what was given by hand; of a match the actor is who approved it."""
+    """Tell of a match, whose actor is who approved it, or of a tier given by hand."""
     envelope, interval = recorded.envelope, _interval(event)
     actor, approver = envelope.actor or "nobody named", envelope.approver or "nobody"
-    if event.source == "MATCH":
+    if event.source == MATCH:
         text = (
             "The tier was {tier} by grant {grant_id}, the match {match_id} of a tier on another exchange, approved by"
             " {approver}, from {valid_from} until {valid_until}."
@@ -62,8 +63,8 @@ def _changed(recorded: Recorded, event: TierChanged, named: dict[str, str]) -> S
 
 
 def _evaluated(event: VolumeEvaluated, named: dict[str, str]) -> Iterator[Sentence]:
-    """The grant of an evaluation, then what was evaluated."""
-    after_trial = event.kind == "POST_TRIAL"
+    """Tell the grant of an evaluation, then what was evaluated."""
+    after_trial = event.kind == POST_TRIAL
     code, clause, what = ("POST_TRIAL", "R14", "the trial") if after_trial else ("EVALUATION", "R5", "30-day volume")
     text = (
         f"The tier was {{tier}} by grant {{grant_id}}, of the evaluation of {what} as of {{evaluated}}, from"

@@ -1,4 +1,4 @@
-"""What was out of the ordinary about the trade: with oneself, or during a ban. Neither changes what is charged."""
+"""The trade out of the ordinary: one with oneself, or during a ban. Neither changes a charge."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from ledger.domain.instants import instant_text
 
 
 def explain_trade(facts: Facts) -> Iterator[Sentence]:
-    """A self-trade (R16), and a ban (R22) in either reading of its volume (A13)."""
+    """Tell of a self-trade (R16), and of a ban (R22) in either reading of its volume (A13)."""
     line = facts.known.line
     if line.self_trade:
         text = "Both sides of the trade have one owner, {owner}: a charge stays, and the volume does not count."

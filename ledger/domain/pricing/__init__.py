@@ -1,1 +1,1 @@
-"""What one fill costs: the standing of its account, the terms of its pair, and the rounding of its fee."""
+"""The price of one fill: by the standing of its account and the terms of its pair."""

@@ -1,15 +1,14 @@
-"""How one kind of fill is priced: the rules in their order, worked out once per kind and used for every fill of it."""
+"""The price of one kind of fill: the rules in their order, worked out once per kind and used for every fill of it."""
 
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import lru_cache
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from ledger.domain.decide.standing import grant_in_effect
-from ledger.domain.events import TRAIT_BANNED, TRAIT_SELF_TRADE, Basis, CellKey
+from ledger.domain.events import Basis, CellKey
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
@@ -19,75 +18,58 @@ from ledger.domain.rules.token_discount import discount_ppm
 from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import Market
-from ledger.domain.state.volume_cells import FEE_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, cell_key, exact
+from ledger.domain.traits import TRAIT_SELF_TRADE, channel_of, liquidity_of, side_of
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Share:
-    """Where a fill is counted and what its fee rests on. One object for each pair, so that it is quickly found."""
+class Posting:
+    """The cell that a fill is counted in, and the basis that its fee rests on. There is one object for each pair."""
 
     cell: CellKey
     basis: Basis
 
 
-_share: Final = lru_cache(maxsize=65_536)(Share)
+_posting: Final = lru_cache(maxsize=65_536)(Posting)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Plan:
+class PricePlan:
     """The price of every fill of one kind: the tier of a grant, at the rates of the market's version (A32).
 
     The amount is the base quantity if `on_base`, otherwise the notional.
     """
 
-    market: Market
-    rate_ppm: int
-    discount_ppm: int
-    tier: str
-    rate_source: str
-    on_base: bool
-    fee_currency: str
-    fee_decimals: int
     formula: Formula
+    on_base: bool
     cell: CellKey
-    shares: dict[tuple[str, str], Share] = field(default_factory=dict)  # memo of `share`, by grant
+    basis: Basis  # without a grant
+    postings: dict[tuple[str, str], Posting] = field(default_factory=dict)  # a memo of `posting`, by grant
 
-    def share(self, grant: Grant | None) -> Share:
-        """Where such a fill is counted under a grant, and what the log says its fee rests on."""
-        key = (grant.grant_id, grant.source) if grant else ("", "")
-        share = self.shares.get(key)
-        if share is None:
-            share = self.shares[key] = _share(self.cell, self._basis(grant))
-        return share
-
-    def _basis(self, grant: Grant | None) -> Basis:
-        return Basis(
-            rate_ppm=self.rate_ppm,
-            discount_ppm=self.discount_ppm,
-            tier=self.tier,
-            grant_id=grant.grant_id if grant else "",
-            grant_source=grant.source if grant else "",
-            programme_id=self.market.programme.programme_id,
-            programme_version=self.market.programme.version,
-            pair_class=self.market.pair_class,
-            rate_source=self.rate_source,
-            fee_currency=self.fee_currency,
-            fee_decimals=self.fee_decimals,
-        )
+    def posting(self, grant: Grant | None) -> Posting:
+        """Return where such a fill is counted under a grant, and the basis that the log holds of its fee."""
+        key = grant_id, grant_source = (grant.grant_id, grant.source) if grant else ("", "")
+        posting = self.postings.get(key)
+        if posting is None:
+            basis = self.basis._replace(grant_id=grant_id, grant_source=grant_source)
+            posting = self.postings[key] = _posting(self.cell, basis)
+        return posting
 
 
 class Price(NamedTuple):
-    """What a fee needs of a plan and a grant: fee = divide(amount x factor, denominator)."""
+    """The price of every fill of one kind under one grant."""
 
-    share: Share
-    factor: int
-    denominator: int
-    divide: Callable[[Any, Any], Any]
+    posting: Posting
+    formula: Formula
     on_base: bool
+
+    def fee(self, price: int, quantity: int) -> int:
+        """Compute the fee of one such fill, from mantissas at the scales of its symbol."""
+        return self.formula.fee(quantity if self.on_base else price * quantity)
 
 
 class Standing(NamedTuple):
-    """What of an account matters to a price, between two of its changes."""
+    """All of an account that matters to a price, between two of its changes."""
 
     grant: Grant | None
     tier: str
@@ -101,21 +83,21 @@ NO_STANDING: Final = Standing(None, NO_TIER, "", banned=False, past_trial=False)
 
 
 def price_for(market: Market, standing: Standing, traits: int, token: str = "", token_price: str = "") -> Price:
-    """How every fill of a kind is priced; of a fill paid in a token by that token's price."""
+    """Return the price of every fill of a kind; that of a fee paid in a token depends on the token's price."""
     plan = plan_for(market, standing, traits, token, token_priced=token_price != "")
     rule = plan.formula
-    if token_price and plan.discount_ppm:
+    if token_price and plan.basis.discount_ppm:
         rule = in_token(rule, token_price=exact(token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
-    return Price(plan.share(standing.grant), *rule, plan.on_base)
+    return Price(plan.posting(standing.grant), rule, plan.on_base)
 
 
 def rate_time_ns(programme: Programme, *, transact_ns: int, order_ns: int) -> int:
-    """The instant whose rates a fill pays (A25): when it traded, or if the programme says so when its order came in."""
+    """Return the instant whose rates a fill pays (A25): its trade, or its order's arrival if the programme says so."""
     return order_ns if programme.rate_time == "order" and order_ns else transact_ns
 
 
 def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Standing:
-    """What of an account matters to a price at an instant; worked out once between two of its changes."""
+    """Return the standing of an account at an instant; it is worked out once between two of its changes."""
     if not account.change_instants:
         return NO_STANDING
     key = (bisect_right(account.change_instants, at_ns), programme)
@@ -130,8 +112,8 @@ def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Stan
     return standing
 
 
-def plan_for(market: Market, standing: Standing, traits: int, token: str, *, token_priced: bool) -> Plan:
-    """The plan for fills of one market, standing and traits (the byte of `Line.traits`)."""
+def plan_for(market: Market, standing: Standing, traits: int, token: str, *, token_priced: bool) -> PricePlan:
+    """Return the plan for fills of one market, standing and traits (the byte of `Line.traits`)."""
     key = (standing.tier, standing.source, standing.past_trial, standing.flagged, traits, token, token_priced)
     plan = market.plans.get(key)
     if plan is None:
@@ -139,19 +121,17 @@ def plan_for(market: Market, standing: Standing, traits: int, token: str, *, tok
     return plan
 
 
-def _plan(market: Market, standing: Standing, traits: int, token: str, token_priced: bool) -> Plan:
+def _plan(market: Market, standing: Standing, traits: int, token: str, token_priced: bool) -> PricePlan:
     programme, terms = market.programme, market.terms
-    side, liquidity, channel = traits & 3, traits >> 2 & 3, traits >> 4 & 3
-    self_trade = bool(traits & TRAIT_SELF_TRADE)
     table_ppm, rate_source = fee_rate(
         programme,
         tier=standing.tier,
         pair_class=market.pair_class,
-        liquidity=liquidity,
-        channel=channel,
+        liquidity=liquidity_of(traits),
+        channel=channel_of(traits),
         override=market.override,
     )
-    rate_ppm = rebate_kept(programme, rate_ppm=table_ppm, self_trade=self_trade)
+    rate_ppm = rebate_kept(programme, rate_ppm=table_ppm, self_trade=bool(traits & TRAIT_SELF_TRADE))
     if rate_ppm != table_ppm:
         rate_source = "REBATE_SUPPRESSED"
     discount = discount_ppm(
@@ -163,35 +143,27 @@ def _plan(market: Market, standing: Standing, traits: int, token: str, token_pri
         past_trial=standing.past_trial,
         flagged=standing.flagged,
     )
-    on_base = charged_on_base(programme, side)
+    on_base = charged_on_base(programme, side_of(traits))
     currency, decimals = terms.quote_currency, market.quote_decimals
     amount_scale = terms.price_scale + terms.quantity_scale
     if on_base:
         currency, decimals, amount_scale = market.base_currency, market.base_decimals, terms.quantity_scale
     if discount and token_priced:
         currency, decimals = token, market.token_decimals
-    return Plan(
-        market=market,
+    basis = Basis(
         rate_ppm=rate_ppm,
         discount_ppm=discount,
         tier=standing.tier,
+        grant_id="",
+        grant_source="",
+        programme_id=programme.programme_id,
+        programme_version=programme.version,
+        pair_class=market.pair_class,
         rate_source=rate_source,
-        on_base=on_base,
         fee_currency=currency,
         fee_decimals=decimals,
-        formula=formula(
-            programme,
-            rate_ppm=rate_ppm,
-            discount_ppm=discount,
-            amount_scale=amount_scale,
-            fee_decimals=decimals,
-        ),
-        cell=CellKey(
-            quote_currency=terms.quote_currency,
-            product=terms.product,
-            channel=channel,
-            self_trade=self_trade,
-            banned=bool(traits & TRAIT_BANNED),
-            zero_fee=rate_ppm == 0,
-        ),
     )
+    rule = formula(
+        programme, rate_ppm=rate_ppm, discount_ppm=discount, amount_scale=amount_scale, fee_decimals=decimals
+    )
+    return PricePlan(rule, on_base, cell_key(terms, traits, basis), basis)

@@ -1,15 +1,16 @@
-"""What a fill would cost: the price of its kind, applied to one that is not recorded."""
+"""The fee that a fill would have: the price of its kind, applied to one that is not recorded."""
 
 from __future__ import annotations
 
 from typing import NamedTuple
 
-from ledger.domain.events import TRAIT_BANNED, Basis
+from ledger.domain.events import Basis
 from ledger.domain.money import mantissa
 from ledger.domain.pricing.plan import price_for, standing_at
 from ledger.domain.refusal import Refusal
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Rulebook, too_fine
+from ledger.domain.traits import TRAIT_BANNED, packed_traits
 
 
 class Offer(NamedTuple):
@@ -38,7 +39,7 @@ class Quote(NamedTuple):
 
 
 def quote(offer: Offer, account: AccountState, book: Rulebook, at_ns: int) -> Quote | Refusal:
-    """The fee by the rules that price fills: `price_for` is asked for one kind, as it is for the kinds of a batch."""
+    """Quote a fee by the rules that price fills: `price_for` is asked for one kind, as for the kinds of a batch."""
     market = book.market(offer.venue, offer.symbol, offer.product, at_ns)
     if isinstance(market, Refusal):
         return market
@@ -47,9 +48,7 @@ def quote(offer: Offer, account: AccountState, book: Rulebook, at_ns: int) -> Qu
     if price is None or quantity is None:
         return too_fine(terms, price=price is None)
     standing = standing_at(account, market.programme, at_ns)
-    traits = offer.side | offer.liquidity << 2 | offer.channel << 4 | (TRAIT_BANNED if standing.banned else 0)
+    traits = packed_traits(offer.side, offer.liquidity, offer.channel) | (TRAIT_BANNED if standing.banned else 0)
     rule = price_for(market, standing, traits, offer.token, offer.token_price)
-    amount = quantity if rule.on_base else price * quantity
-    fee = rule.divide(amount * rule.factor, rule.denominator)
     scale = terms.price_scale + terms.quantity_scale
-    return Quote(price * quantity, scale, fee, rule.share.basis, standing.banned)
+    return Quote(price * quantity, scale, rule.fee(price, quantity), rule.posting.basis, standing.banned)

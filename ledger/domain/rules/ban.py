@@ -12,7 +12,7 @@ from ledger.domain.state.programme import Programme
 
 
 def running_ban(bans: Iterable[Ban], at_ns: int) -> Ban | None:
-    """The ban in effect at an instant; of several the one that ends last."""
+    """Return the ban in effect at an instant, the one that ends last where there are several."""
     running = (ban for ban in bans if ban.start_time_ns <= at_ns < ban.end_time_ns)
     return max(running, key=lambda ban: ban.end_time_ns, default=None)
 
@@ -26,9 +26,9 @@ def ban_account(
     reason_code: str,
     evidence_positions: tuple[int, ...] = (),
 ) -> AccountBanned | Refusal:
-    """[start, start + days), but never ending before a ban that runs at its start (A22).
+    """Ban for [start, start + days), but never to an earlier end than that of a ban that runs at its start (A22).
 
-    A ban is the account's, whatever the programmes it trades under: as many days as all of those in force allow.
+    A ban is the account's, whatever the programmes it trades under: it has as many days as all of those in force allow.
     """
     limits = [(programme.ban_days_min, programme.ban_days_max) for programme in programmes]
     least, most = max(least for least, _ in limits), min(most for _, most in limits)
@@ -42,7 +42,7 @@ def ban_account(
 
 
 def lift_ban(account: AccountState, *, lift_time_ns: int) -> BanLifted | Refusal:
-    """Ends every ban that runs at the instant."""
+    """End every ban that runs at the instant."""
     if running_ban(account.bans, lift_time_ns) is None:
         return Refusal(Reason.NOT_BANNED, "lift_time", f"no ban of {account.account_id} runs at this instant")
     return BanLifted(lift_time_ns)

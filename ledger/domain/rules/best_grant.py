@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from ledger.domain.grant_sources import EVALUATION
 from ledger.domain.state.account import Grant
 from ledger.domain.state.programme import Programme
 
 
 def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Grant | None:
-    """The grant of the programme that counts at an instant; None: the account pays the base rate.
+    """Return the grant of the programme that counts at an instant; None: the account pays the base rate.
 
     Highest tier wins; of equal tiers the grant that ends last names the source (A28). Under latest_evaluation_wins
     the grant of an evaluation is over as soon as that of a later one begins (A7); all others stay.
@@ -29,12 +30,12 @@ def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Gra
 
 
 def _without_superseded(begun: list[Grant], programme: Programme) -> list[Grant]:
-    """Of the grants of evaluations only the one that began last; of those that began together, the last evaluated."""
-    evaluated = [grant for grant in begun if grant.source == "EVALUATION"]
+    """Return the grants, but only one of those of evaluations: the last begun, and of equal ones the last evaluated."""
+    evaluated = [grant for grant in begun if grant.source == EVALUATION]
     latest = max(evaluated, key=lambda grant: _recency(grant, programme), default=None)
-    return [grant for grant in begun if grant.source != "EVALUATION" or grant is latest]
+    return [grant for grant in begun if grant.source != EVALUATION or grant is latest]
 
 
 def _recency(grant: Grant, programme: Programme) -> tuple[int, ...]:
-    """Its rank and end decide only between grants of one evaluation, so that no order of arrival matters."""
+    """Return a key, greatest for the newest; rank and end decide within one evaluation, whatever arrives first."""
     return grant.valid_from_ns, grant.evaluated_ns, programme.rank(grant.tier), grant.ends_at_ns

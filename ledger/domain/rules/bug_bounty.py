@@ -17,18 +17,18 @@ _WEEK: Final = re.compile("([0-9]{4})-W([0-9]{2})")
 
 
 def may_earn_bounty(tier: str, flagged: bool) -> bool:
-    """Whether an account of this tier when it reported, flagged as fake or not, may get a bonus."""
+    """Return True if an account that had this tier when it reported, flagged as fake or not, may get a bonus."""
     return tier != NO_TIER and not flagged
 
 
 def round_of(at_ns: int) -> str:
-    """The round an instant belongs to: its ISO 8601 week in UTC, as 2024-W40."""
+    """Return the round an instant belongs to: its ISO 8601 week in UTC, as 2024-W40."""
     year, week, _ = date.fromisoformat(day_text(at_ns // DAY_NS)).isocalendar()
     return f"{year:04}-W{week:02}"
 
 
 def round_ends_ns(week: str) -> int:
-    """First instant after a round. Raises ValueError for text that is no ISO week as `round_of` writes it."""
+    """Return the first instant after a round. Raises ValueError for text that `round_of` does not write."""
     found = _WEEK.fullmatch(week)
     if found is None:
         raise ValueError(f"{week!r} is no ISO week")

@@ -10,12 +10,12 @@ _FIRST_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday; Monday is 0
 
 
 def is_business_day(programme: Programme, day: int) -> bool:
-    """Monday to Friday, but for the programme's holidays."""
+    """Return True for Monday to Friday, but for the programme's holidays."""
     return (day + _FIRST_WEEKDAY) % 7 < 5 and day not in programme.holidays
 
 
 def business_day_after(programme: Programme, day: int, days: int) -> int:
-    """The n-th business day after a day; the day itself never counts (A23)."""
+    """Return the n-th business day after a day; the day itself never counts (A23)."""
     while days:
         day += 1
         days -= is_business_day(programme, day)
@@ -23,5 +23,5 @@ def business_day_after(programme: Programme, day: int, days: int) -> int:
 
 
 def deadline_day(programme: Programme, received_day: int) -> int:
-    """The last day in time for an application whose clock started on `received_day`."""
+    """Return the last day in time for an application whose clock started on `received_day`."""
     return business_day_after(programme, received_day, programme.application_business_days)

@@ -8,7 +8,7 @@ from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, Programme
 
 
 def excluded_because(cell: CellKey, programme: Programme) -> str:
-    """Why the volume of a cell does not count; empty: it does. Of several reasons the first in this order.
+    """Return why the volume of a cell does not count, the first of these reasons in order; empty: it counts.
 
     Futures never count (A11); fills during a ban only if the programme says so (A13). Time is the caller's: volume
     outside `event_period` is OUTSIDE_PROGRAMME.
@@ -25,9 +25,9 @@ def excluded_because(cell: CellKey, programme: Programme) -> str:
 
 
 def event_period(programme: Programme, window: tuple[int, int]) -> tuple[int, int]:
-    """A window [from, until), cut to the programme's period; empty where they do not meet.
+    """Cut a window [from, until) to the programme's period; the result is empty where they do not meet.
 
-    What the window has beside it is OUTSIDE_PROGRAMME.
+    The rest of the window is OUTSIDE_PROGRAMME.
     """
     from_ns, until_ns = window
     if programme.period_from_ns is not None:
@@ -38,7 +38,7 @@ def event_period(programme: Programme, window: tuple[int, int]) -> tuple[int, in
 
 
 def counts_for(account: AccountState, programme: Programme) -> str:
-    """The account that volume counts for: its own; of a sub-account its parent if the programme aggregates (A14)."""
+    """Return the account that volume counts for: itself, or the parent if the programme aggregates (A14)."""
     if programme.aggregate_subaccounts and account.parent_account_id:
         return account.parent_account_id
     return account.account_id

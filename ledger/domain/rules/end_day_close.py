@@ -17,7 +17,7 @@ Close = tuple[str, int]  # (asset, UTC day since 1970)
 
 @dataclass(frozen=True, slots=True)
 class Valued:
-    """Counted volume of a window with 36 decimals of the volume currency, and the closes it rests on."""
+    """The counted volume of a window with 36 decimals of the volume currency, and the closes it rests on."""
 
     volume: int
     closes: Mapping[Close, int]
@@ -25,13 +25,13 @@ class Valued:
 
 @dataclass(frozen=True, slots=True)
 class Missing:
-    """Closes that counted volume needs and nobody has recorded yet, ascending by day: the evaluation waits."""
+    """The closes that counted volume needs and nobody has recorded yet, ascending by day: the evaluation waits."""
 
     closes: tuple[Close, ...]
 
 
 def close_day(programme: Programme, *, fill_day: int, evaluation_ns: int) -> int:
-    """The UTC day whose close values a fill (A12): its own, or the last one that ended by the evaluation.
+    """Return the UTC day whose close values a fill (A12): its own, or the last one that ended by the evaluation.
 
     Its own day may not be over when the window ends: then the last close before it counts, or the evaluation waits
     for the close of the day itself (A30).
@@ -43,7 +43,7 @@ def close_day(programme: Programme, *, fill_day: int, evaluation_ns: int) -> int
 
 
 def valued(notional: int, close_price: int) -> int:
-    """Volume with 36 decimals, at a close with 18; what is finer than 36 decimals is cut."""
+    """Multiply volume with 36 decimals by a close with 18; digits after the 36th decimal are cut."""
     return notional * close_price // 10**CLOSE_SCALE
 
 
@@ -54,7 +54,7 @@ def value_cells(
     evaluation_ns: int,
     excluded: Callable[[CellKey, Programme], str],
 ) -> Valued | Missing:
-    """Counted volume of a window, out of the notional (36 decimals) of each UTC day and cell.
+    """Sum the counted volume of a window, from the notional (36 decimals) of each UTC day and cell.
 
     `closes` are prices in the volume currency with 18 decimals; `excluded` is the rule that says what counts
     (`excluded_because`). A cell that is there needs its close, even where corrections have brought it to 0.

@@ -9,7 +9,7 @@ from ledger.domain.state.programme import Programme
 
 
 def next_evaluation_ns(programme: Programme, after_ns: int) -> int:
-    """The first evaluation strictly after an instant."""
+    """Return the instant of the first evaluation strictly after another one."""
     day = local_day(after_ns, programme.timezone)
     while day.day not in programme.evaluation_days or day_start_ns(day, programme.timezone) <= after_ns:
         day += timedelta(days=1)
@@ -17,7 +17,7 @@ def next_evaluation_ns(programme: Programme, after_ns: int) -> int:
 
 
 def last_evaluation_ns(programme: Programme, at_ns: int) -> int:
-    """The last evaluation at or before an instant."""
+    """Return the instant of the last evaluation at or before another one."""
     day = local_day(at_ns, programme.timezone)
     while day.day not in programme.evaluation_days or day_start_ns(day, programme.timezone) > at_ns:
         day -= timedelta(days=1)
@@ -25,5 +25,5 @@ def last_evaluation_ns(programme: Programme, at_ns: int) -> int:
 
 
 def evaluation_window(programme: Programme, at_ns: int) -> tuple[int, int]:
-    """[from, until) of the volume an evaluation looks at (A29)."""
+    """Return the window [from, until) whose volume an evaluation looks at (A29)."""
     return at_ns - programme.window_days * DAY_NS, at_ns

@@ -12,19 +12,19 @@ _DAYS: Final = 30  # "the last 30 days' trading volume"
 
 
 def external_volume(programme: Programme, spot: int, futures: int) -> int:
-    """What of the volume elsewhere counts, in the volume currency with 36 decimals: the sum unless A15 is switched."""
+    """Return the volume elsewhere that counts, with 36 decimals: the sum, unless the programme says otherwise (A15)."""
     return {"sum": spot + futures, "max": max(spot, futures), "spot_only": spot}[programme.match_volume]
 
 
 def is_enough(programme: Programme, volume: int) -> bool:
-    """Strictly more than the least volume, although the table of tiers includes it."""
+    """Return True for strictly more than the least volume, although the table of tiers includes it."""
     return volume > programme.match_volume_min
 
 
 def not_the_last_30_days(
     programme: Programme, *, from_ns: int, until_ns: int, requested_time_ns: int
 ) -> Refusal | None:
-    """Why a volume is not that of the 30 days before the request; None: it is.
+    """Refuse a volume that is not that of the 30 days before the request.
 
     The period is exactly 30 days long (A29). It ends at the request, or as many days before it as the programme allows
     for: whoever asks at noon has a statement that ends at midnight.

@@ -13,7 +13,7 @@ KINDS: Final = ("FAKE", "ROBOT")  # in the order of the enum FlagKind, which cou
 
 
 def flagged_at(flags: Iterable[Flag], at_ns: int) -> Flag | None:
-    """The flag in effect at an instant; of several the one that was raised first. While it runs no grant counts.
+    """Return the flag in effect at an instant, the first raised where there are several. While it runs no grant counts.
 
     From the un-flag on the remaining grants count again, until their original ends (A33).
     """
@@ -22,7 +22,7 @@ def flagged_at(flags: Iterable[Flag], at_ns: int) -> Flag | None:
 
 
 def refused_for_flag(account: AccountState, at_ns: int) -> Refusal | None:
-    """Why an account gets no discount and no reward at an instant; None: no flag runs."""
+    """Refuse discounts and rewards to an account while a flag runs."""
     flag = flagged_at(account.flags, at_ns)
     if flag is None:
         return None
@@ -32,7 +32,7 @@ def refused_for_flag(account: AccountState, at_ns: int) -> Refusal | None:
 def flag_account(
     account: AccountState, *, kind: str, flag_time_ns: int, evidence_sha256: bytes
 ) -> AccountFlagged | Refusal:
-    """A flag from an instant on, without an end; one of each kind at a time."""
+    """Raise a flag from an instant on, without an end; one of each kind runs at a time."""
     same = (flag for flag in account.flags if flag.kind == kind)
     if flagged_at(same, flag_time_ns) is not None:
         detail = f"{account.account_id} is flagged {kind} at this instant already"
@@ -41,7 +41,7 @@ def flag_account(
 
 
 def unflag_account(account: AccountState, *, unflag_time_ns: int) -> AccountUnflagged | Refusal:
-    """Ends every flag that runs at the instant."""
+    """End every flag that runs at the instant."""
     if flagged_at(account.flags, unflag_time_ns) is None:
         return Refusal(Reason.NOT_FLAGGED, "unflag_time", f"no flag of {account.account_id} runs at this instant")
     return AccountUnflagged(unflag_time_ns)

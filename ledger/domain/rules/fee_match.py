@@ -10,10 +10,8 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 
-MATCH: Final = "MATCH"  # source of such a grant
-
-# What a claim says instead of a level where there is none, in small letters and digits: the first step of a table of
-# tiers is for everybody.
+# A claim says one of these where it names no level, in small letters and digits: the first step of a table of tiers
+# is for everybody.
 _NO_LEVEL: Final = frozenset(
     ["", "none", "no", "null", "nil", "na", "novip", "nonvip", "notvip", "regular", "regularuser"]
     + [f"{word}0" for word in ("", "vip", "lv", "lvl", "level", "tier", "l", "v")]
@@ -22,18 +20,18 @@ _OTHER: Final = re.compile(r"[^0-9a-z]+")
 
 
 def match_grant(programme: Programme, at_ns: int) -> tuple[int, int]:
-    """[from, until) of the grant of a match approved at an instant (A29)."""
+    """Return [from, until) of the grant of a match that is approved at an instant (A29)."""
     return at_ns, at_ns + programme.match_days * DAY_NS
 
 
 def match_expires_ns(programme: Programme, requested_time_ns: int) -> int | None:
-    """The instant from which a match that nobody settled is over; None: it waits for ever."""
+    """Return the instant from which a match that nobody settled is over; None: it waits for ever."""
     days = programme.match_pending_days
     return None if days is None else requested_time_ns + days * DAY_NS
 
 
 def no_vip_elsewhere(programme: Programme, venues: Iterable[str], external_tier: str) -> Refusal | None:
-    """Why a claim is none of a VIP of other exchanges; None: it is. Venues of the programme are no others."""
+    """Refuse a claim that is not one of a VIP of other exchanges. Venues of the programme are no other exchanges."""
     own = {_plain(venue) for venue in programme.venues}
     governed = [venue for venue in venues if _plain(venue) in own]
     if governed:
@@ -46,5 +44,5 @@ def no_vip_elsewhere(programme: Programme, venues: Iterable[str], external_tier:
 
 
 def _plain(text: str) -> str:
-    """However it is written: Bit-Mart is bitmart."""
+    """Reduce a name to small letters and digits: "Bit-Mart" -> "bitmart"."""
     return _OTHER.sub("", text.casefold())

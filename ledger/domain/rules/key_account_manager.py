@@ -14,12 +14,12 @@ KEY_ACCOUNT_MANAGER: Final = "key_account_manager"
 
 
 def entitlements(programme: Programme, tier: str) -> tuple[str, ...]:
-    """What the programme attaches to a tier; nothing without one."""
+    """Return what the programme attaches to a tier; nothing without one."""
     return tuple(programme.entitlements.get(tier, ()))
 
 
 def manager_at(managers: Iterable[Assignment], at_ns: int) -> str:
-    """Who manages the account at an instant; of two assigned at once the later word counts. Empty: nobody."""
+    """Return who manages the account at an instant, the last recorded of two assigned at once. Empty: nobody."""
     manager_id, since_ns = "", -1
     for assignment in managers:
         if since_ns <= assignment.assigned_time_ns <= at_ns:
@@ -28,7 +28,7 @@ def manager_at(managers: Iterable[Assignment], at_ns: int) -> str:
 
 
 def assign_manager(programme: Programme, *, tier: str, manager_id: str, assign_time_ns: int) -> KamAssigned | Refusal:
-    """A manager for an account whose tier, at that instant, entitles to one."""
+    """Assign a manager to an account whose tier, at that instant, entitles to one."""
     if KEY_ACCOUNT_MANAGER not in entitlements(programme, tier):
         detail = f"tier {tier} of {programme.programme_id} has no {KEY_ACCOUNT_MANAGER}"
         return Refusal(Reason.NOT_ENTITLED, "account_id", detail)

@@ -6,7 +6,7 @@ from ledger.domain.state.programme import PairRates, Programme
 
 
 def rebate_kept(programme: Programme, *, rate_ppm: int, self_trade: bool) -> int:
-    """What is left of a rate in ppm: a charge stays as it is, a rebate of a self-trade is 0.
+    """Return what is left of a rate in ppm: a charge stays as it is, a rebate of a self-trade is 0.
 
     A discount never shrinks a rebate: it is asked of charges only (token_discount).
     """
@@ -18,10 +18,10 @@ def rebate_kept(programme: Programme, *, rate_ppm: int, self_trade: bool) -> int
 def least_net_ppm(
     programme: Programme, *, pair_class: str, override: PairRates | None = None, with_base: bool = True
 ) -> int:
-    """What the exchange keeps at least of a trade in a pair, in ppm: the least maker and the least taker rate.
+    """Return the least that the exchange keeps of a trade in a pair, in ppm: least maker rate plus least taker rate.
 
     Below 0, two accounts that trade with each other pump money out of it. `override` is what everybody pays in the
-    pair; an empty class stands for all of them; one of the two may be no member, unless it is not `with_base`.
+    pair. An empty class stands for every class. `with_base`: one of the two accounts may be no member.
     """
     rows = [row for (_, name), row in programme.rates.items() if pair_class in {"", name}]
     if with_base and pair_class:

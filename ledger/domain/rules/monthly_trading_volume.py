@@ -6,7 +6,7 @@ from ledger.domain.state.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIE
 
 
 def tier_for_volume(programme: Programme, volume: int) -> str:
-    """The best tier whose band the volume has reached; it has 36 decimals of the volume currency.
+    """Return the best tier whose band the volume, with 36 decimals of the volume currency, has reached.
 
     A volume on an edge belongs to the upper band (A1, A2), unless boundary_policy says that the terms count, which
     name fewer tiers (A3). Above the table the best tier stays, or a person looks: MANUAL_REVIEW (A4). Less than

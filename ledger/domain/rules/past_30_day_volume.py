@@ -9,10 +9,10 @@ from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def evaluation_grant(programme: Programme, *, tier: str, evaluation_ns: int) -> tuple[int, int]:
-    """[valid_from, valid_until) of the grant of an evaluation that gave a tier.
+    """Return [valid_from, valid_until) of the grant of an evaluation that gave a tier.
 
-    From the evaluation (and the programme's delay) on for so many days; or the next calendar month of the programme's
-    zone, whatever the delay. Every evaluation opens a grant of its own: `best_grant` says which one counts (A7).
+    It lasts for so many days from the evaluation (and the programme's delay) on, or for the next calendar month of
+    the programme's zone. Every evaluation opens a grant of its own: `best_grant` says which counts (A7).
     """
     assert tier != NO_TIER
     if programme.grant_term == "next_calendar_month":
@@ -24,12 +24,12 @@ def evaluation_grant(programme: Programme, *, tier: str, evaluation_ns: int) -> 
 
 
 def evaluated_without(window: tuple[int, int], *, evaluation_ns: int, exec_ns: int, recorded_ns: int) -> bool:
-    """Whether a fill of the window was recorded too late for the evaluation, which stays as it was."""
+    """Return True if a fill of the window was recorded too late for the evaluation, which stays as it was."""
     from_ns, until_ns = window
     return from_ns <= exec_ns < until_ns and recorded_ns >= evaluation_ns
 
 
 def _first_of_month(day: date, later: int) -> date:
-    """The first day of a later month."""
+    """Return the first day of the month that comes so many months later."""
     years, month = divmod(day.month - 1 + later, 12)
     return date(day.year + years, month + 1, 1)

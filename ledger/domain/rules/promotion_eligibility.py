@@ -6,5 +6,5 @@ from ledger.domain.state.programme import NO_TIER, Programme
 
 
 def is_eligible(programme: Programme, promotion_type: str, tier: str, flagged: bool) -> bool:
-    """Members may take part, but for the types that the programme denies and unless flagged as fake (A24)."""
+    """Return True for members, but for types that the programme denies and accounts flagged as fake (A24)."""
     return promotion_type not in programme.promotions_denied and tier != NO_TIER and not flagged

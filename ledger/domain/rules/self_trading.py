@@ -9,7 +9,7 @@ if TYPE_CHECKING:  # the rule compares whole columns, and needs no word of how t
 
 
 def self_trades(owner_ids: Texts, counterparty_owner_ids: Texts) -> Ints:
-    """Of each fill whether it is one. Owners come from the engine (A27); without the other side's none is assumed."""
+    """Return a boolean array: True where the engine names the same owner on both sides (A27)."""
     said: Ints = counterparty_owner_ids != b""
     same: Ints = said & (owner_ids == counterparty_owner_ids)
     return same

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.domain.grant_sources import TRIAL
 from ledger.domain.state.programme import NO_TIER, Programme
 
 
@@ -15,7 +16,7 @@ def discount_ppm(
     past_trial: bool,
     flagged: bool = False,
 ) -> int:
-    """Discount on a charge in ppm of the fee; 0 where none applies. It never shrinks a rebate (A17).
+    """Return the discount on a charge in ppm of the fee; 0 where none applies. It never shrinks a rebate (A17).
 
     An account that is flagged as fake gets none, whatever its tier (R21).
     """
@@ -24,7 +25,7 @@ def discount_ppm(
         return 0
     excluded = {
         "while_vip": tier != NO_TIER,
-        "trial_only": grant_source == "TRIAL",
-        "permanent_after_trial": past_trial or grant_source == "TRIAL",
+        "trial_only": grant_source == TRIAL,
+        "permanent_after_trial": past_trial or grant_source == TRIAL,
     }[offer.exclusion]
     return 0 if excluded else offer.discount_ppm

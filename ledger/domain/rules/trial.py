@@ -14,7 +14,7 @@ from ledger.domain.state.programme import Programme
 def start_trial(
     account: AccountState, family: Sequence[AccountState], programme: Programme, *, start_time_ns: int
 ) -> TrialStarted | Refusal:
-    """One grant [start, start + days) per beneficial owner, once for life (A6), from activation on (A5).
+    """Grant [start, start + days) once for the life of a beneficial owner (A6), from activation on (A5).
 
     `family` are the other accounts of the same owner. A grant that never was in effect, because it was revoked from its
     start, counts for nothing: a mistake does not use a trial up. Refusals in order: TRIAL_ALREADY_USED,

@@ -1,1 +1,1 @@
-"""What folding events makes: accounts, programmes, rulebooks, volume cells."""
+"""States, made by folding events: accounts, programmes, rulebooks, volume cells."""

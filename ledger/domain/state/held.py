@@ -1,24 +1,27 @@
-"""States of accounts in memory, as many as a number of bytes holds: the least recently used ones go first."""
+"""States in memory, as many as a limit allows: those used least recently go first, for the log has them too."""
 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Final, TypeVar
 
 from ledger.domain.state.account import AccountState
 
-NAME_BYTES: Final = 200  # of the name of an account in a set: the text, and its share of the table
-# Bytes, measured on states of every kind and rounded up. With what changes a price come the standings at its two ends.
+NAME_BYTES: Final = 200  # of the name of an account in a set: the text, and its part of the table
+# Bytes, measured on states of every kind and rounded up. An event that changes a price adds the standings at its ends.
 _STATE: Final = 1_100
 _OWNER: Final = 150
 _GRANT, _BAN, _FLAG, _EVALUATED, _WITHHELD = 1_000, 1_000, 700, 350, 3_000
 _MATCH, _APPLICATION, _METRIC, _MANAGER = 1_800, 500, 500, 300
 
+K = TypeVar("K")
+V = TypeVar("V")
+
 
 def account_bytes(state: AccountState) -> int:
-    """About how many bytes a state takes in memory, with what is worked out of it and kept beside."""
-    dossier = state.dossier
+    """Return about how many bytes a state takes in memory, with the memos that are kept beside it."""
+    kept = state.matches_and_applications
     return (
         _STATE
         + _OWNER * len(state.named_owners)
@@ -27,32 +30,46 @@ def account_bytes(state: AccountState) -> int:
         + _FLAG * len(state.flags)
         + _EVALUATED * len(state.evaluated)
         + _WITHHELD * len(state.withheld)
-        + _MATCH * len(dossier.matches)
-        + _APPLICATION * len(dossier.applications)
-        + _METRIC * len(dossier.metrics)
-        + _MANAGER * len(dossier.managers)
+        + _MATCH * len(kept.matches)
+        + _APPLICATION * len(kept.applications)
+        + _METRIC * len(kept.metrics)
+        + _MANAGER * len(kept.managers)
     )
 
 
-class HeldAccounts(OrderedDict[str, AccountState]):
-    """States of accounts by id, least recently used first; `bytes` is what they take together."""
+class Held(OrderedDict[K, V]):
+    """States by key, the least recently used first. `size` is the sum of their weights, for example their bytes."""
 
-    def __init__(self) -> None:
+    def __init__(self, weight: Callable[[V], int] = lambda _: 1) -> None:
         super().__init__()
-        self.bytes = 0
+        self._weight = weight
+        self.size = 0
 
-    def __setitem__(self, account_id: str, state: AccountState) -> None:
-        before = self.get(account_id)
-        self.bytes += account_bytes(state) - (account_bytes(before) if before is not None else 0)
-        super().__setitem__(account_id, state)
+    def __setitem__(self, key: K, state: V) -> None:
+        before = self.get(key)
+        self.size += self._weight(state) - (self._weight(before) if before is not None else 0)
+        super().__setitem__(key, state)
 
-    def used(self, account_ids: Iterable[str]) -> None:
+    def hold(self, key: K, state: V) -> V:
+        """Put a state in as the one used last, and return it."""
+        self[key] = state
+        self.move_to_end(key)
+        return state
+
+    def used(self, keys: Iterable[K]) -> None:
         """Move those that were just used to the end."""
-        for account_id in account_ids:
-            self.move_to_end(account_id)
+        for key in keys:
+            self.move_to_end(key)
 
-    def shrink(self, bytes_max: int) -> None:
-        """Let go of the least recently used ones until the others take no more than so many bytes."""
-        while self.bytes > bytes_max and self:
-            _, state = self.popitem(last=False)
-            self.bytes -= account_bytes(state)
+    def drop(self) -> V:
+        """Let go of the one used least recently, and return it."""
+        _, state = self.popitem(last=False)
+        self.size -= self._weight(state)
+        return state
+
+    def shrink(self, size_max: int) -> bool:
+        """Let go of the least recently used ones until `size` is at most this; return True if any went."""
+        before = len(self)
+        while self.size > size_max and self:
+            self.drop()
+        return len(self) < before

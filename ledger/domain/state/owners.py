@@ -1,4 +1,4 @@
-"""Whose accounts they are: the owners of an account, the accounts of an owner, and the family that these make.
+"""The owners of an account, the accounts of an owner, and the family that these make.
 
 An account has the owner that it was registered under, or is its own; and those that its fills name.
 """

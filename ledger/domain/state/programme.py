@@ -1,4 +1,4 @@
-"""A fee programme: what one version of its file says, as values. Parsing lies in `ledger.programmes`.
+"""A fee programme: one version of its file, as values. Parsing lies in `ledger.programmes`.
 
 A field that is a switch holds the first value of its row in the table of ambiguities (A1-A33) unless the file says
 otherwise, so that a version published before the switch existed still means what it meant.
@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 NO_TIER: Final = "NONE"  # the tier of an account without an active grant
 
-# What a volume may give instead of a tier. Neither is a tier: a person must look, and above the table
+# A volume may give one of these instead of a tier. Neither is a tier: a person must look, and above the table
 # the account keeps meanwhile the tier that it has.
 MANUAL_REVIEW: Final = "MANUAL_REVIEW"  # above the table (A4)
 NEGATIVE_VOLUME: Final = "NEGATIVE_VOLUME"  # corrections outweigh the fills of the window: a break in the books
@@ -34,9 +34,9 @@ class Rates(NamedTuple):
 
 
 class PairRates(NamedTuple):
-    """What everybody pays in a pair, in signed ppm; None leaves a side as the table and the base rates have it.
+    """Rates that everybody pays in a pair, in signed ppm; None leaves a side to the table and the base rates.
 
-    `pair_class` is the class whose other side the guard against a money pump looks at; empty: every class.
+    The guard against a money pump looks at the other side in `pair_class`; empty: in every class.
     """
 
     maker_ppm: int | None
@@ -103,12 +103,12 @@ class Programme:
     rounding: str
     title: str = ""
     class_base_rates: Mapping[str, Rates] = field(default_factory=dict)  # of classes where `base_rates` do not count
-    base_rates_are_fixture: bool = False  # they are an example, and nobody's decision
+    base_rates_are_fixture: bool = False  # the rates are an example, and nobody's decision
     overrides: Mapping[str, PairRates] = field(default_factory=dict)  # by symbol, for members and everybody else
     period_from_ns: int | None = None  # fills before it never count (R15)
     period_until_ns: int | None = None  # fills from it on never count
     boundary_policy: str = "table"  # A1-A3: table, terms
-    terms_bands: tuple[Band, ...] = ()  # what boundary_policy = "terms" reads
+    terms_bands: tuple[Band, ...] = ()  # read where boundary_policy is "terms"
     above_top: str = "keep"  # A4: keep, manual_review
     volume_top: int | None = None  # where the table ends, with 36 decimals
     close_day: str = "fill_day"  # A12: fill_day, evaluation_day
@@ -140,9 +140,9 @@ class Programme:
     approval: frozenset[str] = frozenset()  # commands that need a second person
 
     def public_rates(self, pair_class: str) -> Rates:
-        """What who has no tier pays in a class; also for pairs without a class, by an empty one."""
+        """Return the rates without a tier in a class, or in none: an empty one."""
         return self.class_base_rates.get(pair_class, self.base_rates)
 
     def rank(self, tier: str) -> int:
-        """Place of a tier, 0 for none, higher is better. A tier this version does not have ranks as none."""
+        """Return the place of a tier, 0 for none, higher is better. A tier unknown to this version ranks as none."""
         return self.tiers.index(tier) + 1 if tier in self.tiers else 0

@@ -5,25 +5,16 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ledger.domain.events import (
-    TRAIT_BANNED,
-    TRAIT_SELF_TRADE,
-    AdjustedLine,
-    Basis,
-    CellKey,
-    CellTotals,
-    FeeAdjusted,
-    FeeSum,
-    SymbolTerms,
-)
+from ledger.domain.events import AdjustedLine, Basis, CellKey, CellTotals, FeeAdjusted, FeeSum, SymbolTerms
 from ledger.domain.money import SCALE_MAX, decimal_text, mantissa
+from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, channel_of
 
 NOTIONAL_SCALE: Final = 2 * SCALE_MAX  # the finest price times the finest quantity
 FEE_SCALE: Final = SCALE_MAX  # the finest currency
 
 
 class CellSum:
-    """Sums of one cell: notional at NOTIONAL_SCALE; per currency [charges, rebates, lines] at FEE_SCALE."""
+    """The sums of one cell: notional at NOTIONAL_SCALE; per currency [charges, rebates, lines] at FEE_SCALE."""
 
     __slots__ = ("fees", "lines", "notional")
 
@@ -31,6 +22,12 @@ class CellSum:
         self.notional = 0
         self.lines = 0
         self.fees: dict[str, list[int]] = {}
+
+    def count(self, lines: int, notional: int, currency: str, charges: int, rebates: int) -> None:
+        """Add lines with their notional, and their fees in one currency."""
+        self.lines += lines
+        self.notional += notional
+        self.add_fees(currency, charges, rebates, lines)
 
     def add_fees(self, currency: str, charges: int, rebates: int, lines: int) -> None:
         """Add sums of one currency, at FEE_SCALE."""
@@ -40,7 +37,7 @@ class CellSum:
         known[2] += lines
 
     def totals(self, key: CellKey) -> CellTotals:
-        """As the log holds it."""
+        """Return the sums as the log holds them."""
         fees = [
             FeeSum(currency, decimal_text(charges, FEE_SCALE), decimal_text(rebates, FEE_SCALE), lines)
             for currency, (charges, rebates, lines) in (
@@ -50,15 +47,15 @@ class CellSum:
         return CellTotals(key, decimal_text(self.notional, NOTIONAL_SCALE), self.lines, tuple(fees))
 
 
-Sums = dict[CellKey, CellSum]
+CellSums = dict[CellKey, CellSum]
 
 
-def to_totals(sums: Sums) -> tuple[CellTotals, ...]:
-    """All cells, in the order of their keys, so that equal sums have equal bytes."""
+def to_totals(sums: CellSums) -> tuple[CellTotals, ...]:
+    """Return all cells in the order of their keys, so that equal sums have equal bytes."""
     return tuple([sums[key].totals(key) for key in (sorted(sums) if len(sums) > 1 else sums)])
 
 
-def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
+def add_totals(sums: CellSums, totals: Iterable[CellTotals]) -> None:
     """Add totals out of the log to sums."""
     for cell in totals:
         known = sums.setdefault(cell.key, CellSum())
@@ -68,8 +65,8 @@ def add_totals(sums: Sums, totals: Iterable[CellTotals]) -> None:
             known.add_fees(fee.currency, exact(fee.charges, FEE_SCALE), exact(fee.rebates, FEE_SCALE), fee.lines)
 
 
-def subtract(sums: Sums, part: Sums) -> None:
-    """Take sums away that are contained in others; cells in which nothing is left are gone."""
+def subtract(sums: CellSums, part: CellSums) -> None:
+    """Subtract sums that are contained in others; cells in which nothing is left are gone."""
     for key, cell in part.items():
         whole = sums[key]
         whole.notional -= cell.notional
@@ -82,27 +79,24 @@ def subtract(sums: Sums, part: Sums) -> None:
             del sums[key]
 
 
-def restate(sums: Sums, event: FeeAdjusted, line: AdjustedLine) -> None:
-    """Count a line with its fee after an adjustment, not the one before. A cell that is there stays, though empty."""
+def restate(sums: CellSums, event: FeeAdjusted, line: AdjustedLine) -> None:
+    """Count a line with its fee after an adjustment, not the one before. A cell stays, though it may be empty now."""
     terms = event.symbols[line.symbol_index]
     notional = exact(line.price, SCALE_MAX) * exact(line.quantity, SCALE_MAX)
     for fee, basis, sign in (
         (line.fee_before, event.bases[line.basis_before], -1),
         (line.fee_after, event.bases[line.basis_after], 1),
     ):
-        cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())
-        amount = exact(fee, FEE_SCALE)
-        cell.notional += sign * notional
-        cell.lines += sign
-        cell.add_fees(basis.fee_currency, sign * max(amount, 0), sign * min(amount, 0), sign)
+        cell, amount = sums.setdefault(cell_key(terms, line.traits, basis), CellSum()), exact(fee, FEE_SCALE)
+        cell.count(sign, sign * notional, basis.fee_currency, sign * max(amount, 0), sign * min(amount, 0))
 
 
 def cell_key(terms: SymbolTerms, traits: int, basis: Basis) -> CellKey:
-    """The cell that a line counts in; `traits` is the byte of `Line.traits`."""
+    """Return the cell that a line counts in; `traits` is the byte of `Line.traits`."""
     return CellKey(
         quote_currency=terms.quote_currency,
         product=terms.product,
-        channel=traits >> 4 & 3,
+        channel=channel_of(traits),
         self_trade=bool(traits & TRAIT_SELF_TRADE),
         banned=bool(traits & TRAIT_BANNED),
         zero_fee=basis.rate_ppm == 0,
@@ -110,7 +104,7 @@ def cell_key(terms: SymbolTerms, traits: int, basis: Basis) -> CellKey:
 
 
 def exact(text: str, scale: int) -> int:
-    """The mantissa of a decimal the ledger itself wrote."""
+    """Return the mantissa of a decimal that the ledger itself wrote."""
     value = mantissa(text, scale)
     assert value is not None, (text, scale)
     return value

@@ -1,4 +1,4 @@
-"""Ids as columns of bytes: whether each is one."""
+"""Checks of ids, as columns of bytes."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ import numpy as np
 from ledger.arrays.columns import Ints, Texts
 from ledger.wire.fields import ID
 
-_IS_OF_ID: Final = np.array([ID.fullmatch(chr(code)) is not None for code in range(256)])
-OF_ID: Final = bytes(code for code in range(256) if _IS_OF_ID[code])
+_IS_ID_BYTE: Final = np.array([ID.fullmatch(chr(code)) is not None for code in range(256)])
+ID_BYTES: Final = bytes(code for code in range(256) if _IS_ID_BYTE[code])
 _LENGTH_MAX: Final = 64
 
 
 def are_ids(names: Sequence[str]) -> bool:
-    """Whether all names are ids."""
+    """Return True if all names are ids."""
     joined = "".join(names)
-    return joined.isascii() and not joined.encode().translate(None, OF_ID) and _lengths_fit(list(map(len, names)))
+    return joined.isascii() and not joined.encode().translate(None, ID_BYTES) and _lengths_fit(list(map(len, names)))
 
 
 def _lengths_fit(lengths: Sequence[int]) -> bool:
     return min(lengths, default=1) > 0 and max(lengths, default=1) <= _LENGTH_MAX
 
 
-def ids_of(names: Texts, *, required: bool) -> Ints:
-    """Of each text, of at most 64 bytes, whether it is an id, or nothing where that will do."""
-    rows = rows_of(names)
+def id_mask(names: Texts, *, required: bool) -> Ints:
+    """Return for each text, of at most 64 bytes, True if it is an id, or empty and not `required`."""
+    rows = byte_rows(names)
     good = np.ones(len(names), dtype=bool)
-    others = not_of_ids(names)
+    others = _other_bytes(names)
     if others.count(0) < len(others):
-        good &= (_IS_OF_ID[rows] | (rows == 0)).all(axis=1)
-    if others:  # zeros stand behind the text, never within it
+        good &= (_IS_ID_BYTE[rows] | (rows == 0)).all(axis=1)
+    if others:  # zeros fill a text up at its end, and are never within it
         good &= ~((rows[:, :-1] == 0) & (rows[:, 1:] != 0)).any(axis=1)
     if required:
         good &= rows[:, 0] != 0
     return good
 
 
-def not_of_ids(names: Texts) -> bytes:
-    """Whatever texts hold that no id does; filled up to one width, zeros at least."""
-    return names.tobytes().translate(None, OF_ID)
+def _other_bytes(names: Texts) -> bytes:
+    """Return the bytes of texts that no id has: at least the zeros that fill them up to one width."""
+    return names.tobytes().translate(None, ID_BYTES)
 
 
-def rows_of(names: Texts) -> Ints:
-    """The bytes of texts, a row for each."""
+def byte_rows(names: Texts) -> Ints:
+    """Return the bytes of n texts of width w, as an array of n rows and w columns."""
     return np.ascontiguousarray(names).view(np.uint8).reshape(len(names), names.dtype.itemsize)

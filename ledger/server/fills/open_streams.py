@@ -1,4 +1,4 @@
-"""The streams of fills that are open: only so many, and those on which nothing happens make room for others."""
+"""The streams of fills that are open: `streams_max` at most, and idle ones make room for others."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from ledger.config import Config
 from ledger.domain.refusal import Reason, Refusal
 from ledger.wire.status import RefusedError, refuse
 
-_MAKES_ROOM_S_MAX: Final = 2.0  # a stream that is ended leaves within
+_MAKES_ROOM_S_MAX: Final = 2.0  # within which a stream that is to end has left
 
 
 class OpenStream:
-    """A stream, and since when its client is what it waits for: a next request, or reading an answer."""
+    """A stream, and since when it waits for its client: to send a request, or to read an answer."""
 
     def __init__(self, context: grpc.ServicerContext, idle_ms_max: int) -> None:
         self._context = context
@@ -29,18 +29,18 @@ class OpenStream:
 
     @property
     def idle_ms(self) -> int:
-        """How long it has waited for its client; 0 while it does not."""
+        """The time that it has waited for its client, in ms; 0 while it does not wait."""
         since_s = self._since_s
         return 0 if since_s is None else int((time.monotonic() - since_s) * 1000)
 
     @property
     def is_ending(self) -> bool:
-        """True once it is to end as soon as it is idle."""
+        """True once it is to end, as soon as all that it has taken is answered."""
         return bool(self._why_ending)
 
     @contextmanager
     def waiting_for_client(self, *, sending: bool = True) -> Iterator[None]:
-        """Count it as idle during the block, which waits for something that only the client can do."""
+        """Count the stream as idle during the block, which waits for the client; `sending`: to read an answer."""
         self._since_s, self._is_sending = time.monotonic(), sending
         try:
             yield
@@ -48,18 +48,18 @@ class OpenStream:
             self._since_s = None
 
     def check_idle(self) -> None:
-        """Refuse with STREAM_IDLE where it is to end."""
+        """Refuse with STREAM_IDLE if the stream is to end, or has been idle for too long."""
         self.check_ending()
         if self.idle_ms >= self._idle_ms_max:
             self._end(f"nothing came for {self._idle_ms_max / 1000:g} s")
 
     def check_ending(self) -> None:
-        """Refuse with STREAM_IDLE where somebody had it end: what it has taken is answered first."""
+        """Refuse with STREAM_IDLE if `end` was called: requests that were taken are answered first."""
         if self._why_ending:
             self._end(self._why_ending)
 
     def end(self, why: str) -> None:
-        """Have it end. One whose client reads no answers cannot be told why: it is cancelled."""
+        """Have the stream end. One whose client reads no answers cannot be told why: its call is cancelled."""
         self._why_ending = why
         if self._is_sending:
             self._context.cancel()
@@ -69,7 +69,7 @@ class OpenStream:
 
 
 class Streams:
-    """How many streams may be open at once."""
+    """Lets `streams_max` streams be open at once."""
 
     def __init__(self, config: Config) -> None:
         self._config = config
@@ -78,7 +78,7 @@ class Streams:
 
     @contextmanager
     def one(self, context: grpc.ServicerContext) -> Iterator[OpenStream]:
-        """Open one more, until the block ends; refuses with STREAMS_EXHAUSTED where none is idle for long enough."""
+        """Open a stream until the block ends. Refuses with STREAMS_EXHAUSTED where no other is idle for long enough."""
         stream = OpenStream(context, self._config.stream_idle_ms_max)
         with self._changed:
             if not self._has_room() and not self._find_room():
@@ -93,7 +93,7 @@ class Streams:
                 self._changed.notify_all()
 
     def end(self) -> None:
-        """Have all of them end: the service stops."""
+        """Have all streams end: the service stops."""
         with self._changed:
             for stream in self._open:
                 stream.end("the service stops")
@@ -102,7 +102,7 @@ class Streams:
         return len(self._open) < self._config.streams_max
 
     def _find_room(self) -> bool:
-        """Have the stream end that is idle for the longest time, if that is long enough."""
+        """Have the stream that is idle for longest end, if that is long enough; return True if there is room then."""
         staying = (stream for stream in self._open if not stream.is_ending)
         idle = max(staying, key=lambda stream: stream.idle_ms, default=None)
         if idle is None or idle.idle_ms < self._config.stream_grace_ms:

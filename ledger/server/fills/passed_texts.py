@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 
 from ledger.arrays.columns import Texts
-from ledger.server.fills.id_columns import rows_of
+from ledger.server.fills.id_columns import byte_rows
 
 PASSED: Final = ("trade_id", "order_id", "cl_ord_id")  # of a Fill
 BYTES_MAX: Final = 256
@@ -20,29 +20,29 @@ PRINTABLE: Final = bytes(range(0x20, 0x7F))  # of ASCII
 _UNPRINTABLE: Final = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
 
 
-def passed_texts(texts: Texts) -> Texts:
-    """A column of texts as it is kept: each as it came, or its hash; zero bytes fill a text up, and are none of it."""
-    if texts.dtype.itemsize <= BYTES_MAX and not _others(texts):
+def kept_text_column(texts: Texts) -> Texts:
+    """Return a column of texts as they are kept: each as it came, or its hash. Zeros at its end only fill it up."""
+    if texts.dtype.itemsize <= BYTES_MAX and not _has_other_bytes(texts):
         return texts
     values = texts.tolist()
     kept = {value: _kept(value) for value in set(values)}
     return np.array([kept[value] for value in values], dtype=np.bytes_)
 
 
-def passed(values: Sequence[str]) -> Sequence[str]:
-    """The same of texts one by one."""
+def kept_texts(values: Sequence[str]) -> Sequence[str]:
+    """Return texts as they are kept: each as it came, or its hash where it is too long or not printable."""
     together = "".join(values)
     if together.isascii() and together.isprintable() and max(map(len, values)) <= BYTES_MAX:
         return values
     return [_kept(value.encode()).decode() for value in values]
 
 
-def _others(texts: Texts) -> bool:
-    """Whether a text has bytes that are not printable ASCII."""
+def _has_other_bytes(texts: Texts) -> bool:
+    """Return True if a text has bytes that are not printable ASCII."""
     others = texts.tobytes().translate(None, PRINTABLE)
     if others.count(0) < len(others):
         return True
-    rows = rows_of(texts)  # zeros stand behind the text, never within it
+    rows = byte_rows(texts)  # zeros fill a text up at its end, and are never within it
     return bool(others) and bool(((rows[:, :-1] == 0) & (rows[:, 1:] != 0)).any())
 
 

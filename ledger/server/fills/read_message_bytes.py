@@ -1,4 +1,4 @@
-"""From fills as messages to a batch, many at once, without an object for any of them."""
+"""Reads fills from the bytes of their messages into a batch, many at once, without an object for any of them."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, mantissas, numbered
 from ledger.domain.instants import EARLIEST_NS
+from ledger.domain.traits import packed_traits
 from ledger.fills.batch import NOT_SAID, FillBatch
-from ledger.server.fills.id_columns import OF_ID, ids_of, rows_of
-from ledger.server.fills.message_bytes import Span, WireColumns
+from ledger.server.fills.id_columns import ID_BYTES, byte_rows, id_mask
+from ledger.server.fills.message_bytes import TextSpan, WireColumns
 from ledger.server.fills.passed_texts import PASSED, PRINTABLE
-from ledger.server.fills.read_messages import named
+from ledger.server.fills.read_messages import distinct
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1.fill_pb2 import Fill
 
 _NUMBER: Final[Mapping[str, int]] = {field.name: field.number for field in Fill.DESCRIPTOR.fields}
-_FIELDS: Final = 16  # those before token_payment, which is looked at fill by fill
+_FIELDS: Final = 16  # those before token_payment, which is read fill by fill
 _REQUIRED_IDS: Final = ("account_id", "exec_id", "symbol")
 _AMOUNTS: Final = ("last_px", "last_qty")
 _OPTIONAL_IDS: Final = ("owner_id", "counterparty_owner_id")
@@ -34,10 +35,10 @@ _POINT: Final = ord(".")
 _DIGITS: Final = b"0123456789"
 
 
-def read_rows(fills: Sequence[bytes], origin: Origin, latest_ns: int) -> FillBatch | Ints:
-    """The fills as a batch; or which of them are ordinary, if not all are.
+def read_fill_bytes(fills: Sequence[bytes], origin: Origin, latest_ns: int) -> FillBatch | Ints:
+    """Return the fills as a batch; or, if not all of them are ordinary, a boolean for each: True for one that is.
 
-    What is not ordinary need not be wrong: it says what few fills say, or says it in another order.
+    A fill that is not ordinary need not be wrong: it has fields that few fills have, or has them in another order.
     """
     read = _Rows(fills)
     ordinary = read.ordinary(latest_ns)
@@ -50,7 +51,7 @@ class _Rows:
     def __init__(self, fills: Sequence[bytes]) -> None:
         self._count = len(fills)
         self._wire = WireColumns(fills, _FIELDS)
-        self._spans: dict[str, Span] = {}
+        self._spans: dict[str, TextSpan] = {}
         self._numbers: dict[str, Ints] = {}
         for name, field in _NUMBER.items():  # in the order in which they are written
             if field > _FIELDS:
@@ -64,9 +65,9 @@ class _Rows:
         self._decimals: dict[str, tuple[Ints, Ints]] = {}
 
     def ordinary(self, latest_ns: int) -> Ints:
-        """Of each fill whether all of it was read, and `shape_of` would find nothing.
+        """Return a boolean for each fill: True if all of it was read and `shape_fault` would find nothing.
 
-        Only if that is so of all are the texts at hand.
+        The texts are there for `batch` only if it is True for all.
         """
         good = self._wire.done()
         if not {*_REQUIRED_IDS, *_AMOUNTS} <= self._spans.keys():
@@ -89,19 +90,19 @@ class _Rows:
             if name in _AMOUNTS:
                 good &= self._amounts(name, texts, span.length, total)
             elif name in PASSED:
-                if not _all_of(PRINTABLE, texts, total):
-                    good &= _printable(texts, span.length)
-            elif not _all_of(OF_ID, texts, total) or (not least and name in _REQUIRED_IDS):
-                good &= _ids(texts, span.length, required=name in _REQUIRED_IDS)
+                if not _has_only(PRINTABLE, texts, total):
+                    good &= _printable_mask(texts, span.length)
+            elif not _has_only(ID_BYTES, texts, total) or (not least and name in _REQUIRED_IDS):
+                good &= _id_mask(texts, span.length, required=name in _REQUIRED_IDS)
         return good
 
     def batch(self, origin: Origin) -> FillBatch:
-        """All of them, if they are ordinary."""
-        accounts, account = named(self._texts["account_id"].tolist())
-        symbols, symbol = named(self._texts["symbol"].tolist())
+        """Return all fills as a batch, if all are ordinary."""
+        accounts, account = distinct(self._texts["account_id"].tolist())
+        symbols, symbol = distinct(self._texts["symbol"].tolist())
         price, price_decimals = self._decimals["last_px"]
         quantity, quantity_decimals = self._decimals["last_qty"]
-        traits = self._number("side") | self._number("liquidity") << 2 | self._number("channel") << 4
+        traits = packed_traits(*map(self._number, ("side", "liquidity", "channel")))
         return FillBatch(
             venue=origin.venue,
             actor=origin.actor,
@@ -121,69 +122,69 @@ class _Rows:
             quantity=quantity,
             quantity_decimals=quantity_decimals,
             transact_time_ns=self._number("transact_time"),
-            trade_id=numbered(self._said("trade_id")),
-            order_id=numbered(self._said("order_id")),
-            cl_ord_id=self._said("cl_ord_id"),
+            trade_id=numbered(self._texts_of("trade_id")),
+            order_id=numbered(self._texts_of("order_id")),
+            cl_ord_id=self._texts_of("cl_ord_id"),
             order_time_ns=self._numbers.get("order_time", NOT_SAID),
-            owner_id=self._said("owner_id"),
-            counterparty_owner_id=self._said("counterparty_owner_id"),
+            owner_id=self._texts_of("owner_id"),
+            counterparty_owner_id=self._texts_of("counterparty_owner_id"),
         )
 
     def _number(self, name: str) -> Ints:
         found = self._numbers.get(name)
         return np.zeros(self._count, dtype=np.uint8) if found is None else found
 
-    def _said(self, name: str) -> Texts:
+    def _texts_of(self, name: str) -> Texts:
         found: Texts = self._texts.get(name, NOT_SAID)
         return found
 
     def _amounts(self, name: str, texts: Texts, length: Ints, total: int) -> Ints:
-        """Of each text whether it is a decimal greater than zero; if all are, their numbers are at hand."""
-        rows = rows_of(texts)
+        """Return a boolean for each text: True for a decimal above zero. If all are decimals, keep their numbers."""
+        rows = byte_rows(texts)
         point = rows == _POINT
         pointed = point.any(axis=1)
         whole = np.where(pointed, point.argmax(axis=1), length)
-        behind = length - whole - pointed
-        good: Ints = _between(whole, 1, _WHOLE_DIGITS) & (behind >= pointed) & (behind <= _DECIMALS)
+        decimals = length - whole - pointed
+        good: Ints = _between(whole, 1, _WHOLE_DIGITS) & (decimals >= pointed) & (decimals <= _DECIMALS)
         others = texts.tobytes().translate(None, _DIGITS)
         if others.count(0) != texts.nbytes - total or len(others) - others.count(b".") != texts.nbytes - total:
-            good &= (_IS_OF_DECIMAL[rows] | (np.arange(rows.shape[1]) >= length[:, None])).all(axis=1)
+            good &= (_IS_DECIMAL_BYTE[rows] | (np.arange(rows.shape[1]) >= length[:, None])).all(axis=1)
         if np.count_nonzero(point) > np.count_nonzero(pointed):
             good &= point.sum(axis=1) <= 1
         if not good.all():
             return good
-        numbers = mantissas(texts, behind, pointed)
-        self._decimals[name] = numbers, behind
+        numbers = mantissas(texts, decimals, pointed)
+        self._decimals[name] = numbers, decimals
         positive: Ints = (numbers > 0).astype(bool)
         return positive
 
 
-_IS_OF_DECIMAL: Final = np.array([code == _POINT or code in _DIGITS for code in range(256)])
-_IS_PRINTABLE: Final = np.array([code in PRINTABLE for code in range(256)])
+_IS_DECIMAL_BYTE: Final = np.array([code == _POINT or code in _DIGITS for code in range(256)])
+_IS_PRINTABLE_BYTE: Final = np.array([code in PRINTABLE for code in range(256)])
 
 
 def _between(values: Ints, least: int, most: int) -> Ints:
     return (values >= least) & (values <= most)
 
 
-def _all_of(allowed: bytes, texts: Texts, total: int) -> bool:
-    """Whether all texts, of `total` bytes, have none but some bytes, in one look."""
+def _has_only(allowed: bytes, texts: Texts, total: int) -> bool:
+    """Return True if all texts, of `total` bytes together, have only `allowed` bytes, by one look at all of them."""
     padding = texts.nbytes - total
     others = texts.tobytes().translate(None, allowed)
     return len(others) == padding == others.count(0)
 
 
-def _printable(texts: Texts, length: Ints) -> Ints:
-    """Of each text whether it is printable ASCII."""
-    rows = rows_of(texts)
-    printable: Ints = _IS_PRINTABLE[rows] | (np.arange(rows.shape[1]) >= length[:, None])
+def _printable_mask(texts: Texts, length: Ints) -> Ints:
+    """Return a boolean for each text: True if it is printable ASCII."""
+    rows = byte_rows(texts)
+    printable: Ints = _IS_PRINTABLE_BYTE[rows] | (np.arange(rows.shape[1]) >= length[:, None])
     found: Ints = np.logical_and.reduce(printable, axis=1)
     return found
 
 
-def _ids(texts: Texts, length: Ints, *, required: bool) -> Ints:
-    """Of each text whether it is an id, or nothing where that will do."""
-    good, rows = ids_of(texts, required=required), rows_of(texts)
+def _id_mask(texts: Texts, length: Ints, *, required: bool) -> Ints:
+    """Return a boolean for each text: True if it is an id, or empty and not `required`."""
+    good, rows = id_mask(texts, required=required), byte_rows(texts)
     if np.count_nonzero(rows) < int(length.sum()):  # zeros at the end of a text were sent with it
         good &= np.count_nonzero(rows, axis=1) == length
     return good

@@ -1,4 +1,4 @@
-"""From fills as messages to columns: of few fills, and of those that are out of the ordinary.
+"""Reads fills as messages into columns: few fills, and those that are out of the ordinary.
 
 The checks of shape run over whole columns; only where one fails is every fill looked at alone, to name the field and
 the reason.
@@ -15,14 +15,15 @@ import numpy as np
 from ledger.arrays.columns import Ints, Texts, column, is_wide
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.traits import packed_traits
 from ledger.fills.batch import NOT_SAID, FillBatch, canonical
-from ledger.server.fills.passed_texts import passed
+from ledger.server.fills.passed_texts import kept_texts
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1 import fill_pb2
 from ledger.wire.fields import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.wire.status import RefusedError, refuse
 
-# Every line of a joined column at once; a value with a line break of its own is found by counting.
+# Each matches all lines of a joined column at once; a value with a line break of its own is found by counting.
 IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{1,64}\n)*")
 _OPTIONAL_IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{0,64}\n)*")
 _POSITIVE: Final = re.compile(r"(?:(?=[0.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,18})?\n)*")
@@ -31,11 +32,11 @@ _POSITIVE: Final = re.compile(r"(?:(?=[0.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,18})?\n
 def read_batch(
     fills: Sequence[fill_pb2.Fill], origin: Origin, latest_ns: int
 ) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
-    """The well-formed fills as columns, and a refusal for each other one, in order of their places."""
+    """Return the well-formed fills as columns, None if there are none, and (index, refusal) of the others in order."""
     columns = _columns(fills)
     if _well_formed(columns, latest_ns):
         return _batch(origin, columns), []
-    refused = [(index, refusal) for index, fill in enumerate(fills) if (refusal := shape_of(fill, latest_ns))]
+    refused = [(index, refusal) for index, fill in enumerate(fills) if (refusal := shape_fault(fill, latest_ns))]
     bad = {index for index, _ in refused}
     good = [index for index in range(len(fills)) if index not in bad]
     if not good:
@@ -44,8 +45,8 @@ def read_batch(
     return _batch(origin.rows(good), columns), refused
 
 
-def shape_of(fill: fill_pb2.Fill, latest_ns: int) -> Refusal | None:
-    """What is wrong with the shape of one fill; of several faults the one with the lowest reason, then the first."""
+def shape_fault(fill: fill_pb2.Fill, latest_ns: int) -> Refusal | None:
+    """Return the fault in the shape of a fill, None if there is none; of several the one with the lowest reason."""
     faults = [fault for check in _checks(fill, latest_ns) if (fault := _fault(check)) is not None]
     return min(faults, key=lambda fault: fault.reason, default=None)
 
@@ -102,7 +103,7 @@ _CHANNEL, _PRODUCT, _TRADE, _ORDER, _CL_ORD, _ORDERED, _OWNER, _COUNTERPARTY, _P
 
 
 def _columns(fills: Sequence[fill_pb2.Fill]) -> list[tuple[Any, ...]]:
-    """Every field once, fill by fill, then turned: the cheapest way through the message objects."""
+    """Return the columns of fills. Each field is read once, fill by fill: the cheapest way through message objects."""
     rows = [
         (
             fill.account_id,
@@ -131,7 +132,7 @@ def _columns(fills: Sequence[fill_pb2.Fill]) -> list[tuple[Any, ...]]:
 
 
 def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
-    """Whether `shape_of` would find nothing, as far as whole columns can tell; False only means: look closer."""
+    """Return True if `shape_fault` would find nothing; False: it may find something, and whole columns cannot tell."""
     count = len(columns[_ACCOUNT])
     seconds = columns[_SECONDS]
     return (
@@ -149,10 +150,10 @@ def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
         and (max(seconds) + 1) * SECOND_NS <= latest_ns
         and all(all_match(_OPTIONAL_IDS, columns[name], count) for name in (_OWNER, _COUNTERPARTY))
         and not any(
-            _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _given(columns[_ORDERED])
+            _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _present(columns[_ORDERED])
         )
-        and not any(_faults(paying, _payment_checks) for paying in _given(columns[_PAYMENT]))
-        and not any(_faults(charged, _charge_checks) for charged in _given(columns[_CHARGED]))
+        and not any(_faults(paying, _payment_checks) for paying in _present(columns[_PAYMENT]))
+        and not any(_faults(charged, _charge_checks) for charged in _present(columns[_CHARGED]))
     )
 
 
@@ -160,24 +161,23 @@ def _faults(value: Any, checks: Callable[[Any], Iterable[Callable[[], object]]])
     return any(_fault(check) is not None for check in checks(value))
 
 
-def _given(column: Sequence[Any]) -> Iterable[Any]:
-    """What is set of an optional field; messages are true, even empty ones."""
+def _present(column: Sequence[Any]) -> Iterable[Any]:
+    """Yield the messages of an optional field that are set; a message is true, even an empty one."""
     return filter(None, column)
 
 
 def all_match(pattern: re.Pattern[str], column: Collection[str], count: int) -> bool:
-    """Whether all texts of a column, `count` of them, are lines of a pattern, in one look."""
+    """Return True if the `count` texts of a column all match a pattern of lines, by one look at all of them."""
     joined = "\n".join(column) + "\n"
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 
 
 def _batch(origin: Origin, columns: Sequence[Sequence[Any]]) -> FillBatch:
-    """The columns of well-formed fills; decimals that are only carried become canonical."""
-    accounts, account = named(columns[_ACCOUNT])
-    symbols, symbol = named(columns[_SYMBOL])
+    """Return the columns of well-formed fills as a batch; decimals that are only carried become canonical."""
+    accounts, account = distinct(columns[_ACCOUNT])
+    symbols, symbol = distinct(columns[_SYMBOL])
     price, price_decimals = _amounts(columns[_PRICE])
     quantity, quantity_decimals = _amounts(columns[_QUANTITY])
-    traits = zip(columns[_SIDE], columns[_LIQUIDITY], columns[_CHANNEL], strict=True)
     times = zip(columns[_SECONDS], columns[_NANOS], strict=True)
     payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
     return FillBatch(
@@ -192,66 +192,66 @@ def _batch(origin: Origin, columns: Sequence[Sequence[Any]]) -> FillBatch:
         source=origin.source,
         sequence=origin.sequence,
         exec_id=_texts(columns[_EXEC]),
-        traits=np.array([side | liquidity << 2 | channel << 4 for side, liquidity, channel in traits]),
+        traits=np.array(list(map(packed_traits, columns[_SIDE], columns[_LIQUIDITY], columns[_CHANNEL]))),
         product=np.array(columns[_PRODUCT]),
         price=price,
         price_decimals=price_decimals,
         quantity=quantity,
         quantity_decimals=quantity_decimals,
         transact_time_ns=np.array([seconds * SECOND_NS + nanos for seconds, nanos in times]),
-        trade_id=_numbered(passed(columns[_TRADE])),
-        order_id=_numbered(passed(columns[_ORDER])),
-        cl_ord_id=_said(passed(columns[_CL_ORD])),
+        trade_id=_numbered(kept_texts(columns[_TRADE])),
+        order_id=_numbered(kept_texts(columns[_ORDER])),
+        cl_ord_id=_optional_texts(kept_texts(columns[_CL_ORD])),
         order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
         if any(ordered)
         else NOT_SAID,
-        owner_id=_said(columns[_OWNER]),
-        counterparty_owner_id=_said(columns[_COUNTERPARTY]),
-        token=_of(payments, lambda paying: paying.token),
-        token_price=_of(payments, lambda paying: canonical(paying.price)),
-        token_price_source=_of(payments, lambda paying: paying.price_source),
-        charged_amount=_of(charges, lambda charge: canonical(charge.amount)),
-        charged_currency=_of(charges, lambda charge: charge.currency),
-        charged_rate=_of(charges, lambda charge: canonical(charge.rate)),
+        owner_id=_optional_texts(columns[_OWNER]),
+        counterparty_owner_id=_optional_texts(columns[_COUNTERPARTY]),
+        token=_message_texts(payments, lambda paying: paying.token),
+        token_price=_message_texts(payments, lambda paying: canonical(paying.price)),
+        token_price_source=_message_texts(payments, lambda paying: paying.price_source),
+        charged_amount=_message_texts(charges, lambda charge: canonical(charge.amount)),
+        charged_currency=_message_texts(charges, lambda charge: charge.currency),
+        charged_rate=_message_texts(charges, lambda charge: canonical(charge.rate)),
     )
 
 
 Name = TypeVar("Name", str, bytes)
 
 
-def named(names: Sequence[Name]) -> tuple[list[Name], Ints]:
-    """The different names, and the place of each in them."""
+def distinct(names: Sequence[Name]) -> tuple[list[Name], Ints]:
+    """Return the different names, and the place of each in them: (["b", "a"], [0, 1, 0]) for ["b", "a", "b"]."""
     found = list(dict.fromkeys(names))
     places = dict(zip(found, range(len(found)), strict=True))
     return found, np.fromiter(map(places.__getitem__, names), np.int64, len(names))
 
 
 def _amounts(decimals: Sequence[str]) -> tuple[Ints, Ints]:
-    """(decimals without their point, how many digits stood behind it)."""
+    """Return (decimals without their point, how many digits came after it)."""
     parts = [decimal.partition(".") for decimal in decimals]
     numbers = column([int(whole + fraction) for whole, _, fraction in parts])
     return numbers, np.array([len(fraction) for _, _, fraction in parts])
 
 
 def _texts(values: Sequence[str]) -> Texts:
-    """A column of texts."""
+    """Return a column of texts."""
     return np.array([value.encode() for value in values])
 
 
-def _said(values: Sequence[str]) -> Texts:
-    """A column of texts; empty if all of them are."""
+def _optional_texts(values: Sequence[str]) -> Texts:
+    """Return a column of texts; an empty one if all texts are empty."""
     return _texts(values) if any(values) else NOT_SAID
 
 
 def _numbered(ids: Sequence[str]) -> Ints | Texts:
-    """Ids, as numbers where every one is written as a positive int64 is printed."""
+    """Return ids as a column of numbers if each is written as a positive int64 is printed, otherwise of texts."""
     if all(name.isdecimal() and name.isascii() and name[0] != "0" for name in ids):
         numbers = column(list(map(int, ids)))
         if not is_wide(numbers):
             return numbers
-    return _said(ids)
+    return _optional_texts(ids)
 
 
-def _of(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
-    """A text of each message that is set; empty if none is."""
-    return _said([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID
+def _message_texts(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
+    """Return a column with a text of each message, empty for those that are not set; an empty column if none is."""
+    return _optional_texts([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID

@@ -1,4 +1,4 @@
-"""Requests of fills as they arrive: the message, and its bytes, of which many can be read at once."""
+"""Requests of fills as they arrive: the message and its bytes. Those of many requests can be read at once."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from ledger.v1 import fill_service_pb2 as pb
 _NAME: Final = "ledger.server.fills.request_bytes"
 
 
-class Arrived(NamedTuple):
+class ReceivedRequest(NamedTuple):
     """A RecordFillsRequest, and the bytes it came as: its own, or those of the StreamFillsRequest around it.
 
-    Whoever keeps the request keeps the bytes: they count as under way for so long.
+    The bytes count against `request_bytes_max` for as long as somebody keeps the request.
     """
 
     request: pb.RecordFillsRequest
@@ -27,34 +27,34 @@ class Arrived(NamedTuple):
     streamed: bool
 
     @staticmethod
-    def alone(data: bytes) -> Arrived:
-        """Read what came as a RecordFillsRequest. Raises DecodeError."""
-        return Arrived(pb.RecordFillsRequest.FromString(data), data, streamed=False)
+    def unary(data: bytes) -> ReceivedRequest:
+        """Read the bytes of a RecordFillsRequest. Raises DecodeError."""
+        return ReceivedRequest(pb.RecordFillsRequest.FromString(data), data, streamed=False)
 
     @staticmethod
-    def on_a_stream(data: bytes) -> Arrived:
-        """Read what came as a StreamFillsRequest. Raises DecodeError."""
-        return Arrived(pb.StreamFillsRequest.FromString(data).batch, data, streamed=True)
+    def on_stream(data: bytes) -> ReceivedRequest:
+        """Read the bytes of a StreamFillsRequest. Raises DecodeError."""
+        return ReceivedRequest(pb.StreamFillsRequest.FromString(data).batch, data, streamed=True)
 
     @property
     def size(self) -> int:
-        """How many fills it has, in whichever form."""
+        """The number of its fills, as messages or as columns."""
         return len(self.request.fills) or len(self.request.columns.side)
 
     @property
-    def fees_asked(self) -> int:
-        """The number of fills whose fees are asked for."""
+    def fees_wanted(self) -> int:
+        """The number of fills whose fees are asked for: all or none."""
         return self.size if self.request.include_fees else 0
 
     def fills_as_bytes(self) -> Sequence[bytes]:
-        """The bytes of each of its fills."""
+        """Return the bytes of each of its fills, which came as messages."""
         if self.streamed:
             return _STREAM_FILLS.FromString(self.data).batch.fills  # type: ignore[no-any-return]
         return _RECORD_FILLS.FromString(self.data).fills  # type: ignore[no-any-return]
 
 
 def _messages() -> tuple[Any, Any]:
-    """The requests as the contract has them, each fill as bytes: on the wire that is the same."""
+    """Make the requests of the contract once more, with each fill as bytes: on the wire that is the same."""
     contracts = (pb.RecordFillsRequest.DESCRIPTOR, pb.StreamFillsRequest.DESCRIPTOR)
     files = [contracts[0].file.name, fill_pb2.DESCRIPTOR.name]
     file = descriptor_pb2.FileDescriptorProto(name=f"{_NAME}.proto", package=_NAME, syntax="proto3", dependency=files)
@@ -79,7 +79,7 @@ _RECORD_FILLS, _STREAM_FILLS = _messages()
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Where fills that are read as one batch come from: columns of it that no fill says itself, as in `FillBatch`."""
+    """The columns of a `FillBatch` that no fill says itself: they come from its request, and its place in it."""
 
     venue: str
     actor: str
@@ -89,13 +89,13 @@ class Origin:
     sequence: Ints
 
     def rows(self, keep: Sequence[int]) -> Origin:
-        """The same of only some of the fills."""
+        """Return the origin of those fills whose indexes are in `keep`."""
         index, source, sequence = self.index[keep], self.source[keep], self.sequence[keep]
         return Origin(self.venue, self.actor, self.sources, index, source, sequence)
 
 
 def origin_of(request: pb.RecordFillsRequest, size: int) -> Origin:
-    """That of the fills of one request; an engine may say any number that the contract can."""
+    """Return the origin of the `size` fills of one request; an engine may say any number that fits the contract."""
     index, first = np.arange(size), request.first_sequence
     nothing = np.zeros_like(index)
     sequence = (index if first < INT64_ROOM else wide(index)) + first if request.source else nothing
@@ -103,7 +103,10 @@ def origin_of(request: pb.RecordFillsRequest, size: int) -> Origin:
 
 
 def common_origin(requests: Sequence[pb.RecordFillsRequest], sizes: Sequence[int]) -> Origin:
-    """That of the fills of several requests of one venue and actor; their numbers are below INT64_ROOM, 0 for none."""
+    """Return the origin of the fills of requests of one venue and actor; `sizes` are how many fills each has.
+
+    The numbers of a source are below INT64_ROOM; 0: there is no source.
+    """
     if len(requests) == 1:
         return origin_of(requests[0], sizes[0])
     places: dict[str, int] = {}

@@ -1,4 +1,4 @@
-"""A stream of requests, taken ahead of their answers: the next wait for the writer while the last is on its way."""
+"""A stream of requests, taken ahead of their answers: the next ones are queued while the last one is recorded."""
 
 from __future__ import annotations
 
@@ -11,17 +11,16 @@ from typing import Final, NamedTuple
 import grpc
 
 from ledger.server.fills.open_streams import OpenStream
-from ledger.server.to_writer import Handling
-from ledger.wire.status import RefusedError
-from ledger.writing.messages import Answer, Unread
+from ledger.server.to_writer import ToWriter
+from ledger.writing.messages import Answer, UnreadFills
 
-_LOOK_UP_S: Final = 0.2  # how often a side that waits looks whether the call is over
+_LOOK_UP_S: Final = 0.2  # between two looks whether the call is over, by the side that waits
 
 
 class _Taken(NamedTuple):
-    """A request before the writer, of which only that is kept which its answer needs; or why the stream ends."""
+    """A request that is queued, with only what its answer needs; or the reason why the stream ends."""
 
-    fees_asked: int
+    fees_wanted: int
     answer: Future[Answer] | None
     failure: BaseException | None = None
 
@@ -35,20 +34,20 @@ class TakenAhead:
 
     def __init__(
         self,
-        requests: Iterator[tuple[int, Unread]],
-        handling: Handling,
+        requests: Iterator[tuple[int, UnreadFills]],
+        to_writer: ToWriter,
         context: grpc.ServicerContext,
         stream: OpenStream,
     ) -> None:
         self._requests = requests
-        self._handling = handling
+        self._to_writer = to_writer
         self._context = context
         self._stream = stream
-        self._taken: Queue[_Taken] = Queue(handling.config.stream_requests_max)
+        self._taken: Queue[_Taken] = Queue(to_writer.config.stream_requests_max)
         self._over = threading.Event()
 
     def taken(self) -> Iterator[tuple[int, Future[Answer]]]:
-        """Yield for each request the number of fees asked for and the answer to come, until there are no more.
+        """Yield for each request the number of fees wanted and the answer to come, until there are no more requests.
 
         Raises the refusal that ends the stream.
         """
@@ -62,7 +61,7 @@ class TakenAhead:
                     finally:
                         del taken  # or this frame, which the failure tells of, would hold the failure
                 assert taken.answer is not None, taken
-                yield taken.fees_asked, taken.answer
+                yield taken.fees_wanted, taken.answer
         finally:
             self._over.set()
 
@@ -79,14 +78,12 @@ class TakenAhead:
 
     def _read(self) -> None:
         try:
-            for fees_asked, job in self._requests:
+            for fees_wanted, job in self._requests:
                 self._stream.check_ending()
-                if not self._put(_Taken(fees_asked, self._handling.queue(job, self._over.is_set))):
+                if not self._put(_Taken(fees_wanted, self._to_writer.queue(job, self._over.is_set))):
                     return
             self._put(_END)
-        except RefusedError as refused:
-            self._put(_Taken(0, None, refused))
-        except Exception as failure:  # the call is over, or a defect: whoever waits for answers is told
+        except Exception as failure:  # a refusal, a call that is over, or a defect: `taken` raises it
             self._put(_Taken(0, None, failure))
 
     def _put(self, taken: _Taken) -> bool:

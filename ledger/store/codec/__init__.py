@@ -1,1 +1,1 @@
-"""Between events and stored bytes: one mapping for each message."""
+"""Maps events to stored bytes and back: once for each message."""

@@ -1,7 +1,7 @@
-"""Events to the bytes of the log and back. The topic is the message's name in proto/ledger/v1/events.proto.
+"""Maps events to the bytes of the log and back. The topic is the message's name in proto/ledger/v1/events.proto.
 
-Rare events go field by field, by name. What lies in fee streams has codecs of its own: `volume_codec` for runs of
-fills, of which there are many and wide ones, `adjustment_codec` for what corrects them.
+Rare events go field by field, by name. Fee streams have codecs of their own: `fills` for runs of fills, which are many
+and wide, and `adjustments` for events that correct them.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ _FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEve
 
 
 def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
-    """(topic, bytes) as stored; these bytes are what the ledger vouches for."""
+    """Return (topic, bytes) as they are stored; the ledger vouches for these bytes."""
     if isinstance(event, FeeAdjusted):
         return "FeeAdjusted", encode_adjustment(envelope_message(envelope), event)
     if isinstance(event, VolumeRecorded):
@@ -60,7 +60,7 @@ def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
 
 
 def decode(position: int, stream: str, version: int, topic: str, state: bytes) -> Recorded:
-    """The event of a row of the log. Raises KeyError for a topic this release does not know."""
+    """Return the event of a row of the log. Raises KeyError for a topic this release does not know."""
     if topic in _FEE_EVENTS:
         envelope_message, event = _FEE_EVENTS[topic](state)
         return Recorded(position, stream, version, _envelope(envelope_message), event)
@@ -70,7 +70,7 @@ def decode(position: int, stream: str, version: int, topic: str, state: bytes) -
 
 
 def is_canonical(topic: str, state: bytes) -> bool:
-    """Whether bytes hold nothing but what this release reads, each field once and as short as it is written."""
+    """Return True if bytes hold only fields that this release reads, each once and as short as it writes them."""
     message = _MESSAGES[topic]()
     message.ParseFromString(state)
     message.DiscardUnknownFields()
@@ -78,7 +78,7 @@ def is_canonical(topic: str, state: bytes) -> bool:
 
 
 def envelope_message(envelope: Envelope) -> events_pb2.Envelope:
-    """An envelope, as every event carries it."""
+    """Return the message of an envelope, as every event carries it."""
     return events_pb2.Envelope(**{name: getattr(envelope, name) for name in _ENVELOPE_FIELDS})
 
 
@@ -87,7 +87,7 @@ def _envelope(message: events_pb2.Envelope) -> Envelope:
 
 
 def _values(event: Any) -> dict[str, Any]:
-    """Field values for a message's constructor; None is left out, nested values become messages."""
+    """Return field values for a message's constructor; None is left out, nested values become messages."""
     values = {name: getattr(event, name) for name in _NAMES[type(event)]}
     return {name: _nested(value) for name, value in values.items() if value is not None}
 

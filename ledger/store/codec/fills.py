@@ -1,9 +1,9 @@
-"""VolumeRecorded to bytes and back: columns, not rows. The layout is described in proto/ledger/v1/events.proto."""
+"""Maps VolumeRecorded to bytes and back: columns, not rows. The layout is described in proto/ledger/v1/events.proto."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import lru_cache, partial
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Any, Final
@@ -12,18 +12,17 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, digests, text_column
 from ledger.arrays.protobuf_wire import DELIMITED, varint
-from ledger.domain.events import (
-    Basis,
-    CellKey,
-    CellTotals,
-    Columns,
-    FeeSum,
-    SourceSpan,
-    SymbolTerms,
-    VolumeRecorded,
-)
-from ledger.store.codec.fill_parts import VolumeParts, basis_of_bytes, symbol_of_bytes, totals_of_bytes
+from ledger.domain.events import CellTotals, Columns, SourceSpan, VolumeRecorded
 from ledger.store.codec.fills_before_packing import columns_of_unpacked
+from ledger.store.codec.parts import (
+    VolumeParts,
+    basis_bytes,
+    basis_of_bytes,
+    symbol_bytes,
+    symbol_of_bytes,
+    totals_message,
+    totals_of_bytes,
+)
 from ledger.v1 import events_pb2
 
 # The packed columns by their names in the contract.
@@ -54,7 +53,7 @@ PACKED: Final = {
     "charged_rate": "charged_rates",
 }
 assert tuple(PACKED) == Columns._fields[:-1]
-# What stands before the columns of a charged fee, packed or as runs before that had them: all of one or none.
+# The tags before the columns of a charged fee, packed or as earlier runs had them: a run has all of one row, or none.
 CHARGED_TAGS: Final = tuple(
     tuple(varint(events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name[name].number << 3 | DELIMITED) for name in names)
     for names in (("charged_amounts", "charged_currencies"), ("charged_amount", "charged_currency"))
@@ -64,7 +63,7 @@ _packed: Final = attrgetter(*PACKED.values())
 
 
 def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes:
-    """The bytes of a run of fills.
+    """Return the bytes of a run of fills.
 
     Encodings of a message that follow each other are one message with the fields of all: symbols and bases, which are
     the same in many runs, are encoded once.
@@ -93,7 +92,7 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
 
 
 def decode_volume(state: bytes) -> tuple[events_pb2.Envelope, VolumeRecorded]:
-    """The envelope and the run of fills that bytes hold."""
+    """Return the envelope and the run of fills that bytes hold."""
     message = VolumeParts.FromString(state)
     envelope = message.envelope
     firsts = message.first_sequence or [0] * len(message.source)
@@ -113,12 +112,12 @@ def decode_volume(state: bytes) -> tuple[events_pb2.Envelope, VolumeRecorded]:
 
 
 def decode_totals(state: bytes) -> tuple[CellTotals, ...]:
-    """Only the running totals of a stored VolumeRecorded."""
+    """Return only the running totals of a stored VolumeRecorded."""
     return tuple(map(totals_of_bytes, VolumeParts.FromString(state).totals))
 
 
 def exec_id_digests(states: Sequence[bytes]) -> list[Ints]:
-    """Only the digests of the exec_ids of stored VolumeRecordeds, many at a time."""
+    """Return only the digests of the exec_ids of stored VolumeRecordeds: an array for each."""
     columns = [(message.exec_ids, message) for message in map(VolumeParts.FromString, states)]
     ids = [packed or _columns(message).exec_id for packed, message in columns]
     sizes = [len(message.traits) for _, message in columns]
@@ -137,84 +136,3 @@ def _columns(message: Any) -> Columns:
     if message.exec_id:
         return columns_of_unpacked(message)
     return Columns._make((*_packed(message), message.wide_amounts))
-
-
-@lru_cache(maxsize=65_536)
-def symbol_bytes(terms: SymbolTerms) -> bytes:
-    message = events_pb2.SymbolTerms(
-        symbol=terms.symbol,
-        quote_currency=terms.quote_currency,
-        product=terms.product,
-        price_scale=terms.price_scale,
-        quantity_scale=terms.quantity_scale,
-    )
-    return events_pb2.VolumeRecorded(symbols=[message]).SerializeToString(deterministic=True)
-
-
-def symbol_of(message: events_pb2.SymbolTerms) -> SymbolTerms:
-    """Terms of a symbol."""
-    return SymbolTerms(
-        message.symbol, message.quote_currency, message.product, message.price_scale, message.quantity_scale
-    )
-
-
-@lru_cache(maxsize=65_536)
-def basis_bytes(basis: Basis) -> bytes:
-    message = events_pb2.Basis(
-        rate_ppm=basis.rate_ppm,
-        discount_ppm=basis.discount_ppm,
-        tier=basis.tier,
-        grant_id=basis.grant_id,
-        grant_source=basis.grant_source,
-        programme_id=basis.programme_id,
-        programme_version=basis.programme_version,
-        pair_class=basis.pair_class,
-        rate_source=basis.rate_source,
-        fee_currency=basis.fee_currency,
-        fee_decimals=basis.fee_decimals,
-    )
-    return events_pb2.VolumeRecorded(bases=[message]).SerializeToString(deterministic=True)
-
-
-def basis_of(message: events_pb2.Basis) -> Basis:
-    """Return the basis that a fee rests on."""
-    return Basis(
-        rate_ppm=message.rate_ppm,
-        discount_ppm=message.discount_ppm,
-        tier=message.tier,
-        grant_id=message.grant_id,
-        grant_source=message.grant_source,
-        programme_id=message.programme_id,
-        programme_version=message.programme_version,
-        pair_class=message.pair_class,
-        rate_source=message.rate_source,
-        fee_currency=message.fee_currency,
-        fee_decimals=message.fee_decimals,
-    )
-
-
-def totals_message(totals: CellTotals) -> events_pb2.CellTotals:
-    """Running totals of a cell."""
-    return events_pb2.CellTotals(
-        quote_currency=totals.key.quote_currency,
-        product=totals.key.product,
-        channel=totals.key.channel,
-        self_trade=totals.key.self_trade,
-        banned=totals.key.banned,
-        zero_fee=totals.key.zero_fee,
-        notional=totals.notional,
-        lines=totals.lines,
-        fees=[
-            events_pb2.FeeSum(currency=fee.currency, charges=fee.charges, rebates=fee.rebates, lines=fee.lines)
-            for fee in totals.fees
-        ],
-    )
-
-
-def totals_of(message: events_pb2.CellTotals) -> CellTotals:
-    """Read the totals of a cell out of a message."""
-    key = CellKey(
-        message.quote_currency, message.product, message.channel, message.self_trade, message.banned, message.zero_fee
-    )
-    fees = [FeeSum(fee.currency, fee.charges, fee.rebates, fee.lines) for fee in message.fees]
-    return CellTotals(key, message.notional, message.lines, tuple(fees))

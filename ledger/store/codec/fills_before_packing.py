@@ -1,4 +1,4 @@
-"""VolumeRecorded as it was written before its columns were packed: read for ever, never written."""
+"""Reads VolumeRecorded as it was written before its columns were packed: for ever, and none is written so."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _TEXTS = (
 
 
 def columns_of_unpacked(message: events_pb2.VolumeRecorded) -> Columns:
-    """Its columns as they would be written now."""
+    """Return the columns of a run as they would be written now."""
     wide = list(message.wide)
     amounts = {
         name: _texts(wide[place::3]) if wide else _ints(getattr(message, name), signed=name == "fee")

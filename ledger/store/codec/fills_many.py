@@ -1,4 +1,4 @@
-"""Many runs of fills to bytes at once: what `volume_codec.encode_volume` makes of each, field by field for all of them.
+"""Maps many runs of fills to bytes at once: those of `fills.encode_volume` for each, field by field for all of them.
 
 An object, a message and thirty attributes a run cost more than all its lines; here each field is a column with an entry
 per run, and a run is what stands at its place in all of them.
@@ -15,8 +15,9 @@ import numpy as np
 from ledger.arrays.columns import Ints
 from ledger.arrays.protobuf_wire import Heads, number, varints
 from ledger.arrays.ragged import Ragged
-from ledger.fills.runs import Referred, Runs
-from ledger.store.codec.fills import PACKED, basis_bytes, encode_volume, symbol_bytes
+from ledger.fills.fill_runs import FillRuns, Referred
+from ledger.store.codec.fills import PACKED, encode_volume
+from ledger.store.codec.parts import basis_bytes, symbol_bytes
 from ledger.store.codec.totals_many import encode_totals
 from ledger.v1 import events_pb2
 
@@ -30,12 +31,12 @@ FEW: Final = 8  # runs up to which an object for each is quicker than arrays for
 T = TypeVar("T")
 
 
-def encode_runs(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
-    """The bytes of all runs. `rest` is what their envelopes share: all but the effective time, which comes first."""
+def encode_runs(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
+    """Return the bytes of each run. Its envelope is `rest` with its effective time, which is the first field."""
     return _encode_few(rest, runs) if len(runs) <= FEW else _encode_many(rest, runs)
 
 
-def _encode_few(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
+def _encode_few(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
     found = []
     for _, event in runs:
         rest.effective_time_ns = event.time_min_ns
@@ -43,7 +44,7 @@ def _encode_few(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
     return found
 
 
-def _encode_many(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
+def _encode_many(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
     shared = rest.SerializeToString(deterministic=True)
     parts = zip(
         _front(shared, runs).parts(),
@@ -56,8 +57,8 @@ def _encode_many(rest: events_pb2.Envelope, runs: Runs) -> list[bytes]:
     return list(map(b"".join, parts))
 
 
-def _front(shared: bytes, runs: Runs) -> Ragged:
-    """What stands before the totals of each run; field by field in the order of their numbers."""
+def _front(shared: bytes, runs: FillRuns) -> Ragged:
+    """Return the fields before the totals of each run, in the order of their numbers."""
     envelope = Ragged(len(runs))
     envelope.same(_EFFECTIVE)
     envelope.varint(runs.time_min_ns)
@@ -72,8 +73,8 @@ def _front(shared: bytes, runs: Runs) -> Ragged:
     return front
 
 
-def _sources(front: Ragged, runs: Runs) -> None:
-    """The sources of each run, and their numbers; one without a name has none."""
+def _sources(front: Ragged, runs: FillRuns) -> None:
+    """Add the sources of each run, and their numbers; a source without a name has none."""
     sources = runs.sources
     names = [_HEADS["source"](name.encode()) for name in sources.values]
     one_each = len(sources.codes) == len(runs)
@@ -92,16 +93,16 @@ def _sources(front: Ragged, runs: Runs) -> None:
             front.texts(_numbers(runs, _HEADS[name], numbers))
 
 
-def _numbers(runs: Runs, head: Heads, numbers: Ints) -> Sequence[bytes]:
+def _numbers(runs: FillRuns, head: Heads, numbers: Ints) -> Sequence[bytes]:
     encoded = head.each(_of_runs(varints(numbers), runs.sources.bounds))
     named = [any(each) for each in _cut(runs.last_sequences, runs.sources.bounds)]
     return [each if has else b"" for each, has in zip(encoded, named, strict=True)]
 
 
-def _columns(runs: Runs) -> list[bytes]:
-    """The columns of each run, and what says that amounts are texts, which follow each other in the order of fields.
+def _columns(runs: FillRuns) -> list[bytes]:
+    """Return the columns of each run, with the mark that amounts are texts, in the order of fields.
 
-    Runs of as many lines differ only in the lines: their bytes are the rows of one array.
+    FillRuns of as many lines differ only in the lines: their bytes are the rows of one array.
     """
     wide = {_MESSAGE["wide_amounts"].number: number(_MESSAGE["wide_amounts"].number) + b"\x01"} if runs.wide else {}
     columns = {_MESSAGE[PACKED[name]].number: packed for name, packed in runs.columns.items()}
@@ -131,13 +132,13 @@ def _same(head: bytes, times: int) -> Ints:
 
 
 def _joined(referred: Referred[T], encode: Callable[[T], bytes]) -> Sequence[bytes]:
-    """Of each run what its lines refer to; each value is encoded once."""
+    """Return the encoded values that the lines of each run refer to; each value is encoded once."""
     encoded = list(map(encode, referred.values))
     return _of_runs([encoded[code] for code in referred.codes], referred.bounds)
 
 
 def _of_runs(parts: Sequence[bytes], bounds: Sequence[int]) -> Sequence[bytes]:
-    """The parts of each run as one."""
+    """Join the parts of each run, for example [a, b, c] with bounds [0, 2, 3] to [ab, c]."""
     one_each = len(parts) == len(bounds) - 1
     return parts if one_each else list(map(b"".join, _cut(parts, bounds)))
 

@@ -1,4 +1,4 @@
-"""The front of a stored VolumeRecorded: running totals lie before the columns, so that a slice of the bytes tells them.
+"""Reads the front of a stored VolumeRecorded: running totals lie before the columns, so that a slice has them.
 
 Whoever asks for totals has PostgreSQL send no more than that slice, however many fills a run has.
 """
@@ -17,7 +17,7 @@ _TOTALS: Final = events_pb2.VolumeRecorded.TOTALS_FIELD_NUMBER
 
 
 def totals_in(front: bytes) -> tuple[CellTotals, ...] | None:
-    """The totals in the first FRONT_BYTES of a run, or in all of a shorter one; None: they go on behind."""
+    """Return the totals in the first FRONT_BYTES of a run, or in all of a shorter one; None: they go on after that."""
     if len(front) < FRONT_BYTES:
         return decode_totals(front)
     end = _end_of_totals(front)
@@ -25,7 +25,7 @@ def totals_in(front: bytes) -> tuple[CellTotals, ...] | None:
 
 
 def _end_of_totals(front: bytes) -> int:
-    """Where the first field behind the totals begins; 0: not here. Up to there fields are in the order of numbers."""
+    """Return where the first field after the totals begins; 0: not here. Fields come in the order of their numbers."""
     place = 0
     try:
         while True:

@@ -1,4 +1,4 @@
-"""Running totals of many runs to bytes at once: what `volume_codec.totals_message` says of each, over columns."""
+"""Maps running totals of many runs to bytes at once: those of `parts.totals_message` for each, over columns."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import Limbs, Printed, printed
 from ledger.arrays.protobuf_wire import DELIMITED, Heads, number, varint
 from ledger.arrays.ragged import Ragged, cut
-from ledger.fills.running_totals import RunTotals, Where
-from ledger.store.codec.fills import totals_message
+from ledger.fills.running_totals import FeeCell, RunTotals
+from ledger.store.codec.parts import fields_of, totals_message
 from ledger.v1 import events_pb2
 
 _CELL: Final = events_pb2.CellTotals.DESCRIPTOR.fields_by_name
@@ -21,8 +21,8 @@ _TOTALS: Final = events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name["totals"].n
 
 
 def encode_totals(totals: RunTotals) -> list[bytes]:
-    """Field `totals` of each run."""
-    of_cell = _cells(totals.wheres)[totals.where]
+    """Return the field `totals` of each run."""
+    of_cell = _cells(totals.fee_cells)[totals.codes]
     run = np.repeat(np.arange(len(totals)), np.diff(totals.bounds))
     of_one_message = (np.diff(of_cell) == 0) & (np.diff(run) == 0)  # fees of a cell in another currency than the next
     entries = _encoded(totals)
@@ -38,15 +38,15 @@ def _by_message(totals: RunTotals, run: int) -> bytes:
 
 
 def _encoded(totals: RunTotals) -> Ragged:
-    """Each entry as a message of its own, which it mostly is."""
-    count, sums, where = len(totals.where), totals.sums, totals.where
+    """Return each entry as a message of its own, as most are."""
+    count, sums, codes = len(totals.codes), totals.sums, totals.codes
     fee = Ragged(count)
-    fee.choice([_currency_bytes(each) for each in totals.wheres], where)
+    fee.choice([_currency_bytes(each) for each in totals.fee_cells], codes)
     _text(fee, _FEE["charges"].number, sums.charges)
     _text(fee, _FEE["rebates"].number, sums.rebates, negative=True)
     _lines(fee, _FEE["lines"].number, sums.lines)
     cell = Ragged(count)
-    cell.choice([_key_bytes(each) for each in totals.wheres], where)
+    cell.choice([_key_bytes(each) for each in totals.fee_cells], codes)
     _text(cell, _CELL["notional"].number, sums.notional)
     _lines(cell, _CELL["lines"].number, sums.lines)
     cell.message(_CELL["fees"].number, fee)
@@ -63,22 +63,22 @@ def _text(rows: Ragged, field: int, amounts: Limbs, *, negative: bool = False) -
 
 
 def _lines(rows: Ragged, field: int, lines: Ints) -> None:
-    """Numbers, left away where they are zero."""
+    """Add a number to each row, none where it is zero."""
     numbers = Ragged(len(lines))
     numbers.same(number(field))
     numbers.varint(lines)
     rows.rows(numbers.only(lines > 0))
 
 
-def _cells(wheres: Sequence[Where]) -> Ints:
-    """Of each place in `wheres` the number of its cell."""
+def _cells(fee_cells: Sequence[FeeCell]) -> Ints:
+    """Return the number of the cell of each place in `fee_cells`, for example [0, 0, 1]."""
     numbers: dict[object, int] = {}
-    return np.array([numbers.setdefault(where.cell, len(numbers)) for where in wheres])
+    return np.array([numbers.setdefault(fee_cell.cell, len(numbers)) for fee_cell in fee_cells])
 
 
-def _currency_bytes(where: Where) -> bytes:
-    return events_pb2.FeeSum(currency=where.currency).SerializeToString()
+def _currency_bytes(fee_cell: FeeCell) -> bytes:
+    return events_pb2.FeeSum(currency=fee_cell.currency).SerializeToString()
 
 
-def _key_bytes(where: Where) -> bytes:
-    return events_pb2.CellTotals(**where.cell._asdict()).SerializeToString(deterministic=True)
+def _key_bytes(fee_cell: FeeCell) -> bytes:
+    return events_pb2.CellTotals(**fields_of(fee_cell.cell)).SerializeToString(deterministic=True)

@@ -1,4 +1,4 @@
-"""Running totals in the fronts of many runs, read at once as columns: a message for each costs five times that.
+"""Reads running totals in the fronts of many runs at once, as columns: a message for each costs five times that.
 
 Places in the bytes of all fronts together are moved from field to field in step. Fields are in the order of their
 numbers up to the totals (`run_front`), and inside them.
@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.events import CellKey
-from ledger.store.codec.fills import totals_of
+from ledger.store.codec.parts import cell_key_of
 from ledger.store.codec.run_front import FRONT_BYTES
 from ledger.v1 import events_pb2
 
@@ -28,7 +28,7 @@ _CURRENCY: Final = _FEE.CURRENCY_FIELD_NUMBER << 3 | DELIMITED
 _CHARGES: Final = _FEE.CHARGES_FIELD_NUMBER << 3 | DELIMITED
 _REBATES: Final = _FEE.REBATES_FIELD_NUMBER << 3 | DELIMITED
 _FEE_LINES: Final = _FEE.LINES_FIELD_NUMBER << 3 | VARINT
-_BYTES_BEHIND: Final = bytes(16)  # a number that is cut off is read to its end
+_BYTES_AFTER: Final = bytes(16)  # a number that is cut off is read to its end
 
 Places: TypeAlias = npt.NDArray[np.int64]
 
@@ -53,7 +53,7 @@ class FeeColumns(NamedTuple):
 
 
 class Totals(NamedTuple):
-    """All cells and fees of some fronts, but for those fronts, by number, whose totals go on behind them."""
+    """All cells and fees of some fronts; `cut` are the numbers of those fronts whose totals go on after them."""
 
     cells: CellColumns
     fees: FeeColumns
@@ -61,65 +61,68 @@ class Totals(NamedTuple):
 
 
 def totals_of_fronts(fronts: Sequence[bytes]) -> Totals:
-    """The totals in the first FRONT_BYTES of some runs, or in all of shorter ones."""
-    joined = b"".join([*fronts, _BYTES_BEHIND])
+    """Return the totals in the first FRONT_BYTES of some runs, or in all of shorter ones."""
+    joined = b"".join([*fronts, _BYTES_AFTER])
     wire = _Wire(joined)
     sizes = np.fromiter(map(len, fronts), np.int64, len(fronts))
     end = np.cumsum(sizes)
     cell = wire.parts(end - sizes, end, _TOTALS)
-    # What ends where its front does may be cut off there; and no run is without totals.
-    whole = (cell.behind < end) | (sizes < FRONT_BYTES)
+    # Totals that end where their front does may be cut off there; and no run is without totals.
+    whole = (cell.after < end) | (sizes < FRONT_BYTES)
     whole &= np.bincount(cell.of, minlength=len(fronts)) > 0
     cell = cell.only(whole[cell.of])
     notional_at = wire.skip(cell.begin, cell.end, _NOTIONAL)
-    notional, behind = wire.texts(notional_at, cell.end, _NOTIONAL)
-    lines, behind = wire.numbers(behind, cell.end, _CELL_LINES)
+    notional, after = wire.texts(notional_at, cell.end, _NOTIONAL)
+    lines, after = wire.numbers(after, cell.end, _CELL_LINES)
     keys = [_key(joined[begin:at]) for begin, at in zip(cell.begin.tolist(), notional_at.tolist(), strict=True)]
     cells = CellColumns(cell.of.tolist(), keys, notional, lines)
-    fee = wire.parts(behind, cell.end, _FEES)
+    fee = wire.parts(after, cell.end, _FEES)
     return Totals(cells, wire.fees(fee, cell.of[fee.of]), np.flatnonzero(~whole).tolist())
 
 
 @lru_cache(maxsize=65_536)
 def _key(data: bytes) -> CellKey:
-    """The key of a cell out of the fields before its notional: there are few."""
-    return totals_of(events_pb2.CellTotals.FromString(data)).key
+    """Return the key of a cell out of the fields before its notional: there are few."""
+    return cell_key_of(events_pb2.CellTotals.FromString(data))
 
 
 class _Parts(NamedTuple):
-    """Fields with messages: which of the places each was found from, and where it lies. `behind` is by place."""
+    """Fields with messages: the number of the place each was found from, and where it lies.
+
+    `after` is by place: where the fields found from it end.
+    """
 
     of: Places
     begin: Places
     end: Places
-    behind: Places
+    after: Places
 
     def only(self, wanted: npt.NDArray[np.bool_]) -> _Parts:
-        return _Parts(self.of[wanted], self.begin[wanted], self.end[wanted], self.behind)
+        return _Parts(self.of[wanted], self.begin[wanted], self.end[wanted], self.after)
 
 
 class _Wire:
-    """Bytes in which many places are looked at together; each has its own end."""
+    """Bytes in which many places are read together; each place has its own end."""
 
     def __init__(self, data: bytes) -> None:
         self._bytes = np.frombuffer(data, np.uint8)
         self._text = data.decode("latin-1")  # so that a place in the bytes is one in the text; all of it is ASCII
 
     def parts(self, at: Places, end: Places, tag: int) -> _Parts:
-        """All fields of a tag that follow each other, from the first one on."""
-        behind = self.skip(at, end, tag)
+        """Return all fields of a tag that follow each other, from the first one at or after each place."""
+        after = self.skip(at, end, tag)
         found: list[tuple[Places, Places, Places]] = []
-        here = np.flatnonzero(self._holds(behind, end, tag))
+        here = np.flatnonzero(self._holds(after, end, tag))
         while here.size:
-            size, begin = self._varints(behind[here] + 1)
+            size, begin = self._varints(after[here] + 1)
             found.append((here, begin, begin + size))
-            behind[here] = np.minimum(begin + size, end[here])
-            here = here[self._holds(behind[here], end[here], tag)]
+            after[here] = np.minimum(begin + size, end[here])
+            here = here[self._holds(after[here], end[here], tag)]
         of, begins, ends = (np.concatenate(column) for column in zip(*found, strict=True)) if found else _NO_PARTS
-        return _Parts(of, begins, ends, behind)
+        return _Parts(of, begins, ends, after)
 
     def fees(self, fee: _Parts, front: Places) -> FeeColumns:
-        """What lies in messages of fees."""
+        """Return the fields of messages of fees, as columns."""
         currency, at = self.texts(fee.begin, fee.end, _CURRENCY)
         charges, at = self.texts(at, fee.end, _CHARGES)
         rebates, at = self.texts(at, fee.end, _REBATES)
@@ -127,29 +130,29 @@ class _Wire:
         return FeeColumns(front.tolist(), currency, charges, rebates, lines)
 
     def texts(self, at: Places, end: Places, tag: int) -> tuple[list[str], Places]:
-        """Of each place the text in a field that may be missing, and the place behind it."""
+        """Return the text in the field at each place, empty where it is missing, and the place after it."""
         there = self._holds(at, end, tag)
         size, begin = self._varints(at + 1)
-        begin, behind = np.where(there, begin, at), np.where(there, begin + size, at)
+        begin, after = np.where(there, begin, at), np.where(there, begin + size, at)
         text = self._text
-        return [text[a:b] for a, b in zip(begin.tolist(), behind.tolist(), strict=True)], behind
+        return [text[a:b] for a, b in zip(begin.tolist(), after.tolist(), strict=True)], after
 
     def numbers(self, at: Places, end: Places, tag: int) -> tuple[list[int], Places]:
-        """Of each place the number in a field that may be missing, and the place behind it."""
+        """Return the number in the field at each place, 0 where it is missing, and the place after it."""
         there = self._holds(at, end, tag)
-        value, behind = self._varints(at + 1)
+        value, after = self._varints(at + 1)
         values: list[int] = np.where(there, value, 0).tolist()
-        return values, np.where(there, behind, at)
+        return values, np.where(there, after, at)
 
     def skip(self, at: Places, end: Places, tag: int) -> Places:
-        """Of each place that of the first field that is not before a tag, or the end."""
+        """Return, for each place, that of the first field whose tag is not smaller than `tag`, or the end."""
         at = at.copy()
         moving = np.flatnonzero((at < end) & (self._bytes[at] < tag))
         while moving.size:
             begin = at[moving]
-            value, behind = self._varints(begin + 1)
-            behind += np.where(self._bytes[begin] & 7 == DELIMITED, value, 0)
-            at[moving] = np.minimum(behind, end[moving])
+            value, after = self._varints(begin + 1)
+            after += np.where(self._bytes[begin] & 7 == DELIMITED, value, 0)
+            at[moving] = np.minimum(after, end[moving])
             moving = moving[(at[moving] < end[moving]) & (self._bytes[at[moving]] < tag)]
         return at
 
@@ -158,16 +161,16 @@ class _Wire:
         return held
 
     def _varints(self, at: Places) -> tuple[Places, Places]:
-        """The number at each place, and the place behind it."""
+        """Return the number at each place, and the place after it."""
         read = self._bytes[at]
-        value, behind = (read & 0x7F).astype(np.int64), at + 1
+        value, after = (read & 0x7F).astype(np.int64), at + 1
         longer, shift = np.flatnonzero(read > 0x7F), 7
         while longer.size:
-            read = self._bytes[behind[longer]]
+            read = self._bytes[after[longer]]
             value[longer] |= (read & 0x7F).astype(np.int64) << shift
-            behind[longer] += 1
+            after[longer] += 1
             longer, shift = longer[read > 0x7F], shift + 7
-        return value, behind
+        return value, after
 
 
 _NO_PARTS: Final = (np.zeros(0, np.int64),) * 3

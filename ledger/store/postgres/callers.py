@@ -30,11 +30,11 @@ class CallersConnections:
         self._thread = threading.Thread(target=self._watch, name="callers", daemon=True)
 
     def start(self) -> None:
-        """Begin to look."""
+        """Begin to look whether callers are there."""
         self._thread.start()
 
     def stop(self) -> None:
-        """End."""
+        """End the looking."""
         self._stopping.set()
         self._thread.join()
 

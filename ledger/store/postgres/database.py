@@ -13,7 +13,7 @@ from psycopg.conninfo import make_conninfo
 from ledger.store.postgres.dsn import parameters
 from ledger.store.postgres.session import CONNECT_S_MAX, TCP, Limits, Session
 
-# Of a tool, whose long statements nobody cuts: a server that vanished is noticed within about half a minute.
+# For tools, whose long statements nobody cuts: a server that vanished is noticed within about half a minute.
 _TOOL_TCP: Final = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30_000}
 
 _SERVER_VERSION_MIN: Final = 150_000
@@ -22,7 +22,7 @@ _RECONNECT_S_MAX: Final = 1.0
 
 
 class _Datastore(PostgresDatastore):
-    """The library's, whose connections have limits."""
+    """The library's datastore, whose connections have limits."""
 
     def __init__(self, limits: Limits | None, **settings: Any) -> None:
         self._limits = limits
@@ -44,7 +44,7 @@ class _Datastore(PostgresDatastore):
         return after_connect
 
     def get_connection(self) -> AbstractContextManager[psycopg.Connection[Any]]:  # type: ignore[override]
-        """The library's, but nobody waits for a connection longer than the process waits for PostgreSQL."""
+        """Give a connection as the library does, but wait for it no longer than the process waits for PostgreSQL."""
         if self._limits is not None:
             self.pool.timeout = min(self._wait_s_max, self._limits.patience.left_s)
         return super().get_connection()
@@ -58,7 +58,7 @@ class _Datastore(PostgresDatastore):
 
 
 def store_clock_ns(connection: psycopg.Connection[Any]) -> int:
-    """Nanoseconds since 1970 UTC by the clock of PostgreSQL's machine."""
+    """Return nanoseconds since 1970 UTC by the clock of PostgreSQL's machine."""
     row = connection.execute("SELECT (extract(epoch FROM clock_timestamp()) * 1000000000)::int8").fetchone()
     assert row is not None
     return int(row[0])
@@ -67,7 +67,7 @@ def store_clock_ns(connection: psycopg.Connection[Any]) -> int:
 def open_datastore(
     dsn: str, schema: str, *, connections: int, wait_ms_max: int = 5_000, limits: Limits | None = None
 ) -> PostgresDatastore:
-    """The library's datastore for a schema, over everything a DSN can say (sslmode, several hosts and so on).
+    """Return the library's datastore for a schema, over everything a DSN can say (sslmode, several hosts and so on).
 
     `wait_ms_max` is how long a caller waits for a connection before it is told that there is none. `limits` are those
     of every session; None: those of a tool, which may read as long as it takes.
@@ -94,7 +94,7 @@ def open_datastore(
 def connect(
     dsn: str, name: str, limits: Limits | None = None, connect_s_max: int = CONNECT_S_MAX
 ) -> psycopg.Connection[tuple[Any, ...]]:
-    """A connection of one's own: no pool, no retry, autocommit, durable commits whatever the server's default.
+    """Return a connection of one's own: no pool, no retry, autocommit, durable commits whatever the server's default.
 
     `limits` are those of a service's session; None: those of a tool. Raises psycopg.Error. `connect_s_max`: seconds
     that a service waits for the session, 2 at least.
@@ -124,7 +124,7 @@ class DatabaseError(Exception):
 
 
 def check_durable(connection: psycopg.Connection[Any]) -> None:
-    """An acknowledgement means durable: refuse a server that would lie about it, and one that is too old."""
+    """Refuse a server that would acknowledge what is not durable, and one that is too old."""
     settings = dict(
         connection.execute(
             "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'server_version_num')"
@@ -150,7 +150,7 @@ FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_da
 
 
 def check_connections(connection: psycopg.Connection[Any], needed: int) -> None:
-    """A service that gets fewer connections than it may need would stand still under load."""
+    """Refuse a server that gives fewer connections than the service may need: under load it would stand still."""
     row = connection.execute(_CONNECTIONS_MAX.encode()).fetchone()
     assert row is not None
     if row[0] < needed:

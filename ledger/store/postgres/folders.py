@@ -1,4 +1,4 @@
-"""Where an embedded ledger keeps its data if nobody says: one place for each user, wherever a command runs."""
+"""The folder of an embedded ledger if nobody names one: one for each user, wherever a command runs."""
 
 from __future__ import annotations
 

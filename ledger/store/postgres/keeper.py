@@ -29,10 +29,10 @@ class NoKeeper:
     remarks = ()
 
     def ensure_running(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def tend(self) -> None:
-        """Nothing."""
+        """Do nothing."""
 
     def check_room(self) -> None:
-        """Nothing: PostgreSQL itself tells when its disk is full."""
+        """Do nothing: PostgreSQL itself tells when its disk is full."""

@@ -48,7 +48,7 @@ def apply(cursor: Cursor[Any], schema: str, name: str, text: str, *, events: str
 
 
 def migrations() -> dict[str, bytes]:
-    """SHA-256 of each file of this release by its name, as a schema that it made has them."""
+    """Return the SHA-256 of each file of this release by its name, as a schema that it made has them."""
     return {name: sha256_of(text) for name, text in _files().items()}
 
 

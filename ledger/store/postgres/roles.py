@@ -1,4 +1,4 @@
-"""Who may do what with a ledger: its owner, the service, and those who read it with SQL.
+"""The roles of a ledger: its owner, the service, and those who read it with SQL.
 
 | role | may |
 |---|---|

@@ -28,7 +28,7 @@ class ServerLog:
         return private.open_file(self._path, "ab")
 
     def shorten(self) -> None:
-        """Put what is in it aside if it is long; what a server says meanwhile may be lost, or all where no room is."""
+        """Put its text aside if it is long; lines written meanwhile may be lost, or all where there is no room."""
         with suppress(FileNotFoundError):
             if self._path.stat().st_size > _LOG_BYTES_MAX:
                 before = self._path.with_suffix(".log.1")

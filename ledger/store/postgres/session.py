@@ -29,18 +29,18 @@ class Patience:
         self._until_s = math.inf  # of the monotonic clock
 
     def end_within(self, seconds: float) -> None:
-        """From now on no wait lasts longer than so many seconds; those that begin later are over at once."""
+        """End waits: from now on none lasts longer than so many seconds; those that begin later are over at once."""
         self._until_s = min(self._until_s, time.monotonic() + seconds)
 
     @property
     def left_s(self) -> float:
-        """Seconds until all waits end; infinite while no end is set."""
+        """Return the seconds until all waits end; infinite while no end is set."""
         return max(self._until_s - time.monotonic(), 0)
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How long one statement of a session may run, and wait for one lock, in milliseconds; 0: as long as it takes."""
+    """The milliseconds that one statement of a session may run, and wait for one lock; 0: as long as it takes."""
 
     statement_ms_max: int = 0
     lock_ms_max: int = 0
@@ -60,7 +60,7 @@ class Limits:
         connection.execute(f"SELECT {chosen}".encode())
 
     def until_s(self) -> float:
-        """When a wait that begins now is over, by the monotonic clock, unless all waits end sooner."""
+        """Return when a wait that begins now is over, by the monotonic clock, unless all waits end sooner."""
         return time.monotonic() + self.statement_ms_max / 1000 + _LATER_S if self.statement_ms_max else math.inf
 
 

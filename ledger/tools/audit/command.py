@@ -23,13 +23,13 @@ from ledger.tools.audit.resume import Findings, Found, save
 from ledger.tools.audit.start import start
 from ledger.tools.files import differ, output, write_whole
 from ledger.tools.group import TOOLS
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.tools.store import open_store, store_arguments
 from ledger.visible import visible
 from projections.audit.audit import Audit
 from projections.audit.frame import Frame
 from projections.audit.processes import GC_THRESHOLD, ProcessEndedError, Shares, shares_of
-from projections.audit.rows import Rows
+from projections.audit.rows import AuditReader
 from projections.audit.scope import Scope
 from projections.audit.terms import Terms
 
@@ -123,14 +123,14 @@ def _run(options: Options) -> int:
 
 
 def _audit(options: Options, dsn: str, log: Log, shares: Shares) -> int:
-    frame = Frame(log, options.schema)
+    frame = Frame(log)
     audit, known = _asked(options, log, frame)
     scope = Scope(known, frozenset(options.accounts), options.from_ns, options.until_ns)
-    progress = Progress()
+    progress = ProgressBar()
     found, seen = Found(audit, known), None
     if options.resume:
         found, seen = start(options.resume, audit, scope, log, progress)
-    auditing = Audit(log, options.schema, scope, after=found.position, seen=seen)
+    auditing = Audit(log, scope, after=found.position, seen=seen)
     framed, fills_before = Findings(), found.fills
     _print(found.findings.listed)
     _print(found.otherwise.listed)
@@ -158,7 +158,7 @@ def _audit(options: Options, dsn: str, log: Log, shares: Shares) -> int:
 
 def _asked(options: Options, log: Log, frame: Frame) -> tuple[dict[str, Any], int]:
     """Return which audit it is, and the last position that is audited."""
-    rows = Rows(log, options.schema).ledger
+    rows = AuditReader(log).ledger
     created = next((one.event for one in rows if isinstance(one.event, LedgerCreated)), None)
     known = _known(options.known_at, frame)
     if newer := Terms(rows).newer(known):

@@ -11,13 +11,13 @@ from pathlib import Path
 from typing import Any, Final
 
 from ledger.cli.errors import UnusableError
+from ledger.domain.events import POSITION_MAX
 from ledger.replay.compare import Deviation
 from ledger.tools.files import write_whole
 from projections.audit.terms import Otherwise
 
 FINDINGS_MAX: Final = 10_000  # more are counted, and not kept: the log is another one then
 
-_POSITION_MAX: Final = 2**63 - 1
 _FIELDS: Final = {"position": int, "stream": str, "field": str, "recorded": str, "expected": str}
 
 
@@ -111,7 +111,7 @@ def _found(said: dict[str, Any]) -> Found:
         *(each.count for each in listed),
     )
     for number in numbers:
-        if type(number) is not int or not 0 <= number <= _POSITION_MAX:
+        if type(number) is not int or not 0 <= number <= POSITION_MAX:
             raise ValueError(f"no count or position is {str(number)[:20]}")
     if found.position > found.known or (found.position and not re.fullmatch("[0-9a-f]{64}", found.digest)):
         raise ValueError("it has come further than it goes, or has no digest")

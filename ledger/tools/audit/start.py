@@ -11,20 +11,20 @@ from ledger.cli.errors import UnusableError
 from ledger.replay.compare import Deviation, Difference
 from ledger.store.log import Log
 from ledger.tools.audit.resume import Found, kept
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from projections.audit.audit import stretches
 from projections.audit.frame import Frame
 from projections.audit.scope import Scope
 from projections.audit.seen import Seen
 
 
-def start(file: Path, audit: dict[str, Any], scope: Scope, log: Log, progress: Progress) -> tuple[Found, Seen]:
+def start(file: Path, audit: dict[str, Any], scope: Scope, log: Log, progress: ProgressBar) -> tuple[Found, Seen]:
     """Return what the file says, or a new beginning, and the digest of what it rests on.
 
     A log that is no longer what the file says is the first finding of a new beginning. Raises UnusableError.
     """
-    schema, frame = audit["schema"], Frame(log, audit["schema"])
-    found, seen = kept(file, audit) or Found(audit, scope.known), Seen(log, schema, scope)
+    frame = Frame(log)
+    found, seen = kept(file, audit) or Found(audit, scope.known), Seen(log, scope)
     end, position = frame.end(), found.position
     if scope.known < position <= end:
         raise UnusableError(f"{file} has come to position {position} already: give a later --known-at, or another file")
@@ -33,7 +33,7 @@ def start(file: Path, audit: dict[str, Any], scope: Scope, log: Log, progress: P
     if position <= end and not same:
         findings.append(_said(position, f"positions 1 to {position} are not what an earlier run with {file} read"))
     if not same:
-        found, seen = Found(audit, scope.known), Seen(log, schema, scope)
+        found, seen = Found(audit, scope.known), Seen(log, scope)
     deque(found.findings.add(findings), maxlen=0)
     found.known = scope.known
     return found, seen
@@ -44,7 +44,7 @@ def _missing(file: Path, known: int, end: int) -> Iterator[Deviation]:
         yield _said(end + 1, f"it ended at {known} or later in an earlier run with {file}, and ends at {end} now")
 
 
-def _is_same(found: Found, frame: Frame, seen: Seen, scope: Scope, progress: Progress) -> bool:
+def _is_same(found: Found, frame: Frame, seen: Seen, scope: Scope, progress: ProgressBar) -> bool:
     """Read again what the earlier run has read, without deciding it."""
     digest = ""
     for after, until in stretches(frame, 0, found.position):

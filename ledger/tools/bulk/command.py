@@ -20,6 +20,7 @@ from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Refusal
 from ledger.domain.state.account import AccountState, evolve_account, fold_account
 from ledger.domain.state.rulebook import fold_rulebook
+from ledger.domain.streams import REGISTERS, account_stream, programme_stream
 from ledger.store.codec.events import decode
 from ledger.tools.bulk.rows import COLUMNS, VERBS, Row, read_rows
 from ledger.tools.group import TOOLS
@@ -115,7 +116,7 @@ def _dry_run(ledger: Client, rows: Sequence[Row], options: Options, done: _Done)
     position, now = pages[0].basis.known_at_position, pages[0].basis.as_of
     now_ns = now.seconds * SECOND_NS + now.nanos  # by the clock of the ledger
     names = dict.fromkeys(version.programme_id for page in pages for version in page.programmes)
-    streams = ["registers", *(f"programme/{name}" for name in names)]
+    streams = [REGISTERS, *map(programme_stream, names)]
     events = sorted((one for name in streams for one in _events(ledger, name, position)), key=lambda one: one.position)
     book = fold_rulebook(programmes.parse, events)
     accounts: dict[str, AccountState] = {}
@@ -123,7 +124,7 @@ def _dry_run(ledger: Client, rows: Sequence[Row], options: Options, done: _Done)
     for row in rows:
         account_id = row.values["account"]
         if account_id not in accounts:
-            stream = _events(ledger, f"account/{account_id}", position)
+            stream = _events(ledger, account_stream(account_id), position)
             accounts[account_id] = fold_account(account_id, stream)
             known.update((one.envelope.request_id, one) for one in stream)
         before = known.get(row.request_id)
@@ -149,7 +150,7 @@ def _verdict(row: Row, accounts: dict[str, AccountState], book: Any, options: Op
         return "refused", f"{no.reason.name}: {no.detail}" + (f" ({no.field})" if no.field else "")
     envelope = Envelope(decided.effective_time_ns, now_ns, 0, actor=options.actor, approver=options.approver)
     for stream, event in decided.events:
-        if stream == f"account/{account_id}":
+        if stream == account_stream(account_id):
             recorded = Recorded(0, stream, account.version + 1, envelope, event)
             account = accounts[account_id] = evolve_account(account, recorded)
     return "would be recorded", type(decided.events[0][1]).__name__

@@ -8,7 +8,7 @@ from fractions import Fraction
 from typing import Any, Final
 
 from ledger import programmes
-from ledger.domain.events import TRAIT_SELF_TRADE, SymbolTerms
+from ledger.domain.events import SymbolTerms
 from ledger.domain.money import SCALE_MAX, decimal_text, rate_text
 from ledger.domain.pricing.plan import Standing, price_for
 from ledger.domain.rules.fake_accounts import KINDS
@@ -16,6 +16,7 @@ from ledger.domain.rules.fee_amount import reversal
 from ledger.domain.rules.maker_rebate import least_net_ppm
 from ledger.domain.state.programme import CHANNEL_API, NO_TIER, PRODUCTS, PairRates, Programme, Rates
 from ledger.domain.state.rulebook import FEE_DECIMALS_DEFAULT, Market
+from ledger.domain.traits import TRAIT_SELF_TRADE, channel_of, packed_traits
 from ledger.programmes.rates import PPM_SCALE, RateError, rate_fraction
 from ledger.tools.cases.fields import REQUIRED, Fields, UnreadableError
 from ledger.tools.cases.words import CHANNELS, LIQUIDITIES, SIDES, SOURCES, TIERS
@@ -43,9 +44,9 @@ def compute_fee(given: Fields, _: Fields, programme: Programme) -> dict[str, Any
         token_decimals=FEE_DECIMALS_DEFAULT,
     )
     rule = price_for(market, standing, traits, token, token_price or "" if token else "")
-    basis, amount = rule.share.basis, quantity if rule.on_base else price * quantity
-    fee = rule.divide(amount * rule.factor, rule.denominator)
-    exact = Fraction(amount * rule.factor, rule.denominator) / 10**basis.fee_decimals
+    basis, amount = rule.posting.basis, quantity if rule.on_base else price * quantity
+    fee = rule.fee(price, quantity)
+    exact = Fraction(amount * rule.formula.factor, rule.formula.denominator) / 10**basis.fee_decimals
     found = {
         "notional": decimal_text(price * quantity, price_scale + quantity_scale),
         "rate": rate_text(basis.rate_ppm),
@@ -73,7 +74,7 @@ def _traits(given: Fields, programme: Programme) -> int:
     liquidity, channel = given.choice("liquidity", LIQUIDITIES), given.choice("channel", CHANNELS, "API")
     places = (SIDES.index(side) + 1, LIQUIDITIES.index(liquidity) + 1, CHANNELS.index(channel) + 1)
     self_trade = TRAIT_SELF_TRADE if given.flag("self_trade", False) else 0
-    return places[0] | places[1] << 2 | places[2] << 4 | self_trade
+    return packed_traits(*places) | self_trade
 
 
 def _charged_on_base(given: Fields, programme: Programme) -> bool:
@@ -89,7 +90,7 @@ def _with_base_rates(
         rates = Rates(*(row.scaled(side, PPM_SCALE) for side in ("maker", "taker")))
         row.end()
         return replace(programme, base_rates=rates, class_base_rates={})
-    outside = programme.rate_scope == "api_only" and traits >> 4 & 3 != CHANNEL_API
+    outside = programme.rate_scope == "api_only" and channel_of(traits) != CHANNEL_API
     if outside or (standing.tier, pair_class) not in programme.rates:
         raise UnreadableError(f"{given.path}.base_rate is missing: this fill pays it")
     return replace(programme, never_worse_than_base=False)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from ledger.domain.events import AccountBanned, AccountFlagged, Envelope, Event, Recorded, TierChanged, TrialStarted
+from ledger.domain.grant_sources import EVALUATION
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.deactivation import ended_by
 from ledger.domain.rules.fake_accounts import KINDS
@@ -55,7 +56,7 @@ def evaluated(account: AccountState, programme: Programme, volume: int, at_ns: i
     if programme.rank(tier):
         interval = evaluation_grant(programme, tier=tier, evaluation_ns=at_ns)
         grant_id = f"g{len(grants) + 1}"
-        grants += (Grant(grant_id, programme.programme_id, tier, "EVALUATION", *interval, evaluated_ns=at_ns),)
+        grants += (Grant(grant_id, programme.programme_id, tier, EVALUATION, *interval, evaluated_ns=at_ns),)
     return replace(account, grants=grants)
 
 

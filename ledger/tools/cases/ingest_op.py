@@ -16,6 +16,7 @@ from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import CHANNEL_API, PRODUCTS, SIDE_BUY, Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import fee_stream
+from ledger.domain.traits import packed_traits
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import FillBatch, by_account_day
 from ledger.fills.days import DayTable
@@ -27,13 +28,13 @@ _NOON_NS: Final = 20_000 * DAY_NS + DAY_NS // 2
 _ACCOUNT: Final = "main"
 _TODAY: Final = (_ACCOUNT, _NOON_NS // DAY_NS)
 _LIQUIDITY_TAKER: Final = 2
-_TRAITS: Final = SIDE_BUY | _LIQUIDITY_TAKER << 2 | CHANNEL_API << 4
+_TRAITS: Final = packed_traits(SIDE_BUY, _LIQUIDITY_TAKER, CHANNEL_API)
 
 
 def ingest_fill(given: Fields, when: Fields, programme: Programme) -> dict[str, Any]:
     """Known and the same: a duplicate. Known and not the same: a conflict. Otherwise recorded, once."""
     known, fill = [_fill(row) for row in given.rows("ingested", [])], _fill(when.fields("fill"))
-    book, days = _book(programme), DayTable.of({_TODAY: AccountDay()})
+    book, days = _book(programme), DayTable.holding({_TODAY: AccountDay()})
     before = _decide(known, book, days).runs if known else ()
     log = [Recorded(1, fee_stream(*key), 1, Envelope(_NOON_NS, _NOON_NS, 1), event) for key, event in before]
     outcome = _decide([fill], book, days, log)

@@ -9,6 +9,7 @@ from ledger.domain.decide.account import decide_account
 from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.standing import grant_in_effect
 from ledger.domain.events import TrialStarted
+from ledger.domain.grant_sources import TRIAL
 from ledger.domain.refusal import Refusal
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
@@ -49,7 +50,7 @@ def post_trial_evaluate(given: Fields, when: Fields, programme: Programme) -> di
     history, _ = read_history(given, programme), when.instant("at")
     if history.trials != 1:
         raise UnreadableError(f"{given.path}.events has {history.trials} TrialStarted, not one")
-    trial = next(grant for grant in history.account.grants if grant.source == "TRIAL")
+    trial = next(grant for grant in history.account.grants if grant.source == TRIAL)
     tier = tier_for_volume(programme, given.scaled("api_spot_volume_in_window", NOTIONAL_SCALE))
     _, trial_end_ns = post_trial_window(trial)
     if tier in {NO_TIER, NEGATIVE_VOLUME}:

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.domain.grant_sources import EVALUATION, MANUAL, MATCH, TRIAL
+
 TIERS: Final = ("NONE", "VIP1", "VIP2", "VIP3", "VIP4", "VIP5")
-SOURCES: Final = ("EVALUATION", "MATCH", "TRIAL", "MANUAL")
+SOURCES: Final = (EVALUATION, MATCH, TRIAL, MANUAL)
 SIDES: Final = ("BUY", "SELL")
 LIQUIDITIES: Final = ("MAKER", "TAKER")
 CHANNELS: Final = ("API", "WEB")

@@ -22,7 +22,7 @@ _LONG: Final = b"0" * 1_000  # the parser does not survive an integer that Pytho
 Event = tuple[str, Any]
 
 
-class Rows:
+class JsonRows:
     """The rows of a file, numbered from 1 over all its documents.
 
     A number is an int or a Decimal, exactly as printed. `at` names the list that holds the rows in a document that is

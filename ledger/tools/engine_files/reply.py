@@ -10,20 +10,20 @@ import ijson
 
 from ledger.cli.errors import UnusableError
 from ledger.tools.engine_files.columns import Mapped
-from ledger.tools.engine_files.json_rows import Rows, Source
+from ledger.tools.engine_files.json_rows import JsonRows, Source
 from ledger.tools.engine_files.limits import CHUNK_BYTES, DEPTH_MAX
 from ledger.tools.engine_files.source import opened
 
 _ITEM: Final = "[]"
 
 
-def fills_of(path: Path, mapped: Mapped) -> Rows:
+def fills_of(path: Path, mapped: Mapped) -> JsonRows:
     """Return the objects of a JSON file that are fills. Raises UnusableError."""
     shape = mapped.first
     if mapped.fills is not None:
-        return Rows(path, _way(mapped.fills), key=shape.key)
+        return JsonRows(path, _way(mapped.fills), key=shape.key)
     at = _looked_for(path, mapped)
-    return Rows(path, _way(at), key=shape.key, alone=at != shape.fills)
+    return JsonRows(path, _way(at), key=shape.key, alone=at != shape.fills)
 
 
 def _looked_for(path: Path, mapped: Mapped) -> str:

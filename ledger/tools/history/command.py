@@ -23,7 +23,7 @@ from ledger.tools.history.entries import row
 from ledger.tools.history.files import Output, as_json, csv_file, json_lines_file
 from ledger.tools.history.table import fee_table
 from ledger.tools.history.totals import Totals
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.v1.query_service_pb2 import ListFeeHistoryResponse
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _read(
     picture: Picture | None,
 ) -> None:
     """Hand every entry to the sums, and those that were asked for to the outputs. Memory holds a page."""
-    progress = Progress()
+    progress = ProgressBar()
     every = [totals.take, picture.take_volume] if picture else [totals.take]
     some = [chosen.take, picture.take_fee] if picture else [chosen.take]
     with ExitStack() as stack:

@@ -28,7 +28,7 @@ from ledger.tools.import_trades.recording import (
     register,
 )
 from ledger.tools.import_trades.trade import TRADES_MAX, cost_difference
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 
 _NOTES: Final = f"""\
 FILE is a JSON list of rows [ms, id, type, taker side, price, amount, cost], or CSV under the header
@@ -101,7 +101,7 @@ def _send(tape: Tape, outcome: Outcome, options: Options) -> None:
         if not register(channel, tape, options.patience):
             _tell(f"{tape.symbol} is registered already: its terms and its class stay as they are")
         ask_position(channel, tape, outcome, options.patience, _tell)
-        progress = Progress()
+        progress = ProgressBar()
 
         def say(line: str) -> None:
             progress.clear()

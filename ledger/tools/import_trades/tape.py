@@ -24,7 +24,7 @@ from ledger.domain.instants import EARLIEST_NS, LATEST_NS
 from ledger.domain.money import is_decimal
 from ledger.tools.engine_files.columns import place_of
 from ledger.tools.engine_files.csv_header import lines_of, read_header
-from ledger.tools.engine_files.json_rows import Rows
+from ledger.tools.engine_files.json_rows import JsonRows
 from ledger.tools.engine_files.limits import CHUNK_BYTES
 from ledger.tools.engine_files.source import opened
 from ledger.tools.import_trades.trade import TRADES_MAX, Trade
@@ -70,7 +70,7 @@ def _is_json(path: Path) -> bool:
 
 def _json_rows(path: Path) -> Iterator[tuple[str, Mapping[str, Any]]]:
     """Yield the place and the fields of each row of all lists in the file; every number is text."""
-    for number, row in Rows(path):
+    for number, row in JsonRows(path):
         if not isinstance(row, list) or len(row) != len(_JSON_FIELDS):
             raise ValueError(f"row {number}: not a list [{', '.join(_JSON_FIELDS)}]")
         yield f"row {number}", dict(zip(_JSON_FIELDS, map(_printed, row), strict=True))

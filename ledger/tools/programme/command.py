@@ -130,10 +130,10 @@ def _diff(options: Options) -> int:
 )
 def _show(ledger: Client, options: Options) -> None:
     if options.file is None:
-        answer = ledger.get_programme(options.programme, version=options.version, **at(options))
+        answer = ledger.get_programme(options.programme_id, version=options.version, **at(options))
         programme = programmes.parse(answer.programme.content)
         head = [*screens.headline(_title(programme), answer.basis), "", *screens.programmes([answer.programme])]
-    elif options.version or options.programme or options.as_of is not None or options.known_at:
+    elif options.version or options.programme_id or options.as_of is not None or options.known_at:
         raise UnusableError(f"{options.file} is one version: --version, --programme and the clocks are for a ledger's")
     else:
         programme = files.programme(options.file)
@@ -161,7 +161,7 @@ def _title(programme: Programme) -> str:
     parents=(clocks,),
 )
 def _print(ledger: Client, options: Options) -> None:
-    answer = ledger.get_programme(options.programme, version=options.version, **at(options))
+    answer = ledger.get_programme(options.programme_id, version=options.version, **at(options))
     if options.json:
         print(document(answer))
         return

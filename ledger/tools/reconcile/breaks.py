@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ledger.tools.duck.database import Database
-from ledger.tools.reconcile.fields import Difference, break_id, differences, shown
+from ledger.tools.reconcile.fields import ComparedField, break_id, differences, shown
 from ledger.tools.reconcile.kinds import KINDS
 from ledger.tools.reconcile.repeats import find_repeats
 from ledger.tools.reconcile.terms import Terms
@@ -41,13 +41,13 @@ def find_breaks(database: Database, terms: Terms) -> None:
     _match_leftovers(database, terms)
     for kind, found in fields.items():
         _add(database, kind, "paired", found, where=found.differs)
-    missing = Difference("", shown("e"), "NULL")
+    missing = ComparedField("", shown("e"), "NULL")
     _add(database, "MISSING_IN_LEDGER", "engine_only", missing, where=terms.inside("e_time_ns"))
     _add(
         database,
         "MISSING_IN_ENGINE",
         "ledger_only",
-        Difference("", "NULL", shown("l")),
+        ComparedField("", "NULL", shown("l")),
         where=terms.inside("l_time_ns"),
     )
     _add_repeats(database, terms, missing)
@@ -58,7 +58,7 @@ def _either_inside(terms: Terms) -> str:
     return f"({terms.inside('e_time_ns')} OR {terms.inside('l_time_ns')})"
 
 
-def _join(database: Database, terms: Terms, fields: Mapping[str, Difference]) -> None:
+def _join(database: Database, terms: Terms, fields: Mapping[str, ComparedField]) -> None:
     """Pairs with a difference in `paired`, fills of one side in `engine_only` and `ledger_only`."""
     chosen = ", ".join([*(f"e.{name} AS e_{name}" for name in _ENGINE), *(f"l.{name} AS l_{name}" for name in _LEDGER)])
     on = " AND ".join(f"e.{name} = l.{name}" for name in KEY)
@@ -97,7 +97,7 @@ def _match_leftovers(database: Database, terms: Terms) -> None:
     database.run("DELETE FROM ledger_only WHERE (l_position, l_line) IN (SELECT (l_position, l_line) FROM found)")
 
 
-def _add_repeats(database: Database, terms: Terms, missing: Difference) -> None:
+def _add_repeats(database: Database, terms: Terms, missing: ComparedField) -> None:
     """Tell of each row under a used exec_id that is another fill: the ledger lacks it. Its content is in its name."""
     database.run("CREATE TABLE engine_other AS SELECT * FROM engine_only LIMIT 0")
     database.run("ALTER TABLE engine_other ADD COLUMN content VARCHAR")
@@ -110,7 +110,7 @@ def _add_repeats(database: Database, terms: Terms, missing: Difference) -> None:
 
 
 def _add(
-    database: Database, kind: str, table: str, found: Difference, *, where: str, also: tuple[str, ...] = ()
+    database: Database, kind: str, table: str, found: ComparedField, *, where: str, also: tuple[str, ...] = ()
 ) -> None:
     """Add the rows of a table that are such a break; `also` are columns that name it, beside the fill's."""
 

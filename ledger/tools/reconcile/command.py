@@ -21,18 +21,18 @@ from ledger.tools.duck.database import Database, open_database
 from ledger.tools.engine_files.columns import Mapped
 from ledger.tools.engine_files.engine_table import EngineFiles
 from ledger.tools.engine_files.source import check_file
-from ledger.tools.progress import Progress
+from ledger.tools.progress import ProgressBar
 from ledger.tools.reconcile.arguments import UNITS_NS
 from ledger.tools.reconcile.breaks import find_breaks
 from ledger.tools.reconcile.ledger_fills import load_ledger
 from ledger.tools.reconcile.page import write_report
 from ledger.tools.reconcile.printing import print_csv, print_json, print_table
-from ledger.tools.reconcile.report import Report, Run
+from ledger.tools.reconcile.report import Comparison, Report
 from ledger.tools.reconcile.state import compare, write
 from ledger.tools.reconcile.terms import Terms
 from ledger.tools.reconcile.totals import add_totals
 from ledger.tools.store import open_store
-from projections.answers.fill_columns import Span
+from projections.answers.fill_columns import FillSpan
 
 _MARGIN_NS: Final = 600 * SECOND_NS  # beyond the period, where a fill of the other side may have another instant
 
@@ -73,7 +73,7 @@ def _report(database: Database, log: Log, options: Options) -> Report:
     from_ns, until_ns = _period(database, options)
     legs = options.legs and not options.account
     terms = Terms(from_ns, until_ns, dict(options.tolerance), legs, tuple(dict.fromkeys(options.without)))
-    span = Span(
+    span = FillSpan(
         max(from_ns - _MARGIN_NS, BEGINNING_NS),
         min(until_ns + _MARGIN_NS, LATEST_NS),
         known.position,
@@ -88,7 +88,7 @@ def _report(database: Database, log: Log, options: Options) -> Report:
         add_totals(database, terms, quotes)
     run_at = instant_text(time.time_ns() // SECOND_NS * SECOND_NS)
     compare(database, terms, options.state, run_at, _scope(options))
-    run = Run(
+    run = Comparison(
         _ledger_id(log),
         known.position,
         instant_text(known.recorded_time_ns) if known.position else "",
@@ -111,9 +111,9 @@ def _files(database: Database, options: Options, symbols: Collection[str]) -> En
     return files
 
 
-def _load_ledger(database: Database, log: Log, span: Span) -> None:
+def _load_ledger(database: Database, log: Log, span: FillSpan) -> None:
     """Read the ledger's fills into the table `ledger`."""
-    progress = Progress()
+    progress = ProgressBar()
     try:
         load_ledger(database, log, span, lambda done, total: progress.show("events of the log", done, total))
     finally:
@@ -123,7 +123,7 @@ def _load_ledger(database: Database, log: Log, span: Span) -> None:
 @contextmanager
 def _step(database: Database, name: str) -> Iterator[None]:
     """Show how far a step is that duckdb does, and for how long; often it does not know, and says 0 %."""
-    progress = Progress()
+    progress = ProgressBar()
     try:
         with database.watched(lambda percent: progress.show("%", percent, more=f", {name}")):
             yield

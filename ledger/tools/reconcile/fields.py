@@ -13,7 +13,7 @@ from ledger.tools.reconcile.kinds import FIELDS, KINDS
 from ledger.tools.reconcile.terms import Terms
 
 
-class Difference(NamedTuple):
+class ComparedField(NamedTuple):
     """How one kind of difference is found, and shown; all are expressions."""
 
     differs: str
@@ -24,7 +24,7 @@ class Difference(NamedTuple):
     tolerance: str = "NULL"
 
 
-def differences(terms: Terms) -> dict[str, Difference]:
+def differences(terms: Terms) -> dict[str, ComparedField]:
     """Return the kinds of differences that are looked for in a pair, by kind, in the order of reports."""
     texts = {
         "ACCOUNT": "account_id",
@@ -36,12 +36,12 @@ def differences(terms: Terms) -> dict[str, Difference]:
         "TRADE_ID": "trade_id",
         "FEE_CURRENCY": "fee_currency",
     }
-    found = {kind: Difference(f"e_{name} <> l_{name}", f"e_{name}", f"l_{name}") for kind, name in texts.items()}
+    found = {kind: ComparedField(f"e_{name} <> l_{name}", f"e_{name}", f"l_{name}") for kind, name in texts.items()}
     for kind, name in {"PRICE": "price", "QUANTITY": "quantity", "RATE": "rate"}.items():
         found[kind] = _amount(f"e_{name}", f"l_{name}", "NULL", {})
     found["NOTIONAL"] = _amount("e_notional", "l_volume", "l_quote", terms.tolerances)
     found["FEE"] = _fee(terms)
-    found["OTHER_FEES"] = Difference("e_other_fees IS NOT NULL", "e_other_fees", "NULL")
+    found["OTHER_FEES"] = ComparedField("e_other_fees IS NOT NULL", "e_other_fees", "NULL")
     found["TIMING"] = _timing(terms)
     found["NOT_COMPARED"] = _not_compared(terms)
     looked_for = {*terms.looked_for(), "TIMING", "NOT_COMPARED"}
@@ -62,14 +62,14 @@ def shown(side: str) -> str:
     )
 
 
-def _not_compared(terms: Terms) -> Difference:
+def _not_compared(terms: Terms) -> ComparedField:
     """Find a pair of which the engine's side does not say what it must."""
     required = {name: f"e_{FIELDS[name].column} IS NULL" for name in terms.required()}
     lacks = ", ".join(f"CASE WHEN {is_null} THEN 'no {name}' END" for name, is_null in required.items())
-    return Difference(" OR ".join(required.values()) or "false", f"concat_ws(', ', {lacks or 'NULL'})", shown("l"))
+    return ComparedField(" OR ".join(required.values()) or "false", f"concat_ws(', ', {lacks or 'NULL'})", shown("l"))
 
 
-def _fee(terms: Terms) -> Difference:
+def _fee(terms: Terms) -> ComparedField:
     """Find another fee in the same currency: another currency is told as such, unless it is left out."""
     fee = _amount("e_fee", "l_fee", "l_fee_currency", terms.tolerances)
     if not terms.compares("fee_currency"):
@@ -77,10 +77,10 @@ def _fee(terms: Terms) -> Difference:
     return fee._replace(differs=f"coalesce(e_fee_currency = l_fee_currency, true) AND {fee.differs}")
 
 
-def _timing(terms: Terms) -> Difference:
+def _timing(terms: Terms) -> ComparedField:
     """Compare instants in the unit that the engine's file has, and days always: they say which fill it is."""
     instants = "e_time_ns - e_time_ns % e_unit_ns <> l_time_ns - l_time_ns % e_unit_ns"
-    return Difference(
+    return ComparedField(
         instants if terms.compares("time") else "e_day <> l_day",
         "instant_text(e_time_ns)",
         "instant_text(l_time_ns)",
@@ -88,13 +88,13 @@ def _timing(terms: Terms) -> Difference:
     )
 
 
-def _amount(engine: str, ledger: str, currency: str, tolerances: Mapping[str, str]) -> Difference:
+def _amount(engine: str, ledger: str, currency: str, tolerances: Mapping[str, str]) -> ComparedField:
     differs, allowed = f"{engine} <> {ledger}", "NULL"
     if tolerances:
         differs += f" AND greatest({engine} - {ledger}, {ledger} - {engine}) > {tolerance_of(currency, tolerances)}"
         texts = " ".join(f"WHEN '{name}' THEN '{value}'" for name, value in tolerances.items())
         allowed = f"CASE {currency} {texts} ELSE '0' END"
-    return Difference(
+    return ComparedField(
         f"({differs})",
         f"amount_text({engine})",
         f"amount_text({ledger})",

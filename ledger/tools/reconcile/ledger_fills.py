@@ -10,7 +10,7 @@ import numpy as np
 from ledger.domain.events import FeeAdjusted
 from ledger.store.log import Log
 from ledger.tools.duck.database import Database
-from projections.answers.fill_columns import FillChunk, Span, fill_chunks
+from projections.answers.fill_columns import FillChunk, FillSpan, fill_chunks
 
 _EVENTS_PER_READ: Final = 64
 _LINES_PER_INSERT: Final = 10_000
@@ -39,7 +39,7 @@ WHERE ledger.position = last.position AND ledger.line = last.line
 """
 
 
-def load_ledger(database: Database, log: Log, span: Span, tell: Callable[[int, int], None]) -> None:
+def load_ledger(database: Database, log: Log, span: FillSpan, tell: Callable[[int, int], None]) -> None:
     """Make the table; `tell` hears (position read, position to read)."""
     database.run(_TABLE)
     for chunk in fill_chunks(log, span):

@@ -28,7 +28,7 @@ _SELECT: Final = (
 
 
 @dataclass(frozen=True)
-class Run:
+class Comparison:
     """The two sides of a comparison, and its terms."""
 
     ledger_id: str
@@ -44,7 +44,7 @@ class Run:
 class Report:
     """Everything there is to tell."""
 
-    def __init__(self, database: Database, files: EngineFiles, run: Run) -> None:
+    def __init__(self, database: Database, files: EngineFiles, run: Comparison) -> None:
         self._database = database
         self.files = files
         self.run = run

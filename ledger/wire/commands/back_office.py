@@ -5,13 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.domain import commands
+from ledger.domain.events import AccountBanned, Recorded
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import SCALE_MAX
 from ledger.domain.refusal import Reason
 from ledger.domain.state.programme import PRODUCTS
+from ledger.v1 import command_pb2
 from ledger.v1 import command_service_pb2 as pb
+from ledger.wire.commands.grants import grant_of
 from ledger.wire.fields import Shape, at_most, interval, optional_id, optional_ns, past_ns, required_id
-from ledger.wire.status import refuse
+from ledger.wire.status import refuse, timestamp
 
 EVIDENCE_MAX: Final = 100  # metrics that one ban rests on
 
@@ -58,6 +61,11 @@ def start_trial(shape: Shape, request: pb.StartTrialRequest, latest_ns: int) -> 
     )
 
 
+def start_trial_response(recorded: Recorded) -> pb.StartTrialResponse:
+    """Answer with the grant of the trial."""
+    return pb.StartTrialResponse(grant=grant_of(recorded.event))
+
+
 def change_tier(shape: Shape, request: pb.ChangeTierRequest, _: int) -> commands.ChangeTier:
     """Read ChangeTier."""
     valid_from_ns = shape(optional_ns, request, "valid_from")
@@ -70,6 +78,11 @@ def change_tier(shape: Shape, request: pb.ChangeTierRequest, _: int) -> commands
         valid_until_ns=valid_until_ns,
         programme_id=shape(optional_id, request.programme_id, "programme_id"),
     )
+
+
+def change_tier_response(recorded: Recorded) -> pb.ChangeTierResponse:
+    """Answer with the grant."""
+    return pb.ChangeTierResponse(grant=grant_of(recorded.event))
 
 
 def revoke_tier(shape: Shape, request: pb.RevokeTierRequest, _: int) -> commands.RevokeTier:
@@ -90,6 +103,19 @@ def ban_account(shape: Shape, request: pb.BanAccountRequest, latest_ns: int) -> 
         reason_code=shape(required_id, request.reason_code, "reason_code"),
         evidence_positions=shape(at_most, request.evidence_positions, "evidence_positions", EVIDENCE_MAX),
     )
+
+
+def ban_account_response(recorded: Recorded) -> pb.BanAccountResponse:
+    """Answer with the ban."""
+    event = recorded.event
+    assert isinstance(event, AccountBanned), recorded
+    ban = command_pb2.Ban(
+        ban_id=event.ban_id,
+        start_time=timestamp(event.start_time_ns),
+        end_time=timestamp(event.end_time_ns),
+        reason_code=event.reason_code,
+    )
+    return pb.BanAccountResponse(ban=ban)
 
 
 def lift_ban(shape: Shape, request: pb.LiftBanRequest, latest_ns: int) -> commands.LiftBan:

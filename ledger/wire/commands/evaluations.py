@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.domain import commands
-from ledger.domain.decide.evaluation import PERIODIC, POST_TRIAL
+from ledger.domain.events import PERIODIC, POST_TRIAL, DailyCloseRecorded, Recorded
+from ledger.domain.instants import day_text
 from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.wire.fields import (
     Shape,
@@ -18,6 +19,7 @@ from ledger.wire.fields import (
     required_id,
     utc_day,
 )
+from ledger.wire.status import timestamp
 
 COMPLETE_SOURCES_MAX: Final = 100
 KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
@@ -34,6 +36,24 @@ def record_daily_close(shape: Shape, request: pb.RecordDailyCloseRequest, _: int
         source_sha256=shape(required_digest, request.source_sha256, "source_sha256"),
         restates=request.restates,
     )
+
+
+def record_daily_close_response(recorded: Recorded) -> pb.RecordDailyCloseResponse:
+    """Answer with the close."""
+    event = recorded.event
+    assert isinstance(event, DailyCloseRecorded), recorded
+    close = pb.Close(
+        asset=event.asset,
+        day=day_text(event.day),
+        currency=event.currency,
+        price=event.price,
+        source=event.source,
+        source_sha256=event.source_sha256,
+        position=recorded.position,
+        recorded_time=timestamp(recorded.envelope.recorded_time_ns),
+        restates=event.restates,
+    )
+    return pb.RecordDailyCloseResponse(close=close)
 
 
 def run_evaluation(shape: Shape, request: pb.RunEvaluationRequest, _: int) -> commands.RunEvaluation:

@@ -1,4 +1,4 @@
-"""What the first event of a request keeps of it, and how the audit reads that again.
+"""The part of a request that its first event keeps, and how the audit reads that again.
 
 A request is kept as the message that was sent, without what may be erased, and without fields that this release does
 not know: they had no effect. Two requests that are kept alike are one request. The file of a PublishProgramme is kept
@@ -7,6 +7,7 @@ twice, in the event and in its request: the audit compares the two, and files ar
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, Final
 
@@ -15,7 +16,7 @@ from google.protobuf.message import DecodeError, Message
 from ledger.domain.commands import Command, KeptRequest, RunEvaluation
 from ledger.domain.instants import LATEST_NS
 from ledger.wire.commands.programmes import publish_kept, publish_programme
-from ledger.wire.commands.reading import READERS, Read
+from ledger.wire.commands.rpcs import COMMANDS, CommandRpc
 from ledger.wire.fields import Shape
 from ledger.wire.status import RefusedError
 
@@ -23,10 +24,7 @@ from ledger.wire.status import RefusedError
 # that a command says is an id, a number, a time, a digest, or a programme file.
 ERASABLE: Final = ("ticket", "reason")
 
-_KINDS: Final[dict[str, tuple[Any, Read]]] = {
-    kind.DESCRIPTOR.full_name: (kind, read)  # type: ignore[attr-defined]
-    for kind, read in READERS.items()
-}
+_BY_REQUEST: Final[Mapping[str, CommandRpc]] = {rpc.request.DESCRIPTOR.full_name: rpc for rpc in COMMANDS.values()}
 
 
 def kept(request: Message) -> bytes:
@@ -44,13 +42,14 @@ def kept(request: Message) -> bytes:
 
 def read_kept(message: str, body: bytes) -> KeptRequest:
     """Return what a kept request says. Raises ValueError if it is none."""
-    if message not in _KINDS:
+    if message not in _BY_REQUEST:
         raise ValueError(f"{message} is no command")
-    kind, read = _KINDS[message]
+    rpc = _BY_REQUEST[message]
+    read = publish_kept if rpc.read is publish_programme else rpc.read
     try:
-        request = kind.FromString(body)
+        request: Any = rpc.request.FromString(body)
         with Shape() as shape:
-            command = (publish_kept if read is publish_programme else read)(shape, request, LATEST_NS)
+            command = read(shape, request, LATEST_NS)
     except (DecodeError, RefusedError) as error:
         raise ValueError(f"the bytes are no {message}: {error}") from error
     if kept(request) != body:

@@ -7,10 +7,20 @@ from typing import Final
 from google.protobuf.message import Message
 
 from ledger.domain import commands
-from ledger.domain.events import MatchClaim
-from ledger.domain.rules.application import OUTCOMES
+from ledger.domain.events import (
+    AccountFlagged,
+    MatchClaim,
+    MatchRejected,
+    MatchRequested,
+    Recorded,
+)
+from ledger.domain.refusal import Reason
+from ledger.domain.rules.application import OUTCOMES, STEPS
 from ledger.domain.rules.fake_accounts import KINDS
+from ledger.v1 import command_pb2
 from ledger.v1 import member_service_pb2 as pb
+from ledger.wire.commands.grants import grant_of
+from ledger.wire.enums import set_words
 from ledger.wire.fields import (
     Shape,
     digest,
@@ -26,9 +36,9 @@ from ledger.wire.fields import (
     required_ns,
     volume,
 )
+from ledger.wire.status import timestamp
 
 VENUES_MAX: Final = 20  # exchanges in one match
-_STEPS: Final = ("account_opened", "api_key_created", "community_joined", "form_submitted")
 
 
 def flag_account(shape: Shape, request: pb.FlagAccountRequest, latest_ns: int) -> commands.FlagAccount:
@@ -39,6 +49,15 @@ def flag_account(shape: Shape, request: pb.FlagAccountRequest, latest_ns: int) -
         flag_time_ns=shape(optional_ns, request, "flag_time", past_ns, latest_ns),
         evidence_sha256=shape(digest, request.evidence_sha256, "evidence_sha256"),
     )
+
+
+def flag_account_response(recorded: Recorded) -> pb.FlagAccountResponse:
+    """Answer with the flag."""
+    event = recorded.event
+    assert isinstance(event, AccountFlagged), recorded
+    kind = command_pb2.FlagKind.ValueType(KINDS.index(event.kind) + 1)
+    flag = command_pb2.Flag(flag_id=event.flag_id, kind=kind, flagged_time=timestamp(event.flagged_time_ns))
+    return pb.FlagAccountResponse(flag=flag)
 
 
 def unflag_account(shape: Shape, request: pb.UnflagAccountRequest, latest_ns: int) -> commands.UnflagAccount:
@@ -59,6 +78,17 @@ def request_match(shape: Shape, request: pb.RequestMatchRequest, latest_ns: int)
     )
 
 
+def request_match_response(recorded: Recorded) -> pb.RequestMatchResponse:
+    """Answer with the match, and its tier or why it is not eligible."""
+    event = recorded.event
+    assert isinstance(event, MatchRequested | MatchRejected), recorded
+    if isinstance(event, MatchRejected):
+        response = pb.RequestMatchResponse(match_id=event.match_id)
+        set_words(response, refused_because=Reason(event.reason).name)
+        return response
+    return pb.RequestMatchResponse(match_id=event.match_id, eligible=True, tier=event.tier)
+
+
 def approve_match(shape: Shape, request: pb.ApproveMatchRequest, latest_ns: int) -> commands.ApproveMatch:
     """Read ApproveMatch."""
     return commands.ApproveMatch(
@@ -67,6 +97,11 @@ def approve_match(shape: Shape, request: pb.ApproveMatchRequest, latest_ns: int)
         approved_by=request.authority.actor,
         approve_time_ns=shape(optional_ns, request, "approve_time", past_ns, latest_ns),
     )
+
+
+def approve_match_response(recorded: Recorded) -> pb.ApproveMatchResponse:
+    """Answer with the grant of the match."""
+    return pb.ApproveMatchResponse(grant=grant_of(recorded.event))
 
 
 def reject_match(shape: Shape, request: pb.RejectMatchRequest, latest_ns: int) -> commands.RejectMatch:
@@ -86,7 +121,7 @@ def submit_application(
     return commands.SubmitApplication(
         account_id=shape(required_id, request.account_id, "account_id"),
         received_time_ns=shape(optional_ns, request, "received_time", past_ns, latest_ns),
-        steps={step: getattr(request, step) for step in _STEPS},
+        steps={step: getattr(request, step) for step in STEPS},
         programme_id=shape(optional_id, request.programme_id, "programme_id"),
     )
 

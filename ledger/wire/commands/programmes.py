@@ -7,12 +7,14 @@ from typing import Final
 
 from ledger import programmes
 from ledger.domain import commands
+from ledger.domain.events import ProgrammePublished, Recorded
+from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.money import PPM, mantissa
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.v1 import programme_service_pb2 as pb
 from ledger.wire.fields import Shape, decimal, optional_id, optional_ns, required_id
-from ledger.wire.status import refuse, refuse_all
+from ledger.wire.status import refuse, refuse_all, timestamp
 
 _PPM_SCALE: Final = 6
 
@@ -20,6 +22,24 @@ _PPM_SCALE: Final = 6
 def publish_programme(shape: Shape, request: pb.PublishProgrammeRequest, _: int) -> commands.PublishProgramme:
     """Read PublishProgramme."""
     return _published(shape(_programme, request.content), request, shape(optional_ns, request, "valid_from"))
+
+
+def publish_programme_response(recorded: Recorded) -> pb.PublishProgrammeResponse:
+    """Answer with the version, without its file."""
+    event, envelope = recorded.event, recorded.envelope
+    assert isinstance(event, ProgrammePublished), recorded
+    version = pb.ProgrammeVersion(
+        programme_id=event.programme_id,
+        version=event.version,
+        content_sha256=event.content_sha256.hex(),
+        actor=envelope.actor,
+        approver=envelope.approver,
+        position=recorded.position,
+        recorded_time=timestamp(envelope.recorded_time_ns),
+    )
+    if event.valid_from_ns != BEGINNING_NS:
+        version.valid_from.CopyFrom(timestamp(event.valid_from_ns))
+    return pb.PublishProgrammeResponse(programme=version)
 
 
 def publish_kept(_: Shape, request: pb.PublishProgrammeRequest, __: int) -> commands.PublishProgramme:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ledger.domain import commands
-from ledger.domain.rules.bug_bounty import CHANNELS, KINDS
+from ledger.domain.events import FeedbackReported, Recorded
+from ledger.domain.rules.bug_bounty import CHANNELS, KINDS, round_of
 from ledger.v1 import reward_service_pb2 as pb
 from ledger.wire.fields import (
     Shape,
@@ -27,6 +28,13 @@ def report_feedback(shape: Shape, request: pb.ReportFeedbackRequest, latest_ns: 
         channel=shape(named, request.channel, CHANNELS, "channel"),
         report_time_ns=shape(optional_ns, request, "report_time", past_ns, latest_ns),
     )
+
+
+def report_feedback_response(recorded: Recorded) -> pb.ReportFeedbackResponse:
+    """Answer with the name of the report within its week."""
+    event = recorded.event
+    assert isinstance(event, FeedbackReported), recorded
+    return pb.ReportFeedbackResponse(week=round_of(event.reported_time_ns), report_id=event.report_id)
 
 
 def award_bounty(shape: Shape, request: pb.AwardBountyRequest, _: int) -> commands.AwardBounty:

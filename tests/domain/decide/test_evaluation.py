@@ -8,21 +8,19 @@ from typing import Any
 import pytest
 
 from ledger.domain.decide.evaluation import (
-    PERIODIC,
-    POST_TRIAL,
     Assessment,
     Case,
-    Run,
+    EvaluationRun,
     assess,
     changes_from_ns,
     decide_evaluated,
     movement,
     tier_before,
 )
-from ledger.domain.events import CellKey, CellVolume, VolumeEvaluated
-from ledger.domain.instants import DAY_NS
+from ledger.domain.events import PERIODIC, POST_TRIAL, CellKey, CellVolume, VolumeEvaluated
+from ledger.domain.instants import DAY_NS, NEVER_NS
 from ledger.domain.rules.end_day_close import Missing
-from ledger.domain.state.account import FOREVER_NS, AccountState, Grant
+from ledger.domain.state.account import AccountState, Grant
 from tests.domain.worked import programme
 
 DUE_NS = 20_004 * DAY_NS  # 2024-10-08
@@ -30,12 +28,14 @@ LATE_NS = DUE_NS + DAY_NS
 WINDOW = (DUE_NS - 30 * DAY_NS, DUE_NS)
 MILLION = 10**6 * 10**36
 HELD = Grant("g1", "bitmart-api-vip", "VIP1", "EVALUATION", DUE_NS - 10 * DAY_NS, DUE_NS + 20 * DAY_NS)
-KEPT = replace(HELD, valid_until_ns=FOREVER_NS, under_review=True)
+KEPT = replace(HELD, valid_until_ns=NEVER_NS, under_review=True)
 
 
 def decided(tier: str, *, kind: str = PERIODIC, grants: tuple[Grant, ...] = (), **changes: Any) -> VolumeEvaluated:
     found = Assessment(Case("alice", DUE_NS, WINDOW), (), (), MILLION, tier)
-    return decide_evaluated(AccountState("alice", grants=grants), Run(programme(**changes), kind, 7), found, LATE_NS)
+    return decide_evaluated(
+        AccountState("alice", grants=grants), EvaluationRun(programme(**changes), kind, 7), found, LATE_NS
+    )
 
 
 def interval(event: VolumeEvaluated) -> tuple[int, int]:
@@ -54,7 +54,7 @@ def test_a_tier_is_a_grant_from_the_evaluation_on() -> None:
 def test_what_is_no_tier_gives_no_grant(tier: str) -> None:
     event = decided(tier)
     assert (event.tier, event.grant_id, event.valid_from_ns, event.valid_until_ns) == (tier, "", 0, 0)
-    assert changes_from_ns(event) == FOREVER_NS
+    assert changes_from_ns(event) == NEVER_NS
 
 
 def test_above_the_table_the_tier_is_kept_without_a_delay_and_without_an_end() -> None:
@@ -91,7 +91,7 @@ def test_an_evaluation_that_is_recorded_after_a_later_one_leaves_what_that_one_d
     assert decided("VIP1", grants=(coming,)).ended_grant_ids == ()
     account = AccountState("alice", grants=(HELD,), evaluated=frozenset({("bitmart-api-vip", PERIODIC, LATE_NS)}))
     found = Assessment(Case("alice", DUE_NS, WINDOW), (), (), MILLION, "MANUAL_REVIEW")
-    event = decide_evaluated(account, Run(programme(), PERIODIC, 7), found, LATE_NS)
+    event = decide_evaluated(account, EvaluationRun(programme(), PERIODIC, 7), found, LATE_NS)
     assert (event.kept_tier, event.valid_until_ns) == ("VIP1", LATE_NS)
 
 

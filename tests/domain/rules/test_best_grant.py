@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import pytest
 
+from ledger.domain.instants import NEVER_NS
 from ledger.domain.rules.best_grant import best_grant
-from ledger.domain.state.account import FOREVER_NS, Grant
+from ledger.domain.state.account import Grant
 from tests.domain.worked import programme
 
 
-def grant(name: str, tier: str, start: int, end: int = FOREVER_NS, revoked: int = FOREVER_NS) -> Grant:
+def grant(name: str, tier: str, start: int, end: int = NEVER_NS, revoked: int = NEVER_NS) -> Grant:
     return Grant(name, "bitmart-api-vip", tier, "MANUAL", start, end, revoked)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from ledger.domain.decide.standing import grant_in_effect, match_refused, match_tier
 from ledger.domain.events import AccountFlagged, ApiIdentityVerified, KamAssigned
-from ledger.domain.instants import DAY_NS, day_number
+from ledger.domain.instants import DAY_NS, NEVER_NS, day_number
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.api_promotion import months_without_promotion
 from ledger.domain.rules.application import clock_start_ns, not_verified, verify_api_identity
@@ -21,8 +21,8 @@ from ledger.domain.rules.fee_match import match_grant
 from ledger.domain.rules.key_account_manager import assign_manager, manager_at
 from ledger.domain.rules.past_90_days import membership_in_past_90_days
 from ledger.domain.rules.promotion_eligibility import is_eligible
-from ledger.domain.state.account import FOREVER_NS, AccountState, Flag, Grant
-from ledger.domain.state.matches_and_applications import Assignment, Dossier, Metric
+from ledger.domain.state.account import AccountState, Flag, Grant
+from ledger.domain.state.matches_and_applications import Assignment, MatchesAndApplications, Metric
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from tests.domain.worked import NOON_NS, programme
 
@@ -31,7 +31,7 @@ SINCE_NS = NOON_NS - 90 * DAY_NS
 ONE = 10**NOTIONAL_SCALE
 
 
-def grant(from_ns: int, until_ns: int, source: str = "MANUAL", revoked_ns: int = FOREVER_NS) -> Grant:
+def grant(from_ns: int, until_ns: int, source: str = "MANUAL", revoked_ns: int = NEVER_NS) -> Grant:
     return Grant("g1", RULES.programme_id, "VIP1", source, from_ns, until_ns, revoked_ns)
 
 
@@ -48,12 +48,12 @@ def test_a_match_lasts_thirty_days_of_86400_seconds() -> None:
     [
         (grant(SINCE_NS - 1, SINCE_NS), False),
         (grant(SINCE_NS - 1, SINCE_NS + 1), True),
-        (grant(NOON_NS - 1, FOREVER_NS), True),
-        (grant(NOON_NS, FOREVER_NS), False),
-        (grant(SINCE_NS - 9, FOREVER_NS, revoked_ns=SINCE_NS), False),
-        (grant(SINCE_NS - 9, FOREVER_NS, revoked_ns=SINCE_NS + 1), True),
-        (grant(NOON_NS - 5, FOREVER_NS, revoked_ns=NOON_NS - 5), False),
-        (replace(grant(NOON_NS - 1, FOREVER_NS), programme_id="another"), False),
+        (grant(NOON_NS - 1, NEVER_NS), True),
+        (grant(NOON_NS, NEVER_NS), False),
+        (grant(SINCE_NS - 9, NEVER_NS, revoked_ns=SINCE_NS), False),
+        (grant(SINCE_NS - 9, NEVER_NS, revoked_ns=SINCE_NS + 1), True),
+        (grant(NOON_NS - 5, NEVER_NS, revoked_ns=NOON_NS - 5), False),
+        (replace(grant(NOON_NS - 1, NEVER_NS), programme_id="another"), False),
     ],
 )
 def test_a_membership_counts_that_began_before_and_ended_within_90_days(held: Grant, counts: bool) -> None:
@@ -107,7 +107,7 @@ def test_a_flag_runs_from_its_time_until_it_is_ended_and_hides_every_grant() -> 
     assert [flag.flag_id if (flag := flagged_at(flags, t)) else "" for t in (9, 10, 19, 20, 29, 30)] == [
         *("", "f1", "f1", "f2", "f2", ""),
     ]
-    account = AccountState("alice", grants=(grant(0, FOREVER_NS),), flags=flags)
+    account = AccountState("alice", grants=(grant(0, NEVER_NS),), flags=flags)
     assert [grant_in_effect(account, RULES, t) is not None for t in (9, 10, 29, 30)] == [True, False, False, True]
     assert account.change_instants == (0, 10, 15, 20, 30)
 
@@ -190,18 +190,20 @@ def test_a_holiday_moves_the_deadline_only_where_it_is_a_working_day() -> None:
 
 
 def test_the_clock_starts_at_receipt_or_at_verification() -> None:
-    assert clock_start_ns(RULES, 10, FOREVER_NS) == 10
+    assert clock_start_ns(RULES, 10, NEVER_NS) == 10
     verified = programme(sla_start="verified")
-    assert [clock_start_ns(verified, 10, at_ns) for at_ns in (FOREVER_NS, 20, 5)] == [None, 20, 10]
+    assert [clock_start_ns(verified, 10, at_ns) for at_ns in (NEVER_NS, 20, 5)] == [None, 20, 10]
 
 
 def test_verification_is_asked_for_only_where_the_programme_does() -> None:
     strict = programme(trial=replace(RULES.trial, requires_verified_api_user=True))
-    assert not_verified(Dossier(), RULES, 10) is None
-    found = [not_verified(Dossier(verified_time_ns=10), strict, at_ns) for at_ns in (9, 10)]
+    assert not_verified(MatchesAndApplications(), RULES, 10) is None
+    found = [not_verified(MatchesAndApplications(verified_time_ns=10), strict, at_ns) for at_ns in (9, 10)]
     assert [one and one.reason for one in found] == [Reason.NOT_VERIFIED, None]
-    assert verify_api_identity(Dossier(verified_time_ns=10), verified_time_ns=9) == ApiIdentityVerified(9)
-    assert isinstance(verify_api_identity(Dossier(verified_time_ns=10), verified_time_ns=10), Refusal)
+    assert verify_api_identity(MatchesAndApplications(verified_time_ns=10), verified_time_ns=9) == ApiIdentityVerified(
+        9
+    )
+    assert isinstance(verify_api_identity(MatchesAndApplications(verified_time_ns=10), verified_time_ns=10), Refusal)
 
 
 def test_the_manager_in_charge_is_the_last_one_assigned_by_then() -> None:

@@ -14,7 +14,8 @@ from ledger.domain.events import (
     TierRevoked,
     TrialStarted,
 )
-from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Grant, fold_account
+from ledger.domain.instants import NEVER_NS
+from ledger.domain.state.account import AccountState, Ban, Grant, fold_account
 from tests.domain.worked import recorded
 
 
@@ -41,7 +42,7 @@ def test_grants_are_kept_in_the_order_they_were_recorded_and_a_revocation_cuts_o
     assert state.trial_used
     assert state.grants == (
         Grant("g1", "p", "VIP3", "TRIAL", 10, 40),
-        Grant("g2", "p", "VIP1", "MANUAL", 20, FOREVER_NS, 30),
+        Grant("g2", "p", "VIP1", "MANUAL", 20, NEVER_NS, 30),
     )
     assert state.change_instants == (10, 20, 30, 40)
 

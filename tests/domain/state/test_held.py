@@ -26,7 +26,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.pricing.plan import Standing
 from ledger.domain.state.account import AccountState, fold_account
-from ledger.domain.state.held import HeldAccounts, account_bytes
+from ledger.domain.state.held import Held, account_bytes
 
 ACCOUNTS: Final = 100
 # Files whose code makes states and their parts.
@@ -106,7 +106,7 @@ def account(number: int, kind: str, events: int) -> AccountState:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_bytes_of_states_are_about_what_they_take(kind: str, events: int) -> None:
     gc.collect()
-    held = HeldAccounts()
+    held: Held[str, AccountState] = Held(account_bytes)
     tracemalloc.start()
     try:
         for number in range(ACCOUNTS):
@@ -117,20 +117,31 @@ def test_the_bytes_of_states_are_about_what_they_take(kind: str, events: int) ->
         taken = sum(trace.size for trace in tracemalloc.take_snapshot().filter_traces(of_states).traces)
     finally:
         tracemalloc.stop()
-    assert taken <= held.bytes <= 2 * taken
+    assert taken <= held.size <= 2 * taken
 
 
 def test_those_used_least_recently_go_first_until_the_others_fit() -> None:
-    held = HeldAccounts()
+    held: Held[str, AccountState] = Held(account_bytes)
     for number in range(9):
         state = account(number, "granted", number)
         held[state.account_id] = state
     held.used(["account-000000002", "account-000000001"])
-    assert held.bytes == sum(map(account_bytes, held.values()))
+    assert held.size == sum(map(account_bytes, held.values()))
     held.shrink(account_bytes(account(1, "granted", 1)) + account_bytes(account(2, "granted", 2)))
     assert list(held) == ["account-000000002", "account-000000001"]
-    assert held.bytes == sum(map(account_bytes, held.values()))
+    assert held.size == sum(map(account_bytes, held.values()))
     held["account-000000001"] = account(1, "granted", 5)
-    assert held.bytes == sum(map(account_bytes, held.values()))
+    assert held.size == sum(map(account_bytes, held.values()))
     held.shrink(0)
-    assert (held.bytes, len(held)) == (0, 0)
+    assert (held.size, len(held)) == (0, 0)
+
+
+def test_without_weights_it_is_the_number_that_is_bounded() -> None:
+    held: Held[str, int] = Held()
+    for number, name in enumerate("abcd"):
+        held.hold(name, number)
+    assert held.hold("a", 9) == 9
+    assert (held.size, held.shrink(4)) == (4, False)
+    assert held.shrink(3)
+    assert list(held) == ["c", "d", "a"]
+    assert (held.drop(), held.size) == (2, 2)

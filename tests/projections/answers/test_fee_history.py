@@ -9,9 +9,9 @@ import pytest
 
 from ledger.domain.commands import RegisterSymbol
 from ledger.domain.instants import DAY_NS
-from ledger.store import log as log_module
+from ledger.store import fee_streams, reads
 from projections.answers import fee_history
-from projections.answers.fee_history import FIRST_PLACE, Place, Span, cell_sums, entries_after, entries_naming
+from projections.answers.fee_history import FIRST_PLACE, AccountSpan, Place, cell_sums, entries_after, entries_naming
 from tests.domain.worked import fills
 from tests.write_side import NOON_NS, Writing, ask, record
 
@@ -36,18 +36,19 @@ def history(writing: Writing) -> Writing:
 def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Positions of the events that are read with all they hold."""
     positions: list[int] = []
-    decode = log_module.decode
+    decode = reads.decode
 
     def noting(position: int, *row: Any) -> Any:
         positions.append(position)
         return decode(position, *row)
 
-    monkeypatch.setattr(log_module, "decode", noting)
+    for module in (reads, fee_streams):
+        monkeypatch.setattr(module, "decode", noting)
     return positions
 
 
-def span(writing: Writing, from_ns: int, until_ns: int) -> Span:
-    return Span("alice", from_ns, until_ns, writing.log.head().position)
+def span(writing: Writing, from_ns: int, until_ns: int) -> AccountSpan:
+    return AccountSpan("alice", from_ns, until_ns, writing.log.head().position)
 
 
 def lines(writing: Writing, from_ns: int, until_ns: int) -> int:

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.money import decimal_text
-from projections.answers.fill_columns import FillChunk, Span, fill_chunks
+from projections.answers.fill_columns import FillChunk, FillSpan, fill_chunks
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import batch, fill, history, symbol
 from tests.server.calls import head, send
@@ -46,8 +46,8 @@ def rows(chunks: Iterator[FillChunk]) -> list[dict[str, Any]]:
     ]
 
 
-def span(ledger: Ledger, **changes: Any) -> Span:
-    return Span(**{"from_ns": 0, "until_ns": NOON_NS, "known": head(ledger), **changes})
+def span(ledger: Ledger, **changes: Any) -> FillSpan:
+    return FillSpan(**{"from_ns": 0, "until_ns": NOON_NS, "known": head(ledger), **changes})
 
 
 def test_each_line_has_its_values(traded: Ledger) -> None:

@@ -12,21 +12,21 @@ import psycopg
 import pytest
 
 from ledger.domain import commands
-from ledger.domain.decide.evaluation import PERIODIC, Assessment, Case, Run, assess
-from ledger.domain.events import Envelope, EvaluationStarted, Recorded
+from ledger.domain.decide.evaluation import Assessment, Case, EvaluationRun, assess
+from ledger.domain.events import PERIODIC, Envelope, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.state.account import fold_account
 from ledger.domain.streams import account_stream
 from ledger.programmes import packaged, parse
-from ledger.store import log
+from ledger.store import reads
 from ledger.store.codec import run_front, totals_read
 from ledger.store.log import Log
 from ledger.v1.query_service_pb2 import GetVipStateResponse
 from ledger.writing.messages import Accepted, EvaluateAccounts
 from projections.answers.fee_history import (
     FIRST_PLACE,
-    Span,
+    AccountSpan,
     cell_sums,
     day_sums,
     entries_after,
@@ -35,7 +35,7 @@ from projections.answers.fee_history import (
     totals,
 )
 from projections.answers.vip_state import vip_state
-from projections.evaluation.plan import Plan
+from projections.evaluation.plan import EvaluationPlan
 from projections.tables.tables import Tables, create_tables, read_schema
 from tests.domain.worked import fills
 from tests.write_side import NOON_NS, Writing, ask, record
@@ -202,9 +202,9 @@ def trade(writing: Writing, random: Random, account_id: str, naive: NaiveAccount
 def evaluation(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     """At any instant: what was traded since is charged anew where another grant counts now (A31)."""
     head, window = writing.log.head().position, (at_ns - 30 * DAY_NS, at_ns)
-    days = day_sums(writing.log, Span(account_id, *window, head))
+    days = day_sums(writing.log, AccountSpan(account_id, *window, head))
     cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
-    run = Run(parse(packaged()), PERIODIC, head)
+    run = EvaluationRun(parse(packaged()), PERIODIC, head)
     found = assess(run.programme, Case(account_id, at_ns, window), cells, {})
     assert isinstance(found, Assessment)
     volume = naive.volume(*window)
@@ -292,7 +292,7 @@ def check_fees(world: World, account_id: str, naive: NaiveAccount) -> None:
         noted[day] = noted.get(day, Decimal(0)) + trade.fee
     rows = world.one("SELECT day::text, charges + rebates FROM READ.fee_days WHERE account_id = %s", account_id)
     assert dict(rows) == noted, f"{account_id}, seed {SEED}"
-    span = Span(account_id, 0, NOON_NS + 1, world.writing.log.head().position)
+    span = AccountSpan(account_id, 0, NOON_NS + 1, world.writing.log.head().position)
     on_demand = totals(cell_sums(world.writing.log, span))
     assert sum(Decimal(total.net) for total in on_demand) == sum(noted.values())
     entries = (fee_line(account_id, entry) for entry in entries_after(world.writing.log, span, FIRST_PLACE))
@@ -316,7 +316,7 @@ def test_a_plan_reads_what_was_known_at_a_position_whatever_has_come_since(world
     advance(world, tables, random)
     for days, cut_ns in ((0, 0), (10, 0), (3, DAY_NS // 3)):
         at_ns = NOON_NS - DAY_NS // 2 - days * DAY_NS + cut_ns
-        plan = Plan(
+        plan = EvaluationPlan(
             world.writing.log,
             world.writing.config.schema,
             programme_id="bitmart-api-vip",
@@ -375,9 +375,9 @@ def test_tables_are_the_same_where_fronts_of_runs_do_not_hold_their_totals(
     names, schema = ("accounts", "fee_days", "volume_days"), world.writing.config.schema
     found = []
     for front_bytes in (run_front.FRONT_BYTES, 200):
-        for module in (totals_read, run_front, log):
+        for module in (totals_read, run_front, reads):
             monkeypatch.setattr(module, "FRONT_BYTES", front_bytes)
-        advance(world, Tables(Log(world.writing.log._datastore), schema), random)
+        advance(world, Tables(Log(world.writing.log.connections), schema), random)
         found.append([world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3") for name in names])
         world.connection.execute(f"DROP SCHEMA {read_schema(schema)} CASCADE")  # type: ignore[arg-type]
         create_tables(world.connection, schema)

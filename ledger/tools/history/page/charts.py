@@ -34,7 +34,7 @@ _FEE = 10.0**FEE_SCALE
 _SEEN = 2  # pixels that a bar of a fee has at least
 
 
-class Evaluated(NamedTuple):
+class VolumePoint(NamedTuple):
     """An evaluation's volume, with 36 decimals, at its instant."""
 
     at_ns: int
@@ -84,7 +84,7 @@ class BandScale:
 
 
 def volume_chart(
-    period: Period, programme: Programme, rolled: Mapping[int, int], evaluated: Sequence[Evaluated], width: int
+    period: Period, programme: Programme, rolled: Mapping[int, int], evaluated: Sequence[VolumePoint], width: int
 ) -> Chart:
     """Draw the volume of the past 30 days at each day's end, against what each tier takes."""
     most = max([*rolled.values(), *(one.volume for one in evaluated)], default=0)

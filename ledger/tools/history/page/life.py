@@ -8,18 +8,19 @@ from typing import Any, Final, NamedTuple
 
 from ledger.domain.decide.tier_stretches import tier_stretches
 from ledger.domain.events import VolumeEvaluated
-from ledger.domain.instants import DAY_NS
-from ledger.domain.state.account import FOREVER_NS, AccountState, Ban, Flag, Grant, fold_account
+from ledger.domain.grant_sources import EVALUATION, MANUAL, MATCH, TRIAL
+from ledger.domain.instants import DAY_NS, NEVER_NS
+from ledger.domain.state.account import AccountState, Ban, Flag, Grant, fold_account
 from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import Dated
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.store.codec.events import decode
-from ledger.tools.history.page.charts import Evaluated, Period, tier_css, volume_text
+from ledger.tools.history.page.charts import Period, VolumePoint, tier_css, volume_text
 from ledger.tools.pages.drawing import Chart, Frame, Mark, box, text
 from ledger.tools.pages.time_axis import time_axis
 from ledger.tools.pages.words import moment
 
-SOURCES: Final = {"TRIAL": "trial", "EVALUATION": "evaluated", "MATCH": "match", "MANUAL": "by hand"}
+SOURCES: Final = {TRIAL: "trial", EVALUATION: "evaluated", MATCH: "match", MANUAL: "by hand"}
 _LANE: Final = 26  # pixels
 _CHARACTER: Final = 8
 
@@ -82,10 +83,10 @@ class Life:
             [one for one in self.evaluations if begin_ns <= one.evaluated_time_ns < end_ns],
         )
 
-    def evaluated(self, period: Period) -> list[Evaluated]:
+    def evaluated(self, period: Period) -> list[VolumePoint]:
         """Return the volumes that were evaluated at instants of a period."""
         return [
-            Evaluated(
+            VolumePoint(
                 event.evaluated_time_ns,
                 exact(event.volume, NOTIONAL_SCALE),
                 f"{moment(event.evaluated_time_ns)}: evaluated {volume_text(exact(event.volume, NOTIONAL_SCALE))}"
@@ -166,4 +167,4 @@ def _grant_bar(life: Life, grant: Grant) -> Bar:
 
 def span(from_ns: int, until_ns: int) -> str:
     """An interval in words."""
-    return f"{moment(from_ns)} until {'further notice' if until_ns == FOREVER_NS else moment(until_ns)}"
+    return f"{moment(from_ns)} until {'further notice' if until_ns == NEVER_NS else moment(until_ns)}"

@@ -9,9 +9,8 @@ from typing import Any, Final
 from ledger import programmes
 from ledger.cli import Options
 from ledger.client import Client
-from ledger.domain.instants import BEGINNING_NS, DAY_NS, day_number
+from ledger.domain.instants import BEGINNING_NS, DAY_NS, NEVER_NS, day_number
 from ledger.domain.rules.end_day_close import CLOSE_SCALE
-from ledger.domain.state.account import FOREVER_NS
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import exact
 from ledger.tools.history.page.charts import Period
@@ -38,13 +37,13 @@ class Picture:
             "as_of": self._as_of_ns,
             "known_at_position": first.basis.known_at_position,
         }
-        self._end_ns = min(options.until_time or FOREVER_NS, self._as_of_ns + 1)
+        self._end_ns = min(options.until_time or NEVER_NS, self._as_of_ns + 1)
         at_end = {**self._known, "as_of": max(0, self._end_ns - 1)}
         self._state = ledger.get_vip_state(options.account, programme_id=options.programme, **at_end)
         events = ledger.list_events(f"account/{options.account}", **self._known)
         self._life = Life(options.account, events, tuple(self._programmes()))
         self._programme = self._life.programme(self._end_ns - 1)
-        self._held = self._life.within(options.from_time or BEGINNING_NS, options.until_time or FOREVER_NS)
+        self._held = self._life.within(options.from_time or BEGINNING_NS, options.until_time or NEVER_NS)
         self._days = Days(self._programme, self._held.evaluations)
 
     def take_volume(self, line: FeeLine) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from ledger.domain.events import CellKey, VolumeEvaluated
+from ledger.domain.events import POST_TRIAL, CellKey, VolumeEvaluated
 from ledger.domain.instants import day_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.state.programme import Programme
@@ -114,7 +114,7 @@ def evaluations_table(held: Held, life: Life, since: Mapping[int, Mapping[str, i
     rows = [
         (
             moment(event.evaluated_time_ns),
-            "trial" if event.kind == "POST_TRIAL" else "30 days",
+            "trial" if event.kind == POST_TRIAL else "30 days",
             moment(event.window_from_ns),
             moment(event.window_until_ns),
             *_evaluated(event, life.programme(event.evaluated_time_ns), since.get(event.evaluated_time_ns, {})),

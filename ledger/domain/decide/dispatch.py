@@ -1,0 +1,76 @@
+"""Finds the decision that a command asks for: the writer and the audit both go this way, each with its own states."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ledger.domain.commands import (
+    BountyCommand,
+    Command,
+    ProgrammeCommand,
+    PromotionCommand,
+    RecordDailyClose,
+    RegisterCommand,
+    RunEvaluation,
+)
+from ledger.domain.decide.account import asks_family, decide_account
+from ledger.domain.decide.bounty import Round, decide_bounty, week_of
+from ledger.domain.decide.daily_close import Closes, decide_close
+from ledger.domain.decide.decided import Decided
+from ledger.domain.decide.evaluation_run import EvaluationState, decide_run
+from ledger.domain.decide.programme import decide_programme, programme_stream_of
+from ledger.domain.decide.promotion import Promotions, decide_promotion
+from ledger.domain.decide.register import decide_register
+from ledger.domain.refusal import Refusal
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.streams import PROMOTIONS, REGISTERS, account_stream, bounty_stream, closes_stream
+
+
+class States(Protocol):
+    """The states before a command, each asked for only where a decision needs it.
+
+    `family` are the other accounts that share an owner with one. `recorded_at` says when a position was recorded, in
+    ns, or 0 where the log has not reached it; `book_at` gives the rules that were known up to a position.
+    """
+
+    def account(self, account_id: str, /) -> AccountState: ...
+    def family(self, account: AccountState, /) -> Sequence[AccountState]: ...
+    def promotions(self) -> Promotions: ...
+    def round(self, week: str, /) -> Round: ...
+    def closes(self, asset: str, /) -> Closes: ...
+    def evaluation(self, stream: str, /) -> EvaluationState: ...
+    def recorded_at(self, position: int, /) -> int: ...
+    def book_at(self, position: int, /) -> Rulebook: ...
+
+
+def decide(
+    command: Command, book: Rulebook, states: States, *, now_ns: int, last_position: int
+) -> tuple[str, Decided | Refusal]:
+    """Return the stream that a command is for, and the decision. The log ends at `last_position`."""
+    if isinstance(command, RegisterCommand):
+        return REGISTERS, decide_register(book, command, now_ns)
+    if isinstance(command, ProgrammeCommand):
+        return programme_stream_of(command), decide_programme(book, command, now_ns)
+    if isinstance(command, PromotionCommand):
+        return PROMOTIONS, decide_promotion(states.promotions(), command, states.account, book, now_ns)
+    if isinstance(command, BountyCommand):
+        week = week_of(command, now_ns)
+        return bounty_stream(week), decide_bounty(states.round(week), command, states.account, book, now_ns)
+    if isinstance(command, RecordDailyClose):
+        return closes_stream(command.asset), decide_close(states.closes(command.asset), command, book, now_ns)
+    if isinstance(command, RunEvaluation):
+        return decide_run(
+            command,
+            book,
+            states.evaluation,
+            now_ns=now_ns,
+            last_position=last_position,
+            recorded_at=states.recorded_at,
+            book_at=states.book_at,
+        )
+    account = states.account(command.account_id)
+    family = states.family(account) if asks_family(command) else ()
+    decided = decide_account(account, command, family=family, book=book, now_ns=now_ns)
+    return account_stream(command.account_id), decided

@@ -1,0 +1,97 @@
+"""The states that no single account has, in memory: rulebook, promotions, bounty rounds, closes and evaluations.
+
+The writer and the audit hold them alike. Each is folded from the events of its stream when it is first asked for, and
+evolved from then on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from functools import reduce
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from ledger.domain.decide.bounty import Round, evolve_round
+from ledger.domain.decide.daily_close import Closes, fold_closes
+from ledger.domain.decide.evaluation_run import EvaluationState, fold_evaluation
+from ledger.domain.decide.promotion import Promotions, evolve_promotions
+from ledger.domain.events import Recorded
+from ledger.domain.state.held import Held
+from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
+from ledger.domain.streams import PROMOTIONS, bounty_stream, closes_stream, kind_and_subject, subject_of
+
+S = TypeVar("S")
+
+
+class _Kind(NamedTuple, Generic[S]):
+    """The first state of a stream, by what follows the kind in its name; and the state after some events of it."""
+
+    begin: Callable[[str], S]
+    fold: Callable[[Iterable[Recorded], S], S]
+
+
+def _one_by_one(evolve: Callable[[S, Recorded], S]) -> Callable[[Iterable[Recorded], S], S]:
+    return lambda events, state: reduce(evolve, events, state)
+
+
+_ROUND: Final = _Kind(Round, _one_by_one(evolve_round))
+_CLOSES: Final = _Kind(Closes, fold_closes)
+_PROMOTIONS: Final = _Kind(lambda _: Promotions(), _one_by_one(evolve_promotions))
+_EVALUATION: Final = _Kind(lambda _: EvaluationState(), fold_evaluation)
+_KINDS: Final[dict[str, _Kind[Any]]] = {
+    "bounty": _ROUND,
+    "closes": _CLOSES,
+    "promotions": _PROMOTIONS,
+    "evaluation": _EVALUATION,
+}
+
+
+class SharedStates:
+    """These states after the events so far.
+
+    Nothing is held of a stream without an event: its name may be any that somebody asks with, and is refused.
+    """
+
+    def __init__(self, book: Rulebook, read: Callable[[str], Iterable[Recorded]]) -> None:
+        """`read` gives the events of a stream so far, in order."""
+        self.book = book
+        self._read = read
+        self._shared: Held[str, Any] = Held()
+
+    def promotions(self) -> Promotions:
+        """Return all promotions."""
+        return self._state(_PROMOTIONS, PROMOTIONS)
+
+    def round(self, week: str) -> Round:
+        """Return a week of bounties."""
+        return self._state(_ROUND, bounty_stream(week))
+
+    def closes(self, asset: str) -> Closes:
+        """Return the closes of an asset."""
+        return self._state(_CLOSES, closes_stream(asset))
+
+    def evaluation(self, stream: str) -> EvaluationState:
+        """Return the last run of an evaluation."""
+        return self._state(_EVALUATION, stream)
+
+    def version(self, stream: str) -> int:
+        """Return the version of the last event of one of these streams; 0: it has none."""
+        kind = _KINDS.get(kind_and_subject(stream)[0])
+        return self.book.versions.get(stream, 0) if kind is None else int(self._state(kind, stream).version)
+
+    def evolve(self, recorded: Recorded) -> None:
+        """Take in one more event of one of these streams."""
+        stream = recorded.stream
+        kind = _KINDS.get(kind_and_subject(stream)[0])
+        if kind is None:
+            self.book = evolve_rulebook(self.book, recorded)
+        else:
+            self._shared.hold(stream, kind.fold([recorded], self._state(kind, stream)))
+
+    def _state(self, kind: _Kind[S], stream: str) -> S:
+        found: S | None = self._shared.get(stream)
+        if found is None:
+            events = list(self._read(stream))
+            found = kind.fold(events, kind.begin(subject_of(stream)))
+            if events:
+                self._shared.hold(stream, found)
+        return found

@@ -1,0 +1,111 @@
+"""Reading the log: SQL beside the method that runs it, and the connections that it runs on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import cached_property
+from typing import Any, Final, Protocol, TypeAlias
+
+from psycopg import Connection, ServerCursor
+from psycopg.pq import TransactionStatus
+from psycopg.rows import tuple_row
+from psycopg.sql import SQL, Composed, Identifier, Literal
+
+from ledger.domain.events import Recorded
+from ledger.store.codec.events import decode
+from ledger.store.codec.run_front import FRONT_BYTES
+from ledger.store.postgres.migrate import EVENTS
+
+ROWS_AT_ONCE: Final = 1_000  # in memory, of rows that are read as they are taken
+BYTES_AT_ONCE: Final = 4_000_000  # about so much of them, where rows may be large
+ROW: Final = "notification_id, originator_id, originator_version, topic, state"  # as `decode` takes them
+_FRONT: Final = "CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {front}) ELSE state END AS state"
+# Names of the streams in [first, end), in order, by one index seek each: the next stream after the last one.
+STREAMS: Final = (
+    "stream(name) AS ("
+    "  (SELECT originator_id FROM {events} WHERE originator_id >= %(first)s AND originator_id < %(end)s"
+    "     ORDER BY originator_id, originator_version LIMIT 1)"
+    "  UNION ALL"
+    "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > stream.name AND originator_id < %(end)s"
+    "     ORDER BY originator_id, originator_version LIMIT 1)"
+    "  FROM stream WHERE stream.name IS NOT NULL"
+    ") "
+)
+
+Row: TypeAlias = tuple[Any, ...]
+Parameters: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+
+class Connections(Protocol):
+    """The source of readers' connections: a pool, or one connection in whose transaction all is read."""
+
+    schema: str
+
+    def get_connection(self) -> AbstractContextManager[Connection[Any]]:
+        """Give a connection until the block ends."""
+
+
+def statement(text: str) -> cached_property[bytes]:
+    """Return an attribute of `Reads`: SQL for any schema, as bytes for that of its log.
+
+    ROW stands for the columns of an event in the order that `decode` takes them, FRONT for the same with no more of a
+    fill run than its front, which has `{front}` bytes; `{events}` and `{schema}` are names. It is put together once for
+    each log: to do so each time would cost a small read half as much again.
+    """
+    text = text.replace("FRONT", ROW.replace("state", _FRONT)).replace("ROW", ROW)
+
+    def for_schema(reads: Reads) -> bytes:
+        schema = reads.connections.schema
+        names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
+        return SQL(text).format(**names, front=Literal(FRONT_BYTES)).as_bytes()
+
+    return cached_property(for_schema)
+
+
+class Reads:
+    """Reads committed rows of one ledger."""
+
+    def __init__(self, connections: Connections) -> None:
+        self.connections = connections
+
+    _AT: Final = statement("SELECT ROW FROM {events} WHERE notification_id = %s")
+
+    def at(self, position: int) -> Recorded:
+        """Return the event at a position of the log. Raises IndexError if there is none."""
+        return self._events(self._AT, (position,))[0]
+
+    def _events(self, statement: bytes, parameters: Parameters) -> list[Recorded]:
+        return [decode(*row) for row in self._rows(statement, parameters)]
+
+    def _rows(self, statement: bytes | Composed | SQL, parameters: Parameters) -> list[Row]:
+        with (
+            self.connections.get_connection() as connection,
+            connection.cursor(binary=True, row_factory=tuple_row) as cursor,
+        ):
+            return cursor.execute(statement, parameters).fetchall()
+
+    def _taken(self, name: str, statement: bytes, parameters: Sequence[Any]) -> Iterator[Row]:
+        """Yield rows of events, read as they are taken, a few in memory at once."""
+        with self._cursor(name) as cursor:
+            cursor.execute(statement, parameters)
+            size = 1
+            while rows := cursor.fetchmany(size):
+                yield from rows
+                size = min(max(BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), ROWS_AT_ONCE)
+
+    @contextmanager
+    def _cursor(self, name: str) -> Iterator[ServerCursor[Row]]:
+        """Give a cursor whose rows stay in PostgreSQL until they are fetched."""
+        with (
+            self.connections.get_connection() as connection,
+            _transaction(connection),
+            connection.cursor(name, row_factory=tuple_row, binary=True) as cursor,
+        ):
+            yield cursor
+
+
+def _transaction(connection: Connection[Any]) -> AbstractContextManager[object]:
+    """Return the transaction that a connection is in, or else a new one."""
+    within = connection.info.transaction_status == TransactionStatus.INTRANS
+    return nullcontext() if within else connection.transaction()

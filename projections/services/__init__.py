@@ -1,1 +1,0 @@
-"""The gRPC services that read: each RPC is answered by a module of `answers` or `evaluation`."""

@@ -1,0 +1,74 @@
+"""A whole log that is at hand as a list, decided again in one process: what the audit does by stretches and shares."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
+
+from ledger import programmes
+from ledger.domain.events import Recorded, SourceAdvanced
+from ledger.domain.instants import DAY_NS
+from ledger.domain.streams import day_key
+from ledger.domain.term_clock import TermClocks
+from ledger.replay.compare import Deviation, said
+from ledger.replay.replay import Replay
+from ledger.replay.requests import RequestsAgain
+from ledger.replay.sources import SourcesAgain
+from ledger.replay.states import States
+from ledger.wire.commands.kept import read_kept
+
+
+def deviations(events: Iterable[Recorded]) -> list[Deviation]:
+    """Return the deviations of a log, commit by commit.
+
+    Each event is decided from the events before it as they are recorded, so one that is wrong is named once, not with
+    all that follows from it.
+    """
+    return list(_deviations(list(events)))
+
+
+def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
+    days: dict[str, set[str]] = {}
+    ends: list[tuple[int, int]] = []  # (last position, recorded_time_ns) of each commit so far
+
+    def earlier(streams: Sequence[str], position: int) -> list[Recorded]:
+        return [recorded for recorded in log if recorded.stream in streams and recorded.position < position]
+
+    def fee_streams(account_id: str, from_ns: int, _: int) -> list[str]:
+        return sorted(stream for stream in days.get(account_id, ()) if day_key(stream)[1] >= from_ns // DAY_NS)
+
+    def recorded_at(position: int) -> int:
+        place = bisect_left(ends, position, key=lambda end: end[0])
+        return ends[place][1] if place < len(ends) else 0
+
+    clocks = TermClocks()
+    states = States(programmes.parse, earlier, recorded_at=recorded_at, decided_ns=clocks.decided_ns)
+    again = Replay(states, fee_streams, RequestsAgain(read_kept, lambda _: None))
+    sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()
+    expected, time_ns = 1, 0
+    for recorded in log:
+        if recorded.envelope.recorded_time_ns != time_ns:
+            yield from _end_of_commit(again, sources, advances, expected - 1)
+            ends.append((expected - 1, time_ns))
+        time_ns = recorded.envelope.recorded_time_ns
+        if recorded.position != expected:
+            yield said(recorded, f"position {expected} was expected here")
+        expected = recorded.position + 1
+        clocks.take(recorded)
+        if isinstance(recorded.event, SourceAdvanced):
+            advances.append(recorded)
+        if recorded.stream.startswith("fees/"):
+            days.setdefault(day_key(recorded.stream)[0], set()).add(recorded.stream)
+        again.take(recorded)
+    yield from _end_of_commit(again, sources, advances, expected - 1)
+
+
+def _end_of_commit(
+    again: Replay, sources: SourcesAgain, advances: list[Recorded], position: int
+) -> Iterator[Deviation]:
+    found, lines = again.end()
+    sources.count(lines)
+    found += [deviation for advance in advances for deviation in sources.advance(advance)]
+    found += sources.end(position)
+    advances.clear()
+    yield from sorted(found, key=lambda deviation: deviation.position)
