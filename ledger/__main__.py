@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import logging
 import os
-import re
 import signal
 import sys
 import threading
@@ -18,7 +16,6 @@ from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
 from importlib.metadata import version
-from pathlib import Path
 from typing import Final
 
 import psycopg
@@ -34,9 +31,10 @@ from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import LEDGER, programme_stream
+from ledger.knobs.settings import settings_of
 from ledger.log_lines import log_on_stderr
 from ledger.memory import few_arenas
-from ledger.processors import CHOICES, keep_to
+from ledger.processors import keep_to
 from ledger.server import probe
 from ledger.server.app import App, ListenError
 from ledger.server.command_rpc import CommandRpcs
@@ -58,7 +56,6 @@ from ledger.store.postgres.database import (
     open_datastore,
     store_clock_ns,
 )
-from ledger.store.postgres.dsn import HELP, chosen, exposed
 from ledger.store.postgres.embedded import ROLES, EmbeddedError, EmbeddedPostgres
 from ledger.store.postgres.folders import default_folder, earlier_folder
 from ledger.store.postgres.keeper import Keeper, NoKeeper
@@ -68,9 +65,9 @@ from ledger.store.postgres.session import Limits, Patience
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.tools import TOOLS
+from ledger.tools.config import knob_flags
 from ledger.tools.progress import ProgressBar
 from ledger.visible import visible_output
-from ledger.wire.fields import ID
 from ledger.writing.pulse import Pulse
 from ledger.writing.service import Service
 from ledger.writing.writer_thread import WriterThread
@@ -85,7 +82,6 @@ _log: Final = logging.getLogger("ledger")
 
 RUN: Final = cli.Group("run")
 
-_DEFAULT: Final = Config()
 _UNGUARDED: Final = (
     "it runs as the owner of the log, who can change what is recorded: `fee-ledger database roles` prints the SQL that"
     " gives owner, service and readers roles of their own"
@@ -119,31 +115,16 @@ def parser() -> Parser:
     "serve",
     "serve --data /srv/ledger",
     "serve --dsn postgresql://me@db/ledger",
-    arguments=(
-        cli.argument("--listen", metavar="HOST:PORT", default=_DEFAULT.listen,
-                     help=f"where to listen (default {_DEFAULT.listen})"),
-        cli.argument("--data", metavar="FOLDER", type=Path,
-                     help=f"folder of the embedded PostgreSQL (default {default_folder()})"),
-        cli.argument("--dsn", default="", help=f"use your own PostgreSQL 15 to 18 instead of the embedded one {HELP}"),
-        cli.argument("--schema", default=_DEFAULT.schema, help=f"one schema is one ledger (default {_DEFAULT.schema})"),
-        cli.argument("--evaluate", choices=("manual", "automatic"), default=_DEFAULT.evaluate,
-                     help="whether the service evaluates volume itself on the days of the programme (default manual: "
-                     "RunEvaluation does)"),
-        cli.argument("--accept-clock", action="store_true",
-                     help="begin though the last commit is later than the clock: you have looked, and the clock is "
-                     "right now; with --dsn, the clock of PostgreSQL must say so too"),
-        cli.argument("--no-projections", action="store_true",
-                     help="leave the tables of the read side to `python -m projections`"),
-        cli.argument("--processors", choices=CHOICES, default=_DEFAULT.processors,
-                     help="how many the service's threads share (default auto: one where there are at most four, as "
-                     "Python computes in one thread at a time)"),
-        cli.argument("--ledger-id", default="", metavar="NAME", help="of a new ledger, for ever (default: random)"),
-    ),
-    notes="exit code 0: stopped as asked; 2: it could not start, and one line says why",
-)  # fmt: skip
+    parents=(knob_flags,),
+    notes="Every knob is an option, a variable such as FEE_LEDGER_LEASE_MS, and a line of a TOML file, such as\n"
+    "lease_ms = 750; that is their precedence. `fee-ledger config show` tells which is set, and by whom.\n\n"
+    "exit code 0: stopped as asked; 2: it could not start, and one line says why",
+)
 def _serve(options: cli.Options) -> int:
+    settings = settings_of(options)
+    tell(0, *(f"fee-ledger: {line}" for line in settings.remarks))
     try:
-        return serve(_config(options))
+        return serve(settings.config)
     except (StartError, ClockLeapError, EmbeddedError, ListenError, MigrationError, DatabaseError) as error:
         raise cli.UnusableError(str(error)) from error
     except (psycopg.Error, PersistenceError) as error:
@@ -401,8 +382,6 @@ def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str
     The PostgreSQL is the embedded one, or the one given; for that the second DSN is empty.
     """
     if config.dsn:
-        if warning := exposed(config.dsn):
-            tell(0, f"fee-ledger: {warning}")
         return config.dsn, "", "your PostgreSQL", NoKeeper()
     folder = config.data or default_folder()
     if not config.data and (earlier := earlier_folder()):
@@ -427,29 +406,6 @@ def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threadin
                     _log.info("another process writes this ledger: standing by, serving reads")
                 return found
     raise StartError("stopped before a term began")
-
-
-def _config(options: cli.Options) -> Config:
-    if options.dsn and options.data:
-        raise StartError("--data is for the embedded PostgreSQL, --dsn for your own: give one of them")
-    if options.ledger_id and not ID.fullmatch(options.ledger_id):
-        raise StartError("--ledger-id must match [A-Za-z0-9._:-]{1,64}")
-    if not re.fullmatch(r"[a-z_][a-z0-9_]{0,40}", options.schema):
-        raise StartError("--schema must match [a-z_][a-z0-9_]{0,40}")
-    if not re.fullmatch(r".+:[0-9]{1,5}", options.listen):
-        raise StartError("--listen must be HOST:PORT, for example 127.0.0.1:50051")
-    return dataclasses.replace(
-        Config(),
-        listen=options.listen,
-        data=options.data,
-        dsn=chosen(options.dsn, options.data),
-        schema=options.schema,
-        evaluate=options.evaluate,
-        accept_clock=options.accept_clock,
-        processors=options.processors,
-        projections=not options.no_projections,
-        ledger_id=options.ledger_id,
-    )
 
 
 if __name__ == "__main__":

@@ -11,17 +11,20 @@ from collections.abc import Sequence
 import psycopg
 from eventsourcing.persistence import PersistenceError
 
-from ledger.cli.errors import UnusableError, ended
-from ledger.config import Config
+from ledger.cli.errors import UnusableError, ended, tell
+from ledger.config import KNOBS, Config
+from ledger.knobs.flags import add_flags
+from ledger.knobs.settings import settings_of
 from ledger.log_lines import log_on_stderr
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
-from ledger.store.postgres.dsn import HELP, VARIABLE, chosen, exposed
+from ledger.store.postgres.dsn import VARIABLE
 from ledger.store.postgres.migrate import EVENTS
 from ledger.store.postgres.session import Limits
 from ledger.visible import visible_output
 from projections.tables.runner import Runner
 
+_KNOBS = ("dsn", "dsn_file", "schema", "stop_grace_ms")
 _EPILOG = """\
 example:
   python -m ledger serve --dsn postgresql://me@db/ledger --no-projections
@@ -50,23 +53,22 @@ def _follow(arguments: Sequence[str] | None) -> int:
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--dsn", default="", help=f"the ledger's PostgreSQL {HELP}")
-    parser.add_argument("--schema", default=Config().schema, help=f"the ledger's schema (default {Config().schema})")
-    options = parser.parse_args(arguments)
-    dsn = chosen(options.dsn, None)
-    if not dsn:
+    add_flags(parser, [KNOBS[name] for name in _KNOBS])
+    settings = settings_of(parser.parse_args(arguments), _KNOBS)
+    config = settings.config
+    tell(0, *(f"projections: {line}" for line in settings.remarks))
+    if not config.dsn:
         parser.error(f"say where the ledger's PostgreSQL is, in {VARIABLE} or by --dsn")
     try:
-        if warning := exposed(dsn):
-            print(f"projections: {warning}", file=sys.stderr)
-        connect(dsn, "projections").close()
+        connect(config.dsn, "projections").close()
     except psycopg.Error as error:
         raise UnusableError(f"PostgreSQL cannot be used: {error}") from error
-    return follow(dsn, options.schema)
+    return follow(config)
 
 
-def follow(dsn: str, schema: str) -> int:
+def follow(config: Config) -> int:
     """Follow the log until SIGINT or SIGTERM."""
+    dsn, schema = config.dsn, config.schema
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
@@ -76,7 +78,7 @@ def follow(dsn: str, schema: str) -> int:
         runner.start()
         print(f"the tables in {schema}_read follow the log of {schema}. Ctrl-C stops this.", flush=True)
         stop.wait()
-        limits.patience.end_within(Config().stop_grace_ms / 1000)
+        limits.patience.end_within(config.stop_grace_ms / 1000)
         runner.stop()
     return 0
 

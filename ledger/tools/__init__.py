@@ -7,6 +7,7 @@ import ledger.tools.audit.command
 import ledger.tools.bulk.command
 import ledger.tools.cases.command
 import ledger.tools.check
+import ledger.tools.config
 import ledger.tools.controls
 import ledger.tools.database
 import ledger.tools.evaluate

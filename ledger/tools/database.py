@@ -13,12 +13,12 @@ from ledger.cli.errors import UnusableError
 from ledger.clock import ClockLeapError, WallClock, check_other_clock
 from ledger.store.migration import migrate
 from ledger.store.postgres.database import DatabaseError, check_durable, connect, store_clock_ns
-from ledger.store.postgres.dsn import HELP, VARIABLE
+from ledger.store.postgres.dsn import VARIABLE
 from ledger.store.postgres.migrate import MigrationError
 from ledger.store.postgres.roles import Roles, roles_sql
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import ProgressBar
-from ledger.tools.store import own_dsn, schema_argument
+from ledger.tools.store import knobs_of, own_store_arguments, schema_argument
 
 _ROLES: Final = Roles()
 _NOTES: Final = """\
@@ -51,7 +51,6 @@ _DATABASE: Final = TOOLS.verbs("database", "roles and migrations of a PostgreSQL
     "database roles > roles.sql",
     "database roles --schema spot --owner spot_owner --service spot --reader spot_reader",
     arguments=(
-        schema_argument(),
         argument("--owner", type=_role, default=_ROLES.owner, metavar="ROLE",
                  help="owns the log and migrates it (default %(default)s)"),
         argument("--service", type=_role, default=_ROLES.service, metavar="ROLE",
@@ -59,13 +58,14 @@ _DATABASE: Final = TOOLS.verbs("database", "roles and migrations of a PostgreSQL
         argument("--reader", type=_role, default=_ROLES.reader, metavar="ROLE",
                  help="reads with SQL (default %(default)s)"),
     ),
+    parents=(schema_argument,),
     notes=_NOTES,
 )  # fmt: skip
 def _print_roles(options: Options) -> int:
     roles = Roles(options.owner, options.service, options.reader)
     if len({roles.owner, roles.service, roles.reader}) < 3:
         raise UnusableError("owner, service and reader are to be three roles")
-    print(f"\\set ON_ERROR_STOP on\n{roles_sql(options.schema, roles)}", end="")
+    print(f"\\set ON_ERROR_STOP on\n{roles_sql(knobs_of(options).schema, roles)}", end="")
     return 0
 
 
@@ -73,25 +73,24 @@ def _print_roles(options: Options) -> int:
     "migrate",
     "bring the tables of a ledger up to this release, as their owner",
     "database migrate --dsn postgresql://ledger_owner@db/ledger",
-    arguments=(
-        argument("--dsn", default="", help=f"of a role that owns the ledger, or may act for its owner {HELP}"),
-        schema_argument(),
-    ),
-    notes="A log that holds events is digested before and after, and the event MigrationApplied, which is\n"
+    parents=(own_store_arguments,),
+    notes="The dsn is that of a role that owns the ledger, or may act for its owner.\n\n"
+    "A log that holds events is digested before and after, and the event MigrationApplied, which is\n"
     "appended to it, says both. All is one transaction: whatever ends it, nothing is left half done,\n"
     "and the same command does it. Meanwhile nobody records.\n\n"
     "exit code 0: the tables are those of this release; 2: they cannot be, and one line says why",
     interrupted="nothing was changed",
-)  # fmt: skip
+)
 def _migrate(options: Options) -> int:
-    if not (dsn := own_dsn(options.dsn)):
+    config = knobs_of(options)
+    if not config.dsn:
         raise UnusableError(f"--dsn or ${VARIABLE} is needed: the embedded PostgreSQL is migrated by `serve`")
     progress, clock = ProgressBar(), WallClock()
     try:
-        with connect(dsn, "migration") as connection:
+        with connect(config.dsn, "migration") as connection:
             check_durable(connection)
             check_other_clock(clock, store_clock_ns(connection))  # what it appends has a time
-            applied = migrate(connection, options.schema, clock_ns=clock.now_ns, show=progress.show)
+            applied = migrate(connection, config.schema, clock_ns=clock.now_ns, show=progress.show)
     except (MigrationError, DatabaseError, ClockLeapError) as error:
         raise UnusableError(str(error)) from error
     except psycopg.Error as error:

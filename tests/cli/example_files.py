@@ -30,6 +30,7 @@ approve-match,erin,,,m1
 def write_files(folder: Path) -> None:
     """Write every one of them."""
     (folder / "fills.jsonl").write_text(f"{json.dumps(FILL)}\n")
+    (folder / "ledger.toml").write_text("lease_ms = 700\n")
     (folder / "old.toml").write_text(packaged())
     (folder / "programme.toml").write_text(packaged().replace('version = "3.0"', 'version = "3.1"'))
     (folder / "rows.csv").write_text(_ROWS)

@@ -82,7 +82,7 @@ def done(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Pa
         _evaluate(ledger.address)
         asking, *ordering = GROUPS
         yield {
-            path: [_run([*words, *more(helps[path], dsn, config)], called) for words in examples(helps[path])]
+            path: [_run(here(words, more(helps[path], dsn, config)), called) for words in examples(helps[path])]
             for group in (*ordering, asking, TOOLS)
             for path, command in leaves(group.subcommands)
         }
@@ -92,6 +92,12 @@ def more(at: ArgumentParser, dsn: str, config: Config) -> list[str]:
     """Return what an example lacks here: where the log is, for a tool that reads it itself; one process is enough."""
     place = ["--dsn", dsn, "--schema", config.schema] if "--dsn" in at._option_string_actions else []
     return [*place, "--jobs", "1"] if "--jobs" in at._option_string_actions else place
+
+
+def here(words: list[str], more: list[str]) -> list[str]:
+    """Return an example with what it lacks here, in place of the --dsn that it has: that may be given once."""
+    at = words.index("--dsn") if "--dsn" in words and "--dsn" in more else len(words)
+    return [*words[:at], *words[at + 2 :], *more]
 
 
 def _evaluate(address: str) -> None:

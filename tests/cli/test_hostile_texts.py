@@ -19,7 +19,7 @@ from ledger.config import Config
 from ledger.visible import visible
 from tests.cli.example_files import write_files
 from tests.cli.helps import examples, parsers
-from tests.cli.test_every_rpc import LEAVES, SET_UP, Leaf, more
+from tests.cli.test_every_rpc import LEAVES, SET_UP, Leaf, here, more
 from tests.tools.running import Ran, run
 
 # Right-to-left override, isolate, zero-width space, escape sequence, ends of lines, filler, joiner, byte order mark.
@@ -96,12 +96,12 @@ def told(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[st
         found: dict[str, list[tuple[str, Ran]]] = {}
         for path, _ in LEAVES:
             for words in examples(helps[path]):
-                run(*words, *more(helps[path], dsn, config))
+                run(*here(words, more(helps[path], dsn, config)))
         spoil(dsn, f"{config.schema}_read")
         patch.setattr("ledger.client.client.grpc.insecure_channel", lambda *to: Poisoning(open_channel(*to)))
         for path, _ in LEAVES:
             ways = [words for example in examples(helps[path]) for words in (example, hostile(example, len(path)))]
-            ran = [(" ".join(words), run(*words, *more(helps[path], dsn, config))) for words in ways]
+            ran = [(" ".join(words), run(*here(words, more(helps[path], dsn, config)))) for words in ways]
             found[" ".join(path)] = ran
         yield found
 

@@ -220,11 +220,11 @@ def test_a_log_with_newer_rules_than_the_release_knows_is_audited_only_before_th
     [
         (["--dsn", "postgresql://nobody@127.0.0.1:1/none"], "PostgreSQL cannot be used"),
         (["--data", "/nowhere/at/all"], "there is no ledger in /nowhere/at/all"),
-        (["--data", "here", "--dsn", "postgresql://there"], "--data is for the embedded PostgreSQL, --dsn for"),
+        (["--data", "here", "--dsn", "postgresql://there"], "--data and --dsn each say where the ledger lies"),
         (["--known-at", "yesterday"], "'yesterday' is no time"),
         (["a/b"], "'a/b' does not match"),
         (["--jobs", "0"], "'0' is not a whole number"),
-        (["--schema", "Ledger"], "'Ledger' does not match"),
+        (["--schema", "Ledger"], "'Ledger' is not a name that matches"),
     ],
 )
 def test_what_it_cannot_do_ends_it_with_2_and_one_line(arguments: list[str], why: str) -> None:

@@ -27,9 +27,11 @@ from tests.waiting import wait_for
 SCHEMA: Final = "lost"
 CSV: Final = "account_id,exec_id,symbol,side,liquidity,last_px,last_qty,transact_time\nalice,E1,S,BUY,MAKER,1,1,1\n"
 
-# What reads the log itself, as the parser has it; `serve` goes on when PostgreSQL comes back.
+# What reads the log itself, as the parser has it; `serve` goes on when PostgreSQL comes back, `config show` asks none.
 TOOLS: Final = sorted(
-    path for path, at in parsers(parser()) if "--dsn" in at._option_string_actions and path != ("serve",)
+    path
+    for path, at in parsers(parser())
+    if "--dsn" in at._option_string_actions and path not in {("serve",), ("config", "show")}
 )
 
 

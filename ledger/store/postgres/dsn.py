@@ -6,26 +6,18 @@ the place for its password. What libpq says of a string that it cannot read has 
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 VARIABLE: Final = "FEE_LEDGER_DSN"  # of the environment: in place of --dsn
-HELP: Final = f"(default: ${VARIABLE}; a password is for PGPASSWORD, PGPASSFILE, PGSERVICE or ~/.pgpass)"
 
 _QUOTED: Final = re.compile(r"\".*\"", re.DOTALL)  # the parts that libpq repeats
 _PORTS: Final = re.compile(r"[0-9,]*")
-
-
-def chosen(dsn: str, data: Path | None) -> str:
-    """Return the string of --dsn, or else, unless there is a --data, that of the environment; "": there is none."""
-    return dsn or ("" if data else os.environ.get(VARIABLE, ""))
 
 
 def parameters(dsn: str) -> dict[str, str]:
@@ -47,11 +39,17 @@ def _is_cut(found: Mapping[str, str]) -> bool:
     return "@" in found.get("host", "") + found.get("dbname", "") or not _PORTS.fullmatch(found.get("port", ""))
 
 
-def exposed(dsn: str) -> str:
-    """Return a line that warns of a password on the command line of this process; "" if there is none."""
-    if not any(dsn in argument for argument in sys.argv) or "password" not in parameters(dsn):
+def exposed(dsn: str, place: str = "") -> str:
+    """Return a line that warns of a password on the command line of this process, or at a place in a file; or ""."""
+    if not (place or any(dsn in argument for argument in sys.argv)) or "password" not in parameters(dsn):
         return ""
-    return (
-        f"warning: every user of this machine can read the password in --dsn: say it in {VARIABLE}, PGPASSWORD, a"
-        " PGPASSFILE or a PGSERVICE"
-    )
+    readers = f"whoever reads {place} reads" if place else "every user of this machine can read"
+    seen = "the password in it" if place else "the password in --dsn"
+    return f"warning: {readers} {seen}: say it in {VARIABLE}, PGPASSWORD, a PGPASSFILE, a PGSERVICE or a dsn_file"
+
+
+def shown(dsn: str) -> str:
+    """Return it as it may be told, without what is secret."""
+    found = parameters(dsn)
+    secrets = {name: "***" for name in found if "password" in name or "secret" in name}
+    return make_conninfo(**found | secrets) if secrets else dsn

@@ -1,4 +1,4 @@
-"""The folder of an embedded ledger if nobody names one: one for each user, wherever a command runs."""
+"""Where data and knobs lie if nobody says: one place for each user, wherever a command runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final
 
 _OF_ROOT: Final = Path("/var/lib/ledger")
+_CONFIG_OF_ROOT: Final = Path("/etc/fee-ledger/config.toml")
 
 
 def default_folder() -> Path:
@@ -19,6 +20,20 @@ def default_folder() -> Path:
         return _OF_ROOT
     home = Path(os.environ.get("XDG_DATA_HOME", ""))
     return (home if home.is_absolute() else Path.home() / ".local" / "share") / "fee-ledger"
+
+
+def default_config() -> Path | None:
+    """Return where the file of knobs of this user lies if nobody says; None for a user without a home.
+
+    Root has /etc/fee-ledger/config.toml, others fee-ledger/config.toml below $XDG_CONFIG_HOME.
+    """
+    if os.geteuid() == 0:
+        return _CONFIG_OF_ROOT
+    home = Path(os.environ.get("XDG_CONFIG_HOME", ""))
+    try:
+        return (home if home.is_absolute() else Path.home() / ".config") / "fee-ledger" / "config.toml"
+    except RuntimeError:  # as in a container, under a number that is no user
+        return None
 
 
 def holds_ledger(folder: Path) -> bool:

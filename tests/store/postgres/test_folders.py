@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ledger.store.postgres import folders
-from ledger.store.postgres.folders import default_folder, digest, earlier_folder
+from ledger.store.postgres.folders import default_config, default_folder, digest, earlier_folder
 
 
 @pytest.fixture
@@ -30,6 +30,24 @@ def test_without_a_usable_xdg_data_home_it_lies_in_the_home_of_the_user(as_user:
     as_user.setenv("XDG_DATA_HOME", said)
     as_user.setenv("HOME", "/home/ops")
     assert default_folder() == Path("/home/ops/.local/share/fee-ledger")
+
+
+def test_knobs_lie_in_one_place_for_each_user(as_user: pytest.MonkeyPatch) -> None:
+    as_user.setenv("HOME", "/home/ops")
+    for said, place in (("", "/home/ops/.config"), ("not/absolute", "/home/ops/.config"), ("/srv/etc", "/srv/etc")):
+        as_user.setenv("XDG_CONFIG_HOME", said)
+        assert default_config() == Path(place, "fee-ledger", "config.toml")
+    as_user.setattr(os, "geteuid", lambda: 0)
+    assert default_config() == Path("/etc/fee-ledger/config.toml")
+
+
+def test_a_user_without_a_home_has_no_place_for_knobs_and_that_is_no_error(as_user: pytest.MonkeyPatch) -> None:
+    def homeless() -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    as_user.delenv("XDG_CONFIG_HOME", raising=False)
+    as_user.setattr(Path, "home", homeless)
+    assert default_config() is None
 
 
 def test_that_of_root_is_where_the_user_of_postgresql_reaches_it(monkeypatch: pytest.MonkeyPatch) -> None:
