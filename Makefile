@@ -23,7 +23,7 @@ help: ## show this help
 run: $(RUN) ## start the ledger on an embedded PostgreSQL (Ctrl-C stops it)
 	@exec $(BIN)/python -m ledger serve $(ARGS)
 
-test: $(DEV) ## run the tests, in three processes, as many of them wait; WORKERS=0 runs them in one: ARGS="-k audit -x" WORKERS=0
+test: $(DEV) ## run the tests in three processes, because many of them wait, or in one: ARGS="-k audit -x" WORKERS=0
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 lint: $(DEV) ## ruff, mypy --strict, import contracts, buf, what releases promised, generated code is current
@@ -41,7 +41,7 @@ format: $(DEV) ## format Python and proto files
 	$(BIN)/ruff format .
 	$(BIN)/buf format -w
 
-proto: $(DEV) ## generate ledger/v1 from proto/
+proto: $(DEV) ## generate ledger/v1 and ledger/client/generated.py from proto/
 	$(BIN)/python scripts/generate.py
 
 golden: $(DEV) ## write the bytes of new events, which every later release reads

@@ -269,8 +269,7 @@ def _start_projections(config: Config, dsn: str, stack: ExitStack, patience: Pat
     limits = Limits(patience=patience)  # a rebuild takes as long as it takes
     pool = open_datastore(dsn, config.schema, connections=2, limits=limits)  # a rebuild needs both
     datastore = stack.enter_context(pool)
-    channel = LedgerRecorder(datastore).channel_name
-    runner = Runner(Log(datastore), config.schema, channel, lambda: connect(dsn, "projections", limits))
+    runner = Runner(Log(datastore), config.schema, lambda: connect(dsn, "projections", limits))
     runner.start()
     return runner
 

@@ -168,9 +168,9 @@ class Config:
         "Where all are open, the longest idle one makes room if it is idle for longer than this.",
         "With little, engines that pause for a moment end each other's streams.")
 
-    account_day_bytes_max: int = _READS.whole(400 * _MIB, "bytes", 16 * _MIB, 64 * 1024 * _MIB,
+    account_day_bytes_max: int = _READS.whole(224 * _MIB, "bytes", 16 * _MIB, 64 * 1024 * _MIB,
         "Account-days in memory.",
-        "Memory. Days beyond it are read again from the log, some 20 us for each run of the day.")
+        "Memory: up to 1.75 times this. Days beyond it are read again from the log, some 20 us for each run of one.")
     account_state_bytes_max: int = _READS.whole(128 * _MIB, "bytes", 4 * _MIB, 64 * 1024 * _MIB,
         "States of accounts in memory, of the writer and of reads each.",
         "Memory: twice this. States beyond it are read again from the log.")

@@ -1,4 +1,4 @@
-"""The contract as its descriptors tell it: every RPC of package ledger.v1, and which of them command."""
+"""The contract as its descriptors tell it: the RPCs of package ledger.v1, which of them command, the words of enums."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from importlib import import_module
 from typing import Final
 
-from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from google.protobuf.descriptor import EnumDescriptor, MethodDescriptor, ServiceDescriptor
 
 from ledger import v1
 
@@ -29,3 +29,9 @@ def is_command(rpc: MethodDescriptor) -> bool:
 def snake_case(rpc: str) -> str:
     """Return the name of an RPC as functions have it: ban_account for BanAccount."""
     return re.sub("(?<!^)(?=[A-Z])", "_", rpc).lower()
+
+
+def values_by_word(enum: EnumDescriptor) -> Mapping[str, int]:
+    """Return the numbers of an enum by the names of its values without their prefix: {"CHARGE": 1, "REBATE": 2}."""
+    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
+    return {value.name.removeprefix(prefix): value.number for value in enum.values if value.number}

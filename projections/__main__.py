@@ -19,10 +19,10 @@ from ledger.log_lines import log_on_stderr
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
 from ledger.store.postgres.dsn import VARIABLE
-from ledger.store.postgres.migrate import EVENTS
 from ledger.store.postgres.session import Limits
 from ledger.visible import visible_output
 from projections.tables.runner import Runner
+from projections.tables.tables import read_schema
 
 _KNOBS = ("dsn", "dsn_file", "schema", "stop_grace_ms")
 _EPILOG = """\
@@ -74,9 +74,9 @@ def follow(config: Config) -> int:
         signal.signal(name, lambda *_: stop.set())
     limits = Limits()
     with open_datastore(dsn, schema, connections=2, limits=limits) as datastore:
-        runner = Runner(Log(datastore), schema, f"{schema}_{EVENTS}", lambda: connect(dsn, "projections", limits))
+        runner = Runner(Log(datastore), schema, lambda: connect(dsn, "projections", limits))
         runner.start()
-        print(f"the tables in {schema}_read follow the log of {schema}. Ctrl-C stops this.", flush=True)
+        print(f"the tables in {read_schema(schema)} follow the log of {schema}. Ctrl-C stops this.", flush=True)
         stop.wait()
         limits.patience.end_within(config.stop_grace_ms / 1000)
         runner.stop()

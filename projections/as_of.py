@@ -38,7 +38,7 @@ class Instant(NamedTuple):
     known_at_open: bool
 
     def basis(self, ledger_id: str) -> read_pb2.ReadBasis:
-        """As every answer says it."""
+        """Return it as every answer says it."""
         return read_pb2.ReadBasis(
             ledger_id=ledger_id,
             as_of=timestamp(self.as_of_ns),
@@ -81,11 +81,14 @@ class Reader:
 
     @cached_property
     def began_ns(self) -> int:
-        """When the ledger's first event was recorded."""
+        """Return when the ledger's first event was recorded."""
         return self.log.at(1).envelope.recorded_time_ns
 
     def instant(self, at: read_pb2.ReadAt) -> Instant:
-        """The instant a read asks for. Waits for min_position; refuses with POSITION_NOT_REACHED or POSITION_AHEAD."""
+        """Return the instant a read asks for, once the log has reached its min_position.
+
+        Refuses with POSITION_NOT_REACHED or POSITION_AHEAD.
+        """
         head = self._wait_for(at.min_position)
         known = self._closed(at, head)
         return Instant(self._as_of_ns(at, head), known or head, known_at_open=known is None)
@@ -102,7 +105,7 @@ class Reader:
         return View(Instant(self._as_of_ns(at, head), known, known_at_open=False), book, account)
 
     def family(self, view: View) -> list[AccountState]:
-        """The other accounts that share an owner with the view's account, as they were known then."""
+        """Return the other accounts that share an owner with the view's account, as they were known then."""
         until = view.instant.known.position
 
         def accounts_of(owner_id: str) -> list[str]:
@@ -115,11 +118,11 @@ class Reader:
         return family_of(view.account, accounts_of, accounts)
 
     def book(self) -> Rulebook:
-        """The rules as they are known now."""
+        """Return the rules as they are known now."""
         return self._present(self._live.at_head)[1]
 
     def evaluation(self, instant: Instant, stream: str) -> EvaluationState:
-        """Runs of an evaluation, as they were known."""
+        """Return runs of an evaluation, as they were known."""
         if instant.known_at_open:
             return self._live.evaluation(stream)
         return fold_evaluation(self.log.streams([stream], instant.known.position))
@@ -135,11 +138,11 @@ class Reader:
         return found
 
     def now_ns(self) -> int:
-        """Now, for a read of the present."""
+        """Return the time of a read of the present."""
         return self._now_ns(self._live.head)
 
     def _now_ns(self, head: Head) -> int:
-        """Never before the last commit, though this clock may be a little behind the writer's.
+        """Return no time before the last commit, though this clock may be a little behind the writer's.
 
         A commit that is over a minute ahead of it was recorded under a wrong clock, and does not say what time it is.
         """
@@ -155,7 +158,7 @@ class Reader:
         return self._now_ns(head)
 
     def _closed(self, at: read_pb2.ReadAt, head: Head) -> Head | None:
-        """The prefix of the log that a read names; None: all of it, which is still growing."""
+        """Return the prefix of the log that a read names; None: all of it, which is still growing."""
         kind = at.WhichOneof("known_at")
         if kind == "known_at_position":
             if at.known_at_position > head.position:

@@ -35,7 +35,7 @@ class Live:
         self._evaluations: dict[str, EvaluationState] = {}
 
     def evaluation(self, stream: str) -> EvaluationState:
-        """Runs of one evaluation."""
+        """Return runs of one evaluation."""
         return self._evaluations.get(stream, NOT_BEGUN)
 
     def saw(self, account_id: str) -> bool:
@@ -49,7 +49,7 @@ class Live:
         self._seen.add(account_id)
 
     def at_head(self, account_id: str = "") -> tuple[Head, Rulebook, AccountState]:
-        """The head, and rulebook and account as of exactly that position."""
+        """Return the head, and rulebook and account as of exactly that position."""
         if account_id and account_id not in self._accounts:
             self._load(account_id)
         with self._mutex:
@@ -61,14 +61,14 @@ class Live:
             return self._head, self._book, account
 
     def book_change(self, position: int) -> int:
-        """Position of the last event of the rulebook at or before one that the head has reached; 0: there is none."""
+        """Return the last position of the rulebook up to one that the head has reached; 0: there is none."""
         with self._mutex:
             place = bisect_right(self._book_changes, position)
             return self._book_changes[place - 1] if place else 0
 
     @property
     def head(self) -> Head:
-        """The last commit taken in."""
+        """Return the last commit taken in."""
         return self._head
 
     def take(self, head: Head, events: Iterable[Recorded]) -> None:

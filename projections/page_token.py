@@ -36,7 +36,7 @@ class PageToken:
     key: bytes
 
     def last(self, read: Callable[[bytes], T]) -> T:
-        """The last entry of the page before, as `read` finds it in the key. Refuses a key that says no such thing."""
+        """Return the last entry of the page before, as `read` finds it in the key. Refuses any other key."""
         try:
             return read(self.key)
         except (ValueError, struct.error):
@@ -44,7 +44,7 @@ class PageToken:
 
 
 def encode_token(token: PageToken, ledger_id: str, query: Message) -> str:
-    """Opaque text for the caller."""
+    """Return a token as opaque text for the caller."""
     header = _HEADER.pack(_short(ledger_id.encode()), _query_hash(query), token.as_of_ns, token.known_position)
     body = header + token.key
     return _text(body + hashlib.sha256(body).digest()[:_CHECKSUM_BYTES])
@@ -72,14 +72,14 @@ def decode_token(text: str, ledger_id: str, query: Message) -> PageToken:
 
 
 def text(key: bytes) -> str:
-    """A key that is a text. Raises ValueError for bytes that are none which PostgreSQL takes."""
+    """Return a key that is a text. Raises ValueError for bytes that are none which PostgreSQL takes."""
     if b"\0" in key:
         raise ValueError("it has a NUL")
     return key.decode()
 
 
 def number(key: bytes) -> int:
-    """A key that is a number: a position, or how many entries came before. Raises ValueError."""
+    """Return a key that is a number: a position, or how many entries came before. Raises ValueError."""
     found = int.from_bytes(key)
     if found > POSITION_MAX:
         raise ValueError("it is no position")

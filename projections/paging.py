@@ -1,4 +1,4 @@
-"""The parts that all paged queries share: the size of a page, and the read a page token is frozen at."""
+"""The parts that all paged queries share: the size of a page, and the token by which the next one is the same read."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.v1.read_pb2 import ReadAt
 from ledger.wire.status import refuse, timestamp
 from projections.as_of import Instant, Reader
-from projections.page_token import PageToken, decode_token
+from projections.page_token import PageToken, decode_token, encode_token
 
 Paged: TypeAlias = (
     pb.ListFeeHistoryRequest
@@ -27,19 +27,25 @@ Paged: TypeAlias = (
 
 
 def page_size(reader: Reader, asked: int) -> int:
-    """Entries of a page: the default for 0, never more than the limit."""
+    """Return how many entries a page has: the default for 0, never more than the limit."""
     if asked < 0:
         refuse(Reason.PAGE_SIZE_OUT_OF_RANGE, "page_size", f"{asked} is negative")
     return min(asked or reader.config.page_size, reader.config.page_size_max)
 
 
 def token_of(reader: Reader, request: Paged) -> PageToken | None:
-    """The token of a request; None: it asks for the first page."""
+    """Return the token of a request; None: it asks for the first page."""
     return decode_token(request.page_token, reader.ledger_id, request) if request.page_token else None
 
 
 def frozen(reader: Reader, token: PageToken) -> Instant:
-    """The read that a page sequence is; another process that follows the log may not have come so far yet."""
+    """Return the read that a page sequence is; another process that follows the log may not have come so far yet."""
     position = token.known_position
     at = ReadAt(as_of=timestamp(token.as_of_ns), known_at_position=position, min_position=position)
     return reader.instant(at)
+
+
+def next_token(reader: Reader, instant: Instant, key: bytes, request: Paged) -> str:
+    """Return the token of the page after the entry with a key, of the read that `frozen` gives again."""
+    token = PageToken(instant.as_of_ns, instant.known.position, key)
+    return encode_token(token, reader.ledger_id, request)

@@ -38,8 +38,6 @@ _PLAIN: Final[Mapping[int, tuple[str, str]]] = {  # (annotation, default)
     FieldDescriptorProto.TYPE_BYTES: ("bytes", 'b""'),
     FieldDescriptorProto.TYPE_BOOL: ("bool", "False"),
 }
-
-
 _NUMBERS: Final = (FieldDescriptorProto.TYPE_UINT32, FieldDescriptorProto.TYPE_UINT64, FieldDescriptorProto.TYPE_INT32)
 
 
@@ -133,7 +131,7 @@ class Generated(Connection):
 
 
 def snake_case(name: str) -> str:
-    """Return a name of the contract as Python has it: ban_account for BanAccount."""
+    """Return a name as Python has it, as `ledger.contract` does: that imports what is generated here."""
     return re.sub("(?<!^)(?=[A-Z])", "_", name).lower()
 
 

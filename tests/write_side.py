@@ -46,7 +46,7 @@ class Writing:
         return self.service.step(inputs, NOON_NS)
 
     def events(self, after: int = 0) -> list[Any]:
-        """Events behind a position, in order."""
+        """Events after a position, in order."""
         return [self.log.at(position) for position in range(after + 1, self.log.head().position + 1)]
 
 

@@ -45,6 +45,11 @@ class IdSet:
         """Bytes of memory."""
         return self._table.nbytes + (self._older.table.nbytes if self._older is not None else 0)
 
+    @property
+    def nbytes_soon(self) -> int:
+        """Bytes of memory when the set has moved; if it is half full, when it has grown, which is at three fifths."""
+        return self._table.nbytes * (2 if 2 * len(self) > self._table.slots else 1)
+
     def has(self, numbers: Ints) -> Ints:
         """Return a boolean array: True for each number that is in the set."""
         found: Ints = self._marks(_stored(numbers)) != NOT_THERE
@@ -58,8 +63,8 @@ class IdSet:
     def add(self, numbers: Ints, owners: Ints, notes: Ints | int = 0) -> Ints:
         """Put numbers in; return a boolean array: True for each that was there, and for all but one of equal ones.
 
-        For example add([5, 3, 5], ...) -> [True, False, False] into an empty set: one of the fives is new. The lowest
-        32 bits of a note are kept; a number that was there keeps the note and the owner it had.
+        For example add([5, 3, 5], ...) -> [True, False, False] or [False, False, True] into an empty set: any of the
+        fives is the new one. The lowest 32 bits of a note are kept; a number that was there keeps its note and owner.
         """
         self._make_room(len(numbers))
         if len(numbers) > _CHUNK:  # a day that is read whole: what the steps need is bounded
@@ -79,7 +84,7 @@ class IdSet:
         self._move_all()
         kept = int((place_of[self._table.owners()] >= 0).sum())
         slots = _SLOTS_MIN
-        while 5 * kept > 2 * slots:
+        while 3 * kept > slots:  # all have moved before the set is half full, if it does not become smaller
             slots *= 2
         self._move_to(slots, kept, place_of)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from google.protobuf.descriptor import EnumDescriptor, FieldDescriptor, MethodDescriptor
+from google.protobuf.descriptor import FieldDescriptor, MethodDescriptor
 
 from ledger.cli import documents
 from ledger.cli.arguments import UINT32_MAX, UINT64_MAX, clocks, number, sha256, time_ns
@@ -19,7 +19,7 @@ from ledger.cli.printing import at, given, send, show
 from ledger.cli.subcommands import Argument, Group, Options, argument
 from ledger.client import Client
 from ledger.client.generated import Generated
-from ledger.contract import RPCS, is_command, snake_case
+from ledger.contract import RPCS, is_command, snake_case, values_by_word
 from ledger.v1.comments import COMMENTS
 
 _BY_TOOLS: Final = ("GetProgramme", "PublishProgramme")  # `fee-ledger programme` calls them
@@ -49,7 +49,7 @@ class _Field(NamedTuple):
         """Return its argument."""
         name, settings = self.descriptor.name, dict(_KINDS.get(self.descriptor.type, {}))
         if enum := self.descriptor.enum_type:
-            settings |= {"choices": [value.lower() for value in _members(enum)], "default": "unspecified"}
+            settings |= {"choices": [word.lower() for word in values_by_word(enum)], "default": "unspecified"}
         elif "action" not in settings:
             settings.setdefault("metavar", name.removesuffix("_id").replace("_", "-").upper())
         if self.descriptor.is_repeated:
@@ -63,7 +63,7 @@ class _Field(NamedTuple):
     def example(self) -> str:
         """Return the value that an example has."""
         if self.descriptor.enum_type:
-            return _members(self.descriptor.enum_type)[0].lower()
+            return next(iter(values_by_word(self.descriptor.enum_type))).lower()
         said = re.search(r"for example ([\w.:-]*\w)", self.comment)
         return _SUBJECTS.get(self.descriptor.name) or (said[1] if said else _EXAMPLES.get(self.descriptor.type, "1"))
 
@@ -112,12 +112,6 @@ def _fields(rpc: MethodDescriptor) -> list[_Field]:
         for name, taken in parameters.items()
         if name in request.fields_by_name and name != "at"
     ]
-
-
-def _members(enum: EnumDescriptor) -> list[str]:
-    """Return the names of an enum's members without their prefix, but for the unspecified one."""
-    unspecified, *others = (value.name for value in enum.values)
-    return [name.removeprefix(unspecified.removesuffix("UNSPECIFIED")) for name in others]
 
 
 def _help(rpc: MethodDescriptor) -> str:

@@ -138,7 +138,7 @@ def ended(
 
 
 def _have_streams() -> None:
-    """Where a stream was closed before the start, what is printed there goes nowhere."""
+    """Have what is printed to a stream that was closed before the start go nowhere."""
     for name in ("stdout", "stderr"):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - until the program ends

@@ -1,4 +1,4 @@
-"""Daily closes and evaluations."""
+"""Daily closes, and the streams of evaluations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ledger.v1 import evaluation_service_pb2 as pb
 
 
 class Evaluations(Generated):
-    """The half of the client that is about EvaluationService."""
+    """Methods about EvaluationService that take other values than the contract has, or yield a stream."""
 
     def record_daily_close(
         self,

@@ -1,4 +1,4 @@
-"""Commands and queries about members: flags, matches, applications, managers, behaviour."""
+"""Matches, applications and metrics of behaviour."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ledger.v1 import member_service_pb2 as pb
 
 
 class Members(Generated):
-    """The methods of the client about members. Times not given are now."""
+    """Methods about members with other values or defaults than the contract has. Times not given are now."""
 
     def request_match(
         self,

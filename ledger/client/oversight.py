@@ -12,7 +12,7 @@ from ledger.v1 import programme_service_pb2 as programmes_pb
 
 
 class Oversight(Generated):
-    """Methods of the client about programmes and controls with other values than the contract has."""
+    """Methods about programmes and controls with other values than the contract has."""
 
     def set_pair_rates(
         self,

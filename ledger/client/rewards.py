@@ -1,4 +1,4 @@
-"""Commands and queries about rewards: the weekly bug bounty, promotions and their bonuses."""
+"""Bounties, bonuses, and who may take part in a promotion."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ledger.v1 import reward_service_pb2 as rewards_pb
 
 
 class Rewards(Generated):
-    """The methods of the client about rewards. Times not given are now."""
+    """Methods about rewards with other values or arguments than the contract has. Times not given are now."""
 
     def award_bounty(
         self,

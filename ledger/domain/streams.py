@@ -70,8 +70,13 @@ def day_key(stream: str) -> DayKey:
 
 def fee_range(account_id: str) -> tuple[str, str]:
     """Return a half-open range of names that holds every fee stream of an account, in byte order."""
-    prefix = f"{_FEES_PREFIX}{account_id}"
-    return f"{prefix}/", prefix + chr(ord("/") + 1)
+    prefix = f"{_FEES_PREFIX}{account_id}/"
+    return prefix, end_of(prefix)
+
+
+def end_of(prefix: str) -> str:
+    """Return the first text in byte order after all that begin with a prefix: "bounty/" -> "bounty0"."""
+    return prefix[:-1] + chr(ord(prefix[-1]) + 1)
 
 
 def programme_stream(programme_id: str) -> str:

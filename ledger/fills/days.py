@@ -24,7 +24,7 @@ from ledger.fills.running_totals import CellTable, FeeCell, GroupSums, RunTotals
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1
 _DAY_BYTES: Final = 300  # of an account-day in memory, beside its entries and digests
-_ID_BYTES: Final = 40  # of a digest: the slot it lies in, and its part of those that are empty
+_ID_BYTES: Final = 96  # of a digest at most: as few as one slot of six is full after days were dropped
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _HALF: Final = np.uint64(32)
@@ -68,8 +68,8 @@ class DayTable:
 
     @property
     def nbytes(self) -> int:
-        """The bytes of memory that the table takes, more or less."""
-        return len(self) * _DAY_BYTES + self._ids.nbytes + self._cells.nbytes
+        """The bytes of memory that the table takes, more or less; as its ids move, or soon grow, those after that."""
+        return len(self) * _DAY_BYTES + self._ids.nbytes_soon + self._cells.nbytes
 
     def enter(self, days: Mapping[DayKey, AccountDay]) -> None:
         """Hold account-days, in place of what was held of them."""
@@ -135,7 +135,7 @@ class DayTable:
         return latest
 
     def shrink(self, bytes_max: int) -> None:
-        """Drop the least recently used days while the table takes more; none is in use."""
+        """Drop the least recently used days if the table takes more; none is in use."""
         self._uses += 1
         if self.nbytes <= bytes_max:
             return

@@ -63,7 +63,7 @@ def _add(group: argparse._ArgumentGroup, knob: Knob) -> None:
 
 def _default(knob: Knob) -> str:
     if isinstance(knob, Switch):
-        return f" (default: {'yes' if knob.default else 'no'})"
+        return f" (default {'yes' if knob.default else 'no'})"
     if isinstance(knob, Whole):
         return f" ({knob.lowest} to {knob.highest} {knob.unit}, default {knob.default})"
     return f" (default {knob.default})" if knob.default else ""

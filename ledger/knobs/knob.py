@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from difflib import get_close_matches
@@ -53,7 +54,7 @@ def shown(text: str) -> str:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Knob:
+class Knob(ABC):
     """A knob: all that is known of it besides its value."""
 
     name: str = ""  # as in a file, for example lease_ms
@@ -76,9 +77,9 @@ class Knob:
         return f"{PREFIX}{self.name.upper()}"
 
     @property
+    @abstractmethod
     def form(self) -> str:
         """The form of a value in words, for example "a whole number of ms from 100 to 60000 (digits only)"."""
-        raise NotImplementedError
 
     @property
     def metavar(self) -> str:
@@ -89,9 +90,9 @@ class Knob:
         """Return the value that a flag or a variable says. Raises KnobError."""
         return self.from_toml(text)
 
+    @abstractmethod
     def from_toml(self, value: object) -> Value:
         """Return the value that a file says. Raises KnobError."""
-        raise NotImplementedError
 
     def refused(self) -> KnobError:
         """The error that says what a value must be."""

@@ -34,12 +34,13 @@ class App:
     def __init__(self, config: Config) -> None:
         self._config = config
         decoding = Decoding(config)
+        self._lanes = Lanes(config)
         self._end_receiving = decoding.end_receiving
         self._trimming = Trimming(decoding.under_way.large_released)
         self.health = Health()
         self.server = grpc.server(
             ThreadPoolExecutor(config.read_threads, "other"),  # of calls without a lane
-            interceptors=[Lanes(config), decoding],
+            interceptors=[self._lanes, decoding],
             options=[
                 ("grpc.so_reuseport", 0),  # on by default: two servers would share a port without a word
                 ("grpc.max_receive_message_length", config.message_bytes_max),
@@ -81,4 +82,5 @@ class App:
             self._end_receiving()
         if not stopped.wait(2 * grace_s + _CANCEL_S):
             _log.warning("gRPC still has calls that it cannot end; going on without it")
+        self._lanes.stop()
         self._trimming.stop()

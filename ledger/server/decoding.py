@@ -45,7 +45,7 @@ class Decoding(grpc.ServerInterceptor):
         self._unreadable = Seldom(_log)
 
     def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Return the handler of an RPC; gRPC calls this for each call."""
+        """Return the handler of an RPC: asked once of one that has a lane, by each call of another."""
         method = handler_call_details.method
         handler = self._handlers.get(method)
         if handler is None:

@@ -16,6 +16,7 @@ from grpc_health.v1.health import OVERALL_HEALTH
 from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
+from ledger import contract
 from ledger.server.lanes import COMMANDS, FILLS, LANES, STREAMS
 
 _log: Final = logging.getLogger(__name__)
@@ -26,15 +27,8 @@ Check: TypeAlias = Callable[[], str]
 _EVERY_S: Final = 0.25
 _PREFIX: Final = "ledger.v1."
 
-
-def _services(*lanes: str) -> set[str]:
-    """Return the names of the ledger's services that have an RPC in one of these lanes."""
-    names = {method.partition("/")[0] for lane in lanes for method in LANES[lane]}
-    return {name for name in names if name.startswith(_PREFIX)}
-
-
-SERVICES: Final = tuple(sorted(_services(*LANES)))
-WRITING: Final = tuple(sorted(_services(FILLS, STREAMS, COMMANDS)))
+SERVICES: Final = tuple(sorted(service.full_name for service in contract.SERVICES))
+WRITING: Final = tuple(sorted({rpc.partition("/")[0] for lane in (FILLS, STREAMS, COMMANDS) for rpc in LANES[lane]}))
 READING: Final = (OVERALL_HEALTH, *(name for name in SERVICES if name not in WRITING))
 
 

@@ -7,24 +7,23 @@ wait for something (a position of the log), and a bounded queue before it. A cal
 from __future__ import annotations
 
 import math
-import pkgutil
 import re
-import threading
 import weakref
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from importlib import import_module
+from functools import partial
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, Final, NoReturn, TypeAlias
 
 import grpc
 
-from ledger import caller, v1
+from ledger import caller
 from ledger.caller import Caller
 from ledger.config import Config
+from ledger.contract import SERVICES
 from ledger.domain.refusal import Reason, Refusal
+from ledger.server.call_pool import CallPool
 from ledger.server.turns import Turns
 from ledger.wire.status import RefusedError, abort
 
@@ -58,9 +57,8 @@ def lane_of(rpc: str) -> str:
 
 def _lanes() -> Iterator[tuple[str, str]]:
     """Yield the lane and the name of every method that is served, for example ledger.v1.QueryService/GetRates."""
-    for name in (found.name for found in pkgutil.iter_modules(v1.__path__) if found.name.endswith("_service_pb2")):
-        for service in import_module(f"{v1.__name__}.{name}").DESCRIPTOR.services_by_name.values():
-            yield from ((lane_of(method.name), f"{service.full_name}/{method.name}") for method in service.methods)
+    for service in SERVICES:
+        yield from ((lane_of(method.name), f"{service.full_name}/{method.name}") for method in service.methods)
     yield HEALTH, "grpc.health.v1.Health/Check"
     yield WATCHES, "grpc.health.v1.Health/Watch"
     yield REFLECTION, "grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo"
@@ -85,7 +83,7 @@ class Lanes(grpc.ServerInterceptor):
     """Gives each call to the lane of its RPC."""
 
     def __init__(self, config: Config) -> None:
-        refusing = ThreadPoolExecutor(_REFUSING_THREADS, "refusing")
+        refusing = CallPool(_REFUSING_THREADS, "refusing")
         sizes = {  # calls that are worked on, and that wait aside
             FILLS: (config.fills_threads, 0),
             COMMANDS: (config.command_threads, 0),
@@ -99,6 +97,7 @@ class Lanes(grpc.ServerInterceptor):
         }
         queues = dict.fromkeys(sizes, config.lane_queue_max) | {WATCHES: 0}
         lanes = {name: Lane(name, *size, queues[name], refusing) for name, size in sizes.items()}
+        self._pools = [refusing, *(lane.pool for lane in lanes.values())]
         self._lane_of = {f"/{method}": lanes[name] for name, methods in LANES.items() for method in methods}
         self._handlers: dict[str, _Handler] = {}  # by RPC, once it was called
 
@@ -117,15 +116,20 @@ class Lanes(grpc.ServerInterceptor):
             handler = self._handlers[method] = _in_lane(found, lane)
         return handler
 
+    def stop(self) -> None:
+        """Have the threads end, once their calls have ended."""
+        for pool in self._pools:
+            pool.shutdown(wait=False)
+
 
 class Lane:
     """The threads of some RPCs: `working` calls at once, and `waiting` more that have stepped aside."""
 
-    def __init__(self, name: str, working: int, waiting: int, queue_max: int, refuses: ThreadPoolExecutor) -> None:
+    def __init__(self, name: str, working: int, waiting: int, queue_max: int, refuses: CallPool) -> None:
         self._name = name
-        self.pool = _CountingPool(working + waiting, name)
+        self.pool = CallPool(working + waiting, name)
         # As a stream, so that a thread refuses a call without having received the request.
-        self.refusing: _Handler = grpc.stream_unary_rpc_method_handler(_in_pool(self.refuse, refuses))
+        self.refusing: _Handler = grpc.stream_unary_rpc_method_handler(_in_pool(partial(self.refuse), refuses))
         self._held_max = working + waiting + queue_max
         self._turns = Turns(working)
         self._places = Turns(waiting)
@@ -213,57 +217,19 @@ class _CallWithTurn(_Call):
             self._places.leave()
 
 
-class _CountingPool(ThreadPoolExecutor):
-    """A pool that counts the calls that it holds: under way, or waiting for a thread."""
-
-    def __init__(self, threads: int, name: str) -> None:
-        super().__init__(threads, name)
-        self._count = threading.Lock()
-        self.held = 0
-
-    def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
-        """Run a function in one of the threads, and count it from now until it has ended."""
-        with self._count:
-            self.held += 1
-        try:
-            return super().submit(self._run_counted, fn, *args, **kwargs)
-        except RuntimeError:  # it was shut down
-            self._leave()
-            raise
-
-    def _run_counted(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Any:
-        try:
-            return fn(*args, **kwargs)
-        finally:
-            self._leave()
-
-    def _leave(self) -> None:
-        with self._count:
-            self.held -= 1
-
-
 def _in_lane(handler: _Handler, lane: Lane) -> _Handler:
     """Return the handler with the threads of a lane."""
     kind = next(kind for kind in _KINDS if getattr(handler, kind))
-    behaviour = getattr(handler, kind)
-
-    def in_turn(request: Any, context: grpc.ServicerContext) -> Any:
-        return lane.run(behaviour, request, context)
-
     make = getattr(grpc, f"{kind}_rpc_method_handler")
     laned: _Handler = make(
-        _in_pool(in_turn, lane.pool),
+        _in_pool(partial(lane.run, getattr(handler, kind)), lane.pool),
         request_deserializer=handler.request_deserializer,
         response_serializer=handler.response_serializer,
     )
     return laned
 
 
-def _in_pool(behaviour: _Behaviour, pool: ThreadPoolExecutor) -> _Behaviour:
-    """Have gRPC call a behaviour in a pool of threads; a function of its own, as methods take no attributes."""
-
-    def called(request: Any, context: grpc.ServicerContext) -> Any:
-        return behaviour(request, context)
-
-    called.experimental_thread_pool = pool  # type: ignore[attr-defined]
-    return called
+def _in_pool(behaviour: partial[Any], pool: CallPool) -> _Behaviour:
+    """Have gRPC call a behaviour in a pool of threads; a `partial`, which takes attributes where a method does not."""
+    behaviour.experimental_thread_pool = pool  # type: ignore[attr-defined]
+    return behaviour

@@ -70,7 +70,7 @@ class Probe:
             self._connection.execute("SELECT")
         except (psycopg.Error, EmbeddedError) as error:
             self._fail(refusal_of(error).detail)
-        except Exception:
+        except Exception:  # a defect must not end the thread: nobody would notice when PostgreSQL answers again
             _log.exception("the store could not be probed")
             self._fail(_SILENT)
         else:

@@ -39,18 +39,19 @@ class Receiving:
         if not self._turns.take():
             with refusals(context):
                 self._wait_for_turn(context)
-        refused_bytes = 0
+        arrived = None
         try:
             arrived = self._next(requests, context)
-            refused_bytes = len(arrived) if isinstance(arrived, bytes) else 0  # unless it can be decoded
             with refusals(context):
                 decoded = decode(arrived)
-            refused_bytes = 0
-            return decoded
-        finally:
-            self._leave_turn(refused_bytes / _REFUSED_BYTES_PER_S)
+        except BaseException:
+            self._leave_turn_after(len(arrived) if isinstance(arrived, bytes) else 0)
+            raise
+        self._turns.leave()
+        return decoded
 
-    def _leave_turn(self, rest_s: float) -> None:
+    def _leave_turn_after(self, refused_bytes: int) -> None:
+        rest_s = refused_bytes / _REFUSED_BYTES_PER_S
         if rest_s < _REST_S_LEAST:
             self._turns.leave()
             return

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded, SourceAdvanced
 from ledger.domain.streams import subject_of
-from ledger.store.postgres.migrate import EVENTS, TRACKING
+from ledger.store.postgres.migrate import EVENTS, TRACKING, channel_of
 from ledger.store.rows import COLUMNS, TYPES, Row
 
 _FEW: Final = 4  # rows that are written out one by one: arrays cost both sides more
@@ -42,10 +42,10 @@ class CommitStatement:
     `turn` is asked before anything is written: who waits for it holds nothing that others need.
     """
 
-    def __init__(self, schema: str, turn: Composable, channel: str) -> None:
+    def __init__(self, schema: str, turn: Composable) -> None:
         self._turn = turn
         self._commits = Identifier(schema, "commits")
-        self._notify = SQL("SELECT pg_notify({}, '')").format(Literal(channel))
+        self._notify = SQL("SELECT pg_notify({}, '')").format(Literal(channel_of(schema)))
         events = SQL("{} ({})").format(Identifier(schema, EVENTS), SQL(", ").join(map(Identifier, COLUMNS)))
         self._parts = (
             _Part("event", events, TYPES),

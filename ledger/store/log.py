@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from psycopg.sql import SQL, Composed
 
 from ledger.domain.events import POSITION_MAX, Recorded
-from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream
+from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, end_of, fee_range
 from ledger.store.digest import events_digest
 from ledger.store.fee_streams import FeeStreams
 from ledger.store.reads import ROWS_AT_ONCE, STREAMS, Row, statement
@@ -153,7 +153,7 @@ class Log(FeeStreams):
 
     def rulebook(self, until: int) -> list[Recorded]:
         """Return events of the registers and of every programme up to a position, in position order."""
-        return self._events(self._RULEBOOK, (REGISTERS, PROGRAMME_PREFIX, _end(PROGRAMME_PREFIX), until))
+        return self._events(self._RULEBOOK, (REGISTERS, PROGRAMME_PREFIX, end_of(PROGRAMME_PREFIX), until))
 
     _BELOW = statement(
         "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id < %s AND notification_id <= %s"
@@ -162,7 +162,7 @@ class Log(FeeStreams):
 
     def below(self, prefix: str, until: int) -> list[Recorded]:
         """Return events of the streams under a prefix such as `bounty/` up to a position, in position order."""
-        return self._events(self._BELOW, (prefix, _end(prefix), until))
+        return self._events(self._BELOW, (prefix, end_of(prefix), until))
 
     _LAST_BELOW = statement(
         f"WITH RECURSIVE {STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("
@@ -172,7 +172,7 @@ class Log(FeeStreams):
 
     def last_below(self, prefix: str, until: int) -> list[Recorded]:
         """Return the last event up to a position of each stream under a prefix such as `source/`, by name."""
-        lasts = self._events(self._LAST_BELOW, {"first": prefix, "end": _end(prefix)})
+        lasts = self._events(self._LAST_BELOW, {"first": prefix, "end": end_of(prefix)})
         found = (last if last.position <= until else self._last_before(last, until) for last in lasts)
         return [recorded for recorded in found if recorded is not None]
 
@@ -195,7 +195,7 @@ class Log(FeeStreams):
 
     _ACCOUNT_EVENTS = statement(
         f"SELECT ROW FROM {{events}} WHERE originator_id >= '{account_stream('')}' AND originator_id <"
-        f" '{account_stream('')[:-1]}0' AND topic = ANY(%s) AND notification_id <= %s"
+        f" '{end_of(account_stream(''))}' AND topic = ANY(%s) AND notification_id <= %s"
         " AND position(%s::bytea IN state) > 0 ORDER BY notification_id"
     )
 
@@ -214,8 +214,8 @@ class Log(FeeStreams):
 
     def has_account(self, account_id: str, until: int) -> bool:
         """Return whether any command or fill of an account was recorded up to a position."""
-        fees = f"fees/{account_id}/"
-        named = {"account": account_stream(account_id), "first": fees, "end": _end(fees), "until": until}
+        first, end = fee_range(account_id)
+        named = {"account": account_stream(account_id), "first": first, "end": end, "until": until}
         return bool(self._rows(self._HAS_ACCOUNT, named)[0][0])
 
     # One index seek for each account, whatever it has: '0' follows '/' in byte order.
@@ -328,8 +328,3 @@ class Log(FeeStreams):
             cursor.execute(statement, parameters)
             while rows := cursor.fetchmany(ROWS_AT_ONCE):
                 yield from rows
-
-
-def _end(prefix: str) -> str:
-    """Return the first text in byte order after all that begin with a prefix, for example `bounty0` for `bounty/`."""
-    return prefix[:-1] + chr(ord(prefix[-1]) + 1)

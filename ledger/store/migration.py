@@ -124,7 +124,7 @@ class _Recorded:
         topic, state = encode(Envelope(now_ns, time_ns, self._term), event)
         position = self._until + 1
         row = Row(LEDGER, self._version, topic, state, position)
-        statement = CommitStatement(self._schema, SQL("SELECT"), f"{self._schema}_{EVENTS}")
+        statement = CommitStatement(self._schema, SQL("SELECT"))
         self._cursor.execute(*statement.of([row], (), (), (), (position, position, time_ns)))
 
     def _digest(self) -> bytes:

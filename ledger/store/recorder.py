@@ -16,7 +16,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.migration import migrate
-from ledger.store.postgres.migrate import EVENTS, TRACKING
+from ledger.store.postgres.migrate import EVENTS, TRACKING, channel_of
 from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, LogRows, Row
 
 _ROWS_AT_ONCE: Final = 256  # that are sent in one piece
@@ -30,7 +30,7 @@ class LedgerRecorder(PostgresProcessRecorder):
     ) -> None:
         super().__init__(datastore, events_table_name=events_table_name, tracking_table_name=tracking_table_name)
         self.sql_create_statements.clear()  # our migrations create the tables
-        self.channel_name = f"{datastore.schema}_{events_table_name}"
+        self.channel_name = channel_of(datastore.schema, events_table_name)
         table = SQL("{}.{}").format(Identifier(datastore.schema), Identifier(events_table_name))
         self._copy = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
             table, SQL(", ").join(map(Identifier, COLUMNS))

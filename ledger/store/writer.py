@@ -109,7 +109,7 @@ class Writer:
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
         self._waiting: psycopg.Connection[tuple[Any, ...]] | None = None  # of a standby
         self.schema = recorder.datastore.schema
-        self._commit_statement = CommitStatement(self.schema, recorder.commit_order, recorder.channel_name)
+        self._commit_statement = CommitStatement(self.schema, recorder.commit_order)
         self.lease = lease or Lease(1_000)
         self._pen = Pen(self.schema, self.lease, silent_ms_max)
         self._renewing = threading.RLock()  # held for a moment by whoever begins to use the connection, or has used it

@@ -1333,7 +1333,7 @@ class Basis(_message.Message):
     tier: _builtins.str
     """Tier; NONE for the base rate."""
     grant_id: _builtins.str
-    """The grant behind the tier."""
+    """The grant that gives the tier."""
     grant_source: _builtins.str
     """Its source."""
     programme_id: _builtins.str
@@ -2483,7 +2483,7 @@ class FeeAdjusted(_message.Message):
     cause: _builtins.str
     """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
     cause_position: _builtins.int
-    """Position of the event behind it."""
+    """Position of the event that causes it."""
     time_max_ns: _builtins.int
     """Time of the latest of the lines."""
     time_max_so_far_ns: _builtins.int

@@ -83,7 +83,7 @@ Global___RecordFillsRequest: _TypeAlias = RecordFillsRequest  # noqa: Y015
 
 @_typing.final
 class StreamFillsRequest(_message.Message):
-    """Fills of one source, to be recorded behind those before them on the stream."""
+    """Fills of one source, to be recorded after those before them on the stream."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -249,7 +249,7 @@ class SymbolScale(_message.Message):
     symbol: _builtins.str
     """Fill.symbol."""
     price_scale: _builtins.int
-    """Decimals of last_px, 0 to 18; of the same value or more or fewer than the symbol is registered with."""
+    """Decimals of last_px, 0 to 18: as many as the symbol is registered with, or more, or fewer."""
     quantity_scale: _builtins.int
     """Decimals of last_qty, 0 to 18."""
     def __init__(

@@ -71,9 +71,9 @@ class FillServiceServicer(object):
     def StreamFills(self, request_iterator, context):
         """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
         Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
-        refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-        GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
-        allows; behind that it stops reading, and the sender's flow control stops the sender.
+        refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on after
+        the number that GetSourcePosition answers: what comes again is compared. The service takes a limited number of requests ahead of
+        their answers; then it stops reading, and the sender's flow control stops the sender.
         A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
         again when there is a next fill.
         """

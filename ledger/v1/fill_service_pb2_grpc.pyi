@@ -44,9 +44,9 @@ class FillServiceStub:
     StreamFills: _grpc.StreamStreamMultiCallable[_fill_service_pb2.StreamFillsRequest, _fill_service_pb2.StreamFillsResponse]
     """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
     Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
-    refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-    GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
-    allows; behind that it stops reading, and the sender's flow control stops the sender.
+    refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on after
+    the number that GetSourcePosition answers: what comes again is compared. The service takes a limited number of requests ahead of
+    their answers; then it stops reading, and the sender's flow control stops the sender.
     A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
     again when there is a next fill.
     """
@@ -69,9 +69,9 @@ class FillServiceAsyncStub(FillServiceStub):
     StreamFills: _aio.StreamStreamMultiCallable[_fill_service_pb2.StreamFillsRequest, _fill_service_pb2.StreamFillsResponse]  # type: ignore[assignment]
     """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
     Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
-    refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-    GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
-    allows; behind that it stops reading, and the sender's flow control stops the sender.
+    refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on after
+    the number that GetSourcePosition answers: what comes again is compared. The service takes a limited number of requests ahead of
+    their answers; then it stops reading, and the sender's flow control stops the sender.
     A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
     again when there is a next fill.
     """
@@ -103,9 +103,9 @@ class FillServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_abc.Iterator[_fill_service_pb2.StreamFillsResponse], _abc.AsyncIterator[_fill_service_pb2.StreamFillsResponse]]:
         """Records the fills of one source as they come, one request after the other, without waiting for the answer to the last.
         Each request is answered in order once it is durable, as RecordFills would answer it. A request that RecordFills would
-        refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on behind
-        GetSourcePosition: what comes again is compared. At most as many requests are taken ahead of their answers as the service
-        allows; behind that it stops reading, and the sender's flow control stops the sender.
+        refuse as a whole ends the stream with that status; what was answered before stays recorded. After any break go on after
+        the number that GetSourcePosition answers: what comes again is compared. The service takes a limited number of requests ahead of
+        their answers; then it stops reading, and the sender's flow control stops the sender.
         A stream on which nothing comes for long is ended with STREAM_IDLE, sooner where another engine needs its place: open it
         again when there is a next fill.
         """

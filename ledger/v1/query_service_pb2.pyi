@@ -799,7 +799,7 @@ class FeeAdjustment(_message.Message):
     cause: _builtins.str
     """Why: LATE_GRANT; cause_enum says the same."""
     cause_position: _builtins.int
-    """Position of the event behind it."""
+    """Position of the event that causes it."""
     fee_before: _builtins.str
     """Fee until then."""
     fee_currency_before: _builtins.str
@@ -1946,7 +1946,7 @@ class ProjectionInfo(_message.Message):
     position: _builtins.int
     """They hold what the log says up to this position."""
     lag_positions: _builtins.int
-    """Positions of the log behind it."""
+    """How many positions of the log come after it."""
     lag_ms: _builtins.int
     """Age of the oldest commit they have not taken in, in milliseconds; 0: none."""
     version: _builtins.int

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 
-from google.protobuf.descriptor import Descriptor, EnumDescriptor
+from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import Message
+
+from ledger.contract import values_by_word
 
 
 def set_words(message: Message, **words: str) -> None:
@@ -15,18 +17,15 @@ def set_words(message: Message, **words: str) -> None:
     A word that this release does not know, out of the log of a later one, is UNSPECIFIED there, as an empty one is.
     """
     for field, word in words.items():
+        beside, values = _enum_beside(message.DESCRIPTOR, field)
         setattr(message, field, word)
-        setattr(message, f"{field}_enum", _values_beside(message.DESCRIPTOR, field).get(word, 0))
-
-
-def values_by_word(enum: EnumDescriptor) -> Mapping[str, int]:
-    """Return the numbers of an enum by the names of its values without their prefix: {"CHARGE": 1, "REBATE": 2}."""
-    prefix = enum.values_by_number[0].name.removesuffix("UNSPECIFIED")
-    return {value.name.removeprefix(prefix): value.number for value in enum.values if value.number}
+        setattr(message, beside, values.get(word, 0))
 
 
 @cache
-def _values_beside(message: Descriptor, field: str) -> Mapping[str, int]:
-    enum = message.fields_by_name[f"{field}_enum"].enum_type
+def _enum_beside(message: Descriptor, field: str) -> tuple[str, Mapping[str, int]]:
+    """Return the name of the enum field beside a text, and the numbers of its words."""
+    beside = f"{field}_enum"
+    enum = message.fields_by_name[beside].enum_type
     assert enum is not None, field
-    return values_by_word(enum)
+    return beside, values_by_word(enum)

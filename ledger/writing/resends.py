@@ -10,6 +10,7 @@ from bisect import bisect_right
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -42,7 +43,7 @@ class _Numbers:
     advances: Sequence[_Advance]
     refused: Mapping[int, RefusedSequence]
 
-    @property
+    @cached_property
     def firsts(self) -> list[int]:
         """The first number of each commit."""
         return [advance.event.first_sequence for advance in self.advances]

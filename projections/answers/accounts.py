@@ -44,7 +44,7 @@ ORDER BY a.account_id LIMIT %(limit)s
 
 
 def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) -> pb.ListAccountsResponse:
-    """One page of accounts for which all given conditions hold at as_of."""
+    """Answer with one page of accounts for which all given conditions hold at as_of."""
     with Shape() as shape:
         for field in ("tier", "owner_id", "programme_id"):
             shape(optional_id, getattr(request, field), field)

@@ -38,7 +38,7 @@ _DAY: Final = struct.Struct(">i")
 
 
 def list_applications(reader: Reader, schema: str, request: pb.ListApplicationsRequest) -> pb.ListApplicationsResponse:
-    """One page of applications that wait at as_of, the earliest deadline first."""
+    """Answer with one page of applications that wait at as_of, the earliest deadline first."""
     with Shape() as shape:
         shape(optional_id, request.programme_id, "programme_id")
         asked_ns = shape(read_ns, request.as_of, "as_of") if request.HasField("as_of") else None
@@ -83,7 +83,7 @@ def _business_days(days: int) -> None:
 
 
 def _due(reader: Reader, request: pb.ListApplicationsRequest, as_of_ns: int) -> int | None:
-    """Last UTC day of the deadlines asked for; None: all."""
+    """Return the last UTC day of the deadlines asked for; None: all."""
     if not request.HasField("due_within_business_days"):
         return None
     programme = reader.book().programme(request.programme_id, as_of_ns)
@@ -93,7 +93,7 @@ def _due(reader: Reader, request: pb.ListApplicationsRequest, as_of_ns: int) -> 
 
 
 def _after(token: PageToken | None) -> dict[str, Any]:
-    """The key of the last application of the page before."""
+    """Return the key of the last application of the page before."""
     if token is None:
         return {"day": -1, "account": "", "application": ""}
     return token.last(_application_at)

@@ -10,14 +10,14 @@ from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.fields import Shape, stream_name
 from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token, number
-from projections.paging import frozen, page_size, token_of
+from projections.page_token import number
+from projections.paging import frozen, next_token, page_size, token_of
 
 _PAGE_BYTES_MAX: Final = 4_000_000
 
 
 def list_events(reader: Reader, request: pb.ListEventsRequest) -> pb.ListEventsResponse:
-    """One page of events, of one stream or of all, in position order."""
+    """Answer with one page of events, of one stream or of all, in position order."""
     with Shape() as shape:
         stream = shape(stream_name, request.stream, "stream")
         size = shape(page_size, reader, request.page_size)
@@ -30,14 +30,12 @@ def list_events(reader: Reader, request: pb.ListEventsRequest) -> pb.ListEventsR
     response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=[_stored_event(row) for row in page])
     if len(page) < len(rows):
         key = page[-1].position.to_bytes(8)
-        response.next_page_token = encode_token(
-            PageToken(instant.as_of_ns, instant.known.position, key), reader.ledger_id, request
-        )
+        response.next_page_token = next_token(reader, instant, key, request)
     return response
 
 
 def _fitting(rows: list[StoredRow]) -> list[StoredRow]:
-    """As many as fit a message, at least one."""
+    """Return as many as fit a message, at least one."""
     size = 0
     for count, row in enumerate(rows):
         size += len(row.state) + len(row.stream) + 100

@@ -18,7 +18,7 @@ from projections.answers.fee_history import Entry, run_of
 
 
 def explanation(log: Log, account_id: str, entries: Sequence[Entry]) -> list[pb.Sentence]:
-    """The fee of a fill as it is after all its entries: the fill itself, then its adjustments, oldest first."""
+    """Return the fee of a fill as it is after all its entries: the fill itself, then its adjustments, oldest first."""
     recorded, adjustments = entries[0].recorded, _adjustments(entries[1:])
     priced_at = adjustments[-1][0].position if adjustments else recorded.position
     known = _known(entries[0], adjustments)
@@ -42,7 +42,7 @@ def _message(sentence: Sentence) -> pb.Sentence:
 
 
 def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]]:
-    """Each once: one that changes the currency has two entries."""
+    """Return each adjustment once: one that changes the currency has two entries."""
     found = {
         entry.recorded.position: (entry.recorded, entry.line.line)
         for entry in entries
@@ -52,7 +52,7 @@ def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]
 
 
 def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> KnownLine:
-    """The line with its fee as it is now."""
+    """Return the line with its fee as it is now."""
     run, line = run_of(entry.recorded), entry.line
     assert not isinstance(line, FeeDifference), entry
     known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
@@ -63,7 +63,7 @@ def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -
 
 
 def _programme(log: Log, basis: Basis) -> Programme:
-    """The version that a basis names, which the log has for ever."""
+    """Return the version that a basis names, which the log has for ever."""
     versions = log.streams([programme_stream(basis.programme_id)], POSITION_MAX)
     published = (recorded.event for recorded in versions if isinstance(recorded.event, ProgrammePublished))
     return programmes.parse(next(event.content for event in published if event.version == basis.programme_version))

@@ -82,7 +82,7 @@ def entries_after(log: Log, span: AccountSpan, after: Place) -> Iterator[Entry]:
 
 
 def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int) -> Iterator[Entry]:
-    """Entries of a UTC day about fills of an exec_id, of whatever venue: only the runs that hold it are read."""
+    """Yield entries of a UTC day about fills of an exec_id, of whatever venue: only the runs that hold it are read."""
     for recorded in log.fees_naming(account_id, day, exec_id, known):
         event, first = fee_event(recorded), Place(day, recorded.position, 0)
         if isinstance(event, FeeAdjusted):
@@ -96,7 +96,7 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
 
 
 def fills_now(log: Log, span: AccountSpan, traits: int = 0) -> Iterator[KnownLine]:
-    """The fills of a span that have some traits, with their fees as they are now, day by day."""
+    """Yield the fills of a span that have some traits, with their fees as they are now, day by day."""
     for _, events in groupby(_events_of(log, span), key=lambda recorded: fee_event(recorded).time_min_ns // DAY_NS):
         for placed in lines_now(events, traits).values():
             if span.holds(placed.known.line):
@@ -104,12 +104,12 @@ def fills_now(log: Log, span: AccountSpan, traits: int = 0) -> Iterator[KnownLin
 
 
 def cell_sums(log: Log, span: AccountSpan) -> CellSums:
-    """Sums of a span by volume cell."""
+    """Return sums of a span by volume cell."""
     return merged_sums(day_sums(log, span).values())
 
 
 def day_sums(log: Log, span: AccountSpan) -> dict[int, CellSums]:
-    """The same by UTC day: running totals, and line by line only what the span cuts of single runs."""
+    """Return the same by UTC day: running totals, and line by line only what the span cuts of single runs."""
     if span.from_ns >= span.until_ns:
         return {}
     first_day, last_day = span.from_ns // DAY_NS, span.until_ns // DAY_NS
@@ -124,7 +124,7 @@ def day_sums(log: Log, span: AccountSpan) -> dict[int, CellSums]:
 
 
 def merged_sums(days: Iterable[CellSums]) -> CellSums:
-    """Sums of several days together."""
+    """Return sums of several days together."""
     found: CellSums = {}
     for sums in days:
         for key, cell in sums.items():
@@ -137,7 +137,7 @@ def merged_sums(days: Iterable[CellSums]) -> CellSums:
 
 
 def totals(sums: CellSums) -> list[query_service_pb2.FeeTotal]:
-    """Fees of all cells together, by currency."""
+    """Return fees of all cells together, by currency."""
     fees: dict[str, list[int]] = {}
     for cell in sums.values():
         for currency, amounts in cell.fees.items():
@@ -156,7 +156,7 @@ def totals(sums: CellSums) -> list[query_service_pb2.FeeTotal]:
 
 
 def volumes(sums: CellSums) -> list[query_service_pb2.VolumeSum]:
-    """Volume of all cells together, by quote currency; those without a fill are left out."""
+    """Return the volume of all cells together, by quote currency; those without a fill are left out."""
     found: dict[str, tuple[int, int]] = {}
     for key, cell in sums.items():
         notional, lines = found.get(key.quote_currency, (0, 0))
@@ -171,7 +171,7 @@ def volumes(sums: CellSums) -> list[query_service_pb2.VolumeSum]:
 
 
 def fee_type(fee: int) -> str:
-    """CHARGE, REBATE or ZERO: the sign of a rounded fee."""
+    """Return CHARGE, REBATE or ZERO: the sign of a rounded fee."""
     return "CHARGE" if fee > 0 else "REBATE" if fee < 0 else "ZERO"
 
 
@@ -192,7 +192,7 @@ def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
 
 
 def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
-    """One entry with what it rests on, as the contract shows it."""
+    """Return one entry with what it rests on, as the contract shows it."""
     place, recorded, line = entry
     if isinstance(line, FeeDifference):
         return _adjustment_line(account_id, place, recorded, line)
@@ -288,13 +288,13 @@ def _adjustment_line(
 
 
 def run_of(recorded: Recorded) -> VolumeRecorded:
-    """The fill run that an event of a fee stream is."""
+    """Return the fill run that an event of a fee stream is."""
     assert isinstance(recorded.event, VolumeRecorded), recorded
     return recorded.event
 
 
 def fee_event(recorded: Recorded) -> FeeEvent:
-    """The event of a fee stream."""
+    """Return the event of a fee stream."""
     assert isinstance(recorded.event, FeeEvent), recorded
     return recorded.event
 
@@ -338,7 +338,7 @@ def _fills(recorded: Recorded, first: Place, span: AccountSpan, seen: int) -> It
 
 
 def _sums_before(log: Log, span: AccountSpan, instant_ns: int) -> CellSums:
-    """Sums of the UTC day in which an instant lies, up to it: fees as they are now."""
+    """Return sums of the UTC day in which an instant lies, up to it: fees as they are now."""
     cut = log.day_cut(span.account_id, instant_ns, span.known)
     sums: CellSums = {}
     add_totals(sums, cut.totals)

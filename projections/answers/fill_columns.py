@@ -60,7 +60,7 @@ class FillChunk:
 
 
 def fill_chunks(log: Log, span: FillSpan) -> Iterator[FillChunk]:
-    """The fills of a span in the order of the log, read as they are taken."""
+    """Yield the fills of a span in the order of the log, read as they are taken."""
     narrow, wide = _Gathered(), _Gathered()
     for recorded in _runs(log, span):
         run = recorded.event
@@ -89,7 +89,7 @@ def _runs(log: Log, span: FillSpan) -> Iterator[Recorded]:
 
 
 def _places(run: VolumeRecorded, span: FillSpan) -> Ints:
-    """Numbers of the lines of a run that belong to a span."""
+    """Return numbers of the lines of a run that belong to a span."""
     good = np.ones(len(run), dtype=bool)
     if run.time_min_ns < span.from_ns or run.time_max_ns >= span.until_ns:
         times = run.time_min_ns + ints(run, "time_offset_ns").astype(np.int64)
@@ -135,7 +135,7 @@ class _Gathered:
             self.parts.setdefault(name, []).append(column if whole else column[places])
 
     def chunk(self, *, wide: bool) -> FillChunk:
-        """All of them as one, and begin anew."""
+        """Return all of them as one, and begin anew."""
         parts = {name: np.concatenate(columns) for name, columns in self.parts.items()}
         run = np.repeat(np.arange(len(self.counts)), self.counts)
         symbol, basis, traits = parts.pop("symbol"), parts.pop("basis"), parts.pop("traits")
@@ -162,7 +162,7 @@ class _Gathered:
 
 
 def _ids(run: VolumeRecorded, name: str) -> Texts:
-    """A column of ids, as texts also where the log has numbers."""
+    """Return a column of ids, as texts also where the log has numbers."""
     columns, count = run.columns, len(run)
     if data := getattr(columns, name):
         return text_column(data, count)
@@ -172,7 +172,7 @@ def _ids(run: VolumeRecorded, name: str) -> Texts:
 
 
 def _objects(texts: Texts) -> Any:
-    """Texts as Python's own; ids have no line breaks."""
+    """Return texts as Python's own; ids have no line breaks."""
     return np.array(b"\n".join(texts.tolist()).decode().split("\n"), dtype=object)
 
 
@@ -187,7 +187,7 @@ def _amounts(run: VolumeRecorded) -> dict[str, Any]:
 
 
 def _taken(rows: list[Any], names: tuple[str, ...], index: Ints) -> dict[str, Any]:
-    """Fields of the rows that a column points to."""
+    """Return fields of the rows that a column points to."""
     found = {}
     for name in names:
         values = [getattr(row, name) for row in rows]

@@ -32,15 +32,14 @@ from projections.answers.fee_history import (
     volumes,
 )
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token
-from projections.paging import frozen, page_size, token_of
+from projections.paging import frozen, next_token, page_size, token_of
 
 _LINES_AT_ONCE: Final = 256  # taking over 10,000 at once would hold up every other thread for 30 ms
 _PLACE: Final = struct.Struct(">qQI")
 
 
 def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.ListFeeHistoryResponse:
-    """One page; the totals are of all lines of the query."""
+    """Answer with one page; the totals are of all lines of the query."""
     with Shape() as shape:
         account_id = shape(required_id, request.account_id, "account_id")
         from_ns = shape(_bound_ns, request, "from_time", EARLIEST_NS)
@@ -66,14 +65,12 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
         response.lines.extend([fee_line(account_id, entry) for entry in some])
     if len(entries) > size:
         last = _PLACE.pack(*entries[size - 1].place)
-        response.next_page_token = encode_token(
-            PageToken(instant.as_of_ns, instant.known.position, last), reader.ledger_id, request
-        )
+        response.next_page_token = next_token(reader, instant, last, request)
     return response
 
 
 def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
-    """One fill with its fee as it is now, and how that came to be, or FILL_UNKNOWN."""
+    """Answer with one fill, its fee as it is now, and how that came to be, or FILL_UNKNOWN."""
     name = request.fill_ref
     with Shape() as shape:
         account_id = shape(required_id, name.account_id, "fill_ref.account_id")
@@ -105,7 +102,7 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
 
 
 def _place(key: bytes) -> Place:
-    """Where the page before ended. Raises ValueError or struct.error for a key that names no line."""
+    """Return where the page before ended. Raises ValueError or struct.error for a key that names no line."""
     place = Place(*_PLACE.unpack(key))
     if not (0 <= place.day < LATEST_NS // DAY_NS and place.position <= POSITION_MAX):
         raise ValueError("no line lies there")

@@ -33,7 +33,7 @@ class _Search(NamedTuple):
 
 
 def list_controls(_: pb.ListControlsRequest) -> pb.ListControlsResponse:
-    """All controls, by name."""
+    """Answer with all controls, by name."""
     controls = [pb.Control(name=name, description=CONTROLS[name].description) for name in sorted(CONTROLS)]
     return pb.ListControlsResponse(controls=controls)
 
@@ -48,7 +48,7 @@ class Findings:
         self._mutex = Lock()
 
     def page(self, request: pb.ListFindingsRequest) -> pb.ListFindingsResponse:
-        """One page of findings, by control, then by time where they wait to be done, then by subject."""
+        """Answer with one page of findings, by control, then by time where they wait to be done, then by subject."""
         with Shape() as shape:
             shape(optional_id, request.programme_id, "programme_id")
             shape(_control, request.control)
@@ -102,7 +102,7 @@ class Findings:
 
 
 def _place(name: str, finding: Finding) -> str:
-    """Where a finding stands in the list, as text that sorts so."""
+    """Return where a finding stands in the list, as text that sorts so."""
     time_ns = finding.time_ns if CONTROLS[name].oldest_first else None
     return f"{name}\0{time_ns or 0:020}\0{finding.subject}"
 

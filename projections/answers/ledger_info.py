@@ -13,7 +13,7 @@ from projections.tables.tables import TABLES_VERSION
 
 
 def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> pb.GetLedgerInfoResponse:
-    """The present of the ledger and of its materialised tables."""
+    """Answer with the present of the ledger and of its materialised tables."""
     tables, version = tables_standing(reader, schema)
     head = reader.log.head()
     last = reader.log.last_of(LEDGER)
@@ -39,7 +39,7 @@ def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> 
 
 
 def _lag_ms(reader: Reader, tables: int, head: int, now_ns: int) -> int:
-    """Age of the oldest commit that the tables lack."""
+    """Return the age of the oldest commit that the tables lack."""
     if tables >= head:
         return 0
     return max(now_ns - reader.log.head_at_position(tables + 1).recorded_time_ns, 0) // 1_000_000

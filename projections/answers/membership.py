@@ -23,7 +23,7 @@ from projections.as_of import Reader, View, check_times
 
 
 def get_membership(reader: Reader, request: pb.GetMembershipRequest) -> pb.GetMembershipResponse:
-    """Flags, matches, applications, metrics and key account manager, as they stood at as_of."""
+    """Answer with flags, matches, applications, metrics and key account manager, as they stood at as_of."""
     with Shape() as shape:
         account_id = shape(required_id, request.account_id, "account_id")
         shape(check_times, request.at)
@@ -93,7 +93,7 @@ def get_entitlements(reader: Reader, request: pb.GetEntitlementsRequest) -> pb.G
 
 
 def _match(view: View, match: Match) -> pb.Match:
-    """A match as it stood at as_of; its grant may have been taken back since it was approved."""
+    """Return a match as it stood at as_of; its grant may have been taken back since it was approved."""
     at_ns = view.instant.as_of_ns
     claim, settled = match.claim, match.settled_time_ns <= at_ns
     expires_ns = None if settled else expiry(match, view.book)

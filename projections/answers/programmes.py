@@ -15,8 +15,8 @@ from ledger.v1 import programme_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id
 from ledger.wire.status import RefusedError, refuse, timestamp
 from projections.as_of import Instant, Reader, check_times
-from projections.page_token import PageToken, encode_token, number, text
-from projections.paging import frozen, page_size, token_of
+from projections.page_token import number, text
+from projections.paging import frozen, next_token, page_size, token_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +32,7 @@ class _Published:
         return self.event.valid_from_ns <= as_of_ns and (self.until_ns is None or as_of_ns < self.until_ns)
 
     def message(self, as_of_ns: int) -> pb.ProgrammeVersion:
-        """As the contract shows it, without its content."""
+        """Return it as the contract shows it, without its content."""
         event, envelope = self.event, self.recorded.envelope
         message = pb.ProgrammeVersion(
             programme_id=event.programme_id,
@@ -52,7 +52,7 @@ class _Published:
 
 
 def get_programme(reader: Reader, request: pb.GetProgrammeRequest) -> pb.GetProgrammeResponse:
-    """The version in force at as_of, or the one named: of several publications of it the last."""
+    """Answer with the version in force at as_of, or the one named: of several publications of it the last."""
     with Shape() as shape:
         programme_id = shape(optional_id, request.programme_id, "programme_id")
         version = shape(optional_id, request.version, "version")
@@ -73,7 +73,7 @@ def get_programme(reader: Reader, request: pb.GetProgrammeRequest) -> pb.GetProg
 
 
 def list_programmes(reader: Reader, request: pb.ListProgrammesRequest) -> pb.ListProgrammesResponse:
-    """One page of versions, by programme and valid_from."""
+    """Answer with one page of versions, by programme and valid_from."""
     with Shape() as shape:
         programme_id = shape(optional_id, request.programme_id, "programme_id")
         size = shape(page_size, reader, request.page_size)
@@ -91,12 +91,12 @@ def list_programmes(reader: Reader, request: pb.ListProgrammesRequest) -> pb.Lis
         programmes=[one.message(instant.as_of_ns) for one in found[start : start + size]],
     )
     if start + size < len(found):
-        response.next_page_token = _token(reader, instant, (start + size).to_bytes(8), request)
+        response.next_page_token = next_token(reader, instant, (start + size).to_bytes(8), request)
     return response
 
 
 def list_pairs(reader: Reader, request: pb.ListPairsRequest) -> pb.ListPairsResponse:
-    """One page of registered symbols, with their class and rates at as_of."""
+    """Answer with one page of registered symbols, with their class and rates at as_of."""
     with Shape() as shape:
         shape(optional_id, request.programme_id, "programme_id")
         size = shape(page_size, reader, request.page_size)
@@ -114,12 +114,12 @@ def list_pairs(reader: Reader, request: pb.ListPairsRequest) -> pb.ListPairsResp
         pairs=[_pair(book, programme, symbol, instant.as_of_ns) for symbol in symbols[:size]],
     )
     if len(symbols) > size:
-        response.next_page_token = _token(reader, instant, symbols[size - 1].encode(), request)
+        response.next_page_token = next_token(reader, instant, symbols[size - 1].encode(), request)
     return response
 
 
 def _published(reader: Reader, instant: Instant, programme_id: str) -> tuple[str, list[_Published]]:
-    """The programme meant, and its versions by valid_from."""
+    """Return the programme meant, and its versions by valid_from."""
     versions = _versions(_events(reader, instant))
     if not programme_id and len(versions) == 1:
         return next(iter(versions.items()))
@@ -132,15 +132,8 @@ def _events(reader: Reader, instant: Instant) -> list[Recorded]:
     return reader.log.rulebook(instant.known.position)
 
 
-def _token(
-    reader: Reader, instant: Instant, key: bytes, request: pb.ListProgrammesRequest | pb.ListPairsRequest
-) -> str:
-    token = PageToken(instant.as_of_ns, instant.known.position, key)
-    return encode_token(token, reader.ledger_id, request)
-
-
 def _versions(events: list[Recorded]) -> dict[str, list[_Published]]:
-    """Versions by programme and valid_from. Of two from the same instant on the first is never in force."""
+    """Return versions by programme and valid_from. Of two from the same instant on the first is never in force."""
     by_name: dict[str, list[tuple[int, Recorded, ProgrammePublished]]] = {}
     for recorded in events:
         event = recorded.event

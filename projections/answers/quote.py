@@ -27,7 +27,7 @@ _TEXTS: Final = re.compile(rf"{ID.pattern} {ID.pattern} (?:{ID.pattern})? {_POSI
 
 
 def quote_fee(reader: Reader, request: pb.QuoteFeeRequest) -> pb.QuoteFeeResponse:
-    """The fee of a fill at as_of; nothing is recorded."""
+    """Answer with the fee of a fill at as_of; nothing is recorded."""
     if not _is_usual(request):
         _check(request)
     view = reader.view(request.at, request.account_id)
@@ -58,7 +58,7 @@ def _is_usual(request: pb.QuoteFeeRequest) -> bool:
 
 
 def _check(request: pb.QuoteFeeRequest) -> None:
-    """The shape of a quote is that of a fill; refuses with all that is wrong."""
+    """Check the shape of a quote, which is that of a fill; refuse with all that is wrong."""
     with Shape() as shape:
         shape(required_id, request.account_id, "account_id")
         shape(required_id, request.symbol, "symbol")

@@ -26,7 +26,7 @@ from projections.evaluation.pending import pending_evaluation_ns
 
 
 def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesResponse:
-    """Rates now, how long they hold, and where the volume of the next evaluation's window stands."""
+    """Answer with rates now, how long they hold, and where the volume of the next evaluation's window stands."""
     view, programme = asked(reader, request)
     basis = view.instant.basis(reader.ledger_id)
     response = pb.GetRatesResponse(basis=basis, account_id=request.account_id, tier=NO_TIER)
@@ -87,7 +87,7 @@ def _suppressed(log: Log, span: AccountSpan, view: View) -> Iterable[pb.RebateSu
 
 
 def _unearned(known: KnownLine, view: View) -> int:
-    """The rebate a line would have earned, had it not been a self-trade."""
+    """Return the rebate a line would have earned, had it not been a self-trade."""
     line, terms, basis = known
     programme = view.book.programme(basis.programme_id, line.transact_time_ns)
     assert isinstance(programme, Programme), basis

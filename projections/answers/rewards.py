@@ -44,7 +44,7 @@ def check_promotion_eligibility(
 def list_months_without_promotion(
     reader: Reader, request: pb.ListMonthsWithoutPromotionRequest
 ) -> pb.ListMonthsWithoutPromotionResponse:
-    """Months over at as_of in which no promotion for API users started."""
+    """Answer with the months over at as_of in which no promotion for API users started."""
     with Shape() as shape:
         from_ns = shape(read_ns, request.from_time, "from_time") if request.HasField("from_time") else None
         shape(check_times, request.at)
@@ -59,7 +59,7 @@ def list_months_without_promotion(
 
 
 def list_bounty_rounds(reader: Reader, request: pb.ListBountyRoundsRequest) -> pb.ListBountyRoundsResponse:
-    """Weeks with a report or a close by as_of."""
+    """Answer with the weeks that have a report or a close by as_of."""
     with Shape() as shape:
         shape(check_times, request.at)
     instant = reader.instant(request.at)

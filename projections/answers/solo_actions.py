@@ -10,14 +10,14 @@ from ledger.v1 import control_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, read_ns
 from ledger.wire.status import refuse, timestamp
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token, number
-from projections.paging import frozen, page_size, token_of
+from projections.page_token import number
+from projections.paging import frozen, next_token, page_size, token_of
 
 _EVENTS_PER_READ = 1_000
 
 
 def list_solo_actions(reader: Reader, request: pb.ListSoloActionsRequest) -> pb.ListSoloActionsResponse:
-    """One page of actions, in position order."""
+    """Answer with one page of actions, in position order."""
     with Shape() as shape:
         shape(optional_id, request.actor, "actor")
         shape(_check_period, request)
@@ -39,8 +39,7 @@ def list_solo_actions(reader: Reader, request: pb.ListSoloActionsRequest) -> pb.
     )
     if len(found) > size:
         key = found[size - 1].position.to_bytes(8)
-        last = PageToken(instant.as_of_ns, instant.known.position, key)
-        response.next_page_token = encode_token(last, reader.ledger_id, request)
+        response.next_page_token = next_token(reader, instant, key, request)
     return response
 
 
@@ -50,7 +49,7 @@ def is_solo(envelope: Envelope) -> bool:
 
 
 def _alone(reader: Reader, actor: str, after: int, until: int) -> Iterator[Recorded]:
-    """Commands at positions in (after, until] that were recorded for one person; a refused one did nothing."""
+    """Yield commands at positions in (after, until] that were recorded for one person; a refused one did nothing."""
     while events := reader.log.first_events_of_requests(after, until, _EVENTS_PER_READ):
         after = events[-1].position
         for recorded in events:
@@ -60,7 +59,7 @@ def _alone(reader: Reader, actor: str, after: int, until: int) -> Iterator[Recor
 
 
 def _positions(reader: Reader, request: pb.ListSoloActionsRequest, known: int) -> tuple[int, int]:
-    """(after, until] of the commits recorded in the period."""
+    """Return (after, until] of the commits recorded in the period."""
     after, until = 0, known
     if request.HasField("from_time"):
         after = reader.log.head_at_time(read_ns(request.from_time, "from_time") - 1).position

@@ -30,7 +30,7 @@ _LIQUIDITY_TAKER: Final = 2
 
 
 def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipStateResponse:
-    """VIP state of one account; of one the ledger never heard of, too."""
+    """Answer with the VIP state of one account; of one the ledger never heard of, too."""
     view, programme = asked(reader, request)
     response = vip_state(view.account, programme, view.instant.as_of_ns)
     response.basis.CopyFrom(view.instant.basis(reader.ledger_id))
@@ -55,7 +55,7 @@ def asked(reader: Reader, request: Any) -> tuple[View, Programme | None]:
 
 
 def programme_of(view: View, programme_id: str) -> Programme | None:
-    """The programme asked about; None before the first one was published: then there are no tiers and no rates."""
+    """Return the programme asked about; None before the first was published: then there are no tiers and no rates."""
     found = view.book.programme(programme_id, view.instant.as_of_ns)
     if not isinstance(found, Refusal):
         return found
@@ -65,7 +65,7 @@ def programme_of(view: View, programme_id: str) -> Programme | None:
 
 
 def vip_state(account: AccountState, programme: Programme | None, at_ns: int) -> pb.GetVipStateResponse:
-    """The answer about an account, but for what it rests on; an unknown account has neither grants nor bans."""
+    """Return the answer about an account, but for what it rests on; an unknown account has neither grants nor bans."""
     grant = grant_in_effect(account, programme, at_ns) if programme else None
     ban = running_ban(account.bans, at_ns)
     tier = grant.tier if grant else NO_TIER
@@ -89,19 +89,19 @@ def vip_state(account: AccountState, programme: Programme | None, at_ns: int) ->
 
 
 def tier_until(view: View, programme: Programme) -> Timestamp | None:
-    """The first instant at which the tier changes if nothing more is recorded; None: it does not."""
+    """Return the first instant at which the tier changes if nothing more is recorded; None: it does not."""
     versions = view.book.programmes[programme.programme_id]
     until_ns = tier_until_ns(view.account, versions, view.instant.as_of_ns)
     return None if until_ns == NEVER_NS else timestamp(until_ns)
 
 
 def class_rates(programme: Programme, tier: str) -> list[pb.ClassRates]:
-    """Rates of a tier by pair class, and for pairs without one."""
+    """Return rates of a tier by pair class, and for pairs without one."""
     return [_rates(programme, tier, name) for name in (*programme.pair_classes, "")]
 
 
 def own_rates(book: Rulebook, programme: Programme, tier: str, at_ns: int) -> Iterator[pb.OwnRates]:
-    """Rates of a tier in every pair that has rates of its own, by symbol."""
+    """Yield rates of a tier in every pair that has rates of its own, by symbol."""
     for symbol in sorted(book.symbols):
         override = book.override(programme, symbol, at_ns)
         if override is not None:
@@ -123,7 +123,7 @@ def _both(programme: Programme, tier: str, pair_class: str, override: PairRates 
 
 
 def grant_of(grant: Grant) -> commands_pb.Grant:
-    """A grant on the wire."""
+    """Return a grant on the wire."""
     message = commands_pb.Grant(
         grant_id=grant.grant_id,
         tier=grant.tier,
@@ -149,7 +149,7 @@ def _ban(ban: Ban) -> commands_pb.Ban:
 
 
 def flag_of(flag: Flag, *, by_ns: int = NEVER_NS) -> commands_pb.Flag:
-    """A flag on the wire; its end is left out if it lies after an instant."""
+    """Return a flag on the wire; its end is left out if it lies after an instant."""
     message = commands_pb.Flag(
         flag_id=flag.flag_id,
         kind=commands_pb.FlagKind.Value(f"FLAG_KIND_{flag.kind}"),

@@ -35,11 +35,11 @@ class Window:
 
     @cached_property
     def sums(self) -> CellSums:
-        """All of it."""
+        """Return all of it."""
         return merged_sums([*self.days.values(), self.outside])
 
     def say(self, response: pb.GetRatesResponse, view: View, programme: Programme) -> None:
-        """Volumes by whether they count, and what they are worth at the closes known."""
+        """Say the volumes by whether they count, and what they are worth at the closes known."""
         response.next_evaluation_time.CopyFrom(timestamp(self.evaluation_ns))
         response.window_from.CopyFrom(timestamp(self.span.from_ns))
         volumes = _by_reason(merged_sums(self.days.values()), programme)
@@ -52,7 +52,7 @@ class Window:
         self._say_worth(response, view, programme)
 
     def _say_worth(self, response: pb.GetRatesResponse, view: View, programme: Programme) -> None:
-        """As an evaluation at this instant would value it: a day that has not ended takes the close before it (A30)."""
+        """Value it as an evaluation at this instant would: a day that has not ended takes the close before it (A30)."""
         span = self.span
         quotes = {key.quote_currency for sums in self.days.values() for key in sums} - {programme.volume_currency}
         closes = known_closes(self.log, programme, view.instant.known.position, quotes)
@@ -82,7 +82,7 @@ def window_so_far(log: Log, view: View, programme: Programme) -> Window:
 
 
 def _by_reason(sums: CellSums, programme: Programme) -> dict[str, dict[str, tuple[int, int]]]:
-    """(notional, lines) by the reason why it does not count (empty: it does) and quote currency."""
+    """Return (notional, lines) by the reason why it does not count (empty: it does) and quote currency."""
     reasons = {excluded_because(key, programme) for key in sums}
     return {
         reason: _by_quote({key: cell for key, cell in sums.items() if excluded_because(key, programme) == reason})

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from ledger.domain.events import SourceAdvanced
-from ledger.domain.streams import SOURCE_PREFIX, is_fee_stream, source_stream
+from ledger.domain.streams import SOURCE_PREFIX, end_of, is_fee_stream, source_stream
 from ledger.replay.compare import Deviation, Difference
 from ledger.store.reads import ROW, STREAMS
 from ledger.v1.events_pb2 import Envelope
@@ -172,7 +172,7 @@ class Frame(Queries):
 
     def _tracking(self, known: int) -> Iterator[Deviation]:
         """Yield sources whose tracking is not the last number of their stream: both as they are now."""
-        for source, tracked, end, *row in self._rows(self._TRACKING, first=SOURCE_PREFIX, end="source0"):
+        for source, tracked, end, *row in self._rows(self._TRACKING, first=SOURCE_PREFIX, end=end_of(SOURCE_PREFIX)):
             position, stream = (row[0], row[1]) if row[0] else (end or 0, source_stream(source))
             recorded = readable(row) if row[0] else None
             said = recorded.event.last_sequence if recorded and isinstance(recorded.event, SourceAdvanced) else 0

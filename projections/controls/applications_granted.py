@@ -21,7 +21,7 @@ SELECT * FROM (
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """Until it is there: a fee that was to be adjusted is not, and nobody knows who the API user is."""
+    """Find them until both are there: fees that were to be adjusted are not, and nobody knows who the API user is."""
     for account_id, application_id, settled_ns, unverified, without_tier in scope.rows(_GRANTED):
         told = {"its API identity is not verified": unverified, "it has had no tier since": without_tier}
         missing = " and ".join(text for text, holds in told.items() if holds)

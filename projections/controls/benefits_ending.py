@@ -21,7 +21,7 @@ WHERE programme_id = %(programme)s AND valid_from_ns <= %(until)s AND valid_unti
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """A tier of an evaluation is left out while another evaluation comes in time to give it again, as each one has."""
+    """Find them, but no tier of an evaluation where the next evaluation comes in time to give it again."""
     next_ns = next_evaluation_ns(scope.programme, scope.as_of_ns)
     for account_id, tier, source, grant_id, until_ns in scope.rows(_ENDING):
         if source == EVALUATION and next_ns <= until_ns:

@@ -17,7 +17,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _items(scope: Scope) -> Iterator[OpenItem]:
-    """Every week since the ledger began."""
+    """Yield every week since the ledger began."""
     rounds = _rounds(scope)
     week = round_of(scope.began_ns)
     while (ends_ns := round_ends_ns(week)) <= scope.as_of_ns:

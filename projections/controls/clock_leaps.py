@@ -56,7 +56,7 @@ def _ahead(scope: Scope) -> Iterator[Finding]:
 
 
 def _accepted(scope: Scope) -> Iterator[Finding]:
-    """Terms that began with --accept-clock, until the clock has caught up."""
+    """Yield terms that began with --accept-clock, until the clock has caught up."""
     for recorded in scope.log.ledger():
         envelope, event = recorded.envelope, recorded.event
         clock = TermClock(envelope.effective_time_ns, envelope.recorded_time_ns)

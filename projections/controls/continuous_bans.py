@@ -30,7 +30,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _joined(bans: Iterable[tuple[Any, ...]]) -> Iterator[tuple[str, int, int]]:
-    """Bans of an account that touch or overlap, as one; `bans` are by account and start."""
+    """Yield bans of an account that touch or overlap, as one; `bans` are by account and start."""
     running: tuple[str, int, int] | None = None
     for account_id, start_ns, end_ns in bans:
         if running and running[0] == account_id and start_ns <= running[2]:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from ledger.domain.decide.evaluation_run import EvaluationState, evolve_evaluation
+from ledger.domain.decide.evaluation_sources import Sign
 from ledger.domain.events import PERIODIC, EvaluationStarted, Recorded
 from ledger.domain.instants import DAY_NS, day_text, instant_text
 from ledger.domain.rules.evaluation_days import next_evaluation_ns
 from ledger.domain.streams import evaluation_stream
 from projections.controls.open_items import OpenItem, open_until_done
 from projections.controls.scope import Control, Finding, Scope
-from projections.evaluation.sources import waiting_for
+from projections.evaluation.sources import signs, waiting_for
 
 LATE_NS: Final = DAY_NS  # from then on a run is late
 _LATE: Final = "LATE"
@@ -21,7 +22,8 @@ _LATE: Final = "LATE"
 def _find(scope: Scope) -> Iterator[Finding]:
     """Find all evaluations that are not done, and of the days looked back also those that were done late."""
     known = scope.known_position
-    found = [(at_ns, *_says(scope, at_ns, runs, known)) for at_ns, runs in _runs(scope, known)]
+    sources = signs(scope.log, known)
+    found = [(at_ns, *_says(scope, at_ns, runs, sources)) for at_ns, runs in _runs(scope, known)]
     told = [(at_ns, details, _finding(scope, at_ns, says, details)) for at_ns, says, details in found if says]
     yield from open_until_done(scope, (OpenItem(at, None, one) for at, says, one in told if says["status"] != _LATE))
     yield from (one for at, says, one in told if says["status"] == _LATE and at >= scope.since_ns)
@@ -51,15 +53,15 @@ def _runs(scope: Scope, known: int) -> Iterator[tuple[int, list[Recorded]]]:
     yield from streams.values()
 
 
-def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded], known: int) -> tuple[str, dict[str, str]]:
-    """Say what is wrong with an evaluation, as far as it had come up to the position `known`; empty: nothing."""
+def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded], sources: Sequence[Sign]) -> tuple[str, dict[str, str]]:
+    """Say what is wrong with an evaluation, as far as its runs and the sources had come; empty: nothing."""
     state, began_ns = EvaluationState(), 0
     for recorded in runs:
         if isinstance(recorded.event, EvaluationStarted):
             began_ns = began_ns or recorded.envelope.recorded_time_ns
         state = evolve_evaluation(state, recorded)
     if state.started is None:
-        lines = waiting_for(scope.log, scope.programme, at_ns, known=known, known_ns=scope.as_of_ns)
+        lines = waiting_for(sources, scope.programme, at_ns, scope.as_of_ns)
         waits = {"waiting_for": "; ".join(lines)} if lines else {}
         return "; ".join(["was not run", *(f"it waits: {line}" for line in lines)]), {"status": "NOT_RUN", **waits}
     if state.completed is None:

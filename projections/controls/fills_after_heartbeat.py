@@ -28,7 +28,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _late(log: Log, last: Recorded) -> Iterator[Recorded]:
-    """The events of a source with such fills, latest first: each names the one before it."""
+    """Yield the events of a source with such fills, latest first: each names the one before it."""
     event = _event(last)
     if event.late_from_ns:
         yield last

@@ -22,7 +22,7 @@ class _Review(NamedTuple):
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """Until somebody grants a tier by hand or revokes the kept one, or a later evaluation gives or takes a tier."""
+    """Find them until somebody grants a tier or revokes the kept one, or a later evaluation gives or takes one."""
     for stream, review in sorted(_open(scope).items(), key=lambda entry: (entry[1].first.evaluated_time_ns, entry[0])):
         account_id, event = account_of(stream), review.first
         days = (scope.as_of_ns - event.evaluated_time_ns) // DAY_NS
@@ -39,7 +39,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _open(scope: Scope) -> dict[str, _Review]:
-    """Reviews that nobody has decided, by the stream of the account."""
+    """Return reviews that nobody has decided, by the stream of the account."""
     until = scope.log.head().position
     found: dict[str, _Review] = {}
     reviewed = {

@@ -59,7 +59,7 @@ def _counts(scope: Scope, cell: tuple[str, str, str, str, bool, bool, bool, str]
 
 
 def _missing(scope: Scope, account_id: str, tier: str, counted: int, evaluation_ns: int) -> Finding | None:
-    """The next tier above the volume, if it is near."""
+    """Return the next tier above the volume, if it is near."""
     programme = scope.programme
     above = [(least, name) for name, least in programme.volume_bands if least > counted]
     if not above:

@@ -17,7 +17,7 @@ class OpenItem(NamedTuple):
 
 
 def open_until_done(scope: Scope, items: Iterable[OpenItem]) -> Iterator[Finding]:
-    """Those that had come up at as_of and were not done yet. The days a control looks back have no say in it."""
+    """Yield those that had come up at as_of and were not done yet, however long ago they came up."""
     waiting = (
         item for item in items
         if item.since_ns <= scope.as_of_ns and (item.done_ns is None or item.done_ns > scope.as_of_ns)

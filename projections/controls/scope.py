@@ -33,27 +33,27 @@ class Scope:
 
     @property
     def since_ns(self) -> int:
-        """First instant of the days looked back to."""
+        """Return the first instant of the days looked back to."""
         return self.as_of_ns - self.within_days * DAY_NS
 
     @property
     def until_ns(self) -> int:
-        """Last instant of the days looked ahead to."""
+        """Return the last instant of the days looked ahead to."""
         return self.as_of_ns + self.within_days * DAY_NS
 
     @property
     def life_since_ns(self) -> int:
-        """`since_ns`, but not before the ledger began: what was not done before it is not found."""
+        """Return `since_ns`, but not before the ledger began: what was not done before it is not found."""
         return max(self.since_ns, self.began_ns)
 
     @property
     def began_ns(self) -> int:
-        """When the ledger's first event was recorded."""
+        """Return when the ledger's first event was recorded."""
         return self.log.at(1).envelope.recorded_time_ns
 
     @property
     def known_position(self) -> int:
-        """The last position that was known at the instant.
+        """Return the last position that was known at the instant.
 
         Where that is now, commits that a wrong clock put later than now are known too.
         """
@@ -63,7 +63,7 @@ class Scope:
         return self.log.head_at_time(self.as_of_ns).position
 
     def rows(self, statement: str, **parameters: Any) -> list[tuple[Any, ...]]:
-        """Rows of the materialised tables, which are `{read}` in the statement; `at`, `since` and `until` are given."""
+        """Return rows of the tables, which are `{read}` in the statement; `at`, `since` and `until` are given."""
         known = {
             "programme": self.programme.programme_id,
             "at": self.as_of_ns,
@@ -75,7 +75,7 @@ class Scope:
         return table_rows(self.log, self.schema, statement, {**known, **parameters})
 
     def fills(self) -> Iterator[tuple[str, str, KnownLine]]:
-        """(account, venue, line) of every fill of the days looked back to, in the order of the log; fees are as now."""
+        """Yield (account, venue, line) of every fill of the days looked back to, in log order; fees are as now."""
         head, after = self.log.head().position, 0
         restated = self._restated(head)
         while True:
@@ -96,7 +96,7 @@ class Scope:
             after = runs[-1].position
 
     def _restated(self, head: int) -> dict[tuple[int, int], list[tuple[FeeAdjusted, AdjustedLine]]]:
-        """Adjustments by (position, number) of their line, oldest first: few, beside the fills."""
+        """Return adjustments by (position, number) of their line, oldest first: few, beside the fills."""
         found: dict[tuple[int, int], list[tuple[FeeAdjusted, AdjustedLine]]] = {}
         for recorded in self.log.adjustments(from_ns=self.since_ns, as_of_ns=self.as_of_ns, until=head):
             event = recorded.event
@@ -128,7 +128,7 @@ class Control:
 
 
 def instant_text(time_ns: int) -> str:
-    """An instant for a person, in UTC and whole seconds."""
+    """Return an instant for a person, in UTC and whole seconds."""
     seconds = time_ns % DAY_NS // 1_000_000_000
     hours, minutes = divmod(seconds // 60, 60)
     return f"{day_text(time_ns // DAY_NS)}T{hours:02}:{minutes:02}:{seconds % 60:02}Z"

@@ -13,7 +13,7 @@ _OWNERS: Final = "SELECT account_id, owner_id FROM {read}.accounts WHERE account
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """Claims of any age: a document that was used once is used for ever."""
+    """Find them among claims of any age: a document that was used once is used for ever."""
     claims: dict[bytes, list[tuple[int, str]]] = {}  # by document: when it was handed in, by which account
     for recorded in scope.log.account_events(("MatchRequested", "MatchRejected"), scope.log.head().position):
         event = recorded.event

@@ -58,7 +58,7 @@ def _may_be_worse(programme: Programme, offer: TokenDiscount, tier: str) -> bool
 
 
 def _discounted(base_ppm: int, offer: TokenDiscount) -> int:
-    """The base rate with the discount, times PPM; the discount never shrinks a rebate."""
+    """Return the base rate with the discount, times PPM; the discount never shrinks a rebate."""
     return base_ppm * (PPM - offer.discount_ppm if base_ppm > 0 else PPM)
 
 

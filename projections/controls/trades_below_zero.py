@@ -22,7 +22,7 @@ class _Leg(NamedTuple):
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
-    """Legs wait for each other; both are mostly in one commit, so few wait."""
+    """Find them by keeping one leg until the other comes: both are mostly in one commit, so few are kept."""
     waiting: dict[tuple[str, str, str], _Leg] = {}
     for account_id, venue, known in scope.fills():
         line = known.line
@@ -38,7 +38,7 @@ def _find(scope: Scope) -> Iterator[Finding]:
 
 
 def _in_quote(known: KnownLine) -> int:
-    """The fee of a line in quote currency, at the prices of the line itself."""
+    """Return the fee of a line in quote currency, at the prices of the line itself."""
     line, terms, basis = known
     fee: int = line.fee * 10 ** (SCALE_MAX - basis.fee_decimals)
     if basis.fee_currency == terms.quote_currency:

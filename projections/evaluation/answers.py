@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
 
 from ledger.domain.commands import RunEvaluation
 from ledger.domain.decide.evaluation_run import (
@@ -14,11 +13,12 @@ from ledger.domain.decide.evaluation_run import (
     programme_evaluated,
     read_too_early,
 )
-from ledger.domain.events import PERIODIC, POST_TRIAL, EvaluationCompleted, EvaluationStarted, Recorded
+from ledger.domain.events import PERIODIC, EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import evaluation_stream
 from ledger.v1 import evaluation_service_pb2 as pb
+from ledger.wire.commands.evaluations import KINDS
 from ledger.wire.enums import set_words
 from ledger.wire.fields import Shape, number, optional_id, read_ns
 from ledger.wire.status import RefusedError, refuse, timestamp
@@ -27,10 +27,8 @@ from projections.evaluation.messages import counts_message, evaluation_message, 
 from projections.evaluation.missed import Missed
 from projections.evaluation.plan import EvaluationPlan
 from projections.evaluation.runs import Tally
-from projections.evaluation.sources import waiting_for
+from projections.evaluation.sources import signs, waiting_for
 from projections.tables.position import wait_for_tables
-
-KINDS: Final = {0: PERIODIC, 1: PERIODIC, 2: POST_TRIAL}  # by number of the enum EvaluationKind
 
 
 def plan_evaluation(
@@ -85,7 +83,7 @@ def plan_evaluation(
 
 
 def get_evaluation(reader: Reader, request: pb.GetEvaluationRequest) -> pb.GetEvaluationResponse:
-    """An evaluation and its runs, as they were known."""
+    """Return an evaluation and its runs, as they were known."""
     with Shape() as shape:
         command = _asked(shape, request)
         shape(check_times, request.at)
@@ -116,7 +114,7 @@ def get_evaluation(reader: Reader, request: pb.GetEvaluationRequest) -> pb.GetEv
 
 
 def _waits(reader: Reader, instant: Instant, programme: Programme, at_ns: int, now_ns: int) -> list[str]:
-    """Why a run that reads where a plan did would not begin, a line each.
+    """Say why a run that reads where a plan did would not begin, a line each.
 
     A closed known_at is judged by its own time alone, so that its answer never changes. What is still growing is
     known up to now.
@@ -125,11 +123,11 @@ def _waits(reader: Reader, instant: Instant, programme: Programme, at_ns: int, n
     known_ns = now_ns if instant.known_at_open else known_ns
     early = read_too_early(position, known_ns, at_ns)
     lines = [early.detail] if early else []
-    return lines + waiting_for(reader.log, programme, at_ns, known=position, known_ns=known_ns)
+    return lines + waiting_for(signs(reader.log, position), programme, at_ns, known_ns)
 
 
 def _asked(shape: Shape, request: pb.PlanEvaluationRequest | pb.GetEvaluationRequest) -> RunEvaluation:
-    """Which evaluation a read is about."""
+    """Name the evaluation that a read is about."""
     return RunEvaluation(
         programme_id=shape(optional_id, request.programme_id, "programme_id"),
         kind=KINDS.get(shape(number, request.kind, tuple(KINDS), "kind"), PERIODIC),

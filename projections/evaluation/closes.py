@@ -9,17 +9,17 @@ from ledger.domain.events import DailyCloseRecorded, Recorded
 from ledger.domain.instants import DAY_NS, LATEST_NS, day_text
 from ledger.domain.streams import CLOSES_PREFIX, closes_stream
 from ledger.v1 import evaluation_service_pb2 as pb
+from ledger.wire.commands.evaluations import close_message
 from ledger.wire.fields import Shape, interval, optional_id, utc_day
-from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
-from projections.page_token import PageToken, encode_token, number
-from projections.paging import frozen, page_size, token_of
+from projections.page_token import number
+from projections.paging import frozen, next_token, page_size, token_of
 
 _END_DAY: Final = LATEST_NS // DAY_NS
 
 
 def list_closes(reader: Reader, request: pb.ListClosesRequest) -> pb.ListClosesResponse:
-    """One page of closes of days that had ended at as_of."""
+    """Answer with one page of closes of days that had ended at as_of."""
     with Shape() as shape:
         asset = shape(optional_id, request.asset, "asset")
         first = shape(utc_day, request.from_day, "from_day") if request.from_day else 0
@@ -39,29 +39,16 @@ def list_closes(reader: Reader, request: pb.ListClosesRequest) -> pb.ListClosesR
     start = token.last(number) if token else 0
     response = pb.ListClosesResponse(basis=instant.basis(reader.ledger_id), closes=found[start : start + size])
     if start + size < len(found):
-        key = (start + size).to_bytes(8)
-        response.next_page_token = encode_token(PageToken(instant.as_of_ns, known, key), reader.ledger_id, request)
+        response.next_page_token = next_token(reader, instant, (start + size).to_bytes(8), request)
     return response
 
 
 def _closes(stream: Iterable[Recorded]) -> Iterator[pb.Close]:
-    """Every close, with the one that replaced it."""
+    """Yield every close, with the one that replaced it."""
     closes: dict[int, pb.Close] = {}
     for recorded in stream:
-        event = recorded.event
-        if not isinstance(event, DailyCloseRecorded):
-            continue
-        if event.restates:
-            closes[event.restates].restated_by = recorded.position
-        closes[recorded.position] = pb.Close(
-            asset=event.asset,
-            day=day_text(event.day),
-            currency=event.currency,
-            price=event.price,
-            source=event.source,
-            source_sha256=event.source_sha256,
-            position=recorded.position,
-            recorded_time=timestamp(recorded.envelope.recorded_time_ns),
-            restates=event.restates,
-        )
+        if isinstance(recorded.event, DailyCloseRecorded):
+            close = closes[recorded.position] = close_message(recorded)
+            if close.restates:
+                closes[close.restates].restated_by = close.position
     return iter(closes.values())

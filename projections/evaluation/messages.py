@@ -40,7 +40,7 @@ def planned_message(planned: Planned) -> pb.PlannedAccount:
 
 
 def evaluation_message(started: EvaluationStarted) -> pb.Evaluation:
-    """An evaluation, as a run of it began."""
+    """Return an evaluation, as a run of it began."""
     periodic = started.kind == PERIODIC
     message = pb.Evaluation(
         programme_id=started.programme_id,
@@ -56,7 +56,7 @@ def evaluation_message(started: EvaluationStarted) -> pb.Evaluation:
 
 
 def counts_message(completed: EvaluationCompleted) -> pb.EvaluationCounts:
-    """How many accounts moved where."""
+    """Return how many accounts moved where."""
     return pb.EvaluationCounts(
         evaluated=completed.evaluated,
         gained=completed.gained,
@@ -73,7 +73,7 @@ def counts_message(completed: EvaluationCompleted) -> pb.EvaluationCounts:
 
 
 def missing_closes(closes: Iterable[Close]) -> Iterator[query_service_pb2.MissingClose]:
-    """Closes that nobody has recorded."""
+    """Yield closes that nobody has recorded."""
     return (query_service_pb2.MissingClose(asset=asset, day=day_text(day)) for asset, day in closes)
 
 

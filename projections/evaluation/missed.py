@@ -21,7 +21,7 @@ class Missed:
         self._done: dict[str, int] = {}  # by stream: a position that knows it
 
     def instants(self, book: Rulebook, programme_id: str, now_ns: int, known: int) -> Iterator[int]:
-        """Instants, oldest first; of one that waits for closes only if one of them has come."""
+        """Yield instants, oldest first; of one that waits for closes only if one of them has come."""
         for at_ns, programme in evaluations_due(book, programme_id, self._since_ns, now_ns):
             stream = evaluation_stream(programme_id, PERIODIC, at_ns)
             if self._done.get(stream, known + 1) <= known:
@@ -37,5 +37,5 @@ class Missed:
             yield at_ns
 
     def first(self, book: Rulebook, programme_id: str, now_ns: int, known: int) -> int | None:
-        """The oldest; None: nothing is missed."""
+        """Return the oldest; None: nothing is missed."""
         return next(self.instants(book, programme_id, now_ns, known), None)

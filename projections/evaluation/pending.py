@@ -13,7 +13,7 @@ from projections.as_of import Reader, View
 
 
 def pending_evaluation_ns(reader: Reader, view: View, programme: Programme) -> int | None:
-    """The instant of the evaluation, or the end of the trial, that an account waits for; None: it does not wait.
+    """Return the instant of the evaluation, or the end of the trial, that an account waits for; None: it does not wait.
 
     What was due before the ledger began is nobody's to wait for, though it may be run.
     """
@@ -30,7 +30,7 @@ def pending_evaluation_ns(reader: Reader, view: View, programme: Programme) -> i
 
 
 def _is_concerned(reader: Reader, view: View, programme: Programme, due_ns: int) -> bool:
-    """An evaluation is about accounts that have a tier, or volume in its window."""
+    """Return True if an evaluation is about the account: it has a tier, or volume in its window."""
     if programme.rank(tier_before(view.account, programme, due_ns)):
         return True
     from_ns, until_ns = event_period(programme, evaluation_window(programme, due_ns))

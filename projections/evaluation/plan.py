@@ -109,14 +109,14 @@ class EvaluationPlan:
         self._closes: dict[str, dict[Close, KnownClose]] = {}  # by the currency that they are in
 
     def accounts(self) -> int:
-        """How many accounts are to be looked at."""
+        """Return how many accounts are to be looked at."""
         if self.run.kind == PERIODIC:
             count, position = self._log.query(self._sql(_COUNT), {})[0]
             return int(count) - len(self._later_until(position))
         return sum(len(self._concerned(ids)) for ids in self._pages(ACCOUNTS_PER_CHUNK))
 
     def chunks(self, size: int = ACCOUNTS_PER_CHUNK) -> Iterator[Chunk]:
-        """All accounts in the order of their ids, so many at once."""
+        """Yield all accounts in the order of their ids, so many at once."""
         looked_at = 0
         for ids in self._pages(size):
             states = self._concerned(ids)
@@ -134,7 +134,7 @@ class EvaluationPlan:
             after = ids[-1]
 
     def _concerned(self, ids: Sequence[str]) -> dict[str, AccountState]:
-        """Accounts as they were known: all that were, or those with a trial to evaluate, whatever became of it."""
+        """Return accounts as they were known: all, or those with a trial to evaluate, whatever became of it."""
         if self.run.kind == PERIODIC:
             later = self._later_until(self._log.head().position)
             return self._states([account_id for account_id in ids if account_id not in later], dense=True)
@@ -173,7 +173,7 @@ class EvaluationPlan:
                 yield planned
 
     def _states(self, ids: Sequence[str], *, dense: bool = False) -> dict[str, AccountState]:
-        """Accounts as they were known; `dense`: hardly any lies between them. Of most there is nothing but fills."""
+        """Return accounts as they were known; `dense`: hardly any lies between them. Most have nothing but fills."""
         known = self.run.read_position
         if dense and ids:
             return fold_accounts(self._log.accounts_between(ids[0], ids[-1], known), ids)
@@ -187,7 +187,7 @@ class EvaluationPlan:
                 yield run, Case(account.account_id, at_ns, event_period(run.programme, window))
 
     def _windows(self, account: AccountState) -> Iterator[tuple[int, tuple[int, int]]]:
-        """(instant, window) of each evaluation of an account.
+        """Yield (instant, window) of each evaluation of an account.
 
         Its 30 days may count for its parent (A14); a trial is the account's own, and so is the volume of it.
         """
@@ -199,13 +199,13 @@ class EvaluationPlan:
             yield self._instant_ns, evaluation_window(programme, self._instant_ns)
 
     def _programme(self, at_ns: int) -> Programme:
-        """The version in force at an instant."""
+        """Return the version in force at an instant."""
         programme = self._book.programme(self._programme_id, at_ns)
         assert isinstance(programme, Programme), programme
         return programme
 
     def _members(self, programme: Programme, ids: Sequence[str]) -> Mapping[str, Sequence[str]]:
-        """The sub-accounts whose volume counts for an account, as they were known."""
+        """Return the sub-accounts whose volume counts for an account, as they were known."""
         if not programme.aggregate_subaccounts:
             return {}
         rows = self._log.query(self._sql(_CHILDREN), {"accounts": list(ids)})
@@ -214,7 +214,7 @@ class EvaluationPlan:
         return {parent: [child for _, child in group] for parent, group in groupby(known, key=lambda row: row[0])}
 
     def _plan(self, run: EvaluationRun, account: AccountState, case: Case, cells: Cells) -> Planned | None:
-        """None: the account has no volume, and no tier that could be kept or lost."""
+        """Return the outcome of a case; None: the account has no volume, and no tier that could be kept or lost."""
         programme = run.programme
         before = tier_before(account, programme, case.evaluated_ns)
         if not cells and not programme.rank(before):
@@ -228,7 +228,7 @@ class EvaluationPlan:
         return {"programme": run.programme.programme_id, "instant": self._instant_ns, "known": run.read_position}
 
     def _candidates(self, text: str) -> Composed:
-        """A statement over the accounts that may have something to evaluate."""
+        """Return a statement over the accounts that may have something to evaluate."""
         return self._sql(text.replace("{{accounts}}", _ALL if self.run.kind == PERIODIC else _TRIALS))
 
     def _sql(self, text: str) -> Composed:
@@ -238,7 +238,7 @@ class EvaluationPlan:
 def known_closes(
     log: Log, programme: Programme, known: int, assets: Collection[str] | None = None
 ) -> dict[Close, KnownClose]:
-    """Closes in force in the programme's volume currency, by (asset, UTC day): of some assets, or of all."""
+    """Return closes in force in the programme's volume currency, by (asset, UTC day): of some assets, or of all."""
     found: dict[Close, KnownClose] = {}
     if assets is None:
         events = log.below(CLOSES_PREFIX, known)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import cached_property
 
 from psycopg.sql import SQL, Identifier
 
@@ -19,7 +20,7 @@ from ledger.domain.decide.evaluation_run import (
     programme_evaluated,
     read_too_early,
 )
-from ledger.domain.decide.evaluation_sources import passed_by_all, waited_for
+from ledger.domain.decide.evaluation_sources import passed_by_all
 from ledger.domain.events import PERIODIC, POSITION_MAX, POST_TRIAL, EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.end_day_close import Close, Missing
@@ -30,7 +31,7 @@ from ledger.wire.status import RefusedError, refuse
 from projections.as_of import Reader
 from projections.evaluation.missed import Missed
 from projections.evaluation.plan import BLOCKED, EvaluationPlan, Planned
-from projections.evaluation.sources import reached, signs
+from projections.evaluation.sources import signs, waiting_for
 from projections.tables.position import tables_position, wait_for_tables
 from projections.tables.tables import read_schema
 
@@ -44,7 +45,7 @@ class Tally:
         self._missing: set[Close] = set()
 
     def add(self, planned: Planned) -> None:
-        """One more account."""
+        """Count one more account."""
         self._moves[planned.movement] += 1
         if isinstance(planned.found, Missing):
             self._missing.update(planned.found.closes)
@@ -52,7 +53,7 @@ class Tally:
             self._granted += planned.run.programme.rank(planned.found.tier) > 0
 
     def completed(self, read_position: int) -> EvaluationCompleted:
-        """All of it."""
+        """Return the event that says all of it."""
         return completed(read_position, self._moves, self._granted, self._missing)
 
 
@@ -62,10 +63,9 @@ class EvaluationRuns:
     def __init__(self, reader: Reader, schema: str) -> None:
         self._reader = reader
         self._schema = schema
-        self._missed_runs: Missed | None = None
 
     def ready(self, command: RunEvaluation) -> RunEvaluation:
-        """The command with its instant, once all that it reads is there. Refuses with EVALUATION_WAITING.
+        """Return the command with its instant, once all that it reads is there. Refuses with EVALUATION_WAITING.
 
         What the writer will refuse, or has been begun already, is handed on.
         """
@@ -87,7 +87,7 @@ class EvaluationRuns:
             passed_ns = passed_by_all(sources, programme, known_ns, command.complete_sources)
             command = replace(command, instant_ns=passed_ns or None)
         elif command.instant_ns is None:
-            missed_ns = self._missed().first(book, programme.programme_id, now_ns, head.position)
+            missed_ns = self._missed.first(book, programme.programme_id, now_ns, head.position)
             command = replace(command, instant_ns=missed_ns)
             if missed_ns is not None:
                 programme = book.programme(programme.programme_id, missed_ns)
@@ -99,9 +99,7 @@ class EvaluationRuns:
             return command
         if read_too_early(known, known_ns, at_ns):
             return command
-        waited = waited_for(sources, programme, at_ns, known_ns, command.complete_sources)
-        if waited:
-            lines = [f"source {sign.source} {reached(sign)}" for sign in waited]
+        if lines := waiting_for(sources, programme, at_ns, known_ns, command.complete_sources):
             refuse(Reason.EVALUATION_WAITING, "instant", "; ".join(lines))
         self._await_tables(known)
         return command
@@ -119,11 +117,11 @@ class EvaluationRuns:
         )
 
     def tally(self) -> Tally:
-        """Counts of nothing so far."""
+        """Return counts of nothing so far."""
         return Tally()
 
     def outcome(self, started: Recorded) -> Recorded | None:
-        """The event that ended a run that began with another; None: it has not ended."""
+        """Return the event that ended the run that `started` began; None: it has not ended."""
         for recorded in self._reader.log.streams([started.stream], POSITION_MAX):
             if recorded.version > started.version and isinstance(recorded.event, EvaluationCompleted):
                 return recorded
@@ -140,13 +138,12 @@ class EvaluationRuns:
 
     def _due_periodic(self, book: Rulebook, programme_id: str, now_ns: int) -> Iterator[RunEvaluation]:
         """Yield those since the ledger began: what was due before is for somebody to ask for."""
-        for at_ns in self._missed().instants(book, programme_id, now_ns, self._reader.log.head().position):
+        for at_ns in self._missed.instants(book, programme_id, now_ns, self._reader.log.head().position):
             yield RunEvaluation(programme_id, PERIODIC, at_ns, automatic=True)
 
+    @cached_property
     def _missed(self) -> Missed:
-        if self._missed_runs is None:
-            self._missed_runs = Missed(self._reader.log, self._reader.began_ns)
-        return self._missed_runs
+        return Missed(self._reader.log, self._reader.began_ns)
 
     def _due_trials(self, programme: Programme, now_ns: int) -> Iterator[RunEvaluation]:
         log, name = self._reader.log, programme.programme_id
@@ -166,8 +163,8 @@ class EvaluationRuns:
         sql = SQL(statement).format(read=Identifier(read_schema(self._schema)))
         return bool(self._reader.log.query(sql, {"programme": programme_id, "at": at_ns})[0][0])
 
-    def _state(self, stream: str, known: int = POSITION_MAX) -> EvaluationState:
-        return fold_evaluation(self._reader.log.streams([stream], known))
+    def _state(self, stream: str) -> EvaluationState:
+        return fold_evaluation(self._reader.log.streams([stream], POSITION_MAX))
 
     def _check_known(self, command: RunEvaluation, known: int, now_ns: int) -> None:
         """Refuse to read where there was no programme yet."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 from ledger.domain.decide.evaluation_sources import Sign, waited_for
 from ledger.domain.events import SourceAdvanced
@@ -13,7 +13,7 @@ from ledger.store.log import Log
 
 
 def signs(log: Log, known: int) -> list[Sign]:
-    """The last sign of each source, by name."""
+    """Return the last sign of each source up to a position, by name."""
     found = []
     for recorded in log.last_below(SOURCE_PREFIX, known):
         event, source = recorded.event, subject_of(recorded.stream)
@@ -24,15 +24,15 @@ def signs(log: Log, known: int) -> list[Sign]:
 
 
 def waiting_for(
-    log: Log, programme: Programme, instant_ns: int, *, known: int, known_ns: int, complete: Sequence[str] = ()
+    sources: Iterable[Sign], programme: Programme, instant_ns: int, known_ns: int, complete: Iterable[str] = ()
 ) -> list[str]:
-    """Which sources an evaluation waits for, a line each. `known_ns` is when what is known was known."""
-    waited = waited_for(signs(log, known), programme, instant_ns, known_ns, complete)
+    """Name the sources that an evaluation waits for, a line each. `known_ns` is when their signs were known."""
+    waited = waited_for(sources, programme, instant_ns, known_ns, complete)
     return [f"source {sign.source} {reached(sign)}" for sign in waited]
 
 
 def reached(sign: Sign) -> str:
-    """How far a source is: `has sent fills up to 2024-10-04T12:00:00Z`."""
+    """Say how far a source is: `has sent fills up to 2024-10-04T12:00:00Z`."""
     if not sign.reached_ns:
         return "has not said how far it is"
     if sign.complete_until_ns > sign.latest_time_ns:

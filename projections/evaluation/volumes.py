@@ -59,7 +59,7 @@ class Volumes:
         self._known = known
 
     def of(self, cases: Sequence[Case], members: Mapping[str, Sequence[str]]) -> list[Cells]:
-        """The volume of each case; `members` are accounts whose volume counts for another one."""
+        """Return the volume of each case; `members` are accounts whose volume counts for another one."""
         found: list[Cells] = [{} for _ in cases]
         spans = [
             (place, account_id, *case.window)
@@ -119,7 +119,7 @@ class Volumes:
 
 
 def _days_cut(from_ns: int, until_ns: int) -> set[int]:
-    """UTC days of which a window holds only a part."""
+    """Return UTC days of which a window holds only a part."""
     edges = (edge for edge in (from_ns, until_ns) if edge % DAY_NS)
     return {edge // DAY_NS for edge in edges if from_ns < until_ns}
 

@@ -24,7 +24,7 @@ class DayLines(NamedTuple):
 
 
 def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
-    """Lines of some account-days by their last events, which are given in order of positions."""
+    """Return lines of some account-days by their last events, which are given in order of positions."""
     found = log.fronts_at([last.position for last in lasts])
     runs = [last for last, front in zip(lasts, found, strict=True) if front is not None]
     totals = totals_of_fronts([front for front in found if front is not None])

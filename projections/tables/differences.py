@@ -17,7 +17,7 @@ class RowDifference(NamedTuple):
 
 
 def differences(stored: Iterable[Row], expected: Iterable[Row], key: tuple[int, ...]) -> Iterator[RowDifference]:
-    """Rows that differ. Both streams rise by the columns of the key."""
+    """Yield rows that differ. Both streams rise by the columns of the key."""
     left, right = iter(stored), iter(expected)
     mine, theirs = next(left, None), next(right, None)
     while mine is not None or theirs is not None:

@@ -18,7 +18,7 @@ from projections.waiting import wait_until
 
 
 def tables_standing(reader: Reader, schema: str) -> TablesPosition:
-    """How far the materialised tables are, whichever release made them; (0, 0) where nobody has made any yet."""
+    """Return how far the materialised tables are, whichever release made them; (0, 0) where nobody has made any yet."""
     exists = reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": f"{read_schema(schema)}.position"})
     if exists[0][0] is None:
         return TablesPosition(0, 0)
@@ -32,13 +32,13 @@ def rebuilding(reader: Reader, schema: str) -> bool:
 
 
 def tables_position(reader: Reader, schema: str) -> int:
-    """How far the tables of this release are; 0 while there are none of it."""
+    """Return how far the tables of this release are; 0 while there are none of it."""
     position, version = tables_standing(reader, schema)
     return position if version == TABLES_VERSION else 0
 
 
 def wait_for_tables(reader: Reader, schema: str, position: int, *, any_version: bool = False) -> int:
-    """How far the tables are, once they have reached a position. Refuses with POSITION_NOT_REACHED.
+    """Return how far the tables are, once they have reached a position. Refuses with POSITION_NOT_REACHED.
 
     What decides something needs the tables of this release. With `any_version` those of another one will do: what they
     lack is refused by `table_rows`.
@@ -59,7 +59,7 @@ def wait_for_tables(reader: Reader, schema: str, position: int, *, any_version: 
 
 
 def table_rows(log: Log, schema: str, statement: str, parameters: Mapping[str, Any]) -> list[tuple[Any, ...]]:
-    """Rows of a statement over the tables, which are `{read}` in it. Refuses what tables of another version lack."""
+    """Return rows of a statement over the tables, `{read}` in it. Refuses what tables of another version lack."""
     read = Identifier(read_schema(schema))
     try:
         return log.query(SQL(statement).format(read=read), dict(parameters))

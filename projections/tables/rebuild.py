@@ -98,11 +98,6 @@ class Rebuild:
         self.next = next_schema(schema)
         self._tables = Tables(log, schema, read=self.next)
 
-    @property
-    def tables(self) -> Tables:
-        """The new tables."""
-        return self._tables
-
     def begin(self, *, anew: bool = False) -> bool:
         """Make empty tables, unless an earlier rebuild of this release left some: then this one goes on (True).
 
@@ -121,7 +116,7 @@ class Rebuild:
         return False
 
     def fill(self) -> Iterator[Progress]:
-        """All rows as of the position the rebuild began at, account by account, in large transactions."""
+        """Fill in all rows as of the position the rebuild began at, account by account, in large transactions."""
         until, after, filled = self._state()
         if filled:
             return
@@ -152,7 +147,7 @@ class Rebuild:
             yield Progress("positions", position - began, until - began)
 
     def compare(self, live: Connection[Any]) -> Compared:
-        """New tables against the live ones, both at the position of these; `live` reads in one snapshot."""
+        """Compare new tables with the live ones, both at the position of these; `live` reads in one snapshot."""
         tables = [table for name in TABLES if (table := stored_table(live, self._live, name))]
         position = Tables(self._log, self._schema).position(live) if tables else None
         mine = self._tables.position(self._connection)
@@ -177,7 +172,7 @@ class Rebuild:
         return "" if keep_old else drop_tables(self._connection, old, names)
 
     def position_live(self) -> int:
-        """How far the tables are that are in use now."""
+        """Return how far the tables are that are in use now."""
         return Tables(self._log, self._schema).position(self._connection)
 
     # -- steps --------------------------------------------------------------------------------------------------------
@@ -194,7 +189,8 @@ class Rebuild:
     def _start_position(self) -> int:
         """Return the position of the live tables, so that both can be compared.
 
-        It is the log's head where they are far from it, or claim more than the log has."""
+        It is the log's head where they are far from it, or claim more than the log has.
+        """
         head = self._log.head().position
         if stored_table(self._connection, self._live, "position") is None:
             return head
@@ -207,7 +203,7 @@ class Rebuild:
         return position == 0 or (position <= head and self._log.end_of_commit(position) == position)
 
     def _made_by(self) -> str:
-        """The release that made what an earlier rebuild left; empty: there is nothing."""
+        """Return the release that made what an earlier rebuild left; empty: there is nothing."""
         found = self._connection.execute("SELECT to_regclass(%s)::text", (f"{self.next}.rebuild",)).fetchone()
         if found is None or found[0] is None:
             return ""
@@ -220,7 +216,7 @@ class Rebuild:
         return row[0], row[1], row[2]
 
     def _store(self, rows: TableRows, account_id: str) -> None:
-        """Rows, and the last account they are of, in one transaction: what a killed rebuild goes on from."""
+        """Store rows, and the last account they are of, in one transaction: what a killed rebuild goes on from."""
         with self._connection.transaction():
             self._copy(rows)
             self._connection.execute(self._sql("UPDATE {next}.rebuild SET account_id = %s"), (account_id,))

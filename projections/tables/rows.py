@@ -36,7 +36,7 @@ def no_rows() -> TableRows:
 
 
 def rows_of_accounts(log: Log, book: Rulebook, account_ids: Sequence[str], until: int) -> TableRows:
-    """All rows of some accounts, made from all that the log has of them up to a position."""
+    """Return all rows of some accounts, made from all that the log has of them up to a position."""
     rows = no_rows()
     streams: dict[str, list[Recorded]] = {account_stream(account_id): [] for account_id in account_ids}
     for recorded in log.streams(streams, until):
@@ -61,7 +61,7 @@ def add_rows(rows: TableRows, more: TableRows) -> None:
 
 
 def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -> TableRows:
-    """Rows of an account that follow from its stream, oldest event first, and from the rulebook."""
+    """Return rows of an account that follow from its stream, oldest event first, and from the rulebook."""
     account = fold_account(account_id, events)
     beside = account.matches_and_applications
     return {
@@ -81,7 +81,7 @@ def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -
 
 
 def account_row(account: AccountState) -> Row:
-    """Row of an account; one that only trades is its own owner."""
+    """Return the row of an account; one that only trades is its own owner."""
     return (
         account.account_id,
         account.owner_id,
@@ -93,7 +93,7 @@ def account_row(account: AccountState) -> Row:
 
 
 def fee_rows(day: DayTotals) -> list[Row]:
-    """Fees of an account-day by currency; mostly one cell has all of a currency's."""
+    """Return fees of an account-day by currency; mostly one cell has all of a currency's."""
     fees = [fee for cell in day.totals for fee in cell.fees]
     if len({fee.currency for fee in fees}) == len(fees):
         return [(day.account_id, day.day, *fee, day.position) for fee in sorted(fees)]
@@ -106,7 +106,7 @@ def fee_rows(day: DayTotals) -> list[Row]:
 
 
 def volume_rows(day: DayTotals) -> list[Row]:
-    """Volume of an account-day by cell."""
+    """Return the volume of an account-day by cell."""
     return [(day.account_id, day.day, *cell_columns(cell.key), cell.notional, cell.lines) for cell in day.totals]
 
 
@@ -128,7 +128,7 @@ def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recor
 
 
 def _trial_rows(account: AccountState, events: Iterable[Recorded]) -> list[Row]:
-    """Trials that had a time, with the position of the event that evaluated what was traded in it."""
+    """Return trials that had a time, with the position of the event that evaluated what was traded in it."""
     evaluated = {
         (recorded.event.programme_id, recorded.event.evaluated_time_ns): recorded.position
         for recorded in events
@@ -169,11 +169,11 @@ def _match_row(account_id: str, match: Match) -> Row:
 
 
 def cell_columns(key: CellKey) -> Row:
-    """The columns of `volume_days` that tell a cell."""
+    """Return the columns of `volume_days` that tell a cell."""
     names = (PRODUCT_NAMES[key.product], CHANNEL_NAMES[key.channel])
     return (key.quote_currency, *names, key.self_trade, key.banned, key.zero_fee)
 
 
 def _end(time_ns: int) -> int | None:
-    """An end as the tables say it: null for none."""
+    """Return an end as the tables say it: null for none."""
     return None if time_ns == NEVER_NS else time_ns

@@ -14,6 +14,7 @@ from eventsourcing.persistence import PersistenceError
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.log import Log
+from ledger.store.postgres.migrate import channel_of
 from projections.tables.tables import POSITIONS_PER_BATCH, Tables, read_schema
 from projections.tables.upgrade import Upgrade
 
@@ -35,10 +36,10 @@ class Runner:
     Of several runners on one ledger one works, the others wait for its lock.
     """
 
-    def __init__(self, log: Log, schema: str, channel: str, connect: Callable[[], psycopg.Connection[Any]]) -> None:
+    def __init__(self, log: Log, schema: str, connect: Callable[[], psycopg.Connection[Any]]) -> None:
         self._log = log
         self._schema = schema
-        self._channel = channel
+        self._channel = channel_of(schema)
         self._connect = connect
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="projections", daemon=True)
@@ -62,14 +63,16 @@ class Runner:
             try:
                 with self._connect() as connection:
                     self._follow(connection)
-            except (psycopg.Error, PersistenceError) as error:
-                _log.warning("the projections lost their connection: %s", str(error).strip())
-            except Exception:
-                _log.exception("the projections stopped; they start again in %.1f s", wait_s)
-            if time.monotonic() - began_s > _RESTART_S_MAX:
-                wait_s = _RESTART_S_FIRST
-            self._stopping.wait(wait_s)
-            wait_s = min(2 * wait_s, _RESTART_S_MAX)
+            except Exception as error:  # whatever it was, tables that stand still must not end the service
+                if time.monotonic() - began_s > _RESTART_S_MAX:
+                    wait_s = _RESTART_S_FIRST
+                if isinstance(error, psycopg.Error | PersistenceError):
+                    said = " ".join(str(error).split())
+                    _log.warning("the projections stopped: %s; they start again in %.1f s", said, wait_s)
+                else:
+                    _log.exception("the projections stopped; they start again in %.1f s", wait_s)
+                self._stopping.wait(wait_s)
+                wait_s = min(2 * wait_s, _RESTART_S_MAX)
 
     def _follow(self, connection: psycopg.Connection[Any]) -> None:
         connection.execute("SET synchronous_commit = off")  # lost rows and their position are lost together
@@ -101,6 +104,6 @@ class Runner:
 
 
 def rest_s(worked_s: float) -> float:
-    """Seconds to rest when commits came in meanwhile: the more are taken in at once, the less each costs the writer."""
+    """Return seconds to rest when commits came in meanwhile: the more at once, the less each costs the writer."""
     long_s = max(worked_s, min(worked_s * _REST_PER_LONG_WORK, _REST_S_LONG))
     return min(worked_s * _REST_PER_WORK, max(_REST_S_MAX, long_s))

@@ -43,12 +43,12 @@ class StoredTable:
 
     @property
     def key(self) -> tuple[int, ...]:
-        """Places of the primary key's columns in a row, in the order of the key."""
+        """Return places of the primary key's columns in a row, in the order of the key."""
         places = [(column.key, place) for place, column in enumerate(self.columns) if column.key is not None]
         return tuple(place for _, place in sorted(places))
 
     def rows(self, connection: Connection[Any], *, order: Sequence[str] = ()) -> Iterator[Row]:
-        """All rows in the order of the key, or of some columns; in a transaction, read as they are taken."""
+        """Yield all rows in the order of the key, or of some columns; in a transaction, read as they are taken."""
         cursor_name = f"{self.schema}.{self.name}"
         with connection.cursor(cursor_name, row_factory=tuple_row, binary=True) as cursor:
             cursor.execute(self._select(order))
@@ -56,20 +56,20 @@ class StoredTable:
                 yield from map(tuple, rows)
 
     def count(self, connection: Connection[Any]) -> int:
-        """Number of rows."""
+        """Return the number of rows."""
         found = connection.execute(SQL("SELECT count(*) FROM {}").format(self._identifier)).fetchone()
         assert found is not None
         return int(found[0])
 
     def digest(self, connection: Connection[Any]) -> str:
-        """16 hexadecimal digits that are the same for the same rows in any order; for use on one server."""
+        """Return 16 hexadecimal digits that are the same for the same rows in any order; for use on one server."""
         statement = SQL("SELECT coalesce(sum(hashtextextended(row::text, 0)), 0) FROM {} AS row")
         found = connection.execute(statement.format(self._identifier)).fetchone()
         assert found is not None
         return f"{int(found[0]) % 2**64:016x}"
 
     def normal(self, row: Row) -> Row:
-        """A row of ours with its values as those of stored rows are."""
+        """Return a row of ours with its values as those of stored rows are."""
         return tuple(
             Decimal(value) if column.type == "numeric" and value is not None else value
             for column, value in zip(self.columns, row, strict=True)
@@ -90,7 +90,7 @@ class StoredTable:
 
 
 def stored_table(connection: Connection[Any], schema: str, name: str) -> StoredTable | None:
-    """A table as it is; None: there is no such table, or it has no key."""
+    """Return a table as it is; None: there is no such table, or it has no key."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         columns = tuple(Column(*row) for row in cursor.execute(_COLUMNS, (schema, name)).fetchall())
     return StoredTable(schema, name, columns) if any(column.key is not None for column in columns) else None
@@ -102,5 +102,5 @@ def _selected(column: Column) -> Composed:
 
 
 def _ordered(name: str, kind: str) -> Composed:
-    """In the order that Python has, whatever the language of the database."""
+    """Order by a column as Python does, whatever the language of the database."""
     return SQL('{} COLLATE "C"' if kind == "text" else "{}").format(Identifier(name))

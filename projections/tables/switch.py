@@ -34,7 +34,7 @@ WHERE relnamespace = (SELECT oid FROM pg_namespace WHERE nspname = %s) AND relki
 
 
 def try_switch(connection: Connection[Any], live: str, new: str, old: str, catch_up: Callable[[], None]) -> bool:
-    """In one transaction: what follows the log stands still, `catch_up` moves the new tables on, schemas are renamed.
+    """Stop what follows the log, have `catch_up` move the new tables on, and rename the schemas: in one transaction.
 
     False, and nothing is done, if somebody reads the live tables and does not end: try again.
     """
@@ -71,23 +71,23 @@ def drop_tables(connection: Connection[Any], schema: str, names: list[str]) -> s
 
 
 def relation_names(connection: Connection[Any], schema: str) -> list[str]:
-    """Tables and views of a schema."""
+    """Return tables and views of a schema."""
     return [name for name, _ in _relations(connection, schema)]
 
 
 def _relations(connection: Connection[Any], schema: str) -> list[tuple[str, bool]]:
-    """(name, whether it is a view), views first."""
+    """Return (name, whether it is a view), views first."""
     return connection.execute(_RELATIONS, (schema,)).fetchall()
 
 
 def _copy_grants(connection: Connection[Any], live: str, new: str) -> None:
-    """Whoever was allowed to read the live tables may read the new ones."""
+    """Let whoever may read the live tables read the new ones."""
     for (statement,) in connection.execute(_GRANTS, {"old": live, "new": new}).fetchall():
         connection.execute(statement)
 
 
 def _take_from_readers(connection: Connection[Any], schema: str, names: list[str]) -> None:
-    """No reader has a lock on any of them any more: so none reads some tables of the old ones and some of the new."""
+    """Wait until no reader has a lock on any of them: so none reads some tables of the old ones and some of the new."""
     tables: list[Composed] = [SQL("{}").format(Identifier(schema, name)) for name in names]
     connection.execute(SQL("SET LOCAL statement_timeout = {}").format(_LOCK_MS_MAX))
     connection.execute(SQL("LOCK TABLE {} IN ACCESS EXCLUSIVE MODE").format(SQL(", ").join(tables)))

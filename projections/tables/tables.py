@@ -42,7 +42,7 @@ def next_schema(schema: str) -> str:
 
 
 def tables_text() -> str:
-    """The statements that make the tables; `{read}` stands for the name of their schema, `{version}` for its number."""
+    """Return the statements that make the tables; `{read}` is the name of their schema, `{version}` their number."""
     return resources.files(__package__).joinpath("schema.sql").read_text(encoding="utf-8")
 
 
@@ -55,7 +55,7 @@ def create_tables(connection: Connection[Any], schema: str, *, read: str = "") -
 
 
 def standing_statement(schema: str) -> Composed:
-    """The statement that asks for the `TablesPosition` of tables that exist, also of those that have no number."""
+    """Return the statement that asks for the `TablesPosition` of tables that exist, also without a number."""
     text = "SELECT position, coalesce((to_jsonb(p) ->> 'version')::integer, {none}) FROM {position} AS p"
     return SQL(text).format(none=UNNUMBERED, position=Identifier(read_schema(schema), "position"))
 
@@ -76,7 +76,7 @@ class Tables:
         self._known: set[str] = set()  # of the accounts that have a row, some
 
     def position(self, connection: Connection[Any]) -> int:
-        """How far the tables are."""
+        """Return how far the tables are."""
         row = connection.execute(self._sql("SELECT position FROM {read}.position")).fetchone()
         assert row is not None
         return int(row[0])
@@ -106,7 +106,7 @@ class Tables:
     # -- fees ---------------------------------------------------------------------------------------------------------
 
     def _fees(self, connection: Connection[Any], after: int, lasts: Sequence[LastEvent]) -> None:
-        """An account-day's last event carries its totals: one event of each is enough, however many fills there are."""
+        """Take in account-days: the last event of one carries its totals, however many fills there are."""
         if not lasts:
             return
         connection.execute(self._sql(_STAGE))
@@ -137,7 +137,7 @@ class Tables:
     def _accounts(
         self, connection: Connection[Any], decided: Sequence[str], after: int, until: int, *, fold_book: bool
     ) -> None:
-        """Accounts with a decision in between are folded again, all their rows replaced."""
+        """Fold accounts with a decision in between again, and replace all their rows."""
         changed = [name for name in decided if name.startswith(_ACCOUNTS)]
         ruled = any(name == REGISTERS or name.startswith(PROGRAMME_PREFIX) for name in decided)
         if (ruled or fold_book) and self._programmes_changed(after, until):
@@ -158,7 +158,7 @@ class Tables:
         return any(after < recorded.position and isinstance(recorded.event, ProgrammePublished) for recorded in events)
 
     def _replace_accounts(self, connection: Connection[Any], accounts: Mapping[str, Sequence[Recorded]]) -> None:
-        """All rows of some accounts, made anew from their streams."""
+        """Replace all rows of some accounts by those that follow from their streams."""
         rows = no_rows()
         for account_id, events in accounts.items():
             add_rows(rows, decision_rows(self._book, account_id, events))
@@ -171,7 +171,7 @@ class Tables:
                     cursor.executemany(self._sql(f"INSERT INTO {{read}}.{table} VALUES ({marks})"), values)
 
     def _sql(self, text: str) -> bytes:
-        """A statement as bytes, put together once."""
+        """Return a statement as bytes, put together once."""
         if text not in self._statements:
             self._statements[text] = SQL(text).format(read=self._read).as_bytes()
         return self._statements[text]

@@ -47,7 +47,7 @@ class Upgrade:
         self._complete = False  # all tables are there
 
     def position(self, connection: Connection[Any]) -> int | None:
-        """How far the tables are. None: they were others than this release makes, or are; ask again."""
+        """Return how far the tables are; None: they were others than this release makes, or are: ask again."""
         standing = self._standing(connection)
         if standing.version == TABLES_VERSION:
             return standing.position
@@ -65,7 +65,10 @@ class Upgrade:
         return None
 
     def _standing(self, connection: Connection[Any]) -> TablesPosition:
-        """Tables of which some are missing are old ones, unless a newer release made them; that is looked for once."""
+        """Return how the tables stand. Where some are missing, all are old ones, unless a newer release made them.
+
+        That is looked for once.
+        """
         names = set() if self._complete else set(relation_names(connection, self._read))
         if not self._complete and "position" not in names:
             return TablesPosition(0, UNNUMBERED if names else 0)

@@ -30,7 +30,7 @@ class Interval:
 
 
 def grant_positions(stream: Iterable[Recorded]) -> dict[str, int]:
-    """Position of the event that gave each grant of an account."""
+    """Return the position of the event that gave each grant of an account."""
     return {
         recorded.event.grant_id: recorded.position
         for recorded in stream
@@ -41,7 +41,7 @@ def grant_positions(stream: Iterable[Recorded]) -> dict[str, int]:
 def vip_intervals(
     account: AccountState, programmes: Mapping[str, Dated[Programme]], positions: Mapping[str, int]
 ) -> list[Interval]:
-    """All intervals of an account in all programmes, in order, none overlapping another of its programme."""
+    """Return all intervals of an account in all programmes, in order, none overlapping another of its programme."""
     return [
         interval
         for programme_id in sorted({grant.programme_id for grant in account.grants})
@@ -50,7 +50,7 @@ def vip_intervals(
 
 
 def _of_programme(account: AccountState, versions: Dated[Programme], positions: Mapping[str, int]) -> list[Interval]:
-    """One for each grant that gives a tier for a while, with the end of that tier."""
+    """Return one for each grant that gives a tier for a while, with the end of that tier."""
     found: list[Interval] = []
     for stretch in tier_stretches(account, versions):
         ends_ns = [*(part.from_ns for part in stretch.parts[1:]), stretch.until_ns]

@@ -38,8 +38,8 @@ class Served(NamedTuple):
 @contextmanager
 def ledger(store: Store, schema: str) -> Iterator[Served]:
     """The ledger's service on a schema; no load balancer has to be told that it stops."""
-    command = [sys.executable, "-m", "scripts.serve", '{"drain_ms": 0}', "--schema", schema]
-    with serving([*command, "--listen", "127.0.0.1:0"], dsn=store.dsn) as served:
+    command = [sys.executable, "-m", "ledger", "serve", "--schema", schema, "--listen", "127.0.0.1:0"]
+    with serving([*command, "--drain-ms", "0"], dsn=store.dsn) as served:
         yield served
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import socket
@@ -10,7 +9,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -18,6 +17,7 @@ from typing import Any, Final
 import grpc
 
 from ledger import private
+from ledger.config import KNOBS
 from ledger.store.postgres.dsn import VARIABLE
 from ledger.v1.fill_service_pb2 import GetSourcePositionRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
@@ -30,13 +30,23 @@ _LEAP: Final = struct.Struct("q")  # nanoseconds by which the wall clock of a se
 _SERVE: Final = f"""
 import mmap, struct, sys, time
 from ledger.clock import WallClock
-from scripts.serve import main
+from ledger.__main__ import main
 with open(sys.argv[1], "rb") as file:
     leap = mmap.mmap(file.fileno(), {_LEAP.size}, access=mmap.ACCESS_READ)
 wall_ns, (_, boot_ns) = time.time_ns, WallClock.__init__.__defaults__
 WallClock.__init__.__defaults__ = (lambda: wall_ns() + struct.unpack("{_LEAP.format}", leap)[0], boot_ns)
-sys.exit(main(*sys.argv[2:]))
+sys.exit(main(["serve", *sys.argv[2:]]))
 """
+
+
+def options_of(settings: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the options of `serve` that set knobs, for example --drain-ms 0 --no-projections."""
+    for name, value in settings.items():
+        flag = KNOBS[name].flag
+        if isinstance(value, bool):
+            yield flag if value else flag.replace("--", "--no-", 1)
+        else:
+            yield from (flag, str(value))
 
 
 class Served:
@@ -74,7 +84,7 @@ class Served:
         """Return when it answers."""
         self.leap(0)
         place = () if self._dsn else ("--data", str(self.folder))
-        arguments = (str(self._leap_file), json.dumps(self._settings), "--listen", self.address, *place)
+        arguments = (str(self._leap_file), *options_of(self._settings), "--listen", self.address, *place)
         with private.open_file(self.log, "ab") as log:
             self._process = subprocess.Popen(  # noqa: S603 - our own program, and no shell
                 [*self._inside, sys.executable, "-c", _SERVE, *arguments],

@@ -107,3 +107,4 @@ def test_each_bad_value_of_a_field_is_refused(ledger: Ledger) -> None:
 
 def test_a_random_history_has_the_event(writing: Writing) -> None:
     replayed(writing, 1)
+    assert AccountNoted in {type(recorded.event) for recorded in writing.events()}

@@ -39,10 +39,20 @@ def at_end(tree: Path, path: str) -> str:
 def toys(tree: Path) -> Mapping[str, Sequence[Insert]]:
     """Return the toys by their headings in CONTRIBUTING.md, in the order in which they are added."""
     return {
-        "Add an event": [
-            Insert(
-                "proto/ledger/v1/events.proto",
-                """
+        "Add an event": _event(tree),
+        "Add a command": _command(tree),
+        "Add a query": _query(tree),
+        "Add a rule": _rule(tree),
+        "Add a tool": _tool(),
+        "Add a table": _table(tree),
+    }
+
+
+def _event(tree: Path) -> list[Insert]:
+    return [
+        Insert(
+            "proto/ledger/v1/events.proto",
+            """
 // Stream account/<id>: somebody noted something about it.
 message AccountNoted {
   // Carried by every event.
@@ -53,11 +63,11 @@ message AccountNoted {
   int64 noted_time_ns = 3;
 }
 """,
-                at_end(tree, "proto/ledger/v1/events.proto"),
-            ),
-            Insert(
-                "ledger/domain/events.py",
-                '''@dataclass(frozen=True, slots=True)
+            at_end(tree, "proto/ledger/v1/events.proto"),
+        ),
+        Insert(
+            "ledger/domain/events.py",
+            '''@dataclass(frozen=True, slots=True)
 class AccountNoted:
     """Stream `account/<id>`: somebody noted something about it."""
 
@@ -68,23 +78,26 @@ class AccountNoted:
 @dataclass(frozen=True, slots=True)
 class FeedbackReported:
 ''',
-                "    window_until_ns: int\n\n\n",
-                "@dataclass(frozen=True, slots=True)\nclass FeedbackReported:\n",
-            ),
-            Insert("ledger/domain/events.py", "    | AccountNoted\n", "    | BehaviourMetricRecorded\n"),
-        ],
-        "Add a command": [
-            Insert(
-                "proto/ledger/v1/member_service.proto",
-                """
+            "    window_until_ns: int\n\n\n",
+            "@dataclass(frozen=True, slots=True)\nclass FeedbackReported:\n",
+        ),
+        Insert("ledger/domain/events.py", "    | AccountNoted\n", "    | BehaviourMetricRecorded\n"),
+    ]
+
+
+def _command(tree: Path) -> list[Insert]:
+    return [
+        Insert(
+            "proto/ledger/v1/member_service.proto",
+            """
   // Notes something about an account.
   rpc NoteAccount(NoteAccountRequest) returns (NoteAccountResponse);
 """,
-                "service MemberService {",
-            ),
-            Insert(
-                "proto/ledger/v1/member_service.proto",
-                """
+            "service MemberService {",
+        ),
+        Insert(
+            "proto/ledger/v1/member_service.proto",
+            """
 // What NoteAccount takes.
 message NoteAccountRequest {
   // Names this request for ever.
@@ -107,11 +120,11 @@ message NoteAccountResponse {
   google.protobuf.Timestamp noted_time = 2;
 }
 """,
-                at_end(tree, "proto/ledger/v1/member_service.proto"),
-            ),
-            Insert(
-                "ledger/domain/commands.py",
-                '''@dataclass(frozen=True, slots=True)
+            at_end(tree, "proto/ledger/v1/member_service.proto"),
+        ),
+        Insert(
+            "ledger/domain/commands.py",
+            '''@dataclass(frozen=True, slots=True)
 class NoteAccount:
     """Note something about an account."""
 
@@ -123,26 +136,26 @@ class NoteAccount:
 MemberCommand: TypeAlias = (
     NoteAccount
     | ''',
-                "    automatic: bool = False\n\n\n",
-                "MemberCommand: TypeAlias = (\n    ",
-            ),
-            Insert(
-                "ledger/domain/decide/membership.py",
-                "    NoteAccount,\n",
-                "import (\n    ApproveMatch,\n    AssignKeyAccountManager,\n    FlagAccount,\n    MemberCommand,\n",
-            ),
-            Insert("ledger/domain/decide/membership.py", "AccountNoted, ", "from ledger.domain.events import "),
-            Insert(
-                "ledger/domain/decide/membership.py",
-                """        case NoteAccount():
+            "    automatic: bool = False\n\n\n",
+            "MemberCommand: TypeAlias = (\n    ",
+        ),
+        Insert(
+            "ledger/domain/decide/membership.py",
+            "    NoteAccount,\n",
+            "import (\n    ApproveMatch,\n    AssignKeyAccountManager,\n    FlagAccount,\n    MemberCommand,\n",
+        ),
+        Insert("ledger/domain/decide/membership.py", "AccountNoted, ", "from ledger.domain.events import "),
+        Insert(
+            "ledger/domain/decide/membership.py",
+            """        case NoteAccount():
             at_ns = given_or(command.note_time_ns, now_ns)
             return at_ns, AccountNoted(command.code, at_ns)
 """,
-                "    match command:\n",
-            ),
-            Insert(
-                "ledger/wire/commands/members.py",
-                '''
+            "    match command:\n",
+        ),
+        Insert(
+            "ledger/wire/commands/members.py",
+            '''
 
 def note_account(shape: Shape, request: pb.NoteAccountRequest, latest_ns: int) -> commands.NoteAccount:
     """Read NoteAccount."""
@@ -152,21 +165,24 @@ def note_account(shape: Shape, request: pb.NoteAccountRequest, latest_ns: int) -
         note_time_ns=shape(optional_ns, request, "note_time", past_ns, latest_ns),
     )
 ''',
-                "VENUES_MAX: Final = 20  # exchanges in one match\n",
-            ),
-        ],
-        "Add a query": [
-            Insert(
-                "proto/ledger/v1/member_query_service.proto",
-                """
+            "VENUES_MAX: Final = 20  # exchanges in one match\n",
+        ),
+    ]
+
+
+def _query(tree: Path) -> list[Insert]:
+    return [
+        Insert(
+            "proto/ledger/v1/member_query_service.proto",
+            """
   // Tells what was noted about an account.
   rpc GetNotes(GetNotesRequest) returns (GetNotesResponse);
 """,
-                "service MemberQueryService {",
-            ),
-            Insert(
-                "proto/ledger/v1/member_query_service.proto",
-                """
+            "service MemberQueryService {",
+        ),
+        Insert(
+            "proto/ledger/v1/member_query_service.proto",
+            """
 // What GetNotes takes.
 message GetNotesRequest {
   // The account.
@@ -183,11 +199,11 @@ message GetNotesResponse {
   repeated string codes = 2;
 }
 """,
-                at_end(tree, "proto/ledger/v1/member_query_service.proto"),
-            ),
-            Insert(
-                "projections/answers/notes.py",
-                '''"""GetNotes: what was noted about an account."""
+            at_end(tree, "proto/ledger/v1/member_query_service.proto"),
+        ),
+        Insert(
+            "projections/answers/notes.py",
+            '''"""GetNotes: what was noted about an account."""
 
 from __future__ import annotations
 
@@ -208,22 +224,25 @@ def get_notes(reader: Reader, request: pb.GetNotesRequest) -> pb.GetNotesRespons
     noted = (event for event in events if isinstance(event, AccountNoted) and event.noted_time_ns <= instant.as_of_ns)
     return pb.GetNotesResponse(basis=instant.basis(reader.ledger_id), codes=[event.code for event in noted])
 ''',
-            ),
-            Insert(
-                "projections/services.py",
-                "from projections.answers.notes import get_notes\n",
-                "check_match_eligibility, get_entitlements, get_membership\n",
-            ),
-            Insert(
-                "projections/services.py",
-                '        "GetNotes": partial(get_notes, reader),\n',
-                '        "GetMembership": partial(get_membership, reader),\n',
-            ),
-        ],
-        "Add a rule": [
-            Insert(
-                "ledger/domain/rules/notes.py",
-                '''"""A34: which notes nobody may take."""
+        ),
+        Insert(
+            "projections/services.py",
+            "from projections.answers.notes import get_notes\n",
+            "check_match_eligibility, get_entitlements, get_membership\n",
+        ),
+        Insert(
+            "projections/services.py",
+            '        "GetNotes": partial(get_notes, reader),\n',
+            '        "GetMembership": partial(get_membership, reader),\n',
+        ),
+    ]
+
+
+def _rule(tree: Path) -> list[Insert]:
+    return [
+        Insert(
+            "ledger/domain/rules/notes.py",
+            '''"""A34: which notes nobody may take."""
 
 from __future__ import annotations
 
@@ -236,43 +255,43 @@ def note_refused(programmes: tuple[Programme, ...], code: str) -> Refusal | None
     forbidden = any(code in programme.notes_forbidden for programme in programmes)
     return Refusal(Reason.NOT_ENTITLED, "code", f"{code} may not be noted") if forbidden else None
 ''',
-            ),
-            Insert(
-                "ledger/domain/decide/membership.py",
-                "from ledger.domain.rules.notes import note_refused\nfrom ledger.domain.rules.past_90_days import ",
-                "\n",
-                "from ledger.domain.rules.past_90_days import ",
-            ),
-            Insert(
-                "ledger/domain/decide/membership.py",
-                "note_refused(tuple(book.in_force(at_ns)), command.code) or AccountNoted(command.code",
-                "            return at_ns, ",
-                "AccountNoted(command.code",
-            ),
-            Insert(
-                "ledger/domain/state/programme.py",
-                "    notes_forbidden: tuple[str, ...] = ()  # A34\n",
-                "    clawback: bool = False  # R21\n",
-            ),
-            Insert(
-                "ledger/programmes/reading.py",
-                '        "notes_forbidden": sections["flags"].list_of_names("notes_forbidden", ()),\n',
-                '        "clawback": sections["flags"].flag("clawback", False),\n',
-            ),
-            Insert(
-                "ledger/tools/programme/table.py",
-                '        "flags.notes_forbidden": _listed(programme.notes_forbidden),\n',
-                '        "approval.commands": _listed(sorted(programme.approval)),\n',
-            ),
-            Insert(
-                "docs/programme.md",
-                "| A34 | what may be noted | anything | `flags.notes_forbidden` | `domain/rules/notes.py`"
-                " | `domain/rules/test_notes.py` |\n",
-                at_end(tree, "docs/programme.md"),
-            ),
-            Insert(
-                "tests/domain/rules/test_notes.py",
-                '''"""A34: which notes nobody may take."""
+        ),
+        Insert(
+            "ledger/domain/decide/membership.py",
+            "from ledger.domain.rules.notes import note_refused\nfrom ledger.domain.rules.past_90_days import ",
+            "\n",
+            "from ledger.domain.rules.past_90_days import ",
+        ),
+        Insert(
+            "ledger/domain/decide/membership.py",
+            "note_refused(tuple(book.in_force(at_ns)), command.code) or AccountNoted(command.code",
+            "            return at_ns, ",
+            "AccountNoted(command.code",
+        ),
+        Insert(
+            "ledger/domain/state/programme.py",
+            "    notes_forbidden: tuple[str, ...] = ()  # A34\n",
+            "    clawback: bool = False  # R21\n",
+        ),
+        Insert(
+            "ledger/programmes/reading.py",
+            '        "notes_forbidden": sections["flags"].list_of_names("notes_forbidden", ()),\n',
+            '        "clawback": sections["flags"].flag("clawback", False),\n',
+        ),
+        Insert(
+            "ledger/tools/programme/table.py",
+            '        "flags.notes_forbidden": _listed(programme.notes_forbidden),\n',
+            '        "approval.commands": _listed(sorted(programme.approval)),\n',
+        ),
+        Insert(
+            "docs/programme.md",
+            "| A34 | what may be noted | anything | `flags.notes_forbidden` | `domain/rules/notes.py`"
+            " | `domain/rules/test_notes.py` |\n",
+            at_end(tree, "docs/programme.md"),
+        ),
+        Insert(
+            "tests/domain/rules/test_notes.py",
+            '''"""A34: which notes nobody may take."""
 
 from dataclasses import replace
 
@@ -288,12 +307,15 @@ def test_what_a_programme_forbids_is_not_noted_and_the_rest_is() -> None:
     assert note_refused((PROGRAMME, forbidding), "CALLED") is None
     assert note_refused((PROGRAMME,), "GOSSIP") is None
 ''',
-            ),
-        ],
-        "Add a tool": [
-            Insert(
-                "ledger/tools/count_notes.py",
-                '''"""Count what was noted about accounts."""
+        ),
+    ]
+
+
+def _tool() -> list[Insert]:
+    return [
+        Insert(
+            "ledger/tools/count_notes.py",
+            '''"""Count what was noted about accounts."""
 
 from __future__ import annotations
 
@@ -315,11 +337,11 @@ def _count_notes(ledger: Client, options: Options) -> int:
     print(many(found, "note"))
     return 1 if found else 0
 ''',
-            ),
-            Insert("ledger/tools/__init__.py", "import ledger.tools.count_notes\n", "import ledger.tools.controls\n"),
-            Insert(
-                "tests/tools/test_count_notes.py",
-                '''"""`fee-ledger count-notes`."""
+        ),
+        Insert("ledger/tools/__init__.py", "import ledger.tools.count_notes\n", "import ledger.tools.controls\n"),
+        Insert(
+            "tests/tools/test_count_notes.py",
+            '''"""`fee-ledger count-notes`."""
 
 from tests.conftest import Ledger
 from tests.tools.running import run
@@ -329,12 +351,15 @@ def test_nothing_noted_is_told_by_0(ledger: Ledger) -> None:
     ran = run("count-notes", "alice", "bob", "--address", ledger.address)
     assert (ran.code, ran.out, ran.err) == (0, "0 notes\\n", "")
 ''',
-            ),
-        ],
-        "Add a table": [
-            Insert(
-                "projections/tables/schema.sql",
-                """
+        ),
+    ]
+
+
+def _table(tree: Path) -> list[Insert]:
+    return [
+        Insert(
+            "projections/tables/schema.sql",
+            """
 CREATE TABLE IF NOT EXISTS {read}.notes (
     account_id text COLLATE "C" NOT NULL,
     position bigint NOT NULL,
@@ -348,20 +373,19 @@ COMMENT ON COLUMN {read}.notes.position IS 'Where it was recorded.';
 COMMENT ON COLUMN {read}.notes.code IS 'What was noted.';
 COMMENT ON COLUMN {read}.notes.noted_time_ns IS 'When.';
 """,
-                at_end(tree, "projections/tables/schema.sql"),
-            ),
-            Insert("projections/tables/rows.py", "AccountNoted, ", "from ledger.domain.events import POST_TRIAL, "),
-            Insert("projections/tables/rows.py", '"notes", ', "OF_DECISIONS: Final = ("),
-            Insert(
-                "projections/tables/rows.py",
-                """        "notes": [
+            at_end(tree, "projections/tables/schema.sql"),
+        ),
+        Insert("projections/tables/rows.py", "AccountNoted, ", "from ledger.domain.events import POST_TRIAL, "),
+        Insert("projections/tables/rows.py", '"notes", ', "OF_DECISIONS: Final = ("),
+        Insert(
+            "projections/tables/rows.py",
+            """        "notes": [
             (account_id, recorded.position, recorded.event.code, recorded.event.noted_time_ns)
             for recorded in events
             if isinstance(recorded.event, AccountNoted)
         ],
 """,
-                '        "accounts": [account_row(account)],\n',
-            ),
-            Insert("projections/tables/tables.py", "1", "TABLES_VERSION: Final = "),
-        ],
-    }
+            '        "accounts": [account_row(account)],\n',
+        ),
+        Insert("projections/tables/tables.py", "1", "TABLES_VERSION: Final = "),
+    ]

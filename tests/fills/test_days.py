@@ -100,6 +100,20 @@ def test_the_days_used_last_are_those_that_stay() -> None:
     assert 100 <= len(table) < 1_000
 
 
+def test_days_are_dropped_now_and_then_not_with_every_commit() -> None:
+    bytes_max, chance = 1 << 20, np.random.default_rng(5)
+    table, drops, held = DayTable(), 0, 0
+    for commit in range(200):
+        table.shrink(bytes_max)
+        drops += len(table) < held
+        table.enter({(f"a{commit}", 20_000): AccountDay()})
+        held = len(table)
+        ids = chance.integers(1, 2**64, 500, dtype=np.uint64)
+        table.take_in(np.full(500, table.places([(f"a{commit}", 20_000)])[0]), ids, commit)
+        assert table.nbytes <= 2 * bytes_max
+    assert 1 <= drops <= 20
+
+
 def test_a_day_that_was_adjusted_goes_on_from_there_and_keeps_its_ids() -> None:
     table = DayTable.holding({KEYS[0]: AccountDay([7])})
     day = table.day(KEYS[0])

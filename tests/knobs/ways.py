@@ -12,6 +12,7 @@ from ledger.config import KNOBS
 from ledger.knobs.flags import said_by
 from ledger.knobs.knob import Choice, Knob, Place, Switch, Value, Whole
 from ledger.knobs.settings import Settings, read_settings
+from scripts.torture.served import options_of
 
 PARSER: Final = parser()
 DSN: Final = "host=db.example user=me"
@@ -22,8 +23,7 @@ Way: TypeAlias = Callable[[Mapping[str, Any], Path], Settings]
 
 def by_flag(values: Mapping[str, Any], _: Path, *more: str, **environment: str) -> Settings:
     """Set knobs on the command line of `serve`."""
-    words = [word for name, value in values.items() for word in _option(KNOBS[name], value)]
-    options = PARSER.parse_args(["serve", *words, *more])
+    options = PARSER.parse_args(["serve", *options_of(values), *more])
     return read_settings(said_by(options, KNOBS.values()), getattr(options, "config", ""), environment)
 
 
@@ -69,12 +69,6 @@ def another(knob: Knob, folder: Path) -> Value:
         case Place():
             return folder
     return _TEXTS[knob.name]
-
-
-def _option(knob: Knob, value: Any) -> list[str]:
-    if isinstance(value, bool):
-        return [knob.flag if value else f"--no-{knob.flag[2:]}"]
-    return [knob.flag, str(value)]
 
 
 def _text(value: Any) -> str:

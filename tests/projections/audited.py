@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -31,6 +32,7 @@ from tests.properties.test_replay import History
 from tests.write_side import NOON_NS, Writing, ask
 
 TABLES = ("events", "commits", "requests", "tracking", "erasable_text", "migrations")
+_copies = itertools.count(1)
 
 
 class Life(History):
@@ -59,16 +61,22 @@ def rich_ledger(dsn: str, schema: str, *, steps: int = 30) -> Iterator[Writing]:
         writing.writer.close()
 
 
+def last(log: list[Recorded], kind: type[Event]) -> Recorded:
+    """The last event of a kind."""
+    return [recorded for recorded in log if isinstance(recorded.event, kind)][-1]
+
+
 class Copy:
     """A copy of a ledger, to be changed behind its back."""
 
-    def __init__(self, dsn: str, source: str, schema: str) -> None:
-        self.dsn, self.schema = dsn, schema
+    def __init__(self, dsn: str, source: str) -> None:
+        """`source` is the schema of the ledger."""
+        self.dsn, self.schema = dsn, f"{source}_copy_{next(_copies)}"
         with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"CREATE SCHEMA {schema}")
+            connection.execute(f"CREATE SCHEMA {self.schema}")
             for table in TABLES:
-                connection.execute(f"CREATE TABLE {schema}.{table} (LIKE {source}.{table} INCLUDING ALL)")
-                connection.execute(f"INSERT INTO {schema}.{table} SELECT * FROM {source}.{table}")
+                connection.execute(f"CREATE TABLE {self.schema}.{table} (LIKE {source}.{table} INCLUDING ALL)")
+                connection.execute(f"INSERT INTO {self.schema}.{table} SELECT * FROM {source}.{table}")
 
     def sql(self, text: str, **parameters: Any) -> list[tuple[Any, ...]]:
         """What anybody with a connection can do."""

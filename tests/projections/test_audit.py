@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -13,28 +12,11 @@ from ledger.domain import events as told
 from ledger.domain.events import CellVolume, Columns, Event, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from projections.audit import audit as audit_module
-from tests.projections.audited import Copy, audit, rich_ledger
+from tests.projections.audited import Copy, audit
 from tests.properties.test_replay import fee_off_by_one
 from tests.write_side import Writing
 
 NARROW = Columns(*[b""] * 8)
-_copies = itertools.count(1)
-
-
-@pytest.fixture(scope="module")
-def rich(dsn: str) -> Iterator[Writing]:
-    with rich_ledger(dsn, "audited") as writing:
-        yield writing
-
-
-@pytest.fixture(scope="module")
-def log(rich: Writing) -> list[Recorded]:
-    return rich.events()
-
-
-@pytest.fixture
-def copy(dsn: str, rich: Writing) -> Copy:
-    return Copy(dsn, "audited", f"audited_copy_{next(_copies)}")
 
 
 def middle(log: list[Recorded], kind: type[Event]) -> Recorded:
@@ -48,14 +30,14 @@ def test_a_rich_ledger_is_clean_however_many_processes_look_at_it(
     dsn: str, rich: Writing, log: list[Recorded], jobs: int
 ) -> None:
     fills = sum(len(recorded.event) for recorded in log if isinstance(recorded.event, VolumeRecorded))
-    assert audit(dsn, "audited", jobs=jobs) == ([], len(log), fills)
+    assert audit(dsn, rich.config.schema, jobs=jobs) == ([], len(log), fills)
 
 
 def test_it_is_clean_in_stretches_of_any_length(
     dsn: str, rich: Writing, log: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(audit_module, "EVENTS_PER_STRETCH", 7)
-    assert audit(dsn, "audited")[:2] == ([], len(log))
+    assert audit(dsn, rich.config.schema)[:2] == ([], len(log))
 
 
 def test_a_log_cut_at_any_commit_is_clean(dsn: str, rich: Writing, copy: Copy) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -26,7 +25,6 @@ from tests.projections.audited import Copy, audit
 from tests.write_side import NOON_NS, Writing, ask, record
 
 FIRST_RULES = 3  # that record owners which fills name
-_copies = itertools.count(1)
 
 Naming = Callable[[FillRuns, Mapping[str, AccountState]], list[NamedOwner]]
 
@@ -55,7 +53,7 @@ def lived(writing: Writing) -> Writing:
 
 @pytest.fixture
 def copy(lived: Writing, dsn: str, schema: str) -> Copy:
-    return Copy(dsn, schema, f"{schema}_copy_{next(_copies)}")
+    return Copy(dsn, schema)
 
 
 def owners(writing: Writing) -> list[Recorded]:
@@ -175,7 +173,7 @@ def test_fills_of_older_rules_that_name_owners_are_no_finding_and_those_of_a_new
     for _ in range(2):
         trade(writing, "alice", "acme")
     monkeypatch.undo()
-    copy = Copy(dsn, schema, f"{schema}_copy_{next(_copies)}")
+    copy = Copy(dsn, schema)
     started = next(each for each in writing.events() if isinstance(each.event, WriterStarted))
     copy.edit(started, lambda event: replace(event, rules_version=FIRST_RULES - 1))
     otherwise: list[Otherwise] = []
@@ -195,7 +193,7 @@ def test_a_new_term_records_what_fills_of_older_rules_named_as_soon_as_one_names
     monkeypatch.undo()
     trade(writing, "alice", "acme")
     assert [each.stream for each in owners(writing)] == ["account/alice"]
-    copy = Copy(dsn, schema, f"{schema}_copy_{next(_copies)}")
+    copy = Copy(dsn, schema)
     first, second = (each for each in writing.events() if isinstance(each.event, WriterStarted))
     copy.edit(first, lambda event: replace(event, rules_version=FIRST_RULES - 1))
     otherwise: list[Otherwise] = []

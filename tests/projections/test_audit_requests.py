@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import fields, replace
 from typing import Any, Final
@@ -16,12 +15,9 @@ from ledger.domain.events import Envelope, Event, Recorded
 from ledger.wire.commands.kept import kept
 from ledger.wire.commands.rpcs import COMMANDS
 from projections.audit import terms
-from tests.projections.audited import Copy, rich_ledger
+from tests.projections.audited import Copy, last, rich_ledger
 from tests.replaying import deviations
 from tests.write_side import Writing, ask
-
-SCHEMA: Final = "audited_requests"
-_copies = itertools.count(1)
 
 FURTHER: Final = (told.AccountLinked, told.VolumeEvaluated, told.EvaluationCompleted, told.FeeAdjusted)
 
@@ -29,24 +25,10 @@ FURTHER: Final = (told.AccountLinked, told.VolumeEvaluated, told.EvaluationCompl
 @pytest.fixture(scope="module")
 def rich(dsn: str) -> Iterator[Writing]:
     """A rich ledger; its last two commands have a ticket, and one of them records two events."""
-    with rich_ledger(dsn, SCHEMA, steps=45) as writing:
+    with rich_ledger(dsn, "audited_requests", steps=45) as writing:
         writing.step(ask(asked.RegisterAccount("zoe", "zed", "", None), ticket="T-1"))
         writing.step(ask(asked.BanAccount("zoe", 2, None, "ORDER_SPAM"), ticket="T-2"))
         yield writing
-
-
-@pytest.fixture(scope="module")
-def log(rich: Writing) -> list[Recorded]:
-    return rich.events()
-
-
-@pytest.fixture
-def copy(dsn: str, rich: Writing) -> Copy:
-    return Copy(dsn, SCHEMA, f"{SCHEMA}_{next(_copies)}")
-
-
-def last(log: list[Recorded], kind: type[Event]) -> Recorded:
-    return [recorded for recorded in log if isinstance(recorded.event, kind)][-1]
 
 
 def at(copy: Copy, recorded: Recorded) -> list[str]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -25,20 +24,14 @@ from tests.properties.test_replay import fee_off_by_one
 from tests.write_side import NOON_NS, Writing
 
 NEWER = RULES_VERSION + 1
-_copies = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
-def log(dsn: str) -> Iterator[list[Recorded]]:
+def rich(dsn: str) -> Iterator[Writing]:
     """A ledger with several terms, all of them of today's rules; a ban is the last that happens."""
     with rich_ledger(dsn, "ruled") as writing:
         decide(writing, commands.BanAccount("account1", 3, NOON_NS, "ORDER_SPAM"))
-        yield writing.events()
-
-
-@pytest.fixture
-def copy(dsn: str, log: list[Recorded]) -> Copy:
-    return Copy(dsn, "ruled", f"ruled_copy_{next(_copies)}")
+        yield writing
 
 
 @pytest.fixture

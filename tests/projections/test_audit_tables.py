@@ -3,43 +3,20 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
 from dataclasses import replace
 
 import pytest
 
 from ledger.domain.events import Recorded, SourceAdvanced, TierChanged, VolumeRecorded
 from ledger.store.codec.events import encode
-from tests.projections.audited import Copy, rich_ledger
-from tests.write_side import Writing
+from tests.projections.audited import Copy, last
 
-_copies = itertools.count(1)
 _INDEXES = ("events", "commits", "requests", "tracking")
-
-
-@pytest.fixture(scope="module")
-def rich(dsn: str) -> Iterator[Writing]:
-    with rich_ledger(dsn, "audited_tables") as writing:
-        yield writing
-
-
-@pytest.fixture(scope="module")
-def log(rich: Writing) -> list[Recorded]:
-    return rich.events()
-
-
-@pytest.fixture
-def copy(dsn: str, rich: Writing) -> Copy:
-    return Copy(dsn, "audited_tables", f"audited_tables_copy_{next(_copies)}")
 
 
 def found(copy: Copy, **scope: object) -> list[tuple[int, str]]:
     """(position, what is said of it) of each finding."""
     return [(each.position, f"{each.stream}: {'; '.join(map(str, each.differs))}") for each in copy.audit(**scope)]  # type: ignore[arg-type]
-
-
-def last(log: list[Recorded], kind: type) -> Recorded:
-    return [recorded for recorded in log if isinstance(recorded.event, kind)][-1]
 
 
 # --- requests

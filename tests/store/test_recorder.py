@@ -52,6 +52,8 @@ class TestApplicationRecorder(OnOurRecorder, ApplicationRecorderTestCase[LedgerR
 
     def test_insert_subscribe(self) -> None:
         self.optional_test_insert_subscribe()
+        recorded = LedgerRecorder(self.datastores[-1]).select_notifications(1, 3)
+        assert [each.topic for each in recorded] == ["topic1", "topic2", "topic3"]
 
 
 class TestTrackingRecorder(OnOurRecorder, TrackingRecorderTestCase):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import os
 import re
@@ -33,7 +32,6 @@ SUMMARY = re.compile(
 )
 
 OLD, NEWER = f"rules {RULES_VERSION}", RULES_VERSION + 1
-_copies = itertools.count(1)
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +42,7 @@ def rich(dsn: str) -> Iterator[Writing]:
 
 @pytest.fixture
 def copy(dsn: str, rich: Writing) -> Copy:
-    return Copy(dsn, "audit_script", f"audit_script_copy_{next(_copies)}")
+    return Copy(dsn, "audit_script")
 
 
 def run(*arguments: str | Path, dsn: str, schema: str = "audit_script", jobs: int = 1) -> tuple[int, list[str], str]:

@@ -19,8 +19,6 @@ from tests.properties.test_replay import fee_off_by_one
 from tests.tools import running
 from tests.write_side import Writing
 
-_copies = itertools.count(1)
-
 
 @pytest.fixture(scope="module")
 def rich(dsn: str) -> Iterator[Writing]:
@@ -47,7 +45,7 @@ def a_run(log: list[Recorded]) -> Recorded:
 
 @pytest.fixture
 def copy(dsn: str, rich: Writing) -> Copy:
-    return Copy(dsn, "audit_resume", f"audit_resume_copy_{next(_copies)}")
+    return Copy(dsn, "audit_resume")
 
 
 @pytest.fixture

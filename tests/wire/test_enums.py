@@ -13,6 +13,7 @@ from typing import Any, Final
 import pytest
 from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescriptor
 
+from ledger.contract import values_by_word
 from ledger.domain import explanation
 from ledger.domain.decide.evaluation import movement
 from ledger.domain.pricing import plan
@@ -24,7 +25,7 @@ from ledger.fills import adjust
 from ledger.tools.cases.words import SOURCES
 from ledger.v1 import command_pb2, evaluation_service_pb2, events_pb2, member_query_service_pb2, query_service_pb2
 from ledger.v1.refusal_pb2 import DESCRIPTOR as REFUSALS
-from ledger.wire.enums import set_words, values_by_word
+from ledger.wire.enums import set_words
 from projections.answers import fee_history, window_volume
 from projections.evaluation import answers
 from projections.evaluation.plan import BLOCKED

@@ -28,7 +28,7 @@ class Formula(NamedTuple):
     def fee(self, amount: N) -> N:
         """Compute the fee in units of its currency's decimals. Nothing else in the ledger computes or rounds one.
 
-        Formula(3, 2, divide_half_even).fee(5) -> 8, for 7.5 is rounded.
+        Formula(3, 2, divide_half_even).fee(5) -> 8, the even one of the two next to 15/2.
         """
         fee: N = self.divide(amount * self.factor, self.denominator)
         return fee

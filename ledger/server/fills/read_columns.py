@@ -18,7 +18,7 @@ from ledger.domain.traits import packed_traits
 from ledger.fills.batch import NOT_SAID, FillBatch
 from ledger.server.fills.id_columns import are_ids, id_mask
 from ledger.server.fills.passed_texts import PASSED, kept_text_column
-from ledger.server.fills.read_messages import distinct, shape_fault
+from ledger.server.fills.read_messages import ENUM_LIMITS, distinct, shape_fault
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1 import fill_pb2
 from ledger.v1 import fill_service_pb2 as pb
@@ -48,7 +48,6 @@ _WIDTHS: Final[Mapping[str, Sequence[int]]] = {
     **dict.fromkeys(PASSED, range(1, 1 << 24)),  # whatever a message can hold
     **dict.fromkeys(_INTEGERS, (1, 2, 4, 8)),
 }
-_LIMITS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
 
 
 class PackedColumns(NamedTuple):
@@ -236,7 +235,7 @@ class _Columns:
         for names, which in ((self._accounts, self._accounts_by_fill), (self._symbols, self._symbols_by_fill)):
             if not are_ids(names):
                 good &= np.array([ID.fullmatch(name) is not None for name in names])[which()]
-        for name, (least, most) in _LIMITS.items():
+        for name, (least, most) in ENUM_LIMITS.items():
             if name in self._given:
                 good &= _between(self.ints(name), least, most)
         for name in ("last_px", "last_qty"):

@@ -14,7 +14,7 @@ from ledger.fills.batch import NOT_SAID, FillBatch
 from ledger.server.fills.id_columns import ID_BYTES, byte_rows, id_mask
 from ledger.server.fills.message_bytes import TextSpan, WireColumns
 from ledger.server.fills.passed_texts import PASSED, PRINTABLE
-from ledger.server.fills.read_messages import distinct
+from ledger.server.fills.read_messages import ENUM_LIMITS, distinct
 from ledger.server.fills.request_bytes import Origin
 from ledger.v1.fill_pb2 import Fill
 
@@ -28,7 +28,6 @@ _LENGTHS_MAX: Final = (
     | dict.fromkeys(_AMOUNTS, 39)
     | dict.fromkeys(PASSED, 127)  # a longer text is no ordinary one
 )
-_ENUMS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
 _TIMES: Final = ("transact_time", "order_time")
 _WHOLE_DIGITS, _DECIMALS = 20, 18
 _POINT: Final = ord(".")
@@ -72,7 +71,7 @@ class _Rows:
         good = self._wire.done()
         if not {*_REQUIRED_IDS, *_AMOUNTS} <= self._spans.keys():
             return np.zeros_like(good)
-        for name, (least, most) in _ENUMS.items():
+        for name, (least, most) in ENUM_LIMITS.items():
             good &= _between(self._number(name), least, most)
         good &= _between(self._number("transact_time"), EARLIEST_NS, latest_ns)
         if "order_time" in self._numbers:

@@ -23,6 +23,8 @@ from ledger.v1 import fill_pb2
 from ledger.wire.fields import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.wire.status import RefusedError, refuse
 
+# The first and the last number of each enum of a fill.
+ENUM_LIMITS: Final = {"side": (1, 2), "liquidity": (1, 2), "channel": (0, 3), "product": (0, 2)}
 # Each matches all lines of a joined column at once; a value with a line break of its own is found by counting.
 IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{1,64}\n)*")
 _OPTIONAL_IDS: Final = re.compile(r"(?:[A-Za-z0-9._:-]{0,64}\n)*")
@@ -55,8 +57,6 @@ def _checks(fill: fill_pb2.Fill, latest_ns: int) -> Iterable[Callable[[], object
     yield lambda: required_id(fill.account_id, "account_id")
     yield lambda: required_id(fill.exec_id, "exec_id")
     yield lambda: required_id(fill.symbol, "symbol")
-    yield lambda: number(fill.side, (1, 2), "side")
-    yield lambda: number(fill.liquidity, (1, 2), "liquidity")
     yield lambda: positive(fill.last_px, "last_px")
     yield lambda: positive(fill.last_qty, "last_qty")
     yield lambda: _transact_time(fill, latest_ns)
@@ -64,8 +64,8 @@ def _checks(fill: fill_pb2.Fill, latest_ns: int) -> Iterable[Callable[[], object
         yield lambda name=name: optional_id(getattr(fill, name), name)  # type: ignore[misc]
     if fill.HasField("order_time"):
         yield lambda: past_ns(fill.order_time, "order_time", latest_ns)
-    yield lambda: number(fill.channel, (0, 1, 2, 3), "channel")
-    yield lambda: number(fill.product, (0, 1, 2), "product")
+    for name, (least, most) in ENUM_LIMITS.items():
+        yield lambda name=name, known=range(least, most + 1): number(getattr(fill, name), known, name)  # type: ignore[misc]
     if fill.HasField("token_payment"):
         yield from _payment_checks(fill.token_payment)
     if fill.HasField("charged_fee"):

@@ -223,7 +223,8 @@ class EmbeddedPostgres:
     @property
     def superuser_dsn(self) -> str:
         """Return the connection string of the role `postgres`, which makes roles and acts for the owner of the log."""
-        return self._dsn(user="postgres", password=self._password.read_text().strip())
+        with self._one_line_errors():
+            return self._dsn(user="postgres", password=self._password.read_text().strip())
 
     def ensure_running(self) -> None:
         """Start the server again if it died; returns at once if it accepts connections.

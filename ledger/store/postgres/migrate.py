@@ -16,6 +16,11 @@ EVENTS: Final = "events"
 TRACKING: Final = "tracking"
 
 
+def channel_of(schema: str, events: str = EVENTS) -> str:
+    """Return the channel of NOTIFY on which every commit is told."""
+    return f"{schema}_{events}"
+
+
 class MigrationError(Exception):
     """The schema was made by another version of the same file, or by a newer release."""
 

@@ -40,9 +40,14 @@ def record_daily_close(shape: Shape, request: pb.RecordDailyCloseRequest, _: int
 
 def record_daily_close_response(recorded: Recorded) -> pb.RecordDailyCloseResponse:
     """Answer with the close."""
+    return pb.RecordDailyCloseResponse(close=close_message(recorded))
+
+
+def close_message(recorded: Recorded) -> pb.Close:
+    """Return a daily close as the contract shows it, whatever came after it."""
     event = recorded.event
     assert isinstance(event, DailyCloseRecorded), recorded
-    close = pb.Close(
+    return pb.Close(
         asset=event.asset,
         day=day_text(event.day),
         currency=event.currency,
@@ -53,7 +58,6 @@ def record_daily_close_response(recorded: Recorded) -> pb.RecordDailyCloseRespon
         recorded_time=timestamp(recorded.envelope.recorded_time_ns),
         restates=event.restates,
     )
-    return pb.RecordDailyCloseResponse(close=close)
 
 
 def run_evaluation(shape: Shape, request: pb.RunEvaluationRequest, _: int) -> commands.RunEvaluation:

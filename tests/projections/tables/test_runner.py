@@ -14,28 +14,36 @@ from ledger.store.postgres.database import connect
 from projections.tables import runner
 from projections.tables.runner import Runner, rest_s
 from projections.tables.tables import Tables
+from projections.tables.upgrade import Upgrade
 from tests.waiting import wait_for
 from tests.write_side import Writing, ask
 
 
 @dataclass
 class Watch:
-    """What a runner does: the ends of its advances, and what each took that it rested after."""
+    """What a runner does: the ends of its advances, what each took that it rested after, how often it looked."""
 
     meanwhile: list[Callable[[], object]] = field(default_factory=list)  # called during an advance, one each
     reached: list[int] = field(default_factory=list)
     rested_after_s: list[float] = field(default_factory=list)
+    looks: int = 0  # for something to take in
+    looks_before: int = 0  # the end of its last advance
+
+    def wait_until_idle(self) -> None:
+        """Return once it has looked again, after its last advance and the look for what came meanwhile."""
+        wait_for(lambda: self.looks > self.looks_before)
 
 
 @pytest.fixture
 def watch(writing: Writing, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Watch]:
     """Of a runner that has the whole log in its tables."""
-    watch, advance = Watch(), Tables.advance
+    watch, advance, look = Watch(), Tables.advance, Upgrade.position
 
     def watched(tables: Tables, connection: psycopg.Connection[Any], after: int, until: int) -> bool:
         if watch.meanwhile:
             watch.meanwhile.pop()()
         done = advance(tables, connection, after, until)
+        watch.looks_before = watch.looks
         watch.reached.append(until)
         return done
 
@@ -43,10 +51,15 @@ def watch(writing: Writing, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
         watch.rested_after_s.append(worked_s)
         return 0
 
+    def looked(upgrade: Upgrade, connection: psycopg.Connection[Any]) -> int | None:
+        watch.looks += 1
+        return look(upgrade, connection)
+
     monkeypatch.setattr(Tables, "advance", watched)
+    monkeypatch.setattr(Upgrade, "position", looked)
     monkeypatch.setattr(runner, "rest_s", no_rest)
-    schema = writing.config.schema
-    follower = Runner(writing.log, schema, f"{schema}_events", lambda: connect(dsn, "projections"))
+    monkeypatch.setattr(runner, "_POLL_S", 60.0)
+    follower = Runner(writing.log, writing.config.schema, lambda: connect(dsn, "projections"))
     follower.start()
     wait_for(lambda: writing.log.head().position in watch.reached)
     yield watch
@@ -62,7 +75,8 @@ def commit(writing: Writing) -> int:
 def test_an_isolated_commit_is_taken_in_at_once(writing: Writing, watch: Watch) -> None:
     for _ in range(3):
         position = commit(writing)
-        wait_for(lambda reached=position: watch.reached[-1] == reached, 0.4)  # sooner than a poll
+        wait_for(lambda reached=position: watch.reached[-1] == reached)  # no poll comes so soon
+        watch.wait_until_idle()  # or the next commit may come during its advance
     assert watch.rested_after_s == []
 
 

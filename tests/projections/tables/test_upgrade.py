@@ -40,9 +40,7 @@ def run(site: Site, caplog: pytest.LogCaptureFixture) -> Run:
 
     @contextmanager
     def running() -> Iterator[Runner]:
-        runner = Runner(
-            site.writing.log, site.schema, f"{site.schema}_events", lambda: connect(site.dsn, "projections")
-        )
+        runner = Runner(site.writing.log, site.schema, lambda: connect(site.dsn, "projections"))
         runner.start()
         try:
             yield runner

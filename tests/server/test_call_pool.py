@@ -1,0 +1,76 @@
+"""A pool runs every call once, in as many threads as it may have, and says when each has ended."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from functools import partial
+
+import pytest
+
+from ledger.server.call_pool import CallPool
+from tests.waiting import wait_for
+
+
+@pytest.fixture
+def pool() -> Iterator[CallPool]:
+    pool = CallPool(3, "tried")
+    yield pool
+    pool.shutdown()
+    wait_for(lambda: not threads())
+
+
+def threads() -> list[str]:
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("tried")]
+
+
+def test_so_many_calls_run_at_once_and_the_others_wait_for_a_thread(pool: CallPool) -> None:
+    go_on, began = threading.Event(), list[int]()
+
+    def call(number: int) -> None:
+        began.append(number)
+        go_on.wait(10)
+
+    for number in range(5):
+        pool.submit(call, number)
+    wait_for(lambda: len(began) == 3)
+    assert (pool.held, sorted(threads())) == (5, ["tried_0", "tried_1", "tried_2"])
+    go_on.set()
+    wait_for(lambda: not pool.held)
+    assert sorted(began) == [0, 1, 2, 3, 4]
+
+
+def test_one_thread_is_enough_for_calls_one_after_the_other(pool: CallPool) -> None:
+    for number in range(10):
+        pool.submit(lambda: None)
+        wait_for(lambda: not pool.held)
+        assert threads() == ["tried_0"], number
+
+
+def test_each_function_is_called_once_at_the_end_whenever_it_is_added(pool: CallPool) -> None:
+    told = list[int]()
+
+    def note(number: int, _: object) -> None:
+        told.append(number)
+
+    for number in range(0, 4_000, 2):
+        ended = pool.submit(lambda: None)
+        ended.add_done_callback(partial(note, number))
+        ended.add_done_callback(partial(note, number + 1))
+    wait_for(lambda: len(told) == 4_000)
+    assert sorted(told) == list(range(4_000))
+
+
+def test_a_defect_ends_the_call_and_not_the_thread(pool: CallPool, caplog: pytest.LogCaptureFixture) -> None:
+    told = threading.Event()
+
+    def fail() -> None:
+        raise ValueError("a defect")
+
+    pool.submit(fail).add_done_callback(lambda _: told.set())
+    assert told.wait(10)
+    wait_for(lambda: not pool.held)
+    assert "ValueError: a defect" in caplog.text
+    done = threading.Event()
+    pool.submit(done.set)
+    assert done.wait(10)
