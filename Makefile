@@ -12,6 +12,8 @@ DEV := $(VENV)/.dev
 BENCH := $(VENV)/.bench
 ARGS ?=
 WORKERS ?= 3
+COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
+	--extra embedded --extra tools --extra traces pyproject.toml
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of programs: each would compile all of the ledger
 
 .PHONY: help run test lint format proto golden kept bench demo import audit rebuild verify tools lock clean
@@ -73,13 +75,9 @@ bench: $(BENCH) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python -m scripts.bench $(ARGS)
 
 lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --upgrade -q \
-		--extra embedded --extra tools pyproject.toml requirements/dev.in -o requirements/dev.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
-		--extra embedded --extra tools pyproject.toml requirements/run.in -c requirements/dev.lock -o requirements/run.lock
-	uv pip compile --universal --python-version 3.11 --generate-hashes --no-annotate --no-header -q \
-		--extra embedded --extra tools --extra bench pyproject.toml requirements/run.in -c requirements/dev.lock \
-		-o requirements/bench.lock
+	$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.lock
+	$(COMPILE) requirements/run.in -c requirements/dev.lock -o requirements/run.lock
+	$(COMPILE) --extra bench requirements/run.in -c requirements/dev.lock -o requirements/bench.lock
 
 clean: ## remove the environment and caches (never the ledger's data)
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

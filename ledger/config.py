@@ -22,6 +22,8 @@ _STORE: Final = Group("waiting for PostgreSQL")
 _LANES: Final = Group("lanes: threads for each kind of call")
 _STREAMS: Final = Group("streams of fills")
 _READS: Final = Group("memory and pages")
+_TOLD: Final = Group("logs and traces")
+_METRICS: Final = Group("metrics", is_common=True)
 _END: Final = Group("how it stops")
 
 
@@ -37,7 +39,7 @@ class Config:
         "The folder of the embedded PostgreSQL; without it that of the user.",
         "It holds the ledger: keep it on a disk that survives. Not together with dsn or dsn_file.")
     dsn: str = _PLACE.text("", "a connection string of libpq", r"[^\0]*",
-        "Your own PostgreSQL 15 to 18 instead of the embedded one; a password is for dsn_file, PGPASSFILE, PGSERVICE,"
+        "Your own PostgreSQL 15 to 19 instead of the embedded one; a password is for dsn_file, PGPASSFILE, PGSERVICE,"
         " PGPASSWORD or ~/.pgpass.",
         "Every user of a machine can read a password on its command lines.", is_secret=True)
     dsn_file: Path | None = _PLACE.place("FILE",  # noqa: RUF009 - a field
@@ -75,8 +77,8 @@ class Config:
     lookahead_bytes: int = _REQUESTS.whole(128 * 1024, "bytes", 16 * 1024, 256 * _MIB,
         "What gRPC receives of one call before anybody takes it.",
         "Memory: this for each call that waits, about 1,250 with the defaults. Less slows large messages.")
-    receiving_max: int = _REQUESTS.whole(8, "calls", 1, 256,
-        "How many calls have their message come in at once, half of them reads; streams come besides.",
+    receiving_max: int = _REQUESTS.whole(12, "calls", 2, 256,
+        "How many calls have their message come in at once, two thirds of them reads; streams come besides.",
         "Memory: message_bytes_max for each. With few, slow senders hold up others for up to 5 s.")
     request_bytes_max: int = _REQUESTS.whole(64 * _MIB, "bytes", 64 * 1024, 4096 * _MIB,
         "The size of all requests that arrived and are not answered; beyond it QUEUE_FULL.",
@@ -168,7 +170,7 @@ class Config:
         "Where all are open, the longest idle one makes room if it is idle for longer than this.",
         "With little, engines that pause for a moment end each other's streams.")
 
-    account_day_bytes_max: int = _READS.whole(224 * _MIB, "bytes", 16 * _MIB, 64 * 1024 * _MIB,
+    account_day_bytes_max: int = _READS.whole(192 * _MIB, "bytes", 16 * _MIB, 64 * 1024 * _MIB,
         "Account-days in memory.",
         "Memory: up to 1.75 times this. Days beyond it are read again from the log, some 20 us for each run of one.")
     account_state_bytes_max: int = _READS.whole(128 * _MIB, "bytes", 4 * _MIB, 64 * 1024 * _MIB,
@@ -180,6 +182,23 @@ class Config:
     page_size_max: int = _READS.whole(10_000, "lines", 1, 100_000,
         "Lines of a page at most.",
         "A long page takes memory and time that fills wait for, and must fit into message_bytes_max.")
+
+    log_format: str = _TOLD.choice("text", ("text", "json"),
+        "How the log on stderr is written: lines for people, or a JSON object on each line.",
+        "JSON is for programs; docs/operations/logs.md has its fields.")
+    log_level: str = _TOLD.choice("info", ("debug", "info", "warning", "error"),
+        "What is logged: this and all that is graver.",
+        "With warning the turns of start, stop and health are left out; debug is for defects.")
+    traces_endpoint: str = _TOLD.text("", "the URL of an OTLP collector", r"https?://\S+",
+        "Where traces are sent as OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; without it there are none.",
+        "The extra traces; docs/operations/traces.md says how much time.")
+    traces_per_million: int = _TOLD.whole(100_000, "calls", 0, 1_000_000,
+        "How many calls, and messages on streams, of a million are traced of those whose callers do not say.",
+        "With all of them, some 0.1 ms for each; what is sent and kept.")
+
+    metrics_listen: str = _METRICS.text("127.0.0.1:9464", "HOST:PORT or off", r"off|\S+:[0-9]{1,5}",
+        "Where to serve metrics for Prometheus, on /metrics; port 0 takes a free one.",
+        "Whoever reaches it sees names of sources and programmes. Where it is not said, a taken port is only told.")
 
     drain_ms: int = _END.whole(2_000, "ms", 0, 600_000,
         "Health says NOT_SERVING for so long before calls end.",

@@ -55,7 +55,7 @@ def _limits(knob: Knob) -> str:
             return f"{knob.lowest} to {knob.highest}"
         case Choice():
             return ", ".join(knob.choices)
-        case Text(is_secret=False):
+        case Text(is_secret=False) if "|" not in knob.pattern:  # which would end the cell
             return f"`{knob.pattern}`"
         case _:
             return knob.form

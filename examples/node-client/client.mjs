@@ -1,6 +1,8 @@
 // A client of the fee ledger that knows nothing but its .proto files: no generated code, nothing of the ledger's
 // Python. Everything in it has a fixed name and a fixed time: a second run sends the same again, and nothing is new.
 
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import grpc from '@grpc/grpc-js';
@@ -20,9 +22,13 @@ const FORMS = { keepCase: true, longs: String, enums: String, arrays: true };
 const loaded = loadSync(FILES, { includeDirs: [options.proto], ...FORMS });
 const { CommandService, FillService, QueryService } = grpc.loadPackageDefinition(loaded).ledger.v1;
 
+// With it gRPC itself sends a call again whose connection breaks: every call may safely be sent twice.
+const serviceConfig = readFileSync(join(options.proto, 'ledger/v1/service_config.json'), 'utf8');
+
 /** One service as an object of async methods; every call ends within 10 s. */
 function connect(Service) {
-  const client = new Service(options.address, grpc.credentials.createInsecure());
+  const channel = { 'grpc.service_config': serviceConfig };
+  const client = new Service(options.address, grpc.credentials.createInsecure(), channel);
   const call = (method, request) => new Promise((resolve, reject) => {
     const deadline = Date.now() + 10_000;
     client[method](request, { deadline }, (error, answer) => (error ? reject(error) : resolve(answer)));

@@ -4,7 +4,7 @@ A subcommand is declared once, above the function that does it, in the group tha
 subcommand calls has one that follows from the contract. `GROUPS` have those that call a running ledger.
 """
 
-from ledger.cli import fills, matches  # noqa: F401 - they add subcommands to ORDER and MEMBERS
+from ledger.cli import fills, health, matches  # noqa: F401 - they add subcommands to ORDER, ASK and MEMBERS
 from ledger.cli.derived import derive
 from ledger.cli.errors import UnusableError, ended
 from ledger.cli.members import MEMBERS

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from typing import Any, Final
 
 from google.protobuf.json_format import MessageToDict
 from google.protobuf.message import DecodeError, Message
 
-from ledger.arrays.columns import unpacked, unpacked_texts
 from ledger.v1 import events_pb2
 from ledger.v1.query_service_pb2 import StoredEvent
 
@@ -60,12 +60,27 @@ def _state(event: StoredEvent) -> dict[str, Any] | None:
 
 
 def _columns(run: events_pb2.VolumeRecorded) -> dict[str, list[Any]]:
-    """Packed columns as lists."""
+    """Packed columns as lists: `ledger.arrays.columns` packs them. A client has no numpy to read them with."""
     said = {field.name: value for field, value in run.ListFields() if field.type == field.TYPE_BYTES}
     amounts = {"prices", "quantities", "fees"}
     return {
-        name: unpacked(data, len(run.traits), signed=name == "fees").tolist()
+        name: integers(data, len(run.traits), signed=name == "fees")
         if name in _INTEGERS or (name in amounts and not run.wide_amounts)
-        else unpacked_texts(data, len(run.traits))
+        else texts(data, len(run.traits))
         for name, data in said.items()
     }
+
+
+def integers(data: bytes, count: int, *, signed: bool = False) -> list[int]:
+    """Return the integers of a packed column: 01 00 02 01 of two is [1, 258]."""
+    return [int.from_bytes(each, "little", signed=signed) for each in _cut(data, count)]
+
+
+def texts(data: bytes, count: int) -> list[str]:
+    """Return the texts of a packed column."""
+    return [each.rstrip(b"\0").decode() for each in _cut(data, count)]
+
+
+def _cut(data: bytes, count: int) -> Iterator[bytes]:
+    width = len(data) // count or 1
+    return (data[at : at + width] for at in range(0, len(data), width))

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
 from importlib.metadata import version
-from typing import Final
+from textwrap import fill
+from typing import Any, Final
 
-import shtab
-
-from ledger.cli.arguments import ADDRESS_VARIABLE, HelpFormatter, Parser
+from ledger.cli.arguments import ADDRESS_VARIABLE, WIDTH, HelpFormatter, Parser
 from ledger.cli.errors import told, unread
+from ledger.cli.extra import needs_extra
 from ledger.cli.subcommands import Group, Options, argument
 from ledger.visible import as_it_is
 
@@ -34,12 +34,15 @@ arguments, or no answer; 130: interrupted
 SHELL: Final = Group("shell")
 
 
-def program(groups: Sequence[Group]) -> Parser:
-    """Return the parser of `fee-ledger` with the subcommands of some groups, in their order."""
+def program(groups: Sequence[Group], note: str = "") -> Parser:
+    """Return the parser of `fee-ledger` with the subcommands of some groups, in their order.
+
+    The help ends with the note.
+    """
     parser = Parser(
         prog=PROGRAM,
         description=f"{_SENTENCE}\n\n{_table(groups)}",
-        epilog=_EPILOG,
+        epilog=f"{_EPILOG}\n{fill(note, WIDTH)}".rstrip() + "\n",
         formatter_class=_ProgramHelp,
     )
     parser.add_argument("--version", action="version", version=f"{PROGRAM} {version('fee-ledger')}")
@@ -90,6 +93,18 @@ def _table(groups: Sequence[Group]) -> str:
     arguments=(argument("shell", choices=("bash", "zsh", "tcsh")),),
 )
 def _completion(options: Options) -> int:
+    with needs_extra():
+        import shtab  # noqa: PLC0415 - it is in the extra service
+    _complete_paths(options.program, {"FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY})
     with as_it_is():
         print(shtab.complete(options.program, options.shell))
     return 0
+
+
+def _complete_paths(parser: argparse.ArgumentParser, by_metavar: Mapping[str, Any]) -> None:
+    """Have the arguments that name files and folders completed, of a parser and of all subcommands."""
+    for action in parser._actions:
+        if isinstance(action.metavar, str) and action.metavar in by_metavar:
+            action.complete = by_metavar[action.metavar]  # type: ignore[attr-defined]  # shtab looks for it
+        for below in action.choices.values() if isinstance(action.choices, dict) else ():
+            _complete_paths(below, by_metavar)

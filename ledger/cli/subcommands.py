@@ -7,17 +7,13 @@ from __future__ import annotations
 
 import argparse
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from textwrap import wrap
 from typing import Any, Final, NamedTuple, TypeAlias
 
-import shtab
-
 from ledger.cli.arguments import WIDTH, HelpFormatter, Parser, authority, common
 from ledger.client import Client
-
-_COMPLETIONS: Final[Mapping[str | None, Any]] = {"FILE": shtab.FILE, "FOLDER": shtab.DIRECTORY}  # by metavar
 
 CONNECT_S_MAX: Final = 2  # a ledger that is there answers sooner
 
@@ -77,9 +73,7 @@ class Subcommand:
             parents=[parent() for parent in self.parents],
         )
         for names, settings in self.arguments:
-            added = parser.add_argument(*names, **settings)
-            if completion := _COMPLETIONS.get(settings.get("metavar")):
-                added.complete = completion  # type: ignore[attr-defined]  # shtab looks for it
+            parser.add_argument(*names, **settings)
         if self.verbs:
             below = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
             for verb in self.verbs:

@@ -6,9 +6,9 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Unpack
 
-from ledger.client.connection import At, Command
 from ledger.client.generated import Generated
 from ledger.client.plain import Amount, Time, amount, member, timestamp, utc_day
+from ledger.client.requests import At, Command
 from ledger.v1 import evaluation_service_pb2 as pb
 
 

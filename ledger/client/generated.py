@@ -13,8 +13,9 @@ from typing import Unpack
 import grpc
 
 from ledger.client.calls import Calls
-from ledger.client.connection import At, Command, Connection
+from ledger.client.connection import Connection
 from ledger.client.plain import Time, member, timestamp, utc_day
+from ledger.client.requests import At, Command
 from ledger.v1 import (
     command_pb2,
     command_service_pb2,

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Unpack
 
-from ledger.client.connection import At, Command
 from ledger.client.generated import Generated
 from ledger.client.plain import Amount, Time, amount, timestamp
+from ledger.client.requests import At, Command
 from ledger.v1 import member_query_service_pb2 as queries_pb
 from ledger.v1 import member_service_pb2 as pb
 

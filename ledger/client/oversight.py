@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from ledger.client.connection import Command
 from ledger.client.generated import Generated
 from ledger.client.plain import Amount, Time, amount, timestamp
+from ledger.client.requests import Command
 from ledger.v1 import control_service_pb2 as controls_pb
 from ledger.v1 import programme_service_pb2 as programmes_pb
 

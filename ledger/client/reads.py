@@ -5,28 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import date
 from itertools import chain
-from typing import Any, TypedDict, Unpack
+from typing import Any, Unpack
 
-from ledger.client.connection import At
 from ledger.client.generated import Generated
 from ledger.client.plain import Amount, Time, Values, amount, member, message, timestamp, utc_day
+from ledger.client.requests import At, Conditions
 from ledger.v1 import fill_pb2
 from ledger.v1 import query_service_pb2 as pb
-
-
-class Conditions(TypedDict, total=False):
-    """The conditions that accounts are chosen by, and the page."""
-
-    as_of: Time | None  # effective instant; default: now
-    tier: str  # in effect; NONE for those without one
-    ending_before: Time | None  # the tier in effect ends before this instant
-    banned: bool | None  # banned or not
-    flagged: bool | None  # flagged as fake or not
-    owner_id: str  # beneficial owner
-    programme_id: str  # default: the only one
-    min_position: int  # wait until the materialised tables have reached this position
-    page_size: int  # 0 is 1,000; at most 10,000
-    timeout_s: float | None  # of each page
 
 
 class Reads(Generated):

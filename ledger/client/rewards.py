@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Unpack
 
-from ledger.client.connection import At, Command
 from ledger.client.generated import Generated
 from ledger.client.plain import Amount, Time, amount, timestamp
+from ledger.client.requests import At, Command
 from ledger.v1 import member_query_service_pb2 as queries_pb
 from ledger.v1 import reward_service_pb2 as rewards_pb
 

@@ -72,6 +72,8 @@ class MigrationFile:
 class MigrationApplied:
     """Stream `ledger`: the schema of a ledger that held events was brought on. It is the only event of its commit.
 
+    Of a ledger that was restored from a backup it names the last part in place of files.
+
     The digests are of all events up to `until_position`, which is the one before this event.
     """
 

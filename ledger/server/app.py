@@ -14,9 +14,8 @@ from grpc_reflection.v1alpha import reflection
 
 from ledger.config import Config
 from ledger.memory import Trimming
-from ledger.server.decoding import Decoding
+from ledger.server.calls import Around, Calls
 from ledger.server.health import SERVICES, Health
-from ledger.server.lanes import Lanes
 
 _RECEIVING_S: Final = 0.5  # within which a message arrives that was being sent when the service stops
 _CANCEL_S: Final = 5  # gRPC ends cancelled calls at once; once in many runs of the tests it never did
@@ -31,16 +30,14 @@ class ListenError(Exception):
 class App:
     """A server that can drain: health says NOT_SERVING before running calls are asked to end."""
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, around: Around | None = None) -> None:
+        """`around` is asked once for each RPC, for a behaviour in place of its own."""
         self._config = config
-        decoding = Decoding(config)
-        self._lanes = Lanes(config)
-        self._end_receiving = decoding.end_receiving
-        self._trimming = Trimming(decoding.under_way.large_released)
+        self.calls = Calls(config, around)
+        self._trimming = Trimming(self.calls.decoding.under_way.large_released)
         self.health = Health()
         self.server = grpc.server(
-            ThreadPoolExecutor(config.read_threads, "other"),  # of calls without a lane
-            interceptors=[self._lanes, decoding],
+            ThreadPoolExecutor(config.read_threads, "other"),  # of RPCs that nobody knows
             options=[
                 ("grpc.so_reuseport", 0),  # on by default: two servers would share a port without a word
                 ("grpc.max_receive_message_length", config.message_bytes_max),
@@ -52,8 +49,9 @@ class App:
                 ("grpc.keepalive_permit_without_calls", 1),
             ],
         )
-        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.server)
-        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self.server)
+        health_pb2_grpc.add_HealthServicer_to_server(self.health, self.calls)
+        reflection.enable_server_reflection((*SERVICES, health.SERVICE_NAME, reflection.SERVICE_NAME), self.calls)
+        self.server.add_generic_rpc_handlers((self.calls,))
 
     def listen(self) -> str:
         """Bind and start; return host:port. Raises ListenError."""
@@ -79,8 +77,8 @@ class App:
         stopped = self.server.stop(grace_s)
         end_streams()
         if not stopped.wait(min(_RECEIVING_S, grace_s)):
-            self._end_receiving()
+            self.calls.decoding.end_receiving()
         if not stopped.wait(2 * grace_s + _CANCEL_S):
             _log.warning("gRPC still has calls that it cannot end; going on without it")
-        self._lanes.stop()
+        self.calls.lanes.stop()
         self._trimming.stop()

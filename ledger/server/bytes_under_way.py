@@ -31,6 +31,11 @@ class BytesUnderWay:
             self._bytes += len(data)
         return _Counted(data, self)
 
+    @property
+    def bytes(self) -> int:
+        """The bytes that count now."""
+        return self._bytes
+
     def wait_for_room(self, is_active: Callable[[], bool]) -> None:
         """Wait until half of the budget is free, or the call is over. Streams do before they read on."""
         while 2 * self._bytes > self._bytes_max and is_active():

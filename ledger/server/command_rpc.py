@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.contract import RPCS
 from ledger.domain.commands import Request, request_sha256
+from ledger.log_lines import about
 from ledger.server.services import Answer
 from ledger.server.to_writer import ToWriter
 from ledger.v1 import command_pb2
@@ -31,12 +32,13 @@ class CommandRpcs:
 
     def _answer(self, rpc: CommandRpc) -> Answer:
         def answer(request: Any) -> Any:
-            self._to_writer.check_clock()  # its times are compared with now
-            accepted = self._to_writer.submit(self.read(rpc, request))
-            assert isinstance(accepted, Accepted), accepted
-            response = rpc.respond(accepted.recorded)
-            response.receipt.CopyFrom(self.receipt(accepted))
-            return response
+            with about(request_id=request.request_id):
+                self._to_writer.check_clock()  # its times are compared with now
+                accepted = self._to_writer.submit(self.read(rpc, request))
+                assert isinstance(accepted, Accepted), accepted
+                response = rpc.respond(accepted.recorded)
+                response.receipt.CopyFrom(self.receipt(accepted))
+                return response
 
         return answer
 

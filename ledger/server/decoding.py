@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import grpc
 from google.protobuf import descriptor_pool
-from google.protobuf.descriptor import Descriptor
 from google.protobuf.message import DecodeError
 
 from ledger.config import Config
@@ -18,18 +18,18 @@ from ledger.server.bytes_under_way import BytesUnderWay
 from ledger.server.lanes import HEALTH, LANES, PAGES, PLANS, READS, WATCHES
 from ledger.server.receiving import Receiving
 from ledger.wire.list_bounds import ListBounds
-from ledger.wire.status import RefusedError, abort, refuse
+from ledger.wire.status import refuse
 
 _log: Final = logging.getLogger(__name__)
 
 _TOO_MANY: Final = object()  # in place of a message for which there was no room
 _SLOW_S: Final = 5.0  # after which a message that is still coming in may be ended for those that wait,
 _SLOW_SMALL_S: Final = 0.05  # and one of the RPCs whose requests are small: they are there with their headers
-_SMALL: Final = {f"/{method}" for lane in (READS, PAGES, PLANS, HEALTH, WATCHES) for method in LANES[lane]}
+_SMALL: Final = {rpc for lane in (READS, PAGES, PLANS, HEALTH, WATCHES) for rpc in LANES[lane]}
 
 
-class Decoding(grpc.ServerInterceptor):
-    """Has handlers called with requests that were counted first, and decoded in the thread of the handler.
+class Decoding:
+    """Receives the requests of calls: they are counted first, and decoded in the thread of the call.
 
     gRPC decodes in the one thread that takes messages off the wire, and answers INTERNAL with a traceback in the log to
     bytes that are no message. Here that thread only counts bytes. They count for as long as somebody keeps the request.
@@ -37,52 +37,34 @@ class Decoding(grpc.ServerInterceptor):
 
     def __init__(self, config: Config) -> None:
         self._entries_max = config.fills_per_batch_max
-        # Who reads is not to wait while large messages come in: of the places half are theirs.
-        self._small = Receiving(max(config.receiving_max // 2, 1), _SLOW_SMALL_S)
-        self._large = Receiving(max(config.receiving_max - config.receiving_max // 2, 1), _SLOW_S)
+        # Who reads is not to wait while large messages come in: of the places two thirds are theirs.
+        large = max(config.receiving_max // 3, 1)
+        self._small = Receiving(config.receiving_max - large, _SLOW_SMALL_S)
+        self._large = Receiving(large, _SLOW_S)
         self.under_way = BytesUnderWay(config.request_bytes_max)
-        self._handlers: dict[str, Any] = {}
         self._unreadable = Seldom(_log)
-
-    def intercept_service(self, continuation: Callable[..., Any], handler_call_details: Any) -> Any:
-        """Return the handler of an RPC: asked once of one that has a lane, by each call of another."""
-        method = handler_call_details.method
-        handler = self._handlers.get(method)
-        if handler is None:
-            handler = continuation(handler_call_details)
-            if handler is not None:  # otherwise nobody knows the RPC, and its name could be any
-                handler = self._handlers[method] = self._bounded(method, handler)
-        return handler
 
     def end_receiving(self) -> None:
         """End the calls whose message has not come: the service stops, and would wait for them."""
         self._small.end()
         self._large.end()
 
-    def _bounded(self, method: str, handler: Any) -> Any:
-        """Return the handler with the bounds before it; one that no contract describes, as a benchmark's, as it is."""
-        try:
-            request = descriptor_pool.Default().FindMethodByName(method.strip("/").replace("/", ".")).input_type
-        except KeyError:
-            return handler
-        decode = self._decode(request, handler.request_deserializer)
-        serialize = handler.response_serializer
-        if handler.request_streaming:
-            behaviour = self._stream_of_requests(handler.stream_stream, decode)
-            return grpc.stream_stream_rpc_method_handler(behaviour, self._counted, serialize)
-        # On the wire one message is a stream of one: as such it is received when the handler asks for it.
-        receiving = self._small if method in _SMALL else self._large
-        if handler.response_streaming:
-            behaviour = self._one_request(handler.unary_stream, decode, receiving)
-            return grpc.stream_stream_rpc_method_handler(behaviour, self._counted, serialize)
-        behaviour = self._one_request(handler.unary_unary, decode, receiving)
-        return grpc.stream_unary_rpc_method_handler(behaviour, self._counted, serialize)
-
-    def _counted(self, data: bytes) -> object:
+    def counted(self, data: bytes) -> object:
+        """Return the bytes of a request that arrived, counted, or what says that there was no room for them."""
         counted = self.under_way.count(data)
         return _TOO_MANY if counted is None else counted
 
-    def _decode(self, request: Descriptor, decode: Callable[[bytes], Any]) -> Callable[[Any], Any]:
+    def only_request(self, rpc: str, decode: Callable[[bytes], Any]) -> Callable[..., Any]:
+        """Return what receives the request of a call: `(arriving, context) -> request`. It may raise RefusedError."""
+        receiving = self._small if rpc in _SMALL else self._large
+        return partial(receiving.only_message, self._decoded(rpc, decode))
+
+    def requests(self, rpc: str, decode: Callable[[bytes], Any]) -> Callable[..., Iterator[Any]]:
+        """Return what receives the requests of a stream: `(arriving, context) -> requests`."""
+        return partial(self._requests, self._decoded(rpc, decode))
+
+    def _decoded(self, rpc: str, decode: Callable[[bytes], Any]) -> Callable[[Any], Any]:
+        request = descriptor_pool.Default().FindMethodByName(rpc.replace("/", ".")).input_type
         bounds = ListBounds(request, self._entries_max)
 
         def decoded(arrived: Any) -> Any:
@@ -99,25 +81,8 @@ class Decoding(grpc.ServerInterceptor):
 
         return decoded
 
-    def _one_request(
-        self, behaviour: Callable[..., Any], decode: Callable[[Any], Any], receiving: Receiving
-    ) -> Callable[..., Any]:
-        def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-            return behaviour(receiving.only_message(requests, context, decode), context)
-
-        return handle
-
-    def _stream_of_requests(self, behaviour: Callable[..., Any], decode: Callable[[Any], Any]) -> Callable[..., Any]:
-        def handle(requests: Iterator[Any], context: grpc.ServicerContext) -> Iterator[Any]:
-            try:
-                yield from behaviour(self._requests(requests, decode, context), context)
-            except RefusedError as error:  # of a service that is not ours, and knows no refusals
-                abort(context, error)
-
-        return handle
-
     def _requests(
-        self, arriving: Iterator[Any], decode: Callable[[Any], Any], context: grpc.ServicerContext
+        self, decode: Callable[[Any], Any], arriving: Iterator[Any], context: grpc.ServicerContext
     ) -> Iterator[Any]:
         """Yield the requests of a stream: none is taken off the wire while there is no room for it."""
         while True:

@@ -15,6 +15,7 @@ from ledger.domain.commands import RunEvaluation
 from ledger.domain.decide.evaluation import Assessment, EvaluationRun
 from ledger.domain.events import EvaluationCompleted, EvaluationStarted, Recorded
 from ledger.domain.refusal import Reason
+from ledger.seldom import Seldom
 from ledger.server.command_rpc import request_of
 from ledger.server.to_writer import ToWriter
 from ledger.v1.evaluation_service_pb2 import EvaluationKind, RunEvaluationRequest
@@ -23,6 +24,7 @@ from ledger.wire.status import RefusedError, refuse, timestamp
 from ledger.writing.messages import Accepted, Answer, CompleteEvaluation, DecideCommand, EvaluateAccounts
 
 _log: Final = logging.getLogger(__name__)
+_failing: Final = Seldom(_log)
 
 
 class RunReads(Protocol):
@@ -142,6 +144,7 @@ class DueEvaluations:
         self._to_writer = to_writer
         self._runner = runner
         self._reads = reads
+        self._told: dict[tuple[str, str], str] = {}  # why an evaluation waits, by programme and kind
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="evaluations", daemon=True)
 
@@ -161,19 +164,23 @@ class DueEvaluations:
             try:
                 self._run_all_due()
             except Exception:
-                _log.exception("an evaluation failed; it is tried again")
+                _failing.exception("a defect: an evaluation failed; it is tried again")
 
     def _run_all_due(self) -> None:
         """Run all that are due. One that waits holds up those of its programme and kind after it: they run in order."""
         waiting: set[tuple[str, str]] = set()
         for command in self._reads.due():
-            if (command.programme_id, command.kind) in waiting or self._stopping.is_set():
+            place = command.programme_id, command.kind
+            if place in waiting or self._stopping.is_set():
                 continue
             try:
                 self._run_due(command)
+                self._told.pop(place, None)
             except RefusedError as error:
-                waiting.add((command.programme_id, command.kind))
-                _log.info("an evaluation waits: %s", error)
+                waiting.add(place)
+                if self._told.get(place) != str(error):  # it may wait for days
+                    self._told[place] = str(error)
+                    _log.warning("the %s evaluation of %s waits: %s", command.kind, command.programme_id, error)
 
     def _run_due(self, command: RunEvaluation) -> None:
         for progress in self._runner.run(DecideCommand(request_of(Shape(), _request(command)), command)):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
 
 import grpc
@@ -17,12 +17,16 @@ from grpc_health.v1.health_pb2 import HealthCheckRequest, HealthCheckResponse
 from grpc_health.v1.health_pb2_grpc import HealthServicer
 
 from ledger import contract
+from ledger.seldom import Seldom
 from ledger.server.lanes import COMMANDS, FILLS, LANES, STREAMS
 
 _log: Final = logging.getLogger(__name__)
+_failing: Final = Seldom(_log)
 
 Check: TypeAlias = Callable[[], str]
 """Returns at once why a service cannot be served, for people; empty if it can."""
+Looked: TypeAlias = Callable[[str, str], None]
+"""Takes at once why services that read, and those that write, cannot be served, after each look."""
 
 _EVERY_S: Final = 0.25
 _PREFIX: Final = "ledger.v1."
@@ -45,14 +49,16 @@ class Health(HealthServicer):  # type: ignore[misc]
         self._over = False
         self._checks: dict[Sequence[str], Sequence[Check]] = {}
         self._faults: dict[Sequence[str], str] = {}  # as they were told last
+        self._looked: Looked = lambda _reads, _writes: None
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="health", daemon=True)
 
-    def start(self, reads: Check, *writes: Check) -> None:
+    def start(self, reads: Check, *writes: Check, looked: Looked | None = None) -> None:
         """Look once, and start the thread that goes on looking.
 
         Services that write are SERVING if neither `reads` nor any of `writes` has a fault.
         """
+        self._looked = looked or self._looked
         self._checks = {READING: (reads,), WRITING: (reads, *writes)}
         self._look()
         self._thread.start()
@@ -64,6 +70,12 @@ class Health(HealthServicer):  # type: ignore[misc]
             self._thread.join()
         self._over = True
         self._set((*READING, *WRITING), serving=False)
+        _log.info("health: NOT_SERVING for every service: this one stops")
+
+    @property
+    def serving(self) -> Mapping[str, bool]:
+        """Return which services are SERVING, by name."""
+        return dict(self._serving)
 
     def Check(self, request: HealthCheckRequest, context: grpc.ServicerContext) -> HealthCheckResponse:
         """Answer with the status of a service now. NOT_FOUND: there is no such service."""
@@ -115,6 +127,7 @@ class Health(HealthServicer):  # type: ignore[misc]
                 self._faults[names] = fault
                 self._set(names, serving=not fault)
                 _tell(names, fault)
+        self._looked(self._faults[READING], self._faults[WRITING])
 
 
 def _tell(names: Sequence[str], fault: str) -> None:
@@ -130,5 +143,5 @@ def _first_fault(checks: Sequence[Check]) -> str:
     try:
         return next(filter(None, (check() for check in checks)), "")
     except Exception:  # a defect must not leave health as it was for ever
-        _log.exception("health could not be looked at")
+        _failing.exception("a defect: health could not be looked at, and says NOT_SERVING")
         return "a defect of the ledger"

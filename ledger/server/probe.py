@@ -11,11 +11,12 @@ from typing import Any, Final
 
 import psycopg
 
+from ledger.seldom import Seldom
 from ledger.store.postgres.embedded import EmbeddedError
 from ledger.store.postgres.keeper import Keeper
 from ledger.wire.store_faults import refusal_of
 
-_log: Final = logging.getLogger(__name__)
+_failing: Final = Seldom(logging.getLogger(__name__))
 
 EVERY_S: Final = 0.3
 STATEMENT_MS_MAX: Final = 1_000
@@ -71,7 +72,7 @@ class Probe:
         except (psycopg.Error, EmbeddedError) as error:
             self._fail(refusal_of(error).detail)
         except Exception:  # a defect must not end the thread: nobody would notice when PostgreSQL answers again
-            _log.exception("the store could not be probed")
+            _failing.exception("a defect: the store could not be probed, and counts as one that does not answer")
             self._fail(_SILENT)
         else:
             self._fault, self._answered_s = "", time.monotonic()

@@ -11,7 +11,7 @@ import grpc
 
 from ledger.domain.refusal import Reason
 from ledger.server.turns import Turns
-from ledger.wire.status import refusals, refuse
+from ledger.wire.status import refuse
 
 _PATIENCE_S: Final = 1.0  # that a call waits for its turn
 _REFUSED_BYTES_PER_S: Final = 32_000_000  # of messages that are refused, through each turn
@@ -29,21 +29,22 @@ class Receiving:
         self._slow_s = slow_s
         self._since_s: dict[grpc.ServicerContext, float] = {}
 
-    def only_message(self, requests: Iterator[Any], context: grpc.ServicerContext, decode: Callable[[Any], Any]) -> Any:
+    def only_message(self, decode: Callable[[Any], Any], arriving: Iterator[Any], context: grpc.ServicerContext) -> Any:
         """Return the only message of a call, decoded; `decode` is given None if none comes, and may raise RefusedError.
 
-        Ends the call with the refusal, or with QUEUE_FULL where too many come in. A turn whose message is refused is
-        left a little later, by its size: who sends one after another that nobody can read is not to take all of the
-        time of those who ask.
+        Refuses with QUEUE_FULL where too many come in. A turn whose message is refused is left a little later, by its
+        size: who sends one after another that nobody can read is not to take all of the time of those who ask.
         """
         if not self._turns.take():
-            with refusals(context):
-                self._wait_for_turn(context)
+            self._wait_for_turn(context)
         arrived = None
+        self._since_s[context] = time.monotonic()
         try:
-            arrived = self._next(requests, context)
-            with refusals(context):
-                decoded = decode(arrived)
+            try:
+                arrived = next(arriving, None)
+            finally:
+                del self._since_s[context]
+            decoded = decode(arrived)
         except BaseException:
             self._leave_turn_after(len(arrived) if isinstance(arrived, bytes) else 0)
             raise
@@ -58,13 +59,6 @@ class Receiving:
         rest = threading.Timer(rest_s, self._turns.leave)  # in a thread of its own: the call ends at once
         rest.daemon = True
         rest.start()
-
-    def _next(self, requests: Iterator[Any], context: grpc.ServicerContext) -> Any:
-        self._since_s[context] = time.monotonic()
-        try:
-            return next(requests, None)
-        finally:
-            del self._since_s[context]
 
     def _wait_for_turn(self, context: grpc.ServicerContext) -> None:
         left_s = context.time_remaining()

@@ -71,6 +71,7 @@ class ToWriter:
                 answer = future.result(min(left_s, _LOOK_UP_S))
                 if isinstance(answer, Refused):
                     raise RefusedError(answer.refusal, *answer.others, **_metadata(answer))
+                who.has_recorded = True
                 return answer
         raise RefusedError(OUTCOME_UNKNOWN)
 

@@ -48,6 +48,11 @@ class Lease:
         self._until_ns = 0
 
     @property
+    def left_ns(self) -> int:
+        """Return how long it still runs; 0: it does not."""
+        return 0 if self._suspended else max(self._until_ns - self.clock_ns(), 0)
+
+    @property
     def runs(self) -> bool:
         """Return whether nobody else can know more than this process has in memory, so that this is the present."""
         return not self._suspended and self.clock_ns() < self._until_ns

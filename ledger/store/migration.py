@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -16,7 +16,7 @@ from ledger.domain.streams import LEDGER
 from ledger.store.codec.events import decode, encode
 from ledger.store.commit_statement import CommitStatement
 from ledger.store.digest import Show, events_digest
-from ledger.store.postgres.migrate import EVENTS, TRACKING, apply, missing_files, sha256_of
+from ledger.store.postgres.migrate import EVENTS, TRACKING, apply, is_there, missing_files, sha256_of
 from ledger.store.postgres.roles import grant_rights
 from ledger.store.rows import Row
 
@@ -50,18 +50,30 @@ def migrate(
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}:migrate",))
-        _become_owner(cursor, schema)
+        become_owner(cursor, schema)
         files = missing_files(cursor, schema)
         if files:
-            names = {"schema": Identifier(schema), "events": Identifier(events)}
-            cursor.execute(SQL(_MIGRATIONS).format(**names))
-            recorded = _Recorded(connection, cursor, schema, names, show)
-            cursor.execute("SELECT set_config('fee_ledger.migration', %s, true)", (schema,))
-            for name, text in files.items():
-                apply(cursor, schema, name, text, events=events, tracking=tracking)
-            grant_rights(cursor, schema)
-            recorded.say(files, (clock_ns or WallClock().now_ns)())
+            recorded = RecordedBefore(connection, cursor, schema, show, events=events)
+            apply_files(cursor, schema, files, events=events, tracking=tracking)
+            applied = [MigrationFile(name, sha256_of(text)) for name, text in files.items()]
+            recorded.say(applied, (clock_ns or WallClock().now_ns)())
     return list(files)
+
+
+def apply_files(
+    cursor: Cursor[tuple[Any, ...]],
+    schema: str,
+    files: Mapping[str, str],
+    *,
+    events: str = EVENTS,
+    tracking: str = TRACKING,
+) -> None:
+    """Run files in the open transaction, remember them, and give service and reader their rights."""
+    cursor.execute(SQL(_MIGRATIONS).format(schema=Identifier(schema)))
+    cursor.execute("SELECT set_config('fee_ledger.migration', %s, true)", (schema,))
+    for name, text in files.items():
+        apply(cursor, schema, name, text, events=events, tracking=tracking)
+    grant_rights(cursor, schema)
 
 
 def missing_migrations(connection: Connection[Any], schema: str) -> list[str]:
@@ -77,7 +89,7 @@ def owner_of(connection: Connection[Any], schema: str) -> tuple[str, bool]:
     return (found[0], found[1]) if found else ("", True)
 
 
-def _become_owner(cursor: Cursor[tuple[Any, ...]], schema: str) -> None:
+def become_owner(cursor: Cursor[tuple[Any, ...]], schema: str) -> None:
     """Make the schema if there is none; otherwise have all that follows in the transaction belong to its owner."""
     cursor.execute("SELECT pg_get_userbyid(nspowner), current_user FROM pg_namespace WHERE nspname = %s", (schema,))
     found = cursor.fetchone()
@@ -87,38 +99,42 @@ def _become_owner(cursor: Cursor[tuple[Any, ...]], schema: str) -> None:
         cursor.execute(SQL("SET LOCAL ROLE {}").format(Identifier(found[0])))
 
 
-class _Recorded:
-    """The log before a migration, if it holds anything; `say` appends the digests of it, before and after."""
+class RecordedBefore:
+    """The log before its owner changes tables, if it holds anything; `say` appends its digests before and after."""
 
     def __init__(
         self,
         connection: Connection[Any],
         cursor: Cursor[tuple[Any, ...]],
         schema: str,
-        names: Mapping[str, Identifier],
-        show: Show,
+        show: Show = lambda *_: None,
+        *,
+        events: str = EVENTS,
     ) -> None:
         self._connection, self._cursor, self._schema, self._show = connection, cursor, schema, show
-        self._names = names
+        self._names = {"schema": Identifier(schema), "events": Identifier(events)}
         self._until = self._time_ns = 0
-        if self._query("SELECT to_regclass(%s) IS NOT NULL", f"{schema}.{names['events'].as_string()}") == [(True,)]:
-            cursor.execute(SQL(_ALONE).format(**names))
+        if is_there(cursor, schema, events):
+            cursor.execute(SQL(_ALONE).format(**self._names))
             ((self._until, self._time_ns),) = self._query(_ENDS)
         ledger = [decode(*row) for row in self._query(_LEDGER, LEDGER)] if self._until else []
         self._version = len(ledger) + 1
         self._term = max((each.event.term for each in ledger if isinstance(each.event, WriterStarted)), default=0)
         self._before = self._digest() if self._until else b""
 
-    def say(self, files: Mapping[str, str], now_ns: int) -> None:
-        """Append MigrationApplied, if there were events before."""
+    def say(self, files: Sequence[MigrationFile], now_ns: int, *, touched: bool = True) -> None:
+        """Append MigrationApplied, which names the files, if there were events before.
+
+        `touched` says that the files may have changed them: then they are digested again.
+        """
         if not self._until:
             return
         event = MigrationApplied(
-            tuple(MigrationFile(name, sha256_of(text)) for name, text in files.items()),
+            tuple(files),
             version("fee-ledger"),
             self._until,
             self._before,
-            self._digest(),
+            self._digest() if touched else self._before,
         )
         time_ns = max(now_ns, self._time_ns + 1)
         topic, state = encode(Envelope(now_ns, time_ns, self._term), event)

@@ -105,7 +105,7 @@ class Pen:
         if self._own.get(holder.signs.pid) == holder.signs.backend_start:
             return self._end(connection, holder, "an earlier session of this process has the pen: it is ended")
         if self._signs is None or self._signs[:2] != holder.signs[:2]:
-            self._tell("another process has the pen", holder)
+            self._tell("another process has the pen", holder, logging.INFO)
         if holder.works or holder.signs != self._signs:
             self._signs, self._since_ns = holder.signs, self._lease.clock_ns()
         if asked_ns - self._since_ns < self._silent_ns_max or not _is_writer(holder):
@@ -125,11 +125,11 @@ class Pen:
             return False
         return ended is None or bool(ended[0])
 
-    def _tell(self, what: str, holder: _Holder) -> None:
+    def _tell(self, what: str, holder: _Holder, level: int = logging.WARNING) -> None:
         """Log it once, not at each look."""
         told = f"{what} {holder.signs[:2]}"
         if told != self._told:
-            _log.warning("%s (%s)", what, holder)
+            _log.log(level, "%s (%s)", what, holder)
         self._told = told
 
 

@@ -46,6 +46,19 @@ class Connections(Protocol):
         """Give a connection until the block ends."""
 
 
+class OneConnection:
+    """The one connection in whose transaction all is read."""
+
+    def __init__(self, schema: str, connection: Connection[Any]) -> None:
+        self.schema = schema
+        self._connection = connection
+
+    @contextmanager
+    def get_connection(self) -> Iterator[Connection[Any]]:
+        """Give that connection."""
+        yield self._connection
+
+
 def statement(text: str) -> cached_property[bytes]:
     """Return an attribute of `Reads`: SQL for any schema, as bytes for that of its log.
 

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 import time
 from typing import Any, Final
 
-from tqdm import tqdm
-
 from ledger.visible import below, visible
+
+try:
+    from tqdm import tqdm
+except ModuleNotFoundError:  # the client alone shows no progress
+    tqdm: Any = None  # type: ignore[no-redef]
 
 _ON_A_TERMINAL_S: Final = 0.5
 _ELSEWHERE_S: Final = 30
@@ -48,7 +52,7 @@ class ProgressBar:
             self._already = self._already if not self._unit else 0
             self._unit, self._stage_s = unit, self._told_s  # it began where the last one, or nothing, was told of
         self._told_s = now_s
-        if now_s - self._shown_s < (_ON_A_TERMINAL_S if self._terminal else _ELSEWHERE_S):
+        if tqdm is None or now_s - self._shown_s < (_ON_A_TERMINAL_S if self._terminal else _ELSEWHERE_S):
             return
         self._shown_s = now_s
         if self._terminal:
@@ -92,3 +96,22 @@ class ProgressBar:
             bar_format=(_BAR if total else _COUNT).replace("{bar:20} ", ""),
         )
         return line.strip()
+
+
+class ProgressLines:
+    """Logs what is done of a total, each 30 s: for a log that is read by programs."""
+
+    def __init__(self, log: logging.Logger, work: str) -> None:
+        """`work` is what the lines begin with, for example "migration"."""
+        self._log = log
+        self._work = work
+        self._told_s = time.monotonic()
+
+    def show(self, unit: str, done: int, total: int | None = None, more: str = "") -> None:
+        """Say that so many of `unit` are done, as ProgressBar does."""
+        if time.monotonic() - self._told_s >= _ELSEWHERE_S:
+            self._told_s = time.monotonic()
+            self._log.info("%s: %d%s %s%s", self._work, done, f" of {total}" if total else "", unit, more)
+
+    def clear(self) -> None:
+        """Do nothing: no bar is in the way."""

@@ -189,10 +189,10 @@ Global___MigrationFile: _TypeAlias = MigrationFile  # noqa: Y015
 
 @_typing.final
 class MigrationApplied(_message.Message):
-    """Stream ledger: the schema of a ledger that held events already was brought on, and this is what the log was before and
-    after. A digest is SHA-256 of what PostgreSQL 15 to 18 sends for `COPY (SELECT notification_id, originator_id,
-    originator_version, topic, state FROM events WHERE notification_id <= P ORDER BY notification_id) TO STDOUT (FORMAT
-    BINARY)`, where P is until_position.
+    """Stream ledger: the schema of a ledger that held events already was brought on, or the ledger was restored from a
+    backup, and this is what the log was before and after. A digest is SHA-256 of what PostgreSQL 15 to 19 sends for
+    `COPY (SELECT notification_id, originator_id, originator_version, topic, state FROM events WHERE notification_id <= P
+    ORDER BY notification_id) TO STDOUT (FORMAT BINARY)`, where P is until_position.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -217,7 +217,9 @@ class MigrationApplied(_message.Message):
 
     @_builtins.property
     def files(self) -> _containers.RepeatedCompositeFieldContainer[Global___MigrationFile]:
-        """The files that were missing, in the order in which they were applied."""
+        """The files that were missing, in the order in which they were applied. Of a restore: the last part of the backup, as in
+        "restored from part 000007", with the SHA-256 that its manifest says of itself.
+        """
 
     def __init__(
         self,

@@ -16,6 +16,8 @@ from google.rpc.error_details_pb2 import BadRequest, ErrorInfo, RetryInfo
 from google.rpc.status_pb2 import Status
 from grpc_status import rpc_status
 
+from ledger.caller import caller
+from ledger.defects import Defects
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.seldom import Seldom
@@ -23,6 +25,7 @@ from ledger.wire.store_faults import refusal_of
 
 _log: Final = logging.getLogger(__name__)
 _failing: Final = Seldom(_log)
+_defects: Final = Defects(_log)
 
 DOMAIN: Final = "ledger.v1"
 _RETRY_AFTER_MS: Final = 250
@@ -79,6 +82,7 @@ _CODES: Final[Mapping[Reason, int]] = {
 OUTCOME_UNKNOWN: Final = Refusal(Reason.OUTCOME_UNKNOWN, "", "it may have been recorded: resend the same request")
 NOT_THE_WRITER: Final = Refusal(Reason.NOT_THE_WRITER, "", "this process does not write the ledger now")
 INTERNAL: Final = Refusal(Reason.INTERNAL, "", "a defect of the ledger; nothing was recorded")
+_INTERNAL_AFTER: Final = Refusal(Reason.INTERNAL, "", "a defect of the ledger; what was sent is recorded all the same")
 
 
 class RefusedError(Exception):
@@ -110,11 +114,18 @@ def code_of(reason: Reason) -> int:
 
 
 def abort(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
-    """Answer a status with details: ErrorInfo always, BadRequest for shape, RetryInfo where a retry helps."""
-    refusal = error.refusal
+    """Answer a status with details: ErrorInfo always, BadRequest for shape, RetryInfo where a retry helps.
+
+    For a defect it says the id under which the log has it.
+    """
+    refusal, detail = error.refusal, error.refusal.detail
+    caller().refused(refusal.reason)
     metadata = dict(error.metadata)
     if refusal.field:
         metadata["field"] = refusal.field
+    if refusal.reason == Reason.INTERNAL and (call_id := caller().call_id):
+        metadata["call_id"] = call_id
+        detail = f"{detail}; to ask what it was, quote call_id {call_id}"
     code = code_of(refusal.reason)
     packed = [_packed(ErrorInfo(reason=refusal.reason.name, domain=DOMAIN, metadata=metadata))]
     if code == Code.INVALID_ARGUMENT:
@@ -124,7 +135,7 @@ def abort(context: grpc.ServicerContext, error: RefusedError) -> NoReturn:
         is_full = refusal.reason == Reason.STORE_FULL
         retry.retry_delay.FromMilliseconds(_RETRY_FULL_AFTER_MS if is_full else _RETRY_AFTER_MS)
         packed.append(_packed(retry))
-    status = Status(code=code, message=f"{refusal.reason.name}: {refusal.detail}", details=packed)
+    status = Status(code=code, message=f"{refusal.reason.name}: {detail}", details=packed)
     context.abort_with_status(rpc_status.to_status(status))
     raise AssertionError("abort_with_status raises")
 
@@ -146,27 +157,21 @@ def _packed(detail: ErrorInfo | BadRequest | RetryInfo) -> AnyMessage:
     return packed
 
 
-class refusals:  # noqa: N801 - it is used as a statement: with refusals(context)
-    """Turn what ends a call into its status; a defect is logged and never shown."""
-
-    __slots__ = ("_context",)
-
-    def __init__(self, context: grpc.ServicerContext) -> None:
-        self._context = context
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: object) -> None:
-        if isinstance(error, RefusedError):
-            abort(self._context, error)
-        if isinstance(error, PersistenceError | psycopg.Error):
-            if self._context.is_active():  # or what it had asked PostgreSQL was cancelled
-                _failing.warning("a call could not use the store: %s", str(error).strip())
-            abort(self._context, RefusedError(refusal_of(error)))
-        if isinstance(error, Exception):
-            _log.error("a call failed", exc_info=error)
-            abort(self._context, RefusedError(INTERNAL))
+def end_call(context: grpc.ServicerContext, error: Exception) -> NoReturn:
+    """End a call with the status of what it raised; a defect is logged and never shown."""
+    if isinstance(error, grpc.RpcError) or context.code() is not None:  # type: ignore[attr-defined] # it is over already
+        raise error
+    if isinstance(error, RefusedError):
+        abort(context, error)
+    if isinstance(error, PersistenceError | psycopg.Error):
+        told = {}
+        if context.is_active() and _failing.warning(  # or what it had asked PostgreSQL was cancelled
+            "a call could not use the store: %s", " ".join(str(error).split())
+        ):
+            told = {"call_id": caller().call_id}
+        abort(context, RefusedError(refusal_of(error), **told))
+    _defects.tell(error, "a call failed")
+    abort(context, RefusedError(_INTERNAL_AFTER if caller().has_recorded else INTERNAL))
 
 
 def timestamp(time_ns: int) -> Timestamp:

@@ -29,6 +29,19 @@ _DETAILS: Final[Mapping[str, str]] = {
     "57014": "PostgreSQL was busy for too long: resend later",
     "57P": "PostgreSQL starts or stops: resend later",
 }
+_KINDS: Final[Mapping[str, str]] = {  # as metrics name them
+    "25006": "read_only",
+    "28": "login",
+    "42501": "permission",
+    "53300": "connections",
+    "53": "resources",
+    "55P03": "busy",
+    "57014": "busy",
+    "57P": "stopping",
+}
+_FULL: Final = "full"
+_GONE: Final = "unreachable"
+KINDS: Final = tuple(sorted({*_KINDS.values(), _FULL, _GONE}))
 _DISK_FULL: Final = "53100"
 _ROLLED_BACK: Final = frozenset({_DISK_FULL, "25006", "42501", "55P03"})  # none of them comes once a commit has begun
 _NO_SPACE: Final = "No space left on device"  # PostgreSQL's last words, and those of a server that refuses a session
@@ -38,9 +51,20 @@ def refusal_of(error: BaseException) -> Refusal:
     """Return what callers are told where the store failed: STORE_FULL or STORE_UNAVAILABLE."""
     if any(_is_full(each) for each in _causes(error)):
         return STORE_FULL
+    return Refusal(Reason.STORE_UNAVAILABLE, "", _by_state(error, _DETAILS) or _UNREACHABLE)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the kind of a failure of the store: one of KINDS."""
+    if any(_is_full(each) for each in _causes(error)):
+        return _FULL
+    return _by_state(error, _KINDS) or _GONE
+
+
+def _by_state(error: BaseException, table: Mapping[str, str]) -> str:
+    """Return what a table by SQLSTATE, or by the beginning of one, has of an error; empty: nothing."""
     states = [each.sqlstate for each in _causes(error) if isinstance(each, psycopg.Error) and each.sqlstate]
-    details = [_DETAILS[state[:size]] for state in states for size in (5, 3, 2) if state[:size] in _DETAILS]
-    return Refusal(Reason.STORE_UNAVAILABLE, "", next(iter(details), _UNREACHABLE))
+    return next((table[state[:size]] for state in states for size in (5, 3, 2) if state[:size] in table), "")
 
 
 def is_rolled_back(error: BaseException) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
@@ -26,7 +27,9 @@ class CommitPipeline:
         self._pool = ThreadPoolExecutor(1, "commit")
         self._stored: Future[None] | None = None
         self.in_flight: CommitInFlight | None = None  # one that was lost stays here
+        self.when_storing: Callable[[Deliver, int], None] | None = None  # called when one begins to be stored
         self.when_done: Callable[[object], None] = lambda _: None  # called when a commit is stored, or lost
+        self.when_stored: Callable[[int], None] = lambda _: None  # called with how many ns a commit took
 
     @property
     def is_storing(self) -> bool:
@@ -60,9 +63,13 @@ class CommitPipeline:
 
     def _store(self, commit: Commit, head: Head, answers: Sequence[Answer], deliver: Deliver) -> None:
         self.in_flight = CommitInFlight(commit, answers)
+        if self.when_storing is not None:
+            self.when_storing(deliver, head.position)
         self._writer.lease.suspend()
+        began_ns = time.perf_counter_ns()
         try:
             self._writer.commit(commit)
+            self.when_stored(time.perf_counter_ns() - began_ns)
             self._publish(head, commit.decisions)
         except (WriterLost, PersistenceError):
             raise

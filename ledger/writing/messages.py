@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
+from ledger.caller import Caller, caller
 from ledger.domain.commands import Command, Request
 from ledger.domain.decide.evaluation import Assessment, EvaluationRun
 from ledger.domain.events import Basis, EvaluationCompleted, Recorded
@@ -71,13 +73,14 @@ class UnreadFills:
     """A request of about `size` fills that is still to be read, in the line of its source or of its caller.
 
     `read` reads requests that wait together, which costs less than one by one; it returns for each what is to be
-    recorded, or why nothing is.
+    recorded, or why nothing is. `who` called.
     """
 
     size: int
     line: str
     request: object
     read: Callable[[Sequence[UnreadFills]], Sequence[RecordFills | Refused]]
+    who: Caller
 
 
 QueuedJob: TypeAlias = DecideCommand | UnreadFills | EvaluateAccounts | CompleteEvaluation  # as handlers hand it over
@@ -132,6 +135,16 @@ class Evaluated:
 
 
 Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated
+
+
+class AnswerToCome(Future[Answer]):
+    """The answer to a job, once the writer has it, and who waits for it."""
+
+    traced: Any = None  # a ledger.traces.Job, where the service traces this one
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.who = caller()
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ they are in the next commit whatever the others have sent; but each commit takes
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
@@ -21,6 +22,7 @@ _T = TypeVar("_T")
 class _Waiting(NamedTuple, Generic[_T]):
     job: _T
     fills: int
+    since_s: float  # by the monotonic clock
 
 
 @dataclass(slots=True)
@@ -43,6 +45,12 @@ class FairQueue(Generic[_T]):
 
     def __len__(self) -> int:
         return self._count
+
+    @property
+    def oldest_s(self) -> float:
+        """The time that the oldest job has waited, in s; 0: none waits."""
+        now_s = time.monotonic()
+        return now_s - min((line.jobs[0].since_s for line in self._lines.values()), default=now_s)
 
     @property
     def is_shared(self) -> bool:
@@ -69,7 +77,7 @@ class FairQueue(Generic[_T]):
             self._lines[line] = _Line()
             (self._newcomers if fills <= _SMALL_FILLS else self._turns).append(line)
         known = self._lines[line]
-        known.jobs.append(_Waiting(job, fills))
+        known.jobs.append(_Waiting(job, fills, time.monotonic()))
         known.fills += fills
         self.fills += fills
         self._count += 1

@@ -51,7 +51,7 @@ class Service:
         """`publish` is told of each commit, with its events but for fill runs, before anybody is answered."""
         self._log_as_stored = log
         self._writer = writer
-        self._term = term
+        self.term = term
         self._day_bytes_max = day_bytes_max
         self._account_bytes_max = account_bytes_max
         self.head = Head(0, 0)
@@ -112,7 +112,7 @@ class Service:
     def _begin(self, now_ns: int) -> Draft:
         recorded_ns = max(self._clock.recorded_at(now_ns), self.head.recorded_time_ns + 1)
         decided_ns = self._clock.decided_at(recorded_ns)
-        return Draft(self._states, self._term, self.head.position + 1, recorded_ns, decided_ns)
+        return Draft(self._states, self.term, self.head.position + 1, recorded_ns, decided_ns)
 
     def _answer(self, draft: Draft, job: Job) -> Answer:
         match job:

@@ -7,31 +7,36 @@ import math
 import threading
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
 from contextlib import suppress
 from functools import partial
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from eventsourcing.persistence import PersistenceError
 
+from ledger.caller import answering
 from ledger.clock import ClockLeapError, WallClock, leap_refusal
 from ledger.config import Config
+from ledger.defects import Defects
 from ledger.domain.refusal import Reason, Refusal
+from ledger.log_lines import about
 from ledger.seldom import Seldom
 from ledger.store.postgres.embedded import EmbeddedError
 from ledger.store.postgres.keeper import Keeper
 from ledger.store.writer import Writer, WriterLost
 from ledger.wire.status import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, RefusedError, refuse
-from ledger.wire.store_faults import STORE_FULL, is_rolled_back, is_session_lost, refusal_of
+from ledger.wire.store_faults import STORE_FULL, is_rolled_back, is_session_lost, kind_of, refusal_of
 from ledger.writing.backoff import Backoff
-from ledger.writing.commit_pipeline import CommitPipeline
+from ledger.writing.commit_pipeline import CommitPipeline, Deliver
+from ledger.writing.counts import Counts
 from ledger.writing.messages import (
     Answer,
+    AnswerToCome,
     CommitInFlight,
     DecideCommand,
     EvaluateAccounts,
     Job,
     QueuedJob,
+    RecordFills,
     Refused,
     UnreadFills,
 )
@@ -40,8 +45,13 @@ from ledger.writing.pulse import Pulse
 from ledger.writing.queue import FairQueue
 from ledger.writing.service import Service
 
+if TYPE_CHECKING:
+    from ledger.traces import Traces
+
 _log: Final = logging.getLogger(__name__)
 _failing: Final = Seldom(_log)
+_deciding: Final = Seldom(_log)
+_defects: Final = Defects(_log)
 
 _STORE_ERRORS: Final = (WriterLost, PersistenceError, EmbeddedError)
 _RETRY_S_MAX: Final = 30.0
@@ -52,7 +62,7 @@ _GATHER_S: Final = 0.001  # if no job came for so long, no more will come soon
 _GATHER_S_MAX: Final = 0.02
 _WORTH_A_COMMIT: Final = 256  # deciding so many fills takes about as long as making a commit of any size
 
-Queued = tuple[QueuedJob, "Future[Answer]"]
+Queued = tuple[QueuedJob, AnswerToCome]
 
 
 class WriterThread:
@@ -65,6 +75,7 @@ class WriterThread:
         begin_term: Callable[[], Service],
         clock: WallClock,
         keeper: Keeper,
+        traces: Traces | None = None,
     ) -> None:
         self._config = config
         self._writer = writer
@@ -72,6 +83,7 @@ class WriterThread:
         self._clock = clock
         self._leaping = Seldom(_log)
         self._keeper = keeper
+        self._traces = traces
         self._queue: FairQueue[Queued] = FairQueue(config.queue_fills_max)
         self._last_weight = self._last_count = 0
         self._wanted = 1  # as many fills must wait for the thread to be woken
@@ -79,13 +91,15 @@ class WriterThread:
         self._changed = threading.Condition(mutex)
         self._room = threading.Condition(mutex)
         self._stopping = False
-        self._writing = False
+        self._writing = self._has_tried = False
         self._why_not = NOT_THE_WRITER  # while it does not write
         self._backoff = Backoff(config.standby_poll_ms / 1000, _RETRY_S_MAX)
         self._began_s = math.inf  # of the term, by the monotonic clock; inf: none has begun in this attempt
         self._retry = False
         self._stood_by = False
         self._in_flight: _InFlight | None = None
+        self.counts = Counts()
+        self._pipeline: CommitPipeline | None = None
         self._pace = Pace(config.commit_fills_max, config.commit_shared_fills_max)
         self._pulse = Pulse("pulse", config.writer_check_ms, writer.renew, self._wake)
         self._thread = threading.Thread(target=self._run, name="writer", daemon=True)
@@ -103,10 +117,10 @@ class WriterThread:
         self._thread.join()
         self._pulse.stop()
 
-    def wait_until_writing(self, timeout_s: float) -> bool:
-        """Wait until this process holds the pen; return False if it does not within so many seconds."""
+    def wait_for_first_attempt(self, timeout_s: float) -> bool:
+        """Wait until this process writes, or has found that it cannot; False: it still tries after so many seconds."""
         with self._changed:
-            return self._changed.wait_for(lambda: self._writing or self._stopping, timeout_s) and self._writing
+            return self._changed.wait_for(lambda: self._has_tried or self._stopping, timeout_s)
 
     @property
     def writing(self) -> bool:
@@ -117,6 +131,23 @@ class WriterThread:
     def fault(self) -> str:
         """The reason why this process does not write, for people; empty while it does."""
         return "" if self._writing else self._why_not.detail
+
+    @property
+    def stands_by(self) -> bool:
+        """True while another process has the pen, as this one found when it tried last."""
+        return self._stood_by and not self._writing and self._why_not == NOT_THE_WRITER
+
+    @property
+    def standing(self) -> Standing:
+        """How much waits now, and what is in flight."""
+        pipeline = self._pipeline
+        with self._changed:
+            return Standing(
+                self._queue.fills,
+                self._queue.oldest_s,
+                is_in_flight=pipeline is not None and pipeline.in_flight is not None,
+                is_unsettled=self._in_flight is not None,
+            )
 
     def retry(self) -> None:
         """Try again at once, where PostgreSQL could not be reached and now can."""
@@ -131,17 +162,19 @@ class WriterThread:
                 lambda: not self._writing or self._stopping or self._queue.has_room(_line(job), _weight(job)), timeout_s
             )
 
-    def submit(self, job: QueuedJob) -> Future[Answer]:
+    def submit(self, job: QueuedJob) -> AnswerToCome:
         """Queue a job; return its answer to come. Raises RefusedError where it cannot be taken."""
         if leap_ns := self._clock.read().leap_ns:
             raise RefusedError(leap_refusal(leap_ns))
         weight = _weight(job)
-        future: Future[Answer] = Future()
+        future = AnswerToCome()
         with self._changed:
             if not self._writing or self._stopping:
                 raise RefusedError(NOT_THE_WRITER if self._stopping else self._why_not)
             if not self._queue.has_room(_line(job), weight):
                 refuse(Reason.QUEUE_FULL, "", f"{self._queue.fills} fills wait already")
+            if self._traces is not None:
+                self._traces.queued(future)
             self._queue.add(_line(job), (job, future), weight)
             if self._queue.fills >= self._wanted:
                 self._changed.notify_all()
@@ -176,6 +209,8 @@ class WriterThread:
 
     def _stand_aside(self) -> None:
         """Refuse all that waits: another process has the pen, and a resend there tells the outcome."""
+        if not self._stood_by:
+            _log.info("another process writes this ledger: standing by, serving reads")
         self._refuse_in_flight(OUTCOME_UNKNOWN)
         self._why_not = NOT_THE_WRITER
         self._drop_queue(NOT_THE_WRITER)
@@ -189,14 +224,15 @@ class WriterThread:
         """
         if not isinstance(error, _STORE_ERRORS):
             self._why_not = NOT_THE_WRITER
-            _log.error("no term could be started", exc_info=error)
+            _log.error("a defect: no term could be started; it is tried again in %.1f s", wait_s, exc_info=error)
             return
         # Whoever takes the pen from a writer that hangs ends its session. The next attempt tells if it was that.
         soon = wait_s <= self._config.standby_poll_ms / 1000 and self._began_s < math.inf
         self._why_not = refusal_of(error)
         if soon and is_session_lost(error) and self._why_not != STORE_FULL:
             self._why_not = NOT_THE_WRITER
-        _failing.warning("the term of the writer ended: %s", str(error).strip())
+        self.counts.failures[kind_of(error)] += 1
+        _failing.warning("this process does not write the ledger now: %s", " ".join(str(error).split()))
         if self._why_not == STORE_FULL:
             self._set_writing(False)
             self._drop_queue(STORE_FULL)
@@ -210,15 +246,17 @@ class WriterThread:
 
     def _serve(self, service: Service) -> None:
         """Serve for one term. Returns when the process stops; raises WriterLost when the term is over."""
-        pipeline = service.pipeline
-        pipeline.when_done = self._wake
-        if self._stood_by or self._why_not != NOT_THE_WRITER:
-            _log.info("this process writes the ledger now")
+        pipeline = self._pipeline = service.pipeline
+        pipeline.when_done, pipeline.when_stored = self._wake, self.counts.commit_ns.add
+        if self._traces is not None:
+            pipeline.when_storing = self._traces.storing
+        self.counts.begin_term(service.term, took_over=self._stood_by)
+        _log.info("this process writes the ledger now, from position %s on", service.head.position)
         self._stood_by, self._why_not = False, NOT_THE_WRITER
         self._set_writing(True)
         self._pace = Pace(self._config.commit_fills_max, self._config.commit_shared_fills_max)
-        in_flight: list[Future[Answer]] = []  # the answers to come of the commit in flight
-        later: list[Future[Answer]] = []  # those of the jobs that are being decided
+        in_flight: list[AnswerToCome] = []  # the answers to come of the commit in flight
+        later: list[AnswerToCome] = []  # those of the jobs that are being decided
         try:
             while queued := self._take_jobs(pipeline):
                 began_s = time.monotonic()
@@ -237,36 +275,40 @@ class WriterThread:
         finally:
             pipeline.close()
 
-    def _send(self, service: Service, jobs: Sequence[Job], futures: Sequence[Future[Answer]]) -> None:
+    def _send(self, service: Service, jobs: Sequence[Job], futures: Sequence[AnswerToCome]) -> None:
         now_ns, leap_ns = self._clock.read()
         if leap_ns:
             _refuse_all(futures, leap_refusal(leap_ns))
             return
         try:
-            service.send(jobs, now_ns, partial(_answer, futures), at_once=self._last_weight < _WORTH_A_COMMIT)
+            service.send(jobs, now_ns, self._deliver(futures), at_once=self._last_weight < _WORTH_A_COMMIT)
         except _STORE_ERRORS:
             raise
         except Exception:
-            _log.exception("a batch of commands failed; each is tried alone")
+            _deciding.exception("a defect: a commit of %d requests could not be made; each is tried alone", len(jobs))
             self._send_alone(service, jobs, futures, now_ns)
 
-    def _send_alone(
-        self, service: Service, jobs: Sequence[Job], futures: Sequence[Future[Answer]], now_ns: int
-    ) -> None:
+    def _send_alone(self, service: Service, jobs: Sequence[Job], futures: Sequence[AnswerToCome], now_ns: int) -> None:
         """Send each job in a commit of its own: a defect that one triggers must not take others with it."""
         for place, (job, future) in enumerate(zip(jobs, futures, strict=True), 1):
             try:
-                service.send([job], now_ns, partial(_answer, [future]))
+                service.send([job], now_ns, self._deliver([future]))
                 service.pipeline.wait_for_commit()
             except _STORE_ERRORS:
                 self._lose_commit(service.pipeline, [future], futures[place:])
                 raise
-            except Exception:
-                _log.exception("a command failed")
+            except Exception as defect:
+                with answering(future.who), about(**_names(job)):
+                    _defects.tell(defect, "%s failed, and nothing of it is recorded", _name(job))
                 _refuse_all([future], INTERNAL)
 
+    def _deliver(self, futures: Sequence[AnswerToCome]) -> Deliver:
+        """Return what answers jobs that are decided from now on."""
+        deliver = partial(self._answer, futures)
+        return deliver if self._traces is None else self._traces.following(futures, deliver)
+
     def _lose_commit(
-        self, pipeline: CommitPipeline, in_flight: Sequence[Future[Answer]], later: Sequence[Future[Answer]]
+        self, pipeline: CommitPipeline, in_flight: Sequence[AnswerToCome], later: Sequence[AnswerToCome]
     ) -> None:
         """Keep the answers of a commit that was not stored, as far as is known, until the log tells.
 
@@ -277,6 +319,7 @@ class WriterThread:
         unanswered = [future for future in in_flight if not future.done()]
         if unanswered and self._in_flight is None:
             self._in_flight = _InFlight(pipeline.in_flight, unanswered, time.monotonic())
+            self.counts.lost += 1
         kept = self._in_flight.futures if self._in_flight is not None else ()
         _refuse_all([future for future in later if not future.done() and future not in kept], OUTCOME_UNKNOWN)
 
@@ -289,7 +332,12 @@ class WriterThread:
             self._refuse_in_flight(OUTCOME_UNKNOWN)
             return
         self._in_flight = None
-        _answer(futures, lost.answers)
+        self._answer(futures, lost.answers)
+
+    def _answer(self, futures: Sequence[AnswerToCome], answers: Sequence[Answer]) -> None:
+        self.counts.take(answers)
+        for future, answer in zip(futures, answers, strict=True):
+            future.set_result(answer)
 
     def _give_up_if_overdue(self) -> None:
         overdue_s = self._config.reconnect_ms_max / 1000
@@ -365,7 +413,7 @@ class WriterThread:
 
     def _set_writing(self, writing: bool) -> None:
         with self._changed:
-            self._writing = writing
+            self._writing, self._has_tried = writing, True
             self._changed.notify_all()
 
     def _pause(self, seconds: float) -> None:
@@ -389,15 +437,24 @@ class WriterThread:
         return True
 
 
+class Standing(NamedTuple):
+    """How much waits for the writer, and what is in flight."""
+
+    fills: int
+    oldest_s: float  # that the oldest job has waited
+    is_in_flight: bool  # a commit, of which PostgreSQL has not said whether it is stored
+    is_unsettled: bool  # callers wait for what the log says of a commit that was lost
+
+
 class _InFlight(NamedTuple):
     """A commit in flight, the answers to come of its callers, and since when it is lost, by the monotonic clock."""
 
     commit: CommitInFlight | None
-    futures: Sequence[Future[Answer]]
+    futures: Sequence[AnswerToCome]
     since_s: float
 
 
-def _read(queued: Sequence[Queued]) -> tuple[list[Job], list[Future[Answer]]]:
+def _read(queued: Sequence[Queued]) -> tuple[list[Job], list[AnswerToCome]]:
     """Return the jobs to decide, with all requests of fills read together, and the answers to come.
 
     A request that cannot be read is refused here.
@@ -405,7 +462,7 @@ def _read(queued: Sequence[Queued]) -> tuple[list[Job], list[Future[Answer]]]:
     unread = [job for job, _ in queued if isinstance(job, UnreadFills)]
     read = iter(unread[0].read(unread) if unread else ())
     jobs: list[Job] = []
-    futures: list[Future[Answer]] = []
+    futures: list[AnswerToCome] = []
     for queued_job, future in queued:
         job = next(read) if isinstance(queued_job, UnreadFills) else queued_job
         if isinstance(job, Refused):
@@ -414,11 +471,6 @@ def _read(queued: Sequence[Queued]) -> tuple[list[Job], list[Future[Answer]]]:
             jobs.append(job)
             futures.append(future)
     return jobs, futures
-
-
-def _answer(futures: Sequence[Future[Answer]], answers: Sequence[Answer]) -> None:
-    for future, answer in zip(futures, answers, strict=True):
-        future.set_result(answer)
 
 
 def _weight(job: QueuedJob) -> int:
@@ -435,6 +487,21 @@ def _line(job: QueuedJob) -> str:
     return "commands" if isinstance(job, DecideCommand) else "evaluations"
 
 
-def _refuse_all(futures: Sequence[Future[Answer]], refusal: Refusal) -> None:
+def _name(job: Job) -> str:
+    """Return what a job is, for a log: ledger.v1.BanAccountRequest."""
+    return job.request.message if isinstance(job, DecideCommand) else type(job).__name__
+
+
+def _names(job: Job) -> dict[str, str]:
+    """Return the names by which a caller knows a job."""
+    match job:
+        case DecideCommand():
+            return {"request_id": job.request.request_id}
+        case RecordFills():
+            return {"source": job.source}
+    return {"request_id": job.started.envelope.request_id}
+
+
+def _refuse_all(futures: Sequence[AnswerToCome], refusal: Refusal) -> None:
     for future in futures:
         future.set_result(Refused(refusal))

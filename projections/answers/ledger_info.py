@@ -8,13 +8,13 @@ from ledger.domain.streams import LEDGER
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.status import timestamp
 from projections.as_of import Reader
-from projections.tables.position import rebuilding, tables_standing
+from projections.tables.position import lag_ns, rebuilding, tables_standing
 from projections.tables.tables import TABLES_VERSION
 
 
 def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> pb.GetLedgerInfoResponse:
     """Answer with the present of the ledger and of its materialised tables."""
-    tables, version = tables_standing(reader, schema)
+    tables, version = tables_standing(reader.log, schema)
     head = reader.log.head()
     last = reader.log.last_of(LEDGER)
     started = last.event if last and isinstance(last.event, WriterStarted) else WriterStarted(0, "")
@@ -30,19 +30,12 @@ def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> 
         projections=pb.ProjectionInfo(
             position=tables,
             lag_positions=max(head.position - tables, 0),
-            lag_ms=_lag_ms(reader, tables, head.position, now_ns),
+            lag_ms=lag_ns(reader.log, tables, head.position, now_ns) // 1_000_000,
             version=version,
             version_wanted=TABLES_VERSION,
-            rebuilding=rebuilding(reader, schema),
+            rebuilding=rebuilding(reader.log, schema),
         ),
     )
-
-
-def _lag_ms(reader: Reader, tables: int, head: int, now_ns: int) -> int:
-    """Return the age of the oldest commit that the tables lack."""
-    if tables >= head:
-        return 0
-    return max(now_ns - reader.log.head_at_position(tables + 1).recorded_time_ns, 0) // 1_000_000
 
 
 def _info(programme: Programme) -> pb.ProgrammeInfo:

@@ -11,6 +11,7 @@ from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.log import Log
+from ledger.store.reads import OneConnection
 from projections.check.findings import Counts, Finding
 from projections.check.log_tables import LOG_TABLES, check_log_tables
 from projections.check.read_tables import READ_TABLES, check_read_tables
@@ -48,20 +49,7 @@ class Check:
         with self._connection.transaction():
             self._connection.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY")
             self._connection.execute(SQL("LOCK TABLE {} IN ACCESS SHARE MODE").format(SQL(", ").join(places)))
-            yield Log(_OneConnection(self._schema, self._connection))
-
-
-class _OneConnection:
-    """The one connection in whose transaction all is read."""
-
-    def __init__(self, schema: str, connection: Connection[Any]) -> None:
-        self.schema = schema
-        self._connection = connection
-
-    @contextmanager
-    def get_connection(self) -> Iterator[Connection[Any]]:
-        """Give that connection."""
-        yield self._connection
+            yield Log(OneConnection(self._schema, self._connection))
 
 
 def _of(names: Sequence[str], found: Iterator[Finding | Progress]) -> Iterator[Finding | Progress]:

@@ -16,7 +16,7 @@ from projections.controls.scope import Control, Finding, Scope
 from projections.evaluation.sources import signs, waiting_for
 
 LATE_NS: Final = DAY_NS  # from then on a run is late
-_LATE: Final = "LATE"
+LATE: Final = "LATE"
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
@@ -25,8 +25,8 @@ def _find(scope: Scope) -> Iterator[Finding]:
     sources = signs(scope.log, known)
     found = [(at_ns, *_says(scope, at_ns, runs, sources)) for at_ns, runs in _runs(scope, known)]
     told = [(at_ns, details, _finding(scope, at_ns, says, details)) for at_ns, says, details in found if says]
-    yield from open_until_done(scope, (OpenItem(at, None, one) for at, says, one in told if says["status"] != _LATE))
-    yield from (one for at, says, one in told if says["status"] == _LATE and at >= scope.since_ns)
+    yield from open_until_done(scope, (OpenItem(at, None, one) for at, says, one in told if says["status"] != LATE))
+    yield from (one for at, says, one in told if says["status"] == LATE and at >= scope.since_ns)
 
 
 def _finding(scope: Scope, at_ns: int, says: str, details: dict[str, str]) -> Finding:
@@ -73,7 +73,7 @@ def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded], sources: Sequence[
         return f"left out {accounts} for want of closes: {closes}", {"status": "BLOCKED", "closes": closes}
     if began_ns >= at_ns + LATE_NS:
         days = (began_ns - at_ns) // DAY_NS
-        return f"was run {days} {'day' if days == 1 else 'days'} late", {"status": _LATE}
+        return f"was run {days} {'day' if days == 1 else 'days'} late", {"status": LATE}
     return "", {}
 
 

@@ -17,23 +17,30 @@ from projections.tables.tables import TABLES_VERSION, TablesPosition, next_schem
 from projections.waiting import wait_until
 
 
-def tables_standing(reader: Reader, schema: str) -> TablesPosition:
+def tables_standing(log: Log, schema: str) -> TablesPosition:
     """Return how far the materialised tables are, whichever release made them; (0, 0) where nobody has made any yet."""
-    exists = reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": f"{read_schema(schema)}.position"})
+    exists = log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": f"{read_schema(schema)}.position"})
     if exists[0][0] is None:
         return TablesPosition(0, 0)
-    return TablesPosition(*reader.log.query(standing_statement(schema), {})[0])
+    return TablesPosition(*log.query(standing_statement(schema), {})[0])
 
 
-def rebuilding(reader: Reader, schema: str) -> bool:
+def lag_ns(log: Log, tables: int, head: int, now_ns: int) -> int:
+    """Return the age of the oldest commit that tables at a position lack; 0: they are at the head."""
+    if tables >= head:
+        return 0
+    return max(now_ns - log.head_at_position(tables + 1).recorded_time_ns, 0)
+
+
+def rebuilding(log: Log, schema: str) -> bool:
     """Return whether new tables are made beside those in use: by this process, another one, or one that was killed."""
     name = f"{next_schema(schema)}.rebuild"
-    return reader.log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": name})[0][0] is not None
+    return log.query(SQL("SELECT to_regclass(%(name)s)::text"), {"name": name})[0][0] is not None
 
 
 def tables_position(reader: Reader, schema: str) -> int:
     """Return how far the tables of this release are; 0 while there are none of it."""
-    position, version = tables_standing(reader, schema)
+    position, version = tables_standing(reader.log, schema)
     return position if version == TABLES_VERSION else 0
 
 
@@ -43,14 +50,14 @@ def wait_for_tables(reader: Reader, schema: str, position: int, *, any_version: 
     What decides something needs the tables of this release. With `any_version` those of another one will do: what they
     lack is refused by `table_rows`.
     """
-    seen = tables_standing(reader, schema)
+    seen = tables_standing(reader.log, schema)
 
     def reached() -> bool:
         return seen.position >= max(position, 1) and (any_version or seen.version == TABLES_VERSION)
 
     def look_again() -> bool:
         nonlocal seen
-        seen = tables_standing(reader, schema)
+        seen = tables_standing(reader.log, schema)
         return reached()
 
     if not reached():

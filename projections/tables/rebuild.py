@@ -255,7 +255,7 @@ def old_schema(schema: str) -> str:
 
 def take_rebuild_lock(connection: Connection[Any], schema: str, *, attempts: int = _LOCK_ATTEMPTS) -> str:
     """Let this session be the only one that rebuilds; or who is it already, by the name of its session."""
-    name = _lock_name(schema)
+    name = rebuild_lock_name(schema)
     for last in (False,) * attempts + (True,):
         row = connection.execute("SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", (name,)).fetchone()
         if row is not None and row[0]:
@@ -268,10 +268,11 @@ def take_rebuild_lock(connection: Connection[Any], schema: str, *, attempts: int
 
 def give_rebuild_lock_back(connection: Connection[Any], schema: str) -> None:
     """Let another session rebuild."""
-    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (_lock_name(schema),))
+    connection.execute("SELECT pg_advisory_unlock(hashtextextended(%s, 0))", (rebuild_lock_name(schema),))
 
 
-def _lock_name(schema: str) -> str:
+def rebuild_lock_name(schema: str) -> str:
+    """Return the name of the advisory lock that whoever rebuilds the tables of a ledger has."""
     return f"{read_schema(schema)}:rebuild"
 
 

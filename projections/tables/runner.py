@@ -41,6 +41,7 @@ class Runner:
         self._schema = schema
         self._channel = channel_of(schema)
         self._connect = connect
+        self.restarts = 0
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self.run, name="projections", daemon=True)
 
@@ -64,6 +65,7 @@ class Runner:
                 with self._connect() as connection:
                     self._follow(connection)
             except Exception as error:  # whatever it was, tables that stand still must not end the service
+                self.restarts += 1
                 if time.monotonic() - began_s > _RESTART_S_MAX:
                     wait_s = _RESTART_S_FIRST
                 if isinstance(error, psycopg.Error | PersistenceError):

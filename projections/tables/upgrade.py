@@ -26,7 +26,7 @@ from projections.tables.tables import (
 
 _log: Final = logging.getLogger(__name__)
 
-_NEEDED: Final = frozenset({*TABLES, "position", "vip_now"})
+NEEDED: Final = frozenset({*TABLES, "position", "vip_now"})
 _TOLD_EACH_S: Final = 10.0
 _AGAIN_S: Final = 1.0  # what is in the way may be gone then
 
@@ -74,7 +74,7 @@ class Upgrade:
             return TablesPosition(0, UNNUMBERED if names else 0)
         row = connection.execute(standing_statement(self._schema)).fetchone()
         standing = TablesPosition(*row) if row else TablesPosition(0, UNNUMBERED)
-        if not self._complete and standing.version == TABLES_VERSION and not names >= _NEEDED:
+        if not self._complete and standing.version == TABLES_VERSION and not names >= NEEDED:
             return TablesPosition(standing.position, UNNUMBERED)
         self._complete = standing.version == TABLES_VERSION
         return standing

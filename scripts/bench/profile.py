@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, closing, contextmanager
 from typing import Any, Final
 
-from ledger.__main__ import begin_term
+from ledger.caller import Caller
 from ledger.config import Config
 from ledger.fills.days import DayTable
 from ledger.server.fills.read_requests import FillRequests
@@ -25,6 +25,7 @@ from ledger.writing import fills
 from ledger.writing.messages import FillsTaken, RecordFills, UnreadFills
 from ledger.writing.service import Service
 from ledger.writing.states import States
+from ledger.writing.term import begin_term
 from scripts.bench.fills import reference_fills
 from scripts.bench.load import FILLS_PER_MESSAGE, Lane, Load, stream_load, stream_messages
 from scripts.bench.proc import children, process
@@ -191,5 +192,5 @@ def _writing(store: Store, schema: str) -> Iterator[Service]:
 def _read(arrived: Sequence[ReceivedRequest]) -> list[RecordFills]:
     """Requests as FillService reads those that wait together."""
     requests = FillRequests(Config().fills_per_batch_max, lambda: _LATEST_NS)
-    unread = [UnreadFills(one.size, "", one, requests.read) for one in arrived]
+    unread = [UnreadFills(one.size, "", one, requests.read, Caller()) for one in arrived]
     return [item for item in requests.read(unread) if isinstance(item, RecordFills)]

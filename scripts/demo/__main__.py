@@ -25,10 +25,10 @@ try:
     import psycopg
     from eventsourcing.persistence import PersistenceError
 
-    from ledger.__main__ import StartError, running
     from ledger.cli.errors import ended
     from ledger.client import Client
     from ledger.clock import WallClock
+    from ledger.composition import StartError, running
     from ledger.config import Config
     from ledger.domain.instants import DAY_NS
     from ledger.log_lines import log_on_stderr

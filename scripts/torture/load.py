@@ -16,7 +16,7 @@ from typing import Final, Self
 
 import grpc
 
-from ledger.client.calls import error_of
+from ledger.client.errors import error_of
 from ledger.domain.refusal import Reason
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.command_service_pb2 import (

@@ -17,7 +17,7 @@ import psycopg
 from psycopg.conninfo import make_conninfo
 
 from ledger.client import Client, FillStream, LedgerError
-from ledger.client.calls import error_of
+from ledger.client.errors import error_of
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
 from scripts.torture.fills import content, message

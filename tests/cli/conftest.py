@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from ledger.__main__ import main
 from ledger.client import Client
 from ledger.domain.instants import DAY_NS
+from ledger.program import main
 from tests.cli.running import Run
 from tests.conftest import NOON_NS, Ledger
 from tests.samples import batch, fill, symbol

@@ -34,6 +34,8 @@ def write_files(folder: Path) -> None:
     (folder / "old.toml").write_text(packaged())
     (folder / "programme.toml").write_text(packaged().replace('version = "3.0"', 'version = "3.1"'))
     (folder / "rows.csv").write_text(_ROWS)
+    (folder / "backups").mkdir()
+    (folder / "erased.txt").write_text(f"{'0' * 64}\n")
     shutil.copy(ROOT / "tests" / "cases" / "cases.json", folder)
     _write_engine_files(folder)
     tape = tapes.tape(trades=3)

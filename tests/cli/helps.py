@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.__main__ import parser
+from ledger.program import parser
 
 _PROGRAM: Final = "fee-ledger"
 

@@ -7,11 +7,11 @@ from concurrent.futures import ThreadPoolExecutor
 import grpc
 import pytest
 
-from ledger.__main__ import main
 from ledger.cli import subcommands
 from ledger.cli.errors import UnusableError, told
 from ledger.client import LedgerError, Unavailable
 from ledger.domain.refusal import Reason
+from ledger.program import main
 from tests.cli.running import Run
 
 

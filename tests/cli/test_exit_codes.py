@@ -15,10 +15,10 @@ import psycopg
 import pytest
 from eventsourcing.persistence import PersistenceError
 
-import ledger.__main__
-from ledger.__main__ import RUN, main, parser
+import ledger.program
 from ledger.cli import GROUPS, SHELL, Options
 from ledger.cli.subcommands import Subcommand
+from ledger.program import RUN, main, parser
 from ledger.tools import TOOLS
 from tests.cli.helps import examples, parsers
 from tests.cli.running import ROOT, shell
@@ -79,7 +79,7 @@ def test_no_subcommand_ends_with_the_code_of_findings_or_a_traceback_when_it_bre
     fault: BaseException, capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(ledger.__main__, "parser", lambda: PARSER)  # it takes 25 ms to build
+    monkeypatch.setattr(ledger.program, "parser", lambda: PARSER)  # it takes 25 ms to build
     wrong: dict[str, Any] = {}
     for typed, one in ALL:
         with failing(one, fault):

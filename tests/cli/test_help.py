@@ -7,8 +7,8 @@ from importlib.metadata import version
 
 import pytest
 
-from ledger.__main__ import main
 from ledger.cli import GROUPS
+from ledger.program import main
 from ledger.tools import TOOLS
 from ledger.tools.engine_files.limits import LIMITS
 from tests.cli.helps import Path, examples, parsers

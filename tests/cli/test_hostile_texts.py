@@ -14,7 +14,7 @@ import pytest
 from google.protobuf.message import Message
 from psycopg.sql import SQL, Identifier
 
-from ledger.__main__ import running
+from ledger.composition import running
 from ledger.config import Config
 from ledger.visible import visible
 from tests.cli.example_files import write_files

@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from ledger.__main__ import main
+from ledger.program import main
 from tests.cli.running import FOUR_EYES, Run, table
 from tests.conftest import Ledger
 from tests.server.calls import await_tables

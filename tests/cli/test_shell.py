@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from ledger.__main__ import main
+from ledger.program import main
 from ledger.programmes import packaged
 from ledger.v1.query_service_pb2 import ListEventsRequest
 from tests.cli.running import ROOT, shell

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Any
 
 import grpc
@@ -21,8 +21,9 @@ from ledger.client import (
     Unavailable,
 )
 from ledger.domain.refusal import Reason
-from ledger.store.writer import Commit, Writer
-from ledger.v1.fill_pb2 import Fill
+from tests.client.background import in_background
+from tests.client.conftest import Connect
+from tests.client.fills import Door, numbered, sequences
 from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.e2e.served import Served, started
 from tests.samples import batch, fill, history, symbol
@@ -33,64 +34,13 @@ WAIT_S_MAX = 20
 
 
 @pytest.fixture
-def trading(ledger: Ledger) -> Ledger:
-    ledger.commands.RegisterSymbol(symbol())
-    return ledger
-
-
-@pytest.fixture
-def client(trading: Ledger) -> Iterator[Client]:
-    with Client(trading.address, actor="engine-room") as client:
+def client(trading: Ledger, connect: Connect) -> Iterator[Client]:
+    with connect(trading.address, actor="engine-room") as client:
         yield client
-
-
-def numbered(first: int, last: int) -> list[Fill]:
-    return [fill(exec_id=f"E{number}") for number in range(first, last + 1)]
-
-
-def sequences(ledger: Ledger) -> list[int]:
-    return [line.sequence for line in history(ledger)]
 
 
 def ranges(acks: Sequence[Acknowledgement]) -> list[tuple[int, int]]:
     return [(ack.first_sequence, ack.last_sequence) for ack in acks]
-
-
-class Door:
-    """Holds every commit until it is opened."""
-
-    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.open = threading.Event()
-        commit = Writer.commit
-
-        def held(writer: Writer, what: Commit) -> None:
-            assert self.open.wait(WAIT_S_MAX)
-            commit(writer, what)
-
-        monkeypatch.setattr(Writer, "commit", held)
-
-
-@pytest.fixture
-def door(trading: Ledger, monkeypatch: pytest.MonkeyPatch) -> Iterator[Door]:
-    """Closed behind what was registered."""
-    door = Door(monkeypatch)
-    yield door
-    door.open.set()
-
-
-def in_background(work: Any, *arguments: Any) -> tuple[threading.Thread, list[Any]]:
-    """A call in a thread of its own, and what it returned or raised."""
-    found: list[Any] = []
-
-    def run() -> None:
-        try:
-            found.append(work(*arguments))
-        except Exception as error:
-            found.append(error)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    return thread, found
 
 
 # -- what an engine sees
@@ -352,7 +302,7 @@ def test_what_a_callback_raises_ends_the_stream_and_reaches_the_engine(client: C
 
 def test_a_callback_that_waits_for_its_own_stream_is_told_so(client: Client) -> None:
     def wait(_: Acknowledgement) -> None:
-        stream.flush()
+        return stream.flush()
 
     stream = client.fill_stream("engine", on_ack=wait)
     stream.send(fill())
@@ -411,11 +361,30 @@ class _Cut:
         self._call.cancel()
 
 
-def test_what_was_lost_with_a_connection_is_told_on_the_next_one(trading: Ledger) -> None:
+class CutOnLoop(grpc.aio.StreamStreamClientInterceptor):  # type: ignore[misc]
+    """Does what a Cut does, on an event loop."""
+
+    def __init__(self, cut: Cut) -> None:
+        self._cut = cut
+
+    async def intercept_stream_stream(self, continuation: Any, details: Any, requests: Any) -> Any:
+        return self._answers(await continuation(details, requests), self._cut.after)
+
+    async def _answers(self, call: Any, left: int) -> AsyncIterator[Any]:
+        async for answer in call:
+            if self._cut.cuts and not left:
+                self._cut.cuts -= 1
+                call.cancel()
+                continue
+            left -= 1
+            yield answer
+
+
+def test_what_was_lost_with_a_connection_is_told_on_the_next_one(trading: Ledger, connect: Connect) -> None:
     cut = Cut(after=1)
     cut.cuts = 3
     acks: list[Acknowledgement] = []
-    client = Client(channel=grpc.intercept_channel(trading.channel, cut))
+    client = connect(trading.address, through=(cut, CutOnLoop(cut)))
     with client.fill_stream("engine", batch_fills=2, with_fees=True, on_ack=acks.append) as stream:
         stream.send_all([*numbered(1, 4), fill(exec_id="E5", symbol="NO_SUCH"), *numbered(6, 13)])
     assert cut.cuts == 0
@@ -425,10 +394,10 @@ def test_what_was_lost_with_a_connection_is_told_on_the_next_one(trading: Ledger
     assert sequences(trading) == [1, 2, 3, 4, *range(6, 14)]
 
 
-def test_a_stream_too_many_waits_for_its_turn(start_ledger: StartLedger) -> None:
+def test_a_stream_too_many_waits_for_its_turn(start_ledger: StartLedger, connect: Connect) -> None:
     ledger = start_ledger(streams_max=1)
     ledger.commands.RegisterSymbol(symbol())
-    with Client(ledger.address) as client:
+    with connect(ledger.address) as client:
         first, second = client.fill_stream("a"), client.fill_stream("b")
         first.send(fill())
         first.flush()
@@ -438,10 +407,10 @@ def test_a_stream_too_many_waits_for_its_turn(start_ledger: StartLedger) -> None
     assert len(history(ledger)) == 2
 
 
-def test_engines_that_take_turns_share_one_place_and_lose_nothing(start_ledger: StartLedger) -> None:
+def test_engines_that_take_turns_share_one_place_and_lose_nothing(start_ledger: StartLedger, connect: Connect) -> None:
     ledger = start_ledger(streams_max=1, stream_grace_ms=1)
     ledger.commands.RegisterSymbol(symbol())
-    with Client(ledger.address) as client:
+    with connect(ledger.address) as client:
         streams = [client.fill_stream(source, batch_ms=1) for source in ("a", "b")]
         for number in range(1, 4):
             for stream in streams:
@@ -465,7 +434,9 @@ def served() -> Iterator[Served]:
         yield service
 
 
-def test_a_stream_outlives_its_service_and_every_fill_is_recorded_once_in_order(served: Served) -> None:
+def test_a_stream_outlives_its_service_and_every_fill_is_recorded_once_in_order(
+    served: Served, connect: Connect, kind: str
+) -> None:
     acks: list[Acknowledgement] = []
     changed = threading.Condition()
 
@@ -474,9 +445,9 @@ def test_a_stream_outlives_its_service_and_every_fill_is_recorded_once_in_order(
             acks.append(ack)
             changed.notify_all()
 
-    fills = [fill(account_id="outlives", exec_id=f"E{number}") for number in range(1, 3_001)]
-    with Client(served.address) as client:
-        with client.fill_stream("outlives", batch_fills=7, window_fills=500, on_ack=told) as stream:
+    fills = [fill(account_id=kind, exec_id=f"E{number}") for number in range(1, 3_001)]
+    with connect(served.address) as client:
+        with client.fill_stream(kind, batch_fills=7, window_fills=500, on_ack=told) as stream:
             sender, found = in_background(stream.send_all, fills)
             with changed:
                 assert changed.wait_for(lambda: len(acks) >= 20, WAIT_S_MAX)
@@ -484,27 +455,30 @@ def test_a_stream_outlives_its_service_and_every_fill_is_recorded_once_in_order(
             served.start()
             sender.join(WAIT_S_MAX)
             assert found == [range(1, 3_001)]
-        lines = list(client.list_fee_history("outlives"))
+        lines = list(client.list_fee_history(kind))
     assert [line.sequence for line in lines] == list(range(1, 3_001))
     assert [line.fill_ref.exec_id for line in lines] == [fill.exec_id for fill in fills]
     assert [number for first, last in ranges(acks) for number in range(first, last + 1)] == list(range(1, 3_001))
 
 
-def test_a_ledger_that_stays_away_is_given_up_with_the_numbers_that_are_open(served: Served) -> None:
-    with Client(served.address) as client:
-        stream = client.fill_stream("away", batch_fills=10, window_fills=20, give_up_s=0.5)
-        stream.send_all([fill(account_id="away") for _ in range(10)])
+def test_a_ledger_that_stays_away_is_given_up_with_the_numbers_that_are_open(
+    served: Served, connect: Connect, kind: str
+) -> None:
+    away = f"away-{kind}"
+    with connect(served.address) as client:
+        stream = client.fill_stream(away, batch_fills=10, window_fills=20, give_up_s=0.5)
+        stream.send_all([fill(account_id=away) for _ in range(10)])
         stream.flush()
         served.kill()
-        stream.send_all([fill(account_id="away") for _ in range(5)])
-        with pytest.raises(Unacknowledged, match="fills 11 to 15 of away are not acknowledged") as caught:
+        stream.send_all([fill(account_id=away) for _ in range(5)])
+        with pytest.raises(Unacknowledged, match=f"fills 11 to 15 of {away} are not acknowledged") as caught:
             stream.close()
         assert (caught.value.first_sequence, caught.value.last_sequence) == (11, 15)
         assert isinstance(caught.value, Unavailable)
         with pytest.raises(LedgerError):
-            client.fill_stream("away", give_up_s=0.1)
+            client.fill_stream(away, give_up_s=0.1)
     served.start()
-    assert served.position("away") == 10
+    assert served.position(away) == 10
 
 
 def test_no_thread_is_left_behind(served: Served) -> None:

@@ -20,7 +20,9 @@ ROOT: Final = Path(__file__).parents[2]
 HEADINGS: Final = tuple(toys(ROOT))
 FILES_MAX: Final = 6  # that an event takes together with its command, and a query
 # What `make proto` and `make golden` write.
-GENERATED: Final = re.compile(r"ledger/v1/\w+\.pyi?|ledger/client/generated\.py|tests/store/codec/golden/\w+\.hex")
+GENERATED: Final = re.compile(
+    r"ledger/v1/\w+\.pyi?|ledger/client/(generated|aio/methods/\w+)\.py|tests/store/codec/golden/\w+\.hex"
+)
 # Tests that count what there is, and so notice what a toy has left out; and the toys' own.
 IN_THE_COPY: Final = (
     "tests/contributing/at_work.py",

@@ -338,7 +338,7 @@ def _count_notes(ledger: Client, options: Options) -> int:
     return 1 if found else 0
 ''',
         ),
-        Insert("ledger/tools/__init__.py", "import ledger.tools.count_notes\n", "import ledger.tools.controls\n"),
+        Insert("ledger/tools/__init__.py", '    "count-notes": "count_notes",\n', '    "controls": "controls",\n'),
         Insert(
             "tests/tools/test_count_notes.py",
             '''"""`fee-ledger count-notes`."""

@@ -12,7 +12,7 @@ import pytest
 from tests.docs.pages import ROOT, code
 
 # Folders in which a page of ours may lie; what git ignores lies elsewhere.
-PLACES: Final = ("*.md", "docs/*.md", "examples/*/*.md", "tests/kept/*/*.md")
+PLACES: Final = ("*.md", "docs/*.md", "docs/*/*.md", "examples/*/*.md", "tests/kept/*/*.md")
 PAGES: Final = [page.relative_to(ROOT).as_posix() for place in PLACES for page in sorted(ROOT.glob(place))]
 NAMED: Final = r"(?:ledger|projections|proto|scripts|tests|examples|docs|requirements)/[\w./*-]*"
 

@@ -120,7 +120,7 @@ def test_a_standby_behind_the_log_does_not_say_so_at_each_attempt(
             ahead.clock.now_ns += DAY_NS  # by both of its clocks
             send(ahead, trial("alice"))
             attempts = Mock(side_effect=check_clock)
-            monkeypatch.setattr("ledger.__main__.check_clock", attempts)
+            monkeypatch.setattr("ledger.composition.check_clock", attempts)
             writing.close()
             for _ in range(4):
                 right.clock.now_ns += SECOND_NS

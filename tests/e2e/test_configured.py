@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -15,6 +17,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from tests.cli.running import ROOT, shell
 from tests.knobs.ways import written
+from tests.test_log_lines import TIME
 from tests.tools.running import run
 
 Started = Callable[..., tuple[int, str, str]]
@@ -45,21 +48,29 @@ def test_a_service_takes_knobs_of_a_file_of_the_environment_and_of_flags(
     private_dsn: Path, schema: str, tmp_path: Path
 ) -> None:
     file = written({"dsn_file": private_dsn, "ledger_id": "spot-1", "drain_ms": 0, "schema": "of_the_file"}, tmp_path)
-    environment = os.environ | {"FEE_LEDGER_CONFIG": str(file), "FEE_LEDGER_SCHEMA": schema}
+    said = {"FEE_LEDGER_CONFIG": str(file), "FEE_LEDGER_SCHEMA": schema, "FEE_LEDGER_METRICS_LISTEN": "off"}
+    environment = os.environ | said
     serve = shell("serve", "--listen", "127.0.0.1:0", "--no-projections", env=environment)
     code, printed, told = until_it_is_ready(serve, " is serving on ")
-    assert (code, [line for line in told.splitlines() if " INFO " not in line]) == (0, [])
+    assert (code, [line for line in told.splitlines() if not re.match(f"{TIME} INFO ", line)]) == (0, [])
     assert printed.startswith("a new ledger begins: spot-1, your PostgreSQL\n")
     with psycopg.connect(private_dsn.read_text()) as connection:
         found = connection.execute("SELECT schema_name FROM information_schema.schemata").fetchall()
     assert (schema,) in found
     assert ("of_the_file",) not in found
-    projections = [sys.executable, "-m", "projections"]
+    projections = [sys.executable, "-m", "projections", "--log-format", "json"]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with subprocess.Popen(projections, cwd=ROOT, env=environment, text=True, **pipes) as process:  # type: ignore[call-overload]
         code, printed, told = until_it_is_ready(process, "follow the log")
-    assert (code, [line for line in told.splitlines() if " INFO " not in line]) == (0, [])
-    assert printed == f"the tables in {schema}_read follow the log of {schema}. Ctrl-C stops this.\n"
+    follow = f"the tables in {schema}_read follow the log of {schema}"
+    assert (code, printed) == (0, f"{follow}. Ctrl-C stops this.\nmetrics are off\n")
+    lines = [json.loads(line) for line in told.splitlines()]
+    assert {line["level"] for line in lines} == {"INFO"}
+    assert [line["message"] for line in lines if line["logger"] == "projections"] == [
+        f"{follow}; metrics are off",
+        "stopping: finishing the batch under way ...",
+        "stopped",
+    ]
 
 
 @pytest.mark.parametrize("program", [("ledger", "serve"), ("ledger", "check"), ("projections",)], ids=" ".join)
@@ -78,7 +89,7 @@ def test_every_program_refuses_what_is_wrong_before_it_begins(program: tuple[str
 
 def test_the_file_of_the_user_is_read_and_the_start_says_so(tmp_path: Path) -> None:
     program = (
-        "import sys; from pathlib import Path; from ledger.knobs import settings; from ledger.__main__ import main;"
+        "import sys; from pathlib import Path; from ledger.knobs import settings; from ledger.program import main;"
         "settings.default_config = lambda: Path('ledger.toml');"
         "sys.exit(main(['config', 'show']))"
     )

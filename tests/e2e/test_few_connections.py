@@ -11,13 +11,13 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
-from ledger.__main__ import _connections
 from ledger.config import Config
+from ledger.server.connections import connections_needed
 from ledger.store.postgres.dsn import VARIABLE
 from tests.cli.running import shell
 
 ROLE = "few_connections"
-NEEDED = _connections(Config())
+NEEDED = connections_needed(Config())
 
 
 @pytest.fixture(scope="module")

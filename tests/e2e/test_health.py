@@ -14,7 +14,7 @@ import grpc
 import psycopg
 import pytest
 
-from ledger.__main__ import running
+from ledger.composition import running
 from ledger.config import Config
 from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres
 from scripts.torture.pause import dsn_of

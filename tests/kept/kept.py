@@ -23,8 +23,8 @@ from google.protobuf.message_factory import GetMessageClass
 from google.rpc.error_details_pb2 import ErrorInfo
 from grpc_status import rpc_status
 
-from ledger.__main__ import running
 from ledger.clock import WallClock
+from ledger.composition import running
 from ledger.config import Config
 from tests.server.good_requests import METHODS, path_of
 

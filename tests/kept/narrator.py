@@ -12,8 +12,8 @@ from unittest.mock import patch
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from ledger.__main__ import running
 from ledger.clock import WallClock
+from ledger.composition import running
 from ledger.config import Config
 from ledger.store.postgres import migrate
 from ledger.v1.command_pb2 import Authority

@@ -9,8 +9,8 @@ import grpc
 import psycopg
 import pytest
 
-from ledger.__main__ import running
 from ledger.clock import WallClock
+from ledger.composition import running
 from ledger.config import Config
 from projections.check import Check
 from projections.check.findings import Finding

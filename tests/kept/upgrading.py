@@ -26,7 +26,7 @@ SCHEMA: Final = "ledger"
 
 def upgrade(superuser: str, service: str, roles: Roles, kill_after: int, now_ns: int) -> None:
     """Do all of it, or as many steps as that, and then die by SIGKILL."""
-    _kill_after(kill_after)
+    die_after(kill_after)
     with connect(superuser, "start") as connection:
         if not have_roles(connection, SCHEMA, roles):
             connection.execute(roles_sql(SCHEMA, roles).encode())
@@ -37,7 +37,7 @@ def upgrade(superuser: str, service: str, roles: Roles, kill_after: int, now_ns:
             pass
 
 
-def _kill_after(steps: int) -> None:
+def die_after(steps: int) -> None:
     """Count what every session of this process sends, and end the process by SIGKILL after so many."""
     left = iter(range(steps, -1, -1))
 

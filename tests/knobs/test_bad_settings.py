@@ -54,6 +54,7 @@ FILES = {
     "no choice": ('evaluate = "auto"', 'FILE:1: evaluate = "auto" is not one of manual, automatic'),
     "no text": ("listen = 50051", "FILE:1: listen = 50051 is not HOST:PORT"),
     "no port": ('listen = "here"', 'FILE:1: listen = "here" is not HOST:PORT'),
+    "no address": ('metrics_listen = "9464"', 'FILE:1: metrics_listen = "9464" is not HOST:PORT or off'),
     "no name": ('schema = "A"', 'FILE:1: schema = "A" is not a name that matches [a-z_][a-z0-9_]{0,40}'),
     "no id": ('ledger_id = "a b"', 'FILE:1: ledger_id = "a b" is not a name that matches [A-Za-z0-9._:-]{1,64}'),
     "a relative path": ('data = "ledger"', 'FILE:1: data = "ledger" is not the absolute path of a folder'),

@@ -7,16 +7,23 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
-from ledger.__main__ import parser
 from ledger.config import KNOBS
 from ledger.knobs.flags import said_by
 from ledger.knobs.knob import Choice, Knob, Place, Switch, Value, Whole
 from ledger.knobs.settings import Settings, read_settings
+from ledger.program import parser
 from scripts.torture.served import options_of
 
 PARSER: Final = parser()
 DSN: Final = "host=db.example user=me"
-_TEXTS: Final = {"listen": "127.0.0.1:6000", "dsn": DSN, "schema": "spot", "ledger_id": "spot-1"}
+_TEXTS: Final = {
+    "listen": "127.0.0.1:6000",
+    "dsn": DSN,
+    "schema": "spot",
+    "ledger_id": "spot-1",
+    "traces_endpoint": "http://127.0.0.1:4318/v1/traces",
+    "metrics_listen": "off",
+}
 
 Way: TypeAlias = Callable[[Mapping[str, Any], Path], Settings]
 

@@ -74,3 +74,68 @@ def test_a_defect_ends_the_call_and_not_the_thread(pool: CallPool, caplog: pytes
     done = threading.Event()
     pool.submit(done.set)
     assert done.wait(10)
+
+
+def test_a_call_that_steps_aside_lets_another_one_run_and_goes_on_when_a_thread_has_ended(pool: CallPool) -> None:
+    others_go_on, back, told = threading.Event(), threading.Event(), list[str]()
+
+    def waits() -> None:
+        pool.step_aside()
+        back.wait(10)
+        pool.come_back(10)
+        told.append("is back")
+
+    def works(number: int) -> None:
+        told.append(f"other {number}")
+        others_go_on.wait(10)
+
+    pool.submit(waits)
+    for number in range(4):
+        pool.submit(works, number)
+    wait_for(lambda: len(told) == 3)  # as many as there are threads, though one more call is under way
+    assert (pool.held, len(threads())) == (5, 4)
+    back.set()
+    others_go_on.set()
+    wait_for(lambda: not pool.held)
+    assert sorted(told) == ["is back", "other 0", "other 1", "other 2", "other 3"]
+    wait_for(lambda: len(threads()) == 3)
+
+
+def test_a_call_comes_back_at_once_where_a_thread_is_missing_and_late_where_none_ends_in_time(pool: CallPool) -> None:
+    go_on, told = threading.Event(), list[str]()
+
+    def waits(wait_s: float) -> None:
+        pool.step_aside()
+        if wait_s:
+            wait_for(lambda: told.count("works") == 3)
+        pool.come_back(wait_s)
+        told.append("is back")
+
+    pool.submit(waits, 0)
+    wait_for(lambda: told == ["is back"])
+
+    def works() -> None:
+        told.append("works")
+        go_on.wait(10)
+
+    pool.submit(waits, 0.01)
+    for _ in range(3):
+        pool.submit(works)
+    wait_for(lambda: told.count("is back") == 2)
+    assert told.count("works") == 3  # who has come back is the fourth, and nobody has ended for it
+    go_on.set()
+    wait_for(lambda: not pool.held and len(threads()) <= 3)
+
+
+def test_many_calls_that_step_aside_all_end_and_leave_no_thread_too_many(pool: CallPool) -> None:
+    def waits() -> None:
+        pool.step_aside()
+        pool.come_back(10)
+
+    for _ in range(2_000):
+        pool.submit(waits)
+    wait_for(lambda: not pool.held)
+    wait_for(lambda: len(threads()) <= 3)
+    done = threading.Event()
+    pool.submit(done.set)
+    assert done.wait(10)

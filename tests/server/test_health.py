@@ -15,8 +15,9 @@ from grpc_health.v1.health_pb2_grpc import HealthStub, add_HealthServicer_to_ser
 
 from ledger.config import Config
 from ledger.server import health
+from ledger.server.calls import Calls
 from ledger.server.health import READING, SERVICES, WRITING, Health
-from ledger.server.lanes import LANES, Lanes
+from ledger.server.lanes import LANES
 from tests.waiting import wait_for
 
 SERVING, NOT_SERVING = HealthCheckResponse.SERVING, HealthCheckResponse.NOT_SERVING
@@ -52,8 +53,9 @@ def looked(faults: Faults, monkeypatch: pytest.MonkeyPatch) -> Iterator[Health]:
 @pytest.fixture
 def stub(looked: Health) -> Iterator[HealthStub]:
     """A stub of a server that has health alone, in its lanes."""
-    server = grpc.server(ThreadPoolExecutor(2), interceptors=[Lanes(Config())])
-    add_HealthServicer_to_server(looked, server)
+    server, calls = grpc.server(ThreadPoolExecutor(1)), Calls(Config())
+    add_HealthServicer_to_server(looked, calls)
+    server.add_generic_rpc_handlers((calls,))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     with grpc.insecure_channel(f"127.0.0.1:{port}") as channel:
@@ -62,7 +64,7 @@ def stub(looked: Health) -> Iterator[HealthStub]:
         assert server.stop(5).wait(10)
 
 
-class Calls:
+class Behaviours:
     """Calls of the handlers as gRPC makes them, without a server."""
 
     def __init__(self, looked: Health) -> None:
@@ -85,8 +87,8 @@ class Calls:
 
 
 @pytest.fixture
-def calls(looked: Health) -> Calls:
-    return Calls(looked)
+def behaviours(looked: Health) -> Behaviours:
+    return Behaviours(looked)
 
 
 def status(stub: HealthStub, name: str) -> int:
@@ -104,15 +106,17 @@ def test_every_service_reads_or_writes_and_the_server_as_a_whole_reads() -> None
     assert READING == ("", "ledger.v1.ControlService", "ledger.v1.MemberQueryService", "ledger.v1.QueryService")
 
 
-def test_who_cannot_write_serves_reads_and_who_cannot_read_serves_nothing(calls: Calls, faults: Faults) -> None:
-    assert calls.all_say((*READING, *WRITING), SERVING)
+def test_who_cannot_write_serves_reads_and_who_cannot_read_serves_nothing(
+    behaviours: Behaviours, faults: Faults
+) -> None:
+    assert behaviours.all_say((*READING, *WRITING), SERVING)
     faults.writes = "the disk is full"
-    wait_for(lambda: calls.all_say(WRITING, NOT_SERVING))
-    assert calls.all_say(READING, SERVING)
+    wait_for(lambda: behaviours.all_say(WRITING, NOT_SERVING))
+    assert behaviours.all_say(READING, SERVING)
     faults.reads, faults.writes = "PostgreSQL is gone", ""
-    wait_for(lambda: calls.all_say((*READING, *WRITING), NOT_SERVING))
+    wait_for(lambda: behaviours.all_say((*READING, *WRITING), NOT_SERVING))
     faults.reads = ""
-    wait_for(lambda: calls.all_say((*READING, *WRITING), SERVING))
+    wait_for(lambda: behaviours.all_say((*READING, *WRITING), SERVING))
 
 
 def test_one_look_is_enough_and_there_are_four_within_the_two_seconds() -> None:
@@ -127,13 +131,13 @@ def test_one_look_is_enough_and_there_are_four_within_the_two_seconds() -> None:
 
 
 def test_each_turn_is_one_line_of_the_log_with_the_names_and_the_reason(
-    calls: Calls, faults: Faults, caplog: pytest.LogCaptureFixture
+    behaviours: Behaviours, faults: Faults, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "ledger.server.health")
     faults.writes = "the disk is full"
-    wait_for(lambda: calls.all_say(WRITING, NOT_SERVING))
+    wait_for(lambda: behaviours.all_say(WRITING, NOT_SERVING))
     faults.writes = ""
-    wait_for(lambda: calls.all_say(WRITING, SERVING))
+    wait_for(lambda: behaviours.all_say(WRITING, SERVING))
     names = ", ".join(name.removeprefix("ledger.v1.") for name in WRITING)
     assert [(record.levelname, record.getMessage()) for record in caplog.records] == [
         ("WARNING", f"health: NOT_SERVING for {names}: the disk is full"),
@@ -141,15 +145,17 @@ def test_each_turn_is_one_line_of_the_log_with_the_names_and_the_reason(
     ]
 
 
-def test_a_service_that_there_is_not_is_not_found_and_who_watches_it_is_told_so(calls: Calls) -> None:
-    assert calls.check("ledger.v1.Nothing") == (None, grpc.StatusCode.NOT_FOUND)
-    watch = calls.watch("ledger.v1.Nothing")
+def test_a_service_that_there_is_not_is_not_found_and_who_watches_it_is_told_so(behaviours: Behaviours) -> None:
+    assert behaviours.check("ledger.v1.Nothing") == (None, grpc.StatusCode.NOT_FOUND)
+    watch = behaviours.watch("ledger.v1.Nothing")
     assert watch.take_response().status == HealthCheckResponse.SERVICE_UNKNOWN
     watch.cancel()
 
 
-def test_a_watcher_is_told_each_turn_once_until_the_service_stops(calls: Calls, faults: Faults, looked: Health) -> None:
-    watch = calls.watch(WRITING[0])
+def test_a_watcher_is_told_each_turn_once_until_the_service_stops(
+    behaviours: Behaviours, faults: Faults, looked: Health
+) -> None:
+    watch = behaviours.watch(WRITING[0])
     told = [watch.take_response().status]
     for faults.writes in ("the disk is full", "", "PostgreSQL is gone"):
         told.append(watch.take_response().status)

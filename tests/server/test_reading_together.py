@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from ledger.arrays.columns import INT64_ROOM
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT, varint
+from ledger.caller import Caller
 from ledger.server.fills.read_requests import FillRequests
 from ledger.server.fills.request_bytes import ReceivedRequest
 from ledger.v1.fill_pb2 import Fill
@@ -50,7 +51,7 @@ FROM_MESSAGES: Final = FillRequests(FILLS_MAX, lambda: LATEST_FILL_NS, few=1_000
 
 def read(requests: FillRequests, arrived: Sequence[ReceivedRequest]) -> list[Any]:
     """Return what each request asks, as plain values."""
-    return list(map(told, requests.read([UnreadFills(one.size, "", one, requests.read) for one in arrived])))
+    return list(map(told, requests.read([UnreadFills(one.size, "", one, requests.read, Caller()) for one in arrived])))
 
 
 def told(found: RecordFills | Refused) -> Any:
@@ -308,7 +309,7 @@ def test_ordinary_requests_of_one_form_share_a_batch_and_no_others_do() -> None:
     bad = ReceivedRequest.unary(of_bytes([changed(exec_id="a b").SerializeToString()]))
     arrived = [rows[0], columns[0], bad, rows[1], columns[1], rows[2], columns[2]]
     for requests in (FROM_BYTES, FROM_MESSAGES):
-        found: list[Any] = requests.read([UnreadFills(one.size, "", one, requests.read) for one in arrived])
+        found: list[Any] = requests.read([UnreadFills(one.size, "", one, requests.read, Caller()) for one in arrived])
         parts = [one.batch for one in found]
         assert [(part.start, part.end) for part in (parts[0], parts[3], parts[5])] == [(0, 1), (1, 4), (4, 6)]
         assert parts[0].whole is parts[3].whole is parts[5].whole

@@ -10,8 +10,10 @@ import grpc
 import pytest
 from eventsourcing.persistence import PersistenceError
 
+from ledger.server.command_rpc import CommandRpcs
 from ledger.store.log import Log
 from ledger.store.writer import Commit, Writer
+from ledger.v1.command_service_pb2 import RegisterAccountRequest
 from ledger.v1.query_service_pb2 import GetVipStateRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import Ledger, StartLedger, refusal
@@ -59,3 +61,19 @@ def test_a_read_that_cannot_reach_the_store_says_so_and_the_next_one_may(
         status = refusal(ledger.queries.GetVipState, request)
         assert (status.code, status.reason) == (grpc.StatusCode.UNAVAILABLE, "STORE_UNAVAILABLE")
     assert ledger.queries.GetVipState(request).tier == "NONE"
+
+
+def test_a_defect_after_the_commit_does_not_say_that_nothing_was_recorded(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fails(*_: Any) -> Any:
+        raise ValueError("a defect")
+
+    asked = RegisterAccountRequest(request_id="R1", account_id="alice")
+    with monkeypatch.context() as broken:
+        broken.setattr(CommandRpcs, "receipt", fails)
+        with pytest.raises(grpc.RpcError) as ended:
+            ledger.commands.RegisterAccount(asked)
+    assert ended.value.code() == grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
+    assert "what was sent is recorded all the same" in ended.value.details()  # type: ignore[attr-defined]
+    assert ledger.commands.RegisterAccount(asked).receipt.replayed

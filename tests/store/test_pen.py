@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -173,6 +174,7 @@ def test_the_pen_of_another_ledger_is_another(opened: Open, schema: str, standby
 def test_what_holds_it_is_told_once(
     opened: Open, schema: str, standby: tuple[Pen, Connection], caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "ledger.store.pen")
     holder = opened(APPLICATION)
     hold(holder, schema)
     for _ in range(3):

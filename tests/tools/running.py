@@ -8,7 +8,7 @@ import signal
 from contextlib import redirect_stderr, redirect_stdout
 from typing import NamedTuple
 
-from ledger.__main__ import main
+from ledger.program import main
 
 
 class Ran(NamedTuple):

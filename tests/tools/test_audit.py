@@ -129,7 +129,7 @@ def killed_after_a_stretch(arguments: list[str], state: Path) -> int:
         "    left[0] -= 1\n"
         "    left[0] or os.kill(os.getpid(), signal.SIGKILL)\n"
         "command.save = save\n"
-        "from ledger.__main__ import main; main(['audit', *sys.argv[1:]])"
+        "from ledger.program import main; main(['audit', *sys.argv[1:]])"
     )
     command = [sys.executable, "-c", killing, *arguments]
     return subprocess.run(command, capture_output=True, timeout=60, check=False).returncode
@@ -137,7 +137,7 @@ def killed_after_a_stretch(arguments: list[str], state: Path) -> int:
 
 NEWER_RELEASE = (
     "import sys; import ledger.domain.rules as rules; rules.RULES_VERSION += 1;"
-    "from ledger.tools.audit import command; {stop} from ledger.__main__ import main;"
+    "from ledger.tools.audit import command; {stop} from ledger.program import main;"
     "sys.exit(main(['audit', *sys.argv[1:]]))"
 )
 STOP = (

@@ -9,9 +9,9 @@ from pathlib import Path
 import grpc
 import pytest
 
-from ledger.__main__ import main
 from ledger.cli.errors import UnusableError
 from ledger.client import Client, Unavailable
+from ledger.program import main
 from ledger.tools.bulk.rows import read_rows
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import state

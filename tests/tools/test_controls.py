@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from ledger.__main__ import main
+from ledger.program import main
 from projections.controls import CONTROLS
 from tests.cli.running import Run
 from tests.conftest import NOON_NS, Ledger, at

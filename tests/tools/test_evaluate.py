@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.__main__ import main
+from ledger.program import main
 from tests.cli.running import Run
 from tests.conftest import Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, evaluated, trade

@@ -20,8 +20,8 @@ from xml.etree import ElementTree
 import duckdb
 import pytest
 
-from ledger.__main__ import main
 from ledger.domain.instants import DAY_NS
+from ledger.program import main
 from ledger.programmes import packaged, parse
 from ledger.tools.history import command
 from ledger.tools.history.files import csv_file, json_lines_file

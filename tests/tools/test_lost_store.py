@@ -14,7 +14,7 @@ from typing import Final
 import psycopg
 import pytest
 
-from ledger.__main__ import parser
+from ledger.program import parser
 from ledger.store.postgres.dsn import VARIABLE
 from ledger.store.postgres.embedded import EmbeddedPostgres
 from projections.tables.tables import create_tables
@@ -27,11 +27,14 @@ from tests.waiting import wait_for
 SCHEMA: Final = "lost"
 CSV: Final = "account_id,exec_id,symbol,side,liquidity,last_px,last_qty,transact_time\nalice,E1,S,BUY,MAKER,1,1,1\n"
 
-# What reads the log itself, as the parser has it; `serve` goes on when PostgreSQL comes back, `config show` asks none.
+# What reads the log itself, as the parser has it; `serve` goes on when PostgreSQL comes back, `config show` asks none,
+# `doctor` waits for no lock for long (tests/tools/test_doctor.py), `restore` makes a log (test_backup_killed.py).
 TOOLS: Final = sorted(
     path
     for path, at in parsers(parser())
-    if "--dsn" in at._option_string_actions and path not in {("serve",), ("config", "show")}
+    if "--dsn" in at._option_string_actions
+    and path not in {("serve",), ("config", "show"), ("doctor",)}
+    and path[0] != "restore"
 )
 
 
@@ -56,7 +59,11 @@ class Stopped:
     def __init__(self, dsn: str, folder: Path) -> None:
         fills = folder / "fills.csv"
         fills.write_text(CSV)
-        more = {"reconcile": [str(fills), "--work", str(folder)], "audit": ["--jobs", "2"]}
+        more = {
+            "reconcile": [str(fills), "--work", str(folder)],
+            "audit": ["--jobs", "2"],
+            "backup": [str(folder / "new")],
+        }
         self._dsn = dsn
         self.blocking = psycopg.connect(dsn)
         self.blocking.execute(f"DROP SCHEMA IF EXISTS {SCHEMA}_read_next CASCADE".encode())  # `rebuild` begins anew

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ledger import programmes
-from ledger.__main__ import main
+from ledger.program import main
 
 ROOT = Path(__file__).parents[2]
 FILES = ROOT / "ledger" / "programmes"

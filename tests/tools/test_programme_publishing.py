@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ledger.__main__ import main
+from ledger.program import main
 from ledger.programmes import packaged
 from tests.cli.running import Run
 from tests.conftest import Ledger

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import io
+import logging
 import sys
 
 import pytest
 
 from ledger.tools import progress
-from ledger.tools.progress import ProgressBar
+from ledger.tools.progress import ProgressBar, ProgressLines
 
 
 class Screen(io.StringIO):
@@ -82,4 +83,19 @@ def test_another_unit_is_another_stage(monkeypatch: pytest.MonkeyPatch, time_s: 
     assert screen.getvalue().splitlines() == [
         "300 positions, 30.00 positions/s, 00:10 so far",
         "600 positions, 15.00 positions/s, 00:40 so far",
+    ]
+
+
+def test_where_programs_read_the_log_a_line_each_30_s_says_it(
+    time_s: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "progress")
+    working = ProgressLines(logging.getLogger("progress"), "migration")
+    for second in range(66):
+        time_s[0] = 100.0 + second
+        working.show("events", second * 100, 10_000, ", 3 findings")
+    working.clear()
+    assert [record.getMessage() for record in caplog.records] == [
+        "migration: 3000 of 10000 events, 3 findings",
+        "migration: 6000 of 10000 events, 3 findings",
     ]

@@ -11,7 +11,7 @@ from psycopg import errors
 
 from ledger.store.postgres.embedded import EmbeddedError
 from ledger.store.writer import WriterLost
-from ledger.wire.store_faults import is_rolled_back, refusal_of
+from ledger.wire.store_faults import KINDS, is_rolled_back, kind_of, refusal_of
 
 UNREACHABLE = "PostgreSQL cannot be reached: resend later"
 
@@ -63,6 +63,26 @@ def test_each_error_is_told_as_what_it_is_whoever_wraps_it(
     refusal = refusal_of(error if wrapping is None else raised_from(wrapping, error))
     assert refusal.reason.name == reason
     assert detail is None or refusal.detail == detail
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (errors.DiskFull(), "full"),
+        (OSError(errno.ENOSPC, "x"), "full"),
+        (errors.ReadOnlySqlTransaction(), "read_only"),
+        (errors.InvalidPassword(), "login"),
+        (errors.InsufficientPrivilege(), "permission"),
+        (errors.TooManyConnections(), "connections"),
+        (errors.OutOfMemory(), "resources"),
+        (errors.QueryCanceled(), "busy"),
+        (errors.AdminShutdown(), "stopping"),
+        (psycopg.OperationalError("connection refused"), "unreachable"),
+    ],
+)
+def test_each_error_has_a_kind_that_metrics_name(error: Exception, kind: str) -> None:
+    assert kind_of(raised_from(WriterLost("lost"), error)) == kind
+    assert kind in KINDS
 
 
 def test_only_what_postgresql_itself_refused_is_known_to_be_rolled_back() -> None:

@@ -91,3 +91,17 @@ def test_all_that_waits_can_be_dropped() -> None:
     queue = queue_of(a=[1_000, 1_000], b=[1])
     assert sorted(queue.clear()) == ["a0", "a1", "b0"]
     assert (queue.take(9), queue.fills, len(queue), queue.is_shared) == ([], 0, 0, False)
+
+
+def test_the_oldest_job_tells_how_long_it_has_waited(monkeypatch: pytest.MonkeyPatch) -> None:
+    now_s = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now_s)
+    queue = queue_of(a=[1_000])
+    now_s = 103.0
+    queue.add("b", "b0", 2_000)
+    assert queue.oldest_s == 3
+    assert queue.take(1_000) == ["a0"]
+    now_s = 104.0
+    assert queue.oldest_s == 1
+    queue.clear()
+    assert queue.oldest_s == 0

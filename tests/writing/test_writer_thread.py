@@ -36,7 +36,8 @@ def test_where_the_clock_lets_no_other_term_begin_nobody_who_waits_is_kept(caplo
     thread = WriterThread(Config(standby_poll_ms=10), Mock(), terms, Clock().watched(), NoKeeper())
     thread.start()
     try:
-        assert thread.wait_until_writing(10)
+        assert thread.wait_for_first_attempt(10)
+        assert thread.writing
         lost = thread.submit(job())
         assert deciding.wait(10)
         waiting = thread.submit(job())

@@ -92,6 +92,11 @@ class Streams:
                 self._open.remove(stream)
                 self._changed.notify_all()
 
+    @property
+    def open(self) -> int:
+        """The number of those that are open."""
+        return len(self._open)
+
     def end(self) -> None:
         """Have all streams end: the service stops."""
         with self._changed:

@@ -13,8 +13,12 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints
+from ledger.caller import answering
+from ledger.defects import Defects
 from ledger.domain.refusal import Reason, Refusal
 from ledger.fills.batch import BatchPart, FillBatch, as_part
+from ledger.log_lines import about
+from ledger.seldom import Seldom
 from ledger.server.fills.read_columns import (
     column_names,
     fill_reader,
@@ -30,7 +34,8 @@ from ledger.wire.fields import ID, Shape, optional_id, past_ns, required_id
 from ledger.wire.status import INTERNAL, RefusedError, refuse, refuse_all
 from ledger.writing.messages import RecordFills, Refused, UnreadFills
 
-_log: Final = logging.getLogger(__name__)
+_failing: Final = Seldom(logging.getLogger(__name__))
+_defects: Final = Defects(logging.getLogger(__name__))
 
 _FEW: Final = 64  # so few messages are read one by one as quickly as all at once
 
@@ -51,10 +56,13 @@ class FillRequests:
         self._few = few
         self._fills_max = fills_max
         self._latest_ns = latest_ns
+        self.messages = self.bytes = 0  # that the writer has had read
 
     def read(self, unread: Sequence[UnreadFills]) -> list[RecordFills | Refused]:
         """Return for each request the job to record its fills, or why there is none."""
         received: list[Any] = [one.request for one in unread]
+        self.messages += len(received)
+        self.bytes += sum(len(one.data) for one in received)
         alike: dict[Hashable, list[int]] = {}
         for place, one in enumerate(received):
             if (form := self._form(one)) is not None:
@@ -64,8 +72,8 @@ class FillRequests:
             read = self._read_alike([received[place] for place in places])
             parts.update((place, part) for place, part in zip(places, read, strict=True) if part is not None)
         return [
-            _record_fills(one, parts[place]) if place in parts else self._read_one(one)
-            for place, one in enumerate(received)
+            _record_fills(received[place], parts[place]) if place in parts else self._read_one(one)
+            for place, one in enumerate(unread)
         ]
 
     def _form(self, received: ReceivedRequest) -> Hashable | None:
@@ -91,7 +99,7 @@ class FillRequests:
             try:
                 read = self._read_batch([received[place] for place in places])
             except Exception:
-                _log.exception("requests could not be read together; each is read by itself")
+                _failing.exception("a defect: requests could not be read together; each is read by itself")
                 break
             if isinstance(read, FillBatch):
                 ends = list(accumulate(received[place].size for place in places))
@@ -121,13 +129,15 @@ class FillRequests:
         ordinary[[place for place, _ in refused]] = False
         return np.logical_and.reduceat(ordinary, starts)
 
-    def _read_one(self, received: ReceivedRequest) -> RecordFills | Refused:
+    def _read_one(self, one: UnreadFills) -> RecordFills | Refused:
+        received: Any = one.request
         try:
             return self._read_shape(received, required_id if received.streamed else optional_id)
         except RefusedError as refused:
             return Refused(refused.refusal, others=refused.others)
-        except Exception:
-            _log.exception("a batch could not be read")
+        except Exception as defect:
+            with answering(one.who), about(source=received.request.source):
+                _defects.tell(defect, "a request of fills could not be read, and nothing of it is recorded")
             return Refused(INTERNAL)
 
     def _read_shape(self, received: ReceivedRequest, source_shape: Callable[[str, str], str]) -> RecordFills:

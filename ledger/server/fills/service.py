@@ -13,6 +13,8 @@ from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import SourceState, evolve_source
 from ledger.domain.streams import source_stream
+from ledger.metrics.page import Readings
+from ledger.server.calls import Calls
 from ledger.server.fills.open_streams import Streams
 from ledger.server.fills.read_requests import FillRequests
 from ledger.server.fills.request_bytes import ReceivedRequest
@@ -21,7 +23,7 @@ from ledger.server.to_writer import ToWriter
 from ledger.store.log import Log
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.wire.fields import required_id, within
-from ledger.wire.status import refusals, refuse, timestamp
+from ledger.wire.status import refuse, timestamp
 from ledger.writing import messages
 
 
@@ -38,8 +40,17 @@ class FillService:
         """Have all streams end, once the requests that they sent are answered; clients open them again elsewhere."""
         self._streams.end()
 
-    def add_to(self, server: grpc.Server) -> None:
-        """Add the handlers to a server. Requests of fills come with their bytes."""
+    def readings(self) -> Readings:
+        """Return what metrics tell of requests of fills and of their streams."""
+        return {
+            "fee_ledger_fill_messages_total": self._requests.messages,
+            "fee_ledger_fill_bytes_total": self._requests.bytes,
+            "fee_ledger_fill_streams": self._streams.open,
+            "fee_ledger_fill_streams_max": self._to_writer.config.streams_max,
+        }
+
+    def add_to(self, calls: Calls) -> None:
+        """Have the calls of engines answered. Requests of fills come with their bytes."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
         answer, answers = pb.RecordFillsResponse.SerializeToString, pb.StreamFillsResponse.SerializeToString
         asked, position = pb.GetSourcePositionRequest.FromString, pb.GetSourcePositionResponse.SerializeToString
@@ -49,16 +60,14 @@ class FillService:
             "GetSourcePosition": unary(self.GetSourcePosition, asked, position),
         }
         name = pb.DESCRIPTOR.services_by_name["FillService"].full_name
-        server.add_generic_rpc_handlers((grpc.method_handlers_generic_handler(name, handlers),))
-        server.add_registered_method_handlers(name, handlers)
+        calls.add_registered_method_handlers(name, handlers)
 
-    def RecordFills(self, received: ReceivedRequest, context: Any) -> pb.RecordFillsResponse:
-        with refusals(context):
-            answer = self._to_writer.submit(self._unread(received, caller()))
-            return self._answer(received.fees_wanted, answer)
+    def RecordFills(self, received: ReceivedRequest, _: object) -> pb.RecordFillsResponse:
+        answer = self._to_writer.submit(self._unread(received, caller()))
+        return self._answer(received.fees_wanted, answer)
 
     def StreamFills(self, requests: Iterator[ReceivedRequest], context: Any) -> Iterator[pb.StreamFillsResponse]:
-        with refusals(context), self._streams.one(context) as stream:
+        with self._streams.one(context) as stream:
             ahead = TakenAhead(self._jobs(requests, caller()), self._to_writer, context, stream)
             for fees_wanted, answer in ahead.taken():
                 with within("batch"):
@@ -66,18 +75,17 @@ class FillService:
                 with stream.waiting_for_client():
                     yield pb.StreamFillsResponse(batch=response)
 
-    def GetSourcePosition(self, request: pb.GetSourcePositionRequest, context: Any) -> pb.GetSourcePositionResponse:
-        with refusals(context):
-            source = required_id(request.source, "source")
-            position = self._log.head().position
-            last = self._log.last_of(source_stream(source))
-            state = evolve_source(SourceState(source), last) if last else SourceState(source)
-            return pb.GetSourcePositionResponse(
-                ledger_id=self._to_writer.ledger_id,
-                last_sequence=state.last_sequence,
-                position=max(position, last.position if last else 0),
-                complete_until=_optional_timestamp(state.complete_until_ns),
-            )
+    def GetSourcePosition(self, request: pb.GetSourcePositionRequest, _: object) -> pb.GetSourcePositionResponse:
+        source = required_id(request.source, "source")
+        position = self._log.head().position
+        last = self._log.last_of(source_stream(source))
+        state = evolve_source(SourceState(source), last) if last else SourceState(source)
+        return pb.GetSourcePositionResponse(
+            ledger_id=self._to_writer.ledger_id,
+            last_sequence=state.last_sequence,
+            position=max(position, last.position if last else 0),
+            complete_until=_optional_timestamp(state.complete_until_ns),
+        )
 
     def _jobs(self, requests: Iterator[ReceivedRequest], who: Caller) -> Iterator[tuple[int, messages.UnreadFills]]:
         """Yield the number of fees wanted, and the job, of each request. Refuses another source than the first one."""
@@ -115,7 +123,7 @@ class FillService:
         """Return the job of a request, which the writer reads together with all that wait beside it."""
         source = received.request.source
         line = f"source {source}" if source else f"caller {who.peer}"
-        return messages.UnreadFills(max(received.size, 1), line, received, self._requests.read)
+        return messages.UnreadFills(max(received.size, 1), line, received, self._requests.read, who)
 
 
 def _optional_timestamp(complete_until_ns: int) -> Timestamp | None:

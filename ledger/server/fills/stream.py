@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
+from contextvars import copy_context
 from queue import Empty, Full, Queue
 from typing import Final, NamedTuple
 
@@ -52,7 +53,8 @@ class TakenAhead:
         Raises the refusal that ends the stream.
         """
         self._context.add_callback(self._over.set)
-        threading.Thread(target=self._read, name="stream", daemon=True).start()
+        reading = copy_context()  # that thread answers the same caller
+        threading.Thread(target=reading.run, args=(self._read,), name="stream", daemon=True).start()
         try:
             while (taken := self._next()) is not None:
                 if taken.failure is not None:

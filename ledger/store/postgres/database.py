@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import psycopg
 from eventsourcing.postgres import PostgresDatastore
@@ -127,11 +127,15 @@ def check_durable(connection: psycopg.Connection[Any]) -> None:
     """Refuse a server that would acknowledge what is not durable, and one that is too old."""
     settings = dict(
         connection.execute(
-            "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes', 'server_version_num')"
+            "SELECT name, setting FROM pg_settings WHERE name IN ('fsync', 'full_page_writes')"
         ).fetchall()
     )
-    if int(settings["server_version_num"]) < _SERVER_VERSION_MIN:
-        raise DatabaseError("PostgreSQL 15 or newer is needed")
+    if connection.info.server_version < _SERVER_VERSION_MIN:
+        found = connection.info.parameter_status("server_version")
+        raise DatabaseError(
+            f"this is PostgreSQL {found}, and 15 or newer is needed: give the --dsn of such a one, or none for the"
+            " embedded one"
+        )
     for name in ("fsync", "full_page_writes"):
         if settings[name] != "on":
             raise DatabaseError(f"PostgreSQL runs with {name} = {settings[name]}: turn it on, fees would be lost")
@@ -139,22 +143,41 @@ def check_durable(connection: psycopg.Connection[Any]) -> None:
 
 # Limits of roles and databases do not hold for superusers, for whom a few connections are kept as well. -1: no limit.
 _CONNECTIONS_MAX: Final = """
-SELECT least(
+SELECT
     current_setting('max_connections')::int - CASE WHEN rolsuper THEN 0 ELSE
         current_setting('superuser_reserved_connections')::int
         + coalesce(current_setting('reserved_connections', true)::int, 0) END,
     CASE WHEN NOT rolsuper AND rolconnlimit >= 0 THEN rolconnlimit END,
-    CASE WHEN NOT rolsuper AND datconnlimit >= 0 THEN datconnlimit END)
+    CASE WHEN NOT rolsuper AND datconnlimit >= 0 THEN datconnlimit END
 FROM pg_roles, pg_database WHERE rolname = session_user AND datname = current_database()
 """
 
 
-def check_connections(connection: psycopg.Connection[Any], needed: int) -> None:
-    """Refuse a server that gives fewer connections than the service may need: under load it would stand still."""
+class ConnectionsMax(NamedTuple):
+    """How many connections a role gets at most, by whom; None: no limit."""
+
+    server: int
+    role: int | None
+    database: int | None
+
+    @property
+    def least(self) -> int:
+        """The limit that prevails."""
+        return min(limit for limit in self if limit is not None)
+
+
+def connections_max(connection: psycopg.Connection[Any]) -> ConnectionsMax:
+    """Return how many connections the role of this one gets."""
     row = connection.execute(_CONNECTIONS_MAX.encode()).fetchone()
     assert row is not None
-    if row[0] < needed:
+    return ConnectionsMax(*row)
+
+
+def check_connections(connection: psycopg.Connection[Any], needed: int) -> None:
+    """Refuse a server that gives fewer connections than the service may need: under load it would stand still."""
+    given = connections_max(connection).least
+    if given < needed:
         raise DatabaseError(
-            f"PostgreSQL gives this role {row[0]} connections, and the service needs {needed}: raise max_connections,"
+            f"PostgreSQL gives this role {given} connections, and the service needs {needed}: raise max_connections,"
             " or the CONNECTION LIMIT of the role or of its database"
         )

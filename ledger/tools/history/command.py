@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Final
 from ledger.cli import Options, argument
 from ledger.cli.arguments import clocks
 from ledger.cli.errors import UnusableError, tell, unread
+from ledger.cli.extra import needs_extra
 from ledger.cli.screens import headline, many
 from ledger.cli.shared import time_span
 from ledger.client import Client
 from ledger.tools.arguments import identifier
 from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet
-from ledger.tools.extra import needs_extra
 from ledger.tools.files import differ, output
 from ledger.tools.group import TOOLS
 from ledger.tools.history.entries import row

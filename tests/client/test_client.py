@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import re
 from collections.abc import Callable, Iterator
@@ -19,17 +20,20 @@ from google.rpc.code_pb2 import Code
 from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
-from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls
-from ledger.client.connection import Command
+from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls, patience
+from ledger.client.requests import Command
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
+from tests.client.background import in_background
+from tests.client.conftest import Connect
+from tests.client.fills import Door
 from tests.conftest import NOON_NS, Ledger, at
 from tests.samples import fill
 from tests.server.calls import await_tables
 
 NOON = datetime(2024, 10, 4, 12, tzinfo=UTC)
-PAGE = (Path(__file__).parent.parent / "docs" / "python.md").read_text()
+PAGE = (Path(__file__).parents[2] / "docs" / "python.md").read_text()
 EXAMPLE = re.search(r"## From Python\n.*?```python\n(.*?)```", PAGE, re.DOTALL)
 
 
@@ -47,28 +51,22 @@ class FakeTime:
         self.pauses_s.append(pause_s)
         self.now_s += pause_s
 
+    async def sleep_on_loop(self, pause_s: float) -> None:
+        self.sleep(pause_s)
 
-class Lost(grpc.RpcError):
+
+class Lost(grpc.aio.AioRpcError):  # type: ignore[misc]
     """An answer that did not arrive."""
 
     def __init__(self, code: grpc.StatusCode, retry_after_ms: int) -> None:
-        self._code = code
-        self._retry_after_ms = retry_after_ms
-
-    def code(self) -> grpc.StatusCode:
-        return self._code
-
-    def details(self) -> str:
-        return "lost on its way"
-
-    def trailing_metadata(self) -> tuple[tuple[str, bytes], ...]:
-        if not self._retry_after_ms:
-            return ()
-        retry = RetryInfo()
-        retry.retry_delay.FromMilliseconds(self._retry_after_ms)
-        status = Status(code=Code.Value(self._code.name), message=self.details())
-        status.details.add().Pack(retry)
-        return (("grpc-status-details-bin", status.SerializeToString()),)
+        details, trailers = "lost on its way", grpc.aio.Metadata()
+        if retry_after_ms:
+            retry = RetryInfo()
+            retry.retry_delay.FromMilliseconds(retry_after_ms)
+            status = Status(code=Code.Value(code.name), message=details)
+            status.details.add().Pack(retry)
+            trailers.add("grpc-status-details-bin", status.SerializeToString())
+        super().__init__(code, grpc.aio.Metadata(), trailers, details)
 
 
 class Wire(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
@@ -82,20 +80,44 @@ class Wire(grpc.UnaryUnaryClientInterceptor):  # type: ignore[misc]
         self.retry_after_ms = 0
 
     def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
-        self.requests.append(type(request).FromString(request.SerializeToString()))
-        self.timeouts_s.append(details.timeout)
+        self._keep(details, request)
         answer = continuation(details._replace(timeout=30), request)
         answer.result()
+        self._lose()
+        return answer
+
+    def _keep(self, details: Any, request: Any) -> None:
+        self.requests.append(type(request).FromString(request.SerializeToString()))
+        self.timeouts_s.append(details.timeout)
+
+    def _lose(self) -> None:
         if self.lose:
             self.lose -= 1
             raise Lost(self.code, self.retry_after_ms)
+
+    def both(self) -> tuple[Wire, WireOnLoop]:
+        """Return it for either kind of client."""
+        return self, WireOnLoop(self)
+
+
+class WireOnLoop(grpc.aio.UnaryUnaryClientInterceptor):  # type: ignore[misc]
+    """Does what a Wire does, on an event loop."""
+
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
+
+    async def intercept_unary_unary(self, continuation: Callable[..., Any], details: Any, request: Any) -> Any:
+        self._wire._keep(details, request)
+        answer = await continuation(details._replace(timeout=30), request)
+        await answer
+        self._wire._lose()
         return answer
 
 
 @pytest.fixture
-def client(ledger: Ledger) -> Iterator[Client]:
+def client(ledger: Ledger, connect: Connect) -> Iterator[Client]:
     """A client of a running ledger that has one symbol."""
-    with Client(ledger.address, actor="ops-7") as client:
+    with connect(ledger.address, actor="ops-7") as client:
         client.register_symbol(
             "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
         )
@@ -108,9 +130,9 @@ def wire() -> Wire:
 
 
 @pytest.fixture
-def wired(ledger: Ledger, client: Client, wire: Wire) -> Client:
+def wired(ledger: Ledger, client: Client, connect: Connect, wire: Wire) -> Client:
     """A client whose requests and answers pass `wire`, with nothing written yet."""
-    return Client(channel=grpc.intercept_channel(ledger.channel, wire), actor="ops-8")
+    return connect(ledger.address, through=wire.both(), actor="ops-8")
 
 
 @pytest.fixture
@@ -118,6 +140,8 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> FakeTime:
     """The clock of the client's patience."""
     fake = FakeTime()
     monkeypatch.setattr(calls, "time", fake)
+    monkeypatch.setattr(patience, "time", fake)
+    monkeypatch.setattr(asyncio, "sleep", fake.sleep_on_loop)
     return fake
 
 
@@ -164,8 +188,8 @@ def test_every_command_is_a_method_with_plain_values(client: Client) -> None:
     assert client.lift_ban("alice", lift_time=NOON, **FOUR_EYES).lifted_time == at(NOON_NS)
 
 
-def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledger, connect: Connect) -> None:
+    with connect(ledger.address, actor="ops-7", approver="ops-8") as client:
         flagged = client.flag_account("fake", kind="ROBOT", flag_time=NOON - timedelta(days=2))
         assert (flagged.flag.flag_id, flagged.flag.flagged_time) == ("f1", at(NOON_NS - 2 * DAY_NS))
         assert client.unflag_account("fake", unflag_time=NOON).unflagged_time == at(NOON_NS)
@@ -205,8 +229,8 @@ def test_every_command_about_members_is_a_method_with_plain_values(ledger: Ledge
         assert [found.account_id for found in client.list_accounts(flagged=True, as_of=NOON_NS - 1)] == ["fake"]
 
 
-def test_rewards_are_methods_with_plain_values(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-8", reason="asked") as client:
+def test_rewards_are_methods_with_plain_values(ledger: Ledger, connect: Connect) -> None:
+    with connect(ledger.address, actor="ops-7", approver="ops-8", reason="asked") as client:
         client.change_tier("alice", tier="VIP1", valid_from=NOON - timedelta(days=9))
         report = client.report_feedback("alice", kind="BUG", channel="EMAIL", report_time=NOON - timedelta(days=7))
         assert (report.week, report.report_id) == ("2024-W39", "r1")
@@ -225,8 +249,8 @@ def test_rewards_are_methods_with_plain_values(ledger: Ledger) -> None:
         ]
 
 
-def test_closes_are_methods_with_plain_values(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+def test_closes_are_methods_with_plain_values(ledger: Ledger, connect: Connect) -> None:
+    with connect(ledger.address, actor="ops-7", approver="ops-8") as client:
         evidence = {"source": "binance-1d", "source_sha256": b"\1" * 32}
         first = client.record_daily_close("BTC", date(2024, 10, 3), Decimal("60000.50"), **evidence)  # type: ignore[arg-type]
         client.record_daily_close("BTC", "2024-10-03", 61_000, restates=first.close.position, **evidence)  # type: ignore[arg-type]
@@ -234,8 +258,8 @@ def test_closes_are_methods_with_plain_values(ledger: Ledger) -> None:
         assert [close.price for close in client.list_closes(include_restated=True)] == ["60000.5", "61000"]
 
 
-def test_authority_is_the_clients_unless_the_call_says_otherwise(ledger: Ledger) -> None:
-    with Client(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1", reason="asked in writing") as client:
+def test_authority_is_the_clients_unless_the_call_says_otherwise(ledger: Ledger, connect: Connect) -> None:
+    with connect(ledger.address, actor="ops-7", approver="ops-1", ticket="T-1", reason="asked in writing") as client:
         client.change_tier("alice", tier="VIP1")
         client.change_tier("alice", tier="VIP2", actor="ops-9", reason="asked by phone", request_id="mine")
         first, second = client.list_events("account/alice")
@@ -423,12 +447,12 @@ def test_a_gap_of_a_source_tells_the_number_to_go_on_with(client: Client) -> Non
     assert caught.value.metadata["expected_sequence"] == "1"
 
 
-def test_a_server_that_gives_no_details_still_gives_a_typed_error() -> None:
+def test_a_server_that_gives_no_details_still_gives_a_typed_error(connect: Connect) -> None:
     server = grpc.server(ThreadPoolExecutor(1))
     port = server.add_insecure_port("127.0.0.1:0")
     server.start()
     try:
-        with Client(f"127.0.0.1:{port}") as client, pytest.raises(LedgerError) as caught:
+        with connect(f"127.0.0.1:{port}") as client, pytest.raises(LedgerError) as caught:
             client.get_ledger_info()
     finally:
         server.stop(None).wait()
@@ -438,12 +462,24 @@ def test_a_server_that_gives_no_details_still_gives_a_typed_error() -> None:
     assert str(error).startswith("UNIMPLEMENTED: ")
 
 
-def test_a_ledger_that_is_not_there_is_unavailable(clock: FakeTime) -> None:
-    with Client("127.0.0.1:1", timeout_s=30, connect_timeout_s=1) as client, pytest.raises(Unavailable) as caught:
+def test_a_ledger_that_is_not_there_is_unavailable(clock: FakeTime, connect: Connect) -> None:
+    with connect("127.0.0.1:1", timeout_s=30, connect_timeout_s=1) as client, pytest.raises(Unavailable) as caught:
         client.start_trial("alice")
     assert (caught.value.code, caught.value.reason) == (grpc.StatusCode.UNAVAILABLE, None)
     assert len(caught.value.request_id) == 32
     assert clock.now_s < 1
+
+
+def test_a_call_under_way_ends_with_an_error_when_its_client_is_closed(
+    trading: Ledger, door: Door, connect: Connect
+) -> None:
+    client = connect(trading.address)
+    call, found = in_background(lambda: client.start_trial("alice", request_id="r1"))
+    call.join(0.2)  # the command waits at the door
+    client.close()
+    call.join(20)
+    (error,) = found
+    assert (type(error), error.code, error.request_id) == (LedgerError, grpc.StatusCode.CANCELLED, "r1")
 
 
 def test_a_message_over_the_limit_is_not_tried_again(client: Client, clock: FakeTime) -> None:
@@ -456,7 +492,7 @@ def test_a_message_over_the_limit_is_not_tried_again(client: Client, clock: Fake
 # --- retries ----------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED"])
+@pytest.mark.parametrize("code", ["UNAVAILABLE", "RESOURCE_EXHAUSTED", "DEADLINE_EXCEEDED", "CANCELLED"])
 def test_a_command_whose_answers_were_lost_is_one_command(
     ledger: Ledger, wired: Client, wire: Wire, clock: FakeTime, code: str
 ) -> None:
@@ -531,8 +567,8 @@ def test_an_account_just_registered_is_in_the_list(client: Client) -> None:
     assert [one.account_id for one in client.list_accounts(owner_id="acme", banned=True)] == ["acct-3"]
 
 
-def test_a_client_may_do_without_reading_its_writes(ledger: Ledger, client: Client, wire: Wire) -> None:
-    careless = Client(channel=grpc.intercept_channel(ledger.channel, wire), read_your_writes=False)
+def test_a_client_may_do_without_reading_its_writes(ledger: Ledger, connect: Connect, wire: Wire) -> None:
+    careless = connect(ledger.address, through=wire.both(), read_your_writes=False)
     careless.start_trial("alice")
     careless.get_vip_state("alice")
     assert wire.requests[-1].at.min_position == 0
@@ -578,9 +614,9 @@ def test_the_python_example_of_the_page_prints_what_it_says(ledger: Ledger) -> N
     assert printed.getvalue().splitlines() == expected
 
 
-def test_evaluations_are_methods_that_stream(ledger: Ledger) -> None:
+def test_evaluations_are_methods_that_stream(ledger: Ledger, connect: Connect) -> None:
     due = NOON + timedelta(days=3, hours=12)
-    with Client(ledger.address, actor="ops-7", approver="ops-8") as client:
+    with connect(ledger.address, actor="ops-7", approver="ops-8") as client:
         client.register_symbol(
             "XRP_USDT", base_currency="XRP", quote_currency="USDT", price_scale=8, quantity_scale=4, pair_class="A"
         )

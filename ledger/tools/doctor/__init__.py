@@ -1,0 +1,1 @@
+"""`fee-ledger doctor`: looks at an installation, changes nothing, and names what is wrong with its remedy."""
