@@ -9,15 +9,14 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from functools import partial
-from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Final
 
 import psycopg
+from eventsourcing.postgres import PostgresDatastore
 
+from ledger.cli.extra import extra_of
 from ledger.clock import WallClock, check_clock, check_other_clock, lines_at_start
 from ledger.config import Config
-from ledger.domain.events import LedgerCreated
 from ledger.metrics.build import build_readings
 from ledger.metrics.endpoint import Endpoint
 from ledger.metrics.looks import begin_metrics
@@ -36,7 +35,14 @@ from ledger.store.lease import Lease
 from ledger.store.log import Log
 from ledger.store.migration import migrate, missing_migrations, owner_of
 from ledger.store.postgres.callers import CallersConnections
-from ledger.store.postgres.database import check_connections, check_durable, connect, open_datastore, store_clock_ns
+from ledger.store.postgres.database import (
+    cannot_be_used,
+    check_connections,
+    check_durable,
+    connect,
+    open_datastore,
+    store_clock_ns,
+)
 from ledger.store.postgres.keeper import Keeper, NoKeeper
 from ledger.store.postgres.session import Limits, Patience
 from ledger.store.recorder import LedgerRecorder
@@ -70,7 +76,7 @@ _UNGUARDED: Final = (
 
 
 class StartError(Exception):
-    """Why the service cannot start: one line with the remedy."""
+    """The service cannot start: one line with the remedy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +102,7 @@ def running(
     systemd: Systemd | None = None,
     endpoint: Endpoint | None = None,
 ) -> Iterator[Running]:
-    """The whole service over a PostgreSQL, until the block ends. Setting `stop` ends a start that still waits.
+    """Run the whole service over a PostgreSQL until the block ends. Setting `stop` ends a start that still waits.
 
     Metrics are served by `endpoint`.
 
@@ -105,141 +111,166 @@ def running(
     """
     clock = clock or WallClock()
     unguarded = _prepare(config, dsn, clock, owner_dsn)
-    patience, lease = Patience(), Lease(config.lease_ms)
-    reading = Limits(config.read_statement_ms_max, config.lock_ms_max, patience)
-    committing = Limits(config.commit_statement_ms_max, config.lock_ms_max, patience)
     with ExitStack() as stack:
-        pool = open_datastore(dsn, config.schema, connections=config.read_connections, limits=reading)
-        datastore = stack.enter_context(pool)
-        connections = CallersConnections(datastore)
-        connections.start()
-        stack.callback(connections.stop)
-        log = Log(connections)
+        base = _Base(config, dsn, clock, keeper, Patience(), stack)
+        datastore, log = _open_log(base)
         before, now_ns = log.head(), clock.now_ns()
         check_clock(clock, before.recorded_time_ns, accepted=config.accept_clock)
-        writer = Writer(
-            dsn,
-            LedgerRecorder(datastore),
-            lease=lease,
-            silent_ms_max=config.writer_silent_ms_max,
-            limits=committing,
-        )
-        live = Live(log, account_bytes_max=config.account_state_bytes_max)
-
-        def new_term() -> Service:
-            live.catch_up()
-            check_clock(clock, live.head.recorded_time_ns, accepted=config.accept_clock)
-            return begin_term(config, Log(writer), writer, clock.now_ns, live.take)
-
-        traces = _start_traces(config, stack)
-        thread = WriterThread(config, writer, new_term, clock, keeper, traces)
-        stack.callback(_start_following(config, lease, live).stop)
-        thread.start()
-        stack.callback(thread.stop)
+        lease, live = Lease(config.lease_ms), Live(log, account_bytes_max=config.account_state_bytes_max)
+        traces = _start_traces(base)
+        thread = _start_writer(base, LedgerRecorder(datastore), lease, live, traces)
         ledger_id = _await_ledger(config, log, thread, stop or threading.Event())
-        tables = _start_projections(config, dsn, stack, patience) if config.projections else None
-        probing = _start_probe(dsn, stack, patience, keeper, thread.retry)
-        app = App(config, None if traces is None else traces.around)
-        to_writer = ToWriter(config, thread, ledger_id, clock)
+        tables = _start_tables(base) if config.projections else None
+        probing = _start_probe(base, thread.retry)
         reader = Reader(config, log, live, ledger_id, clock.now_ns, lambda: lease.runs)
-        runs = EvaluationRuns(reader, config.schema)
-        runner = EvaluationRunner(to_writer, runs)
-        fills = FillService(to_writer, log)
-        fills.add_to(app.calls)
-        commands = CommandRpcs(to_writer)
-        evaluating = {"RunEvaluation": partial(run_evaluation, commands, runner, progress_message)}
-        add_services(app.calls, {**commands.answers(), **read_answers(reader, config.schema), **evaluating})
-        address = app.listen()
-        stack.callback(app.drain_and_stop, fills.stop)
-        stack.callback(runner.stop)
+        app, fills, address = _start_server(base, reader, thread, traces)
         app.health.start(
             lambda: probing.fault,
             lambda: thread.fault,
             lambda: "its clock leaps" if clock.leaped else "",
             looked=_telling(systemd or Systemd(), thread, live),
         )
-        if config.evaluate == "automatic":
-            due = DueEvaluations(to_writer, runner, runs)
-            due.start()
-            stack.callback(due.stop)
-        stack.callback(
-            begin_metrics(
-                endpoint,
-                PresentReadings(reader, config.schema, live).readings,
-                partial(build_readings, ledger_id),
-                partial(app_readings, config, app),
-                partial(writer_readings, config, thread, lease),
-                partial(machine_readings, clock, probing, keeper),
-                fills.readings,
-                partial(runner_readings, tables),
-            )
+        end_metrics = begin_metrics(
+            endpoint,
+            PresentReadings(reader, config.schema, live).readings,
+            partial(build_readings, ledger_id),
+            partial(app_readings, config, app),
+            partial(writer_readings, config, thread, lease),
+            partial(machine_readings, clock, probing, keeper),
+            fills.readings,
+            partial(runner_readings, tables),
         )
-        stack.callback(patience.end_within, config.stop_grace_ms / 1000)
+        stack.callback(end_metrics)
+        stack.callback(base.patience.end_within, config.stop_grace_ms / 1000)
         lines = lines_at_start(before.recorded_time_ns, now_ns) if before.position else ()
         yield Running(ledger_id, address, log, not before.position, (*lines, *unguarded))
 
 
-def _telling(systemd: Systemd, thread: WriterThread, live: Live) -> Callable[[str, str], None]:
-    """Return what hands on to systemd what health has found."""
+@dataclass(frozen=True, slots=True)
+class _Base:
+    """The knobs, PostgreSQL and clock of every part, and the stack that ends first what was started last."""
 
-    def told(reads: str, writes: str) -> None:
-        systemd.looks(reads, writes, stands_by=thread.stands_by, position=live.head.position)
+    config: Config
+    dsn: str
+    clock: WallClock
+    keeper: Keeper
+    patience: Patience  # of all that waits for PostgreSQL, when the service stops
+    stack: ExitStack
 
-    return told
+
+def _open_log(base: _Base) -> tuple[PostgresDatastore, Log]:
+    """Open the connections of readers; return them, and the log that is read over them while callers wait."""
+    config = base.config
+    limits = Limits(config.read_statement_ms_max, config.lock_ms_max, base.patience)
+    pool = open_datastore(base.dsn, config.schema, connections=config.read_connections, limits=limits)
+    datastore = base.stack.enter_context(pool)
+    connections = CallersConnections(datastore)
+    connections.start()
+    base.stack.callback(connections.stop)
+    return datastore, Log(connections)
 
 
-def _start_traces(config: Config, stack: ExitStack) -> Traces | None:
+def _start_traces(base: _Base) -> Traces | None:
     """Return what traces calls until the stack is closed; None: nothing is traced, and nothing of it imported."""
-    if not config.traces_endpoint:
+    if not base.config.traces_endpoint:
         return None
-    traces: Traces = traces_module().Traces(config)
-    stack.callback(traces.stop)
+    traces = traces_class()(base.config)
+    base.stack.callback(traces.stop)
     return traces
 
 
-def traces_module() -> ModuleType:
+def traces_class() -> type[Traces]:
+    """Import what traces calls. Raises StartError where its packages are missing."""
     try:
-        return import_module("ledger.traces")
+        from ledger.traces import Traces  # noqa: PLC0415 - it needs the extra `traces`
     except ModuleNotFoundError as error:
-        if not (error.name or "").startswith("opentelemetry"):
+        if extra_of(error) != "traces":
             raise
         raise StartError(
             "traces_endpoint needs the extra traces: pip install 'fee-ledger[traces]', or leave traces_endpoint away"
         ) from error
+    return Traces
 
 
-def _start_following(config: Config, lease: Lease, live: Live) -> Pulse:
-    """A standby that has followed the log, in a thread of its own, writes soon after it has got the pen."""
+def _start_writer(
+    base: _Base, recorder: LedgerRecorder, lease: Lease, live: Live, traces: Traces | None
+) -> WriterThread:
+    """Start the thread that writes while it has the pen, and the one that follows the log while it has not.
+
+    So a standby has little left to read when it gets the pen.
+    """
+    config, clock = base.config, base.clock
+    limits = Limits(config.commit_statement_ms_max, config.lock_ms_max, base.patience)
+    writer = Writer(base.dsn, recorder, lease=lease, silent_ms_max=config.writer_silent_ms_max, limits=limits)
+
+    def new_term() -> Service:
+        live.catch_up()
+        check_clock(clock, live.head.recorded_time_ns, accepted=config.accept_clock)
+        return begin_term(config, Log(writer), writer, clock.now_ns, live.take)
 
     def follow() -> None:
         if not lease.runs:
             live.catch_up()
 
+    thread = WriterThread(config, writer, new_term, clock, base.keeper, traces)
     following = Pulse("following", config.standby_poll_ms, follow, lambda: None)
     following.start()
-    return following
+    base.stack.callback(following.stop)
+    thread.start()
+    base.stack.callback(thread.stop)
+    return thread
 
 
-def _start_projections(config: Config, dsn: str, stack: ExitStack, patience: Patience) -> Runner:
-    """The materialised tables, kept up with the log by a thread of this process."""
-    limits = Limits(patience=patience)  # a rebuild takes as long as it takes
-    pool = open_datastore(dsn, config.schema, connections=2, limits=limits)  # a rebuild needs both
-    datastore = stack.enter_context(pool)
-    runner = Runner(Log(datastore), config.schema, lambda: connect(dsn, "projections", limits))
+def _start_tables(base: _Base) -> Runner:
+    """Start the thread that keeps the materialised tables up with the log."""
+    limits = Limits(patience=base.patience)  # a rebuild takes as long as it takes
+    pool = open_datastore(base.dsn, base.config.schema, connections=2, limits=limits)  # a rebuild needs both
+    datastore = base.stack.enter_context(pool)
+    runner = Runner(Log(datastore), base.config.schema, lambda: connect(base.dsn, "projections", limits))
     runner.start()
-    stack.callback(runner.stop)
+    base.stack.callback(runner.stop)
     return runner
 
 
-def _start_probe(
-    dsn: str, stack: ExitStack, patience: Patience, keeper: Keeper, recovered: Callable[[], None]
-) -> Probe:
-    """A thread that knows whether PostgreSQL answers, until the stack is closed."""
-    limits = Limits(probe.STATEMENT_MS_MAX, probe.STATEMENT_MS_MAX, patience)
-    probing = Probe(lambda: connect(dsn, "probe", limits, probe.CONNECT_S_MAX), keeper, recovered)
+def _start_probe(base: _Base, recovered: Callable[[], None]) -> Probe:
+    """Start the thread that knows whether PostgreSQL answers."""
+    limits = Limits(probe.STATEMENT_MS_MAX, probe.STATEMENT_MS_MAX, base.patience)
+    probing = Probe(lambda: connect(base.dsn, "probe", limits, probe.CONNECT_S_MAX), base.keeper, recovered)
     probing.start()
-    stack.callback(probing.stop)
+    base.stack.callback(probing.stop)
     return probing
+
+
+def _start_server(
+    base: _Base, reader: Reader, thread: WriterThread, traces: Traces | None
+) -> tuple[App, FillService, str]:
+    """Answer calls, and run the evaluations that are due; return what does, its fills, and where it listens."""
+    config, stack = base.config, base.stack
+    app = App(config, None if traces is None else traces.around)
+    to_writer = ToWriter(config, thread, reader.ledger_id, base.clock)
+    fills, commands = FillService(to_writer, reader.log), CommandRpcs(to_writer)
+    runs = EvaluationRuns(reader, config.schema)
+    runner = EvaluationRunner(to_writer, runs)
+    evaluating = {"RunEvaluation": partial(run_evaluation, commands, runner, progress_message)}
+    fills.add_to(app.calls)
+    add_services(app.calls, {**commands.answers(), **read_answers(reader, config.schema), **evaluating})
+    address = app.listen()
+    stack.callback(app.drain_and_stop, fills.stop)
+    stack.callback(runner.stop)
+    if config.evaluate == "automatic":
+        due = DueEvaluations(to_writer, runner, runs)
+        due.start()
+        stack.callback(due.stop)
+    return app, fills, address
+
+
+def _telling(systemd: Systemd, thread: WriterThread, live: Live) -> Callable[[str, str], None]:
+    """Return what tells systemd what health has found."""
+
+    def told(reads: str, writes: str) -> None:
+        systemd.looks(reads, writes, stands_by=thread.stands_by, position=live.head.position)
+
+    return told
 
 
 def _prepare(config: Config, dsn: str, clock: WallClock, owner_dsn: str) -> tuple[str, ...]:
@@ -268,12 +299,8 @@ def _prepare(config: Config, dsn: str, clock: WallClock, owner_dsn: str) -> tupl
                 progress.clear()
                 _log.info("migration: the schema %s is that of this release", config.schema)
     except psycopg.Error as error:
-        raise unusable(error) from error
+        raise StartError(cannot_be_used(error)) from error
     return (_UNGUARDED,) if acts else ()
-
-
-def unusable(error: Exception) -> StartError:
-    return StartError(f"PostgreSQL cannot be used: {' '.join(str(error).split())}")
 
 
 def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threading.Event) -> str:
@@ -285,11 +312,9 @@ def _await_ledger(config: Config, log: Log, thread: WriterThread, stop: threadin
     while not stop.is_set():
         if not thread.wait_for_first_attempt(poll_s) and time.monotonic() < until_s:
             continue
-        for recorded in log.ledger():
-            if isinstance(recorded.event, LedgerCreated):
-                found = recorded.event.ledger_id
-                if config.ledger_id and config.ledger_id != found:
-                    raise StartError(f"this is the ledger {found}, not {config.ledger_id}: leave --ledger-id away")
-                return found
+        if found := log.ledger_id():
+            if config.ledger_id and config.ledger_id != found:
+                raise StartError(f"this is the ledger {found}, not {config.ledger_id}: leave --ledger-id away")
+            return found
         stop.wait(poll_s)
     raise StartError("stopped before a term began")

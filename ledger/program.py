@@ -8,7 +8,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
 from typing import Final
 
@@ -19,7 +19,7 @@ from ledger import cli, programmes
 from ledger.cli.arguments import Parser
 from ledger.cli.errors import UNUSABLE, tell
 from ledger.clock import ClockLeapError
-from ledger.composition import StartError, running, traces_module, unusable
+from ledger.composition import Running, StartError, running, traces_class
 from ledger.config import Config
 from ledger.domain.events import POSITION_MAX
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
@@ -30,12 +30,12 @@ from ledger.memory import few_arenas
 from ledger.metrics.endpoint import EndpointError, listen_for_metrics
 from ledger.processors import keep_to
 from ledger.server.app import ListenError
-from ledger.store.postgres.database import DatabaseError, connect
+from ledger.store.postgres.database import DatabaseError, cannot_be_used, connect
 from ledger.store.postgres.embedded import ROLES, EmbeddedError, EmbeddedPostgres
 from ledger.store.postgres.folders import default_folder, earlier_folder
 from ledger.store.postgres.keeper import Keeper, NoKeeper
 from ledger.store.postgres.migrate import MigrationError
-from ledger.store.postgres.roles import have_roles, roles_sql
+from ledger.store.postgres.roles import ensure_roles
 from ledger.systemd import Systemd
 from ledger.tools import TOOLS
 from ledger.tools.config import knob_flags
@@ -95,7 +95,7 @@ def _serve(options: cli.Options) -> int:
     except _REFUSES_TO_START as error:
         return _unserved(config, str(error))
     except (psycopg.Error, PersistenceError) as error:
-        return _unserved(config, f"PostgreSQL cannot be used: {error}")
+        return _unserved(config, cannot_be_used(error))
 
 
 def _remark(config: Config, line: str) -> None:
@@ -126,17 +126,12 @@ def serve(config: Config, *, metrics_asked: bool = True) -> int:
 
     Unless `metrics_asked`, nobody has named their address, and it serves without them where that is taken.
     """
-    few_arenas()
-    # States are trees, not rings: to walk over all of them again and again took a third of an ingest, a look at the
-    # young ones takes a twentieth. Calls leave no rings behind either, so the old ones are hardly ever looked at.
-    gc.freeze()
-    gc.set_threshold(50_000, 10, 1_000)
+    _spare_memory_and_time(config)
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
         signal.signal(name, lambda *_: stop.set())
-    keep_to(config.processors)
     if config.traces_endpoint:
-        traces_module()  # what is missing is told before anything starts
+        traces_class()  # what is missing is told before anything starts
     systemd = Systemd.of(os.environ)
     systemd.starts()
     with ExitStack() as stack:
@@ -148,17 +143,7 @@ def serve(config: Config, *, metrics_asked: bool = True) -> int:
             config, dsn, owner_dsn=owner_dsn, keeper=keeper, stop=stop, systemd=systemd, endpoint=endpoint
         )
         ledger = stack.enter_context(serving)
-        if ledger.new:
-            _say(config, f"a new ledger begins: {ledger.ledger_id}, {place}")
-        _say(
-            config,
-            f"fee ledger {ledger.ledger_id} is serving on {ledger.address}"
-            f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
-        )
-        _say(config, metrics_line)
-        book = fold_rulebook(programmes.parse, ledger.log.rulebook(POSITION_MAX))
-        for line in (*keeper.remarks, *ledger.lines, *fixture_lines(book, time.time_ns())):
-            _say(config, line, logging.WARNING)
+        _say_that_it_serves(config, ledger, place, metrics_line, keeper.remarks)
         stop.wait()
         systemd.stops()
         _say(config, "stopping: finishing what is under way ...")
@@ -166,10 +151,36 @@ def serve(config: Config, *, metrics_asked: bool = True) -> int:
     return 0
 
 
-def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str, str, str, Keeper]:
-    """(DSN, DSN by which the schema is brought up to date, where that is, who looks after it).
+def _spare_memory_and_time(config: Config) -> None:
+    """Set allocator, garbage collector and processors as the service needs them."""
+    few_arenas()
+    # States are trees, not rings: to walk over all of them again and again took a third of an ingest, a look at the
+    # young ones takes a twentieth. Calls leave no rings behind either, so the old ones are hardly ever looked at.
+    gc.freeze()
+    gc.set_threshold(50_000, 10, 1_000)
+    keep_to(config.processors)
 
-    The PostgreSQL is the embedded one, or the one given; for that the second DSN is empty.
+
+def _say_that_it_serves(config: Config, ledger: Running, place: str, metrics_line: str, remarks: Iterable[str]) -> None:
+    """Say where which ledger is served, and what somebody should look at."""
+    if ledger.new:
+        _say(config, f"a new ledger begins: {ledger.ledger_id}, {place}")
+    _say(
+        config,
+        f"fee ledger {ledger.ledger_id} is serving on {ledger.address}"
+        f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
+    )
+    _say(config, metrics_line)
+    book = fold_rulebook(programmes.parse, ledger.log.rulebook(POSITION_MAX))
+    for line in (*remarks, *ledger.lines, *fixture_lines(book, time.time_ns())):
+        _say(config, line, logging.WARNING)
+
+
+def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str, str, str, Keeper]:
+    """Start the embedded PostgreSQL, unless one is given.
+
+    Returns (DSN, DSN by which the schema is brought up to date, where that is, who looks after it); the second DSN is
+    empty for a PostgreSQL that is given.
     """
     if config.dsn:
         return config.dsn, "", "your PostgreSQL", NoKeeper()
@@ -180,18 +191,9 @@ def _store(config: Config, stack: ExitStack, stop: threading.Event) -> tuple[str
     postgres = EmbeddedPostgres(folder, stop)
     dsn = postgres.start(f"the service with pid {os.getpid()} on {config.listen}")
     stack.callback(postgres.stop)
-    _separate(postgres.superuser_dsn, config.schema)
+    with connect(postgres.superuser_dsn, "start") as connection:
+        ensure_roles(connection, config.schema, ROLES)
     return dsn, postgres.superuser_dsn, f"PostgreSQL {postgres.version}, data in {folder}", postgres
-
-
-def _separate(superuser_dsn: str, schema: str) -> None:
-    """Give the ledger in an embedded PostgreSQL its roles, also one that release 0.1.0 made."""
-    try:
-        with connect(superuser_dsn, "start") as connection:
-            if not have_roles(connection, schema, ROLES):
-                connection.execute(roles_sql(schema, ROLES).encode())
-    except psycopg.Error as error:
-        raise unusable(error) from error
 
 
 def fixture_lines(book: Rulebook, at_ns: int) -> list[str]:

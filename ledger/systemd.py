@@ -10,6 +10,7 @@ import math
 import os
 import socket
 import time
+import weakref
 from collections.abc import MutableMapping
 from typing import Final, Self
 
@@ -37,6 +38,7 @@ class Systemd:
         self._alive_s = time.monotonic()  # when it was told last that this process lives
         self._ready = self._stopping = False  # whether it was told so
         self._state = ""
+        self._socket: socket.socket | None = None
 
     @classmethod
     def of(cls, environment: MutableMapping[str, str]) -> Self:
@@ -87,12 +89,14 @@ class Systemd:
         if not self._address:
             return True
         lines = (f"{name}={visible(masked(text))[:_STATUS_CHARACTERS_MAX]}" for name, text in said.items())
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as speaking:
-            speaking.setblocking(False)
-            try:
-                speaking.sendto("\n".join(lines).encode(), self._address)
-            except OSError:
-                return False
+        try:
+            if self._socket is None:  # kept: signs of life go on where callers have left no file for another one
+                self._socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+                self._socket.setblocking(False)
+                weakref.finalize(self, self._socket.close)
+            self._socket.sendto("\n".join(lines).encode(), self._address)
+        except OSError:
+            return False
         return True
 
 

@@ -25,7 +25,7 @@ from ledger.metrics.build import build_readings
 from ledger.metrics.endpoint import Endpoint, EndpointError, listen_for_metrics
 from ledger.metrics.looks import begin_metrics
 from ledger.store.log import Log
-from ledger.store.postgres.database import connect, open_datastore
+from ledger.store.postgres.database import cannot_be_used, connect, open_datastore
 from ledger.store.postgres.dsn import VARIABLE
 from ledger.store.postgres.session import Limits
 from ledger.visible import visible_output
@@ -79,7 +79,7 @@ def _follow(arguments: Sequence[str] | None) -> int:
         endpoint, metrics_line = listen_for_metrics(config.metrics_listen, asked=asked)
         return follow(config, endpoint, metrics_line)
     except (psycopg.Error, PersistenceError, EndpointError) as error:
-        why = str(error) if isinstance(error, EndpointError) else f"PostgreSQL cannot be used: {error}"
+        why = str(error) if isinstance(error, EndpointError) else cannot_be_used(error)
         if is_json:
             _log.error("%s", " ".join(why.split()))
             return UNUSABLE

@@ -10,7 +10,7 @@ import re
 from typing import Final
 
 _RULES: Final = (
-    (r"\bself\._(call|command)\(", r"await self._\1("),
+    (r"\bself\._(call|command|ask_for_previews)\(", r"await self._\1("),
     (r"\bfor (\w+) in self\._call\.messages\(", r"async for \1 in self._call.messages("),
     (r"chain\.from_iterable\(page\.(\w+) for page in (.+)\)$", r"(entry async for page in \2 for entry in page.\1)"),
     (r"\bIterator\b", "AsyncIterator"),

@@ -12,34 +12,31 @@ from typing import Final
 
 from ledger.config import KNOBS, RELATIONS
 from ledger.knobs.knob import Choice, Knob, Switch, Text, Whole
+from scripts.pages import made_anew, table
 
 PAGE: Final = Path(__file__).resolve().parents[1] / "docs" / "configuration.md"
 
-_BEGINS: Final = "<!-- what follows is made from ledger/config.py: .venv/bin/python -m scripts.configuration -->\n"
+_BEGINS: Final = "<!-- what follows is made from ledger/config.py: .venv/bin/python -m scripts.configuration -->"
 _HEADS: Final = ("knob", "unit", "default", "limits", "what it is", "what it costs")
 _MIB: Final = 1024 * 1024
 
 
 def page() -> str:
     """Return the text of the page: what people wrote of it, as it is, and the tables anew."""
-    written, begins, _ = PAGE.read_text(encoding="utf-8").partition(_BEGINS)
-    return f"{written}{begins}\n" + "\n".join(_lines()) + "\n"
+    return made_anew(PAGE, _BEGINS, _lines())
 
 
 def _lines() -> Iterator[str]:
     for heading, knobs in groupby(KNOBS.values(), key=lambda knob: knob.heading):
         yield f"## {heading[0].upper()}{heading[1:]}\n"
-        yield f"| {' | '.join(_HEADS)} |"
-        yield f"|{'---|' * len(_HEADS)}"
-        yield from map(_row, knobs)
+        yield from table(_HEADS, map(_cells, knobs))
         yield ""
     yield "## What must hold between them\n"
     yield from (f"- {relation}" for relation in RELATIONS)
 
 
-def _row(knob: Knob) -> str:
-    cells = (f"`{knob.name}`", knob.unit, _default(knob), _limits(knob), knob.says, knob.costs)
-    return f"| {' | '.join(cells)} |"
+def _cells(knob: Knob) -> tuple[str, ...]:
+    return (f"`{knob.name}`", knob.unit, _default(knob), _limits(knob), knob.says, knob.costs)
 
 
 def _default(knob: Knob) -> str:

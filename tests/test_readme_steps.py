@@ -44,6 +44,7 @@ NOT_TYPED: Final = {
 }
 # Exit codes that are not 0: the ledger refused, or there is something to look at.
 EXITS: Final = {
+    "--validate-only": 0,
     "BanAccount": 24,
     "fee-ledger ban ": 1,
     "record-fills - ": 1,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import logging
 import os
+import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -118,6 +119,29 @@ def test_what_a_full_or_a_missing_socket_did_not_take_is_told_later_and_nobody_w
     finally:
         listener.close()
     systemd.stops()
+
+
+@contextmanager
+def no_files() -> Iterator[None]:
+    """Let this process open no file within."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+
+
+def test_what_is_told_needs_no_file_but_the_first_time(listener: Listener) -> None:
+    systemd = Systemd(listener.address)
+    with no_files():
+        look(systemd)
+    assert listener.heard() == []
+    look(systemd)
+    with no_files():
+        look(systemd, writes="the disk is full")
+    disk_full = "STATUS=serving reads alone: the disk is full, since position 7"
+    assert listener.heard() == [f"READY=1 {WRITING}", disk_full]
 
 
 def test_a_fault_is_one_line_without_a_password_and_says_nothing_else_to_systemd(listener: Listener) -> None:

@@ -223,7 +223,7 @@ def test_without_another_extra_every_help_prints(bare: str) -> None:
     assert int(done.stdout) > 50
 
 
-def test_every_file_of_the_packages_and_of_the_contract_is_in_the_wheel(packed: set[str]) -> None:
+def test_every_file_of_the_packages_of_the_contract_and_for_prometheus_is_in_the_wheel(packed: set[str]) -> None:
     product = {
         str(path.relative_to(ROOT))
         for package in ("ledger", "projections")
@@ -232,9 +232,14 @@ def test_every_file_of_the_packages_and_of_the_contract_is_in_the_wheel(packed: 
         or path.suffix in (".py", ".pyi", ".css", ".j2", ".json", ".sql", ".toml")
         or path.name == "py.typed"
     }
-    proto = ROOT / "proto"
-    contract = {f"ledger/_proto/{path.relative_to(proto)}" for path in proto.rglob("*") if path.is_file()}
-    assert packed == product | contract
+    beside = {
+        f"ledger/{name}/{path.relative_to(folder)}"
+        for name, folder in (("_proto", ROOT / "proto"), ("_prometheus", ROOT / "docs/operations/prometheus"))
+        for path in folder.rglob("*")
+        if path.is_file()
+    }
+    assert {"ledger/_prometheus/alerts.yml", "ledger/_prometheus/grafana.json"} < beside
+    assert packed == product | beside
 
 
 def test_the_door_is_what_pip_installs() -> None:

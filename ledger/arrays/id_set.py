@@ -38,6 +38,7 @@ class IdSet:
         self._moved = self._left = 0  # slots of it that have been moved, and numbers of it that are still to be
 
     def __len__(self) -> int:
+        """Return how many numbers there are; while a set moves after `keep`, how many there are at most."""
         return self._table.count + self._left
 
     @property
@@ -79,14 +80,16 @@ class IdSet:
         self._move(max(_MOVED_PER_NUMBER * len(numbers), _MOVED_LEAST))
         return again
 
-    def keep(self, place_of: Ints) -> None:
-        """Drop the numbers of owners whose place is negative; the others' owners are their places from now on."""
+    def keep(self, place_of: Ints, kept_max: int) -> None:
+        """Drop the numbers of owners whose place is negative; the others' owners are their places from now on.
+
+        At most `kept_max` numbers are kept: to count them would take a look at each, and all callers would wait for it.
+        """
         self._move_all()
-        kept = int((place_of[self._table.owners()] >= 0).sum())
         slots = _SLOTS_MIN
-        while 3 * kept > slots:  # all have moved before the set is half full, if it does not become smaller
+        while 3 * kept_max > slots:  # all have moved before the set is half full, if it does not become smaller
             slots *= 2
-        self._move_to(slots, kept, place_of)
+        self._move_to(slots, min(kept_max, self._table.count), place_of)
 
     def _make_room(self, count: int) -> None:
         """Have so many more numbers find an empty slot soon: at most three of five slots are full."""
@@ -113,7 +116,7 @@ class IdSet:
         self._moved += slots
         self._left -= len(numbers)
         if self._moved >= self._older.table.slots:
-            self._older = None
+            self._older, self._left = None, 0
 
     def _marks(self, numbers: Ints) -> Ints:
         """Return the mark of each number, NOT_THERE for one that is not in the set."""
@@ -139,11 +142,6 @@ class _Table:
     @property
     def nbytes(self) -> int:
         return int(self._numbers.nbytes + self._marks.nbytes)
-
-    def owners(self) -> Ints:
-        """Return the owner of each number."""
-        owners: Ints = self._marks[self._numbers != _EMPTY] >> _NOTE_BITS
-        return owners
 
     def full(self, slots: slice) -> tuple[Ints, Ints]:
         """Return the numbers in some slots, and their marks."""

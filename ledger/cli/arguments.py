@@ -157,7 +157,7 @@ def limit() -> Parser:
 
 
 def authority() -> Parser:
-    """Return the arguments that say who asks for a command, and who approves."""
+    """Return the arguments that say who asks for a command, who approves, and whether it is only to be previewed."""
     parser = Parser(add_help=False)
     add = parser.add_argument_group("who asks, and why").add_argument
     add("--actor", default="", metavar="ID", help="who asks, by a pseudonymous id")
@@ -166,4 +166,6 @@ def authority() -> Parser:
     add("--reason", default="", metavar="TEXT", help="why, in free text")
     add("--request-id", default="", metavar="ID", help="send again what was sent with it: it is done once (default: "
         "a new one)")  # fmt: skip
+    add("--validate-only", action="store_true", help="only say what would be recorded, by what the ledger knows now; "
+        "nothing is")  # fmt: skip
     return parser

@@ -70,7 +70,7 @@ def send(ledger: Client, options: Options) -> None:
 def write(
     command: Callable[..., Message], options: Options, subject: str, *, request_id: str = "", **values: Any
 ) -> None:
-    """Send a command about its subject, with its authority, and print its receipt.
+    """Send a command about its subject, with its authority, and print its receipt, or its preview.
 
     `request_id` names the request where --request-id does not; default: a new name.
     """
@@ -78,6 +78,7 @@ def write(
     answer = command(
         subject,
         request_id=request_id,
+        validate_only=options.validate_only,
         actor=options.actor,
         approver=options.approver,
         ticket=options.ticket,

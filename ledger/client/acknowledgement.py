@@ -38,7 +38,7 @@ class Acknowledgement:
 
     @property
     def size(self) -> int:
-        """How many fills the batch has; 0: it said how far the source is."""
+        """The number of fills in the batch; 0: it said how far the source is."""
         return self.last_sequence - self.first_sequence + 1
 
 

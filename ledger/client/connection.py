@@ -7,6 +7,8 @@ from typing import Any, Final, TypeVar, cast
 
 from ledger.client.calls import Calls
 from ledger.client.requests import Requests
+from ledger.v1.query_service_pb2 import GetLedgerInfoRequest
+from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 
 Page = TypeVar("Page")
 Response = TypeVar("Response")
@@ -14,6 +16,8 @@ Response = TypeVar("Response")
 
 class Connection(Requests):
     """Sends requests, and waits for their answers."""
+
+    _query_service: QueryServiceStub  # which `Generated` makes
 
     def __init__(self, call: Calls, *, authority: Mapping[str, str], read_your_writes: bool) -> None:
         super().__init__(authority=authority, read_your_writes=read_your_writes)
@@ -25,14 +29,22 @@ class Connection(Requests):
         request: Any,
         *,
         request_id: str = "",
+        validate_only: bool = False,
         timeout_s: float | None = None,
         **authority: str,
     ) -> Response:
         """Send a command under one request_id, however often it takes."""
-        self._sign(request, request_id, authority)
+        self._sign(request, request_id, authority, validate_only=validate_only)
+        if validate_only:
+            self._ask_for_previews(timeout_s)
         response: Any = self._call(method, request, timeout_s)
         self._wrote(response.receipt.position)
         return cast("Response", response)
+
+    def _ask_for_previews(self, timeout_s: float | None) -> None:
+        """Ask a ledger once whether it knows previews. Raises LedgerError if not."""
+        if not self._previews:
+            self._check_previews(self._call(self._query_service.GetLedgerInfo, GetLedgerInfoRequest(), timeout_s))
 
     def _pages(self, method: Callable[..., Page], request: Any, timeout_s: float | None) -> Iterator[Page]:
         while True:

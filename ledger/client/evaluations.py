@@ -66,12 +66,14 @@ class Evaluations(Generated):
         read_position: int = 0,
         complete_sources: Sequence[str] = (),
         request_id: str = "",
+        validate_only: bool = False,
         timeout_s: float | None = None,
         **authority: str,
     ) -> Iterator[pb.RunEvaluationResponse]:
         """Evaluate volume: how far it is, and last the counts. A run that breaks off is gone on with.
 
-        It takes an actor and another approver where the programme says so.
+        It takes an actor and another approver where the programme says so. With `validate_only` none begins: the one
+        message says whether it would.
         """
         request = pb.RunEvaluationRequest(
             programme_id=programme_id,
@@ -80,7 +82,9 @@ class Evaluations(Generated):
             read_position=read_position,
             complete_sources=complete_sources,
         )
-        self._sign(request, request_id, authority)
+        self._sign(request, request_id, authority, validate_only=validate_only)
+        if validate_only:
+            self._ask_for_previews(timeout_s)
         for message in self._call.messages(self._evaluation_service.RunEvaluation, request, timeout_s, resumed=True):
             self._wrote(max(message.receipt.position, message.position))
             yield message

@@ -285,7 +285,7 @@ class FillStream:
             self._beat_or_fail()
 
     def _beat_or_fail(self) -> None:
-        """The same in a thread of gRPC's: what the engine raises ends the stream."""
+        """Beat in a thread of gRPC's, where what the engine raises would be lost: it ends the stream."""
         try:
             self._beat()
         except BaseException as failure:

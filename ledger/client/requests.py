@@ -7,9 +7,13 @@ from collections.abc import Mapping
 from threading import Lock
 from typing import Any, TypedDict
 
+import grpc
+
+from ledger.client.errors import LedgerError
 from ledger.client.plain import Time, timestamp
 from ledger.v1 import read_pb2
 from ledger.v1.command_pb2 import Authority
+from ledger.v1.query_service_pb2 import GetLedgerInfoResponse
 
 
 class At(TypedDict, total=False):
@@ -29,6 +33,7 @@ class Command(TypedDict, total=False):
     ticket: str  # reference to the case
     reason: str  # why, in free text
     request_id: str  # names the command for ever; default: a new one per call
+    validate_only: bool  # answer with receipt.preview, what would be recorded, and record nothing
     timeout_s: float | None
 
 
@@ -58,6 +63,7 @@ class Requests:
         self._authority = dict(authority)
         self._read_your_writes = read_your_writes
         self._position = 0
+        self._previews = False  # True once the ledger has said that it previews commands
         self._lock = Lock()  # two threads may raise the position
 
     @property
@@ -69,9 +75,17 @@ class Requests:
         with self._lock:
             self._position = max(self._position, position)
 
-    def _sign(self, request: Any, request_id: str, authority: Mapping[str, str]) -> None:
-        """Name a command for ever, and say who asks and who approves."""
+    def _check_previews(self, info: GetLedgerInfoResponse) -> None:
+        """Raise LedgerError if a ledger would record what it is to preview, as those of older releases do."""
+        if not info.previews:
+            detail = "its release knows no previews, and would record the command: nothing was sent"
+            raise LedgerError(grpc.StatusCode.UNIMPLEMENTED, detail)
+        self._previews = True
+
+    def _sign(self, request: Any, request_id: str, authority: Mapping[str, str], *, validate_only: bool) -> None:
+        """Name a command for ever, and say who asks and who approves, and whether it is only to be previewed."""
         request.request_id = request_id or uuid.uuid4().hex
+        request.validate_only = validate_only
         request.authority.CopyFrom(Authority(**{**self._authority, **authority}))
 
     def _at(

@@ -13,7 +13,7 @@ from ledger import v1
 
 
 class Retry(NamedTuple):
-    """How calls are sent again. gRPC itself stops at five attempts; this client stops when its time is up."""
+    """The policy by which calls are sent again. gRPC stops at five attempts; this client when its time is up."""
 
     timeout_s: float  # of a call, all its attempts included
     pause_s: float  # before the second attempt, at most

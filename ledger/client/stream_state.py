@@ -95,7 +95,7 @@ class StreamState:
 
     @property
     def room(self) -> int:
-        """How many more fills may be handed over."""
+        """The number of fills that may still be handed over."""
         return self._window.room - self._untaken
 
     @property

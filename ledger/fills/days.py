@@ -149,7 +149,7 @@ class DayTable:
         count = len(self._place_of)
         place_of = np.full(count, _MISSING, dtype=np.int64)
         place_of[places] = np.arange(len(places))
-        self._ids.keep(place_of)
+        self._ids.keep(place_of, int(self._ids_held[places].sum()))
         self._cells.keep(places)
         capacity = max(_CAPACITY, len(places))
         for name in ("_number", "_latest_ns", "_ids_held", "_used"):

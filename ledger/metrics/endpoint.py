@@ -132,6 +132,14 @@ class _Server(ThreadingMixIn, WSGIServer):
             threading.Thread(target=self.shutdown, daemon=True).start()
         self.server_close()
 
+    def get_request(self) -> Any:
+        """Accept a connection; one for which no file is left stays, and is not looked at again at once."""
+        try:
+            return super().get_request()
+        except OSError:
+            time.sleep(_LOOK_EVERY_S)
+            raise
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, or refuse at once where too many ask."""
         if len(self._asking) >= _ASKING_MAX:

@@ -15,7 +15,10 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
+from ledger.seldom import Seldom
+
 _log: Final = logging.getLogger(__name__)
+_failing: Final = Seldom(_log)
 
 _Callback: TypeAlias = Callable[[Any], object]
 _Run: TypeAlias = "tuple[Callable[..., object], tuple[Any, ...], _Ended]"
@@ -89,8 +92,8 @@ class CallPool(ThreadPoolExecutor):
         if not comes.wait(min(wait_s, threading.TIMEOUT_MAX)):
             with self._counts:
                 if not comes.is_set():
+                    self._workers += 1  # one too many, until a call has ended; first, as threads look unlocked
                     self._coming_back.remove(comes)
-                    self._workers += 1  # one too many, until a call has ended
 
     def _lacks_a_worker(self) -> bool:
         """Count one worker more, and return True, where calls wait for one and it may be."""
@@ -99,7 +102,17 @@ class CallPool(ThreadPoolExecutor):
         return lacks
 
     def _begin(self) -> None:
-        threading.Thread(target=self._work, name=f"{self._name}_{next(self._numbers)}", daemon=True).start()
+        """Start the thread of a worker that is counted.
+
+        Where the system gives none, the call waits for the next one that comes or ends: an exception here would end
+        the thread of gRPC that hands calls over, and with it the server.
+        """
+        try:
+            threading.Thread(target=self._work, name=f"{self._name}_{next(self._numbers)}", daemon=True).start()
+        except RuntimeError as error:
+            with self._counts:
+                self._workers -= 1
+            _failing.warning("a call waits, as the system gives no more threads: %s", error)
 
     def _work(self) -> None:
         while True:

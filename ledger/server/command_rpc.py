@@ -8,6 +8,7 @@ from typing import Any, Final
 from ledger.contract import RPCS
 from ledger.domain.commands import Request, request_sha256
 from ledger.log_lines import about
+from ledger.server.preview import preview_message
 from ledger.server.services import Answer
 from ledger.server.to_writer import ToWriter
 from ledger.v1 import command_pb2
@@ -45,10 +46,13 @@ class CommandRpcs:
     def read(self, rpc: CommandRpc, request: Any) -> DecideCommand:
         """Return the command of a request, and who asks. Refuses with everything that is wrong with its shape."""
         with Shape() as shape:
-            return DecideCommand(request_of(shape, request), rpc.read(shape, request, self._to_writer.latest_ns()))
+            command = rpc.read(shape, request, self._to_writer.latest_ns())
+            return DecideCommand(request_of(shape, request), command, request.validate_only)
 
     def receipt(self, accepted: Accepted) -> command_pb2.Receipt:
-        """Return the proof that a command was recorded."""
+        """Return the proof that a command was recorded, or what it would record."""
+        if accepted.preview is not None:
+            return command_pb2.Receipt(ledger_id=self._to_writer.ledger_id, preview=preview_message(accepted.preview))
         return command_pb2.Receipt(
             ledger_id=self._to_writer.ledger_id,
             position=accepted.recorded.position,
@@ -60,6 +64,9 @@ class CommandRpcs:
 def request_of(shape: Shape, request: Any) -> Request:
     """Return who asks, and what is kept of the request; `shape` takes what is wrong."""
     authority, message, body = request.authority, request.DESCRIPTOR.full_name, kept(request)
+    sent = type(request)()
+    sent.CopyFrom(request)
+    sent.ClearField("validate_only")
     return Request(
         request_id=shape(required_id, request.request_id, "request_id"),
         sha256=request_sha256(message, body),
@@ -70,5 +77,5 @@ def request_of(shape: Shape, request: Any) -> Request:
         reason_salt=os.urandom(16),
         message=message,
         body=body,
-        sha256_of_all=request_sha256(message, request.SerializeToString(deterministic=True)),
+        sha256_of_all=request_sha256(message, sent.SerializeToString(deterministic=True)),
     )

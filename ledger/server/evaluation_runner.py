@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, replace
-from typing import Any, Final, Protocol
+from typing import Any, Final, NoReturn, Protocol
 
 from ledger.caller import caller
 from ledger.domain.commands import RunEvaluation
@@ -77,8 +77,11 @@ class EvaluationRunner:
         Refuses with EVALUATION_RUNNING or EVALUATION_WAITING, which are not recorded, and as the writer does.
         """
         assert isinstance(job.command, RunEvaluation)
+        if job.validate_only:
+            yield self._previewed(job, job.command)
+            return
         if not self._running.acquire(blocking=False):
-            refuse(Reason.EVALUATION_RUNNING, "", "an evaluation is running: wait until it has ended")
+            _refuse_running()
         try:
             started = self._recorded(replace(job, command=self._reads.ready(job.command)))
             ended = self._reads.outcome(started.recorded)
@@ -88,6 +91,16 @@ class EvaluationRunner:
             yield from self._evaluate(started)
         finally:
             self._running.release()
+
+    def _previewed(self, job: DecideCommand, command: RunEvaluation) -> RunProgress:
+        """Return that a run would begin, or how the run of this request is. It refuses as `run` does."""
+        if self._running.locked():
+            _refuse_running()
+        started = self._recorded(replace(job, command=self._reads.ready(command)))
+        ended = self._reads.outcome(started.recorded) if started.replayed else None
+        if ended is not None:
+            return _ended(started, 0, ended)
+        return RunProgress(started, 0, 0, position=started.recorded.position if started.replayed else 0)
 
     def _is_over(self) -> bool:
         return self._over.is_set() or caller().hung_up
@@ -120,6 +133,10 @@ class EvaluationRunner:
             self._to_writer.wait(job)
         completed = CompleteEvaluation(started.recorded, tally.completed(event.read_position))
         yield _ended(started, looked_at, self._recorded(completed).recorded)
+
+
+def _refuse_running() -> NoReturn:
+    refuse(Reason.EVALUATION_RUNNING, "", "an evaluation is running: wait until it has ended")
 
 
 def _ended(started: Accepted, looked_at: int, recorded: Recorded) -> RunProgress:

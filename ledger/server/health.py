@@ -127,7 +127,10 @@ class Health(HealthServicer):  # type: ignore[misc]
                 self._faults[names] = fault
                 self._set(names, serving=not fault)
                 _tell(names, fault)
-        self._looked(self._faults[READING], self._faults[WRITING])
+        try:
+            self._looked(self._faults[READING], self._faults[WRITING])
+        except Exception:  # nor may one of whoever is told end the looking
+            _failing.exception("a defect: what health has found could not be told")
 
 
 def _tell(names: Sequence[str], fault: str) -> None:

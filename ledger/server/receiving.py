@@ -58,7 +58,10 @@ class Receiving:
             return
         rest = threading.Timer(rest_s, self._turns.leave)  # in a thread of its own: the call ends at once
         rest.daemon = True
-        rest.start()
+        try:
+            rest.start()
+        except RuntimeError:  # the system gives no more threads: a turn that nobody leaves would be lost for ever
+            self._turns.leave()
 
     def _wait_for_turn(self, context: grpc.ServicerContext) -> None:
         left_s = context.time_remaining()

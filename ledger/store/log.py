@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from psycopg.sql import SQL, Composed
 
-from ledger.domain.events import POSITION_MAX, Recorded
+from ledger.domain.events import POSITION_MAX, LedgerCreated, Recorded
 from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, end_of, fee_range
 from ledger.store.digest import events_digest
 from ledger.store.fee_streams import FeeStreams
@@ -145,6 +145,11 @@ class Log(FeeStreams):
     def ledger(self) -> list[Recorded]:
         """Return the stream that names the ledger and its writers."""
         return self.streams([LEDGER], POSITION_MAX)
+
+    def ledger_id(self) -> str:
+        """Return the name of the ledger; empty: its first term has not begun."""
+        created = (recorded.event for recorded in self.ledger() if isinstance(recorded.event, LedgerCreated))
+        return next((event.ledger_id for event in created), "")
 
     _RULEBOOK = statement(
         "SELECT ROW FROM {events} WHERE (originator_id = %s OR (originator_id >= %s AND originator_id < %s))"

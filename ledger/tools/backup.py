@@ -69,7 +69,7 @@ def _to(options: Options) -> int:
     erased = f", {many(len(said.erased), 'text')} erased since" if said.erased else ""
     print(
         f"{said.ledger_id}: positions {said.after + 1} to {said.until} are in {done.part.folder}"
-        f" ({megabytes(done.part)} MB{erased}, {progress.seconds:.1f} s)"
+        f" ({_megabytes(done.part)} MB{erased}, {progress.seconds:.1f} s)"
     )
     return 0
 
@@ -95,7 +95,7 @@ def _list(options: Options) -> int:
             _second(part.manifest.taken_time_ns),
             f"{part.manifest.files['texts'].rows:,}",
             f"{len(part.manifest.erased):,}",
-            megabytes(part),
+            _megabytes(part),
         )
         for part in parts
     ]
@@ -136,7 +136,7 @@ def _verify(options: Options) -> int:
     return 1 if found else 0
 
 
-def megabytes(part: Part) -> str:
+def _megabytes(part: Part) -> str:
     """Return how much the files of a part take, for example "1.3"."""
     size = sum(content.size_bytes for content in part.manifest.files.values())
     return f"{size / 1e6:,.1f}"

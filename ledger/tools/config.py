@@ -15,6 +15,7 @@ from ledger.config import KNOBS
 from ledger.knobs.flags import add_flags
 from ledger.knobs.knob import Origin, Said, Value
 from ledger.knobs.settings import Setting, read_settings, settings_of
+from ledger.masked import masked
 from ledger.store.postgres.dsn import shown
 from ledger.tools.group import TOOLS
 
@@ -101,4 +102,6 @@ def _plain(value: Value) -> int | bool | str | None:
 
 
 def _masked(name: str, value: Value) -> Value:
-    return shown(str(value)) if KNOBS[name].is_secret else value
+    if KNOBS[name].is_secret:
+        return shown(str(value))
+    return masked(value) if isinstance(value, str) else value

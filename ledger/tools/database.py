@@ -12,7 +12,7 @@ from ledger.cli import Options, argument
 from ledger.cli.errors import UnusableError
 from ledger.clock import ClockLeapError, WallClock, check_other_clock
 from ledger.store.migration import migrate
-from ledger.store.postgres.database import DatabaseError, check_durable, connect, store_clock_ns
+from ledger.store.postgres.database import DatabaseError, cannot_be_used, check_durable, connect, store_clock_ns
 from ledger.store.postgres.dsn import VARIABLE
 from ledger.store.postgres.migrate import MigrationError
 from ledger.store.postgres.roles import Roles, roles_sql
@@ -94,7 +94,7 @@ def _migrate(options: Options) -> int:
     except (MigrationError, DatabaseError, ClockLeapError) as error:
         raise UnusableError(str(error)) from error
     except psycopg.Error as error:
-        raise UnusableError(f"PostgreSQL cannot be used: {error}") from error
+        raise UnusableError(cannot_be_used(error)) from error
     finally:
         progress.clear()
     print(f"applied: {', '.join(applied)}" if applied else "nothing was missing")

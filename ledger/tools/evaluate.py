@@ -11,6 +11,7 @@ from ledger.cli import Options, argument
 from ledger.cli.arguments import UINT64_MAX, authority, number, time_ns
 from ledger.cli.documents import line
 from ledger.cli.screens import NONE, instant, table
+from ledger.cli.screens.receipts import previewed
 from ledger.cli.shared import PROGRAMME_ID
 from ledger.client import Client, LedgerError
 from ledger.domain.refusal import Reason
@@ -36,7 +37,8 @@ COLUMNS: Final = (
     "evaluate --plan --instant 2024-10-08",
     "evaluate --actor ops-7 --approver ops-8 --read-position 12",
     "evaluate --actor ops-7 --approver ops-8 --kind post-trial",
-    rpcs=("PlanEvaluation", "RunEvaluation"),
+    "evaluate --actor ops-7 --approver ops-8 --validate-only",
+    rpcs=("PlanEvaluation", "RunEvaluation", "GetLedgerInfo"),
     arguments=(
         argument("--plan", action="store_true", help="only say what it would give; nothing is recorded"),
         argument("--csv", type=output, metavar="FILE",
@@ -60,6 +62,8 @@ Press Ctrl-C whenever you like, or let the service die, and run the same command
 where it stopped, reads at the same position, and evaluates no account twice. Accounts that lack a
 daily close are left out: record the close (`fee-ledger record-close`), and run it once more.
 
+--plan says what a run would give each account, --validate-only whether it would begin at all.
+
 --json prints each message of the ledger's answer on a line: accounts, how far it is, the counts.
 
 exit code 0: every account is evaluated, or would be; 1: some lack a close, or the ledger refused;
@@ -69,7 +73,8 @@ exit code 0: every account is evaluated, or would be; 1: some lack a close, or t
 def _evaluate(ledger: Client, options: Options) -> int:
     check_spreadsheet(options, csv=options.csv, remedy="--csv FILE")
     try:
-        return _plan(ledger, options) if options.plan else _run(ledger, options)
+        work = _plan if options.plan else _preview if options.validate_only else _run
+        return work(ledger, options)
     except LedgerError as error:
         if error.reason != Reason.EVALUATION_ALREADY_COMPLETED:
             raise
@@ -103,6 +108,21 @@ def _command(plan: Any, options: Options) -> str:
     return f"fee-ledger evaluate --kind {options.kind}{programme} {when} --actor ID --approver ID"
 
 
+def _preview(ledger: Client, options: Options) -> int:
+    """Print whether a run would begin, and what that would record; a plan says what the run would give."""
+    (message,) = _messages(ledger, options)
+    receipt, name = message.receipt, _name(message.evaluation)
+    if options.json:
+        print(line(message))
+    elif receipt.HasField("preview"):
+        lines = previewed(receipt.preview, receipt.ledger_id)
+        print("\n".join(map(visible, [f"{name}, if this were sent: it would begin", *lines])))
+        print("what it would give each account: fee-ledger evaluate --plan")
+    else:
+        print(visible(f"{name} began before, at position {receipt.position} of {receipt.ledger_id}"))
+    return 0
+
+
 def _run(ledger: Client, options: Options) -> int:
     """Run it, and print what it gave."""
     with _Sheet(options) as sheet:
@@ -121,6 +141,7 @@ def _messages(ledger: Client, options: Options) -> Iterator[Any]:
         read_position=options.read_position,
         complete_sources=options.complete_source,
         request_id=options.request_id,
+        validate_only=options.validate_only,
         actor=options.actor,
         approver=options.approver,
         ticket=options.ticket,

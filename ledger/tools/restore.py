@@ -24,11 +24,11 @@ from ledger.domain.instants import instant_text
 from ledger.store.backup.parts import BackupError, DamagedError, Part, faults, read_parts
 from ledger.store.backup.restore import finish, restore
 from ledger.store.backup.until import Until, at_end, at_position, at_time
-from ledger.store.postgres.database import DatabaseError, check_durable, connect, store_clock_ns
+from ledger.store.postgres.database import DatabaseError, cannot_be_used, check_durable, connect, store_clock_ns
 from ledger.store.postgres.embedded import ROLES, EmbeddedError, EmbeddedPostgres
 from ledger.store.postgres.folders import default_folder, holds_ledger
 from ledger.store.postgres.migrate import MigrationError
-from ledger.store.postgres.roles import have_roles, roles_sql
+from ledger.store.postgres.roles import ensure_roles
 from ledger.tools.group import TOOLS
 from ledger.tools.progress import ProgressBar
 from ledger.tools.store import knobs_of, store_arguments
@@ -174,7 +174,7 @@ def _one_line() -> Iterator[None]:
         raise UnusableError(str(error)) from error
     except (psycopg.Error, PersistenceError) as error:
         remedy = "give the --dsn of the role of the owner" if isinstance(error, InsufficientPrivilege) else _AGAIN
-        raise UnusableError(f"PostgreSQL cannot be used: {error}; {remedy}") from error
+        raise UnusableError(f"{cannot_be_used(error)}; {remedy}") from error
 
 
 @contextmanager
@@ -189,6 +189,6 @@ def _as_owner(config: Config, command: str) -> Iterator[Connection[Any]]:
             dsn = postgres.superuser_dsn
         connection = stack.enter_context(connect(dsn, "restore"))
         check_durable(connection)
-        if not config.dsn and not have_roles(connection, config.schema, ROLES):
-            connection.execute(roles_sql(config.schema, ROLES).encode())
+        if not config.dsn:
+            ensure_roles(connection, config.schema, ROLES)
         yield connection

@@ -17,7 +17,7 @@ from ledger.cli.errors import UnusableError, tell
 from ledger.config import KNOBS, Config
 from ledger.knobs.flags import add_flags
 from ledger.knobs.settings import settings_of
-from ledger.store.postgres.database import connect
+from ledger.store.postgres.database import cannot_be_used, connect
 from ledger.store.postgres.embedded import EmbeddedError, reading
 from ledger.store.postgres.folders import default_folder
 from ledger.store.postgres.migrate import EVENTS
@@ -58,27 +58,33 @@ def open_store(options: Options, remedy: str = "") -> Iterator[str]:
     config = knobs_of(options)
     options.schema = config.schema  # which environment or file may say, too
     try:
-        with _postgres(config, options.command) as dsn:
-            _check_ledger(dsn, config.schema)
+        with postgres(config, options.command) as dsn:
+            with connect(dsn, "start") as connection:
+                lacks = lacks_ledger(connection, config.schema)
+            if lacks:
+                raise UnusableError(lacks)
             yield dsn
     except EmbeddedError as error:
         raise UnusableError(str(error)) from error
     except (psycopg.Error, PersistenceError) as error:
-        fault = f"PostgreSQL cannot be used: {str(error).strip()}"
+        fault = cannot_be_used(error)
         if isinstance(error, InsufficientPrivilege) or isinstance(error.__cause__, InsufficientPrivilege):
             remedy = "give the --dsn of the role of the service"
         raise UnusableError("; ".join(filter(None, (fault, remedy)))) from error
 
 
-def _postgres(config: Config, command: str) -> AbstractContextManager[str]:
+def postgres(config: Config, command: str) -> AbstractContextManager[str]:
     """Return a block in which a PostgreSQL runs; it gives the connection string."""
     if config.dsn:
         return nullcontext(config.dsn)
     return reading(config.data or default_folder(), f"`fee-ledger {command}` with pid {os.getpid()}")
 
 
-def _check_ledger(dsn: str, schema: str) -> None:
-    with connect(dsn, "start") as connection:
-        found: Any = connection.execute("SELECT to_regclass(%s)::text", (f"{schema}.{EVENTS}",)).fetchone()
-    if found[0] is None:
-        raise UnusableError(f"there is no ledger in the schema {schema}: start one there, or name another --schema")
+def lacks_ledger(connection: psycopg.Connection[Any], schema: str) -> str:
+    """Return the remedy where a schema holds no ledger; empty: it holds one."""
+    found = connection.execute("SELECT to_regclass(%s)::text", (f"{schema}.{EVENTS}",)).fetchone()
+    return (
+        f"there is no ledger in the schema {schema}: start one there, or name another --schema"
+        if found == (None,)
+        else ""
+    )

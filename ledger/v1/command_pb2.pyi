@@ -3,9 +3,11 @@
 isort:skip_file
 """
 
+from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 import builtins as _builtins
 import sys
@@ -114,7 +116,7 @@ Global___Authority: _TypeAlias = Authority  # noqa: Y015
 
 @_typing.final
 class Receipt(_message.Message):
-    """Proof that a command was recorded."""
+    """Proof that a command was recorded; or of one with validate_only, what it would record."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -122,15 +124,20 @@ class Receipt(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     RECORDED_TIME_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    PREVIEW_FIELD_NUMBER: _builtins.int
     ledger_id: _builtins.str
     """The ledger's immutable name."""
     position: _builtins.int
-    """Position of the command's first event; a read with this min_position sees it."""
+    """Position of the command's first event; a read with this min_position sees it. 0: nothing is recorded."""
     replayed: _builtins.bool
     """The command had been recorded before; this is the first answer again."""
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
-        """When it was recorded."""
+        """When it was recorded; unset: nothing is."""
+
+    @_builtins.property
+    def preview(self) -> Global___Preview:
+        """Only if the command has validate_only, and was not recorded before."""
 
     def __init__(
         self,
@@ -139,14 +146,153 @@ class Receipt(_message.Message):
         position: _builtins.int = ...,
         recorded_time: _timestamp_pb2.Timestamp | None = ...,
         replayed: _builtins.bool = ...,
+        preview: Global___Preview | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["preview", b"preview", "recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_id", b"ledger_id", "position", b"position", "recorded_time", b"recorded_time", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_id", b"ledger_id", "position", b"position", "preview", b"preview", "recorded_time", b"recorded_time", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Receipt: _TypeAlias = Receipt  # noqa: Y015
+
+@_typing.final
+class Preview(_message.Message):
+    """What a command would record. Positions, times and ids, here and in the rest of the answer, are those that it would get if
+    nothing else came before it, now.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KNOWN_AT_POSITION_FIELD_NUMBER: _builtins.int
+    EVENTS_FIELD_NUMBER: _builtins.int
+    EVENT_COUNT_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    NET_FIELD_NUMBER: _builtins.int
+    known_at_position: _builtins.int
+    """It was decided after the event at this position, the last one then."""
+    event_count: _builtins.int
+    """How many events it would record."""
+    lines: _builtins.int
+    """How many lines its adjustments would restate, in the same commit."""
+    @_builtins.property
+    def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedEvent]:
+        """The events that it would record, in their order: all of them, or as many as fit into 1 MiB."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
+        """By how much more or less that would charge, by account and currency; empty: no line would be restated."""
+
+    @_builtins.property
+    def net(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
+        """The same by currency, over all accounts."""
+
+    def __init__(
+        self,
+        *,
+        known_at_position: _builtins.int = ...,
+        events: _abc.Iterable[Global___PreviewedEvent] | None = ...,
+        event_count: _builtins.int = ...,
+        lines: _builtins.int = ...,
+        differences: _abc.Iterable[Global___FeeDifference] | None = ...,
+        net: _abc.Iterable[Global___FeeDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "event_count", b"event_count", "events", b"events", "known_at_position", b"known_at_position", "lines", b"lines", "net", b"net"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Preview: _TypeAlias = Preview  # noqa: Y015
+
+@_typing.final
+class PreviewedEvent(_message.Message):
+    """An event that a command would record, as ListEvents would show it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    STREAM_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    TOPIC_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    position: _builtins.int
+    """Position in the ledger."""
+    stream: _builtins.str
+    """The stream."""
+    version: _builtins.int
+    """Version in the stream."""
+    topic: _builtins.str
+    """Name of the message in events.proto that `state` is."""
+    state: _builtins.bytes
+    """The bytes that would be stored."""
+    actor: _builtins.str
+    """Who asked."""
+    request_id: _builtins.str
+    """On which request."""
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When it would be recorded."""
+
+    @_builtins.property
+    def effective_time(self) -> _timestamp_pb2.Timestamp:
+        """When it would take effect; 1970-01-01 is the beginning of time."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.int = ...,
+        stream: _builtins.str = ...,
+        version: _builtins.int = ...,
+        topic: _builtins.str = ...,
+        state: _builtins.bytes = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        effective_time: _timestamp_pb2.Timestamp | None = ...,
+        actor: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "effective_time", b"effective_time", "position", b"position", "recorded_time", b"recorded_time", "request_id", b"request_id", "state", b"state", "stream", b"stream", "topic", b"topic", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewedEvent: _TypeAlias = PreviewedEvent  # noqa: Y015
+
+@_typing.final
+class FeeDifference(_message.Message):
+    """How much more fees come to, in one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account; empty: all accounts."""
+    currency: _builtins.str
+    """The currency."""
+    amount: _builtins.str
+    """A decimal: what is charged more, or less if it is negative."""
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "currency", b"currency"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeDifference: _TypeAlias = FeeDifference  # noqa: Y015
 
 @_typing.final
 class Grant(_message.Message):

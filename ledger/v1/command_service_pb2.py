@@ -28,7 +28,7 @@ from ledger.v1 import command_pb2 as ledger_dot_v1_dot_command__pb2
 from ledger.v1 import fill_pb2 as ledger_dot_v1_dot_fill__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/command_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x14ledger/v1/fill.proto\"\xef\x01\n\x16RegisterAccountRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08owner_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11parent_account_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x39\n\x0fregistered_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"P\n\x17RegisterAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x10\n\x08owner_id\x18\x02 \x01(\t\"\x81\x03\n\x15RegisterSymbolRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rbase_currency\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0equote_currency\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x07product\x18\x06 \x01(\x0e\x32\x12.ledger.v1.ProductB\x04\xe2\x41\x01\x01\x12\x19\n\x0bprice_scale\x18\x07 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1c\n\x0equantity_scale\x18\x08 \x01(\rB\x04\xe2\x41\x01\x01\x12\x34\n\nvalid_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x18\n\npair_class\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\"=\n\x16RegisterSymbolResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\x92\x01\n\x17RegisterCurrencyRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63urrency\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x64\x65\x63imals\x18\x04 \x01(\rB\x04\xe2\x41\x01\x01\"?\n\x18RegisterCurrencyResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xc8\x01\n\x11StartTrialRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x12StartTrialResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\x93\x02\n\x11\x43hangeTierRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04tier\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x35\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"Z\n\x12\x43hangeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xc5\x01\n\x11RevokeTierRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08grant_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"k\n\x12RevokeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x30\n\x0crevoked_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfd\x01\n\x11\x42\x61nAccountRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x64\x61ys\x18\x04 \x01(\rB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x19\n\x0breason_code\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12 \n\x12\x65vidence_positions\x18\x07 \x03(\x04\x42\x04\xe2\x41\x01\x01\"V\n\x12\x42\x61nAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1b\n\x03\x62\x61n\x18\x02 \x01(\x0b\x32\x0e.ledger.v1.Ban\"\xa8\x01\n\x0eLiftBanRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\tlift_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"g\n\x0fLiftBanResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12/\n\x0blifted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8c\x05\n\x0e\x43ommandService\x12X\n\x0fRegisterAccount\x12!.ledger.v1.RegisterAccountRequest\x1a\".ledger.v1.RegisterAccountResponse\x12U\n\x0eRegisterSymbol\x12 .ledger.v1.RegisterSymbolRequest\x1a!.ledger.v1.RegisterSymbolResponse\x12[\n\x10RegisterCurrency\x12\".ledger.v1.RegisterCurrencyRequest\x1a#.ledger.v1.RegisterCurrencyResponse\x12I\n\nStartTrial\x12\x1c.ledger.v1.StartTrialRequest\x1a\x1d.ledger.v1.StartTrialResponse\x12I\n\nChangeTier\x12\x1c.ledger.v1.ChangeTierRequest\x1a\x1d.ledger.v1.ChangeTierResponse\x12I\n\nRevokeTier\x12\x1c.ledger.v1.RevokeTierRequest\x1a\x1d.ledger.v1.RevokeTierResponse\x12I\n\nBanAccount\x12\x1c.ledger.v1.BanAccountRequest\x1a\x1d.ledger.v1.BanAccountResponse\x12@\n\x07LiftBan\x12\x19.ledger.v1.LiftBanRequest\x1a\x1a.ledger.v1.LiftBanResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/command_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x14ledger/v1/fill.proto\"\x8c\x02\n\x16RegisterAccountRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08owner_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1f\n\x11parent_account_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x39\n\x0fregistered_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"P\n\x17RegisterAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x10\n\x08owner_id\x18\x02 \x01(\t\"\x9e\x03\n\x15RegisterSymbolRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rbase_currency\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0equote_currency\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12)\n\x07product\x18\x06 \x01(\x0e\x32\x12.ledger.v1.ProductB\x04\xe2\x41\x01\x01\x12\x19\n\x0bprice_scale\x18\x07 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1c\n\x0equantity_scale\x18\x08 \x01(\rB\x04\xe2\x41\x01\x01\x12\x34\n\nvalid_from\x18\t \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x18\n\npair_class\x18\n \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x0b \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"=\n\x16RegisterSymbolResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xaf\x01\n\x17RegisterCurrencyRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x63urrency\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x64\x65\x63imals\x18\x04 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"?\n\x18RegisterCurrencyResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xe5\x01\n\x11StartTrialRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"Z\n\x12StartTrialResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xb0\x02\n\x11\x43hangeTierRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04tier\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x35\n\x0bvalid_until\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"Z\n\x12\x43hangeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1f\n\x05grant\x18\x02 \x01(\x0b\x32\x10.ledger.v1.Grant\"\xe2\x01\n\x11RevokeTierRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08grant_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x35\n\x0brevoke_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"k\n\x12RevokeTierResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x30\n\x0crevoked_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x9a\x02\n\x11\x42\x61nAccountRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x12\n\x04\x64\x61ys\x18\x04 \x01(\rB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x19\n\x0breason_code\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12 \n\x12\x65vidence_positions\x18\x07 \x03(\x04\x42\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"V\n\x12\x42\x61nAccountResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x1b\n\x03\x62\x61n\x18\x02 \x01(\x0b\x32\x0e.ledger.v1.Ban\"\xc5\x01\n\x0eLiftBanRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x33\n\tlift_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"g\n\x0fLiftBanResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12/\n\x0blifted_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp2\x8c\x05\n\x0e\x43ommandService\x12X\n\x0fRegisterAccount\x12!.ledger.v1.RegisterAccountRequest\x1a\".ledger.v1.RegisterAccountResponse\x12U\n\x0eRegisterSymbol\x12 .ledger.v1.RegisterSymbolRequest\x1a!.ledger.v1.RegisterSymbolResponse\x12[\n\x10RegisterCurrency\x12\".ledger.v1.RegisterCurrencyRequest\x1a#.ledger.v1.RegisterCurrencyResponse\x12I\n\nStartTrial\x12\x1c.ledger.v1.StartTrialRequest\x1a\x1d.ledger.v1.StartTrialResponse\x12I\n\nChangeTier\x12\x1c.ledger.v1.ChangeTierRequest\x1a\x1d.ledger.v1.ChangeTierResponse\x12I\n\nRevokeTier\x12\x1c.ledger.v1.RevokeTierRequest\x1a\x1d.ledger.v1.RevokeTierResponse\x12I\n\nBanAccount\x12\x1c.ledger.v1.BanAccountRequest\x1a\x1d.ledger.v1.BanAccountResponse\x12@\n\x07LiftBan\x12\x19.ledger.v1.LiftBanRequest\x1a\x1a.ledger.v1.LiftBanResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -47,6 +47,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERACCOUNTREQUEST'].fields_by_name['parent_account_id']._serialized_options = b'\342A\001\001'
   _globals['_REGISTERACCOUNTREQUEST'].fields_by_name['registered_time']._loaded_options = None
   _globals['_REGISTERACCOUNTREQUEST'].fields_by_name['registered_time']._serialized_options = b'\342A\001\001'
+  _globals['_REGISTERACCOUNTREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REGISTERACCOUNTREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -69,6 +71,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['pair_class']._serialized_options = b'\342A\001\001'
   _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REGISTERSYMBOLREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -77,6 +81,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['currency']._serialized_options = b'\342A\001\002'
   _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['decimals']._loaded_options = None
   _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['decimals']._serialized_options = b'\342A\001\001'
+  _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REGISTERCURRENCYREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_STARTTRIALREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_STARTTRIALREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_STARTTRIALREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -87,6 +93,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_STARTTRIALREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\001'
   _globals['_STARTTRIALREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_STARTTRIALREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_STARTTRIALREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_STARTTRIALREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_CHANGETIERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CHANGETIERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_CHANGETIERREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -101,6 +109,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHANGETIERREQUEST'].fields_by_name['valid_until']._serialized_options = b'\342A\001\001'
   _globals['_CHANGETIERREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_CHANGETIERREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_CHANGETIERREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_CHANGETIERREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_REVOKETIERREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_REVOKETIERREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_REVOKETIERREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -111,6 +121,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVOKETIERREQUEST'].fields_by_name['grant_id']._serialized_options = b'\342A\001\002'
   _globals['_REVOKETIERREQUEST'].fields_by_name['revoke_time']._loaded_options = None
   _globals['_REVOKETIERREQUEST'].fields_by_name['revoke_time']._serialized_options = b'\342A\001\001'
+  _globals['_REVOKETIERREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REVOKETIERREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_BANACCOUNTREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_BANACCOUNTREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_BANACCOUNTREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -125,6 +137,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_BANACCOUNTREQUEST'].fields_by_name['reason_code']._serialized_options = b'\342A\001\002'
   _globals['_BANACCOUNTREQUEST'].fields_by_name['evidence_positions']._loaded_options = None
   _globals['_BANACCOUNTREQUEST'].fields_by_name['evidence_positions']._serialized_options = b'\342A\001\001'
+  _globals['_BANACCOUNTREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_BANACCOUNTREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_LIFTBANREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_LIFTBANREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_LIFTBANREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -133,38 +147,40 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LIFTBANREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\002'
   _globals['_LIFTBANREQUEST'].fields_by_name['lift_time']._loaded_options = None
   _globals['_LIFTBANREQUEST'].fields_by_name['lift_time']._serialized_options = b'\342A\001\001'
+  _globals['_LIFTBANREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_LIFTBANREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_REGISTERACCOUNTREQUEST']._serialized_start=160
-  _globals['_REGISTERACCOUNTREQUEST']._serialized_end=399
-  _globals['_REGISTERACCOUNTRESPONSE']._serialized_start=401
-  _globals['_REGISTERACCOUNTRESPONSE']._serialized_end=481
-  _globals['_REGISTERSYMBOLREQUEST']._serialized_start=484
-  _globals['_REGISTERSYMBOLREQUEST']._serialized_end=869
-  _globals['_REGISTERSYMBOLRESPONSE']._serialized_start=871
-  _globals['_REGISTERSYMBOLRESPONSE']._serialized_end=932
-  _globals['_REGISTERCURRENCYREQUEST']._serialized_start=935
-  _globals['_REGISTERCURRENCYREQUEST']._serialized_end=1081
-  _globals['_REGISTERCURRENCYRESPONSE']._serialized_start=1083
-  _globals['_REGISTERCURRENCYRESPONSE']._serialized_end=1146
-  _globals['_STARTTRIALREQUEST']._serialized_start=1149
-  _globals['_STARTTRIALREQUEST']._serialized_end=1349
-  _globals['_STARTTRIALRESPONSE']._serialized_start=1351
-  _globals['_STARTTRIALRESPONSE']._serialized_end=1441
-  _globals['_CHANGETIERREQUEST']._serialized_start=1444
-  _globals['_CHANGETIERREQUEST']._serialized_end=1719
-  _globals['_CHANGETIERRESPONSE']._serialized_start=1721
-  _globals['_CHANGETIERRESPONSE']._serialized_end=1811
-  _globals['_REVOKETIERREQUEST']._serialized_start=1814
-  _globals['_REVOKETIERREQUEST']._serialized_end=2011
-  _globals['_REVOKETIERRESPONSE']._serialized_start=2013
-  _globals['_REVOKETIERRESPONSE']._serialized_end=2120
-  _globals['_BANACCOUNTREQUEST']._serialized_start=2123
-  _globals['_BANACCOUNTREQUEST']._serialized_end=2376
-  _globals['_BANACCOUNTRESPONSE']._serialized_start=2378
-  _globals['_BANACCOUNTRESPONSE']._serialized_end=2464
-  _globals['_LIFTBANREQUEST']._serialized_start=2467
-  _globals['_LIFTBANREQUEST']._serialized_end=2635
-  _globals['_LIFTBANRESPONSE']._serialized_start=2637
-  _globals['_LIFTBANRESPONSE']._serialized_end=2740
-  _globals['_COMMANDSERVICE']._serialized_start=2743
-  _globals['_COMMANDSERVICE']._serialized_end=3395
+  _globals['_REGISTERACCOUNTREQUEST']._serialized_end=428
+  _globals['_REGISTERACCOUNTRESPONSE']._serialized_start=430
+  _globals['_REGISTERACCOUNTRESPONSE']._serialized_end=510
+  _globals['_REGISTERSYMBOLREQUEST']._serialized_start=513
+  _globals['_REGISTERSYMBOLREQUEST']._serialized_end=927
+  _globals['_REGISTERSYMBOLRESPONSE']._serialized_start=929
+  _globals['_REGISTERSYMBOLRESPONSE']._serialized_end=990
+  _globals['_REGISTERCURRENCYREQUEST']._serialized_start=993
+  _globals['_REGISTERCURRENCYREQUEST']._serialized_end=1168
+  _globals['_REGISTERCURRENCYRESPONSE']._serialized_start=1170
+  _globals['_REGISTERCURRENCYRESPONSE']._serialized_end=1233
+  _globals['_STARTTRIALREQUEST']._serialized_start=1236
+  _globals['_STARTTRIALREQUEST']._serialized_end=1465
+  _globals['_STARTTRIALRESPONSE']._serialized_start=1467
+  _globals['_STARTTRIALRESPONSE']._serialized_end=1557
+  _globals['_CHANGETIERREQUEST']._serialized_start=1560
+  _globals['_CHANGETIERREQUEST']._serialized_end=1864
+  _globals['_CHANGETIERRESPONSE']._serialized_start=1866
+  _globals['_CHANGETIERRESPONSE']._serialized_end=1956
+  _globals['_REVOKETIERREQUEST']._serialized_start=1959
+  _globals['_REVOKETIERREQUEST']._serialized_end=2185
+  _globals['_REVOKETIERRESPONSE']._serialized_start=2187
+  _globals['_REVOKETIERRESPONSE']._serialized_end=2294
+  _globals['_BANACCOUNTREQUEST']._serialized_start=2297
+  _globals['_BANACCOUNTREQUEST']._serialized_end=2579
+  _globals['_BANACCOUNTRESPONSE']._serialized_start=2581
+  _globals['_BANACCOUNTRESPONSE']._serialized_end=2667
+  _globals['_LIFTBANREQUEST']._serialized_start=2670
+  _globals['_LIFTBANREQUEST']._serialized_end=2867
+  _globals['_LIFTBANRESPONSE']._serialized_start=2869
+  _globals['_LIFTBANRESPONSE']._serialized_end=2972
+  _globals['_COMMANDSERVICE']._serialized_start=2975
+  _globals['_COMMANDSERVICE']._serialized_end=3627
 # @@protoc_insertion_point(module_scope)

@@ -33,6 +33,7 @@ class RegisterAccountRequest(_message.Message):
     OWNER_ID_FIELD_NUMBER: _builtins.int
     PARENT_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     REGISTERED_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -41,6 +42,8 @@ class RegisterAccountRequest(_message.Message):
     """Beneficial owner; default: the account itself."""
     parent_account_id: _builtins.str
     """Optional. The account this one is a sub-account of."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -58,10 +61,11 @@ class RegisterAccountRequest(_message.Message):
         owner_id: _builtins.str = ...,
         parent_account_id: _builtins.str = ...,
         registered_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "registered_time", b"registered_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "registered_time", b"registered_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "registered_time", b"registered_time", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -112,6 +116,7 @@ class RegisterSymbolRequest(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     PAIR_CLASS_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     symbol: _builtins.str
@@ -130,6 +135,8 @@ class RegisterSymbolRequest(_message.Message):
     """Optional. Class of the pair in the programme, for example C; a pair without a class pays the base rate (A19)."""
     programme_id: _builtins.str
     """The programme the class belongs to; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -152,10 +159,11 @@ class RegisterSymbolRequest(_message.Message):
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         pair_class: _builtins.str = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "valid_from", b"valid_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "base_currency", b"base_currency", "pair_class", b"pair_class", "price_scale", b"price_scale", "product", b"product", "programme_id", b"programme_id", "quantity_scale", b"quantity_scale", "quote_currency", b"quote_currency", "request_id", b"request_id", "symbol", b"symbol", "valid_from", b"valid_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "base_currency", b"base_currency", "pair_class", b"pair_class", "price_scale", b"price_scale", "product", b"product", "programme_id", b"programme_id", "quantity_scale", b"quantity_scale", "quote_currency", b"quote_currency", "request_id", b"request_id", "symbol", b"symbol", "valid_from", b"valid_from", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -195,12 +203,15 @@ class RegisterCurrencyRequest(_message.Message):
     AUTHORITY_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     DECIMALS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     currency: _builtins.str
     """The currency, for example USDT."""
     decimals: _builtins.int
     """Decimals that fees are rounded to, 0 to 18."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -212,10 +223,11 @@ class RegisterCurrencyRequest(_message.Message):
         authority: _command_pb2.Authority | None = ...,
         currency: _builtins.str = ...,
         decimals: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "currency", b"currency", "decimals", b"decimals", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "currency", b"currency", "decimals", b"decimals", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -256,12 +268,15 @@ class StartTrialRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
     """The account."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -278,10 +293,11 @@ class StartTrialRequest(_message.Message):
         account_id: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "programme_id", b"programme_id", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "programme_id", b"programme_id", "request_id", b"request_id", "start_time", b"start_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -330,6 +346,7 @@ class ChangeTierRequest(_message.Message):
     VALID_FROM_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -338,6 +355,8 @@ class ChangeTierRequest(_message.Message):
     """The tier, for example VIP4."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -360,10 +379,11 @@ class ChangeTierRequest(_message.Message):
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         valid_until: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "programme_id", b"programme_id", "request_id", b"request_id", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "programme_id", b"programme_id", "request_id", b"request_id", "tier", b"tier", "valid_from", b"valid_from", "valid_until", b"valid_until", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -410,12 +430,15 @@ class RevokeTierRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     GRANT_ID_FIELD_NUMBER: _builtins.int
     REVOKE_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
     """The account."""
     grant_id: _builtins.str
     """The grant, as answered when it was given."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -432,10 +455,11 @@ class RevokeTierRequest(_message.Message):
         account_id: _builtins.str = ...,
         grant_id: _builtins.str = ...,
         revoke_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "revoke_time", b"revoke_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "grant_id", b"grant_id", "request_id", b"request_id", "revoke_time", b"revoke_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "grant_id", b"grant_id", "request_id", b"request_id", "revoke_time", b"revoke_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -484,6 +508,7 @@ class BanAccountRequest(_message.Message):
     START_TIME_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
     EVIDENCE_POSITIONS_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -492,6 +517,8 @@ class BanAccountRequest(_message.Message):
     """Whole days, 1 to 7."""
     reason_code: _builtins.str
     """Why, for example QUOTE_ONE_UP, ORDER_SPAM or LOW_FILL_RATIO (R23)."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -514,10 +541,11 @@ class BanAccountRequest(_message.Message):
         start_time: _timestamp_pb2.Timestamp | None = ...,
         reason_code: _builtins.str = ...,
         evidence_positions: _abc.Iterable[_builtins.int] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "days", b"days", "evidence_positions", b"evidence_positions", "reason_code", b"reason_code", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "days", b"days", "evidence_positions", b"evidence_positions", "reason_code", b"reason_code", "request_id", b"request_id", "start_time", b"start_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -563,10 +591,13 @@ class LiftBanRequest(_message.Message):
     AUTHORITY_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     LIFT_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
     """The account."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -582,10 +613,11 @@ class LiftBanRequest(_message.Message):
         authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         lift_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "lift_time", b"lift_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "lift_time", b"lift_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "lift_time", b"lift_time", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

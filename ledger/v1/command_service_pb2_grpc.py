@@ -30,6 +30,10 @@ class CommandServiceStub(object):
     answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
     authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
     stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
+
+    With validate_only (AIP-163) a command is decided as it would be now, and nothing is recorded: the answer has the preview
+    of what would be, or is the refusal that the command would get. validate_only is no part of a request, so the same request
+    without it may follow; one that was recorded before is answered as it was then.
     """
 
     def __init__(self, channel):
@@ -85,6 +89,10 @@ class CommandServiceServicer(object):
     answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
     authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
     stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
+
+    With validate_only (AIP-163) a command is decided as it would be now, and nothing is recorded: the answer has the preview
+    of what would be, or is the refusal that the command would get. validate_only is no part of a request, so the same request
+    without it may follow; one that was recorded before is answered as it was then.
     """
 
     def RegisterAccount(self, request, context):
@@ -200,6 +208,10 @@ class CommandService(object):
     answer again, for ever, with receipt.replayed; with another body it is REQUEST_ID_REUSED. authority.ticket and
     authority.reason may be erased and are left out of it: a resend that differs in them alone is a replay, and what came first
     stays. A command refused by the state of the ledger is recorded, and a resend is refused the same way.
+
+    With validate_only (AIP-163) a command is decided as it would be now, and nothing is recorded: the answer has the preview
+    of what would be, or is the refusal that the command would get. validate_only is no part of a request, so the same request
+    without it may follow; one that was recorded before is answered as it was then.
     """
 
     @staticmethod

@@ -138,6 +138,7 @@ class RecordDailyCloseRequest(_message.Message):
     SOURCE_FIELD_NUMBER: _builtins.int
     SOURCE_SHA256_FIELD_NUMBER: _builtins.int
     RESTATES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     asset: _builtins.str
@@ -154,6 +155,8 @@ class RecordDailyCloseRequest(_message.Message):
     """SHA-256 of the document that shows it."""
     restates: _builtins.int
     """Optional. Position of the close in force that this one replaces. Evaluations that used that one stay as they are."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -170,10 +173,11 @@ class RecordDailyCloseRequest(_message.Message):
         source: _builtins.str = ...,
         source_sha256: _builtins.bytes = ...,
         restates: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authority", b"authority", "currency", b"currency", "day", b"day", "price", b"price", "request_id", b"request_id", "restates", b"restates", "source", b"source", "source_sha256", b"source_sha256"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authority", b"authority", "currency", b"currency", "day", b"day", "price", b"price", "request_id", b"request_id", "restates", b"restates", "source", b"source", "source_sha256", b"source_sha256", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -646,6 +650,7 @@ class RunEvaluationRequest(_message.Message):
     INSTANT_FIELD_NUMBER: _builtins.int
     READ_POSITION_FIELD_NUMBER: _builtins.int
     COMPLETE_SOURCES_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     programme_id: _builtins.str
@@ -656,6 +661,8 @@ class RunEvaluationRequest(_message.Message):
     """Optional. The position that a plan was read at, so that what was approved is what is done; default: the last one. A run
     that goes on with another one reads where that one does.
     """
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks, and who approved where the programme asks for it."""
@@ -680,10 +687,11 @@ class RunEvaluationRequest(_message.Message):
         instant: _timestamp_pb2.Timestamp | None = ...,
         read_position: _builtins.int = ...,
         complete_sources: _abc.Iterable[_builtins.str] | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "instant", b"instant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "complete_sources", b"complete_sources", "instant", b"instant", "kind", b"kind", "programme_id", b"programme_id", "read_position", b"read_position", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "complete_sources", b"complete_sources", "instant", b"instant", "kind", b"kind", "programme_id", b"programme_id", "read_position", b"read_position", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

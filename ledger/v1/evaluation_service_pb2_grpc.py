@@ -94,6 +94,8 @@ class EvaluationServiceServicer(object):
         the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
         it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
         that lack a close are left out until a later run.
+        With validate_only the one message says whether a run would begin, or that it began before; PlanEvaluation says what it
+        would give each account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -48,6 +48,8 @@ class EvaluationServiceStub:
     the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
     it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
     that lack a close are left out until a later run.
+    With validate_only the one message says whether a run would begin, or that it began before; PlanEvaluation says what it
+    would give each account.
     """
     GetEvaluation: _grpc.UnaryUnaryMultiCallable[_evaluation_service_pb2.GetEvaluationRequest, _evaluation_service_pb2.GetEvaluationResponse]
     """An evaluation and its runs."""
@@ -72,6 +74,8 @@ class EvaluationServiceAsyncStub(EvaluationServiceStub):
     the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
     it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
     that lack a close are left out until a later run.
+    With validate_only the one message says whether a run would begin, or that it began before; PlanEvaluation says what it
+    would give each account.
     """
     GetEvaluation: _aio.UnaryUnaryMultiCallable[_evaluation_service_pb2.GetEvaluationRequest, _evaluation_service_pb2.GetEvaluationResponse]  # type: ignore[assignment]
     """An evaluation and its runs."""
@@ -117,6 +121,8 @@ class EvaluationServiceServicer(metaclass=_abc_1.ABCMeta):
         the evaluation on. Messages tell how far it is; the last one has the counts. A run that was interrupted goes on where
         it was when it is asked for again, under the same request_id or another one: no account is evaluated twice. Accounts
         that lack a close are left out until a later run.
+        With validate_only the one message says whether a run would begin, or that it began before; PlanEvaluation says what it
+        would give each account.
         """
 
     @_abc_1.abstractmethod

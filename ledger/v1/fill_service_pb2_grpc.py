@@ -26,7 +26,8 @@ if _version_not_supported:
 
 
 class FillServiceStub(object):
-    """What a matching engine calls.
+    """What a matching engine calls. There is no validate_only here: a fill has happened, whatever the ledger would say of it, so
+    there is nothing to decide by a preview. QuoteFee says what a fill would cost.
     """
 
     def __init__(self, channel):
@@ -53,7 +54,8 @@ class FillServiceStub(object):
 
 
 class FillServiceServicer(object):
-    """What a matching engine calls.
+    """What a matching engine calls. There is no validate_only here: a fill has happened, whatever the ledger would say of it, so
+    there is nothing to decide by a preview. QuoteFee says what a fill would cost.
     """
 
     def RecordFills(self, request, context):
@@ -115,7 +117,8 @@ def add_FillServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class FillService(object):
-    """What a matching engine calls.
+    """What a matching engine calls. There is no validate_only here: a fill has happened, whatever the ledger would say of it, so
+    there is nothing to decide by a preview. QuoteFee says what a fill would cost.
     """
 
     @staticmethod

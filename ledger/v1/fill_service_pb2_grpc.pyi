@@ -27,7 +27,9 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class FillServiceStub:
-    """What a matching engine calls."""
+    """What a matching engine calls. There is no validate_only here: a fill has happened, whatever the ledger would say of it, so
+    there is nothing to decide by a preview. QuoteFee says what a fill would cost.
+    """
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -55,7 +57,9 @@ class FillServiceStub:
 
 @_typing.type_check_only
 class FillServiceAsyncStub(FillServiceStub):
-    """What a matching engine calls."""
+    """What a matching engine calls. There is no validate_only here: a fill has happened, whatever the ledger would say of it, so
+    there is nothing to decide by a preview. QuoteFee says what a fill would cost.
+    """
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     RecordFills: _aio.UnaryUnaryMultiCallable[_fill_service_pb2.RecordFillsRequest, _fill_service_pb2.RecordFillsResponse]  # type: ignore[assignment]
@@ -79,7 +83,9 @@ class FillServiceAsyncStub(FillServiceStub):
     """Where an engine goes on after a break: the last sequence the ledger has of a source."""
 
 class FillServiceServicer(metaclass=_abc_1.ABCMeta):
-    """What a matching engine calls."""
+    """What a matching engine calls. There is no validate_only here: a fill has happened, whatever the ledger would say of it, so
+    there is nothing to decide by a preview. QuoteFee says what a fill would cost.
+    """
 
     @_abc_1.abstractmethod
     def RecordFills(

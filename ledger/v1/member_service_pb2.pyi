@@ -84,6 +84,7 @@ class FlagAccountRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     FLAG_TIME_FIELD_NUMBER: _builtins.int
     EVIDENCE_SHA256_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -92,6 +93,8 @@ class FlagAccountRequest(_message.Message):
     """What it is taken for."""
     evidence_sha256: _builtins.bytes
     """Optional. SHA-256 of the document that shows it, 32 bytes."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -109,10 +112,11 @@ class FlagAccountRequest(_message.Message):
         kind: _command_pb2.FlagKind.ValueType = ...,
         flag_time: _timestamp_pb2.Timestamp | None = ...,
         evidence_sha256: _builtins.bytes = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "flag_time", b"flag_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "evidence_sha256", b"evidence_sha256", "flag_time", b"flag_time", "kind", b"kind", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "evidence_sha256", b"evidence_sha256", "flag_time", b"flag_time", "kind", b"kind", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -158,10 +162,13 @@ class UnflagAccountRequest(_message.Message):
     AUTHORITY_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     UNFLAG_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
     """The account."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -177,10 +184,11 @@ class UnflagAccountRequest(_message.Message):
         authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         unflag_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "unflag_time", b"unflag_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "request_id", b"request_id", "unflag_time", b"unflag_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "request_id", b"request_id", "unflag_time", b"unflag_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -233,6 +241,7 @@ class RequestMatchRequest(_message.Message):
     EVIDENCE_SHA256_FIELD_NUMBER: _builtins.int
     REQUEST_TIME_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -243,6 +252,8 @@ class RequestMatchRequest(_message.Message):
     """SHA-256 of the document that shows it, 32 bytes."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -281,10 +292,11 @@ class RequestMatchRequest(_message.Message):
         evidence_sha256: _builtins.bytes = ...,
         request_time: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "external_volume", b"external_volume", "period_from", b"period_from", "period_until", b"period_until", "request_time", b"request_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "external_volume", b"external_volume", "period_from", b"period_from", "period_until", b"period_until", "programme_id", b"programme_id", "request_id", b"request_id", "request_time", b"request_time", "venues", b"venues"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "evidence_sha256", b"evidence_sha256", "external_tier", b"external_tier", "external_volume", b"external_volume", "period_from", b"period_from", "period_until", b"period_until", "programme_id", b"programme_id", "request_id", b"request_id", "request_time", b"request_time", "validate_only", b"validate_only", "venues", b"venues"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,12 +359,15 @@ class ApproveMatchRequest(_message.Message):
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     MATCH_ID_FIELD_NUMBER: _builtins.int
     APPROVE_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
     """The account."""
     match_id: _builtins.str
     """The match, as answered when it was requested."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -369,10 +384,11 @@ class ApproveMatchRequest(_message.Message):
         account_id: _builtins.str = ...,
         match_id: _builtins.str = ...,
         approve_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["approve_time", b"approve_time", "authority", b"authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "approve_time", b"approve_time", "authority", b"authority", "match_id", b"match_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "approve_time", b"approve_time", "authority", b"authority", "match_id", b"match_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -420,6 +436,7 @@ class RejectMatchRequest(_message.Message):
     MATCH_ID_FIELD_NUMBER: _builtins.int
     REASON_CODE_FIELD_NUMBER: _builtins.int
     REJECT_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -428,6 +445,8 @@ class RejectMatchRequest(_message.Message):
     """The match, as answered when it was requested."""
     reason_code: _builtins.str
     """Why, for example EVIDENCE_FALSE."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -445,10 +464,11 @@ class RejectMatchRequest(_message.Message):
         match_id: _builtins.str = ...,
         reason_code: _builtins.str = ...,
         reject_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "reject_time", b"reject_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "match_id", b"match_id", "reason_code", b"reason_code", "reject_time", b"reject_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "match_id", b"match_id", "reason_code", b"reason_code", "reject_time", b"reject_time", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -499,6 +519,7 @@ class SubmitApplicationRequest(_message.Message):
     COMMUNITY_JOINED_FIELD_NUMBER: _builtins.int
     FORM_SUBMITTED_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -513,6 +534,8 @@ class SubmitApplicationRequest(_message.Message):
     """Step 4: the form is filled out."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -533,10 +556,11 @@ class SubmitApplicationRequest(_message.Message):
         community_joined: _builtins.bool = ...,
         form_submitted: _builtins.bool = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "received_time", b"received_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_opened", b"account_opened", "api_key_created", b"api_key_created", "authority", b"authority", "community_joined", b"community_joined", "form_submitted", b"form_submitted", "programme_id", b"programme_id", "received_time", b"received_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "account_opened", b"account_opened", "api_key_created", b"api_key_created", "authority", b"authority", "community_joined", b"community_joined", "form_submitted", b"form_submitted", "programme_id", b"programme_id", "received_time", b"received_time", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -580,10 +604,13 @@ class VerifyApiIdentityRequest(_message.Message):
     AUTHORITY_FIELD_NUMBER: _builtins.int
     ACCOUNT_ID_FIELD_NUMBER: _builtins.int
     VERIFIED_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
     """The account."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -599,10 +626,11 @@ class VerifyApiIdentityRequest(_message.Message):
         authority: _command_pb2.Authority | None = ...,
         account_id: _builtins.str = ...,
         verified_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "verified_time", b"verified_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "request_id", b"request_id", "verified_time", b"verified_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "request_id", b"request_id", "validate_only", b"validate_only", "verified_time", b"verified_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -650,6 +678,7 @@ class SettleApplicationRequest(_message.Message):
     APPLICATION_ID_FIELD_NUMBER: _builtins.int
     OUTCOME_FIELD_NUMBER: _builtins.int
     SETTLE_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -658,6 +687,8 @@ class SettleApplicationRequest(_message.Message):
     """The application."""
     outcome: Global___ApplicationOutcome.ValueType
     """What came of it."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -675,10 +706,11 @@ class SettleApplicationRequest(_message.Message):
         application_id: _builtins.str = ...,
         outcome: Global___ApplicationOutcome.ValueType = ...,
         settle_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "settle_time", b"settle_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "application_id", b"application_id", "authority", b"authority", "outcome", b"outcome", "request_id", b"request_id", "settle_time", b"settle_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "application_id", b"application_id", "authority", b"authority", "outcome", b"outcome", "request_id", b"request_id", "settle_time", b"settle_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -726,6 +758,7 @@ class AssignKeyAccountManagerRequest(_message.Message):
     MANAGER_ID_FIELD_NUMBER: _builtins.int
     ASSIGN_TIME_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -734,6 +767,8 @@ class AssignKeyAccountManagerRequest(_message.Message):
     """The manager, by a pseudonymous id."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -751,10 +786,11 @@ class AssignKeyAccountManagerRequest(_message.Message):
         manager_id: _builtins.str = ...,
         assign_time: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["assign_time", b"assign_time", "authority", b"authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "assign_time", b"assign_time", "authority", b"authority", "manager_id", b"manager_id", "programme_id", b"programme_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "assign_time", b"assign_time", "authority", b"authority", "manager_id", b"manager_id", "programme_id", b"programme_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -803,6 +839,7 @@ class RecordBehaviourMetricRequest(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     WINDOW_FROM_FIELD_NUMBER: _builtins.int
     WINDOW_UNTIL_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -811,6 +848,8 @@ class RecordBehaviourMetricRequest(_message.Message):
     """What was measured, for example QUOTE_ONE_UP, ORDER_SPAM or LOW_FILL_RATIO."""
     value: _builtins.str
     """How much, as a decimal in the metric's own unit."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -833,10 +872,11 @@ class RecordBehaviourMetricRequest(_message.Message):
         value: _builtins.str = ...,
         window_from: _timestamp_pb2.Timestamp | None = ...,
         window_until: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "code", b"code", "request_id", b"request_id", "value", b"value", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "code", b"code", "request_id", b"request_id", "validate_only", b"validate_only", "value", b"value", "window_from", b"window_from", "window_until", b"window_until"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -28,7 +28,7 @@ from ledger.v1 import command_pb2 as ledger_dot_v1_dot_command__pb2
 from ledger.v1 import read_pb2 as ledger_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ledger/v1/programme_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x14ledger/v1/read.proto\"\xaf\x01\n\x17PublishProgrammeRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"o\n\x18PublishProgrammeResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\tprogramme\x18\x02 \x01(\x0b\x32\x1b.ledger.v1.ProgrammeVersion\"\xbb\x02\n\x10ProgrammeVersion\x12\x14\n\x0cprogramme_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\nvalid_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63ontent_sha256\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\t\x12\x10\n\x08in_force\x18\x07 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x10\n\x08\x61pprover\x18\t \x01(\t\x12\x10\n\x08position\x18\n \x01(\x04\x12\x31\n\rrecorded_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xe3\x01\n\x16\x41ssignPairClassRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\npair_class\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"n\n\x17\x41ssignPairClassResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\nvalid_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xfa\x01\n\x13SetPairRatesRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmaker_rate\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ntaker_rate\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"k\n\x14SetPairRatesResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\nvalid_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x13GetProgrammeRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x03 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\"k\n\x14GetProgrammeResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12.\n\tprogramme\x18\x02 \x01(\x0b\x32\x1b.ledger.v1.ProgrammeVersion\"\x8b\x01\n\x15ListProgrammesRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x87\x01\n\x16ListProgrammesResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12/\n\nprogrammes\x18\x02 \x03(\x0b\x32\x1b.ledger.v1.ProgrammeVersion\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x86\x01\n\x10ListPairsRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"q\n\x11ListPairsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x1e\n\x05pairs\x18\x02 \x03(\x0b\x32\x0f.ledger.v1.Pair\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"R\n\x04Pair\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x12\n\npair_class\x18\x02 \x01(\t\x12\x12\n\nmaker_rate\x18\x03 \x01(\t\x12\x12\n\ntaker_rate\x18\x04 \x01(\t2\x8a\x04\n\x10ProgrammeService\x12[\n\x10PublishProgramme\x12\".ledger.v1.PublishProgrammeRequest\x1a#.ledger.v1.PublishProgrammeResponse\x12X\n\x0f\x41ssignPairClass\x12!.ledger.v1.AssignPairClassRequest\x1a\".ledger.v1.AssignPairClassResponse\x12O\n\x0cSetPairRates\x12\x1e.ledger.v1.SetPairRatesRequest\x1a\x1f.ledger.v1.SetPairRatesResponse\x12O\n\x0cGetProgramme\x12\x1e.ledger.v1.GetProgrammeRequest\x1a\x1f.ledger.v1.GetProgrammeResponse\x12U\n\x0eListProgrammes\x12 .ledger.v1.ListProgrammesRequest\x1a!.ledger.v1.ListProgrammesResponse\x12\x46\n\tListPairs\x12\x1b.ledger.v1.ListPairsRequest\x1a\x1c.ledger.v1.ListPairsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!ledger/v1/programme_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\x1a\x14ledger/v1/read.proto\"\xcc\x01\n\x17PublishProgrammeRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x02\x12\x15\n\x07\x63ontent\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"o\n\x18PublishProgrammeResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\tprogramme\x18\x02 \x01(\x0b\x32\x1b.ledger.v1.ProgrammeVersion\"\xbb\x02\n\x10ProgrammeVersion\x12\x14\n\x0cprogramme_id\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12.\n\nvalid_from\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x16\n\x0e\x63ontent_sha256\x18\x05 \x01(\t\x12\x0f\n\x07\x63ontent\x18\x06 \x01(\t\x12\x10\n\x08in_force\x18\x07 \x01(\x08\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x10\n\x08\x61pprover\x18\t \x01(\t\x12\x10\n\x08position\x18\n \x01(\x04\x12\x31\n\rrecorded_time\x18\x0b \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x80\x02\n\x16\x41ssignPairClassRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\npair_class\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nvalid_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"n\n\x17\x41ssignPairClassResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\nvalid_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x97\x02\n\x13SetPairRatesRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x14\n\x06symbol\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\nmaker_rate\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x18\n\ntaker_rate\x18\x05 \x01(\tB\x04\xe2\x41\x01\x01\x12\x34\n\nvalid_from\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"k\n\x14SetPairRatesResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12.\n\nvalid_from\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"m\n\x13GetProgrammeRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x15\n\x07version\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x03 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\"k\n\x14GetProgrammeResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12.\n\tprogramme\x18\x02 \x01(\x0b\x32\x1b.ledger.v1.ProgrammeVersion\"\x8b\x01\n\x15ListProgrammesRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x87\x01\n\x16ListProgrammesResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12/\n\nprogrammes\x18\x02 \x03(\x0b\x32\x1b.ledger.v1.ProgrammeVersion\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\x86\x01\n\x10ListPairsRequest\x12\x1a\n\x0cprogramme_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"q\n\x11ListPairsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12\x1e\n\x05pairs\x18\x02 \x03(\x0b\x32\x0f.ledger.v1.Pair\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"R\n\x04Pair\x12\x0e\n\x06symbol\x18\x01 \x01(\t\x12\x12\n\npair_class\x18\x02 \x01(\t\x12\x12\n\nmaker_rate\x18\x03 \x01(\t\x12\x12\n\ntaker_rate\x18\x04 \x01(\t2\x8a\x04\n\x10ProgrammeService\x12[\n\x10PublishProgramme\x12\".ledger.v1.PublishProgrammeRequest\x1a#.ledger.v1.PublishProgrammeResponse\x12X\n\x0f\x41ssignPairClass\x12!.ledger.v1.AssignPairClassRequest\x1a\".ledger.v1.AssignPairClassResponse\x12O\n\x0cSetPairRates\x12\x1e.ledger.v1.SetPairRatesRequest\x1a\x1f.ledger.v1.SetPairRatesResponse\x12O\n\x0cGetProgramme\x12\x1e.ledger.v1.GetProgrammeRequest\x1a\x1f.ledger.v1.GetProgrammeResponse\x12U\n\x0eListProgrammes\x12 .ledger.v1.ListProgrammesRequest\x1a!.ledger.v1.ListProgrammesResponse\x12\x46\n\tListPairs\x12\x1b.ledger.v1.ListPairsRequest\x1a\x1c.ledger.v1.ListPairsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -43,6 +43,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PUBLISHPROGRAMMEREQUEST'].fields_by_name['content']._serialized_options = b'\342A\001\002'
   _globals['_PUBLISHPROGRAMMEREQUEST'].fields_by_name['valid_from']._loaded_options = None
   _globals['_PUBLISHPROGRAMMEREQUEST'].fields_by_name['valid_from']._serialized_options = b'\342A\001\001'
+  _globals['_PUBLISHPROGRAMMEREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_PUBLISHPROGRAMMEREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -55,6 +57,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['valid_from']._serialized_options = b'\342A\001\001'
   _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_ASSIGNPAIRCLASSREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_SETPAIRRATESREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_SETPAIRRATESREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_SETPAIRRATESREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -69,6 +73,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETPAIRRATESREQUEST'].fields_by_name['valid_from']._serialized_options = b'\342A\001\001'
   _globals['_SETPAIRRATESREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_SETPAIRRATESREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_SETPAIRRATESREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_SETPAIRRATESREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_GETPROGRAMMEREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_GETPROGRAMMEREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
   _globals['_GETPROGRAMMEREQUEST'].fields_by_name['version']._loaded_options = None
@@ -92,33 +98,33 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTPAIRSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTPAIRSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
   _globals['_PUBLISHPROGRAMMEREQUEST']._serialized_start=162
-  _globals['_PUBLISHPROGRAMMEREQUEST']._serialized_end=337
-  _globals['_PUBLISHPROGRAMMERESPONSE']._serialized_start=339
-  _globals['_PUBLISHPROGRAMMERESPONSE']._serialized_end=450
-  _globals['_PROGRAMMEVERSION']._serialized_start=453
-  _globals['_PROGRAMMEVERSION']._serialized_end=768
-  _globals['_ASSIGNPAIRCLASSREQUEST']._serialized_start=771
-  _globals['_ASSIGNPAIRCLASSREQUEST']._serialized_end=998
-  _globals['_ASSIGNPAIRCLASSRESPONSE']._serialized_start=1000
-  _globals['_ASSIGNPAIRCLASSRESPONSE']._serialized_end=1110
-  _globals['_SETPAIRRATESREQUEST']._serialized_start=1113
-  _globals['_SETPAIRRATESREQUEST']._serialized_end=1363
-  _globals['_SETPAIRRATESRESPONSE']._serialized_start=1365
-  _globals['_SETPAIRRATESRESPONSE']._serialized_end=1472
-  _globals['_GETPROGRAMMEREQUEST']._serialized_start=1474
-  _globals['_GETPROGRAMMEREQUEST']._serialized_end=1583
-  _globals['_GETPROGRAMMERESPONSE']._serialized_start=1585
-  _globals['_GETPROGRAMMERESPONSE']._serialized_end=1692
-  _globals['_LISTPROGRAMMESREQUEST']._serialized_start=1695
-  _globals['_LISTPROGRAMMESREQUEST']._serialized_end=1834
-  _globals['_LISTPROGRAMMESRESPONSE']._serialized_start=1837
-  _globals['_LISTPROGRAMMESRESPONSE']._serialized_end=1972
-  _globals['_LISTPAIRSREQUEST']._serialized_start=1975
-  _globals['_LISTPAIRSREQUEST']._serialized_end=2109
-  _globals['_LISTPAIRSRESPONSE']._serialized_start=2111
-  _globals['_LISTPAIRSRESPONSE']._serialized_end=2224
-  _globals['_PAIR']._serialized_start=2226
-  _globals['_PAIR']._serialized_end=2308
-  _globals['_PROGRAMMESERVICE']._serialized_start=2311
-  _globals['_PROGRAMMESERVICE']._serialized_end=2833
+  _globals['_PUBLISHPROGRAMMEREQUEST']._serialized_end=366
+  _globals['_PUBLISHPROGRAMMERESPONSE']._serialized_start=368
+  _globals['_PUBLISHPROGRAMMERESPONSE']._serialized_end=479
+  _globals['_PROGRAMMEVERSION']._serialized_start=482
+  _globals['_PROGRAMMEVERSION']._serialized_end=797
+  _globals['_ASSIGNPAIRCLASSREQUEST']._serialized_start=800
+  _globals['_ASSIGNPAIRCLASSREQUEST']._serialized_end=1056
+  _globals['_ASSIGNPAIRCLASSRESPONSE']._serialized_start=1058
+  _globals['_ASSIGNPAIRCLASSRESPONSE']._serialized_end=1168
+  _globals['_SETPAIRRATESREQUEST']._serialized_start=1171
+  _globals['_SETPAIRRATESREQUEST']._serialized_end=1450
+  _globals['_SETPAIRRATESRESPONSE']._serialized_start=1452
+  _globals['_SETPAIRRATESRESPONSE']._serialized_end=1559
+  _globals['_GETPROGRAMMEREQUEST']._serialized_start=1561
+  _globals['_GETPROGRAMMEREQUEST']._serialized_end=1670
+  _globals['_GETPROGRAMMERESPONSE']._serialized_start=1672
+  _globals['_GETPROGRAMMERESPONSE']._serialized_end=1779
+  _globals['_LISTPROGRAMMESREQUEST']._serialized_start=1782
+  _globals['_LISTPROGRAMMESREQUEST']._serialized_end=1921
+  _globals['_LISTPROGRAMMESRESPONSE']._serialized_start=1924
+  _globals['_LISTPROGRAMMESRESPONSE']._serialized_end=2059
+  _globals['_LISTPAIRSREQUEST']._serialized_start=2062
+  _globals['_LISTPAIRSREQUEST']._serialized_end=2196
+  _globals['_LISTPAIRSRESPONSE']._serialized_start=2198
+  _globals['_LISTPAIRSRESPONSE']._serialized_end=2311
+  _globals['_PAIR']._serialized_start=2313
+  _globals['_PAIR']._serialized_end=2395
+  _globals['_PROGRAMMESERVICE']._serialized_start=2398
+  _globals['_PROGRAMMESERVICE']._serialized_end=2920
 # @@protoc_insertion_point(module_scope)

@@ -31,10 +31,13 @@ class PublishProgrammeRequest(_message.Message):
     AUTHORITY_FIELD_NUMBER: _builtins.int
     CONTENT_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     content: _builtins.str
     """The file: TOML of at most 262,144 bytes in UTF-8. It names the programme and the version."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks, and the second person who approved: always two."""
@@ -50,10 +53,11 @@ class PublishProgrammeRequest(_message.Message):
         authority: _command_pb2.Authority | None = ...,
         content: _builtins.str = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "valid_from", b"valid_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "content", b"content", "request_id", b"request_id", "valid_from", b"valid_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "content", b"content", "request_id", b"request_id", "valid_from", b"valid_from", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,6 +173,7 @@ class AssignPairClassRequest(_message.Message):
     PAIR_CLASS_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     symbol: _builtins.str
@@ -177,6 +182,8 @@ class AssignPairClassRequest(_message.Message):
     """A pair class of the programme, for example C."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -194,10 +201,11 @@ class AssignPairClassRequest(_message.Message):
         pair_class: _builtins.str = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "valid_from", b"valid_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "pair_class", b"pair_class", "programme_id", b"programme_id", "request_id", b"request_id", "symbol", b"symbol", "valid_from", b"valid_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "pair_class", b"pair_class", "programme_id", b"programme_id", "request_id", b"request_id", "symbol", b"symbol", "valid_from", b"valid_from", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -246,6 +254,7 @@ class SetPairRatesRequest(_message.Message):
     TAKER_RATE_FIELD_NUMBER: _builtins.int
     VALID_FROM_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     symbol: _builtins.str
@@ -258,6 +267,8 @@ class SetPairRatesRequest(_message.Message):
     """Taker rate, likewise. Both empty: the pair has no rates of its own from valid_from on."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -276,10 +287,11 @@ class SetPairRatesRequest(_message.Message):
         taker_rate: _builtins.str = ...,
         valid_from: _timestamp_pb2.Timestamp | None = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "valid_from", b"valid_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "maker_rate", b"maker_rate", "programme_id", b"programme_id", "request_id", b"request_id", "symbol", b"symbol", "taker_rate", b"taker_rate", "valid_from", b"valid_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "maker_rate", b"maker_rate", "programme_id", b"programme_id", "request_id", b"request_id", "symbol", b"symbol", "taker_rate", b"taker_rate", "valid_from", b"valid_from", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

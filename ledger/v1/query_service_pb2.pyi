@@ -1848,6 +1848,7 @@ class GetLedgerInfoResponse(_message.Message):
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
     PROGRAMMES_FIELD_NUMBER: _builtins.int
     PROJECTIONS_FIELD_NUMBER: _builtins.int
+    PREVIEWS_FIELD_NUMBER: _builtins.int
     ledger_id: _builtins.str
     """The ledger's immutable name."""
     position: _builtins.int
@@ -1856,6 +1857,8 @@ class GetLedgerInfoResponse(_message.Message):
     """The writer's term."""
     software_version: _builtins.str
     """Version of the software of that term."""
+    previews: _builtins.bool
+    """Commands may have validate_only. A service of an older release, which does not say so, would record them all the same."""
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
         """When that was recorded."""
@@ -1878,10 +1881,11 @@ class GetLedgerInfoResponse(_message.Message):
         software_version: _builtins.str = ...,
         programmes: _abc.Iterable[Global___ProgrammeInfo] | None = ...,
         projections: Global___ProjectionInfo | None = ...,
+        previews: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["projections", b"projections", "recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_id", b"ledger_id", "position", b"position", "programmes", b"programmes", "projections", b"projections", "recorded_time", b"recorded_time", "software_version", b"software_version", "writer_term", b"writer_term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["ledger_id", b"ledger_id", "position", b"position", "previews", b"previews", "programmes", b"programmes", "projections", b"projections", "recorded_time", b"recorded_time", "software_version", b"software_version", "writer_term", b"writer_term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

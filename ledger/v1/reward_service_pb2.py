@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from ledger.v1 import command_pb2 as ledger_dot_v1_dot_command__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eledger/v1/reward_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\"\x91\x02\n\x15ReportFeedbackRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x17.ledger.v1.FeedbackKindB\x04\xe2\x41\x01\x02\x12\x31\n\x07\x63hannel\x18\x05 \x01(\x0e\x32\x1a.ledger.v1.FeedbackChannelB\x04\xe2\x41\x01\x02\x12\x35\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\"^\n\x16ReportFeedbackResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x0c\n\x04week\x18\x02 \x01(\t\x12\x11\n\treport_id\x18\x03 \x01(\t\"\xd4\x01\n\x12\x41wardBountyRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x12\n\x04week\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treport_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x61mount\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cprogramme_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"\\\n\x13\x41wardBountyResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\"v\n\x17\x43loseBountyRoundRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x12\n\x04week\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\"p\n\x18\x43loseBountyRoundResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12/\n\x0b\x63losed_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\x87\x02\n\x18\x41nnouncePromotionRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cpromotion_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0epromotion_type\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x32\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\"@\n\x19\x41nnouncePromotionResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xaa\x02\n\x11\x41wardBonusRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cpromotion_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\naccount_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x61mount\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\naward_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x16\n\x08override\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\t \x01(\tB\x04\xe2\x41\x01\x01\"M\n\x12\x41wardBonusResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x12\n\noverridden\x18\x02 \x01(\x08*\x7f\n\x0c\x46\x65\x65\x64\x62\x61\x63kKind\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46\x45\x45\x44\x42\x41\x43K_KIND_BUG\x10\x01\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_KIND_FEEDBACK\x10\x02\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_IMPROVEMENT\x10\x03*\x8c\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kChannel\x12 \n\x1c\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_TELEGRAM\x10\x01\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_DISCORD\x10\x02\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_EMAIL\x10\x03\x32\xbc\x03\n\rRewardService\x12U\n\x0eReportFeedback\x12 .ledger.v1.ReportFeedbackRequest\x1a!.ledger.v1.ReportFeedbackResponse\x12L\n\x0b\x41wardBounty\x12\x1d.ledger.v1.AwardBountyRequest\x1a\x1e.ledger.v1.AwardBountyResponse\x12[\n\x10\x43loseBountyRound\x12\".ledger.v1.CloseBountyRoundRequest\x1a#.ledger.v1.CloseBountyRoundResponse\x12^\n\x11\x41nnouncePromotion\x12#.ledger.v1.AnnouncePromotionRequest\x1a$.ledger.v1.AnnouncePromotionResponse\x12I\n\nAwardBonus\x12\x1c.ledger.v1.AwardBonusRequest\x1a\x1d.ledger.v1.AwardBonusResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1eledger/v1/reward_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x17ledger/v1/command.proto\"\xae\x02\n\x15ReportFeedbackRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x18\n\naccount_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12+\n\x04kind\x18\x04 \x01(\x0e\x32\x17.ledger.v1.FeedbackKindB\x04\xe2\x41\x01\x02\x12\x31\n\x07\x63hannel\x18\x05 \x01(\x0e\x32\x1a.ledger.v1.FeedbackChannelB\x04\xe2\x41\x01\x02\x12\x35\n\x0breport_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"^\n\x16ReportFeedbackResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x0c\n\x04week\x18\x02 \x01(\t\x12\x11\n\treport_id\x18\x03 \x01(\t\"\xf1\x01\n\x12\x41wardBountyRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x12\n\x04week\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x17\n\treport_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x61mount\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1a\n\x0cprogramme_id\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"\\\n\x13\x41wardBountyResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x12\n\naccount_id\x18\x02 \x01(\t\x12\x0c\n\x04tier\x18\x03 \x01(\t\"\x93\x01\n\x17\x43loseBountyRoundRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x12\n\x04week\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"p\n\x18\x43loseBountyRoundResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12/\n\x0b\x63losed_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\"\xa4\x02\n\x18\x41nnouncePromotionRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cpromotion_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x1c\n\x0epromotion_type\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\nstart_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x32\n\x08\x65nd_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x02\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"@\n\x19\x41nnouncePromotionResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\"\xc7\x02\n\x11\x41wardBonusRequest\x12\x18\n\nrequest_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x02\x12-\n\tauthority\x18\x02 \x01(\x0b\x32\x14.ledger.v1.AuthorityB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cpromotion_id\x18\x03 \x01(\tB\x04\xe2\x41\x01\x02\x12\x18\n\naccount_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x02\x12\x14\n\x06\x61mount\x18\x05 \x01(\tB\x04\xe2\x41\x01\x02\x12\x16\n\x08\x63urrency\x18\x06 \x01(\tB\x04\xe2\x41\x01\x02\x12\x34\n\naward_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x16\n\x08override\x18\x08 \x01(\x08\x42\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\t \x01(\tB\x04\xe2\x41\x01\x01\x12\x1b\n\rvalidate_only\x18\x0f \x01(\x08\x42\x04\xe2\x41\x01\x01\"M\n\x12\x41wardBonusResponse\x12#\n\x07receipt\x18\x01 \x01(\x0b\x32\x12.ledger.v1.Receipt\x12\x12\n\noverridden\x18\x02 \x01(\x08*\x7f\n\x0c\x46\x65\x65\x64\x62\x61\x63kKind\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_UNSPECIFIED\x10\x00\x12\x15\n\x11\x46\x45\x45\x44\x42\x41\x43K_KIND_BUG\x10\x01\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_KIND_FEEDBACK\x10\x02\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_KIND_IMPROVEMENT\x10\x03*\x8c\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kChannel\x12 \n\x1c\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_TELEGRAM\x10\x01\x12\x1c\n\x18\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_DISCORD\x10\x02\x12\x1a\n\x16\x46\x45\x45\x44\x42\x41\x43K_CHANNEL_EMAIL\x10\x03\x32\xbc\x03\n\rRewardService\x12U\n\x0eReportFeedback\x12 .ledger.v1.ReportFeedbackRequest\x1a!.ledger.v1.ReportFeedbackResponse\x12L\n\x0b\x41wardBounty\x12\x1d.ledger.v1.AwardBountyRequest\x1a\x1e.ledger.v1.AwardBountyResponse\x12[\n\x10\x43loseBountyRound\x12\".ledger.v1.CloseBountyRoundRequest\x1a#.ledger.v1.CloseBountyRoundResponse\x12^\n\x11\x41nnouncePromotion\x12#.ledger.v1.AnnouncePromotionRequest\x1a$.ledger.v1.AnnouncePromotionResponse\x12I\n\nAwardBonus\x12\x1c.ledger.v1.AwardBonusRequest\x1a\x1d.ledger.v1.AwardBonusResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -46,6 +46,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REPORTFEEDBACKREQUEST'].fields_by_name['channel']._serialized_options = b'\342A\001\002'
   _globals['_REPORTFEEDBACKREQUEST'].fields_by_name['report_time']._loaded_options = None
   _globals['_REPORTFEEDBACKREQUEST'].fields_by_name['report_time']._serialized_options = b'\342A\001\001'
+  _globals['_REPORTFEEDBACKREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_REPORTFEEDBACKREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_AWARDBOUNTYREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_AWARDBOUNTYREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_AWARDBOUNTYREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -60,12 +62,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AWARDBOUNTYREQUEST'].fields_by_name['currency']._serialized_options = b'\342A\001\002'
   _globals['_AWARDBOUNTYREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_AWARDBOUNTYREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
+  _globals['_AWARDBOUNTYREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_AWARDBOUNTYREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['authority']._loaded_options = None
   _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['authority']._serialized_options = b'\342A\001\001'
   _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['week']._loaded_options = None
   _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['week']._serialized_options = b'\342A\001\002'
+  _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_CLOSEBOUNTYROUNDREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -78,6 +84,8 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['start_time']._serialized_options = b'\342A\001\002'
   _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['end_time']._loaded_options = None
   _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['end_time']._serialized_options = b'\342A\001\002'
+  _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_ANNOUNCEPROMOTIONREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
   _globals['_AWARDBONUSREQUEST'].fields_by_name['request_id']._loaded_options = None
   _globals['_AWARDBONUSREQUEST'].fields_by_name['request_id']._serialized_options = b'\342A\001\002'
   _globals['_AWARDBONUSREQUEST'].fields_by_name['authority']._loaded_options = None
@@ -96,30 +104,32 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AWARDBONUSREQUEST'].fields_by_name['override']._serialized_options = b'\342A\001\001'
   _globals['_AWARDBONUSREQUEST'].fields_by_name['programme_id']._loaded_options = None
   _globals['_AWARDBONUSREQUEST'].fields_by_name['programme_id']._serialized_options = b'\342A\001\001'
-  _globals['_FEEDBACKKIND']._serialized_start=1763
-  _globals['_FEEDBACKKIND']._serialized_end=1890
-  _globals['_FEEDBACKCHANNEL']._serialized_start=1893
-  _globals['_FEEDBACKCHANNEL']._serialized_end=2033
+  _globals['_AWARDBONUSREQUEST'].fields_by_name['validate_only']._loaded_options = None
+  _globals['_AWARDBONUSREQUEST'].fields_by_name['validate_only']._serialized_options = b'\342A\001\001'
+  _globals['_FEEDBACKKIND']._serialized_start=1909
+  _globals['_FEEDBACKKIND']._serialized_end=2036
+  _globals['_FEEDBACKCHANNEL']._serialized_start=2039
+  _globals['_FEEDBACKCHANNEL']._serialized_end=2179
   _globals['_REPORTFEEDBACKREQUEST']._serialized_start=137
-  _globals['_REPORTFEEDBACKREQUEST']._serialized_end=410
-  _globals['_REPORTFEEDBACKRESPONSE']._serialized_start=412
-  _globals['_REPORTFEEDBACKRESPONSE']._serialized_end=506
-  _globals['_AWARDBOUNTYREQUEST']._serialized_start=509
-  _globals['_AWARDBOUNTYREQUEST']._serialized_end=721
-  _globals['_AWARDBOUNTYRESPONSE']._serialized_start=723
-  _globals['_AWARDBOUNTYRESPONSE']._serialized_end=815
-  _globals['_CLOSEBOUNTYROUNDREQUEST']._serialized_start=817
-  _globals['_CLOSEBOUNTYROUNDREQUEST']._serialized_end=935
-  _globals['_CLOSEBOUNTYROUNDRESPONSE']._serialized_start=937
-  _globals['_CLOSEBOUNTYROUNDRESPONSE']._serialized_end=1049
-  _globals['_ANNOUNCEPROMOTIONREQUEST']._serialized_start=1052
-  _globals['_ANNOUNCEPROMOTIONREQUEST']._serialized_end=1315
-  _globals['_ANNOUNCEPROMOTIONRESPONSE']._serialized_start=1317
-  _globals['_ANNOUNCEPROMOTIONRESPONSE']._serialized_end=1381
-  _globals['_AWARDBONUSREQUEST']._serialized_start=1384
-  _globals['_AWARDBONUSREQUEST']._serialized_end=1682
-  _globals['_AWARDBONUSRESPONSE']._serialized_start=1684
-  _globals['_AWARDBONUSRESPONSE']._serialized_end=1761
-  _globals['_REWARDSERVICE']._serialized_start=2036
-  _globals['_REWARDSERVICE']._serialized_end=2480
+  _globals['_REPORTFEEDBACKREQUEST']._serialized_end=439
+  _globals['_REPORTFEEDBACKRESPONSE']._serialized_start=441
+  _globals['_REPORTFEEDBACKRESPONSE']._serialized_end=535
+  _globals['_AWARDBOUNTYREQUEST']._serialized_start=538
+  _globals['_AWARDBOUNTYREQUEST']._serialized_end=779
+  _globals['_AWARDBOUNTYRESPONSE']._serialized_start=781
+  _globals['_AWARDBOUNTYRESPONSE']._serialized_end=873
+  _globals['_CLOSEBOUNTYROUNDREQUEST']._serialized_start=876
+  _globals['_CLOSEBOUNTYROUNDREQUEST']._serialized_end=1023
+  _globals['_CLOSEBOUNTYROUNDRESPONSE']._serialized_start=1025
+  _globals['_CLOSEBOUNTYROUNDRESPONSE']._serialized_end=1137
+  _globals['_ANNOUNCEPROMOTIONREQUEST']._serialized_start=1140
+  _globals['_ANNOUNCEPROMOTIONREQUEST']._serialized_end=1432
+  _globals['_ANNOUNCEPROMOTIONRESPONSE']._serialized_start=1434
+  _globals['_ANNOUNCEPROMOTIONRESPONSE']._serialized_end=1498
+  _globals['_AWARDBONUSREQUEST']._serialized_start=1501
+  _globals['_AWARDBONUSREQUEST']._serialized_end=1828
+  _globals['_AWARDBONUSRESPONSE']._serialized_start=1830
+  _globals['_AWARDBONUSRESPONSE']._serialized_end=1907
+  _globals['_REWARDSERVICE']._serialized_start=2182
+  _globals['_REWARDSERVICE']._serialized_end=2626
 # @@protoc_insertion_point(module_scope)

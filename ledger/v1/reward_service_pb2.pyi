@@ -87,6 +87,7 @@ class ReportFeedbackRequest(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     CHANNEL_FIELD_NUMBER: _builtins.int
     REPORT_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
@@ -95,6 +96,8 @@ class ReportFeedbackRequest(_message.Message):
     """What it is."""
     channel: Global___FeedbackChannel.ValueType
     """How it was sent."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -112,10 +115,11 @@ class ReportFeedbackRequest(_message.Message):
         kind: Global___FeedbackKind.ValueType = ...,
         channel: Global___FeedbackChannel.ValueType = ...,
         report_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "report_time", b"report_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "channel", b"channel", "kind", b"kind", "report_time", b"report_time", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "channel", b"channel", "kind", b"kind", "report_time", b"report_time", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -166,6 +170,7 @@ class AwardBountyRequest(_message.Message):
     AMOUNT_FIELD_NUMBER: _builtins.int
     CURRENCY_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     week: _builtins.str
@@ -178,6 +183,8 @@ class AwardBountyRequest(_message.Message):
     """Of what."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -192,10 +199,11 @@ class AwardBountyRequest(_message.Message):
         amount: _builtins.str = ...,
         currency: _builtins.str = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "authority", b"authority", "currency", b"currency", "programme_id", b"programme_id", "report_id", b"report_id", "request_id", b"request_id", "week", b"week"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "authority", b"authority", "currency", b"currency", "programme_id", b"programme_id", "report_id", b"report_id", "request_id", b"request_id", "validate_only", b"validate_only", "week", b"week"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -242,10 +250,13 @@ class CloseBountyRoundRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     AUTHORITY_FIELD_NUMBER: _builtins.int
     WEEK_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     week: _builtins.str
     """ISO 8601 week in UTC, for example 2024-W38."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -256,10 +267,11 @@ class CloseBountyRoundRequest(_message.Message):
         request_id: _builtins.str = ...,
         authority: _command_pb2.Authority | None = ...,
         week: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "request_id", b"request_id", "week", b"week"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "request_id", b"request_id", "validate_only", b"validate_only", "week", b"week"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -307,12 +319,15 @@ class AnnouncePromotionRequest(_message.Message):
     PROMOTION_TYPE_FIELD_NUMBER: _builtins.int
     START_TIME_FIELD_NUMBER: _builtins.int
     END_TIME_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     promotion_id: _builtins.str
     """Names the promotion."""
     promotion_type: _builtins.str
     """For example API_EXCLUSIVE, NET_BUY or BUY_SELL."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -334,10 +349,11 @@ class AnnouncePromotionRequest(_message.Message):
         promotion_type: _builtins.str = ...,
         start_time: _timestamp_pb2.Timestamp | None = ...,
         end_time: _timestamp_pb2.Timestamp | None = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "end_time", b"end_time", "start_time", b"start_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "end_time", b"end_time", "promotion_id", b"promotion_id", "promotion_type", b"promotion_type", "request_id", b"request_id", "start_time", b"start_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "end_time", b"end_time", "promotion_id", b"promotion_id", "promotion_type", b"promotion_type", "request_id", b"request_id", "start_time", b"start_time", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -382,6 +398,7 @@ class AwardBonusRequest(_message.Message):
     AWARD_TIME_FIELD_NUMBER: _builtins.int
     OVERRIDE_FIELD_NUMBER: _builtins.int
     PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Names this request for ever."""
     promotion_id: _builtins.str
@@ -396,6 +413,8 @@ class AwardBonusRequest(_message.Message):
     """Let it in although it is not eligible; needs an approver who is not the actor. It never helps a flagged account."""
     programme_id: _builtins.str
     """The programme; default: the only one."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
     @_builtins.property
     def authority(self) -> _command_pb2.Authority:
         """Who asks."""
@@ -416,10 +435,11 @@ class AwardBonusRequest(_message.Message):
         award_time: _timestamp_pb2.Timestamp | None = ...,
         override: _builtins.bool = ...,
         programme_id: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority", "award_time", b"award_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "authority", b"authority", "award_time", b"award_time", "currency", b"currency", "override", b"override", "programme_id", b"programme_id", "promotion_id", b"promotion_id", "request_id", b"request_id"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "authority", b"authority", "award_time", b"award_time", "currency", b"currency", "override", b"override", "programme_id", b"programme_id", "promotion_id", b"promotion_id", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

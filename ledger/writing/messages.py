@@ -14,15 +14,17 @@ from ledger.domain.events import Basis, EvaluationCompleted, Recorded
 from ledger.domain.refusal import Refusal
 from ledger.fills.batch import BatchPart
 from ledger.store.log import Head
+from ledger.store.rows import Row
 from ledger.store.writer import Commit
 
 
 @dataclass(frozen=True, slots=True)
 class DecideCommand:
-    """A command and who asks."""
+    """A command and who asks; `validate_only`: only a preview of it is."""
 
     request: Request
     command: Command
+    validate_only: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +89,20 @@ QueuedJob: TypeAlias = DecideCommand | UnreadFills | EvaluateAccounts | Complete
 
 
 @dataclass(frozen=True, slots=True)
+class Preview:
+    """All that a command would record after the event at `known_at`, as rows of the log. Nothing of it is recorded."""
+
+    known_at: int
+    rows: Sequence[Row]
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
-    """The command was recorded; its answer follows from its first event, `recorded`."""
+    """The command was recorded, or would be; its answer follows from its first event, `recorded`."""
 
     recorded: Recorded
     replayed: bool = False
+    preview: Preview | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from ledger.writing.messages import (
     Job,
     RecordFills,
 )
+from ledger.writing.preview import preview_command
 from ledger.writing.sources import append_advances
 from ledger.writing.states import States
 
@@ -91,7 +92,8 @@ class Service:
         try:
             draft = self._begin(now_ns)
             self._states.load(jobs)
-            answers = [self._answer(draft, job) for job in jobs]
+            previews = self._previews(jobs, now_ns)
+            answers = [previews.get(place) or self._answer(draft, job) for place, job in enumerate(jobs)]
             decide_pending(draft)
             append_advances(draft)
             commit = self._finish(draft, answers)
@@ -110,9 +112,21 @@ class Service:
         deliver(answers)
 
     def _begin(self, now_ns: int) -> Draft:
+        return self._draft(self._states, now_ns)
+
+    def _draft(self, states: States, now_ns: int) -> Draft:
+        """Return the commit that would come next."""
         recorded_ns = max(self._clock.recorded_at(now_ns), self.head.recorded_time_ns + 1)
         decided_ns = self._clock.decided_at(recorded_ns)
-        return Draft(self._states, self.term, self.head.position + 1, recorded_ns, decided_ns)
+        return Draft(states, self.term, self.head.position + 1, recorded_ns, decided_ns)
+
+    def _previews(self, jobs: Sequence[Job], now_ns: int) -> dict[int, Answer]:
+        """Return the answers to the jobs that are previews, by their places: each as if it came next, and alone."""
+        return {
+            place: preview_command(self._draft(self._states.aside(), now_ns), job)
+            for place, job in enumerate(jobs)
+            if isinstance(job, DecideCommand) and job.validate_only
+        }
 
     def _answer(self, draft: Draft, job: Job) -> Answer:
         match job:

@@ -47,10 +47,12 @@ class States(SharedStates):
     `load` and the other loaders read with one query of each kind; `shrink` ends a commit.
     """
 
-    def __init__(self, log: Callable[[], Log], *, day_bytes_max: int, account_bytes_max: int) -> None:
-        """`log` waits for the commit in flight, and returns the log."""
+    def __init__(
+        self, log: Callable[[], Log], *, day_bytes_max: int, account_bytes_max: int, book: Rulebook | None = None
+    ) -> None:
+        """`log` waits for the commit in flight, and returns the log; `book` are its rules (default: they are read)."""
         self._log = log
-        super().__init__(self.book_at(POSITION_MAX), lambda stream: log().streams([stream], POSITION_MAX))
+        super().__init__(book or self.book_at(POSITION_MAX), lambda stream: log().streams([stream], POSITION_MAX))
         self.accounts: Held[str, AccountState] = Held(account_bytes)  # those that have an event
         self._without_event: set[str] = set()
         self.days = DayTable()
@@ -66,6 +68,18 @@ class States(SharedStates):
     def log(self) -> Log:
         """The log, with all that was decided but for the commit in the making."""
         return self._log()
+
+    def aside(self) -> States:
+        """Return other states after the last commit, for a decision of which nothing may stay here.
+
+        Rules and accounts never change in place: those that this commit has loaded are shared. All else is read again.
+        """
+        found = States(
+            self._log, day_bytes_max=self._day_bytes_max, account_bytes_max=self._account_bytes_max, book=self.book
+        )
+        found.requests = self.requests
+        found.accounts.update((name, self.accounts[name]) for name in self._touched)
+        return found
 
     def shrink(self) -> None:
         """Forget what was used least recently, as much of it as is beyond the limits."""

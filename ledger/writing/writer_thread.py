@@ -139,7 +139,7 @@ class WriterThread:
 
     @property
     def standing(self) -> Standing:
-        """How much waits now, and what is in flight."""
+        """The work that waits now, and what is in flight."""
         pipeline = self._pipeline
         with self._changed:
             return Standing(
@@ -438,7 +438,7 @@ class WriterThread:
 
 
 class Standing(NamedTuple):
-    """How much waits for the writer, and what is in flight."""
+    """The work that waits for the writer, and what is in flight."""
 
     fills: int
     oldest_s: float  # that the oldest job has waited

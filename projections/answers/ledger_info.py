@@ -21,6 +21,7 @@ def get_ledger_info(reader: Reader, schema: str, _: pb.GetLedgerInfoRequest) -> 
     book, now_ns = reader.book(), reader.now_ns()
     programmes = (book.programme(programme_id, now_ns) for programme_id in book.programmes)
     return pb.GetLedgerInfoResponse(
+        previews=True,
         ledger_id=reader.ledger_id,
         position=head.position,
         recorded_time=timestamp(head.recorded_time_ns),

@@ -89,7 +89,9 @@ class Runner:
             if position is None:
                 continue
             head = self._log.head().position
-            if position < head:
+            if position > head:
+                upgrade.replace(connection, position)
+            elif position < head:
                 behind = head - position > POSITIONS_PER_BATCH
                 until = self._log.end_of_commit(position + POSITIONS_PER_BATCH) if behind else head
                 began_s = time.monotonic()

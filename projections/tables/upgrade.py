@@ -11,6 +11,7 @@ from typing import Any, Final
 from psycopg import Connection
 
 from ledger.store.log import Log
+from ledger.store.reads import OneConnection
 from projections.tables.progress import Progress
 from projections.tables.rebuild import Rebuild, StillNeeded, give_rebuild_lock_back, take_rebuild_lock
 from projections.tables.rows import TABLES
@@ -60,9 +61,19 @@ class Upgrade:
                 " of this one"
             )
             self._stopping.wait(_AGAIN_S)
-        elif not self._rebuilt(connection, standing.version):
+        elif not self._rebuilt(connection, f"of version {standing.version}"):
             self._stopping.wait(_AGAIN_S)
         return None
+
+    def replace(self, connection: Connection[Any], position: int) -> None:
+        """Make tables anew that are ahead of the log: it was restored without them, or they are of another ledger.
+
+        The log is asked by the session of the tables: those of the pool may be with a replica, which is behind.
+        """
+        is_ahead = position > Log(OneConnection(self._schema, connection)).head().position
+        are = f"at position {position}, which the log has not reached"
+        if not is_ahead or not self._rebuilt(connection, are, anew=True):
+            self._stopping.wait(_AGAIN_S)
 
     def _standing(self, connection: Connection[Any]) -> TablesPosition:
         """Return how the tables stand. Where some are missing, all are old ones, unless a newer release made them.
@@ -79,13 +90,16 @@ class Upgrade:
         self._complete = standing.version == TABLES_VERSION
         return standing
 
-    def _rebuilt(self, connection: Connection[Any], version: int) -> bool:
-        """Make the tables anew; return True if they have taken the place of those in use."""
+    def _rebuilt(self, connection: Connection[Any], are: str, *, anew: bool = False) -> bool:
+        """Make the tables anew, `are` says why; return True if they have taken the place of those in use.
+
+        If `anew`, nothing that an earlier attempt has left is used.
+        """
         if first := take_rebuild_lock(connection, self._schema, attempts=0):
             self._say(f"the tables in {self._read} are made anew by another session: {first}")
             return False
         try:
-            self._rebuild(connection, version)
+            self._rebuild(connection, are, anew=anew)
         except StillNeeded as error:
             self._say(f"the tables in {self._read} cannot be made anew: {error}")
             return False
@@ -96,14 +110,14 @@ class Upgrade:
         self._said = ""
         return True
 
-    def _rebuild(self, connection: Connection[Any], version: int) -> None:
+    def _rebuild(self, connection: Connection[Any], are: str, *, anew: bool) -> None:
         began_s = time.monotonic()
         rebuild = Rebuild(self._log, self._schema, connection)
-        goes_on = " go on being made" if rebuild.begin() else " are made"
+        goes_on = " go on being made" if rebuild.begin(anew=anew) else " are made"
         _log.info(
-            "the tables in %s are of version %d: new ones, of version %d,%s beside them; those in use go on answering"
+            "the tables in %s are %s: new ones, of version %d,%s beside them; those in use go on answering"
             " what they can",
-            self._read, version, TABLES_VERSION, goes_on,
+            self._read, are, TABLES_VERSION, goes_on,
         )  # fmt: skip
         self._follow(rebuild.fill())
         self._follow(rebuild.catch_up(self._log.head().position))

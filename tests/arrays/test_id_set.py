@@ -49,7 +49,7 @@ def test_a_number_keeps_the_note_it_had_when_it_came_first(count: int) -> None:
     found, values = IdSet(), ids(list(range(1, count + 1)))
     found.add(values, np.arange(count), np.arange(count) + 2**40 + 5)
     found.add(values, np.zeros(count), 9)
-    found.keep(np.arange(count))
+    found.keep(np.arange(count), count)
     assert found.notes(values).tolist() == [note + 5 for note in range(count)]
     assert found.notes(ids([count + 1] * count)).tolist() == [NOT_THERE] * count
 
@@ -57,10 +57,10 @@ def test_a_number_keeps_the_note_it_had_when_it_came_first(count: int) -> None:
 def test_the_numbers_of_an_owner_are_dropped_and_the_others_have_owners_anew() -> None:
     found = IdSet()
     found.add(ids([10, 11, 12, 13]), np.array([0, 1, 2, 1]))
-    found.keep(np.array([-1, 0, -1]))
+    found.keep(np.array([-1, 0, -1]), 2)
     assert found.has(ids([10, 11, 12, 13])).tolist() == [False, True, False, True]
     found.add(ids([14]), np.array([1]))
-    found.keep(np.array([0, -1]))
+    found.keep(np.array([0, -1]), 2)
     assert found.has(ids([11, 13, 14])).tolist() == [True, True, False]
     assert len(found) == 2
 
@@ -84,8 +84,8 @@ def test_while_it_moves_it_says_the_same(steps: list[dict[int, int] | set[int]])
         found, expected, noted = IdSet(), dict[int, tuple[int, int]](), 0
         for step in steps:
             if isinstance(step, set):
-                found.keep(np.array([-1 if owner in step else owner for owner in range(5)]))
                 expected = {value: entry for value, entry in expected.items() if entry[0] not in step}
+                found.keep(np.array([-1 if owner in step else owner for owner in range(5)]), len(expected))
             else:
                 again = found.add(ids([*step]), np.array([*step.values()]), np.arange(noted, noted + len(step)))
                 for place, (value, owner) in enumerate(step.items()):
@@ -95,6 +95,20 @@ def test_while_it_moves_it_says_the_same(steps: list[dict[int, int] | set[int]])
             asked = ids([*expected, 4, 5])
             assert found.notes(asked).tolist() == [*(note for _, note in expected.values()), *absent(expected, 4, 5)]
             assert len(found) == len(expected)
+
+
+@pytest.mark.parametrize("kept_max", [2_000, 3_000, 10_000])
+def test_a_set_that_is_told_to_keep_more_than_there_are_keeps_what_there_is(kept_max: int) -> None:
+    chance = np.random.default_rng(5)
+    found, values = IdSet(), chance.integers(1, 2**64, 4_000, dtype=np.uint64)
+    found.add(values, np.arange(4_000) % 2)
+    found.keep(np.array([0, -1]), kept_max)
+    assert len(found) >= 2_000
+    assert found.has(values).tolist() == [True, False] * 2_000
+    more = chance.integers(1, 2**64, 6_000, dtype=np.uint64)
+    assert not found.add(more, np.zeros(6_000, dtype=np.int64)).any()
+    assert (found.has(more).all(), found.has(values).tolist()) == (True, [True, False] * 2_000)
+    assert len(found) == 8_000, "all have moved"
 
 
 def absent(expected: dict[int, tuple[int, int]], *values: int) -> list[int]:

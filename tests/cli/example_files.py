@@ -18,12 +18,12 @@ FILL: Final = {
     "last_px": "0.5", "last_qty": "10", "channel": "API", "transact_time": "2024-09-30T12:00:00Z",
 }  # fmt: skip
 _ROWS: Final = """\
-command,account,tier,grant,match
-change-tier,erin,VIP1,,
-revoke-tier,erin,,g1,
-lift-ban,erin,,,
-unflag,erin,,,
-approve-match,erin,,,m1
+command,account,tier,grant,match,reason
+change-tier,erin,VIP1,,,agreed
+revoke-tier,erin,,g1,,
+lift-ban,erin,,,,
+unflag,erin,,,,
+approve-match,erin,,,m1,
 """
 
 

@@ -53,3 +53,27 @@ def test_a_symbol_without_an_underscore_takes_its_currencies_by_option(ledger: L
     assert code == 1
     assert err.startswith("FIELD_REQUIRED: ")
     assert run("register-symbol", "XRPUSDT", "--base", "XRP", "--quote", "USDT", *scales)[0] == 0
+
+
+def test_a_preview_says_what_would_be_recorded_and_nothing_is(ledger: Ledger, run: Run) -> None:
+    line = ("change-tier", "alice", "VIP4", "--from", "2024-10-01", *FOUR_EYES)
+    code, out, err = run(*line, "--validate-only")
+    assert (code, err) == (0, "")
+    assert out.splitlines() == [
+        "alice, if this were sent: VIP4 (MANUAL g1) from 2024-10-01 00:00:00, without an end",
+        "a preview, decided after position 3 of LEDGER: nothing is recorded",
+        "would record TierChanged in account/alice",
+        "would change no fee of fills recorded before",
+    ]
+    assert run(*line)[1].splitlines()[1].startswith("recorded at position 4 of ")
+    metric = "record-metric alice ORDER_SPAM 0.97 --from 2024-09-01 --until 2024-09-02 --validate-only"
+    assert run(*metric.split())[1].splitlines()[0] == "alice, if this were sent: metric recorded"
+    found = json.loads(run("ban", "alice", "3", "ORDER_SPAM", "--validate-only", "--json")[1])
+    assert (found["receipt"]["preview"]["event_count"], found["ban"]["ban_id"]) == ("1", "b1")
+
+
+def test_a_preview_that_is_refused_ends_as_the_command(run: Run) -> None:
+    alone = ("change-tier", "alice", "VIP4", "--actor", "ops-7")
+    previewed = run(*alone, "--validate-only")
+    assert previewed[0] == 1
+    assert previewed == run(*alone)

@@ -30,10 +30,16 @@ class Door:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.open = threading.Event()
+        self._reached = threading.Event()
         commit = Writer.commit
 
         def held(writer: Writer, what: Commit) -> None:
+            self._reached.set()
             assert self.open.wait(_WAIT_S_MAX)
             commit(writer, what)
 
         monkeypatch.setattr(Writer, "commit", held)
+
+    def wait_for_a_commit(self) -> None:
+        """Wait until the first commit is held."""
+        assert self._reached.wait(_WAIT_S_MAX)

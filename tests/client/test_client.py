@@ -21,10 +21,11 @@ from google.rpc.error_details_pb2 import RetryInfo
 from google.rpc.status_pb2 import Status
 
 from ledger.client import Client, Conflict, InvalidRequest, LedgerError, Refused, Unavailable, calls, patience
-from ledger.client.requests import Command
+from ledger.client.requests import Command, Requests
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1 import fill_pb2
+from ledger.v1.query_service_pb2 import GetLedgerInfoResponse
 from tests.client.background import in_background
 from tests.client.conftest import Connect
 from tests.client.fills import Door
@@ -170,6 +171,22 @@ FOUR_EYES: Final = Command(actor="ops-1", approver="ops-2", reason="agreed")
 
 
 # --- commands, fills and reads ----------------------------------------------------------------------------------------
+
+
+def test_a_command_may_be_previewed_and_then_sent_under_the_same_name(ledger: Ledger, client: Client) -> None:
+    before = client.position
+    asked: Any = {"tier": "VIP4", "request_id": "r1", **FOUR_EYES}
+    receipt = client.change_tier("alice", **asked, validate_only=True).receipt
+    assert ([event.topic for event in receipt.preview.events], client.position) == (["TierChanged"], before)
+    assert topics(ledger, "account/alice") == []
+    with pytest.raises(Refused, match="APPROVER_REQUIRED"):
+        client.change_tier("alice", tier="VIP4", validate_only=True)
+    assert client.change_tier("alice", **asked).receipt.position == receipt.preview.known_at_position + 1
+
+
+def test_nothing_is_sent_to_be_previewed_by_an_older_ledger_which_would_record_it() -> None:
+    with pytest.raises(LedgerError, match="knows no previews, and would record the command: nothing was sent"):
+        Requests(authority={}, read_your_writes=True)._check_previews(GetLedgerInfoResponse(ledger_id="older"))
 
 
 def test_every_command_is_a_method_with_plain_values(client: Client) -> None:

@@ -110,6 +110,8 @@ message NoteAccountRequest {
   string code = 4 [(google.api.field_behavior) = REQUIRED];
   // When, not in the future; default: now.
   google.protobuf.Timestamp note_time = 5 [(google.api.field_behavior) = OPTIONAL];
+  // Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free.
+  bool validate_only = 15 [(google.api.field_behavior) = OPTIONAL];
 }
 
 // Answer to NoteAccount.

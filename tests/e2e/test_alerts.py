@@ -88,7 +88,7 @@ def test_every_metric_of_the_table_is_on_the_page_and_every_panel_shows_somethin
         if not evaluate(target["expr"].replace("$__rate_interval", "5m"), watch.scrapes)
     ]
     assert empty == [("Services that are not SERVING", "fee_ledger_health == 0")]
-    assert "alice" not in get(watch._url)
+    assert "alice" not in get(watch.url)
 
 
 def test_the_process_of_the_tables_tells_of_them(dsn: str, writing: Writing) -> None:

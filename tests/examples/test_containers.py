@@ -68,15 +68,16 @@ def test_what_the_build_gets_to_see_is_enough_to_make_the_wheel(tmp_path: Path) 
     lines = (CONTAINER / "Dockerfile.dockerignore").read_text().splitlines()
     seen = [line.removeprefix("!") for line in lines if line.startswith("!")]
     for name in seen:
-        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         copy(ROOT / name, tmp_path / name)
     build = "from hatchling.build import build_wheel; print(build_wheel('.'))"
     done = subprocess.run([sys.executable, "-c", build], cwd=tmp_path, capture_output=True, text=True, check=True)
     with zipfile.ZipFile(tmp_path / done.stdout.split()[-1]) as wheel:
         names = wheel.namelist()
-    for place in ("ledger/program.py", "projections/tables/schema.sql", "ledger/_proto/ledger/v1/events.proto"):
-        assert place in names
+    for place in ("program.py", "_proto/ledger/v1/events.proto", "_prometheus/alerts.yml"):
+        assert f"ledger/{place}" in names
+    assert "projections/tables/schema.sql" in names
     assert fnmatch.filter(names, "*/licenses/LICENSE")
 
 

@@ -19,11 +19,11 @@ from ledger.server import health
 from ledger.server.lanes import rooms
 from ledger.server.memory_bound import memory_bound
 from ledger.store.postgres import embedded
+from ledger.tools.doctor.machine import EMBEDDED_BYTES
 
 ROOT: Final = Path(__file__).parents[2]
 UNIT: Final = ROOT / "examples" / "systemd" / "fee-ledger.service"
 SAID: Final = dict(line.split("=", 1) for line in UNIT.read_text().splitlines() if re.match("[A-Z][A-Za-z]+=", line))
-POSTGRESQL_BYTES: Final = 512 * 1024**2  # shared buffers, and the sessions of the service
 UNITS: Final = {"s": 1, "min": 60, "h": 3600, "G": 1024**3}
 
 
@@ -43,7 +43,7 @@ def test_a_stop_may_take_as_long_as_the_knobs_and_the_embedded_postgresql_take()
 
 
 def test_memory_is_the_bound_of_the_service_and_what_the_embedded_postgresql_takes() -> None:
-    needed = sum(memory_bound(Config()).values()) + POSTGRESQL_BYTES
+    needed = sum(memory_bound(Config()).values()) + EMBEDDED_BYTES
     assert "shared_buffers = 256MB" in embedded._SETTINGS
     assert needed <= number("MemoryMax") <= 1.1 * needed
 

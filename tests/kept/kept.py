@@ -35,9 +35,9 @@ SECOND_NS: Final = 1_000_000_000
 LINES_MAX: Final = 5  # of what differs in one answer
 
 # Fields of answers that are other ones in every run, and so neither kept nor compared: how far the log and the tables
-# are now, and who writes now.
+# are now, and who writes now, of which release.
 LEFT_OUT: Final[Mapping[str, tuple[str, ...]]] = {
-    "GetLedgerInfo": ("position", "recorded_time", "writer_term", "software_version", "projections"),
+    "GetLedgerInfo": ("position", "recorded_time", "writer_term", "software_version", "projections", "previews"),
     "GetSourcePosition": ("position",),
     "ListAccounts": ("position",),
     "ListApplications": ("position",),

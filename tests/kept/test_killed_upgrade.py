@@ -15,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.migration import migrate
-from ledger.store.postgres.roles import Roles, have_roles, roles_sql
+from ledger.store.postgres.roles import Roles, ensure_roles
 from projections.check import Check
 from projections.check.findings import Finding
 from projections.tables.tables import TABLES_VERSION
@@ -102,8 +102,7 @@ def opens_as_ever(kept: Kept, superuser: str, password: str, when: str) -> None:
     """Start the service as it starts after a crash, and ask all that is kept."""
     service = make_conninfo(superuser, user="ledger", password=password)
     with psycopg.connect(superuser, autocommit=True) as connection:
-        if not have_roles(connection, SCHEMA, ROLES):
-            connection.execute(roles_sql(SCHEMA, ROLES).encode())
+        ensure_roles(connection, SCHEMA, ROLES)
         migrate(connection, SCHEMA, clock_ns=lambda: kept.ends_ns + 1)
     with opened(service, SCHEMA, kept.ends_ns + SECOND_NS, kept.release) as asking:
         wrong = [

@@ -18,7 +18,7 @@ from psycopg.sql import Composable
 from ledger.store.log import Log
 from ledger.store.migration import migrate
 from ledger.store.postgres.database import connect, open_datastore
-from ledger.store.postgres.roles import Roles, have_roles, roles_sql
+from ledger.store.postgres.roles import Roles, ensure_roles
 from projections.tables.upgrade import Upgrade
 
 SCHEMA: Final = "ledger"
@@ -28,8 +28,7 @@ def upgrade(superuser: str, service: str, roles: Roles, kill_after: int, now_ns:
     """Do all of it, or as many steps as that, and then die by SIGKILL."""
     die_after(kill_after)
     with connect(superuser, "start") as connection:
-        if not have_roles(connection, SCHEMA, roles):
-            connection.execute(roles_sql(SCHEMA, roles).encode())
+        ensure_roles(connection, SCHEMA, roles)
         migrate(connection, SCHEMA, clock_ns=lambda: now_ns)
     with connect(service, "projections") as connection, open_datastore(service, SCHEMA, connections=2) as datastore:
         tables = Upgrade(Log(datastore), SCHEMA, threading.Event())

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import resource
 import socket
 import subprocess
 import sys
@@ -161,3 +163,33 @@ def test_a_taken_port_ends_the_start_where_somebody_asked_for_it_and_is_told_oth
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     told = line.removeprefix("metrics are off: ")
     assert (done.returncode, done.stdout, done.stderr) == (2, "", f"fee-ledger: {told}\n")
+
+
+def test_a_scrape_for_which_no_file_is_left_waits_and_takes_no_processor(
+    endpoint: Endpoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(under_test, "_LOOK_EVERY_S", 0.2)
+    failed, accept = list[OSError](), socket.socket.accept
+
+    def counted(listening: socket.socket) -> object:
+        try:
+            return accept(listening)
+        except OSError as error:
+            failed.append(error)
+            raise
+
+    monkeypatch.setattr(socket.socket, "accept", counted)
+    host, _, port = endpoint.url.removeprefix("http://").removesuffix("/metrics").rpartition(":")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as asking:
+        os.close(free := os.dup(asking.fileno()))  # the lowest number that is free
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
+        try:
+            asking.connect((host, int(port)))
+            time.sleep(0.5)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        assert 1 <= len(failed) <= 3
+        asking.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
+        asking.settimeout(10)
+        assert asking.recv(100).startswith(b"HTTP/1.0 200 OK")

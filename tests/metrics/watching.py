@@ -30,16 +30,16 @@ class Watch:
     """Scrapes one service, as Prometheus does, and evaluates the alerts over all that was scraped."""
 
     def __init__(self, url: str) -> None:
-        self._url = url
+        self.url = url
         self.scrapes: list[Scrape] = []
 
     def scrape(self) -> None:
         """Read the page once more."""
         try:
-            text = get(self._url)
+            text = get(self.url)
         except (urllib.error.URLError, OSError):
             text = ""
-        self.scrapes.append(scrape_of(text, time.monotonic(), job="fee-ledger", instance=self._url))
+        self.scrapes.append(scrape_of(text, time.monotonic(), job="fee-ledger", instance=self.url))
 
     def value(self, name: str, **labels: str) -> float:
         """Return a value of the last page."""

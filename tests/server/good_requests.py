@@ -215,7 +215,7 @@ BY_TYPE: Final[Mapping[int, Any]] = {
     FieldDescriptor.TYPE_UINT64: 1,
     FieldDescriptor.TYPE_MESSAGE: NOON,
 }
-NOT_GIVEN: Final = ("request_id", "authority", "min_position", "page_token", "restates")
+NOT_GIVEN: Final = ("request_id", "authority", "validate_only", "min_position", "page_token", "restates")
 FILLS: Final = ("RecordFills", "StreamFills")  # by hand as a whole
 
 

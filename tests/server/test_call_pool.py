@@ -76,6 +76,23 @@ def test_a_defect_ends_the_call_and_not_the_thread(pool: CallPool, caplog: pytes
     assert done.wait(10)
 
 
+def test_a_call_waits_for_the_next_one_where_the_system_gives_no_thread(
+    pool: CallPool, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    first, second = threading.Event(), threading.Event()
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", fail)
+        pool.submit(first.set)
+    assert "the system gives no more threads: can't start new thread" in caplog.text
+    pool.submit(second.set)
+    assert first.wait(10)
+    assert second.wait(10)
+    wait_for(lambda: not pool.held)
+
+
 def test_a_call_that_steps_aside_lets_another_one_run_and_goes_on_when_a_thread_has_ended(pool: CallPool) -> None:
     others_go_on, back, told = threading.Event(), threading.Event(), list[str]()
 

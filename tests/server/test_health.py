@@ -130,6 +130,24 @@ def test_one_look_is_enough_and_there_are_four_within_the_two_seconds() -> None:
     assert 4 * health._EVERY_S <= 2
 
 
+def test_a_defect_of_whoever_is_told_does_not_end_the_looking(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(health, "_EVERY_S", 0.01)
+    told, looked = list[str](), Health()
+
+    def fail(reads: str, _: str) -> None:
+        told.append(reads)
+        raise ValueError("a defect of the test")
+
+    looked.start(lambda: "", looked=fail)
+    try:
+        wait_for(lambda: len(told) > 3)
+    finally:
+        looked.stop()
+    assert "ValueError: a defect of the test" in caplog.text
+
+
 def test_each_turn_is_one_line_of_the_log_with_the_names_and_the_reason(
     behaviours: Behaviours, faults: Faults, caplog: pytest.LogCaptureFixture
 ) -> None:

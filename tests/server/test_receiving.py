@@ -59,3 +59,19 @@ def test_a_large_message_that_is_refused_keeps_its_turn_for_a_while(monkeypatch:
         receiving.only_message(len, iter([b"x"]), context)
     leave()
     assert receiving.only_message(len, iter([b"x"]), context) == 1
+
+
+def test_a_turn_is_left_at_once_where_the_system_gives_no_thread_that_would_leave_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    timer = Mock()
+    timer.return_value.start.side_effect = RuntimeError("can't start new thread")
+    monkeypatch.setattr(threading, "Timer", timer)
+    receiving, context = Receiving(1, 0.01), Mock(time_remaining=lambda: 0.02)
+
+    def decode(_: Any) -> None:
+        refuse(Reason.BATCH_TOO_LARGE, "", "too many")
+
+    with pytest.raises(RefusedError, match="BATCH_TOO_LARGE"):
+        receiving.only_message(decode, iter([b"\x00" * 16_000_000]), context)
+    assert receiving.only_message(len, iter([b"x"]), context) == 1

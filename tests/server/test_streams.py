@@ -114,6 +114,23 @@ def test_four_streams_of_one_source_record_each_number_once(trading: Ledger) -> 
     assert [line.sequence for line in history(trading)] == list(range(1, 101))
 
 
+def test_a_stream_for_which_the_system_gives_no_thread_is_told_to_come_later(
+    trading: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    start = threading.Thread.start
+
+    def fail(thread: threading.Thread) -> None:
+        if thread.name == "stream":
+            raise RuntimeError("can't start new thread")
+        start(thread)
+
+    with monkeypatch.context() as without_threads:
+        without_threads.setattr(threading.Thread, "start", fail)
+        status = ended(trading.fills.StreamFills(iter([request(1, *numbered(1))]), timeout=20))
+    assert (status.code, status.reason) == (grpc.StatusCode.RESOURCE_EXHAUSTED, "STREAMS_EXHAUSTED")
+    assert [answer.source_sequence for answer in stream(trading, request(1, *numbered(1)))] == [1]
+
+
 def test_one_stream_too_many_is_refused_and_a_closed_one_makes_room(start_ledger: StartLedger) -> None:
     ledger = start_ledger(streams_max=1, stream_grace_ms=60_000)
     ledger.commands.RegisterSymbol(symbol())

@@ -67,8 +67,19 @@ ASKED: Final[dict[str, Ask]] = {
     "end_of_commit": lambda log, known, _: log.end_of_commit(known),
     "digests": lambda log, known, _: log.digests([known // 2, known]),
 }
-NOT_OF_A_POSITION: Final = {"ledger", "head", "head_at_time", "last_of", "version", "at", "requests", "existing"}
+NOT_OF_A_POSITION: Final = {
+    "ledger",
+    "ledger_id",
+    "head",
+    "head_at_time",
+    "last_of",
+    "version",
+    "at",
+    "requests",
+    "existing",
+}
 NOT_OF_A_POSITION |= {
+    "ledger_id",
     "last_versions",
     "accounts_and_days",
     "fronts_at",

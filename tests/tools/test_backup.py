@@ -98,6 +98,17 @@ def test_half_a_backup_is_none(made: BackedUp, copy: Path, name: str, size: int 
     assert "000003" in refused(made, copy)
 
 
+def test_what_comes_before_a_part_that_is_lost_is_restored_without_it_and_those_after_it(
+    made: BackedUp, copy: Path
+) -> None:
+    (copy / "000002" / MANIFEST).unlink()
+    assert "use another copy; or move it and all later parts elsewhere, and restore what" in refused(made, copy)
+    for name in ("000002", "000003"):
+        (copy / name).rename(copy.parent / f"elsewhere {name}")
+    _, ran = made.restore(folder=copy)
+    assert (ran.code, f" is restored up to position {made.ends[0]} of {made.ends[0]}," in ran.out) == (0, True)
+
+
 def other(change: Callable[[Manifest], Manifest]) -> Callable[[Path], None]:
     """Write another manifest of the last part, with the digest that it would have."""
 

@@ -89,6 +89,22 @@ def test_what_a_dry_run_says_is_what_happens_and_a_second_run_does_nothing_twice
     assert event.envelope.request_id.endswith("-2")
 
 
+def test_a_row_that_an_earlier_one_makes_right_or_wrong_is_judged_after_it(ledger: Ledger, run: Run) -> None:
+    """Alone the ledger would refuse to revoke g1, which is to come, and lift the ban of bob twice."""
+    send(ledger, ban("bob"))
+    code, told, _ = run(
+        "change-tier,alice,VIP4,,,,,,,\n"
+        "revoke-tier,alice,,g1,,,,,,\n"
+        "revoke-tier,alice,,g2,,,,,,\n"
+        "lift-ban,bob,,,,,,,,\n"
+        "lift-ban,bob,,,,,,,,\n"
+    )
+    assert [line.split(": ")[1].split(",")[0] for line in told[:5]] == [
+        *("would be recorded", "would be recorded", "refused", "would be recorded", "refused")
+    ]
+    assert (code, told[5]) == (1, "3 would be recorded, 2 refused")
+
+
 def test_one_person_alone_is_told_before_anything_is_done(run: Run) -> None:
     code, told, _ = run("change-tier,alice,VIP4,,,,,,,\n", "--actor", "ops-1", "--reason", "agreed")
     assert (code, told[0].split(": ")[1]) == (1, "refused, APPROVER_REQUIRED")

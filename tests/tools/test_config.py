@@ -29,7 +29,8 @@ def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def show(file: Path, *words: str) -> Ran:
-    ran = run("config", "show", "--config", file, "--drain-ms", "5", *words)
+    collector = f"https://me:{SECRET}@collector:4318/v1/traces"
+    ran = run("config", "show", "--config", file, "--drain-ms", "5", "--traces-endpoint", collector, *words)
     assert (ran.code, ran.err) == (0, "")
     assert SECRET not in ran.out
     return ran

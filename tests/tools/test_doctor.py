@@ -459,6 +459,10 @@ def test_tables_that_nobody_moves_are_named_until_somebody_does(own: Own, monkey
         assert (visit.code, line.level, line.figures["lag_s"] in {3599, 3600}) == (1, "WARNING", True)
         assert line.figures["lag_positions"] > 0
     assert doctor("tables-lag", *place).levels("tables-lag") == ["NOTE"], "nobody serves who would"
+    own.sql("UPDATE held_read.position SET position = position + 1000")
+    line = doctor("tables-lag", *place).only("tables-lag")
+    assert (line.level, " positions ahead of the log: " in line.says) == ("WARNING", True)
+    assert line.remedy.startswith("fee-ledger rebuild --dsn ")
     own.sql("INSERT INTO held.events SELECT 'ledger', 99, 'LedgerMoved', '', max(notification_id) + 1 FROM held.events")
     visit = doctor("version-log", *place)
     assert (visit.code, visit.only("version-log").level) == (0, "not looked at")

@@ -75,6 +75,23 @@ def test_a_run_does_what_was_planned_and_ends_with_0_once_nobody_is_left_out(led
     assert run(*PERSONS) == (0, "it is completed already: every account is evaluated\n", "")
 
 
+def test_a_preview_says_whether_a_run_would_begin_and_begins_none(ledger: Ledger, run: Run) -> None:
+    head = ledger.log.head().position
+    named = ("--instant", "2024-10-08", "--request-id", "r1")
+    code, out, err = run(*PERSONS, *named, "--validate-only")
+    assert (code, err, ledger.log.head().position) == (0, "", head)
+    assert out.splitlines() == [
+        "the evaluation 2024-10-08 00:00:00 UTC of bitmart-api-vip 3.0, if this were sent: it would begin",
+        f"a preview, decided after position {head} of {ledger.ledger_id}: nothing is recorded",
+        "would record EvaluationStarted in evaluation/bitmart-api-vip/2024-10-08T00:00:00Z",
+        "would change no fee of fills recorded before",
+        "what it would give each account: fee-ledger evaluate --plan",
+    ]
+    assert run("--actor", "ops-7", *named, "--validate-only")[2].startswith("APPROVER_REQUIRED")
+    run(*PERSONS, *named)
+    assert f"began before, at position {head + 1} of " in run(*PERSONS, *named, "--validate-only")[1]
+
+
 def test_a_plan_as_json_is_the_messages_of_the_ledger(run: Run) -> None:
     code, out, err = run("--plan", "--json")
     messages = [json.loads(line) for line in out.splitlines()]

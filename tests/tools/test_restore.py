@@ -193,6 +193,20 @@ def test_a_ledger_that_is_there_stays_as_it_is(made: BackedUp, whole: str, tmp_p
     assert f"{made.folder} is a backup of the ledger ledger-" in ran.err
 
 
+def test_tables_of_a_ledger_that_was_there_are_not_taken_for_those_of_the_restored_one(made: BackedUp) -> None:
+    with serving(made.dsn, "to_restore_moved", lease_ms=LEASE_MS) as ledger:
+        send(ledger, register("dora"))
+        await_tables(ledger)
+    sql(made.dsn, "to_restore_moved", "ALTER SCHEMA LEDGER RENAME TO LEDGER_broken")
+    ran = made.run("restore", "from", made.folder, schema="to_restore_moved")
+    assert (ran.code, ran.err.count("\n")) == (2, 1)
+    remedy = 'DROP SCHEMA "to_restore_moved_read" CASCADE'
+    assert f"tables of a ledger that was here before: {remedy}" in ran.err
+    assert not exists(made, "to_restore_moved")
+    sql(made.dsn, "to_restore_moved", remedy)
+    assert made.run("restore", "from", made.folder, schema="to_restore_moved").code == 0
+
+
 def test_a_ledger_that_was_restored_from_before_is_backed_up_in_another_folder(made: BackedUp, tmp_path: Path) -> None:
     schema = finished(made, "--until", made.ends[0])
     ran = made.run("backup", "to", made.folder, schema=schema)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from typing import Any, Final
 
@@ -9,7 +10,8 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.cli.screens.accounts import flag_kind
-from ledger.cli.screens.layout import instant
+from ledger.cli.screens.layout import instant, many
+from ledger.v1 import command_pb2
 from ledger.v1 import command_service_pb2 as command_pb
 from ledger.v1 import evaluation_service_pb2 as evaluations_pb
 from ledger.v1 import member_service_pb2 as member_pb
@@ -43,11 +45,41 @@ _SENTENCES: Final[Mapping[type[Message], str]] = {
 
 
 def written(answer: Any, subject: str, request_id: str) -> list[str]:
-    """Return three lines: what a command did to its subject, where that is recorded, and the request id."""
+    """Return three lines: what a command did to its subject, where that is recorded, and the request id.
+
+    Of a preview: what it would do, that nothing is recorded, and what would be.
+    """
     receipt = answer.receipt
+    if receipt.HasField("preview"):
+        outcome = _outcome(answer).partition(";")[0]  # what follows names the position, and there is none
+        return [f"{subject}, if this were sent: {outcome}", *previewed(receipt.preview, receipt.ledger_id)]
     before = " before" if receipt.replayed else ""
     where = f"at position {receipt.position} of {receipt.ledger_id}, {instant(receipt.recorded_time)} UTC"
     return [f"{subject}: {_outcome(answer)}", f"recorded{before} {where}", f"request id {request_id}"]
+
+
+def previewed(preview: command_pb2.Preview, ledger_id: str) -> list[str]:
+    """Return in words what a command would record and charge, and that it is not recorded."""
+    events = Counter((event.topic, event.stream) for event in preview.events)
+    lines = [
+        f"a preview, decided after position {preview.known_at_position} of {ledger_id}: nothing is recorded",
+        *(f"would record {topic} in {stream}" for topic, stream in events),
+    ]
+    if more := preview.event_count - len(preview.events):
+        lines.append(f"would record {many(more, 'more event')}")
+    if not preview.lines:
+        return [*lines, "would change no fee of fills recorded before"]
+    return [*lines, f"would restate {many(preview.lines, 'fill')} recorded before: {', '.join(charged(preview))}"]
+
+
+def charged(preview: command_pb2.Preview) -> list[str]:
+    """Return by how much the fees of each account would change: "alice pays 2.5 USDT less"."""
+    return [f"{one.account_id} pays {_more(one.amount, one.currency)}" for one in preview.differences]
+
+
+def _more(amount: str, currency: str) -> str:
+    """Return "2.5 USDT less" of "-2.5" and "USDT"."""
+    return f"{amount.removeprefix('-')} {currency} {'less' if amount.startswith('-') else 'more'}"
 
 
 def _outcome(answer: Any) -> str:

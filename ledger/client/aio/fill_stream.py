@@ -175,7 +175,7 @@ class AsyncFillStream:
         await self.end(ValueError("the stream was abandoned"))
 
     async def end(self, why: BaseException) -> None:
-        """The same, for a reason that every later call raises."""
+        """End the stream as `abandon` does, for a reason that every later call raises."""
         self._fail(why)
         await self._end()
 

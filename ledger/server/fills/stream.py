@@ -11,8 +11,10 @@ from typing import Final, NamedTuple
 
 import grpc
 
+from ledger.domain.refusal import Reason
 from ledger.server.fills.open_streams import OpenStream
 from ledger.server.to_writer import ToWriter
+from ledger.wire.status import refuse
 from ledger.writing.messages import Answer, UnreadFills
 
 _LOOK_UP_S: Final = 0.2  # between two looks whether the call is over, by the side that waits
@@ -54,7 +56,11 @@ class TakenAhead:
         """
         self._context.add_callback(self._over.set)
         reading = copy_context()  # that thread answers the same caller
-        threading.Thread(target=reading.run, args=(self._read,), name="stream", daemon=True).start()
+        thread = threading.Thread(target=reading.run, args=(self._read,), name="stream", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError as error:
+            refuse(Reason.STREAMS_EXHAUSTED, "", f"the system gives no thread for one more ({error}): use RecordFills")
         try:
             while (taken := self._next()) is not None:
                 if taken.failure is not None:

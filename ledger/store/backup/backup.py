@@ -14,7 +14,6 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier
 
 from ledger import private
-from ledger.domain.events import LedgerCreated
 from ledger.domain.instants import instant_text
 from ledger.store.backup.copied import RowsWriter, rows
 from ledger.store.backup.parts import (
@@ -137,9 +136,8 @@ def _new_part(folder: Path, number: int) -> Iterator[Path]:
 
 
 def _ledger_id(log: Log, schema: str) -> str:
-    for recorded in log.ledger():
-        if isinstance(recorded.event, LedgerCreated):
-            return recorded.event.ledger_id
+    if found := log.ledger_id():
+        return found
     raise BackupError(f"the ledger in the schema {schema} has not begun: there is nothing to back up")
 
 

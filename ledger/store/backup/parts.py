@@ -125,7 +125,7 @@ def parts_in(folder: Path) -> list[Part]:
     return parts
 
 
-_COPY: Final = "use another copy, or restore what comes before it"
+_COPY: Final = "use another copy; or move it and all later parts elsewhere, and restore what comes before"
 
 
 def _check_follows(part: Part, last: Manifest | None) -> None:

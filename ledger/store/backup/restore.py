@@ -9,7 +9,6 @@ Whoever is killed leaves a schema that is as it was after the step before, and d
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -23,6 +22,7 @@ from psycopg.sql import SQL, Composed, Identifier
 
 from ledger.domain.events import LedgerCreated, MigrationFile, SourceAdvanced
 from ledger.domain.streams import SOURCE_PREFIX, subject_of
+from ledger.release import is_newer
 from ledger.store.backup.copied import CopiedRow, pieces, rows
 from ledger.store.backup.parts import BackupError, DamagedError, Part, part_name
 from ledger.store.backup.until import Until
@@ -31,6 +31,7 @@ from ledger.store.digest import Show
 from ledger.store.log import Log
 from ledger.store.migration import RecordedBefore, apply_files, become_owner
 from ledger.store.postgres.migrate import EVENTS, RESTORED, TRACKING, files_of, is_there
+from ledger.store.postgres.roles import read_schemas
 from ledger.store.reads import OneConnection
 from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS
 
@@ -54,6 +55,16 @@ SELECT (SELECT count(*) <> %(until)s OR min(notification_id) <> 1 OR max(notific
         FROM {schema}.commits WINDOW later AS (ORDER BY last_position)) AS stretch),
     EXISTS (SELECT FROM {schema}.requests WHERE position > %(until)s)
 """
+# Asked of the catalogue: the owner of a log may not look into the schemas of its service.
+_TABLES: Final = """
+SELECT nspname FROM pg_class JOIN pg_namespace AS n ON n.oid = relnamespace
+WHERE nspname = ANY(%s) AND relname = 'position' LIMIT 1
+"""
+# They would go on from their own position, and answer with what the restored log never had.
+_LEFT: Final = (
+    'the schema {0} has tables of a ledger that was here before: DROP SCHEMA "{0}" CASCADE removes them, and the'
+    " service makes those of the restored one; or restore into another --schema"
+)
 
 
 class Restored(NamedTuple):
@@ -96,15 +107,12 @@ def restore(connection: Connection[Any], schema: str, parts: Sequence[Part], unt
 
 def _check_release(part: Part) -> None:
     """Raise BackupError if a newer release wrote a part: it may have events that this one does not know."""
-    wrote, ours = part.manifest.release, version("fee-ledger")
-    if _numbers(wrote) > _numbers(ours):
+    wrote = part.manifest.release
+    if is_newer(wrote):
+        ours = version("fee-ledger")
         raise BackupError(
             f"{part.folder} was written by a newer release ({wrote}) than this one, {ours}: use that release"
         )
-
-
-def _numbers(release: str) -> list[int]:
-    return [int(number) for number in re.findall("[0-9]+", release)]
 
 
 def finish(
@@ -158,19 +166,18 @@ def _begin(cursor: Cursor[tuple[Any, ...]], schema: str, until: Until) -> None:
             f"the schema {schema} has a restored ledger already: `fee-ledger restore finish` is what is left"
         )
     if is_there(cursor, schema, EVENTS):
-        other = next(iter(_ledger_ids(Log(OneConnection(schema, cursor.connection)))), "without a name")
+        other = Log(OneConnection(schema, cursor.connection)).ledger_id() or "without a name"
         held = f"the schema {schema} holds the ledger {other} already, which stays as it is"
         raise BackupError(f"{held}: restore into another --data or --schema")
+    left = cursor.execute(_TABLES, (read_schemas(schema),)).fetchone()
+    if left is not None:
+        raise BackupError(_LEFT.format(*left))
     marker, last = Identifier(schema, RESTORED), until.parts[-1].manifest
     if found is None:
         cursor.execute(SQL(_BEGIN).format(marker))
     cursor.execute(SQL("DELETE FROM {}").format(marker))
     values = (False, part_name(last.number), bytes.fromhex(last.sha256))
     cursor.execute(SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(marker), values)
-
-
-def _ledger_ids(log: Log) -> Iterator[str]:
-    return (each.event.ledger_id for each in log.ledger() if isinstance(each.event, LedgerCreated))
 
 
 def _erase(cursor: Cursor[tuple[Any, ...]], schema: str, erased: set[str]) -> int:
@@ -206,7 +213,8 @@ class _Loading:
         query = SQL(_NOT_WHOLE).format(**self._names)
         found = self._cursor.execute(query, {"until": self._until.position}).fetchone()
         ledger_id = self._until.parts[-1].manifest.ledger_id
-        if found != (False, False, False) or list(_ledger_ids(self._log)) != [ledger_id]:
+        names = [each.event.ledger_id for each in self._log.ledger() if isinstance(each.event, LedgerCreated)]
+        if found != (False, False, False) or names != [ledger_id]:
             raise DamagedError(
                 f"what the parts have is not the log of {ledger_id}: use another copy. Nothing was restored"
             )

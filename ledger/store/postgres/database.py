@@ -123,6 +123,11 @@ class DatabaseError(Exception):
     """The database cannot hold a ledger: one line with the remedy."""
 
 
+def cannot_be_used(error: Exception) -> str:
+    """Return one line about a PostgreSQL that failed."""
+    return f"PostgreSQL cannot be used: {' '.join(str(error).split())}"
+
+
 def check_durable(connection: psycopg.Connection[Any]) -> None:
     """Refuse a server that would acknowledge what is not durable, and one that is too old."""
     settings = dict(

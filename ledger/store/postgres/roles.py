@@ -52,19 +52,30 @@ def roles_sql(schema: str, roles: Roles) -> str:
         "service_text": Literal(roles.service),
         "reader_text": Literal(roles.reader),
         "role_texts": SQL(", ").join(map(Literal, names)),
-        "read_texts": SQL(", ").join(Literal(name.format(schema)) for name in _READ_SCHEMAS),
+        "read_texts": SQL(", ").join(map(Literal, read_schemas(schema))),
         "grants": _grants(schema),
     }
     return SQL(_text("roles.sql")).format(**parts).as_string()
 
 
-def have_roles(connection: Connection[Any], schema: str, roles: Roles) -> bool:
+def read_schemas(schema: str) -> list[str]:
+    """Return the names of the schemas that hold tables of a ledger's read side, or may: in use, new, and replaced."""
+    return [name.format(schema) for name in _READ_SCHEMAS]
+
+
+def _have_roles(connection: Connection[Any], schema: str, roles: Roles) -> bool:
     """Return True if a schema has these roles, and the database too, which a restored one has not."""
     with connection.cursor(row_factory=tuple_row) as cursor:
         if not _are_named(cursor, schema):
             return False
         cursor.execute(SQL(_HAVE).format(Identifier(schema, "roles")), (schema,))
         return cursor.fetchall() == [(roles.owner, roles.service, roles.reader, True)]
+
+
+def ensure_roles(connection: Connection[Any], schema: str, roles: Roles) -> None:
+    """Give a ledger its roles, unless it has them, also one that release 0.1.0 made."""
+    if not _have_roles(connection, schema, roles):
+        connection.execute(roles_sql(schema, roles).encode())
 
 
 def ensure_login(connection: Connection[Any], role: str, password: str) -> None:

@@ -8,20 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from ledger import programmes
 from ledger.cli import Options, argument
 from ledger.cli.errors import is_no, sentences
+from ledger.cli.screens.receipts import charged
 from ledger.client import Client, LedgerError
-from ledger.domain.commands import Request
-from ledger.domain.decide.account import decide_account
-from ledger.domain.decide.approval import check_approval
-from ledger.domain.events import CommandRefused, Envelope, Recorded
-from ledger.domain.instants import SECOND_NS
-from ledger.domain.refusal import Refusal
-from ledger.domain.state.account import AccountState, evolve_account, fold_account
-from ledger.domain.state.rulebook import fold_rulebook
-from ledger.domain.streams import REGISTERS, account_stream, programme_stream
-from ledger.store.codec.events import decode
+from ledger.tools.bulk.after_rows import AfterRows
 from ledger.tools.bulk.rows import COLUMNS, VERBS, Row, read_rows
 from ledger.tools.group import TOOLS
 from ledger.visible import visible
@@ -36,10 +27,12 @@ FILE is CSV with a header and these columns, those you need in any order:
 
 commands: {", ".join(VERBS)}
 
-Without --apply nothing is recorded: each row is decided by the rules of the ledger on what the
-ledger knows now, rows before it included. With --apply the rows are sent in order; one that is
-refused does not stop the others. The name of each request is made of the file and the row:
-interrupted, run the same file again, and nothing is done twice.
+Without --apply nothing is recorded: the ledger says of each row what it would record, as with
+--validate-only. A row of an account that a row before it would change is decided after that one,
+here, by the same rules; which fees it would move, the ledger says once those before are recorded.
+With --apply the rows are sent in order; one that is refused does not stop the others. The name of
+each request is made of the file and the row: interrupted, run the same file again, and nothing is
+done twice.
 
 exit code 0: every row would be recorded, or was; 1: some are refused; 2: an unusable file, or no
 ledger; 130: interrupted"""
@@ -50,7 +43,10 @@ ledger; 130: interrupted"""
     "many commands from a CSV file: what they would do, and then do it",
     "bulk rows.csv --actor ops-7 --approver ops-8",
     "bulk rows.csv --actor ops-7 --approver ops-8 --reason 'agreed on the 8th' --apply",
-    rpcs=("ListProgrammes", "ListEvents", "ChangeTier", "RevokeTier", "LiftBan", "UnflagAccount", "ApproveMatch"),
+    rpcs=(
+        *("GetLedgerInfo", "ListProgrammes", "ListEvents"),
+        *("ChangeTier", "RevokeTier", "LiftBan", "UnflagAccount", "ApproveMatch"),
+    ),
     arguments=(
         argument("file", metavar="FILE", type=Path, help="the rows, as CSV"),
         argument("--apply", action="store_true", help="record them (default: say what would happen)"),
@@ -94,68 +90,51 @@ class _Done:
 def _apply(ledger: Client, rows: Sequence[Row], options: Options, done: _Done) -> None:
     """Send every row."""
     for row in rows:
-        authority = {
-            "actor": options.actor,
-            "approver": options.approver,
-            "ticket": row.values["ticket"],
-            "reason": row.values["reason"] or options.reason,
-        }
         try:
-            receipt = VERBS[row.verb].send(ledger, row.values, request_id=row.request_id, **authority).receipt
+            receipt = _send(ledger, row, options).receipt
         except LedgerError as error:
-            if not is_no(error):
-                raise
-            done.say(row, "refused", "; ".join(sentences(error, options.address)))
+            done.say(row, "refused", _why(error, options))
         else:
             done.say(row, "recorded before" if receipt.replayed else "recorded", f"at position {receipt.position}")
 
 
 def _dry_run(ledger: Client, rows: Sequence[Row], options: Options, done: _Done) -> None:
-    """Decide every row by the rules of the service, on one state of the ledger, and record nothing."""
-    pages = list(ledger.programme_pages())
-    position, now = pages[0].basis.known_at_position, pages[0].basis.as_of
-    now_ns = now.seconds * SECOND_NS + now.nanos  # by the clock of the ledger
-    names = dict.fromkeys(version.programme_id for page in pages for version in page.programmes)
-    streams = [REGISTERS, *map(programme_stream, names)]
-    events = sorted((one for name in streams for one in _events(ledger, name, position)), key=lambda one: one.position)
-    book = fold_rulebook(programmes.parse, events)
-    accounts: dict[str, AccountState] = {}
-    known: dict[str, Recorded] = {}  # what was recorded of this file before, by request
+    """Have every row previewed. Those before it are counted in where they would change its account."""
+    after = AfterRows(ledger, options.approver, options.reason)
     for row in rows:
-        account_id = row.values["account"]
-        if account_id not in accounts:
-            stream = _events(ledger, account_stream(account_id), position)
-            accounts[account_id] = fold_account(account_id, stream)
-            known.update((one.envelope.request_id, one) for one in stream)
-        before = known.get(row.request_id)
-        if before is not None:
-            if isinstance(before.event, CommandRefused):
-                done.say(row, "refused", f"at position {before.position} already")
-            else:
-                done.say(row, "recorded before", f"at position {before.position}")
+        try:
+            receipt = _send(ledger, row, options, validate_only=True).receipt
+        except LedgerError as error:
+            why = _why(error, options)
+            known = "position" in error.metadata
+            done.say(row, *(after.verdict(row) if row.account_id in after and not known else ("refused", why)))
             continue
-        done.say(row, *_verdict(row, accounts, book, options, now_ns))
+        if receipt.replayed:
+            done.say(row, "recorded before", f"at position {receipt.position}")
+        elif row.account_id in after:
+            done.say(row, *after.verdict(row))
+        else:
+            after.take(row, receipt.preview)
+            told = [receipt.preview.events[0].topic, *charged(receipt.preview)]
+            done.say(row, "would be recorded", ", ".join(told))
 
 
-def _verdict(row: Row, accounts: dict[str, AccountState], book: Any, options: Options, now_ns: int) -> tuple[str, str]:
-    """Return what would become of a row; the account is then as the row would leave it."""
-    account_id = row.values["account"]
-    account, command = accounts[account_id], row.command
-    reason = row.values["reason"] or options.reason
-    request = Request(row.request_id, b"", options.actor, options.approver, row.values["ticket"], reason)
-    decided = decide_account(account, command, family=(), book=book, now_ns=now_ns)
-    refusals = [no for no in (decided, check_approval(book, command, request, now_ns)) if isinstance(no, Refusal)]
-    if refusals or isinstance(decided, Refusal):
-        no = min(refusals, key=lambda one: one.reason)
-        return "refused", f"{no.reason.name}: {no.detail}" + (f" ({no.field})" if no.field else "")
-    envelope = Envelope(decided.effective_time_ns, now_ns, 0, actor=options.actor, approver=options.approver)
-    for stream, event in decided.events:
-        if stream == account_stream(account_id):
-            recorded = Recorded(0, stream, account.version + 1, envelope, event)
-            account = accounts[account_id] = evolve_account(account, recorded)
-    return "would be recorded", type(decided.events[0][1]).__name__
+def _send(ledger: Client, row: Row, options: Options, *, validate_only: bool = False) -> Any:
+    """Return the answer to a row. Raises LedgerError."""
+    return VERBS[row.verb].send(
+        ledger,
+        row.values,
+        request_id=row.request_id,
+        validate_only=validate_only,
+        actor=options.actor,
+        approver=options.approver,
+        ticket=row.values["ticket"],
+        reason=row.values["reason"] or options.reason,
+    )
 
 
-def _events(ledger: Client, stream: str, position: int) -> list[Recorded]:
-    found = ledger.list_events(stream, known_at_position=position)
-    return [decode(one.position, one.stream, one.version, one.topic, one.state) for one in found]
+def _why(error: LedgerError, options: Options) -> str:
+    """Return why a row was refused. Raises the error if it is no refusal."""
+    if not is_no(error):
+        raise error
+    return "; ".join(sentences(error, options.address))

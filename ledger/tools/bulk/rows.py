@@ -97,6 +97,11 @@ class Row:
     values: Values
 
     @property
+    def account_id(self) -> str:
+        """The account that it is about."""
+        return str(self.values["account"])
+
+    @property
     def told(self) -> str:
         """Its command, account and what that needs, in short."""
         what = [str(self.values[name]) for name in VERBS[self.verb].needs]

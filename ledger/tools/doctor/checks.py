@@ -160,7 +160,7 @@ CHECKS: Final = (
     Check(
         "tables-lag",
         "The position of the read side's tables beside that of the log.",
-        "WARNING from a minute on while somebody serves; NOTE while nobody does.",
+        "WARNING from a minute on while somebody serves, or if it is ahead; NOTE while nobody serves.",
         tables.lag,
     ),
     Check(

@@ -11,6 +11,7 @@ from typing import Final
 from ledger import private
 from ledger.tools.doctor.finding import Finding, fault, note, ok, unseen
 from ledger.tools.doctor.site import Site
+from ledger.tools.doctor.words import span
 
 _TIMES: Final = 100
 _NS_MAX: Final = 2 * 10**9  # a slow disk is not asked a hundred times
@@ -59,7 +60,7 @@ def measured(site: Site) -> Iterator[Finding]:
         return
     half, most = took[len(took) // 2], took[-1 - len(took) // 100]
     says = (
-        f"an fsync of 8 kB in {folder} takes {_us(half)} (p99 {_us(most)}, of {len(took)}): at most about"
+        f"an fsync of 8 kB in {folder} takes {span(half)} (p99 {span(most)}, of {len(took)}): at most about"
         f" {10**9 // max(half, 1):,} commits a second"
     )
     figures = {"fsync_p50_ns": half, "fsync_p99_ns": most, "commits_per_s": 10**9 // max(half, 1)}
@@ -89,7 +90,3 @@ def _fsyncs_ns(folder: Path) -> Iterator[int]:
                     return
     finally:
         probe.unlink(missing_ok=True)
-
-
-def _us(ns: int) -> str:
-    return f"{ns // 10**6}.{ns // 10**5 % 10} ms" if ns >= 10**6 else f"{ns // 1_000} us"

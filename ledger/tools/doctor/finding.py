@@ -11,7 +11,7 @@ Figures: TypeAlias = Mapping[str, int | str]
 
 
 class Level(StrEnum):
-    """How bad it is. The last two make the exit code 1."""
+    """The weight of a finding. The last two make the exit code 1."""
 
     OK = "OK"
     UNSEEN = "not looked at"

@@ -16,7 +16,7 @@ from ledger.tools.doctor.finding import Finding, fault, ok, unseen, warning
 from ledger.tools.doctor.site import Site
 from ledger.tools.doctor.words import size
 
-_EMBEDDED_BYTES: Final = 400 * 1024 * 1024  # shared_buffers, and its sessions
+EMBEDDED_BYTES: Final = 512 * 1024 * 1024  # shared_buffers, and the sessions of the service
 _CGROUPS: Final = Path("/sys/fs/cgroup")
 _FILES_OF_THE_PROGRAM: Final = 64
 _CALLERS: Final = 256  # connections of callers, an open file each
@@ -26,9 +26,9 @@ _FILES_WANTED: Final = 4_096
 def memory(site: Site) -> Iterator[Finding]:
     """Compare the bound with what this machine, or its container, has."""
     bound = sum(memory_bound(site.config).values())
-    needs = bound + (_EMBEDDED_BYTES if site.folder else 0)
+    needs = bound + (EMBEDDED_BYTES if site.folder else 0)
     has, whose = _memory()
-    with_it = f" and {size(_EMBEDDED_BYTES)} of PostgreSQL" if site.folder else ""
+    with_it = f" and {size(EMBEDDED_BYTES)} of PostgreSQL" if site.folder else ""
     says = f"the service takes at most {size(bound)}{with_it}, and {whose} has {size(has)}"
     figures = {"bound_bytes": bound, "needs_bytes": needs, "memory_bytes": has}
     if needs > has:

@@ -38,7 +38,7 @@ def applied(site: Site) -> Iterator[Finding]:
         return
     if lacks:
         yield fault(f"the schema {site.schema} lacks {listed(list(lacks))}: this release cannot serve it",
-                    migrate_command(site), missing=", ".join(lacks))  # fmt: skip
+                    _migrate_command(site), missing=", ".join(lacks))  # fmt: skip
     else:
         yield ok(f"the schema {site.schema} has all {many(len(migrations()), 'migration')} of this release")
 
@@ -51,7 +51,7 @@ def upgrade(site: Site) -> Iterator[Finding]:
         yield note("an upgrade to this release would be none: see migrations-applied")
         return
     if lacks:
-        yield note(_migration_says(site, lacks), migrate_command(site), missing=", ".join(lacks))
+        yield note(_migration_says(site, lacks), _migrate_command(site), missing=", ".join(lacks))
     tables = tables_are(site)
     if tables.version and tables.version < TABLES_VERSION:
         rows = rows_to_make(site)
@@ -70,7 +70,7 @@ def rewrites(text: str) -> bool:
     return bool(_REWRITES.search(re.sub("--.*", "", text)))
 
 
-def migrate_command(site: Site) -> str:
+def _migrate_command(site: Site) -> str:
     """Return what applies migrations: for the embedded PostgreSQL the service does."""
     if site.folder is not None:
         return site.fee_ledger("serve")

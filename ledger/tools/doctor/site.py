@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import shlex
 from collections.abc import Iterator
@@ -21,10 +20,11 @@ from ledger.config import KNOBS, Config
 from ledger.domain.instants import CLOCK_LEAP_NS
 from ledger.knobs.settings import Settings
 from ledger.store.log import Head, Log
-from ledger.store.postgres.database import connect
-from ledger.store.postgres.embedded import EmbeddedError, reading
+from ledger.store.postgres.database import cannot_be_used, connect
+from ledger.store.postgres.embedded import EmbeddedError
 from ledger.store.postgres.folders import default_folder
-from ledger.store.postgres.migrate import EVENTS
+from ledger.store.reads import OneConnection
+from ledger.tools.store import lacks_ledger, postgres
 
 _LOCK_MS_MAX: Final = 2_000  # a table that somebody keeps locked is told, and not waited for
 _STATEMENT_MS_MAX: Final = 60_000
@@ -91,7 +91,7 @@ class Site:
     @cached_property
     def log(self) -> Log:
         """The log, for checks that need one."""
-        return Log(_One(self.connection, self.schema))
+        return Log(OneConnection(self.schema, self.connection))
 
     @property
     def head(self) -> Head:
@@ -171,19 +171,6 @@ class Site:
         return self.address or (self.service.address if self.service else self.config.listen)
 
 
-class _One:
-    """One session for all that a log reads."""
-
-    def __init__(self, connection: psycopg.Connection[Any], schema: str) -> None:
-        self.schema = schema
-        self._connection = connection
-
-    @contextmanager
-    def get_connection(self) -> Iterator[psycopg.Connection[Any]]:
-        """Give the session."""
-        yield self._connection
-
-
 @contextmanager
 def opened(settings: Settings, address: str, silent_minutes: int) -> Iterator[Site]:
     """Give what can be looked at, until the block ends. What cannot be is said by the site, and raises nothing."""
@@ -192,14 +179,14 @@ def opened(settings: Settings, address: str, silent_minutes: int) -> Iterator[Si
     with ExitStack() as stack:
         session, service, why, lacks_log = None, None, "", ""
         try:
-            dsn = config.dsn if folder is None else stack.enter_context(reading(folder, _owner()))
+            dsn = stack.enter_context(postgres(config, "doctor"))
             service = _service(folder)
             session = stack.enter_context(_session(dsn))
-            lacks_log = _lacks_log(session, config.schema)
+            lacks_log = lacks_ledger(session, config.schema)
         except EmbeddedError as error:
             why = str(error)
         except psycopg.Error as error:
-            why = f"PostgreSQL cannot be used: {' '.join(str(error).split())}"
+            why = cannot_be_used(error)
         yield Site(
             settings,
             address,
@@ -210,10 +197,6 @@ def opened(settings: Settings, address: str, silent_minutes: int) -> Iterator[Si
             lacks_store=why,
             lacks_log=why or lacks_log,
         )
-
-
-def _owner() -> str:
-    return f"`fee-ledger doctor` with pid {os.getpid()}"
 
 
 @contextmanager
@@ -231,10 +214,3 @@ def _session(dsn: str) -> Iterator[psycopg.Connection[tuple[Any, ...]]]:
 def _service(folder: Path | None) -> Service | None:
     found = _SERVICE.search((folder / "service.lock").read_text(errors="replace")) if folder else None
     return Service(int(found[1]), found[2]) if found else None
-
-
-def _lacks_log(session: psycopg.Connection[Any], schema: str) -> str:
-    found = session.execute("SELECT to_regclass(%s)::text", (f"{schema}.{EVENTS}",)).fetchone()
-    if found == (None,):
-        return f"there is no ledger in the schema {schema}: start one there, or name another --schema"
-    return ""

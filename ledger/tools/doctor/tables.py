@@ -7,6 +7,7 @@ from shlex import quote
 from typing import Final
 
 from ledger.domain.instants import SECOND_NS
+from ledger.store.log import Head
 from ledger.tools.doctor.finding import Finding, note, ok, warning
 from ledger.tools.doctor.site import Site
 from ledger.tools.doctor.words import MINUTE_NS, listed, span
@@ -32,20 +33,27 @@ def lag(site: Site) -> Iterator[Finding]:
         else:
             yield warning(f"{says}, though somebody serves{_held(site)}", _follow(site))
         return
-    if tables.position >= head.position:
+    if (ahead := tables.position - site.head.position) > 0:  # as it is now: they may have moved on with the log
+        yield warning(f"the tables are {ahead:,} positions ahead of the log: it was restored without them, and they are"
+                      " made anew when somebody serves", site.fee_ledger("rebuild"), lag_positions=-ahead)  # fmt: skip
+    elif tables.position >= head.position:
         yield ok(f"the tables are at position {tables.position}, as the log is", lag_positions=0)
-        return
+    else:
+        yield _behind(site, head, tables)
+
+
+def _behind(site: Site, head: Head, tables: TablesPosition) -> Finding:
+    """Say for how long the tables have lacked what the log has."""
     behind = head.position - tables.position
     lacks_ns = site.log.head_at_position(tables.position + 1).recorded_time_ns
     late_ns = max(site.clock.now_ns() - lacks_ns, 0)
     says = f"the tables are {behind:,} positions behind the log, and lack commits since {span(late_ns)}"
     figures = {"lag_positions": behind, "lag_s": late_ns // SECOND_NS}
     if site.writer is None:
-        yield note(f"{says}: nobody serves now, who would take them in", _follow(site), **figures)
-    elif late_ns > _LATE_NS:
-        yield warning(f"{says}{_held(site)}", _follow(site), **figures)
-    else:
-        yield ok(says, **figures)
+        return note(f"{says}: nobody serves now, who would take them in", _follow(site), **figures)
+    if late_ns > _LATE_NS:
+        return warning(f"{says}{_held(site)}", _follow(site), **figures)
+    return ok(says, **figures)
 
 
 def version(site: Site) -> Iterator[Finding]:

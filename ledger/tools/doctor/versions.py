@@ -10,11 +10,11 @@ from typing import Final
 
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
-from packaging.version import InvalidVersion, Version
 
 from ledger.domain.events import WriterStarted
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.streams import LEDGER
+from ledger.release import is_newer
 from ledger.tools.doctor.finding import Figures, Finding, fault, note, ok, warning
 from ledger.tools.doctor.site import Site
 from ledger.tools.doctor.words import listed
@@ -114,14 +114,7 @@ def of_log(site: Site) -> Iterator[Finding]:
     remedy = f"pip install {quote(f'{_PACKAGE}>={wrote}')}"
     if rules > RULES_VERSION:
         yield fault(f"{says}: it would decide by older rules than the log", remedy, **figures)
-    elif _is_newer(wrote, here):
+    elif is_newer(wrote):
         yield warning(f"{says}: a newer release has written it", remedy, **figures)
     else:
         yield ok(says, **figures)
-
-
-def _is_newer(one: str, other: str) -> bool:
-    try:
-        return Version(one) > Version(other)
-    except InvalidVersion:
-        return False

@@ -24,11 +24,11 @@ def size(count: int) -> str:
 
 
 def span(ns: int) -> str:
-    """Return a span of time in the largest unit that is in it twice, rounded down: 47 hours; below a second in ms."""
+    """Return a span of time in the largest unit that is in it twice, 47 hours; a short one in ms, or us."""
     for unit, name in _SPANS:
         if ns >= 2 * unit:
             return many(ns // unit, name)
-    return f"{ns // 10**6}.{ns // 10**5 % 10} ms"
+    return f"{ns // 10**6}.{ns // 10**5 % 10} ms" if ns >= 10**6 else f"{ns // 1_000} us"
 
 
 def listed(names: Sequence[str]) -> str:

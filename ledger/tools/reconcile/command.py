@@ -13,7 +13,7 @@ import duckdb
 from ledger import programmes
 from ledger.cli import Options
 from ledger.cli.errors import UnusableError, tell
-from ledger.domain.events import LedgerCreated, ProgrammePublished, SymbolRegistered
+from ledger.domain.events import ProgrammePublished, SymbolRegistered
 from ledger.domain.instants import BEGINNING_NS, DAY_NS, LATEST_NS, SECOND_NS, instant_text
 from ledger.store.log import Head, Log
 from ledger.store.postgres.database import open_datastore
@@ -89,7 +89,7 @@ def _report(database: Database, log: Log, options: Options) -> Report:
     run_at = instant_text(time.time_ns() // SECOND_NS * SECOND_NS)
     compare(database, terms, options.state, run_at, _scope(options))
     run = Comparison(
-        _ledger_id(log),
+        log.ledger_id(),
         known.position,
         instant_text(known.recorded_time_ns) if known.position else "",
         run_at,
@@ -188,10 +188,6 @@ def _period(database: Database, options: Options) -> tuple[int, int]:
 def _quotes(log: Log, known: int) -> dict[str, str]:
     events = (recorded.event for recorded in log.rulebook(known))
     return {event.symbol: event.quote_currency for event in events if isinstance(event, SymbolRegistered)}
-
-
-def _ledger_id(log: Log) -> str:
-    return next(recorded.event.ledger_id for recorded in log.ledger() if isinstance(recorded.event, LedgerCreated))
 
 
 def _scope(options: Options) -> str:

@@ -28,10 +28,14 @@ _BY_REQUEST: Final[Mapping[str, CommandRpc]] = {rpc.request.DESCRIPTOR.full_name
 
 
 def kept(request: Message) -> bytes:
-    """Return the bytes that are kept of a request. An authority of nothing but erasable fields is none."""
+    """Return the bytes that are kept of a request, previewed or not.
+
+    An authority of nothing but erasable fields is none.
+    """
     copy: Any = type(request)()
     copy.CopyFrom(request)
     copy.DiscardUnknownFields()
+    copy.ClearField("validate_only")  # the request that is previewed is the request that may follow
     for field in ERASABLE:
         copy.authority.ClearField(field)
     if not copy.authority.ByteSize():

@@ -52,7 +52,7 @@ def test_a_task_that_is_cancelled_finds_out_what_became_of_its_command(trading: 
     async def main() -> None:
         async with AsyncClient(trading.address, actor="ops-7") as client:
             task = asyncio.create_task(client.start_trial("alice"))
-            await asyncio.sleep(0.1)  # the command waits at the door
+            await asyncio.to_thread(door.wait_for_a_commit)
             task.cancel()
             with pytest.raises(asyncio.CancelledError) as caught:
                 await task

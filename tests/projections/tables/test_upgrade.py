@@ -99,6 +99,16 @@ def test_tables_of_an_older_release_are_made_anew_without_anybody(
     assert len(lines(caplog, f"are of version {TABLES_VERSION} now, at position ")) == 1
 
 
+def test_tables_that_are_ahead_of_the_log_are_made_anew(site: Site, run: Run, caplog: pytest.LogCaptureFixture) -> None:
+    before = site.rows()
+    site.execute("UPDATE {read}.position SET position = position + 1000")  # of a log that was longer
+    site.execute("DELETE FROM {read}.trials")
+    with run():
+        wait_for(lambda: site.rows() == before)
+    assert findings(site) == []
+    assert len(lines(caplog, ", which the log has not reached: new ones, of version ")) == 1
+
+
 @pytest.mark.parametrize("missing", ["trials", "position"])
 def test_a_table_that_is_missing_is_made_with_what_lies_before(site: Site, run: Run, missing: str) -> None:
     before = site.rows()
