@@ -244,9 +244,15 @@ def chain(collector: Collector, above: Any, and_then: str = "") -> list[Any]:
     """Return the spans of a trace below the client's, once the commit is there; each has its parent among them."""
     context = above.get_span_context()
     wait_for(lambda: {"commit", and_then or "commit"} <= {span.name for span in collector.trace(context.trace_id)})
-    wait_for(lambda: any("/" in span.name and " " not in span.name for span in collector.trace(context.trace_id)))
+    above_all = context.span_id.to_bytes(8, "big")
+
+    def is_whole() -> bool:
+        found = collector.trace(context.trace_id)
+        return {span.parent_span_id for span in found} <= {above_all, *(span.span_id for span in found)}
+
+    wait_for(is_whole)  # the span of a stream ends after those of its messages
     spans = [span for span in collector.trace(context.trace_id) if "GetSourcePosition" not in span.name]
-    ids = {span.span_id: span.name for span in spans} | {context.span_id.to_bytes(8, "big"): "the client's"}
+    ids = {span.span_id: span.name for span in spans} | {above_all: "the client's"}
     for span in spans:
         took_ms = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
         print(f"{took_ms:8.3f} ms {span.name} (of {ids[span.parent_span_id]})")  # noqa: T201 - shown with -s
