@@ -43,7 +43,7 @@ format: $(DEV) ## format Python and proto files
 	$(BIN)/ruff format .
 	$(BIN)/buf format -w
 
-proto: $(DEV) ## generate ledger/v1 and ledger/client/generated.py from proto/
+proto: $(DEV) ## generate from proto/ what speaks the contract: ledger/v1 and methods of both clients
 	$(BIN)/python scripts/generate.py
 
 golden: $(DEV) ## write the bytes of new events, which every later release reads

@@ -11,14 +11,12 @@ from contextvars import ContextVar
 from typing import Final
 
 import grpc
-from google.rpc.code_pb2 import Code
 
 from ledger import caller
 from ledger.caller import Caller
 from ledger.domain.refusal import Reason
 from ledger.server.call_counts import RpcCounts
 from ledger.server.lanes import Lane
-from ledger.wire.status import code_of
 
 _OK: Final = "OK"
 _OTHER: Final = "OTHER"
@@ -46,9 +44,9 @@ class Call(Caller):
         self._refused: Reason | None = None
         caller.answer(self)
 
-    def count(self, counts: RpcCounts, *, answered: bool) -> None:
-        """Count this call, which has ended: with OK, a refusal, or else because its caller left or gRPC ended it."""
-        code = _OK if answered else _OTHER if self._refused is None else Code.Name(code_of(self._refused))
+    def count(self, counts: RpcCounts, ended: grpc.StatusCode | None, *, answered: bool) -> None:
+        """Count this call, which has ended with a status; without one it was answered, or its caller left."""
+        code = ended.name if ended is not None else _OK if answered else _OTHER
         counts.end(time.perf_counter_ns() - _handed_over_ns.get(), code, self._refused)
 
     def refused(self, reason: Reason) -> None:

@@ -15,10 +15,12 @@ from concurrent.futures import ThreadPoolExecutor
 from queue import SimpleQueue
 from typing import Any, Final, TypeAlias
 
+from ledger.defects import Defects
 from ledger.seldom import Seldom
 
 _log: Final = logging.getLogger(__name__)
 _failing: Final = Seldom(_log)
+_defects: Final = Defects(_log)
 
 _Callback: TypeAlias = Callable[[Any], object]
 _Run: TypeAlias = "tuple[Callable[..., object], tuple[Any, ...], _Ended]"
@@ -126,8 +128,8 @@ class CallPool(ThreadPoolExecutor):
     def _run(self, function: Callable[..., object], arguments: tuple[Any, ...], ended: _Ended) -> None:
         try:
             function(*arguments)
-        except Exception:
-            _log.exception("gRPC ran a call that ended in a defect")
+        except Exception as error:
+            _defects.tell(error, "a call could not be ended")
         with self._counts:
             self.held -= 1
         ended.come()
