@@ -47,7 +47,8 @@ class CommandRpcs:
         """Return the command of a request, and who asks. Refuses with everything that is wrong with its shape."""
         with Shape() as shape:
             command = rpc.read(shape, request, self._to_writer.latest_ns())
-            return DecideCommand(request_of(shape, request), command, request.validate_only)
+            validate_only, request.validate_only = request.validate_only, False  # it is no part of the request
+            return DecideCommand(request_of(shape, request), command, validate_only)
 
     def receipt(self, accepted: Accepted) -> command_pb2.Receipt:
         """Return the proof that a command was recorded, or what it would record."""
@@ -64,9 +65,6 @@ class CommandRpcs:
 def request_of(shape: Shape, request: Any) -> Request:
     """Return who asks, and what is kept of the request; `shape` takes what is wrong."""
     authority, message, body = request.authority, request.DESCRIPTOR.full_name, kept(request)
-    sent = type(request)()
-    sent.CopyFrom(request)
-    sent.ClearField("validate_only")
     return Request(
         request_id=shape(required_id, request.request_id, "request_id"),
         sha256=request_sha256(message, body),
@@ -77,5 +75,5 @@ def request_of(shape: Shape, request: Any) -> Request:
         reason_salt=os.urandom(16),
         message=message,
         body=body,
-        sha256_of_all=request_sha256(message, sent.SerializeToString(deterministic=True)),
+        sha256_of_all=request_sha256(message, request.SerializeToString(deterministic=True)),
     )

@@ -14,7 +14,7 @@ from ledger.clock import WallClock, leap_refusal
 from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.wire.status import OUTCOME_UNKNOWN, RefusedError
-from ledger.writing.messages import Answer, QueuedJob, Refused
+from ledger.writing.messages import Accepted, Answer, QueuedJob, Refused
 from ledger.writing.writer_thread import WriterThread
 
 _LOOK_UP_S: Final = 0.2  # between two looks of a wait whether the call is over
@@ -71,7 +71,7 @@ class ToWriter:
                 answer = future.result(min(left_s, _LOOK_UP_S))
                 if isinstance(answer, Refused):
                     raise RefusedError(answer.refusal, *answer.others, **_metadata(answer))
-                who.has_recorded = True
+                who.has_recorded |= not (isinstance(answer, Accepted) and answer.preview)
                 return answer
         raise RefusedError(OUTCOME_UNKNOWN)
 

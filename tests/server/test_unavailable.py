@@ -70,10 +70,11 @@ def test_a_defect_after_the_commit_does_not_say_that_nothing_was_recorded(
         raise ValueError("a defect")
 
     asked = RegisterAccountRequest(request_id="R1", account_id="alice")
+    foreseen = RegisterAccountRequest(request_id="R1", account_id="alice", validate_only=True)
     with monkeypatch.context() as broken:
         broken.setattr(CommandRpcs, "receipt", fails)
-        with pytest.raises(grpc.RpcError) as ended:
-            ledger.commands.RegisterAccount(asked)
-    assert ended.value.code() == grpc.StatusCode.INTERNAL  # type: ignore[attr-defined]
-    assert "what was sent is recorded all the same" in ended.value.details()  # type: ignore[attr-defined]
+        told = [refusal(ledger.commands.RegisterAccount, request) for request in (foreseen, asked)]
+    assert [one.code for one in told] == [grpc.StatusCode.INTERNAL] * 2
+    assert "; nothing was recorded" in told[0].message
+    assert "; what was sent is recorded all the same" in told[1].message
     assert ledger.commands.RegisterAccount(asked).receipt.replayed
