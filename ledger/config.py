@@ -192,7 +192,7 @@ class Config:
     traces_endpoint: str = _TOLD.text("", "the URL of an OTLP collector", r"https?://\S+",
         "Where traces are sent as OTLP over HTTP, such as http://127.0.0.1:4318/v1/traces; without it there are none.",
         "The extra traces; docs/operations/traces.md says how much time.")
-    traces_per_million: int = _TOLD.whole(100_000, "calls", 0, 1_000_000,
+    traces_per_million: int = _TOLD.whole(10_000, "calls", 0, 1_000_000,
         "How many calls, and messages on streams, of a million are traced of those whose callers do not say.",
         "With all of them, some 0.1 ms for each; what is sent and kept.")
 

@@ -22,6 +22,7 @@ Paged: TypeAlias = (
     | programme_service_pb2.ListPairsRequest
     | control_service_pb2.ListFindingsRequest
     | control_service_pb2.ListSoloActionsRequest
+    | control_service_pb2.ListWithheldRequest
     | evaluation_service_pb2.ListClosesRequest
 )
 

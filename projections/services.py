@@ -19,6 +19,7 @@ from projections.answers.rates import get_rates
 from projections.answers.rewards import check_promotion_eligibility, list_bounty_rounds, list_months_without_promotion
 from projections.answers.solo_actions import list_solo_actions
 from projections.answers.vip_state import get_vip_state
+from projections.answers.withheld import list_withheld
 from projections.as_of import Reader
 from projections.evaluation.answers import get_evaluation, plan_evaluation
 from projections.evaluation.closes import list_closes
@@ -49,6 +50,7 @@ def read_answers(reader: Reader, schema: str) -> Mapping[str, Callable[[Any], An
         "ListPairs": partial(list_pairs, reader),
         "ListProgrammes": partial(list_programmes, reader),
         "ListSoloActions": partial(list_solo_actions, reader),
+        "ListWithheld": partial(list_withheld, reader),
         "PlanEvaluation": partial(plan_evaluation, reader, schema),
         "QuoteFee": partial(quote_fee, reader),
     }

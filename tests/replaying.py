@@ -42,8 +42,14 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
         return ends[place][1] if place < len(ends) else 0
 
     clocks = TermClocks()
-    states = States(programmes.parse, earlier, recorded_at=recorded_at, decided_ns=clocks.decided_ns)
-    again = Replay(states, fee_streams, RequestsAgain(read_kept, lambda _: None))
+    states = States(
+        programmes.parse,
+        earlier,
+        recorded_at=recorded_at,
+        decided_ns=clocks.decided_ns,
+        fee_streams=fee_streams,
+    )
+    again = Replay(states, RequestsAgain(read_kept, lambda _: None))
     sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()
     expected, time_ns = 1, 0
     for recorded in log:

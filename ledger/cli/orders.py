@@ -149,3 +149,25 @@ ORDER.order(
     rpc="LiftBan",
     arguments=(ACCOUNT, at_time("lift_time", "when it ends")),
 )(send)
+
+
+FACT: Final = argument("fact_position", type=number(1, UINT64_MAX), metavar="POSITION", help="of the fact")
+
+ORDER.order(
+    "release-fact",
+    "let fills count by a fact that was recorded after them",
+    "release-fact alice 4711 --actor ops-7 --approver ops-8",
+    notes=TWO_PERSONS,
+    rpc="ReleaseFact",
+    arguments=(ACCOUNT, FACT),
+)(send)
+
+
+ORDER.order(
+    "decline-fact",
+    "leave fills as they are, whatever a withheld fact says",
+    "decline-fact alice 4711 --actor ops-7 --approver ops-8",
+    notes=TWO_PERSONS,
+    rpc="DeclineFact",
+    arguments=(ACCOUNT, FACT),
+)(send)

@@ -100,3 +100,17 @@ def _solo_actions(ledger: Client, options: Options) -> None:
     )
     subject = f"what {options.of or 'anybody'} did alone"
     show_pages(options, pages, "actions", lambda page: headline(subject, page.basis), screens.solo_actions)
+
+
+@OVERSIGHT.ask(
+    "withheld",
+    "facts that fills recorded before them do not count by",
+    "withheld alice",
+    notes="`release-fact` lets the fills count by one, `decline-fact` never will.",
+    rpcs=("ListWithheld",),
+    arguments=(argument("account", metavar="ACCOUNT", nargs="?", default="", help="default: all"),),
+    parents=(clocks, limit),
+)
+def _withheld(ledger: Client, options: Options) -> None:
+    pages = ledger.withheld_pages(options.account, page_size=page_size(options), **at(options))
+    show_pages(options, pages, "facts", lambda page: headline("withheld facts", page.basis), screens.withheld)

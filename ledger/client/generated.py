@@ -175,7 +175,7 @@ class Generated(Connection):
 
         account_id: The account.
         tier: The tier, for example VIP4.
-        valid_from: First instant, in the past or future; default: now. Fills recorded before keep their fee.
+        valid_from: First instant, in the past or future; default: now. Fills recorded before: as adjust.grants says.
         valid_until: First instant after it; default: no end.
         programme_id: The programme; default: the only one.
         """
@@ -256,107 +256,42 @@ class Generated(Connection):
         )
         return self._command(self._command_service.LiftBan, request, **command)
 
-    def finding_pages(
+    def release_fact(
         self,
-        control: str = "",
+        account_id: str,
         *,
-        as_of: Time | None = None,
-        within_days: int = 0,
-        programme_id: str = "",
-        min_position: int = 0,
-        page_size: int = 0,
-        timeout_s: float | None = None,
-    ) -> Iterator[control_service_pb2.ListFindingsResponse]:
-        """Yield the pages that `list_findings` reads, one by one; timeout_s is for each page."""
-        request = control_service_pb2.ListFindingsRequest(
-            control=control,
-            as_of=timestamp(as_of, "as_of"),
-            within_days=within_days,
-            programme_id=programme_id,
-            min_position=self._at_least(min_position),
-            page_size=page_size,
-        )
-        return self._pages(self._control_service.ListFindings, request, timeout_s)
+        fact_position: int,
+        **command: Unpack[Command],
+    ) -> command_service_pb2.ReleaseFactResponse:
+        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was
+        backdated. Two persons ask.
 
-    def list_findings(
-        self,
-        control: str = "",
-        *,
-        as_of: Time | None = None,
-        within_days: int = 0,
-        programme_id: str = "",
-        min_position: int = 0,
-        page_size: int = 0,
-        timeout_s: float | None = None,
-    ) -> Iterator[control_service_pb2.Finding]:
-        """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log.
-
-        control: Its name; default: all controls, one after the other.
-        as_of: Effective instant; default: now.
-        within_days: How many days before as_of the control looks back to, or ahead of it, by what it looks for;
-            default 30, at most 366. What waits to be done is found until it is done, however long ago it came up.
-        programme_id: The programme; default: the only one.
-        min_position: Wait until the tables have reached this position.
-        page_size: Findings per page; default 1,000, at most 10,000 (more is taken as that).
+        account_id: The account.
+        fact_position: Position of the fact, for example 4711.
         """
-        pages = self.finding_pages(
-            control,
-            as_of=as_of,
-            within_days=within_days,
-            programme_id=programme_id,
-            min_position=min_position,
-            page_size=page_size,
-            timeout_s=timeout_s,
+        request = command_service_pb2.ReleaseFactRequest(
+            account_id=account_id,
+            fact_position=fact_position,
         )
-        return chain.from_iterable(page.findings for page in pages)
+        return self._command(self._command_service.ReleaseFact, request, **command)
 
-    def solo_action_pages(
+    def decline_fact(
         self,
-        actor: str = "",
+        account_id: str,
         *,
-        from_time: Time | None = None,
-        until_time: Time | None = None,
-        page_size: int = 0,
-        timeout_s: float | None = None,
-        **at: Unpack[At],
-    ) -> Iterator[control_service_pb2.ListSoloActionsResponse]:
-        """Yield the pages that `list_solo_actions` reads, one by one; timeout_s is for each page."""
-        request = control_service_pb2.ListSoloActionsRequest(
-            actor=actor,
-            from_time=timestamp(from_time, "from_time"),
-            until_time=timestamp(until_time, "until_time"),
-            page_size=page_size,
-            at=self._at(**at),
-        )
-        return self._pages(self._control_service.ListSoloActions, request, timeout_s)
+        fact_position: int,
+        **command: Unpack[Command],
+    ) -> command_service_pb2.DeclineFactResponse:
+        """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask.
 
-    def list_solo_actions(
-        self,
-        actor: str = "",
-        *,
-        from_time: Time | None = None,
-        until_time: Time | None = None,
-        page_size: int = 0,
-        timeout_s: float | None = None,
-        **at: Unpack[At],
-    ) -> Iterator[control_service_pb2.SoloAction]:
-        """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position
-        order.
-
-        actor: Optional. Of this actor only.
-        from_time: Optional. Leave out what was recorded before this instant.
-        until_time: Optional. Leave out what was recorded at and after this instant.
-        page_size: Actions per page; default 1,000, at most 10,000 (more is taken as that).
+        account_id: The account.
+        fact_position: Position of the fact, for example 4711.
         """
-        pages = self.solo_action_pages(
-            actor,
-            from_time=from_time,
-            until_time=until_time,
-            page_size=page_size,
-            timeout_s=timeout_s,
-            **at,
+        request = command_service_pb2.DeclineFactRequest(
+            account_id=account_id,
+            fact_position=fact_position,
         )
-        return chain.from_iterable(page.actions for page in pages)
+        return self._command(self._command_service.DeclineFact, request, **command)
 
     def get_vip_state(
         self,
@@ -498,6 +433,146 @@ class Generated(Connection):
         """
         request = query_service_pb2.GetLedgerInfoRequest()
         return self._call(self._query_service.GetLedgerInfo, request, timeout_s)
+
+    def finding_pages(
+        self,
+        control: str = "",
+        *,
+        as_of: Time | None = None,
+        within_days: int = 0,
+        programme_id: str = "",
+        min_position: int = 0,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> Iterator[control_service_pb2.ListFindingsResponse]:
+        """Yield the pages that `list_findings` reads, one by one; timeout_s is for each page."""
+        request = control_service_pb2.ListFindingsRequest(
+            control=control,
+            as_of=timestamp(as_of, "as_of"),
+            within_days=within_days,
+            programme_id=programme_id,
+            min_position=self._at_least(min_position),
+            page_size=page_size,
+        )
+        return self._pages(self._control_service.ListFindings, request, timeout_s)
+
+    def list_findings(
+        self,
+        control: str = "",
+        *,
+        as_of: Time | None = None,
+        within_days: int = 0,
+        programme_id: str = "",
+        min_position: int = 0,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+    ) -> Iterator[control_service_pb2.Finding]:
+        """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log.
+
+        control: Its name; default: all controls, one after the other.
+        as_of: Effective instant; default: now.
+        within_days: How many days before as_of the control looks back to, or ahead of it, by what it looks for;
+            default 30, at most 366. What waits to be done is found until it is done, however long ago it came up.
+        programme_id: The programme; default: the only one.
+        min_position: Wait until the tables have reached this position.
+        page_size: Findings per page; default 1,000, at most 10,000 (more is taken as that).
+        """
+        pages = self.finding_pages(
+            control,
+            as_of=as_of,
+            within_days=within_days,
+            programme_id=programme_id,
+            min_position=min_position,
+            page_size=page_size,
+            timeout_s=timeout_s,
+        )
+        return chain.from_iterable(page.findings for page in pages)
+
+    def solo_action_pages(
+        self,
+        actor: str = "",
+        *,
+        from_time: Time | None = None,
+        until_time: Time | None = None,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[control_service_pb2.ListSoloActionsResponse]:
+        """Yield the pages that `list_solo_actions` reads, one by one; timeout_s is for each page."""
+        request = control_service_pb2.ListSoloActionsRequest(
+            actor=actor,
+            from_time=timestamp(from_time, "from_time"),
+            until_time=timestamp(until_time, "until_time"),
+            page_size=page_size,
+            at=self._at(**at),
+        )
+        return self._pages(self._control_service.ListSoloActions, request, timeout_s)
+
+    def list_solo_actions(
+        self,
+        actor: str = "",
+        *,
+        from_time: Time | None = None,
+        until_time: Time | None = None,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[control_service_pb2.SoloAction]:
+        """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position
+        order.
+
+        actor: Optional. Of this actor only.
+        from_time: Optional. Leave out what was recorded before this instant.
+        until_time: Optional. Leave out what was recorded at and after this instant.
+        page_size: Actions per page; default 1,000, at most 10,000 (more is taken as that).
+        """
+        pages = self.solo_action_pages(
+            actor,
+            from_time=from_time,
+            until_time=until_time,
+            page_size=page_size,
+            timeout_s=timeout_s,
+            **at,
+        )
+        return chain.from_iterable(page.actions for page in pages)
+
+    def withheld_pages(
+        self,
+        account_id: str = "",
+        *,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[control_service_pb2.ListWithheldResponse]:
+        """Yield the pages that `list_withheld` reads, one by one; timeout_s is for each page."""
+        request = control_service_pb2.ListWithheldRequest(
+            account_id=account_id,
+            page_size=page_size,
+            at=self._at(**at),
+        )
+        return self._pages(self._control_service.ListWithheld, request, timeout_s)
+
+    def list_withheld(
+        self,
+        account_id: str = "",
+        *,
+        page_size: int = 0,
+        timeout_s: float | None = None,
+        **at: Unpack[At],
+    ) -> Iterator[control_service_pb2.WithheldFact]:
+        """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In
+        position order.
+
+        account_id: Optional. Of this account only.
+        page_size: Facts per page; default 1,000, at most 10,000 (more is taken as that).
+        """
+        pages = self.withheld_pages(
+            account_id,
+            page_size=page_size,
+            timeout_s=timeout_s,
+            **at,
+        )
+        return chain.from_iterable(page.facts for page in pages)
 
     def close_pages(
         self,

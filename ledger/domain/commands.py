@@ -155,6 +155,22 @@ class LiftBan:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseFact:
+    """Let lines recorded before a fact count by it."""
+
+    account_id: str
+    fact_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineFact:
+    """Leave lines recorded before a withheld fact as they are for ever."""
+
+    account_id: str
+    fact_position: int
+
+
+@dataclass(frozen=True, slots=True)
 class FlagAccount:
     """R21: flag an account as fake, or as created by a robot."""
 
@@ -344,9 +360,11 @@ MemberCommand: TypeAlias = (
     | AssignKeyAccountManager
     | RecordBehaviourMetric
 )
-AccountCommand: TypeAlias = (
+StandingCommand: TypeAlias = (
     RegisterAccount | StartTrial | ChangeTier | RevokeTier | BanAccount | LiftBan | MemberCommand
 )
+FactCommand: TypeAlias = ReleaseFact | DeclineFact
+AccountCommand: TypeAlias = StandingCommand | FactCommand
 RegisterCommand: TypeAlias = RegisterSymbol | RegisterCurrency
 ProgrammeCommand: TypeAlias = PublishProgramme | AssignPairClass | SetPairRates
 BountyCommand: TypeAlias = ReportFeedback | AwardBounty | CloseBountyRound

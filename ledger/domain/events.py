@@ -731,29 +731,73 @@ class VolumeRecorded:
         return len(self.columns.traits)
 
 
+@dataclass(frozen=True, slots=True)
+class FactReleased:
+    """Stream `account/<id>`: lines recorded before the fact at `fact_position` count by it from here on.
+
+    `switch` is what [adjust] said as the fact was recorded; empty: the fact is older. Without `programme_ids` or
+    `currencies` it is released for the lines of all; a line is in the currency that it was first charged in.
+    """
+
+    fact_position: int
+    cause: str
+    switch: str
+    programme_ids: tuple[str, ...] = ()
+    currencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FactWithheld:
+    """Stream `account/<id>`: lines recorded before a fact do not count by it, until somebody releases it.
+
+    `reason` is SWITCH, DEBIT (of credit_only), FLAG (until the flag ends) or SIZE (too many lines for one commit).
+    """
+
+    fact_position: int
+    cause: str
+    switch: str
+    reason: str
+    programme_ids: tuple[str, ...] = ()
+    currencies: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FactDeclined:
+    """Stream `account/<id>`: a withheld fact stays withheld for ever."""
+
+    fact_position: int
+
+
+class LineValues(NamedTuple):
+    """The values of a line that an adjustment may change: mantissas, as those of a `Line` are."""
+
+    symbol_index: int
+    traits: int
+    price: int
+    quantity: int
+    fee: int
+    basis_index: int
+
+
 class AdjustedLine(NamedTuple):
-    """A line, named by position and number, whose fee changed. Amounts are canonical decimals."""
+    """A line, named by position and number, that is restated: all its values before and after."""
 
     position: int
     line: int
     venue: str
     exec_id: str
     transact_time_ns: int
-    symbol_index: int
-    traits: int
-    price: str
-    quantity: str
-    fee_before: str
-    basis_before: int
-    fee_after: str
-    basis_after: int
+    before: LineValues
+    after: LineValues
 
 
 @dataclass(frozen=True, slots=True)
 class FeeAdjusted:
-    """Stream `fees/<account>/<day>`: fees of lines of the day changed; `totals` are those after it.
+    """Stream `fees/<account>/<day>`: lines of the day are restated; `totals` are those after it.
 
-    `cause` is LATE_GRANT (A31), an event at `cause_position`. An adjustment takes effect at the time of its line.
+    `cause` says what the fact at `cause_position` is: LATE_GRANT (A31), REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT. An
+    adjustment takes effect at the time of its line. `release_position` is that of the FactReleased; 0: none is named,
+    because an earlier release of the software adjusted.
     """
 
     cause: str
@@ -765,6 +809,7 @@ class FeeAdjusted:
     bases: tuple[Basis, ...]
     lines: tuple[AdjustedLine, ...]
     totals: tuple[CellTotals, ...]
+    release_position: int = 0
 
 
 FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted  # what lies in fee streams
@@ -788,6 +833,9 @@ Event: TypeAlias = (
     | BanLifted
     | AccountFlagged
     | AccountUnflagged
+    | FactReleased
+    | FactWithheld
+    | FactDeclined
     | MatchRequested
     | MatchRejected
     | ApplicationSubmitted

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
-from ledger.domain.state.volume_cells import CellSums, add_totals, exact, restate
+from ledger.domain.state.volume_cells import CellSums, add_totals, restate
 
 
 class AccountDay:
@@ -29,6 +29,7 @@ class AccountDay:
 
 
 def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:
-    """Return a line with its fee after one more adjustment."""
-    basis = event.bases[line.basis_after]
-    return known._replace(line=known.line._replace(fee=exact(line.fee_after, basis.fee_decimals)), basis=basis)
+    """Return a line as it is after one more adjustment."""
+    after = line.after
+    now = known.line._replace(traits=after.traits, price=after.price, quantity=after.quantity, fee=after.fee)
+    return KnownLine(now, event.symbols[after.symbol_index], event.bases[after.basis_index])

@@ -11,7 +11,6 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, digests, text_column
 from ledger.domain.events import Basis, FeeAdjusted, Recorded, VolumeRecorded
-from ledger.domain.state.volume_cells import exact
 from ledger.domain.streams import DayKey, day_key
 from ledger.fills.batch import FillBatch
 from ledger.fills.content import fees_at, same_content
@@ -61,9 +60,8 @@ class KnownFills:
             event = recorded.event
             assert isinstance(event, FeeAdjusted), recorded
             for line in event.lines:
-                basis = event.bases[line.basis_after]
                 for place in self.refs.get((line.position, line.line), ()):
-                    self.fees[place] = (exact(line.fee_after, basis.fee_decimals), basis)
+                    self.fees[place] = (line.after.fee, event.bases[line.after.basis_index])
 
 
 def places_by_day(keys: Iterable[DayKey], places: Ints) -> dict[DayKey, Ints]:

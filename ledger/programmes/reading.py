@@ -7,7 +7,20 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
-from ledger.domain.state.programme import PRODUCTS, Band, PairRates, Programme, Rates, TokenDiscount, Trial
+from ledger.domain.state.programme import (
+    ADJUST,
+    CREDIT_ONLY,
+    KEEP,
+    PRODUCTS,
+    PROPOSE,
+    Adjust,
+    Band,
+    PairRates,
+    Programme,
+    Rates,
+    TokenDiscount,
+    Trial,
+)
 from ledger.programmes.bounds import RATES_MAX
 from ledger.programmes.faults import Fault, ProgrammeError
 from ledger.programmes.table import Table
@@ -30,6 +43,8 @@ CHOICES: Final = {
     "fee_currency": ("QUOTE", "RECEIVED"),
     "rounding": ("ROUND_HALF_EVEN", "ROUND_CEILING"),
 }
+
+ADJUSTS: Final = (ADJUST, CREDIT_ONLY, PROPOSE, KEEP)
 
 _TERM: Final = re.compile(r"P[1-9][0-9]{0,3}D|next_calendar_month")
 _100_000: Final = 100_000 * 10**36
@@ -68,6 +83,7 @@ def read_programme(top: Table, *, strictly: bool) -> Programme:
         **_volume(volume, tiers),
         **_evaluation(evaluation),
         **_match(sections["match"]),
+        adjust=_adjust(sections, evaluation, given=top.has("adjust")),
         **_members(sections),
         ban_days_min=sections["ban"].whole("days_min", 1, least=1),
         ban_days_max=sections["ban"].whole("days_max", 7, least=1),
@@ -85,8 +101,26 @@ def read_programme(top: Table, *, strictly: bool) -> Programme:
 
 _OPTIONAL: Final = (
     *("period", "overrides", "trial", "match", "token_discount", "ban", "applications", "promotions", "flags"),
-    *("entitlements", "approval", "switches"),
+    *("adjust", "entitlements", "approval", "switches"),
 )
+
+
+def _adjust(sections: dict[str, Table], evaluation: Table, *, given: bool) -> Adjust:
+    """Read what late facts do. A file without the table is older than it: of what nobody could say then, nothing.
+
+    The keys of before are read where the table lacks theirs: late_grant, and clawback of flags.
+    """
+    table = sections["adjust"]
+    grants = KEEP if evaluation.choice("late_grant", CHOICES["late_grant"]) == "from_record" else ADJUST
+    flags = PROPOSE if sections["flags"].flag("clawback", False) else KEEP
+    flags = table.one_of("flags", ADJUSTS, flags)
+    return Adjust(
+        grants=table.one_of("grants", ADJUSTS, grants),
+        revocations=table.one_of("revocations", ADJUSTS, PROPOSE if given else KEEP),
+        flags=flags,
+        unflags=table.one_of("unflags", ADJUSTS, flags),
+        volume=table.one_of("volume", ADJUSTS, ADJUST if given else KEEP),
+    )
 
 
 def _rates(row: Table) -> Rates:

@@ -94,9 +94,9 @@ class _EveryKey(Table):
         self._take(name, default, type="boolean")
         return False
 
-    def choice(self, name: str, choices: Sequence[str]) -> str:
-        self._take(name, choices[0], enum=list(choices))
-        return choices[0]
+    def one_of(self, name: str, choices: Sequence[str], default: str) -> str:
+        self._take(name, default, enum=list(choices))
+        return default
 
     def whole(self, name: str, default: Any = REQUIRED, *, least: int = 0, most: int = 10**6) -> int:
         self._take(name, default, type="integer", minimum=least, maximum=most)

@@ -93,10 +93,15 @@ class Table:
 
     def choice(self, name: str, choices: Sequence[str]) -> str:
         """A switch; the first of its values is the default."""
-        value = self._read(name, choices[0], _text, choices[0])
-        if value not in choices:
-            self.note("VALUE_UNKNOWN", name, f"= {_shown(value)} is none of {', '.join(choices)}")
-        return value
+        return self.one_of(name, choices, choices[0])
+
+    def one_of(self, name: str, choices: Sequence[str], default: str) -> str:
+        """A switch whose default is said elsewhere."""
+        value = self._read(name, default, _text, default)
+        if value in choices:
+            return value
+        self.note("VALUE_UNKNOWN", name, f"= {_shown(value)} is none of {', '.join(choices)}")
+        return default
 
     def whole(self, name: str, default: Any = REQUIRED, *, least: int = 0, most: int = 10**6) -> int:
         """A whole number within bounds."""

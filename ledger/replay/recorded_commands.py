@@ -92,6 +92,10 @@ def _of_account(account_id: str, recorded: Recorded, book: Rulebook) -> Sequence
             return [asked.FlagAccount(account_id, event.kind, event.flagged_time_ns, event.evidence_sha256)]
         case told.AccountUnflagged(unflagged_time_ns=at_ns):
             return [asked.UnflagAccount(account_id, at_ns)]
+        case told.FactReleased(fact_position=position):
+            return [asked.ReleaseFact(account_id, position)]
+        case told.FactDeclined(fact_position=position):
+            return [asked.DeclineFact(account_id, position)]
     return ()
 
 

@@ -12,10 +12,11 @@ from typing import Final
 
 from ledger.domain.events import (
     AccountLinked,
-    AccountUnflagged,
     CommandRefused,
     EvaluationCompleted,
     Event,
+    FactReleased,
+    FactWithheld,
     FeeAdjusted,
     LedgerCreated,
     MigrationApplied,
@@ -30,8 +31,9 @@ from ledger.domain.instants import NEVER_NS
 from ledger.domain.streams import LEDGER, account_of, kind_and_subject
 from ledger.replay.commands import decide_command, registered_with
 from ledger.replay.compare import UNDECIDABLE, Deviation, said
-from ledger.replay.evaluations import EvaluatedAgain, FeeStreams, VolumeOf
+from ledger.replay.evaluations import EvaluatedAgain, VolumeOf
 from ledger.replay.fills import decide_runs
+from ledger.replay.mending import MendedAgain
 from ledger.replay.owners import OwnersAgain
 from ledger.replay.requests import RequestsAgain
 from ledger.replay.sources import LinesBySource
@@ -53,20 +55,22 @@ class Replay:
     """Decides the events it is given again, in position order; `end` returns what deviated since the last one.
 
     Fill runs wait until many can be decided together: until an event changes what they rest on. An account's
-    events are all given or none, and `decides` says of which streams; those of registers and programmes always are.
+    events are all given or none, and `decides` says which of them are decided; those of registers and programmes always
+    are given. `given` says of which fee streams of such an account.
     Sources are `SourcesAgain`'s.
     """
 
     def __init__(
         self,
         states: States,
-        fee_streams: FeeStreams,
         requests: RequestsAgain,
         volume_of: VolumeOf | None = None,
         decides: Callable[[Recorded], bool] = lambda _: True,
+        given: Callable[[str], bool] = lambda _: True,
     ) -> None:
         self._states = states
-        self._evaluated = EvaluatedAgain(states, fee_streams, volume_of)
+        self._evaluated = EvaluatedAgain(states, volume_of)
+        self._mended = MendedAgain(states, requests, given)
         self._owners = OwnersAgain(states)
         self._requests = requests
         self._decides = decides
@@ -81,9 +85,12 @@ class Replay:
     def take(self, recorded: Recorded) -> None:
         """Take in one more event."""
         if recorded.envelope.recorded_time_ns != self._time_ns:
-            self._end_commit(recorded.position)
+            self._settle(recorded.position)
+            self._mended.end_commit()
             self._time_ns = recorded.envelope.recorded_time_ns
             self._found += self._owners.overdue(self._time_ns)
+        if not isinstance(recorded.event, FeeAdjusted) and not self._mended.is_outcome(recorded):
+            self._settle(recorded.position)
         if isinstance(recorded.event, VolumeRecorded):
             self._link(recorded)
             self._runs.append(recorded)
@@ -101,7 +108,7 @@ class Replay:
         """End the last commit; return (what deviated since the last end, by position; the lines of each source)."""
         self._decide_runs()
         self._found += self._owners.overdue(NEVER_NS)
-        self._end_commit(self._states.next)
+        self._settle(self._states.next)
         if self._linked:
             self._found.append(said(self._linked[0], f"{self._linked[1]!r} was expected after it"))
             self._linked = None
@@ -109,29 +116,29 @@ class Replay:
         self._found, self._lines = [], {}
         return sorted(found, key=lambda deviation: deviation.position), lines
 
-    def _end_commit(self, next_position: int) -> None:
-        if self._evaluated.is_waiting:
+    def _settle(self, next_position: int) -> None:
+        if self._mended.is_waiting:
             self._decide_runs()
             self._states.next = next_position
-            self._found += self._evaluated.end()
+            self._found += self._mended.settle()
 
     def _take_one(self, recorded: Recorded) -> None:
         self._states.next = recorded.position
         self._link(recorded)
         of_term = self._requests.begin(recorded)
         try:
-            if isinstance(recorded.event, VolumeEvaluated):
-                self._evaluated.note(recorded, recorded.event)
-            elif isinstance(recorded.event, AccountUnflagged):
-                self._evaluated.unflagged(recorded)
-            elif isinstance(recorded.event, WriterStarted):
+            if isinstance(recorded.event, WriterStarted):
                 self._owners.new_term()
             decides = self._decides(recorded)
             if isinstance(recorded.event, OwnerNamed):
                 self._meet(recorded, recorded.event, decides=decides)
             elif decides:
                 self._found += [*of_term, *self._decide(recorded)]
+            elif isinstance(recorded.event, FactReleased | FactWithheld) and self._mended.is_outcome(recorded):
+                self._mended.outcome(recorded, recorded.event)  # so that what is decided after it is compared in order
             self._states.evolve(recorded)
+            self._states.next = recorded.position + 1
+            self._mended.note(recorded)
         except UNDECIDABLE as error:
             self._found.append(said(recorded, f"it cannot be decided: {error!r}"))
         self._states.next = recorded.position + 1
@@ -140,7 +147,9 @@ class Replay:
         event = recorded.event
         match event:
             case FeeAdjusted():
-                return self._of_cause(recorded, event) + self._evaluated.adjusted(recorded, event)
+                return self._mended.adjusted(recorded, event)
+            case FactReleased() | FactWithheld() if self._mended.is_outcome(recorded):
+                return self._mended.outcome(recorded, event)
             case VolumeEvaluated():
                 return self._requests.of_run(recorded, event) + self._evaluated.evaluated(recorded, event)
             case EvaluationCompleted():
@@ -148,15 +157,6 @@ class Replay:
             case AccountLinked():
                 return []  # `_link` compares it
         return self._decide_command(recorded)
-
-    def _of_cause(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
-        """Compare who asked: fees are adjusted on the request of an evaluation, or of the end of a flag."""
-        cause = self._evaluated.cause(event)
-        if cause is None:
-            return []
-        if isinstance(cause.event, VolumeEvaluated):
-            return self._requests.of_run(recorded, cause.event)
-        return self._requests.further(recorded, cause)
 
     def _decide_command(self, recorded: Recorded) -> list[Deviation]:
         """Decide an event that is the first of a request, or of none; or the class of a pair that came with it."""

@@ -13,6 +13,7 @@ from typing import Final
 from ledger.domain.commands import KeptRequest, request_sha256
 from ledger.domain.events import (
     CommandRefused,
+    Envelope,
     EvaluationCompleted,
     EvaluationStarted,
     LedgerCreated,
@@ -45,6 +46,7 @@ class RequestsAgain:
         self._first_of = first_of
         self._keeping: dict[int, bool] = {}  # by term: does it keep requests?
         self._started_ns: dict[int, int] = {}  # by term: when its first commit was recorded
+        self._rules: dict[int, int] = {}  # by term
         self._runs: Held[str, Recorded] = Held()  # by request: the beginning of an evaluation
         self.unkept = 0
 
@@ -58,8 +60,17 @@ class RequestsAgain:
         kept_before = any(kept for term, kept in self._keeping.items() if term < event.term)
         self._keeping[event.term] = event.keeps_requests
         self._started_ns[event.term] = envelope.recorded_time_ns
+        self._rules[event.term] = event.rules
         lost = kept_before and not event.keeps_requests
         return [said(recorded, "keeps_requests is False, and a term before it kept them")] if lost else []
+
+    def rules_of(self, term: int) -> int:
+        """Return the number of the rules that a term is decided by."""
+        return self._rules.get(term, 0)
+
+    def is_further(self, envelope: Envelope) -> bool:
+        """Return True if an event that somebody asked for is not the first of its request, as far as terms tell."""
+        return self._keeping.get(envelope.writer_term, False) and not envelope.request_message
 
     def first(self, recorded: Recorded) -> tuple[list[Deviation], KeptRequest | None]:
         """Return (what is wrong with the request that an event begins or lacks; the request, if it is kept)."""

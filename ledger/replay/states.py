@@ -25,9 +25,12 @@ from ledger.domain.streams import (
     programme_stream,
 )
 from ledger.fills.account_day import AccountDay
+from ledger.fills.adjust import PlacedLine, lines_now
 from ledger.replay.compare import UNDECIDABLE
 
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
+# The fee streams of an account from the UTC day of an instant on that have an event before a position.
+FeeStreams = Callable[[str, int, int], list[str]]
 
 _HELD_MAX: Final = 50_000  # states of a kind in memory; those used least recently are folded anew when needed
 _IDS_MAX: Final = 3_000_000  # digests of exec_ids in memory, about 100 bytes each
@@ -48,13 +51,15 @@ class States(SharedStates):
         *,
         recorded_at: Callable[[int], int],
         decided_ns: Callable[[Envelope], int],
+        fee_streams: FeeStreams,
         fed: Callable[[str], bool] = lambda _: True,
         whole: bool = True,
     ) -> None:
-        super().__init__(Rulebook(parse), self._past)
+        super().__init__(Rulebook(parse), self._past, self.book_at)
         self.next = 1
         self.recorded_at = recorded_at
         self.decided_ns = decided_ns
+        self._fee_streams = fee_streams
         self._known: tuple[int, Rulebook] | None = None
         self.registered: tuple[Recorded, Rulebook] | None = None  # the last terms of a symbol, and the book before them
         self._earlier = earlier
@@ -89,6 +94,24 @@ class States(SharedStates):
             if self._fed(name):
                 self._accounts.hold(name, found[name])
         return {name: found[name] if name in found else self._accounts[name] for name in wanted}
+
+    def account_events(self, account_id: str) -> list[Recorded]:
+        """Return the events of an account, in order."""
+        return list(self.before(account_stream(account_id)))
+
+    def fee_lines(self, account_id: str, from_ns: int) -> dict[str, int]:
+        """Return how many lines each fee stream of an account has, from the UTC day of an instant on."""
+        keys = {stream: day_key(stream) for stream in self._fee_streams(account_id, from_ns, self.next)}
+        days = self.days(keys.values())
+        return {stream: sum(cell.lines for cell in days[key].sums.values()) for stream, key in keys.items()}
+
+    def latest_ns(self, stream: str) -> int:
+        """Return when the latest line of a fee stream traded; 0: it has none."""
+        return self.day(day_key(stream)).time_max_so_far_ns
+
+    def lines(self, stream: str) -> Iterable[PlacedLine]:
+        """Return the lines of a fee stream as they are now."""
+        return lines_now(self.before(stream)).values()
 
     def accounts_of(self, owner_id: str) -> list[str]:
         """Return the accounts that are linked to an owner."""

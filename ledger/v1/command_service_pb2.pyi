@@ -363,7 +363,7 @@ class ChangeTierRequest(_message.Message):
 
     @_builtins.property
     def valid_from(self) -> _timestamp_pb2.Timestamp:
-        """First instant, in the past or future; default: now. Fills recorded before keep their fee."""
+        """First instant, in the past or future; default: now. Fills recorded before: as adjust.grants says."""
 
     @_builtins.property
     def valid_until(self) -> _timestamp_pb2.Timestamp:
@@ -652,3 +652,139 @@ class LiftBanResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___LiftBanResponse: _TypeAlias = LiftBanResponse  # noqa: Y015
+
+@_typing.final
+class ReleaseFactRequest(_message.Message):
+    """Releases a fact that was recorded late."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names this request for ever."""
+    account_id: _builtins.str
+    """The account."""
+    fact_position: _builtins.int
+    """Position of the fact, for example 4711."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
+    @_builtins.property
+    def authority(self) -> _command_pb2.Authority:
+        """Who asks, and who approves."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        authority: _command_pb2.Authority | None = ...,
+        account_id: _builtins.str = ...,
+        fact_position: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "fact_position", b"fact_position", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseFactRequest: _TypeAlias = ReleaseFactRequest  # noqa: Y015
+
+@_typing.final
+class ReleaseFactResponse(_message.Message):
+    """Answer to ReleaseFact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    @_builtins.property
+    def receipt(self) -> _command_pb2.Receipt:
+        """Proof of the record."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _command_pb2.Receipt | None = ...,
+        fact_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_position", b"fact_position", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseFactResponse: _TypeAlias = ReleaseFactResponse  # noqa: Y015
+
+@_typing.final
+class DeclineFactRequest(_message.Message):
+    """Declines a fact that is withheld."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names this request for ever."""
+    account_id: _builtins.str
+    """The account."""
+    fact_position: _builtins.int
+    """Position of the fact, for example 4711."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
+    @_builtins.property
+    def authority(self) -> _command_pb2.Authority:
+        """Who asks, and who approves."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        authority: _command_pb2.Authority | None = ...,
+        account_id: _builtins.str = ...,
+        fact_position: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "fact_position", b"fact_position", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclineFactRequest: _TypeAlias = DeclineFactRequest  # noqa: Y015
+
+@_typing.final
+class DeclineFactResponse(_message.Message):
+    """Answer to DeclineFact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    @_builtins.property
+    def receipt(self) -> _command_pb2.Receipt:
+        """Proof of the record."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _command_pb2.Receipt | None = ...,
+        fact_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_position", b"fact_position", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DeclineFactResponse: _TypeAlias = DeclineFactResponse  # noqa: Y015

@@ -82,6 +82,16 @@ class CommandServiceStub(object):
                 request_serializer=ledger_dot_v1_dot_command__service__pb2.LiftBanRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_command__service__pb2.LiftBanResponse.FromString,
                 _registered_method=True)
+        self.ReleaseFact = channel.unary_unary(
+                '/ledger.v1.CommandService/ReleaseFact',
+                request_serializer=ledger_dot_v1_dot_command__service__pb2.ReleaseFactRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_command__service__pb2.ReleaseFactResponse.FromString,
+                _registered_method=True)
+        self.DeclineFact = channel.unary_unary(
+                '/ledger.v1.CommandService/DeclineFact',
+                request_serializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactResponse.FromString,
+                _registered_method=True)
 
 
 class CommandServiceServicer(object):
@@ -152,6 +162,21 @@ class CommandServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ReleaseFact(self, request, context):
+        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
+        persons ask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DeclineFact(self, request, context):
+        """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CommandServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -194,6 +219,16 @@ def add_CommandServiceServicer_to_server(servicer, server):
                     servicer.LiftBan,
                     request_deserializer=ledger_dot_v1_dot_command__service__pb2.LiftBanRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_command__service__pb2.LiftBanResponse.SerializeToString,
+            ),
+            'ReleaseFact': grpc.unary_unary_rpc_method_handler(
+                    servicer.ReleaseFact,
+                    request_deserializer=ledger_dot_v1_dot_command__service__pb2.ReleaseFactRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_command__service__pb2.ReleaseFactResponse.SerializeToString,
+            ),
+            'DeclineFact': grpc.unary_unary_rpc_method_handler(
+                    servicer.DeclineFact,
+                    request_deserializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -420,6 +455,60 @@ class CommandService(object):
             '/ledger.v1.CommandService/LiftBan',
             ledger_dot_v1_dot_command__service__pb2.LiftBanRequest.SerializeToString,
             ledger_dot_v1_dot_command__service__pb2.LiftBanResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ReleaseFact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CommandService/ReleaseFact',
+            ledger_dot_v1_dot_command__service__pb2.ReleaseFactRequest.SerializeToString,
+            ledger_dot_v1_dot_command__service__pb2.ReleaseFactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DeclineFact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CommandService/DeclineFact',
+            ledger_dot_v1_dot_command__service__pb2.DeclineFactRequest.SerializeToString,
+            ledger_dot_v1_dot_command__service__pb2.DeclineFactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -59,6 +59,12 @@ class CommandServiceStub:
     """Bans an account's API trading for 1 to 7 whole days (R22); the tier is unchanged, volume does not count (A13)."""
     LiftBan: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.LiftBanRequest, _command_service_pb2.LiftBanResponse]
     """Ends the running ban early."""
+    ReleaseFact: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.ReleaseFactRequest, _command_service_pb2.ReleaseFactResponse]
+    """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
+    persons ask.
+    """
+    DeclineFact: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.DeclineFactRequest, _command_service_pb2.DeclineFactResponse]
+    """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
 
 @_typing.type_check_only
 class CommandServiceAsyncStub(CommandServiceStub):
@@ -91,6 +97,12 @@ class CommandServiceAsyncStub(CommandServiceStub):
     """Bans an account's API trading for 1 to 7 whole days (R22); the tier is unchanged, volume does not count (A13)."""
     LiftBan: _aio.UnaryUnaryMultiCallable[_command_service_pb2.LiftBanRequest, _command_service_pb2.LiftBanResponse]  # type: ignore[assignment]
     """Ends the running ban early."""
+    ReleaseFact: _aio.UnaryUnaryMultiCallable[_command_service_pb2.ReleaseFactRequest, _command_service_pb2.ReleaseFactResponse]  # type: ignore[assignment]
+    """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
+    persons ask.
+    """
+    DeclineFact: _aio.UnaryUnaryMultiCallable[_command_service_pb2.DeclineFactRequest, _command_service_pb2.DeclineFactResponse]  # type: ignore[assignment]
+    """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
 
 class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
@@ -168,5 +180,23 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_command_service_pb2.LiftBanResponse, _abc.Awaitable[_command_service_pb2.LiftBanResponse]]:
         """Ends the running ban early."""
+
+    @_abc_1.abstractmethod
+    def ReleaseFact(
+        self,
+        request: _command_service_pb2.ReleaseFactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.ReleaseFactResponse, _abc.Awaitable[_command_service_pb2.ReleaseFactResponse]]:
+        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
+        persons ask.
+        """
+
+    @_abc_1.abstractmethod
+    def DeclineFact(
+        self,
+        request: _command_service_pb2.DeclineFactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.DeclineFactResponse, _abc.Awaitable[_command_service_pb2.DeclineFactResponse]]:
+        """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
 
 def add_CommandServiceServicer_to_server(servicer: CommandServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

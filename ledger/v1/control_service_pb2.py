@@ -24,10 +24,11 @@ _sym_db = _symbol_database.Default()
 
 from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior__pb2
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from ledger.v1 import query_service_pb2 as ledger_dot_v1_dot_query__service__pb2
 from ledger.v1 import read_pb2 as ledger_dot_v1_dot_read__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/control_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x14ledger/v1/read.proto\"\x15\n\x13ListControlsRequest\"<\n\x14ListControlsResponse\x12$\n\x08\x63ontrols\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Control\",\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xe3\x01\n\x13ListFindingsRequest\x12\x15\n\x07\x63ontrol\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x19\n\x0bwithin_days\x18\x03 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cmin_position\x18\x05 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"\xa5\x01\n\x14ListFindingsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x03 \x01(\x04\x12$\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x12.ledger.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\xdf\x01\n\x07\x46inding\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x12\n\nfinding_id\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x30\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x1f.ledger.v1.Finding.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf0\x01\n\x16ListSoloActionsRequest\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"\x7f\n\x17ListSoloActionsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x15.ledger.v1.SoloAction\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd7\x01\n\nSoloAction\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x31\n\rrecorded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06ticket\x18\x08 \x01(\t2\x8c\x02\n\x0e\x43ontrolService\x12O\n\x0cListControls\x12\x1e.ledger.v1.ListControlsRequest\x1a\x1f.ledger.v1.ListControlsResponse\x12O\n\x0cListFindings\x12\x1e.ledger.v1.ListFindingsRequest\x1a\x1f.ledger.v1.ListFindingsResponse\x12X\n\x0fListSoloActions\x12!.ledger.v1.ListSoloActionsRequest\x1a\".ledger.v1.ListSoloActionsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1fledger/v1/control_service.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a\x1dledger/v1/query_service.proto\x1a\x14ledger/v1/read.proto\"\x15\n\x13ListControlsRequest\"<\n\x14ListControlsResponse\x12$\n\x08\x63ontrols\x18\x01 \x03(\x0b\x32\x12.ledger.v1.Control\",\n\x07\x43ontrol\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x13\n\x0b\x64\x65scription\x18\x02 \x01(\t\"\xe3\x01\n\x13ListFindingsRequest\x12\x15\n\x07\x63ontrol\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12/\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x19\n\x0bwithin_days\x18\x03 \x01(\rB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cprogramme_id\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\x12\x1a\n\x0cmin_position\x18\x05 \x01(\x04\x42\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x06 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x07 \x01(\tB\x04\xe2\x41\x01\x01\"\xa5\x01\n\x14ListFindingsResponse\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12)\n\x05\x61s_of\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08position\x18\x03 \x01(\x04\x12$\n\x08\x66indings\x18\x04 \x03(\x0b\x32\x12.ledger.v1.Finding\x12\x17\n\x0fnext_page_token\x18\x05 \x01(\t\"\xdf\x01\n\x07\x46inding\x12\x0f\n\x07\x63ontrol\x18\x01 \x01(\t\x12\x12\n\nfinding_id\x18\x02 \x01(\t\x12\x12\n\naccount_id\x18\x03 \x01(\t\x12(\n\x04time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x30\n\x07\x64\x65tails\x18\x06 \x03(\x0b\x32\x1f.ledger.v1.Finding.DetailsEntry\x1a.\n\x0c\x44\x65tailsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xf0\x01\n\x16ListSoloActionsRequest\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x33\n\tfrom_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12\x34\n\nuntil_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x04 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x05 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x06 \x01(\tB\x04\xe2\x41\x01\x01\"\x7f\n\x17ListSoloActionsResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x07\x61\x63tions\x18\x02 \x03(\x0b\x32\x15.ledger.v1.SoloAction\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xd7\x01\n\nSoloAction\x12\r\n\x05\x61\x63tor\x18\x01 \x01(\t\x12\r\n\x05\x65vent\x18\x02 \x01(\t\x12\x0e\n\x06stream\x18\x03 \x01(\t\x12\x10\n\x08position\x18\x04 \x01(\x04\x12\x31\n\rrecorded_time\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x0e\n\x06ticket\x18\x08 \x01(\t\"\x87\x01\n\x13ListWithheldRequest\x12\x18\n\naccount_id\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12#\n\x02\x61t\x18\x02 \x01(\x0b\x32\x11.ledger.v1.ReadAtB\x04\xe2\x41\x01\x01\x12\x17\n\tpage_size\x18\x03 \x01(\x05\x42\x04\xe2\x41\x01\x01\x12\x18\n\npage_token\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"|\n\x14ListWithheldResponse\x12#\n\x05\x62\x61sis\x18\x01 \x01(\x0b\x32\x14.ledger.v1.ReadBasis\x12&\n\x05\x66\x61\x63ts\x18\x02 \x03(\x0b\x32\x17.ledger.v1.WithheldFact\x12\x17\n\x0fnext_page_token\x18\x03 \x01(\t\"\xb8\x02\n\x0cWithheldFact\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x15\n\rfact_position\x18\x02 \x01(\x04\x12\r\n\x05\x63\x61use\x18\x03 \x01(\t\x12\x0e\n\x06switch\x18\x04 \x01(\t\x12\x0e\n\x06reason\x18\x05 \x01(\t\x12\x15\n\rprogramme_ids\x18\x06 \x03(\t\x12\x12\n\ncurrencies\x18\x07 \x03(\t\x12\x10\n\x08position\x18\x08 \x01(\x04\x12\x31\n\rrecorded_time\x18\t \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\ncause_enum\x18\n \x01(\x0e\x32\x1a.ledger.v1.AdjustmentCause\x12.\n\x0breason_enum\x18\x0b \x01(\x0e\x32\x19.ledger.v1.WithheldReason*\x9c\x01\n\x0eWithheldReason\x12\x1f\n\x1bWITHHELD_REASON_UNSPECIFIED\x10\x00\x12\x1a\n\x16WITHHELD_REASON_SWITCH\x10\x01\x12\x19\n\x15WITHHELD_REASON_DEBIT\x10\x02\x12\x18\n\x14WITHHELD_REASON_FLAG\x10\x03\x12\x18\n\x14WITHHELD_REASON_SIZE\x10\x04\x32\xdd\x02\n\x0e\x43ontrolService\x12O\n\x0cListControls\x12\x1e.ledger.v1.ListControlsRequest\x1a\x1f.ledger.v1.ListControlsResponse\x12O\n\x0cListFindings\x12\x1e.ledger.v1.ListFindingsRequest\x1a\x1f.ledger.v1.ListFindingsResponse\x12X\n\x0fListSoloActions\x12!.ledger.v1.ListSoloActionsRequest\x1a\".ledger.v1.ListSoloActionsResponse\x12O\n\x0cListWithheld\x12\x1e.ledger.v1.ListWithheldRequest\x1a\x1f.ledger.v1.ListWithheldResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -62,26 +63,42 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
   _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_token']._loaded_options = None
   _globals['_LISTSOLOACTIONSREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
-  _globals['_LISTCONTROLSREQUEST']._serialized_start=134
-  _globals['_LISTCONTROLSREQUEST']._serialized_end=155
-  _globals['_LISTCONTROLSRESPONSE']._serialized_start=157
-  _globals['_LISTCONTROLSRESPONSE']._serialized_end=217
-  _globals['_CONTROL']._serialized_start=219
-  _globals['_CONTROL']._serialized_end=263
-  _globals['_LISTFINDINGSREQUEST']._serialized_start=266
-  _globals['_LISTFINDINGSREQUEST']._serialized_end=493
-  _globals['_LISTFINDINGSRESPONSE']._serialized_start=496
-  _globals['_LISTFINDINGSRESPONSE']._serialized_end=661
-  _globals['_FINDING']._serialized_start=664
-  _globals['_FINDING']._serialized_end=887
-  _globals['_FINDING_DETAILSENTRY']._serialized_start=841
-  _globals['_FINDING_DETAILSENTRY']._serialized_end=887
-  _globals['_LISTSOLOACTIONSREQUEST']._serialized_start=890
-  _globals['_LISTSOLOACTIONSREQUEST']._serialized_end=1130
-  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_start=1132
-  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_end=1259
-  _globals['_SOLOACTION']._serialized_start=1262
-  _globals['_SOLOACTION']._serialized_end=1477
-  _globals['_CONTROLSERVICE']._serialized_start=1480
-  _globals['_CONTROLSERVICE']._serialized_end=1748
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['account_id']._loaded_options = None
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['account_id']._serialized_options = b'\342A\001\001'
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['at']._loaded_options = None
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['at']._serialized_options = b'\342A\001\001'
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['page_size']._loaded_options = None
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['page_size']._serialized_options = b'\342A\001\001'
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['page_token']._loaded_options = None
+  _globals['_LISTWITHHELDREQUEST'].fields_by_name['page_token']._serialized_options = b'\342A\001\001'
+  _globals['_WITHHELDREASON']._serialized_start=2090
+  _globals['_WITHHELDREASON']._serialized_end=2246
+  _globals['_LISTCONTROLSREQUEST']._serialized_start=165
+  _globals['_LISTCONTROLSREQUEST']._serialized_end=186
+  _globals['_LISTCONTROLSRESPONSE']._serialized_start=188
+  _globals['_LISTCONTROLSRESPONSE']._serialized_end=248
+  _globals['_CONTROL']._serialized_start=250
+  _globals['_CONTROL']._serialized_end=294
+  _globals['_LISTFINDINGSREQUEST']._serialized_start=297
+  _globals['_LISTFINDINGSREQUEST']._serialized_end=524
+  _globals['_LISTFINDINGSRESPONSE']._serialized_start=527
+  _globals['_LISTFINDINGSRESPONSE']._serialized_end=692
+  _globals['_FINDING']._serialized_start=695
+  _globals['_FINDING']._serialized_end=918
+  _globals['_FINDING_DETAILSENTRY']._serialized_start=872
+  _globals['_FINDING_DETAILSENTRY']._serialized_end=918
+  _globals['_LISTSOLOACTIONSREQUEST']._serialized_start=921
+  _globals['_LISTSOLOACTIONSREQUEST']._serialized_end=1161
+  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_start=1163
+  _globals['_LISTSOLOACTIONSRESPONSE']._serialized_end=1290
+  _globals['_SOLOACTION']._serialized_start=1293
+  _globals['_SOLOACTION']._serialized_end=1508
+  _globals['_LISTWITHHELDREQUEST']._serialized_start=1511
+  _globals['_LISTWITHHELDREQUEST']._serialized_end=1646
+  _globals['_LISTWITHHELDRESPONSE']._serialized_start=1648
+  _globals['_LISTWITHHELDRESPONSE']._serialized_end=1772
+  _globals['_WITHHELDFACT']._serialized_start=1775
+  _globals['_WITHHELDFACT']._serialized_end=2087
+  _globals['_CONTROLSERVICE']._serialized_start=2249
+  _globals['_CONTROLSERVICE']._serialized_end=2598
 # @@protoc_insertion_point(module_scope)

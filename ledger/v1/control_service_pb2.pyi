@@ -8,6 +8,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import query_service_pb2 as _query_service_pb2
 from ledger.v1 import read_pb2 as _read_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +21,38 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _WithheldReason:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WithheldReason.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WITHHELD_REASON_UNSPECIFIED: _WithheldReason.ValueType  # 0
+    """A word of a later release, which this one does not know."""
+    WITHHELD_REASON_SWITCH: _WithheldReason.ValueType  # 1
+    """The programme says so: propose or keep."""
+    WITHHELD_REASON_DEBIT: _WithheldReason.ValueType  # 2
+    """The programme says credit_only, and the member would not pay less on the whole."""
+    WITHHELD_REASON_FLAG: _WithheldReason.ValueType  # 3
+    """A flag runs; its end releases the fact."""
+    WITHHELD_REASON_SIZE: _WithheldReason.ValueType  # 4
+    """The account has more lines than one commit can restate."""
+
+class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
+    """Why a fact is withheld."""
+
+WITHHELD_REASON_UNSPECIFIED: WithheldReason.ValueType  # 0
+"""A word of a later release, which this one does not know."""
+WITHHELD_REASON_SWITCH: WithheldReason.ValueType  # 1
+"""The programme says so: propose or keep."""
+WITHHELD_REASON_DEBIT: WithheldReason.ValueType  # 2
+"""The programme says credit_only, and the member would not pay less on the whole."""
+WITHHELD_REASON_FLAG: WithheldReason.ValueType  # 3
+"""A flag runs; its end releases the fact."""
+WITHHELD_REASON_SIZE: WithheldReason.ValueType  # 4
+"""The account has more lines than one commit can restate."""
+Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 @_typing.final
 class ListControlsRequest(_message.Message):
@@ -380,3 +414,141 @@ class SoloAction(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SoloAction: _TypeAlias = SoloAction  # noqa: Y015
+
+@_typing.final
+class ListWithheldRequest(_message.Message):
+    """Asks which facts are withheld."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    AT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """Optional. Of this account only."""
+    page_size: _builtins.int
+    """Facts per page; default 1,000, at most 10,000 (more is taken as that)."""
+    page_token: _builtins.str
+    """next_page_token of the page before; every other field must be as in the first call, but for page_size."""
+    @_builtins.property
+    def at(self) -> _read_pb2.ReadAt:
+        """The two clocks; what is withheld after as_of is left out."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        at: _read_pb2.ReadAt | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["at", b"at"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "at", b"at", "page_size", b"page_size", "page_token", b"page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWithheldRequest: _TypeAlias = ListWithheldRequest  # noqa: Y015
+
+@_typing.final
+class ListWithheldResponse(_message.Message):
+    """One page of withheld facts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    BASIS_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Empty: this was the last page."""
+    @_builtins.property
+    def basis(self) -> _read_pb2.ReadBasis:
+        """What the whole page sequence rests on."""
+
+    @_builtins.property
+    def facts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WithheldFact]:
+        """The facts of this page."""
+
+    def __init__(
+        self,
+        *,
+        basis: _read_pb2.ReadBasis | None = ...,
+        facts: _abc.Iterable[Global___WithheldFact] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "facts", b"facts", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListWithheldResponse: _TypeAlias = ListWithheldResponse  # noqa: Y015
+
+@_typing.final
+class WithheldFact(_message.Message):
+    """A fact that lines recorded before it do not count by. ReleaseFact lets them, DeclineFact never will."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SWITCH_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PROGRAMME_IDS_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    RECORDED_TIME_FIELD_NUMBER: _builtins.int
+    CAUSE_ENUM_FIELD_NUMBER: _builtins.int
+    REASON_ENUM_FIELD_NUMBER: _builtins.int
+    account_id: _builtins.str
+    """The account."""
+    fact_position: _builtins.int
+    """Position of the fact."""
+    cause: _builtins.str
+    """What it is: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT; cause_enum says the same."""
+    switch: _builtins.str
+    """What [adjust] of the programme says of it: adjust, credit_only, propose or keep."""
+    reason: _builtins.str
+    """Why it is withheld: SWITCH, DEBIT, FLAG or SIZE; reason_enum says the same."""
+    position: _builtins.int
+    """Position of the event that withholds it."""
+    cause_enum: _query_service_pb2.AdjustmentCause.ValueType
+    """What it is."""
+    reason_enum: Global___WithheldReason.ValueType
+    """Why it is withheld."""
+    @_builtins.property
+    def programme_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Programmes whose lines it is withheld from; none: all."""
+
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Currencies whose lines it is withheld from; none: all."""
+
+    @_builtins.property
+    def recorded_time(self) -> _timestamp_pb2.Timestamp:
+        """When that was recorded."""
+
+    def __init__(
+        self,
+        *,
+        account_id: _builtins.str = ...,
+        fact_position: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        switch: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        programme_ids: _abc.Iterable[_builtins.str] | None = ...,
+        currencies: _abc.Iterable[_builtins.str] | None = ...,
+        position: _builtins.int = ...,
+        recorded_time: _timestamp_pb2.Timestamp | None = ...,
+        cause_enum: _query_service_pb2.AdjustmentCause.ValueType = ...,
+        reason_enum: Global___WithheldReason.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cause", b"cause", "cause_enum", b"cause_enum", "currencies", b"currencies", "fact_position", b"fact_position", "position", b"position", "programme_ids", b"programme_ids", "reason", b"reason", "reason_enum", b"reason_enum", "recorded_time", b"recorded_time", "switch", b"switch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithheldFact: _TypeAlias = WithheldFact  # noqa: Y015

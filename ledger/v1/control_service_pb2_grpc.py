@@ -50,6 +50,11 @@ class ControlServiceStub(object):
                 request_serializer=ledger_dot_v1_dot_control__service__pb2.ListSoloActionsRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_control__service__pb2.ListSoloActionsResponse.FromString,
                 _registered_method=True)
+        self.ListWithheld = channel.unary_unary(
+                '/ledger.v1.ControlService/ListWithheld',
+                request_serializer=ledger_dot_v1_dot_control__service__pb2.ListWithheldRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_control__service__pb2.ListWithheldResponse.FromString,
+                _registered_method=True)
 
 
 class ControlServiceServicer(object):
@@ -77,6 +82,13 @@ class ControlServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListWithheld(self, request, context):
+        """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_ControlServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -94,6 +106,11 @@ def add_ControlServiceServicer_to_server(servicer, server):
                     servicer.ListSoloActions,
                     request_deserializer=ledger_dot_v1_dot_control__service__pb2.ListSoloActionsRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_control__service__pb2.ListSoloActionsResponse.SerializeToString,
+            ),
+            'ListWithheld': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListWithheld,
+                    request_deserializer=ledger_dot_v1_dot_control__service__pb2.ListWithheldRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_control__service__pb2.ListWithheldResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -178,6 +195,33 @@ class ControlService(object):
             '/ledger.v1.ControlService/ListSoloActions',
             ledger_dot_v1_dot_control__service__pb2.ListSoloActionsRequest.SerializeToString,
             ledger_dot_v1_dot_control__service__pb2.ListSoloActionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListWithheld(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ControlService/ListWithheld',
+            ledger_dot_v1_dot_control__service__pb2.ListWithheldRequest.SerializeToString,
+            ledger_dot_v1_dot_control__service__pb2.ListWithheldResponse.FromString,
             options,
             channel_credentials,
             insecure,

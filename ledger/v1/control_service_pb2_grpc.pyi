@@ -39,6 +39,8 @@ class ControlServiceStub:
     """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log."""
     ListSoloActions: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListSoloActionsRequest, _control_service_pb2.ListSoloActionsResponse]
     """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
+    ListWithheld: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListWithheldRequest, _control_service_pb2.ListWithheldResponse]
+    """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order."""
 
 @_typing.type_check_only
 class ControlServiceAsyncStub(ControlServiceStub):
@@ -51,6 +53,8 @@ class ControlServiceAsyncStub(ControlServiceStub):
     """Tells what a control finds, out of the materialised tables and, where single fills matter, out of the log."""
     ListSoloActions: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListSoloActionsRequest, _control_service_pb2.ListSoloActionsResponse]  # type: ignore[assignment]
     """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
+    ListWithheld: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListWithheldRequest, _control_service_pb2.ListWithheldResponse]  # type: ignore[assignment]
+    """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order."""
 
 class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """What those who watch over the ledger call. Nothing here writes."""
@@ -78,5 +82,13 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_control_service_pb2.ListSoloActionsResponse, _abc.Awaitable[_control_service_pb2.ListSoloActionsResponse]]:
         """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
+
+    @_abc_1.abstractmethod
+    def ListWithheld(
+        self,
+        request: _control_service_pb2.ListWithheldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_control_service_pb2.ListWithheldResponse, _abc.Awaitable[_control_service_pb2.ListWithheldResponse]]:
+        """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order."""
 
 def add_ControlServiceServicer_to_server(servicer: ControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

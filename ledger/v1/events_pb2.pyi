@@ -2466,8 +2466,142 @@ class CloseMissing(_message.Message):
 Global___CloseMissing: _TypeAlias = CloseMissing  # noqa: Y015
 
 @_typing.final
+class FactReleased(_message.Message):
+    """Stream account/<id>: lines that were recorded before a fact of the account count by it from here on. A fact that comes before
+    all lines it changes needs no release.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SWITCH_FIELD_NUMBER: _builtins.int
+    PROGRAMME_IDS_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    cause: _builtins.str
+    """What it is, in the words of FeeAdjusted."""
+    switch: _builtins.str
+    """What [adjust] of the programme said of it as it was recorded: adjust, credit_only, propose or keep; empty: the fact is
+    older than that switch.
+    """
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def programme_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Programmes whose lines it is released for; none: all."""
+
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Currencies whose lines it is released for, as they were first charged; none: all."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        fact_position: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        switch: _builtins.str = ...,
+        programme_ids: _abc.Iterable[_builtins.str] | None = ...,
+        currencies: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "currencies", b"currencies", "envelope", b"envelope", "fact_position", b"fact_position", "programme_ids", b"programme_ids", "switch", b"switch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactReleased: _TypeAlias = FactReleased  # noqa: Y015
+
+@_typing.final
+class FactWithheld(_message.Message):
+    """Stream account/<id>: lines that were recorded before a fact of the account do not count by it, until it is released."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    SWITCH_FIELD_NUMBER: _builtins.int
+    PROGRAMME_IDS_FIELD_NUMBER: _builtins.int
+    CURRENCIES_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    cause: _builtins.str
+    """What it is, in the words of FeeAdjusted."""
+    switch: _builtins.str
+    """What [adjust] of the programme said of it as it was recorded: adjust, credit_only, propose or keep."""
+    reason: _builtins.str
+    """Why: SWITCH, the programme says so; DEBIT, credit_only and the member would pay more or the same; FLAG, a flag runs, and
+    its end releases the fact; SIZE, the account has more lines than one commit can restate.
+    """
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def programme_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Programmes whose lines it is withheld from; none: all."""
+
+    @_builtins.property
+    def currencies(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Currencies whose lines it is withheld from, as they were first charged; none: all."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        fact_position: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        switch: _builtins.str = ...,
+        programme_ids: _abc.Iterable[_builtins.str] | None = ...,
+        currencies: _abc.Iterable[_builtins.str] | None = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "currencies", b"currencies", "envelope", b"envelope", "fact_position", b"fact_position", "programme_ids", b"programme_ids", "reason", b"reason", "switch", b"switch"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactWithheld: _TypeAlias = FactWithheld  # noqa: Y015
+
+@_typing.final
+class FactDeclined(_message.Message):
+    """Stream account/<id>: a withheld fact stays withheld for ever."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        fact_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "fact_position", b"fact_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactDeclined: _TypeAlias = FactDeclined  # noqa: Y015
+
+@_typing.final
 class FeeAdjusted(_message.Message):
-    """Stream fees/<account>/<UTC day>, version = position: fees of lines of this day are other ones than were recorded.
+    """Stream fees/<account>/<UTC day>, version = position: lines of this day are other ones than were recorded.
     envelope.effective_time_ns is the time of the earliest of these lines.
     """
 
@@ -2482,14 +2616,81 @@ class FeeAdjusted(_message.Message):
     BASES_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    RELEASE_POSITION_FIELD_NUMBER: _builtins.int
+    VENUES_FIELD_NUMBER: _builtins.int
+    POSITION_MIN_FIELD_NUMBER: _builtins.int
+    WIDE_AMOUNTS_FIELD_NUMBER: _builtins.int
+    TRAITS_BEFORE_FIELD_NUMBER: _builtins.int
+    TRAITS_AFTER_FIELD_NUMBER: _builtins.int
+    POSITION_OFFSETS_FIELD_NUMBER: _builtins.int
+    LINE_NUMBERS_FIELD_NUMBER: _builtins.int
+    VENUE_INDEXES_FIELD_NUMBER: _builtins.int
+    EXEC_IDS_FIELD_NUMBER: _builtins.int
+    TIME_OFFSETS_NS_FIELD_NUMBER: _builtins.int
+    SYMBOL_INDEXES_BEFORE_FIELD_NUMBER: _builtins.int
+    SYMBOL_INDEXES_AFTER_FIELD_NUMBER: _builtins.int
+    PRICES_BEFORE_FIELD_NUMBER: _builtins.int
+    PRICES_AFTER_FIELD_NUMBER: _builtins.int
+    QUANTITIES_BEFORE_FIELD_NUMBER: _builtins.int
+    QUANTITIES_AFTER_FIELD_NUMBER: _builtins.int
+    FEES_BEFORE_FIELD_NUMBER: _builtins.int
+    FEES_AFTER_FIELD_NUMBER: _builtins.int
+    BASIS_INDEXES_BEFORE_FIELD_NUMBER: _builtins.int
+    BASIS_INDEXES_AFTER_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31)."""
+    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31); likewise REVOCATION, FLAG, UNFLAG, BAN and
+    BAN_LIFT.
+    """
     cause_position: _builtins.int
-    """Position of the event that causes it."""
+    """Position of the fact that causes it."""
     time_max_ns: _builtins.int
     """Time of the latest of the lines."""
     time_max_so_far_ns: _builtins.int
     """Time of the latest line of the stream so far."""
+    release_position: _builtins.int
+    """Position of the FactReleased."""
+    position_min: _builtins.int
+    """Lowest position of an event that recorded one of the lines."""
+    wide_amounts: _builtins.bool
+    """Whether prices, quantities and fees are decimal texts, as one value overflows int64."""
+    traits_before: _builtins.bytes
+    """Packed columns, as those of VolumeRecorded: there are as many lines as traits_before has bytes. A column of values after
+    is empty where every line has the value that it had before.
+
+    Column, one byte per line: side (bits 0-1), liquidity (2-3), channel (4-5), self-trade (6), banned (7).
+    """
+    traits_after: _builtins.bytes
+    """Column, one byte per line: the same after."""
+    position_offsets: _builtins.bytes
+    """Packed column: position of the event that recorded the line, less position_min."""
+    line_numbers: _builtins.bytes
+    """Packed column: number of the line in it, from 0."""
+    venue_indexes: _builtins.bytes
+    """Packed column: index into venues; absent where there is one."""
+    exec_ids: _builtins.bytes
+    """Packed column: the engine's id."""
+    time_offsets_ns: _builtins.bytes
+    """Packed column: time less envelope.effective_time_ns."""
+    symbol_indexes_before: _builtins.bytes
+    """Packed column: index into symbols."""
+    symbol_indexes_after: _builtins.bytes
+    """Packed column: the same after."""
+    prices_before: _builtins.bytes
+    """Packed column: price x 10^price_scale."""
+    prices_after: _builtins.bytes
+    """Packed column: the same after."""
+    quantities_before: _builtins.bytes
+    """Packed column: quantity x 10^quantity_scale."""
+    quantities_after: _builtins.bytes
+    """Packed column: the same after."""
+    fees_before: _builtins.bytes
+    """Packed column: fee x 10^fee_decimals of its basis; signed."""
+    fees_after: _builtins.bytes
+    """Packed column: the same after."""
+    basis_indexes_before: _builtins.bytes
+    """Packed column: index into bases."""
+    basis_indexes_after: _builtins.bytes
+    """Packed column: the same after."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -2504,11 +2705,15 @@ class FeeAdjusted(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___AdjustedLine]:
-        """The lines."""
+        """The lines of an adjustment without a release, as the first releases wrote them."""
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellTotals]:
-        """Totals of the stream, this event included, by cell: each line counts with its fee as it is now."""
+        """Totals of the stream, this event included, by cell: each line counts as it is now."""
+
+    @_builtins.property
+    def venues(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Markets of the lines."""
 
     def __init__(
         self,
@@ -2522,10 +2727,31 @@ class FeeAdjusted(_message.Message):
         bases: _abc.Iterable[Global___Basis] | None = ...,
         lines: _abc.Iterable[Global___AdjustedLine] | None = ...,
         totals: _abc.Iterable[Global___CellTotals] | None = ...,
+        release_position: _builtins.int = ...,
+        venues: _abc.Iterable[_builtins.str] | None = ...,
+        position_min: _builtins.int = ...,
+        wide_amounts: _builtins.bool = ...,
+        traits_before: _builtins.bytes = ...,
+        traits_after: _builtins.bytes = ...,
+        position_offsets: _builtins.bytes = ...,
+        line_numbers: _builtins.bytes = ...,
+        venue_indexes: _builtins.bytes = ...,
+        exec_ids: _builtins.bytes = ...,
+        time_offsets_ns: _builtins.bytes = ...,
+        symbol_indexes_before: _builtins.bytes = ...,
+        symbol_indexes_after: _builtins.bytes = ...,
+        prices_before: _builtins.bytes = ...,
+        prices_after: _builtins.bytes = ...,
+        quantities_before: _builtins.bytes = ...,
+        quantities_after: _builtins.bytes = ...,
+        fees_before: _builtins.bytes = ...,
+        fees_after: _builtins.bytes = ...,
+        basis_indexes_before: _builtins.bytes = ...,
+        basis_indexes_after: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "cause", b"cause", "cause_position", b"cause_position", "envelope", b"envelope", "lines", b"lines", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_indexes_after", b"basis_indexes_after", "basis_indexes_before", b"basis_indexes_before", "cause", b"cause", "cause_position", b"cause_position", "envelope", b"envelope", "exec_ids", b"exec_ids", "fees_after", b"fees_after", "fees_before", b"fees_before", "line_numbers", b"line_numbers", "lines", b"lines", "position_min", b"position_min", "position_offsets", b"position_offsets", "prices_after", b"prices_after", "prices_before", b"prices_before", "quantities_after", b"quantities_after", "quantities_before", b"quantities_before", "release_position", b"release_position", "symbol_indexes_after", b"symbol_indexes_after", "symbol_indexes_before", b"symbol_indexes_before", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offsets_ns", b"time_offsets_ns", "totals", b"totals", "traits_after", b"traits_after", "traits_before", b"traits_before", "venue_indexes", b"venue_indexes", "venues", b"venues", "wide_amounts", b"wide_amounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2533,7 +2759,7 @@ Global___FeeAdjusted: _TypeAlias = FeeAdjusted  # noqa: Y015
 
 @_typing.final
 class AdjustedLine(_message.Message):
-    """A line whose fee is another one than was recorded, or adjusted before."""
+    """A line whose fee is another one than was recorded, or adjusted before, as the first releases wrote it."""
 
     DESCRIPTOR: _descriptor.Descriptor
 

@@ -85,6 +85,16 @@ class _AdjustmentCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adjus
     """A word of a later release, which this one does not know."""
     ADJUSTMENT_CAUSE_LATE_GRANT: _AdjustmentCause.ValueType  # 1
     """A grant that is valid since before it was recorded (A31)."""
+    ADJUSTMENT_CAUSE_REVOCATION: _AdjustmentCause.ValueType  # 2
+    """A grant is void since before that was recorded."""
+    ADJUSTMENT_CAUSE_FLAG: _AdjustmentCause.ValueType  # 3
+    """A flag that runs since before it was recorded (R21)."""
+    ADJUSTMENT_CAUSE_UNFLAG: _AdjustmentCause.ValueType  # 4
+    """A flag ended before that was recorded (A33)."""
+    ADJUSTMENT_CAUSE_BAN: _AdjustmentCause.ValueType  # 5
+    """A ban that runs since before it was recorded (R22)."""
+    ADJUSTMENT_CAUSE_BAN_LIFT: _AdjustmentCause.ValueType  # 6
+    """A ban was lifted before that was recorded."""
 
 class AdjustmentCause(_AdjustmentCause, metaclass=_AdjustmentCauseEnumTypeWrapper):
     """Why a fee is adjusted."""
@@ -93,6 +103,16 @@ ADJUSTMENT_CAUSE_UNSPECIFIED: AdjustmentCause.ValueType  # 0
 """A word of a later release, which this one does not know."""
 ADJUSTMENT_CAUSE_LATE_GRANT: AdjustmentCause.ValueType  # 1
 """A grant that is valid since before it was recorded (A31)."""
+ADJUSTMENT_CAUSE_REVOCATION: AdjustmentCause.ValueType  # 2
+"""A grant is void since before that was recorded."""
+ADJUSTMENT_CAUSE_FLAG: AdjustmentCause.ValueType  # 3
+"""A flag that runs since before it was recorded (R21)."""
+ADJUSTMENT_CAUSE_UNFLAG: AdjustmentCause.ValueType  # 4
+"""A flag ended before that was recorded (A33)."""
+ADJUSTMENT_CAUSE_BAN: AdjustmentCause.ValueType  # 5
+"""A ban that runs since before it was recorded (R22)."""
+ADJUSTMENT_CAUSE_BAN_LIFT: AdjustmentCause.ValueType  # 6
+"""A ban was lifted before that was recorded."""
 Global___AdjustmentCause: _TypeAlias = AdjustmentCause  # noqa: Y015
 
 class _RateSource:
@@ -251,6 +271,12 @@ class _SentenceCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sentence
     """The fee was adjusted (A31)."""
     SENTENCE_CODE_NOT_ADJUSTED: _SentenceCode.ValueType  # 38
     """The fee has not been adjusted (A31)."""
+    SENTENCE_CODE_COUNTS_AS_BANNED: _SentenceCode.ValueType  # 39
+    """Since an adjustment it counts as traded under a ban (A13)."""
+    SENTENCE_CODE_COUNTS_AS_NOT_BANNED: _SentenceCode.ValueType  # 40
+    """Since an adjustment it counts as not traded under a ban (A13)."""
+    SENTENCE_CODE_RELEASED: _SentenceCode.ValueType  # 41
+    """Who released the fact that it was adjusted for (A31)."""
 
 class SentenceCode(_SentenceCode, metaclass=_SentenceCodeEnumTypeWrapper):
     """What a sentence of an explanation says, in the order in which they come."""
@@ -333,6 +359,12 @@ SENTENCE_CODE_ADJUSTED: SentenceCode.ValueType  # 37
 """The fee was adjusted (A31)."""
 SENTENCE_CODE_NOT_ADJUSTED: SentenceCode.ValueType  # 38
 """The fee has not been adjusted (A31)."""
+SENTENCE_CODE_COUNTS_AS_BANNED: SentenceCode.ValueType  # 39
+"""Since an adjustment it counts as traded under a ban (A13)."""
+SENTENCE_CODE_COUNTS_AS_NOT_BANNED: SentenceCode.ValueType  # 40
+"""Since an adjustment it counts as not traded under a ban (A13)."""
+SENTENCE_CODE_RELEASED: SentenceCode.ValueType  # 41
+"""Who released the fact that it was adjusted for (A31)."""
 Global___SentenceCode: _TypeAlias = SentenceCode  # noqa: Y015
 
 @_typing.final
@@ -783,7 +815,7 @@ Global___FeeLine: _TypeAlias = FeeLine  # noqa: Y015
 
 @_typing.final
 class FeeAdjustment(_message.Message):
-    """A fee that is another one than was recorded."""
+    """A line that is another one than was recorded."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -796,8 +828,12 @@ class FeeAdjustment(_message.Message):
     FEE_AFTER_FIELD_NUMBER: _builtins.int
     FEE_CURRENCY_AFTER_FIELD_NUMBER: _builtins.int
     CAUSE_ENUM_FIELD_NUMBER: _builtins.int
+    RELEASE_POSITION_FIELD_NUMBER: _builtins.int
+    RELEASED_BY_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    BANNED_BEFORE_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """Why: LATE_GRANT; cause_enum says the same."""
+    """Why: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT; cause_enum says the same."""
     cause_position: _builtins.int
     """Position of the event that causes it."""
     fee_before: _builtins.str
@@ -810,6 +846,14 @@ class FeeAdjustment(_message.Message):
     """Its currency."""
     cause_enum: Global___AdjustmentCause.ValueType
     """Why."""
+    release_position: _builtins.int
+    """Position of the FactReleased; 0: an earlier release of the software adjusted without one."""
+    released_by: _builtins.str
+    """Who asked for what led to it: the fact itself, a ReleaseFact, an evaluation, or the end of a flag."""
+    approved_by: _builtins.str
+    """Who approved that, if anybody did."""
+    banned_before: _builtins.bool
+    """Whether the fill counted as one under a ban until then."""
     @_builtins.property
     def line_ref(self) -> _fill_pb2.LineRef:
         """The line that recorded the fill."""
@@ -830,10 +874,14 @@ class FeeAdjustment(_message.Message):
         fee_after: _builtins.str = ...,
         fee_currency_after: _builtins.str = ...,
         cause_enum: Global___AdjustmentCause.ValueType = ...,
+        release_position: _builtins.int = ...,
+        released_by: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+        banned_before: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "line_ref", b"line_ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "cause", b"cause", "cause_enum", b"cause_enum", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "banned_before", b"banned_before", "basis_before", b"basis_before", "cause", b"cause", "cause_enum", b"cause_enum", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref", "release_position", b"release_position", "released_by", b"released_by"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -222,6 +222,14 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. Nobody settled the match in the days that the programme gives: it must be asked for again."""
     REASON_PROMOTION_TYPE_UNKNOWN: _Reason.ValueType  # 267
     """NOT_FOUND. No programme in force has promotions of this type."""
+    REASON_FACT_UNKNOWN: _Reason.ValueType  # 268
+    """NOT_FOUND. No fact of the account that prices fills lies at this position."""
+    REASON_FACT_ALREADY_RELEASED: _Reason.ValueType  # 269
+    """ALREADY_EXISTS. The fact is released, for all lines that it reaches."""
+    REASON_FACT_DECLINED: _Reason.ValueType  # 270
+    """FAILED_PRECONDITION. Two persons have declined the fact."""
+    REASON_REPRICE_TOO_LARGE: _Reason.ValueType  # 271
+    """FAILED_PRECONDITION. The account has more lines than one commit can restate."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -457,6 +465,14 @@ REASON_MATCH_EXPIRED: Reason.ValueType  # 266
 """FAILED_PRECONDITION. Nobody settled the match in the days that the programme gives: it must be asked for again."""
 REASON_PROMOTION_TYPE_UNKNOWN: Reason.ValueType  # 267
 """NOT_FOUND. No programme in force has promotions of this type."""
+REASON_FACT_UNKNOWN: Reason.ValueType  # 268
+"""NOT_FOUND. No fact of the account that prices fills lies at this position."""
+REASON_FACT_ALREADY_RELEASED: Reason.ValueType  # 269
+"""ALREADY_EXISTS. The fact is released, for all lines that it reaches."""
+REASON_FACT_DECLINED: Reason.ValueType  # 270
+"""FAILED_PRECONDITION. Two persons have declined the fact."""
+REASON_REPRICE_TOO_LARGE: Reason.ValueType  # 271
+"""FAILED_PRECONDITION. The account has more lines than one commit can restate."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301

@@ -127,6 +127,13 @@ def decimal(value: str, field: str) -> str:
     return value
 
 
+def required_position(value: int, field: str) -> int:
+    """Read the position of an event."""
+    if not value:
+        refuse(Reason.FIELD_REQUIRED, field, f"{field} is required")
+    return value
+
+
 def required_decimal(value: str, field: str) -> str:
     """A decimal that must be given."""
     if not value:

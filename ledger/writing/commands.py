@@ -11,7 +11,6 @@ from ledger.domain.commands import (
     PromotionCommand,
     RecordDailyClose,
     Request,
-    UnflagAccount,
 )
 from ledger.domain.decide.account import asks_family
 from ledger.domain.decide.approval import check_approval, if_approved
@@ -20,8 +19,8 @@ from ledger.domain.decide.dispatch import decide
 from ledger.domain.events import CommandRefused
 from ledger.domain.refusal import Reason, Refusal
 from ledger.writing.draft import Draft
-from ledger.writing.evaluations import pay_after_flag
 from ledger.writing.fills import decide_pending
+from ledger.writing.mending import mend
 from ledger.writing.messages import Accepted, DecideCommand, Refused
 
 _STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a command leaves no trace
@@ -80,12 +79,11 @@ def _record_decision(draft: Draft, job: DecideCommand, stream: str, decided: Dec
     """Record the events of a command, or that it was refused, with what follows from them for fees."""
     recorded = as_recorded(stream, job.command, decided, draft.now_ns) if isinstance(decided, Refusal) else decided
     effective_ns, further = recorded.effective_time_ns, job.request.kept_before
-    flagged = draft.states.account(job.command.account_id) if isinstance(job.command, UnflagAccount) else None
     (name, event), *others = recorded.events
     first = draft.record(name, effective_ns, event, job.request)
     for name, event in others:
         draft.record(name, effective_ns, event, further)
-    if flagged is not None:
-        pay_after_flag(draft, flagged, further)
+    if isinstance(job.command, AccountCommand) and not isinstance(decided, Refusal):
+        mend(draft, first, further)
     draft.requests[job.request.request_id] = (job.request.sha256, first)
     return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)

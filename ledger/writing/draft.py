@@ -125,7 +125,7 @@ class Draft:
         self.first_position = first_position
         self.recorded_time_ns = recorded_time_ns
         self.now_ns = now_ns
-        self.rows = LogRows()
+        self.rows = states.making = LogRows()
         self.decisions: list[Recorded] = []  # all events but those of fee streams
         self.requests: dict[str, tuple[bytes, Recorded]] = {}  # by request_id: the hash, and the first event
         self.texts: dict[bytes, ErasableText] = {}  # by their hash

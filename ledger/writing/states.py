@@ -10,7 +10,16 @@ from ledger import programmes
 from ledger.arrays.columns import Ints
 from ledger.domain.commands import AccountCommand
 from ledger.domain.decide.shared_states import SharedStates
-from ledger.domain.events import POSITION_MAX, FeeAdjusted, Recorded, SequenceConflict, SourceAdvanced
+from ledger.domain.events import (
+    POSITION_MAX,
+    CellTotals,
+    FeeAdjusted,
+    FeeEvent,
+    Recorded,
+    SequenceConflict,
+    SourceAdvanced,
+)
+from ledger.domain.instants import DAY_NS, LATEST_NS, day_number
 from ledger.domain.state.account import (
     AccountState,
     SourceState,
@@ -21,9 +30,17 @@ from ledger.domain.state.account import (
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
 from ledger.domain.state.owners import family_of
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.streams import DayKey, account_stream, fee_stream, kind_and_subject, source_stream, subject_of
+from ledger.domain.streams import (
+    DayKey,
+    account_stream,
+    fee_range,
+    fee_stream,
+    kind_and_subject,
+    source_stream,
+    subject_of,
+)
 from ledger.fills.account_day import AccountDay
-from ledger.fills.adjust import LineRef, PlacedLine, Restated, adjust, lines_now
+from ledger.fills.adjust import PlacedLine, Restated, adjustments, lines_now
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable, Suspects
 from ledger.fills.known import KnownFills, known_by_name, places_by_day
@@ -48,11 +65,20 @@ class States(SharedStates):
     """
 
     def __init__(
-        self, log: Callable[[], Log], *, day_bytes_max: int, account_bytes_max: int, book: Rulebook | None = None
+        self,
+        log: Callable[[], Log],
+        *,
+        day_bytes_max: int,
+        account_bytes_max: int,
+        rules: tuple[Rulebook, Sequence[int]] | None = None,
     ) -> None:
-        """`log` waits for the commit in flight, and returns the log; `book` are its rules (default: they are read)."""
+        """`log` waits for the commit in flight, and returns the log.
+
+        `rules` are those of the log, and the positions of the events that made them (default: they are read).
+        """
         self._log = log
-        super().__init__(book or self.book_at(POSITION_MAX), lambda stream: log().streams([stream], POSITION_MAX))
+        book, changed_at = rules or self._read_rules()
+        super().__init__(book, lambda stream: log().streams([stream], POSITION_MAX), self.book_at, changed_at)
         self.accounts: Held[str, AccountState] = Held(account_bytes)  # those that have an event
         self._without_event: set[str] = set()
         self.days = DayTable()
@@ -63,6 +89,7 @@ class States(SharedStates):
         self._conflicts: Held[str, set[SequenceConflict]] = Held()
         self.requests: dict[str, KnownRequest] = {}
         self._touched: set[str] = set()
+        self.making = LogRows()  # the rows of the commit in the making
 
     @property
     def log(self) -> Log:
@@ -75,7 +102,10 @@ class States(SharedStates):
         Rules and accounts never change in place: those that this commit has loaded are shared. All else is read again.
         """
         found = States(
-            self._log, day_bytes_max=self._day_bytes_max, account_bytes_max=self._account_bytes_max, book=self.book
+            self._log,
+            day_bytes_max=self._day_bytes_max,
+            account_bytes_max=self._account_bytes_max,
+            rules=(self.book, self._changed_at),
         )
         found.requests = self.requests
         found.accounts.update((name, self.accounts[name]) for name in self._touched)
@@ -216,22 +246,48 @@ class States(SharedStates):
         in_log = self._log().existing(names)
         return in_log | {row.stream for row in of_this_commit.of_streams(names)}
 
-    def lines_now(self, stream: str, of_this_commit: LogRows) -> dict[LineRef, PlacedLine]:
-        """Return the lines of a fee stream, in the log and in the commit in the making, with their present fees."""
-        in_log = self._log().streams([stream], POSITION_MAX)
-        return lines_now([*in_log, *_decoded(of_this_commit, {stream})])
-
-    def adjust(self, key: DayKey, restated: Sequence[Restated], cause_position: int) -> FeeAdjusted:
-        """Return the event that restates lines of an account-day, at least one, and move the totals of the day on."""
+    def adjust(
+        self, key: DayKey, restated: Sequence[Restated], cause: tuple[str, int], release_position: int
+    ) -> list[FeeAdjusted]:
+        """Return the events that restate lines of an account-day, at least one, and move the totals of the day on."""
         self._load((), [key])
         day = self.days.day(key)
-        event = adjust(day, restated, cause_position)
+        events = list(adjustments(day, restated, cause, release_position))
         self.days.enter({key: day})
-        return event
+        return events
+
+    def account_events(self, account_id: str) -> list[Recorded]:
+        """Return the events of an account, in the log and in the commit in the making."""
+        stream = account_stream(account_id)
+        return [*self._log().streams([stream], POSITION_MAX), *_decoded(self.making, {stream})]
+
+    def fee_lines(self, account_id: str, from_ns: int) -> dict[str, int]:
+        """Return how many lines each fee stream of an account has, from the UTC day of an instant on."""
+        days = FeeStreamsOf(account_id, max(from_ns, 0) // DAY_NS)
+        in_log = self._log().totals_of_account(account_id, days.first_day, LATEST_NS // DAY_NS, POSITION_MAX)
+        found = {fee_stream(account_id, day_number(each.day)): _lines(each.totals) for each in in_log}
+        for recorded in _decoded(self.making, days):
+            assert isinstance(recorded.event, FeeEvent), recorded
+            found[recorded.stream] = _lines(recorded.event.totals)
+        return found
+
+    def latest_ns(self, stream: str) -> int:
+        """Return when the latest line of a fee stream traded; 0: it has none."""
+        making = _decoded(self.making, {stream})
+        last = making[-1] if making else self._log().last_of(stream)
+        return last.event.time_max_so_far_ns if last and isinstance(last.event, FeeEvent) else 0
+
+    def lines(self, stream: str) -> Iterable[PlacedLine]:
+        """Return the lines of a fee stream, in the log and in the commit in the making, as they are now."""
+        return lines_now([*self._log().streams([stream], POSITION_MAX), *_decoded(self.making, {stream})]).values()
 
     def recorded_at(self, position: int) -> int:
         """Return when a position was recorded, in ns; 0: the log has not reached it."""
         return self._log().head_at_position(position).recorded_time_ns
+
+    def _read_rules(self) -> tuple[Rulebook, Sequence[int]]:
+        events = self._log().rulebook(POSITION_MAX)
+        return fold_rulebook(programmes.parse, events), [recorded.position for recorded in events]
 
     def book_at(self, position: int) -> Rulebook:
         """Return the rules that were known up to a position."""
@@ -278,6 +334,21 @@ class States(SharedStates):
             return SourceState(source)
         found = self.sources[source] = evolve_source(SourceState(source), last)
         return found
+
+
+class FeeStreamsOf(Container[str]):
+    """The names of an account's fee streams from a UTC day on."""
+
+    def __init__(self, account_id: str, first_day: int) -> None:
+        self.first_day = first_day
+        self._first, self._end = fee_stream(account_id, first_day), fee_range(account_id)[1]
+
+    def __contains__(self, name: object) -> bool:
+        return isinstance(name, str) and self._first <= name < self._end
+
+
+def _lines(totals: Iterable[CellTotals]) -> int:
+    return sum(cell.lines for cell in totals)
 
 
 def _decoded(rows: LogRows, streams: Container[str]) -> list[Recorded]:

@@ -19,7 +19,6 @@ from ledger.domain.state.volume_cells import (
     CellSum,
     CellSums,
     add_totals,
-    exact,
     restate,
     subtract,
 )
@@ -246,11 +245,8 @@ def _adjustment_line(
 ) -> query_service_pb2.FeeLine:
     event, line = recorded.event, difference.line
     assert isinstance(event, FeeAdjusted), recorded
-    terms, before, after = (
-        event.symbols[line.symbol_index],
-        event.bases[line.basis_before],
-        event.bases[line.basis_after],
-    )
+    now = line.after
+    terms, before, after = event.symbols[now.symbol_index], *(event.bases[at.basis_index] for at in (line.before, now))
     message = query_service_pb2.FeeLine(
         fill_ref=fill_pb2.FillRef(
             venue=line.venue, account_id=account_id, day=day_text(place.day), exec_id=line.exec_id
@@ -259,29 +255,36 @@ def _adjustment_line(
         transact_time=timestamp(line.transact_time_ns),
         recorded_time=timestamp(recorded.envelope.recorded_time_ns),
         symbol=terms.symbol,
-        side=side_of(line.traits),  # type: ignore[arg-type]
-        liquidity=liquidity_of(line.traits),  # type: ignore[arg-type]
-        last_px=line.price,
-        last_qty=line.quantity,
-        notional=decimal_text(exact(line.price, FEE_SCALE) * exact(line.quantity, FEE_SCALE), NOTIONAL_SCALE),
+        side=side_of(now.traits),  # type: ignore[arg-type]
+        liquidity=liquidity_of(now.traits),  # type: ignore[arg-type]
+        last_px=decimal_text(now.price, terms.price_scale),
+        last_qty=decimal_text(now.quantity, terms.quantity_scale),
+        notional=decimal_text(now.price * now.quantity, terms.price_scale + terms.quantity_scale),
         quote_currency=terms.quote_currency,
         fee_amount=decimal_text(difference.amount, FEE_SCALE),
         fee_currency=difference.currency,
         basis=fee_basis(after),
-        self_trade=bool(line.traits & TRAIT_SELF_TRADE),
-        banned=bool(line.traits & TRAIT_BANNED),
-        channel=channel_of(line.traits),  # type: ignore[arg-type]
+        self_trade=bool(now.traits & TRAIT_SELF_TRADE),
+        banned=bool(now.traits & TRAIT_BANNED),
+        channel=channel_of(now.traits),  # type: ignore[arg-type]
         product=terms.product,  # type: ignore[arg-type]
         adjustment=query_service_pb2.FeeAdjustment(
             cause_position=event.cause_position,
             line_ref=fill_pb2.LineRef(position=line.position, line=line.line),
-            fee_before=line.fee_before,
+            fee_before=decimal_text(line.before.fee, before.fee_decimals),
             fee_currency_before=before.fee_currency,
             basis_before=fee_basis(before),
-            fee_after=line.fee_after,
+            fee_after=decimal_text(now.fee, after.fee_decimals),
             fee_currency_after=after.fee_currency,
+            release_position=event.release_position,
+            banned_before=bool(line.before.traits & TRAIT_BANNED),
         ),
     )
+    if event.release_position:
+        message.adjustment.released_by, message.adjustment.approved_by = (
+            recorded.envelope.actor,
+            recorded.envelope.approver,
+        )
     set_words(message, fee_type=fee_type(difference.amount), kind="ADJUSTMENT")
     set_words(message.adjustment, cause=event.cause)
     return message

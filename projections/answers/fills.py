@@ -93,6 +93,7 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
         set_words(line, fee_type=fee_type(exact(line.fee_amount, FEE_SCALE)))
         line.basis.CopyFrom(last.basis)
+        line.banned = last.banned
     return pb.GetFillResponse(
         basis=view.instant.basis(reader.ledger_id),
         line=line,

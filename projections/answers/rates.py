@@ -78,16 +78,20 @@ def _suppressed(log: Log, span: AccountSpan, view: View) -> Iterable[pb.RebateSu
         whole = replace(span, from_ns=max(span.from_ns, day * DAY_NS), until_ns=min(span.until_ns, (day + 1) * DAY_NS))
         for known in fills_now(log, whole, TRAIT_SELF_TRADE):
             if known.basis.rate_source == "REBATE_SUPPRESSED":
-                _, amount = sums.get(known.basis.fee_currency, (0, 0))
-                sums[known.basis.fee_currency] = (known.basis.fee_decimals, amount + _unearned(known, view))
+                currency, decimals = known.basis.fee_currency, known.basis.fee_decimals
+                if currency == known.line.token:  # an adjusted fee stays in its token, a rebate never is in one
+                    currency = known.terms.quote_currency
+                    decimals = view.book.decimals(currency)
+                _, amount = sums.get(currency, (0, 0))
+                sums[currency] = (decimals, amount + _unearned(known, view, decimals))
     return [
         pb.RebateSum(currency=currency, amount=decimal_text(amount, decimals))
         for currency, (decimals, amount) in sorted(sums.items())
     ]
 
 
-def _unearned(known: KnownLine, view: View) -> int:
-    """Return the rebate a line would have earned, had it not been a self-trade."""
+def _unearned(known: KnownLine, view: View, decimals: int) -> int:
+    """Return the rebate a line would have earned, had it not been a self-trade, in units of some decimals."""
     line, terms, basis = known
     programme = view.book.programme(basis.programme_id, line.transact_time_ns)
     assert isinstance(programme, Programme), basis
@@ -100,5 +104,5 @@ def _unearned(known: KnownLine, view: View) -> int:
         override=view.book.override(programme, terms.symbol, line.transact_time_ns),
     )
     scale = terms.price_scale + terms.quantity_scale
-    rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=basis.fee_decimals)
+    rule = formula(programme, rate_ppm=rate_ppm, discount_ppm=0, amount_scale=scale, fee_decimals=decimals)
     return rule.fee(line.price * line.quantity)

@@ -91,8 +91,11 @@ def _by_reason(sums: CellSums, programme: Programme) -> dict[str, dict[str, tupl
 
 
 def _by_quote(sums: CellSums) -> dict[str, tuple[int, int]]:
+    """Return (notional, lines) by quote currency; of a cell from which all lines have moved nothing."""
     found: dict[str, tuple[int, int]] = {}
     for key, cell in sums.items():
+        if not cell.lines:
+            continue
         notional, lines = found.get(key.quote_currency, (0, 0))
         found[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
     return found

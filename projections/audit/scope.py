@@ -7,7 +7,7 @@ from hashlib import sha256
 
 from ledger.domain.events import AccountLinked, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.domain.streams import account_of, kind_and_subject
+from ledger.domain.streams import account_of, day_key, kind_and_subject
 
 _KINDS_OF_ACCOUNTS = ("account", "fees")
 
@@ -57,6 +57,11 @@ class Scope:
         if kind in _KINDS_OF_ACCOUNTS:
             return self.reads(account_of(recorded.stream))
         return self.share == 0 and not self.accounts
+
+    def has_day(self, stream: str) -> bool:
+        """Return True if the events of a fee stream are given to whoever audits its account."""
+        at_ns, (first_ns, end_ns) = day_key(stream)[1] * DAY_NS, (self.first_day_ns, self.end_day_ns)
+        return (first_ns is None or at_ns >= first_ns) and (end_ns is None or at_ns < end_ns)
 
     def _in_period(self, time_ns: int) -> bool:
         after = self.from_ns is None or time_ns >= self.from_ns

@@ -51,6 +51,7 @@ class Share:
             self._rows.earlier,
             recorded_at=lambda position: log.head_at_position(position).recorded_time_ns,
             decided_ns=TermClocks(self._rows.ledger).decided_ns,
+            fee_streams=self._rows.fee_streams,
             fed=scope.reads,
             whole=after == 0 and scope.from_ns is None,
         )
@@ -61,7 +62,7 @@ class Share:
         for recorded in self._rows.ledger:
             self._kept.begin(recorded)
         self._requests = Requests(log)
-        self._replay = Replay(states, self._rows.fee_streams, self._kept, volumes, scope.decides)
+        self._replay = Replay(states, self._kept, volumes, scope.decides, scope.has_day)
 
     def take(self, after: int, until: int) -> StretchAnswer:
         """Decide the events at positions in (after, until] again; a commit ends at the last."""

@@ -45,7 +45,7 @@ SELECT account_id FROM (
     SELECT DISTINCT split_part(originator_id, '/', 2) COLLATE "C" AS account_id FROM {events}
     WHERE notification_id > %(after)s AND notification_id <= %(until)s
         AND (originator_id LIKE 'account/%%' OR originator_id LIKE 'fees/%%')
-        AND topic <> ALL ('{{VolumeEvaluated,FeeAdjusted}}') -- a run's own: never the first of an account
+        AND topic <> ALL ('{{VolumeEvaluated,FactReleased,FactWithheld,FeeAdjusted}}') -- a run's own
 ) AS later
 WHERE NOT EXISTS (
     SELECT FROM {events} WHERE originator_id = 'account/' || account_id AND originator_version = 1

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, NamedTuple, TypeAlias
 
@@ -15,6 +15,7 @@ from ledger.cli.subcommands import Subcommand
 from ledger.client import Client
 from ledger.composition import running
 from ledger.config import Config
+from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.tools import TOOLS
 from tests.cli.example_files import write_files
 from tests.cli.helps import Path, examples, parsers
@@ -57,6 +58,10 @@ def test_every_rpc_has_a_command() -> None:
     assert {rpc for _, one in LEAVES for rpc in one.rpcs} == {rpc.name for rpc in RPCS}
 
 
+FACTS: Final = ("release-fact", "decline-fact")
+LONG_AGO_NS: Final = 1_577_836_800 * SECOND_NS  # 2020-01-01
+
+
 @pytest.mark.parametrize("leaf", LEAVES, ids=lambda leaf: " ".join(leaf[0]))
 def test_the_examples_of_a_help_are_accepted_and_call_what_is_declared(
     leaf: Leaf, done: dict[Path, list[Done]]
@@ -82,10 +87,11 @@ def done(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Pa
         patch.setenv("FEE_LEDGER_ADDRESS", ledger.address)
         assert _run(SET_UP.split(), called).code == 0
         _evaluate(ledger.address)
+        facts = dict(zip(FACTS, _facts(ledger.address), strict=True))
         asking, *ordering = GROUPS
         yield {
             path: [
-                _run(here(words, more(helps[path], dsn, schema_of(words, number))), called)
+                _run(here(_of_a_fact(words, facts), more(helps[path], dsn, schema_of(words, number))), called)
                 for number, words in enumerate(examples(helps[path]))
             ]
             for group in (*ordering, asking, TOOLS)
@@ -114,6 +120,19 @@ def here(words: list[str], more: list[str]) -> list[str]:
         at = words.index(name)
         words = [*words[:at], *words[at + 2 :]]
     return [*words, *more]
+
+
+def _of_a_fact(words: list[str], facts: Mapping[str, str]) -> list[str]:
+    """Return an example with the position of a fact of this ledger, where it names one."""
+    return [facts[words[0]] if word == "4711" else word for word in words] if words[0] in facts else words
+
+
+def _facts(address: str) -> Iterator[str]:
+    """Yield the positions of two bans of a time without fills, which nobody has released."""
+    with Client(address, actor="ops-7") as client:
+        for start_ns in (LONG_AGO_NS, LONG_AGO_NS + 2 * DAY_NS):
+            banned = client.ban_account("alice", days=1, reason_code="ORDER_SPAM", start_time=start_ns)
+            yield str(banned.receipt.position)
 
 
 def _evaluate(address: str) -> None:

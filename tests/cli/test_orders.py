@@ -72,6 +72,20 @@ def test_a_preview_says_what_would_be_recorded_and_nothing_is(ledger: Ledger, ru
     assert (found["receipt"]["preview"]["event_count"], found["ban"]["ban_id"]) == ("1", "b1")
 
 
+def test_a_preview_of_what_restates_fills_says_what_the_member_pays_then(traded: None, run: Run) -> None:
+    """The second fill of 500 at 0.025 % in place of 0.25 %, and the first of 6.25 in place of the trial's 0.03 %."""
+    backdated = ("2024-10-04T11:00", *FOUR_EYES, "--validate-only")
+    told = run("change-tier", "alice", "VIP4", "--from", *backdated)[1].splitlines()
+    assert told[2:] == [
+        "would record TierChanged in account/alice",
+        "would record FactReleased in account/alice",
+        "would record FeeAdjusted in fees/alice/2024-10-04",
+        "would restate 2 fills recorded before: alice pays 1.1253125 USDT less",
+    ]
+    told = run("ban", "alice", "1", "ORDER_SPAM", "--start", *backdated)[1].splitlines()
+    assert told[-1] == "would restate 2 fills recorded before: alice pays as much USDT as before"
+
+
 def test_a_preview_that_is_refused_ends_as_the_command(run: Run) -> None:
     alone = ("change-tier", "alice", "VIP4", "--actor", "ops-7")
     previewed = run(*alone, "--validate-only")

@@ -8,11 +8,13 @@ from typing import Any, Final
 
 import pytest
 
+from ledger.domain.decide.facts import GRANT, AccountFacts
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,
     Envelope,
     Event,
+    FactReleased,
     PairRatesSet,
     Recorded,
     TierChanged,
@@ -26,7 +28,7 @@ from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.programme import CHANNEL_API, Programme, Rates
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.fills.account_day import adjusted
-from ledger.fills.adjust import LineRef, PlacedLine, adjust, restated_by_grants
+from ledger.fills.adjust import LineRef, PlacedLine, adjustments, restated_by_facts
 from ledger.fills.days import DayTable
 from ledger.fills.lines import known_lines
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, recorded, rulebook
@@ -307,14 +309,17 @@ def test_an_amount_that_is_not_the_rounding_of_the_product_is_for_the_audit() ->
 
 def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_fee_as_it_is_now() -> None:
     book, event = rulebook(), evaluation("PERIODIC")
-    before, after = AccountState("alice"), fold_account("alice", [recorded(event, 7)])
-    days = DayTable()
-    _, (run,) = record(fills({}), book, before, days=days)
-    placed = PlacedLine(LineRef(5, 0), run.venue, *known_lines(run))
-    adjustment = adjust(days.day(TODAY), list(restated_by_grants([placed], before, after, book)), 7)
+    late = recorded(event, 7)
+    before = AccountFacts("alice", [late])
+    after, days = before.with_release(FactReleased(7, GRANT, "adjust")), DayTable()
+    _, (run,) = record(fills({}), book, AccountState("alice"), days=days)
+    (as_priced,) = known_lines(run)
+    placed = PlacedLine(LineRef(5, 0), run.venue, as_priced, 5, "USDT")
+    restated = list(restated_by_facts([placed], before, after, 0, lambda _: book))
+    (adjustment,) = adjustments(days.day(TODAY), restated, (GRANT, 7), 8)
     (line,) = adjustment.lines
     known = adjusted(placed.known, adjustment, line)
-    facts = Facts("alice", run.venue, known, 5, 8, programme(), [recorded(event, 7)])
+    facts = Facts("alice", run.venue, known, 5, 8, programme(), [late])
     sentences = list(explain(facts, [(recorded(adjustment, 8), line)]))
     assert {"EVALUATION", "TIER_RATE", "AMOUNT_EXACT"} <= set(codes(sentences))
     assert "NOT_ADJUSTED" not in codes(sentences)
@@ -322,6 +327,7 @@ def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_f
         "Adjusted at 2024-10-04T12:00:00Z (position 8) from 0.0125 USDT to 0.002 USDT, because of a grant recorded"
         " late, at position 7: from NONE to VIP2."
     )
+    assert said(sentences, "RELEASED").startswith("The fact was released at position 8")
 
 
 @pytest.mark.parametrize(

@@ -160,10 +160,11 @@ def test_a_fill_is_found_in_whichever_run_of_its_day_it_lies(ledger: Ledger) -> 
 
 def test_a_fill_says_in_words_what_its_fee_rests_on(ledger: Ledger) -> None:
     change_tier(ledger, "VIP3")
-    ledger.fills.RecordFills(batch(fill(exec_id="E1", **MAKER)))
-    change_tier(ledger, "VIP5", valid_from=at(NOON_NS - 2 * DAY_NS))
+    position = ledger.fills.RecordFills(batch(fill(exec_id="E1", **MAKER))).position
+    granted = change_tier(ledger, "VIP5", valid_from=at(NOON_NS - 2 * DAY_NS)).receipt.position
     ref = fill_pb2.FillRef(account_id="alice", day="2024-10-04", exec_id="E1")
-    found = ledger.queries.GetFill(pb.GetFillRequest(fill_ref=ref)).explanation
+    known = ReadAt(known_at_position=position)
+    found = ledger.queries.GetFill(pb.GetFillRequest(fill_ref=ref, at=known)).explanation
     assert [(sentence.code, sentence.clause) for sentence in found] == [
         ("PROGRAMME", "A32"),
         ("MANUAL", "R25"),
@@ -177,6 +178,27 @@ def test_a_fill_says_in_words_what_its_fee_rests_on(ledger: Ledger) -> None:
         " further notice."
     )
     assert {one.name: one.value for one in found[2].parameters}["rate"] == "-0.00001"
+    found = ledger.queries.GetFill(pb.GetFillRequest(fill_ref=ref)).explanation
+    assert [(sentence.code, sentence.clause) for sentence in found] == [
+        ("PROGRAMME", "A32"),
+        ("MANUAL", "R25"),
+        ("TIER_REBATE", "R2"),
+        ("DISCOUNT_NOT_ASKED", "R20"),
+        ("AMOUNT_EXACT", "A26"),
+        ("ADJUSTED", "A31"),
+        ("RELEASED", "A31"),
+    ], "a better grant from before the fill"
+    assert found[1].text == (
+        "The tier was VIP5 by grant g2, given by hand by ops-1 and approved by ops-2, from 2024-10-02T12:00:00Z until"
+        " further notice."
+    )
+    told = {one.name: one.value for one in found[5].parameters}
+    assert (told["fee_before"], told["fee_after"]) == ("-0.00005", "-0.00005"), "makers of both have one rebate"
+    assert (told["tier_before"], told["tier_after"]) == ("VIP3", "VIP5")
+    assert (told["cause"], told["cause_position"]) == ("LATE_GRANT", str(granted))
+    assert found[6].text == (
+        f"The fact was released at position {granted + 1}, asked for by ops-1 and approved by ops-2."
+    )
 
 
 def test_a_history_tells_the_volume_of_all_its_fills_on_every_page(ledger: Ledger) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from ledger.domain.instants import DAY_NS
@@ -10,6 +12,7 @@ from ledger.v1.query_service_pb2 import ListFeeHistoryRequest, QuoteFeeRequest
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at, refusal
 from tests.samples import FOUR_EYES, batch, fill, history, request_id, state, symbol
+from tests.server.orders import revoke
 
 
 @pytest.fixture(autouse=True)
@@ -37,7 +40,13 @@ def test_a_late_fill_is_there_from_its_position_on_and_not_before(ledger: Ledger
     assert [len(history(ledger, as_of=day_before, known_at_position=p.position)) for p in (on_time, late)] == [0, 1]
 
 
-def test_a_backdated_grant_changes_state_at_once_and_recorded_fills_keep_their_basis(ledger: Ledger) -> None:
+def shown(ledger: Ledger, **read_at: Any) -> list[tuple[str, str, str]]:
+    return [(line.kind, line.fill_ref.exec_id, line.basis.tier) for line in history(ledger, **read_at)]
+
+
+def test_a_backdated_grant_changes_state_at_once_and_what_was_recorded_stays_beside_what_it_is_now(
+    ledger: Ledger,
+) -> None:
     ledger.fills.RecordFills(batch(fill(exec_id="before")))
     granted = change_tier(ledger, "VIP5", NOON_NS - 10 * DAY_NS)
     ledger.fills.RecordFills(batch(fill(exec_id="after")))
@@ -45,10 +54,22 @@ def test_a_backdated_grant_changes_state_at_once_and_recorded_fills_keep_their_b
     position = granted.receipt.position
     assert state(ledger, as_of=yesterday, known_at_position=position - 1).tier == "NONE"
     assert state(ledger, as_of=yesterday, known_at_position=position).tier == "VIP5"
-    assert [(line.fill_ref.exec_id, line.basis.tier) for line in history(ledger)] == [
-        ("before", "NONE"),
-        ("after", "VIP5"),
-    ]
+    recorded, adjusted = ("FILL", "before", "NONE"), ("ADJUSTMENT", "before", "VIP5")
+    assert shown(ledger, known_at_position=position - 1) == [recorded]
+    assert shown(ledger) == [recorded, adjusted, ("FILL", "after", "VIP5")]
+    assert shown(ledger, as_of=yesterday) == [], "an adjustment takes effect where its fill does"
+
+
+def test_a_backdated_end_of_a_grant_changes_state_at_once_and_recorded_fills_keep_their_basis(ledger: Ledger) -> None:
+    """Until two persons release it."""
+    change_tier(ledger, "VIP5", NOON_NS - 10 * DAY_NS)
+    ledger.fills.RecordFills(batch(fill(exec_id="before")))
+    ended = ledger.commands.RevokeTier(revoke("alice", revoke_time=at(NOON_NS - 9 * DAY_NS)))
+    ledger.fills.RecordFills(batch(fill(exec_id="after")))
+    yesterday, position = at(NOON_NS - DAY_NS), ended.receipt.position
+    known = (position - 1, position)
+    assert [state(ledger, as_of=yesterday, known_at_position=one).tier for one in known] == ["VIP5", "NONE"]
+    assert shown(ledger) == [("FILL", "before", "VIP5"), ("FILL", "after", "NONE")]
 
 
 def test_a_grant_of_the_future_is_known_now_and_in_effect_then(ledger: Ledger) -> None:

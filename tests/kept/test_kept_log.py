@@ -69,6 +69,7 @@ DIFFERENCES: Final[Mapping[tuple[str, int], str]] = {
     },
     ("0.1.0", 952): "F17: months without a promotion count from the beginning of the ledger on, if it never had one",
     ("0.1.0", 922): "F7, F17: there are more controls",
+    ("0.2.0", 1042): "there is a control of withheld facts",
     ("0.1.0", 834): "F9: without a tier the member would pay the pair's own rate, less the token discount",
     **{
         ("0.1.0", number): _OWN_RATES

@@ -19,7 +19,14 @@ from tests.projections.audited import Copy, last, rich_ledger
 from tests.replaying import deviations
 from tests.write_side import Writing, ask
 
-FURTHER: Final = (told.AccountLinked, told.VolumeEvaluated, told.EvaluationCompleted, told.FeeAdjusted)
+FURTHER: Final = (
+    told.AccountLinked,
+    told.VolumeEvaluated,
+    told.EvaluationCompleted,
+    told.FactReleased,
+    told.FactWithheld,
+    told.FeeAdjusted,
+)
 
 
 @pytest.fixture(scope="module")
@@ -36,6 +43,12 @@ def at(copy: Copy, recorded: Recorded) -> list[str]:
     found = copy.audit()
     assert {deviation.position for deviation in found} <= {recorded.position}, list(map(str, found))
     return [difference.field for deviation in found for difference in deviation.differs]
+
+
+def further(log: list[Recorded], kind: type[Event]) -> list[Recorded]:
+    """The events of a kind that are not the first of their request."""
+    of_requests = [one for one in log if one.envelope.request_id and not one.envelope.request_message]
+    return [one for one in of_requests if isinstance(one.event, kind)]
 
 
 def forged(recorded: Recorded, **values: Any) -> Recorded:
@@ -86,22 +99,21 @@ def test_what_a_request_records_beyond_its_first_event_says_the_same_of_who_aske
     log: list[Recorded], kind: type[Event], field: str
 ) -> None:
     """In memory: an audit of the same log on PostgreSQL finds the same, as the tests beside this one show."""
-    of_requests = [one for one in log if one.envelope.request_id and not one.envelope.request_message]
-    further = next(one for one in of_requests if isinstance(one.event, kind))
+    first, *_ = further(log, kind)
     other = {"request_sha256": bytes(32), "actor_verified": True}.get(field, "other")
-    edited = forged(further, **{field: other})
-    found = deviations([edited if one is further else one for one in log])
-    assert {one.position for one in found} == {further.position}, list(map(str, found))
+    edited = forged(first, **{field: other})
+    found = deviations([edited if one is first else one for one in log])
+    assert {one.position for one in found} == {first.position}, list(map(str, found))
 
 
 @pytest.mark.parametrize("kind", FURTHER, ids=lambda kind: kind.__name__)
 def test_an_approver_of_an_event_beyond_the_first_is_compared_by_every_process(
     copy: Copy, log: list[Recorded], kind: type[Event]
 ) -> None:
-    further = last(log, kind)
-    copy.put(forged(further, approver="ops-9"))
+    *_, of_last = further(log, kind)
+    copy.put(forged(of_last, approver="ops-9"))
     found = copy.audit(jobs=2)
-    assert [(one.position, one.differs[0].field) for one in found] == [(further.position, "approver")]
+    assert [(one.position, one.differs[0].field) for one in found] == [(of_last.position, "approver")]
 
 
 @pytest.mark.parametrize("name", ["", "never-sent", "r\0", "r1"])

@@ -91,7 +91,8 @@ def test_what_older_rules_decided_otherwise_is_no_finding_and_in_a_term_of_today
 
 
 def another_adjustment(event: told.FeeAdjusted) -> told.FeeAdjusted:
-    return replace(event, lines=(event.lines[0]._replace(fee_after="7"), *event.lines[1:]))
+    first = event.lines[0]
+    return replace(event, lines=(first._replace(after=first.after._replace(fee=7)), *event.lines[1:]))
 
 
 FEES: list[tuple[type[Event], Callable[[Any], Any], str]] = [

@@ -67,7 +67,7 @@ class Scene:
 
     def acknowledged(self, position: int) -> int:
         """Remember a position."""
-        self.recorded_ns[position] = self.now_ns
+        self.recorded_ns[position] = self.reckoner.now_ns = self.now_ns
         return position
 
     def head(self) -> int:

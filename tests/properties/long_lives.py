@@ -244,6 +244,6 @@ def _fill(account_id: str, trade: Trade) -> fill_pb2.Fill:
 
 def _told(noted: Noted) -> str:
     trade, fee = noted.trade, noted.fee
-    side, why = "maker" if trade.maker else "taker", noted.excluded()
+    side, why = "maker" if trade.maker else "taker", noted.excluded(noted.position)
     told = f"{trade.exec_id} of {instant(trade.at_ns)}: {side} {trade.quantity} {trade.symbol} at {trade.price}"
     return f"{told}{f' ({why})' if why else ''} costs {fee.amount} {fee.currency} as {fee.tier}"

@@ -7,7 +7,7 @@ ledger acknowledged it; what was known then is what was noted up to there.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Context, Decimal
 from typing import Any
@@ -85,10 +85,16 @@ class Past:
         return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.bans)
 
     def best(self, at_ns: int) -> dict[str, Any] | None:
-        """The grant that counts: the highest tier, of these the one that ends last, of these the one noted first."""
-        active = [grant for grant in self.grants if grant["from"] <= at_ns < ends(grant)]
-        best = max(active, key=lambda grant: (TIERS.index(grant["tier"]), ends(grant)), default=None)
-        return None if self.flagged(at_ns) else best
+        """The grant that counts: of the highest tier, then the last to end, to begin, and by its source."""
+        number = self.number(at_ns)
+        return None if number is None else self.grants[number]
+
+    def number(self, at_ns: int) -> int | None:
+        """The place of that grant."""
+        if self.flagged(at_ns):
+            return None
+        active = [place for place, grant in enumerate(self.grants) if grant["from"] <= at_ns < ends(grant)]
+        return max(active, key=lambda place: _worth(self.grants[place]), default=None)
 
     def tier(self, at_ns: int) -> str:
         best = self.best(at_ns)
@@ -108,22 +114,32 @@ class Past:
 
 @dataclass
 class Noted:
-    """A trade in the notebook: what it cost, whether it was banned, and what it was charged later."""
+    """A trade in the notebook: what it cost, whether it was banned, and what became of both later."""
 
     position: int
     trade: Trade
     fee: Fee
     banned: bool
+    grant: int | None = None  # the number of the grant that it is charged by now
     adjusted: list[tuple[int, Fee, Fee]] = field(default_factory=list)  # position, before, after
+    bans: list[tuple[int, bool]] = field(default_factory=list)  # position, whether it is banned from there on
 
     def fee_at(self, known: int) -> Fee:
         """Its fee, as known at a position."""
         return next((after for position, _, after in reversed(self.adjusted) if position <= known), self.fee)
 
-    def excluded(self) -> str:
-        """Why it does not count as volume; empty: it does."""
-        reasons = (("NOT_API", not self.trade.api), ("SELF_TRADE", self.trade.self_trade), ("BANNED", self.banned))
+    def banned_at(self, known: int) -> bool:
+        """Whether it was banned, as known at a position."""
+        return next((banned for position, banned in reversed(self.bans) if position <= known), self.banned)
+
+    def excluded(self, known: int) -> str:
+        """Why it does not count as volume, as known at a position; empty: it does."""
+        banned = self.banned_at(known)
+        reasons = (("NOT_API", not self.trade.api), ("SELF_TRADE", self.trade.self_trade), ("BANNED", banned))
         return next((name for name, holds in reasons if holds), "")
+
+
+AT_ONCE = ("grant", "ban", "lift")  # what restates trades of before; all else waits, and nobody lets it
 
 
 class Notebook:
@@ -133,63 +149,59 @@ class Notebook:
         self.account_id = account_id
         self.decisions: list[tuple[int, str, dict[str, Any]]] = []
         self.trades: list[Noted] = []
-        self.withheld: list[tuple[int, int]] = []  # grants given under a flag: their number, when the flag began
+        self.released: set[int] = set()  # places of decisions that trades of before count by
+        self.held: list[int] = []  # grants given under a flag, which wait for its end
+        self.now_ns = lambda: NOON_NS
+        self.price = lambda noted, past: fee_of(noted.trade, past.tier(noted.trade.at_ns), past, noted.fee.currency)
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def decided(self, position: int, what: str, **values: Any) -> None:
+        """A decision, and what follows from it for trades of before: in the same commit, behind it."""
         self.decisions.append((position, what, values))
-        if what == "unflag":
-            self._paid(position)
+        place, flagged = len(self.decisions) - 1, self.past(position).flagged(self.now_ns())
+        if what == "grant" and flagged:
+            self.held.append(place)
+        elif what in AT_ONCE:
+            self._release(position + (values.get("source") != "EVALUATION"), place)
+        if what == "unflag" and not flagged:
+            for number, held in enumerate(self.held):
+                self._release(position + 1 + number, held)
+            self.held = []
 
     def traded(self, position: int, trade: Trade) -> None:
         """Priced by what is noted so far."""
         past = self.past(position)
-        self.trades.append(
-            Noted(position, trade, fee_of(trade, past.tier(trade.at_ns), past), past.banned(trade.at_ns))
-        )
+        fee, number = fee_of(trade, past.tier(trade.at_ns), past), past.number(trade.at_ns)
+        self.trades.append(Noted(position, trade, fee, past.banned(trade.at_ns), number))
 
     def evaluated(self, position: int, at_ns: int) -> None:
-        """30 days of volume are worth a tier; what was traded since is charged anew where another grant counts now."""
-        before = self.past(position)
+        """30 days of volume are worth a tier."""
         tier = tier_of(self.volume(at_ns - 30 * DAY_NS, at_ns, position))
-        if tier == "NONE":
-            return
-        until_ns = at_ns + 30 * DAY_NS
-        self.decided(position, "grant", tier=tier, source="EVALUATION", from_ns=at_ns, until_ns=until_ns)
-        after = self.past(position)
-        if after.flagged(NOON_NS):
-            began = min(from_ns for from_ns, until_ns, _ in after.flags if from_ns <= NOON_NS < until_ns)
-            self.withheld.append((len(after.grants) - 1, began))
-            return
-        for noted, fee, now in self._changed(before, after, position):
-            noted.adjusted.append((position, fee, now))
+        if tier != "NONE":
+            until_ns = at_ns + 30 * DAY_NS
+            self.decided(position, "grant", tier=tier, source="EVALUATION", from_ns=at_ns, until_ns=until_ns)
 
-    def _paid(self, position: int) -> None:
-        """What was withheld while a flag ran, of trades before it: an event for each day, behind the un-flag."""
-        after = self.past(position)
-        if not self.withheld or after.flagged(NOON_NS):
-            return
-        given, began = {number for number, _ in self.withheld}, min(from_ns for _, from_ns in self.withheld)
-        grants = [grant for number, grant in enumerate(after.grants) if number not in given]
-        changed = [
-            each
-            for each in self._changed(replace(after, grants=grants), after, position)
-            if each[0].trade.at_ns < began
-        ]
-        days = sorted({noted.trade.at_ns // DAY_NS for noted, *_ in changed})
-        for noted, fee, now in changed:
-            noted.adjusted.append((position + 1 + days.index(noted.trade.at_ns // DAY_NS), fee, now))
-        self.withheld = []
-
-    def _changed(self, before: Past, after: Past, position: int) -> Iterator[tuple[Noted, Fee, Fee]]:
-        """Trades at which another grant counts, and that cost something else by it: as they were charged, and now."""
+    def _release(self, position: int, place: int) -> None:
+        """Trades of before count by a decision from now on: what each is now is compared with what it was last."""
+        self.released.add(place)
         for noted in self.trades:
-            trade, fee = noted.trade, noted.fee_at(position)
-            if before.best(trade.at_ns) != after.best(trade.at_ns):
-                now = fee_of(trade, after.tier(trade.at_ns), after)
-                if replace(now, tier="") != replace(fee, tier=""):
-                    yield noted, fee, now
+            past, fee, at_ns = self._past_of(noted), noted.fee_at(FOR_EVER), noted.trade.at_ns
+            now, banned, number = self.price(noted, past), past.banned(at_ns), past.number(at_ns)
+            if (now, banned, number) != (fee, noted.banned_at(FOR_EVER), noted.grant):
+                noted.adjusted.append((position, fee, now))
+                noted.bans.append((position, banned))
+                noted.grant = number
+
+    def _past_of(self, noted: Noted) -> Past:
+        """What a trade counts by: decisions before it, and those released since; other grants keep their numbers."""
+        past = Past()
+        for place, (position, what, values) in enumerate(self.decisions):
+            if position <= noted.position or place in self.released:
+                _take(past, what, values)
+            elif what == "grant":
+                _take(past, what, {**values, "until_ns": values["from_ns"]})
+        return past
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
@@ -217,7 +229,7 @@ class Notebook:
         """What counts, in USDT."""
         total = Decimal(0)
         for noted in self.inside(from_ns, until_ns, known):
-            if not noted.excluded():
+            if not noted.excluded(known):
                 quote = MARKETS[noted.trade.symbol][1]
                 worth = noted.trade.notional if quote == "USDT" else EXACT.multiply(noted.trade.notional, ETH_CLOSE)
                 total = EXACT.add(total, worth)
@@ -251,27 +263,38 @@ class Notebook:
         return [line for _, line in sorted(found, key=lambda placed: placed[0])]
 
 
+def _worth(grant: dict[str, Any]) -> tuple[int, int, int, str]:
+    return TIERS.index(grant["tier"]), ends(grant), grant["from"], grant["source"]
+
+
 def ends(grant: dict[str, Any]) -> int:
     """First instant at which a grant gives nothing any more."""
     return int(min(grant["until"], grant["revoked"]))
 
 
-def fee_of(trade: Trade, tier: str, past: Past) -> Fee:
+def fee_of(trade: Trade, tier: str, past: Past, currency: str = "") -> Fee:
     """What a trade costs a tier."""
     pair_class, quote = MARKETS[trade.symbol]
     rate = Decimal(RATES.get((tier, pair_class), BASE)[0 if trade.maker else 1]) / 100
-    return charged(trade, rate, quote, tier, past)
+    return charged(trade, rate, quote, tier, past, currency)
 
 
-def charged(trade: Trade, rate: Decimal, quote: str, tier: str, past: Past) -> Fee:
-    """What a trade costs at a rate: nobody is paid for trading with himself, and a member gets nothing off in BMX."""
+def charged(trade: Trade, rate: Decimal, quote: str, tier: str, past: Past, currency: str = "") -> Fee:
+    """What a trade costs at a rate: nobody is paid for trading with himself, and a member gets nothing off in BMX.
+
+    One that was charged before stays in its `currency`.
+    """
     if trade.self_trade:
         rate = max(rate, Decimal(0))
-    amount = EXACT.multiply(trade.notional, rate)
-    if not trade.token_price or tier != "NONE" or rate <= 0 or past.flagged(trade.at_ns):
-        return Fee(rounded(amount), quote, rate, Decimal(0), tier)
-    in_token = EXACT.divide(EXACT.multiply(amount, Decimal("0.75")), Decimal(trade.token_price))
-    return Fee(rounded(in_token), "BMX", rate, Decimal("0.25"), tier)
+    less = trade.token_price and tier == "NONE" and rate > 0 and not past.flagged(trade.at_ns)
+    off = Decimal("0.25") if less else Decimal(0)
+    amount, currency = (
+        EXACT.multiply(EXACT.multiply(trade.notional, rate), 1 - off),
+        currency or ("BMX" if less else quote),
+    )
+    if currency == "BMX":
+        amount = EXACT.divide(amount, Decimal(trade.token_price))
+    return Fee(rounded(amount), currency, rate, off, tier)
 
 
 def rounded(amount: Decimal) -> Decimal:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from decimal import Decimal
 
 from tests.properties.notebook import (
@@ -118,6 +118,9 @@ class Reckoner:
 
     def __init__(self, owners: Mapping[str, str]) -> None:
         self.accounts = {name: Account(name, owner) for name, owner in owners.items()}
+        self.now_ns = 0  # when what it is told of is recorded
+        for account in self.accounts.values():
+            account.now_ns, account.price = lambda: self.now_ns, self._price
         self.terms: list[tuple[int, Terms]] = [(0, PACKAGED)]
         self.closes: list[tuple[int, int, Decimal]] = []  # position, UTC day, price of ETH
         self.signs: list[tuple[int, str, int, int]] = []  # position, source, it is complete until, recorded at
@@ -128,7 +131,8 @@ class Reckoner:
         """A trade costs what follows from all that is known when it is recorded."""
         account = self.accounts[account_id]
         past = account.past(position)
-        noted = Noted(position, trade, self.fee(trade, past, position), past.banned(trade.at_ns))
+        fee, banned = self.fee(trade, past, position), past.banned(trade.at_ns)
+        noted = Noted(position, trade, fee, banned, past.number(trade.at_ns))
         account.trades.append(noted)
         return noted
 
@@ -143,14 +147,6 @@ class Reckoner:
                 days = 30 if kind == PERIODIC else terms.further_days
                 times = {"from_ns": case.at_ns, "until_ns": case.at_ns + days * DAY_NS}
                 account.decided(position, "grant", tier=case.after, source="EVALUATION", **times)
-                self._adjust(account, position, case.at_ns)
-
-    def _adjust(self, account: Account, position: int, from_ns: int) -> None:
-        past = account.past(position)
-        for noted in account.inside(from_ns, FOR_EVER, position):
-            before, after = noted.fee_at(position), self.fee(noted.trade, past, position)
-            if replace(after, tier="") != replace(before, tier=""):
-                noted.adjusted.append((position, before, after))
 
     # -- prices -------------------------------------------------------------------------------------------------------
 
@@ -159,11 +155,14 @@ class Reckoner:
         versions = [terms for position, terms in self.terms if position <= known and terms.from_ns <= at_ns]
         return max(versions, key=lambda terms: terms.from_ns)
 
-    def fee(self, trade: Trade, past: Past, known: int) -> Fee:
+    def _price(self, noted: Noted, past: Past) -> Fee:
+        return self.fee(noted.trade, past, noted.position, noted.fee.currency)
+
+    def fee(self, trade: Trade, past: Past, known: int, currency: str = "") -> Fee:
         """What a trade costs an account with such a past."""
         tier, (pair_class, quote) = past.tier(trade.at_ns), SYMBOLS[trade.symbol]
         rate = self.terms_at(trade.at_ns, known).rate(tier, pair_class, maker=trade.maker)
-        return charged(trade, rate, quote, tier, past)
+        return charged(trade, rate, quote, tier, past, currency)
 
     # -- evaluations --------------------------------------------------------------------------------------------------
 
@@ -202,7 +201,7 @@ class Reckoner:
         before = next((tier for at in (until_ns - 1, until_ns) if (tier := past.tier(at)) != "NONE"), "NONE")
         volumes, missing, total = dict[tuple[str, str], Decimal](), set[tuple[str, int]](), Decimal(0)
         for noted in account.inside(from_ns, until_ns, known):
-            why, quote, notional = noted.excluded(), SYMBOLS[noted.trade.symbol][1], noted.trade.notional
+            why, quote, notional = noted.excluded(known), SYMBOLS[noted.trade.symbol][1], noted.trade.notional
             volumes[why, quote] = EXACT.add(volumes.get((why, quote), Decimal(0)), notional)
             day = min(noted.trade.at_ns // DAY_NS, until_ns // DAY_NS - 1)  # its own, or the last one that has ended
             price = Decimal(1) if quote == "USDT" else prices.get(day)

@@ -1,4 +1,4 @@
-"""Over random histories, a preview is what the command then records, and the log is as if nobody had asked."""
+"""Over random histories, a preview says what the command then records and moves, and nobody else notices it."""
 
 from __future__ import annotations
 
@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from ledger.domain.events import Recorded
+from ledger.server.preview import preview_message
 from ledger.store.codec.events import decode
 from ledger.writing.messages import Accepted, DecideCommand, Refused
+from tests.moved import foretold, posted
 from tests.properties.test_replay import History
 from tests.replaying import deviations
 from tests.write_side import Writing
@@ -44,7 +46,9 @@ class Previewing(Writing):
             told = [
                 decode(row.position, row.stream, row.version, row.topic, row.state) for row in foreseen.preview.rows
             ]
-            assert list(map(unsalted, told)) == list(map(unsalted, self.events(before.position)))
+            recorded = self.events(before.position)
+            assert list(map(unsalted, told)) == list(map(unsalted, recorded))
+            assert foretold(preview_message(foreseen.preview)) == posted(recorded)
             self.seen.update(type(each.event).__name__ for each in told)
         self.seen[type(answer).__name__] += 1
         return [answer]
@@ -62,3 +66,4 @@ def test_what_is_previewed_is_what_is_recorded_whatever_happened_before(writing:
     assert deviations(writing.events()) == [], "nothing of a preview stayed in the states that decided later"
     assert asking.seen["Accepted"] > 50
     assert asking.seen["Refused"] > 20
+    assert asking.seen["FeeAdjusted"] > 5

@@ -22,6 +22,7 @@ from ledger.domain.events import PERIODIC, EvaluationStarted, Event, MigrationAp
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
+from ledger.domain.streams import kind_and_subject
 from ledger.fills.lines import ints, known_lines
 from ledger.replay.replay import NOT_DECIDED
 from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
@@ -47,6 +48,7 @@ class History:
         self.writing, self.random = writing, Random(seed)
         self.sent: list[dict[str, Any]] = []
         self.sequence = 1
+        self.decided: dict[str, list[int]] = {}  # positions of what was recorded of an account
 
     def at_ns(self) -> int:
         return NOON_NS - self.random.randrange(45 * DAY_NS)
@@ -59,6 +61,7 @@ class History:
             asked.SetPairRates("NEW", 0, 700, None),
             asked.RegisterCurrency("BTC", 10),
             asked.AnnouncePromotion("promo", "TRADING", NOON_NS - DAY_NS, NOON_NS + DAY_NS),
+            asked.StartTrial("newcomer", NOON_NS - DAY_NS),
             asked.ChangeTier("applicant", "VIP1", NOON_NS, None),
             asked.RevokeTier("applicant", "g1", NOON_NS),
             asked.BanAccount("applicant", 2, NOON_NS - DAY_NS, "ORDER_SPAM"),
@@ -67,6 +70,8 @@ class History:
             asked.UnflagAccount("applicant", NOON_NS),
             asked.SubmitApplication("applicant", NOON_NS, STEPS),
             asked.SettleApplication("applicant", "p1", "DECLINED", NOON_NS),
+            asked.RequestMatch("claimant", CLAIM, NOON_NS),
+            asked.RejectMatch("claimant", "m1", "NO_PROOF", None),
             asked.ChangeTier("reporter", "VIP1", NOON_NS - DAY_NS, None),
             asked.AssignKeyAccountManager("reporter", "kam", NOON_NS),
             asked.ReportFeedback("reporter", "BUG", "EMAIL", NOON_NS - DAY_NS // 2),
@@ -76,8 +81,14 @@ class History:
         ):
             (answer,) = self.writing.step(ask(command))
             assert isinstance(answer, Accepted), answer
+        (given,) = self.writing.step(ask(asked.ChangeTier("declined", "VIP1", NOON_NS - DAY_NS, None)))
+        assert isinstance(given, Accepted), given
+        self.writing.step(ask(asked.DeclineFact("declined", given.recorded.position)))
         for number in range(steps):
-            self.writing.step(*(self.input() for _ in range(self.random.randint(1, 4))))
+            for answer in self.writing.step(*(self.input() for _ in range(self.random.randint(1, 4)))):
+                if isinstance(answer, Accepted):
+                    kind, name = kind_and_subject(answer.recorded.stream)
+                    self.decided.setdefault(name if kind == "account" else "", []).append(answer.recorded.position)
             if number % 40 == 39:
                 self.evaluate(self.random.choice(EARLIER_EVALUATIONS_NS))
         self.complete(self.evaluate(EVALUATION_NS))
@@ -124,6 +135,7 @@ class History:
         random, at_ns, account_id = self.random, self.at_ns(), self.random.choice(list(OWNERS))
         until_ns = random.choice((None, at_ns + 1 + random.randrange(30 * DAY_NS)))
         number, week = random.randint(1, 3), random.choice(("2024-W36", "2024-W39"))
+        position = random.choice(self.decided.get(account_id, [1]))
         by_hand = (
             asked.RegisterAccount(account_id, OWNERS[account_id], "", None),
             asked.RegisterAccount(account_id, OWNERS[account_id], "account1", at_ns),
@@ -134,6 +146,8 @@ class History:
             asked.LiftBan(account_id, at_ns),
             asked.FlagAccount(account_id, "FAKE", at_ns, b"\x01" * 32),
             asked.UnflagAccount(account_id, at_ns),
+            asked.ReleaseFact(account_id, position),
+            asked.DeclineFact(account_id, position),
             asked.RequestMatch(
                 account_id, replace(CLAIM, period_from_ns=at_ns - 30 * DAY_NS, period_until_ns=at_ns), at_ns
             ),

@@ -193,9 +193,9 @@ def noted_rates(book: Notebook, past: Past, asked: Question) -> dict[str, Any]:
     inside = book.inside(*window, asked.known)
     volumes: dict[tuple[str, str], list[Noted]] = {}
     for noted in inside:
-        volumes.setdefault((noted.excluded(), MARKETS[noted.trade.symbol][1]), []).append(noted)
+        volumes.setdefault((noted.excluded(asked.known), MARKETS[noted.trade.symbol][1]), []).append(noted)
     told = sorted((*key, sum(noted.trade.notional for noted in group), len(group)) for key, group in volumes.items())
-    unclosed = any(lacks_close(noted.trade, asked.as_of_ns) for noted in inside if not noted.excluded())
+    unclosed = any(lacks_close(noted.trade, asked.as_of_ns) for noted in inside if not noted.excluded(asked.known))
     volume = None if unclosed else book.volume(*window, asked.known)
     earned = summed((fee.currency, fee.amount) for noted in inside if (fee := noted.fee_at(asked.known)).amount < 0)
     changes = [change for change in past.changes() if asked.as_of_ns < change < FOR_EVER]

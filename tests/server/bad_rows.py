@@ -289,6 +289,7 @@ ROWS: Final[Sequence[Row]] = [
     Row("PlanEvaluation", "of no evaluation", {"instant": NOON}, Reason.NOT_AN_EVALUATION_DAY),
     Row("GetEvaluation", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
     Row("GetEvaluation", "of no evaluation", {"instant": NOON}, Reason.EVALUATION_UNKNOWN),
+    *(Row(method, "missing", {"fact_position": 0}, Reason.FIELD_REQUIRED) for method in ("ReleaseFact", "DeclineFact")),
     Row("RunEvaluation", "beyond the log", {"read_position": AHEAD}, Reason.POSITION_AHEAD),
     Row("RunEvaluation", "the greatest number", {"read_position": U64_MAX}, Reason.POSITION_AHEAD),
     Row("RunEvaluation", "before the programme", {"read_position": 1}, Reason.PROGRAMME_UNKNOWN),

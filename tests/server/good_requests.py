@@ -123,6 +123,8 @@ BY_HAND: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "RegisterCurrency": lambda: {"decimals": 6},
     "ChangeTier": lambda: {"tier": "VIP4", "valid_until": IN_A_DAY},
     "RevokeTier": lambda: {"grant_id": "g1"},
+    "ReleaseFact": lambda: {"fact_position": 9},  # the trial of alice
+    "DeclineFact": lambda: {"fact_position": 10},  # her tier
     "FlagAccount": lambda: {"account_id": "bob"},
     "UnflagAccount": lambda: {"account_id": "bob"},
     "RequestMatch": lambda: {

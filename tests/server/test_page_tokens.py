@@ -13,7 +13,7 @@ from google.protobuf.message import Message
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.v1.command_pb2 import Authority
-from ledger.v1.control_service_pb2 import ListFindingsRequest, ListSoloActionsRequest
+from ledger.v1.control_service_pb2 import ListFindingsRequest, ListSoloActionsRequest, ListWithheldRequest
 from ledger.v1.evaluation_service_pb2 import ListClosesRequest
 from ledger.v1.member_query_service_pb2 import ListApplicationsRequest
 from ledger.v1.programme_service_pb2 import ListPairsRequest, ListProgrammesRequest
@@ -25,7 +25,7 @@ from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables, expected, head, refused, said, send
 from tests.server.good_requests import PROGRAMME, good, put
 from tests.server.instants import A_DAY_AGO, IN_A_DAY, NOON
-from tests.server.orders import application, ban, close, family
+from tests.server.orders import application, ban, close, family, revoke, tier
 
 # Of each kind of list a query with three pages or more; and where its entries lie.
 PAGED: Final[Mapping[str, Message]] = {
@@ -39,6 +39,7 @@ PAGED: Final[Mapping[str, Message]] = {
     "ListFindings": ListFindingsRequest(control="continuous-bans", as_of=IN_A_DAY, page_size=1),
     "ListCloses": ListClosesRequest(at=ReadAt(as_of=NOON), asset="PAGED", page_size=1),
     "ListSoloActions": ListSoloActionsRequest(actor="paged", at=ReadAt(as_of=IN_A_DAY), page_size=1),
+    "ListWithheld": ListWithheldRequest(account_id="paged-late", at=ReadAt(as_of=IN_A_DAY), page_size=1),
     "ListApplications": ListApplicationsRequest(as_of=NOON, due_within_business_days=10, page_size=1),
 }
 ENTRIES: Final = {
@@ -50,6 +51,7 @@ ENTRIES: Final = {
     "ListFindings": "findings",
     "ListCloses": "closes",
     "ListSoloActions": "actions",
+    "ListWithheld": "facts",
     "ListApplications": "applications",
 }
 PLACE: Final = struct.Struct(">qQI")  # of a line of ListFeeHistory: UTC day, position, line
@@ -60,6 +62,10 @@ INVALID: Final = expected(Reason.PAGE_TOKEN_INVALID, "page_token")
 def pages(shared: Ledger) -> Mapping[str, Any]:
     """Asks for the second page of each kind of list, with a good token."""
     shared.fills.RecordFills(batch(*(fill(account_id="paged") for _ in range(3))))
+    for number in range(3):  # each is revoked after a fill, which does not count by that
+        send(shared, tier("paged-late", valid_from=A_DAY_AGO))
+        shared.fills.RecordFills(batch(fill(account_id="paged-late")))
+        send(shared, revoke("paged-late", f"g{number + 1}", revoke_time=A_DAY_AGO))
     for command in family("paged", "paged-1", "paged-2", "paged-3"):
         send(shared, command)
         send(shared, application(command.account_id, received_time=A_DAY_AGO))
@@ -168,6 +174,11 @@ OTHER_QUERIES: Final[Mapping[str, Sequence[tuple[str, Mapping[str, Any]]]]] = {
         ("no actor", {"actor": None}),
         ("a from_time", {"from_time": A_DAY_AGO}),
         ("an until_time", {"until_time": IN_A_DAY}),
+    ],
+    "ListWithheld": [
+        *OTHER_CLOCKS,
+        ("another account", {"account_id": "alice"}),
+        ("no account", {"account_id": None}),
     ],
     "ListApplications": [
         ("another as_of", {"as_of": at(NOON_NS + 1)}),

@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from fractions import Fraction
 from typing import Any, Final
 
 import grpc
 import psycopg
 from google.api.field_behavior_pb2 import OPTIONAL, field_behavior
 
-from ledger.domain.events import Recorded
+from ledger.domain.events import Event, Recorded, TierChanged, TrialStarted
 from ledger.domain.instants import DAY_NS
 from ledger.store.codec.events import decode
 from ledger.v1.command_pb2 import Authority, FeeDifference
+from ledger.v1.command_service_pb2 import ReleaseFactRequest
+from ledger.v1.control_service_pb2 import ListWithheldRequest
+from ledger.v1.fill_pb2 import TokenPayment
+from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
 from ledger.wire.commands.kept import kept
 from ledger.wire.commands.rpcs import COMMANDS
-from tests.conftest import Ledger, StartLedger, at
+from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.e2e.test_backdated_grants import EVALUATED_NS, HOUR_NS, run, trade
-from tests.samples import batch, fill, symbol
+from tests.moved import foretold, posted
+from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import await_tables, head, refused, send
 from tests.server.good_requests import BEFORE, METHODS, good
-from tests.server.orders import flag, lift, tier, unflag
+from tests.server.orders import ban, flag, lift, publish, revoke, tier, unflag
 
 NUMBER: Final = 15  # of the field, in every request
+FACTS: Final = {"ReleaseFact": TrialStarted, "DeclineFact": TierChanged}  # those of alice that such a command is about
 
 
 def preview_of(request: Any) -> Any:
@@ -74,8 +81,9 @@ def test_every_command_is_previewed_as_it_is_recorded_and_a_preview_leaves_no_tr
     for method in COMMANDS:
         if method in BEFORE:
             send(ledger, good(*BEFORE[method]))
-        alone = good(method, {"authority": Authority(actor="operator")})
-        for request in (alone, good(method)):
+        values = {"fact_position": position_of(ledger, FACTS[method])} if method in FACTS else {}
+        alone = good(method, {**values, "authority": Authority(actor="operator")})
+        for request in (alone, good(method, values)):
             await_tables(ledger)
             before, position = everything(dsn, schema), head(ledger)
             try:
@@ -98,6 +106,12 @@ def test_every_command_is_previewed_as_it_is_recorded_and_a_preview_leaves_no_tr
             assert again.receipt == replace_replayed(answer.receipt)
     assert set.union(*refusals.values()) == {"APPROVER_REQUIRED"}
     assert len(refusals) > 10
+
+
+def position_of(ledger: Ledger, kind: type[Event]) -> int:
+    """The position of the only event of a kind."""
+    (position,) = (place for place in range(1, head(ledger) + 1) if isinstance(ledger.log.at(place).event, kind))
+    return position
 
 
 def replace_replayed(receipt: Any) -> Any:
@@ -136,13 +150,58 @@ def test_a_preview_says_which_fees_would_move(ledger: Ledger) -> None:
     run(ledger)
     request = unflag("alice")
     preview = send(ledger, preview_of(request)).receipt.preview
-    assert [each.topic for each in preview.events] == ["AccountUnflagged", "FeeAdjusted"]
+    assert [each.topic for each in preview.events] == ["AccountUnflagged", "FactReleased", "FeeAdjusted"]
     assert list(preview.differences) == [FeeDifference(account_id="alice", currency="USDT", amount="-2.1")]
     assert list(preview.net) == [FeeDifference(currency="USDT", amount="-2.1")]
     assert preview.lines == 1
     foreseen = previewed(ledger, request)
     position = send(ledger, request).receipt.position
-    assert [unsalted(ledger.log.at(position + place)) for place in range(2)] == foreseen
+    assert head(ledger) == position + 2
+    assert [unsalted(ledger.log.at(position + place)) for place in range(3)] == foreseen
+
+
+def moved(ledger: Ledger, request: Any) -> tuple[int, dict[str, Fraction]]:
+    """Preview a command and send it; return (lines restated, more to pay by currency).
+
+    The preview, the adjustments that the command posts, and the member's fees before and after must say the same.
+    """
+    before, events = charged(ledger), previewed(ledger, request)
+    told = foretold(send(ledger, preview_of(request)).receipt.preview)
+    assert charged(ledger) == before
+    position = send(ledger, request).receipt.position
+    recorded = [ledger.log.at(place) for place in range(position, head(ledger) + 1)]
+    assert [unsalted(each) for each in recorded] == events
+    assert told == posted(recorded)
+    lines, amounts = told
+    after = {currency: amount + amounts.get(("alice", currency), Fraction()) for currency, amount in before.items()}
+    assert charged(ledger) == after
+    return lines, {currency: amount for (_, currency), amount in amounts.items()}
+
+
+def charged(ledger: Ledger) -> dict[str, Fraction]:
+    """All that alice pays, by currency."""
+    totals = send(ledger, ListFeeHistoryRequest(account_id="alice")).totals
+    return {one.currency: Fraction(one.charges) - Fraction(one.rebates) for one in totals}
+
+
+def test_a_preview_of_what_restates_fills_says_the_amounts_that_the_command_posts(ledger: Ledger) -> None:
+    """Fills of 500 by a taker: 1.25 at the base rate, 0.9375 where a token pays it, and 0.125 each with VIP4."""
+    send(ledger, symbol())
+    ledger.clock.now_ns += HOUR_NS
+    for changes in ({}, {}, {"token_payment": TokenPayment(token="BMX", price="1")}):
+        ledger.fills.RecordFills(batch(fill(last_qty="1000", **changes)))
+    from_then, less = at(NOON_NS), {"BMX": Fraction("-0.8125"), "USDT": Fraction("-2.25")}
+    more, zero = ({currency: -part * amount for currency, amount in less.items()} for part in (1, 0))
+    assert moved(ledger, tier("alice", "VIP4", valid_from=from_then)) == (3, less)
+    assert moved(ledger, revoke("alice", "g1", revoke_time=from_then)) == (0, {}), "it is withheld"
+    (withheld,) = send(ledger, ListWithheldRequest(account_id="alice")).facts
+    release = ReleaseFactRequest(request_id=request_id(), authority=FOUR_EYES, account_id="alice")
+    release.fact_position = withheld.fact_position
+    assert moved(ledger, release) == (3, more)
+    assert moved(ledger, tier("alice", "VIP4", valid_from=from_then)) == (3, less)
+    send(ledger, publish("3.1", ('revocations = "propose"', 'revocations = "adjust"')))
+    assert moved(ledger, revoke("alice", "g2", revoke_time=from_then)) == (3, more)
+    assert moved(ledger, ban("alice", start_time=from_then)) == (3, zero), "volume alone"
 
 
 def test_a_preview_does_not_cut_the_fill_runs_of_its_commit(ledger: Ledger) -> None:

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from ledger.domain import commands
+from ledger.domain.events import FactReleased, FeeAdjusted, TierChanged, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_stream, fee_stream
 from ledger.store import fee_streams
@@ -29,11 +30,19 @@ def test_accounts_and_days_are_the_same_in_pieces_of_any_size(
     monkeypatch.setattr(fee_streams, "BYTES_AT_ONCE", size)
     monkeypatch.setattr(fee_streams, "_STREAMS_AT_ONCE", 3)
     events, found = writing.log.accounts_and_days(accounts, days)
-    assert [each.event.tier for each in events] == [f"VIP{number}" for number in range(1, 6)]
+    assert [each.event.tier for each in events if isinstance(each.event, TierChanged)] == [
+        f"VIP{number}" for number in range(1, 6)
+    ]
+    assert [type(each.event) for each in events] == [TierChanged, *([TierChanged, FactReleased] * 4)], (
+        "every grant but the first comes after fills of its instant"
+    )
+    assert events == [each for each in writing.events() if each.stream in accounts]
     assert sorted(found) == sorted([fee_stream("a", TODAY), fee_stream("b", TODAY)])
     for stream, day in found.items():
-        runs = [each for each in writing.events() if each.stream == stream]
-        assert day.last == runs[-1].event
+        of_day = [each for each in writing.events() if each.stream == stream]
+        assert day.last == of_day[-1].event
+        assert isinstance(day.last, FeeAdjusted) == (stream == fee_stream("a", TODAY)), "b has no grant"
+        runs = [each for each in of_day if isinstance(each.event, VolumeRecorded)]
         expected = [each.position for each in runs for _ in range(len(each.event))]
         assert day.positions.tolist() == expected
         assert len(np.unique(day.digests)) == len(expected) == 10

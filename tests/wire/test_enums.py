@@ -15,15 +15,22 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from ledger.contract import values_by_word
 from ledger.domain import explanation
+from ledger.domain.decide import facts, release
 from ledger.domain.decide.evaluation import movement
 from ledger.domain.pricing import plan
 from ledger.domain.refusal import Reason
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.state import matches_and_applications
-from ledger.fills import adjust
 from ledger.tools.cases.words import SOURCES
-from ledger.v1 import command_pb2, evaluation_service_pb2, events_pb2, member_query_service_pb2, query_service_pb2
+from ledger.v1 import (
+    command_pb2,
+    control_service_pb2,
+    evaluation_service_pb2,
+    events_pb2,
+    member_query_service_pb2,
+    query_service_pb2,
+)
 from ledger.v1.refusal_pb2 import DESCRIPTOR as REFUSALS
 from ledger.wire.enums import set_words
 from projections.answers import fee_history, window_volume
@@ -63,7 +70,20 @@ WORDS: Final[dict[EnumDescriptor, set[str]]] = {
     command_pb2.GrantSource.DESCRIPTOR: set(SOURCES),
     query_service_pb2.FeeType.DESCRIPTOR: {fee_history.fee_type(fee) for fee in (-1, 0, 1)},
     query_service_pb2.FeeLineKind.DESCRIPTOR: said_by(fee_history.fee_line, fee_history._adjustment_line),
-    query_service_pb2.AdjustmentCause.DESCRIPTOR: {adjust.LATE_GRANT},
+    control_service_pb2.WithheldReason.DESCRIPTOR: {
+        release.BY_SWITCH,
+        release.BY_DEBIT,
+        release.BY_FLAG,
+        release.BY_SIZE,
+    },
+    query_service_pb2.AdjustmentCause.DESCRIPTOR: {
+        facts.GRANT,
+        facts.REVOCATION,
+        facts.FLAG,
+        facts.UNFLAG,
+        facts.BAN,
+        facts.BAN_LIFT,
+    },
     query_service_pb2.RateSource.DESCRIPTOR: said_by(fee_rate, plan._plan),
     query_service_pb2.ExclusionReason.DESCRIPTOR: said_by(excluded_because, window_volume),
     query_service_pb2.SentenceCode.DESCRIPTOR: _folder(explanation),

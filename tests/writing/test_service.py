@@ -17,9 +17,12 @@ from ledger.domain.events import (
     CommandRefused,
     Envelope,
     EvaluationStarted,
+    FactReleased,
+    FactWithheld,
     FeeAdjusted,
     Recorded,
     TierChanged,
+    TierRevoked,
     VolumeEvaluated,
     VolumeRecorded,
 )
@@ -27,7 +30,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.refusal import Reason
 from ledger.domain.state.held import account_bytes
-from ledger.fills.adjust import lines_now
+from ledger.fills.adjust import differences, lines_now
 from ledger.fills.batch import BatchPart
 from ledger.fills.lines import lines_of
 from ledger.store.writer import WriterLost
@@ -61,8 +64,35 @@ def test_two_fills_in_one_commit_with_a_tier_change_between_pay_what_was_known_a
     assert (tiers(first), tiers(second)) == (["NONE"], ["VIP5"])
     assert isinstance(changed, Accepted)
     kinds = [type(recorded.event) for recorded in writing.events(before)]
-    assert kinds == [VolumeRecorded, TierChanged, VolumeRecorded]
+    assert kinds == [VolumeRecorded, TierChanged, FactReleased, FeeAdjusted, VolumeRecorded]
     assert len({recorded.envelope.recorded_time_ns for recorded in writing.events(before)}) == 1
+    assert fees(writing) == [("0.001", "VIP5")] * 2, "the grant is restated to the fill before it, in the same commit"
+    (totals,) = writing.events()[-1].event.totals
+    assert (totals.lines, totals.fees[0].charges) == (2, "0.002")
+
+
+def test_two_fills_in_one_commit_with_an_end_of_the_tier_between_pay_what_was_known_at_each(writing: Writing) -> None:
+    writing.step(grant("VIP5"))
+    before = writing.log.head().position
+    first, _, second = writing.step(
+        record(fills({"exec_id": "A"}), with_fees=True),
+        ask(commands.RevokeTier("alice", "g1", NOON_NS)),
+        record(fills({"exec_id": "B"}), with_fees=True),
+    )
+    assert (tiers(first), tiers(second)) == (["VIP5"], ["NONE"])
+    kinds = [type(recorded.event) for recorded in writing.events(before)]
+    assert kinds == [VolumeRecorded, TierRevoked, FactWithheld, VolumeRecorded]
+    assert fees(writing) == [("0.001", "VIP5"), ("0.0125", "NONE")], "until two persons release it"
+
+
+def test_a_grant_that_begins_after_the_fill_before_it_changes_nothing_of_that(writing: Writing) -> None:
+    before = writing.log.head().position
+    writing.step(
+        record(fills({"exec_id": "A", "transact_time_ns": NOON_NS - 2})), grant("VIP5"), record(fills({"exec_id": "B"}))
+    )
+    kinds = [type(recorded.event) for recorded in writing.events(before)]
+    assert kinds == [VolumeRecorded, TierChanged, VolumeRecorded]
+    assert fees(writing) == [("0.0125", "NONE"), ("0.001", "VIP5")]
 
 
 def test_fills_of_one_account_and_day_share_an_event_where_no_decision_lies_between(writing: Writing) -> None:
@@ -269,8 +299,8 @@ def evaluated(writing: Writing, tier: str, account_id: str = "alice", **changes:
 
 def fees(writing: Writing, stream: str = "fees/alice/2024-10-04") -> list[tuple[str, str]]:
     """(fee, tier) of each fill of a day, as they are now."""
-    lines = lines_now(writing.log.streams([stream], 2**63 - 1)).values()
-    return [(decimal_text(line.fee, basis.fee_decimals), basis.tier) for _, _, (line, _, basis) in lines]
+    lines = [placed.known for placed in lines_now(writing.log.streams([stream], 2**63 - 1)).values()]
+    return [(decimal_text(line.fee, basis.fee_decimals), basis.tier) for line, _, basis in lines]
 
 
 def test_fills_in_the_commit_of_an_evaluation_are_adjusted_too(writing: Writing) -> None:
@@ -280,7 +310,7 @@ def test_fills_in_the_commit_of_an_evaluation_are_adjusted_too(writing: Writing)
         record(fills({"exec_id": "B"})), evaluated(writing, "VIP2"), record(fills({"exec_id": "C"}), with_fees=True)
     )
     kinds = [type(recorded.event) for recorded in writing.events(before)]
-    assert kinds == [VolumeRecorded, VolumeEvaluated, FeeAdjusted, VolumeRecorded]
+    assert kinds == [VolumeRecorded, VolumeEvaluated, FactReleased, FeeAdjusted, VolumeRecorded]
     assert fees(writing) == [("0.002", "VIP2")] * 3
     (totals,) = writing.events()[-1].event.totals
     assert (totals.notional, totals.lines, totals.fees[0].charges) == ("15", 3, "0.006")
@@ -304,13 +334,33 @@ def test_a_day_goes_on_from_its_adjustment_after_the_memory_of_it_is_lost(writin
     assert (totals.notional, totals.lines, totals.fees[0].charges) == ("10", 2, "0.004")
 
 
-def test_what_costs_the_same_by_another_grant_is_not_adjusted(writing: Writing) -> None:
+def test_what_costs_the_same_by_another_grant_says_so_at_a_difference_of_0(writing: Writing) -> None:
     writing.step(ask(commands.ChangeTier("alice", "VIP2", NOON_NS - DAY_NS, NOON_NS + 1)))
+    writing.step(record(fills({"exec_id": "A"})))
+    before = writing.events()[-1].event.totals
+    writing.step(evaluated(writing, "VIP2"))
+    adjusted = writing.events()[-1].event
+    assert isinstance(adjusted, FeeAdjusted)
+    assert [(difference.amount, difference.currency) for difference in differences(adjusted)] == [(0, "USDT")]
+    (line,) = adjusted.lines
+    bases = [adjusted.bases[values.basis_index] for values in (line.before, line.after)]
+    assert [(basis.tier, basis.grant_id, basis.grant_source) for basis in bases] == [
+        ("VIP2", "g1", "MANUAL"),
+        ("VIP2", "g2", "EVALUATION"),
+    ], "of two grants of one tier the one that ends later is in effect"
+    assert adjusted.totals == before
+    assert fees(writing) == [("0.002", "VIP2")]
+
+
+def test_what_rests_on_the_same_grant_after_an_evaluation_is_not_adjusted(writing: Writing) -> None:
+    writing.step(ask(commands.ChangeTier("alice", "VIP2", NOON_NS - DAY_NS, None)))
     before = writing.log.head().position
     writing.step(record(fills({"exec_id": "A"})))
-    writing.step(evaluated(writing, "VIP2"))
-    assert not [recorded for recorded in writing.events(before) if isinstance(recorded.event, FeeAdjusted)]
+    writing.step(evaluated(writing, "VIP1"))
+    kinds = [type(recorded.event) for recorded in writing.events(before)]
+    assert kinds == [VolumeRecorded, VolumeEvaluated, FactReleased], "it is released, and VIP2 is the better tier"
     writing.step(evaluated(writing, "VIP1", "bob"))
+    assert type(writing.events()[-1].event) is VolumeEvaluated, "of bob no fill is recorded"
     assert fees(writing) == [("0.002", "VIP2")]
 
 

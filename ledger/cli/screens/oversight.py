@@ -15,3 +15,12 @@ def solo_actions(found: Iterable[pb.SoloAction]) -> list[str]:
         for one in found
     ]
     return table((">position", "recorded (UTC)", "actor", "event", "stream", "ticket"), rows)
+
+
+def withheld(found: Iterable[pb.WithheldFact]) -> list[str]:
+    """Which facts wait, since when, and why."""
+    rows = [
+        (str(one.fact_position), instant(one.recorded_time), one.account_id, one.cause, one.switch, one.reason)
+        for one in found
+    ]
+    return table((">position", "withheld (UTC)", "account", "cause", "switch", "because of"), rows)

@@ -25,6 +25,8 @@ _SENTENCES: Final[Mapping[type[Message], str]] = {
     command_pb.RegisterCurrencyResponse: "registered",
     command_pb.RevokeTierResponse: "revoked from {revoked_time} UTC on",
     command_pb.LiftBanResponse: "not banned from {lifted_time} UTC on",
+    command_pb.ReleaseFactResponse: "fills recorded before position {fact_position} count by it",
+    command_pb.DeclineFactResponse: "fills recorded before position {fact_position} never count by it",
     member_pb.UnflagAccountResponse: "not flagged from {unflagged_time} UTC on",
     member_pb.RequestMatchResponse: "match {match_id} is rejected, {refused_because}",
     member_pb.RejectMatchResponse: "match rejected at {rejected_time} UTC",
@@ -78,7 +80,9 @@ def charged(preview: command_pb2.Preview) -> list[str]:
 
 
 def _more(amount: str, currency: str) -> str:
-    """Return "2.5 USDT less" of "-2.5" and "USDT"."""
+    """Return "2.5 USDT less" of "-2.5" and "USDT". A ban, for example, moves volume and no fee."""
+    if amount == "0":
+        return f"as much {currency} as before"
     return f"{amount.removeprefix('-')} {currency} {'less' if amount.startswith('-') else 'more'}"
 
 

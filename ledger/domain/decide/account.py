@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from typing import assert_never
 
 from ledger.domain.commands import (
-    AccountCommand,
     ApproveMatch,
     BanAccount,
     ChangeTier,
@@ -16,6 +15,7 @@ from ledger.domain.commands import (
     RegisterAccount,
     RequestMatch,
     RevokeTier,
+    StandingCommand,
     StartTrial,
 )
 from ledger.domain.decide.decided import Decided
@@ -36,7 +36,7 @@ from ledger.domain.streams import account_stream, owner_stream
 
 
 def decide_account(
-    account: AccountState, command: AccountCommand, *, family: Sequence[AccountState], book: Rulebook, now_ns: int
+    account: AccountState, command: StandingCommand, *, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> Decided | Refusal:
     """Decide a command. `family`: the other accounts of the same owner, where `asks_family` says so."""
     effective_ns, event = _ask_rule(account, command, family, book, now_ns)
@@ -54,7 +54,7 @@ def asks_family(command: Command) -> bool:
 
 
 def _ask_rule(
-    account: AccountState, command: AccountCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
+    account: AccountState, command: StandingCommand, family: Sequence[AccountState], book: Rulebook, now_ns: int
 ) -> tuple[int, Event | Refusal]:
     """Return the instant at which the command takes effect, and what its rule says."""
     if isinstance(command, MemberCommand):

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from ledger.domain.commands import ChangeTier, Command, PublishProgramme, RecordDailyClose, RegisterSymbol, Request
+from ledger.domain.commands import (
+    ChangeTier,
+    Command,
+    DeclineFact,
+    PublishProgramme,
+    RecordDailyClose,
+    RegisterSymbol,
+    ReleaseFact,
+    Request,
+)
 from ledger.domain.decide.decided import Decided
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import Programme
@@ -39,8 +48,11 @@ def if_approved(decided: Decided | Refusal, unapproved: Refusal | None) -> Decid
 
 
 def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
-    """Return True if two persons must give a command together. A programme is never published by one alone."""
-    if isinstance(command, PublishProgramme):
+    """Return True if two persons must give a command together.
+
+    A programme is never published by one alone, and so it is with what becomes of fees that are posted.
+    """
+    if isinstance(command, PublishProgramme | ReleaseFact | DeclineFact):
         return True
     name = command_name(book, command)
     # The terms of a symbol concern every programme, whichever of them the class is for.

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from ledger.domain.commands import (
     BountyCommand,
     Command,
+    DeclineFact,
     ProgrammeCommand,
     PromotionCommand,
     RecordDailyClose,
     RegisterCommand,
+    ReleaseFact,
     RunEvaluation,
 )
 from ledger.domain.decide.account import asks_family, decide_account
@@ -19,9 +21,12 @@ from ledger.domain.decide.bounty import Round, decide_bounty, week_of
 from ledger.domain.decide.daily_close import Closes, decide_close
 from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.evaluation_run import EvaluationState, decide_run
+from ledger.domain.decide.facts import AccountFacts
 from ledger.domain.decide.programme import decide_programme, programme_stream_of
 from ledger.domain.decide.promotion import Promotions, decide_promotion
 from ledger.domain.decide.register import decide_register
+from ledger.domain.decide.release import decide_fact
+from ledger.domain.events import Recorded
 from ledger.domain.refusal import Refusal
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Rulebook
@@ -31,11 +36,15 @@ from ledger.domain.streams import PROMOTIONS, REGISTERS, account_stream, bounty_
 class States(Protocol):
     """The states before a command, each asked for only where a decision needs it.
 
-    `family` are the other accounts that share an owner with one. `recorded_at` says when a position was recorded, in
-    ns, or 0 where the log has not reached it; `book_at` gives the rules that were known up to a position.
+    `account_events` are all of an account, `fee_lines` the number of lines of each of its fee streams, from the UTC day
+    of an instant on. `family` are the other accounts that share an owner with one. `recorded_at` says when a position
+    was recorded, in ns, or 0 where the log has not reached it; `book_at` gives the rules that were known up to a
+    position.
     """
 
     def account(self, account_id: str, /) -> AccountState: ...
+    def account_events(self, account_id: str, /) -> Sequence[Recorded]: ...
+    def fee_lines(self, account_id: str, from_ns: int, /) -> Mapping[str, int]: ...
     def family(self, account: AccountState, /) -> Sequence[AccountState]: ...
     def promotions(self) -> Promotions: ...
     def round(self, week: str, /) -> Round: ...
@@ -71,6 +80,10 @@ def decide(
             book_at=states.book_at,
         )
     account = states.account(command.account_id)
+    if isinstance(command, ReleaseFact | DeclineFact):
+        facts = AccountFacts(command.account_id, states.account_events(command.account_id))
+        decided_fact = decide_fact(facts, account, command, states.fee_lines, now_ns)
+        return account_stream(command.account_id), decided_fact
     family = states.family(account) if asks_family(command) else ()
     decided = decide_account(account, command, family=family, book=book, now_ns=now_ns)
     return account_stream(command.account_id), decided

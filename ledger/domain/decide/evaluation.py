@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from ledger.domain.decide.daily_close import KnownClose
@@ -22,7 +22,6 @@ from ledger.domain.rules.past_30_day_volume import evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant
 from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme
-from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 
 NO_TIME: Final = 0  # the UTC day of volume in the volume currency, which needs no close
@@ -59,7 +58,11 @@ class EvaluationRun(NamedTuple):
 
 
 def assess(programme: Programme, case: Case, cells: Cells, closes: Mapping[Close, KnownClose]) -> Assessment | Missing:
-    """Value the volume of a case and say the tier it gives, or which closes are missing (R17)."""
+    """Value the volume of a case and say the tier it gives, or which closes are missing (R17).
+
+    A cell from which all lines have moved, for example to that of a ban, needs no close and says nothing.
+    """
+    cells = {day: {key: notional for key, notional in found.items() if notional} for day, found in cells.items()}
     prices = {key: close.price for key, close in closes.items()}
     found = value_cells(programme, cells, prices, case.evaluated_ns, excluded_because)
     if isinstance(found, Missing):
@@ -123,42 +126,6 @@ def decide_evaluated(account: AccountState, run: EvaluationRun, found: Assessmen
         ended_time_ns=ended_ns if ended else 0,
         kept_tier=given.kept_tier if given else "",
     )
-
-
-class Owed(NamedTuple):
-    """Evaluations under a flag, which has ended, whose grants change the fees of lines in [from, until).
-
-    `cause_position` is that of the last of them. `before` is the account as it would be without them, `after` as it is.
-    """
-
-    cause_position: int
-    from_ns: int
-    until_ns: int
-    before: AccountState
-    after: AccountState
-
-
-def owed_after_flag(before: AccountState, after: AccountState, book: Rulebook) -> Owed | None:
-    """Return what an un-flag lets out, from the account before and after it; None: nothing, or a flag still runs."""
-    late = [one for one in before.withheld if changes_from_ns(one.event) < one.until_ns and _adjusts(one.event, book)]
-    if not late or after.withheld:
-        return None
-    given = {one.event.grant_id for one in late}
-    ended = {grant.grant_id: grant for one in reversed(late) for grant in one.ended}
-    grants = tuple(ended.get(grant.grant_id, grant) for grant in after.grants if grant.grant_id not in given)
-    return Owed(
-        late[-1].position,
-        min(changes_from_ns(one.event) for one in late),
-        min(one.until_ns for one in late),
-        replace(after, grants=grants),
-        after,
-    )
-
-
-def _adjusts(event: VolumeEvaluated, book: Rulebook) -> bool:
-    versions = (programme for _, programme in book.programmes.get(event.programme_id, ()))
-    of_event = (programme for programme in versions if programme.version == event.programme_version)
-    return any(programme.late_grant == "adjust" for programme in of_event)
 
 
 def changes_from_ns(event: VolumeEvaluated) -> int:

@@ -6,6 +6,7 @@ evolved from then on.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from functools import reduce
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -20,6 +21,9 @@ from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.streams import PROMOTIONS, bounty_stream, closes_stream, kind_and_subject, subject_of
 
 S = TypeVar("S")
+
+
+_BOOKS_MAX: Final = 64  # of the past in memory, which share what did not change
 
 
 class _Kind(NamedTuple, Generic[S]):
@@ -51,9 +55,21 @@ class SharedStates:
     Nothing is held of a stream without an event: its name may be any that somebody asks with, and is refused.
     """
 
-    def __init__(self, book: Rulebook, read: Callable[[str], Iterable[Recorded]]) -> None:
-        """`read` gives the events of a stream so far, in order."""
+    def __init__(
+        self,
+        book: Rulebook,
+        read: Callable[[str], Iterable[Recorded]],
+        book_at: Callable[[int], Rulebook],
+        changed_at: Iterable[int] = (),
+    ) -> None:
+        """`read` gives the events of a stream so far, in order; `book_at` folds the rules known at a position.
+
+        `changed_at` are the positions of the events that made the `book`.
+        """
         self.book = book
+        self._book_at = book_at
+        self._changed_at = list(changed_at)
+        self._past_books: Held[int, Rulebook] = Held()  # by the position of the change after which they held
         self._read = read
         self._shared: Held[str, Any] = Held()
 
@@ -73,6 +89,18 @@ class SharedStates:
         """Return the last run of an evaluation."""
         return self._state(_EVALUATION, stream)
 
+    def book_of_line(self, position: int) -> Rulebook:
+        """Return the rules that a line was priced by, which were known at its position."""
+        place = bisect_right(self._changed_at, position)
+        if place == len(self._changed_at):
+            return self.book
+        at = self._changed_at[place - 1] if place else 0
+        found = self._past_books.get(at)
+        if found is None:
+            self._past_books.shrink(_BOOKS_MAX - 1)
+            found = self._past_books.hold(at, self._book_at(at))
+        return found
+
     def version(self, stream: str) -> int:
         """Return the version of the last event of one of these streams; 0: it has none."""
         kind = _KINDS.get(kind_and_subject(stream)[0])
@@ -83,6 +111,10 @@ class SharedStates:
         stream = recorded.stream
         kind = _KINDS.get(kind_and_subject(stream)[0])
         if kind is None:
+            if self._changed_at:
+                self._past_books.hold(self._changed_at[-1], self.book)
+                self._past_books.shrink(_BOOKS_MAX)
+            self._changed_at.append(recorded.position)
             self.book = evolve_rulebook(self.book, recorded)
         else:
             self._shared.hold(stream, kind.fold([recorded], self._state(kind, stream)))

@@ -48,7 +48,7 @@ def _calculation(facts: Facts) -> str:
     """Write the product out: its factors, one after the other."""
     line, _, basis = facts.known
     less = f" x (1 - {rate_text(basis.discount_ppm)})" if basis.discount_ppm else ""
-    over = f" / {line.token_price}" if basis.discount_ppm and line.token_price else ""
+    over = f" / {line.token_price}" if _is_in_token(facts) else ""
     return f"{fraction_text(_traded(facts))} x {rate_text(basis.rate_ppm)}{less}{over}"
 
 
@@ -63,10 +63,17 @@ def _traded(facts: Facts) -> Fraction:
 
 def _token_price(facts: Facts) -> Fraction:
     """Return the price of the token; 1 where the fee is not paid in one."""
-    line, _, basis = facts.known
-    if not basis.discount_ppm or not line.token_price:
+    if not _is_in_token(facts):
         return Fraction(1)
-    return Fraction(exact(line.token_price, FEE_SCALE), 10**FEE_SCALE)
+    return Fraction(exact(facts.known.line.token_price, FEE_SCALE), 10**FEE_SCALE)
+
+
+def _is_in_token(facts: Facts) -> bool:
+    """Return True if the fee is in the token; an adjustment leaves it there, although the discount may be gone."""
+    line, terms, basis = facts.known
+    if not line.token_price or basis.fee_currency != line.token:
+        return False
+    return basis.discount_ppm > 0 or line.token not in (terms.quote_currency, terms.symbol.partition("_")[0])
 
 
 def fraction_text(value: Fraction) -> str:

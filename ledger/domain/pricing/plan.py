@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ledger.domain.decide.standing import grant_in_effect
-from ledger.domain.events import Basis, CellKey
+from ledger.domain.events import Basis, CellKey, Line
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
@@ -89,6 +89,28 @@ def price_for(market: Market, standing: Standing, traits: int, token: str = "", 
     if token_price and plan.basis.discount_ppm:
         rule = in_token(rule, token_price=exact(token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
     return Price(plan.posting(standing.grant), rule, plan.on_base)
+
+
+def price_as_posted(market: Market, standing: Standing, line: Line, traits: int, posted: Basis) -> Price:
+    """Return the price of a recorded line, in the currency that was posted: another rate does not change that.
+
+    A fee that would be in a token now, or in one no longer, is valued at the line's own price of the token.
+    """
+    price = price_for(market, standing, traits, line.token, line.token_price)
+    basis, terms = price.posting.basis, market.terms
+    if basis.fee_currency == posted.fee_currency or not line.token_price:
+        return price
+    rule = formula(
+        market.programme,
+        rate_ppm=basis.rate_ppm,
+        discount_ppm=basis.discount_ppm,
+        amount_scale=terms.quantity_scale if price.on_base else terms.price_scale + terms.quantity_scale,
+        fee_decimals=posted.fee_decimals,
+    )
+    if posted.fee_currency == line.token:
+        rule = in_token(rule, token_price=exact(line.token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
+    basis = basis._replace(fee_currency=posted.fee_currency, fee_decimals=posted.fee_decimals)
+    return Price(Posting(price.posting.cell, basis), rule, price.on_base)
 
 
 def rate_time_ns(programme: Programme, *, transact_ns: int, order_ns: int) -> int:

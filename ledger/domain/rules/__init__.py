@@ -9,4 +9,6 @@ from typing import Final
 # audit then tells what older rules decided from what was decided wrongly. Release 0.1.0 wrote no number: it is 1.
 # 2: what strangers found wrong in 0.1.0 is decided otherwise (CHANGELOG, 0.2.0, "Decided otherwise than by 0.1.0").
 # 3: an owner that fills name counts for R4 and R7 (OwnerNamed).
-RULES_VERSION: Final = 3
+# 4: a fact that is recorded late restates lines by what was posted of them (FactReleased), or waits (FactWithheld); of
+# equal grants that end together the one that begins last counts, whichever was recorded first.
+RULES_VERSION: Final = 4

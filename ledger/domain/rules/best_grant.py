@@ -12,7 +12,8 @@ from ledger.domain.state.programme import Programme
 def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Grant | None:
     """Return the grant of the programme that counts at an instant; None: the account pays the base rate.
 
-    Highest tier wins; of equal tiers the grant that ends last names the source (A28). Under latest_evaluation_wins
+    Highest tier wins; of equal tiers the grant that ends last names the source, then the one that
+    begins last, then the last by the name of its source (A28). Under latest_evaluation_wins
     the grant of an evaluation is over as soon as that of a later one begins (A7); all others stay.
     """
     begun = [
@@ -26,7 +27,12 @@ def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Gra
     if programme.grant_resolution == "latest_evaluation_wins":
         begun = _without_superseded(begun, programme)
     active = (grant for grant in begun if at_ns < grant.ends_at_ns)
-    return max(active, key=lambda grant: (programme.rank(grant.tier), grant.ends_at_ns), default=None)
+    return max(active, key=lambda grant: _worth(grant, programme), default=None)
+
+
+def _worth(grant: Grant, programme: Programme) -> tuple[int, int, int, str]:
+    """Return a key, greatest for the best: which grant arrived first says nothing."""
+    return programme.rank(grant.tier), grant.ends_at_ns, grant.valid_from_ns, grant.source
 
 
 def _without_superseded(begun: list[Grant], programme: Programme) -> list[Grant]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from typing import Any, Final
@@ -81,20 +81,6 @@ class Flag:
     unflagged_time_ns: int = NEVER_NS
 
 
-@dataclass(frozen=True, slots=True)
-class Withheld:
-    """An evaluation that was recorded while a flag ran: the fees that it changes wait for the un-flag.
-
-    Only fees of fills before `until_ns`, when the flag began, change then. `ended` are the grants that the evaluation
-    ended, as they were before.
-    """
-
-    position: int
-    event: VolumeEvaluated
-    until_ns: int
-    ended: tuple[Grant, ...]
-
-
 @dataclass(frozen=True)
 class AccountState:
     """One account, as far as its stream was folded. `version` is that of its last event; 0: no event yet."""
@@ -111,7 +97,6 @@ class AccountState:
     flags: tuple[Flag, ...] = ()
     matches_and_applications: MatchesAndApplications = EMPTY
     evaluated: frozenset[tuple[str, str, int]] = frozenset()  # (programme, kind, instant)
-    withheld: tuple[Withheld, ...] = ()  # oldest first
 
     @property
     def owner_id(self) -> str:
@@ -159,11 +144,6 @@ class AccountState:
 def evolve_account(state: AccountState, recorded: Recorded) -> AccountState:
     """Return the account after one more event of its stream; events that change nothing still move the version."""
     changed = _changed(state, recorded.event)
-    if isinstance(recorded.event, VolumeEvaluated):
-        changed = replace(changed, withheld=(*state.withheld, *_withheld(state, recorded, recorded.event)))
-    elif isinstance(recorded.event, AccountUnflagged) and state.withheld:
-        at_ns = max(recorded.envelope.recorded_time_ns, recorded.event.unflagged_time_ns)
-        changed = replace(changed, withheld=state.withheld if _running(changed, at_ns) else ())
     beside = evolve_matches_and_applications(state.matches_and_applications, recorded)
     return replace(changed, version=recorded.version, matches_and_applications=beside)
 
@@ -184,13 +164,6 @@ def fold_accounts(events: Iterable[Recorded], account_ids: Iterable[str]) -> dic
 
 def _running(state: AccountState, at_ns: int) -> list[Flag]:
     return [flag for flag in state.flags if flag.flagged_time_ns <= at_ns < flag.unflagged_time_ns]
-
-
-def _withheld(state: AccountState, recorded: Recorded, event: VolumeEvaluated) -> Iterator[Withheld]:
-    """Yield the evaluation itself, if a flag runs when it is recorded."""
-    if running := _running(state, recorded.envelope.recorded_time_ns):
-        ended = tuple(grant for grant in state.grants if grant.grant_id in event.ended_grant_ids)
-        yield Withheld(recorded.position, event, min(flag.flagged_time_ns for flag in running), ended)
 
 
 def _changed(state: AccountState, event: Event) -> AccountState:

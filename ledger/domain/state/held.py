@@ -12,7 +12,7 @@ NAME_BYTES: Final = 200  # of the name of an account in a set: the text, and its
 # Bytes, measured on states of every kind and rounded up. An event that changes a price adds the standings at its ends.
 _STATE: Final = 1_100
 _OWNER: Final = 150
-_GRANT, _BAN, _FLAG, _EVALUATED, _WITHHELD = 1_000, 1_000, 700, 350, 3_000
+_GRANT, _BAN, _FLAG, _EVALUATED = 1_000, 1_000, 700, 350
 _MATCH, _APPLICATION, _METRIC, _MANAGER = 1_800, 500, 500, 300
 
 K = TypeVar("K")
@@ -29,7 +29,6 @@ def account_bytes(state: AccountState) -> int:
         + _BAN * len(state.bans)
         + _FLAG * len(state.flags)
         + _EVALUATED * len(state.evaluated)
-        + _WITHHELD * len(state.withheld)
         + _MATCH * len(kept.matches)
         + _APPLICATION * len(kept.applications)
         + _METRIC * len(kept.metrics)

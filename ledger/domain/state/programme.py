@@ -44,6 +44,23 @@ class PairRates(NamedTuple):
     pair_class: str = ""
 
 
+# What a fact that arrives late does to lines recorded before it.
+ADJUST: Final = "adjust"  # it restates them at once
+CREDIT_ONLY: Final = "credit_only"  # at once where the member pays less on the whole, else it is proposed
+PROPOSE: Final = "propose"  # when two persons release it
+KEEP: Final = "keep"  # nothing
+
+
+class Adjust(NamedTuple):
+    """The effect of late facts on lines recorded before them, by cause: adjust, credit_only, propose or keep."""
+
+    grants: str
+    revocations: str
+    flags: str
+    unflags: str
+    volume: str  # bans, and lifts of bans
+
+
 class Band(NamedTuple):
     """A tier from a volume on, or only above it. `volume` has 36 decimals of the volume currency."""
 
@@ -120,6 +137,7 @@ class Programme:
     grant_term: str = "P30D"  # A9: P<days>D, next_calendar_month
     effective_delay_ns: int = 0  # A31
     late_grant: str = "adjust"  # A31: adjust, from_record
+    adjust: Adjust = field(default_factory=lambda: Adjust(ADJUST, KEEP, KEEP, KEEP, KEEP))
     grant_resolution: str = "highest_active"  # A7: highest_active, latest_evaluation_wins
     deactivation: str = "at_grant_end"  # A10: at_grant_end, immediate
     rate_time: str = "exec"  # A25: exec, order

@@ -80,14 +80,13 @@ def subtract(sums: CellSums, part: CellSums) -> None:
 
 
 def restate(sums: CellSums, event: FeeAdjusted, line: AdjustedLine) -> None:
-    """Count a line with its fee after an adjustment, not the one before. A cell stays, though it may be empty now."""
-    terms = event.symbols[line.symbol_index]
-    notional = exact(line.price, SCALE_MAX) * exact(line.quantity, SCALE_MAX)
-    for fee, basis, sign in (
-        (line.fee_before, event.bases[line.basis_before], -1),
-        (line.fee_after, event.bases[line.basis_after], 1),
-    ):
-        cell, amount = sums.setdefault(cell_key(terms, line.traits, basis), CellSum()), exact(fee, FEE_SCALE)
+    """Count a line as it is after an adjustment, not as before. A cell stays, though it may be empty now."""
+    for values, sign in ((line.before, -1), (line.after, 1)):
+        terms, basis = event.symbols[values.symbol_index], event.bases[values.basis_index]
+        scale = NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale
+        notional = values.price * values.quantity * int(10**scale)
+        amount = values.fee * int(10 ** (FEE_SCALE - basis.fee_decimals))
+        cell = sums.setdefault(cell_key(terms, values.traits, basis), CellSum())
         cell.count(sign, sign * notional, basis.fee_currency, sign * max(amount, 0), sign * min(amount, 0))
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeVar
 
 from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
 
-from ledger.domain.events import AdjustedLine, Basis, CellKey, CellTotals, FeeSum, SymbolTerms
+from ledger.domain.events import Basis, CellKey, CellTotals, FeeSum, SymbolTerms
 from ledger.v1 import events_pb2
 
 _AS_BYTES: Final = ("symbols", "bases", "totals")
@@ -33,7 +33,6 @@ def _reader(part: type[T]) -> Callable[[Any], T]:
 symbol_of: Final = _reader(SymbolTerms)
 basis_of: Final = _reader(Basis)
 cell_key_of: Final = _reader(CellKey)
-adjusted_line_of: Final = _reader(AdjustedLine)
 _fee_of: Final = _reader(FeeSum)
 
 

@@ -15,7 +15,7 @@ from ledger.cli.arguments import time_ns
 from ledger.cli.errors import UnusableError
 from ledger.client import Client
 from ledger.domain import commands
-from ledger.domain.commands import AccountCommand
+from ledger.domain.commands import StandingCommand
 from ledger.wire.fields import ID
 
 ROWS_MAX: Final = 100_000
@@ -31,7 +31,7 @@ class Verb(NamedTuple):
 
     needs: tuple[str, ...]
     takes: tuple[str, ...]
-    command: Callable[[Values], AccountCommand]
+    command: Callable[[Values], StandingCommand]
     send: Callable[..., Any]
 
 
@@ -108,7 +108,7 @@ class Row:
         return " ".join((self.verb, self.values["account"], *what))
 
     @property
-    def command(self) -> AccountCommand:
+    def command(self) -> StandingCommand:
         """As the domain takes it."""
         return VERBS[self.verb].command(self.values)
 

@@ -49,6 +49,7 @@ def statements(programme: Programme) -> dict[str, str]:
         **_rates(programme),
         **_volumes(programme),
         **{f"{section}.{name}": _plain(getattr(programme, name)) for section, names in _SAME for name in names.split()},
+        **{f"adjust.{cause}": switch for cause, switch in programme.adjust._asdict().items()},
         **_terms(programme),
     }
 

@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.domain.events import FeeAdjusted
+from ledger.domain.money import decimal_text
 from ledger.store.log import Log
 from ledger.tools.duck.database import Database
 from projections.answers.fill_columns import FillChunk, FillSpan, fill_chunks
@@ -68,11 +69,12 @@ def _insert(database: Database, chunk: FillChunk) -> None:
 def _insert_adjusted(database: Database, by: int, event: FeeAdjusted) -> None:
     for first in range(0, len(event.lines), _LINES_PER_INSERT):
         lines = event.lines[first : first + _LINES_PER_INSERT]
-        bases = [event.bases[line.basis_after] for line in lines]
+        bases = [event.bases[line.after.basis_index] for line in lines]
+        fees = [decimal_text(line.after.fee, basis.fee_decimals) for line, basis in zip(lines, bases, strict=True)]
         columns: dict[str, Any] = {
             "position": np.array([line.position for line in lines]),
             "line": np.array([line.line for line in lines]),
-            "fee": np.array([line.fee_after for line in lines], dtype=object),
+            "fee": np.array(fees, dtype=object),
             "fee_currency": np.array([basis.fee_currency for basis in bases], dtype=object),
             "rate_ppm": np.array([basis.rate_ppm for basis in bases]),
         }

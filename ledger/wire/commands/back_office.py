@@ -13,7 +13,16 @@ from ledger.domain.state.programme import PRODUCTS
 from ledger.v1 import command_pb2
 from ledger.v1 import command_service_pb2 as pb
 from ledger.wire.commands.grants import grant_of
-from ledger.wire.fields import Shape, at_most, interval, optional_id, optional_ns, past_ns, required_id
+from ledger.wire.fields import (
+    Shape,
+    at_most,
+    interval,
+    optional_id,
+    optional_ns,
+    past_ns,
+    required_id,
+    required_position,
+)
 from ledger.wire.status import refuse, timestamp
 
 EVIDENCE_MAX: Final = 100  # metrics that one ban rests on
@@ -124,6 +133,21 @@ def lift_ban(shape: Shape, request: pb.LiftBanRequest, latest_ns: int) -> comman
         account_id=shape(required_id, request.account_id, "account_id"),
         lift_time_ns=shape(optional_ns, request, "lift_time", past_ns, latest_ns),
     )
+
+
+def release_fact(shape: Shape, request: pb.ReleaseFactRequest, _: int) -> commands.ReleaseFact:
+    """Read ReleaseFact."""
+    return commands.ReleaseFact(*_fact(shape, request))
+
+
+def decline_fact(shape: Shape, request: pb.DeclineFactRequest, _: int) -> commands.DeclineFact:
+    """Read DeclineFact."""
+    return commands.DeclineFact(*_fact(shape, request))
+
+
+def _fact(shape: Shape, request: pb.ReleaseFactRequest | pb.DeclineFactRequest) -> tuple[str, int]:
+    account_id = shape(required_id, request.account_id, "account_id")
+    return account_id, shape(required_position, request.fact_position, "fact_position")
 
 
 def _product(value: int) -> int:

@@ -42,7 +42,7 @@ class Log:
 
 def test_a_state_is_read_once_and_evolves() -> None:
     log = Log()
-    states = SharedStates(rulebook(), log)
+    states = SharedStates(rulebook(), log, lambda _: rulebook())
     for stream in STREAMS:
         log.events[stream] = [recorded(stream, 1)]
         assert states.version(stream) == 1
@@ -58,7 +58,7 @@ def test_a_state_is_read_once_and_evolves() -> None:
 
 def test_a_stream_without_an_event_is_not_held_until_it_has_one() -> None:
     log = Log()
-    states = SharedStates(rulebook(), log)
+    states = SharedStates(rulebook(), log, lambda _: rulebook())
     for _ in range(2):
         assert states.closes("BTC").version == 0
     assert log.read == ["closes/BTC"] * 2
@@ -67,6 +67,6 @@ def test_a_stream_without_an_event_is_not_held_until_it_has_one() -> None:
 
 
 def test_the_rulebook_evolves_by_registers_and_programmes() -> None:
-    states = SharedStates(Rulebook(lambda _: rulebook().in_force(1)[0]), Log())
+    states = SharedStates(Rulebook(lambda _: rulebook().in_force(1)[0]), Log(), lambda _: rulebook())
     states.evolve(Recorded(1, "registers", 1, Envelope(1, 1, 1), CurrencyRegistered("USDT", 4)))
     assert (states.version("registers"), states.book.currencies) == (1, {"USDT": 4})

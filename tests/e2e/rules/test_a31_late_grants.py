@@ -99,7 +99,7 @@ def test_fees_between_the_evaluation_and_its_run_are_adjusted_to_the_exact_diffe
     assert totals(ledger) == {"USDT": ("0.008", "0", 2)}
     assert not found_fill(ledger, before, "2024-10-07").adjustments, "it happened before the evaluation"
     (event,) = [one for one in events(ledger, f"fees/alice/{DAY}") if isinstance(one, FeeAdjusted)]
-    assert [(one.exec_id, one.fee_before, one.fee_after) for one in event.lines] == [(first, "0.025", "0.004")]
+    assert [(one.exec_id, one.before.fee, one.after.fee) for one in event.lines] == [(first, 2_500_000, 400_000)]
 
 
 def test_adjustments_are_read_as_they_were_known_and_where_their_fills_are(ledger: Ledger) -> None:
@@ -166,13 +166,15 @@ def test_a_fee_that_becomes_zero_moves_to_another_cell(ledger: Ledger) -> None:
     assert totals(ledger) == {"DAI": ("0", "0", 1)}
 
 
-def test_a_fee_in_a_token_comes_back_and_is_charged_in_the_quote_currency(ledger: Ledger) -> None:
-    """R20: with a tier there is no discount for paying in BMX."""
-    buy(ledger, DUE_NS, token_payment=TokenPayment(token="BMX", price="0.5"))
+def test_a_fee_in_a_token_stays_in_it_at_the_price_of_its_own_fill(ledger: Ledger) -> None:
+    """R20: with a tier there is no discount for paying in BMX: 0.004 USDT at 0.5."""
+    exec_id = buy(ledger, DUE_NS, token_payment=TokenPayment(token="BMX", price="0.5"))
     evaluate(ledger)
     shown = [(one.kind, one.fee_amount, one.fee_currency) for one in since(ledger)]
-    assert shown == [("FILL", "0.0375", "BMX"), ("ADJUSTMENT", "-0.0375", "BMX"), ("ADJUSTMENT", "0.004", "USDT")]
-    assert totals(ledger) == {"USDT": ("0.004", "0", 1)}
+    assert shown == [("FILL", "0.0375", "BMX"), ("ADJUSTMENT", "-0.0295", "BMX")]
+    assert totals(ledger) == {"BMX": ("0.008", "0", 1)}
+    told = {sentence.code: sentence.text for sentence in found_fill(ledger, exec_id).explanation}
+    assert told["AMOUNT_EXACT"] == "The fee is 10 x 0.0004 / 0.5 = 0.008 BMX, exactly."
 
 
 def test_the_sum_of_a_history_is_its_total_page_by_page(ledger: Ledger) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
@@ -55,10 +55,26 @@ class NaiveTrade:
     banned: bool
     fee: Decimal
     position: int  # at which it was recorded
+    bans: list[tuple[int, bool]] = field(default_factory=list)  # position, whether it is banned from there on
+
+    def banned_at(self, known: int) -> bool:
+        """If it was banned, as known at a position."""
+        return next((banned for position, banned in reversed(self.bans) if position <= known), self.banned)
 
     def pays(self, tier: str) -> None:
         """The fee of a tier."""
         self.fee = round(self.quantity * Decimal("0.5") * RATES[tier] / 1_000_000, 8)
+
+
+@dataclass
+class NaiveFact:
+    """A decision; `released`: trades recorded before it count by it. One that is `held` waits for the end of a flag."""
+
+    position: int
+    what: str
+    values: tuple[Any, ...]
+    released: bool
+    held: bool
 
 
 @dataclass
@@ -70,7 +86,43 @@ class NaiveAccount:
     flags: list[list[int]] = field(default_factory=list)  # [from, until]
     trades: list[NaiveTrade] = field(default_factory=list)
     evaluated: set[int] = field(default_factory=set)
-    withheld: list[tuple[list[Any], int]] = field(default_factory=list)  # grants given under a flag, when that began
+    facts: list[NaiveFact] = field(default_factory=list)
+
+    def learns(self, position: int, what: str, *values: Any) -> None:
+        """Note a decision; trades of before count by grants, bans and lifts at once, by grants under a flag later."""
+        self.take(what, values)
+        flagged = self.flagged(NOON_NS)
+        held = what == "grant" and flagged
+        self.facts.append(NaiveFact(position, what, values, what in ("grant", "ban", "lift") and not held, held))
+        for fact in self.facts:
+            if what == "unflag" and fact.held and not flagged:
+                fact.held, fact.released = False, True
+        for trade in self.trades:
+            past = NaiveAccount()
+            for fact in self.facts:
+                past.take(fact.what, fact.values, counts=fact.position <= trade.position or fact.released)
+            trade.pays(past.tier(trade.at_ns))
+            trade.bans.append((position, past.banned(trade.at_ns)))
+
+    def take(self, what: str, values: tuple[Any, ...], *, counts: bool = True) -> None:
+        """Take in a decision; a grant that does not count keeps its place."""
+        if what == "grant":
+            tier, from_ns, until_ns, source = values
+            self.grants.append([tier, from_ns, until_ns if counts else from_ns, source])
+        elif not counts:
+            return
+        elif what == "revoke":
+            place, at_ns = values
+            self.grants[place][2] = min(at_ns, self.grants[place][2])
+        elif what == "ban":
+            self.bans.append(list(values))
+        elif what == "flag":
+            self.flags.append([*values, 2**63 - 1])
+        else:
+            (at_ns,) = values
+            for entry in self.bans if what == "lift" else self.flags:
+                if entry[0] <= at_ns < entry[1]:
+                    entry[1] = at_ns
 
     def tier(self, at_ns: int) -> str:
         if self.flagged(at_ns):
@@ -81,16 +133,10 @@ class NaiveAccount:
     def flagged(self, at_ns: int) -> bool:
         return any(from_ns <= at_ns < until_ns for from_ns, until_ns in self.flags)
 
-    def best(self, at_ns: int, but: Sequence[list[Any]] = ()) -> list[Any] | None:
-        """The grant that counts: the highest tier, then the one that ends last, then the one noted first."""
-        grants = [grant for grant in self.grants if not any(grant is other for other in but)]
-        active = [grant for grant in grants if grant[1] <= at_ns < grant[2]]
-        return None if self.flagged(at_ns) else max(active, key=lambda one: (TIERS.index(one[0]), one[2]), default=None)
-
     def volume(self, from_ns: int, until_ns: int, known: int = 2**63) -> Decimal:
         """What counts, of what was known at a position: bans are those known when a fill came."""
         inside = (trade for trade in self.trades if from_ns <= trade.at_ns < until_ns and trade.position <= known)
-        counted = (trade for trade in inside if not trade.banned)
+        counted = (trade for trade in inside if not trade.banned_at(known))
         return sum((trade.quantity for trade in counted), Decimal(0)) * Decimal("0.5")
 
     def banned(self, at_ns: int) -> bool:
@@ -126,6 +172,10 @@ def live(world: World, random: Random, account_id: str) -> None:
         step(world.writing, random, account_id, naive, at_ns, f"{at_ns}-{number}")
 
 
+def head(writing: Writing) -> int:
+    return writing.log.head().position
+
+
 def accepted(writing: Writing, command: commands.Command) -> bool:
     (answer,) = writing.step(ask(command))
     return isinstance(answer, Accepted)
@@ -135,13 +185,13 @@ def trial(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_
     if accepted(writing, commands.StartTrial(account_id, at_ns)):
         assert not naive.flagged(at_ns)
         assert not [tier for tier, from_ns, until_ns, _ in naive.grants if from_ns < until_ns], "none that ever was"
-        naive.grants.append(["VIP3", at_ns, at_ns + 30 * DAY_NS, "TRIAL"])
+        naive.learns(head(writing), "grant", "VIP3", at_ns, at_ns + 30 * DAY_NS, "TRIAL")
 
 
 def grant(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     tier, until_ns = random.choice(TIERS[1:]), random.choice((None, at_ns + 1 + random.randrange(40 * DAY_NS)))
     assert accepted(writing, commands.ChangeTier(account_id, tier, at_ns, until_ns))
-    naive.grants.append([tier, at_ns, until_ns or 2**63, "MANUAL"])
+    naive.learns(head(writing), "grant", tier, at_ns, until_ns or 2**63, "MANUAL")
 
 
 def revoke(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
@@ -151,81 +201,64 @@ def revoke(writing: Writing, random: Random, account_id: str, naive: NaiveAccoun
     done = accepted(writing, commands.RevokeTier(account_id, f"g{place + 1}", at_ns))
     assert done == (at_ns < naive.grants[place][2])
     if done:
-        naive.grants[place][2] = at_ns
+        naive.learns(head(writing), "revoke", place, at_ns)
 
 
 def ban(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     days = random.randint(1, 7)
     assert accepted(writing, commands.BanAccount(account_id, days, at_ns, "ORDER_SPAM"))
     running = [until_ns for from_ns, until_ns in naive.bans if from_ns <= at_ns < until_ns]
-    naive.bans.append([at_ns, max([at_ns + days * DAY_NS, *running])])
+    naive.learns(head(writing), "ban", at_ns, max([at_ns + days * DAY_NS, *running]))
 
 
 def lift(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     done = accepted(writing, commands.LiftBan(account_id, at_ns))
     assert done == naive.banned(at_ns)
-    for entry in naive.bans:
-        if entry[0] <= at_ns < entry[1]:
-            entry[1] = at_ns
+    if done:
+        naive.learns(head(writing), "lift", at_ns)
 
 
 def flag(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     if accepted(writing, commands.FlagAccount(account_id, random.choice(("FAKE", "ROBOT")), at_ns, b"")):
-        naive.flags.append([at_ns, 2**63 - 1])
+        naive.learns(head(writing), "flag", at_ns)
     else:
         assert naive.flagged(at_ns)
 
 
 def unflag(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
-    assert accepted(writing, commands.UnflagAccount(account_id, at_ns)) == naive.flagged(at_ns)
-    for entry in naive.flags:
-        if entry[0] <= at_ns < entry[1]:
-            entry[1] = at_ns
-    if naive.withheld and not naive.flagged(NOON_NS):
-        given, began_ns = [grant for grant, _ in naive.withheld], min(began for _, began in naive.withheld)
-        for trade in naive.trades:
-            if trade.at_ns < began_ns and naive.best(trade.at_ns) is not naive.best(trade.at_ns, given):
-                trade.pays(naive.tier(trade.at_ns))
-        naive.withheld = []
+    flagged = naive.flagged(at_ns)
+    assert accepted(writing, commands.UnflagAccount(account_id, at_ns)) == flagged
+    if flagged:
+        naive.learns(head(writing), "unflag", at_ns)
 
 
 def trade(writing: Writing, random: Random, account_id: str, naive: NaiveAccount, at_ns: int, name: str) -> None:
     quantity = random.randint(1, random.choice((10**12, 10**16)))
     row = {"account_id": account_id, "exec_id": name, "transact_time_ns": at_ns, "quantity": decimal_text(quantity, 8)}
     writing.step(record(fills(row)))
-    head = writing.log.head().position
-    trade = NaiveTrade(at_ns, Decimal(quantity).scaleb(-8), naive.banned(at_ns), Decimal(0), head)
+    trade = NaiveTrade(at_ns, Decimal(quantity).scaleb(-8), naive.banned(at_ns), Decimal(0), head(writing))
     trade.pays(naive.tier(at_ns))
     naive.trades.append(trade)
 
 
 def evaluation(writing: Writing, _: Random, account_id: str, naive: NaiveAccount, at_ns: int, __: str) -> None:
     """At any instant: what was traded since is charged anew where another grant counts now (A31)."""
-    head, window = writing.log.head().position, (at_ns - 30 * DAY_NS, at_ns)
-    days = day_sums(writing.log, AccountSpan(account_id, *window, head))
+    known, window = head(writing), (at_ns - 30 * DAY_NS, at_ns)
+    days = day_sums(writing.log, AccountSpan(account_id, *window, known))
     cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in days.items()}
-    run = EvaluationRun(parse(packaged()), PERIODIC, head)
+    run = EvaluationRun(parse(packaged()), PERIODIC, known)
     found = assess(run.programme, Case(account_id, at_ns, window), cells, {})
     assert isinstance(found, Assessment)
     volume = naive.volume(*window)
     assert Decimal(found.volume).scaleb(-36) == volume, account_id
-    started = EvaluationStarted(run.programme.programme_id, "3.0", PERIODIC, at_ns, *window, head)
+    started = EvaluationStarted(run.programme.programme_id, "3.0", PERIODIC, at_ns, *window, known)
     writing.step(EvaluateAccounts(Recorded(1, "evaluation", 1, Envelope(at_ns, at_ns, 1), started), run, [found]))
     if at_ns in naive.evaluated:
         return
     naive.evaluated.add(at_ns)
-    before = [naive.best(trade.at_ns) for trade in naive.trades]
     tier = max((name for name, least in BANDS.items() if volume >= least), key=TIERS.index, default="NONE")
     if tier != "NONE":
-        naive.grants.append([tier, at_ns, at_ns + 30 * DAY_NS, "EVALUATION"])
-    if naive.flagged(NOON_NS):  # a run posts nothing while a flag runs
-        if tier != "NONE":
-            began_ns = min(from_ns for from_ns, until_ns in naive.flags if from_ns <= NOON_NS < until_ns)
-            naive.withheld.append((naive.grants[-1], began_ns))
-        return
-    for trade, held in zip(naive.trades, before, strict=True):
-        if naive.best(trade.at_ns) is not held:
-            trade.pays(naive.tier(trade.at_ns))
+        naive.learns(head(writing), "grant", tier, at_ns, at_ns + 30 * DAY_NS, "EVALUATION")
 
 
 def advance(world: World, tables: Tables, random: Random) -> None:
@@ -354,15 +387,13 @@ def test_tables_made_at_once_equal_those_made_step_by_step(world: World, dsn: st
         "volume_days",
         "position",
     )
-    slowly = {name: world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
-                              "SELECT * FROM READ.position") for name in names}  # fmt: skip
+    slowly = {name: sorted(world.one(f"SELECT * FROM READ.{name}"), key=repr) for name in names}
     assert all(slowly.values())
     world.connection.execute(f"DROP SCHEMA {read_schema(world.writing.config.schema)} CASCADE")  # type: ignore[arg-type]
     create_tables(world.connection, world.writing.config.schema)
     steps.advance(world.connection, 0, world.writing.log.head().position)
     for name in names:
-        found = world.one(f"SELECT * FROM READ.{name} ORDER BY 1, 2, 3" if name != "position" else
-                          "SELECT * FROM READ.position")  # fmt: skip
+        found = sorted(world.one(f"SELECT * FROM READ.{name}"), key=repr)
         assert found == slowly[name], name
 
 

@@ -43,6 +43,7 @@ from ledger.domain.events import (
     KamAssigned,
     LedgerCreated,
     Line,
+    LineValues,
     MatchClaim,
     MatchRejected,
     MatchRequested,
@@ -98,6 +99,15 @@ FULL = Line(
 )
 
 CLAIM = MatchClaim(("binance", "okx"), "VIP2", T - 9, T, "150000.5", "0", b"\x06" * 32)
+
+
+def adjusted_line(
+    number: int, exec_id: str, values: tuple[int, int, int, int], before: tuple[int, int], after: tuple[int, int]
+) -> AdjustedLine:
+    """A line of position 40 of which only (fee, basis) changes."""
+    at = (40, number, "bitmart", exec_id, T + 5 * number)
+    return AdjustedLine(*at, LineValues(*values, *before), LineValues(*values, *after))
+
 
 SAMPLES: dict[str, Event] = {
     "LedgerCreated": LedgerCreated("ledger-1"),
@@ -178,10 +188,27 @@ SAMPLES: dict[str, Event] = {
     "FeeAdjusted": FeeAdjusted(
         *("LATE_GRANT", 42, T, T + 5, T + 9, TERMS, (BASE, BASIS)),
         (
-            AdjustedLine(40, 0, "bitmart", "E1", T, 0, 0b0001_0101, "0.6", "1000", "1.5", 0, "-0.006", 1),
-            AdjustedLine(40, 1, "bitmart", "E2", T + 5, 1, 0b1101_1010, "0.5", "1", "0.1", 0, "0", 1),
+            adjusted_line(0, "E1", (0, 0b0001_0101, 60_000, 100_000), (150_000_000, 0), (-600_000, 1)),
+            adjusted_line(1, "E2", (1, 0b1101_1010, 5 * 10**17, 10**18), (10_000_000, 0), (0, 1)),
         ),
         TOTALS,
+    ),
+    "FeeAdjusted that restates whole lines": FeeAdjusted(
+        *("BAN", 42, T, T + 5, T + 9, TERMS, (BASE, BASIS)),
+        (
+            AdjustedLine(
+                *(40, 0, "bitmart", "E1", T),
+                LineValues(0, 0b0001_0101, 60_000, 100_000, -600_000, 1),
+                LineValues(0, 0b1001_0101, 60_000, 100_000, -600_000, 1),
+            ),
+            AdjustedLine(
+                *(900, 300, "other", "E22", T + 5),
+                LineValues(0, 0b0001_0101, 60_000, 100_000, 2**65, 0),
+                LineValues(1, 0b0001_1010, 2**70, 2**64, -(2**80), 1),
+            ),
+        ),
+        TOTALS,
+        43,
     ),
     "CommandRefused": CommandRefused("StartTrial", 209, "account_id", "alice has had a trial", b"\x04" * 32),
     "SourceAdvanced": SourceAdvanced(5, 9, 3, 1, (RefusedSequence(7, 4, b"\x05" * 32, "last_px"),)),

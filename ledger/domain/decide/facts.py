@@ -1,0 +1,139 @@
+"""The facts that price the lines of an account, and which of them a line recorded before them counts by.
+
+A line counts by the facts at positions before its own, and by those after it that are released for it. So what it costs
+depends on the set of released facts alone, not on the order in which they came.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from functools import reduce
+from typing import Final, NamedTuple
+
+from ledger.domain.decide.evaluation import changes_from_ns
+from ledger.domain.events import (
+    AccountBanned,
+    AccountFlagged,
+    AccountUnflagged,
+    BanLifted,
+    FactDeclined,
+    FactReleased,
+    FactWithheld,
+    Recorded,
+    TierChanged,
+    TierRevoked,
+    TrialStarted,
+    VolumeEvaluated,
+)
+from ledger.domain.instants import NEVER_NS
+from ledger.domain.state.account import AccountState, evolve_account
+
+GRANT: Final = "LATE_GRANT"
+REVOCATION: Final = "REVOCATION"
+FLAG: Final = "FLAG"
+UNFLAG: Final = "UNFLAG"
+BAN: Final = "BAN"
+BAN_LIFT: Final = "BAN_LIFT"
+
+
+class Fact(NamedTuple):
+    """A fact that may change what lines are from an instant on, of a programme; without one, of every programme."""
+
+    position: int
+    cause: str
+    from_ns: int
+    programme_id: str = ""
+
+
+def fact_of(recorded: Recorded, events: Iterable[Recorded]) -> Fact | None:
+    """Return the fact that an event of an account is; None: it prices nothing. `events` are those of the account."""
+    position, event = recorded.position, recorded.event
+    match event:
+        case TrialStarted() | TierChanged():
+            return Fact(position, GRANT, event.valid_from_ns, event.programme_id)
+        case VolumeEvaluated():
+            from_ns = changes_from_ns(event)
+            return Fact(position, GRANT, from_ns, event.programme_id) if from_ns != NEVER_NS else None
+        case TierRevoked():
+            return Fact(position, REVOCATION, event.revoked_time_ns, _programme_of(event.grant_id, events))
+        case AccountFlagged():
+            return Fact(position, FLAG, event.flagged_time_ns)
+        case AccountUnflagged():
+            return Fact(position, UNFLAG, event.unflagged_time_ns)
+        case AccountBanned():
+            return Fact(position, BAN, event.start_time_ns)
+        case BanLifted():
+            return Fact(position, BAN_LIFT, event.lifted_time_ns)
+    return None
+
+
+def _programme_of(grant_id: str, events: Iterable[Recorded]) -> str:
+    """Return the programme of a grant."""
+    given = (TrialStarted, TierChanged, VolumeEvaluated)
+    grants = (recorded.event for recorded in events if isinstance(recorded.event, given))
+    return next((event.programme_id for event in grants if event.grant_id == grant_id), "")
+
+
+class AccountFacts:
+    """The events of one account, in order, with what was released and what is withheld after them."""
+
+    def __init__(self, account_id: str, events: Sequence[Recorded]) -> None:
+        self.account_id = account_id
+        self.events = events
+        self.facts: dict[int, Fact] = {}  # by position, ascending
+        self.withheld: dict[int, list[FactWithheld]] = {}  # by position of the fact: what waits to be released
+        self.declined: set[int] = set()
+        self._released: dict[int, list[FactReleased]] = {}
+        self._of_lines: dict[tuple[int, str, str], AccountState] = {}
+        self._accounts: dict[tuple[int, ...], AccountState] = {}  # by the positions that are left out
+        for recorded in events:
+            self._take(recorded)
+
+    def _take(self, recorded: Recorded) -> None:
+        event = recorded.event
+        if isinstance(event, FactReleased):
+            self._released.setdefault(event.fact_position, []).append(event)
+            self.withheld.pop(event.fact_position, None)
+        elif isinstance(event, FactWithheld):
+            self.withheld.setdefault(event.fact_position, []).append(event)
+        elif isinstance(event, FactDeclined):
+            self.withheld.pop(event.fact_position, None)
+            self.declined.add(event.fact_position)
+        elif fact := fact_of(recorded, self.events):
+            self.facts[fact.position] = fact
+
+    def with_release(self, released: FactReleased) -> AccountFacts:
+        """Return the facts as they would be after one more release."""
+        last = self.events[-1]
+        return AccountFacts(self.account_id, [*self.events, replace(last, position=last.position + 1, event=released)])
+
+    def is_released(self, position: int) -> bool:
+        """Return True if a fact is released for any line."""
+        return position in self._released
+
+    def account_for(self, known_at: int, programme_id: str, currency: str) -> AccountState:
+        """Return the account by which a line counts, recorded at a position, of a programme and in a currency."""
+        of_line = (known_at, programme_id, currency)
+        if of_line not in self._of_lines:
+            self._of_lines[of_line] = self._account(known_at, programme_id, currency)
+        return self._of_lines[of_line]
+
+    def _account(self, known_at: int, programme_id: str, currency: str) -> AccountState:
+        left_out = tuple(
+            position
+            for position in self.facts
+            if position > known_at and not self._counts(position, programme_id, currency)
+        )
+        account = self._accounts.get(left_out)
+        if account is None:
+            counted = (recorded for recorded in self.events if recorded.position not in left_out)
+            account = self._accounts[left_out] = reduce(evolve_account, counted, AccountState(self.account_id))
+        return account
+
+    def _counts(self, position: int, programme_id: str, currency: str) -> bool:
+        return any(
+            (not released.programme_ids or programme_id in released.programme_ids)
+            and (not released.currencies or currency in released.currencies)
+            for released in self._released.get(position, ())
+        )

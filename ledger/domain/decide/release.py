@@ -1,0 +1,144 @@
+"""The release of a fact that is recorded after lines which it changes: at once, later, or never ([adjust])."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Final
+
+from ledger.domain.commands import DeclineFact, ReleaseFact
+from ledger.domain.decide.decided import Decided
+from ledger.domain.decide.facts import BAN, BAN_LIFT, FLAG, GRANT, REVOCATION, UNFLAG, AccountFacts, Fact
+from ledger.domain.events import FactDeclined, FactReleased, FactWithheld
+from ledger.domain.refusal import Reason, Refusal
+from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
+from ledger.domain.state.account import AccountState
+from ledger.domain.state.programme import ADJUST, CREDIT_ONLY, Adjust
+from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.streams import account_stream
+
+LINES_MAX: Final = 100_000  # on the account-days that a fact reaches: more are not restated in one commit
+
+BY_SWITCH: Final = "SWITCH"
+BY_DEBIT: Final = "DEBIT"
+BY_FLAG: Final = "FLAG"
+BY_SIZE: Final = "SIZE"
+
+# How much more or less the lines of an account cost, by the currency of every line that a fact reaches, if it were
+# released for some programmes: at FEE_SCALE.
+Nets = Callable[[FactReleased], Mapping[str, int]]
+
+_SWITCHES: Final[Mapping[str, Callable[[Adjust], str]]] = {
+    GRANT: lambda adjust: adjust.grants,
+    REVOCATION: lambda adjust: adjust.revocations,
+    FLAG: lambda adjust: adjust.flags,
+    UNFLAG: lambda adjust: adjust.unflags,
+    BAN: lambda adjust: adjust.volume,
+    BAN_LIFT: lambda adjust: adjust.volume,
+}
+
+
+def judge_late(
+    fact: Fact, account: AccountState, book: Rulebook, *, lines: int, nets: Nets, now_ns: int
+) -> Iterator[FactReleased | FactWithheld]:
+    """Yield what is recorded with a fact that came late, by the versions in force now (A31, R21).
+
+    `account` is that after the fact. `lines` are on the account-days that the fact reaches.
+    """
+    for switch, programme_ids in _by_switch(fact, book, now_ns):
+        yield from _judge(fact, account, switch, programme_ids, lines=lines, nets=nets, now_ns=now_ns)
+
+
+def judge_held(
+    facts: AccountFacts, account: AccountState, *, lines_of: Callable[[Fact], int], nets: Nets, now_ns: int
+) -> Iterator[FactReleased | FactWithheld]:
+    """Yield what the end of the last flag lets out, by the switches that were stored (A33). `account` is after it."""
+    if flagged_at(account.flags, now_ns) is not None:
+        return
+    for position, waiting in list(facts.withheld.items()):
+        for one in waiting:
+            if one.reason == BY_FLAG:
+                fact = facts.facts[position]
+                lines = lines_of(fact)
+                yield from _judge(fact, account, one.switch, one.programme_ids, lines=lines, nets=nets, now_ns=now_ns)
+
+
+def decide_fact(
+    facts: AccountFacts,
+    account: AccountState,
+    command: ReleaseFact | DeclineFact,
+    fee_lines: Callable[[str, int], Mapping[str, int]],
+    now_ns: int,
+) -> Decided | Refusal:
+    """Decide what two persons say of a fact: also one from before there were switches may be released."""
+    position, stream = command.fact_position, account_stream(command.account_id)
+    fact, waiting = facts.facts.get(position), facts.withheld.get(position, ())
+    if fact is None:
+        detail = f"no fact of {command.account_id} that prices fills lies at position {position}"
+        return Refusal(Reason.FACT_UNKNOWN, "fact_position", detail)
+    if position in facts.declined:
+        return Refusal(Reason.FACT_DECLINED, "fact_position", f"the fact at position {position} was declined")
+    if not waiting and facts.is_released(position):
+        detail = f"the fact at position {position} is released"
+        return Refusal(Reason.FACT_ALREADY_RELEASED, "fact_position", detail)
+    if isinstance(command, DeclineFact):
+        return Decided(now_ns, ((stream, FactDeclined(position)),))
+    if fact.cause == GRANT and (flagged := refused_for_flag(account, now_ns)):
+        return flagged
+    if (lines := sum(fee_lines(command.account_id, fact.from_ns).values())) > LINES_MAX:
+        detail = f"{command.account_id} has {lines} lines on the days it reaches, and one commit restates {LINES_MAX}"
+        return Refusal(Reason.REPRICE_TOO_LARGE, "fact_position", detail)
+    switch = waiting[0].switch if waiting else ""
+    return Decided(now_ns, ((stream, FactReleased(position, fact.cause, switch)),))
+
+
+def _by_switch(fact: Fact, book: Rulebook, now_ns: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Return (switch, programmes), a programme by the version that is in force; no programmes where all say the same.
+
+    A programme that is not in force yet says what its first version does.
+    """
+    found: dict[str, list[str]] = {}
+    for programme_id, versions in sorted(book.programmes.items()):
+        if fact.programme_id in ("", programme_id):
+            begun = [programme for start_ns, programme in versions if start_ns <= now_ns]
+            programme = begun[-1] if begun else versions[0][1]
+            found.setdefault(_SWITCHES[fact.cause](programme.adjust), []).append(programme_id)
+    if len(found) == 1:
+        return [(switch, ()) for switch in found]
+    return [(switch, tuple(names)) for switch, names in sorted(found.items())]
+
+
+def _judge(
+    fact: Fact,
+    account: AccountState,
+    switch: str,
+    programme_ids: tuple[str, ...],
+    *,
+    lines: int,
+    nets: Nets,
+    now_ns: int,
+) -> Iterator[FactReleased | FactWithheld]:
+    released = FactReleased(fact.position, fact.cause, switch, programme_ids)
+    withheld_by = ""
+    if switch not in (ADJUST, CREDIT_ONLY):
+        withheld_by = BY_SWITCH
+    elif fact.cause == GRANT and flagged_at(account.flags, now_ns) is not None:
+        withheld_by = BY_FLAG
+    elif lines > LINES_MAX:
+        withheld_by = BY_SIZE
+    if withheld_by:
+        yield FactWithheld(fact.position, fact.cause, switch, withheld_by, programme_ids)
+    elif switch == ADJUST:
+        yield released
+    else:
+        yield from _credits(released, nets(released))
+
+
+def _credits(released: FactReleased, nets: Mapping[str, int]) -> Iterator[FactReleased | FactWithheld]:
+    """Release a fact in the currencies in which the member pays less on the whole, and withhold it in the others."""
+    fact = (released.fact_position, released.cause, released.switch)
+    less = tuple(sorted(currency for currency, net in nets.items() if net < 0))
+    others = tuple(sorted(nets.keys() - set(less)))
+    if less:
+        yield FactReleased(*fact, released.programme_ids, less)
+    if others or not less:
+        yield FactWithheld(*fact, BY_DEBIT, released.programme_ids, others)

@@ -1,0 +1,176 @@
+"""Decides again what became of late facts: which were released, and each line that they restate."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Final, NamedTuple
+
+from ledger.domain.decide.facts import fact_of
+from ledger.domain.events import (
+    AccountUnflagged,
+    FactReleased,
+    FactWithheld,
+    FeeAdjusted,
+    Recorded,
+    VolumeEvaluated,
+)
+from ledger.domain.state.volume_cells import add_totals, to_totals
+from ledger.domain.streams import day_key, subject_of
+from ledger.fills.account_day import AccountDay
+from ledger.fills.adjust import adjustments
+from ledger.fills.mend import Mending
+from ledger.replay.compare import UNDECIDABLE, Deviation, compared, differing_totals, said
+from ledger.replay.requests import RequestsAgain
+from ledger.replay.states import States
+from ledger.replay.totals import recounted
+
+Outcome = FactReleased | FactWithheld
+
+RULES_WITH_RELEASES: Final = 4  # older rules adjusted fees by themselves, without a FactReleased
+
+
+class _Due(NamedTuple):
+    """The adjustments of an account-day that must still be posted: by which release, and who asked."""
+
+    release: Recorded
+    cause: Recorded  # the fact that it follows from, or itself where two persons release it
+    events: list[FeeAdjusted]
+
+
+class MendedAgain:
+    """Decides again what follows from facts of accounts, commit by commit."""
+
+    def __init__(self, states: States, requests: RequestsAgain, given: Callable[[str], bool]) -> None:
+        """`given` says of which fee streams the events are given."""
+        self._states = states
+        self._given = given
+        self._mending = Mending(states)
+        self._requests = requests
+        self._expected: tuple[Recorded, Iterator[Outcome]] | None = None  # the last fact, and what must follow it
+        self._days: dict[str, _Due] = {}  # by fee stream
+        self._facts: dict[int, Recorded] = {}  # by position, of the commit at hand
+        self._unflagged: dict[str, Recorded] = {}  # by account, likewise
+
+    def note(self, recorded: Recorded) -> None:
+        """Note an event that was taken in: what follows from a fact of an account must be recorded next."""
+        if isinstance(recorded.event, FactReleased):
+            self._note_release(recorded, recorded.event)
+        if fact_of(recorded, ()) is None:
+            return
+        account_id = subject_of(recorded.stream)
+        self._facts[recorded.position] = recorded
+        if isinstance(recorded.event, AccountUnflagged):
+            self._unflagged[account_id] = recorded
+        now_ns = self._states.decided_ns(recorded.envelope)
+        self._expected = (recorded, self._mending.outcome(recorded, account_id, now_ns))
+
+    def is_outcome(self, recorded: Recorded) -> bool:
+        """Return True if an event says what became of the last fact: no command of its own records it.
+
+        One that a command records keeps its request. So whose request either of both names does not matter.
+        """
+        if self._expected is None or not isinstance(recorded.event, Outcome):
+            return False
+        fact, _ = self._expected
+        if fact.stream != recorded.stream:
+            return False
+        return fact.envelope.request_id == recorded.envelope.request_id or self._requests.is_further(recorded.envelope)
+
+    def outcome(self, recorded: Recorded, event: Outcome) -> list[Deviation]:
+        """Compare what became of a late fact; what the release before it restates must have been posted."""
+        fact, expected = self._expected or (recorded, iter(()))
+        found, decided = self._unposted(), next(expected, None)
+        if decided is None:
+            return [*found, said(recorded, "no late fact before it has this outcome", ruled=True)]
+        found += _by_request(self._requests, recorded, fact)
+        if type(decided) is not type(event):
+            return [*found, said(recorded, f"expected {type(decided).__name__}", ruled=True)]
+        return found + compared(recorded, decided, self._states.decided_ns(recorded.envelope))
+
+    def _note_release(self, recorded: Recorded, event: FactReleased) -> None:
+        cause = (event.cause, event.fact_position)
+        asked = self._expected[0] if self._expected is not None and self.is_outcome(recorded) else recorded
+        for stream, restated in self._mending.restated(subject_of(recorded.stream), recorded):
+            if not self._given(stream):
+                continue
+            known, day = self._states.day(day_key(stream)), AccountDay()
+            add_totals(day.sums, to_totals(known.sums))
+            day.time_max_so_far_ns = known.time_max_so_far_ns
+            self._days[stream] = _Due(recorded, asked, list(adjustments(day, restated, cause, recorded.position)))
+
+    def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
+        """Compare an adjustment with what the last release restates; totals follow from recorded lines."""
+        differs = tuple(
+            differing_totals(event.totals, recounted(self._states.day(day_key(recorded.stream)).sums, event))
+        )
+        found = [Deviation(recorded.position, recorded.stream, differs)] if differs else []
+        if not event.release_position and not self._releases(recorded):
+            return found + self._from_what_was_posted(recorded, event)
+        due = self._days.get(recorded.stream)
+        if due is None:
+            what = f"position {event.release_position} restates no more lines of this account-day"
+            return [said(recorded, what, ruled=True), *found]
+        found += _by_request(self._requests, recorded, due.cause)
+        decided = replace(due.events.pop(0), totals=event.totals)
+        if not due.events:
+            del self._days[recorded.stream]
+        return found + compared(recorded, decided, event.time_min_ns)
+
+    def settle(self) -> list[Deviation]:
+        """Return what should have been recorded after the last fact, and was not: something else comes now."""
+        found = self._unposted()
+        pending, self._expected = self._expected, None
+        if pending is None:
+            return found
+        fact, expected = pending
+        if not self._releases(fact):
+            return found
+        try:
+            return found + [said(fact, f"{each!r} should follow it", ruled=True) for each in expected]
+        except UNDECIDABLE as error:
+            return [*found, said(fact, f"what follows from it cannot be decided: {error!r}")]
+
+    def _unposted(self) -> list[Deviation]:
+        """Return the fees that the last release should have adjusted; they are told once."""
+        due, self._days = self._days, {}
+        return [
+            said(each.release, f"fees of {stream} should have been adjusted", ruled=True)
+            for stream, each in due.items()
+        ]
+
+    def _releases(self, recorded: Recorded) -> bool:
+        """Return True if an event lies in a term whose rules release facts."""
+        return self._requests.rules_of(recorded.envelope.writer_term) >= RULES_WITH_RELEASES
+
+    def end_commit(self) -> None:
+        """Forget the facts of a commit."""
+        self._facts.clear()
+        self._unflagged.clear()
+
+    @property
+    def is_waiting(self) -> bool:
+        """Return whether more must be recorded after the last fact, or may have to be."""
+        return self._expected is not None or bool(self._days)
+
+    def _from_what_was_posted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
+        """Compare what an older release adjusted with what was posted, and who asked: its amounts are its own."""
+        account_id, _ = day_key(recorded.stream)
+        cause = self._unflagged.get(account_id) or self._facts.get(event.cause_position)
+        if cause is None or subject_of(cause.stream) != account_id:
+            return [said(recorded, f"position {event.cause_position} changes no fee of this account", ruled=True)]
+        found = _by_request(self._requests, recorded, cause)
+        posted = {placed.ref: placed.known for placed in self._states.lines(recorded.stream)}
+        for line in event.lines:
+            known = posted.get((line.position, line.line))  # type: ignore[call-overload]
+            before = (line.before.fee, event.bases[line.before.basis_index], event.symbols[line.before.symbol_index])
+            if known is None or (known.line.fee, known.basis, known.terms) != before:
+                return [*found, said(recorded, f"line {line.line} of position {line.position} was posted otherwise")]
+        return found
+
+
+def _by_request(requests: RequestsAgain, recorded: Recorded, cause: Recorded) -> list[Deviation]:
+    """Compare who asked: of what an evaluation led to, with the run; of all else, with the cause."""
+    if isinstance(cause.event, VolumeEvaluated):
+        return requests.of_run(recorded, cause.event)
+    return requests.further(recorded, cause)

@@ -1,0 +1,40 @@
+"""Facts that came after lines which they change, and wait for two persons who release or decline them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from ledger.domain.events import FactWithheld
+from ledger.domain.state.programme import KEEP
+from ledger.domain.streams import account_of
+from projections.answers.withheld import withheld
+from projections.controls.scope import Control, Finding, Scope, instant_text
+
+
+def _find(scope: Scope) -> Iterator[Finding]:
+    """Find them until they are released or declined; what a programme keeps from lines waits for nobody."""
+    for recorded in withheld(scope.log, scope.as_of_ns, scope.log.head().position):
+        event, account_id = recorded.event, account_of(recorded.stream)
+        assert isinstance(event, FactWithheld), recorded
+        if event.switch == KEEP or scope.programme.programme_id not in (
+            event.programme_ids or (scope.programme.programme_id,)
+        ):
+            continue
+        at_ns = recorded.envelope.recorded_time_ns
+        yield Finding(
+            subject=f"{account_id}/{event.fact_position}/{recorded.position}",
+            message=f"fills of {account_id} do not count by the fact at position {event.fact_position} ({event.cause})"
+            f" since {instant_text(at_ns)}, because of {event.reason} ({event.switch}): release or decline it",
+            account_id=account_id,
+            time_ns=at_ns,
+            details={"fact_position": str(event.fact_position), "cause": event.cause, "reason": event.reason},
+        )
+
+
+CONTROL: Final = Control(
+    "facts-withheld",
+    "facts recorded after fills that they change, which two persons must release or decline",
+    _find,
+    oldest_first=True,
+)

@@ -1,0 +1,38 @@
+"""The amounts that adjustments move, reckoned from their bytes line by line: what a preview of them must have said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from fractions import Fraction
+
+from ledger.domain.events import FeeAdjusted, Recorded
+from ledger.domain.streams import account_of
+from ledger.v1.command_pb2 import Preview
+
+Moved = Mapping[tuple[str, str], Fraction]  # by account and currency
+
+
+def posted(events: Iterable[Recorded]) -> tuple[int, Moved]:
+    """Return (how many lines were restated, by how much more they cost)."""
+    lines, found = 0, dict[tuple[str, str], Fraction]()
+    for recorded in events:
+        event = recorded.event
+        if not isinstance(event, FeeAdjusted):
+            continue
+        lines += len(event.lines)
+        for line in event.lines:
+            for values, sign in ((line.before, -1), (line.after, 1)):
+                basis = event.bases[values.basis_index]
+                key = account_of(recorded.stream), basis.fee_currency
+                found[key] = found.get(key, Fraction()) + Fraction(sign * values.fee, 10**basis.fee_decimals)
+    return lines, found
+
+
+def foretold(preview: Preview) -> tuple[int, Moved]:
+    """Return the same as a preview says it. Its net is that of its accounts."""
+    found = {(one.account_id, one.currency): Fraction(one.amount) for one in preview.differences}
+    net = dict[tuple[str, str], Fraction]()
+    for (_, currency), amount in found.items():
+        net["", currency] = net.get(("", currency), Fraction()) + amount
+    assert {(one.account_id, one.currency): Fraction(one.amount) for one in preview.net} == net
+    return preview.lines, found

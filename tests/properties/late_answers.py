@@ -1,0 +1,131 @@
+"""What a ledger and a reckoner say of an account's lines at two instants, side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from decimal import Decimal
+from random import Random
+from typing import Any
+
+from ledger.v1 import query_service_pb2 as pb
+from ledger.v1.read_pb2 import ReadAt
+from tests.conftest import Ledger, at
+from tests.properties.late_facts import LateAccount, Restated
+from tests.properties.late_lives import BEGIN_NS, LateLives
+from tests.properties.notebook import DAY_NS, FOR_EVER, Noted, next_evaluation_ns
+from tests.properties.reckoner import SYMBOLS
+from tests.properties.test_two_clocks import fee_pages
+
+FIRST_NS = BEGIN_NS - 60 * DAY_NS
+PAGE = 1_000
+
+Lines = dict[str, list[tuple[Any, ...]]]  # by exec_id
+
+
+@dataclass(frozen=True)
+class Asked:
+    """Two clocks, and the span of fees: the fields that `fee_pages` takes."""
+
+    account_id: str
+    as_of_ns: int
+    known: int
+    from_ns: int = FIRST_NS
+    until_ns: int = 2 * BEGIN_NS
+    page_size: int = PAGE
+
+    @property
+    def at(self) -> ReadAt:
+        return ReadAt(as_of=at(self.as_of_ns), known_at_position=self.known)
+
+
+def question(lives: LateLives, account: LateAccount, random: Random) -> Asked:
+    """Any instant, and such as something happens at, from both sides; known at a settled position or before a fact."""
+    edges = [noted.trade.at_ns for noted in account.trades] + [lives.now_ns, lives.now_ns]
+    edges += [edge for edge in account.past(FOR_EVER).changes() if edge < lives.now_ns]
+    own = [fact.since for fact in account.facts]
+    known = random.choice((lives.settled[-1], random.choice(lives.settled), *own))
+    return Asked(account.account_id, random.choice(edges) + random.choice((-1, 0, 1)), known)
+
+
+def last(lives: LateLives, account: LateAccount) -> Asked:
+    """All that is known now."""
+    return Asked(account.account_id, lives.now_ns, lives.settled[-1])
+
+
+def differences(ledger: Ledger, account: LateAccount, asked: Asked) -> list[tuple[Any, ...]]:
+    """(question, what, reckoner, ledger) where they differ."""
+    noted = account.inside(asked.from_ns, min(asked.until_ns, asked.as_of_ns + 1), asked.known)
+    pages = list(fee_pages(ledger, asked))  # type: ignore[arg-type]
+    found = lines_told(line for page in pages for line in page.lines)
+    pairs = [(f"line {one.trade.exec_id}", line(one), found.pop(one.trade.exec_id, [])) for one in noted]
+    pairs += [("lines", {}, found), ("totals", totals(noted), totals_told(pages[-1]))]
+    day = asked.as_of_ns // DAY_NS * DAY_NS
+    of_day = Asked(asked.account_id, asked.as_of_ns, asked.known, day, day + DAY_NS)
+    today = [one for one in noted if one.trade.at_ns >= day]
+    pairs.append(("totals of the day", totals(today), totals_told(next(fee_pages(ledger, of_day)))))  # type: ignore[arg-type]
+    rates = ledger.queries.GetRates(pb.GetRatesRequest(account_id=asked.account_id, at=asked.at))
+    pairs.append(("volume", volume(account, asked), volume_told(rates)))
+    return [(asked, *pair) for pair in pairs if pair[1] != pair[2]]
+
+
+def line(noted: Restated) -> list[tuple[Any, ...]]:
+    """(kind, amount, currency, rate, discount, tier, banned) of a line and of what was posted for it later."""
+    fee = noted.fee
+    told: list[tuple[Any, ...]] = [("FILL", fee.amount, fee.currency, fee.rate, fee.discount, fee.tier)]
+    for (_, before, after), banned in zip(noted.adjusted, noted.turns, strict=True):
+        rests = (after.rate, after.discount, after.tier, banned)
+        if before.currency == after.currency:
+            told.append(("ADJUSTMENT", after.amount - before.amount, after.currency, *rests))
+        else:
+            told.append(("ADJUSTMENT", -before.amount, before.currency, *rests))
+            told.append(("ADJUSTMENT", after.amount, after.currency, *rests))
+    return told
+
+
+def lines_told(lines: Iterable[pb.FeeLine]) -> Lines:
+    """The same as the ledger says it, but for what changes the grant alone."""
+    found: Lines = {}
+    last: dict[str, tuple[Any, ...]] = {}
+    for one in lines:
+        name, rests = one.fill_ref.exec_id, (Decimal(one.basis.rate), Decimal(one.basis.discount), one.basis.tier)
+        told = (one.kind, Decimal(one.fee_amount), one.fee_currency, *rests)
+        if one.kind == "FILL":
+            found[name] = [told]
+        elif told[1] or last[name] != (*rests, one.banned):
+            found[name].append((*told, one.banned))
+        last[name] = (*rests, one.banned)
+    return found
+
+
+def totals(noted: Iterable[Noted]) -> dict[str, tuple[Decimal, Decimal, Decimal, int]]:
+    """(charges, rebates, net, lines) by currency."""
+    found: dict[str, tuple[Decimal, Decimal, Decimal, int]] = {}
+    for fee in (one.fee_at(FOR_EVER) for one in noted):
+        charges, rebates, net, lines = found.get(fee.currency, (Decimal(0), Decimal(0), Decimal(0), 0))
+        charge, rebate = max(fee.amount, Decimal(0)), min(fee.amount, Decimal(0))
+        found[fee.currency] = (charges + charge, rebates + rebate, net + fee.amount, lines + 1)
+    return found
+
+
+def totals_told(page: pb.ListFeeHistoryResponse) -> dict[str, tuple[Decimal, Decimal, Decimal, int]]:
+    """The same as the ledger says it."""
+    return {
+        total.currency: (Decimal(total.charges), Decimal(total.rebates), Decimal(total.net), total.lines)
+        for total in page.totals
+    }
+
+
+def volume(account: LateAccount, asked: Asked) -> list[tuple[str, str, Decimal, int]]:
+    """(why it does not count, quote currency, notional, lines) of the window that the next evaluation looks at."""
+    from_ns = next_evaluation_ns(asked.as_of_ns) - 30 * DAY_NS
+    found: dict[tuple[str, str], list[Decimal]] = {}
+    for noted in account.inside(from_ns, asked.as_of_ns + 1, asked.known):
+        found.setdefault((noted.excluded(), SYMBOLS[noted.trade.symbol][1]), []).append(noted.trade.notional)
+    return sorted((*key, sum(notionals, Decimal(0)), len(notionals)) for key, notionals in found.items())
+
+
+def volume_told(rates: pb.GetRatesResponse) -> list[tuple[str, str, Decimal, int]]:
+    """The same as the ledger says it."""
+    volumes = [("", one) for one in rates.counted] + [(entry.reason, entry.volume) for entry in rates.excluded]
+    return sorted((why, one.quote_currency, Decimal(one.notional), one.lines) for why, one in volumes)

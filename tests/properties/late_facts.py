@@ -1,0 +1,240 @@
+"""Facts that are recorded late, reckoned on paper: what each line costs and counts, and which facts are withheld.
+
+A line is priced by the facts recorded before it and by those released since, one after the other as they were recorded;
+what it was charged later is the difference to what was posted. So nothing is remembered here but facts, lines and
+which fact was released when, and whatever is asked is worked out from the start.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from typing import Any, Final
+
+from tests.properties.notebook import EXACT, FOR_EVER, Fee, Noted, Past, Trade, rounded
+from tests.properties.reckoner import SYMBOLS, Account, Reckoner
+
+GRANTS, REVOCATIONS, FLAGS, VOLUME = CAUSES = ("grants", "revocations", "flags", "volume")
+CAUSE: Final = {"grant": GRANTS, "revoke": REVOCATIONS, "flag": FLAGS, "unflag": FLAGS, "ban": VOLUME, "lift": VOLUME}
+PACKAGED: Final = {GRANTS: "adjust", REVOCATIONS: "propose", FLAGS: "keep", VOLUME: "adjust"}
+TOKEN, OFF = "BMX", Decimal("0.25")
+ALL = ""  # currencies
+
+Moment = tuple[int, int]  # position, number of a release among those of the account: one comes after the other
+
+
+@dataclass(frozen=True)
+class Reading:
+    """What is left open by the rules."""
+
+    held: frozenset[str] = frozenset({"TRIAL", "MATCH", "MANUAL", "EVALUATION"})  # whose grants wait for the un-flag
+    nought_favours: bool = False  # whether a net of 0 is one in the member's favour
+
+
+MENDED: Final = Reading()
+
+
+@dataclass
+class Fact:
+    """A decision, and from which positions on it prices lines that were recorded before it."""
+
+    position: int
+    what: str
+    values: Mapping[str, Any]
+    switch: str
+    since: int  # it was recorded after this position: that of an evaluation's event is known no better
+    held: bool = False  # by a flag
+    released: list[tuple[Moment, str]] = field(default_factory=list)  # when, currency of the lines or ALL
+    declined: int | None = None  # position
+
+    def is_undecided(self, known: int) -> bool:
+        """Whether somebody may decide about it, for some lines at least."""
+        ruled = any(at <= all_of(known) and of == ALL for at, of in self.released)
+        return self.position <= known and not ruled and (self.declined is None or self.declined > known)
+
+    def is_asked(self, known: int) -> bool:
+        """Whether the programme wants somebody to decide about it."""
+        return self.is_undecided(known) and self.switch in {"propose", "credit_only"} and not self.held
+
+    def prices(self, noted: Noted, known: Moment) -> bool:
+        """Whether a line's target follows from it."""
+        mine = (ALL, noted.fee.currency)
+        return self.position <= noted.position or any(at <= known and of in mine for at, of in self.released)
+
+
+def all_of(position: int) -> Moment:
+    """After all releases of a position."""
+    return position, FOR_EVER
+
+
+@dataclass
+class Restated(Noted):
+    """A line as it is known at a position, with whether it was banned after each adjustment."""
+
+    turns: list[bool] = field(default_factory=list)
+
+    def excluded(self, known: int = FOR_EVER) -> str:
+        """Why it does not count as volume; empty: it does."""
+        reasons = (("NOT_API", not self.trade.api), ("SELF_TRADE", self.trade.self_trade), ("BANNED", self.banned))
+        return next((name for name, holds in reasons if holds), "")
+
+
+class LateAccount(Account):
+    """The notes about one account; its lines are given as they are known at the position asked."""
+
+    def __init__(self, account_id: str, owner_id: str, reckoner: LateReckoner) -> None:
+        super().__init__(account_id, owner_id)
+        self.reckoner = reckoner
+        self.facts: list[Fact] = []
+        self._releases = 0
+
+    # -- what happens -------------------------------------------------------------------------------------------------
+
+    def decided(self, position: int, what: str, **values: Any) -> None:
+        """Note a fact, and release it where the switch of its cause says so."""
+        self.decisions.append((position, what, values))
+        if what == "nothing":
+            return
+        switch, since = self.reckoner.switch(what), self.reckoner.since or position - 1
+        fact = Fact(position, what, values, switch, since)
+        self.facts.append(fact)
+        flagged = self.past(position).flagged(self.reckoner.now_ns)
+        fact.held = flagged and what == "grant" and values["source"] in self.reckoner.reading.held
+        if not fact.held:
+            self._rule(fact, position)
+        if what == "unflag" and not flagged:
+            for held in [fact for fact in self.facts if fact.held]:
+                held.held = False
+                self._rule(held, position)
+
+    def release(self, position: int, fact: Fact, currencies: Iterable[str] = (ALL,)) -> None:
+        """Note that a fact is released, for all lines or those of some currencies."""
+        self._releases += 1
+        fact.released += [((position, self._releases), currency) for currency in currencies]
+
+    def _rule(self, fact: Fact, position: int) -> None:
+        if fact.switch == "adjust":
+            self.release(position, fact)
+        if fact.switch == "credit_only":
+            self.release(position, fact, [of for of, net in self.nets(fact, position).items() if self._favours(net)])
+
+    def _favours(self, net: Decimal) -> bool:
+        return net < 0 or (net == 0 and self.reckoner.reading.nought_favours)
+
+    # -- what follows -------------------------------------------------------------------------------------------------
+
+    def past_of(self, noted: Noted, known: Moment, also: Fact | None = None) -> Past:
+        """All that a line's target follows from; a grant that does not count keeps its number."""
+        past = Past()
+        for fact in self.facts:
+            if fact is also or fact.prices(noted, known):
+                take(past, fact.what, fact.values)
+            elif fact.what == "grant":
+                take(past, "grant", {**fact.values, "until_ns": fact.values["from_ns"]})
+        return past
+
+    def as_known(self, noted: Noted, known: int) -> Restated:
+        """A line with what was posted for it up to a position."""
+        releases = {at for fact in self.facts for at, of in fact.released if of in (ALL, noted.fee.currency)}
+        now = Restated(noted.position, noted.trade, noted.fee, noted.banned)
+        for at in sorted(at for at in releases if (noted.position, 0) < at <= all_of(known)):
+            past, before = self.past_of(noted, at), now.fee_at(FOR_EVER)
+            after, banned = self.reckoner.target(noted, past), past.banned(noted.trade.at_ns)
+            if before != after or banned != now.banned:
+                now.adjusted.append((at[0], before, after))
+                now.turns.append(banned)
+            now.banned = banned
+        return now
+
+    def inside(self, from_ns: int, until_ns: int, known: int) -> list[Restated]:  # type: ignore[override]
+        """Its lines of a span, as known at a position."""
+        return [self.as_known(noted, known) for noted in super().inside(from_ns, until_ns, known)]
+
+    def causes(self, position: int) -> list[Fact]:
+        """The facts that were released at a position."""
+        return [fact for fact in self.facts if any(at == position for (at, _), _ in fact.released)]
+
+    def moved(self, fact: Fact, known: int) -> Iterator[tuple[Noted, Fee, Fee]]:
+        """Lines that would be restated if a fact were released: their fee now, and then."""
+        now_known = all_of(known)
+        for noted in self.trades:
+            if noted.position < min(fact.position, known + 1) and not fact.prices(noted, now_known):
+                before, after = self.past_of(noted, now_known), self.past_of(noted, now_known, fact)
+                now, then = self.reckoner.target(noted, before), self.reckoner.target(noted, after)
+                at_ns = noted.trade.at_ns
+                if now != then or before.banned(at_ns) != after.banned(at_ns):
+                    yield noted, now, then
+
+    def fact(self, position: int) -> Fact | None:
+        """The fact at a position."""
+        return next((fact for fact in self.facts if fact.since < position <= fact.position), None)
+
+    def nets(self, fact: Fact, known: int) -> dict[str, Decimal]:
+        """What its release would come to, by the currency of the lines."""
+        found: dict[str, Decimal] = defaultdict(Decimal)
+        for noted, now, then in self.moved(fact, known):
+            found[noted.fee.currency] += then.amount - now.amount
+        return dict(found)
+
+    def undecided(self, known: int) -> list[Fact]:
+        """Facts that somebody is to decide about, each of which alone would restate a line."""
+        return [fact for fact in self.facts if fact.is_asked(known) and any(self.moved(fact, known))]
+
+
+class LateReckoner(Reckoner):
+    """All that was told, and what follows from it where facts come late."""
+
+    accounts: dict[str, LateAccount]  # type: ignore[assignment]
+
+    def __init__(self, owners: Mapping[str, str], switches: Mapping[str, str], reading: Reading = MENDED) -> None:
+        super().__init__({})
+        self.accounts = {name: LateAccount(name, owner, self) for name, owner in owners.items()}
+        self.reading = reading
+        self.now_ns = 0  # when what it is told of is recorded
+        self.since = 0  # the position before a run, while that is noted
+        self.switches: list[tuple[int, Mapping[str, str]]] = [(0, switches)]  # from when on, by cause
+
+    def switch(self, what: str) -> str:
+        """What becomes of a fact that is recorded now: of the last version in force."""
+        _, switches = max((each for each in self.switches if each[0] <= self.now_ns), key=lambda each: each[0])
+        return switches[CAUSE[what]]
+
+    def target(self, noted: Noted, past: Past) -> Fee:
+        """What a line costs by such a past, in the currency of its fee."""
+        trade, known = noted.trade, noted.position
+        tier, (pair_class, _) = past.tier(trade.at_ns), SYMBOLS[trade.symbol]
+        rate = self.terms_at(trade.at_ns, known).rate(tier, pair_class, maker=trade.maker)
+        return restated(trade, rate, noted.fee.currency, tier, past)
+
+    def _adjust(self, account: Account, position: int, from_ns: int) -> None:
+        """Nothing: a fact is released when it is noted."""
+
+
+def take(past: Past, what: str, values: Mapping[str, Any]) -> None:
+    """One more fact: a lift ends every ban that runs then, an un-flag every flag."""
+    match what:
+        case "grant":
+            grant = {"tier": values["tier"], "source": values["source"], "revoked": FOR_EVER}
+            past.grants.append({**grant, "from": values["from_ns"], "until": values["until_ns"]})
+        case "revoke":
+            past.grants[values["number"]]["revoked"] = values["at_ns"]
+        case "ban":
+            past.bans.append([values["from_ns"], values["until_ns"]])
+        case "flag":
+            past.flags.append([values["from_ns"], FOR_EVER, values["kind"]])
+        case "lift" | "unflag":
+            for entry in past.bans if what == "lift" else past.flags:
+                if entry[0] <= values["at_ns"] < entry[1]:
+                    entry[1] = values["at_ns"]
+
+
+def restated(trade: Trade, rate: Decimal, currency: str, tier: str, past: Past) -> Fee:
+    """What a trade costs at a rate, in a given currency: the token's at the price that came with the trade."""
+    rate = max(rate, Decimal(0)) if trade.self_trade else rate
+    off = OFF if trade.token_price and tier == "NONE" and rate > 0 and not past.flagged(trade.at_ns) else Decimal(0)
+    amount = EXACT.multiply(EXACT.multiply(trade.notional, rate), 1 - off)
+    if currency == TOKEN:
+        amount = EXACT.divide(amount, Decimal(trade.token_price))
+    return Fee(rounded(amount), currency, rate, off, tier)

@@ -1,0 +1,250 @@
+"""The reckoner of late facts itself: amounts worked out by hand, and sums that do not hang on the order of facts.
+
+LEDGER_LATE_ORDERS says how many accounts are noted down in three orders each: 300 unless it is set.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from decimal import Decimal
+from random import Random
+from typing import Any, Final
+
+import pytest
+
+from tests.properties.late_facts import CAUSES, FLAGS, GRANTS, PACKAGED, REVOCATIONS, VOLUME, Fact
+from tests.properties.late_orders import DAYS, Step, merged, subjects
+from tests.properties.notebook import DAY_NS, FOR_EVER, Noted
+from tests.properties.paper import EVALUATED_NS, HOUR_NS, Paper, sums
+
+TRADED_NS: Final = EVALUATED_NS + 10 * HOUR_NS
+ORDERS: Final = int(os.environ.get("LEDGER_LATE_ORDERS", "300"))
+SEED: Final = 20_261_130
+
+
+class Story:
+    """600,000 before the evaluation, and steps that a test names: what they say about a fill of 1,000 after it."""
+
+    def __init__(self, switches: dict[str, str]) -> None:
+        self.paper = Paper(switches)
+        self.paper.trade(EVALUATED_NS - DAY_NS, 1_200_000)
+        self.revoked: Fact | None = None
+
+    def trade(self) -> None:
+        self.line = self.paper.trade(TRADED_NS, 2_000)
+
+    def run(self) -> None:
+        self.paper.run()
+
+    def vip4(self) -> None:
+        self.paper.grant("VIP4", EVALUATED_NS)
+
+    def trial(self) -> None:
+        self.paper.grant("VIP3", EVALUATED_NS, source="TRIAL")
+
+    def match(self) -> None:
+        self.paper.grant("VIP4", EVALUATED_NS, source="MATCH")
+
+    def revoke(self) -> None:
+        self.revoked = self.paper.note("revoke", number=0, at_ns=EVALUATED_NS)
+
+    def release(self) -> None:
+        assert self.revoked in self.paper.account.undecided(FOR_EVER)
+        self.paper.release(self.revoked)
+
+    def decline(self) -> None:
+        assert self.revoked in self.paper.account.undecided(FOR_EVER)
+        self.paper.decline(self.revoked)
+
+
+@pytest.mark.parametrize(
+    ("steps", "fee"),
+    [
+        ("trade run", "0.4"),
+        ("trade run vip4", "0.25"),
+        ("trade vip4 run", "0.25"),
+        ("vip4 trade run", "0.25"),
+        ("trade trial run", "0.3"),
+        ("trade run trial", "0.3"),
+        ("trial trade run", "0.3"),
+        ("trade match run", "0.25"),
+        ("trade run match", "0.25"),
+        ("match trade run", "0.25"),
+        ("vip4 trade revoke run", "0.25"),
+        ("vip4 trade run revoke", "0.25"),
+        ("vip4 trade revoke release run", "0.4"),
+        ("vip4 trade revoke run release", "0.4"),
+        ("vip4 trade run revoke release", "0.4"),
+        ("vip4 trade revoke decline run", "0.25"),
+        ("vip4 trade run revoke decline", "0.25"),
+        ("vip4 revoke trade run", "0.4"),
+        ("vip4 revoke trade", "2.5"),
+        ("trade vip4 revoke run", "0.25"),
+        ("trade vip4 revoke release run", "0.4"),
+    ],
+)
+def test_f4_a_fill_costs_what_is_known_and_released_whatever_was_recorded_first(steps: str, fee: str) -> None:
+    story = Story(PACKAGED)
+    for name in steps.split():
+        getattr(story, name)()
+    assert story.paper.fee(story.line) == fee
+
+
+def entries(paper: Paper, noted: Noted) -> list[str]:
+    """What was posted for a line later."""
+    return [f"{after.amount - before.amount:f}" for _, before, after in paper.line(noted).adjusted]
+
+
+def test_what_is_posted_is_the_difference_to_what_was_posted_and_not_to_what_was_charged() -> None:
+    story = Story({**PACKAGED, REVOCATIONS: "adjust"})
+    for name in ("trade", "run", "vip4"):
+        getattr(story, name)()
+    assert entries(story.paper, story.line) == ["-2.10000000", "-0.15000000"]
+    story.paper.note("revoke", number=1, at_ns=EVALUATED_NS)
+    assert entries(story.paper, story.line) == ["-2.10000000", "-0.15000000", "0.15000000"]
+    assert story.paper.fee(story.line) == "0.4"
+
+
+@pytest.mark.parametrize(
+    ("switch", "fee"), [("keep", "0.25"), ("propose", "0.25"), ("credit_only", "0.25"), ("adjust", "2.5")]
+)
+def test_a_flag_takes_back_what_was_saved_before_it_where_the_switch_says_so(switch: str, fee: str) -> None:
+    paper = Paper({**PACKAGED, FLAGS: switch})
+    paper.grant("VIP4", EVALUATED_NS)
+    line = paper.trade(TRADED_NS, 2_000)
+    flag = paper.note("flag", from_ns=EVALUATED_NS, kind="FAKE")
+    assert paper.fee(line) == fee
+    assert paper.account.undecided(FOR_EVER) == ([flag] if switch in {"propose", "credit_only"} else [])
+    assert paper.fee(paper.trade(TRADED_NS, 2_000)) == "2.5", "a line recorded after the flag follows from it"
+
+
+@pytest.mark.parametrize(("lines", "fees"), [((2_000,), ["0.25"]), ((2_000, 2_000), ["0.25", "0.25"])])
+def test_credit_only_posts_what_favours_the_member(lines: tuple[int, ...], fees: list[str]) -> None:
+    paper = Paper({**PACKAGED, GRANTS: "credit_only"})
+    noted = [paper.trade(TRADED_NS, quantity) for quantity in lines]
+    fact = paper.grant("VIP4", EVALUATED_NS)
+    assert [paper.fee(line) for line in noted] == fees
+    assert paper.account.undecided(FOR_EVER) == []
+    assert [(at, of) for (at, _), of in fact.released] == [(fact.position, "USDT")]
+
+
+def test_credit_only_is_decided_by_currency_on_the_net() -> None:
+    """A revocation costs the member in USDT; a line in the token, after the grant, is not concerned."""
+    paper = Paper({**PACKAGED, REVOCATIONS: "credit_only"})
+    token = paper.trade(EVALUATED_NS - HOUR_NS, 2_000, token_price="0.25")
+    paper.grant("VIP4", EVALUATED_NS)
+    line = paper.trade(TRADED_NS, 2_000)
+    fact = paper.note("revoke", number=0, at_ns=EVALUATED_NS)
+    assert paper.account.nets(fact, FOR_EVER) == {"USDT": Decimal("2.25")}
+    assert (paper.fee(token), paper.fee(line)) == ("7.5 BMX", "0.25")
+    assert paper.account.undecided(FOR_EVER) == [fact]
+
+
+def test_a_line_stays_in_its_currency_at_its_own_price_of_the_token() -> None:
+    paper = Paper({**PACKAGED, REVOCATIONS: "adjust"})
+    token = paper.trade(TRADED_NS, 2_000, token_price="0.25")
+    paper.grant("VIP4", EVALUATED_NS)
+    quote = paper.trade(TRADED_NS, 2_000, token_price="0.25")
+    assert (paper.fee(token), paper.fee(quote)) == ("1 BMX", "0.25")
+    paper.note("revoke", number=0, at_ns=EVALUATED_NS)
+    assert (paper.fee(token), paper.fee(quote)) == ("7.5 BMX", "1.875")
+    assert entries(paper, token) == ["-6.50000000", "6.50000000"]
+
+
+def test_two_facts_may_restate_a_line_that_neither_restates_alone() -> None:
+    """So a list of what is withheld names facts that by themselves would change nothing."""
+    paper = Paper(PACKAGED)
+    paper.grant("VIP4", EVALUATED_NS)
+    paper.grant("VIP4", EVALUATED_NS, days=20)
+    line = paper.trade(TRADED_NS, 2_000)
+    revocations = [paper.note("revoke", number=number, at_ns=EVALUATED_NS) for number in range(2)]
+    assert paper.account.undecided(FOR_EVER) == []
+    paper.release(revocations[0])
+    assert (paper.fee(line), paper.account.undecided(FOR_EVER)) == ("0.25", [revocations[1]])
+    paper.release(revocations[1])
+    assert paper.fee(line) == "2.5"
+
+
+def test_a_backdated_ban_and_its_lift_move_volume_at_a_fee_difference_of_nothing() -> None:
+    paper = Paper(PACKAGED)
+    line = paper.trade(EVALUATED_NS - DAY_NS, 2_000_000)
+    paper.note("ban", from_ns=EVALUATED_NS - 2 * DAY_NS, until_ns=EVALUATED_NS + DAY_NS)
+    assert (paper.line(line).excluded(), entries(paper, line)) == ("BANNED", ["0.00000000"])
+    before = paper.account.facts[-1].position - 1
+    assert paper.line(line, before).excluded() == "", "what was known before stays"
+    paper.note("lift", at_ns=EVALUATED_NS - 2 * DAY_NS + HOUR_NS)
+    assert (paper.line(line).excluded(), len(entries(paper, line))) == ("", 2)
+    paper.run()
+    assert [fact.values["tier"] for fact in paper.account.facts if fact.what == "grant"] == ["VIP2"]
+
+
+def test_a_ban_that_is_withheld_moves_no_volume_of_lines_before_it() -> None:
+    paper = Paper({**PACKAGED, VOLUME: "propose"})
+    line = paper.trade(EVALUATED_NS - DAY_NS, 2_000_000)
+    ban = paper.note("ban", from_ns=EVALUATED_NS - 2 * DAY_NS, until_ns=EVALUATED_NS)
+    later = paper.trade(EVALUATED_NS - DAY_NS, 2_000)
+    assert [paper.line(each).excluded() for each in (line, later)] == ["", "BANNED"]
+    assert paper.account.undecided(FOR_EVER) == [ban]
+    paper.release(ban)
+    assert [paper.line(each).excluded() for each in (line, later)] == ["BANNED", "BANNED"]
+
+
+def test_what_a_run_grants_under_a_flag_waits_for_the_un_flag_and_gives_nothing_for_fills_under_it() -> None:
+    paper = Paper(PACKAGED)
+    paper.trade(EVALUATED_NS - DAY_NS, 1_200_000)
+    line = paper.trade(EVALUATED_NS + HOUR_NS, 2_000)
+    paper.note("flag", from_ns=EVALUATED_NS + 2 * HOUR_NS, kind="FAKE")
+    under = paper.trade(EVALUATED_NS + 3 * HOUR_NS, 2_000)
+    paper.run()
+    assert [paper.fee(each) for each in (line, under)] == ["2.5", "2.5"]
+    paper.note("unflag", at_ns=EVALUATED_NS + 5 * HOUR_NS)
+    assert [paper.fee(each) for each in (line, under)] == ["0.4", "2.5"]
+
+
+def test_a_switch_is_that_of_the_version_in_force_when_the_fact_is_recorded() -> None:
+    paper = Paper({**PACKAGED, GRANTS: "keep"})
+    line = paper.trade(TRADED_NS, 2_000)
+    paper.reckoner.switches.append((paper.reckoner.now_ns + 1, PACKAGED))
+    paper.grant("VIP3", EVALUATED_NS)
+    assert paper.fee(line) == "2.5"
+    paper.reckoner.now_ns += 1
+    paper.grant("VIP2", EVALUATED_NS)
+    assert paper.fee(line) == "0.4", "the better grant is kept"
+
+
+# -- orders -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("switches", ["adjust", "drawn"])
+def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(switches: str) -> None:
+    """Where the last run is after all of them, and the same commands are accepted."""
+    random, compared, adjusted = Random(f"{SEED} {switches}"), 0, 0
+    for number in range(ORDERS):
+        of = [switches] * len(CAUSES) if switches == "adjust" else random.choices(("adjust", "propose", "keep"), k=4)
+        drawn = dict(zip(CAUSES, of, strict=True))
+        facts, trades = subjects(random, EVALUATED_NS - DAYS * DAY_NS), random.choices(range(DAYS * 24), k=6)
+        written = [noted_down(drawn, trades, merged(random, facts), random) for _ in range(3)]
+        first = written[0]
+        for other in written[1:]:
+            if other.written.taken.keys() == first.written.taken.keys():
+                compared += 1
+                assert sums(other.account) == sums(first.account), (SEED, switches, number, drawn, facts)
+        adjusted += any(first.line(noted).adjusted for noted in first.account.trades)
+    assert compared > ORDERS
+    assert adjusted > ORDERS // 2
+
+
+def noted_down(switches: dict[str, str], hours: list[int], order: list[Step], random: Random) -> Paper:
+    """All lines, all facts in an order, what is said of those that are withheld in any order, and the run."""
+    paper = Paper(switches)
+    for number, hour in enumerate(hours):
+        paper.trade(EVALUATED_NS - hour * HOUR_NS, 10 ** (number + 2), token_price="0.25" if number % 2 else "")
+    taken = [step for step in order if paper.take(step)]
+    says: dict[str, Callable[[Fact], Any]] = {"release": paper.release, "decline": paper.decline}
+    for step in random.sample(taken, len(taken)):
+        fact = paper.account.facts[paper.written.taken[step.name]]
+        if fact.switch == "propose" and step.verdict:
+            says[step.verdict](fact)
+    paper.run()
+    return paper
