@@ -3,6 +3,12 @@
 from __future__ import annotations
 
 import sys
+
+if sys.version_info < (3, 11):  # noqa: UP036 - pip refuses an older one, and a checkout starts under any
+    here = ".".join(map(str, sys.version_info[:3]))
+    sys.stderr.write(f"fee-ledger: Python {here} is too old: start it with 3.11 or newer\n")
+    sys.exit(2)
+
 from collections.abc import Sequence
 
 from ledger import cli

@@ -27,7 +27,7 @@ from ledger.knobs.knob import Origin
 from ledger.knobs.settings import settings_of
 from ledger.log_lines import log_as, log_on_stderr
 from ledger.memory import few_arenas
-from ledger.metrics.endpoint import EndpointError, listen_for_metrics
+from ledger.metrics.endpoint import EndpointError, Listening, listen_for_metrics
 from ledger.processors import keep_to
 from ledger.server.app import ListenError
 from ledger.store.postgres.database import DatabaseError, cannot_be_used, connect
@@ -135,15 +135,15 @@ def serve(config: Config, *, metrics_asked: bool = True) -> int:
     systemd = Systemd.of(os.environ)
     systemd.starts()
     with ExitStack() as stack:
-        endpoint, metrics_line = listen_for_metrics(config.metrics_listen, asked=metrics_asked)
-        if endpoint is not None:
-            stack.callback(endpoint.stop)
+        metrics = listen_for_metrics(config.metrics_listen, asked=metrics_asked)
+        if metrics.endpoint is not None:
+            stack.callback(metrics.endpoint.stop)
         dsn, owner_dsn, place, keeper = _store(config, stack, stop)
         serving = running(
-            config, dsn, owner_dsn=owner_dsn, keeper=keeper, stop=stop, systemd=systemd, endpoint=endpoint
+            config, dsn, owner_dsn=owner_dsn, keeper=keeper, stop=stop, systemd=systemd, endpoint=metrics.endpoint
         )
         ledger = stack.enter_context(serving)
-        _say_that_it_serves(config, ledger, place, metrics_line, keeper.remarks)
+        _say_that_it_serves(config, ledger, place, metrics, keeper.remarks)
         stop.wait()
         systemd.stops()
         _say(config, "stopping: finishing what is under way ...")
@@ -161,7 +161,9 @@ def _spare_memory_and_time(config: Config) -> None:
     keep_to(config.processors)
 
 
-def _say_that_it_serves(config: Config, ledger: Running, place: str, metrics_line: str, remarks: Iterable[str]) -> None:
+def _say_that_it_serves(
+    config: Config, ledger: Running, place: str, metrics: Listening, remarks: Iterable[str]
+) -> None:
     """Say where which ledger is served, and what somebody should look at."""
     if ledger.new:
         _say(config, f"a new ledger begins: {ledger.ledger_id}, {place}")
@@ -170,7 +172,7 @@ def _say_that_it_serves(config: Config, ledger: Running, place: str, metrics_lin
         f"fee ledger {ledger.ledger_id} is serving on {ledger.address}"
         f" (position {ledger.log.head().position}, {place}). Ctrl-C stops it.",
     )
-    _say(config, metrics_line)
+    _say(config, metrics.says, metrics.level)
     book = fold_rulebook(programmes.parse, ledger.log.rulebook(POSITION_MAX))
     for line in (*remarks, *ledger.lines, *fixture_lines(book, time.time_ns())):
         _say(config, line, logging.WARNING)

@@ -22,7 +22,7 @@ from ledger.knobs.knob import Origin
 from ledger.knobs.settings import settings_of
 from ledger.log_lines import log_as, log_on_stderr
 from ledger.metrics.build import build_readings
-from ledger.metrics.endpoint import Endpoint, EndpointError, listen_for_metrics
+from ledger.metrics.endpoint import EndpointError, Listening, listen_for_metrics
 from ledger.metrics.looks import begin_metrics
 from ledger.store.log import Log
 from ledger.store.postgres.database import cannot_be_used, connect, open_datastore
@@ -76,8 +76,7 @@ def _follow(arguments: Sequence[str] | None) -> int:
     try:
         connect(config.dsn, "projections").close()
         asked = settings.by_knob["metrics_listen"].said.origin is not Origin.DEFAULT
-        endpoint, metrics_line = listen_for_metrics(config.metrics_listen, asked=asked)
-        return follow(config, endpoint, metrics_line)
+        return follow(config, listen_for_metrics(config.metrics_listen, asked=asked))
     except (psycopg.Error, PersistenceError, EndpointError) as error:
         why = str(error) if isinstance(error, EndpointError) else cannot_be_used(error)
         if is_json:
@@ -86,8 +85,8 @@ def _follow(arguments: Sequence[str] | None) -> int:
         raise UnusableError(why) from error
 
 
-def follow(config: Config, endpoint: Endpoint | None, metrics_line: str) -> int:
-    """Follow the log until SIGINT or SIGTERM; `metrics_line` says where its metrics are."""
+def follow(config: Config, metrics: Listening) -> int:
+    """Follow the log until SIGINT or SIGTERM."""
     dsn, schema = config.dsn, config.schema
     stop = threading.Event()
     for name in (signal.SIGINT, signal.SIGTERM):
@@ -98,10 +97,13 @@ def follow(config: Config, endpoint: Endpoint | None, metrics_line: str) -> int:
         runner = Runner(log, schema, lambda: connect(dsn, "projections", limits))
         runner.start()
         look = partial(log_readings, log, schema, WallClock().now_ns)
-        stop_metrics = begin_metrics(endpoint, look, partial(build_readings, ""), partial(runner_readings, runner))
-        print(f"the tables in {read_schema(schema)} follow the log of {schema}. Ctrl-C stops this.", flush=True)
-        print(metrics_line, flush=True)
-        _log.info("the tables in %s follow the log of %s; %s", read_schema(schema), schema, metrics_line)
+        stop_metrics = begin_metrics(
+            metrics.endpoint, look, partial(build_readings, ""), partial(runner_readings, runner)
+        )
+        follows = f"the tables in {read_schema(schema)} follow the log of {schema}"
+        print(f"{follows}. Ctrl-C stops this.\n{metrics.says}", flush=True)
+        _log.info("%s", follows)
+        _log.log(metrics.level, "%s", metrics.says)
         stop.wait()
         _log.info("stopping: finishing the batch under way ...")
         limits.patience.end_within(config.stop_grace_ms / 1000)

@@ -109,7 +109,11 @@ class Live:
         elif kind == "evaluation":  # all are held, for a reader asks of many, and must not wait for the log
             self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
         elif kind == "account" and (known := self._accounts.get(name)) is not None:
-            self._accounts[name] = evolve_account(known, recorded)
+            evolved = evolve_account(known, recorded)
+            if evolved is None:
+                self._accounts.forget(name)  # the log has all its events, for whoever asks for it next
+            else:
+                self._accounts[name] = evolved
 
     def _load(self, account_id: str) -> None:
         """Read an account without the lock, for which the writer would wait."""

@@ -1,11 +1,11 @@
-"""The amounts that adjustments move, reckoned from their bytes line by line: what a preview of them must have said."""
+"""The amounts that adjustments and credits move, reckoned from their bytes: what a preview of them must have said."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 
-from ledger.domain.events import FeeAdjusted, Recorded
+from ledger.domain.events import CreditEvent, FeeAdjusted, FeeCredited, Recorded
 from ledger.domain.streams import account_of
 from ledger.v1.command_pb2 import Preview
 
@@ -13,10 +13,14 @@ Moved = Mapping[tuple[str, str], Fraction]  # by account and currency
 
 
 def posted(events: Iterable[Recorded]) -> tuple[int, Moved]:
-    """Return (how many lines were restated, by how much more they cost)."""
+    """Return (how many lines were restated, by how much more they cost), with credits and what is withdrawn of them."""
     lines, found = 0, dict[tuple[str, str], Fraction]()
     for recorded in events:
         event = recorded.event
+        if isinstance(event, CreditEvent):
+            key = account_of(recorded.stream), event.currency
+            back = Fraction(event.amount)
+            found[key] = found.get(key, Fraction()) + (-back if isinstance(event, FeeCredited) else back)
         if not isinstance(event, FeeAdjusted):
             continue
         lines += len(event.lines)

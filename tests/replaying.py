@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from ledger import programmes
-from ledger.domain.events import Recorded, SourceAdvanced
+from ledger.domain.events import CreditEvent, Recorded, SourceAdvanced
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import day_key
 from ledger.domain.term_clock import TermClocks
@@ -37,6 +37,10 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
     def fee_streams(account_id: str, from_ns: int, _: int) -> list[str]:
         return sorted(stream for stream in days.get(account_id, ()) if day_key(stream)[1] >= from_ns // DAY_NS)
 
+    def credits_with(position: int, before: int) -> list[Recorded]:
+        stream = next((each.stream for each in log if each.position == position < before), "")
+        return [each for each in earlier([stream], before) if isinstance(each.event, CreditEvent)]
+
     def recorded_at(position: int) -> int:
         place = bisect_left(ends, position, key=lambda end: end[0])
         return ends[place][1] if place < len(ends) else 0
@@ -48,6 +52,7 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
         recorded_at=recorded_at,
         decided_ns=clocks.decided_ns,
         fee_streams=fee_streams,
+        credits_with=credits_with,
     )
     again = Replay(states, RequestsAgain(read_kept, lambda _: None))
     sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()

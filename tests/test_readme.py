@@ -59,8 +59,8 @@ def test_the_sql_of_the_pages_joins_the_tables(start_ledger: StartLedger, dsn: s
     (statement,) = blocks("sql")
     with psycopg.connect(dsn) as connection:
         rows = connection.execute(statement.replace("ledger_read", f"{schema}_read")).fetchall()
-    members = [(name, "VIP1", "USDT", Decimal("0.005"), Decimal(0), 2) for name in ("alice", "bob")]
-    assert rows == [*members, ("carol", "NONE", "USDT", Decimal("0.0125"), Decimal(0), 1)]
+    members = [(name, "VIP1", "USDT", Decimal("0.005"), Decimal(0), Decimal(0), 2) for name in ("alice", "bob")]
+    assert rows == [*members, ("carol", "NONE", "USDT", Decimal("0.0125"), Decimal(0), Decimal(0), 1)]
 
 
 @pytest.mark.parametrize(

@@ -171,3 +171,50 @@ ORDER.order(
     rpc="DeclineFact",
     arguments=(ACCOUNT, FACT),
 )(send)
+
+
+_WHY: Final = argument("reason_code", metavar="REASON_CODE", help="why, for example OUTAGE: kept for ever")
+
+
+@ORDER.order(
+    "credit-fee",
+    "credit an account on a day by hand, whatever its fees were",
+    "credit-fee alice 2024-10-04 12.5 USDT OUTAGE --actor ops-7 --approver ops-8",
+    notes="It takes two persons: an actor, and another one as approver. The credit counts from the beginning\n"
+    "of the UTC day on. No fill, volume or tier changes, no later fact takes it, `history` lists it.",
+    rpc="CreditFee",
+    arguments=(
+        ACCOUNT,
+        argument("day", metavar="DAY", help="UTC day YYYY-MM-DD, not in the future"),
+        argument("amount", metavar="DECIMAL", help="what the member gets back, greater than zero"),
+        argument("currency", metavar="CURRENCY", help="of what"),
+        _WHY,
+    ),
+)
+def _credit_fee(ledger: Client, options: Options) -> None:
+    write(ledger.credit_fee, options, options.account_id, day=options.day, credit=options.amount,
+          currency=options.currency, reason_code=options.reason_code)  # fmt: skip
+
+
+ORDER.order(
+    "withdraw-credit",
+    "take a credit back, all of it",
+    "withdraw-credit alice 4711 MISTAKE --actor ops-7 --approver ops-8",
+    notes="It takes two persons: an actor, and another one as approver.",
+    rpc="WithdrawCredit",
+    arguments=(
+        ACCOUNT,
+        argument("credit_position", type=number(1, UINT64_MAX), metavar="POSITION",
+                 help="of the credit, as `credit-fee` and `history` print it"),
+        _WHY,
+    ),
+)(send)  # fmt: skip
+
+ORDER.order(
+    "withdraw-fact",
+    "take back a fact that was a mistake, as if it had never been recorded",
+    "withdraw-fact alice 4711 --actor ops-7 --approver ops-8 --reason 'another account was meant'",
+    notes=TWO_PERSONS,
+    rpc="WithdrawFact",
+    arguments=(ACCOUNT, FACT),
+)(send)

@@ -9,6 +9,7 @@ from typing import Self
 import grpc
 
 from ledger.client.acknowledgement import Acknowledgement
+from ledger.client.back_office import BackOffice
 from ledger.client.calls import Calls
 from ledger.client.channel import CHANNEL_OPTIONS
 from ledger.client.evaluations import Evaluations
@@ -24,7 +25,7 @@ from ledger.client.stream_state import HEARTBEAT_S, StreamState
 from ledger.v1 import fill_service_pb2 as fills_pb
 
 
-class Client(Fills, Members, Rewards, Oversight, Evaluations, Reads):
+class Client(Fills, BackOffice, Members, Rewards, Oversight, Evaluations, Reads):
     """Talks to one ledger. Threads may share it. Close it, or use it in a `with`."""
 
     def __init__(

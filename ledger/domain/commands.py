@@ -155,6 +155,26 @@ class LiftBan:
 
 
 @dataclass(frozen=True, slots=True)
+class CreditFee:
+    """Credit an account on a UTC day since 1970 by hand."""
+
+    account_id: str
+    day: int
+    amount: str
+    currency: str
+    reason_code: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawCredit:
+    """Take a credit back."""
+
+    account_id: str
+    credit_position: int
+    reason_code: str
+
+
+@dataclass(frozen=True, slots=True)
 class ReleaseFact:
     """Let lines recorded before a fact count by it."""
 
@@ -165,6 +185,14 @@ class ReleaseFact:
 @dataclass(frozen=True, slots=True)
 class DeclineFact:
     """Leave lines recorded before a withheld fact as they are for ever."""
+
+    account_id: str
+    fact_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class WithdrawFact:
+    """Take a fact of an account back, as if it had never been recorded."""
 
     account_id: str
     fact_position: int
@@ -363,8 +391,9 @@ MemberCommand: TypeAlias = (
 StandingCommand: TypeAlias = (
     RegisterAccount | StartTrial | ChangeTier | RevokeTier | BanAccount | LiftBan | MemberCommand
 )
-FactCommand: TypeAlias = ReleaseFact | DeclineFact
-AccountCommand: TypeAlias = StandingCommand | FactCommand
+FactCommand: TypeAlias = ReleaseFact | DeclineFact | WithdrawFact
+CreditCommand: TypeAlias = CreditFee | WithdrawCredit
+AccountCommand: TypeAlias = StandingCommand | FactCommand | CreditCommand
 RegisterCommand: TypeAlias = RegisterSymbol | RegisterCurrency
 ProgrammeCommand: TypeAlias = PublishProgramme | AssignPairClass | SetPairRates
 BountyCommand: TypeAlias = ReportFeedback | AwardBounty | CloseBountyRound

@@ -768,6 +768,20 @@ class FactDeclined:
     fact_position: int
 
 
+@dataclass(frozen=True, slots=True)
+class FactWithdrawn:
+    """Stream `account/<id>`: a fact of the account never was, but for the ids and numbers that it took.
+
+    `cause`, `from_ns` and `programme_id` are those of the fact, as a release of it would say them; without a cause it
+    prices no fill.
+    """
+
+    fact_position: int
+    cause: str
+    from_ns: int
+    programme_id: str
+
+
 class LineValues(NamedTuple):
     """The values of a line that an adjustment may change: mantissas, as those of a `Line` are."""
 
@@ -812,7 +826,46 @@ class FeeAdjusted:
     release_position: int = 0
 
 
-FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted  # what lies in fee streams
+@dataclass(frozen=True, slots=True)
+class FeeCredited:
+    """Stream `fees/<account>/<day>`: the account is credited on the day by hand, without a line and without volume.
+
+    It takes effect as the day begins, so that an instant never cuts it. `totals` are those after it.
+    """
+
+    amount: str
+    currency: str
+    reason_code: str
+    time_min_ns: int
+    time_max_so_far_ns: int = 0
+    totals: tuple[CellTotals, ...] = ()
+
+    @property
+    def time_max_ns(self) -> int:
+        """The instant at which it takes effect."""
+        return self.time_min_ns
+
+
+@dataclass(frozen=True, slots=True)
+class CreditWithdrawn:
+    """Stream `fees/<account>/<day>`: the credit at a position is taken back, from the beginning of the day on."""
+
+    credit_position: int
+    amount: str
+    currency: str
+    reason_code: str
+    time_min_ns: int
+    time_max_so_far_ns: int = 0
+    totals: tuple[CellTotals, ...] = ()
+
+    @property
+    def time_max_ns(self) -> int:
+        """The instant at which it takes effect."""
+        return self.time_min_ns
+
+
+CreditEvent: TypeAlias = FeeCredited | CreditWithdrawn
+FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted | FeeCredited | CreditWithdrawn  # what lies in fee streams
 
 Event: TypeAlias = (
     LedgerCreated
@@ -856,6 +909,9 @@ Event: TypeAlias = (
     | SourceAdvanced
     | VolumeRecorded
     | FeeAdjusted
+    | FeeCredited
+    | CreditWithdrawn
+    | FactWithdrawn
 )
 
 

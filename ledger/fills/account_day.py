@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
-from ledger.domain.events import AdjustedLine, FeeAdjusted, FeeEvent, KnownLine
-from ledger.domain.state.volume_cells import CellSums, add_totals, restate
+from ledger.domain.events import AdjustedLine, CreditEvent, FeeAdjusted, FeeEvent, KnownLine
+from ledger.domain.state.volume_cells import CellSums, add_totals, count_credit, restate, to_totals
 
 
 class AccountDay:
@@ -26,6 +27,12 @@ class AccountDay:
         """Update the totals by an adjustment of the day."""
         for line in event.lines:
             restate(self.sums, event, line)
+
+    def credit(self, event: CreditEvent) -> CreditEvent:
+        """Update the totals by a credit of the day, or by its withdrawal; return the event with the totals after it."""
+        count_credit(self.sums, event)
+        self.time_max_so_far_ns = max(self.time_max_so_far_ns, event.time_min_ns)
+        return replace(event, time_max_so_far_ns=self.time_max_so_far_ns, totals=to_totals(self.sums))
 
 
 def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:

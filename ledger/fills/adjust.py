@@ -16,6 +16,7 @@ from ledger.domain.decide.facts import AccountFacts
 from ledger.domain.events import (
     AdjustedLine,
     Basis,
+    CreditEvent,
     FeeAdjusted,
     FeeEvent,
     KnownLine,
@@ -85,6 +86,8 @@ def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, Plac
                 ref = LineRef(line.position, line.line)
                 if ref in found:
                     found[ref] = _restated(found[ref], recorded, event, line)
+            continue
+        if isinstance(event, CreditEvent):
             continue
         places = places_having(event, traits)
         if recorded.position in restated:

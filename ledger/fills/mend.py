@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from ledger.domain.decide.facts import AccountFacts, Fact, fact_of
-from ledger.domain.decide.release import judge_held, judge_late
-from ledger.domain.events import AccountUnflagged, FactReleased, FactWithheld, Recorded
+from ledger.domain.decide.release import LINES_MAX, judge_held, judge_late
+from ledger.domain.events import FactReleased, FactWithheld, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import fold_account
 from ledger.domain.state.rulebook import Rulebook
@@ -50,13 +50,14 @@ class Mending:
     def outcome(self, recorded: Recorded, account_id: str, now_ns: int) -> Iterator[FactReleased | FactWithheld]:
         """Yield what is recorded with an event of an account: of most events nothing. Each is recorded as it comes."""
         fact = fact_of(recorded, ())
-        lines = self._lines_reached(account_id, fact) if fact is not None else 0
-        ends_flag = isinstance(recorded.event, AccountUnflagged)
-        if not lines and not ends_flag:
+        if fact is None:
+            return
+        lines = self._lines_reached(account_id, fact)
+        if not lines and not fact.ends_flag:
             return  # as nearly always, and the account needs not be read
         facts = self._facts(account_id)
         account = fold_account(account_id, facts.events)
-        if lines:
+        if lines and not (lines <= LINES_MAX and self._takes_back_nothing(facts, fact)):
             yield from judge_late(
                 facts.facts[recorded.position],
                 account,
@@ -65,7 +66,7 @@ class Mending:
                 nets=lambda released: self._nets(account_id, released),
                 now_ns=now_ns,
             )
-        if ends_flag:
+        if fact.ends_flag:
             yield from judge_held(
                 facts,
                 account,
@@ -96,6 +97,20 @@ class Mending:
         first = fee_stream(account_id, fact.from_ns // DAY_NS)
         is_late = any(stream != first for stream in lines) or self.reading.latest_ns(first) >= fact.from_ns
         return sum(lines.values()) if is_late else 0
+
+    def _takes_back_nothing(self, facts: AccountFacts, fact: Fact) -> bool:
+        """Return True for the withdrawal of a fact that no line counts by: all came before it, and it is not released.
+
+        No line ever will, so nobody has to release the withdrawal.
+        """
+        withdrawn = fact.withdrawn_position
+        if not withdrawn or facts.is_released(withdrawn):
+            return False
+        streams = self.reading.fee_lines(facts.account_id, fact.from_ns)
+        placed = (placed for stream in streams for placed in self.reading.lines(stream))
+        return not any(
+            each.known_at > withdrawn and each.known.line.transact_time_ns >= fact.from_ns for each in placed
+        )
 
     def _nets(self, account_id: str, released: FactReleased) -> dict[str, int]:
         before = self._facts(account_id)

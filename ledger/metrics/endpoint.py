@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from socketserver import TCPServer, ThreadingMixIn
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer
 
 from prometheus_client import CollectorRegistry, make_wsgi_app
@@ -67,20 +67,28 @@ class Endpoint:
             server.end()
 
 
-def listen_for_metrics(listen: str, *, asked: bool) -> tuple[Endpoint | None, str]:
-    """Return an endpoint on HOST:PORT or `off`, and a line that says where it is.
+class Listening(NamedTuple):
+    """An endpoint, or None; `says` is a line that tells where it is, or why there is none, and `level` its weight."""
+
+    endpoint: Endpoint | None
+    says: str
+    level: int = logging.INFO
+
+
+def listen_for_metrics(listen: str, *, asked: bool) -> Listening:
+    """Listen on HOST:PORT, or not at all where that is `off`.
 
     Raises EndpointError where an address that somebody `asked` for cannot be had; the line says it of another one.
     """
     if listen == OFF:
-        return None, "metrics are off"
+        return Listening(None, "metrics are off")
     try:
         endpoint = Endpoint(listen)
     except EndpointError as error:
         if asked:
             raise
-        return None, f"metrics are off: {error}"
-    return endpoint, f"metrics: {endpoint.url}"
+        return Listening(None, f"metrics are off: {error}", logging.WARNING)
+    return Listening(endpoint, f"metrics: {endpoint.url}")
 
 
 def _addresses(host: str, port: int, failed: list[Exception]) -> list[tuple[socket.AddressFamily, str]]:

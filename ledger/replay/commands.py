@@ -8,12 +8,12 @@ from functools import partial
 
 from ledger.domain.commands import Command, KeptRequest, Request, RunEvaluation
 from ledger.domain.decide.approval import check_approval, if_approved
-from ledger.domain.decide.decided import as_recorded
+from ledger.domain.decide.decided import Decided, as_recorded
 from ledger.domain.decide.dispatch import decide
-from ledger.domain.events import CommandRefused, Event, PairClassAssigned, Recorded, SymbolRegistered
+from ledger.domain.events import CommandRefused, CreditEvent, Event, PairClassAssigned, Recorded, SymbolRegistered
 from ledger.domain.refusal import Refusal
 from ledger.domain.state.rulebook import Rulebook
-from ledger.domain.streams import evaluated_ns
+from ledger.domain.streams import day_key, evaluated_ns
 from ledger.replay.compare import Deviation, compared_with_decision, linked, said
 from ledger.replay.recorded_commands import commands_of, registration
 from ledger.replay.states import States
@@ -35,7 +35,7 @@ def decide_command(
         decided = if_approved(decided, unapproved if recorded.envelope.request_id else None)
         if isinstance(recorded.event, CommandRefused) and isinstance(decided, Refusal):
             decided = as_recorded(stream, command, decided, now_ns)
-        deviations = compared_with_decision(recorded, decided)
+        deviations = compared_with_decision(recorded, _on_its_day(recorded, decided, states))
         if not deviations:
             return [], linked(decided)
         found = found or deviations
@@ -55,6 +55,17 @@ def _commands(recorded: Recorded, states: States, request: KeptRequest | None) -
         yield registration(registered[0].event, event), book
     else:
         yield from ((command, book) for command in commands_of(recorded, book))
+
+
+def _on_its_day(recorded: Recorded, decided: Decided | Refusal, states: States) -> Decided | Refusal:
+    """Return a credit, or a withdrawal, with what follows from its account-day; totals are compared cell by cell."""
+    if isinstance(decided, Refusal) or not isinstance(recorded.event, CreditEvent):
+        return decided
+    ((stream, event),) = decided.events
+    if isinstance(event, CreditEvent):
+        latest_ns = max(states.day(day_key(stream)).time_max_so_far_ns, event.time_min_ns)
+        event = replace(event, time_max_so_far_ns=latest_ns, totals=recorded.event.totals)
+    return replace(decided, events=((stream, event),))
 
 
 def registered_with(recorded: Recorded, states: States) -> tuple[Recorded, Rulebook] | None:

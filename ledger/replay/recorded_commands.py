@@ -16,7 +16,7 @@ from ledger.domain.grant_sources import MATCH
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.application import STEPS
 from ledger.domain.state.rulebook import Rulebook
-from ledger.domain.streams import subject_of
+from ledger.domain.streams import account_of, day_key, subject_of
 from ledger.domain.traits import DECIDED_TRAITS
 from ledger.fills.batch import CARRIED, NOT_SAID, FillBatch
 from ledger.fills.lines import lines_of
@@ -32,6 +32,7 @@ def commands_of(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
     return (
         _of_account(account_id, recorded, book)
         or _of_member(account_id, recorded, book)
+        or _of_day(recorded)
         or _of_reward(recorded, book)
         or _of_shared(recorded, book)
     )
@@ -96,6 +97,17 @@ def _of_account(account_id: str, recorded: Recorded, book: Rulebook) -> Sequence
             return [asked.ReleaseFact(account_id, position)]
         case told.FactDeclined(fact_position=position):
             return [asked.DeclineFact(account_id, position)]
+        case told.FactWithdrawn(fact_position=position):
+            return [asked.WithdrawFact(account_id, position)]
+    return ()
+
+
+def _of_day(recorded: Recorded) -> Sequence[Command]:
+    match recorded.event:
+        case told.FeeCredited() as event:
+            return [asked.CreditFee(*day_key(recorded.stream), event.amount, event.currency, event.reason_code)]
+        case told.CreditWithdrawn() as event:
+            return [asked.WithdrawCredit(account_of(recorded.stream), event.credit_position, event.reason_code)]
     return ()
 
 

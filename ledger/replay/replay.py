@@ -13,11 +13,13 @@ from typing import Final
 from ledger.domain.events import (
     AccountLinked,
     CommandRefused,
+    CreditWithdrawn,
     EvaluationCompleted,
     Event,
     FactReleased,
     FactWithheld,
     FeeAdjusted,
+    FeeCredited,
     LedgerCreated,
     MigrationApplied,
     OwnerNamed,
@@ -28,9 +30,9 @@ from ledger.domain.events import (
     WriterStarted,
 )
 from ledger.domain.instants import NEVER_NS
-from ledger.domain.streams import LEDGER, account_of, kind_and_subject
+from ledger.domain.streams import LEDGER, account_of, day_key, kind_and_subject
 from ledger.replay.commands import decide_command, registered_with
-from ledger.replay.compare import UNDECIDABLE, Deviation, said
+from ledger.replay.compare import UNDECIDABLE, Deviation, differing_totals, said
 from ledger.replay.evaluations import EvaluatedAgain, VolumeOf
 from ledger.replay.fills import decide_runs
 from ledger.replay.mending import MendedAgain
@@ -38,6 +40,7 @@ from ledger.replay.owners import OwnersAgain
 from ledger.replay.requests import RequestsAgain
 from ledger.replay.sources import LinesBySource
 from ledger.replay.states import States
+from ledger.replay.totals import recounted
 
 NOT_DECIDED: Final[dict[type[Event], str]] = {
     LedgerCreated: "it names the ledger: the operator chose the name",
@@ -148,6 +151,11 @@ class Replay:
         match event:
             case FeeAdjusted():
                 return self._mended.adjusted(recorded, event)
+            case FeeCredited() | CreditWithdrawn():
+                before = self._states.day(day_key(recorded.stream)).sums
+                differs = tuple(differing_totals(event.totals, recounted(before, event)))
+                found = [Deviation(recorded.position, recorded.stream, differs)] if differs else []
+                return found + self._decide_command(recorded)
             case FactReleased() | FactWithheld() if self._mended.is_outcome(recorded):
                 return self._mended.outcome(recorded, event)
             case VolumeEvaluated():

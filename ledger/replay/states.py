@@ -8,7 +8,7 @@ from typing import Final
 from ledger.arrays.columns import digests, text_column
 from ledger.domain.decide.shared_states import SharedStates
 from ledger.domain.events import AccountLinked, Envelope, FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
-from ledger.domain.state.account import AccountState, evolve_account, fold_accounts
+from ledger.domain.state.account import AccountState, evolve_account, fold_account, fold_accounts
 from ledger.domain.state.held import Held
 from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.programme import Programme
@@ -31,6 +31,8 @@ from ledger.replay.compare import UNDECIDABLE
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
 # The fee streams of an account from the UTC day of an instant on that have an event before a position.
 FeeStreams = Callable[[str, int, int], list[str]]
+# The credits and withdrawals before a position of the account-day that has a credit at another one, in order.
+CreditsWith = Callable[[int, int], list[Recorded]]
 
 _HELD_MAX: Final = 50_000  # states of a kind in memory; those used least recently are folded anew when needed
 _IDS_MAX: Final = 3_000_000  # digests of exec_ids in memory, about 100 bytes each
@@ -52,6 +54,7 @@ class States(SharedStates):
         recorded_at: Callable[[int], int],
         decided_ns: Callable[[Envelope], int],
         fee_streams: FeeStreams,
+        credits_with: CreditsWith,
         fed: Callable[[str], bool] = lambda _: True,
         whole: bool = True,
     ) -> None:
@@ -60,6 +63,7 @@ class States(SharedStates):
         self.recorded_at = recorded_at
         self.decided_ns = decided_ns
         self._fee_streams = fee_streams
+        self._credits_with = credits_with
         self._known: tuple[int, Rulebook] | None = None
         self.registered: tuple[Recorded, Rulebook] | None = None  # the last terms of a symbol, and the book before them
         self._earlier = earlier
@@ -100,10 +104,15 @@ class States(SharedStates):
         return list(self.before(account_stream(account_id)))
 
     def fee_lines(self, account_id: str, from_ns: int) -> dict[str, int]:
-        """Return how many lines each fee stream of an account has, from the UTC day of an instant on."""
+        """Return how many lines each fee stream of an account has, if any, from the UTC day of an instant on."""
         keys = {stream: day_key(stream) for stream in self._fee_streams(account_id, from_ns, self.next)}
         days = self.days(keys.values())
-        return {stream: sum(cell.lines for cell in days[key].sums.values()) for stream, key in keys.items()}
+        lines = {stream: sum(cell.lines for cell in days[key].sums.values()) for stream, key in keys.items()}
+        return {stream: count for stream, count in lines.items() if count}
+
+    def credits_with(self, position: int) -> list[Recorded]:
+        """Return the credits and withdrawals of the account-day that has a credit at a position; none: it has not."""
+        return self._credits_with(position, self.next)
 
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
@@ -143,7 +152,8 @@ class States(SharedStates):
         kind, name = kind_and_subject(recorded.stream)
         match kind:
             case "account":
-                self._accounts.hold(name, evolve_account(self.account(name), recorded))
+                evolved = evolve_account(self.account(name), recorded)
+                self._accounts.hold(name, evolved or fold_account(name, [*self.before(recorded.stream), recorded]))
             case "owner":
                 if isinstance(recorded.event, AccountLinked):
                     self.accounts_of(name).append(recorded.event.account_id)

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import numbers_of
-from ledger.domain.events import CellTotals, FeeAdjusted, FeeEvent
+from ledger.domain.events import CellTotals, CreditEvent, FeeAdjusted, FeeEvent
 from ledger.domain.state.volume_cells import (
     FEE_SCALE,
     NOTIONAL_SCALE,
@@ -14,6 +14,7 @@ from ledger.domain.state.volume_cells import (
     CellSums,
     add_totals,
     cell_key,
+    count_credit,
     restate,
     to_totals,
 )
@@ -53,6 +54,9 @@ def recounted(before: CellSums, event: FeeEvent) -> tuple[CellTotals, ...]:
     if isinstance(event, FeeAdjusted):
         for each in event.lines:
             restate(sums, event, each)
+        return to_totals(sums)
+    if isinstance(event, CreditEvent):
+        count_credit(sums, event)
         return to_totals(sums)
     for line, terms, basis in known_lines(event):
         cell = sums.setdefault(cell_key(terms, line.traits, basis), CellSum())

@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.domain.events import FeeAdjusted, Recorded
+from ledger.domain.events import CreditEvent, FeeAdjusted, Recorded
 from ledger.domain.money import decimal_text
-from ledger.domain.state.volume_cells import FEE_SCALE
+from ledger.domain.state.volume_cells import FEE_SCALE, amount_of
 from ledger.domain.streams import account_of
 from ledger.fills.adjust import differences
 from ledger.store.codec.events import decode
@@ -34,6 +34,8 @@ def preview_message(preview: Preview) -> pb.Preview:
             message.lines += len(recorded.event.lines)
             for entry in differences(recorded.event):
                 by_account[account_of(row.stream), entry.currency] += entry.amount
+        elif isinstance(recorded.event, CreditEvent):
+            by_account[account_of(row.stream), recorded.event.currency] += amount_of(recorded.event)
     net: Counter[tuple[str, str]] = Counter()
     for (_, currency), amount in by_account.items():
         net["", currency] += amount

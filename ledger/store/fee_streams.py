@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from ledger.arrays.columns import Ints
-from ledger.domain.events import CellTotals, FeeEvent, Recorded, VolumeRecorded
+from ledger.domain.events import POSITION_MAX, CellTotals, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_and_day, fee_stream
 from ledger.store.codec.events import decode
@@ -26,6 +26,8 @@ _STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
 _SAYS_CHARGED: Final = " OR ".join(
     "(" + " AND ".join(f"position('\\x{tag.hex()}'::bytea IN state) > 0" for tag in tags) + ")" for tags in CHARGED_TAGS
 )
+_NO_IDS: Final = np.zeros(0, dtype=np.uint64)  # of a day with credits alone
+_NO_POSITIONS: Final = np.zeros(0, dtype=np.int64)
 
 
 class DayTotals(NamedTuple):
@@ -103,6 +105,16 @@ class FeeStreams(Reads):
         """Return what corrects fees of some fee streams at positions after one, in order."""
         return self._events(self._ADJUSTMENTS_OF, (list(streams), after))
 
+    _CREDITS_WITH = statement(
+        "SELECT ROW FROM {events} WHERE originator_id ="
+        " (SELECT originator_id FROM {events} WHERE notification_id = %s AND topic = 'FeeCredited')"
+        " AND originator_version >= %s AND topic = ANY('{{FeeCredited,CreditWithdrawn}}') ORDER BY originator_version"
+    )
+
+    def credits_with(self, position: int) -> list[Recorded]:
+        """Return the credit at a position, and credits and withdrawals of its account-day after it; none lies there."""
+        return self._events(self._CREDITS_WITH, (position, position)) if position <= POSITION_MAX else []
+
     _EXISTING = statement(
         "SELECT name FROM unnest(%s::text[]) AS name WHERE EXISTS (SELECT 1 FROM {events} WHERE originator_id = name)"
     )
@@ -134,7 +146,8 @@ class FeeStreams(Reads):
         for stream, row in last.items():
             event = decode(*row).event
             assert isinstance(event, FeeEvent), stream
-            found[stream] = FeeDay(np.concatenate(digests[stream]), np.concatenate(positions[stream]), event)
+            ids, places = digests.get(stream, [_NO_IDS]), positions.get(stream, [_NO_POSITIONS])
+            found[stream] = FeeDay(np.concatenate(ids), np.concatenate(places), event)
         return events, found
 
     # The size of a state is known without reading it; whether another event comes after it is asked with the last.
@@ -158,7 +171,8 @@ class FeeStreams(Reads):
 
     _HAS_FEES = statement(
         "SELECT EXISTS (SELECT 1 FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
-        "  SELECT 1 FROM {events} WHERE originator_id = name AND originator_version <= %s LIMIT 1) AS found)"
+        "  SELECT 1 FROM {events} WHERE originator_id = name AND originator_version <= %s"
+        "  AND topic = 'VolumeRecorded' LIMIT 1) AS found)"
     )
 
     def has_fees(self, account_id: str, first_day: int, end_day: int, until: int) -> bool:
@@ -263,7 +277,7 @@ class FeeStreams(Reads):
     def fees(
         self, account_id: str, *, after: tuple[int, int], from_ns: int, as_of_ns: int, until: int, limit: int
     ) -> list[Recorded]:
-        """Return runs of fills of an account with a line in [from, as_of], in the order (day, position).
+        """Return events of fee streams of an account with a line in [from, as_of], in the order (day, position).
 
         `after` is the (day, position) of the last one seen: those at or before it are left out.
         """

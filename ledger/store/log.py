@@ -285,7 +285,7 @@ class Log(FeeStreams):
 
     _DECISIONS_BETWEEN = statement(
         "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-        " AND topic <> ALL ('{{VolumeRecorded,FeeAdjusted}}') ORDER BY notification_id"
+        " AND topic <> ALL ('{{VolumeRecorded,FeeAdjusted,FeeCredited,CreditWithdrawn}}') ORDER BY notification_id"
     )
 
     def decisions_between(self, after: int, until: int) -> list[Recorded]:

@@ -182,7 +182,9 @@ class Preview(_message.Message):
 
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
-        """By how much more or less that would charge, by account and currency; empty: no line would be restated."""
+        """By how much more or less that would charge, by account and currency, with credits and what is withdrawn of them; empty: no
+        line would be restated, and nothing credited.
+        """
 
     @_builtins.property
     def net(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:

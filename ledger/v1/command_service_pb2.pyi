@@ -788,3 +788,247 @@ class DeclineFactResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___DeclineFactResponse: _TypeAlias = DeclineFactResponse  # noqa: Y015
+
+@_typing.final
+class CreditFeeRequest(_message.Message):
+    """Credits an account by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names this request for ever."""
+    account_id: _builtins.str
+    """The account, which has traded or been heard of before."""
+    day: _builtins.str
+    """UTC day YYYY-MM-DD that it is credited on, not in the future, for example 2024-10-04."""
+    amount: _builtins.str
+    """What the member gets back: greater than zero, and no finer than fees in the currency are, for example 12.5."""
+    currency: _builtins.str
+    """Its currency, for example USDT. Where any are registered, one of these, of those of registered symbols, or a token in which
+    fees are paid.
+    """
+    reason_code: _builtins.str
+    """Why, for example OUTAGE or GOODWILL: kept for ever, and shown in the fee history."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
+    @_builtins.property
+    def authority(self) -> _command_pb2.Authority:
+        """Who asks, and who approves."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        authority: _command_pb2.Authority | None = ...,
+        account_id: _builtins.str = ...,
+        day: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        reason_code: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "amount", b"amount", "authority", b"authority", "currency", b"currency", "day", b"day", "reason_code", b"reason_code", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditFeeRequest: _TypeAlias = CreditFeeRequest  # noqa: Y015
+
+@_typing.final
+class CreditFeeResponse(_message.Message):
+    """Answer to CreditFee."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    day: _builtins.str
+    """UTC day YYYY-MM-DD."""
+    amount: _builtins.str
+    """What the member gets back."""
+    currency: _builtins.str
+    """Its currency."""
+    @_builtins.property
+    def receipt(self) -> _command_pb2.Receipt:
+        """Proof of the record; its position names the credit."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _command_pb2.Receipt | None = ...,
+        day: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency", "day", b"day", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditFeeResponse: _TypeAlias = CreditFeeResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawCreditRequest(_message.Message):
+    """Takes a credit back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    CREDIT_POSITION_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names this request for ever."""
+    account_id: _builtins.str
+    """The account."""
+    credit_position: _builtins.int
+    """Position of the credit, for example 4711."""
+    reason_code: _builtins.str
+    """Why, for example MISTAKE: kept for ever, and shown in the fee history."""
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
+    @_builtins.property
+    def authority(self) -> _command_pb2.Authority:
+        """Who asks, and who approves."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        authority: _command_pb2.Authority | None = ...,
+        account_id: _builtins.str = ...,
+        credit_position: _builtins.int = ...,
+        reason_code: _builtins.str = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "credit_position", b"credit_position", "reason_code", b"reason_code", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawCreditRequest: _TypeAlias = WithdrawCreditRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawCreditResponse(_message.Message):
+    """Answer to WithdrawCredit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    CREDIT_POSITION_FIELD_NUMBER: _builtins.int
+    DAY_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    credit_position: _builtins.int
+    """Position of the credit."""
+    day: _builtins.str
+    """UTC day YYYY-MM-DD of the credit."""
+    amount: _builtins.str
+    """What the member got back, and does not any more."""
+    currency: _builtins.str
+    """Its currency."""
+    @_builtins.property
+    def receipt(self) -> _command_pb2.Receipt:
+        """Proof of the record."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _command_pb2.Receipt | None = ...,
+        credit_position: _builtins.int = ...,
+        day: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "credit_position", b"credit_position", "currency", b"currency", "day", b"day", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawCreditResponse: _TypeAlias = WithdrawCreditResponse  # noqa: Y015
+
+@_typing.final
+class WithdrawFactRequest(_message.Message):
+    """Takes a fact back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    AUTHORITY_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    VALIDATE_ONLY_FIELD_NUMBER: _builtins.int
+    request_id: _builtins.str
+    """Names this request for ever."""
+    account_id: _builtins.str
+    """The account."""
+    fact_position: _builtins.int
+    """Position of the fact: a trial, a tier, a flag, a ban, the end of any of these, a match or an application, a rejection or
+    a settlement, a verified identity, a key account manager, a metric; for example 4711.
+    """
+    validate_only: _builtins.bool
+    """Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free."""
+    @_builtins.property
+    def authority(self) -> _command_pb2.Authority:
+        """Who asks, and who approves."""
+
+    def __init__(
+        self,
+        *,
+        request_id: _builtins.str = ...,
+        authority: _command_pb2.Authority | None = ...,
+        account_id: _builtins.str = ...,
+        fact_position: _builtins.int = ...,
+        validate_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authority", b"authority"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "authority", b"authority", "fact_position", b"fact_position", "request_id", b"request_id", "validate_only", b"validate_only"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawFactRequest: _TypeAlias = WithdrawFactRequest  # noqa: Y015
+
+@_typing.final
+class WithdrawFactResponse(_message.Message):
+    """Answer to WithdrawFact."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECEIPT_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    @_builtins.property
+    def receipt(self) -> _command_pb2.Receipt:
+        """Proof of the record."""
+
+    def __init__(
+        self,
+        *,
+        receipt: _command_pb2.Receipt | None = ...,
+        fact_position: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["receipt", b"receipt"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact_position", b"fact_position", "receipt", b"receipt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WithdrawFactResponse: _TypeAlias = WithdrawFactResponse  # noqa: Y015

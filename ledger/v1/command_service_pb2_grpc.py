@@ -92,6 +92,21 @@ class CommandServiceStub(object):
                 request_serializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactResponse.FromString,
                 _registered_method=True)
+        self.CreditFee = channel.unary_unary(
+                '/ledger.v1.CommandService/CreditFee',
+                request_serializer=ledger_dot_v1_dot_command__service__pb2.CreditFeeRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_command__service__pb2.CreditFeeResponse.FromString,
+                _registered_method=True)
+        self.WithdrawCredit = channel.unary_unary(
+                '/ledger.v1.CommandService/WithdrawCredit',
+                request_serializer=ledger_dot_v1_dot_command__service__pb2.WithdrawCreditRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_command__service__pb2.WithdrawCreditResponse.FromString,
+                _registered_method=True)
+        self.WithdrawFact = channel.unary_unary(
+                '/ledger.v1.CommandService/WithdrawFact',
+                request_serializer=ledger_dot_v1_dot_command__service__pb2.WithdrawFactRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_command__service__pb2.WithdrawFactResponse.FromString,
+                _registered_method=True)
 
 
 class CommandServiceServicer(object):
@@ -177,6 +192,29 @@ class CommandServiceServicer(object):
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreditFee(self, request, context):
+        """Credits an account on a UTC day by hand, whatever its fees were: fees, volume and tiers stay as they are. Two persons ask.
+        The credit counts from the beginning of that day on, and stays until it is withdrawn.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawCredit(self, request, context):
+        """Takes a credit back, all of it. Two persons ask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def WithdrawFact(self, request, context):
+        """Takes a fact of an account back, for example a ban or a tier that was a mistake: from here on it never was. Lines that
+        count by it are restated as [adjust] of the programme says of facts like it. Two persons ask.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CommandServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -229,6 +267,21 @@ def add_CommandServiceServicer_to_server(servicer, server):
                     servicer.DeclineFact,
                     request_deserializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_command__service__pb2.DeclineFactResponse.SerializeToString,
+            ),
+            'CreditFee': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreditFee,
+                    request_deserializer=ledger_dot_v1_dot_command__service__pb2.CreditFeeRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_command__service__pb2.CreditFeeResponse.SerializeToString,
+            ),
+            'WithdrawCredit': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawCredit,
+                    request_deserializer=ledger_dot_v1_dot_command__service__pb2.WithdrawCreditRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_command__service__pb2.WithdrawCreditResponse.SerializeToString,
+            ),
+            'WithdrawFact': grpc.unary_unary_rpc_method_handler(
+                    servicer.WithdrawFact,
+                    request_deserializer=ledger_dot_v1_dot_command__service__pb2.WithdrawFactRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_command__service__pb2.WithdrawFactResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -509,6 +562,87 @@ class CommandService(object):
             '/ledger.v1.CommandService/DeclineFact',
             ledger_dot_v1_dot_command__service__pb2.DeclineFactRequest.SerializeToString,
             ledger_dot_v1_dot_command__service__pb2.DeclineFactResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreditFee(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CommandService/CreditFee',
+            ledger_dot_v1_dot_command__service__pb2.CreditFeeRequest.SerializeToString,
+            ledger_dot_v1_dot_command__service__pb2.CreditFeeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawCredit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CommandService/WithdrawCredit',
+            ledger_dot_v1_dot_command__service__pb2.WithdrawCreditRequest.SerializeToString,
+            ledger_dot_v1_dot_command__service__pb2.WithdrawCreditResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def WithdrawFact(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CommandService/WithdrawFact',
+            ledger_dot_v1_dot_command__service__pb2.WithdrawFactRequest.SerializeToString,
+            ledger_dot_v1_dot_command__service__pb2.WithdrawFactResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -65,6 +65,16 @@ class CommandServiceStub:
     """
     DeclineFact: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.DeclineFactRequest, _command_service_pb2.DeclineFactResponse]
     """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
+    CreditFee: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.CreditFeeRequest, _command_service_pb2.CreditFeeResponse]
+    """Credits an account on a UTC day by hand, whatever its fees were: fees, volume and tiers stay as they are. Two persons ask.
+    The credit counts from the beginning of that day on, and stays until it is withdrawn.
+    """
+    WithdrawCredit: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.WithdrawCreditRequest, _command_service_pb2.WithdrawCreditResponse]
+    """Takes a credit back, all of it. Two persons ask."""
+    WithdrawFact: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.WithdrawFactRequest, _command_service_pb2.WithdrawFactResponse]
+    """Takes a fact of an account back, for example a ban or a tier that was a mistake: from here on it never was. Lines that
+    count by it are restated as [adjust] of the programme says of facts like it. Two persons ask.
+    """
 
 @_typing.type_check_only
 class CommandServiceAsyncStub(CommandServiceStub):
@@ -103,6 +113,16 @@ class CommandServiceAsyncStub(CommandServiceStub):
     """
     DeclineFact: _aio.UnaryUnaryMultiCallable[_command_service_pb2.DeclineFactRequest, _command_service_pb2.DeclineFactResponse]  # type: ignore[assignment]
     """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
+    CreditFee: _aio.UnaryUnaryMultiCallable[_command_service_pb2.CreditFeeRequest, _command_service_pb2.CreditFeeResponse]  # type: ignore[assignment]
+    """Credits an account on a UTC day by hand, whatever its fees were: fees, volume and tiers stay as they are. Two persons ask.
+    The credit counts from the beginning of that day on, and stays until it is withdrawn.
+    """
+    WithdrawCredit: _aio.UnaryUnaryMultiCallable[_command_service_pb2.WithdrawCreditRequest, _command_service_pb2.WithdrawCreditResponse]  # type: ignore[assignment]
+    """Takes a credit back, all of it. Two persons ask."""
+    WithdrawFact: _aio.UnaryUnaryMultiCallable[_command_service_pb2.WithdrawFactRequest, _command_service_pb2.WithdrawFactResponse]  # type: ignore[assignment]
+    """Takes a fact of an account back, for example a ban or a tier that was a mistake: from here on it never was. Lines that
+    count by it are restated as [adjust] of the programme says of facts like it. Two persons ask.
+    """
 
 class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
     """What the back office calls. Every command carries a request_id (AIP-155): the same id with the same body gives the first
@@ -198,5 +218,33 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_command_service_pb2.DeclineFactResponse, _abc.Awaitable[_command_service_pb2.DeclineFactResponse]]:
         """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
+
+    @_abc_1.abstractmethod
+    def CreditFee(
+        self,
+        request: _command_service_pb2.CreditFeeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.CreditFeeResponse, _abc.Awaitable[_command_service_pb2.CreditFeeResponse]]:
+        """Credits an account on a UTC day by hand, whatever its fees were: fees, volume and tiers stay as they are. Two persons ask.
+        The credit counts from the beginning of that day on, and stays until it is withdrawn.
+        """
+
+    @_abc_1.abstractmethod
+    def WithdrawCredit(
+        self,
+        request: _command_service_pb2.WithdrawCreditRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.WithdrawCreditResponse, _abc.Awaitable[_command_service_pb2.WithdrawCreditResponse]]:
+        """Takes a credit back, all of it. Two persons ask."""
+
+    @_abc_1.abstractmethod
+    def WithdrawFact(
+        self,
+        request: _command_service_pb2.WithdrawFactRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_command_service_pb2.WithdrawFactResponse, _abc.Awaitable[_command_service_pb2.WithdrawFactResponse]]:
+        """Takes a fact of an account back, for example a ban or a tier that was a mistake: from here on it never was. Lines that
+        count by it are restated as [adjust] of the programme says of facts like it. Two persons ask.
+        """
 
 def add_CommandServiceServicer_to_server(servicer: CommandServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -487,7 +487,9 @@ Global___ListWithheldResponse: _TypeAlias = ListWithheldResponse  # noqa: Y015
 
 @_typing.final
 class WithheldFact(_message.Message):
-    """A fact that lines recorded before it do not count by. ReleaseFact lets them, DeclineFact never will."""
+    """A fact that lines recorded before it do not count by, or the withdrawal of one. ReleaseFact lets them, DeclineFact never
+    will.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -502,12 +504,13 @@ class WithheldFact(_message.Message):
     RECORDED_TIME_FIELD_NUMBER: _builtins.int
     CAUSE_ENUM_FIELD_NUMBER: _builtins.int
     REASON_ENUM_FIELD_NUMBER: _builtins.int
+    WITHDRAWN_POSITION_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     fact_position: _builtins.int
-    """Position of the fact."""
+    """Position of the fact, or of its FactWithdrawn."""
     cause: _builtins.str
-    """What it is: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT; cause_enum says the same."""
+    """What it is, or what is withdrawn: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT; cause_enum says the same."""
     switch: _builtins.str
     """What [adjust] of the programme says of it: adjust, credit_only, propose or keep."""
     reason: _builtins.str
@@ -518,6 +521,8 @@ class WithheldFact(_message.Message):
     """What it is."""
     reason_enum: Global___WithheldReason.ValueType
     """Why it is withheld."""
+    withdrawn_position: _builtins.int
+    """Position of the fact that is withdrawn; 0: it is no withdrawal."""
     @_builtins.property
     def programme_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Programmes whose lines it is withheld from; none: all."""
@@ -544,10 +549,11 @@ class WithheldFact(_message.Message):
         recorded_time: _timestamp_pb2.Timestamp | None = ...,
         cause_enum: _query_service_pb2.AdjustmentCause.ValueType = ...,
         reason_enum: Global___WithheldReason.ValueType = ...,
+        withdrawn_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cause", b"cause", "cause_enum", b"cause_enum", "currencies", b"currencies", "fact_position", b"fact_position", "position", b"position", "programme_ids", b"programme_ids", "reason", b"reason", "reason_enum", b"reason_enum", "recorded_time", b"recorded_time", "switch", b"switch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cause", b"cause", "cause_enum", b"cause_enum", "currencies", b"currencies", "fact_position", b"fact_position", "position", b"position", "programme_ids", b"programme_ids", "reason", b"reason", "reason_enum", b"reason_enum", "recorded_time", b"recorded_time", "switch", b"switch", "withdrawn_position", b"withdrawn_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1375,7 +1375,9 @@ Global___Basis: _TypeAlias = Basis  # noqa: Y015
 
 @_typing.final
 class CellTotals(_message.Message):
-    """Running totals of an account-day in one volume cell."""
+    """Running totals of an account-day in one volume cell. A cell without quote currency, product and lines has the credits by hand,
+    as rebates.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2826,3 +2828,146 @@ class AdjustedLine(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdjustedLine: _TypeAlias = AdjustedLine  # noqa: Y015
+
+@_typing.final
+class FeeCredited(_message.Message):
+    """Stream fees/<account>/<UTC day>, version = position: somebody credited the account on this day, by hand. A credit is of no
+    line and no volume, and no later fact takes it. envelope.effective_time_ns is the beginning of the day.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    amount: _builtins.str
+    """What the member gets back, greater than zero."""
+    currency: _builtins.str
+    """Its currency."""
+    reason_code: _builtins.str
+    """Why, for example OUTAGE."""
+    time_max_so_far_ns: _builtins.int
+    """Time of the latest line of the stream so far; without one the beginning of the day."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellTotals]:
+        """Totals of the stream, this event included, by cell."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        reason_code: _builtins.str = ...,
+        time_max_so_far_ns: _builtins.int = ...,
+        totals: _abc.Iterable[Global___CellTotals] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency", "envelope", b"envelope", "reason_code", b"reason_code", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeCredited: _TypeAlias = FeeCredited  # noqa: Y015
+
+@_typing.final
+class CreditWithdrawn(_message.Message):
+    """Stream fees/<account>/<UTC day>, version = position: a credit of this day is taken back, all of it.
+    envelope.effective_time_ns is the beginning of the day.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    CREDIT_POSITION_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
+    TOTALS_FIELD_NUMBER: _builtins.int
+    credit_position: _builtins.int
+    """Position of the credit."""
+    amount: _builtins.str
+    """What the credit was."""
+    currency: _builtins.str
+    """Its currency."""
+    reason_code: _builtins.str
+    """Why, for example MISTAKE."""
+    time_max_so_far_ns: _builtins.int
+    """Time of the latest line of the stream so far; without one the beginning of the day."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___CellTotals]:
+        """Totals of the stream, this event included, by cell."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        credit_position: _builtins.int = ...,
+        amount: _builtins.str = ...,
+        currency: _builtins.str = ...,
+        reason_code: _builtins.str = ...,
+        time_max_so_far_ns: _builtins.int = ...,
+        totals: _abc.Iterable[Global___CellTotals] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "credit_position", b"credit_position", "currency", b"currency", "envelope", b"envelope", "reason_code", b"reason_code", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreditWithdrawn: _TypeAlias = CreditWithdrawn  # noqa: Y015
+
+@_typing.final
+class FactWithdrawn(_message.Message):
+    """Stream account/<id>: a fact of the account is taken back. From here on the account is what its events without that one make
+    it; ids and numbers that it took stay used. Lines recorded before this event that count by the fact are restated once it is
+    released, as by any fact.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    FROM_NS_FIELD_NUMBER: _builtins.int
+    PROGRAMME_ID_FIELD_NUMBER: _builtins.int
+    fact_position: _builtins.int
+    """Position of the fact."""
+    cause: _builtins.str
+    """What it is, in the words of FeeAdjusted: that says the switch of [adjust]; empty: it prices no fill."""
+    from_ns: _builtins.int
+    """The instant from which on the fact prices fills; 0 without a cause."""
+    programme_id: _builtins.str
+    """The programme that it is of; empty: every programme."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        fact_position: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        from_ns: _builtins.int = ...,
+        programme_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "envelope", b"envelope", "fact_position", b"fact_position", "from_ns", b"from_ns", "programme_id", b"programme_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactWithdrawn: _TypeAlias = FactWithdrawn  # noqa: Y015

@@ -63,6 +63,10 @@ class _FeeLineKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FeeLineKi
     """A fill, with its fee as it was recorded; in GetFill as it is now."""
     FEE_LINE_KIND_ADJUSTMENT: _FeeLineKind.ValueType  # 2
     """The difference that an adjustment makes to the fee of a fill before it."""
+    FEE_LINE_KIND_CREDIT: _FeeLineKind.ValueType  # 3
+    """What somebody credited the account on a day, by hand."""
+    FEE_LINE_KIND_CREDIT_WITHDRAWN: _FeeLineKind.ValueType  # 4
+    """A credit that is taken back."""
 
 class FeeLineKind(_FeeLineKind, metaclass=_FeeLineKindEnumTypeWrapper):
     """What an entry of a fee history is."""
@@ -73,6 +77,10 @@ FEE_LINE_KIND_FILL: FeeLineKind.ValueType  # 1
 """A fill, with its fee as it was recorded; in GetFill as it is now."""
 FEE_LINE_KIND_ADJUSTMENT: FeeLineKind.ValueType  # 2
 """The difference that an adjustment makes to the fee of a fill before it."""
+FEE_LINE_KIND_CREDIT: FeeLineKind.ValueType  # 3
+"""What somebody credited the account on a day, by hand."""
+FEE_LINE_KIND_CREDIT_WITHDRAWN: FeeLineKind.ValueType  # 4
+"""A credit that is taken back."""
 Global___FeeLineKind: _TypeAlias = FeeLineKind  # noqa: Y015
 
 class _AdjustmentCause:
@@ -616,7 +624,7 @@ class ListFeeHistoryResponse(_message.Message):
 
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeLine]:
-        """The entries of this page: fills, and adjustments of fills."""
+        """The entries of this page: fills, adjustments of fills, and credits."""
 
     @_builtins.property
     def totals(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeTotal]:
@@ -682,6 +690,7 @@ class FeeLine(_message.Message):
     ADJUSTMENT_FIELD_NUMBER: _builtins.int
     FEE_TYPE_ENUM_FIELD_NUMBER: _builtins.int
     KIND_ENUM_FIELD_NUMBER: _builtins.int
+    CREDIT_FIELD_NUMBER: _builtins.int
     symbol: _builtins.str
     """The symbol."""
     side: _fill_pb2.Side.ValueType
@@ -726,12 +735,14 @@ class FeeLine(_message.Message):
     """Its number of this fill; 0 without a source."""
     kind: _builtins.str
     """FILL, or ADJUSTMENT: a fill that was listed before costs so much more or less; kind_enum says the same. Of an ADJUSTMENT
-    fee_amount is the difference, basis is what the fee rests on now, and recorded_time is its own.
+    fee_amount is the difference, basis is what the fee rests on now, and recorded_time is its own. CREDIT and
+    CREDIT_WITHDRAWN are of no fill: they have account and day in fill_ref, the beginning of that UTC day as transact_time,
+    line_ref, recorded_time, fee_amount (of a CREDIT negative), its currency and `credit`, and nothing else.
     """
     fee_type_enum: Global___FeeType.ValueType
     """The sign of the rounded fee."""
     kind_enum: Global___FeeLineKind.ValueType
-    """A fill, or an adjustment of one."""
+    """A fill, an adjustment of one, or a credit."""
     @_builtins.property
     def fill_ref(self) -> _fill_pb2.FillRef:
         """The fill."""
@@ -767,6 +778,10 @@ class FeeLine(_message.Message):
     @_builtins.property
     def adjustment(self) -> Global___FeeAdjustment:
         """Only of an ADJUSTMENT."""
+
+    @_builtins.property
+    def credit(self) -> Global___FeeCredit:
+        """Only of a CREDIT, and of a CREDIT_WITHDRAWN."""
 
     def __init__(
         self,
@@ -804,14 +819,49 @@ class FeeLine(_message.Message):
         adjustment: Global___FeeAdjustment | None = ...,
         fee_type_enum: Global___FeeType.ValueType = ...,
         kind_enum: Global___FeeLineKind.ValueType = ...,
+        credit: Global___FeeCredit | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "basis", b"basis", "charged_fee", b"charged_fee", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "basis", b"basis", "charged_fee", b"charged_fee", "credit", b"credit", "fill_ref", b"fill_ref", "line_ref", b"line_ref", "order_time", b"order_time", "recorded_time", b"recorded_time", "token_payment", b"token_payment", "transact_time", b"transact_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fee_type_enum", b"fee_type_enum", "fill_ref", b"fill_ref", "kind", b"kind", "kind_enum", b"kind_enum", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustment", b"adjustment", "banned", b"banned", "basis", b"basis", "channel", b"channel", "charged_fee", b"charged_fee", "cl_ord_id", b"cl_ord_id", "counterparty_owner_id", b"counterparty_owner_id", "credit", b"credit", "fee_amount", b"fee_amount", "fee_currency", b"fee_currency", "fee_type", b"fee_type", "fee_type_enum", b"fee_type_enum", "fill_ref", b"fill_ref", "kind", b"kind", "kind_enum", b"kind_enum", "last_px", b"last_px", "last_qty", b"last_qty", "line_ref", b"line_ref", "liquidity", b"liquidity", "notional", b"notional", "order_id", b"order_id", "order_time", b"order_time", "owner_id", b"owner_id", "product", b"product", "quote_currency", b"quote_currency", "recorded_time", b"recorded_time", "self_trade", b"self_trade", "sequence", b"sequence", "side", b"side", "source", b"source", "symbol", b"symbol", "token_payment", b"token_payment", "trade_id", b"trade_id", "transact_time", b"transact_time"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FeeLine: _TypeAlias = FeeLine  # noqa: Y015
+
+@_typing.final
+class FeeCredit(_message.Message):
+    """Why somebody credited an account, or took that back."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CREDIT_POSITION_FIELD_NUMBER: _builtins.int
+    REASON_CODE_FIELD_NUMBER: _builtins.int
+    ASKED_BY_FIELD_NUMBER: _builtins.int
+    APPROVED_BY_FIELD_NUMBER: _builtins.int
+    credit_position: _builtins.int
+    """Position of the credit."""
+    reason_code: _builtins.str
+    """Why, for example OUTAGE."""
+    asked_by: _builtins.str
+    """Who asked for it."""
+    approved_by: _builtins.str
+    """Who approved it."""
+    def __init__(
+        self,
+        *,
+        credit_position: _builtins.int = ...,
+        reason_code: _builtins.str = ...,
+        asked_by: _builtins.str = ...,
+        approved_by: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "asked_by", b"asked_by", "credit_position", b"credit_position", "reason_code", b"reason_code"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FeeCredit: _TypeAlias = FeeCredit  # noqa: Y015
 
 @_typing.final
 class FeeAdjustment(_message.Message):
@@ -833,9 +883,9 @@ class FeeAdjustment(_message.Message):
     APPROVED_BY_FIELD_NUMBER: _builtins.int
     BANNED_BEFORE_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """Why: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT; cause_enum says the same."""
+    """Why: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT, also where such a fact was withdrawn; cause_enum says the same."""
     cause_position: _builtins.int
-    """Position of the event that causes it."""
+    """Position of the event that causes it: the fact, or its FactWithdrawn."""
     fee_before: _builtins.str
     """Fee until then."""
     fee_currency_before: _builtins.str
@@ -849,7 +899,7 @@ class FeeAdjustment(_message.Message):
     release_position: _builtins.int
     """Position of the FactReleased; 0: an earlier release of the software adjusted without one."""
     released_by: _builtins.str
-    """Who asked for what led to it: the fact itself, a ReleaseFact, an evaluation, or the end of a flag."""
+    """Who asked for what led to it: the fact itself, its withdrawal, a ReleaseFact, an evaluation, or the end of a flag."""
     approved_by: _builtins.str
     """Who approved that, if anybody did."""
     banned_before: _builtins.bool
@@ -960,6 +1010,7 @@ class FeeTotal(_message.Message):
     REBATES_FIELD_NUMBER: _builtins.int
     NET_FIELD_NUMBER: _builtins.int
     LINES_FIELD_NUMBER: _builtins.int
+    CREDITS_FIELD_NUMBER: _builtins.int
     currency: _builtins.str
     """The fee currency."""
     charges: _builtins.str
@@ -967,9 +1018,11 @@ class FeeTotal(_message.Message):
     rebates: _builtins.str
     """Sum of the negative fees, as they are now: zero or negative."""
     net: _builtins.str
-    """charges + rebates."""
+    """charges + rebates + credits: what the account pays on the whole."""
     lines: _builtins.int
     """Lines with a fee in this currency."""
+    credits: _builtins.str
+    """Sum of what was credited by hand and not withdrawn, which is negative; empty: nothing."""
     def __init__(
         self,
         *,
@@ -978,10 +1031,11 @@ class FeeTotal(_message.Message):
         rebates: _builtins.str = ...,
         net: _builtins.str = ...,
         lines: _builtins.int = ...,
+        credits: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "currency", b"currency", "lines", b"lines", "net", b"net", "rebates", b"rebates"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "credits", b"credits", "currency", b"currency", "lines", b"lines", "net", b"net", "rebates", b"rebates"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -230,6 +230,24 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """FAILED_PRECONDITION. Two persons have declined the fact."""
     REASON_REPRICE_TOO_LARGE: _Reason.ValueType  # 271
     """FAILED_PRECONDITION. The account has more lines than one commit can restate."""
+    REASON_ACCOUNT_UNKNOWN: _Reason.ValueType  # 280
+    """NOT_FOUND. The ledger has not heard of the account."""
+    REASON_CURRENCY_UNKNOWN: _Reason.ValueType  # 281
+    """NOT_FOUND. The currency is not registered, and neither a symbol nor a token discount is of it."""
+    REASON_AMOUNT_TOO_FINE: _Reason.ValueType  # 282
+    """FAILED_PRECONDITION. The amount has more decimals than fees in the currency are rounded to."""
+    REASON_CREDIT_UNKNOWN: _Reason.ValueType  # 283
+    """NOT_FOUND. No credit of the account lies at this position."""
+    REASON_CREDIT_ALREADY_WITHDRAWN: _Reason.ValueType  # 284
+    """ALREADY_EXISTS. The credit is withdrawn already."""
+    REASON_FACT_ALREADY_WITHDRAWN: _Reason.ValueType  # 290
+    """ALREADY_EXISTS. The fact is withdrawn already: for the ledger it never was."""
+    REASON_FACT_NOT_WITHDRAWABLE: _Reason.ValueType  # 291
+    """FAILED_PRECONDITION. What lies at the position cannot be withdrawn: an evaluation, a registration, an owner whom fills
+    name, and what was said of a fact.
+    """
+    REASON_FACT_IN_USE: _Reason.ValueType  # 292
+    """FAILED_PRECONDITION. Another fact rests on it, which must be withdrawn first."""
     REASON_OUTCOME_UNKNOWN: _Reason.ValueType  # 300
     """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
     REASON_NOT_THE_WRITER: _Reason.ValueType  # 301
@@ -473,6 +491,24 @@ REASON_FACT_DECLINED: Reason.ValueType  # 270
 """FAILED_PRECONDITION. Two persons have declined the fact."""
 REASON_REPRICE_TOO_LARGE: Reason.ValueType  # 271
 """FAILED_PRECONDITION. The account has more lines than one commit can restate."""
+REASON_ACCOUNT_UNKNOWN: Reason.ValueType  # 280
+"""NOT_FOUND. The ledger has not heard of the account."""
+REASON_CURRENCY_UNKNOWN: Reason.ValueType  # 281
+"""NOT_FOUND. The currency is not registered, and neither a symbol nor a token discount is of it."""
+REASON_AMOUNT_TOO_FINE: Reason.ValueType  # 282
+"""FAILED_PRECONDITION. The amount has more decimals than fees in the currency are rounded to."""
+REASON_CREDIT_UNKNOWN: Reason.ValueType  # 283
+"""NOT_FOUND. No credit of the account lies at this position."""
+REASON_CREDIT_ALREADY_WITHDRAWN: Reason.ValueType  # 284
+"""ALREADY_EXISTS. The credit is withdrawn already."""
+REASON_FACT_ALREADY_WITHDRAWN: Reason.ValueType  # 290
+"""ALREADY_EXISTS. The fact is withdrawn already: for the ledger it never was."""
+REASON_FACT_NOT_WITHDRAWABLE: Reason.ValueType  # 291
+"""FAILED_PRECONDITION. What lies at the position cannot be withdrawn: an evaluation, a registration, an owner whom fills
+name, and what was said of a fact.
+"""
+REASON_FACT_IN_USE: Reason.ValueType  # 292
+"""FAILED_PRECONDITION. Another fact rests on it, which must be withdrawn first."""
 REASON_OUTCOME_UNKNOWN: Reason.ValueType  # 300
 """UNAVAILABLE. The commit may or may not have happened; resend the same request."""
 REASON_NOT_THE_WRITER: Reason.ValueType  # 301

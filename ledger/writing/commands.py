@@ -8,9 +8,11 @@ from ledger.domain.commands import (
     AccountCommand,
     BountyCommand,
     Command,
+    FactCommand,
     PromotionCommand,
     RecordDailyClose,
     Request,
+    StandingCommand,
 )
 from ledger.domain.decide.account import asks_family
 from ledger.domain.decide.approval import check_approval, if_approved
@@ -83,7 +85,7 @@ def _record_decision(draft: Draft, job: DecideCommand, stream: str, decided: Dec
     first = draft.record(name, effective_ns, event, job.request)
     for name, event in others:
         draft.record(name, effective_ns, event, further)
-    if isinstance(job.command, AccountCommand) and not isinstance(decided, Refusal):
+    if isinstance(job.command, StandingCommand | FactCommand) and not isinstance(decided, Refusal):
         mend(draft, first, further)
     draft.requests[job.request.request_id] = (job.request.sha256, first)
     return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)

@@ -10,6 +10,7 @@ from typing import NamedTuple
 from ledger.domain.commands import Request
 from ledger.domain.events import (
     Basis,
+    CreditEvent,
     Envelope,
     Event,
     FeeEvent,
@@ -20,7 +21,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.account import RANGES_MAX, SourceState
-from ledger.domain.streams import is_fee_stream
+from ledger.domain.streams import day_key, is_fee_stream
 from ledger.fills.batch import BatchPart
 from ledger.store.rows import LogRows
 from ledger.store.writer import ErasableText, row_of
@@ -143,7 +144,9 @@ class Draft:
 
     def record(self, stream: str, effective_ns: int, event: Event, request: Request) -> Recorded:
         """Append an event of a decision, and take it into the state of its stream."""
-        if is_fee_stream(stream):  # its version is its position, and its account-day has moved on already
+        if is_fee_stream(stream):  # its version is its position
+            if isinstance(event, CreditEvent):  # with an adjustment the account-day has moved on already
+                event = self.states.credit(day_key(stream), event)
             return self.append(stream, self.next_position, effective_ns, event, request)
         recorded = self.append(stream, self.states.version(stream) + 1, effective_ns, event, request)
         self.states.evolve(recorded)

@@ -13,6 +13,7 @@ from ledger.domain.decide.shared_states import SharedStates
 from ledger.domain.events import (
     POSITION_MAX,
     CellTotals,
+    CreditEvent,
     FeeAdjusted,
     FeeEvent,
     Recorded,
@@ -25,6 +26,7 @@ from ledger.domain.state.account import (
     SourceState,
     evolve_account,
     evolve_source,
+    fold_account,
     fold_accounts,
 )
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
@@ -256,20 +258,40 @@ class States(SharedStates):
         self.days.enter({key: day})
         return events
 
+    def credit(self, key: DayKey, event: CreditEvent) -> CreditEvent:
+        """Return a credit of an account-day, or its withdrawal, with the totals after it, and move the day on."""
+        self._load((), [key])
+        day = self.days.day(key)
+        counted = day.credit(event)
+        self.days.enter({key: day})
+        return counted
+
+    def credits_with(self, position: int) -> list[Recorded]:
+        """Return the credit at a position, and credits and withdrawals of its account-day after it; none lies there."""
+        found = self._log().credits_with(position)
+        place = position - self.making[0].position if self.making else -1
+        if found:
+            stream = found[0].stream
+        elif 0 <= place < len(self.making):
+            stream = self.making[place].stream
+        else:
+            return []
+        return [*found, *(each for each in _decoded(self.making, {stream}) if isinstance(each.event, CreditEvent))]
+
     def account_events(self, account_id: str) -> list[Recorded]:
         """Return the events of an account, in the log and in the commit in the making."""
         stream = account_stream(account_id)
         return [*self._log().streams([stream], POSITION_MAX), *_decoded(self.making, {stream})]
 
     def fee_lines(self, account_id: str, from_ns: int) -> dict[str, int]:
-        """Return how many lines each fee stream of an account has, from the UTC day of an instant on."""
+        """Return how many lines each fee stream of an account has, if any, from the UTC day of an instant on."""
         days = FeeStreamsOf(account_id, max(from_ns, 0) // DAY_NS)
         in_log = self._log().totals_of_account(account_id, days.first_day, LATEST_NS // DAY_NS, POSITION_MAX)
         found = {fee_stream(account_id, day_number(each.day)): _lines(each.totals) for each in in_log}
         for recorded in _decoded(self.making, days):
             assert isinstance(recorded.event, FeeEvent), recorded
             found[recorded.stream] = _lines(recorded.event.totals)
-        return found
+        return {stream: lines for stream, lines in found.items() if lines}
 
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
@@ -310,7 +332,8 @@ class States(SharedStates):
         """Take in one more event of a stream of decisions."""
         kind, name = kind_and_subject(recorded.stream)
         if kind == "account":
-            self.accounts[name] = evolve_account(self.account(name), recorded)
+            evolved = evolve_account(self.account(name), recorded)
+            self.accounts[name] = evolved or fold_account(name, self.account_events(name))
             self._without_event.discard(name)
         elif kind == "owner":
             self.owners.take(recorded)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger import programmes
-from ledger.domain.events import POSITION_MAX, AdjustedLine, Basis, FeeAdjusted, KnownLine, ProgrammePublished, Recorded
+from ledger.domain.events import (
+    POSITION_MAX,
+    AdjustedLine,
+    Basis,
+    FeeAdjusted,
+    KnownLine,
+    Line,
+    ProgrammePublished,
+    Recorded,
+)
 from ledger.domain.explanation import Facts, Sentence, explain
 from ledger.domain.state.programme import Programme
 from ledger.domain.streams import account_stream, programme_stream
@@ -54,7 +63,7 @@ def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]
 def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> KnownLine:
     """Return the line with its fee as it is now."""
     run, line = run_of(entry.recorded), entry.line
-    assert not isinstance(line, FeeDifference), entry
+    assert isinstance(line, Line), entry
     known = KnownLine(line, run.symbols[line.symbol_index], run.bases[line.basis_index])
     for recorded, restated in adjustments:
         assert isinstance(recorded.event, FeeAdjusted), recorded

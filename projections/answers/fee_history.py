@@ -10,15 +10,29 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.events import Basis, FeeAdjusted, FeeEvent, KnownLine, Line, Recorded, VolumeRecorded
+from ledger.domain.events import (
+    Basis,
+    CreditEvent,
+    CreditWithdrawn,
+    FeeAdjusted,
+    FeeCredited,
+    FeeEvent,
+    KnownLine,
+    Line,
+    Recorded,
+    VolumeRecorded,
+)
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.state.volume_cells import (
+    CREDITS,
     FEE_SCALE,
     NOTIONAL_SCALE,
     CellSum,
     CellSums,
     add_totals,
+    amount_of,
+    count_credit,
     restate,
     subtract,
 )
@@ -46,7 +60,10 @@ class AccountSpan:
 
     def holds(self, line: Line | FeeDifference) -> bool:
         """Return True if a line lies in the span; an adjustment lies where its line does."""
-        time_ns = line.line.transact_time_ns if isinstance(line, FeeDifference) else line.transact_time_ns
+        return self.has(line.line.transact_time_ns if isinstance(line, FeeDifference) else line.transact_time_ns)
+
+    def has(self, time_ns: int) -> bool:
+        """Return True if an instant lies in the span."""
         return self.from_ns <= time_ns < self.until_ns
 
 
@@ -62,11 +79,11 @@ FIRST_PLACE: Final = Place(0, 0, -1)  # before every line
 
 
 class Entry(NamedTuple):
-    """One entry of a history where it lies: a fill as it was recorded, or the difference that an adjustment makes."""
+    """One entry of a history where it lies: a fill as recorded, the difference that an adjustment makes, a credit."""
 
     place: Place
     recorded: Recorded
-    line: Line | FeeDifference
+    line: Line | FeeDifference | CreditEvent
 
 
 def entries_after(log: Log, span: AccountSpan, after: Place) -> Iterator[Entry]:
@@ -76,6 +93,10 @@ def entries_after(log: Log, span: AccountSpan, after: Place) -> Iterator[Entry]:
         event = fee_event(recorded)
         first = Place(event.time_min_ns // DAY_NS, recorded.position, 0)
         seen = after.line + 1 if first[:2] == after[:2] else 0
+        if isinstance(event, CreditEvent):
+            if not seen and span.has(event.time_min_ns):
+                yield Entry(first, recorded, event)
+            continue
         entries = _adjustments if isinstance(event, FeeAdjusted) else _fills
         yield from entries(recorded, first, span, seen)
 
@@ -88,7 +109,7 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
             for number, difference in enumerate(differences(event)):
                 if difference.line.exec_id == exec_id:
                     yield Entry(first._replace(line=number), recorded, difference)
-        else:
+        elif isinstance(event, VolumeRecorded):
             places = [number for number, name in enumerate(texts(event, "exec_id")) if name == exec_id]
             for number, line in zip(places, lines_at(event, np.array(places, dtype=np.int64)), strict=True):
                 yield Entry(first._replace(line=number), recorded, line)
@@ -136,21 +157,23 @@ def merged_sums(days: Iterable[CellSums]) -> CellSums:
 
 
 def totals(sums: CellSums) -> list[query_service_pb2.FeeTotal]:
-    """Return fees of all cells together, by currency."""
+    """Return fees of all cells together, with credits, by currency."""
     fees: dict[str, list[int]] = {}
-    for cell in sums.values():
-        for currency, amounts in cell.fees.items():
-            known = fees.get(currency, [0, 0, 0])
-            fees[currency] = [mine + more for mine, more in zip(known, amounts, strict=True)]
+    for key, cell in sums.items():
+        for currency, (charges, rebates, lines) in cell.fees.items():
+            more = (0, 0, rebates, 0) if key == CREDITS else (charges, rebates, 0, lines)
+            known = fees.get(currency, [0, 0, 0, 0])
+            fees[currency] = [mine + other for mine, other in zip(known, more, strict=True)]
     return [
         query_service_pb2.FeeTotal(
             currency=currency,
             charges=decimal_text(charges, FEE_SCALE),
             rebates=decimal_text(rebates, FEE_SCALE),
-            net=decimal_text(charges + rebates, FEE_SCALE),
+            credits=decimal_text(credits_, FEE_SCALE) if credits_ else "",
+            net=decimal_text(charges + rebates + credits_, FEE_SCALE),
             lines=lines,
         )
-        for currency, (charges, rebates, lines) in sorted(fees.items())
+        for currency, (charges, rebates, credits_, lines) in sorted(fees.items())
     ]
 
 
@@ -193,6 +216,8 @@ def fee_basis(basis: Basis) -> query_service_pb2.FeeBasis:
 def fee_line(account_id: str, entry: Entry) -> query_service_pb2.FeeLine:
     """Return one entry with what it rests on, as the contract shows it."""
     place, recorded, line = entry
+    if isinstance(line, CreditEvent):
+        return _credit_line(account_id, place, recorded, line)
     if isinstance(line, FeeDifference):
         return _adjustment_line(account_id, place, recorded, line)
     run = run_of(recorded)
@@ -290,6 +315,27 @@ def _adjustment_line(
     return message
 
 
+def _credit_line(account_id: str, place: Place, recorded: Recorded, event: CreditEvent) -> query_service_pb2.FeeLine:
+    envelope, withdrawn = recorded.envelope, isinstance(event, CreditWithdrawn)
+    amount = amount_of(event)
+    message = query_service_pb2.FeeLine(
+        fill_ref=fill_pb2.FillRef(account_id=account_id, day=day_text(place.day)),
+        line_ref=fill_pb2.LineRef(position=place.position),
+        transact_time=timestamp(event.time_min_ns),
+        recorded_time=timestamp(envelope.recorded_time_ns),
+        fee_amount=decimal_text(amount, FEE_SCALE),
+        fee_currency=event.currency,
+        credit=query_service_pb2.FeeCredit(
+            credit_position=recorded.position if isinstance(event, FeeCredited) else event.credit_position,
+            reason_code=event.reason_code,
+            asked_by=envelope.actor,
+            approved_by=envelope.approver,
+        ),
+    )
+    set_words(message, fee_type=fee_type(amount), kind="CREDIT_WITHDRAWN" if withdrawn else "CREDIT")
+    return message
+
+
 def run_of(recorded: Recorded) -> VolumeRecorded:
     """Return the fill run that an event of a fee stream is."""
     assert isinstance(recorded.event, VolumeRecorded), recorded
@@ -351,6 +397,8 @@ def _sums_before(log: Log, span: AccountSpan, instant_ns: int) -> CellSums:
             for line in event.lines:
                 if line.transact_time_ns < instant_ns:
                     restate(sums, event, line)
+        elif isinstance(event, CreditEvent):
+            count_credit(sums, event)  # as the day begins, which is before any instant within it
         else:
             add_run(sums, event, instant_ns)
     return sums

@@ -57,7 +57,7 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
     sums = cell_sums(reader.log, span)
     response = pb.ListFeeHistoryResponse(
         basis=instant.basis(reader.ledger_id),
-        totals=[total for total in totals(sums) if total.lines],
+        totals=[total for total in totals(sums) if total.lines or total.credits],
         volumes=volumes(sums),
     )
     for start in range(0, min(size, len(entries)), _LINES_AT_ONCE):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import NamedTuple
 
-from ledger.domain.events import FactDeclined, FactReleased, FactWithheld, Recorded
+from ledger.domain.events import FactDeclined, FactReleased, FactWithdrawn, FactWithheld, Recorded
 from ledger.domain.streams import account_of
 from ledger.store.log import Log
 from ledger.v1 import control_service_pb2 as pb
@@ -14,6 +15,14 @@ from ledger.wire.status import timestamp
 from projections.as_of import Reader, check_times
 from projections.page_token import number
 from projections.paging import frozen, next_token, page_size, token_of
+
+
+class Waiting(NamedTuple):
+    """A FactWithheld that is open, and its event; `withdrawn_position` is that of the fact that it withdraws, or 0."""
+
+    recorded: Recorded
+    event: FactWithheld
+    withdrawn_position: int
 
 
 def list_withheld(reader: Reader, request: pb.ListWithheldRequest) -> pb.ListWithheldResponse:
@@ -26,22 +35,22 @@ def list_withheld(reader: Reader, request: pb.ListWithheldRequest) -> pb.ListWit
     instant = frozen(reader, token) if token else reader.instant(request.at)
     after = token.last(number) if token else 0
     found = [
-        recorded
-        for recorded in withheld(reader.log, instant.as_of_ns, instant.known.position, account_id)
-        if recorded.position > after
+        waiting
+        for waiting in withheld(reader.log, instant.as_of_ns, instant.known.position, account_id)
+        if waiting.recorded.position > after
     ]
     response = pb.ListWithheldResponse(
-        basis=instant.basis(reader.ledger_id), facts=[_fact(recorded) for recorded in found[:size]]
+        basis=instant.basis(reader.ledger_id), facts=[_fact(waiting) for waiting in found[:size]]
     )
     if len(found) > size:
-        key = found[size - 1].position.to_bytes(8)
+        key = found[size - 1].recorded.position.to_bytes(8)
         response.next_page_token = next_token(reader, instant, key, request)
     return response
 
 
-def withheld(log: Log, as_of_ns: int, known: int, account_id: str = "") -> list[Recorded]:
-    """Return each FactWithheld that nobody has released or declined, as known at a position, in order."""
-    topics = ("FactWithheld", "FactReleased", "FactDeclined")
+def withheld(log: Log, as_of_ns: int, known: int, account_id: str = "") -> list[Waiting]:
+    """Return each FactWithheld that nobody has released, declined or withdrawn, as known at a position, in order."""
+    topics = ("FactWithheld", "FactReleased", "FactDeclined", "FactWithdrawn")
     events = log.account_events(topics, known)
     return _waiting(
         recorded
@@ -50,20 +59,23 @@ def withheld(log: Log, as_of_ns: int, known: int, account_id: str = "") -> list[
     )
 
 
-def _waiting(events: Iterable[Recorded]) -> list[Recorded]:
-    waiting: dict[int, list[Recorded]] = {}  # by position of the fact
+def _waiting(events: Iterable[Recorded]) -> list[Waiting]:
+    waiting: dict[int, list[Waiting]] = {}  # by position of the fact
+    withdrawn: dict[int, int] = {}  # by position of the withdrawal: that of the fact
     for recorded in events:
         event = recorded.event
         if isinstance(event, FactWithheld):
-            waiting.setdefault(event.fact_position, []).append(recorded)
-        elif isinstance(event, FactReleased | FactDeclined):
+            one = Waiting(recorded, event, withdrawn.get(event.fact_position, 0))
+            waiting.setdefault(event.fact_position, []).append(one)
+        elif isinstance(event, FactReleased | FactDeclined | FactWithdrawn):
             waiting.pop(event.fact_position, None)
-    return sorted((one for each in waiting.values() for one in each), key=lambda recorded: recorded.position)
+        if isinstance(event, FactWithdrawn):
+            withdrawn[recorded.position] = event.fact_position
+    return sorted((one for each in waiting.values() for one in each), key=lambda one: one.recorded.position)
 
 
-def _fact(recorded: Recorded) -> pb.WithheldFact:
-    event = recorded.event
-    assert isinstance(event, FactWithheld), recorded
+def _fact(waiting: Waiting) -> pb.WithheldFact:
+    recorded, event, withdrawn_position = waiting
     message = pb.WithheldFact(
         account_id=account_of(recorded.stream),
         fact_position=event.fact_position,
@@ -72,6 +84,7 @@ def _fact(recorded: Recorded) -> pb.WithheldFact:
         currencies=event.currencies,
         position=recorded.position,
         recorded_time=timestamp(recorded.envelope.recorded_time_ns),
+        withdrawn_position=withdrawn_position,
     )
     set_words(message, cause=event.cause, reason=event.reason)
     return message

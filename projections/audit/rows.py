@@ -44,6 +44,11 @@ _STREAMS: Final = f"""
 SELECT {ROW} FROM {{events}} WHERE originator_id = ANY(%(streams)s) AND notification_id < %(before)s
 ORDER BY notification_id
 """
+_CREDITS_WITH: Final = f"""
+SELECT {ROW} FROM {{events}} WHERE originator_id =
+    (SELECT originator_id FROM {{events}} WHERE notification_id = %(position)s AND topic = 'FeeCredited')
+    AND originator_version < %(before)s AND topic IN ('FeeCredited', 'CreditWithdrawn') ORDER BY originator_version
+"""
 _FIRST: Final = f"""
 SELECT {ROW} FROM {{events}}
 WHERE notification_id = (SELECT position FROM {{schema}}.requests WHERE request_id = %(request_id)s)
@@ -169,6 +174,12 @@ class AuditReader(Queries):
         first = fee_stream(account_id, max(from_ns, 0) // DAY_NS)
         rows = self._query(_FEE_STREAMS, first=first, end=fee_range(account_id)[1], before=before)
         return [name for (name,) in rows]
+
+    def credits_with(self, position: int, before: int) -> list[Recorded]:
+        """Return credits and withdrawals before a position of the account-day that has a credit at another one."""
+        if position >= before:
+            return []
+        return list(filter(None, map(readable, self._query(_CREDITS_WITH, position=position, before=before))))
 
     def _page(self, after: int, until: int, scope: Scope) -> list[Row]:
         return self._query(_PAGE, **scope_parameters(after, until, scope))

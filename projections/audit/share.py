@@ -52,6 +52,7 @@ class Share:
             recorded_at=lambda position: log.head_at_position(position).recorded_time_ns,
             decided_ns=TermClocks(self._rows.ledger).decided_ns,
             fee_streams=self._rows.fee_streams,
+            credits_with=self._rows.credits_with,
             fed=scope.reads,
             whole=after == 0 and scope.from_ns is None,
         )

@@ -60,7 +60,9 @@ def facts_of(row: Row) -> Facts | None:
 def _times(topic: str, message: Any) -> tuple[int | None, int | None, int | None]:
     if topic not in _FEE_TOPICS:
         return (None, None, None)
-    return (message.envelope.effective_time_ns, message.time_max_ns, message.time_max_so_far_ns)
+    begin_ns = message.envelope.effective_time_ns
+    end_ns = getattr(message, "time_max_ns", begin_ns)  # a credit has none
+    return (begin_ns, end_ns, message.time_max_so_far_ns)
 
 
 class EventRows:

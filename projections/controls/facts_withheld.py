@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from ledger.domain.events import FactWithheld
 from ledger.domain.state.programme import KEEP
 from ledger.domain.streams import account_of
 from projections.answers.withheld import withheld
@@ -14,17 +13,19 @@ from projections.controls.scope import Control, Finding, Scope, instant_text
 
 def _find(scope: Scope) -> Iterator[Finding]:
     """Find them until they are released or declined; what a programme keeps from lines waits for nobody."""
-    for recorded in withheld(scope.log, scope.as_of_ns, scope.log.head().position):
-        event, account_id = recorded.event, account_of(recorded.stream)
-        assert isinstance(event, FactWithheld), recorded
+    for recorded, event, withdrawn_position in withheld(scope.log, scope.as_of_ns, scope.log.head().position):
+        account_id = account_of(recorded.stream)
         if event.switch == KEEP or scope.programme.programme_id not in (
             event.programme_ids or (scope.programme.programme_id,)
         ):
             continue
         at_ns = recorded.envelope.recorded_time_ns
+        what = f"the fact at position {event.fact_position}"
+        if withdrawn_position:
+            what = f"the withdrawal at position {event.fact_position} of the fact at position {withdrawn_position}"
         yield Finding(
             subject=f"{account_id}/{event.fact_position}/{recorded.position}",
-            message=f"fills of {account_id} do not count by the fact at position {event.fact_position} ({event.cause})"
+            message=f"fills of {account_id} do not count by {what} ({event.cause})"
             f" since {instant_text(at_ns)}, because of {event.reason} ({event.switch}): release or decline it",
             account_id=account_id,
             time_ns=at_ns,

@@ -9,6 +9,7 @@ from ledger.domain import grant_sources
 from ledger.domain.events import Recorded, TierChanged, TierRevoked, VolumeEvaluated
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.manual_review import is_decision
+from ledger.domain.state.account import withdrawn_positions
 from ledger.domain.state.programme import MANUAL_REVIEW
 from ledger.domain.streams import account_of
 from projections.controls.scope import Control, Finding, Scope, instant_text
@@ -45,12 +46,14 @@ def _open(scope: Scope) -> dict[str, _Review]:
     reviewed = {
         recorded.stream for recorded in scope.log.account_events(("VolumeEvaluated",), until, naming=MANUAL_REVIEW)
     }
-    for recorded in scope.log.streams(sorted(reviewed), until):
+    events = scope.log.streams(sorted(reviewed), until)
+    withdrawn = withdrawn_positions(events)
+    for recorded in events:
         event, review = recorded.event, found.get(recorded.stream)
         if isinstance(event, VolumeEvaluated) and event.tier == MANUAL_REVIEW:
             if event.programme_id == scope.programme.programme_id and event.evaluated_time_ns <= scope.as_of_ns:
                 found[recorded.stream] = _Review(review.first if review else event, event)
-        elif review and _decides(recorded, review, scope.as_of_ns):
+        elif review and recorded.position not in withdrawn and _decides(recorded, review, scope.as_of_ns):
             del found[recorded.stream]
     return found
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger.domain.events import MatchRejected, MatchRequested
+from ledger.domain.state.account import withdrawn_positions
 from ledger.domain.streams import account_of
 from projections.controls.scope import Control, Finding, Scope
 
@@ -15,9 +16,13 @@ _OWNERS: Final = "SELECT account_id, owner_id FROM {read}.accounts WHERE account
 def _find(scope: Scope) -> Iterator[Finding]:
     """Find them among claims of any age: a document that was used once is used for ever."""
     claims: dict[bytes, list[tuple[int, str]]] = {}  # by document: when it was handed in, by which account
-    for recorded in scope.log.account_events(("MatchRequested", "MatchRejected"), scope.log.head().position):
+    topics = ("MatchRequested", "MatchRejected", "FactWithdrawn")
+    events = scope.log.account_events(topics, scope.log.head().position)
+    withdrawn = withdrawn_positions(events)
+    for recorded in events:
         event = recorded.event
-        assert isinstance(event, MatchRequested | MatchRejected), event
+        if not isinstance(event, MatchRequested | MatchRejected) or recorded.position in withdrawn:
+            continue
         at_ns = event.requested_time_ns if isinstance(event, MatchRequested) else event.rejected_time_ns
         if event.claim is not None and event.programme_id == scope.programme.programme_id and at_ns <= scope.as_of_ns:
             account_id = account_of(recorded.stream)

@@ -7,10 +7,11 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 from ledger.domain.events import CellKey
+from ledger.domain.state.volume_cells import CREDITS
 from ledger.domain.streams import account_and_day
 from ledger.store.codec.totals_read import Totals, totals_of_fronts
 from ledger.store.log import LastEvent, Log
-from projections.tables.rows import cell_columns
+from projections.tables.rows import cell_columns, fee_amounts
 
 
 class DayLines(NamedTuple):
@@ -33,9 +34,9 @@ def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
     lines = _of_runs(runs, totals)
     for day in log.day_totals_at(apart) if apart else ():
         name = f"{day.account_id}\t{day.day}"
-        for cell in day.totals:
-            lines.volume.append(_volume_line(name, cell.key, cell.notional, cell.lines, day.position))
-            lines.fees.extend([_fee_line(name, *fee, day.position) for fee in cell.fees])
+        cells = [cell for cell in day.totals if cell.key != CREDITS]
+        lines.volume.extend([_volume_line(name, cell.key, cell.notional, cell.lines, day.position) for cell in cells])
+        lines.fees.extend([_fee_line(name, *amounts, day.position) for amounts in fee_amounts(day)])
     return lines
 
 
@@ -49,12 +50,16 @@ def _of_runs(runs: Sequence[LastEvent], totals: Totals) -> DayLines:
     fees, cells = totals.fees, totals.cells
     return DayLines(
         list(map(_fee_line, of_runs(names, fees.front), *fees[1:], of_runs(positions, fees.front))),
-        list(map(_volume_line, of_runs(names, cells.front), *cells[1:], of_runs(positions, cells.front))),
+        [
+            _volume_line(names[front], key, notional, lines, positions[front])
+            for front, key, notional, lines in zip(*cells, strict=True)
+            if key != CREDITS
+        ],
     )
 
 
-def _fee_line(name: str, currency: str, charges: str, rebates: str, lines: int, position: int) -> str:
-    return f"{name}\t{currency}\t{charges}\t{rebates}\t{lines}\t{position}\n"
+def _fee_line(name: str, currency: str, charges: str, rebates: str, credits_: str, lines: int, position: int) -> str:
+    return f"{name}\t{currency}\t{charges}\t{rebates}\t{credits_}\t{lines}\t{position}\n"
 
 
 def _volume_line(name: str, key: CellKey, notional: str, lines: int, position: int) -> str:

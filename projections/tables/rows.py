@@ -12,7 +12,7 @@ from ledger.domain.instants import NEVER_NS
 from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.matches_and_applications import Application, Match
 from ledger.domain.state.rulebook import Rulebook
-from ledger.domain.state.volume_cells import CellSums, add_totals
+from ledger.domain.state.volume_cells import CREDITS, CellSums, add_totals
 from ledger.domain.streams import account_stream
 from ledger.store.fee_streams import DayTotals
 from ledger.store.log import Log
@@ -94,20 +94,33 @@ def account_row(account: AccountState) -> Row:
 
 def fee_rows(day: DayTotals) -> list[Row]:
     """Return fees of an account-day by currency; mostly one cell has all of a currency's."""
-    fees = [fee for cell in day.totals for fee in cell.fees]
-    if len({fee.currency for fee in fees}) == len(fees):
-        return [(day.account_id, day.day, *fee, day.position) for fee in sorted(fees)]
+    amounts = fee_amounts(day)
+    if len({currency for currency, *_ in amounts}) == len(amounts):
+        return [(day.account_id, day.day, *each, day.position) for each in sorted(amounts)]
     sums: CellSums = {}
     add_totals(sums, day.totals)
     return [
-        (day.account_id, day.day, total.currency, total.charges, total.rebates, total.lines, day.position)
-        for total in totals(sums)
+        (day.account_id, day.day, one.currency, one.charges, one.rebates, one.credits or "0", one.lines, day.position)
+        for one in totals(sums)
+    ]
+
+
+def fee_amounts(day: DayTotals) -> list[tuple[str, str, str, str, int]]:
+    """Return (currency, charges, rebates, credits, lines) of each cell by itself."""
+    return [
+        (currency, charges, "0", rebates, lines) if cell.key == CREDITS else (currency, charges, rebates, "0", lines)
+        for cell in day.totals
+        for currency, charges, rebates, lines in cell.fees
     ]
 
 
 def volume_rows(day: DayTotals) -> list[Row]:
     """Return the volume of an account-day by cell."""
-    return [(day.account_id, day.day, *cell_columns(cell.key), cell.notional, cell.lines) for cell in day.totals]
+    return [
+        (day.account_id, day.day, *cell_columns(cell.key), cell.notional, cell.lines)
+        for cell in day.totals
+        if cell.key != CREDITS
+    ]
 
 
 def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recorded]) -> list[Row]:

@@ -154,16 +154,19 @@ CREATE TABLE IF NOT EXISTS {read}.fee_days (
     currency text COLLATE "C" NOT NULL,
     charges numeric NOT NULL,
     rebates numeric NOT NULL,
+    credits numeric NOT NULL,
     lines bigint NOT NULL,
     position bigint NOT NULL,
     PRIMARY KEY (account_id, day, currency)
 ) WITH (fillfactor = 70);
-COMMENT ON TABLE {read}.fee_days IS 'Fees of an account on a UTC day, by fee currency.';
+COMMENT ON TABLE {read}.fee_days IS
+    'Fees of an account on a UTC day, by fee currency. What it pays on the whole is charges + rebates + credits.';
 COMMENT ON COLUMN {read}.fee_days.account_id IS 'The account.';
-COMMENT ON COLUMN {read}.fee_days.day IS 'UTC day on which the trades happened.';
+COMMENT ON COLUMN {read}.fee_days.day IS 'UTC day on which the trades happened, or that was credited.';
 COMMENT ON COLUMN {read}.fee_days.currency IS 'Currency of the fees.';
 COMMENT ON COLUMN {read}.fee_days.charges IS 'Sum of the positive fees.';
 COMMENT ON COLUMN {read}.fee_days.rebates IS 'Sum of the negative fees: zero or negative.';
+COMMENT ON COLUMN {read}.fee_days.credits IS 'Sum of what was credited by hand and not withdrawn: zero or negative.';
 COMMENT ON COLUMN {read}.fee_days.lines IS 'Number of fills with a fee in this currency.';
 COMMENT ON COLUMN {read}.fee_days.position IS 'Position of the last event of the day.';
 

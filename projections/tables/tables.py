@@ -19,7 +19,7 @@ from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_ro
 
 # Number of the tables that this release makes. It is raised when a table, or what its rows mean, changes: tables of a
 # lower number are then made anew by themselves (`upgrade.py`). Release 0.1.0 wrote no number: its tables are 1.
-TABLES_VERSION: Final = 6
+TABLES_VERSION: Final = 7
 UNNUMBERED: Final = 1
 POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 
@@ -195,10 +195,11 @@ CREATE TEMPORARY TABLE IF NOT EXISTS volume_days (LIKE {read}.volume_days, posit
 # In the order of the key, so that neighbours in the index are visited together. Canonical decimals end in no zero.
 _UPSERT: Final = {
     "fee_days": "INSERT INTO {read}.fee_days"
-    " SELECT account_id, day, currency, trim_scale(sum(charges)), trim_scale(sum(rebates)), sum(lines), position"
+    " SELECT account_id, day, currency, trim_scale(sum(charges)), trim_scale(sum(rebates)), trim_scale(sum(credits)),"
+    " sum(lines), position"
     " FROM pg_temp.fee_days WHERE position > %s GROUP BY account_id, day, currency, position ORDER BY account_id, day"
     " ON CONFLICT (account_id, day, currency) DO UPDATE SET charges = excluded.charges, rebates = excluded.rebates,"
-    " lines = excluded.lines, position = excluded.position",
+    " credits = excluded.credits, lines = excluded.lines, position = excluded.position",
     "volume_days": "INSERT INTO {read}.volume_days"
     " SELECT account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee, notional, lines"
     " FROM pg_temp.volume_days WHERE position > %s ORDER BY account_id, day"

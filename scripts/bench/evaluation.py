@@ -30,7 +30,7 @@ INSERT INTO {read}.accounts SELECT 'account' || lpad(n::text, 8, '0'), 'account'
 INSERT INTO {read}.volume_days SELECT 'account' || lpad(n::text, 8, '0'), d::date, 'USDT', 'SPOT', 'API', false, false,
     false, 1000 * (n % 1000) + 1, 10
     FROM generate_series(0, {accounts} - 1) AS n, unnest(ARRAY[{days}]) AS d;
-INSERT INTO {read}.fee_days SELECT 'account' || lpad(n::text, 8, '0'), d::date, 'USDT', 1, 0, 10, 1
+INSERT INTO {read}.fee_days SELECT 'account' || lpad(n::text, 8, '0'), d::date, 'USDT', 1, 0, 0, 10, 1
     FROM generate_series(0, {accounts} - 1) AS n, unnest(ARRAY[{days}]) AS d;
 ANALYZE {read}.accounts; ANALYZE {read}.volume_days; ANALYZE {read}.fee_days;
 """

@@ -58,7 +58,8 @@ def test_every_rpc_has_a_command() -> None:
     assert {rpc for _, one in LEAVES for rpc in one.rpcs} == {rpc.name for rpc in RPCS}
 
 
-FACTS: Final = ("release-fact", "decline-fact")
+# Commands whose examples name a position of the log.
+NAMED: Final = ("release-fact", "decline-fact", "withdraw-fact", "withdraw-credit")
 LONG_AGO_NS: Final = 1_577_836_800 * SECOND_NS  # 2020-01-01
 
 
@@ -87,11 +88,11 @@ def done(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[Pa
         patch.setenv("FEE_LEDGER_ADDRESS", ledger.address)
         assert _run(SET_UP.split(), called).code == 0
         _evaluate(ledger.address)
-        facts = dict(zip(FACTS, _facts(ledger.address), strict=True))
+        positions = dict(zip(NAMED, _positions(ledger.address), strict=True))
         asking, *ordering = GROUPS
         yield {
             path: [
-                _run(here(_of_a_fact(words, facts), more(helps[path], dsn, schema_of(words, number))), called)
+                _run(here(_with_position(words, positions), more(helps[path], dsn, schema_of(words, number))), called)
                 for number, words in enumerate(examples(helps[path]))
             ]
             for group in (*ordering, asking, TOOLS)
@@ -122,17 +123,22 @@ def here(words: list[str], more: list[str]) -> list[str]:
     return [*words, *more]
 
 
-def _of_a_fact(words: list[str], facts: Mapping[str, str]) -> list[str]:
-    """Return an example with the position of a fact of this ledger, where it names one."""
-    return [facts[words[0]] if word == "4711" else word for word in words] if words[0] in facts else words
+def _with_position(words: list[str], positions: Mapping[str, str]) -> list[str]:
+    """Return an example with a position of this ledger, where it names one."""
+    return [positions[words[0]] if word == "4711" else word for word in words] if words[0] in positions else words
 
 
-def _facts(address: str) -> Iterator[str]:
-    """Yield the positions of two bans of a time without fills, which nobody has released."""
+def _positions(address: str) -> Iterator[str]:
+    """Yield those of bans of a time without fills, which nobody has released, and that of a credit."""
     with Client(address, actor="ops-7") as client:
-        for start_ns in (LONG_AGO_NS, LONG_AGO_NS + 2 * DAY_NS):
+        for number in range(len(NAMED) - 1):
+            start_ns = LONG_AGO_NS + 2 * number * DAY_NS
             banned = client.ban_account("alice", days=1, reason_code="ORDER_SPAM", start_time=start_ns)
             yield str(banned.receipt.position)
+        credited = client.credit_fee(
+            "alice", day="2020-01-01", credit=5, currency="USDT", reason_code="OUTAGE", approver="ops-8"
+        )
+        yield str(credited.receipt.position)
 
 
 def _evaluate(address: str) -> None:

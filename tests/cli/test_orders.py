@@ -36,6 +36,26 @@ def test_a_command_says_what_it_did_and_where_that_is_recorded(run: Run, argumen
     assert (receipt["position"], receipt["replayed"]) == ("4", True)
 
 
+def test_a_credit_is_given_listed_and_taken_back(run: Run) -> None:
+    run("register-account", "alice")
+    given = ("credit-fee", "alice", "2024-10-04", "12.50", "USDT", "OUTAGE", *FOUR_EYES)
+    _, out, _ = run(*given, "--validate-only")
+    assert out.splitlines()[0] == "alice, if this were sent: 12.5 USDT credited on 2024-10-04"
+    assert out.splitlines()[-1] == "would have it that alice pays 12.5 USDT less"
+    _, out, _ = run(*given)
+    position = out.split(" at position ")[1].split()[0]
+    named = f"withdraw-credit names it by position {position}"
+    assert out.splitlines()[0] == f"alice: 12.5 USDT credited on 2024-10-04; {named}"
+    _, out, _ = run("fees", "alice")
+    (row,) = [line.split() for line in out.splitlines() if "credited" in line]
+    assert row[4:] == ["credited", "-", "-", "-12.5", "USDT", "-", "OUTAGE"]
+    assert out.splitlines()[-1].split() == ["USDT", "0", "0", "-12.5", "-12.5", "0"]
+    _, out, _ = run("withdraw-credit", "alice", position, "MISTAKE", *FOUR_EYES)
+    assert out.splitlines()[0] == "alice: the credit of 12.5 USDT on 2024-10-04 is withdrawn"
+    code, _, err = run("withdraw-credit", "alice", position, "MISTAKE", *FOUR_EYES)
+    assert (code, err.split(":")[0]) == (1, "CREDIT_ALREADY_WITHDRAWN")
+
+
 def test_grants_and_bans_are_ended_early(run: Run) -> None:
     run("change-tier", "alice", "VIP4", "--from", "2024-10-01", "--until", "2024-11-01", *FOUR_EYES)
     run("ban", "alice", "3", "ORDER_SPAM", "--start", "2024-10-04")

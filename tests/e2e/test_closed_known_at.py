@@ -6,6 +6,7 @@ LEDGER_READS says how many reads of each kind are asked: 3 unless it is set, so 
 from __future__ import annotations
 
 import os
+from functools import partial
 from random import Random
 from typing import Any, Final
 
@@ -19,7 +20,7 @@ from tests.conftest import Ledger, at
 from tests.e2e.rules.evaluating import CALL_S_MAX, DUE_NS, run, trade
 from tests.samples import batch, fill
 from tests.server.calls import await_tables, calling, send
-from tests.server.good_requests import BEFORE, METHODS, good, path_of
+from tests.server.good_requests import METHODS, begun, good, path_of
 from tests.server.orders import publish, register, trial
 
 READS: Final = int(os.environ.get("LEDGER_READS", "3"))
@@ -62,10 +63,9 @@ def asked(ledger: Ledger, rpc: str, known: int) -> list[bytes] | str:
 def lived(ledger: Ledger) -> Ledger:
     """A ledger that has answered the good request of every RPC, and on which two sources have sent fills."""
     for name in METHODS:
-        if name in BEFORE:
-            send(ledger, good(*BEFORE[name]))
+        values = begun(name, partial(send, ledger))
         await_tables(ledger)
-        calling(ledger, name)(good(name))
+        calling(ledger, name)(good(name, values))
     sourced(ledger, 1, DUE_NS - DAY_NS)
     ledger.clock.now_ns = DUE_NS + SECOND_NS
     trade(ledger, "90000", DUE_NS + SECOND_NS, "bob")

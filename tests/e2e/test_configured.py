@@ -67,7 +67,8 @@ def test_a_service_takes_knobs_of_a_file_of_the_environment_and_of_flags(
     lines = [json.loads(line) for line in told.splitlines()]
     assert {line["level"] for line in lines} == {"INFO"}
     assert [line["message"] for line in lines if line["logger"] == "projections"] == [
-        f"{follow}; metrics are off",
+        follow,
+        "metrics are off",
         "stopping: finishing the batch under way ...",
         "stopped",
     ]

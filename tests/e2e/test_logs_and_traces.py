@@ -13,6 +13,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -94,14 +95,14 @@ def collector() -> Iterator[Collector]:
 
 @pytest.fixture(scope="module")
 def serve(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts services whose logs are JSON, each in a file of its own."""
+    """Starts services whose logs are JSON, each in a file of its own; the port of their metrics is taken."""
     started: list[subprocess.Popen[str]] = []
     folder = tmp_path_factory.mktemp("told")
     (folder / "dsn").write_text(dsn)
     (folder / "dsn").chmod(0o600)
 
     def start(log: Path, *arguments: str) -> subprocess.Popen[str]:
-        command = [sys.executable, "-c", PLANTED, "--dsn-file", str(folder / "dsn"), "--metrics-listen", "off"]
+        command = [sys.executable, "-c", PLANTED, "--dsn-file", str(folder / "dsn")]
         with log.open("w") as stderr:
             process = subprocess.Popen(
                 [*command, "--log-format", "json", *arguments],
@@ -114,10 +115,15 @@ def serve(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
         started.append(process)
         return process
 
-    yield start
-    for process in started:
-        process.kill()
-        process.communicate()
+    with socket.socket() as metrics:
+        metrics.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        with suppress(OSError):  # who has it already keeps it
+            metrics.bind(("127.0.0.1", 9464))
+            metrics.listen()
+        yield start
+        for process in started:
+            process.kill()
+            process.communicate()
 
 
 @pytest.fixture(scope="module")
@@ -257,6 +263,15 @@ def chain(collector: Collector, above: Any, and_then: str = "") -> list[Any]:
         took_ms = (span.end_time_unix_nano - span.start_time_unix_nano) / 1e6
         print(f"{took_ms:8.3f} ms {span.name} (of {ids[span.parent_span_id]})")  # noqa: T201 - shown with -s
     return spans
+
+
+def test_metrics_that_cannot_be_served_though_nobody_turned_them_off_are_a_warning(told: Told) -> None:
+    wait_for(lambda: any(line["message"].startswith("metrics") for line in told.lines()))
+    (line,) = (line for line in told.lines() if line["message"].startswith("metrics are off: "))
+    assert line["level"] == "WARNING"
+    assert line["message"].startswith(
+        "metrics are off: cannot serve metrics on 127.0.0.1:9464 (Address already in use)"
+    )
 
 
 def test_turns_of_the_pen_of_health_and_of_the_end_are_lines(told: Told, dsn: str, client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import resource
 import socket
@@ -155,10 +156,10 @@ def test_an_address_that_cannot_be_had_is_told_in_one_line_with_the_remedy(liste
 
 def test_a_taken_port_ends_the_start_where_somebody_asked_for_it_and_is_told_otherwise(endpoint: Endpoint) -> None:
     taken = endpoint.url.removeprefix("http://").removesuffix("/metrics")
-    nobody, line = listen_for_metrics(taken, asked=False)
-    assert nobody is None
+    nobody, line, level = listen_for_metrics(taken, asked=False)
+    assert (nobody, level) == (None, logging.WARNING)
     assert line.startswith(f"metrics are off: cannot serve metrics on {taken} (Address already in use): is another")
-    assert listen_for_metrics("off", asked=True) == (None, "metrics are off")
+    assert listen_for_metrics("off", asked=True) == (None, "metrics are off", logging.INFO)
     command = [sys.executable, "-m", "ledger", "serve", "--metrics-listen", taken]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
     told = line.removeprefix("metrics are off: ")

@@ -15,7 +15,7 @@ from tests.properties.late_facts import LateAccount, Restated
 from tests.properties.late_lives import BEGIN_NS, LateLives
 from tests.properties.notebook import DAY_NS, FOR_EVER, Noted, next_evaluation_ns
 from tests.properties.reckoner import SYMBOLS
-from tests.properties.test_two_clocks import fee_pages
+from tests.properties.test_two_clocks import fee_pages, noted_state, state
 
 FIRST_NS = BEGIN_NS - 60 * DAY_NS
 PAGE = 1_000
@@ -64,17 +64,21 @@ def differences(ledger: Ledger, account: LateAccount, asked: Asked) -> list[tupl
     of_day = Asked(asked.account_id, asked.as_of_ns, asked.known, day, day + DAY_NS)
     today = [one for one in noted if one.trade.at_ns >= day]
     pairs.append(("totals of the day", totals(today), totals_told(next(fee_pages(ledger, of_day)))))  # type: ignore[arg-type]
+    pairs.append(("volumes", volumes(noted), volumes_told(pages[-1])))
     rates = ledger.queries.GetRates(pb.GetRatesRequest(account_id=asked.account_id, at=asked.at))
     pairs.append(("volume", volume(account, asked), volume_told(rates)))
+    stated, said = noted_state(account, account.past(asked.known), asked), state(ledger, asked)  # type: ignore[arg-type]
+    pairs += [(what, expected, said[what]) for what, expected in stated.items() if what != "pending"]
     return [(asked, *pair) for pair in pairs if pair[1] != pair[2]]
 
 
 def line(noted: Restated) -> list[tuple[Any, ...]]:
-    """(kind, amount, currency, rate, discount, tier, banned) of a line and of what was posted for it later."""
+    """(kind, amount, currency, rate, discount, tier, grant, banned) of a line and of what was posted for it later."""
     fee = noted.fee
-    told: list[tuple[Any, ...]] = [("FILL", fee.amount, fee.currency, fee.rate, fee.discount, fee.tier)]
-    for (_, before, after), banned in zip(noted.adjusted, noted.turns, strict=True):
-        rests = (after.rate, after.discount, after.tier, banned)
+    rests: tuple[Any, ...] = (fee.rate, fee.discount, fee.tier, grant_id(noted.first[1]), noted.first[0])
+    told: list[tuple[Any, ...]] = [("FILL", fee.amount, fee.currency, *rests)]
+    for (_, before, after), (banned, grant) in zip(noted.adjusted, noted.turns, strict=True):
+        rests = (after.rate, after.discount, after.tier, grant_id(grant), banned)
         if before.currency == after.currency:
             told.append(("ADJUSTMENT", after.amount - before.amount, after.currency, *rests))
         else:
@@ -84,18 +88,18 @@ def line(noted: Restated) -> list[tuple[Any, ...]]:
 
 
 def lines_told(lines: Iterable[pb.FeeLine]) -> Lines:
-    """The same as the ledger says it, but for what changes the grant alone."""
+    """The same as the ledger says it."""
     found: Lines = {}
-    last: dict[str, tuple[Any, ...]] = {}
     for one in lines:
-        name, rests = one.fill_ref.exec_id, (Decimal(one.basis.rate), Decimal(one.basis.discount), one.basis.tier)
-        told = (one.kind, Decimal(one.fee_amount), one.fee_currency, *rests)
-        if one.kind == "FILL":
-            found[name] = [told]
-        elif told[1] or last[name] != (*rests, one.banned):
-            found[name].append((*told, one.banned))
-        last[name] = (*rests, one.banned)
+        basis = one.basis
+        rests = (Decimal(basis.rate), Decimal(basis.discount), basis.tier, basis.grant_id, one.banned)
+        found.setdefault(one.fill_ref.exec_id, []).append((one.kind, Decimal(one.fee_amount), one.fee_currency, *rests))
     return found
+
+
+def grant_id(number: int | None) -> str:
+    """What the ledger calls the grant of a number."""
+    return "" if number is None else f"g{number + 1}"
 
 
 def totals(noted: Iterable[Noted]) -> dict[str, tuple[Decimal, Decimal, Decimal, int]]:
@@ -114,6 +118,19 @@ def totals_told(page: pb.ListFeeHistoryResponse) -> dict[str, tuple[Decimal, Dec
         total.currency: (Decimal(total.charges), Decimal(total.rebates), Decimal(total.net), total.lines)
         for total in page.totals
     }
+
+
+def volumes(noted: Iterable[Noted]) -> list[tuple[str, Decimal, int]]:
+    """(quote currency, notional, lines) of all lines, whether they count or not."""
+    found: dict[str, list[Decimal]] = {}
+    for one in noted:
+        found.setdefault(SYMBOLS[one.trade.symbol][1], []).append(one.trade.notional)
+    return sorted((quote, sum(notionals, Decimal(0)), len(notionals)) for quote, notionals in found.items())
+
+
+def volumes_told(page: pb.ListFeeHistoryResponse) -> list[tuple[str, Decimal, int]]:
+    """The same as the ledger says it."""
+    return sorted((one.quote_currency, Decimal(one.notional), one.lines) for one in page.volumes)
 
 
 def volume(account: LateAccount, asked: Asked) -> list[tuple[str, str, Decimal, int]]:

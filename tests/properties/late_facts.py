@@ -16,9 +16,16 @@ from typing import Any, Final
 from tests.properties.notebook import EXACT, FOR_EVER, Fee, Noted, Past, Trade, rounded
 from tests.properties.reckoner import SYMBOLS, Account, Reckoner
 
-GRANTS, REVOCATIONS, FLAGS, VOLUME = CAUSES = ("grants", "revocations", "flags", "volume")
-CAUSE: Final = {"grant": GRANTS, "revoke": REVOCATIONS, "flag": FLAGS, "unflag": FLAGS, "ban": VOLUME, "lift": VOLUME}
-PACKAGED: Final = {GRANTS: "adjust", REVOCATIONS: "propose", FLAGS: "keep", VOLUME: "adjust"}
+GRANTS, REVOCATIONS, FLAGS, UNFLAGS, VOLUME = CAUSES = ("grants", "revocations", "flags", "unflags", "volume")
+CAUSE: Final = {
+    "grant": GRANTS,
+    "revoke": REVOCATIONS,
+    "flag": FLAGS,
+    "unflag": UNFLAGS,
+    "ban": VOLUME,
+    "lift": VOLUME,
+}
+PACKAGED: Final = dict(zip(CAUSES, ("adjust", "propose", "keep", "keep", "adjust"), strict=True))
 TOKEN, OFF = "BMX", Decimal("0.25")
 ALL = ""  # currencies
 
@@ -31,6 +38,7 @@ class Reading:
 
     held: frozenset[str] = frozenset({"TRIAL", "MATCH", "MANUAL", "EVALUATION"})  # whose grants wait for the un-flag
     nought_favours: bool = False  # whether a net of 0 is one in the member's favour
+    names_anew: bool = False  # whether a revocation restates lines before it, which another grant of the tier names now
 
 
 MENDED: Final = Reading()
@@ -58,6 +66,11 @@ class Fact:
         """Whether the programme wants somebody to decide about it."""
         return self.is_undecided(known) and self.switch in {"propose", "credit_only"} and not self.held
 
+    def reaches(self, noted: Noted, reading: Reading) -> bool:
+        """Whether a line was recorded before it, and is of a time since which something is otherwise."""
+        from_ns = self.values["from_ns"] if "from_ns" in self.values else self.values["at_ns"]
+        return noted.position < self.position and (reading.names_anew or bool(noted.trade.at_ns >= from_ns))
+
     def prices(self, noted: Noted, known: Moment) -> bool:
         """Whether a line's target follows from it."""
         mine = (ALL, noted.fee.currency)
@@ -71,9 +84,10 @@ def all_of(position: int) -> Moment:
 
 @dataclass
 class Restated(Noted):
-    """A line as it is known at a position, with whether it was banned after each adjustment."""
+    """A line as it is known at a position; whether it was banned, and its grant, at first and after each change."""
 
-    turns: list[bool] = field(default_factory=list)
+    first: tuple[bool, int | None] = (False, None)
+    turns: list[tuple[bool, int | None]] = field(default_factory=list)
 
     def excluded(self, known: int = FOR_EVER) -> str:
         """Why it does not count as volume; empty: it does."""
@@ -137,20 +151,32 @@ class LateAccount(Account):
 
     def as_known(self, noted: Noted, known: int) -> Restated:
         """A line with what was posted for it up to a position."""
-        releases = {at for fact in self.facts for at, of in fact.released if of in (ALL, noted.fee.currency)}
-        now = Restated(noted.position, noted.trade, noted.fee, noted.banned)
+        reaching = [fact for fact in self.facts if fact.reaches(noted, self.reckoner.reading)]
+        releases = {at for fact in reaching for at, of in fact.released if of in (ALL, noted.fee.currency)}
+        now = Restated(noted.position, noted.trade, noted.fee, noted.banned, noted.grant)
+        now.first = noted.banned, noted.grant
         for at in sorted(at for at in releases if (noted.position, 0) < at <= all_of(known)):
             past, before = self.past_of(noted, at), now.fee_at(FOR_EVER)
-            after, banned = self.reckoner.target(noted, past), past.banned(noted.trade.at_ns)
-            if before != after or banned != now.banned:
+            after, rests = self.reckoner.target(noted, past), rests_on(noted, past)
+            if before != after or rests != (now.banned, now.grant):
                 now.adjusted.append((at[0], before, after))
-                now.turns.append(banned)
-            now.banned = banned
+                now.turns.append(rests)
+            now.banned, now.grant = rests
         return now
 
     def inside(self, from_ns: int, until_ns: int, known: int) -> list[Restated]:  # type: ignore[override]
         """Its lines of a span, as known at a position."""
         return [self.as_known(noted, known) for noted in super().inside(from_ns, until_ns, known)]
+
+    def posted(self, position: int) -> dict[str, Decimal]:
+        """By how much more or less its lines are charged from a position on, by currency."""
+        found: dict[str, Decimal] = defaultdict(Decimal)
+        for noted in self.inside(0, FOR_EVER, position):
+            for at, before, after in noted.adjusted:
+                if at == position:
+                    found[before.currency] -= before.amount
+                    found[after.currency] += after.amount
+        return {currency: amount for currency, amount in found.items() if amount}
 
     def causes(self, position: int) -> list[Fact]:
         """The facts that were released at a position."""
@@ -160,11 +186,11 @@ class LateAccount(Account):
         """Lines that would be restated if a fact were released: their fee now, and then."""
         now_known = all_of(known)
         for noted in self.trades:
-            if noted.position < min(fact.position, known + 1) and not fact.prices(noted, now_known):
+            reached = fact.reaches(noted, self.reckoner.reading) and not fact.prices(noted, now_known)
+            if noted.position < min(fact.position, known + 1) and reached:
                 before, after = self.past_of(noted, now_known), self.past_of(noted, now_known, fact)
                 now, then = self.reckoner.target(noted, before), self.reckoner.target(noted, after)
-                at_ns = noted.trade.at_ns
-                if now != then or before.banned(at_ns) != after.banned(at_ns):
+                if now != then or rests_on(noted, before) != rests_on(noted, after):
                     yield noted, now, then
 
     def fact(self, position: int) -> Fact | None:
@@ -228,6 +254,11 @@ def take(past: Past, what: str, values: Mapping[str, Any]) -> None:
             for entry in past.bans if what == "lift" else past.flags:
                 if entry[0] <= values["at_ns"] < entry[1]:
                     entry[1] = values["at_ns"]
+
+
+def rests_on(noted: Noted, past: Past) -> tuple[bool, int | None]:
+    """Whether a line was traded under a ban, and the number of the grant that it is charged by."""
+    return past.banned(noted.trade.at_ns), past.number(noted.trade.at_ns)
 
 
 def restated(trade: Trade, rate: Decimal, currency: str, tier: str, past: Past) -> Fee:

@@ -20,6 +20,7 @@ from ledger.v1 import evaluation_service_pb2, fill_pb2
 from ledger.v1 import member_service_pb2 as members
 from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
+from tests.properties import late_boundary as boundary
 from tests.properties.late_facts import LateAccount, LateReckoner
 from tests.properties.notebook import DAY_NS, FOR_EVER, TIERS, Trade, next_evaluation_ns
 from tests.properties.reckoner import PERIODIC, POST_TRIAL, SYMBOLS
@@ -27,6 +28,7 @@ from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import CALL_S_MAX, await_tables
 
 ROUNDS = 12
+PREVIEWED = 0.1  # share of the orders
 HOUR_NS = 3_600 * 10**9
 BEGIN_NS = NOON_NS + DAY_NS // 2  # midnight of 5 October 2024
 CLOSED_DAYS = 45  # before it
@@ -64,9 +66,9 @@ class LateLives:
             self.ledger.commands.RegisterSymbol(symbol(name, pair_class=pair_class))
         self.close()
 
-    def live(self, rule: Callable[[LateLives], None] = lambda _: None) -> None:
+    def live(self, rule: Callable[[LateLives], None], rounds: int = ROUNDS) -> None:
         """All rounds; `rule` decides about what is withheld."""
-        for _ in range(ROUNDS):
+        for _ in range(rounds):
             self.move_to(self.now_ns + self.random.choice((1, 2, 3)) * DAY_NS + self.random.randrange(6 * HOUR_NS))
             self.close()
             self._come()
@@ -124,12 +126,28 @@ class LateLives:
     def decide(self) -> None:
         """A decision about some accounts, all at once."""
         chosen = [account for account in self.reckoner.accounts.values() if self.random.random() < 0.45]
-        self.order([(account, order) for account in chosen if (order := self._any_order(account)) is not None])
+        self.order([(account, order) for account in chosen if (order := self.any_order(account)) is not None])
 
     def order(self, orders: Sequence[tuple[LateAccount, Order]]) -> list[bool]:
-        """Give orders at once, one to an account, and note what was done: whether each was."""
-        sent = [(account, stub.future(request), what, note) for account, (stub, request, what, note) in orders]
-        return [self._noted(*each) for each in sent]
+        """Give orders at once, one to an account, and note what was done: whether each was. Some are previewed."""
+        chosen = [order for order in orders if self.random.random() < PREVIEWED]
+        foreseen = [(account, boundary.foresee(stub, request)) for account, (stub, request, *_) in chosen]
+        for _, preview in foreseen:
+            preview.exception(CALL_S_MAX)
+        sent = {account: (stub.future(request), what, note) for account, (stub, request, what, note) in orders}
+        done = [self._noted(account, *order) for account, order in sent.items()]
+        for account, preview in foreseen:
+            self._compare_preview(account, preview, sent[account][0])
+        return done
+
+    def _compare_preview(self, account: LateAccount, preview: Any, answer: Any) -> None:
+        """What was foreseen is what is posted, or the reason for which it is refused."""
+        if (error := answer.exception()) is not None:
+            expected, found = reason_of(error), preview.exception() and reason_of(preview.exception())
+        else:
+            expected, found = account.posted(answer.result().receipt.position), boundary.differences(preview.result())
+        if expected != found:
+            self.differences.append((account.account_id, "preview", expected, found))
 
     def _noted(self, account: LateAccount, answer: Any, what: str, note: dict[str, Any]) -> bool:
         try:
@@ -206,7 +224,8 @@ class LateLives:
             return random.choice(near) + random.choice((-1, 0, 1, random.randrange(12 * HOUR_NS)))
         return now_ns - random.randrange(12 * DAY_NS)
 
-    def _any_order(self, account: LateAccount) -> Order | None:
+    def any_order(self, account: LateAccount) -> Order | None:
+        """A decision about it; None: it was refused already."""
         past, at_ns = account.past(FOR_EVER), min(self.any_ns(account), self.now_ns)
         steps = [self.trial] * (1 if past.grants else 4) + [self.grant] * 3 + [self.ban, self.flag]
         steps += [self.match] * (1 if past.grants else 4)
@@ -309,7 +328,9 @@ def asks(account: LateAccount) -> dict[str, Any]:
 
 def refused_at(error: grpc.RpcError) -> int:
     """The position at which the log says that a command was refused."""
-    return int(_info(error).metadata["position"])
+    info = _info(error)
+    assert "position" in info.metadata, error
+    return int(info.metadata["position"])
 
 
 def reason_of(error: grpc.RpcError) -> str:
@@ -322,7 +343,6 @@ def _info(error: grpc.RpcError) -> ErrorInfo:
     assert status is not None, error
     info = ErrorInfo()
     assert status.details[0].Unpack(info)
-    assert "position" in info.metadata, error
     return info
 
 

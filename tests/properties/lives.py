@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from decimal import Decimal
 from random import Random
 from typing import Any
@@ -14,7 +15,7 @@ from grpc_status import rpc_status
 from ledger.v1 import command_service_pb2 as commands
 from ledger.v1 import evaluation_service_pb2, fill_pb2, member_service_pb2
 from tests.conftest import NOON_NS, Ledger, at
-from tests.properties.notebook import DAY_NS, ETH_CLOSE, FOR_EVER, MARKETS, TIERS, Notebook, Trade
+from tests.properties.notebook import DAY_NS, ETH_CLOSE, FOR_EVER, MARKETS, TIERS, Credit, Notebook, Trade
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import CALL_S_MAX, await_tables
 
@@ -93,7 +94,10 @@ class Lives:
 
     def _decide(self, account_id: str) -> Sent | None:
         step = self.random.choice(
-            (self._trial, self._grant, self._grant, self._revoke, self._ban, self._lift, self._flag)
+            (
+                *(self._trial, self._grant, self._grant, self._revoke, self._ban, self._lift, self._flag),
+                *(self._credit, self._withdraw, self._withdraw),
+            )
         )
         return step(account_id, self.moment_ns(account_id))
 
@@ -160,6 +164,37 @@ class Lives:
         stub, note = self.ledger.members.FlagAccount, {"from_ns": at_ns, "kind": kind}
         values = {"flag_time": at(at_ns), "kind": f"FLAG_KIND_{kind}"}
         return self._ask(stub, member_service_pb2.FlagAccountRequest, account_id, "flag", note, **values)
+
+    def _credit(self, account_id: str, at_ns: int) -> Sent:
+        """A credit on any day, with fills or without, of little or of much more than its fees."""
+        amount = Decimal(self.random.randint(1, 10 ** self.random.randint(1, 12))).scaleb(-8)
+        credit = Credit(0, at_ns // DAY_NS, amount, self.random.choice(("USDT", "USDT", "BMX")))
+        request = commands.CreditFeeRequest(
+            request_id=request_id(),
+            authority=FOUR_EYES,
+            account_id=account_id,
+            day=at(at_ns).ToJsonString()[:10],
+            amount=f"{amount:f}",
+            currency=credit.currency,
+            reason_code="OUTAGE",
+        )
+        book = self.notebooks[account_id]
+        note = lambda position: book.credits.append(replace(credit, position=position))  # noqa: E731
+        return book, self.ledger.commands.CreditFee.future(request), note
+
+    def _withdraw(self, account_id: str, _: int) -> Sent | None:
+        book = self.notebooks[account_id]
+        if not book.credits:
+            return None
+        credit = self.random.choice(book.credits)  # one that is withdrawn is refused
+        request = commands.WithdrawCreditRequest(
+            request_id=request_id(),
+            authority=FOUR_EYES,
+            account_id=account_id,
+            credit_position=credit.position,
+            reason_code="MISTAKE",
+        )
+        return book, self.ledger.commands.WithdrawCredit.future(request), lambda at: setattr(credit, "withdrawn", at)
 
     def _evaluate(self, at_ns: int) -> None:
         await_tables(self.ledger)

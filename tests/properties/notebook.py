@@ -139,6 +139,21 @@ class Noted:
         return next((name for name, holds in reasons if holds), "")
 
 
+@dataclass
+class Credit:
+    """What was given back on a UTC day; it counts from the beginning of that day on."""
+
+    position: int
+    day: int
+    amount: Decimal
+    currency: str
+    withdrawn: int = FOR_EVER  # the position from which on it is taken back
+
+    def entries(self) -> list[tuple[int, str, Decimal]]:
+        """(position, kind, what the account pays by it)."""
+        return [(self.position, "CREDIT", -self.amount), (self.withdrawn, "CREDIT_WITHDRAWN", self.amount)]
+
+
 AT_ONCE = ("grant", "ban", "lift")  # what restates trades of before; all else waits, and nobody lets it
 
 
@@ -149,6 +164,7 @@ class Notebook:
         self.account_id = account_id
         self.decisions: list[tuple[int, str, dict[str, Any]]] = []
         self.trades: list[Noted] = []
+        self.credits: list[Credit] = []
         self.released: set[int] = set()  # places of decisions that trades of before count by
         self.held: list[int] = []  # grants given under a flag, which wait for its end
         self.now_ns = lambda: NOON_NS
@@ -237,21 +253,36 @@ class Notebook:
 
     def history(self, from_ns: int, until_ns: int, known: int) -> list[tuple[Any, ...]]:
         """(exec_id, kind, amount, currency, tier), by UTC day, then as they were recorded."""
-        found = []
-        for noted, before, after in self.lines(from_ns, until_ns, known):
+        found: list[tuple[tuple[int, int, int], tuple[Any, ...]]] = []
+        for place, (noted, before, after) in self._placed(from_ns, until_ns, known):
             name = noted.trade.exec_id
             if before is None:
-                found.append((name, "FILL", after.amount, after.currency, after.tier))
+                found.append((place, (name, "FILL", after.amount, after.currency, after.tier)))
             elif before.currency == after.currency:
-                found.append((name, "ADJUSTMENT", after.amount - before.amount, after.currency, after.tier))
+                found.append((place, (name, "ADJUSTMENT", after.amount - before.amount, after.currency, after.tier)))
             else:
-                found.append((name, "ADJUSTMENT", -before.amount, before.currency, after.tier))
-                found.append((name, "ADJUSTMENT", after.amount, after.currency, after.tier))
-        return found
+                found.append((place, (name, "ADJUSTMENT", -before.amount, before.currency, after.tier)))
+                found.append((place, (name, "ADJUSTMENT", after.amount, after.currency, after.tier)))
+        for credit in self.credited(from_ns, until_ns):
+            found += [
+                ((credit.day, position, 0), ("", kind, amount, credit.currency, ""))
+                for position, kind, amount in credit.entries()
+                if position <= known
+            ]
+        return [entry for _, entry in sorted(found, key=lambda placed: placed[0])]
+
+    def credited(self, from_ns: int, until_ns: int) -> list[Credit]:
+        """The credits of the days that begin in a span, withdrawn or not."""
+        return [credit for credit in self.credits if from_ns <= credit.day * DAY_NS < until_ns]
 
     def lines(self, from_ns: int, until_ns: int, known: int) -> list[tuple[Noted, Fee | None, Fee]]:
         """(trade, fee until then, fee from then on) in the same order; a trade had no fee before it was recorded."""
-        found = []
+        return [line for _, line in self._placed(from_ns, until_ns, known)]
+
+    def _placed(
+        self, from_ns: int, until_ns: int, known: int
+    ) -> list[tuple[tuple[int, int, int], tuple[Noted, Fee | None, Fee]]]:
+        found: list[tuple[tuple[int, int, int], tuple[Noted, Fee | None, Fee]]] = []
         for number, noted in enumerate(self.inside(from_ns, until_ns, known)):
             day = noted.trade.at_ns // DAY_NS
             found.append(((day, noted.position, number), (noted, None, noted.fee)))
@@ -260,7 +291,7 @@ class Notebook:
                 for position, before, after in noted.adjusted
                 if position <= known
             ]
-        return [line for _, line in sorted(found, key=lambda placed: placed[0])]
+        return sorted(found, key=lambda placed: placed[0])
 
 
 def _worth(grant: dict[str, Any]) -> tuple[int, int, int, str]:

@@ -13,8 +13,8 @@ from typing import Any, Final
 
 import pytest
 
-from tests.properties.late_facts import CAUSES, FLAGS, GRANTS, PACKAGED, REVOCATIONS, VOLUME, Fact
-from tests.properties.late_orders import DAYS, Step, merged, subjects
+from tests.properties.late_facts import FLAGS, GRANTS, PACKAGED, REVOCATIONS, VOLUME, Fact
+from tests.properties.late_orders import DAYS, Step, merged, subjects, switches_of
 from tests.properties.notebook import DAY_NS, FOR_EVER, Noted
 from tests.properties.paper import EVALUATED_NS, HOUR_NS, Paper, sums
 
@@ -152,14 +152,14 @@ def test_a_line_stays_in_its_currency_at_its_own_price_of_the_token() -> None:
     assert entries(paper, token) == ["-6.50000000", "6.50000000"]
 
 
-def test_two_facts_may_restate_a_line_that_neither_restates_alone() -> None:
-    """So a list of what is withheld names facts that by themselves would change nothing."""
+def test_two_facts_may_move_a_fee_that_neither_moves_alone() -> None:
+    """The second of two facts is withheld, though by itself it would change nothing."""
     paper = Paper(PACKAGED)
     paper.grant("VIP4", EVALUATED_NS)
     paper.grant("VIP4", EVALUATED_NS, days=20)
     line = paper.trade(TRADED_NS, 2_000)
     revocations = [paper.note("revoke", number=number, at_ns=EVALUATED_NS) for number in range(2)]
-    assert paper.account.undecided(FOR_EVER) == []
+    assert paper.account.undecided(FOR_EVER) == [revocations[0]], "the line would be charged by the other grant"
     paper.release(revocations[0])
     assert (paper.fee(line), paper.account.undecided(FOR_EVER)) == ("0.25", [revocations[1]])
     paper.release(revocations[1])
@@ -221,8 +221,7 @@ def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(switches: 
     """Where the last run is after all of them, and the same commands are accepted."""
     random, compared, adjusted = Random(f"{SEED} {switches}"), 0, 0
     for number in range(ORDERS):
-        of = [switches] * len(CAUSES) if switches == "adjust" else random.choices(("adjust", "propose", "keep"), k=4)
-        drawn = dict(zip(CAUSES, of, strict=True))
+        drawn = switches_of(random, switches)
         facts, trades = subjects(random, EVALUATED_NS - DAYS * DAY_NS), random.choices(range(DAYS * 24), k=6)
         written = [noted_down(drawn, trades, merged(random, facts), random) for _ in range(3)]
         first = written[0]
@@ -236,11 +235,23 @@ def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(switches: 
 
 
 def noted_down(switches: dict[str, str], hours: list[int], order: list[Step], random: Random) -> Paper:
-    """All lines, all facts in an order, what is said of those that are withheld in any order, and the run."""
+    """Lines and facts in an order, what is said of those that are withheld in any order, and the run.
+
+    Where every cause is on `adjust`, lines without a token come anywhere among the facts, else before them: a fact that
+    is withheld prices what comes after it. The currency of a line is that of what was known when it came.
+    """
     paper = Paper(switches)
-    for number, hour in enumerate(hours):
-        paper.trade(EVALUATED_NS - hour * HOUR_NS, 10 ** (number + 2), token_price="0.25" if number % 2 else "")
-    taken = [step for step in order if paper.take(step)]
+    steps: list[Step | int] = list(order)
+    for number in range(len(hours)):
+        anywhere = set(switches.values()) == {"adjust"} and not number % 2
+        steps.insert(random.randint(0, len(steps)) if anywhere else 0, number)
+    taken: list[Step] = []
+    for step in steps:
+        if isinstance(step, int):
+            at_ns, token_price = EVALUATED_NS - hours[step] * HOUR_NS, "0.25" if step % 2 else ""
+            paper.trade(at_ns, 10 ** (step + 2), token_price=token_price)
+        elif paper.take(step):
+            taken.append(step)
     says: dict[str, Callable[[Fact], Any]] = {"release": paper.release, "decline": paper.decline}
     for step in random.sample(taken, len(taken)):
         fact = paper.account.facts[paper.written.taken[step.name]]

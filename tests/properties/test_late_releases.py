@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from random import Random
 from typing import Any, Final
@@ -18,12 +19,12 @@ import pytest
 
 from tests.conftest import Ledger, StartLedger
 from tests.properties import late_boundary as boundary
-from tests.properties.late_answers import Asked, differences, last, question
-from tests.properties.late_facts import CAUSES, PACKAGED, LateAccount, LateReckoner
+from tests.properties.late_answers import Asked, differences, grant_id, last, question
+from tests.properties.late_facts import LateAccount
 from tests.properties.late_lives import BEGIN_NS, HOUR_NS, LateLives, Order
-from tests.properties.late_orders import DAYS, Step, Written, merged, subjects
-from tests.properties.late_rulings import Rulings, any_switches
-from tests.properties.notebook import DAY_NS, FOR_EVER
+from tests.properties.late_orders import DAYS, Step, Written, merged, subjects, switches_of
+from tests.properties.late_rulings import Rulings, any_switches, begun
+from tests.properties.notebook import DAY_NS, FOR_EVER, Trade
 from tests.properties.paper import sums
 from tests.properties.reckoner import PERIODIC
 from tests.tools import running
@@ -33,18 +34,8 @@ LEDGERS: Final = max(int(os.environ.get("LEDGER_LATE_HISTORIES", PER_LEDGER)) //
 SEED: Final = int(os.environ.get("LEDGER_LATE_SEED", "20261130"))
 SEEDS: Final = range(SEED, SEED + LEDGERS)
 QUESTIONS: Final = 2  # asked of each account
+CALLERS: Final = 4
 ORDERS: Final = 3  # in which the facts of an account are recorded
-
-
-def begun(ledger: Ledger, seed: int, names: Sequence[str], switches: dict[str, str]) -> LateLives:
-    """A ledger with such switches, and no fact as yet."""
-    lives = LateLives(ledger, seed, LateReckoner({name: name for name in names}, PACKAGED))
-    lives.prepare()
-    boundary.publish(ledger, "3.0.0", switches, lives.now_ns + HOUR_NS)
-    lives.reckoner.switches.append((lives.now_ns + HOUR_NS, switches))
-    lives.move_to(lives.now_ns + 2 * HOUR_NS)
-    lives.settle()
-    return lives
 
 
 @pytest.mark.parametrize("seed", SEEDS)
@@ -57,17 +48,19 @@ def test_a_ledger_charges_counts_and_withholds_what_the_reckoner_says(
     rulings = Rulings(random)
     lives.live(rulings)
     found, lines, adjusted = list(lives.differences), 0, 0
+    questions = []
     for account in lives.reckoner.accounts.values():
         lines += len(account.trades)
         adjusted += sum(bool(noted.adjusted) for noted in account.inside(0, FOR_EVER, lives.settled[-1]))
-        for asked in (last(lives, account), *(question(lives, account, random) for _ in range(QUESTIONS))):
-            found += differences(lives.ledger, account, asked)
-            found += fill_differences(lives.ledger, account, asked, random)
-            found += withheld_differences(lives.ledger, account, asked.known)
+        asked = [last(lives, account), *(question(lives, account, random) for _ in range(QUESTIONS))]
+        questions += [(account, one, Random(random.random())) for one in asked]
+    with ThreadPoolExecutor(CALLERS) as pool:
+        for told in pool.map(lambda one: all_differences(lives.ledger, *one), questions):
+            found += told
     assert found == [], f"seed {seed}"
-    told = "seed %s: %s lines of %s accounts agree, %s of them adjusted; %s rulings of which refused: %s; %s versions"
+    agree = "seed %s: %s lines of %s accounts agree, %s of them adjusted; %s rulings of which refused: %s; %s versions"
     logging.getLogger(__name__).info(
-        told, seed, lines, PER_LEDGER, adjusted, rulings.ruled, rulings.refused, rulings.version
+        agree, seed, lines, PER_LEDGER, adjusted, rulings.ruled, rulings.refused, rulings.version
     )
     assert adjusted > PER_LEDGER
     assert set(rulings.refused) <= {"ACCOUNT_FLAGGED"}
@@ -81,6 +74,12 @@ def assert_whole(dsn: str, schema: str) -> None:
         assert ran.code == 0, (tool, ran.out, ran.err)
 
 
+def all_differences(ledger: Ledger, account: LateAccount, asked: Asked, random: Random) -> list[tuple[Any, ...]]:
+    """Where answers about an account differ from the reckoner's."""
+    found = differences(ledger, account, asked) + fill_differences(ledger, account, asked, random)
+    return found + withheld_differences(ledger, account, asked.known)
+
+
 def fill_differences(ledger: Ledger, account: LateAccount, asked: Asked, random: Random) -> list[tuple[Any, ...]]:
     """Where GetFill says otherwise of a line as it is known: fee, ban, and the fact that each adjustment is for."""
     lines = account.inside(0, asked.as_of_ns + 1, asked.known)
@@ -89,11 +88,12 @@ def fill_differences(ledger: Ledger, account: LateAccount, asked: Asked, random:
     noted = random.choice(lines)
     told = boundary.fill(ledger, account.account_id, noted.trade, asked.at)
     fee = noted.fee_at(FOR_EVER)
-    expected = (fee.amount, fee.currency, fee.rate, fee.discount, fee.tier, noted.banned)
+    expected = (fee.amount, fee.currency, fee.rate, fee.discount, fee.tier, grant_id(noted.grant), noted.banned)
     found = [] if told.now == expected else [(asked, f"GetFill of {noted.trade.exec_id}", expected, told.now)]
     causes = [account.causes(position) for position, *_ in noted.adjusted]
-    of = [any(fact.since < position <= fact.position for facts in causes for fact in facts) for position in told.causes]
-    if not all(of) or len(told.causes) < len(causes):
+    pairs = zip(causes, told.causes, strict=False)
+    of = [any(fact.since < position <= fact.position for fact in facts) for facts, position in pairs]
+    if not all(of) or len(told.causes) != len(causes):
         found.append((asked, f"causes of {noted.trade.exec_id}", causes, told.causes))
     return found
 
@@ -115,14 +115,13 @@ def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(
     start_ledger: StartLedger, dsn: str, schema: str, seed: int, switches: str
 ) -> None:
     random = Random(f"{seed} {switches}")
-    drawn = random.choices(("adjust", "propose", "keep"), k=len(CAUSES)) if switches == "drawn" else ["adjust"] * 4
     groups = [[f"group{group:02}-{order}" for order in range(ORDERS)] for group in range(PER_LEDGER // ORDERS)]
     names = [name for group in groups for name in group]
-    lives = begun(start_ledger(read_wait_ms_max=20_000), seed, names, dict(zip(CAUSES, drawn, strict=True)))
+    lives = begun(start_ledger(read_wait_ms_max=20_000), seed, names, switches_of(random, switches))
     lives.move_to(BEGIN_NS + 25 * DAY_NS)
     lives.close()
     written = {name: Written(account) for name, account in lives.reckoner.accounts.items()}
-    record(lives, {name: written[name] for name in names}, groups)
+    record(lives, written, groups, anywhere=switches == "adjust")
     lives.run(PERIODIC, BEGIN_NS + 23 * DAY_NS)
     lives.settle()
     compared, found = 0, list(lives.differences)
@@ -143,21 +142,26 @@ def alike(one: Written, other: Written) -> bool:
     return sums(one.account) == sums(other.account)
 
 
-def record(lives: LateLives, written: dict[str, Written], groups: list[list[str]]) -> None:
-    """The same lines of each account of a group; then its facts, in an order of each account's own; then rulings."""
-    facts = [subjects(lives.random, BEGIN_NS + 3 * DAY_NS) for _ in groups]
+def record(lives: LateLives, written: dict[str, Written], groups: list[list[str]], *, anywhere: bool) -> None:
+    """The lines of each group and its facts, in an order of each account's own; then rulings.
+
+    Some lines come `anywhere` among the facts, the others before them. The currency of a line is that of what was known
+    when it came, so these have no token.
+    """
+    first_ns = BEGIN_NS + 3 * DAY_NS
+    orders: dict[str, list[Step]] = {}
+    among: dict[int, list[tuple[str, Trade]]] = {}  # by the number of the turn
     for group in groups:
-        hours = lives.random.choices(range(DAYS * 24), k=6)
-        times = [BEGIN_NS + 3 * DAY_NS + hour * HOUR_NS for hour in hours]
-        trades = [replace(lives.any_trade(group[0]), at_ns=at_ns) for at_ns in times]
-        at_ns = [BEGIN_NS + 3 * DAY_NS + hour * HOUR_NS for hour in hours]
-        lives.send(
-            [(name, replace(trade, at_ns=at)) for name in group for trade, at in zip(trades, at_ns, strict=True)]
-        )
-    orders = {name: merged(lives.random, facts[place]) for place, group in enumerate(groups) for name in group}
-    for number in range(max(map(len, orders.values()))):
-        turn = [(written[name], steps[number]) for name, steps in orders.items() if number < len(steps)]
-        take(lives, turn)
+        facts = subjects(lives.random, first_ns)
+        orders |= {name: merged(lives.random, facts) for name in group}
+        for hour in lives.random.choices(range(DAYS * 24), k=6):
+            trade = replace(lives.any_trade(group[0]), at_ns=first_ns + hour * HOUR_NS)
+            for name in group:
+                turn = lives.random.randrange(len(orders[name]) + 1) if anywhere and not trade.token_price else 0
+                among.setdefault(turn, []).append((name, trade))
+    for number in range(max(map(len, orders.values())) + 1):
+        lives.send(among.get(number, []))
+        take(lives, [(written[name], steps[number]) for name, steps in orders.items() if number < len(steps)])
     for name, steps in orders.items():
         for step in lives.random.sample(steps, len(steps)):
             if step.name in written[name].taken:

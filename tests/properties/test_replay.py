@@ -22,7 +22,8 @@ from ledger.domain.events import PERIODIC, EvaluationStarted, Event, MigrationAp
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
-from ledger.domain.streams import kind_and_subject
+from ledger.domain.state.account import fold_account
+from ledger.domain.streams import account_of, account_stream, kind_and_subject
 from ledger.fills.lines import ints, known_lines
 from ledger.replay.replay import NOT_DECIDED
 from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
@@ -38,6 +39,7 @@ OTHER_OWNERS = {"account1": "owner3", "account2": "owner4"}  # that their fills 
 EVALUATION_NS = NOON_NS - DAY_NS // 2 - 6 * DAY_NS  # 2024-09-28 00:00 UTC
 EARLIER_EVALUATIONS_NS = (EVALUATION_NS - 10 * DAY_NS, EVALUATION_NS - 20 * DAY_NS, EVALUATION_NS - 31 * DAY_NS)
 CLAIM = told.MatchClaim(("other",), "VIP3", NOON_NS - 30 * DAY_NS, NOON_NS, "3000000", "10", bytes(32))
+YESTERDAY = NOON_NS // DAY_NS - 1
 STEPS = {"account_opened": True, "api_key_created": True, "form_submitted": True, "community_joined": False}
 
 
@@ -84,13 +86,21 @@ class History:
         (given,) = self.writing.step(ask(asked.ChangeTier("declined", "VIP1", NOON_NS - DAY_NS, None)))
         assert isinstance(given, Accepted), given
         self.writing.step(ask(asked.DeclineFact("declined", given.recorded.position)))
+        (credited,) = self.writing.step(ask(asked.CreditFee("declined", YESTERDAY, "12.5", "USDT", "OUTAGE")))
+        assert isinstance(credited, Accepted), credited
+        self.writing.step(ask(asked.WithdrawCredit("declined", credited.recorded.position, "MISTAKE")))
         for number in range(steps):
             for answer in self.writing.step(*(self.input() for _ in range(self.random.randint(1, 4)))):
                 if isinstance(answer, Accepted):
-                    kind, name = kind_and_subject(answer.recorded.stream)
-                    self.decided.setdefault(name if kind == "account" else "", []).append(answer.recorded.position)
+                    stream = answer.recorded.stream
+                    of_account = kind_and_subject(stream)[0] in ("account", "fees")
+                    self.decided.setdefault(account_of(stream) if of_account else "", []).append(
+                        answer.recorded.position
+                    )
             if number % 40 == 39:
                 self.evaluate(self.random.choice(EARLIER_EVALUATIONS_NS))
+            if number % 5 == 4:
+                self.withdraw()
         self.complete(self.evaluate(EVALUATION_NS))
         self.writing.new_term()
 
@@ -148,6 +158,9 @@ class History:
             asked.UnflagAccount(account_id, at_ns),
             asked.ReleaseFact(account_id, position),
             asked.DeclineFact(account_id, position),
+            asked.CreditFee(account_id, at_ns // DAY_NS, "0.25", random.choice(("USDT", "BMX", "XYZ")), "OUTAGE"),
+            asked.WithdrawCredit(account_id, position, "MISTAKE"),
+            asked.WithdrawFact(account_id, position),
             asked.RequestMatch(
                 account_id, replace(CLAIM, period_from_ns=at_ns - 30 * DAY_NS, period_until_ns=at_ns), at_ns
             ),
@@ -166,6 +179,14 @@ class History:
         known = set(map(type, by_hand))
         others = [kind for kind in get_args(asked.AccountCommand) if kind not in known]
         return ask(random.choice((*by_hand, *(made_up(kind, at_ns, account_id=account_id) for kind in others))))
+
+    def withdraw(self) -> None:
+        """Something that was recorded of an account, if it can be withdrawn."""
+        accounts = sorted(self.decided.keys() - {""})
+        if not accounts:
+            return  # nothing of any was accepted so far
+        account_id = self.random.choice(accounts)
+        self.writing.step(ask(asked.WithdrawFact(account_id, self.random.choice(self.decided[account_id]))))
 
     def evaluate(self, at_ns: int) -> Recorded:
         """All accounts at an instant: what was traded since is charged anew where another grant counts now."""
@@ -234,6 +255,23 @@ def test_every_event_of_a_random_history_is_decided_again_alike(writing: Writing
     assert {known.basis.rate_source for known in lines} >= {"BASE", "TIER", "REBATE_SUPPRESSED", "PAIR"}
     assert {known.basis.discount_ppm > 0 for known in lines} == {True, False}
     assert {run.columns.wide for run in runs} == {True, False}
+    assert_withdrawn_facts_never_were(log)
+
+
+def assert_withdrawn_facts_never_were(log: list[Recorded]) -> None:
+    """Every account is what it would be if nobody had recorded what was withdrawn, but for versions and ids."""
+    withdrawn = {recorded.event.fact_position for recorded in log if isinstance(recorded.event, told.FactWithdrawn)}
+    assert len(withdrawn) > 5
+    for account_id in OWNERS:
+        stream = [recorded for recorded in log if recorded.stream == account_stream(account_id)]
+        left = [
+            recorded
+            for recorded in stream
+            if recorded.position not in withdrawn and not isinstance(recorded.event, told.FactWithdrawn)
+        ]
+        account, without = fold_account(account_id, stream), fold_account(account_id, left)
+        beside = replace(account.matches_and_applications, withdrawn_ids=())
+        assert replace(account, version=without.version, withdrawn_ids=(), matches_and_applications=beside) == without
 
 
 def test_a_history_after_a_commit_of_a_wrong_clock_is_decided_again_alike(writing: Writing) -> None:
@@ -275,6 +313,10 @@ def test_what_was_changed_behind_the_ledgers_back_is_named_with_its_position(wri
         (told.SourceAdvanced, lambda event: replace(event, recorded=event.recorded + 1), "recorded is "),
         (told.VolumeEvaluated, lambda event: replace(event, tier="VIP9"), "tier is 'VIP9'"),
         (told.FeeAdjusted, lambda event: replace(event, totals=()), "totals of (quote_currency "),
+        (told.FeeCredited, lambda event: replace(event, totals=()), "totals of (quote_currency "),
+        (told.FeeCredited, lambda event: replace(event, amount="7"), "totals of (quote_currency "),
+        (told.FeeCredited, lambda event: replace(event, reason_code="OTHER"), "reason_code is 'OTHER', expected"),
+        (told.CreditWithdrawn, lambda event: replace(event, credit_position=1), "credit_position is 1, expected "),
         (told.PairClassAssigned, lambda event: replace(event, pair_class="Z"), "pair_class is 'Z', expected"),
     ]
     for kind, change, names in changes:

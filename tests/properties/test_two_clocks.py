@@ -72,6 +72,8 @@ def test_at_any_as_of_and_known_at_the_service_says_what_a_notebook_says(
     lives.live()
     books = lives.notebooks
     assert sum(len(noted.adjusted) for book in books.values() for noted in book.trades) > PER_LEDGER // 10
+    withdrawn = [credit.withdrawn < FOR_EVER for book in books.values() for credit in book.credits]
+    assert min(withdrawn.count(True), withdrawn.count(False)) > PER_LEDGER // 20
     questions = [question(lives, name) for name in books for _ in range(QUESTIONS)]
     with ThreadPoolExecutor(CALLERS) as pool:
         for told in pool.map(lambda asked: differences(ledger, books[asked.account_id], asked), questions):
@@ -248,8 +250,8 @@ def history(ledger: Ledger, asked: Question) -> dict[str, Any]:
         ],
         "totals": [
             {
-                total.currency: (Decimal(total.charges), Decimal(total.rebates), Decimal(total.net), total.lines)
-                for total in page.totals
+                one.currency: (*map(Decimal, (one.charges, one.rebates, one.credits or "0", one.net)), one.lines)
+                for one in page.totals
             }
             for page in pages
         ],
@@ -275,11 +277,18 @@ def fee_pages(ledger: Ledger, asked: Question) -> Iterator[pb.ListFeeHistoryResp
 def noted_history(book: Notebook, asked: Question) -> dict[str, Any]:
     span = (asked.from_ns, min(asked.until_ns, asked.as_of_ns + 1), asked.known)
     lines, fees = book.history(*span), [noted.fee_at(asked.known) for noted in book.inside(*span)]
+    credits_ = summed(
+        (credit.currency, amount)
+        for credit in book.credited(*span[:2])
+        for position, _, amount in credit.entries()
+        if position <= asked.known
+    )
     sums = {}
-    for currency in {fee.currency for fee in fees}:
+    for currency in {fee.currency for fee in fees} | {name for name, amount in credits_.items() if amount}:
         amounts = [fee.amount for fee in fees if fee.currency == currency]
         charges, rebates = (sum((pick(amount, Decimal(0)) for amount in amounts), Decimal(0)) for pick in (max, min))
-        sums[currency] = (charges, rebates, charges + rebates, len(amounts))
+        back = credits_.get(currency, Decimal(0))
+        sums[currency] = (charges, rebates, back, charges + rebates + back, len(amounts))
     pages = max(-(-len(lines) // asked.page_size), 1)
     return {"lines": lines, "totals": [sums] * pages}
 

@@ -92,6 +92,10 @@ BY_HAND: Final[Mapping[str, Mapping[str, Bad]]] = {
         "days": BAN_DAYS,
         "start_time": PAST_TIME,
     },
+    "CreditFee": {
+        "day": DAY,
+        "amount": AMOUNT,
+    },
     "RequestMatch": {
         "period_from": REQUIRED_PAST_TIME,
         "external_volume.spot": OPTIONAL_VOLUME,
@@ -289,7 +293,12 @@ ROWS: Final[Sequence[Row]] = [
     Row("PlanEvaluation", "of no evaluation", {"instant": NOON}, Reason.NOT_AN_EVALUATION_DAY),
     Row("GetEvaluation", "unknown", {"programme_id": "no-such"}, Reason.PROGRAMME_UNKNOWN),
     Row("GetEvaluation", "of no evaluation", {"instant": NOON}, Reason.EVALUATION_UNKNOWN),
-    *(Row(method, "missing", {"fact_position": 0}, Reason.FIELD_REQUIRED) for method in ("ReleaseFact", "DeclineFact")),
+    *(
+        Row(method, "missing", {"fact_position": 0}, Reason.FIELD_REQUIRED)
+        for method in ("ReleaseFact", "DeclineFact", "WithdrawFact")
+    ),
+    Row("CreditFee", "tomorrow", {"day": "2024-10-05"}, Reason.TIME_IN_FUTURE),
+    Row("WithdrawCredit", "missing", {"credit_position": 0}, Reason.FIELD_REQUIRED),
     Row("RunEvaluation", "beyond the log", {"read_position": AHEAD}, Reason.POSITION_AHEAD),
     Row("RunEvaluation", "the greatest number", {"read_position": U64_MAX}, Reason.POSITION_AHEAD),
     Row("RunEvaluation", "before the programme", {"read_position": 1}, Reason.PROGRAMME_UNKNOWN),

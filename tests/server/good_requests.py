@@ -125,6 +125,8 @@ BY_HAND: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "RevokeTier": lambda: {"grant_id": "g1"},
     "ReleaseFact": lambda: {"fact_position": 9},  # the trial of alice
     "DeclineFact": lambda: {"fact_position": 10},  # her tier
+    "CreditFee": lambda: {"day": "2024-10-04", "amount": "12.5"},
+    "WithdrawFact": lambda: {"fact_position": 12},  # her ban
     "FlagAccount": lambda: {"account_id": "bob"},
     "UnflagAccount": lambda: {"account_id": "bob"},
     "RequestMatch": lambda: {
@@ -234,7 +236,20 @@ def values_of(method: str) -> dict[str, Any]:
 
 
 # Requests that must have been answered before the good one of a method, beside those of the methods before it.
-BEFORE: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {"RejectMatch": ("RequestMatch", {"account_id": "dave"})}
+BEFORE: Final[Mapping[str, tuple[str, Mapping[str, Any]]]] = {
+    "RejectMatch": ("RequestMatch", {"account_id": "dave"}),
+    "WithdrawCredit": ("CreditFee", {}),
+}
+# Fields that name the position of that answer.
+NAMES_BEFORE: Final[Mapping[str, str]] = {"WithdrawCredit": "credit_position"}
+
+
+def begun(method: str, send: Callable[[Any], Any]) -> dict[str, Any]:
+    """Send what must be answered before the good request of a method; return the values that follow for it."""
+    if method not in BEFORE:
+        return {}
+    answer = send(good(*BEFORE[method]))
+    return {NAMES_BEFORE[method]: answer.receipt.position} if method in NAMES_BEFORE else {}
 
 
 def good(method: str, values: Mapping[str, Any] | None = None) -> Any:

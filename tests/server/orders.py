@@ -48,6 +48,18 @@ def revoke(account_id: str, grant_id: str = "g1", **changes: Any) -> pb.RevokeTi
     return pb.RevokeTierRequest(account_id=account_id, grant_id=grant_id, **values)
 
 
+def credit(amount: str = "5", **changes: Any) -> pb.CreditFeeRequest:
+    """So many USDT that alice gets back on the day of noon."""
+    values = {"account_id": "alice", "day": "2024-10-04", "currency": "USDT", "reason_code": "OUTAGE", **changes}
+    return pb.CreditFeeRequest(request_id=request_id(), authority=FOUR_EYES, amount=amount, **values)
+
+
+def withdraw(credit_position: int, **changes: Any) -> pb.WithdrawCreditRequest:
+    """The end of a credit of alice."""
+    values = {"account_id": "alice", "reason_code": "MISTAKE", "authority": FOUR_EYES, **changes}
+    return pb.WithdrawCreditRequest(request_id=request_id(), credit_position=credit_position, **values)
+
+
 def ban(account_id: str, days: int = 1, **changes: Any) -> pb.BanAccountRequest:
     """A ban from now on."""
     values = {"request_id": request_id(), "reason_code": "ORDER_SPAM", **changes}

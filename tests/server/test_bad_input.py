@@ -8,13 +8,15 @@ tables, not the tests.
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 
 from tests.conftest import Ledger
 from tests.samples import history
 from tests.server.bad_rows import ALL_ROWS, FIELD_ROWS, FIELDS, NOTHING_IS_BAD, Row
 from tests.server.calls import await_tables, calling, expected, head, refused, said, send
-from tests.server.good_requests import BEFORE, METHODS, RPCS, good, leaves
+from tests.server.good_requests import METHODS, RPCS, begun, good, leaves
 
 
 def test_every_field_of_every_request_has_a_row() -> None:
@@ -34,11 +36,11 @@ def test_every_entry_of_the_table_is_a_field_of_a_request() -> None:
 def test_without_the_bad_value_every_request_of_the_table_is_answered(ledger: Ledger) -> None:
     await_tables(ledger)
     for name in METHODS:  # in the order of the contract: a trial is started before it is revoked
-        if name in BEFORE:
-            send(ledger, good(*BEFORE[name]))
+        values = begun(name, partial(send, ledger))
         await_tables(ledger)
-        calling(ledger, name)(good(name))
-    assert [line.fill_ref.venue for line in history(ledger)] == ["bitmart"] * 5
+        calling(ledger, name)(good(name, values))
+    kinds = [(line.kind, line.fill_ref.venue) for line in history(ledger)]
+    assert kinds == [("CREDIT", ""), ("CREDIT", ""), ("CREDIT_WITHDRAWN", ""), *[("FILL", "bitmart")] * 5]
 
 
 @pytest.mark.parametrize("row", ALL_ROWS, ids=str)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from typing import Any, Final
 
 import grpc
 import psycopg
 from google.api.field_behavior_pb2 import OPTIONAL, field_behavior
 
-from ledger.domain.events import Event, Recorded, TierChanged, TrialStarted
+from ledger.domain.events import AccountBanned, Event, Recorded, TierChanged, TrialStarted
 from ledger.domain.instants import DAY_NS
 from ledger.store.codec.events import decode
 from ledger.v1.command_pb2 import Authority, FeeDifference
@@ -25,11 +26,12 @@ from tests.e2e.test_backdated_grants import EVALUATED_NS, HOUR_NS, run, trade
 from tests.moved import foretold, posted
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import await_tables, head, refused, send
-from tests.server.good_requests import BEFORE, METHODS, good
+from tests.server.good_requests import METHODS, begun, good
 from tests.server.orders import ban, flag, lift, publish, revoke, tier, unflag
 
 NUMBER: Final = 15  # of the field, in every request
-FACTS: Final = {"ReleaseFact": TrialStarted, "DeclineFact": TierChanged}  # those of alice that such a command is about
+# The facts of alice that such a command is about.
+FACTS: Final = {"ReleaseFact": TrialStarted, "DeclineFact": TierChanged, "WithdrawFact": AccountBanned}
 
 
 def preview_of(request: Any) -> Any:
@@ -79,9 +81,9 @@ def test_every_command_is_previewed_as_it_is_recorded_and_a_preview_leaves_no_tr
     send(ledger, symbol("BTC_USDT"))
     refusals = dict[str, set[str]]()
     for method in COMMANDS:
-        if method in BEFORE:
-            send(ledger, good(*BEFORE[method]))
-        values = {"fact_position": position_of(ledger, FACTS[method])} if method in FACTS else {}
+        values = begun(method, partial(send, ledger))
+        if method in FACTS:
+            values["fact_position"] = position_of(ledger, FACTS[method])
         alone = good(method, {**values, "authority": Authority(actor="operator")})
         for request in (alone, good(method, values)):
             await_tables(ledger)

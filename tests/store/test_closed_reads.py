@@ -88,8 +88,8 @@ NOT_OF_A_POSITION |= {
     "query",
     "rows_of",
 }
-# What the writer reads of the present to compare what comes again.
-NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "adjustments_of"}
+# What the writer reads of the present to compare what comes again, or to decide.
+NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "adjustments_of", "credits_with"}
 
 
 def test_every_read_of_the_log_is_asked_or_reads_no_prefix_of_it() -> None:

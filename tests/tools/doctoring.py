@@ -8,10 +8,12 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger.store.postgres.wheel import installed_wheel
 from tests.tools.running import run
+
+NOWHERE: Final = ("--dsn", "host=127.0.0.1 port=1 user=nobody")  # no PostgreSQL, for what needs none
 
 
 class Line(NamedTuple):
@@ -42,12 +44,16 @@ class Visit(NamedTuple):
 
 def doctor(*arguments: object) -> Visit:
     """Ask it, and read what it prints."""
-    ran = run("doctor", "--json", *arguments)
+    return visit_of(*run("doctor", "--json", *arguments))
+
+
+def visit_of(code: int, out: str, err: str) -> Visit:
+    """Read what it printed as JSON."""
     lines: dict[str, list[Line]] = {}
-    for text in ran.out.splitlines():
+    for text in out.splitlines():
         found = json.loads(text)
         lines.setdefault(found.pop("check"), []).append(Line(**found))
-    return Visit(ran.code, lines, ran.err)
+    return Visit(code, lines, err)
 
 
 def heal(remedy: str) -> None:

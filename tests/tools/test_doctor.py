@@ -51,7 +51,7 @@ from tests.store.postgres.guarding import (
     printed_sql,
     psql,
 )
-from tests.tools.doctoring import doctor, environment, heal
+from tests.tools.doctoring import NOWHERE, doctor, environment, heal
 from tests.tools.running import run
 from tests.waiting import wait_for
 
@@ -349,6 +349,7 @@ def test_a_rebuild_is_noted_while_it_runs_and_named_where_it_was_left(own: Own) 
         assert take_rebuild_lock(connection, "ledger") == ""
         named(own, "tables-rebuild", level="NOTE")
         Rebuild(own.ledger.log, "ledger", connection).begin()
+    wait_for(lambda: doctor("tables-rebuild", *own.place()).levels("tables-rebuild") != ["NOTE"])  # its session ends
     (remedy,) = named(own, "tables-rebuild", level="WARNING")
     heal(remedy)
     assert gone(own, "tables-rebuild")
@@ -538,7 +539,7 @@ def test_a_migration_that_writes_a_table_anew_is_known_by_its_statements(text: s
 @pytest.fixture(scope="module")
 def nowhere() -> tuple[object, ...]:
     """No PostgreSQL, for what needs none."""
-    return ("--dsn", "host=127.0.0.1 port=1 user=nobody")
+    return NOWHERE
 
 
 @pytest.mark.parametrize(

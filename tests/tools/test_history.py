@@ -37,7 +37,7 @@ from tests.conftest import NOON_NS, Ledger, at, serving
 from tests.e2e.rules.evaluating import DUE_NS, run, trade
 from tests.samples import batch, fill, history, state, symbol
 from tests.server.calls import send
-from tests.server.orders import ban, close, flag, lift, register, tier, unflag
+from tests.server.orders import ban, close, credit, flag, lift, register, tier, unflag, withdraw
 from tests.tools.running import Ran
 from tests.tools.running import run as run_tool
 
@@ -94,6 +94,48 @@ def asked(folder: Path) -> list[str]:
 
 def rows_of_csv(path: Path) -> list[dict[str, str]]:
     return list(csv.DictReader(path.read_text(encoding="utf-8").splitlines()))
+
+
+@pytest.fixture(scope="module")
+def credited(dsn: str) -> Iterator[Ledger]:
+    """A ledger in which alice got 5 USDT back, and 7 that were withdrawn."""
+    with serving(dsn, "test_fee_history_credits") as ledger:
+        send(ledger, symbol())
+        trade(ledger, "500", at_ns=NOON_NS)
+        for amount in ("5", "7"):
+            answer = send(ledger, credit(amount))
+        send(ledger, withdraw(answer.receipt.position))
+        yield ledger
+
+
+def test_a_credit_is_a_row_of_the_table_and_has_a_sum_of_its_own(credited: Ledger) -> None:
+    code, out, err = run_history(credited, "alice")
+    assert (code, err) == (0, "")
+    given, _, taken = [line.split()[4:] for line in out.splitlines() if line.startswith("2024-10-04 00:00:00")]
+    assert given == ["credited", "-", "-", "-5", "USDT", "-"]
+    assert taken == ["withdrawn", "-", "-", "7", "USDT", "-"]
+    assert out.count("OUTAGE by ops-1 and ops-2") == 2
+    assert out.count("MISTAKE by ops-1 and ops-2") == 1
+    assert "alice: 1 fill and 0 adjustments and 3 credits or withdrawals" in out
+    heads, sums = [line.split() for line in out.splitlines() if line.startswith(("fees", "USDT"))][-2:]
+    assert heads == ["fees", "charges", "rebates", "credits", "net", "fills"]
+    assert sums == ["USDT", "1.25", "0", "-5", "-3.75", "1"]
+    assert "control totals: equal to the running totals of the ledger" in out
+
+
+def test_files_say_of_a_credit_who_gave_it_and_why(credited: Ledger, tmp_path: Path) -> None:
+    assert run_history(credited, "alice", *asked(tmp_path))[0] == 0
+    _, given, other, taken = rows_of_csv(tmp_path / "alice.csv")
+    who = [given[name] for name in ("credit_reason", "credit_asked_by", "credit_approved_by")]
+    assert (given["kind"], given["fee_amount"], given["day"], who) == (
+        "CREDIT",
+        "-5",
+        "2024-10-04",
+        ["OUTAGE", "ops-1", "ops-2"],
+    )
+    assert (taken["kind"], taken["credit_position"]) == ("CREDIT_WITHDRAWN", other["position"])
+    found = duckdb.sql(f"SELECT sum(fee_amount) FROM '{tmp_path}/alice.parquet'").fetchall()
+    assert found == [(Decimal("-3.75"),)]
 
 
 def test_every_format_has_the_same_entries_and_their_decimal_sum_is_the_ledgers(rich: Ledger, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from tests.conftest import NOON_NS, Ledger, at, serving
 from tests.e2e.rules.evaluating import DUE_NS, run, trade
 from tests.samples import batch, fill, symbol
 from tests.server.calls import send
-from tests.server.orders import ban, close, lift, register, tier
+from tests.server.orders import ban, close, credit, lift, register, tier, withdraw
 from tests.tools.page_reading import PageRead, amount, reasons
 from tests.tools.running import run as run_tool
 
@@ -93,6 +93,27 @@ def test_each_table_of_amounts_ends_in_sums_of_its_rows_that_are_those_of_the_ca
         assert kinds.column("volume", currency) == kinds.sum("volume", currency) == volume[currency]
         assert volumes.column("traded", currency) == volumes.sum("traded", currency) == volume[currency]
     assert sum(amount(row["fills"])[0] for row in kinds.sums) == amount(page.cards()["fills"][0])[0]
+
+
+def test_credits_have_a_table_that_says_who_gave_them_and_count_in_the_net_fees(dsn: str, tmp_path: Path) -> None:
+    with serving(dsn, "test_history_page_credits") as ledger:
+        send(ledger, symbol())
+        ledger.fills.RecordFills(batch(fill(last_qty="1000")))
+        for amount_ in ("5", "7"):
+            answer = send(ledger, credit(amount_))
+        send(ledger, withdraw(answer.receipt.position))
+        page = page_of(ledger, tmp_path)
+        table = page.tables()["Credits by hand"]
+        assert [
+            (row["what"], row["amount"], row["why"], row["asked by"], row["approved by"]) for row in table.rows
+        ] == [
+            ("credited", "-5 USDT", "OUTAGE", "ops-1", "ops-2"),
+            ("credited", "-7 USDT", "OUTAGE", "ops-1", "ops-2"),
+            ("withdrawn", "7 USDT", "MISTAKE", "ops-1", "ops-2"),
+        ]
+        assert table.column("amount", "USDT") == table.sum("amount", "USDT") == Decimal(-5)
+        sums = {name: page.sums(name)["USDT"] for name in ("charged", "credited by hand", "net fees")}
+        assert sums == {"charged": Decimal("1.25"), "credited by hand": Decimal(-5), "net fees": Decimal("-3.75")}
 
 
 def test_beside_a_day_stands_what_of_it_does_not_count_and_why(busy: Ledger, tmp_path: Path) -> None:

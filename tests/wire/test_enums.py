@@ -69,7 +69,9 @@ def _folder(package: ModuleType) -> set[str]:
 WORDS: Final[dict[EnumDescriptor, set[str]]] = {
     command_pb2.GrantSource.DESCRIPTOR: set(SOURCES),
     query_service_pb2.FeeType.DESCRIPTOR: {fee_history.fee_type(fee) for fee in (-1, 0, 1)},
-    query_service_pb2.FeeLineKind.DESCRIPTOR: said_by(fee_history.fee_line, fee_history._adjustment_line),
+    query_service_pb2.FeeLineKind.DESCRIPTOR: said_by(
+        fee_history.fee_line, fee_history._adjustment_line, fee_history._credit_line
+    ),
     control_service_pb2.WithheldReason.DESCRIPTOR: {
         release.BY_SWITCH,
         release.BY_DEBIT,

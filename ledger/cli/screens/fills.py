@@ -75,6 +75,10 @@ def fees(lines: Iterable[pb.FeeLine]) -> list[str]:
 
 def _fee_row(line: pb.FeeLine) -> tuple[str, ...]:
     trade = f"{name(fill_pb2.Side, line.side)} {name(fill_pb2.Liquidity, line.liquidity)}"
+    if line.HasField("credit"):
+        trade = "credited" if line.kind == "CREDIT" else "withdrawn"
+        shown = (instant(line.transact_time), NONE, NONE, trade, NONE, NONE, line.fee_amount, line.fee_currency)
+        return (*shown, NONE, line.credit.reason_code)
     trade = "adjusted" if line.HasField("adjustment") else trade
     why = line.basis.tier if line.basis.rate_source in ("TIER", "BASE") else line.basis.rate_source
     return (
@@ -85,5 +89,12 @@ def _fee_row(line: pb.FeeLine) -> tuple[str, ...]:
 
 def totals(found: Iterable[pb.FeeTotal]) -> list[str]:
     """Totals of a fee history."""
-    rows = [(total.currency, total.charges, total.rebates, total.net, f"{total.lines:,}") for total in found]
-    return table(("total", ".charges", ".rebates", ".net", ">fills"), rows)
+    every = list(found)
+    credited = any(one.credits for one in every)
+
+    def row(one: pb.FeeTotal) -> tuple[str, ...]:
+        back = [one.credits or "0"] if credited else []
+        return (one.currency, one.charges, one.rebates, *back, one.net, f"{one.lines:,}")
+
+    heads = ("total", ".charges", ".rebates", *([".credits"] if credited else []), ".net", ">fills")
+    return table(heads, map(row, every))

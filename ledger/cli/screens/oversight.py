@@ -20,7 +20,11 @@ def solo_actions(found: Iterable[pb.SoloAction]) -> list[str]:
 def withheld(found: Iterable[pb.WithheldFact]) -> list[str]:
     """Which facts wait, since when, and why."""
     rows = [
-        (str(one.fact_position), instant(one.recorded_time), one.account_id, one.cause, one.switch, one.reason)
+        (str(one.fact_position), instant(one.recorded_time), one.account_id, _cause(one), one.switch, one.reason)
         for one in found
     ]
     return table((">position", "withheld (UTC)", "account", "cause", "switch", "because of"), rows)
+
+
+def _cause(one: pb.WithheldFact) -> str:
+    return f"{one.cause} at {one.withdrawn_position} withdrawn" if one.withdrawn_position else one.cause

@@ -27,6 +27,10 @@ _SENTENCES: Final[Mapping[type[Message], str]] = {
     command_pb.LiftBanResponse: "not banned from {lifted_time} UTC on",
     command_pb.ReleaseFactResponse: "fills recorded before position {fact_position} count by it",
     command_pb.DeclineFactResponse: "fills recorded before position {fact_position} never count by it",
+    command_pb.CreditFeeResponse: "{amount} {currency} credited on {day}; withdraw-credit names it by position"
+    " {receipt.position}",
+    command_pb.WithdrawCreditResponse: "the credit of {amount} {currency} on {day} is withdrawn",
+    command_pb.WithdrawFactResponse: "the fact at position {fact_position} never was",
     member_pb.UnflagAccountResponse: "not flagged from {unflagged_time} UTC on",
     member_pb.RequestMatchResponse: "match {match_id} is rejected, {refused_because}",
     member_pb.RejectMatchResponse: "match rejected at {rejected_time} UTC",
@@ -70,7 +74,8 @@ def previewed(preview: command_pb2.Preview, ledger_id: str) -> list[str]:
     if more := preview.event_count - len(preview.events):
         lines.append(f"would record {many(more, 'more event')}")
     if not preview.lines:
-        return [*lines, "would change no fee of fills recorded before"]
+        by_hand = [f"would have it that {one}" for one in charged(preview)]  # by a credit, or the end of one
+        return [*lines, "would change no fee of fills recorded before", *by_hand]
     return [*lines, f"would restate {many(preview.lines, 'fill')} recorded before: {', '.join(charged(preview))}"]
 
 

@@ -10,6 +10,7 @@ import grpc
 
 from ledger.client.aio.calls import CLOSED, Calls
 from ledger.client.aio.fill_stream import AskedUntil, AsyncFillStream, OnAck
+from ledger.client.aio.methods.back_office import BackOffice
 from ledger.client.aio.methods.evaluations import Evaluations
 from ledger.client.aio.methods.fills import Fills
 from ledger.client.aio.methods.members import Members
@@ -22,7 +23,7 @@ from ledger.client.stream_state import HEARTBEAT_S, StreamState
 from ledger.v1 import fill_service_pb2 as fills_pb
 
 
-class AsyncClient(Fills, Members, Rewards, Oversight, Evaluations, Reads):
+class AsyncClient(Fills, BackOffice, Members, Rewards, Oversight, Evaluations, Reads):
     """Talks to one ledger from an event loop. Tasks may share it. Use it in `async with`, or await its `close`.
 
     A task that is cancelled in a call may have had it recorded: send the same again, a command with its request_id,

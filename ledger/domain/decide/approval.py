@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from ledger.domain.commands import (
     ChangeTier,
     Command,
-    DeclineFact,
+    CreditFee,
+    FactCommand,
     PublishProgramme,
     RecordDailyClose,
     RegisterSymbol,
-    ReleaseFact,
     Request,
+    WithdrawCredit,
 )
 from ledger.domain.decide.decided import Decided
 from ledger.domain.refusal import Reason, Refusal
@@ -50,9 +51,9 @@ def if_approved(decided: Decided | Refusal, unapproved: Refusal | None) -> Decid
 def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
     """Return True if two persons must give a command together.
 
-    A programme is never published by one alone, and so it is with what becomes of fees that are posted.
+    A programme is never published by one alone, and so it is with what becomes of posted fees, and credits by hand.
     """
-    if isinstance(command, PublishProgramme | ReleaseFact | DeclineFact):
+    if isinstance(command, PublishProgramme | FactCommand | CreditFee | WithdrawCredit):
         return True
     name = command_name(book, command)
     # The terms of a symbol concern every programme, whichever of them the class is for.

@@ -8,16 +8,19 @@ from typing import Protocol
 from ledger.domain.commands import (
     BountyCommand,
     Command,
-    DeclineFact,
+    CreditFee,
+    FactCommand,
     ProgrammeCommand,
     PromotionCommand,
     RecordDailyClose,
     RegisterCommand,
-    ReleaseFact,
     RunEvaluation,
+    WithdrawCredit,
+    WithdrawFact,
 )
 from ledger.domain.decide.account import asks_family, decide_account
 from ledger.domain.decide.bounty import Round, decide_bounty, week_of
+from ledger.domain.decide.credit import decide_credit, decide_credit_withdrawal
 from ledger.domain.decide.daily_close import Closes, decide_close
 from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.evaluation_run import EvaluationState, decide_run
@@ -26,7 +29,8 @@ from ledger.domain.decide.programme import decide_programme, programme_stream_of
 from ledger.domain.decide.promotion import Promotions, decide_promotion
 from ledger.domain.decide.register import decide_register
 from ledger.domain.decide.release import decide_fact
-from ledger.domain.events import Recorded
+from ledger.domain.decide.withdrawal import decide_withdrawal
+from ledger.domain.events import CommandRefused, Recorded
 from ledger.domain.refusal import Refusal
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Rulebook
@@ -39,12 +43,13 @@ class States(Protocol):
     `account_events` are all of an account, `fee_lines` the number of lines of each of its fee streams, from the UTC day
     of an instant on. `family` are the other accounts that share an owner with one. `recorded_at` says when a position
     was recorded, in ns, or 0 where the log has not reached it; `book_at` gives the rules that were known up to a
-    position.
+    position. `credits_with` are the credits and withdrawals of the account-day that has a credit at a position, if any.
     """
 
     def account(self, account_id: str, /) -> AccountState: ...
     def account_events(self, account_id: str, /) -> Sequence[Recorded]: ...
     def fee_lines(self, account_id: str, from_ns: int, /) -> Mapping[str, int]: ...
+    def credits_with(self, position: int, /) -> Sequence[Recorded]: ...
     def family(self, account: AccountState, /) -> Sequence[AccountState]: ...
     def promotions(self) -> Promotions: ...
     def round(self, week: str, /) -> Round: ...
@@ -79,11 +84,24 @@ def decide(
             recorded_at=states.recorded_at,
             book_at=states.book_at,
         )
+    if isinstance(command, CreditFee):
+        is_known = _is_known(command.account_id, states)
+        return account_stream(command.account_id), decide_credit(command, book, is_known=is_known)
+    if isinstance(command, WithdrawCredit):
+        of_day = states.credits_with(command.credit_position)
+        return account_stream(command.account_id), decide_credit_withdrawal(command, of_day)
     account = states.account(command.account_id)
-    if isinstance(command, ReleaseFact | DeclineFact):
+    if isinstance(command, FactCommand):
         facts = AccountFacts(command.account_id, states.account_events(command.account_id))
-        decided_fact = decide_fact(facts, account, command, states.fee_lines, now_ns)
-        return account_stream(command.account_id), decided_fact
+        if isinstance(command, WithdrawFact):
+            return account_stream(command.account_id), decide_withdrawal(facts, command, now_ns)
+        return account_stream(command.account_id), decide_fact(facts, account, command, states.fee_lines, now_ns)
     family = states.family(account) if asks_family(command) else ()
     decided = decide_account(account, command, family=family, book=book, now_ns=now_ns)
     return account_stream(command.account_id), decided
+
+
+def _is_known(account_id: str, states: States) -> bool:
+    """Return True if the ledger has heard of an account: a command on it that was refused says nothing."""
+    heard = any(not isinstance(recorded.event, CommandRefused) for recorded in states.account_events(account_id))
+    return heard or bool(states.fee_lines(account_id, 0))

@@ -119,7 +119,7 @@ def decide_evaluated(account: AccountState, run: EvaluationRun, found: Assessmen
         volume=decimal_text(found.volume, NOTIONAL_SCALE),
         volume_currency=programme.volume_currency,
         tier=found.tier,
-        grant_id=f"g{len(account.grants) + 1}" if given else "",
+        grant_id=account.next_grant_id if given else "",
         valid_from_ns=given.valid_from_ns if given else 0,
         valid_until_ns=valid_until_ns,
         ended_grant_ids=ended,

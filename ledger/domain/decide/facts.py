@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from functools import reduce
 from typing import Final, NamedTuple
 
 from ledger.domain.decide.evaluation import changes_from_ns
@@ -19,6 +18,7 @@ from ledger.domain.events import (
     BanLifted,
     FactDeclined,
     FactReleased,
+    FactWithdrawn,
     FactWithheld,
     Recorded,
     TierChanged,
@@ -27,7 +27,7 @@ from ledger.domain.events import (
     VolumeEvaluated,
 )
 from ledger.domain.instants import NEVER_NS
-from ledger.domain.state.account import AccountState, evolve_account
+from ledger.domain.state.account import AccountState, fold_account
 
 GRANT: Final = "LATE_GRANT"
 REVOCATION: Final = "REVOCATION"
@@ -38,12 +38,26 @@ BAN_LIFT: Final = "BAN_LIFT"
 
 
 class Fact(NamedTuple):
-    """A fact that may change what lines are from an instant on, of a programme; without one, of every programme."""
+    """A fact that may change what lines are from an instant on, of a programme; without one, of every programme.
+
+    That another fact is withdrawn is a fact, too, of the same cause and from the same instant on.
+    """
 
     position: int
     cause: str
     from_ns: int
     programme_id: str = ""
+    withdrawn_position: int = 0  # of the fact that it withdraws; 0: it withdraws none
+
+    @property
+    def is_grant(self) -> bool:
+        """Return True if it gives a tier."""
+        return self.cause == GRANT and not self.withdrawn_position
+
+    @property
+    def ends_flag(self) -> bool:
+        """Return True if a flag may run no longer by it."""
+        return self.cause == (FLAG if self.withdrawn_position else UNFLAG)
 
 
 def fact_of(recorded: Recorded, events: Iterable[Recorded]) -> Fact | None:
@@ -65,6 +79,8 @@ def fact_of(recorded: Recorded, events: Iterable[Recorded]) -> Fact | None:
             return Fact(position, BAN, event.start_time_ns)
         case BanLifted():
             return Fact(position, BAN_LIFT, event.lifted_time_ns)
+        case FactWithdrawn(cause=cause) if cause:
+            return Fact(position, cause, event.from_ns, event.programme_id, event.fact_position)
     return None
 
 
@@ -84,6 +100,7 @@ class AccountFacts:
         self.facts: dict[int, Fact] = {}  # by position, ascending
         self.withheld: dict[int, list[FactWithheld]] = {}  # by position of the fact: what waits to be released
         self.declined: set[int] = set()
+        self.withdrawn: set[int] = set()
         self._released: dict[int, list[FactReleased]] = {}
         self._of_lines: dict[tuple[int, str, str], AccountState] = {}
         self._accounts: dict[tuple[int, ...], AccountState] = {}  # by the positions that are left out
@@ -102,6 +119,9 @@ class AccountFacts:
             self.declined.add(event.fact_position)
         elif fact := fact_of(recorded, self.events):
             self.facts[fact.position] = fact
+        if isinstance(event, FactWithdrawn):
+            self.withheld.pop(event.fact_position, None)
+            self.withdrawn.add(event.fact_position)
 
     def with_release(self, released: FactReleased) -> AccountFacts:
         """Return the facts as they would be after one more release."""
@@ -128,7 +148,7 @@ class AccountFacts:
         account = self._accounts.get(left_out)
         if account is None:
             counted = (recorded for recorded in self.events if recorded.position not in left_out)
-            account = self._accounts[left_out] = reduce(evolve_account, counted, AccountState(self.account_id))
+            account = self._accounts[left_out] = fold_account(self.account_id, counted)
         return account
 
     def _counts(self, position: int, programme_id: str, currency: str) -> bool:

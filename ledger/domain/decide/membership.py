@@ -89,7 +89,7 @@ def _request_match(
     programme = book.programme(command.programme_id, at_ns)
     if isinstance(programme, Refusal):
         return programme
-    match_id = f"m{len(account.matches_and_applications.matches) + 1}"
+    match_id = account.matches_and_applications.next_match_id
     spot, futures = claimed_volumes(command.claim)
     no = match_refused(
         account, programme, requested_ns=at_ns, at_ns=at_ns, spot=spot, futures=futures, family=family
@@ -165,7 +165,7 @@ def _match_grant(account: AccountState, programme: Programme, match: Match, at_n
         return Refusal(Reason.TIER_UNKNOWN, "match_id", detail)
     from_ns, until_ns = match_grant(programme, at_ns)
     return TierChanged(
-        grant_id=f"g{len(account.grants) + 1}",
+        grant_id=account.next_grant_id,
         programme_id=programme.programme_id,
         tier=tier,
         source=MATCH,

@@ -75,6 +75,8 @@ def decide_fact(
     if fact is None:
         detail = f"no fact of {command.account_id} that prices fills lies at position {position}"
         return Refusal(Reason.FACT_UNKNOWN, "fact_position", detail)
+    if position in facts.withdrawn:
+        return already_withdrawn(position)
     if position in facts.declined:
         return Refusal(Reason.FACT_DECLINED, "fact_position", f"the fact at position {position} was declined")
     if not waiting and facts.is_released(position):
@@ -82,13 +84,18 @@ def decide_fact(
         return Refusal(Reason.FACT_ALREADY_RELEASED, "fact_position", detail)
     if isinstance(command, DeclineFact):
         return Decided(now_ns, ((stream, FactDeclined(position)),))
-    if fact.cause == GRANT and (flagged := refused_for_flag(account, now_ns)):
+    if fact.is_grant and (flagged := refused_for_flag(account, now_ns)):
         return flagged
     if (lines := sum(fee_lines(command.account_id, fact.from_ns).values())) > LINES_MAX:
         detail = f"{command.account_id} has {lines} lines on the days it reaches, and one commit restates {LINES_MAX}"
         return Refusal(Reason.REPRICE_TOO_LARGE, "fact_position", detail)
     switch = waiting[0].switch if waiting else ""
     return Decided(now_ns, ((stream, FactReleased(position, fact.cause, switch)),))
+
+
+def already_withdrawn(position: int) -> Refusal:
+    """Refuse to say anything more of a fact that was withdrawn."""
+    return Refusal(Reason.FACT_ALREADY_WITHDRAWN, "fact_position", f"the fact at position {position} was withdrawn")
 
 
 def _by_switch(fact: Fact, book: Rulebook, now_ns: int) -> list[tuple[str, tuple[str, ...]]]:
@@ -121,7 +128,7 @@ def _judge(
     withheld_by = ""
     if switch not in (ADJUST, CREDIT_ONLY):
         withheld_by = BY_SWITCH
-    elif fact.cause == GRANT and flagged_at(account.flags, now_ns) is not None:
+    elif fact.is_grant and flagged_at(account.flags, now_ns) is not None:
         withheld_by = BY_FLAG
     elif lines > LINES_MAX:
         withheld_by = BY_SIZE

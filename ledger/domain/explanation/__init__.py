@@ -29,4 +29,4 @@ def explain(facts: Facts, adjustments: Sequence[tuple[Recorded, AdjustedLine]] =
     yield from explain_trade(facts)
     yield from explain_discount(facts)
     yield from explain_amount(facts)
-    yield from explain_adjustments(adjustments)
+    yield from explain_adjustments(adjustments, facts.withdrawn)

@@ -31,11 +31,21 @@ def _counted(line: AdjustedLine) -> Iterator[Sentence]:
         yield say("COUNTS_AS_NOT_BANNED", "A13", "Since then it counts as not traded under a ban.")
 
 
-def _released(recorded: Recorded, event: FeeAdjusted) -> Iterator[Sentence]:
+def _because(event: FeeAdjusted, withdrawn: Mapping[int, int]) -> tuple[str, dict[str, str]]:
+    """Return why a fee is adjusted, and the parameters of that: a fact came late, or a fact was withdrawn."""
+    fact, named = _FACTS.get(event.cause, "a fact"), {"cause_position": str(event.cause_position)}
+    if event.cause_position not in withdrawn:
+        return f"because of {fact} recorded late, at position {{cause_position}}", named
+    named["withdrawn_position"] = str(withdrawn[event.cause_position])
+    return f"because {fact}, of position {{withdrawn_position}}, was withdrawn at position {{cause_position}}", named
+
+
+def _released(recorded: Recorded, event: FeeAdjusted, withdrawn: Mapping[int, int]) -> Iterator[Sentence]:
     """Tell who released the fact; an earlier release of the software adjusted by itself."""
     if not event.release_position:
         return
-    envelope, text = recorded.envelope, "The fact was released at position {release_position}"
+    what = "withdrawal" if event.cause_position in withdrawn else "fact"
+    envelope, text = recorded.envelope, f"The {what} was released at position {{release_position}}"
     parameters = {"release_position": str(event.release_position)}
     if envelope.actor:
         text, parameters["released_by"] = f"{text}, asked for by {{released_by}}", envelope.actor
@@ -44,22 +54,27 @@ def _released(recorded: Recorded, event: FeeAdjusted) -> Iterator[Sentence]:
     yield say("RELEASED", "A31", f"{text}.", **parameters)
 
 
-def explain_adjustments(adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> Iterator[Sentence]:
-    """Yield one sentence for each, oldest first; without any: that the fee is the one recorded first."""
+def explain_adjustments(
+    adjustments: Sequence[tuple[Recorded, AdjustedLine]], withdrawn: Mapping[int, int]
+) -> Iterator[Sentence]:
+    """Yield one sentence for each, oldest first; without any: that the fee is the one recorded first.
+
+    `withdrawn` has the positions of facts that were withdrawn, by that of the withdrawal.
+    """
     if not adjustments:
         yield say("NOT_ADJUSTED", "A31", "The fee has not been adjusted since it was recorded.")
     for recorded, line in adjustments:
         event = recorded.event
         assert isinstance(event, FeeAdjusted), recorded
         before, after = event.bases[line.before.basis_index], event.bases[line.after.basis_index]
+        because, named = _because(event, withdrawn)
         yield say(
             "ADJUSTED",
             "A31",
             "Adjusted at {recorded_time} (position {position}) from {fee_before} {currency_before} to {fee_after}"
-            f" {{currency_after}}, because of {_FACTS.get(event.cause, 'a fact')} recorded late, at position"
-            " {cause_position}: from {tier_before} to {tier_after}.",
+            f" {{currency_after}}, {because}: from {{tier_before}} to {{tier_after}}.",
             cause=event.cause,
-            cause_position=str(event.cause_position),
+            **named,
             position=str(recorded.position),
             recorded_time=instant_text(recorded.envelope.recorded_time_ns),
             fee_before=decimal_text(line.before.fee, before.fee_decimals),
@@ -72,4 +87,4 @@ def explain_adjustments(adjustments: Sequence[tuple[Recorded, AdjustedLine]]) ->
             rate_after=rate_parameters(after.rate_ppm)["rate"],
         )
         yield from _counted(line)
-        yield from _released(recorded, event)
+        yield from _released(recorded, event, withdrawn)

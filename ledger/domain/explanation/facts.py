@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ledger.domain.events import KnownLine, Recorded, TierChanged, TrialStarted, VolumeEvaluated
+from ledger.domain.events import FactWithdrawn, KnownLine, Recorded, TierChanged, TrialStarted, VolumeEvaluated
 from ledger.domain.pricing.plan import Standing, rate_time_ns, standing_at
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.fake_accounts import flagged_at
@@ -61,6 +61,15 @@ class Facts:
             if isinstance(event, GrantEvent) and event.grant_id and event.grant_id == self.known.basis.grant_id:
                 return recorded
         return None
+
+    @property
+    def withdrawn(self) -> dict[int, int]:
+        """The positions of facts that were withdrawn, by that of the withdrawal."""
+        return {
+            recorded.position: recorded.event.fact_position
+            for recorded in self.decisions
+            if isinstance(recorded.event, FactWithdrawn)
+        }
 
     def _account(self, position: int) -> AccountState:
         return fold_account(self.account_id, self._decisions_until(position))

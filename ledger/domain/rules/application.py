@@ -28,8 +28,7 @@ def submit_application(
     missing = [step for step, done in steps.items() if not done and step != COMMUNITY_JOINED]
     if missing:
         return Refusal(Reason.APPLICATION_INCOMPLETE, missing[0], f"not done: {', '.join(missing)}")
-    name = f"p{len(state.applications) + 1}"
-    return ApplicationSubmitted(name, programme.programme_id, received_time_ns, **steps)
+    return ApplicationSubmitted(state.next_application_id, programme.programme_id, received_time_ns, **steps)
 
 
 def verify_api_identity(state: MatchesAndApplications, *, verified_time_ns: int) -> ApiIdentityVerified | Refusal:

@@ -38,7 +38,7 @@ def ban_account(
     end_time_ns = start_time_ns + days * DAY_NS
     if running is not None:
         end_time_ns = max(end_time_ns, running.end_time_ns)
-    return AccountBanned(f"b{len(account.bans) + 1}", start_time_ns, end_time_ns, reason_code, evidence_positions)
+    return AccountBanned(account.next_ban_id, start_time_ns, end_time_ns, reason_code, evidence_positions)
 
 
 def lift_ban(account: AccountState, *, lift_time_ns: int) -> BanLifted | Refusal:

@@ -37,7 +37,7 @@ def flag_account(
     if flagged_at(same, flag_time_ns) is not None:
         detail = f"{account.account_id} is flagged {kind} at this instant already"
         return Refusal(Reason.ACCOUNT_ALREADY_FLAGGED, "kind", detail)
-    return AccountFlagged(f"f{len(account.flags) + 1}", kind, flag_time_ns, evidence_sha256)
+    return AccountFlagged(account.next_flag_id, kind, flag_time_ns, evidence_sha256)
 
 
 def unflag_account(account: AccountState, *, unflag_time_ns: int) -> AccountUnflagged | Refusal:

@@ -17,7 +17,7 @@ def change_tier(
         known = ", ".join(programme.tiers)
         return Refusal(Reason.TIER_UNKNOWN, "tier", f"{tier} is not a tier of {programme.programme_id}: {known}")
     return TierChanged(
-        grant_id=f"g{len(account.grants) + 1}",
+        grant_id=account.next_grant_id,
         programme_id=programme.programme_id,
         tier=tier,
         source=MANUAL,

@@ -36,7 +36,7 @@ def start_trial(
     if ends_at_ns <= start_time_ns:
         return Refusal(Reason.TRIAL_CLOSED, "start_time", "the programme's last trial day is over")
     return TrialStarted(
-        grant_id=f"g{len(account.grants) + 1}",
+        grant_id=account.next_grant_id,
         programme_id=programme.programme_id,
         tier=trial.tier,
         valid_from_ns=start_time_ns,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from functools import cached_property, reduce
+from functools import cached_property
 from typing import Any, Final
 
 from ledger.domain.events import (
@@ -14,6 +14,7 @@ from ledger.domain.events import (
     AccountUnflagged,
     BanLifted,
     Event,
+    FactWithdrawn,
     OwnerNamed,
     Recorded,
     SourceAdvanced,
@@ -24,7 +25,13 @@ from ledger.domain.events import (
 )
 from ledger.domain.grant_sources import EVALUATION, MANUAL, TRIAL
 from ledger.domain.instants import NEVER_NS
-from ledger.domain.state.matches_and_applications import EMPTY, MatchesAndApplications, evolve_matches_and_applications
+from ledger.domain.state.ids import next_id
+from ledger.domain.state.matches_and_applications import (
+    EMPTY,
+    MatchesAndApplications,
+    evolve_matches_and_applications,
+    without,
+)
 from ledger.domain.streams import subject_of
 
 CONFLICTS_MAX: Final = 1_000  # of a source in one event, which counts the others
@@ -97,6 +104,7 @@ class AccountState:
     flags: tuple[Flag, ...] = ()
     matches_and_applications: MatchesAndApplications = EMPTY
     evaluated: frozenset[tuple[str, str, int]] = frozenset()  # (programme, kind, instant)
+    withdrawn_ids: tuple[str, ...] = ()  # of grants, bans and flags that were withdrawn
 
     @property
     def owner_id(self) -> str:
@@ -115,6 +123,21 @@ class AccountState:
     def parent_at(self, at_ns: int) -> str:
         """Return the account that it is a sub-account of at an instant; empty: of none."""
         return self.parent_account_id if self.registered_time_ns <= at_ns else ""
+
+    @property
+    def next_grant_id(self) -> str:
+        """The id of the next grant."""
+        return next_id("g", self.grants, self.withdrawn_ids)
+
+    @property
+    def next_ban_id(self) -> str:
+        """The id of the next ban."""
+        return next_id("b", self.bans, self.withdrawn_ids)
+
+    @property
+    def next_flag_id(self) -> str:
+        """The id of the next flag."""
+        return next_id("f", self.flags, self.withdrawn_ids)
 
     @property
     def trial_from_ns(self) -> int:
@@ -141,25 +164,54 @@ class AccountState:
         return {}
 
 
-def evolve_account(state: AccountState, recorded: Recorded) -> AccountState:
-    """Return the account after one more event of its stream; events that change nothing still move the version."""
+def evolve_account(state: AccountState, recorded: Recorded) -> AccountState | None:
+    """Return the account after one more event of its stream; events that change nothing still move the version.
+
+    None after a FactWithdrawn: then `fold_account` must fold all its events again.
+    """
+    return None if isinstance(recorded.event, FactWithdrawn) else _evolve(state, recorded)
+
+
+def fold_account(account_id: str, stream: Iterable[Recorded]) -> AccountState:
+    """Return the account after the events of its stream, oldest first, but for those that were withdrawn."""
+    events = list(stream)
+    withdrawn = withdrawn_positions(events)
+    state = AccountState(account_id)
+    for recorded in events:
+        evolve = _pass_over if recorded.position in withdrawn else _evolve
+        state = evolve(state, recorded)
+    return state
+
+
+def fold_accounts(events: Iterable[Recorded], account_ids: Iterable[str]) -> dict[str, AccountState]:
+    """Return accounts by id after the events of their streams, each in its order; those without an event as well."""
+    streams: dict[str, list[Recorded]] = {account_id: [] for account_id in account_ids}
+    for recorded in events:
+        streams.setdefault(subject_of(recorded.stream), []).append(recorded)
+    return {account_id: fold_account(account_id, stream) for account_id, stream in streams.items()}
+
+
+def withdrawn_positions(events: Iterable[Recorded]) -> frozenset[int]:
+    """Return the positions of the facts that some of the events withdraw."""
+    withdrawals = (recorded.event for recorded in events if isinstance(recorded.event, FactWithdrawn))
+    return frozenset(event.fact_position for event in withdrawals)
+
+
+def _evolve(state: AccountState, recorded: Recorded) -> AccountState:
     changed = _changed(state, recorded.event)
     beside = evolve_matches_and_applications(state.matches_and_applications, recorded)
     return replace(changed, version=recorded.version, matches_and_applications=beside)
 
 
-def fold_account(account_id: str, stream: Iterable[Recorded]) -> AccountState:
-    """Return the account after the events of its stream, oldest first."""
-    return reduce(evolve_account, stream, AccountState(account_id))
-
-
-def fold_accounts(events: Iterable[Recorded], account_ids: Iterable[str]) -> dict[str, AccountState]:
-    """Return accounts by id after the events of their streams, each in its order; those without an event as well."""
-    found = {account_id: AccountState(account_id) for account_id in account_ids}
-    for recorded in events:
-        account_id = subject_of(recorded.stream)
-        found[account_id] = evolve_account(found.get(account_id) or AccountState(account_id), recorded)
-    return found
+def _pass_over(state: AccountState, recorded: Recorded) -> AccountState:
+    """Return the account after an event that was withdrawn: nothing is left of it but the id that it gave."""
+    beside, ids = without(state.matches_and_applications, recorded.event), state.withdrawn_ids
+    match recorded.event:
+        case TrialStarted(grant_id=given) | TierChanged(grant_id=given):
+            ids = (*ids, given)
+        case AccountBanned(ban_id=given) | AccountFlagged(flag_id=given):
+            ids = (*ids, given)
+    return replace(state, version=recorded.version, withdrawn_ids=ids, matches_and_applications=beside)
 
 
 def _running(state: AccountState, at_ns: int) -> list[Flag]:

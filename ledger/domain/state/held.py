@@ -60,6 +60,10 @@ class Held(OrderedDict[K, V]):
         for key in keys:
             self.move_to_end(key)
 
+    def forget(self, key: K) -> None:
+        """Let go of one."""
+        self.size -= self._weight(self.pop(key))
+
     def drop(self) -> V:
         """Let go of the one used least recently, and return it."""
         _, state = self.popitem(last=False)

@@ -11,6 +11,7 @@ from ledger.domain.events import (
     ApplicationSettled,
     ApplicationSubmitted,
     BehaviourMetricRecorded,
+    Event,
     KamAssigned,
     MatchClaim,
     MatchRejected,
@@ -19,6 +20,7 @@ from ledger.domain.events import (
     TierChanged,
 )
 from ledger.domain.instants import NEVER_NS
+from ledger.domain.state.ids import next_id
 
 PENDING: Final = "PENDING"
 APPROVED: Final = "APPROVED"
@@ -84,6 +86,17 @@ class MatchesAndApplications:
     verified_time_ns: int = NEVER_NS
     metrics: tuple[Metric, ...] = ()
     managers: tuple[Assignment, ...] = ()
+    withdrawn_ids: tuple[str, ...] = ()  # of matches and applications that were withdrawn
+
+    @property
+    def next_match_id(self) -> str:
+        """The id of the next match."""
+        return next_id("m", self.matches, self.withdrawn_ids)
+
+    @property
+    def next_application_id(self) -> str:
+        """The id of the next application."""
+        return next_id("p", self.applications, self.withdrawn_ids)
 
     def match(self, match_id: str) -> Match | None:
         """Return a match by its id."""
@@ -126,6 +139,16 @@ def evolve_matches_and_applications(state: MatchesAndApplications, recorded: Rec
             return replace(state, metrics=(*state.metrics, metric))
         case KamAssigned(manager_id=manager_id, assigned_time_ns=at_ns):
             return replace(state, managers=(*state.managers, Assignment(manager_id, at_ns)))
+    return state
+
+
+def without(state: MatchesAndApplications, event: Event) -> MatchesAndApplications:
+    """Return the state after an event that was withdrawn: nothing is left of it but the id that it gave."""
+    match event:
+        case MatchRequested(match_id=given) | MatchRejected(match_id=given, claim=MatchClaim()):
+            return replace(state, withdrawn_ids=(*state.withdrawn_ids, given))
+        case ApplicationSubmitted(application_id=given):
+            return replace(state, withdrawn_ids=(*state.withdrawn_ids, given))
     return state
 
 

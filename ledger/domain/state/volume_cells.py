@@ -5,12 +5,25 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from ledger.domain.events import AdjustedLine, Basis, CellKey, CellTotals, FeeAdjusted, FeeSum, SymbolTerms
+from ledger.domain.events import (
+    AdjustedLine,
+    Basis,
+    CellKey,
+    CellTotals,
+    CreditEvent,
+    FeeAdjusted,
+    FeeCredited,
+    FeeSum,
+    SymbolTerms,
+)
 from ledger.domain.money import SCALE_MAX, decimal_text, mantissa
 from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, channel_of
 
 NOTIONAL_SCALE: Final = 2 * SCALE_MAX  # the finest price times the finest quantity
 FEE_SCALE: Final = SCALE_MAX  # the finest currency
+
+# The cell of no line: its rebates are the credits by hand. Whatever is about volume leaves it out.
+CREDITS: Final = CellKey("", 0, 0, self_trade=False, banned=False, zero_fee=False)
 
 
 class CellSum:
@@ -88,6 +101,17 @@ def restate(sums: CellSums, event: FeeAdjusted, line: AdjustedLine) -> None:
         amount = values.fee * int(10 ** (FEE_SCALE - basis.fee_decimals))
         cell = sums.setdefault(cell_key(terms, values.traits, basis), CellSum())
         cell.count(sign, sign * notional, basis.fee_currency, sign * max(amount, 0), sign * min(amount, 0))
+
+
+def count_credit(sums: CellSums, event: CreditEvent) -> None:
+    """Count a credit, or take it out where it is withdrawn."""
+    sums.setdefault(CREDITS, CellSum()).add_fees(event.currency, 0, amount_of(event), 0)
+
+
+def amount_of(event: CreditEvent) -> int:
+    """Return what the account pays by a credit, or by its withdrawal, at FEE_SCALE: of a credit it is negative."""
+    amount = exact(event.amount, FEE_SCALE)
+    return -amount if isinstance(event, FeeCredited) else amount
 
 
 def cell_key(terms: SymbolTerms, traits: int, basis: Basis) -> CellKey:

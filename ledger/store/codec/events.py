@@ -1,7 +1,7 @@
 """Maps events to the bytes of the log and back. The topic is the message's name in proto/ledger/v1/events.proto.
 
 Rare events go field by field, by name. Fee streams have codecs of their own: `fills` for runs of fills, which are many
-and wide, and `adjustments` for events that correct them.
+and wide, `adjustments` for events that correct them, and `credits`.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ledger.domain.events import (
     CellVolume,
     CloseMissing,
     CloseUsed,
+    CreditEvent,
     Envelope,
     Event,
     FeeAdjusted,
@@ -29,6 +30,7 @@ from ledger.domain.events import (
     VolumeRecorded,
 )
 from ledger.store.codec.adjustments import decode_adjustment, encode_adjustment
+from ledger.store.codec.credits import decode_credit, decode_withdrawal, encode_credit
 from ledger.store.codec.fills import decode_volume, encode_volume
 from ledger.v1 import events_pb2
 
@@ -45,6 +47,8 @@ _envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)
 _FEE_EVENTS: Final[dict[str, Callable[[bytes], tuple[events_pb2.Envelope, FeeEvent]]]] = {
     "VolumeRecorded": decode_volume,
     "FeeAdjusted": decode_adjustment,
+    "FeeCredited": decode_credit,
+    "CreditWithdrawn": decode_withdrawal,
 }
 
 
@@ -54,6 +58,8 @@ def encode(envelope: Envelope, event: Event) -> tuple[str, bytes]:
         return "FeeAdjusted", encode_adjustment(envelope_message(envelope), event)
     if isinstance(event, VolumeRecorded):
         return "VolumeRecorded", encode_volume(envelope_message(envelope), event)
+    if isinstance(event, CreditEvent):
+        return type(event).__name__, encode_credit(envelope_message(envelope), event)
     topic = type(event).__name__
     message = _MESSAGES[topic](envelope=envelope_message(envelope), **_values(event))
     return topic, message.SerializeToString(deterministic=True)

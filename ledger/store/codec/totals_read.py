@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.events import CellKey
+from ledger.domain.state.volume_cells import CREDITS
 from ledger.store.codec.parts import cell_key_of
 from ledger.store.codec.run_front import FRONT_BYTES
 from ledger.v1 import events_pb2
@@ -49,6 +50,7 @@ class FeeColumns(NamedTuple):
     currency: list[str]
     charges: list[str]
     rebates: list[str]
+    credits: list[str]
     lines: list[int]
 
 
@@ -77,7 +79,19 @@ def totals_of_fronts(fronts: Sequence[bytes]) -> Totals:
     keys = [_key(joined[begin:at]) for begin, at in zip(cell.begin.tolist(), notional_at.tolist(), strict=True)]
     cells = CellColumns(cell.of.tolist(), keys, notional, lines)
     fee = wire.parts(after, cell.end, _FEES)
-    return Totals(cells, wire.fees(fee, cell.of[fee.of]), np.flatnonzero(~whole).tolist())
+    fees = wire.fees(fee, cell.of[fee.of])
+    if CREDITS in keys:
+        fees = _credits_apart(fees, [keys[place] == CREDITS for place in fee.of.tolist()])
+    return Totals(cells, fees, np.flatnonzero(~whole).tolist())
+
+
+def _credits_apart(fees: FeeColumns, by_hand: Sequence[bool]) -> FeeColumns:
+    """Return fees with the rebates of the cell of credits as credits; `by_hand` is True for these."""
+    credits_, rebates = (
+        [amount if here == wanted else "0" for amount, here in zip(fees.rebates, by_hand, strict=True)]
+        for wanted in (True, False)
+    )
+    return fees._replace(rebates=rebates, credits=credits_)
 
 
 @lru_cache(maxsize=65_536)
@@ -127,7 +141,7 @@ class _Wire:
         charges, at = self.texts(at, fee.end, _CHARGES)
         rebates, at = self.texts(at, fee.end, _REBATES)
         lines, _ = self.numbers(at, fee.end, _FEE_LINES)
-        return FeeColumns(front.tolist(), currency, charges, rebates, lines)
+        return FeeColumns(front.tolist(), currency, charges, rebates, ["0"] * len(currency), lines)
 
     def texts(self, at: Places, end: Places, tag: int) -> tuple[list[str], Places]:
         """Return the text in the field at each place, empty where it is missing, and the place after it."""

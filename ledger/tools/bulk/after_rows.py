@@ -55,7 +55,9 @@ class AfterRows:
         envelope = Envelope(decided.effective_time_ns, self._now_ns, 0, actor, approver=self._approver)
         for stream, event in decided.events:
             if stream == account_stream(row.account_id):
-                account = evolve_account(account, Recorded(0, stream, account.version + 1, envelope, event))
+                evolved = evolve_account(account, Recorded(0, stream, account.version + 1, envelope, event))
+                assert evolved is not None, event  # no row withdraws a fact
+                account = evolved
         self._accounts[row.account_id] = account
         return "would be recorded", type(decided.events[0][1]).__name__
 

@@ -67,7 +67,9 @@ def _order(entry: tuple[int, Any]) -> tuple[int, bool]:
 
 def _after(account: AccountState, event: Event, at_ns: int) -> AccountState:
     recorded = Recorded(account.version + 1, "account/main", account.version + 1, Envelope(at_ns, at_ns, 1), event)
-    return evolve_account(account, recorded)
+    evolved = evolve_account(account, recorded)
+    assert evolved is not None, event
+    return evolved
 
 
 def _event(row: Fields, programme: Programme) -> tuple[int, Any]:

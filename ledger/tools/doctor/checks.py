@@ -101,13 +101,6 @@ CHECKS: Final = (
         Needs.MACHINE,
     ),
     Check(
-        "version-python",
-        "Python beside what the package asks for.",
-        "FAULT outside of the range.",
-        versions.of_python,
-        Needs.MACHINE,
-    ),
-    Check(
         "version-packages",
         "Each installed package beside the range that the package asks for.",
         "FAULT outside of its range, or where one is missing that is no extra.",
@@ -195,9 +188,16 @@ CHECKS: Final = (
     ),
     Check(
         "memory",
-        "The bound of memory that follows from the knobs beside that of the machine, or of its cgroup.",
+        "The bound of memory that follows from the knobs beside that of the machine, or of the service's cgroup.",
         "FAULT if it is more; WARNING if it is more than three quarters.",
         machine.memory,
+        Needs.MACHINE,
+    ),
+    Check(
+        "threads",
+        "The threads and processes that the cgroups of the service allow (pids.max) beside those that it takes.",
+        "FAULT below what it takes without a call; WARNING below what it takes with all calls that it holds.",
+        machine.threads,
         Needs.MACHINE,
     ),
     Check(

@@ -17,7 +17,7 @@ from ledger.tools.doctor.site import Site
 from ledger.tools.doctor.words import span
 
 _SET: Final = "timedatectl set-ntp true"
-_UNSYNCHRONISED: Final = 0x40  # STA_UNSYNC of timex.h
+UNSYNCHRONISED: Final = 0x40  # STA_UNSYNC of timex.h
 
 
 def of_postgresql(site: Site) -> Iterator[Finding]:
@@ -68,7 +68,7 @@ def _ahead(site: Site, says: str, ago_ns: int) -> Finding:
     )
 
 
-class _Timex(ctypes.Structure):
+class Timex(ctypes.Structure):
     """The beginning of `struct timex` of Linux, and room for the rest of it."""
 
     _fields_ = (
@@ -89,10 +89,10 @@ def synchronised(_: Site) -> Iterator[Finding]:
     except (AttributeError, OSError):
         yield unseen("this system does not say whether its clock is synchronised")
         return
-    found = _Timex()  # modes 0: only ask
+    found = Timex()  # modes 0: only ask
     if adjtimex(ctypes.byref(found)) < 0:
         yield unseen(f"the kernel does not say whether its clock is synchronised: {os.strerror(ctypes.get_errno())}")
-    elif found.status & _UNSYNCHRONISED:
+    elif found.status & UNSYNCHRONISED:
         yield note("the kernel does not know its clock to be synchronised (STA_UNSYNC), as in most containers", _SET)
     else:
         most_ns = found.maxerror_us * 1_000

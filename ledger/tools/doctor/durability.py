@@ -6,6 +6,7 @@ import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
 from ledger import private
@@ -36,8 +37,10 @@ def settings(site: Site) -> Iterator[Finding]:
         yield note("PostgreSQL runs with synchronous_commit = off: the service sets it on for its own commits",
                    synchronous_commit="off")  # fmt: skip
     if found["data_checksums"] != "on":
+        folder = quote(str(site.folder / "data")) if site.folder else "FOLDER"
         yield note("PostgreSQL runs without data_checksums: what a disk changes is not noticed",
-                   "pg_checksums --enable -D FOLDER  # while it does not run", data_checksums="off")  # fmt: skip
+                   f"pg_checksums --enable -D {folder}  # while it does not run",
+                   data_checksums="off")  # fmt: skip
     if found["fsync"] == found["full_page_writes"] == "on":
         yield ok(
             f"PostgreSQL runs with fsync, full_page_writes on, synchronous_commit {found['synchronous_commit']}",

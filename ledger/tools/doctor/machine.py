@@ -1,4 +1,4 @@
-"""Memory and open files that the machine gives, beside what follows from the knobs."""
+"""Memory, threads and open files that the machine gives, beside what follows from the knobs."""
 
 from __future__ import annotations
 
@@ -6,18 +6,23 @@ import os
 import resource
 from collections.abc import Iterator
 from pathlib import Path
+from shlex import quote
 from typing import Final
 
-from ledger.config import KNOBS
+from ledger.config import KNOBS, Config
 from ledger.knobs.knob import Whole
 from ledger.server.connections import connections_needed
+from ledger.server.lanes import rooms
 from ledger.server.memory_bound import memory_bound
+from ledger.tools.doctor.cgroups import least_limit
 from ledger.tools.doctor.finding import Finding, fault, ok, unseen, warning
 from ledger.tools.doctor.site import Site
 from ledger.tools.doctor.words import size
 
 EMBEDDED_BYTES: Final = 512 * 1024 * 1024  # shared_buffers, and the sessions of the service
-_CGROUPS: Final = Path("/sys/fs/cgroup")
+_THREADS_OF_THE_PROGRAM: Final = 32  # of gRPC, the writer, metrics and the like: 27 were measured with two processors
+_PROCESSES_OF_POSTGRESQL: Final = 20  # nine, its workers that vacuum, and those of parallel queries; beside sessions
+_THREADS_WANTED: Final = 1_024
 _FILES_OF_THE_PROGRAM: Final = 64
 _CALLERS: Final = 256  # connections of callers, an open file each
 _FILES_WANTED: Final = 4_096
@@ -27,7 +32,7 @@ def memory(site: Site) -> Iterator[Finding]:
     """Compare the bound with what this machine, or its container, has."""
     bound = sum(memory_bound(site.config).values())
     needs = bound + (EMBEDDED_BYTES if site.folder else 0)
-    has, whose = _memory()
+    has, whose = _memory(site)
     with_it = f" and {size(EMBEDDED_BYTES)} of PostgreSQL" if site.folder else ""
     says = f"the service takes at most {size(bound)}{with_it}, and {whose} has {size(has)}"
     figures = {"bound_bytes": bound, "needs_bytes": needs, "memory_bytes": has}
@@ -40,49 +45,65 @@ def memory(site: Site) -> Iterator[Finding]:
 
 
 def _less(site: Site, over: int) -> str:
-    """Return the knobs that take so many bytes away: the largest part first, each down to its lowest."""
+    """Return the knobs that take so many bytes away: caches first, each down to its lowest."""
+    message = site.config.message_bytes_max
     flags = []
-    for name, eighths in (("account_day_bytes_max", 14), ("account_state_bytes_max", 16)):
+    for name, eighths, lowest in (
+        ("account_day_bytes_max", 14, 0),
+        ("account_state_bytes_max", 16, 0),
+        ("request_bytes_max", 16, message),
+        ("receiving_max", 8 * message, 0),
+    ):
         knob, now = KNOBS[name], getattr(site.config, name)
         assert isinstance(knob, Whole)
-        less = min(max(-(-over * 8 // eighths), 0), now - knob.lowest)
+        less = min(max(-(-over * 8 // eighths), 0), now - max(knob.lowest, lowest))
         if less > 0:
             flags.append(f"{knob.flag} {now - less}")
             over -= less * eighths // 8
     if over > 0:
-        return "lower request_bytes_max, message_bytes_max and receiving_max as well, as docs/limits.md says"
+        return "lower message_bytes_max and streams_max as well, as docs/limits.md says"
     return f"fee-ledger serve {' '.join(flags)}"
 
 
-def _memory() -> tuple[int, str]:
-    """Return the bytes of the machine, or of the smallest cgroup that this process is in, and which of them it is."""
+def _memory(site: Site) -> tuple[int, str]:
+    """Return the bytes of the machine, or of the smallest cgroup around the service, and which of them it is."""
     machine = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    least = min(_cgroup_limits(), default=machine)
-    return (least, "its cgroup") if least < machine else (machine, "this machine")
+    limit = least_limit("memory", _pid(site))
+    return (limit.amount, "its cgroup") if limit and limit.amount < machine else (machine, "this machine")
 
 
-def _cgroup_limits() -> Iterator[int]:
-    """Yield the limits of the cgroups around this process, of either version."""
-    try:
-        lines = Path("/proc/self/cgroup").read_text(encoding="utf-8").splitlines()
-    except OSError:
+def _pid(site: Site) -> int | str:
+    """Return the service that runs on the embedded PostgreSQL, or else this process, as one that is started here."""
+    return site.service.pid if site.service else "self"
+
+
+def threads(site: Site) -> Iterator[Finding]:
+    """Compare the threads and processes that the cgroups allow with those of the service."""
+    limit = least_limit("pids", _pid(site))
+    itself = _THREADS_OF_THE_PROGRAM + (
+        _PROCESSES_OF_POSTGRESQL + connections_needed(site.config) if site.folder else 0
+    )
+    most = itself + _threads_of_calls(site.config)
+    with_it = " and PostgreSQL take" if site.folder else " takes"
+    says = f"the service{with_it} at most {most:,} threads and processes, {itself} of them without a call"
+    if limit is None:
+        yield ok(f"{says}, and no cgroup limits them", threads_needed=itself, threads_max=most)
         return
-    for line in lines:
-        _, controllers, path = line.split(":", 2)
-        if controllers and "memory" not in controllers.split(","):
-            continue
-        root = _CGROUPS / "memory" if controllers else _CGROUPS
-        name = "memory.limit_in_bytes" if controllers else "memory.max"
-        inside = root / path.lstrip("/")
-        for folder in (inside, *inside.parents):
-            if folder == root.parent:
-                break
-            try:
-                text = (folder / name).read_text(encoding="ascii").strip()
-            except OSError:
-                continue
-            if text.isdigit():
-                yield int(text)
+    says = f"{says}, and the cgroup allows {limit.amount:,}"
+    enough = max(most, _THREADS_WANTED)
+    remedy = f"echo {enough} > {quote(str(limit.file))}  # TasksMax= of a systemd unit, --pids-limit of a container"
+    figures = {"threads": limit.amount, "threads_needed": itself, "threads_max": most}
+    if limit.amount < itself:
+        yield fault(f"{says}: it may not start", remedy, **figures)
+    elif limit.amount < most:
+        yield warning(f"{says}: calls wait when none is left", remedy, **figures)
+    else:
+        yield ok(says, **figures)
+
+
+def _threads_of_calls(config: Config) -> int:
+    """Return how many threads run calls at most: those of each lane, and a second one for each stream of fills."""
+    return sum(room.working + room.aside for room in rooms(config).values()) + config.streams_max
 
 
 def open_files(site: Site) -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""Versions: of Python, of packages, of PostgreSQL, and of the release that wrote the log."""
+"""Versions: of packages, of PostgreSQL, and of the release that wrote the log; the door refuses an old Python."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from shlex import quote
 from typing import Final
 
 from packaging.requirements import Requirement
-from packaging.specifiers import SpecifierSet
 
 from ledger.domain.events import WriterStarted
 from ledger.domain.rules import RULES_VERSION
@@ -24,16 +23,6 @@ _PACKAGE: Final = "fee-ledger"
 SECURE_ON: Final = "2026-08-13"
 SECURE: Final = {15: 20, 16: 16, 17: 12, 18: 6}
 _OLDEST: Final = 15
-
-
-def of_python(_: Site) -> Iterator[Finding]:
-    """Compare Python with what the package asks for."""
-    asked = (metadata.metadata(_PACKAGE).get_all("Requires-Python") or [""])[0]
-    here = platform.python_version()
-    if SpecifierSet(asked).contains(here, prereleases=True):
-        yield ok(f"Python {here} runs, {asked} is asked for", python=here)
-    else:
-        yield fault(f"Python {here} runs, and {asked} is asked for", f"install Python {asked}", python=here)
 
 
 def of_packages(_: Site) -> Iterator[Finding]:
@@ -57,7 +46,12 @@ def of_packages(_: Site) -> Iterator[Finding]:
         else:
             found[asked.name] = here
     left_out = f"; not installed, of extras: {listed(sorted(absent))}" if absent else ""
-    yield ok(f"{_PACKAGE} {metadata.version(_PACKAGE)}: {len(found)} packages are as asked for{left_out}", **found)
+    python = platform.python_version()
+    yield ok(
+        f"{_PACKAGE} {metadata.version(_PACKAGE)} on Python {python}: {len(found)} packages are as asked for{left_out}",
+        python=python,
+        **found,
+    )
 
 
 def _belongs(asked: Requirement, extra: str) -> bool:

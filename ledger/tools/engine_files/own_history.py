@@ -9,6 +9,7 @@ from ledger.cli.errors import UnusableError
 from ledger.tools.duck.database import Database
 from ledger.tools.engine_files.printed import Printed
 
+_KINDS: Final = ("FILL", "ADJUSTMENT", "CREDIT", "CREDIT_WITHDRAWN")  # credits are of no fill, and left out
 _OWN: Final = ("kind", "position", "line", "adjusted_position", "adjusted_line", "fee_currency_after")
 _CHANGED: Final = ("fee_amount", "fee_currency", "fee_rate")
 # The last adjustment of a fill says in which currency it is paid now, and at which rate; all entries add up to the fee.
@@ -49,7 +50,7 @@ def folded(database: Database, path: Path, said: Printed) -> Printed:
     rest = [name for name in said.columns if name not in own]
     chosen = ", ".join([*rest, *(f"({value})::VARCHAR AS {name}" for name, value in own.items())])
     database.run(f"CREATE OR REPLACE TABLE history AS SELECT {chosen}, row FROM ({said.select})")
-    _check(database, path, "kind IS NULL OR kind NOT IN ('FILL', 'ADJUSTMENT')", "kind is neither FILL nor ADJUSTMENT")
+    _check(database, path, f"kind IS NULL OR kind NOT IN {_KINDS}", f"kind is none of {', '.join(_KINDS)}")
     _check(database, path, "amount(fee_amount) IS NULL", "fee_amount is no decimal number")
     lacking = "kind = 'ADJUSTMENT' AND (TRY_CAST(position AS BIGINT) IS NULL OR fee_currency_after IS NULL)"
     _check(database, path, lacking, "an adjustment without position or fee_currency_after")

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 PAGE_SIZE: Final = 5_000
 
 _NOTES: Final = """\
-An entry is a fill, or an adjustment: what a fill that stands before it costs more or less since.
+An entry is a fill; an adjustment: what a fill that stands before it costs more or less since; or
+a credit by hand and its end, which stand at the beginning of their UTC day and are of no symbol.
 The sum of all entries is what the account has paid. Prices, amounts and rates are exact decimals
 in every format. Why one fee is what it is, in words: fee-ledger fill ACCOUNT DAY EXEC_ID.
 
@@ -190,7 +191,8 @@ def _report(
         tell(0, *told)
         return
     of = f" of {', '.join(options.symbol)}" if options.symbol else ""
-    entries = f"{many(chosen.fills, 'fill')} and {many(chosen.adjustments, 'adjustment')}"
+    by_hand = f" and {many(chosen.credits, 'credit or withdrawal', 'credits or withdrawals')}" * bool(chosen.credits)
+    entries = f"{many(chosen.fills, 'fill')} and {many(chosen.adjustments, 'adjustment')}{by_hand}"
     whole = f" (of all symbols: {many(totals.fills, 'fill')})" if options.symbol else ""
     print("\n".join([*headline(f"{options.account}: {entries}{of}", page.basis), *chosen.table()]))
     print("".join(f"written: {path}\n" for path in _files(options)), end="")

@@ -26,9 +26,11 @@ def counted(line: FeeLine) -> Iterator[Counted]:
     """Yield what an entry adds to sums of fees as they are now.
 
     An adjustment takes the fee before away and adds the one after; where it changes the currency it has an entry in
-    each, the old one first.
+    each, the old one first. A credit is no fee of a fill, and adds nothing.
     """
     adjustment = line.adjustment
+    if line.HasField("credit"):
+        return
     if line.kind == "FILL":
         yield Counted(1, line.fee_currency, exact(line.fee_amount, FEE_SCALE), line.basis)
         return
@@ -37,6 +39,11 @@ def counted(line: FeeLine) -> Iterator[Counted]:
         yield Counted(-1, adjustment.fee_currency_before, before, adjustment.basis_before)
     if line.fee_currency == adjustment.fee_currency_after:
         yield Counted(1, adjustment.fee_currency_after, exact(adjustment.fee_after, FEE_SCALE), line.basis)
+
+
+def credited(line: FeeLine) -> int:
+    """Return what an entry adds to the credits by hand, at FEE_SCALE: a credit is negative, its withdrawal positive."""
+    return exact(line.fee_amount, FEE_SCALE) if line.HasField("credit") else 0
 
 
 def notional(line: FeeLine) -> int:
@@ -137,6 +144,9 @@ COLUMNS: Final[tuple[Column, ...]] = (
     *_columns("TEXT", tier_before="adjustment.basis_before.tier"),
     *_columns("DECIMAL", rate_before="adjustment.basis_before.rate", fee_after="adjustment.fee_after"),
     *_columns("TEXT", fee_currency_after="adjustment.fee_currency_after"),
+    *_columns("INTEGER", credit_position="credit.credit_position"),
+    *_columns("TEXT", credit_reason="credit.reason_code", credit_asked_by="credit.asked_by"),
+    *_columns("TEXT", credit_approved_by="credit.approved_by"),
 )
 
 

@@ -15,11 +15,13 @@ _HEADS = (
 
 
 def fee_table(lines: Iterable[FeeLine]) -> list[str]:
-    """One row per entry; of an adjustment the fee is the difference, and the rest as it is now."""
+    """One row per entry; of an adjustment the fee is the difference, and the rest as it is now. Credits: who, why."""
     return table(_HEADS, map(_row, lines))
 
 
 def _row(line: FeeLine) -> tuple[str, ...]:
+    if line.HasField("credit"):
+        return _credit_row(line)
     basis = line.basis
     trade = f"{name(Side, line.side)} {name(Liquidity, line.liquidity)}"
     less = "" if basis.discount in {"", "0"} else f" less {percent(basis.discount)} %"
@@ -37,4 +39,13 @@ def _row(line: FeeLine) -> tuple[str, ...]:
         basis.tier,
         f"{basis.grant_id} {basis.grant_source}".strip() or NONE,
         basis.pair_class or NONE,
+    )
+
+
+def _credit_row(line: FeeLine) -> tuple[str, ...]:
+    what, why = ("credited" if line.kind == "CREDIT" else "withdrawn"), line.credit
+    which = f"{why.reason_code} by {why.asked_by} and {why.approved_by}"
+    return (
+        instant(line.transact_time),
+        *(NONE, NONE, what, NONE, NONE, line.fee_amount, line.fee_currency, NONE, which, NONE, NONE, NONE),
     )

@@ -5,16 +5,18 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.domain import commands
-from ledger.domain.events import AccountBanned, Recorded
-from ledger.domain.instants import BEGINNING_NS
+from ledger.domain.events import AccountBanned, CreditWithdrawn, FeeCredited, Recorded
+from ledger.domain.instants import BEGINNING_NS, DAY_NS
 from ledger.domain.money import SCALE_MAX
 from ledger.domain.refusal import Reason
 from ledger.domain.state.programme import PRODUCTS
+from ledger.domain.streams import account_and_day
 from ledger.v1 import command_pb2
 from ledger.v1 import command_service_pb2 as pb
 from ledger.wire.commands.grants import grant_of
 from ledger.wire.fields import (
     Shape,
+    amount,
     at_most,
     interval,
     optional_id,
@@ -22,6 +24,7 @@ from ledger.wire.fields import (
     past_ns,
     required_id,
     required_position,
+    utc_day,
 )
 from ledger.wire.status import refuse, timestamp
 
@@ -145,9 +148,59 @@ def decline_fact(shape: Shape, request: pb.DeclineFactRequest, _: int) -> comman
     return commands.DeclineFact(*_fact(shape, request))
 
 
-def _fact(shape: Shape, request: pb.ReleaseFactRequest | pb.DeclineFactRequest) -> tuple[str, int]:
+def withdraw_fact(shape: Shape, request: pb.WithdrawFactRequest, _: int) -> commands.WithdrawFact:
+    """Read WithdrawFact."""
+    return commands.WithdrawFact(*_fact(shape, request))
+
+
+def _fact(
+    shape: Shape, request: pb.ReleaseFactRequest | pb.DeclineFactRequest | pb.WithdrawFactRequest
+) -> tuple[str, int]:
     account_id = shape(required_id, request.account_id, "account_id")
     return account_id, shape(required_position, request.fact_position, "fact_position")
+
+
+def credit_fee(shape: Shape, request: pb.CreditFeeRequest, latest_ns: int) -> commands.CreditFee:
+    """Read CreditFee."""
+    return commands.CreditFee(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        day=shape(_past_day, request.day, latest_ns),
+        amount=shape(amount, request.amount, "amount"),
+        currency=shape(required_id, request.currency, "currency"),
+        reason_code=shape(required_id, request.reason_code, "reason_code"),
+    )
+
+
+def credit_fee_response(recorded: Recorded) -> pb.CreditFeeResponse:
+    """Answer with the day, and what is credited."""
+    event, (_, day) = recorded.event, account_and_day(recorded.stream)
+    assert isinstance(event, FeeCredited), recorded
+    return pb.CreditFeeResponse(day=day, amount=event.amount, currency=event.currency)
+
+
+def withdraw_credit(shape: Shape, request: pb.WithdrawCreditRequest, _: int) -> commands.WithdrawCredit:
+    """Read WithdrawCredit."""
+    return commands.WithdrawCredit(
+        account_id=shape(required_id, request.account_id, "account_id"),
+        credit_position=shape(required_position, request.credit_position, "credit_position"),
+        reason_code=shape(required_id, request.reason_code, "reason_code"),
+    )
+
+
+def withdraw_credit_response(recorded: Recorded) -> pb.WithdrawCreditResponse:
+    """Answer with the credit that is taken back."""
+    event, (_, day) = recorded.event, account_and_day(recorded.stream)
+    assert isinstance(event, CreditWithdrawn), recorded
+    return pb.WithdrawCreditResponse(
+        credit_position=event.credit_position, day=day, amount=event.amount, currency=event.currency
+    )
+
+
+def _past_day(value: str, latest_ns: int) -> int:
+    day = utc_day(value, "day")
+    if day * DAY_NS > latest_ns:
+        refuse(Reason.TIME_IN_FUTURE, "day", "lies in the future")
+    return day
 
 
 def _product(value: int) -> int:

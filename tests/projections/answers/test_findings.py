@@ -27,8 +27,10 @@ from tests.server.orders import (
     classify,
     close,
     close_round,
+    credit,
     family,
     feedback,
+    flag,
     lift,
     promotion,
     publish,
@@ -38,7 +40,9 @@ from tests.server.orders import (
     settle,
     tier,
     trial,
+    unflag,
     verify,
+    withdraw,
 )
 
 DAY = at(NOON_NS + DAY_NS)
@@ -467,3 +471,17 @@ def test_a_granted_application_without_a_verified_identity_or_a_tier_is_found(le
     assert told == {"dave": "its API identity is not verified", "erin": "it has had no tier since"}
     do(ledger, trial("erin"), verify("dave"))
     assert found(ledger, "applications-granted", as_of=DAY) == []
+
+
+def test_credits_of_a_flagged_account_are_found_until_they_are_withdrawn_or_the_flag_ends(ledger: Ledger) -> None:
+    do(ledger, tier("alice"), tier("bob"), credit("0.00000001", account_id="bob"))
+    position = send(ledger, credit()).receipt.position
+    assert found(ledger, "credits-while-flagged") == []
+    do(ledger, flag("alice"), flag("bob"))
+    tiny, five = sorted(found(ledger, "credits-while-flagged"), key=lambda one: one.details["credited"])
+    assert (five.finding_id, five.account_id) == ("credits-while-flagged/alice/2024-10-04/USDT", "alice")
+    assert (five.details["credited"], tiny.details["credited"]) == ("5 USDT", "0.00000001 USDT")
+    do(ledger, withdraw(position))
+    assert subjects(ledger, "credits-while-flagged") == ["bob/2024-10-04/USDT"]
+    do(ledger, unflag("bob"))
+    assert subjects(ledger, "credits-while-flagged") == []

@@ -31,6 +31,7 @@ from ledger.domain.events import (
     CloseMissing,
     CloseUsed,
     CommandRefused,
+    CreditWithdrawn,
     CurrencyRegistered,
     DailyCloseRecorded,
     Envelope,
@@ -38,6 +39,7 @@ from ledger.domain.events import (
     EvaluationStarted,
     Event,
     FeeAdjusted,
+    FeeCredited,
     FeedbackReported,
     FeeSum,
     KamAssigned,
@@ -67,6 +69,7 @@ from ledger.domain.events import (
     VolumeRecorded,
     WriterStarted,
 )
+from ledger.domain.state.volume_cells import CREDITS
 from ledger.fills.lines import lines_of
 from ledger.store.codec.events import decode, encode
 from ledger.store.codec.fills import decode_totals, exec_id_digests
@@ -86,6 +89,7 @@ TOTALS = (
     CellTotals(CellKey("BTC", 1, 0, True, True, True), "0.5", 1, (FeeSum("BTC", "0", "0", 1),)),
     CellTotals(CellKey("USDT", 1, 1, False, False, False), "1200.0001", 2, (FeeSum("USDT", "0.3", "-0.006", 2),)),
 )
+CREDITED = CellTotals(CREDITS, "0", 0, (FeeSum("BMX", "0", "0", 0), FeeSum("USDT", "0", "-12.5", 0)))
 LINES = (
     Line("E1", T, 0, 0b0001_0101, 60_000, 100_000, -600_000, 0, 0, 7, "12", "9"),
     Line("E2", T + 5, 0, 0b1101_1010, 60_000, 1, 0, 1, 1, 900, "13", "10"),
@@ -210,6 +214,8 @@ SAMPLES: dict[str, Event] = {
         TOTALS,
         43,
     ),
+    "FeeCredited": FeeCredited("12.5", "USDT", "OUTAGE", T, T + 9, (CREDITED, *TOTALS)),
+    "CreditWithdrawn": CreditWithdrawn(44, "12.5", "USDT", "MISTAKE", T, T + 9, TOTALS),
     "CommandRefused": CommandRefused("StartTrial", 209, "account_id", "alice has had a trial", b"\x04" * 32),
     "SourceAdvanced": SourceAdvanced(5, 9, 3, 1, (RefusedSequence(7, 4, b"\x05" * 32, "last_px"),)),
     "VolumeRecorded": RUN,

@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import serving
+from tests.server.calls import send
+from tests.server.orders import credit, withdraw
 from tests.tools import running
 from tests.tools.reconciled import Books, Told
 from tests.tools.test_history import live
@@ -20,10 +22,14 @@ FORMATS = ("csv", "jsonl", "parquet")
 
 @pytest.fixture(scope="module")
 def exports(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """The history of alice in each format: a rebate, a token payment, two currencies, adjustments by an evaluation."""
+    """The history of alice in each format: a rebate, a token payment, two currencies, adjustments by an evaluation.
+
+    And a credit by hand, and its end: these are of no fill, and none of a reconciliation's.
+    """
     folder = tmp_path_factory.mktemp("history")
     with serving(dsn, SCHEMA) as ledger:
         live(ledger)
+        send(ledger, withdraw(send(ledger, credit()).receipt.position))
         asked = [word for name in FORMATS for word in (f"--{name}", folder / f"alice.{name}")]
         told = running.run("history", "alice", *asked, "--address", ledger.address)
         assert told.code == 0, told
@@ -37,7 +43,7 @@ def reconciled(dsn: str, *arguments: object) -> Told:
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_history_agrees_with_the_ledger_that_wrote_it(dsn: str, exports: Path, name: str) -> None:
     rows = list(csv.DictReader((exports / "alice.csv").read_text().splitlines()))
-    assert {row["kind"] for row in rows} == {"FILL", "ADJUSTMENT"}
+    assert {row["kind"] for row in rows} == {"FILL", "ADJUSTMENT", "CREDIT", "CREDIT_WITHDRAWN"}
     found = reconciled(dsn, exports / f"alice.{name}")
     assert (found.code, found.err, found.kinds) == (0, "", {})
     summary = json.loads(found.out)["summary"]
@@ -69,4 +75,5 @@ def test_a_history_that_was_changed_does_not_agree(dsn: str, exports: Path, tmp_
     fault = reconciled(dsn, write(orphan)).fault
     assert fault.startswith(f"{file}:")
     assert fault.endswith("adjusts a fill that the file lacks: export the whole UTC day of the fill")
-    assert "kind is neither FILL nor ADJUSTMENT" in reconciled(dsn, write([{**rows[0], "kind": "BUST"}])).fault
+    fault = reconciled(dsn, write([{**rows[0], "kind": "BUST"}])).fault
+    assert "kind is none of FILL, ADJUSTMENT, CREDIT, CREDIT_WITHDRAWN" in fault

@@ -292,6 +292,48 @@ class Generated(Connection):
         )
         return await self._command(self._command_service.DeclineFact, request, **command)
 
+    async def withdraw_credit(
+        self,
+        account_id: str,
+        *,
+        credit_position: int,
+        reason_code: str,
+        **command: Unpack[Command],
+    ) -> command_service_pb2.WithdrawCreditResponse:
+        """Takes a credit back, all of it. Two persons ask.
+
+        account_id: The account.
+        credit_position: Position of the credit, for example 4711.
+        reason_code: Why, for example MISTAKE: kept for ever, and shown in the fee history.
+        """
+        request = command_service_pb2.WithdrawCreditRequest(
+            account_id=account_id,
+            credit_position=credit_position,
+            reason_code=reason_code,
+        )
+        return await self._command(self._command_service.WithdrawCredit, request, **command)
+
+    async def withdraw_fact(
+        self,
+        account_id: str,
+        *,
+        fact_position: int,
+        **command: Unpack[Command],
+    ) -> command_service_pb2.WithdrawFactResponse:
+        """Takes a fact of an account back, for example a ban or a tier that was a mistake: from here on it never was.
+        Lines that count by it are restated as [adjust] of the programme says of facts like it. Two persons ask.
+
+        account_id: The account.
+        fact_position: Position of the fact: a trial, a tier, a flag, a ban, the end of any of these, a match or an
+            application, a rejection or a settlement, a verified identity, a key account manager, a metric; for
+            example 4711.
+        """
+        request = command_service_pb2.WithdrawFactRequest(
+            account_id=account_id,
+            fact_position=fact_position,
+        )
+        return await self._command(self._command_service.WithdrawFact, request, **command)
+
     async def get_vip_state(
         self,
         account_id: str,

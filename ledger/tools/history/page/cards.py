@@ -14,7 +14,7 @@ from ledger.v1.query_service_pb2 import GetVipStateResponse
 
 def cards(state: GetVipStateResponse, when: str, totals: Totals, differences: Sequence[str]) -> list[Card]:
     """Return the tier `when` the state was asked, the sums of the entries, and whether the sums are the ledger's."""
-    return [_tier(state, when), *(_sums(totals) if totals.fills else ()), _control(differences)]
+    return [_tier(state, when), *(_sums(totals) if totals.fills or totals.credits else ()), _control(differences)]
 
 
 def _tier(state: GetVipStateResponse, when: str) -> Card:
@@ -29,7 +29,12 @@ def _sums(totals: Totals) -> Iterator[Card]:
     yield _amounts("volume", {currency: sums[0] for currency, sums in totals.volumes.items()}, NOTIONAL_SCALE)
     yield _amounts("charged", {currency: sums[0] for currency, sums in totals.fees.items()}, FEE_SCALE)
     yield _amounts("paid back", {currency: sums[1] for currency, sums in totals.fees.items()}, FEE_SCALE)
-    yield _amounts("net fees", {currency: sums[0] + sums[1] for currency, sums in totals.fees.items()}, FEE_SCALE)
+    if totals.credits:
+        yield _amounts("credited by hand", totals.credited, FEE_SCALE)
+    net = {currency: sums[0] + sums[1] for currency, sums in totals.fees.items()}
+    for currency, amount in totals.credited.items():
+        net[currency] = net.get(currency, 0) + amount
+    yield _amounts("net fees", net, FEE_SCALE)
 
 
 def _amounts(name: str, amounts: dict[str, int], scale: int) -> Card:

@@ -51,9 +51,10 @@ class Days:
         self.before: dict[int, Parts] = {}  # of fills before it, which count for windows that reach into it
         self.since: dict[int, dict[str, int]] = {}  # by evaluated instant, quote: recorded after it, inside its window
         self.fees: dict[str, ByDay] = {}  # by currency [charges, rebates]
+        self.credits: list[FeeLine] = []  # and what is withdrawn of them
         self.rates: dict[str, dict[str, ByDay]] = {}  # by quote currency and role [notional, fee], of fees in it
         self.kinds: dict[Kind, list[int]] = {}  # [fills, notional, fee]
-        self.times: tuple[int, int] | None = None  # of the first and the last fill
+        self.times: tuple[int, int] | None = None  # of the first and the last entry
         self._programme = programme
         self._reasons: dict[CellKey, str] = {}
         self._evaluations = sorted(evaluations, key=lambda one: one.window_until_ns)
@@ -96,6 +97,8 @@ class Days:
 
     def take_fee(self, line: FeeLine) -> None:
         """Add what it says of fees."""
+        if line.HasField("credit"):
+            self.credits.append(line)
         at_ns = line.transact_time.ToNanoseconds()
         first_ns, last_ns = self.times or (at_ns, at_ns)
         self.times = min(first_ns, at_ns), max(last_ns, at_ns)

@@ -137,6 +137,10 @@ class Shown:
                 charts = both(partial(fee_chart, self.period, currency, fees))
                 yield currency, charts, tables.fees_table(currency, fees)
 
+    def credits_table(self) -> Table:
+        """The credits by hand, and what is withdrawn of them."""
+        return tables.credits_table(self.days.credits)
+
     def rates(self) -> Iterator[tuple[str, Charts]]:
         """Rates by day, in each currency that fees were charged in for trades in itself."""
         for currency, rates in self._ordered(self.days.rates):

@@ -10,10 +10,12 @@ from ledger.domain.instants import day_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, exact
+from ledger.tools.history.entries import credited
 from ledger.tools.history.page.days import ByDay, Kind, Parts, Worth
 from ledger.tools.history.page.life import SOURCES, Held, Life, span
 from ledger.tools.pages.parts import Table
 from ledger.tools.pages.words import decimals, moment, percent
+from ledger.v1.query_service_pb2 import FeeLine
 
 NONE: Final = "-"
 _RATE_SOURCES: Final = {
@@ -68,6 +70,32 @@ def fees_table(currency: str, fees: ByDay) -> Table:
     up, down = (sum(sums[place] for sums in fees.values()) for place in (0, 1))
     heads = ("@day", ">charged", ">paid back", ">net")
     return Table(f"Fees by day, in {currency}", heads, rows, [(f"sum in {currency}", *_charged(up, down))])
+
+
+def credits_table(lines: Sequence[FeeLine]) -> Table:
+    """Show what was credited by hand and withdrawn: who did it, and why."""
+    rows = [
+        (
+            line.fill_ref.day,
+            "credited" if line.kind == "CREDIT" else "withdrawn",
+            f"{decimals(credited(line), FEE_SCALE)} {line.fee_currency}",
+            line.credit.reason_code,
+            line.credit.asked_by,
+            line.credit.approved_by,
+            str(line.credit.credit_position),
+            moment(line.recorded_time.ToNanoseconds()),
+        )
+        for line in lines
+    ]
+    sums: dict[str, int] = {}
+    for line in lines:
+        sums[line.fee_currency] = sums.get(line.fee_currency, 0) + credited(line)
+    heads = ("@day", "what", ">amount", "~why", "asked by", "approved by", ">credit", "@recorded")
+    ends = [
+        (f"sum in {currency}", "", f"{decimals(amount, FEE_SCALE)} {currency}", *[""] * 5)
+        for currency, amount in sorted(sums.items())
+    ]
+    return Table("Credits by hand", heads, rows, ends)
 
 
 def _charged(up: int, down: int) -> Iterator[str]:
