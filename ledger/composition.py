@@ -29,6 +29,7 @@ from ledger.server.evaluations import run_evaluation
 from ledger.server.fills.service import FillService
 from ledger.server.probe import Probe
 from ledger.server.readings import app_readings, machine_readings, writer_readings
+from ledger.server.repricer import Repricer
 from ledger.server.services import add_services
 from ledger.server.to_writer import ToWriter
 from ledger.store.lease import Lease
@@ -123,7 +124,7 @@ def running(
         tables = _start_tables(base) if config.projections else None
         probing = _start_probe(base, thread.retry)
         reader = Reader(config, log, live, ledger_id, clock.now_ns, lambda: lease.runs)
-        app, fills, address = _start_server(base, reader, thread, traces)
+        app, fills, address = _start_server(base, reader, thread, live, traces)
         app.health.start(
             lambda: probing.fault,
             lambda: thread.fault,
@@ -242,9 +243,12 @@ def _start_probe(base: _Base, recovered: Callable[[], None]) -> Probe:
 
 
 def _start_server(
-    base: _Base, reader: Reader, thread: WriterThread, traces: Traces | None
+    base: _Base, reader: Reader, thread: WriterThread, live: Live, traces: Traces | None
 ) -> tuple[App, FillService, str]:
-    """Answer calls, and run the evaluations that are due; return what does, its fills, and where it listens."""
+    """Answer calls, restate what is open, and run the evaluations that are due.
+
+    Returns what answers, its fills, and where it listens.
+    """
     config, stack = base.config, base.stack
     app = App(config, None if traces is None else traces.around)
     to_writer = ToWriter(config, thread, reader.ledger_id, base.clock)
@@ -257,6 +261,9 @@ def _start_server(
     address = app.listen()
     stack.callback(app.drain_and_stop, fills.stop)
     stack.callback(runner.stop)
+    repricer = Repricer(to_writer, live.accounts_repriced)
+    repricer.start()
+    stack.callback(repricer.stop)
     if config.evaluate == "automatic":
         due = DueEvaluations(to_writer, runner, runs)
         due.start()

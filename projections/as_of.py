@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable, Iterable
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, reduce
 from typing import Final, NamedTuple, NoReturn, TypeVar
 
 from ledger import programmes
@@ -15,8 +15,9 @@ from ledger.domain.instants import CLOCK_LEAP_NS
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, fold_account, fold_accounts
 from ledger.domain.state.owners import family_of, linked_accounts
+from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.streams import account_stream, owner_stream
+from ledger.domain.streams import account_stream, owner_stream, repricing_stream
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
 from ledger.wire.fields import Shape, read_ns
@@ -126,6 +127,17 @@ class Reader:
         if instant.known_at_open:
             return self._live.evaluation(stream)
         return fold_evaluation(self.log.streams([stream], instant.known.position))
+
+    def repricings(self, instant: Instant, account_id: str) -> Repricings:
+        """Return the repricings of an account that were open, as they were known."""
+        if instant.known_at_open:
+            return self._live.repricings(account_id)
+        events = self.log.streams([repricing_stream(account_id)], instant.known.position)
+        return reduce(evolve_repricings, events, NO_REPRICINGS)
+
+    def is_repriced(self, instant: Instant, account_id: str) -> bool:
+        """Return True while lines of an account are being restated, a part in each commit."""
+        return bool(self.repricings(instant, account_id).open)
 
     def knows(self, view: View) -> bool:
         """Return whether the ledger had heard of the view's account."""

@@ -15,6 +15,7 @@ from ledger.domain.decide.evaluation_run import NOT_BEGUN, EvaluationState, evol
 from ledger.domain.events import Recorded
 from ledger.domain.state.account import AccountState, evolve_account, fold_account
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
+from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.streams import EVALUATION_PREFIX, account_stream, kind_and_subject
 from ledger.store.log import Head, Log
@@ -33,10 +34,21 @@ class Live:
         self._book = Rulebook(programmes.parse)
         self._book_changes: list[int] = []  # positions of all events that the rulebook is made of
         self._evaluations: dict[str, EvaluationState] = {}
+        self._repricings: dict[str, Repricings] = {}  # by account, of those with an open one
 
     def evaluation(self, stream: str) -> EvaluationState:
         """Return runs of one evaluation."""
         return self._evaluations.get(stream, NOT_BEGUN)
+
+    def repricings(self, account_id: str) -> Repricings:
+        """Return the repricings of an account that are open; how far they are is not known here."""
+        return self._repricings.get(account_id, NO_REPRICINGS)
+
+    def accounts_repriced(self) -> list[str]:
+        """Return the accounts with an open repricing, in the order in which these began."""
+        with self._mutex:
+            begun = [(each.open[0].started.position, name) for name, each in self._repricings.items()]
+        return [name for _, name in sorted(begun)]
 
     def saw(self, account_id: str) -> bool:
         """Return whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
@@ -96,7 +108,7 @@ class Live:
             if self._head.position:
                 return self._head
             rulebook, evaluations = self._log.rulebook(head.position), self._log.below(EVALUATION_PREFIX, head.position)
-            for recorded in (*rulebook, *evaluations):
+            for recorded in (*rulebook, *evaluations, *self._log.repricings(head.position)):
                 self._evolve(recorded)
             self._head = head
             return head
@@ -108,6 +120,11 @@ class Live:
             self._book_changes.append(recorded.position)
         elif kind == "evaluation":  # all are held, for a reader asks of many, and must not wait for the log
             self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
+        elif kind == "repricing":
+            repricings = evolve_repricings(self.repricings(name), recorded)
+            self._repricings.pop(name, None)
+            if repricings.open:
+                self._repricings[name] = repricings
         elif kind == "account" and (known := self._accounts.get(name)) is not None:
             evolved = evolve_account(known, recorded)
             if evolved is None:

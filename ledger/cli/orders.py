@@ -151,13 +151,15 @@ ORDER.order(
 )(send)
 
 
-FACT: Final = argument("fact_position", type=number(1, UINT64_MAX), metavar="POSITION", help="of the fact")
+FACT: Final = argument("fact_position", type=number(1, UINT64_MAX), metavar="POSITION",
+                       help="of the fact, as `withheld` and `events` show it")  # fmt: skip
+ALWAYS_TWO: Final = "It takes two persons: an actor, and another one as approver."
 
 ORDER.order(
     "release-fact",
     "let fills count by a fact that was recorded after them",
     "release-fact alice 4711 --actor ops-7 --approver ops-8",
-    notes=TWO_PERSONS,
+    notes=ALWAYS_TWO,
     rpc="ReleaseFact",
     arguments=(ACCOUNT, FACT),
 )(send)
@@ -167,7 +169,7 @@ ORDER.order(
     "decline-fact",
     "leave fills as they are, whatever a withheld fact says",
     "decline-fact alice 4711 --actor ops-7 --approver ops-8",
-    notes=TWO_PERSONS,
+    notes=ALWAYS_TWO,
     rpc="DeclineFact",
     arguments=(ACCOUNT, FACT),
 )(send)
@@ -200,7 +202,7 @@ ORDER.order(
     "withdraw-credit",
     "take a credit back, all of it",
     "withdraw-credit alice 4711 MISTAKE --actor ops-7 --approver ops-8",
-    notes="It takes two persons: an actor, and another one as approver.",
+    notes=ALWAYS_TWO,
     rpc="WithdrawCredit",
     arguments=(
         ACCOUNT,
@@ -214,7 +216,7 @@ ORDER.order(
     "withdraw-fact",
     "take back a fact that was a mistake, as if it had never been recorded",
     "withdraw-fact alice 4711 --actor ops-7 --approver ops-8 --reason 'another account was meant'",
-    notes=TWO_PERSONS,
+    notes=ALWAYS_TWO,
     rpc="WithdrawFact",
     arguments=(ACCOUNT, FACT),
 )(send)

@@ -5,6 +5,7 @@ Times end in `_ns`, rates in `_ppm`; tuples are in the order in which things wer
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, TypeAlias
 
@@ -750,7 +751,8 @@ class FactReleased:
 class FactWithheld:
     """Stream `account/<id>`: lines recorded before a fact do not count by it, until somebody releases it.
 
-    `reason` is SWITCH, DEBIT (of credit_only), FLAG (until the flag ends) or SIZE (too many lines for one commit).
+    `reason` is SWITCH, DEBIT (of credit_only), FLAG (until the flag ends) or SIZE (credit_only, and too many lines to
+    tell the net of them in one commit).
     """
 
     fact_position: int
@@ -821,7 +823,7 @@ class FeeAdjusted:
     time_max_so_far_ns: int
     symbols: tuple[SymbolTerms, ...]
     bases: tuple[Basis, ...]
-    lines: tuple[AdjustedLine, ...]
+    lines: Sequence[AdjustedLine]
     totals: tuple[CellTotals, ...]
     release_position: int = 0
 
@@ -862,6 +864,54 @@ class CreditWithdrawn:
     def time_max_ns(self) -> int:
         """The instant at which it takes effect."""
         return self.time_min_ns
+
+
+@dataclass(frozen=True, slots=True)
+class CurrencyNet:
+    """The amount by which lines cost more than before in one currency: a decimal, negative where they cost less."""
+
+    currency: str
+    net: str
+
+
+@dataclass(frozen=True, slots=True)
+class RepriceStarted:
+    """Stream `repricing/<account>`: commits to come restate the lines of a release, which are too many for its own.
+
+    `lines_reached` are on the account-days that the fact reaches. Of an account the first release comes first.
+    """
+
+    release_position: int
+    fact_position: int
+    cause: str
+    account_id: str
+    lines_reached: int
+
+
+@dataclass(frozen=True, slots=True)
+class RepriceAdvanced:
+    """Stream `repricing/<account>`: one more part was looked at; the lines of it that change follow in its commit.
+
+    The next part begins at line `next_line` of the run at `next_position`, or of the first one after that, on the UTC
+    day `next_day`; where all three are 0 there is none. The counts are of all parts so far.
+    """
+
+    release_position: int
+    next_day: int
+    next_position: int
+    next_line: int
+    looked_at: int
+    lines: int
+    nets: tuple[CurrencyNet, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RepriceCompleted:
+    """Stream `repricing/<account>`: all lines of a release are restated."""
+
+    release_position: int
+    lines: int
+    nets: tuple[CurrencyNet, ...] = ()
 
 
 CreditEvent: TypeAlias = FeeCredited | CreditWithdrawn
@@ -912,6 +962,9 @@ Event: TypeAlias = (
     | FeeCredited
     | CreditWithdrawn
     | FactWithdrawn
+    | RepriceStarted
+    | RepriceAdvanced
+    | RepriceCompleted
 )
 
 

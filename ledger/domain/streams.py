@@ -15,6 +15,7 @@ BOUNTY_PREFIX: Final = "bounty/"
 CLOSES_PREFIX: Final = "closes/"
 SOURCE_PREFIX: Final = "source/"
 EVALUATION_PREFIX: Final = "evaluation/"
+REPRICING_PREFIX: Final = "repricing/"
 _FEES_PREFIX: Final = "fees/"
 
 DayKey = tuple[str, int]  # an account and a UTC day (its number since 1970), to which a fee stream belongs
@@ -32,7 +33,7 @@ def subject_of(stream: str) -> str:
 
 
 def account_of(stream: str) -> str:
-    """Return the account that an account stream or a fee stream belongs to."""
+    """Return the account that a stream of its decisions, fees or repricings belongs to."""
     return subject_of(stream).partition("/")[0]
 
 
@@ -49,6 +50,11 @@ def account_stream(account_id: str) -> str:
 def owner_stream(owner_id: str) -> str:
     """Name the links of one beneficial owner to accounts."""
     return f"owner/{owner_id}"
+
+
+def repricing_stream(account_id: str) -> str:
+    """Name the repricings of one account that take more than one commit."""
+    return f"{REPRICING_PREFIX}{account_id}"
 
 
 def fee_stream(account_id: str, day: int) -> str:

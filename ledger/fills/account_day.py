@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from ledger.domain.events import AdjustedLine, CreditEvent, FeeAdjusted, FeeEvent, KnownLine
-from ledger.domain.state.volume_cells import CellSums, add_totals, count_credit, restate, to_totals
+from ledger.domain.state.volume_cells import CellSums, add_totals, count_credit, to_totals
 
 
 class AccountDay:
@@ -22,11 +22,6 @@ class AccountDay:
         if last is not None:
             add_totals(self.sums, last.totals)
             self.time_max_so_far_ns = last.time_max_so_far_ns
-
-    def adjust(self, event: FeeAdjusted) -> None:
-        """Update the totals by an adjustment of the day."""
-        for line in event.lines:
-            restate(self.sums, event, line)
 
     def credit(self, event: CreditEvent) -> CreditEvent:
         """Update the totals by a credit of the day, or by its withdrawal; return the event with the totals after it."""

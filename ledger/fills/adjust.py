@@ -6,32 +6,24 @@ a line is by the facts that it counts by is compared with what is posted of it, 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import replace
-from typing import Final, NamedTuple
+from collections.abc import Iterable, Iterator
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from ledger.domain.decide.facts import AccountFacts
-from ledger.domain.events import (
-    AdjustedLine,
-    Basis,
-    CreditEvent,
-    FeeAdjusted,
-    FeeEvent,
-    KnownLine,
-    LineValues,
-    Recorded,
-    SymbolTerms,
-)
-from ledger.domain.pricing.plan import Standing, price_as_posted, rate_time_ns, standing_at
-from ledger.domain.state.rulebook import Market, Rulebook
+from ledger.arrays.columns import Ints, Texts, is_wide
+from ledger.domain.events import AdjustedLine, CreditEvent, FeeAdjusted, FeeEvent, KnownLine, LineValues, Recorded
 from ledger.domain.state.volume_cells import FEE_SCALE, to_totals
-from ledger.domain.traits import TRAIT_BANNED
 from ledger.fills.account_day import AccountDay, adjusted
+from ledger.fills.adjusted_lines import AdjustedLines, ValueColumns
 from ledger.fills.lines import lines_at, places_having
+from ledger.fills.partial_sums import count_lines
+from ledger.fills.posted import Codes
+from ledger.fills.targets import Targets
 
 _LINES_OF_AN_EVENT: Final = 10_000
+_BYTES_OF_LINES: Final = (1 << 20) - (1 << 16)  # in an event of 1 MiB: the rest is for what its lines refer to
+_WORD: Final = 8
 
 
 class LineRef(NamedTuple):
@@ -55,13 +47,6 @@ class PlacedLine(NamedTuple):
     currency: str
 
 
-class Restated(NamedTuple):
-    """A line as it is posted, and as it is from now on."""
-
-    placed: PlacedLine
-    after: KnownLine
-
-
 class FeeDifference(NamedTuple):
     """The amount that an adjustment of a line comes to in one currency; it has FEE_SCALE decimals."""
 
@@ -77,12 +62,12 @@ def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, Plac
     """
     found: dict[LineRef, PlacedLine] = {}
     events = list(stream) if traits else stream
-    restated = _restated_places(events) if traits else {}
+    restated = _restated_places(events, traits) if traits else {}
     for recorded in events:
         event = recorded.event
         assert isinstance(event, FeeEvent), recorded
         if isinstance(event, FeeAdjusted):
-            for line in event.lines:
+            for line in _having(event, traits):
                 ref = LineRef(line.position, line.line)
                 if ref in found:
                     found[ref] = _restated(found[ref], recorded, event, line)
@@ -99,13 +84,20 @@ def lines_now(stream: Iterable[Recorded], traits: int = 0) -> dict[LineRef, Plac
     return {ref: placed for ref, placed in found.items() if placed.known.line.traits & traits == traits}
 
 
-def _restated_places(stream: Iterable[Recorded]) -> dict[int, list[int]]:
-    """Return the numbers of lines that were restated, by position: these may have other traits now."""
+def _restated_places(stream: Iterable[Recorded], traits: int) -> dict[int, list[int]]:
+    """Return the numbers of lines that were restated and have some traits before or after, by position."""
     found: dict[int, list[int]] = {}
     for recorded in stream:
-        for line in recorded.event.lines if isinstance(recorded.event, FeeAdjusted) else ():
+        for line in _having(recorded.event, traits) if isinstance(recorded.event, FeeAdjusted) else ():
             found.setdefault(line.position, []).append(line.line)
     return found
+
+
+def _having(event: FeeAdjusted, traits: int) -> Iterator[AdjustedLine]:
+    """Return the lines of an adjustment that have some traits before it or after it."""
+    lines = AdjustedLines.of(event.lines)
+    before, after = (side.traits & traits == traits for side in (lines.before, lines.after))
+    return lines.at(np.flatnonzero(before | after))
 
 
 def _restated(placed: PlacedLine, recorded: Recorded, event: FeeAdjusted, line: AdjustedLine) -> PlacedLine:
@@ -115,118 +107,123 @@ def _restated(placed: PlacedLine, recorded: Recorded, event: FeeAdjusted, line: 
     return placed._replace(known=known, known_at=recorded.position, currency=known.basis.fee_currency)
 
 
-def restated_by_facts(
-    lines: Iterable[PlacedLine],
-    before: AccountFacts,
-    after: AccountFacts,
-    from_ns: int,
-    book_at: Callable[[int], Rulebook],
-) -> Iterator[Restated]:
-    """Yield the lines from an instant on that are posted otherwise than the facts that they count by now say.
-
-    `before` and `after` are the account's facts without and with a release: a line that they say the same of stays as
-    it was priced, also where an older release of the software priced otherwise than this one. `book_at` gives the rules
-    that were known at a position: each line goes by those of its own.
-    """
-    for placed in lines:
-        if placed.known.line.transact_time_ns >= from_ns:
-            now = _target(placed, before, after, book_at(placed.known_at))
-            if now != placed.known:
-                yield Restated(placed, now)
-
-
-def _target(placed: PlacedLine, before: AccountFacts, after: AccountFacts, book: Rulebook) -> KnownLine:
-    """Return a line as it is by the facts known at its position and those released for it since.
-
-    The rules are those that price fills.
-    """
-    line, terms, basis = placed.known
-    market = book.market(placed.venue, terms.symbol, terms.product, line.transact_time_ns)
-    assert isinstance(market, Market), placed  # the line was priced there
-    was, account = (each.account_for(placed.known_at, basis.programme_id, placed.currency) for each in (before, after))
-    banned = standing_at(account, market.programme, line.transact_time_ns).banned
-    rate_ns = rate_time_ns(market.programme, transact_ns=line.transact_time_ns, order_ns=line.order_time_ns)
-    if rate_ns != line.transact_time_ns:
-        market = book.market(placed.venue, terms.symbol, terms.product, rate_ns)
-        assert isinstance(market, Market), placed
-    standing = standing_at(account, market.programme, rate_ns)
-    if banned == line.banned and _said(standing) == _said(standing_at(was, market.programme, rate_ns)):
-        return placed.known
-    if market.terms != terms:
-        market = replace(market, terms=terms, plans={})  # by its order's time it has other ones
-    traits = line.traits | TRAIT_BANNED if banned else line.traits & ~TRAIT_BANNED
-    price = price_as_posted(market, standing, line, traits, basis)
-    fee = price.fee(line.price, line.quantity)
-    return KnownLine(line._replace(traits=traits, fee=fee), terms, price.posting.basis)
-
-
-def _said(standing: Standing) -> tuple[object, ...]:
-    """Return what a price depends on of a standing: of its grant no more than the name."""
-    return (standing.grant.grant_id if standing.grant else "", *standing[1:])
-
-
-def nets(lines: Iterable[PlacedLine], restated: Iterable[Restated], from_ns: int) -> dict[str, int]:
-    """Return how much more the lines from an instant on cost, by currency, each that has a line: at FEE_SCALE."""
-    found = {placed.known.basis.fee_currency: 0 for placed in lines if placed.known.line.transact_time_ns >= from_ns}
-    for placed, after in restated:
-        for known, sign in ((placed.known, -1), (after, 1)):
-            unit = sign * int(10 ** (FEE_SCALE - known.basis.fee_decimals))
-            found[known.basis.fee_currency] = found.get(known.basis.fee_currency, 0) + known.line.fee * unit
-    return found
-
-
 def adjustments(
-    day: AccountDay, restated: Sequence[Restated], cause: tuple[str, int], release_position: int
+    day: AccountDay, found: Targets, cause: tuple[str, int], release_position: int
 ) -> Iterator[FeeAdjusted]:
     """Make the events of an account-day, a part of its lines in each, and update the totals of the day.
 
     `cause` is that of the fact, and its position.
     """
-    for start in range(0, len(restated), _LINES_OF_AN_EVENT):
-        symbols: dict[SymbolTerms, int] = {}
-        bases: dict[Basis, int] = {}
-        lines = tuple(_adjusted_line(each, symbols, bases) for each in restated[start : start + _LINES_OF_AN_EVENT])
-        event = FeeAdjusted(
+    size = max(min(_LINES_OF_AN_EVENT, _BYTES_OF_LINES // _bytes_of_a_line(found)), 1) if len(found) else 1
+    for start in range(0, len(found), size):
+        part = found.between(start, start + size)
+        times = part.lines.time_ns[part.place]
+        _count_again(day, part)
+        yield FeeAdjusted(
             *cause,
-            time_min_ns=min(line.transact_time_ns for line in lines),
-            time_max_ns=max(line.transact_time_ns for line in lines),
+            time_min_ns=int(times.min()),
+            time_max_ns=int(times.max()),
             time_max_so_far_ns=day.time_max_so_far_ns,
-            symbols=tuple(symbols),
-            bases=tuple(bases),
-            lines=lines,
-            totals=(),
+            **_columns(part),
+            totals=to_totals(day.sums),
             release_position=release_position,
         )
-        day.adjust(event)
-        yield replace(event, totals=to_totals(day.sums))
 
 
-def differences(event: FeeAdjusted) -> list[FeeDifference]:
-    """Return how much more or less each line costs; where the currency changed, there is an entry in each."""
-    found = []
-    for line in event.lines:
-        old, new = (event.bases[each.basis_index].fee_currency for each in (line.before, line.after))
-        before, after = _fee(event, line.before), _fee(event, line.after)
-        if old == new:
-            found.append(FeeDifference(line, after - before, new))
-        else:
-            found += [FeeDifference(line, -before, old), FeeDifference(line, after, new)]
+def _columns(part: Targets) -> dict[str, Any]:
+    """Return the symbols, the bases and the lines of an event: what each refers to, in the order of its first line."""
+    lines, place = part.lines, part.place
+    symbols, symbol = _in_order_of_use(lines.symbol[place])
+    bases, basis = _in_order_of_use(np.stack([lines.basis[place], part.basis], axis=1).ravel())
+    venues, venue = _in_order_of_use(lines.venue[place])
+    amounts = (lines.price[place], lines.quantity[place])
+    return {
+        "symbols": tuple(lines.symbols.values[code] for code in symbols),
+        "bases": tuple(lines.bases.values[code] for code in bases),
+        "lines": AdjustedLines(
+            position=lines.position[place],
+            line=lines.line[place],
+            venues=[lines.venues.values[code] for code in venues],
+            venue=venue,
+            exec_id=_narrowed(lines.exec_id[place]),
+            transact_time_ns=lines.time_ns[place],
+            before=ValueColumns(symbol, lines.traits[place], *amounts, lines.fee[place], basis[::2]),
+            after=ValueColumns(symbol, part.traits, *amounts, part.fee, basis[1::2]),
+        ),
+    }
+
+
+def _in_order_of_use(codes: Ints) -> tuple[list[int], Ints]:
+    """Return (the codes in the order of their first places, the place of each code among these).
+
+    For example ([7, 5], [0, 1, 0]) of [7, 5, 7].
+    """
+    found, firsts, kinds = np.unique(codes, return_index=True, return_inverse=True)
+    order = np.argsort(firsts)
+    rank = np.empty_like(order)
+    rank[order] = np.arange(len(order))
+    return found[order].tolist(), rank[kinds]
+
+
+def _narrowed(names: Texts) -> Texts:
+    """Return names that are filled up with zeros to the longest of them, and no further."""
+    width = int(np.strings.str_len(names).max())
+    return names.astype(f"S{max(width, 1)}")
+
+
+def _bytes_of_a_line(found: Targets) -> int:
+    """Return about how many bytes a line takes in an event, at most."""
+    lines, place = found.lines, found.place
+    amounts = (lines.price[place], lines.quantity[place], lines.fee[place], found.fee)
+    words = [max(len(str(each.max())), len(str(each.min()))) if is_wide(each) else _WORD for each in amounts]
+    offsets = [int(each.max()) - int(each.min()) for each in (lines.position[place], lines.time_ns[place])]
+    numbers = [*offsets, int(lines.line[place].max()), len(lines.symbols.values), *[len(lines.bases.values)] * 2]
+    return lines.exec_id.dtype.itemsize + sum(words) + sum(-(-each.bit_length() // 8) for each in numbers) + 2
+
+
+def _count_again(day: AccountDay, part: Targets) -> None:
+    """Count lines as they are from now on, not as before. A cell stays, though it may be empty now."""
+    lines, place = part.lines, part.place
+    same, amounts = lines.symbol[place], (lines.price[place], lines.quantity[place])
+    before = ValueColumns(same, lines.traits[place], *amounts, lines.fee[place], lines.basis[place])
+    after = ValueColumns(same, part.traits, *amounts, part.fee, part.basis)
+    for side, sign in ((before, -1), (after, 1)):
+        count_lines(day.sums, lines.symbols.values, lines.bases.values, side, sign)
+
+
+def lines_of_differences(event: FeeAdjusted) -> Ints:
+    """Return the number of the line of each difference that an adjustment makes: one, or two in different currencies.
+
+    For example [0, 1, 1, 2] where the currency of line 1 changed.
+    """
+    lines = AdjustedLines.of(event.lines)
+    currencies = Codes[str]().of(basis.fee_currency for basis in event.bases)
+    old, new = (currencies[side.basis_index] for side in (lines.before, lines.after))
+    found: Ints = np.repeat(np.arange(len(lines)), np.where(old == new, 1, 2))
     return found
+
+
+def differences(event: FeeAdjusted, numbers: Ints | None = None) -> list[FeeDifference]:
+    """Return how much more or less each line costs; where the currency changed, there is an entry in each.
+
+    With `numbers` only those of the differences.
+    """
+    of_line = lines_of_differences(event)
+    numbers = np.arange(len(of_line)) if numbers is None else numbers
+    is_second = (numbers > 0) & (of_line[numbers - 1] == of_line[numbers])
+    lines = AdjustedLines.of(event.lines).at(of_line[numbers])
+    return [_difference(event, line, of_new=of_new) for line, of_new in zip(lines, is_second.tolist(), strict=True)]
+
+
+def _difference(event: FeeAdjusted, line: AdjustedLine, *, of_new: bool) -> FeeDifference:
+    """Return what a line costs more or less; where the currency changed, in the new one or in the old one."""
+    old, new = (event.bases[each.basis_index].fee_currency for each in (line.before, line.after))
+    if old == new:
+        return FeeDifference(line, _fee(event, line.after) - _fee(event, line.before), new)
+    if of_new:
+        return FeeDifference(line, _fee(event, line.after), new)
+    return FeeDifference(line, -_fee(event, line.before), old)
 
 
 def _fee(event: FeeAdjusted, values: LineValues) -> int:
     return values.fee * int(10 ** (FEE_SCALE - event.bases[values.basis_index].fee_decimals))
-
-
-def _adjusted_line(restated: Restated, symbols: dict[SymbolTerms, int], bases: dict[Basis, int]) -> AdjustedLine:
-    ref, venue, known, *_ = restated.placed
-    before, after = (_values(each, symbols, bases) for each in (known, restated.after))
-    return AdjustedLine(ref.position, ref.line, venue, known.line.exec_id, known.line.transact_time_ns, before, after)
-
-
-def _values(known: KnownLine, symbols: dict[SymbolTerms, int], bases: dict[Basis, int]) -> LineValues:
-    line, terms, basis = known
-    symbol_index = symbols.setdefault(terms, len(symbols))
-    return LineValues(
-        symbol_index, line.traits, line.price, line.quantity, line.fee, bases.setdefault(basis, len(bases))
-    )

@@ -6,17 +6,26 @@ The writer and the audit go this way alike, each with its own reading of the log
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+import numpy as np
 
 from ledger.domain.decide.facts import AccountFacts, Fact, fact_of
-from ledger.domain.decide.release import LINES_MAX, judge_held, judge_late
-from ledger.domain.events import FactReleased, FactWithheld, Recorded
+from ledger.domain.decide.release import judge_held, judge_late
+from ledger.domain.events import POSITION_MAX, FactReleased, FactWithheld, Recorded, RepriceStarted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import fold_account
+from ledger.domain.state.repricings import Repricings
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import fee_stream
-from ledger.fills.adjust import PlacedLine, Restated, nets, restated_by_facts
+from ledger.fills.posted import Stretch, posted_lines, whole
+from ledger.fills.targets import Targets, add_nets, currencies_of, nets, targets
+
+# That one commit restates for a command, a run or a part of a repricing: they take about a twentieth of a second. It is
+# no rule: whoever decides again takes both ways.
+LINES_AT_ONCE: Final = 10_000
+NET_LINES_MAX: Final = 100_000  # of which a net is told in one commit, on the account-days that a fact reaches
 
 
 class Reading(Protocol):
@@ -31,98 +40,147 @@ class Reading(Protocol):
     def account_events(self, account_id: str, /) -> Sequence[Recorded]:
         """Return the events of an account, in order."""
 
+    def repricings(self, account_id: str, /) -> Repricings:
+        """Return the repricings of an account that are open."""
+
     def fee_lines(self, account_id: str, from_ns: int, /) -> Mapping[str, int]:
         """Return how many lines each fee stream of an account has, from the UTC day of an instant on."""
 
     def latest_ns(self, stream: str, /) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
 
-    def lines(self, stream: str, /) -> Iterable[PlacedLine]:
-        """Return the lines of a fee stream as they are now."""
+    def fee_runs(self, stream: str, first: int, end: int, lines: int, /) -> Iterable[Recorded]:
+        """Return the fill runs of a fee stream at positions in [first, end), in order, read as they are taken.
+
+        The stream has so many lines.
+        """
+
+    def adjustments(self, stream: str, /) -> Sequence[Recorded]:
+        """Return the adjustments of a fee stream, in order."""
 
 
 @dataclass(frozen=True, slots=True)
+class Release:
+    """A release with the facts of its account, without it and with it.
+
+    `lines` are how many each fee stream has that it reaches. Adjustments are read once for a fee stream that is
+    restated part by part.
+    """
+
+    fact: Fact
+    before: AccountFacts
+    after: AccountFacts
+    lines: Mapping[str, int]
+    adjusted: dict[str, Sequence[Recorded]] = field(default_factory=dict)
+
+
 class Mending:
     """Decides what late facts do, and finds the lines that they change."""
 
-    reading: Reading
+    def __init__(self, reading: Reading, held: dict[int, Release] | None = None) -> None:
+        """`held` keeps the last release, by its position, for whoever restates it part by part."""
+        self._reading = reading
+        self._held = {} if held is None else held
 
     def outcome(self, recorded: Recorded, account_id: str, now_ns: int) -> Iterator[FactReleased | FactWithheld]:
         """Yield what is recorded with an event of an account: of most events nothing. Each is recorded as it comes."""
         fact = fact_of(recorded, ())
         if fact is None:
             return
-        lines = self._lines_reached(account_id, fact)
+        lines = self._lines(account_id, fact)
         if not lines and not fact.ends_flag:
             return  # as nearly always, and the account needs not be read
-        facts = self._facts(account_id)
+        facts = AccountFacts(account_id, self._reading.account_events(account_id))
         account = fold_account(account_id, facts.events)
-        if lines and not (lines <= LINES_MAX and self._takes_back_nothing(facts, fact)):
-            yield from judge_late(
-                facts.facts[recorded.position],
-                account,
-                self.reading.book,
-                lines=lines,
-                nets=lambda released: self._nets(account_id, released),
-                now_ns=now_ns,
-            )
+
+        def nets_of(released: FactReleased) -> Mapping[str, int] | None:
+            return self._nets(account_id, released)
+
+        if lines and not self._takes_back_nothing(facts, fact, lines):
+            late = facts.facts[recorded.position]
+            yield from judge_late(late, account, self._reading.book, nets=nets_of, now_ns=now_ns)
         if fact.ends_flag:
-            yield from judge_held(
-                facts,
-                account,
-                lines_of=lambda held: self._lines_reached(account_id, held),
-                nets=lambda released: self._nets(account_id, released),
-                now_ns=now_ns,
-            )
+            yield from judge_held(facts, account, nets=nets_of, now_ns=now_ns)
 
-    def restated(self, account_id: str, release: Recorded) -> Iterator[tuple[str, list[Restated]]]:
+    def started(self, account_id: str, release: Recorded) -> RepriceStarted:
+        """Return what begins the restating of a release by commits after its own."""
+        event = release.event
+        assert isinstance(event, FactReleased), release
+        lines = sum(self.release(account_id, release.position).lines.values())
+        return RepriceStarted(release.position, event.fact_position, event.cause, account_id, lines)
+
+    def must_wait(self, started: RepriceStarted) -> bool:
+        """Return True if lines of the account are being restated: a release that reaches some comes after those."""
+        return started.lines_reached > 0 and bool(self._reading.repricings(started.account_id).open)
+
+    def restated(self, account_id: str, release_position: int) -> Iterator[tuple[str, Targets]]:
         """Yield the fee streams with the lines that change by a FactReleased, which is recorded already."""
-        assert isinstance(release.event, FactReleased), release
-        facts = self._facts(account_id)
-        before = AccountFacts(account_id, [each for each in facts.events if each.position != release.position])
-        fact = facts.facts[release.event.fact_position]
-        for stream in sorted(self.reading.fee_lines(account_id, fact.from_ns)):
-            found = restated_by_facts(
-                self.reading.lines(stream), before, facts, fact.from_ns, self.reading.book_of_line
-            )
-            if restated := list(found):
-                yield stream, restated
+        release = self.release(account_id, release_position)
+        for stream in sorted(release.lines):
+            stretches = list(self.stretches(release, stream, 0))
+            if stretches and len(found := self.targets(release, stream, stretches)):
+                yield stream, found
 
-    def _facts(self, account_id: str) -> AccountFacts:
-        return AccountFacts(account_id, self.reading.account_events(account_id))
+    def release(self, account_id: str, position: int) -> Release:
+        """Return a release by its position, with the facts that were known and released then."""
+        if position not in self._held:
+            events = [each for each in self._reading.account_events(account_id) if each.position <= position]
+            *earlier, recorded = events
+            event = recorded.event
+            assert isinstance(event, FactReleased), recorded
+            assert recorded.position == position, recorded
+            before, after = AccountFacts(account_id, earlier), AccountFacts(account_id, events)
+            fact = after.facts[event.fact_position]
+            self._held.clear()
+            self._held[position] = Release(fact, before, after, self._lines(account_id, fact))
+        return self._held[position]
 
-    def _lines_reached(self, account_id: str, fact: Fact) -> int:
-        """Return how many lines are on the account-days that a fact reaches; 0: it came before all that it changes."""
-        lines = self.reading.fee_lines(account_id, fact.from_ns)
+    def stretches(self, release: Release, stream: str, first: int) -> Iterator[Stretch]:
+        """Yield the lines of a fee stream at positions from one on: those that were recorded before the fact."""
+        return whole(self._reading.fee_runs(stream, first, release.fact.position, release.lines[stream]))
+
+    def targets(self, release: Release, stream: str, stretches: Sequence[Stretch]) -> Targets:
+        """Return which of some lines of a fee stream, at least one, change by a release."""
+        if stream not in release.adjusted:
+            release.adjusted.clear()
+            release.adjusted[stream] = self._reading.adjustments(stream)
+        lines = posted_lines(stretches, release.adjusted[stream])
+        return targets(lines, release.before, release.after, release.fact.from_ns, self._reading.book_of_line)
+
+    def _lines(self, account_id: str, fact: Fact) -> Mapping[str, int]:
+        """Return the fee streams that a fact reaches, with how many lines each has; none: it came before them all."""
+        lines = self._reading.fee_lines(account_id, fact.from_ns)
         first = fee_stream(account_id, fact.from_ns // DAY_NS)
-        is_late = any(stream != first for stream in lines) or self.reading.latest_ns(first) >= fact.from_ns
-        return sum(lines.values()) if is_late else 0
+        is_late = any(stream != first for stream in lines) or self._reading.latest_ns(first) >= fact.from_ns
+        return lines if is_late else {}
 
-    def _takes_back_nothing(self, facts: AccountFacts, fact: Fact) -> bool:
+    def _takes_back_nothing(self, facts: AccountFacts, fact: Fact, lines: Mapping[str, int]) -> bool:
         """Return True for the withdrawal of a fact that no line counts by: all came before it, and it is not released.
 
-        No line ever will, so nobody has to release the withdrawal.
+        No line ever will, so nobody has to release the withdrawal. More lines than may be looked at are said to count.
         """
         withdrawn = fact.withdrawn_position
-        if not withdrawn or facts.is_released(withdrawn):
+        if not withdrawn or facts.is_released(withdrawn) or sum(lines.values()) > NET_LINES_MAX:
             return False
-        streams = self.reading.fee_lines(facts.account_id, fact.from_ns)
-        placed = (placed for stream in streams for placed in self.reading.lines(stream))
-        return not any(
-            each.known_at > withdrawn and each.known.line.transact_time_ns >= fact.from_ns for each in placed
-        )
+        for stream in lines:
+            if stretches := list(whole(self._reading.fee_runs(stream, 0, POSITION_MAX, lines[stream]))):
+                posted = posted_lines(stretches, self._reading.adjustments(stream))
+                if np.any((posted.known_at > withdrawn) & (posted.time_ns >= fact.from_ns)):
+                    return False
+        return True
 
-    def _nets(self, account_id: str, released: FactReleased) -> dict[str, int]:
-        before = self._facts(account_id)
-        after, found = before.with_release(released), dict[str, int]()
+    def _nets(self, account_id: str, released: FactReleased) -> dict[str, int] | None:
+        """Return how much more lines cost by a release to come; None: they are too many, or are being restated."""
+        before = AccountFacts(account_id, self._reading.account_events(account_id))
         fact = before.facts[released.fact_position]
-        for stream in self.reading.fee_lines(account_id, fact.from_ns):
-            lines = [
-                placed
-                for placed in self.reading.lines(stream)
-                if not released.programme_ids or placed.known.basis.programme_id in released.programme_ids
-            ]
-            restated = restated_by_facts(lines, before, after, fact.from_ns, self.reading.book_of_line)
-            for currency, net in nets(lines, restated, fact.from_ns).items():
-                found[currency] = found.get(currency, 0) + net
+        lines = self._lines(account_id, fact)
+        if sum(lines.values()) > NET_LINES_MAX or self._reading.repricings(account_id).open:
+            return None
+        release = Release(fact, before, before.with_release(released), lines)
+        found: dict[str, int] = {}
+        for stream in sorted(lines):
+            if stretches := list(whole(self._reading.fee_runs(stream, 0, POSITION_MAX, lines[stream]))):
+                changed = self.targets(release, stream, stretches)
+                currencies = currencies_of(changed.lines, fact.from_ns, released.programme_ids)
+                found = add_nets(found, {**dict.fromkeys(currencies, 0), **nets(changed)})
         return found

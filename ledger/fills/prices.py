@@ -95,7 +95,7 @@ def price_lines(lines: BatchLines, groups: AccountDays, accounts: Mapping[str, A
     ]
     if len(batch.token):
         _price_tokens(lines, standings, standing, traits, prices, kind)
-    notionals, fee = _amounts(lines, prices, kind)
+    notionals, fee = amounts_of(lines.price, lines.quantity, prices, kind)
     return Priced(lines, prices, kind, traits, notionals, fee)
 
 
@@ -167,21 +167,24 @@ def _price_tokens(
         kind[at] = known[key]
 
 
-def _amounts(lines: BatchLines, prices: Sequence[Price], kind: Ints) -> tuple[list[tuple[Ints, Ints]], Ints]:
-    """Return (notionals as (places, values), fees) of all lines; those beyond int64 with Python's own integers."""
-    every = np.arange(len(lines))
-    over = _overflows(lines.price, lines.quantity, prices, kind)
+def amounts_of(
+    price: Ints, quantity: Ints, prices: Sequence[Price], kind: Ints
+) -> tuple[list[tuple[Ints, Ints]], Ints]:
+    """Return (notionals as (places, values), fees) of lines, whose `kind` is a place in `prices`.
+
+    Those beyond int64 are worked out with Python's own integers.
+    """
+    every = np.arange(len(kind))
+    over = _overflows(price, quantity, prices, kind)
     if not over.any():
-        notional, fee = _notionals_and_fees(lines.price, lines.quantity, prices, kind)
+        notional, fee = _notionals_and_fees(price, quantity, prices, kind)
         return [(every, notional)], fee
-    few = _notionals_and_fees(wide(lines.price[over]), wide(lines.quantity[over]), prices, kind[over])
+    few = _notionals_and_fees(wide(price[over]), wide(quantity[over]), prices, kind[over])
     notionals, fee = [(every[over], few[0])], few[1]
     if not over.all():
-        many = _notionals_and_fees(
-            lines.price[~over].astype(np.int64), lines.quantity[~over].astype(np.int64), prices, kind[~over]
-        )
+        many = _notionals_and_fees(price[~over].astype(np.int64), quantity[~over].astype(np.int64), prices, kind[~over])
         notionals.append((every[~over], many[0]))
-        fee = np.zeros(len(lines), dtype=object)
+        fee = np.zeros(len(kind), dtype=object)
         fee[over], fee[~over] = few[1], many[1]
     return notionals, narrow(fee)
 

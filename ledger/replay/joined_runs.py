@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby
 from typing import Final, TypeVar
 
 import numpy as np
 
-from ledger.arrays.columns import INT64_ROOM, Ints, Texts, text_column, unpacked
+from ledger.arrays.columns import Ints
 from ledger.domain.events import Basis, SymbolTerms, VolumeRecorded
 from ledger.domain.streams import DayKey
 from ledger.domain.traits import DECIDED_TRAITS
 from ledger.fills.batch import NOT_SAID, AccountDays, FillBatch
+from ledger.fills.joined_columns import joined_ints, joined_texts
 
 _ASKED: Final = ("owner_id", "counterparty_owner_id", "token", "token_price")  # texts that a decision asks about
-_WORD: Final = 8  # bytes of the widest integer
 
 T = TypeVar("T")
 
@@ -51,19 +50,19 @@ def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
     sizes = [len(run) for run in runs]
     size = np.array(sizes)
     starts = np.append(0, np.cumsum(size))
-    terms, all_terms = _coded([run.symbols for run in runs], _ints(runs, sizes, "symbol_index"), size)
-    bases, all_bases = _coded([run.bases for run in runs], _ints(runs, sizes, "basis_index"), size)
-    source = _places([len(run.sources) for run in runs], _ints(runs, sizes, "source_index"), size)
-    traits = _ints(runs, sizes, "traits")
+    terms, all_terms = _coded([run.symbols for run in runs], joined_ints(runs, sizes, "symbol_index"), size)
+    bases, all_bases = _coded([run.bases for run in runs], joined_ints(runs, sizes, "basis_index"), size)
+    source = _places([len(run.sources) for run in runs], joined_ints(runs, sizes, "source_index"), size)
+    traits = joined_ints(runs, sizes, "traits")
     symbols: dict[str, int] = {}
     symbol = np.array([symbols.setdefault(each.symbol, len(symbols)) for each in all_terms])
     product, price_scale, quantity_scale = (np.array([each[field] for each in all_terms]) for field in (2, 3, 4))
     accounts: dict[str, int] = {}
     account = np.array([accounts.setdefault(account_id, len(accounts)) for account_id, _ in keys])
-    price, quantity = _ints(runs, sizes, "price"), _ints(runs, sizes, "quantity")
+    price, quantity = joined_ints(runs, sizes, "price"), joined_ints(runs, sizes, "quantity")
     if min(int(price.min()), int(quantity.min())) < 1:
         raise ValueError("a price or a quantity is not positive")
-    offsets = _ints(runs, sizes, "time_offset_ns")
+    offsets = joined_ints(runs, sizes, "time_offset_ns")
     count = int(starts[-1])
     batch = FillBatch(
         runs[0].venue,
@@ -76,7 +75,7 @@ def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
         symbol=symbol[terms],
         source=np.zeros(count, dtype=np.int64),
         sequence=np.zeros(count, dtype=np.int64),
-        exec_id=_texts(runs, sizes, "exec_id"),
+        exec_id=joined_texts(runs, sizes, "exec_id"),
         traits=traits & ~DECIDED_TRAITS,
         product=product[terms],
         price=price,
@@ -84,8 +83,8 @@ def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
         quantity=quantity,
         quantity_decimals=quantity_scale[terms],
         transact_time_ns=np.repeat(np.array([run.time_min_ns for run in runs]), size) + offsets,
-        order_time_ns=_ints(runs, sizes, "order_time_ns") if _any(runs, "order_time_ns") else NOT_SAID,
-        **{name: _texts(runs, sizes, name) if _any(runs, name) else NOT_SAID for name in _ASKED},
+        order_time_ns=joined_ints(runs, sizes, "order_time_ns") if _any(runs, "order_time_ns") else NOT_SAID,
+        **{name: joined_texts(runs, sizes, name) if _any(runs, name) else NOT_SAID for name in _ASKED},
     )
     return Joined(
         batch,
@@ -95,9 +94,9 @@ def join(runs: Sequence[VolumeRecorded], keys: Sequence[DayKey]) -> Joined:
         all_bases,
         bases,
         traits,
-        _ints(runs, sizes, "fee", signed=True),
+        joined_ints(runs, sizes, "fee", signed=True),
         source,
-        _ints(runs, sizes, "sequence_offset"),
+        joined_ints(runs, sizes, "sequence_offset"),
         offsets,
     )
 
@@ -110,36 +109,6 @@ def joinable(run: VolumeRecorded) -> bool:
 
 def _any(runs: Sequence[VolumeRecorded], name: str) -> bool:
     return any(getattr(run.columns, name) for run in runs)
-
-
-def _stretches(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) -> Iterator[tuple[int, int, bytes]]:
-    """Yield (width, count of values, bytes) of neighbours with a column of one width; an empty one becomes zeros."""
-    columns = [getattr(run.columns, name) for run in runs]
-    widths = [len(column) // size for column, size in zip(columns, sizes, strict=True)]
-    place = 0
-    for width, stretch in groupby(widths):
-        end = place + sum(1 for _ in stretch)
-        count = sum(sizes[place:end])
-        yield width or 1, count, b"".join(columns[place:end]) if width else bytes(count)
-        place = end
-
-
-def _ints(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str, *, signed: bool = False) -> Ints:
-    parts = []
-    for width, count, data in _stretches(runs, sizes, name):
-        if width > _WORD:
-            raise ValueError(f"{name} has {width} bytes to a value")
-        part = unpacked(data, count, signed=signed)
-        if width == _WORD and not signed and int(part.max()) >= INT64_ROOM:
-            raise ValueError(f"{name} is larger than it can be")
-        parts.append(part)
-    joined: Ints = np.concatenate(parts, dtype=np.int64, casting="unsafe")
-    return joined
-
-
-def _texts(runs: Sequence[VolumeRecorded], sizes: Sequence[int], name: str) -> Texts:
-    joined: Texts = np.concatenate([text_column(data, count) for _, count, data in _stretches(runs, sizes, name)])
-    return joined
 
 
 def _places(lists: Sequence[int], index: Ints, size: Ints) -> Ints:

@@ -13,13 +13,19 @@ from ledger.domain.events import (
     FactWithheld,
     FeeAdjusted,
     Recorded,
+    RepriceAdvanced,
+    RepriceCompleted,
+    RepriceStarted,
     VolumeEvaluated,
 )
+from ledger.domain.state.repricings import BEGINNING, Cursor
 from ledger.domain.state.volume_cells import add_totals, to_totals
-from ledger.domain.streams import day_key, subject_of
+from ledger.domain.streams import day_key, repricing_stream, subject_of
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import adjustments
 from ledger.fills.mend import Mending
+from ledger.fills.reprice import completed, next_part
+from ledger.fills.targets import Targets
 from ledger.replay.compare import UNDECIDABLE, Deviation, compared, differing_totals, said
 from ledger.replay.requests import RequestsAgain
 from ledger.replay.states import States
@@ -31,11 +37,19 @@ RULES_WITH_RELEASES: Final = 4  # older rules adjusted fees by themselves, witho
 
 
 class _Due(NamedTuple):
-    """The adjustments of an account-day that must still be posted: by which release, and who asked."""
+    """The adjustments of an account-day that must still be posted."""
 
-    release: Recorded
-    cause: Recorded  # the fact that it follows from, or itself where two persons release it
+    follows: Recorded  # a release, or the beginning of a repricing
+    cause: Recorded  # the event that says who asked: the fact, or `follows` itself
     events: list[FeeAdjusted]
+
+
+class _Repriced(NamedTuple):
+    """The beginning of a repricing, which comes unless the lines of the release follow at once; or its end."""
+
+    follows: Recorded
+    cause: Recorded
+    event: RepriceStarted | RepriceCompleted
 
 
 class MendedAgain:
@@ -48,6 +62,7 @@ class MendedAgain:
         self._mending = Mending(states)
         self._requests = requests
         self._expected: tuple[Recorded, Iterator[Outcome]] | None = None  # the last fact, and what must follow it
+        self._repriced: _Repriced | None = None
         self._days: dict[str, _Due] = {}  # by fee stream
         self._facts: dict[int, Recorded] = {}  # by position, of the commit at hand
         self._unflagged: dict[str, Recorded] = {}  # by account, likewise
@@ -55,7 +70,7 @@ class MendedAgain:
     def note(self, recorded: Recorded) -> None:
         """Note an event that was taken in: what follows from a fact of an account must be recorded next."""
         if isinstance(recorded.event, FactReleased):
-            self._note_release(recorded, recorded.event)
+            self._note_release(recorded)
         if fact_of(recorded, ()) is None:
             return
         account_id = subject_of(recorded.stream)
@@ -68,8 +83,11 @@ class MendedAgain:
     def is_outcome(self, recorded: Recorded) -> bool:
         """Return True if an event says what became of the last fact: no command of its own records it.
 
-        One that a command records keeps its request. So whose request either of both names does not matter.
+        One that a command records keeps its request. So whose request either of both names does not matter. The
+        beginning and the end of the restating of lines say it, too.
         """
+        if self._repriced is not None and isinstance(recorded.event, RepriceStarted | RepriceCompleted):
+            return recorded.stream == repricing_stream(subject_of(self._repriced.follows.stream))
         if self._expected is None or not isinstance(recorded.event, Outcome):
             return False
         fact, _ = self._expected
@@ -80,7 +98,7 @@ class MendedAgain:
     def outcome(self, recorded: Recorded, event: Outcome) -> list[Deviation]:
         """Compare what became of a late fact; what the release before it restates must have been posted."""
         fact, expected = self._expected or (recorded, iter(()))
-        found, decided = self._unposted(), next(expected, None)
+        found, decided = self._missing(), next(expected, None)
         if decided is None:
             return [*found, said(recorded, "no late fact before it has this outcome", ruled=True)]
         found += _by_request(self._requests, recorded, fact)
@@ -88,23 +106,79 @@ class MendedAgain:
             return [*found, said(recorded, f"expected {type(decided).__name__}", ruled=True)]
         return found + compared(recorded, decided, self._states.decided_ns(recorded.envelope))
 
-    def _note_release(self, recorded: Recorded, event: FactReleased) -> None:
-        cause = (event.cause, event.fact_position)
+    def _note_release(self, recorded: Recorded) -> None:
         asked = self._expected[0] if self._expected is not None and self.is_outcome(recorded) else recorded
-        for stream, restated in self._mending.restated(subject_of(recorded.stream), recorded):
-            if not self._given(stream):
-                continue
-            known, day = self._states.day(day_key(stream)), AccountDay()
-            add_totals(day.sums, to_totals(known.sums))
-            day.time_max_so_far_ns = known.time_max_so_far_ns
-            self._days[stream] = _Due(recorded, asked, list(adjustments(day, restated, cause, recorded.position)))
+        started = self._mending.started(subject_of(recorded.stream), recorded)
+        self._repriced = _Repriced(recorded, asked, started)
+
+    def _begin(self) -> list[Deviation]:
+        """Expect that the lines of a release follow at once, where no event begins to restate them part by part.
+
+        Returns a deviation where these cannot be told.
+        """
+        if self._repriced is None or not isinstance(self._repriced.event, RepriceStarted):
+            return []
+        release, asked, started = self._repriced.follows, self._repriced.cause, self._repriced.event
+        try:
+            if self._mending.must_wait(started):
+                return []
+            self._repriced = None
+            cause = (started.cause, started.fact_position)
+            for stream, restated in self._mending.restated(started.account_id, started.release_position):
+                self._expect(stream, restated, (release, asked), cause, started.release_position)
+        except UNDECIDABLE as error:
+            return [said(release, f"what follows from it cannot be decided: {error!r}")]
+        return []
+
+    def _expect(
+        self,
+        stream: str,
+        restated: Targets,
+        follows: tuple[Recorded, Recorded],
+        cause: tuple[str, int],
+        release_position: int,
+    ) -> None:
+        """Expect the lines of an account-day: `follows` are the event that they follow from, and the one that asked."""
+        if not self._given(stream):
+            return
+        known, day = self._states.day(day_key(stream)), AccountDay()
+        add_totals(day.sums, to_totals(known.sums))
+        day.time_max_so_far_ns = known.time_max_so_far_ns
+        self._days[stream] = _Due(*follows, list(adjustments(day, restated, cause, release_position)))
+
+    def repriced(self, recorded: Recorded, event: RepriceStarted | RepriceCompleted) -> list[Deviation]:
+        """Compare the beginning or the end of a repricing, which is open until then."""
+        found = self._unposted() if isinstance(event, RepriceCompleted) else []
+        due, self._repriced = self._repriced, None
+        if due is None or type(due.event) is not type(event):
+            return [*found, said(recorded, "nothing before it begins to restate lines, or ends it", ruled=True)]
+        found += _by_request(self._requests, recorded, due.cause)
+        return found + compared(recorded, due.event, self._states.decided_ns(recorded.envelope))
+
+    def advanced(self, recorded: Recorded, event: RepriceAdvanced) -> list[Deviation]:
+        """Compare a part of a repricing: how far it goes is its own; the lines up to there that change must follow."""
+        underway = next(iter(self._states.repricings(subject_of(recorded.stream)).open), None)
+        if underway is None or underway.next is None:
+            return [said(recorded, "no lines of the account are to be restated", ruled=True)]
+        until = Cursor(event.next_day, event.next_position, event.next_line)
+        part = next_part(self._mending, underway, until=until if until != BEGINNING else None)
+        began = underway.event
+        for stream, restated in part.restated:
+            cause = (began.cause, began.fact_position)
+            self._expect(stream, restated, (underway.started, underway.started), cause, began.release_position)
+        if (ended := completed(part.advanced)) is not None:
+            self._repriced = _Repriced(underway.started, underway.started, ended)
+        found = self._requests.further(recorded, underway.started)
+        return found + compared(recorded, part.advanced, self._states.decided_ns(recorded.envelope))
 
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
         """Compare an adjustment with what the last release restates; totals follow from recorded lines."""
+        found = self._begin()
         differs = tuple(
             differing_totals(event.totals, recounted(self._states.day(day_key(recorded.stream)).sums, event))
         )
-        found = [Deviation(recorded.position, recorded.stream, differs)] if differs else []
+        if differs:
+            found.append(Deviation(recorded.position, recorded.stream, differs))
         if not event.release_position and not self._releases(recorded):
             return found + self._from_what_was_posted(recorded, event)
         due = self._days.get(recorded.stream)
@@ -119,7 +193,7 @@ class MendedAgain:
 
     def settle(self) -> list[Deviation]:
         """Return what should have been recorded after the last fact, and was not: something else comes now."""
-        found = self._unposted()
+        found = self._missing()
         pending, self._expected = self._expected, None
         if pending is None:
             return found
@@ -131,11 +205,19 @@ class MendedAgain:
         except UNDECIDABLE as error:
             return [*found, said(fact, f"what follows from it cannot be decided: {error!r}")]
 
+    def _missing(self) -> list[Deviation]:
+        """Return what should have been recorded by now of the last release: its lines, or that they are to come."""
+        found = self._begin()
+        due, self._repriced = self._repriced, None
+        if due is not None and self._releases(due.follows):
+            found.append(said(due.follows, f"{due.event!r} should follow it", ruled=True))
+        return found + self._unposted()
+
     def _unposted(self) -> list[Deviation]:
-        """Return the fees that the last release should have adjusted; they are told once."""
+        """Return the fees that should have been adjusted; they are told once."""
         due, self._days = self._days, {}
         return [
-            said(each.release, f"fees of {stream} should have been adjusted", ruled=True)
+            said(each.follows, f"fees of {stream} should have been adjusted", ruled=True)
             for stream, each in due.items()
         ]
 
@@ -151,7 +233,7 @@ class MendedAgain:
     @property
     def is_waiting(self) -> bool:
         """Return whether more must be recorded after the last fact, or may have to be."""
-        return self._expected is not None or bool(self._days)
+        return self._expected is not None or self._repriced is not None or bool(self._days)
 
     def _from_what_was_posted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
         """Compare what an older release adjusted with what was posted, and who asked: its amounts are its own."""

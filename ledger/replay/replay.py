@@ -24,6 +24,9 @@ from ledger.domain.events import (
     MigrationApplied,
     OwnerNamed,
     Recorded,
+    RepriceAdvanced,
+    RepriceCompleted,
+    RepriceStarted,
     SourceAdvanced,
     VolumeEvaluated,
     VolumeRecorded,
@@ -52,6 +55,7 @@ NOT_DECIDED: Final[dict[type[Event], str]] = {
 LINES_TOGETHER: Final = 65_536  # more lines at once save nothing, and take memory
 
 _OF_ALL: Final = ("registers", "programme")  # kinds of streams that every decision rests on
+_FOLLOWING: Final = (FactReleased, FactWithheld, RepriceStarted, RepriceCompleted)  # they may follow from a fact
 
 
 class Replay:
@@ -137,14 +141,22 @@ class Replay:
                 self._meet(recorded, recorded.event, decides=decides)
             elif decides:
                 self._found += [*of_term, *self._decide(recorded)]
-            elif isinstance(recorded.event, FactReleased | FactWithheld) and self._mended.is_outcome(recorded):
-                self._mended.outcome(recorded, recorded.event)  # so that what is decided after it is compared in order
+            else:
+                self._follow(recorded)
             self._states.evolve(recorded)
             self._states.next = recorded.position + 1
             self._mended.note(recorded)
         except UNDECIDABLE as error:
             self._found.append(said(recorded, f"it cannot be decided: {error!r}"))
         self._states.next = recorded.position + 1
+
+    def _follow(self, recorded: Recorded) -> None:
+        """Go along with an event that is not decided, so that what is decided after it is compared in order."""
+        event = recorded.event
+        if isinstance(event, RepriceAdvanced):
+            self._mended.advanced(recorded, event)
+        elif isinstance(event, _FOLLOWING) and self._mended.is_outcome(recorded):
+            self._decide(recorded)
 
     def _decide(self, recorded: Recorded) -> list[Deviation]:
         event = recorded.event
@@ -158,6 +170,10 @@ class Replay:
                 return found + self._decide_command(recorded)
             case FactReleased() | FactWithheld() if self._mended.is_outcome(recorded):
                 return self._mended.outcome(recorded, event)
+            case RepriceStarted() | RepriceCompleted():
+                return self._mended.repriced(recorded, event)
+            case RepriceAdvanced():
+                return self._mended.advanced(recorded, event)
             case VolumeEvaluated():
                 return self._requests.of_run(recorded, event) + self._evaluated.evaluated(recorded, event)
             case EvaluationCompleted():

@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from ledger.arrays.columns import digests, text_column
 from ledger.domain.decide.shared_states import SharedStates
-from ledger.domain.events import AccountLinked, Envelope, FeeEvent, Recorded, SymbolRegistered, VolumeRecorded
+from ledger.domain.events import (
+    AccountLinked,
+    Envelope,
+    FeeAdjusted,
+    FeeEvent,
+    Recorded,
+    SymbolRegistered,
+    VolumeRecorded,
+)
 from ledger.domain.state.account import AccountState, evolve_account, fold_account, fold_accounts
 from ledger.domain.state.held import Held
 from ledger.domain.state.owners import family_of, linked_accounts
@@ -73,6 +81,7 @@ class States(SharedStates):
         self._days: Held[DayKey, AccountDay] = Held()
         self._owners: Held[str, list[str]] = Held()  # their accounts
         self._ids = 0
+        self._runs: tuple[str, int, list[Recorded]] | None = None  # of a fee stream, before a position
 
     def before(self, *streams: str) -> Iterable[Recorded]:
         """Return the events of streams before the position at hand."""
@@ -122,6 +131,17 @@ class States(SharedStates):
         """Return the lines of a fee stream as they are now."""
         return lines_now(self.before(stream)).values()
 
+    def fee_runs(self, stream: str, first: int, end: int, _: int) -> Iterator[Recorded]:
+        """Return the fill runs of a fee stream at positions in [first, end), in order; those up to `end` are held."""
+        if self._runs is None or self._runs[:2] != (stream, end):
+            runs = [each for each in self.before(stream) if isinstance(each.event, VolumeRecorded)]
+            self._runs = (stream, end, [each for each in runs if each.position < end])
+        return (each for each in self._runs[2] if each.position >= first)
+
+    def adjustments(self, stream: str) -> list[Recorded]:
+        """Return the adjustments of a fee stream, in order."""
+        return [each for each in self.before(stream) if isinstance(each.event, FeeAdjusted)]
+
     def accounts_of(self, owner_id: str) -> list[str]:
         """Return the accounts that are linked to an owner."""
         known = self._owners.get(owner_id)
@@ -161,7 +181,7 @@ class States(SharedStates):
                 key = day_key(recorded.stream)
                 self.day(key)
                 self._evolve_day(key, recorded)
-            case "promotions" | "bounty" | "closes" | "evaluation":
+            case "promotions" | "bounty" | "closes" | "evaluation" | "repricing":
                 super().evolve(recorded)
             case "registers" | "programme":
                 before = self.book

@@ -38,6 +38,12 @@ class ToWriter:
         """True while this process holds the pen and its clock is right, so that it records."""
         return self._writer_thread.writing and not self._clock.leaped
 
+    @property
+    def is_busy(self) -> bool:
+        """True while jobs wait for the writer, or a commit is on its way."""
+        standing = self._writer_thread.standing
+        return standing.fills > 0 or standing.is_in_flight
+
     def check_clock(self) -> None:
         """Refuse with CLOCK_LEAP while the wall clock is wrong."""
         if leap_ns := self._clock.read().leap_ns:

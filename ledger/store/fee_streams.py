@@ -17,10 +17,12 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_and_day, fee_stream
 from ledger.store.codec.events import decode
 from ledger.store.codec.fills import CHARGED_TAGS, exec_id_digests
-from ledger.store.codec.run_front import totals_in
-from ledger.store.reads import BYTES_AT_ONCE, STREAMS, Reads, Row, statement
+from ledger.store.codec.run_front import adjusted_totals_in, totals_in
+from ledger.store.reads import BYTES_AT_ONCE, ROWS_AT_ONCE, STREAMS, Reads, Row, statement
 
+_FRONTS: Final = {"VolumeRecorded": totals_in, "FeeAdjusted": adjusted_totals_in}
 _STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
+_RUNS_FIRST: Final = 4  # that are read before their size is known
 # To look for tags in the bytes takes a small part of what it takes to send and read them: 0.2 s for 1,000,000 fills.
 # Other bytes may look like that; no run that says it is missed.
 _SAYS_CHARGED: Final = " OR ".join(
@@ -42,10 +44,12 @@ class DayTotals(NamedTuple):
 class DayCut(NamedTuple):
     """An account-day up to an instant inside it: running totals, and the events after them that count in part.
 
-    `totals` hold lines before the instant only. Lines of `events` may lie on either side of it.
+    `totals` hold lines before the instant only. Lines of `events` may lie on either side of it. `moved` are totals of
+    the day before and after each adjustment between them all of whose lines lie before the instant.
     """
 
     totals: tuple[CellTotals, ...]
+    moved: list[tuple[tuple[CellTotals, ...], tuple[CellTotals, ...]]]
     events: list[Recorded]
 
 
@@ -72,6 +76,25 @@ class FeeStreams(Reads):
         """Yield the first run of each (fee stream, position) at that position or after it, a few in memory at once."""
         streams, positions = zip(*wanted, strict=True)
         return self._runs(self._RUNS_SINCE, (list(streams), list(positions)))
+
+    _RUNS_BETWEEN = statement(
+        "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version >= %s AND originator_version < %s"
+        " AND topic = 'VolumeRecorded' ORDER BY originator_version LIMIT %s"
+    )
+
+    def runs_between(self, stream: str, first: int, end: int, *, at_once: bool = False) -> Iterator[Recorded]:
+        """Yield the runs of a fee stream at positions in [first, end), in order, a few in memory at once.
+
+        Whoever takes only some of them leaves nothing open: each few are a query of their own. `at_once`: they are
+        small, so that the first of these brings most of them.
+        """
+        limit = ROWS_AT_ONCE if at_once else _RUNS_FIRST
+        while rows := self._rows(self._RUNS_BETWEEN, (stream, first, end, limit)):
+            yield from (decode(*row) for row in rows)
+            if len(rows) < limit:
+                return
+            first = rows[-1][0] + 1
+            limit = min(max(BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), ROWS_AT_ONCE)
 
     _RUNS_OF_COMMITS = statement(
         "SELECT run.* FROM unnest(%s::text[], %s::bigint[]) AS wanted(stream, place) CROSS JOIN LATERAL ("
@@ -220,10 +243,10 @@ class FeeStreams(Reads):
         """Return the totals of each UTC day of some accounts, after the last run at a position up to `until`."""
         return self._day_totals(self._rows(self._DAY_TOTALS_OF, (list(account_ids), until)))
 
-    _DAY_TOTALS_AT = statement("SELECT ROW FROM {events} WHERE notification_id = ANY(%s)")
+    _DAY_TOTALS_AT = statement("SELECT FRONT FROM {events} WHERE notification_id = ANY(%s)")
 
     def day_totals_at(self, positions: Sequence[int]) -> list[DayTotals]:
-        """Return totals of account-days after the events of fee streams at some positions, read whole, in any order."""
+        """Return totals of account-days after the events of fee streams at some positions, in any order."""
         return self._day_totals(self._rows(self._DAY_TOTALS_AT, (positions,)))
 
     _FRONTS_AT = statement(
@@ -241,7 +264,7 @@ class FeeStreams(Reads):
         for row in rows:
             position, stream, _, topic, state = row
             account_id, day = account_and_day(stream)
-            totals = totals_in(state) if topic == "VolumeRecorded" else _totals_of(decode(*row))
+            totals = _FRONTS[topic](state) if topic in _FRONTS else _totals_of(decode(*row))
             if totals is None:
                 totals = _totals_of(self.at(position))
             found.append(DayTotals(account_id, day, position, totals))
@@ -251,10 +274,16 @@ class FeeStreams(Reads):
         "WITH whole AS ("
         "  SELECT FRONT FROM {events} WHERE originator_id = %(day)s AND originator_version <= %(until)s"
         "  AND time_max_so_far_ns <= %(last_ns)s ORDER BY originator_version DESC LIMIT 1"
-        ") SELECT *, true FROM whole UNION ALL"
-        " SELECT ROW, false FROM {events} WHERE originator_id = %(day)s AND originator_version <= %(until)s"
-        " AND originator_version > coalesce((SELECT originator_version FROM whole), 0)"
-        " AND time_min_ns <= %(last_ns)s ORDER BY originator_version"
+        "), later AS ("
+        "  SELECT ROW, topic = 'FeeAdjusted' AND time_max_ns <= %(last_ns)s AS moves FROM {events}"
+        "  WHERE originator_id = %(day)s AND originator_version <= %(until)s"
+        "  AND originator_version > coalesce((SELECT originator_version FROM whole), 0) AND time_min_ns <= %(last_ns)s"
+        ") SELECT *, 'whole' FROM whole UNION ALL"
+        " SELECT FRONT, 'after' FROM later WHERE moves UNION ALL"
+        " SELECT last.*, 'before' FROM later CROSS JOIN LATERAL ("
+        "  SELECT FRONT FROM {events} WHERE originator_id = %(day)s AND originator_version < later.originator_version"
+        "  ORDER BY originator_version DESC LIMIT 1) AS last WHERE moves UNION ALL"
+        " SELECT ROW, 'cut' FROM later WHERE NOT moves ORDER BY originator_version"
     )
 
     def day_cut(self, account_id: str, instant_ns: int, until: int) -> DayCut:
@@ -264,9 +293,12 @@ class FeeStreams(Reads):
         """
         day, last_ns = fee_stream(account_id, instant_ns // DAY_NS), instant_ns - 1
         rows = self._rows(self._DAY_CUT, {"day": day, "last_ns": last_ns, "until": until})
-        totals = [row[:-1] for row in rows if row[-1]]
-        events = [decode(*row[:-1]) for row in rows if not row[-1]]
-        return DayCut(self._day_totals(totals)[0].totals if totals else (), events)
+        events = [decode(*row[:-1]) for row in rows if row[-1] == "cut"]
+        whole, before, after = (
+            [each.totals for each in self._day_totals(row[:-1] for row in rows if row[-1] == kind)]
+            for kind in ("whole", "before", "after")
+        )
+        return DayCut(whole[0] if whole else (), list(zip(before, after, strict=True)), events)
 
     _FEES = statement(
         "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"

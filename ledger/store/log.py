@@ -10,7 +10,15 @@ from typing import Any, NamedTuple
 from psycopg.sql import SQL, Composed
 
 from ledger.domain.events import POSITION_MAX, LedgerCreated, Recorded
-from ledger.domain.streams import LEDGER, PROGRAMME_PREFIX, REGISTERS, account_stream, end_of, fee_range
+from ledger.domain.streams import (
+    LEDGER,
+    PROGRAMME_PREFIX,
+    REGISTERS,
+    REPRICING_PREFIX,
+    account_stream,
+    end_of,
+    fee_range,
+)
 from ledger.store.digest import events_digest
 from ledger.store.fee_streams import FeeStreams
 from ledger.store.reads import ROWS_AT_ONCE, STREAMS, Row, statement
@@ -168,6 +176,15 @@ class Log(FeeStreams):
     def below(self, prefix: str, until: int) -> list[Recorded]:
         """Return events of the streams under a prefix such as `bounty/` up to a position, in position order."""
         return self._events(self._BELOW, (prefix, end_of(prefix), until))
+
+    _REPRICINGS = statement(
+        "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id < %s AND notification_id <= %s"
+        " AND topic <> 'RepriceAdvanced' ORDER BY notification_id"
+    )
+
+    def repricings(self, until: int) -> list[Recorded]:
+        """Return the beginnings and ends of all repricings up to a position, in position order."""
+        return self._events(self._REPRICINGS, (REPRICING_PREFIX, end_of(REPRICING_PREFIX), until))
 
     _LAST_BELOW = statement(
         f"WITH RECURSIVE {STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("

@@ -14,13 +14,16 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded
 from ledger.store.codec.events import decode
-from ledger.store.codec.run_front import FRONT_BYTES
+from ledger.store.codec.run_front import ADJUSTMENT_FRONT_BYTES, FRONT_BYTES
 from ledger.store.postgres.migrate import EVENTS
 
 ROWS_AT_ONCE: Final = 1_000  # in memory, of rows that are read as they are taken
 BYTES_AT_ONCE: Final = 4_000_000  # about so much of them, where rows may be large
 ROW: Final = "notification_id, originator_id, originator_version, topic, state"  # as `decode` takes them
-_FRONT: Final = "CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {front}) ELSE state END AS state"
+_FRONT: Final = (
+    "CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {front})"
+    " WHEN 'FeeAdjusted' THEN substring(state FROM 1 FOR {adjustment_front}) ELSE state END AS state"
+)
 # Names of the streams in [first, end), in order, by one index seek each: the next stream after the last one.
 STREAMS: Final = (
     "stream(name) AS ("
@@ -63,7 +66,8 @@ def statement(text: str) -> cached_property[bytes]:
     """Return an attribute of `Reads`: SQL for any schema, as bytes for that of its log.
 
     ROW stands for the columns of an event in the order that `decode` takes them, FRONT for the same with no more of a
-    fill run than its front, which has `{front}` bytes; `{events}` and `{schema}` are names. It is put together once for
+    fill run or an adjustment than its front, of `{front}` or `{adjustment_front}` bytes; `{events}` and `{schema}` are
+    names. It is put together once for
     each log: to do so each time would cost a small read half as much again.
     """
     text = text.replace("FRONT", ROW.replace("state", _FRONT)).replace("ROW", ROW)
@@ -71,7 +75,8 @@ def statement(text: str) -> cached_property[bytes]:
     def for_schema(reads: Reads) -> bytes:
         schema = reads.connections.schema
         names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
-        return SQL(text).format(**names, front=Literal(FRONT_BYTES)).as_bytes()
+        sizes = {"front": Literal(FRONT_BYTES), "adjustment_front": Literal(ADJUSTMENT_FRONT_BYTES)}
+        return SQL(text).format(**names, **sizes).as_bytes()
 
     return cached_property(for_schema)
 

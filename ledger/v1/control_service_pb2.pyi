@@ -37,7 +37,7 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     WITHHELD_REASON_FLAG: _WithheldReason.ValueType  # 3
     """A flag runs; its end releases the fact."""
     WITHHELD_REASON_SIZE: _WithheldReason.ValueType  # 4
-    """The account has more lines than one commit can restate."""
+    """The programme says credit_only, and the net is that of more lines than one commit can look at."""
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Why a fact is withheld."""
@@ -51,7 +51,7 @@ WITHHELD_REASON_DEBIT: WithheldReason.ValueType  # 2
 WITHHELD_REASON_FLAG: WithheldReason.ValueType  # 3
 """A flag runs; its end releases the fact."""
 WITHHELD_REASON_SIZE: WithheldReason.ValueType  # 4
-"""The account has more lines than one commit can restate."""
+"""The programme says credit_only, and the net is that of more lines than one commit can look at."""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 @_typing.final

@@ -2540,7 +2540,7 @@ class FactWithheld(_message.Message):
     """What [adjust] of the programme said of it as it was recorded: adjust, credit_only, propose or keep."""
     reason: _builtins.str
     """Why: SWITCH, the programme says so; DEBIT, credit_only and the member would pay more or the same; FLAG, a flag runs, and
-    its end releases the fact; SIZE, the account has more lines than one commit can restate.
+    its end releases the fact; SIZE, credit_only asks for the net of more lines than one commit can look at.
     """
     @_builtins.property
     def envelope(self) -> Global___Envelope:
@@ -2971,3 +2971,167 @@ class FactWithdrawn(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___FactWithdrawn: _TypeAlias = FactWithdrawn  # noqa: Y015
+
+@_typing.final
+class RepriceStarted(_message.Message):
+    """Stream repricing/<account>: a FactReleased is for more lines than its own commit restates, or comes while such a one is
+    under way. Commits after it restate them, in the order of days and positions: what is released first comes first.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RELEASE_POSITION_FIELD_NUMBER: _builtins.int
+    FACT_POSITION_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    LINES_REACHED_FIELD_NUMBER: _builtins.int
+    release_position: _builtins.int
+    """Position of the FactReleased."""
+    fact_position: _builtins.int
+    """Position of the fact."""
+    cause: _builtins.str
+    """What it is, in the words of FeeAdjusted."""
+    account_id: _builtins.str
+    """The account whose lines are restated."""
+    lines_reached: _builtins.int
+    """Lines on the UTC days that the fact reaches: at most so many are looked at."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event. Who asked is who asked for the release."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        release_position: _builtins.int = ...,
+        fact_position: _builtins.int = ...,
+        cause: _builtins.str = ...,
+        account_id: _builtins.str = ...,
+        lines_reached: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cause", b"cause", "envelope", b"envelope", "fact_position", b"fact_position", "lines_reached", b"lines_reached", "release_position", b"release_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepriceStarted: _TypeAlias = RepriceStarted  # noqa: Y015
+
+@_typing.final
+class RepriceAdvanced(_message.Message):
+    """Stream repricing/<account>: some more lines were looked at. The FeeAdjusted of those that change follow it in its commit."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RELEASE_POSITION_FIELD_NUMBER: _builtins.int
+    NEXT_DAY_FIELD_NUMBER: _builtins.int
+    NEXT_POSITION_FIELD_NUMBER: _builtins.int
+    NEXT_LINE_FIELD_NUMBER: _builtins.int
+    LOOKED_AT_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    NETS_FIELD_NUMBER: _builtins.int
+    release_position: _builtins.int
+    """Position of the FactReleased."""
+    next_day: _builtins.int
+    """Where the next part begins, the UTC day as its number since 1970; 0 with next_position 0: there is no more."""
+    next_position: _builtins.int
+    """The position of a run of this day: lines of runs before it have been looked at."""
+    next_line: _builtins.int
+    """A line of the run at that position: those before it have been looked at."""
+    looked_at: _builtins.int
+    """Lines looked at so far."""
+    lines: _builtins.int
+    """Lines restated so far."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def nets(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyNet]:
+        """How much more these cost, or less, by currency."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        release_position: _builtins.int = ...,
+        next_day: _builtins.int = ...,
+        next_position: _builtins.int = ...,
+        next_line: _builtins.int = ...,
+        looked_at: _builtins.int = ...,
+        lines: _builtins.int = ...,
+        nets: _abc.Iterable[Global___CurrencyNet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "lines", b"lines", "looked_at", b"looked_at", "nets", b"nets", "next_day", b"next_day", "next_line", b"next_line", "next_position", b"next_position", "release_position", b"release_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepriceAdvanced: _TypeAlias = RepriceAdvanced  # noqa: Y015
+
+@_typing.final
+class RepriceCompleted(_message.Message):
+    """Stream repricing/<account>: all lines of a release are restated. It is the last event of the last commit that did."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RELEASE_POSITION_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    NETS_FIELD_NUMBER: _builtins.int
+    release_position: _builtins.int
+    """Position of the FactReleased."""
+    lines: _builtins.int
+    """Lines restated."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event."""
+
+    @_builtins.property
+    def nets(self) -> _containers.RepeatedCompositeFieldContainer[Global___CurrencyNet]:
+        """How much more these cost, or less, by currency."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        release_position: _builtins.int = ...,
+        lines: _builtins.int = ...,
+        nets: _abc.Iterable[Global___CurrencyNet] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "lines", b"lines", "nets", b"nets", "release_position", b"release_position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RepriceCompleted: _TypeAlias = RepriceCompleted  # noqa: Y015
+
+@_typing.final
+class CurrencyNet(_message.Message):
+    """How much more lines cost than before, in one currency."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CURRENCY_FIELD_NUMBER: _builtins.int
+    NET_FIELD_NUMBER: _builtins.int
+    currency: _builtins.str
+    """The currency."""
+    net: _builtins.str
+    """The difference as a decimal; negative: they cost less."""
+    def __init__(
+        self,
+        *,
+        currency: _builtins.str = ...,
+        net: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["currency", b"currency", "net", b"net"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CurrencyNet: _TypeAlias = CurrencyNet  # noqa: Y015

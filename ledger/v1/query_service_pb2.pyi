@@ -285,6 +285,12 @@ class _SentenceCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sentence
     """Since an adjustment it counts as not traded under a ban (A13)."""
     SENTENCE_CODE_RELEASED: _SentenceCode.ValueType  # 41
     """Who released the fact that it was adjusted for (A31)."""
+    SENTENCE_CODE_REPRICE_IN_PROGRESS: _SentenceCode.ValueType  # 42
+    """Lines of the account are being restated, so this fee may change (A31)."""
+    SENTENCE_CODE_FACT_WITHHELD: _SentenceCode.ValueType  # 43
+    """It does not count by a fact that came late and is withheld (A31)."""
+    SENTENCE_CODE_CURRENCY_STAYS: _SentenceCode.ValueType  # 44
+    """It stays in the currency that it was charged in first (A31)."""
 
 class SentenceCode(_SentenceCode, metaclass=_SentenceCodeEnumTypeWrapper):
     """What a sentence of an explanation says, in the order in which they come."""
@@ -373,6 +379,12 @@ SENTENCE_CODE_COUNTS_AS_NOT_BANNED: SentenceCode.ValueType  # 40
 """Since an adjustment it counts as not traded under a ban (A13)."""
 SENTENCE_CODE_RELEASED: SentenceCode.ValueType  # 41
 """Who released the fact that it was adjusted for (A31)."""
+SENTENCE_CODE_REPRICE_IN_PROGRESS: SentenceCode.ValueType  # 42
+"""Lines of the account are being restated, so this fee may change (A31)."""
+SENTENCE_CODE_FACT_WITHHELD: SentenceCode.ValueType  # 43
+"""It does not count by a fact that came late and is withheld (A31)."""
+SENTENCE_CODE_CURRENCY_STAYS: SentenceCode.ValueType  # 44
+"""It stays in the currency that it was charged in first (A31)."""
 Global___SentenceCode: _TypeAlias = SentenceCode  # noqa: Y015
 
 @_typing.final
@@ -433,6 +445,7 @@ class GetVipStateResponse(_message.Message):
     EVALUATION_PENDING_FIELD_NUMBER: _builtins.int
     PENDING_EVALUATION_TIME_FIELD_NUMBER: _builtins.int
     TIER_UNTIL_FIELD_NUMBER: _builtins.int
+    REPRICE_IN_PROGRESS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     known_account: _builtins.bool
@@ -456,6 +469,10 @@ class GetVipStateResponse(_message.Message):
     evaluation_pending: _builtins.bool
     """An evaluation is due at as_of that is about this account (it has a tier, or volume in the window) and has not evaluated
     it yet: its tier may change from then on (A31). What was due before the ledger began is not waited for.
+    """
+    reprice_in_progress: _builtins.bool
+    """Lines of the account that a released fact reaches are being restated, a part in each commit (RepriceStarted): the others
+    still cost and count what they did before.
     """
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
@@ -518,10 +535,11 @@ class GetVipStateResponse(_message.Message):
         evaluation_pending: _builtins.bool = ...,
         pending_evaluation_time: _timestamp_pb2.Timestamp | None = ...,
         tier_until: _timestamp_pb2.Timestamp | None = ...,
+        reprice_in_progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["ban", b"ban", "basis", b"basis", "grant", b"grant", "pending_evaluation_time", b"pending_evaluation_time", "tier_until", b"tier_until"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "evaluation_pending", b"evaluation_pending", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "tier", b"tier", "tier_until", b"tier_until", "trial_used", b"trial_used"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "ban", b"ban", "banned", b"banned", "bans", b"bans", "basis", b"basis", "evaluation_pending", b"evaluation_pending", "flagged", b"flagged", "flags", b"flags", "grant", b"grant", "grants", b"grants", "known_account", b"known_account", "owner_id", b"owner_id", "parent_account_id", b"parent_account_id", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "programme_version", b"programme_version", "rates", b"rates", "reprice_in_progress", b"reprice_in_progress", "tier", b"tier", "tier_until", b"tier_until", "trial_used", b"trial_used"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,8 +634,13 @@ class ListFeeHistoryResponse(_message.Message):
     TOTALS_FIELD_NUMBER: _builtins.int
     NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
     VOLUMES_FIELD_NUMBER: _builtins.int
+    REPRICE_IN_PROGRESS_FIELD_NUMBER: _builtins.int
     next_page_token: _builtins.str
     """Empty: this was the last page."""
+    reprice_in_progress: _builtins.bool
+    """Lines of the account that a released fact reaches are being restated, a part in each commit (RepriceStarted): the others
+    still cost and count what they did before.
+    """
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the whole page sequence rests on."""
@@ -642,10 +665,11 @@ class ListFeeHistoryResponse(_message.Message):
         totals: _abc.Iterable[Global___FeeTotal] | None = ...,
         next_page_token: _builtins.str = ...,
         volumes: _abc.Iterable[Global___VolumeSum] | None = ...,
+        reprice_in_progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "lines", b"lines", "next_page_token", b"next_page_token", "totals", b"totals", "volumes", b"volumes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "lines", b"lines", "next_page_token", b"next_page_token", "reprice_in_progress", b"reprice_in_progress", "totals", b"totals", "volumes", b"volumes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1101,6 +1125,7 @@ class GetRatesResponse(_message.Message):
     MISSING_CLOSES_FIELD_NUMBER: _builtins.int
     RATES_UNTIL_FIELD_NUMBER: _builtins.int
     OWN_RATES_FIELD_NUMBER: _builtins.int
+    REPRICE_IN_PROGRESS_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
     """The account."""
     programme_id: _builtins.str
@@ -1123,6 +1148,10 @@ class GetRatesResponse(_message.Message):
     """Counted volume so far in the programme's currency, at the closes known (R17); empty where one is missing."""
     volume_currency: _builtins.str
     """Currency of that."""
+    reprice_in_progress: _builtins.bool
+    """Lines of the account that a released fact reaches are being restated, a part in each commit (RepriceStarted): the others
+    still cost and count what they did before.
+    """
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -1202,10 +1231,11 @@ class GetRatesResponse(_message.Message):
         missing_closes: _abc.Iterable[Global___MissingClose] | None = ...,
         rates_until: _timestamp_pb2.Timestamp | None = ...,
         own_rates: _abc.Iterable[Global___OwnRates] | None = ...,
+        reprice_in_progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "next_evaluation_time", b"next_evaluation_time", "pending_evaluation_time", b"pending_evaluation_time", "rates_until", b"rates_until", "valid_until", b"valid_until", "window_from", b"window_from"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "evaluation_pending", b"evaluation_pending", "excluded", b"excluded", "flagged", b"flagged", "missing_closes", b"missing_closes", "next_evaluation_time", b"next_evaluation_time", "own_rates", b"own_rates", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rates_until", b"rates_until", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "tier", b"tier", "valid_until", b"valid_until", "volume", b"volume", "volume_currency", b"volume_currency", "window_from", b"window_from"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "banned", b"banned", "basis", b"basis", "counted", b"counted", "evaluation_pending", b"evaluation_pending", "excluded", b"excluded", "flagged", b"flagged", "missing_closes", b"missing_closes", "next_evaluation_time", b"next_evaluation_time", "own_rates", b"own_rates", "pending_evaluation_time", b"pending_evaluation_time", "programme_id", b"programme_id", "projected_tier", b"projected_tier", "rates", b"rates", "rates_until", b"rates_until", "rebates_earned", b"rebates_earned", "rebates_suppressed", b"rebates_suppressed", "reprice_in_progress", b"reprice_in_progress", "tier", b"tier", "valid_until", b"valid_until", "volume", b"volume", "volume_currency", b"volume_currency", "window_from", b"window_from"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1515,6 +1545,11 @@ class GetFillResponse(_message.Message):
     LINE_FIELD_NUMBER: _builtins.int
     ADJUSTMENTS_FIELD_NUMBER: _builtins.int
     EXPLANATION_FIELD_NUMBER: _builtins.int
+    REPRICE_IN_PROGRESS_FIELD_NUMBER: _builtins.int
+    reprice_in_progress: _builtins.bool
+    """Lines of the account that a released fact reaches are being restated, a part in each commit (RepriceStarted): the others
+    still cost and count what they did before.
+    """
     @_builtins.property
     def basis(self) -> _read_pb2.ReadBasis:
         """What the answer rests on."""
@@ -1538,10 +1573,11 @@ class GetFillResponse(_message.Message):
         line: Global___FeeLine | None = ...,
         adjustments: _abc.Iterable[Global___FeeLine] | None = ...,
         explanation: _abc.Iterable[Global___Sentence] | None = ...,
+        reprice_in_progress: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis", b"basis", "line", b"line"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "basis", b"basis", "explanation", b"explanation", "line", b"line"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "basis", b"basis", "explanation", b"explanation", "line", b"line", "reprice_in_progress", b"reprice_in_progress"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

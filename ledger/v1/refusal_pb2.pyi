@@ -228,8 +228,6 @@ class _ReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Reason.ValueTy
     """ALREADY_EXISTS. The fact is released, for all lines that it reaches."""
     REASON_FACT_DECLINED: _Reason.ValueType  # 270
     """FAILED_PRECONDITION. Two persons have declined the fact."""
-    REASON_REPRICE_TOO_LARGE: _Reason.ValueType  # 271
-    """FAILED_PRECONDITION. The account has more lines than one commit can restate."""
     REASON_ACCOUNT_UNKNOWN: _Reason.ValueType  # 280
     """NOT_FOUND. The ledger has not heard of the account."""
     REASON_CURRENCY_UNKNOWN: _Reason.ValueType  # 281
@@ -489,8 +487,6 @@ REASON_FACT_ALREADY_RELEASED: Reason.ValueType  # 269
 """ALREADY_EXISTS. The fact is released, for all lines that it reaches."""
 REASON_FACT_DECLINED: Reason.ValueType  # 270
 """FAILED_PRECONDITION. Two persons have declined the fact."""
-REASON_REPRICE_TOO_LARGE: Reason.ValueType  # 271
-"""FAILED_PRECONDITION. The account has more lines than one commit can restate."""
 REASON_ACCOUNT_UNKNOWN: Reason.ValueType  # 280
 """NOT_FOUND. The ledger has not heard of the account."""
 REASON_CURRENCY_UNKNOWN: Reason.ValueType  # 281

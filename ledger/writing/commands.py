@@ -86,6 +86,6 @@ def _record_decision(draft: Draft, job: DecideCommand, stream: str, decided: Dec
     for name, event in others:
         draft.record(name, effective_ns, event, further)
     if isinstance(job.command, StandingCommand | FactCommand) and not isinstance(decided, Refusal):
-        mend(draft, first, further)
+        draft.lines_restated += mend(draft, first, further)
     draft.requests[job.request.request_id] = (job.request.sha256, first)
     return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)

@@ -25,7 +25,7 @@ from ledger.domain.streams import day_key, is_fee_stream
 from ledger.fills.batch import BatchPart
 from ledger.store.rows import LogRows
 from ledger.store.writer import ErasableText, row_of
-from ledger.writing.messages import FillsTaken, RecordFills
+from ledger.writing.messages import FillsTaken, GoOnRepricing, RecordFills, Repriced
 from ledger.writing.states import States
 
 
@@ -133,6 +133,8 @@ class Draft:
         self.sources: dict[str, SourceAdvance] = {}
         self.heartbeats: set[str] = set()  # sources that said how far they are
         self.pending: list[PendingFills] = []
+        self.lines_restated = 0  # for commands
+        self.repricing: list[tuple[GoOnRepricing, Repriced]] = []
 
     @property
     def next_position(self) -> int:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from ledger.domain.commands import Request
 from ledger.domain.decide.evaluation import decide_evaluated, is_followed
-from ledger.domain.events import Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_stream, fee_stream
+from ledger.fills import mend as mending
 from ledger.writing.draft import Draft
-from ledger.writing.mending import mend
+from ledger.writing.mending import asked_by, mend
 from ledger.writing.messages import EvaluateAccounts, Evaluated
 
 
@@ -17,7 +16,7 @@ def evaluate_accounts(draft: Draft, job: EvaluateAccounts) -> Evaluated:
     states, now_ns = draft.states, draft.now_ns
     states.load_accounts(found.case.account_id for found in job.assessments)
     request, name = asked_by(job.started), job.run.programme.programme_id
-    late = _with_later_fills(draft, job)
+    late, left = _with_later_fills(draft, job), mending.LINES_AT_ONCE
     for found in job.assessments:
         case = found.case
         account = states.account(case.account_id)
@@ -26,14 +25,8 @@ def evaluate_accounts(draft: Draft, job: EvaluateAccounts) -> Evaluated:
         event = decide_evaluated(account, job.run, found, now_ns)
         recorded = draft.record(account_stream(case.account_id), case.evaluated_ns, event, request)
         if case.account_id in late:
-            mend(draft, recorded, request)
+            left -= mend(draft, recorded, request, left)
     return Evaluated(len(job.assessments))
-
-
-def asked_by(started: Recorded) -> Request:
-    """Return who asked for a run, as all that it records says it."""
-    envelope = started.envelope
-    return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
 
 
 def _with_later_fills(draft: Draft, job: EvaluateAccounts) -> set[str]:

@@ -1,30 +1,100 @@
-"""Mends in the commit in the making: what a late fact does is recorded with it, and the lines that it restates."""
+"""Mends in the commit in the making: what a late fact does is recorded with it, and the lines that it restates.
+
+Of lines that are too many only the beginning is recorded: commits that come after it, beside ingest, restate them.
+"""
 
 from __future__ import annotations
 
 from ledger.domain.commands import Request
 from ledger.domain.events import FactReleased, Recorded
-from ledger.domain.streams import account_stream, day_key, subject_of
-from ledger.fills.mend import Mending
+from ledger.domain.streams import account_stream, day_key, repricing_stream, subject_of
+from ledger.fills import mend as mending
+from ledger.fills.reprice import completed, next_part
+from ledger.fills.targets import Targets
 from ledger.writing.draft import Draft
+from ledger.writing.messages import GoOnRepricing, Repriced
 
 
-def mend(draft: Draft, recorded: Recorded, request: Request) -> None:
-    """Record what an event of an account that was just recorded does to lines of before."""
+def mend(draft: Draft, recorded: Recorded, request: Request, lines_max: int | None = None) -> int:
+    """Record what an event of an account that was just recorded does to lines of before.
+
+    At most so many lines are restated here (default: as many as one commit takes); return how many were looked at.
+    """
+    left = most = mending.LINES_AT_ONCE if lines_max is None else lines_max
     account_id = subject_of(recorded.stream)
     if isinstance(recorded.event, FactReleased):  # two persons release it
-        restate(draft, recorded, request)
-    for event in Mending(draft.states).outcome(recorded, account_id, draft.now_ns):
+        left -= _restate(draft, recorded, request, left)
+    for event in _mending(draft).outcome(recorded, account_id, draft.now_ns):
         outcome = draft.record(account_stream(account_id), draft.now_ns, event, request)
         if isinstance(event, FactReleased):
-            restate(draft, outcome, request)
+            left -= _restate(draft, outcome, request, left)
+    return most - left
 
 
-def restate(draft: Draft, release: Recorded, request: Request) -> None:
-    """Record the lines that a FactReleased restates."""
-    account_id, event = subject_of(release.stream), release.event
+def _restate(draft: Draft, release: Recorded, request: Request, lines_max: int) -> int:
+    """Record the lines that a FactReleased restates, or that commits to come will restate them."""
+    account_id, event, mends = subject_of(release.stream), release.event, _mending(draft)
     assert isinstance(event, FactReleased), release
-    cause = (event.cause, event.fact_position)
-    for stream, restated in Mending(draft.states).restated(account_id, release):
-        for adjusted in draft.states.adjust(day_key(stream), restated, cause, release.position):
-            draft.record(stream, adjusted.time_min_ns, adjusted, request)
+    started = mends.started(account_id, release)
+    if started.lines_reached > lines_max or mends.must_wait(started):
+        draft.record(repricing_stream(account_id), draft.now_ns, started, request)
+        return 0
+    for stream, found in mends.restated(account_id, release.position):
+        _adjust(draft, stream, found, (event.cause, event.fact_position), release.position, request)
+    draft.states.releases.clear()
+    return started.lines_reached
+
+
+def take_repricing(draft: Draft, job: GoOnRepricing) -> Repriced:
+    """Let parts of repricings wait for `go_on_repricing`, which completes the answer that this returns."""
+    answer = Repriced()
+    draft.repricing.append((job, answer))
+    return answer
+
+
+def go_on_repricing(draft: Draft) -> None:
+    """Record the parts that wait, as many lines of them as one commit takes.
+
+    They read the log, for which the commit in flight must be stored: so all else of this one is decided before.
+    """
+    left = mending.LINES_AT_ONCE
+    for job, answer in draft.repricing:
+        for account_id in job.account_ids:
+            if left > 0:
+                looked_at = _next_part(draft, account_id, left)
+                answer.lines += looked_at
+                left -= looked_at
+
+
+def _next_part(draft: Draft, account_id: str, lines_max: int) -> int:
+    """Record the next part of the first repricing of an account, if any is open; return how many lines it looked at."""
+    states, stream = draft.states, repricing_stream(account_id)
+    underway = next(iter(states.repricings(account_id).open), None)
+    if underway is None:
+        return 0
+    event, request = underway.event, asked_by(underway.started)
+    part = next_part(_mending(draft), underway, lines_max=lines_max)
+    draft.record(stream, draft.now_ns, part.advanced, request)
+    for fees, found in part.restated:
+        _adjust(draft, fees, found, (event.cause, event.fact_position), event.release_position, request)
+    if (ended := completed(part.advanced)) is not None:
+        draft.record(stream, draft.now_ns, ended, request)
+        states.releases.clear()
+    return part.advanced.looked_at - underway.looked_at
+
+
+def _mending(draft: Draft) -> mending.Mending:
+    return mending.Mending(draft.states, draft.states.releases)
+
+
+def asked_by(started: Recorded) -> Request:
+    """Return who asked for what began with an event, as all that it records says it."""
+    envelope = started.envelope
+    return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
+
+
+def _adjust(
+    draft: Draft, stream: str, found: Targets, cause: tuple[str, int], release_position: int, request: Request
+) -> None:
+    for adjusted in draft.states.adjust(day_key(stream), found, cause, release_position):
+        draft.record(stream, adjusted.time_min_ns, adjusted, request)

@@ -67,7 +67,15 @@ class CompleteEvaluation:
     completed: EvaluationCompleted
 
 
-Job: TypeAlias = DecideCommand | RecordFills | EvaluateAccounts | CompleteEvaluation  # all that the writer decides
+@dataclass(frozen=True, slots=True)
+class GoOnRepricing:
+    """The next lines of accounts that are restated commit by commit: of the first one, then of those after it."""
+
+    account_ids: Sequence[str]
+
+
+# All that the writer decides.
+Job: TypeAlias = DecideCommand | RecordFills | EvaluateAccounts | CompleteEvaluation | GoOnRepricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +93,8 @@ class UnreadFills:
     who: Caller
 
 
-QueuedJob: TypeAlias = DecideCommand | UnreadFills | EvaluateAccounts | CompleteEvaluation  # as handlers hand it over
+# All that handlers hand over.
+QueuedJob: TypeAlias = DecideCommand | UnreadFills | EvaluateAccounts | CompleteEvaluation | GoOnRepricing
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +154,14 @@ class Evaluated:
     accounts: int
 
 
-Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated
+@dataclass(slots=True)
+class Repriced:
+    """So many lines were looked at; 0: none were left."""
+
+    lines: int = 0
+
+
+Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated | Repriced
 
 
 class AnswerToCome(Future[Answer]):

@@ -2,13 +2,15 @@
 
 Deficit round robin (Shreedhar and Varghese, 1995): at each of its turns a line gets a credit of some fills, and what it
 can pay with it goes into the commit. Within a line the order is kept. A few fills of a line that was empty go first, so
-they are in the next commit whatever the others have sent; but each commit takes something of the others too.
+they are in the next commit whatever the others have sent; but each commit takes something of the others too. What turns
+out to cost more than its size is charged afterwards: then the line waits until the others have had as much.
 """
 
 from __future__ import annotations
 
 import time
 from collections import deque
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Generic, NamedTuple, TypeVar
 
@@ -35,11 +37,14 @@ class _Line(Generic[_T]):
 class FairQueue(Generic[_T]):
     """Jobs with their sizes in fills, `fills_max` together at most. Not safe for use by several threads at once."""
 
-    def __init__(self, fills_max: int) -> None:
+    def __init__(self, fills_max: int, patient: Collection[str] = ()) -> None:
+        """`patient` are names of lines whose jobs nobody waits for."""
         self._fills_max = fills_max
+        self._patient = patient
         self._lines: dict[str, _Line[_T]] = {}
         self._newcomers: deque[str] = deque()  # names of lines with a few fills, that have had no turn yet
         self._turns: deque[str] = deque()  # names of the others; the first one is next
+        self._owed: dict[str, int] = {}  # by lines that have no job now
         self.fills = 0  # of all jobs
         self._count = 0
 
@@ -54,8 +59,8 @@ class FairQueue(Generic[_T]):
 
     @property
     def is_shared(self) -> bool:
-        """True while more than one line waits."""
-        return len(self._lines) > 1
+        """True while more than one line waits, those left aside that are patient."""
+        return len(self._lines) - sum(name in self._lines for name in self._patient) > 1
 
     def has_room(self, line: str, fills: int) -> bool:
         """Return True if a job may be added.
@@ -74,13 +79,21 @@ class FairQueue(Generic[_T]):
     def add(self, line: str, job: _T, fills: int) -> None:
         """Put a job at the end of a line."""
         if line not in self._lines:
-            self._lines[line] = _Line()
-            (self._newcomers if fills <= _SMALL_FILLS else self._turns).append(line)
+            owed = self._owed.pop(line, 0)
+            self._lines[line] = _Line(credit=-owed)
+            (self._newcomers if fills <= _SMALL_FILLS and not owed else self._turns).append(line)
         known = self._lines[line]
         known.jobs.append(_Waiting(job, fills, time.monotonic()))
         known.fills += fills
         self.fills += fills
         self._count += 1
+
+    def charge(self, line: str, fills: int) -> None:
+        """Have a line pay for more than the sizes of the jobs that were taken of it. Alone, it never waits for that."""
+        if line in self._lines:
+            self._lines[line].credit -= fills
+        elif fills:
+            self._owed[line] = self._owed.get(line, 0) + fills
 
     def take(self, fills_max: int) -> list[_T]:
         """Remove and return jobs of at most so many fills, and one at least if any waits; the lines take turns.

@@ -19,8 +19,9 @@ from ledger.store.writer import Commit, RequestRow, Writer, WriterLost
 from ledger.writing.commands import answer_command
 from ledger.writing.commit_pipeline import CommitPipeline, Deliver
 from ledger.writing.draft import Draft
-from ledger.writing.evaluations import asked_by, evaluate_accounts
+from ledger.writing.evaluations import evaluate_accounts
 from ledger.writing.fills import decide_pending, take_fills
+from ledger.writing.mending import asked_by, go_on_repricing, take_repricing
 from ledger.writing.messages import (
     Accepted,
     Answer,
@@ -28,6 +29,7 @@ from ledger.writing.messages import (
     DecideCommand,
     EvaluateAccounts,
     FillsTaken,
+    GoOnRepricing,
     Job,
     RecordFills,
 )
@@ -58,6 +60,7 @@ class Service:
         self.head = Head(0, 0)
         self._clock = TermClock()
         self.pipeline = CommitPipeline(writer, publish)
+        self.lines_restated = 0  # for commands, in the commit that was decided last
         self._forget()
 
     def start(self, events: Sequence[tuple[str, Event]], now_ns: int) -> None:
@@ -95,7 +98,9 @@ class Service:
             previews = self._previews(jobs, now_ns)
             answers = [previews.get(place) or self._answer(draft, job) for place, job in enumerate(jobs)]
             decide_pending(draft)
+            go_on_repricing(draft)
             append_advances(draft)
+            self.lines_restated = draft.lines_restated
             commit = self._finish(draft, answers)
             self.pipeline.wait_for_commit()
         except (WriterLost, PersistenceError):
@@ -135,6 +140,8 @@ class Service:
             case EvaluateAccounts():
                 decide_pending(draft)  # fills before it are priced without it, then adjusted
                 return evaluate_accounts(draft, job)
+            case GoOnRepricing():
+                return take_repricing(draft, job)
             case CompleteEvaluation():
                 request = asked_by(job.started)
                 return Accepted(draft.record(job.started.stream, draft.now_ns, job.completed, request))

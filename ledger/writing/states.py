@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ledger import programmes
 from ledger.arrays.columns import Ints
-from ledger.domain.commands import AccountCommand
+from ledger.domain.commands import AccountCommand, FactCommand, StandingCommand
 from ledger.domain.decide.shared_states import SharedStates
 from ledger.domain.events import (
     POSITION_MAX,
@@ -19,6 +20,7 @@ from ledger.domain.events import (
     Recorded,
     SequenceConflict,
     SourceAdvanced,
+    VolumeRecorded,
 )
 from ledger.domain.instants import DAY_NS, LATEST_NS, day_number
 from ledger.domain.state.account import (
@@ -38,14 +40,17 @@ from ledger.domain.streams import (
     fee_range,
     fee_stream,
     kind_and_subject,
+    repricing_stream,
     source_stream,
     subject_of,
 )
 from ledger.fills.account_day import AccountDay
-from ledger.fills.adjust import PlacedLine, Restated, adjustments, lines_now
+from ledger.fills.adjust import adjustments
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable, Suspects
 from ledger.fills.known import KnownFills, known_by_name, places_by_day
+from ledger.fills.mend import Release
+from ledger.fills.targets import Targets
 from ledger.store.codec.events import decode
 from ledger.store.fee_streams import FeeDay
 from ledger.store.log import KnownRequest, Log
@@ -56,7 +61,9 @@ from ledger.writing.owners import Owners
 # Conflicts of a source that are known again when they come again: older ones are recorded once more.
 _CONFLICTS, _EVENTS_WITH_CONFLICTS, _SOURCES_WITH_CONFLICTS = 10_000, 100, 16
 _SOURCES_MAX, _SHARED_MAX = 10_000, 1_000  # in memory
+_LINES_READ_AT_ONCE = 20_000  # of an account-day: about a megabyte
 
+T = TypeVar("T")
 _Read = Callable[[Log, Collection[tuple[str, int]]], Iterable[Recorded]]
 
 
@@ -80,7 +87,7 @@ class States(SharedStates):
         """
         self._log = log
         book, changed_at = rules or self._read_rules()
-        super().__init__(book, lambda stream: log().streams([stream], POSITION_MAX), self.book_at, changed_at)
+        super().__init__(book, self._events_in_log, self.book_at, changed_at)
         self.accounts: Held[str, AccountState] = Held(account_bytes)  # those that have an event
         self._without_event: set[str] = set()
         self.days = DayTable()
@@ -91,6 +98,8 @@ class States(SharedStates):
         self._conflicts: Held[str, set[SequenceConflict]] = Held()
         self.requests: dict[str, KnownRequest] = {}
         self._touched: set[str] = set()
+        self.releases: dict[int, Release] = {}  # the last one that was restated, by its position
+        self._in_log: dict[tuple[str, ...], Any] = {}  # what it has for the commit in the making
         self.making = LogRows()  # the rows of the commit in the making
 
     @property
@@ -130,11 +139,23 @@ class States(SharedStates):
         asked = [job for job in jobs if isinstance(job, DecideCommand)]
         self.owners.forget()
         self._touched.clear()
+        self._in_log.clear()
         self.requests = {}
         if not asked:
             return
         self.requests = dict(self._log().requests(job.request.request_id for job in asked))
+        names = {job.command.account_id for job in asked if isinstance(job.command, StandingCommand | FactCommand)}
         self.load_accounts(job.command.account_id for job in asked if isinstance(job.command, AccountCommand))
+        if len(names) > 1:
+            self._load_for_late_facts(names)
+
+    def _load_for_late_facts(self, account_ids: Iterable[str]) -> None:
+        """Read what every account needs whose fact turns out to be late, by one query for all of them."""
+        streams = [make(name) for name in account_ids for make in (account_stream, repricing_stream)]
+        found: dict[str, list[Recorded]] = {stream: [] for stream in streams}
+        for recorded in self._log().streams(streams, POSITION_MAX):
+            found[recorded.stream].append(recorded)
+        self._in_log.update((("events", stream), events) for stream, events in found.items())
 
     def load_accounts(self, account_ids: Iterable[str]) -> None:
         """Have accounts in memory."""
@@ -159,6 +180,9 @@ class States(SharedStates):
     def _enter_days(self, keys: Mapping[str, DayKey], in_log: Mapping[str, FeeDay]) -> None:
         """Hold account-days, {stream: key}; `in_log` has those that the log has an event of."""
         last = {key: in_log[stream].last if stream in in_log else None for stream, key in keys.items()}
+        for recorded in _decoded(self.making, keys):  # adjustments of days that were not in memory
+            assert isinstance(recorded.event, FeeEvent), recorded
+            last[keys[recorded.stream]] = recorded.event
         self.days.enter({key: AccountDay(last=event) for key, event in last.items()})
         if in_log:
             digests = [day.digests for day in in_log.values()]
@@ -249,14 +273,19 @@ class States(SharedStates):
         return in_log | {row.stream for row in of_this_commit.of_streams(names)}
 
     def adjust(
-        self, key: DayKey, restated: Sequence[Restated], cause: tuple[str, int], release_position: int
-    ) -> list[FeeAdjusted]:
-        """Return the events that restate lines of an account-day, at least one, and move the totals of the day on."""
-        self._load((), [key])
-        day = self.days.day(key)
-        events = list(adjustments(day, restated, cause, release_position))
-        self.days.enter({key: day})
-        return events
+        self, key: DayKey, restated: Targets, cause: tuple[str, int], release_position: int
+    ) -> Iterator[FeeAdjusted]:
+        """Yield the events that restate lines of an account-day, at least one, and move the totals of the day on.
+
+        A day that is not in memory is not read for it: its ids take no part.
+        """
+        if self.days.places([key])[0] >= 0:
+            day = self.days.day(key)
+            yield from adjustments(day, restated, cause, release_position)
+            self.days.enter({key: day})
+        else:
+            day = AccountDay(last=self._last_fees(fee_stream(*key)))
+            yield from adjustments(day, restated, cause, release_position)
 
     def credit(self, key: DayKey, event: CreditEvent) -> CreditEvent:
         """Return a credit of an account-day, or its withdrawal, with the totals after it, and move the day on."""
@@ -281,13 +310,23 @@ class States(SharedStates):
     def account_events(self, account_id: str) -> list[Recorded]:
         """Return the events of an account, in the log and in the commit in the making."""
         stream = account_stream(account_id)
-        return [*self._log().streams([stream], POSITION_MAX), *_decoded(self.making, {stream})]
+        return [*self._events_in_log(stream), *_decoded(self.making, {stream})]
+
+    def _events_in_log(self, stream: str) -> list[Recorded]:
+        return self._once(("events", stream), lambda: self._log().streams([stream], POSITION_MAX))
 
     def fee_lines(self, account_id: str, from_ns: int) -> dict[str, int]:
         """Return how many lines each fee stream of an account has, if any, from the UTC day of an instant on."""
         days = FeeStreamsOf(account_id, max(from_ns, 0) // DAY_NS)
-        in_log = self._log().totals_of_account(account_id, days.first_day, LATEST_NS // DAY_NS, POSITION_MAX)
-        found = {fee_stream(account_id, day_number(each.day)): _lines(each.totals) for each in in_log}
+        span = (account_id, days.first_day, LATEST_NS // DAY_NS)
+        in_log = self._once(
+            ("lines", *map(str, span)),
+            lambda: {
+                fee_stream(account_id, day_number(each.day)): _lines(each.totals)
+                for each in self._log().totals_of_account(*span, POSITION_MAX)
+            },
+        )
+        found = dict(in_log)
         for recorded in _decoded(self.making, days):
             assert isinstance(recorded.event, FeeEvent), recorded
             found[recorded.stream] = _lines(recorded.event.totals)
@@ -295,13 +334,36 @@ class States(SharedStates):
 
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
-        making = _decoded(self.making, {stream})
-        last = making[-1] if making else self._log().last_of(stream)
-        return last.event.time_max_so_far_ns if last and isinstance(last.event, FeeEvent) else 0
+        last = self._last_fees(stream)
+        return last.time_max_so_far_ns if last else 0
 
-    def lines(self, stream: str) -> Iterable[PlacedLine]:
-        """Return the lines of a fee stream, in the log and in the commit in the making, as they are now."""
-        return lines_now([*self._log().streams([stream], POSITION_MAX), *_decoded(self.making, {stream})]).values()
+    def _last_fees(self, stream: str) -> FeeEvent | None:
+        """Return the last event of a fee stream, in the commit in the making or in the log."""
+        making = _decoded(self.making, {stream})
+        last = making[-1] if making else self._once(("last", stream), lambda: self._log().last_of(stream))
+        return last.event if last and isinstance(last.event, FeeEvent) else None
+
+    def _once(self, asked: tuple[str, ...], read: Callable[[], T]) -> T:
+        """Return what is read of the log, which stays the same until the commit in the making is stored."""
+        if asked not in self._in_log:
+            self._in_log[asked] = read()
+        found: T = self._in_log[asked]
+        return found
+
+    def fee_runs(self, stream: str, first: int, end: int, lines: int) -> Iterator[Recorded]:
+        """Yield fill runs of a fee stream at positions in [first, end), in the log and in the commit in the making.
+
+        The stream has so many lines: a few are read at once.
+        """
+        yield from self._log().runs_between(stream, first, end, at_once=lines <= _LINES_READ_AT_ONCE)
+        for recorded in _decoded(self.making, {stream}):
+            if isinstance(recorded.event, VolumeRecorded) and first <= recorded.position < end:
+                yield recorded
+
+    def adjustments(self, stream: str) -> list[Recorded]:
+        """Return the adjustments of a fee stream, in the log and in the commit in the making."""
+        making = [each for each in _decoded(self.making, {stream}) if isinstance(each.event, FeeAdjusted)]
+        return [*self._log().adjustments_of([stream], 0), *making]
 
     def recorded_at(self, position: int) -> int:
         """Return when a position was recorded, in ns; 0: the log has not reached it."""

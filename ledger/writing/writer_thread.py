@@ -34,6 +34,7 @@ from ledger.writing.messages import (
     CommitInFlight,
     DecideCommand,
     EvaluateAccounts,
+    GoOnRepricing,
     Job,
     QueuedJob,
     RecordFills,
@@ -57,6 +58,9 @@ _STORE_ERRORS: Final = (WriterLost, PersistenceError, EmbeddedError)
 _RETRY_S_MAX: Final = 30.0
 _ROOM_POLL_S: Final = 0.5  # between two looks whether the disk has room again
 
+_REPRICINGS: Final = "repricings"  # the name of a line
+_COMMANDS: Final = "commands"  # of another one
+_FILLS_OF_A_LINE: Final = 4  # to restate a line takes as long as to record so many
 _MANY: Final = 8  # callers that one commit answered
 _GATHER_S: Final = 0.001  # if no job came for so long, no more will come soon
 _GATHER_S_MAX: Final = 0.02
@@ -84,7 +88,7 @@ class WriterThread:
         self._leaping = Seldom(_log)
         self._keeper = keeper
         self._traces = traces
-        self._queue: FairQueue[Queued] = FairQueue(config.queue_fills_max)
+        self._queue: FairQueue[Queued] = FairQueue(config.queue_fills_max, patient=(_REPRICINGS,))
         self._last_weight = self._last_count = 0
         self._wanted = 1  # as many fills must wait for the thread to be woken
         mutex = threading.RLock()
@@ -263,6 +267,7 @@ class WriterThread:
                 jobs, later = _read(queued)
                 queued.clear()  # a request is kept no longer than it takes, also where no other one comes
                 self._send(service, jobs, later)
+                self._charge(service.lines_restated)
                 jobs.clear()
                 in_flight, later = later, []
                 self._pace.took(time.monotonic() - began_s)
@@ -363,6 +368,11 @@ class WriterThread:
             self._last_weight, self._last_count = before - self._queue.fills, len(jobs)
             self._room.notify_all()
         return jobs
+
+    def _charge(self, lines_restated: int) -> None:
+        """Have commands pay for the lines that they restated: a flood of late facts leaves fills their share."""
+        with self._changed:
+            self._queue.charge(_COMMANDS, lines_restated * _FILLS_OF_A_LINE)
 
     def _wait_for_jobs(self, pipeline: CommitPipeline) -> None:
         """Wait for a commit's worth of jobs. Raises WriterLost as soon as the pen is lost, so that no more is decided.
@@ -484,7 +494,12 @@ def _line(job: QueuedJob) -> str:
     """Return the name of the line that a job waits in."""
     if isinstance(job, UnreadFills):
         return job.line
-    return "commands" if isinstance(job, DecideCommand) else "evaluations"
+    match job:
+        case DecideCommand():
+            return _COMMANDS
+        case GoOnRepricing():
+            return _REPRICINGS
+    return "evaluations"
 
 
 def _name(job: Job) -> str:
@@ -499,6 +514,8 @@ def _names(job: Job) -> dict[str, str]:
             return {"request_id": job.request.request_id}
         case RecordFills():
             return {"source": job.source}
+        case GoOnRepricing():
+            return {"account_id": job.account_ids[0]}
     return {"request_id": job.started.envelope.request_id}
 
 

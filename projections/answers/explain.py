@@ -17,6 +17,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.explanation import Facts, Sentence, explain
 from ledger.domain.state.programme import Programme
+from ledger.domain.state.repricings import Repricings
 from ledger.domain.streams import account_stream, programme_stream
 from ledger.fills.account_day import adjusted
 from ledger.fills.adjust import FeeDifference
@@ -26,21 +27,29 @@ from ledger.wire.enums import set_words
 from projections.answers.fee_history import Entry, run_of
 
 
-def explanation(log: Log, account_id: str, entries: Sequence[Entry]) -> list[pb.Sentence]:
-    """Return the fee of a fill as it is after all its entries: the fill itself, then its adjustments, oldest first."""
+def explanation(
+    log: Log, account_id: str, entries: Sequence[Entry], known: int, repricings: Repricings
+) -> list[pb.Sentence]:
+    """Return the fee of a fill as it is after all its entries: the fill itself, then its adjustments, oldest first.
+
+    What is withheld from it is that which is known at a position; `repricings` of its account may change it yet.
+    """
     recorded, adjustments = entries[0].recorded, _adjustments(entries[1:])
     priced_at = adjustments[-1][0].position if adjustments else recorded.position
-    known = _known(entries[0], adjustments)
+    as_is = _known(entries[0], adjustments)
+    # By releases of the software that compared grants it was priced anew, as `lines_now` says.
+    anew = [each for each in adjustments if not _is_released(each[0])]
     facts = Facts(
         account_id=account_id,
         venue=run_of(recorded).venue,
-        known=known,
-        recorded_at=recorded.position,
+        known=as_is,
+        known_at=anew[-1][0].position if anew else recorded.position,
         priced_at=priced_at,
-        programme=_programme(log, known.basis),
-        decisions=log.streams([account_stream(account_id)], priced_at),
+        programme=_programme(log, as_is.basis),
+        decisions=log.streams([account_stream(account_id)], known),
+        currency=_known(entries[0], anew).basis.fee_currency,
     )
-    return [_message(sentence) for sentence in explain(facts, adjustments)]
+    return [_message(sentence) for sentence in explain(facts, adjustments, repricings)]
 
 
 def _message(sentence: Sentence) -> pb.Sentence:
@@ -58,6 +67,10 @@ def _adjustments(entries: Sequence[Entry]) -> list[tuple[Recorded, AdjustedLine]
         if isinstance(entry.line, FeeDifference)
     }
     return list(found.values())
+
+
+def _is_released(recorded: Recorded) -> bool:
+    return isinstance(recorded.event, FeeAdjusted) and bool(recorded.event.release_position)
 
 
 def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -> KnownLine:

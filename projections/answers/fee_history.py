@@ -10,8 +10,10 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
+from ledger.arrays.columns import Ints
 from ledger.domain.events import (
     Basis,
+    CellTotals,
     CreditEvent,
     CreditWithdrawn,
     FeeAdjusted,
@@ -28,18 +30,18 @@ from ledger.domain.state.volume_cells import (
     CREDITS,
     FEE_SCALE,
     NOTIONAL_SCALE,
-    CellSum,
     CellSums,
+    add_sums,
     add_totals,
     amount_of,
     count_credit,
-    restate,
     subtract,
 )
 from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, channel_of, liquidity_of, side_of
-from ledger.fills.adjust import FeeDifference, differences, lines_now
+from ledger.fills.adjust import FeeDifference, differences, lines_now, lines_of_differences
+from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.fills.lines import line_times_ns, lines_at, texts
-from ledger.fills.partial_sums import add_run
+from ledger.fills.partial_sums import add_run, restate_lines
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire.enums import set_words
@@ -58,13 +60,18 @@ class AccountSpan:
     until_ns: int
     known: int
 
-    def holds(self, line: Line | FeeDifference) -> bool:
-        """Return True if a line lies in the span; an adjustment lies where its line does."""
-        return self.has(line.line.transact_time_ns if isinstance(line, FeeDifference) else line.transact_time_ns)
+    def holds(self, line: Line) -> bool:
+        """Return True if a line lies in the span."""
+        return self.has(line.transact_time_ns)
 
     def has(self, time_ns: int) -> bool:
         """Return True if an instant lies in the span."""
         return self.from_ns <= time_ns < self.until_ns
+
+    def holding(self, times_ns: Ints) -> Ints:
+        """Return True where an instant lies in the span, as a column; an adjustment lies where its line does."""
+        found: Ints = (times_ns >= self.from_ns) & (times_ns < self.until_ns)
+        return found
 
 
 class Place(NamedTuple):
@@ -106,9 +113,10 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
     for recorded in log.fees_naming(account_id, day, exec_id, known):
         event, first = fee_event(recorded), Place(day, recorded.position, 0)
         if isinstance(event, FeeAdjusted):
-            for number, difference in enumerate(differences(event)):
-                if difference.line.exec_id == exec_id:
-                    yield Entry(first._replace(line=number), recorded, difference)
+            named = np.flatnonzero(AdjustedLines.of(event.lines).exec_id == exec_id.encode())
+            numbers = np.flatnonzero(np.isin(lines_of_differences(event), named))
+            for number, difference in zip(numbers.tolist(), differences(event, numbers), strict=True):
+                yield Entry(first._replace(line=number), recorded, difference)
         elif isinstance(event, VolumeRecorded):
             places = [number for number, name in enumerate(texts(event, "exec_id")) if name == exec_id]
             for number, line in zip(places, lines_at(event, np.array(places, dtype=np.int64)), strict=True):
@@ -147,12 +155,7 @@ def merged_sums(days: Iterable[CellSums]) -> CellSums:
     """Return sums of several days together."""
     found: CellSums = {}
     for sums in days:
-        for key, cell in sums.items():
-            known = found.setdefault(key, CellSum())
-            known.notional += cell.notional
-            known.lines += cell.lines
-            for currency, amounts in cell.fees.items():
-                known.add_fees(currency, *amounts)
+        add_sums(found, sums)
     return found
 
 
@@ -368,22 +371,28 @@ def _events_of(log: Log, span: AccountSpan, seen: tuple[int, int] = (0, 0)) -> I
 
 
 def _adjustments(recorded: Recorded, first: Place, span: AccountSpan, seen: int) -> Iterator[Entry]:
-    assert isinstance(recorded.event, FeeAdjusted), recorded
-    for number, difference in enumerate(differences(recorded.event)):
-        if number >= seen and span.holds(difference):
+    """Yield the differences of an adjustment after the first `seen`, unpacked in steps as they are taken."""
+    event = recorded.event
+    assert isinstance(event, FeeAdjusted), recorded
+    inside = span.holding(AdjustedLines.of(event.lines).transact_time_ns)
+    for step in _steps(np.flatnonzero(inside[lines_of_differences(event)]), seen):
+        for number, difference in zip(step.tolist(), differences(event, step), strict=True):
             yield Entry(first._replace(line=number), recorded, difference)
 
 
 def _fills(recorded: Recorded, first: Place, span: AccountSpan, seen: int) -> Iterator[Entry]:
     """Yield the fills of a run after the first `seen`, unpacked in steps as they are taken."""
     run = run_of(recorded)
-    times_ns = line_times_ns(run)
-    places = np.flatnonzero((times_ns >= span.from_ns) & (times_ns < span.until_ns))
-    places = places[places >= seen]
-    for start in range(0, len(places), _LINES_PER_STEP):
-        step = places[start : start + _LINES_PER_STEP]
+    for step in _steps(np.flatnonzero(span.holding(line_times_ns(run))), seen):
         for number, line in zip(step.tolist(), lines_at(run, step), strict=True):
             yield Entry(first._replace(line=number), recorded, line)
+
+
+def _steps(places: Ints, seen: int) -> Iterator[Ints]:
+    """Yield ascending places from `seen` on, some in a step."""
+    places = places[np.searchsorted(places, seen) :]
+    for start in range(0, len(places), _LINES_PER_STEP):
+        yield places[start : start + _LINES_PER_STEP]
 
 
 def _sums_before(log: Log, span: AccountSpan, instant_ns: int) -> CellSums:
@@ -391,14 +400,24 @@ def _sums_before(log: Log, span: AccountSpan, instant_ns: int) -> CellSums:
     cut = log.day_cut(span.account_id, instant_ns, span.known)
     sums: CellSums = {}
     add_totals(sums, cut.totals)
+    for before, after in cut.moved:
+        add_sums(sums, _moved(before, after))
     for recorded in cut.events:
         event = fee_event(recorded)
         if isinstance(event, FeeAdjusted):
-            for line in event.lines:
-                if line.transact_time_ns < instant_ns:
-                    restate(sums, event, line)
+            restate_lines(sums, event, instant_ns)
         elif isinstance(event, CreditEvent):
             count_credit(sums, event)  # as the day begins, which is before any instant within it
         else:
             add_run(sums, event, instant_ns)
     return sums
+
+
+def _moved(before: Iterable[CellTotals], after: Iterable[CellTotals]) -> CellSums:
+    """Return what an adjustment adds to the cells that it changes: totals after it less those before it."""
+    found: CellSums = {}
+    less: CellSums = {}
+    add_totals(found, after)
+    add_totals(less, before)
+    subtract(found, less)
+    return found

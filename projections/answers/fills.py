@@ -59,6 +59,7 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
         basis=instant.basis(reader.ledger_id),
         totals=[total for total in totals(sums) if total.lines or total.credits],
         volumes=volumes(sums),
+        reprice_in_progress=reader.is_repriced(instant, account_id),
     )
     for start in range(0, min(size, len(entries)), _LINES_AT_ONCE):
         some = entries[start : min(start + _LINES_AT_ONCE, size)]
@@ -94,11 +95,13 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         set_words(line, fee_type=fee_type(exact(line.fee_amount, FEE_SCALE)))
         line.basis.CopyFrom(last.basis)
         line.banned = last.banned
+    repricings = reader.repricings(view.instant, account_id)
     return pb.GetFillResponse(
         basis=view.instant.basis(reader.ledger_id),
         line=line,
         adjustments=adjustments,
-        explanation=explanation(reader.log, account_id, entries),
+        explanation=explanation(reader.log, account_id, entries, view.instant.known.position, repricings),
+        reprice_in_progress=bool(repricings.open),
     )
 
 

@@ -39,6 +39,7 @@ def get_rates(reader: Reader, request: pb.GetRatesRequest) -> pb.GetRatesRespons
         if pending_ns is not None:
             response.evaluation_pending = True
             response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))
+    response.reprice_in_progress = reader.is_repriced(view.instant, request.account_id)
     return response
 
 

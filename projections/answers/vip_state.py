@@ -41,6 +41,7 @@ def get_vip_state(reader: Reader, request: pb.GetVipStateRequest) -> pb.GetVipSt
     if pending_ns is not None:
         response.evaluation_pending = True
         response.pending_evaluation_time.CopyFrom(timestamp(pending_ns))
+    response.reprice_in_progress = reader.is_repriced(view.instant, request.account_id)
     return response
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from ledger.domain.decide.facts import BY_FLAG
 from ledger.domain.events import FactDeclined, FactReleased, FactWithdrawn, FactWithheld, Recorded
-from ledger.domain.streams import account_of
+from ledger.domain.streams import account_of, account_stream
 from ledger.store.log import Log
 from ledger.v1 import control_service_pb2 as pb
 from ledger.wire.enums import set_words
@@ -50,13 +51,11 @@ def list_withheld(reader: Reader, request: pb.ListWithheldRequest) -> pb.ListWit
 
 def withheld(log: Log, as_of_ns: int, known: int, account_id: str = "") -> list[Waiting]:
     """Return each FactWithheld that nobody has released, declined or withdrawn, as known at a position, in order."""
-    topics = ("FactWithheld", "FactReleased", "FactDeclined", "FactWithdrawn")
-    events = log.account_events(topics, known)
-    return _waiting(
-        recorded
-        for recorded in events
-        if recorded.envelope.effective_time_ns <= as_of_ns and account_id in ("", account_of(recorded.stream))
-    )
+    if account_id:  # whose stream is short; all accounts have very many events of other kinds
+        events = log.streams([account_stream(account_id)], known)
+    else:
+        events = log.account_events(("FactWithheld", "FactReleased", "FactDeclined", "FactWithdrawn"), known)
+    return _waiting(each for each in events if each.envelope.effective_time_ns <= as_of_ns)
 
 
 def _waiting(events: Iterable[Recorded]) -> list[Waiting]:
@@ -66,7 +65,9 @@ def _waiting(events: Iterable[Recorded]) -> list[Waiting]:
         event = recorded.event
         if isinstance(event, FactWithheld):
             one = Waiting(recorded, event, withdrawn.get(event.fact_position, 0))
-            waiting.setdefault(event.fact_position, []).append(one)
+            # What the end of a flag does not release is withheld for a reason of its own.
+            others = (each for each in waiting.get(event.fact_position, ()) if each.event.reason != BY_FLAG)
+            waiting[event.fact_position] = [*others, one]
         elif isinstance(event, FactReleased | FactDeclined | FactWithdrawn):
             waiting.pop(event.fact_position, None)
         if isinstance(event, FactWithdrawn):

@@ -27,7 +27,8 @@ COLUMNS: Final = f"{ROW}, time_min_ns, time_max_ns, time_max_so_far_ns"
 _OF_ACCOUNT: Final = "split_part(originator_id, '/', 2)"
 IN_SCOPE: Final = f"""
 notification_id > %(after)s AND notification_id <= %(until)s
-    AND ((originator_id NOT LIKE 'account/%%' AND originator_id NOT LIKE 'fees/%%') OR (
+    AND ((originator_id NOT LIKE 'account/%%' AND originator_id NOT LIKE 'fees/%%'
+        AND originator_id NOT LIKE 'repricing/%%') OR (
         (%(shares)s = 1 OR get_byte(sha256(convert_to({_OF_ACCOUNT}, 'UTF8')), 0) %% %(shares)s = %(share)s)
         AND (%(accounts)s::text[] IS NULL OR {_OF_ACCOUNT} = ANY(%(accounts)s::text[]))
         AND (%(first)s::bigint IS NULL OR time_max_ns IS NULL OR time_max_ns >= %(first)s)

@@ -9,7 +9,7 @@ from ledger.domain.events import AccountLinked, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_of, day_key, kind_and_subject
 
-_KINDS_OF_ACCOUNTS = ("account", "fees")
+_KINDS_OF_ACCOUNTS = ("account", "fees", "repricing")
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from ledger.domain.streams import evaluation_stream
 from projections.controls.open_items import OpenItem, open_until_done
 from projections.controls.scope import Control, Finding, Scope
 from projections.evaluation.sources import signs, waiting_for
+from projections.repricings import volume_on_the_move
 
 LATE_NS: Final = DAY_NS  # from then on a run is late
 LATE: Final = "LATE"
@@ -62,6 +63,7 @@ def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded], sources: Sequence[
         state = evolve_evaluation(state, recorded)
     if state.started is None:
         lines = waiting_for(sources, scope.programme, at_ns, scope.as_of_ns)
+        lines += volume_on_the_move(scope.log, scope.known_position)
         waits = {"waiting_for": "; ".join(lines)} if lines else {}
         return "; ".join(["was not run", *(f"it waits: {line}" for line in lines)]), {"status": "NOT_RUN", **waits}
     if state.completed is None:

@@ -12,6 +12,7 @@ SELECT account_id, day::text, quote_currency, trim_scale(sum(notional))::text, s
 FROM {read}.volume_days
 WHERE banned AND day BETWEEN %(since_day)s::date AND %(at_day)s::date
 GROUP BY account_id, day, quote_currency
+HAVING sum(lines) > 0
 """
 
 

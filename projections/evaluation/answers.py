@@ -28,6 +28,7 @@ from projections.evaluation.missed import Missed
 from projections.evaluation.plan import EvaluationPlan
 from projections.evaluation.runs import Tally
 from projections.evaluation.sources import signs, waiting_for
+from projections.repricings import volume_on_the_move
 from projections.tables.position import wait_for_tables
 
 
@@ -123,7 +124,8 @@ def _waits(reader: Reader, instant: Instant, programme: Programme, at_ns: int, n
     known_ns = now_ns if instant.known_at_open else known_ns
     early = read_too_early(position, known_ns, at_ns)
     lines = [early.detail] if early else []
-    return lines + waiting_for(signs(reader.log, position), programme, at_ns, known_ns)
+    lines += waiting_for(signs(reader.log, position), programme, at_ns, known_ns)
+    return [*lines, *volume_on_the_move(reader.log, position)]
 
 
 def _asked(shape: Shape, request: pb.PlanEvaluationRequest | pb.GetEvaluationRequest) -> RunEvaluation:

@@ -32,6 +32,7 @@ from projections.as_of import Reader
 from projections.evaluation.missed import Missed
 from projections.evaluation.plan import BLOCKED, EvaluationPlan, Planned
 from projections.evaluation.sources import signs, waiting_for
+from projections.repricings import volume_on_the_move
 from projections.tables.position import tables_position, wait_for_tables
 from projections.tables.tables import read_schema
 
@@ -99,7 +100,8 @@ class EvaluationRuns:
             return command
         if read_too_early(known, known_ns, at_ns):
             return command
-        if lines := waiting_for(sources, programme, at_ns, known_ns, command.complete_sources):
+        moving = volume_on_the_move(self._reader.log, known)
+        if lines := [*waiting_for(sources, programme, at_ns, known_ns, command.complete_sources), *moving]:
             refuse(Reason.EVALUATION_WAITING, "instant", "; ".join(lines))
         self._await_tables(known)
         return command

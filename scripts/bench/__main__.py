@@ -38,6 +38,7 @@ try:
     from scripts.bench.reads import Reads
     from scripts.bench.rebuild import rebuild
     from scripts.bench.replay import replay
+    from scripts.bench.reprice import Reprice
     from scripts.bench.resend import Resend
     from scripts.bench.rows import RowLoad
     from scripts.bench.single import Single
@@ -180,6 +181,8 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "reads": lambda: Reads(options.seconds, turns),
         "evaluation": lambda: Evaluation(options.accounts),
         "asof": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES),
+        "asof_adjusted": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES, adjusted=True),
+        "reprice": lambda: Reprice(options.fills),
         "lanes": lambda: Lanes(options.seconds * _LANES_SLICES),
         "memory": lambda: Memory(options.rss_fills),
         "hostile": lambda: Hostile(options.fills),

@@ -1,7 +1,8 @@
 """The load of the as-of reads: an account that trades all day beside one that hardly does, and others between them.
 
 30 days of fills in the order in which they came, 5 % of them late by up to a minute. All that a read is to find
-again is at hand as columns: whose fill, when, and at which position it was acknowledged.
+again is at hand as columns: whose fill, when, and at which position it was acknowledged. Facts that come late are
+recorded between two messages, after the days that they adjust.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ DAYS: Final = 30
 FIRST_DAY: Final = 19_877  # 2024-06-03
 LARGE, SMALL = "A-LARGE", "A-SMALL"
 SMALL_FILLS: Final = 100
+ADJUSTED_DAYS: Final = (24, 25, 26)  # of the days, counted from 0: a tenth of them, by a late fact each
 OTHERS: Final = 10  # accounts, that have a fifth of all fills together
 FILLS_PER_MESSAGE: Final = 600
 LANES: Final = 2
@@ -43,6 +45,26 @@ class AsOfLoad:
     def places(self, account_id: str) -> Ints:
         """Which of the fills are of an account."""
         return np.flatnonzero(self.account == self.accounts.index(account_id))
+
+    @property
+    def messages(self) -> int:
+        """How many messages there are."""
+        return sum(len(lane.messages) for lane in self.lanes)
+
+    @property
+    def messages_before_facts(self) -> int:
+        """How many messages were recorded before the late facts: all with a fill of the adjusted days, but the last."""
+        later = np.flatnonzero(self.time_ns >= (FIRST_DAY + ADJUSTED_DAYS[-1] + 1) * DAY_NS)
+        return int(self.message[later[0] if len(later) else -1])
+
+    def lanes_of(self, first: int, end: int) -> list[Lane]:
+        """The lanes with no more than the messages [first, end)."""
+        count = len(self.lanes)
+        parts = [slice(-((number - first) // count), -((number - end) // count)) for number in range(count)]
+        return [
+            Lane(lane.source, lane.messages[part], lane.sizes[part])
+            for lane, part in zip(self.lanes, parts, strict=True)
+        ]
 
 
 def make_asof_load(fills: int) -> AsOfLoad:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 
 from ledger.v1 import fill_pb2, fill_service_pb2
-from scripts.bench.fills import BLOCK, MARKETS, Fills, columns_of, messages_of, reference_fills
+from scripts.bench.fills import BLOCK, MARKETS, Fills, account_id, columns_of, messages_of, reference_fills
 
 ACCOUNTS: Final = 1_000
 FILLS_PER_MESSAGE: Final = 1_000
@@ -84,21 +84,31 @@ def row_load(count: int, *, accounts: int, fills_per_message: int, lanes: int) -
     return load
 
 
-def stream_load(count: int, *, accounts: int, fills_per_message: int, zipf: bool = False) -> Load:
+def stream_load(
+    count: int,
+    *,
+    accounts: int,
+    fills_per_message: int,
+    zipf: bool = False,
+    source: str = "engine",
+    name_of: Callable[[int], str] = account_id,
+) -> Load:
     """Reference fills as StreamFillsRequests of one source, column by column."""
-    load = Load([Lane("engine")])
+    load = Load([Lane(source)])
     blocks = reference_fills(count, accounts, zipf=zipf)
-    load.lanes[0].messages.extend(stream_messages(load, blocks, fills_per_message))
+    load.lanes[0].messages.extend(stream_messages(load, blocks, fills_per_message, name_of))
     return load
 
 
-def stream_messages(load: Load, blocks: Iterable[Fills], fills_per_message: int) -> Iterator[bytes]:
+def stream_messages(
+    load: Load, blocks: Iterable[Fills], fills_per_message: int, name_of: Callable[[int], str] = account_id
+) -> Iterator[bytes]:
     """StreamFillsRequests, each made when it is asked for and counted in the load, whose only lane sends it."""
     (lane,) = load.lanes
     sequence = 1
     for fills in _parts(load.volume.counted(blocks), fills_per_message):
         batch = fill_service_pb2.RecordFillsRequest(
-            source=lane.source, first_sequence=sequence, columns=columns_of(fills)
+            source=lane.source, first_sequence=sequence, columns=columns_of(fills, name_of)
         )
         sequence += len(fills)
         lane.sizes.append(len(fills))

@@ -105,6 +105,6 @@ def test_each_bad_value_of_a_field_is_refused(ledger: Ledger) -> None:
         refused_as_expected(ledger, row)
 
 
-def test_a_random_history_has_the_event(writing: Writing) -> None:
-    replayed(writing, 1)
+def test_a_random_history_has_the_event(writing: Writing, monkeypatch: pytest.MonkeyPatch) -> None:
+    replayed(writing, 1, monkeypatch)
     assert AccountNoted in {type(recorded.event) for recorded in writing.events()}

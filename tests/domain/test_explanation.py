@@ -28,9 +28,11 @@ from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.programme import CHANNEL_API, Programme, Rates
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.fills.account_day import adjusted
-from ledger.fills.adjust import LineRef, PlacedLine, adjustments, restated_by_facts
+from ledger.fills.adjust import adjustments
 from ledger.fills.days import DayTable
 from ledger.fills.lines import known_lines
+from ledger.fills.posted import Stretch, posted_lines
+from ledger.fills.targets import targets
 from tests.domain.worked import NOON_NS, TODAY, fills, programme, record, recorded, rulebook
 
 PRICED_AT: Final = 100
@@ -53,7 +55,7 @@ def explained(
     ]
     _, (run,) = record(fills(fill), book or rulebook(rules), fold_account("alice", log))
     (known,) = known_lines(run)
-    return list(explain(Facts("alice", run.venue, known, PRICED_AT, PRICED_AT, rules, log)))
+    return list(explain(Facts("alice", run.venue, known, PRICED_AT, PRICED_AT, rules, log, known.basis.fee_currency)))
 
 
 def codes(sentences: list[Sentence]) -> list[str]:
@@ -158,7 +160,7 @@ def test_a_grant_recorded_after_the_fill_was_priced_explains_nothing() -> None:
     _, (run,) = record(fills({}), rulebook(), fold_account("alice", [recorded(MANUAL)]))
     (known,) = known_lines(run)
     late = Recorded(PRICED_AT + 1, "account/alice", 1, Envelope(NOON_NS, NOON_NS, 1), MANUAL)
-    facts = Facts("alice", run.venue, known, PRICED_AT, PRICED_AT, programme(), [late])
+    facts = Facts("alice", run.venue, known, PRICED_AT, PRICED_AT, programme(), [late], "USDT")
     assert "GRANT_NOT_FOUND" in codes(list(explain(facts)))
 
 
@@ -304,22 +306,23 @@ def test_an_amount_that_is_not_the_rounding_of_the_product_is_for_the_audit() ->
     (known,) = known_lines(run)
     for fee, code in ((1_250_000, "AMOUNT_EXACT"), (1_250_001, "AMOUNT_DEVIATES"), (1_249_999, "AMOUNT_DEVIATES")):
         edited = known._replace(line=known.line._replace(fee=fee))
-        assert code in codes(list(explain(Facts("alice", "bitmart", edited, 1, 1, programme(), []))))
+        assert code in codes(list(explain(Facts("alice", "bitmart", edited, 1, 1, programme(), [], "USDT"))))
 
 
 def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_fee_as_it_is_now() -> None:
     book, event = rulebook(), evaluation("PERIODIC")
     late = recorded(event, 7)
     before = AccountFacts("alice", [late])
-    after, days = before.with_release(FactReleased(7, GRANT, "adjust")), DayTable()
+    released = recorded(FactReleased(7, GRANT, "adjust"), 8)
+    after, days = AccountFacts("alice", [late, released]), DayTable()
     _, (run,) = record(fills({}), book, AccountState("alice"), days=days)
     (as_priced,) = known_lines(run)
-    placed = PlacedLine(LineRef(5, 0), run.venue, as_priced, 5, "USDT")
-    restated = list(restated_by_facts([placed], before, after, 0, lambda _: book))
+    posted = posted_lines([Stretch(recorded(run, 5), 0, 1)], [])
+    restated = targets(posted, before, after, 0, lambda _: book)
     (adjustment,) = adjustments(days.day(TODAY), restated, (GRANT, 7), 8)
     (line,) = adjustment.lines
-    known = adjusted(placed.known, adjustment, line)
-    facts = Facts("alice", run.venue, known, 5, 8, programme(), [late])
+    known = adjusted(as_priced, adjustment, line)
+    facts = Facts("alice", run.venue, known, 5, 8, programme(), [late, released], "USDT")
     sentences = list(explain(facts, [(recorded(adjustment, 8), line)]))
     assert {"EVALUATION", "TIER_RATE", "AMOUNT_EXACT"} <= set(codes(sentences))
     assert "NOT_ADJUSTED" not in codes(sentences)
@@ -327,7 +330,7 @@ def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_f
         "Adjusted at 2024-10-04T12:00:00Z (position 8) from 0.0125 USDT to 0.002 USDT, because of a grant recorded"
         " late, at position 7: from NONE to VIP2."
     )
-    assert said(sentences, "RELEASED").startswith("The fact was released at position 8")
+    assert said(sentences, "RELEASED") == "The fact was released at position 8 by the programme itself (adjust)."
 
 
 @pytest.mark.parametrize(

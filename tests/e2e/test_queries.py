@@ -197,7 +197,8 @@ def test_a_fill_says_in_words_what_its_fee_rests_on(ledger: Ledger) -> None:
     assert (told["tier_before"], told["tier_after"]) == ("VIP3", "VIP5")
     assert (told["cause"], told["cause_position"]) == ("LATE_GRANT", str(granted))
     assert found[6].text == (
-        f"The fact was released at position {granted + 1}, asked for by ops-1 and approved by ops-2."
+        f"The fact was released at position {granted + 1} by the programme itself (adjust), on a command of ops-1 that"
+        " was approved by ops-2."
     )
 
 

@@ -84,9 +84,10 @@ def test_a_ban_that_is_withdrawn_never_was_but_for_whoever_asks_what_was_known_b
     assert asked(ledger, before) == answers
     told = {sentence.code: sentence.text for sentence in found(ledger, name).explanation}
     assert told["ADJUSTED"].endswith(
-        f"because a ban, of position {position}, was withdrawn at position {withdrawal}: from NONE to NONE."
+        f"at 1.25 USDT as before, because a ban, of position {position}, was withdrawn at position {withdrawal}."
     )
-    assert told["RELEASED"].startswith(f"The withdrawal was released at position {withdrawal + 1}, asked for by ")
+    by_itself = f"The withdrawal was released at position {withdrawal + 1} by the programme itself (adjust)"
+    assert told["RELEASED"].startswith(by_itself)
     assert refused(ledger, withdrawn(position)).reason == Reason.FACT_ALREADY_WITHDRAWN.name
     assert refused(ledger, released(position)).reason == Reason.FACT_ALREADY_WITHDRAWN.name
     assert refused(ledger, withdrawn(withdrawal)).reason == Reason.FACT_NOT_WITHDRAWABLE.name

@@ -5,9 +5,10 @@ from __future__ import annotations
 from random import Random
 from typing import Any
 
+import numpy as np
 import pytest
 
-from ledger.domain.events import VolumeRecorded
+from ledger.domain.events import FeeAdjusted, VolumeRecorded
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import (
     FEE_SCALE,
@@ -16,12 +17,18 @@ from ledger.domain.state.volume_cells import (
     CellSums,
     add_totals,
     cell_key,
+    restate,
     subtract,
     to_totals,
 )
+from ledger.domain.traits import TRAIT_BANNED
+from ledger.fills.account_day import AccountDay
+from ledger.fills.adjust import adjustments, differences, lines_of_differences
 from ledger.fills.lines import known_lines, lines_at, lines_of, places_having
-from ledger.fills.partial_sums import add_run
-from tests.domain.worked import NOON_NS, fills, record, rulebook
+from ledger.fills.partial_sums import add_run, restate_lines
+from ledger.fills.posted import posted_lines, whole
+from ledger.fills.targets import Targets
+from tests.domain.worked import NOON_NS, fills, record, recorded, rulebook
 
 SEED = 20_261_124
 
@@ -119,3 +126,48 @@ def test_some_lines_of_a_run_are_those_of_all_its_lines(wide: bool) -> None:
         assert places.tolist() == [place for place, line in enumerate(lines) if line.traits & traits == traits]
     assert lines_at(run, slice(7, 9)) == lines[7:9]
     assert lines_at(run, places_having(run, 3 << 2)) == []
+
+
+def random_adjustment(random: Random, *, wide: bool) -> FeeAdjusted:
+    """Some lines of a run: their fees grow and shrink, some are banned or in another currency from now on."""
+    run = random_run(random, wide=wide)
+    lines = posted_lines(list(whole([recorded(run, 5, "fees/alice/2024-10-04")])), [])
+    places = np.array(sorted(random.sample(range(len(run)), 40)))
+    traits = lines.traits[places] ^ np.array([random.choice((0, TRAIT_BANNED)) for _ in places])
+    more = np.array([random.choice((-3, 0, 10**9)) for _ in places])
+    other = lines.bases.code(lines.bases.values[0]._replace(fee_currency="EUR", fee_decimals=2))
+    basis = np.array([random.choice((code, other)) for code in lines.basis[places].tolist()])
+    (event,) = adjustments(AccountDay(), Targets(lines, places, traits, lines.fee[places] + more, basis), ("BAN", 3), 9)
+    return event
+
+
+@pytest.mark.parametrize("wide", [False, True])
+def test_lines_that_an_adjustment_restates_are_counted_as_one_by_one_up_to_any_instant(wide: bool) -> None:
+    event = random_adjustment(Random(SEED), wide=wide)
+    for until_ns in range(NOON_NS - 1, NOON_NS + 52):
+        sums: CellSums = {}
+        one_by_one: CellSums = {}
+        restate_lines(sums, event, until_ns)
+        for line in event.lines:
+            if line.transact_time_ns < until_ns:
+                restate(one_by_one, event, line)
+        assert to_totals(sums) == to_totals(one_by_one), f"seed {SEED}"
+    assert to_totals(sums) == event.totals
+
+
+def test_differences_of_some_numbers_are_those_of_all_and_a_line_in_another_currency_has_two() -> None:
+    event = random_adjustment(Random(SEED), wide=False)
+    every, of_line = differences(event), lines_of_differences(event).tolist()
+    assert [event.lines[number] for number in of_line] == [each.line for each in every]
+    assert 40 < len(every) < 80
+    for number, line in enumerate(event.lines):
+        mine = [each for each, of in zip(every, of_line, strict=True) if of == number]
+        fees = [(event.bases[each.basis_index], each.fee) for each in (line.before, line.after)]
+        amounts = [fee * 10 ** (FEE_SCALE - basis.fee_decimals) for basis, fee in fees]
+        if fees[0][0].fee_currency == fees[1][0].fee_currency:
+            assert [each.amount for each in mine] == [amounts[1] - amounts[0]]
+        else:
+            assert [each.amount for each in mine] == [-amounts[0], amounts[1]]
+            assert [each.currency for each in mine] == [basis.fee_currency for basis, _ in fees]
+    for start in range(len(every)):
+        assert differences(event, np.arange(start, len(every), 3)) == every[start::3]

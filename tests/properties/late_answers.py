@@ -11,7 +11,7 @@ from typing import Any
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import Ledger, at
-from tests.properties.late_facts import LateAccount, Restated
+from tests.properties.late_facts import Credit, LateAccount, Restated
 from tests.properties.late_lives import BEGIN_NS, LateLives
 from tests.properties.notebook import DAY_NS, FOR_EVER, Noted, next_evaluation_ns
 from tests.properties.reckoner import SYMBOLS
@@ -20,6 +20,8 @@ from tests.properties.test_two_clocks import fee_pages, noted_state, state
 FIRST_NS = BEGIN_NS - 60 * DAY_NS
 PAGE = 1_000
 
+Totals = dict[str, tuple[Decimal, Decimal, Decimal, int, Decimal]]
+NOTHING = (Decimal(0), Decimal(0), Decimal(0), 0, Decimal(0))
 Lines = dict[str, list[tuple[Any, ...]]]  # by exec_id
 
 
@@ -59,11 +61,14 @@ def differences(ledger: Ledger, account: LateAccount, asked: Asked) -> list[tupl
     pages = list(fee_pages(ledger, asked))  # type: ignore[arg-type]
     found = lines_told(line for page in pages for line in page.lines)
     pairs = [(f"line {one.trade.exec_id}", line(one), found.pop(one.trade.exec_id, [])) for one in noted]
-    pairs += [("lines", {}, found), ("totals", totals(noted), totals_told(pages[-1]))]
+    credited = credits_of(account, asked)
+    pairs += [("lines", {}, found), ("totals", totals(noted, credited), totals_told(pages[-1]))]
+    pairs.append(("credits", credits_noted(credited), credits_told(line for page in pages for line in page.lines)))
     day = asked.as_of_ns // DAY_NS * DAY_NS
     of_day = Asked(asked.account_id, asked.as_of_ns, asked.known, day, day + DAY_NS)
     today = [one for one in noted if one.trade.at_ns >= day]
-    pairs.append(("totals of the day", totals(today), totals_told(next(fee_pages(ledger, of_day)))))  # type: ignore[arg-type]
+    credited = credits_of(account, of_day)
+    pairs.append(("totals of the day", totals(today, credited), totals_told(next(fee_pages(ledger, of_day)))))  # type: ignore[arg-type]
     pairs.append(("volumes", volumes(noted), volumes_told(pages[-1])))
     rates = ledger.queries.GetRates(pb.GetRatesRequest(account_id=asked.account_id, at=asked.at))
     pairs.append(("volume", volume(account, asked), volume_told(rates)))
@@ -91,6 +96,8 @@ def lines_told(lines: Iterable[pb.FeeLine]) -> Lines:
     """The same as the ledger says it."""
     found: Lines = {}
     for one in lines:
+        if one.kind.startswith("CREDIT"):
+            continue
         basis = one.basis
         rests = (Decimal(basis.rate), Decimal(basis.discount), basis.tier, basis.grant_id, one.banned)
         found.setdefault(one.fill_ref.exec_id, []).append((one.kind, Decimal(one.fee_amount), one.fee_currency, *rests))
@@ -102,22 +109,58 @@ def grant_id(number: int | None) -> str:
     return "" if number is None else f"g{number + 1}"
 
 
-def totals(noted: Iterable[Noted]) -> dict[str, tuple[Decimal, Decimal, Decimal, int]]:
-    """(charges, rebates, net, lines) by currency."""
-    found: dict[str, tuple[Decimal, Decimal, Decimal, int]] = {}
+def totals(noted: Iterable[Noted], credited: Iterable[tuple[Credit, bool]]) -> Totals:
+    """(charges, rebates, net, lines, credits) by currency."""
+    found: Totals = {}
     for fee in (one.fee_at(FOR_EVER) for one in noted):
-        charges, rebates, net, lines = found.get(fee.currency, (Decimal(0), Decimal(0), Decimal(0), 0))
+        charges, rebates, net, lines, given = found.get(fee.currency, NOTHING)
         charge, rebate = max(fee.amount, Decimal(0)), min(fee.amount, Decimal(0))
-        found[fee.currency] = (charges + charge, rebates + rebate, net + fee.amount, lines + 1)
-    return found
+        found[fee.currency] = (charges + charge, rebates + rebate, net + fee.amount, lines + 1, given)
+    for credit, stands in credited:
+        charges, rebates, net, lines, given = found.get(credit.currency, NOTHING)
+        amount = credit.amount if stands else Decimal(0)
+        found[credit.currency] = (charges, rebates, net - amount, lines, given - amount)
+    return {currency: total for currency, total in found.items() if total != NOTHING}
 
 
-def totals_told(page: pb.ListFeeHistoryResponse) -> dict[str, tuple[Decimal, Decimal, Decimal, int]]:
+def totals_told(page: pb.ListFeeHistoryResponse) -> Totals:
     """The same as the ledger says it."""
     return {
-        total.currency: (Decimal(total.charges), Decimal(total.rebates), Decimal(total.net), total.lines)
+        total.currency: (
+            *map(Decimal, (total.charges, total.rebates, total.net)),
+            total.lines,
+            Decimal(total.credits or 0),
+        )
         for total in page.totals
     }
+
+
+def credits_of(account: LateAccount, asked: Asked) -> list[tuple[Credit, bool]]:
+    """Credits known, of the days that begin in the span, each with whether it stands."""
+    until_ns = min(asked.until_ns, asked.as_of_ns + 1)
+    inside = [one for one in account.credits if asked.from_ns <= one.day * DAY_NS < until_ns]
+    return [(one, one.stands(asked.known)) for one in inside if one.position <= asked.known]
+
+
+def credits_noted(credited: Iterable[tuple[Credit, bool]]) -> list[tuple[str, int, int, Decimal, str]]:
+    """(kind, position of the credit, UTC day, amount, currency)."""
+    found = []
+    for one, stands in credited:
+        found.append(("CREDIT", one.position, one.day, -one.amount, one.currency))
+        if not stands:
+            found.append(("CREDIT_WITHDRAWN", one.position, one.day, one.amount, one.currency))
+    return sorted(found)
+
+
+def credits_told(lines: Iterable[pb.FeeLine]) -> list[tuple[str, int, int, Decimal, str]]:
+    """The same as the ledger says it."""
+    found = []
+    for one in lines:
+        if one.kind.startswith("CREDIT"):
+            assert not one.fill_ref.exec_id
+            day = one.transact_time.seconds // 86_400
+            found.append((one.kind, one.credit.credit_position, day, Decimal(one.fee_amount), one.fee_currency))
+    return sorted(found)
 
 
 def volumes(noted: Iterable[Noted]) -> list[tuple[str, Decimal, int]]:

@@ -16,9 +16,11 @@ from ledger.v1.command_pb2 import Authority
 from ledger.v1.control_service_pb2_grpc import ControlServiceStub
 from ledger.v1.programme_service_pb2_grpc import ProgrammeServiceStub
 from ledger.v1.read_pb2 import ReadAt
+from projections.repricings import open_repricings
 from tests.conftest import Ledger, at
 from tests.properties.notebook import Trade
 from tests.samples import FOUR_EYES, request_id
+from tests.waiting import wait_for
 
 DECIDING = Authority(actor="ops-5", approver="ops-6", reason="seen and agreed")
 
@@ -99,6 +101,11 @@ def differences(answer: Any) -> dict[str, Decimal]:
     """By how much more or less lines would be charged, by currency, as a preview says it."""
     found = {one.currency: Decimal(one.amount) for one in answer.receipt.preview.differences}
     return {currency: amount for currency, amount in found.items() if amount}
+
+
+def await_repricings(ledger: Ledger) -> None:
+    """Wait until all lines that are restated part by part are."""
+    wait_for(lambda: not open_repricings(ledger.log, ledger.log.head().position))
 
 
 class Told(NamedTuple):

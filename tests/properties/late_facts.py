@@ -26,6 +26,7 @@ CAUSE: Final = {
     "lift": VOLUME,
 }
 PACKAGED: Final = dict(zip(CAUSES, ("adjust", "propose", "keep", "keep", "adjust"), strict=True))
+CURRENCIES: Final = {"BMX", *(name for symbol in SYMBOLS for name in symbol.split("_"))}
 TOKEN, OFF = "BMX", Decimal("0.25")
 ALL = ""  # currencies
 
@@ -38,7 +39,7 @@ class Reading:
 
     held: frozenset[str] = frozenset({"TRIAL", "MATCH", "MANUAL", "EVALUATION"})  # whose grants wait for the un-flag
     nought_favours: bool = False  # whether a net of 0 is one in the member's favour
-    names_anew: bool = False  # whether a revocation restates lines before it, which another grant of the tier names now
+    names_anew: bool = False  # whether a revocation prices lines before it, which another grant of the tier names now
 
 
 MENDED: Final = Reading()
@@ -56,11 +57,13 @@ class Fact:
     held: bool = False  # by a flag
     released: list[tuple[Moment, str]] = field(default_factory=list)  # when, currency of the lines or ALL
     declined: int | None = None  # position
+    withdrawal: Fact | None = None  # the fact that it never was
 
     def is_undecided(self, known: int) -> bool:
         """Whether somebody may decide about it, for some lines at least."""
         ruled = any(at <= all_of(known) and of == ALL for at, of in self.released)
-        return self.position <= known and not ruled and (self.declined is None or self.declined > known)
+        over = (self.declined, self.withdrawal.position if self.withdrawal else None)
+        return self.position <= known and not ruled and all(at is None or at > known for at in over)
 
     def is_asked(self, known: int) -> bool:
         """Whether the programme wants somebody to decide about it."""
@@ -68,7 +71,8 @@ class Fact:
 
     def reaches(self, noted: Noted, reading: Reading) -> bool:
         """Whether a line was recorded before it, and is of a time since which something is otherwise."""
-        from_ns = self.values["from_ns"] if "from_ns" in self.values else self.values["at_ns"]
+        of = self.values["fact"] if self.what == "withdraw" else self
+        from_ns = of.values["from_ns"] if "from_ns" in of.values else of.values["at_ns"]
         return noted.position < self.position and (reading.names_anew or bool(noted.trade.at_ns >= from_ns))
 
     def prices(self, noted: Noted, known: Moment) -> bool:
@@ -80,6 +84,21 @@ class Fact:
 def all_of(position: int) -> Moment:
     """After all releases of a position."""
     return position, FOR_EVER
+
+
+@dataclass
+class Credit:
+    """What somebody gave back by hand: it is of no line, and no fact takes it."""
+
+    position: int
+    day: int  # UTC, since 1970
+    currency: str
+    amount: Decimal
+    withdrawn: int | None = None  # position
+
+    def stands(self, known: int) -> bool:
+        """Whether it is given and not taken back."""
+        return self.position <= known and (self.withdrawn is None or self.withdrawn > known)
 
 
 @dataclass
@@ -102,26 +121,62 @@ class LateAccount(Account):
         super().__init__(account_id, owner_id)
         self.reckoner = reckoner
         self.facts: list[Fact] = []
+        self.credits: list[Credit] = []
         self._releases = 0
 
     # -- what happens -------------------------------------------------------------------------------------------------
 
     def decided(self, position: int, what: str, **values: Any) -> None:
-        """Note a fact, and release it where the switch of its cause says so."""
+        """Note a fact, and release it where the switch of its cause says so, which is the same for its withdrawal."""
         self.decisions.append((position, what, values))
-        if what == "nothing":
+        if what == "nothing" or self._credited(position, what, values):
             return
-        switch, since = self.reckoner.switch(what), self.reckoner.since or position - 1
+        of = values["fact"] if what == "withdraw" else None
+        switch, since = self.reckoner.switch(of.what if of else what), self.reckoner.since or position - 1
         fact = Fact(position, what, values, switch, since)
         self.facts.append(fact)
+        if of:
+            of.withdrawal, of.held = fact, False
         flagged = self.past(position).flagged(self.reckoner.now_ns)
         fact.held = flagged and what == "grant" and values["source"] in self.reckoner.reading.held
         if not fact.held:
             self._rule(fact, position)
-        if what == "unflag" and not flagged:
+        if what in {"unflag", "withdraw"} and not flagged:
             for held in [fact for fact in self.facts if fact.held]:
                 held.held = False
                 self._rule(held, position)
+
+    def _credited(self, position: int, what: str, values: Mapping[str, Any]) -> bool:
+        """Note a credit, or that one is taken back; neither is a fact about lines."""
+        if what == "credit":
+            self.credits.append(Credit(position, **values))
+        if what == "uncredit":
+            values["credit"].withdrawn = position
+        return what in {"credit", "uncredit"}
+
+    def refuses(self, what: str, values: Mapping[str, Any]) -> str | None:
+        """Why something is refused; empty: it is not, None: that is not reckoned."""
+        if what == "credit":
+            return self._refuses_credit(values["currency"], values["amount"])
+        if what == "uncredit":
+            return "" if values["credit"].withdrawn is None else "CREDIT_ALREADY_WITHDRAWN"
+        if what == "withdraw":
+            return self._refuses_withdrawal(values["fact"])
+        return None
+
+    def _refuses_credit(self, currency: str, amount: Decimal) -> str:
+        reasons = (
+            ("ACCOUNT_UNKNOWN", not self.known(FOR_EVER)),
+            ("CURRENCY_UNKNOWN", currency not in CURRENCIES),
+            ("AMOUNT_TOO_FINE", amount != rounded(amount)),
+        )
+        return next((reason for reason, holds in reasons if holds), "")
+
+    def _refuses_withdrawal(self, fact: Fact) -> str:
+        """A revocation does not rest on its grant, nor a lift on its ban: without that they end nothing."""
+        if fact.withdrawal is not None:
+            return "FACT_ALREADY_WITHDRAWN"
+        return "FACT_NOT_WITHDRAWABLE" if fact.what == "withdraw" else ""
 
     def release(self, position: int, fact: Fact, currencies: Iterable[str] = (ALL,)) -> None:
         """Note that a fact is released, for all lines or those of some currencies."""
@@ -129,6 +184,8 @@ class LateAccount(Account):
         fact.released += [((position, self._releases), currency) for currency in currencies]
 
     def _rule(self, fact: Fact, position: int) -> None:
+        if not any(fact.reaches(noted, self.reckoner.reading) for noted in self.trades):
+            return
         if fact.switch == "adjust":
             self.release(position, fact)
         if fact.switch == "credit_only":
@@ -139,11 +196,23 @@ class LateAccount(Account):
 
     # -- what follows -------------------------------------------------------------------------------------------------
 
+    def past(self, known: int) -> Past:
+        """The facts up to a position that are not withdrawn by then; a grant that is keeps its number."""
+        past = Past()
+        for fact in self.facts:
+            if fact.position <= known and not (fact.withdrawal and fact.withdrawal.position <= known):
+                take(past, fact.what, fact.values)
+            elif fact.position <= known and fact.what == "grant":
+                take(past, "grant", {**fact.values, "until_ns": fact.values["from_ns"]})
+                past.grants[-1]["withdrawn"] = True
+        return past
+
     def past_of(self, noted: Noted, known: Moment, also: Fact | None = None) -> Past:
         """All that a line's target follows from; a grant that does not count keeps its number."""
         past = Past()
         for fact in self.facts:
-            if fact is also or fact.prices(noted, known):
+            given, back = fact is also or fact.prices(noted, known), fact.withdrawal
+            if given and not (back and (back is also or back.prices(noted, known))):
                 take(past, fact.what, fact.values)
             elif fact.what == "grant":
                 take(past, "grant", {**fact.values, "until_ns": fact.values["from_ns"]})
@@ -169,8 +238,11 @@ class LateAccount(Account):
         return [self.as_known(noted, known) for noted in super().inside(from_ns, until_ns, known)]
 
     def posted(self, position: int) -> dict[str, Decimal]:
-        """By how much more or less its lines are charged from a position on, by currency."""
+        """By how much more or less it is charged from a position on, by currency."""
         found: dict[str, Decimal] = defaultdict(Decimal)
+        for credit in self.credits:
+            found[credit.currency] -= credit.amount if credit.position == position else Decimal(0)
+            found[credit.currency] += credit.amount if credit.withdrawn == position else Decimal(0)
         for noted in self.inside(0, FOR_EVER, position):
             for at, before, after in noted.adjusted:
                 if at == position:

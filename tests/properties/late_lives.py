@@ -6,6 +6,7 @@ commands it takes is compared in the long lives.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
 from random import Random
@@ -21,7 +22,7 @@ from ledger.v1 import member_service_pb2 as members
 from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
 from tests.properties import late_boundary as boundary
-from tests.properties.late_facts import LateAccount, LateReckoner
+from tests.properties.late_facts import Fact, LateAccount, LateReckoner
 from tests.properties.notebook import DAY_NS, FOR_EVER, TIERS, Trade, next_evaluation_ns
 from tests.properties.reckoner import PERIODIC, POST_TRIAL, SYMBOLS
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
@@ -29,6 +30,7 @@ from tests.server.calls import CALL_S_MAX, await_tables
 
 ROUNDS = 12
 PREVIEWED = 0.1  # share of the orders
+PAID = ("USDT", "ETH", "XRP", "BMX", "NIX")  # the last one is no currency
 HOUR_NS = 3_600 * 10**9
 BEGIN_NS = NOON_NS + DAY_NS // 2  # midnight of 5 October 2024
 CLOSED_DAYS = 45  # before it
@@ -50,6 +52,7 @@ class LateLives:
         self.ledger, self.random, self.reckoner = ledger, Random(seed), reckoner
         self.settled: list[int] = []  # positions at which nothing was under way
         self.differences: list[tuple[Any, ...]] = []
+        self.outcomes: Counter[tuple[str, str]] = Counter()  # (what was asked for, why it was refused)
         self.due: list[tuple[int, int]] = []  # instant, and from when on it is run
         self.next_ns = next_evaluation_ns(BEGIN_NS - 1)
         self.closed_to = BEGIN_NS // DAY_NS - CLOSED_DAYS
@@ -60,8 +63,10 @@ class LateLives:
         return self.ledger.clock.now_ns
 
     def prepare(self) -> None:
-        """Markets, and closes of the days before."""
+        """Markets, a currency, and closes of the days before."""
         self.move_to(BEGIN_NS)
+        asks = {"request_id": request_id(), "authority": FOUR_EYES}
+        self.ledger.commands.RegisterCurrency(commands.RegisterCurrencyRequest(currency="USDT", decimals=8, **asks))
         for name, (pair_class, _) in SYMBOLS.items():
             self.ledger.commands.RegisterSymbol(symbol(name, pair_class=pair_class))
         self.close()
@@ -150,13 +155,21 @@ class LateLives:
             self.differences.append((account.account_id, "preview", expected, found))
 
     def _noted(self, account: LateAccount, answer: Any, what: str, note: dict[str, Any]) -> bool:
+        expected = account.refuses(what, note)
         try:
             position = answer.result(CALL_S_MAX).receipt.position
         except grpc.RpcError as error:
+            self._compare_refusal(account, what, expected, reason_of(error))
             account.decided(refused_at(error), "nothing")
             return False
+        self._compare_refusal(account, what, expected, "")
         account.decided(position, what, **note)
         return True
+
+    def _compare_refusal(self, account: LateAccount, what: str, expected: str | None, found: str) -> None:
+        self.outcomes[what, found] += 1
+        if expected is not None and expected != found:
+            self.differences.append((account.account_id, f"refusal of {what}", expected, found))
 
     # -- evaluations --------------------------------------------------------------------------------------------------
 
@@ -231,6 +244,7 @@ class LateLives:
         steps += [self.match] * (1 if past.grants else 4)
         steps += [self.revoke] * (2 * bool(past.grants)) + [self.lift] * (2 * bool(past.bans))
         steps += [self.unflag] * (3 * past.flagged(at_ns))
+        steps += [self.withdraw] * (2 * bool(account.facts)) + [self.credit] + [self.uncredit] * bool(account.credits)
         return self.random.choice(steps)(account, at_ns)
 
     def trial(self, account: LateAccount, at_ns: int) -> Order:
@@ -293,6 +307,32 @@ class LateLives:
         """UnflagAccount."""
         request = members.UnflagAccountRequest(unflag_time=at(at_ns), **asks(account))
         return self.ledger.members.UnflagAccount, request, "unflag", {"at_ns": at_ns}
+
+    def withdraw(self, account: LateAccount, _: int) -> Order | None:
+        """WithdrawFact; the position of an evaluation is not known here."""
+        facts = [fact for fact in account.facts if fact.since == fact.position - 1]
+        return self.withdrawn(account, self.random.choice(facts)) if facts else None
+
+    def withdrawn(self, account: LateAccount, fact: Fact) -> Order:
+        """WithdrawFact."""
+        request = commands.WithdrawFactRequest(fact_position=fact.position, **asks(account))
+        return self.ledger.commands.WithdrawFact, request, "withdraw", {"fact": fact}
+
+    def credit(self, account: LateAccount, at_ns: int) -> Order:
+        """CreditFee; now and then of a currency that no symbol has, or too fine."""
+        random = self.random
+        amount = Decimal(random.randrange(1, 10**9)).scaleb(-random.choice((0, 2, 8, 8, 9)))
+        note = {"day": at_ns // DAY_NS, "currency": random.choice(PAID), "amount": amount}
+        values = {"day": at(at_ns).ToJsonString()[:10], "amount": f"{amount:f}", "currency": note["currency"]}
+        request = commands.CreditFeeRequest(**values, reason_code="GOODWILL", **asks(account))
+        return self.ledger.commands.CreditFee, request, "credit", note
+
+    def uncredit(self, account: LateAccount, _: int) -> Order:
+        """WithdrawCredit."""
+        credit = self.random.choice(account.credits)
+        values = {"credit_position": credit.position, "reason_code": "MISTAKE"}
+        request = commands.WithdrawCreditRequest(**values, **asks(account))
+        return self.ledger.commands.WithdrawCredit, request, "uncredit", {"credit": credit}
 
     def match(self, account: LateAccount, at_ns: int) -> Order | None:
         """ApproveMatch, once it is asked for, where the account is eligible."""

@@ -30,7 +30,10 @@ class Step:
 
 
 def subjects(random: Random, from_ns: int) -> list[list[Step]]:
-    """Two to five, all about times that are over: grants and what takes them back, bans with lifts, flags that end."""
+    """Two to five, all about times that are over: grants and what takes them back, bans with lifts, flags that end.
+
+    `of` of a withdrawal is the number of the fact within its subject.
+    """
     made = [_grant, *random.choices((_grant, _trial, _bans, _flags), k=random.randint(1, 4))]
     kinds = [make for number, make in enumerate(made) if make is _grant or make not in made[:number]]
     found = []
@@ -71,6 +74,9 @@ class Written:
     def values(self, step: Step) -> dict[str, Any] | None:
         """What a step says; None: its grant was refused, so there is nothing that it could be about."""
         values = dict(step.values)
+        if step.what == "withdraw":
+            place = self.taken.get((step.subject, values["of"]))
+            return None if place is None else {"fact": self.account.facts[place]}
         if step.what != "revoke":
             return values
         return {"number": self._grants[step.subject], **values} if step.subject in self._grants else None
@@ -115,8 +121,9 @@ def _trial(random: Random, from_ns: int) -> list[tuple[str, dict[str, Any]]]:
 
 def _perhaps_revoked(random: Random, grant: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
     start_ns = grant["from_ns"]
-    revoked = [("revoke", {"at_ns": start_ns + random.choice((-1, 0, DAY_NS // 2, 3 * DAY_NS))})]
-    return [("grant", grant), *revoked * (random.random() < 0.5)]
+    revoked = ("revoke", {"at_ns": start_ns + random.choice((-1, 0, DAY_NS // 2, 3 * DAY_NS))})
+    follows = random.choice(([], [revoked], [revoked], [("withdraw", {"of": 0})], [revoked, ("withdraw", {"of": 1})]))
+    return [("grant", grant), *follows]
 
 
 def _bans(random: Random, from_ns: int) -> list[tuple[str, dict[str, Any]]]:
@@ -126,6 +133,8 @@ def _bans(random: Random, from_ns: int) -> list[tuple[str, dict[str, Any]]]:
         found.append(("ban", {"from_ns": start_ns, "days": days}))
         if random.random() < 0.5:
             found.append(("lift", {"at_ns": start_ns + random.randrange(min(days, 2) * DAY_NS)}))
+        if random.random() < 0.3:
+            found.append(("withdraw", {"of": len(found) - 1}))
     return found
 
 
@@ -135,7 +144,8 @@ def _flags(random: Random, from_ns: int) -> list[tuple[str, dict[str, Any]]]:
     for _ in range(random.randint(1, 2)):
         start_ns, kind = _any_ns(random, from_ns), random.choice(("FAKE", "ROBOT"))
         found.append(("flag", {"from_ns": start_ns, "kind": kind}))
-        found.append(("unflag", {"at_ns": start_ns + random.randint(1, DAY_NS // 4)}))
+        unflagged = ("unflag", {"at_ns": start_ns + random.randint(1, DAY_NS // 4)})
+        found.append(random.choice((unflagged, unflagged, ("withdraw", {"of": len(found) - 1}))))
     return found
 
 

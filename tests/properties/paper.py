@@ -47,6 +47,10 @@ class Paper:
         }
         return self.reckoner.traded(next(self._positions), NAME, Trade(**{**values, **changes}))
 
+    def say(self, what: str, **values: Any) -> None:
+        """What is no fact about lines."""
+        self.account.decided(next(self._positions), what, **values)
+
     def note(self, what: str, **values: Any) -> Fact:
         """A fact."""
         self.account.decided(next(self._positions), what, **values)
@@ -95,10 +99,12 @@ class Paper:
 
 
 def sums(account: LateAccount) -> dict[tuple[Any, ...], Decimal]:
-    """Fees by day and currency; volume by day and the reason that it does not count."""
+    """Fees less credits by day and currency; volume by day and the reason that it does not count."""
     found: dict[tuple[Any, ...], Decimal] = defaultdict(Decimal)
     for noted in account.inside(0, FOR_EVER, FOR_EVER):
         day, fee = noted.trade.at_ns // DAY_NS, noted.fee_at(FOR_EVER)
         found["fee", day, fee.currency] += fee.amount
         found["volume", day, noted.excluded()] += noted.trade.notional
+    for credit in account.credits:
+        found["fee", credit.day, credit.currency] -= credit.amount if credit.stands(FOR_EVER) else Decimal(0)
     return dict(found)

@@ -99,7 +99,7 @@ class Account(Notebook):
         """[from, until) of its trials that ran to their own end: neither revoked nor cut by a flag."""
         past = self.past(known)
         for grant in past.grants:
-            whole = grant["revoked"] >= grant["until"] and not past.flagged(grant["until"] - 1)
+            whole = grant["from"] < grant["until"] <= grant["revoked"] and not past.flagged(grant["until"] - 1)
             if grant["source"] == "TRIAL" and whole and grant["until"] <= by_ns:
                 yield grant["from"], grant["until"]
 

@@ -213,6 +213,65 @@ def test_a_switch_is_that_of_the_version_in_force_when_the_fact_is_recorded() ->
     assert paper.fee(line) == "0.4", "the better grant is kept"
 
 
+@pytest.mark.parametrize(("switch", "fee"), [("adjust", "2.5"), ("propose", "0.25"), ("keep", "0.25")])
+def test_a_fact_that_is_withdrawn_never_was_for_lines_after_it_and_for_others_once_that_is_released(
+    switch: str, fee: str
+) -> None:
+    paper = Paper({**PACKAGED, GRANTS: switch})
+    grant = paper.grant("VIP4", EVALUATED_NS)
+    line = paper.trade(TRADED_NS, 2_000)
+    withdrawal = paper.note("withdraw", fact=grant)
+    assert (paper.fee(line), paper.fee(paper.trade(TRADED_NS, 2_000))) == (fee, "2.5")
+    assert paper.account.undecided(FOR_EVER) == ([withdrawal] if switch == "propose" else [])
+    if switch == "propose":
+        paper.release(withdrawal)
+        assert paper.fee(line) == "2.5"
+
+
+def test_a_grant_that_is_withdrawn_leaves_its_number_and_nobody_is_asked_about_it_any_more() -> None:
+    paper = Paper({**PACKAGED, GRANTS: "propose"})
+    line = paper.trade(TRADED_NS, 2_000)
+    grant = paper.grant("VIP4", EVALUATED_NS)
+    assert paper.account.undecided(FOR_EVER) == [grant]
+    paper.note("withdraw", fact=grant)
+    assert (paper.fee(line), paper.account.undecided(FOR_EVER)) == ("2.5", [])
+    paper.grant("VIP3", EVALUATED_NS)
+    assert paper.account.past(FOR_EVER).number(TRADED_NS) == 1
+
+
+def test_a_flag_that_is_withdrawn_lets_what_it_held_back_go() -> None:
+    paper = Paper({**PACKAGED, FLAGS: "adjust"})
+    line = paper.trade(TRADED_NS, 2_000)
+    flag = paper.note("flag", from_ns=EVALUATED_NS + HOUR_NS, kind="FAKE")
+    paper.grant("VIP4", EVALUATED_NS)
+    assert paper.fee(line) == "2.5"
+    paper.note("withdraw", fact=flag)
+    assert paper.fee(line) == "0.25"
+
+
+def test_a_ban_that_is_withdrawn_moves_its_volume_back() -> None:
+    paper = Paper(PACKAGED)
+    line = paper.trade(EVALUATED_NS - DAY_NS, 2_000)
+    ban = paper.note("ban", from_ns=EVALUATED_NS - 2 * DAY_NS, until_ns=EVALUATED_NS)
+    assert paper.line(line).excluded() == "BANNED"
+    paper.note("withdraw", fact=ban)
+    assert (paper.line(line).excluded(), len(entries(paper, line))) == ("", 2)
+
+
+def test_a_credit_is_of_no_line_and_stays_whatever_is_decided_until_it_is_taken_back() -> None:
+    paper = Paper({**PACKAGED, FLAGS: "adjust"})
+    paper.trade(TRADED_NS, 2_000)
+    day = TRADED_NS // DAY_NS
+    paper.say("credit", day=day, currency="USDT", amount=Decimal("1.5"))
+    (credit,), known = paper.account.credits, paper.account.credits[0].position
+    assert sums(paper.account)["fee", day, "USDT"] == Decimal("1")
+    paper.note("flag", from_ns=EVALUATED_NS, kind="FAKE")
+    assert sums(paper.account)["fee", day, "USDT"] == Decimal("1")
+    paper.say("uncredit", credit=credit)
+    assert sums(paper.account)["fee", day, "USDT"] == Decimal("2.5")
+    assert (credit.stands(known), credit.stands(FOR_EVER)) == (True, False)
+
+
 # -- orders -----------------------------------------------------------------------------------------------------------
 
 
@@ -255,7 +314,7 @@ def noted_down(switches: dict[str, str], hours: list[int], order: list[Step], ra
     says: dict[str, Callable[[Fact], Any]] = {"release": paper.release, "decline": paper.decline}
     for step in random.sample(taken, len(taken)):
         fact = paper.account.facts[paper.written.taken[step.name]]
-        if fact.switch == "propose" and step.verdict:
+        if fact.switch == "propose" and not fact.withdrawal and step.verdict:
             says[step.verdict](fact)
     paper.run()
     return paper

@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import pytest
 
+from ledger.fills import mend
 from tests.conftest import Ledger, StartLedger
 from tests.properties import late_boundary as boundary
 from tests.properties.late_answers import Asked, differences, grant_id, last, question
@@ -62,7 +63,8 @@ def test_a_ledger_charges_counts_and_withholds_what_the_reckoner_says(
     logging.getLogger(__name__).info(
         agree, seed, lines, PER_LEDGER, adjusted, rulings.ruled, rulings.refused, rulings.version
     )
-    assert adjusted > PER_LEDGER
+    assert adjusted > PER_LEDGER // 5
+    assert all(lives.outcomes[what, ""] for what in ("withdraw", "credit")), lives.outcomes
     assert set(rulings.refused) <= {"ACCOUNT_FLAGGED"}
     assert_whole(dsn, schema)
 
@@ -109,11 +111,19 @@ def withheld_differences(ledger: Ledger, account: LateAccount, known: int) -> li
 # -- any order --------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("switches", ["adjust", "drawn"])
+@pytest.mark.parametrize(("switches", "at_once"), [("adjust", mend.LINES_AT_ONCE), ("adjust", 2), ("drawn", 2)])
 @pytest.mark.parametrize("seed", SEEDS)
 def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(
-    start_ledger: StartLedger, dsn: str, schema: str, seed: int, switches: str
+    start_ledger: StartLedger,
+    dsn: str,
+    schema: str,
+    seed: int,
+    switches: str,
+    at_once: int,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    """Nor on whether one commit restates the lines of a fact, or many, `at_once` lines in each."""
+    monkeypatch.setattr(mend, "LINES_AT_ONCE", at_once)
     random = Random(f"{seed} {switches}")
     groups = [[f"group{group:02}-{order}" for order in range(ORDERS)] for group in range(PER_LEDGER // ORDERS)]
     names = [name for group in groups for name in group]
@@ -122,9 +132,12 @@ def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(
     lives.close()
     written = {name: Written(account) for name, account in lives.reckoner.accounts.items()}
     record(lives, written, groups, anywhere=switches == "adjust")
+    boundary.await_repricings(lives.ledger)
     lives.run(PERIODIC, BEGIN_NS + 23 * DAY_NS)
+    boundary.await_repricings(lives.ledger)
     lives.settle()
-    compared, found = 0, list(lives.differences)
+    # A preview of lines that are too many for one commit says that they are to be restated, and not what that comes to.
+    compared, found = 0, [each for each in lives.differences if at_once > 2 or each[1] != "preview"]
     for group in groups:
         first, *others = (written[name] for name in group)
         same = [other for other in others if other.taken.keys() == first.taken.keys()]
@@ -192,13 +205,15 @@ def order_of(lives: LateLives, account: LateAccount, step: Step, values: dict[st
             return lives.lift(account, values["at_ns"])
         case "flag":
             return lives.flagged(account, values["from_ns"], values["kind"])
+        case "withdraw":
+            return lives.withdrawn(account, values["fact"])
     return lives.unflag(account, values["at_ns"])
 
 
 def rule(lives: LateLives, written: Written, step: Step) -> None:
     """What somebody says of a fact, if it is withheld: the same in every order."""
     account, fact = written.account, written.account.facts[written.taken[step.name]]
-    if fact.switch != "propose" or not step.verdict:
+    if fact.switch != "propose" or fact.withdrawal or not step.verdict:
         return
     if step.verdict == "release":
         account.release(boundary.release(lives.ledger, account.account_id, fact.position), fact)

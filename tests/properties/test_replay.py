@@ -24,9 +24,10 @@ from ledger.domain.money import decimal_text
 from ledger.domain.rules.end_day_close import Close
 from ledger.domain.state.account import fold_account
 from ledger.domain.streams import account_of, account_stream, kind_and_subject
+from ledger.fills import mend
 from ledger.fills.lines import ints, known_lines
 from ledger.replay.replay import NOT_DECIDED
-from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts
+from ledger.writing.messages import Accepted, CompleteEvaluation, EvaluateAccounts, GoOnRepricing
 from projections.answers.fee_history import AccountSpan, day_sums
 from tests.domain.worked import fills
 from tests.made_up import made_up
@@ -97,6 +98,7 @@ class History:
                     self.decided.setdefault(account_of(stream) if of_account else "", []).append(
                         answer.recorded.position
                     )
+            self.writing.step(GoOnRepricing(list(OWNERS)))
             if number % 40 == 39:
                 self.evaluate(self.random.choice(EARLIER_EVALUATIONS_NS))
             if number % 5 == 4:
@@ -241,7 +243,11 @@ def fee_off_by_one(event: VolumeRecorded) -> VolumeRecorded:
 
 
 @pytest.mark.parametrize("seed", [1, 2])
-def test_every_event_of_a_random_history_is_decided_again_alike(writing: Writing, seed: int) -> None:
+def test_every_event_of_a_random_history_is_decided_again_alike(
+    writing: Writing, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In it a commit restates two lines at most."""
+    monkeypatch.setattr(mend, "LINES_AT_ONCE", 2)
     History(writing, seed).run(steps=150)
     log = writing.events()
     assert [str(deviation) for deviation in deviations(log)] == [], seed

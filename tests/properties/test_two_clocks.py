@@ -145,7 +145,7 @@ def noted_state(book: Notebook, past: Past, asked: Question) -> dict[str, Any]:
         "tier until": past.tier_until(at_ns),
         "grant": f"g{past.grants.index(best) + 1}" if best else "",
         "class rates": {name: tuple(map(_percent, row)) for name, row in classes.items()},
-        "grants": [tuple(grant[name] for name in names) for grant in past.grants],
+        "grants": [tuple(grant[name] for name in names) for grant in past.grants if "withdrawn" not in grant],
         "banned": past.banned(at_ns),
         "bans": [tuple(ban) for ban in past.bans],
         "flagged": past.flagged(at_ns),

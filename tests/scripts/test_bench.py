@@ -16,10 +16,12 @@ from types import MappingProxyType, ModuleType
 from typing import Any
 from unittest.mock import Mock
 
+import numpy as np
 import pytest
 
 from ledger import programmes
 from ledger.config import Config
+from ledger.domain.instants import DAY_NS
 from ledger.server.fills.read_columns import fill_reader
 from scripts.bench.__main__ import main
 from scripts.bench.replay import replay
@@ -43,8 +45,15 @@ REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
 REPLAY = ["replay.fills_per_s", "ratio.replay_to_ingest"]
 LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
-PAST = ["asof.state_ms_p99", "asof.fees_page_ms_p99", "asof.day_end.state_ms_p99", "asof.day_end.fees_page_ms_p99"]
-PAST_RATIOS = [f"ratio.asof_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")]
+PAST = [
+    figure
+    for name in ("asof", "asof_adjusted")
+    for figure in (
+        *(f"{name.replace('_', '.')}.{at}{kind}_ms_p99" for at in ("", "day_end.") for kind in ("state", "fees_page")),
+        *(f"ratio.{name}_{place}_{kind}" for place in ("inside", "day_end") for kind in ("state", "fees_page")),
+    )
+]
+REPRICE = ["reprice.fills_per_s", "ratio.reprice_to_ingest", "reprice.ingest_fills_per_s", "reprice.ingest_ratio"]
 LANES = [
     f"lanes.{load}.{probe}_ms_p{percent}"
     for load in ("idle", "waiting", "pages", "streams")
@@ -69,7 +78,7 @@ STEPS = [
     *(f"profile.{name}_us" for name in ("remember", "rest", "copy", "commit_wait")),
 ]
 WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *RESENT, *UNARY]
-ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *PAST_RATIOS, *LANES, OPEN, *USAGE, *STEPS]
+ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *REPRICE, *LANES, OPEN, *USAGE, *STEPS]
 
 MAY_BE_NOTHING = {
     *LAG,
@@ -222,6 +231,25 @@ def test_by_zipfs_law_the_first_of_many_accounts_has_its_share(scripts: Callable
     for rank in (0, 1, 2):
         assert found[rank] == pytest.approx(len(fills) * shares[rank] / sum(shares), rel=0.05)
     assert Counter(fills.account.tolist()).most_common(1)[0][0] != 0, "ranks are dealt at random"
+
+
+def test_late_facts_come_between_two_messages_of_the_lanes_after_the_days_that_they_adjust(
+    scripts: Callable[[str], ModuleType],
+) -> None:
+    asof = scripts("scripts.bench.asof_load")
+    load = asof.make_asof_load(20_000)
+    cut, end = load.messages_before_facts, load.messages
+    first, then = load.lanes_of(0, cut), load.lanes_of(cut, end)
+    assert [one.messages + two.messages for one, two in zip(first, then, strict=True)] == [
+        lane.messages for lane in load.lanes
+    ]
+    assert sum(len(lane.messages) for lane in first) == cut
+    days = load.time_ns // DAY_NS - asof.FIRST_DAY
+    assert days[load.message < cut].max() <= asof.ADJUSTED_DAYS[-1]
+    late = np.isin(days, asof.ADJUSTED_DAYS) & (load.message >= cut)
+    assert late.sum() <= asof.FILLS_PER_MESSAGE
+    adjusted = np.isin(days[load.places(asof.LARGE)], asof.ADJUSTED_DAYS)
+    assert adjusted.mean() == pytest.approx(0.1, rel=0.01)
 
 
 def test_a_row_that_was_lost_stops_the_benchmark(scripts: Callable[[str], ModuleType], dsn: str, schema: str) -> None:

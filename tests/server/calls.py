@@ -55,7 +55,6 @@ CODES: Final[Mapping[Reason, grpc.StatusCode]] = {
     Reason.FACT_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.FACT_ALREADY_RELEASED: grpc.StatusCode.ALREADY_EXISTS,
     Reason.FACT_DECLINED: grpc.StatusCode.FAILED_PRECONDITION,
-    Reason.REPRICE_TOO_LARGE: grpc.StatusCode.FAILED_PRECONDITION,
     Reason.ACCOUNT_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.CURRENCY_UNKNOWN: grpc.StatusCode.NOT_FOUND,
     Reason.AMOUNT_TOO_FINE: grpc.StatusCode.FAILED_PRECONDITION,

@@ -13,7 +13,7 @@ from random import Random
 from typing import Any, Final
 
 from ledger.domain.events import Recorded
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import DAY_NS, day_text
 from ledger.store.fee_streams import DayCut
 from ledger.store.log import Log
 from tests.domain.worked import fills
@@ -42,6 +42,7 @@ ASKED: Final[dict[str, Ask]] = {
     "streams": lambda log, known, random: log.streams([f"account/{account(random)}", "source/engine-1"], known),
     "rulebook": lambda log, known, _: log.rulebook(known),
     "below": lambda log, known, random: log.below(random.choice(("closes/", "source/", "bounty/")), known),
+    "repricings": lambda log, known, _: log.repricings(known),
     "last_below": lambda log, known, random: log.last_below(random.choice(("source/", "closes/", "account/")), known),
     "accounts_between": lambda log, known, _: log.accounts_between("account1", "account5", known),
     "account_events": lambda log, known, _: log.account_events(("VolumeEvaluated", "TrialStarted"), known),
@@ -54,6 +55,9 @@ ASKED: Final[dict[str, Ask]] = {
         account(random), after=(0, 0), from_ns=FIRST_NS, as_of_ns=ALL_NS, until=known, limit=1_000
     ),
     "fees_naming": lambda log, known, random: log.fees_naming(account(random), day(random), "E", known),
+    "runs_between": lambda log, known, random: list(
+        log.runs_between(f"fees/{account(random)}/{day_text(day(random))}", 0, known + 1)
+    ),
     "runs": lambda log, known, _: log.runs(from_ns=FIRST_NS, as_of_ns=ALL_NS, after=0, until=known, limit=1_000),
     "adjustments": lambda log, known, _: log.adjustments(from_ns=FIRST_NS, as_of_ns=ALL_NS, until=known),
     "charged": lambda log, known, _: list(log.charged(as_of_ns=ALL_NS, until=known)),
@@ -136,5 +140,5 @@ def plain(found: Any) -> Any:
     if isinstance(found, Recorded):
         return (found.position, found.stream, found.version, repr(found.envelope))
     if isinstance(found, DayCut):
-        return (found.totals, plain(found.events))
+        return (found.totals, found.moved, plain(found.events))
     return [plain(each) for each in found] if isinstance(found, list) else found

@@ -17,7 +17,7 @@ from tests.conftest import NOON_NS, Ledger, at, serving
 from tests.e2e.rules.evaluating import DUE_NS, run, trade
 from tests.samples import batch, fill, symbol
 from tests.server.calls import send
-from tests.server.orders import ban, close, credit, lift, register, tier, withdraw
+from tests.server.orders import ban, close, credit, flag, lift, register, tier, withdraw
 from tests.tools.page_reading import PageRead, amount, reasons
 from tests.tools.running import run as run_tool
 
@@ -34,7 +34,10 @@ def busy(dsn: str) -> Iterator[Ledger]:
 
 
 def live(ledger: Ledger) -> None:
-    """Two months: API, web, with herself, banned, in BTC, paid in a token, a rebate; one fill after its evaluation."""
+    """Two months: API, web, with herself, banned, in BTC, paid in a token, a rebate; one fill after its evaluation.
+
+    Of bob it becomes known after his evaluation that he was banned when he traded.
+    """
     for name in ("XRP_USDT", "XRP_BTC"):
         send(ledger, symbol(name, price_scale=8, quantity_scale=8))
     send(ledger, register("alice", "o"))
@@ -54,6 +57,7 @@ def live(ledger: Ledger) -> None:
         batch(
             fill(last_px="0.6", last_qty="1000", liquidity=LIQUIDITY_MAKER),
             fill(token_payment=TokenPayment(token="BMX", price="0.3")),
+            fill(account_id="bob", last_px="1", last_qty="50"),
         )
     )
     ledger.clock.now_ns += DAY_NS
@@ -64,11 +68,13 @@ def live(ledger: Ledger) -> None:
     trade(ledger, "10", at_ns=DUE_NS + 5)
     run(ledger)
     ledger.fills.RecordFills(batch(fill(last_px="1", last_qty="4.5", transact_time=at(DUE_NS - DAY_NS))))
+    send(ledger, ban("bob", start_time=at(NOON_NS)))
+    send(ledger, flag("bob", flag_time=at(NOON_NS)))
 
 
-def page_of(ledger: Ledger, folder: Path, *arguments: str) -> PageRead:
+def page_of(ledger: Ledger, folder: Path, *arguments: str, account: str = "alice") -> PageRead:
     path = folder / "page.html"
-    done = run_tool("history", "alice", *arguments, "--html", str(path), "--address", ledger.address)
+    done = run_tool("history", account, *arguments, "--html", str(path), "--address", ledger.address)
     assert (done[0], done[2]) == (0, ""), done
     return PageRead(path)
 
@@ -132,7 +138,7 @@ def test_beside_a_day_stands_what_of_it_does_not_count_and_why(busy: Ledger, tmp
 def test_an_evaluation_says_what_lies_between_it_and_what_was_traded(busy: Ledger, tmp_path: Path) -> None:
     page = page_of(busy, tmp_path)
     (evaluation,) = page.tables()["Evaluations"].rows
-    between, _, since = evaluation["why they differ"].partition("; recorded since, and not in it: ")
+    between, _, since = evaluation["why they differ"].partition("; changed since, and not in it: ")
     assert amount(evaluation["traded"])[0] + sum(reasons(between).values()) == amount(evaluation["evaluated"])[0]
     assert between == (
         "-300 not through the API, -111 while banned, -20 with oneself; 19.9801665 for 0.000333 BTC at daily closes"
@@ -141,6 +147,21 @@ def test_an_evaluation_says_what_lies_between_it_and_what_was_traded(busy: Ledge
     days = {row["day"]: row for row in page.tables()["Volume by day"].rows if row["30 days, USDT"]}
     window = amount(days["2024-10-07"]["30 days, USDT"])[0]
     assert window == amount(evaluation["evaluated"])[0] + Decimal("4.5")
+
+
+def test_volume_that_a_late_ban_moved_is_shown_where_it_is_now(busy: Ledger, tmp_path: Path) -> None:
+    tables = page_of(busy, tmp_path, account="bob").tables()
+    (day,) = tables["Volume by day"].rows
+    assert (day["traded"], day["counts"], day["what does not"]) == ("50 USDT", "0", "50 while banned")
+    (evaluation,) = tables["Evaluations"].rows
+    assert evaluation["why they differ"] == "changed since, and not in it: -50 USDT"
+
+
+def test_facts_that_fills_do_not_count_by_are_listed(busy: Ledger, tmp_path: Path) -> None:
+    (row,) = page_of(busy, tmp_path, account="bob").tables()["Withheld facts"].rows
+    assert (row["fact"], row["from"], row["fills of"]) == ("flag", "2024-10-04 12:00:00", "all")
+    assert row["why they do not count by it"] == "the programme says keep: two persons may release it"
+    assert "Withheld facts" not in page_of(busy, tmp_path).tables()
 
 
 def test_no_circle_covers_the_name_of_a_tier(busy: Ledger, tmp_path: Path) -> None:

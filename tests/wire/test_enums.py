@@ -15,7 +15,7 @@ from google.protobuf.descriptor import Descriptor, EnumDescriptor, FieldDescript
 
 from ledger.contract import values_by_word
 from ledger.domain import explanation
-from ledger.domain.decide import facts, release
+from ledger.domain.decide import facts
 from ledger.domain.decide.evaluation import movement
 from ledger.domain.pricing import plan
 from ledger.domain.refusal import Reason
@@ -73,10 +73,10 @@ WORDS: Final[dict[EnumDescriptor, set[str]]] = {
         fee_history.fee_line, fee_history._adjustment_line, fee_history._credit_line
     ),
     control_service_pb2.WithheldReason.DESCRIPTOR: {
-        release.BY_SWITCH,
-        release.BY_DEBIT,
-        release.BY_FLAG,
-        release.BY_SIZE,
+        facts.BY_SWITCH,
+        facts.BY_DEBIT,
+        facts.BY_FLAG,
+        facts.BY_SIZE,
     },
     query_service_pb2.AdjustmentCause.DESCRIPTOR: {
         facts.GRANT,

@@ -31,6 +31,16 @@ def test_lines_take_turns_and_each_keeps_its_order() -> None:
     assert queue.take(50_000) == ["a0", "b0", "b1", "a1", "b2", "b3", "c0", "a2", "a3", "c1"]
 
 
+def test_a_line_for_which_nobody_waits_makes_no_commit_smaller() -> None:
+    queue: FairQueue[str] = FairQueue(200_000, patient=("aside",))
+    for line in ("aside", "a"):
+        queue.add(line, line, 1)
+    assert not queue.is_shared
+    queue.add("b", "b", 1)
+    assert queue.is_shared
+    assert queue.take(10) == ["aside", "a", "b"]
+
+
 def test_over_many_commits_lines_have_the_same_share_whatever_the_size_of_their_jobs() -> None:
     queue = queue_of(a=[1_000] * 100, b=[10_000] * 10, c=[400] * 250)
     fills = {"a": 1_000, "b": 10_000, "c": 400}
@@ -105,3 +115,24 @@ def test_the_oldest_job_tells_how_long_it_has_waited(monkeypatch: pytest.MonkeyP
     assert queue.oldest_s == 1
     queue.clear()
     assert queue.oldest_s == 0
+
+
+def test_a_line_that_is_charged_waits_until_the_others_have_had_as_much() -> None:
+    queue = queue_of(commands=[1], stream=[1_000] * 30)
+    assert queue.take(3_000) == ["commands0", "stream0", "stream1"]
+    queue.charge("commands", 8_000)
+    for number in (1, 2, 3):
+        queue.add("commands", f"commands{number}", 1)
+    assert queue.take(5_000) == [f"stream{number}" for number in range(2, 7)]
+    queue.charge("commands", 1_000)
+    taken = queue.take(20_000)
+    assert taken.index("commands1") == 5, "9,000 fills of others after what it was charged for"
+    assert taken[5:8] == ["commands1", "commands2", "commands3"], "it owes no more"
+
+
+def test_a_line_that_is_charged_waits_for_nobody_where_it_is_alone() -> None:
+    queue = queue_of(commands=[1])
+    for number in range(1, 4):
+        assert queue.take(16_000) == [f"commands{number - 1}"]
+        queue.charge("commands", 100_000)
+        queue.add("commands", f"commands{number}", 1)

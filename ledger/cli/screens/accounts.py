@@ -44,9 +44,14 @@ def _until(at: Timestamp) -> str:
 
 
 def _pending(found: pb.GetVipStateResponse | pb.GetRatesResponse) -> list[str]:
-    if not found.evaluation_pending:
-        return []
-    return [f"its volume is to be evaluated as of {instant(found.pending_evaluation_time)}: the tier may change since"]
+    """Tell what may change yet."""
+    lines = []
+    if found.evaluation_pending:
+        since = instant(found.pending_evaluation_time)
+        lines.append(f"its volume is to be evaluated as of {since}: the tier may change since")
+    if found.reprice_in_progress:
+        lines.append("its fills are being restated: fees and volume may change yet")
+    return lines
 
 
 def flags_table(flags: Iterable[Flag]) -> list[str]:

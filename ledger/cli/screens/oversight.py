@@ -18,12 +18,15 @@ def solo_actions(found: Iterable[pb.SoloAction]) -> list[str]:
 
 
 def withheld(found: Iterable[pb.WithheldFact]) -> list[str]:
-    """Which facts wait, since when, and why."""
+    """Which facts wait, since when, why, and which fills do not count by them."""
     rows = [
-        (str(one.fact_position), instant(one.recorded_time), one.account_id, _cause(one), one.switch, one.reason)
+        (
+            str(one.fact_position), instant(one.recorded_time), one.account_id, _cause(one), one.switch, one.reason,
+            " ".join([*one.programme_ids, *one.currencies]) or "all",
+        )
         for one in found
-    ]
-    return table((">position", "withheld (UTC)", "account", "cause", "switch", "because of"), rows)
+    ]  # fmt: skip
+    return table((">position", "withheld (UTC)", "account", "cause", "switch", "because of", "fills of"), rows)
 
 
 def _cause(one: pb.WithheldFact) -> str:

@@ -95,7 +95,7 @@ def decide(
         facts = AccountFacts(command.account_id, states.account_events(command.account_id))
         if isinstance(command, WithdrawFact):
             return account_stream(command.account_id), decide_withdrawal(facts, command, now_ns)
-        return account_stream(command.account_id), decide_fact(facts, account, command, states.fee_lines, now_ns)
+        return account_stream(command.account_id), decide_fact(facts, account, command, now_ns)
     family = states.family(account) if asks_family(command) else ()
     decided = decide_account(account, command, family=family, book=book, now_ns=now_ns)
     return account_stream(command.account_id), decided

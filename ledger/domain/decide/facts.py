@@ -6,6 +6,7 @@ depends on the set of released facts alone, not on the order in which they came.
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
@@ -35,6 +36,14 @@ FLAG: Final = "FLAG"
 UNFLAG: Final = "UNFLAG"
 BAN: Final = "BAN"
 BAN_LIFT: Final = "BAN_LIFT"
+
+# Why a fact is withheld.
+BY_SWITCH: Final = "SWITCH"
+BY_DEBIT: Final = "DEBIT"
+BY_FLAG: Final = "FLAG"
+BY_SIZE: Final = "SIZE"
+
+_ACCOUNTS_MAX: Final = 256  # in memory, of one account: one has as many entries as it has grants and bans
 
 
 class Fact(NamedTuple):
@@ -103,9 +112,11 @@ class AccountFacts:
         self.withdrawn: set[int] = set()
         self._released: dict[int, list[FactReleased]] = {}
         self._of_lines: dict[tuple[int, str, str], AccountState] = {}
-        self._accounts: dict[tuple[int, ...], AccountState] = {}  # by the positions that are left out
+        # By how many facts were known, and by the positions of those released since.
+        self._accounts: dict[tuple[int, frozenset[int]], AccountState] = {}
         for recorded in events:
             self._take(recorded)
+        self._positions = list(self.facts)
 
     def _take(self, recorded: Recorded) -> None:
         event = recorded.event
@@ -113,7 +124,9 @@ class AccountFacts:
             self._released.setdefault(event.fact_position, []).append(event)
             self.withheld.pop(event.fact_position, None)
         elif isinstance(event, FactWithheld):
-            self.withheld.setdefault(event.fact_position, []).append(event)
+            # What the end of a flag does not release is withheld for a reason of its own.
+            waiting = (one for one in self.withheld.get(event.fact_position, ()) if one.reason != BY_FLAG)
+            self.withheld[event.fact_position] = [*waiting, event]
         elif isinstance(event, FactDeclined):
             self.withheld.pop(event.fact_position, None)
             self.declined.add(event.fact_position)
@@ -132,6 +145,10 @@ class AccountFacts:
         """Return True if a fact is released for any line."""
         return position in self._released
 
+    def known_up_to(self, position: int) -> int:
+        """Return how many facts lie at positions up to one: lines count by the same where that is the same."""
+        return bisect_right(list(self.facts), position)
+
     def account_for(self, known_at: int, programme_id: str, currency: str) -> AccountState:
         """Return the account by which a line counts, recorded at a position, of a programme and in a currency."""
         of_line = (known_at, programme_id, currency)
@@ -140,15 +157,23 @@ class AccountFacts:
         return self._of_lines[of_line]
 
     def _account(self, known_at: int, programme_id: str, currency: str) -> AccountState:
-        left_out = tuple(
+        since = frozenset(
             position
-            for position in self.facts
-            if position > known_at and not self._counts(position, programme_id, currency)
+            for position in self._released
+            if position > known_at and self._counts(position, programme_id, currency)
         )
-        account = self._accounts.get(left_out)
+        key = (bisect_right(self._positions, known_at), since)
+        account = self._accounts.get(key)
         if account is None:
-            counted = (recorded for recorded in self.events if recorded.position not in left_out)
-            account = self._accounts[left_out] = fold_account(self.account_id, counted)
+            if len(self._accounts) >= _ACCOUNTS_MAX:
+                self._accounts.clear()
+                self._of_lines.clear()
+            counted = (
+                recorded
+                for recorded in self.events
+                if recorded.position <= known_at or recorded.position in since or recorded.position not in self.facts
+            )
+            account = self._accounts[key] = fold_account(self.account_id, counted)
         return account
 
     def _counts(self, position: int, programme_id: str, currency: str) -> bool:

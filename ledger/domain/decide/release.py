@@ -7,7 +7,20 @@ from typing import Final
 
 from ledger.domain.commands import DeclineFact, ReleaseFact
 from ledger.domain.decide.decided import Decided
-from ledger.domain.decide.facts import BAN, BAN_LIFT, FLAG, GRANT, REVOCATION, UNFLAG, AccountFacts, Fact
+from ledger.domain.decide.facts import (
+    BAN,
+    BAN_LIFT,
+    BY_DEBIT,
+    BY_FLAG,
+    BY_SIZE,
+    BY_SWITCH,
+    FLAG,
+    GRANT,
+    REVOCATION,
+    UNFLAG,
+    AccountFacts,
+    Fact,
+)
 from ledger.domain.events import FactDeclined, FactReleased, FactWithheld
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
@@ -16,16 +29,9 @@ from ledger.domain.state.programme import ADJUST, CREDIT_ONLY, Adjust
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import account_stream
 
-LINES_MAX: Final = 100_000  # on the account-days that a fact reaches: more are not restated in one commit
-
-BY_SWITCH: Final = "SWITCH"
-BY_DEBIT: Final = "DEBIT"
-BY_FLAG: Final = "FLAG"
-BY_SIZE: Final = "SIZE"
-
 # How much more or less the lines of an account cost, by the currency of every line that a fact reaches, if it were
-# released for some programmes: at FEE_SCALE.
-Nets = Callable[[FactReleased], Mapping[str, int]]
+# released for some programmes: at FEE_SCALE. None: one commit cannot tell.
+Nets = Callable[[FactReleased], Mapping[str, int] | None]
 
 _SWITCHES: Final[Mapping[str, Callable[[Adjust], str]]] = {
     GRANT: lambda adjust: adjust.grants,
@@ -38,18 +44,18 @@ _SWITCHES: Final[Mapping[str, Callable[[Adjust], str]]] = {
 
 
 def judge_late(
-    fact: Fact, account: AccountState, book: Rulebook, *, lines: int, nets: Nets, now_ns: int
+    fact: Fact, account: AccountState, book: Rulebook, *, nets: Nets, now_ns: int
 ) -> Iterator[FactReleased | FactWithheld]:
     """Yield what is recorded with a fact that came late, by the versions in force now (A31, R21).
 
-    `account` is that after the fact. `lines` are on the account-days that the fact reaches.
+    `account` is that after the fact.
     """
     for switch, programme_ids in _by_switch(fact, book, now_ns):
-        yield from _judge(fact, account, switch, programme_ids, lines=lines, nets=nets, now_ns=now_ns)
+        yield from _judge(fact, account, switch, programme_ids, nets=nets, now_ns=now_ns)
 
 
 def judge_held(
-    facts: AccountFacts, account: AccountState, *, lines_of: Callable[[Fact], int], nets: Nets, now_ns: int
+    facts: AccountFacts, account: AccountState, *, nets: Nets, now_ns: int
 ) -> Iterator[FactReleased | FactWithheld]:
     """Yield what the end of the last flag lets out, by the switches that were stored (A33). `account` is after it."""
     if flagged_at(account.flags, now_ns) is not None:
@@ -58,15 +64,13 @@ def judge_held(
         for one in waiting:
             if one.reason == BY_FLAG:
                 fact = facts.facts[position]
-                lines = lines_of(fact)
-                yield from _judge(fact, account, one.switch, one.programme_ids, lines=lines, nets=nets, now_ns=now_ns)
+                yield from _judge(fact, account, one.switch, one.programme_ids, nets=nets, now_ns=now_ns)
 
 
 def decide_fact(
     facts: AccountFacts,
     account: AccountState,
     command: ReleaseFact | DeclineFact,
-    fee_lines: Callable[[str, int], Mapping[str, int]],
     now_ns: int,
 ) -> Decided | Refusal:
     """Decide what two persons say of a fact: also one from before there were switches may be released."""
@@ -86,9 +90,6 @@ def decide_fact(
         return Decided(now_ns, ((stream, FactDeclined(position)),))
     if fact.is_grant and (flagged := refused_for_flag(account, now_ns)):
         return flagged
-    if (lines := sum(fee_lines(command.account_id, fact.from_ns).values())) > LINES_MAX:
-        detail = f"{command.account_id} has {lines} lines on the days it reaches, and one commit restates {LINES_MAX}"
-        return Refusal(Reason.REPRICE_TOO_LARGE, "fact_position", detail)
     switch = waiting[0].switch if waiting else ""
     return Decided(now_ns, ((stream, FactReleased(position, fact.cause, switch)),))
 
@@ -120,7 +121,6 @@ def _judge(
     switch: str,
     programme_ids: tuple[str, ...],
     *,
-    lines: int,
     nets: Nets,
     now_ns: int,
 ) -> Iterator[FactReleased | FactWithheld]:
@@ -130,14 +130,15 @@ def _judge(
         withheld_by = BY_SWITCH
     elif fact.is_grant and flagged_at(account.flags, now_ns) is not None:
         withheld_by = BY_FLAG
-    elif lines > LINES_MAX:
+    net = nets(released) if not withheld_by and switch == CREDIT_ONLY else {}
+    if net is None:
         withheld_by = BY_SIZE
     if withheld_by:
         yield FactWithheld(fact.position, fact.cause, switch, withheld_by, programme_ids)
     elif switch == ADJUST:
         yield released
     else:
-        yield from _credits(released, nets(released))
+        yield from _credits(released, net or {})
 
 
 def _credits(released: FactReleased, nets: Mapping[str, int]) -> Iterator[FactReleased | FactWithheld]:

@@ -17,8 +17,16 @@ from ledger.domain.decide.evaluation_run import EvaluationState, fold_evaluation
 from ledger.domain.decide.promotion import Promotions, evolve_promotions
 from ledger.domain.events import Recorded
 from ledger.domain.state.held import Held
+from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
-from ledger.domain.streams import PROMOTIONS, bounty_stream, closes_stream, kind_and_subject, subject_of
+from ledger.domain.streams import (
+    PROMOTIONS,
+    bounty_stream,
+    closes_stream,
+    kind_and_subject,
+    repricing_stream,
+    subject_of,
+)
 
 S = TypeVar("S")
 
@@ -41,11 +49,13 @@ _ROUND: Final = _Kind(Round, _one_by_one(evolve_round))
 _CLOSES: Final = _Kind(Closes, fold_closes)
 _PROMOTIONS: Final = _Kind(lambda _: Promotions(), _one_by_one(evolve_promotions))
 _EVALUATION: Final = _Kind(lambda _: EvaluationState(), fold_evaluation)
+_REPRICINGS: Final = _Kind(lambda _: NO_REPRICINGS, _one_by_one(evolve_repricings))
 _KINDS: Final[dict[str, _Kind[Any]]] = {
     "bounty": _ROUND,
     "closes": _CLOSES,
     "promotions": _PROMOTIONS,
     "evaluation": _EVALUATION,
+    "repricing": _REPRICINGS,
 }
 
 
@@ -88,6 +98,10 @@ class SharedStates:
     def evaluation(self, stream: str) -> EvaluationState:
         """Return the last run of an evaluation."""
         return self._state(_EVALUATION, stream)
+
+    def repricings(self, account_id: str) -> Repricings:
+        """Return the repricings of an account that are open."""
+        return self._state(_REPRICINGS, repricing_stream(account_id))
 
     def book_of_line(self, position: int) -> Rulebook:
         """Return the rules that a line was priced by, which were known at its position."""

@@ -1,15 +1,28 @@
-"""The adjustments that made a fee another one than was recorded (A31)."""
+"""The adjustments that made a fee another one than was recorded, and what it does not count by (A31)."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
-from ledger.domain.decide.facts import BAN, BAN_LIFT, FLAG, GRANT, REVOCATION, UNFLAG
-from ledger.domain.events import AdjustedLine, FeeAdjusted, Recorded
+from ledger.domain.decide.facts import (
+    BAN,
+    BAN_LIFT,
+    BY_DEBIT,
+    BY_FLAG,
+    BY_SIZE,
+    BY_SWITCH,
+    FLAG,
+    GRANT,
+    REVOCATION,
+    UNFLAG,
+)
+from ledger.domain.events import AdjustedLine, FactReleased, FeeAdjusted, Recorded
+from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, rate_parameters, say
 from ledger.domain.instants import instant_text
 from ledger.domain.money import decimal_text
+from ledger.domain.state.repricings import Repricings
 from ledger.domain.traits import TRAIT_BANNED
 
 _FACTS: Final[Mapping[str, str]] = {
@@ -19,6 +32,14 @@ _FACTS: Final[Mapping[str, str]] = {
     UNFLAG: "the end of a flag",
     BAN: "a ban",
     BAN_LIFT: "the end of a ban",
+}
+
+_WITHHELD: Final[Mapping[str, str]] = {
+    BY_SWITCH: "until two persons release it: the programme says {switch}",
+    BY_DEBIT: "until two persons release it: the programme says {switch}, and the account would not pay less on the"
+    " whole",
+    BY_FLAG: "while a flag runs",
+    BY_SIZE: "until two persons release it: the account has more fills since then than one commit adds up",
 }
 
 
@@ -40,51 +61,97 @@ def _because(event: FeeAdjusted, withdrawn: Mapping[int, int]) -> tuple[str, dic
     return f"because {fact}, of position {{withdrawn_position}}, was withdrawn at position {{cause_position}}", named
 
 
-def _released(recorded: Recorded, event: FeeAdjusted, withdrawn: Mapping[int, int]) -> Iterator[Sentence]:
+def _released(recorded: Recorded, event: FeeAdjusted, facts: Facts) -> Iterator[Sentence]:
     """Tell who released the fact; an earlier release of the software adjusted by itself."""
     if not event.release_position:
         return
-    what = "withdrawal" if event.cause_position in withdrawn else "fact"
-    envelope, text = recorded.envelope, f"The {what} was released at position {{release_position}}"
+    what = "withdrawal" if event.cause_position in facts.withdrawn else "fact"
+    text, asked, approved = (
+        f"The {what} was released at position {{release_position}}",
+        "asked for by",
+        "and approved by",
+    )
     parameters = {"release_position": str(event.release_position)}
+    release = next((each for each in facts.decisions if each.position == event.release_position), None)
+    if release is not None and not release.envelope.request_message and isinstance(release.event, FactReleased):
+        text += " by the programme itself ({switch})"
+        parameters["switch"] = release.event.switch
+        asked, approved = "on a command of", "that was approved by"
+    envelope = recorded.envelope
     if envelope.actor:
-        text, parameters["released_by"] = f"{text}, asked for by {{released_by}}", envelope.actor
+        text, parameters["released_by"] = f"{text}, {asked} {{released_by}}", envelope.actor
     if envelope.approver:
-        text, parameters["approved_by"] = f"{text} and approved by {{approved_by}}", envelope.approver
+        text, parameters["approved_by"] = f"{text} {approved} {{approved_by}}", envelope.approver
     yield say("RELEASED", "A31", f"{text}.", **parameters)
 
 
-def explain_adjustments(
-    adjustments: Sequence[tuple[Recorded, AdjustedLine]], withdrawn: Mapping[int, int]
-) -> Iterator[Sentence]:
-    """Yield one sentence for each, oldest first; without any: that the fee is the one recorded first.
-
-    `withdrawn` has the positions of facts that were withdrawn, by that of the withdrawal.
-    """
+def explain_adjustments(adjustments: Sequence[tuple[Recorded, AdjustedLine]], facts: Facts) -> Iterator[Sentence]:
+    """Yield what each did, oldest first; without any: that the fee is the one recorded first."""
     if not adjustments:
         yield say("NOT_ADJUSTED", "A31", "The fee has not been adjusted since it was recorded.")
     for recorded, line in adjustments:
         event = recorded.event
         assert isinstance(event, FeeAdjusted), recorded
-        before, after = event.bases[line.before.basis_index], event.bases[line.after.basis_index]
-        because, named = _because(event, withdrawn)
-        yield say(
-            "ADJUSTED",
-            "A31",
-            "Adjusted at {recorded_time} (position {position}) from {fee_before} {currency_before} to {fee_after}"
-            f" {{currency_after}}, {because}: from {{tier_before}} to {{tier_after}}.",
-            cause=event.cause,
-            **named,
-            position=str(recorded.position),
-            recorded_time=instant_text(recorded.envelope.recorded_time_ns),
-            fee_before=decimal_text(line.before.fee, before.fee_decimals),
-            currency_before=before.fee_currency,
-            tier_before=before.tier,
-            rate_before=rate_parameters(before.rate_ppm)["rate"],
-            fee_after=decimal_text(line.after.fee, after.fee_decimals),
-            currency_after=after.fee_currency,
-            tier_after=after.tier,
-            rate_after=rate_parameters(after.rate_ppm)["rate"],
-        )
+        yield _adjusted(recorded, event, line, facts.withdrawn)
         yield from _counted(line)
-        yield from _released(recorded, event, withdrawn)
+        yield from _released(recorded, event, facts)
+
+
+def _adjusted(recorded: Recorded, event: FeeAdjusted, line: AdjustedLine, withdrawn: Mapping[int, int]) -> Sentence:
+    before, after = event.bases[line.before.basis_index], event.bases[line.after.basis_index]
+    because, named = _because(event, withdrawn)
+    fee = "from {fee_before} {currency_before} to {fee_after} {currency_after}"
+    if (line.before.fee, before.fee_currency) == (line.after.fee, after.fee_currency):
+        fee = "at {fee_after} {currency_after} as before"
+    tier = ": from {tier_before} to {tier_after}" if before.tier != after.tier else ""
+    return say(
+        "ADJUSTED",
+        "A31",
+        f"Adjusted at {{recorded_time}} (position {{position}}) {fee}, {because}{tier}.",
+        cause=event.cause,
+        **named,
+        position=str(recorded.position),
+        recorded_time=instant_text(recorded.envelope.recorded_time_ns),
+        fee_before=decimal_text(line.before.fee, before.fee_decimals),
+        currency_before=before.fee_currency,
+        tier_before=before.tier,
+        rate_before=rate_parameters(before.rate_ppm)["rate"],
+        fee_after=decimal_text(line.after.fee, after.fee_decimals),
+        currency_after=after.fee_currency,
+        tier_after=after.tier,
+        rate_after=rate_parameters(after.rate_ppm)["rate"],
+    )
+
+
+def explain_withheld(facts: Facts) -> Iterator[Sentence]:
+    """Yield one sentence for each fact that came late, would change the fill and is withheld, the earliest first."""
+    for one in facts.withheld():
+        fact, named = _FACTS.get(one.cause, "a fact"), {"fact_position": str(one.fact_position)}
+        what = f"{fact} recorded late, at position {{fact_position}}"
+        if one.fact_position in facts.withdrawn:
+            what = f"the withdrawal at position {{fact_position}} of {fact}, of position {{withdrawn_position}}"
+            named["withdrawn_position"] = str(facts.withdrawn[one.fact_position])
+        yield say(
+            "FACT_WITHHELD",
+            "A31",
+            f"The fill does not count by {what}, {_WITHHELD[one.reason]}.",
+            **named,
+            cause=one.cause,
+            switch=one.switch,
+            reason=one.reason,
+        )
+
+
+def explain_repricings(repricings: Repricings) -> Iterator[Sentence]:
+    """Yield one sentence for each release whose lines are being restated, the first one first."""
+    for repricing in repricings.open:
+        event = repricing.event
+        yield say(
+            "REPRICE_IN_PROGRESS",
+            "A31",
+            f"Lines of the account are being restated, because of {_FACTS.get(event.cause, 'a fact')} recorded late, at"
+            " position {cause_position}: this fee may change yet.",
+            cause=event.cause,
+            cause_position=str(event.fact_position),
+            release_position=str(event.release_position),
+        )

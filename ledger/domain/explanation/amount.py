@@ -8,14 +8,13 @@ from fractions import Fraction
 from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, say
 from ledger.domain.money import PPM, decimal_text, rate_text
-from ledger.domain.rules.fee_amount import charged_on_base
 from ledger.domain.state.volume_cells import FEE_SCALE, exact
 
 
 def explain_amount(facts: Facts) -> Iterator[Sentence]:
     """Tell the recorded amount beside the exact one; where it is not its rounding, the audit finds that."""
     line, _, basis = facts.known
-    if charged_on_base(facts.programme, line.side):
+    if facts.on_base:
         yield say("CHARGED_ON_RECEIVED", "A26", "What the account received is charged: the quantity, not the notional.")
     product, fee = _product(facts), Fraction(line.fee, 10**basis.fee_decimals)
     residual = fee - product
@@ -48,7 +47,7 @@ def _calculation(facts: Facts) -> str:
     """Write the product out: its factors, one after the other."""
     line, _, basis = facts.known
     less = f" x (1 - {rate_text(basis.discount_ppm)})" if basis.discount_ppm else ""
-    over = f" / {line.token_price}" if _is_in_token(facts) else ""
+    over = f" / {line.token_price}" if facts.is_in_token else ""
     return f"{fraction_text(_traded(facts))} x {rate_text(basis.rate_ppm)}{less}{over}"
 
 
@@ -56,24 +55,16 @@ def _traded(facts: Facts) -> Fraction:
     """Return the amount that the rate applies to: the notional, or the quantity."""
     line, terms, _ = facts.known
     quantity = Fraction(line.quantity, 10**terms.quantity_scale)
-    if charged_on_base(facts.programme, line.side):
+    if facts.on_base:
         return quantity
     return quantity * Fraction(line.price, 10**terms.price_scale)
 
 
 def _token_price(facts: Facts) -> Fraction:
     """Return the price of the token; 1 where the fee is not paid in one."""
-    if not _is_in_token(facts):
+    if not facts.is_in_token:
         return Fraction(1)
     return Fraction(exact(facts.known.line.token_price, FEE_SCALE), 10**FEE_SCALE)
-
-
-def _is_in_token(facts: Facts) -> bool:
-    """Return True if the fee is in the token; an adjustment leaves it there, although the discount may be gone."""
-    line, terms, basis = facts.known
-    if not line.token_price or basis.fee_currency != line.token:
-        return False
-    return basis.discount_ppm > 0 or line.token not in (terms.quote_currency, terms.symbol.partition("_")[0])
 
 
 def fraction_text(value: Fraction) -> str:

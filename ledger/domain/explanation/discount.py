@@ -20,12 +20,19 @@ _EXCLUDED: Final = {
 def explain_discount(facts: Facts) -> Iterator[Sentence]:
     """Tell the discount, and what the fee is paid in; or why there is none."""
     line, terms, basis = facts.known
+    stays = say(
+        "CURRENCY_STAYS", "A31", "It stays in {currency}, in which it was charged first.", currency=facts.currency
+    )
     if not basis.discount_ppm:
         yield _no_discount(facts)
+        if facts.is_in_token:
+            yield stays
         return
     discount = {"discount": rate_text(basis.discount_ppm), "percent": decimal_text(basis.discount_ppm, 4)}
     yield say("TOKEN_DISCOUNT", "A17", "{percent} % is off for paying in {token}.", **discount, token=line.token)
-    if line.token_price:
+    if line.token_price and not facts.is_in_token:
+        yield stays
+    elif line.token_price:
         source = line.token_price_source or "a source that is not named"
         text = "It is paid in {token}, at {price} {quote_currency} a token as told by {price_source}."
         price = {"price": line.token_price, "quote_currency": terms.quote_currency, "price_source": source}

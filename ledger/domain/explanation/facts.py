@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from ledger.domain.events import FactWithdrawn, KnownLine, Recorded, TierChanged, TrialStarted, VolumeEvaluated
+from ledger.domain.decide.facts import AccountFacts
+from ledger.domain.events import (
+    POSITION_MAX,
+    FactReleased,
+    FactWithdrawn,
+    FactWithheld,
+    KnownLine,
+    Recorded,
+    TierChanged,
+    TrialStarted,
+    VolumeEvaluated,
+)
 from ledger.domain.pricing.plan import Standing, rate_time_ns, standing_at
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.fake_accounts import flagged_at
-from ledger.domain.state.account import AccountState, Ban, Flag, fold_account
+from ledger.domain.rules.fee_amount import charged_on_base
+from ledger.domain.state.account import AccountState, Ban, Flag
 from ledger.domain.state.programme import Programme
 
 GrantEvent = TrialStarted | TierChanged | VolumeEvaluated
@@ -18,19 +30,21 @@ GrantEvent = TrialStarted | TierChanged | VolumeEvaluated
 
 @dataclass(frozen=True)
 class Facts:
-    """A line with its fee as it is, recorded at one position; the fee was worked out there, or at a later one.
+    """A line with its fee as it is, worked out at a position: that of the line, or of its last adjustment.
 
-    `decisions` are those on the account, oldest first, at least up to that later position; `programme` is the version
-    that the basis names.
+    It counts by the facts known at `known_at`, and by those released for it since, as a line of a `currency`: these are
+    what `ledger.fills.adjust.PlacedLine` says of it. `decisions` are those on the account, oldest first, at least up to
+    where the fee was worked out; `programme` is the version that the basis names.
     """
 
     account_id: str
     venue: str
     known: KnownLine
-    recorded_at: int
+    known_at: int
     priced_at: int
     programme: Programme
     decisions: Sequence[Recorded]
+    currency: str
 
     @property
     def rate_ns(self) -> int:
@@ -39,19 +53,27 @@ class Facts:
         return rate_time_ns(self.programme, transact_ns=line.transact_time_ns, order_ns=line.order_time_ns)
 
     @property
-    def standing(self) -> Standing:
-        """The standing of the account by which the fee was worked out."""
-        return standing_at(self._account(self.priced_at), self.programme, self.rate_ns)
+    def is_in_token(self) -> bool:
+        """Return True if the fee is in the token; an adjustment leaves it there, although the discount may be gone."""
+        line, terms, basis = self.known
+        if not line.token_price or basis.fee_currency != line.token:
+            return False
+        return basis.discount_ppm > 0 or line.token not in (terms.quote_currency, terms.symbol.partition("_")[0])
+
+    @property
+    def on_base(self) -> bool:
+        """Return True if the fee is taken from the quantity. The price of a token is in quote currency."""
+        return not self.is_in_token and charged_on_base(self.programme, self.known.line.side)
 
     @property
     def flag(self) -> Flag | None:
-        """The flag that ran at the instant whose rates count; None: no flag."""
-        return flagged_at(self._account(self.priced_at).flags, self.rate_ns)
+        """The flag that ran at the instant whose rates count; None: no flag, or none that it counts by."""
+        return flagged_at(self._account.flags, self.rate_ns)
 
     @property
     def ban(self) -> Ban | None:
-        """The ban that ran when it traded, as it was known when the fill was recorded."""
-        return running_ban(self._account(self.recorded_at).bans, self.known.line.transact_time_ns)
+        """The ban that ran when it traded; None: no ban, or none that it counts by."""
+        return running_ban(self._account.bans, self.known.line.transact_time_ns)
 
     @cached_property
     def grant(self) -> Recorded | None:
@@ -71,8 +93,38 @@ class Facts:
             if isinstance(recorded.event, FactWithdrawn)
         }
 
-    def _account(self, position: int) -> AccountState:
-        return fold_account(self.account_id, self._decisions_until(position))
+    def withheld(self) -> Iterator[FactWithheld]:
+        """Yield why it does not count by facts, of all that is decided: by each that would change the standing."""
+        now = self._facts(POSITION_MAX)
+        for position, waiting in now.withheld.items():
+            mine = [one for one in waiting if self._concerns(one)]
+            if position > self.known_at and mine:
+                then = now.with_release(FactReleased(position, mine[0].cause, mine[0].switch))
+                if self._standings(now) != self._standings(then):
+                    yield mine[0]
+
+    def _concerns(self, withheld: FactWithheld) -> bool:
+        programme_ids, currencies = withheld.programme_ids, withheld.currencies
+        return (not programme_ids or self.known.basis.programme_id in programme_ids) and (
+            not currencies or self.currency in currencies
+        )
+
+    def _standings(self, facts: AccountFacts) -> tuple[Standing, Standing]:
+        """Return what the account stands for by some facts: when it traded, and at the instant whose rates count."""
+        account, traded_ns = self._account_by(facts), self.known.line.transact_time_ns
+        when_traded, when_rated = (standing_at(account, self.programme, at) for at in (traded_ns, self.rate_ns))
+        return when_traded, when_rated
+
+    @cached_property
+    def _account(self) -> AccountState:
+        """The account by which the fee was worked out."""
+        return self._account_by(self._facts(self.priced_at))
+
+    def _account_by(self, facts: AccountFacts) -> AccountState:
+        return facts.account_for(self.known_at, self.known.basis.programme_id, self.currency)
+
+    def _facts(self, position: int) -> AccountFacts:
+        return AccountFacts(self.account_id, self._decisions_until(position))
 
     def _decisions_until(self, position: int) -> list[Recorded]:
         return [recorded for recorded in self.decisions if recorded.position <= position]

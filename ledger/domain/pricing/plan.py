@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import Final, NamedTuple
 
 from ledger.domain.decide.standing import grant_in_effect
-from ledger.domain.events import Basis, CellKey, Line
+from ledger.domain.events import Basis, CellKey
 from ledger.domain.rules.ban import running_ban
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.rules.fake_accounts import flagged_at
@@ -68,6 +68,13 @@ class Price(NamedTuple):
         return self.formula.fee(quantity if self.on_base else price * quantity)
 
 
+class Payment(NamedTuple):
+    """The token that a fill offers to pay its fee in, and the token's price; empty: it offers none, or no price."""
+
+    token: str
+    token_price: str
+
+
 class Standing(NamedTuple):
     """All of an account that matters to a price, between two of its changes."""
 
@@ -91,26 +98,28 @@ def price_for(market: Market, standing: Standing, traits: int, token: str = "", 
     return Price(plan.posting(standing.grant), rule, plan.on_base)
 
 
-def price_as_posted(market: Market, standing: Standing, line: Line, traits: int, posted: Basis) -> Price:
+def price_as_posted(market: Market, standing: Standing, traits: int, payment: Payment, posted: Basis) -> Price:
     """Return the price of a recorded line, in the currency that was posted: another rate does not change that.
 
     A fee that would be in a token now, or in one no longer, is valued at the line's own price of the token.
     """
-    price = price_for(market, standing, traits, line.token, line.token_price)
+    price = price_for(market, standing, traits, *payment)
     basis, terms = price.posting.basis, market.terms
-    if basis.fee_currency == posted.fee_currency or not line.token_price:
+    if basis.fee_currency == posted.fee_currency or not payment.token_price:
         return price
+    stays_in_token = posted.fee_currency == payment.token
+    on_base = not stays_in_token and charged_on_base(market.programme, side_of(traits))
     rule = formula(
         market.programme,
         rate_ppm=basis.rate_ppm,
         discount_ppm=basis.discount_ppm,
-        amount_scale=terms.quantity_scale if price.on_base else terms.price_scale + terms.quantity_scale,
+        amount_scale=terms.quantity_scale if on_base else terms.price_scale + terms.quantity_scale,
         fee_decimals=posted.fee_decimals,
     )
-    if posted.fee_currency == line.token:
-        rule = in_token(rule, token_price=exact(line.token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
+    if stays_in_token:
+        rule = in_token(rule, token_price=exact(payment.token_price, FEE_SCALE), token_price_scale=FEE_SCALE)
     basis = basis._replace(fee_currency=posted.fee_currency, fee_decimals=posted.fee_decimals)
-    return Price(Posting(price.posting.cell, basis), rule, price.on_base)
+    return Price(Posting(price.posting.cell, basis), rule, on_base)
 
 
 def rate_time_ns(programme: Programme, *, transact_ns: int, order_ns: int) -> int:
@@ -165,12 +174,13 @@ def _plan(market: Market, standing: Standing, traits: int, token: str, token_pri
         past_trial=standing.past_trial,
         flagged=standing.flagged,
     )
-    on_base = charged_on_base(programme, side_of(traits))
+    paid_in_token = discount > 0 and token_priced
+    on_base = not paid_in_token and charged_on_base(programme, side_of(traits))
     currency, decimals = terms.quote_currency, market.quote_decimals
     amount_scale = terms.price_scale + terms.quantity_scale
     if on_base:
         currency, decimals, amount_scale = market.base_currency, market.base_decimals, terms.quantity_scale
-    if discount and token_priced:
+    if paid_in_token:
         currency, decimals = token, market.token_decimals
     basis = Basis(
         rate_ppm=rate_ppm,

@@ -10,5 +10,6 @@ from typing import Final
 # 2: what strangers found wrong in 0.1.0 is decided otherwise (CHANGELOG, 0.2.0, "Decided otherwise than by 0.1.0").
 # 3: an owner that fills name counts for R4 and R7 (OwnerNamed).
 # 4: a fact that is recorded late restates lines by what was posted of them (FactReleased), or waits (FactWithheld); of
-# equal grants that end together the one that begins last counts, whichever was recorded first.
+# equal grants that end together the one that begins last counts, whichever was recorded first; a fee that is paid in a
+# token is worth its part of the notional also where what was received is charged.
 RULES_VERSION: Final = 4

@@ -78,6 +78,16 @@ def add_totals(sums: CellSums, totals: Iterable[CellTotals]) -> None:
             known.add_fees(fee.currency, exact(fee.charges, FEE_SCALE), exact(fee.rebates, FEE_SCALE), fee.lines)
 
 
+def add_sums(sums: CellSums, more: CellSums) -> None:
+    """Add sums to others."""
+    for key, cell in more.items():
+        known = sums.setdefault(key, CellSum())
+        known.notional += cell.notional
+        known.lines += cell.lines
+        for currency, amounts in cell.fees.items():
+            known.add_fees(currency, *amounts)
+
+
 def subtract(sums: CellSums, part: CellSums) -> None:
     """Subtract sums that are contained in others; cells in which nothing is left are gone."""
     for key, cell in part.items():

@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ledger.arrays.columns import column, packed, packed_texts, text_column, texts, unpacked
-from ledger.domain.events import AdjustedLine, Basis, FeeAdjusted, LineValues, SymbolTerms
+import numpy as np
+
+from ledger.arrays.columns import Ints, column, is_wide, narrow, packed, packed_texts, text_column, texts, unpacked
+from ledger.domain.events import AdjustedLine, Basis, CellTotals, FeeAdjusted, LineValues, SymbolTerms
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import exact
+from ledger.fills.adjusted_lines import AdjustedLines, ValueColumns
 from ledger.store.codec.parts import basis_of, fields_of, symbol_of, totals_message, totals_of
 from ledger.v1 import events_pb2
 
@@ -23,7 +26,6 @@ _PACKED: Final = {
 }
 assert tuple(_PACKED) == LineValues._fields
 _AMOUNTS: Final = ("price", "quantity", "fee")
-_INT64_MAX: Final = 2**63 - 1
 
 
 def encode_adjustment(envelope: events_pb2.Envelope, event: FeeAdjusted) -> bytes:
@@ -49,7 +51,7 @@ def decode_adjustment(state: bytes) -> tuple[events_pb2.Envelope, FeeAdjusted]:
     """Return the envelope and the adjustment that bytes hold."""
     message = events_pb2.FeeAdjusted.FromString(state)
     symbols, bases = tuple(map(symbol_of, message.symbols)), tuple(map(basis_of, message.bases))
-    lines = _lines(message) if message.release_position else _read_rows(message, symbols, bases)
+    lines = _lines(message) if message.release_position else tuple(_read_rows(message, symbols, bases))
     event = FeeAdjusted(
         cause=message.cause,
         cause_position=message.cause_position,
@@ -58,27 +60,31 @@ def decode_adjustment(state: bytes) -> tuple[events_pb2.Envelope, FeeAdjusted]:
         time_max_so_far_ns=message.time_max_so_far_ns,
         symbols=symbols,
         bases=bases,
-        lines=tuple(lines),
+        lines=lines,
         totals=tuple(map(totals_of, message.totals)),
         release_position=message.release_position,
     )
     return message.envelope, event
 
 
+def decode_adjusted_totals(state: bytes) -> tuple[CellTotals, ...]:
+    """Return only the running totals of a stored adjustment."""
+    return tuple(map(totals_of, events_pb2.FeeAdjusted.FromString(state).totals))
+
+
 def _columns(event: FeeAdjusted) -> dict[str, Any]:
     """Return the columns of the lines, by their names in the contract."""
-    lines, venues = event.lines, dict[str, int]()
-    venue_indexes = [venues.setdefault(line.venue, len(venues)) for line in lines]
-    position_min = min(line.position for line in lines)
+    lines = AdjustedLines.of(event.lines)
+    position_min = int(lines.position.min())
     return {
-        "venues": list(venues),
+        "venues": lines.venues,
         "position_min": position_min,
-        "position_offsets": _ints([line.position - position_min for line in lines]),
-        "line_numbers": _ints([line.line for line in lines]),
-        "venue_indexes": _ints(venue_indexes) if len(venues) > 1 else b"",
-        "exec_ids": packed_texts(texts([line.exec_id for line in lines])).data,
-        "time_offsets_ns": _ints([line.transact_time_ns - event.time_min_ns for line in lines]),
-        **_values(lines),
+        "position_offsets": packed(lines.position - position_min).data,
+        "line_numbers": packed(lines.line).data,
+        "venue_indexes": packed(lines.venue).data if len(lines.venues) > 1 else b"",
+        "exec_ids": packed_texts(lines.exec_id).data,
+        "time_offsets_ns": packed(lines.transact_time_ns - event.time_min_ns).data,
+        **_values(lines.before, lines.after),
     }
 
 
@@ -108,71 +114,59 @@ def _rows(event: FeeAdjusted) -> list[events_pb2.AdjustedLine]:
     return found
 
 
-def _values(lines: Sequence[AdjustedLine]) -> dict[str, Any]:
+def _values(before: ValueColumns, after: ValueColumns) -> dict[str, Any]:
     """Return the columns of what lines are before and after, by their names in the contract."""
-    before, after = (LineValues(*map(list, zip(*each, strict=True))) for each in _sides(lines))  # type: ignore[arg-type]
-    amounts = [abs(value) for side in (before, after) for name in _AMOUNTS for value in getattr(side, name)]
-    wide = max(amounts) > _INT64_MAX
+    wide = is_wide(*(narrow(getattr(side, name)) for side in (before, after) for name in _AMOUNTS))
     found: dict[str, Any] = {"wide_amounts": wide}
     for name, contract in _PACKED.items():
         was, now = getattr(before, name), getattr(after, name)
         found[f"{contract}_before"] = _column(name, was, wide=wide)
-        found[f"{contract}_after"] = _column(name, now, wide=wide) if now != was else b""
+        found[f"{contract}_after"] = b"" if np.array_equal(was, now) else _column(name, now, wide=wide)
     return found
 
 
-def _sides(lines: Sequence[AdjustedLine]) -> tuple[list[LineValues], list[LineValues]]:
-    return [line.before for line in lines], [line.after for line in lines]
-
-
-def _column(name: str, values: list[int], *, wide: bool) -> bytes:
+def _column(name: str, values: Ints, *, wide: bool) -> bytes:
     if name == "traits":
-        return bytes(values)
+        return values.astype(np.uint8).tobytes()
     if wide and name in _AMOUNTS:
-        return packed_texts(texts(list(map(str, values)))).data
-    return _ints(values, signed=name == "fee")
+        return packed_texts(texts(list(map(str, values.tolist())))).data
+    return packed(narrow(values), signed=name == "fee").data
 
 
-def _ints(values: Sequence[int], *, signed: bool = False) -> bytes:
-    return packed(column(values), signed=signed).data
-
-
-def _lines(message: events_pb2.FeeAdjusted) -> list[AdjustedLine]:
+def _lines(message: events_pb2.FeeAdjusted) -> AdjustedLines:
     count = len(message.traits_before)
-    venues = unpacked(message.venue_indexes, count).tolist() if message.venue_indexes else [0] * count
-    sides = [_read_side(message, side, count) for side in ("before", "after")]
-    return list(
-        map(
-            AdjustedLine,
-            [message.position_min + offset for offset in unpacked(message.position_offsets, count).tolist()],
-            unpacked(message.line_numbers, count).tolist(),
-            [message.venues[at] for at in venues],
-            [name.decode() for name in text_column(message.exec_ids, count).tolist()],
-            [
-                message.envelope.effective_time_ns + offset
-                for offset in unpacked(message.time_offsets_ns, count).tolist()
-            ],
-            *sides,
-        )
+    offsets = unpacked(message.position_offsets, count).astype(np.int64)
+    times = unpacked(message.time_offsets_ns, count).astype(np.int64)
+    lines = AdjustedLines(
+        position=message.position_min + offsets,
+        line=unpacked(message.line_numbers, count),
+        venues=tuple(message.venues),
+        venue=unpacked(message.venue_indexes, count) if message.venue_indexes else np.zeros(count, dtype=np.uint8),
+        exec_id=text_column(message.exec_ids, count),
+        transact_time_ns=message.envelope.effective_time_ns + times,
+        before=_read_side(message, "before", count),
+        after=_read_side(message, "after", count),
     )
+    if not lines.is_whole:
+        raise ValueError("its columns do not have as many values as it has lines, or a line has no venue")
+    return lines
 
 
-def _read_side(message: events_pb2.FeeAdjusted, side: str, count: int) -> list[LineValues]:
+def _read_side(message: events_pb2.FeeAdjusted, side: str, count: int) -> ValueColumns:
     """Return what the lines are on one side; a column that is empty after is as before."""
     columns = []
     for name, contract in _PACKED.items():
         data = getattr(message, f"{contract}_{side}") or getattr(message, f"{contract}_before")
         columns.append(_read_column(name, data, count, wide=message.wide_amounts))
-    return list(map(LineValues, *columns))
+    return ValueColumns(*columns)
 
 
-def _read_column(name: str, data: bytes, count: int, *, wide: bool) -> list[int]:
+def _read_column(name: str, data: bytes, count: int, *, wide: bool) -> Ints:
     if name == "traits":
-        return list(data)
+        return np.frombuffer(data, dtype=np.uint8)
     if wide and name in _AMOUNTS:
-        return [int(text) for text in text_column(data, count).tolist()]
-    values: list[int] = unpacked(data, count, signed=name == "fee").tolist()
-    return values
+        return column([int(text) for text in text_column(data, count).tolist()])
+    return unpacked(data, count, signed=name == "fee")
 
 
 def _read_rows(

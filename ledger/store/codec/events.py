@@ -18,6 +18,7 @@ from ledger.domain.events import (
     CloseMissing,
     CloseUsed,
     CreditEvent,
+    CurrencyNet,
     Envelope,
     Event,
     FeeAdjusted,
@@ -38,7 +39,16 @@ _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Ev
 _MESSAGES: Final[dict[str, Callable[..., Message]]] = {topic: getattr(events_pb2, topic) for topic in _TYPES}
 _PARTS: Final[dict[str, type]] = {  # nested in events
     part.__name__: part
-    for part in (RefusedSequence, SequenceConflict, MatchClaim, CellVolume, CloseUsed, CloseMissing, MigrationFile)
+    for part in (
+        RefusedSequence,
+        SequenceConflict,
+        MatchClaim,
+        CellVolume,
+        CloseUsed,
+        CloseMissing,
+        MigrationFile,
+        CurrencyNet,
+    )
 }
 _NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (*_TYPES.values(), *_PARTS.values())}
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))

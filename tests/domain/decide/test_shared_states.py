@@ -12,6 +12,7 @@ from ledger.domain.events import (
     Event,
     PromotionAnnounced,
     Recorded,
+    RepriceStarted,
 )
 from ledger.domain.state.rulebook import Rulebook
 from tests.domain.worked import rulebook
@@ -21,6 +22,7 @@ STREAMS: dict[str, Event] = {
     "closes/BTC": DailyCloseRecorded("BTC", "USDT", 20_000, "1.5", "index", bytes(32)),
     "evaluation/p/2024-10-01T00:00:00Z": EvaluationCompleted(1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
     "promotions": PromotionAnnounced("p1", "API", 1, 2),
+    "repricing/alice": RepriceStarted(7, 6, "BAN", "alice", 20_000),
 }
 
 
@@ -53,6 +55,7 @@ def test_a_state_is_read_once_and_evolves() -> None:
     assert states.closes("BTC").in_force["USDT", 20_000].position == 2
     assert states.evaluation("evaluation/p/2024-10-01T00:00:00Z").completed is not None
     assert list(states.promotions().announced) == ["p1"]
+    assert [each.event.release_position for each in states.repricings("alice").open] == [7, 7]
     assert log.read == list(STREAMS)
 
 

@@ -32,6 +32,7 @@ from ledger.domain.events import (
     CloseUsed,
     CommandRefused,
     CreditWithdrawn,
+    CurrencyNet,
     CurrencyRegistered,
     DailyCloseRecorded,
     Envelope,
@@ -57,6 +58,9 @@ from ledger.domain.events import (
     ProgrammePublished,
     PromotionAnnounced,
     RefusedSequence,
+    RepriceAdvanced,
+    RepriceCompleted,
+    RepriceStarted,
     SequenceConflict,
     SourceAdvanced,
     SourceSpan,
@@ -70,6 +74,7 @@ from ledger.domain.events import (
     WriterStarted,
 )
 from ledger.domain.state.volume_cells import CREDITS
+from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.fills.lines import lines_of
 from ledger.store.codec.events import decode, encode
 from ledger.store.codec.fills import decode_totals, exec_id_digests
@@ -230,6 +235,14 @@ SAMPLES: dict[str, Event] = {
 }
 
 
+SAMPLES |= {
+    "RepriceStarted": RepriceStarted(43, 42, "BAN", "alice", 150_000),
+    "RepriceAdvanced": RepriceAdvanced(
+        43, 20_000, 41, 7, 10_000, 9_000, (CurrencyNet("BMX", "-0.5"), CurrencyNet("USDT", "0"))
+    ),
+    "RepriceAdvanced to the end": RepriceAdvanced(43, 0, 0, 0, 150_000, 0),
+    "RepriceCompleted": RepriceCompleted(43, 140_000, (CurrencyNet("USDT", "12.25"),)),
+}
 _BY_HAND = {type(event) for event in SAMPLES.values()}
 SAMPLES |= {kind.__name__: made_up(kind, T) for kind in get_args(Event) if kind not in _BY_HAND}
 
@@ -275,7 +288,7 @@ def plain(value: Any) -> Any:
         return plain((lines_of(value), *rest.values()))
     if is_dataclass(value):
         return {field.name: plain(getattr(value, field.name)) for field in fields(value)}
-    return tuple(map(plain, value)) if isinstance(value, list | tuple) else value
+    return tuple(map(plain, value)) if isinstance(value, list | tuple | AdjustedLines) else value
 
 
 @pytest.mark.parametrize("name", [name for name, event in SAMPLES.items() if isinstance(event, VolumeRecorded)])

@@ -11,7 +11,7 @@ from ledger.domain.instants import DAY_NS, NEVER_NS
 from ledger.domain.rules.cumulative_trading_volume import event_period, excluded_because
 from ledger.domain.rules.end_day_close import close_day, valued
 from ledger.domain.state.programme import Programme
-from ledger.tools.history.entries import Counted, counted, notional
+from ledger.tools.history.entries import Counted, counted, counted_volume, notional
 from ledger.v1.fill_pb2 import LIQUIDITY_MAKER
 from ledger.v1.query_service_pb2 import FeeLine
 
@@ -49,7 +49,7 @@ class Days:
     def __init__(self, programme: Programme, evaluations: Iterable[VolumeEvaluated] = ()) -> None:
         self.volumes: dict[int, Parts] = {}  # of the period
         self.before: dict[int, Parts] = {}  # of fills before it, which count for windows that reach into it
-        self.since: dict[int, dict[str, int]] = {}  # by evaluated instant, quote: recorded after it, inside its window
+        self.since: dict[int, dict[str, int]] = {}  # by evaluated instant, quote: changed after it, inside its window
         self.fees: dict[str, ByDay] = {}  # by currency [charges, rebates]
         self.credits: list[FeeLine] = []  # and what is withdrawn of them
         self.rates: dict[str, dict[str, ByDay]] = {}  # by quote currency and role [notional, fee], of fees in it
@@ -62,7 +62,7 @@ class Days:
         self._event_period = event_period(programme, (0, NEVER_NS))
 
     def take_volume(self, line: FeeLine) -> None:
-        """Add what an entry says of volume; an adjustment says nothing."""
+        """Add what an entry says of volume: an adjustment may move it, as a fill traded under a ban or not."""
         self._take_volume(line, self.volumes)
 
     def take_before(self, line: FeeLine) -> None:
@@ -70,14 +70,15 @@ class Days:
         self._take_volume(line, self.before)
 
     def _take_volume(self, line: FeeLine, volumes: dict[int, Parts]) -> None:
-        if line.kind != "FILL":
-            return
-        at_ns, amount, currency = line.transact_time.ToNanoseconds(), notional(line), line.quote_currency
-        parts = volumes.setdefault(at_ns // DAY_NS, {})
-        reason = self._excluded(line, at_ns)
-        parts[currency, reason] = parts.get((currency, reason), 0) + amount
-        if not reason and self._until:
-            self._take_since(line, at_ns, currency, amount)
+        at_ns, currency = line.transact_time.ToNanoseconds(), line.quote_currency
+        for sign, banned in counted_volume(line):
+            parts, amount = volumes.setdefault(at_ns // DAY_NS, {}), sign * notional(line)
+            part = currency, self._excluded(line, at_ns, banned=banned)
+            parts[part] = parts.get(part, 0) + amount
+            if not parts[part]:
+                del parts[part]  # it needs no close any more
+            if not part[1] and self._until:
+                self._take_since(line, at_ns, currency, amount)
 
     def _take_since(self, line: FeeLine, at_ns: int, currency: str, amount: int) -> None:
         position = line.line_ref.position
@@ -85,11 +86,13 @@ class Days:
             if one.window_from_ns <= at_ns and one.read_position < position:
                 late = self.since.setdefault(one.evaluated_time_ns, {})
                 late[currency] = late.get(currency, 0) + amount
+                if not late[currency]:
+                    del late[currency]
 
-    def _excluded(self, line: FeeLine, at_ns: int) -> str:
+    def _excluded(self, line: FeeLine, at_ns: int, *, banned: bool) -> str:
         if not self._event_period[0] <= at_ns < self._event_period[1]:
             return "OUTSIDE_PROGRAMME"
-        key = CellKey(line.quote_currency, line.product, line.channel, line.self_trade, line.banned, zero_fee=False)
+        key = CellKey(line.quote_currency, line.product, line.channel, line.self_trade, banned, zero_fee=False)
         reason = self._reasons.get(key)
         if reason is None:
             reason = self._reasons[key] = excluded_because(key, self._programme)

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from itertools import takewhile
 from typing import Any, Final, NamedTuple
 
+from ledger.domain.decide.facts import AccountFacts, Fact
 from ledger.domain.decide.tier_stretches import tier_stretches
-from ledger.domain.events import VolumeEvaluated
+from ledger.domain.events import FactWithheld, VolumeEvaluated
 from ledger.domain.grant_sources import EVALUATION, MANUAL, MATCH, TRIAL
 from ledger.domain.instants import DAY_NS, NEVER_NS
 from ledger.domain.state.account import AccountState, Ban, Flag, Grant, fold_account
@@ -42,6 +43,7 @@ class Held(NamedTuple):
     flags: list[Flag]
     bans: list[Ban]
     evaluations: list[VolumeEvaluated]
+    withheld: list[tuple[Fact, FactWithheld]]
 
 
 class Life:
@@ -52,6 +54,7 @@ class Life:
         stored = [decode(one.position, one.stream, one.version, one.topic, one.state) for one in events]
         self.account: AccountState = fold_account(account_id, stored)
         self.evaluations = [one.event for one in stored if isinstance(one.event, VolumeEvaluated)]
+        self._facts = AccountFacts(account_id, stored)
         self._programmes = programmes
 
     def programme(self, at_ns: int) -> Programme:
@@ -81,7 +84,13 @@ class Life:
             [one for one in account.flags if touches(one.flagged_time_ns, one.unflagged_time_ns)],
             [one for one in account.bans if touches(one.start_time_ns, one.end_time_ns)],
             [one for one in self.evaluations if begin_ns <= one.evaluated_time_ns < end_ns],
+            [(fact, one) for fact, one in self._withheld() if fact.from_ns < end_ns],
         )
+
+    def _withheld(self) -> Iterator[tuple[Fact, FactWithheld]]:
+        for position, waiting in self._facts.withheld.items():
+            for one in waiting:
+                yield self._facts.facts[position], one
 
     def evaluated(self, period: Period) -> list[VolumePoint]:
         """Return the volumes that were evaluated at instants of a period."""

@@ -120,7 +120,7 @@ class Shown:
         return both(partial(life_chart, self.period, self.life))
 
     def life_tables(self) -> Iterator[tuple[str, Table]]:
-        """Grants, evaluations, bans and flags, each with what its fold says."""
+        """Grants, evaluations, bans and flags, facts that are withheld, each with what its fold says."""
         held = self.held
         if held.grants:
             yield many(len(held.grants), "grant"), tables.grants_table(held)
@@ -129,6 +129,9 @@ class Shown:
             yield many(len(held.evaluations), "evaluation"), table
         if held.bans or held.flags:
             yield many(len(held.bans) + len(held.flags), "ban or flag", "bans and flags"), tables.bans_table(held)
+        if held.withheld:
+            name = ("fact that fills do not count by", "facts that fills do not count by")
+            yield many(len(held.withheld), *name), tables.withheld_table(held)
 
     def fees(self) -> Iterator[tuple[str, Charts, Table]]:
         """Fees by day, in each currency that has any."""

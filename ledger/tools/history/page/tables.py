@@ -5,6 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from ledger.domain.decide.facts import (
+    BAN,
+    BAN_LIFT,
+    BY_DEBIT,
+    BY_FLAG,
+    BY_SIZE,
+    BY_SWITCH,
+    FLAG,
+    GRANT,
+    REVOCATION,
+    UNFLAG,
+)
 from ledger.domain.events import POST_TRIAL, CellKey, VolumeEvaluated
 from ledger.domain.instants import day_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
@@ -31,6 +43,21 @@ _REASONS: Final = {
     "SELF_TRADE": "with oneself",
     "BANNED": "while banned",
     "OUTSIDE_PROGRAMME": "outside the programme's time",
+}
+
+_FACTS: Final = {
+    GRANT: "grant",
+    REVOCATION: "revocation",
+    FLAG: "flag",
+    UNFLAG: "un-flag",
+    BAN: "ban",
+    BAN_LIFT: "lift of a ban",
+}
+_WITHHELD: Final = {
+    BY_SWITCH: "the programme says {switch}: two persons may release it",
+    BY_DEBIT: "the programme says {switch}, and the account would not pay less: two persons may release it",
+    BY_FLAG: "a flag runs",
+    BY_SIZE: "one commit cannot add up as many fills: two persons may release it",
 }
 
 
@@ -175,7 +202,7 @@ def _evaluated(event: VolumeEvaluated, programme: Programme, since: Mapping[str,
         told.append(f"{decimals(valued, NOTIONAL_SCALE)} for {' and '.join(others)} at daily closes")
     if since:
         late = ", ".join(f"{decimals(amount, NOTIONAL_SCALE)} {quote}" for quote, amount in sorted(since.items()))
-        told.append(f"recorded since, and not in it: {late}")
+        told.append(f"changed since, and not in it: {late}")
     volume = f"{decimals(exact(event.volume, NOTIONAL_SCALE), NOTIONAL_SCALE)} {currency}"
     return f"{decimals(traded, NOTIONAL_SCALE)} {currency}", volume, "; ".join(told) or NONE
 
@@ -205,6 +232,21 @@ def bans_table(held: Held) -> Table:
         (ban.ban_id, f"banned {ban.reason_code}", *_interval(ban.start_time_ns, ban.end_time_ns)) for ban in held.bans
     ]
     return Table("Flags and bans", ("id", "~what", "@from", "@until"), rows)
+
+
+def withheld_table(held: Held) -> Table:
+    """Show the late facts that fills of the period do not count by."""
+    rows = [
+        (
+            str(fact.position),
+            f"{'withdrawal of a ' if fact.withdrawn_position else ''}{_FACTS.get(fact.cause, fact.cause)}",
+            moment(fact.from_ns),
+            " ".join([*one.programme_ids, *one.currencies]) or "all",
+            _WITHHELD.get(one.reason, one.reason).format(switch=one.switch),
+        )
+        for fact, one in held.withheld
+    ]
+    return Table("Withheld facts", (">position", "fact", "@from", "fills of", "~why they do not count by it"), rows)
 
 
 def _interval(from_ns: int, until_ns: int) -> tuple[str, str]:
