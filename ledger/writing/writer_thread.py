@@ -60,7 +60,7 @@ _ROOM_POLL_S: Final = 0.5  # between two looks whether the disk has room again
 
 _REPRICINGS: Final = "repricings"  # the name of a line
 _COMMANDS: Final = "commands"  # of another one
-_FILLS_OF_A_LINE: Final = 4  # to restate a line takes as long as to record so many
+_FILLS_OF_A_LINE: Final = 12  # to restate one takes as long as to record four; fills come before it
 _MANY: Final = 8  # callers that one commit answered
 _GATHER_S: Final = 0.001  # if no job came for so long, no more will come soon
 _GATHER_S_MAX: Final = 0.02
