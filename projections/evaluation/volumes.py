@@ -13,11 +13,11 @@ from typing import Any, Final
 from psycopg.sql import SQL, Identifier
 
 from ledger.domain.decide.evaluation import NO_TIME, Case
-from ledger.domain.events import CellKey, VolumeRecorded
+from ledger.domain.events import CellKey, Recorded
 from ledger.domain.instants import DAY_NS, day_number, day_text
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.domain.streams import fee_stream
-from ledger.fills.lines import known_lines
+from ledger.fills.adjust import PlacedLine, lines_now
 from ledger.store.log import Log
 from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES
 from projections.tables.tables import read_schema
@@ -105,17 +105,19 @@ class Volumes:
                 _add(found[places[totals.account_id, day]], day, key, exact(cell.notional, NOTIONAL_SCALE))
 
     def _cut_days(self, found: list[Cells], spans: Sequence[tuple[int, str, int, int]]) -> None:
-        """Add the fills of days that begin or end outside their window."""
+        """Add the fills of days that begin or end outside their window, as late facts left them."""
         cut = {
             fee_stream(account_id, day): (place, from_ns, until_ns)
             for place, account_id, from_ns, until_ns in spans
             for day in _days_cut(from_ns, until_ns)
         }
         for names in _batches(cut):
+            days: dict[str, list[Recorded]] = {}
             for recorded in self._log.streams(names, self._known):
-                if isinstance(recorded.event, VolumeRecorded):
-                    place, from_ns, until_ns = cut[recorded.stream]
-                    _add_lines(found[place], recorded.event, from_ns, until_ns)
+                days.setdefault(recorded.stream, []).append(recorded)
+            for stream, events in days.items():
+                place, from_ns, until_ns = cut[stream]
+                _add_lines(found[place], lines_now(events).values(), from_ns, until_ns)
 
 
 def _days_cut(from_ns: int, until_ns: int) -> set[int]:
@@ -124,8 +126,8 @@ def _days_cut(from_ns: int, until_ns: int) -> set[int]:
     return {edge // DAY_NS for edge in edges if from_ns < until_ns}
 
 
-def _add_lines(cells: Cells, run: VolumeRecorded, from_ns: int, until_ns: int) -> None:
-    for line, terms, _ in known_lines(run):
+def _add_lines(cells: Cells, lines: Iterable[PlacedLine], from_ns: int, until_ns: int) -> None:
+    for line, terms, _ in (placed.known for placed in lines):
         if from_ns <= line.transact_time_ns < until_ns:
             key = CellKey(terms.quote_currency, terms.product, line.channel, line.self_trade, line.banned, False)
             up = 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)

@@ -29,6 +29,7 @@ PACKAGED: Final = dict(zip(CAUSES, ("adjust", "propose", "keep", "keep", "adjust
 CURRENCIES: Final = {"BMX", *(name for symbol in SYMBOLS for name in symbol.split("_"))}
 TOKEN, OFF = "BMX", Decimal("0.25")
 ALL = ""  # currencies
+REFUSED: Final = "refused"  # an order that nothing came of
 
 Moment = tuple[int, int]  # position, number of a release among those of the account: one comes after the other
 
@@ -129,7 +130,7 @@ class LateAccount(Account):
     def decided(self, position: int, what: str, **values: Any) -> None:
         """Note a fact, and release it where the switch of its cause says so, which is the same for its withdrawal."""
         self.decisions.append((position, what, values))
-        if what == "nothing" or self._credited(position, what, values):
+        if what in {"nothing", REFUSED} or self._credited(position, what, values):
             return
         of = values["fact"] if what == "withdraw" else None
         switch, since = self.reckoner.switch(of.what if of else what), self.reckoner.since or position - 1
@@ -166,11 +167,15 @@ class LateAccount(Account):
 
     def _refuses_credit(self, currency: str, amount: Decimal) -> str:
         reasons = (
-            ("ACCOUNT_UNKNOWN", not self.known(FOR_EVER)),
+            ("ACCOUNT_UNKNOWN", not self._was_heard_of()),
             ("CURRENCY_UNKNOWN", currency not in CURRENCIES),
             ("AMOUNT_TOO_FINE", amount != rounded(amount)),
         )
         return next((reason for reason, holds in reasons if holds), "")
+
+    def _was_heard_of(self) -> bool:
+        """Whether it traded, or anything was done with it: an order that was refused says nothing of it."""
+        return bool(self.trades) or any(what != REFUSED for _, what, _ in self.decisions)
 
     def _refuses_withdrawal(self, fact: Fact) -> str:
         """A revocation does not rest on its grant, nor a lift on its ban: without that they end nothing."""

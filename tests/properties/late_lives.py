@@ -22,7 +22,7 @@ from ledger.v1 import member_service_pb2 as members
 from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
 from tests.properties import late_boundary as boundary
-from tests.properties.late_facts import Fact, LateAccount, LateReckoner
+from tests.properties.late_facts import REFUSED, Fact, LateAccount, LateReckoner
 from tests.properties.notebook import DAY_NS, FOR_EVER, TIERS, Trade, next_evaluation_ns
 from tests.properties.reckoner import PERIODIC, POST_TRIAL, SYMBOLS
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
@@ -160,7 +160,7 @@ class LateLives:
             position = answer.result(CALL_S_MAX).receipt.position
         except grpc.RpcError as error:
             self._compare_refusal(account, what, expected, reason_of(error))
-            account.decided(refused_at(error), "nothing")
+            account.decided(refused_at(error), REFUSED)
             return False
         self._compare_refusal(account, what, expected, "")
         account.decided(position, what, **note)
@@ -350,7 +350,7 @@ class LateLives:
         try:
             answer = self.ledger.members.RequestMatch(request, timeout=CALL_S_MAX)
         except grpc.RpcError as error:
-            account.decided(refused_at(error), "nothing")
+            account.decided(refused_at(error), REFUSED)
             return None
         account.decided(answer.receipt.position, "nothing")
         if answer.refused_because:

@@ -9,7 +9,7 @@ from typing import Any
 from ledger.v1.command_service_pb2 import ReleaseFactResponse
 from tests.conftest import Ledger
 from tests.properties import late_boundary as boundary
-from tests.properties.late_facts import CAUSES, PACKAGED, Fact, LateAccount, LateReckoner
+from tests.properties.late_facts import CAUSES, PACKAGED, REFUSED, Fact, LateAccount, LateReckoner
 from tests.properties.late_lives import HOUR_NS, LateLives, reason_of, refused_at
 from tests.server.calls import CALL_S_MAX
 
@@ -80,7 +80,7 @@ class Rulings:
         """Note a ruling, and compare what was foreseen of it."""
         self.ruled += 1
         if (error := answer.exception(CALL_S_MAX)) is not None:
-            account.decided(refused_at(error), "nothing")
+            account.decided(refused_at(error), REFUSED)
             self.refused.append(reason_of(error))
             return
         position = answer.result().receipt.position

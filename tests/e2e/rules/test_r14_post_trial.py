@@ -14,7 +14,7 @@ from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import counts, evaluated, plan, run, trade
 from tests.samples import FOUR_EYES, state, symbol
 from tests.server.calls import refused, send
-from tests.server.orders import close, flag, publish, register, revoke, trial, unflag
+from tests.server.orders import ban, close, flag, publish, register, revoke, trial, unflag
 
 START_NS = NOON_NS - 30 * DAY_NS + SECOND_NS  # its last second is the tests' first
 END_NS = NOON_NS + SECOND_NS
@@ -47,6 +47,18 @@ def test_the_volume_of_the_trial_gives_the_tier_from_its_end_on(ledger: Ledger, 
     assert tiers == ["VIP3", expected, "NONE"]
     assert not waits(ledger, END_NS)
     assert waits(ledger, END_NS, known_at_position=event.read_position)
+
+
+def test_on_the_days_that_a_trial_cuts_fills_count_as_a_late_ban_left_them(ledger: Ledger) -> None:
+    """The trial begins and ends at noon: of these days a part counts, fill by fill."""
+    for volume, at_ns in (("1000", START_NS), ("200", START_NS + SECOND_NS), ("30", START_NS + DAY_NS)):
+        trade(ledger, volume, at_ns)
+    trade(ledger, "4", END_NS - 1)
+    ledger.clock.now_ns = END_NS + DAY_NS
+    for start_ns in (START_NS + 1, END_NS - 1):
+        send(ledger, ban("alice", start_time=at(start_ns)))
+    run(ledger, kind=POST_TRIAL)
+    assert [event.volume for event in evaluated(ledger)] == ["1000"]
 
 
 def test_a_trial_that_runs_is_not_evaluated(ledger: Ledger) -> None:
