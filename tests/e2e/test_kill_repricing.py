@@ -1,6 +1,6 @@
 """A repricing is killed half way, again and again, and goes on: each line is restated, and restated once.
 
-LEDGER_REPRICE_FILLS=1000000 takes as many fills (default: 60,000).
+LEDGER_REPRICE_FILLS=1000000 takes as many fills (default: 300,000).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.projections.audited import audit
 from tests.samples import fill
 
-FILLS = int(os.environ.get("LEDGER_REPRICE_FILLS", "60000"))  # six parts
+FILLS = int(os.environ.get("LEDGER_REPRICE_FILLS", "300000"))  # thirty parts
 PER_CALL = 10_000
 REPRICING = repricing_stream("alice")
 

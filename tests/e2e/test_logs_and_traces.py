@@ -117,13 +117,22 @@ def serve(dsn: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callab
 
     with socket.socket() as metrics:
         metrics.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        with suppress(OSError):  # who has it already keeps it
-            metrics.bind(("127.0.0.1", 9464))
-            metrics.listen()
+        with suppress(AssertionError):  # who has it for longer keeps it: another test's service leaves it soon
+            wait_for(lambda: taken(metrics), 30)
         yield start
         for process in started:
             process.kill()
             process.communicate()
+
+
+def taken(metrics: socket.socket) -> bool:
+    """Whether the port that metrics are served on by default is this one's."""
+    try:
+        metrics.bind(("127.0.0.1", 9464))
+    except OSError:
+        return False
+    metrics.listen()
+    return True
 
 
 @pytest.fixture(scope="module")
