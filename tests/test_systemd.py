@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import logging
 import os
-import resource
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
 
 from ledger.systemd import Systemd
+from tests.open_files import no_more_files
 
 WRITING = "STATUS=writing the ledger, since position 7"
 
@@ -121,24 +121,13 @@ def test_what_a_full_or_a_missing_socket_did_not_take_is_told_later_and_nobody_w
     systemd.stops()
 
 
-@contextmanager
-def no_files() -> Iterator[None]:
-    """Let this process open no file within."""
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (0, limits[1]))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-
-
 def test_what_is_told_needs_no_file_but_the_first_time(listener: Listener) -> None:
     systemd = Systemd(listener.address)
-    with no_files():
+    with no_more_files():
         look(systemd)
     assert listener.heard() == []
     look(systemd)
-    with no_files():
+    with no_more_files():
         look(systemd, writes="the disk is full")
     disk_full = "STATUS=serving reads alone: the disk is full, since position 7"
     assert listener.heard() == [f"READY=1 {WRITING}", disk_full]

@@ -166,6 +166,5 @@ def authority() -> Parser:
     add("--reason", default="", metavar="TEXT", help="why, in free text")
     add("--request-id", default="", metavar="ID", help="send again what was sent with it: it is done once (default: "
         "a new one)")  # fmt: skip
-    add("--validate-only", action="store_true", help="only say what would be recorded, by what the ledger knows now; "
-        "nothing is")  # fmt: skip
+    add("--validate-only", action="store_true", help="only say what would be recorded now, and record nothing")
     return parser

@@ -182,8 +182,9 @@ _WHY: Final = argument("reason_code", metavar="REASON_CODE", help="why, for exam
     "credit-fee",
     "credit an account on a day by hand, whatever its fees were",
     "credit-fee alice 2024-10-04 12.5 USDT OUTAGE --actor ops-7 --approver ops-8",
-    notes="It takes two persons: an actor, and another one as approver. The credit counts from the beginning\n"
-    "of the UTC day on. No fill, volume or tier changes, no later fact takes it, `history` lists it.",
+    notes=f"{ALWAYS_TWO}\n"
+    "The credit counts from the beginning of the UTC day on. No fill, volume or tier changes, and no\n"
+    "later fact takes it back. `history` lists it.",
     rpc="CreditFee",
     arguments=(
         ACCOUNT,
@@ -207,7 +208,7 @@ ORDER.order(
     arguments=(
         ACCOUNT,
         argument("credit_position", type=number(1, UINT64_MAX), metavar="POSITION",
-                 help="of the credit, as `credit-fee` and `history` print it"),
+                 help="of the credit, as `credit-fee` printed it and `history --html` shows it"),
         _WHY,
     ),
 )(send)  # fmt: skip

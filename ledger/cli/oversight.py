@@ -106,7 +106,7 @@ def _solo_actions(ledger: Client, options: Options) -> None:
     "withheld",
     "facts that fills recorded before them do not count by",
     "withheld alice",
-    notes="`release-fact` lets the fills count by one, `decline-fact` never will.",
+    notes="`release-fact` lets the fills count by one, `decline-fact` leaves them as they are for ever.",
     rpcs=("ListWithheld",),
     arguments=(argument("account", metavar="ACCOUNT", nargs="?", default="", help="default: all"),),
     parents=(clocks, limit),

@@ -12,6 +12,7 @@ import numpy as np
 from ledger.arrays.columns import Ints, digests, text_column
 from ledger.domain.events import Basis, FeeAdjusted, Recorded, VolumeRecorded
 from ledger.domain.streams import DayKey, day_key
+from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.fills.batch import FillBatch
 from ledger.fills.content import fees_at, same_content
 from ledger.fills.lines import ints
@@ -55,11 +56,16 @@ class KnownFills:
             self.refs.setdefault(ref, []).extend(places)
 
     def adjust(self, events: Iterable[Recorded]) -> None:
-        """Bring the fees up to date with adjustments, which come in the order of their positions."""
+        """Bring the fees up to date with adjustments, which come in the order of their positions.
+
+        Only lines of the runs that the fills lie in are made: an adjustment may have very many others.
+        """
+        positions = sorted({position for position, _ in self.refs})
         for recorded in events:
             event = recorded.event
             assert isinstance(event, FeeAdjusted), recorded
-            for line in event.lines:
+            lines = AdjustedLines.of(event.lines)
+            for line in lines.at(np.flatnonzero(np.isin(lines.position, positions))):
                 for place in self.refs.get((line.position, line.line), ()):
                     self.fees[place] = (line.after.fee, event.bases[line.after.basis_index])
 

@@ -7,11 +7,21 @@ from collections.abc import Sequence
 import numpy as np
 
 from ledger.arrays.columns import INT64_ROOM, Ints, in_order, is_wide, sizes_of, starts_of, sums, wide
-from ledger.domain.events import Basis, FeeAdjusted, SymbolTerms, VolumeRecorded
-from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, CellSums, cell_key
+from ledger.domain.events import Basis, FeeAdjusted, FeeEvent, SymbolTerms, VolumeRecorded
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, CellSums, cell_key, count_credit
 from ledger.domain.traits import CELL_TRAITS, TRAITS_END
 from ledger.fills.adjusted_lines import AdjustedLines, ValueColumns
 from ledger.fills.lines import amounts, ints, line_times_ns
+
+
+def add_event(sums_: CellSums, event: FeeEvent, until_ns: int) -> None:
+    """Add what an event changes before an instant; a credit lies where its day begins."""
+    if isinstance(event, VolumeRecorded):
+        add_run(sums_, event, until_ns)
+    elif isinstance(event, FeeAdjusted):
+        restate_lines(sums_, event, until_ns)
+    elif event.time_min_ns < until_ns:
+        count_credit(sums_, event)
 
 
 def add_run(sums_: CellSums, run: VolumeRecorded, until_ns: int) -> None:

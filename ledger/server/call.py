@@ -44,8 +44,9 @@ class Call(Caller):
         self._refused: Reason | None = None
         caller.answer(self)
 
-    def count(self, counts: RpcCounts, ended: grpc.StatusCode | None, *, answered: bool) -> None:
-        """Count this call, which has ended with a status; without one it was answered, or its caller left."""
+    def count(self, counts: RpcCounts, context: grpc.ServicerContext, *, answered: bool) -> None:
+        """Count this call, which has ended; where gRPC has no status of it, it was answered, or its caller left."""
+        ended: grpc.StatusCode | None = context.code()  # type: ignore[attr-defined]
         code = ended.name if ended is not None else _OK if answered else _OTHER
         counts.end(time.perf_counter_ns() - _handed_over_ns.get(), code, self._refused)
 

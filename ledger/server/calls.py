@@ -107,7 +107,7 @@ def _unary(
     except Exception as error:
         end_call(context, error)
     finally:
-        call.count(rpc.counts, context.code(), answered=answered)  # type: ignore[attr-defined]
+        call.count(rpc.counts, context, answered=answered)
 
 
 def _refuse(rpc: _Rpc, _: _Requests, context: grpc.ServicerContext) -> None:
@@ -118,7 +118,7 @@ def _refuse(rpc: _Rpc, _: _Requests, context: grpc.ServicerContext) -> None:
     except RefusedError as error:
         abort(context, error)
     finally:
-        call.count(rpc.counts, context.code(), answered=False)  # type: ignore[attr-defined]
+        call.count(rpc.counts, context, answered=False)
 
 
 def _stream(
@@ -132,4 +132,4 @@ def _stream(
     except Exception as error:
         end_call(context, error)
     finally:
-        call.count(rpc.counts, context.code(), answered=answered)  # type: ignore[attr-defined]
+        call.count(rpc.counts, context, answered=answered)

@@ -10,6 +10,9 @@ from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, Protocol
 
+import psycopg
+from eventsourcing.persistence import PersistenceError
+
 from ledger.caller import caller
 from ledger.domain.commands import RunEvaluation
 from ledger.domain.decide.evaluation import Assessment, EvaluationRun
@@ -25,6 +28,7 @@ from ledger.writing.messages import Accepted, Answer, CompleteEvaluation, Decide
 
 _log: Final = logging.getLogger(__name__)
 _failing: Final = Seldom(_log)
+_unread: Final = Seldom(_log)
 
 
 class RunReads(Protocol):
@@ -180,6 +184,8 @@ class DueEvaluations:
                 continue
             try:
                 self._run_all_due()
+            except (PersistenceError, psycopg.Error) as error:
+                _unread.warning("evaluations wait for the store: %s", " ".join(str(error).split()))
             except Exception:
                 _failing.exception("a defect: an evaluation failed; it is tried again")
 

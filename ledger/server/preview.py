@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.domain.events import CreditEvent, FeeAdjusted, Recorded
+from ledger.domain.events import CreditEvent, FeeAdjusted, Recorded, RepriceStarted
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import FEE_SCALE, amount_of
 from ledger.domain.streams import account_of
@@ -34,6 +34,8 @@ def preview_message(preview: Preview) -> pb.Preview:
             message.lines += len(recorded.event.lines)
             for entry in differences(recorded.event):
                 by_account[account_of(row.stream), entry.currency] += entry.amount
+        elif isinstance(recorded.event, RepriceStarted):
+            message.lines_later += recorded.event.lines_reached
         elif isinstance(recorded.event, CreditEvent):
             by_account[account_of(row.stream), recorded.event.currency] += amount_of(recorded.event)
     net: Counter[tuple[str, str]] = Counter()

@@ -44,8 +44,8 @@ class DayTotals(NamedTuple):
 class DayCut(NamedTuple):
     """An account-day up to an instant inside it: running totals, and the events after them that count in part.
 
-    `totals` hold lines before the instant only. Lines of `events` may lie on either side of it. `moved` are totals of
-    the day before and after each adjustment between them all of whose lines lie before the instant.
+    `totals` hold lines before the instant only. Lines of `events` may lie on either side of it. `moved` has the totals
+    of the day before and after each later adjustment whose lines all lie before the instant.
     """
 
     totals: tuple[CellTotals, ...]
@@ -85,8 +85,8 @@ class FeeStreams(Reads):
     def runs_between(self, stream: str, first: int, end: int, *, at_once: bool = False) -> Iterator[Recorded]:
         """Yield the runs of a fee stream at positions in [first, end), in order, a few in memory at once.
 
-        Whoever takes only some of them leaves nothing open: each few are a query of their own. `at_once`: they are
-        small, so that the first of these brings most of them.
+        Whoever takes only some of them leaves nothing open: each few are a query of their own. `at_once` says that they
+        are small: the first query then brings up to ROWS_AT_ONCE.
         """
         limit = ROWS_AT_ONCE if at_once else _RUNS_FIRST
         while rows := self._rows(self._RUNS_BETWEEN, (stream, first, end, limit)):
@@ -135,7 +135,7 @@ class FeeStreams(Reads):
     )
 
     def credits_with(self, position: int) -> list[Recorded]:
-        """Return the credit at a position, and credits and withdrawals of its account-day after it; none lies there."""
+        """Return the credit at a position, if there is one, then later credits and withdrawals of its account-day."""
         return self._events(self._CREDITS_WITH, (position, position)) if position <= POSITION_MAX else []
 
     _EXISTING = statement(

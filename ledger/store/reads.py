@@ -67,8 +67,7 @@ def statement(text: str) -> cached_property[bytes]:
 
     ROW stands for the columns of an event in the order that `decode` takes them, FRONT for the same with no more of a
     fill run or an adjustment than its front, of `{front}` or `{adjustment_front}` bytes; `{events}` and `{schema}` are
-    names. It is put together once for
-    each log: to do so each time would cost a small read half as much again.
+    names. It is put together once for each log: to do so each time would cost a small read half as much again.
     """
     text = text.replace("FRONT", ROW.replace("state", _FRONT)).replace("ROW", ROW)
 

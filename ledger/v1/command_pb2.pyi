@@ -170,20 +170,25 @@ class Preview(_message.Message):
     LINES_FIELD_NUMBER: _builtins.int
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     NET_FIELD_NUMBER: _builtins.int
+    LINES_LATER_FIELD_NUMBER: _builtins.int
     known_at_position: _builtins.int
     """It was decided after the event at this position, the last one then."""
     event_count: _builtins.int
     """How many events it would record."""
     lines: _builtins.int
     """How many lines its adjustments would restate, in the same commit."""
+    lines_later: _builtins.int
+    """How many more lines commits after it would look at, and restate where they change (RepriceStarted); `differences` and `net`
+    are without these.
+    """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedEvent]:
         """The events that it would record, in their order: all of them, or as many as fit into 1 MiB."""
 
     @_builtins.property
     def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
-        """By how much more or less that would charge, by account and currency, with credits and what is withdrawn of them; empty: no
-        line would be restated, and nothing credited.
+        """By how much more or less these lines would be charged, by account and currency, with credits and what is withdrawn of them;
+        empty: this commit would restate no line, and credit nothing.
         """
 
     @_builtins.property
@@ -199,10 +204,11 @@ class Preview(_message.Message):
         lines: _builtins.int = ...,
         differences: _abc.Iterable[Global___FeeDifference] | None = ...,
         net: _abc.Iterable[Global___FeeDifference] | None = ...,
+        lines_later: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "event_count", b"event_count", "events", b"events", "known_at_position", b"known_at_position", "lines", b"lines", "net", b"net"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "event_count", b"event_count", "events", b"events", "known_at_position", b"known_at_position", "lines", b"lines", "lines_later", b"lines_later", "net", b"net"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -221,7 +221,7 @@ COMMENTS: dict[str, str] = {
     'ListSoloActionsRequest.page_size': 'Actions per page; default 1,000, at most 10,000 (more is taken as that).',
     'ListSoloActionsRequest.page_token': 'next_page_token of the page before; every other field must be as in the first call, but for page_size.',
     'ListSoloActionsRequest.until_time': 'Optional. Leave out what was recorded at and after this instant.',
-    'ListWithheld': 'Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order.',
+    'ListWithheld': 'Lists late facts that are withheld: lines recorded before them do not count by them. In position order.',
     'ListWithheldRequest.account_id': 'Optional. Of this account only.',
     'ListWithheldRequest.at': 'The two clocks; what is withheld after as_of is left out.',
     'ListWithheldRequest.page_size': 'Facts per page; default 1,000, at most 10,000 (more is taken as that).',

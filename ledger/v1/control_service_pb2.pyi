@@ -37,7 +37,9 @@ class _WithheldReasonEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Withhe
     WITHHELD_REASON_FLAG: _WithheldReason.ValueType  # 3
     """A flag runs; its end releases the fact."""
     WITHHELD_REASON_SIZE: _WithheldReason.ValueType  # 4
-    """The programme says credit_only, and the net is that of more lines than one commit can look at."""
+    """The programme says credit_only, and the net cannot be told: the fact reaches more than 100,000 lines, or lines of the account
+    are being restated.
+    """
 
 class WithheldReason(_WithheldReason, metaclass=_WithheldReasonEnumTypeWrapper):
     """Why a fact is withheld."""
@@ -51,7 +53,9 @@ WITHHELD_REASON_DEBIT: WithheldReason.ValueType  # 2
 WITHHELD_REASON_FLAG: WithheldReason.ValueType  # 3
 """A flag runs; its end releases the fact."""
 WITHHELD_REASON_SIZE: WithheldReason.ValueType  # 4
-"""The programme says credit_only, and the net is that of more lines than one commit can look at."""
+"""The programme says credit_only, and the net cannot be told: the fact reaches more than 100,000 lines, or lines of the account
+are being restated.
+"""
 Global___WithheldReason: _TypeAlias = WithheldReason  # noqa: Y015
 
 @_typing.final
@@ -487,8 +491,8 @@ Global___ListWithheldResponse: _TypeAlias = ListWithheldResponse  # noqa: Y015
 
 @_typing.final
 class WithheldFact(_message.Message):
-    """A fact that lines recorded before it do not count by, or the withdrawal of one. ReleaseFact lets them, DeclineFact never
-    will.
+    """A fact that lines recorded before it do not count by, or the withdrawal of one. ReleaseFact lets them count by it, DeclineFact
+    leaves them as they are for ever.
     """
 
     DESCRIPTOR: _descriptor.Descriptor

@@ -83,7 +83,7 @@ class ControlServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ListWithheld(self, request, context):
-        """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order.
+        """Lists late facts that are withheld: lines recorded before them do not count by them. In position order.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

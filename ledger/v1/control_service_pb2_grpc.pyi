@@ -40,7 +40,7 @@ class ControlServiceStub:
     ListSoloActions: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListSoloActionsRequest, _control_service_pb2.ListSoloActionsResponse]
     """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
     ListWithheld: _grpc.UnaryUnaryMultiCallable[_control_service_pb2.ListWithheldRequest, _control_service_pb2.ListWithheldResponse]
-    """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order."""
+    """Lists late facts that are withheld: lines recorded before them do not count by them. In position order."""
 
 @_typing.type_check_only
 class ControlServiceAsyncStub(ControlServiceStub):
@@ -54,7 +54,7 @@ class ControlServiceAsyncStub(ControlServiceStub):
     ListSoloActions: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListSoloActionsRequest, _control_service_pb2.ListSoloActionsResponse]  # type: ignore[assignment]
     """Tells what one person did alone: recorded commands without an approver, or approved by who asked. In position order."""
     ListWithheld: _aio.UnaryUnaryMultiCallable[_control_service_pb2.ListWithheldRequest, _control_service_pb2.ListWithheldResponse]  # type: ignore[assignment]
-    """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order."""
+    """Lists late facts that are withheld: lines recorded before them do not count by them. In position order."""
 
 class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
     """What those who watch over the ledger call. Nothing here writes."""
@@ -89,6 +89,6 @@ class ControlServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _control_service_pb2.ListWithheldRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_control_service_pb2.ListWithheldResponse, _abc.Awaitable[_control_service_pb2.ListWithheldResponse]]:
-        """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In position order."""
+        """Lists late facts that are withheld: lines recorded before them do not count by them. In position order."""
 
 def add_ControlServiceServicer_to_server(servicer: ControlServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -2540,7 +2540,8 @@ class FactWithheld(_message.Message):
     """What [adjust] of the programme said of it as it was recorded: adjust, credit_only, propose or keep."""
     reason: _builtins.str
     """Why: SWITCH, the programme says so; DEBIT, credit_only and the member would pay more or the same; FLAG, a flag runs, and
-    its end releases the fact; SIZE, credit_only asks for the net of more lines than one commit can look at.
+    its end releases the fact; SIZE, credit_only asks for a net that cannot be told, of too many lines, or while lines of the
+    account are being restated.
     """
     @_builtins.property
     def envelope(self) -> Global___Envelope:

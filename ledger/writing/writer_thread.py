@@ -267,7 +267,6 @@ class WriterThread:
                 jobs, later = _read(queued)
                 queued.clear()  # a request is kept no longer than it takes, also where no other one comes
                 self._send(service, jobs, later)
-                self._charge(service.lines_restated)
                 jobs.clear()
                 in_flight, later = later, []
                 self._pace.took(time.monotonic() - began_s)
@@ -292,6 +291,8 @@ class WriterThread:
         except Exception:
             _deciding.exception("a defect: a commit of %d requests could not be made; each is tried alone", len(jobs))
             self._send_alone(service, jobs, futures, now_ns)
+        else:
+            self._charge(service.lines_restated)
 
     def _send_alone(self, service: Service, jobs: Sequence[Job], futures: Sequence[AnswerToCome], now_ns: int) -> None:
         """Send each job in a commit of its own: a defect that one triggers must not take others with it."""
@@ -306,6 +307,8 @@ class WriterThread:
                 with answering(future.who), about(**_names(job)):
                     _defects.tell(defect, "%s failed, and nothing of it is recorded", _name(job))
                 _refuse_all([future], INTERNAL)
+            else:
+                self._charge(service.lines_restated)
 
     def _deliver(self, futures: Sequence[AnswerToCome]) -> Deliver:
         """Return what answers jobs that are decided from now on."""

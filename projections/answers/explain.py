@@ -32,7 +32,8 @@ def explanation(
 ) -> list[pb.Sentence]:
     """Return the fee of a fill as it is after all its entries: the fill itself, then its adjustments, oldest first.
 
-    What is withheld from it is that which is known at a position; `repricings` of its account may change it yet.
+    Facts that are withheld from it are told up to the position `known`. `repricings` are the open ones of its account,
+    which may change it yet.
     """
     recorded, adjustments = entries[0].recorded, _adjustments(entries[1:])
     priced_at = adjustments[-1][0].position if adjustments else recorded.position

@@ -34,14 +34,13 @@ from ledger.domain.state.volume_cells import (
     add_sums,
     add_totals,
     amount_of,
-    count_credit,
     subtract,
 )
 from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, channel_of, liquidity_of, side_of
 from ledger.fills.adjust import FeeDifference, differences, lines_now, lines_of_differences
 from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.fills.lines import line_times_ns, lines_at, texts
-from ledger.fills.partial_sums import add_run, restate_lines
+from ledger.fills.partial_sums import add_event
 from ledger.store.log import Log
 from ledger.v1 import fill_pb2, query_service_pb2
 from ledger.wire.enums import set_words
@@ -60,11 +59,7 @@ class AccountSpan:
     until_ns: int
     known: int
 
-    def holds(self, line: Line) -> bool:
-        """Return True if a line lies in the span."""
-        return self.has(line.transact_time_ns)
-
-    def has(self, time_ns: int) -> bool:
+    def holds(self, time_ns: int) -> bool:
         """Return True if an instant lies in the span."""
         return self.from_ns <= time_ns < self.until_ns
 
@@ -101,7 +96,7 @@ def entries_after(log: Log, span: AccountSpan, after: Place) -> Iterator[Entry]:
         first = Place(event.time_min_ns // DAY_NS, recorded.position, 0)
         seen = after.line + 1 if first[:2] == after[:2] else 0
         if isinstance(event, CreditEvent):
-            if not seen and span.has(event.time_min_ns):
+            if not seen and span.holds(event.time_min_ns):
                 yield Entry(first, recorded, event)
             continue
         entries = _adjustments if isinstance(event, FeeAdjusted) else _fills
@@ -127,7 +122,7 @@ def fills_now(log: Log, span: AccountSpan, traits: int = 0) -> Iterator[KnownLin
     """Yield the fills of a span that have some traits, with their fees as they are now, day by day."""
     for _, events in groupby(_events_of(log, span), key=lambda recorded: fee_event(recorded).time_min_ns // DAY_NS):
         for placed in lines_now(events, traits).values():
-            if span.holds(placed.known.line):
+            if span.holds(placed.known.line.transact_time_ns):
                 yield placed.known
 
 
@@ -181,17 +176,17 @@ def totals(sums: CellSums) -> list[query_service_pb2.FeeTotal]:
 
 
 def volumes(sums: CellSums) -> list[query_service_pb2.VolumeSum]:
-    """Return the volume of all cells together, by quote currency; those without a fill are left out."""
+    """Return the volume of all cells together, by quote currency; cells from which all lines have moved say nothing."""
     found: dict[str, tuple[int, int]] = {}
     for key, cell in sums.items():
-        notional, lines = found.get(key.quote_currency, (0, 0))
-        found[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
+        if cell.lines:
+            notional, lines = found.get(key.quote_currency, (0, 0))
+            found[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
     return [
         query_service_pb2.VolumeSum(
             quote_currency=currency, notional=decimal_text(notional, NOTIONAL_SCALE), lines=lines
         )
         for currency, (notional, lines) in sorted(found.items())
-        if lines
     ]
 
 
@@ -403,13 +398,7 @@ def _sums_before(log: Log, span: AccountSpan, instant_ns: int) -> CellSums:
     for before, after in cut.moved:
         add_sums(sums, _moved(before, after))
     for recorded in cut.events:
-        event = fee_event(recorded)
-        if isinstance(event, FeeAdjusted):
-            restate_lines(sums, event, instant_ns)
-        elif isinstance(event, CreditEvent):
-            count_credit(sums, event)  # as the day begins, which is before any instant within it
-        else:
-            add_run(sums, event, instant_ns)
+        add_event(sums, fee_event(recorded), instant_ns)
     return sums
 
 

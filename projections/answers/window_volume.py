@@ -17,7 +17,7 @@ from ledger.store.log import Log
 from ledger.v1 import query_service_pb2 as pb
 from ledger.wire.enums import set_words
 from ledger.wire.status import timestamp
-from projections.answers.fee_history import AccountSpan, cell_sums, day_sums, merged_sums
+from projections.answers.fee_history import AccountSpan, cell_sums, day_sums, merged_sums, volumes
 from projections.as_of import View
 from projections.evaluation.messages import missing_closes
 from projections.evaluation.plan import known_closes
@@ -42,20 +42,18 @@ class Window:
         """Say the volumes by whether they count, and what they are worth at the closes known."""
         response.next_evaluation_time.CopyFrom(timestamp(self.evaluation_ns))
         response.window_from.CopyFrom(timestamp(self.span.from_ns))
-        volumes = _by_reason(merged_sums(self.days.values()), programme)
-        response.counted.extend(_volume_sum(quote, *volume) for quote, volume in sorted(volumes.pop("", {}).items()))
-        if self.outside:
-            volumes["OUTSIDE_PROGRAMME"] = _by_quote(self.outside)
-        for reason, by_quote in sorted(volumes.items()):
-            for quote, volume in sorted(by_quote.items()):
-                set_words(response.excluded.add(volume=_volume_sum(quote, *volume)), reason=reason)
+        by_reason = _by_reason(merged_sums(self.days.values()), programme)
+        response.counted.extend(volumes(by_reason.pop("", {})))
+        for reason, sums in sorted({**by_reason, "OUTSIDE_PROGRAMME": self.outside}.items()):
+            for volume in volumes(sums):
+                set_words(response.excluded.add(volume=volume), reason=reason)
         self._say_worth(response, view, programme)
 
     def _say_worth(self, response: pb.GetRatesResponse, view: View, programme: Programme) -> None:
         """Value it as an evaluation at this instant would: a day that has not ended takes the close before it (A30)."""
         span = self.span
-        quotes = {key.quote_currency for sums in self.days.values() for key in sums} - {programme.volume_currency}
-        closes = known_closes(self.log, programme, view.instant.known.position, quotes)
+        traded = {key.quote_currency for sums in self.days.values() for key, cell in sums.items() if cell.lines}
+        closes = known_closes(self.log, programme, view.instant.known.position, traded - {programme.volume_currency})
         cells = {day: {key: cell.notional for key, cell in sums.items()} for day, sums in self.days.items()}
         case = Case(span.account_id, span.until_ns, (span.from_ns, span.until_ns))
         found = assess(programme, case, cells, closes)
@@ -81,25 +79,9 @@ def window_so_far(log: Log, view: View, programme: Programme) -> Window:
     return Window(log, evaluation_ns, span, inside, outside)
 
 
-def _by_reason(sums: CellSums, programme: Programme) -> dict[str, dict[str, tuple[int, int]]]:
-    """Return (notional, lines) by the reason why it does not count (empty: it does) and quote currency."""
-    reasons = {excluded_because(key, programme) for key in sums}
-    return {
-        reason: _by_quote({key: cell for key, cell in sums.items() if excluded_because(key, programme) == reason})
-        for reason in reasons
-    }
-
-
-def _by_quote(sums: CellSums) -> dict[str, tuple[int, int]]:
-    """Return (notional, lines) by quote currency; of a cell from which all lines have moved nothing."""
-    found: dict[str, tuple[int, int]] = {}
+def _by_reason(sums: CellSums, programme: Programme) -> dict[str, CellSums]:
+    """Return the cells by the reason why they do not count; empty: they do."""
+    found: dict[str, CellSums] = {}
     for key, cell in sums.items():
-        if not cell.lines:
-            continue
-        notional, lines = found.get(key.quote_currency, (0, 0))
-        found[key.quote_currency] = (notional + cell.notional, lines + cell.lines)
+        found.setdefault(excluded_because(key, programme), {})[key] = cell
     return found
-
-
-def _volume_sum(quote: str, notional: int, lines: int) -> pb.VolumeSum:
-    return pb.VolumeSum(quote_currency=quote, notional=decimal_text(notional, NOTIONAL_SCALE), lines=lines)

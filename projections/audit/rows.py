@@ -177,7 +177,7 @@ class AuditReader(Queries):
         return [name for (name,) in rows]
 
     def credits_with(self, position: int, before: int) -> list[Recorded]:
-        """Return credits and withdrawals before a position of the account-day that has a credit at another one."""
+        """Return credits and withdrawals of an account-day up to `before`; a credit at `position` tells which day."""
         if position >= before:
             return []
         return list(filter(None, map(readable, self._query(_CREDITS_WITH, position=position, before=before))))

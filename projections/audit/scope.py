@@ -60,8 +60,9 @@ class Scope:
 
     def has_day(self, stream: str) -> bool:
         """Return True if the events of a fee stream are given to whoever audits its account."""
-        at_ns, (first_ns, end_ns) = day_key(stream)[1] * DAY_NS, (self.first_day_ns, self.end_day_ns)
-        return (first_ns is None or at_ns >= first_ns) and (end_ns is None or at_ns < end_ns)
+        _, day = day_key(stream)
+        after = self.first_day_ns is None or day * DAY_NS >= self.first_day_ns
+        return after and (self.end_day_ns is None or day * DAY_NS < self.end_day_ns)
 
     def _in_period(self, time_ns: int) -> bool:
         after = self.from_ns is None or time_ns >= self.from_ns

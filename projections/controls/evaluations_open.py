@@ -23,8 +23,8 @@ LATE: Final = "LATE"
 def _find(scope: Scope) -> Iterator[Finding]:
     """Find all evaluations that are not done, and of the days looked back also those that were done late."""
     known = scope.known_position
-    sources = signs(scope.log, known)
-    found = [(at_ns, *_says(scope, at_ns, runs, sources)) for at_ns, runs in _runs(scope, known)]
+    sources, moving = signs(scope.log, known), list(volume_on_the_move(scope.log, known))
+    found = [(at_ns, *_says(scope, at_ns, runs, sources, moving)) for at_ns, runs in _runs(scope, known)]
     told = [(at_ns, details, _finding(scope, at_ns, says, details)) for at_ns, says, details in found if says]
     yield from open_until_done(scope, (OpenItem(at, None, one) for at, says, one in told if says["status"] != LATE))
     yield from (one for at, says, one in told if says["status"] == LATE and at >= scope.since_ns)
@@ -54,16 +54,20 @@ def _runs(scope: Scope, known: int) -> Iterator[tuple[int, list[Recorded]]]:
     yield from streams.values()
 
 
-def _says(scope: Scope, at_ns: int, runs: Iterable[Recorded], sources: Sequence[Sign]) -> tuple[str, dict[str, str]]:
-    """Say what is wrong with an evaluation, as far as its runs and the sources had come; empty: nothing."""
+def _says(
+    scope: Scope, at_ns: int, runs: Iterable[Recorded], sources: Sequence[Sign], moving: Sequence[str]
+) -> tuple[str, dict[str, str]]:
+    """Say what is wrong with an evaluation, as far as its runs and the sources had come; empty: nothing.
+
+    `moving` says which lines were being restated then.
+    """
     state, began_ns = EvaluationState(), 0
     for recorded in runs:
         if isinstance(recorded.event, EvaluationStarted):
             began_ns = began_ns or recorded.envelope.recorded_time_ns
         state = evolve_evaluation(state, recorded)
     if state.started is None:
-        lines = waiting_for(sources, scope.programme, at_ns, scope.as_of_ns)
-        lines += volume_on_the_move(scope.log, scope.known_position)
+        lines = [*waiting_for(sources, scope.programme, at_ns, scope.as_of_ns), *moving]
         waits = {"waiting_for": "; ".join(lines)} if lines else {}
         return "; ".join(["was not run", *(f"it waits: {line}" for line in lines)]), {"status": "NOT_RUN", **waits}
     if state.completed is None:

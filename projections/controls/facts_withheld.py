@@ -15,9 +15,8 @@ def _find(scope: Scope) -> Iterator[Finding]:
     """Find them until they are released or declined; what a programme keeps from lines waits for nobody."""
     for recorded, event, withdrawn_position in withheld(scope.log, scope.as_of_ns, scope.log.head().position):
         account_id = account_of(recorded.stream)
-        if event.switch == KEEP or scope.programme.programme_id not in (
-            event.programme_ids or (scope.programme.programme_id,)
-        ):
+        is_of_others = event.programme_ids and scope.programme.programme_id not in event.programme_ids
+        if event.switch == KEEP or is_of_others:
             continue
         at_ns = recorded.envelope.recorded_time_ns
         what = f"the fact at position {event.fact_position}"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-from ledger.domain.events import AdjustedLine, FeeAdjusted, KnownLine, VolumeRecorded
+import numpy as np
+
+from ledger.arrays.columns import Ints, starts_of
+from ledger.domain.events import FeeAdjusted, KnownLine, VolumeRecorded
 from ledger.domain.instants import CLOCK_LEAP_NS, DAY_NS, day_text
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.streams import account_of
 from ledger.fills.account_day import adjusted
+from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.fills.lines import known_lines
 from ledger.store.log import Log
 from projections.tables.position import table_rows
@@ -85,25 +89,41 @@ class Scope:
             for recorded in runs:
                 assert isinstance(recorded.event, VolumeRecorded), recorded
                 account_id = account_of(recorded.stream)
-                for number, recorded_as in enumerate(known_lines(recorded.event)):
-                    known = recorded_as
-                    for event, line in restated.get((recorded.position, number), ()):
-                        known = adjusted(known, event, line)
+                for known in _lines_now(recorded.event, restated.get(recorded.position, ())):
                     if self.since_ns <= known.line.transact_time_ns <= self.as_of_ns:
                         yield account_id, recorded.event.venue, known
             if len(runs) < _RUNS_PER_READ:
                 return
             after = runs[-1].position
 
-    def _restated(self, head: int) -> dict[tuple[int, int], list[tuple[FeeAdjusted, AdjustedLine]]]:
-        """Return adjustments by (position, number) of their line, oldest first: few, beside the fills."""
-        found: dict[tuple[int, int], list[tuple[FeeAdjusted, AdjustedLine]]] = {}
+    def _restated(self, head: int) -> dict[int, list[_Restated]]:
+        """Return what adjustments restate, oldest first, by position of the run; they may be as many as the fills."""
+        found: dict[int, list[_Restated]] = {}
         for recorded in self.log.adjustments(from_ns=self.since_ns, as_of_ns=self.as_of_ns, until=head):
             event = recorded.event
             assert isinstance(event, FeeAdjusted), recorded
-            for line in event.lines:
-                found.setdefault((line.position, line.line), []).append((event, line))
+            lines = AdjustedLines.of(event.lines)
+            order = np.argsort(lines.position, kind="stable")
+            for places in np.split(order, starts_of(lines.position[order])[1:]):
+                found.setdefault(int(lines.position[places[0]]), []).append(_Restated(event, lines, places))
         return found
+
+
+class _Restated(NamedTuple):
+    """The lines of one run that an adjustment restates: `places` in its `lines`, columns until the run is read."""
+
+    event: FeeAdjusted
+    lines: AdjustedLines
+    places: Ints
+
+
+def _lines_now(run: VolumeRecorded, restated: Iterable[_Restated]) -> list[KnownLine]:
+    """Return the fills of a run as they are after what restates them, oldest first."""
+    found = known_lines(run)
+    for event, lines, places in restated:
+        for line in lines.at(places):
+            found[line.line] = adjusted(found[line.line], event, line)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,11 +13,11 @@ from typing import Any, Final
 from psycopg.sql import SQL, Identifier
 
 from ledger.domain.decide.evaluation import NO_TIME, Case
-from ledger.domain.events import CellKey, Recorded
+from ledger.domain.events import CellKey, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS, day_number, day_text
-from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
-from ledger.domain.streams import fee_stream
-from ledger.fills.adjust import PlacedLine, lines_now
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, CellSums, exact
+from ledger.domain.streams import day_key, fee_stream
+from ledger.fills.partial_sums import add_event
 from ledger.store.log import Log
 from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES
 from projections.tables.tables import read_schema
@@ -59,7 +59,10 @@ class Volumes:
         self._known = known
 
     def of(self, cases: Sequence[Case], members: Mapping[str, Sequence[str]]) -> list[Cells]:
-        """Return the volume of each case; `members` are accounts whose volume counts for another one."""
+        """Return the volume of each case; `members` are accounts whose volume counts for another one, too.
+
+        A cell of credits, or from which all fills have moved, is left out.
+        """
         found: list[Cells] = [{} for _ in cases]
         spans = [
             (place, account_id, *case.window)
@@ -69,7 +72,7 @@ class Volumes:
         late = self._whole_days(found, spans)
         self._late_days(found, late)
         self._cut_days(found, spans)
-        return found
+        return [_traded(cells) for cells in found]
 
     def _whole_days(self, found: list[Cells], spans: Sequence[tuple[int, str, int, int]]) -> list[tuple[int, str, int]]:
         """Add what the tables hold; (place, account, day) of what they hold as of a later position."""
@@ -97,27 +100,26 @@ class Volumes:
         return late
 
     def _late_days(self, found: list[Cells], late: Sequence[tuple[int, str, int]]) -> None:
-        places = {(account_id, day): place for place, account_id, day in late}
+        places: dict[tuple[str, int], list[int]] = {}
+        for place, account_id, day in late:
+            places.setdefault((account_id, day), []).append(place)
         for totals in self._log.totals_of_days(places, self._known) if places else ():
             day = day_number(totals.day)
             for cell in totals.totals:
-                key = cell.key._replace(zero_fee=False)
-                _add(found[places[totals.account_id, day]], day, key, exact(cell.notional, NOTIONAL_SCALE))
+                key, notional = cell.key._replace(zero_fee=False), exact(cell.notional, NOTIONAL_SCALE)
+                for place in places[totals.account_id, day]:
+                    _add(found[place], day, key, notional)
 
     def _cut_days(self, found: list[Cells], spans: Sequence[tuple[int, str, int, int]]) -> None:
         """Add the fills of days that begin or end outside their window, as late facts left them."""
-        cut = {
-            fee_stream(account_id, day): (place, from_ns, until_ns)
-            for place, account_id, from_ns, until_ns in spans
-            for day in _days_cut(from_ns, until_ns)
-        }
+        cut: dict[str, list[tuple[int, int, int]]] = {}
+        for place, account_id, from_ns, until_ns in spans:
+            for day in _days_cut(from_ns, until_ns):
+                cut.setdefault(fee_stream(account_id, day), []).append((place, from_ns, until_ns))
         for names in _batches(cut):
-            days: dict[str, list[Recorded]] = {}
             for recorded in self._log.streams(names, self._known):
-                days.setdefault(recorded.stream, []).append(recorded)
-            for stream, events in days.items():
-                place, from_ns, until_ns = cut[stream]
-                _add_lines(found[place], lines_now(events).values(), from_ns, until_ns)
+                for place, from_ns, until_ns in cut[recorded.stream]:
+                    _add_event(found[place], recorded, from_ns, until_ns)
 
 
 def _days_cut(from_ns: int, until_ns: int) -> set[int]:
@@ -126,12 +128,20 @@ def _days_cut(from_ns: int, until_ns: int) -> set[int]:
     return {edge // DAY_NS for edge in edges if from_ns < until_ns}
 
 
-def _add_lines(cells: Cells, lines: Iterable[PlacedLine], from_ns: int, until_ns: int) -> None:
-    for line, terms, _ in (placed.known for placed in lines):
-        if from_ns <= line.transact_time_ns < until_ns:
-            key = CellKey(terms.quote_currency, terms.product, line.channel, line.self_trade, line.banned, False)
-            up = 10 ** (NOTIONAL_SCALE - terms.price_scale - terms.quantity_scale)
-            _add(cells, line.transact_time_ns // DAY_NS, key, line.price * line.quantity * up)
+def _add_event(cells: Cells, recorded: Recorded, from_ns: int, until_ns: int) -> None:
+    """Add what an event of a fee stream changes in [from, until): before `until`, less what is before `from`."""
+    assert isinstance(recorded.event, FeeEvent), recorded
+    _, day = day_key(recorded.stream)
+    for sign, instant_ns in ((1, until_ns), (-1, from_ns)):
+        sums: CellSums = {}
+        add_event(sums, recorded.event, instant_ns)
+        for key, cell in sums.items():
+            _add(cells, day, key._replace(zero_fee=False), sign * cell.notional)
+
+
+def _traded(cells: Cells) -> Cells:
+    traded = {day: {key: notional for key, notional in found.items() if notional} for day, found in cells.items()}
+    return {day: found for day, found in traded.items() if found}
 
 
 def _add(cells: Cells, day: int, key: CellKey, notional: int) -> None:

@@ -21,6 +21,7 @@ from tests.conftest import NOON_NS, Ledger, at
 from tests.projections.audited import audit
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import await_tables, send
+from tests.server.orders import release_fact
 
 HOUR_NS: Final = 3_600 * 10**9
 EVALUATED_NS: Final = NOON_NS + 84 * HOUR_NS  # midnight of 8 October 2024
@@ -79,7 +80,7 @@ def asks(account_id: str = "") -> dict[str, Any]:
 def release(ledger: Ledger) -> None:
     """Release what is withheld."""
     for fact in send(ledger, ListWithheldRequest(account_id="alice")).facts:
-        send(ledger, commands.ReleaseFactRequest(**asks("alice"), fact_position=fact.fact_position))
+        send(ledger, release_fact(fact.fact_position))
 
 
 def order(fee: str, *steps: Step) -> Any:

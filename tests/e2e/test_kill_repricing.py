@@ -6,7 +6,6 @@ LEDGER_REPRICE_FILLS=1000000 takes as many fills (default: 300,000).
 from __future__ import annotations
 
 import os
-import time
 from collections import Counter
 from collections.abc import Iterator
 
@@ -21,6 +20,7 @@ from tests.conftest import at
 from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.projections.audited import audit
 from tests.samples import fill
+from tests.waiting import wait_for
 
 FILLS = int(os.environ.get("LEDGER_REPRICE_FILLS", "300000"))  # thirty parts
 PER_CALL = 10_000
@@ -54,14 +54,10 @@ def test_each_line_is_restated_once_however_often_the_service_is_killed(served: 
             ledger.record_fills(fills)
         since_ns = now_ns - 3 * DAY_NS
         ledger.change_tier("alice", tier="VIP4", valid_from=since_ns, actor="ops-1", approver="ops-2", reason="agreed")
-    parts = 0
     for _ in range(2):
-        parts = kill_after_another_part(served, parts)
+        kill_after_another_part(served)
     with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
-        until_s = time.monotonic() + WAIT_S_MAX
-        while ledger.get_vip_state("alice").reprice_in_progress:
-            assert time.monotonic() < until_s
-            time.sleep(0.05)
+        wait_for(lambda: not ledger.get_vip_state("alice").reprice_in_progress, WAIT_S_MAX)
         days = [fee_stream("alice", (now_ns - days * DAY_NS) // DAY_NS) for days in (1, 2)]
         events = [event for stream in (REPRICING, *days) for event in recorded(ledger, stream)]
         (total,) = next(iter(ledger.fee_history_pages("alice", page_size=1))).totals
@@ -74,13 +70,16 @@ def test_each_line_is_restated_once_however_often_the_service_is_killed(served: 
     assert [str(each) for each in audit(dsn, schema)[0]] == []
 
 
-def kill_after_another_part(served: Served, before: int) -> int:
-    """Wait for one more part than were recorded before, kill the service without a farewell, and start it again."""
+def kill_after_another_part(served: Served) -> None:
+    """Wait for one more part than are recorded now, kill the service without a farewell, and start it again."""
     with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
-        until_s = time.monotonic() + WAIT_S_MAX
-        while (parts := sum(isinstance(each, RepriceAdvanced) for each in recorded(ledger, REPRICING))) <= before:
-            assert time.monotonic() < until_s
+        before = parts(ledger)
+        wait_for(lambda: parts(ledger) > before, WAIT_S_MAX)
         assert ledger.get_vip_state("alice").reprice_in_progress, "it was over before anything could be killed"
     served.kill()
     served.start()
-    return parts
+
+
+def parts(ledger: Client) -> int:
+    """Count the parts of the repricing that are recorded."""
+    return sum(isinstance(each, RepriceAdvanced) for each in recorded(ledger, REPRICING))

@@ -122,9 +122,9 @@ def test_a_store_that_stands_still_is_a_status_and_the_signs_of_life_go_on(syste
     """To start the service again would not help PostgreSQL."""
     systemd.drain()
     with served.postgres.frozen():
-        systemd.status("serving nothing: PostgreSQL does not answer, since position ")
-        systemd.until("WATCHDOG=1")
-    systemd.status("writing the ledger, since position ")
+        assert systemd.status("serving nothing: PostgreSQL does not answer, since position ")
+        assert systemd.until("WATCHDOG=1")
+    assert systemd.status("writing the ledger, since position ")
 
 
 def test_a_standby_is_ready_and_says_so_and_later_that_it_writes(systemd: Systemd, dsn: str, schema: str) -> None:
@@ -133,7 +133,7 @@ def test_a_standby_is_ready_and_says_so_and_later_that_it_writes(systemd: System
             stack.enter_context(started(dsn=dsn, schema=schema))
             ready = systemd.status("standing by, serving reads: another process writes, since position ")
             assert ready.lines[0] == "READY=1"
-        systemd.status("writing the ledger, since position ")
+        assert systemd.status("writing the ledger, since position ")
 
 
 def test_stopping_is_told_before_it_ends(systemd: Systemd, served: Served) -> None:

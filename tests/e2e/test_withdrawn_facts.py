@@ -7,14 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from decimal import Decimal
-from typing import Any
 
 import pytest
 from google.protobuf.message import Message
 
 from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
-from ledger.v1 import command_service_pb2 as commands
 from ledger.v1.control_service_pb2 import ListFindingsRequest, ListWithheldRequest
 from ledger.v1.member_query_service_pb2 import GetMembershipRequest
 from ledger.v1.query_service_pb2 import (
@@ -26,9 +24,9 @@ from ledger.v1.query_service_pb2 import (
 )
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
-from tests.e2e.test_late_facts import HOUR_NS, TRADED_NS, fee, found, released, switched, trade, withheld
+from tests.e2e.test_late_facts import HOUR_NS, TRADED_NS, fee, found, switched, trade, withheld
 from tests.projections.audited import audit
-from tests.samples import FOUR_EYES, request_id, state, symbol
+from tests.samples import state, symbol
 from tests.server.calls import await_tables, refused, send
 from tests.server.orders import (
     application,
@@ -38,11 +36,13 @@ from tests.server.orders import (
     lift,
     metric,
     register,
+    release_fact,
     request_match,
     revoke,
     settle,
     tier,
     trial,
+    withdraw_fact,
 )
 from tests.tools import running
 
@@ -59,11 +59,6 @@ def _market(ledger: Ledger, dsn: str, schema: str) -> Iterator[None]:
     assert checked.code == 0, (checked.out, checked.err)
 
 
-def withdrawn(position: int, **changes: Any) -> commands.WithdrawFactRequest:
-    values = {"request_id": request_id(), "authority": FOUR_EYES, "account_id": "alice", **changes}
-    return commands.WithdrawFactRequest(fact_position=position, **values)
-
-
 def recorded(ledger: Ledger, request: Message) -> int:
     """The position at which a command is recorded; time goes on after it."""
     position = int(send(ledger, request).receipt.position)
@@ -76,7 +71,7 @@ def test_a_ban_that_is_withdrawn_never_was_but_for_whoever_asks_what_was_known_b
     position = recorded(ledger, ban("alice", start_time=at(NOON_NS)))
     assert found(ledger, name).line.banned
     before, answers = ledger.log.head().position, asked(ledger)
-    withdrawal = recorded(ledger, withdrawn(position))
+    withdrawal = recorded(ledger, withdraw_fact(position))
     assert not found(ledger, name).line.banned
     now = state(ledger)
     assert (now.banned, list(now.bans)) == (False, [])
@@ -88,9 +83,9 @@ def test_a_ban_that_is_withdrawn_never_was_but_for_whoever_asks_what_was_known_b
     )
     by_itself = f"The withdrawal was released at position {withdrawal + 1} by the programme itself (adjust)"
     assert told["RELEASED"].startswith(by_itself)
-    assert refused(ledger, withdrawn(position)).reason == Reason.FACT_ALREADY_WITHDRAWN.name
-    assert refused(ledger, released(position)).reason == Reason.FACT_ALREADY_WITHDRAWN.name
-    assert refused(ledger, withdrawn(withdrawal)).reason == Reason.FACT_NOT_WITHDRAWABLE.name
+    assert refused(ledger, withdraw_fact(position)).reason == Reason.FACT_ALREADY_WITHDRAWN.name
+    assert refused(ledger, release_fact(position)).reason == Reason.FACT_ALREADY_WITHDRAWN.name
+    assert refused(ledger, withdraw_fact(withdrawal)).reason == Reason.FACT_NOT_WITHDRAWABLE.name
     assert send(ledger, ban("alice")).ban.ban_id == "b2"
 
 
@@ -107,7 +102,7 @@ def test_a_trial_that_is_withdrawn_gives_nothing_back_and_may_be_had_again(ledge
     position = recorded(ledger, trial("alice", start_time=at(NOON_NS)))
     name = trade(ledger)
     cheaper = fee(ledger, name)
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert cheaper < fee(ledger, name) == Decimal("1.25")
     assert not state(ledger).trial_used
     assert send(ledger, trial("alice")).grant.grant_id == "g2"
@@ -118,7 +113,7 @@ def test_a_revocation_that_is_withdrawn_waits_as_revocations_do(ledger: Ledger) 
     before = trade(ledger)
     position = recorded(ledger, revoke("alice", revoke_time=at(NOON_NS)))
     between = trade(ledger)
-    withdrawal = recorded(ledger, withdrawn(position))
+    withdrawal = recorded(ledger, withdraw_fact(position))
     after = trade(ledger)
     fees = [fee(ledger, name) for name in (before, between, after)]
     assert fees == [Decimal("0.125"), Decimal("1.25"), Decimal("0.125")]
@@ -128,7 +123,7 @@ def test_a_revocation_that_is_withdrawn_waits_as_revocations_do(ledger: Ledger) 
     await_tables(ledger)
     (finding,) = send(ledger, ListFindingsRequest(control="facts-withheld")).findings
     assert f"the withdrawal at position {withdrawal} of the fact at position {position}" in finding.message
-    send(ledger, released(withdrawal))
+    send(ledger, release_fact(withdrawal))
     assert fee(ledger, between) == Decimal("0.125")
     assert not found(ledger, before).adjustments, "it never counted by the revocation"
 
@@ -138,11 +133,11 @@ def test_a_mistake_that_no_fill_counts_by_leaves_nothing_to_be_decided(ledger: L
     name = trade(ledger)
     position = recorded(ledger, revoke("alice", revoke_time=at(NOON_NS)))
     assert withheld(ledger) == [("REVOCATION", "propose", "SWITCH")]
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert (withheld(ledger), fee(ledger, name)) == ([], Decimal("0.125"))
     banned = recorded(ledger, ban("alice", start_time=at(NOON_NS)))
     assert found(ledger, name).line.banned
-    recorded(ledger, withdrawn(banned))
+    recorded(ledger, withdraw_fact(banned))
     assert not found(ledger, name).line.banned, "it was released, so the fill counted by it"
 
 
@@ -151,7 +146,7 @@ def test_credit_only_releases_the_withdrawal_of_a_revocation_at_once(ledger: Led
     send(ledger, tier("alice", "VIP4", valid_from=at(NOON_NS)))
     position = recorded(ledger, revoke("alice", revoke_time=at(NOON_NS)))
     name = trade(ledger)
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert (fee(ledger, name), withheld(ledger)) == (Decimal("0.125"), [])
 
 
@@ -160,7 +155,7 @@ def test_a_grant_is_withdrawn_with_its_revocation_still_there_and_under_a_flag(l
     name = trade(ledger)
     send(ledger, revoke("alice"))
     send(ledger, flag("alice"))
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert (fee(ledger, name), list(state(ledger).grants)) == (Decimal("1.25"), [])
     assert refused(ledger, revoke("alice")).reason == Reason.GRANT_UNKNOWN.name
 
@@ -170,7 +165,7 @@ def test_a_flag_that_is_withdrawn_lets_out_the_grants_that_waited_for_its_end(le
     position = recorded(ledger, flag("alice"))
     send(ledger, tier("alice", "VIP4", valid_from=at(NOON_NS)))
     assert withheld(ledger) == [("LATE_GRANT", "adjust", "FLAG")]
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert (fee(ledger, name), withheld(ledger)) == (Decimal("0.125"), [])
     assert not state(ledger).flagged
 
@@ -180,7 +175,7 @@ def test_a_lift_that_is_withdrawn_lets_the_ban_run_on(ledger: Ledger) -> None:
     position = recorded(ledger, lift("alice", lift_time=at(NOON_NS)))
     name = trade(ledger)
     assert not found(ledger, name).line.banned
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert found(ledger, name).line.banned
     assert state(ledger, as_of=at(NOON_NS + DAY_NS)).banned
 
@@ -188,11 +183,11 @@ def test_a_lift_that_is_withdrawn_lets_the_ban_run_on(ledger: Ledger) -> None:
 def test_a_match_is_withdrawn_after_its_approval_which_makes_it_wait_again(ledger: Ledger) -> None:
     claim = recorded(ledger, request_match("alice", request_time=at(NOON_NS)))
     approval = recorded(ledger, approve_match("alice"))
-    assert refused(ledger, withdrawn(claim)).reason == Reason.FACT_IN_USE.name
-    recorded(ledger, withdrawn(approval))
+    assert refused(ledger, withdraw_fact(claim)).reason == Reason.FACT_IN_USE.name
+    recorded(ledger, withdraw_fact(approval))
     (waiting,) = send(ledger, GetMembershipRequest(account_id="alice")).matches
     assert (waiting.status, state(ledger).tier) == ("PENDING", "NONE")
-    recorded(ledger, withdrawn(claim))
+    recorded(ledger, withdraw_fact(claim))
     assert not send(ledger, GetMembershipRequest(account_id="alice")).matches
     await_tables(ledger)
     assert not send(ledger, ListFindingsRequest(control="matches-pending")).findings
@@ -205,9 +200,9 @@ def test_an_application_and_a_metric_are_withdrawn_after_what_rests_on_them(ledg
     ):
         position = recorded(ledger, named)
         resting = recorded(ledger, rests(position))
-        assert refused(ledger, withdrawn(position)).reason == Reason.FACT_IN_USE.name
+        assert refused(ledger, withdraw_fact(position)).reason == Reason.FACT_IN_USE.name
         for each in (resting, position):
-            recorded(ledger, withdrawn(each))
+            recorded(ledger, withdraw_fact(each))
     found = send(ledger, GetMembershipRequest(account_id="alice"))
     assert (list(found.applications), list(found.metrics), list(state(ledger).bans)) == ([], [], [])
 
@@ -215,10 +210,10 @@ def test_an_application_and_a_metric_are_withdrawn_after_what_rests_on_them(ledg
 def test_two_persons_withdraw_and_a_preview_says_what_that_changes(ledger: Ledger) -> None:
     position = recorded(ledger, tier("alice", "VIP4", valid_from=at(NOON_NS)))
     name = trade(ledger)
-    alone = withdrawn(position)
+    alone = withdraw_fact(position)
     alone.authority.ClearField("approver")
     assert refused(ledger, alone).reason == Reason.APPROVER_REQUIRED.name
-    request = withdrawn(position, validate_only=True)
+    request = withdraw_fact(position, validate_only=True)
     preview = send(ledger, request).receipt.preview
     assert [event.topic for event in preview.events] == ["FactWithdrawn", "FactReleased", "FeeAdjusted"]
     assert fee(ledger, name) == Decimal("0.125")
@@ -231,9 +226,9 @@ def test_two_persons_withdraw_and_a_preview_says_what_that_changes(ledger: Ledge
 
 def test_only_a_decision_on_the_account_itself_is_withdrawn(ledger: Ledger) -> None:
     position = recorded(ledger, register("alice", "acme"))
-    assert refused(ledger, withdrawn(position)).reason == Reason.FACT_NOT_WITHDRAWABLE.name
+    assert refused(ledger, withdraw_fact(position)).reason == Reason.FACT_NOT_WITHDRAWABLE.name
     banned = recorded(ledger, ban("bob"))
-    assert refused(ledger, withdrawn(banned)).reason == Reason.FACT_UNKNOWN.name
+    assert refused(ledger, withdraw_fact(banned)).reason == Reason.FACT_UNKNOWN.name
 
 
 def test_the_tables_know_a_withdrawal(ledger: Ledger) -> None:
@@ -244,5 +239,5 @@ def test_the_tables_know_a_withdrawal(ledger: Ledger) -> None:
         return [one.account_id for one in send(ledger, ListAccountsRequest(tier="VIP4")).accounts]
 
     assert members() == ["alice"]
-    recorded(ledger, withdrawn(position))
+    recorded(ledger, withdraw_fact(position))
     assert members() == []

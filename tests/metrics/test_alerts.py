@@ -201,10 +201,12 @@ def test_of_many_sources_the_longest_silent_are_told(ledger: Ledger, watch: Watc
 def test_tables_that_stand_still(ledger: Ledger, watch: Watch, fault: Fault) -> None:
     wait_for(lambda: (watch.scrape(), watch.value("fee_ledger_tables_position"))[1])
     with fault.holding("SELECT FROM {read}.position FOR UPDATE"):
-        send(ledger, batch(fill()))
+        position = send(ledger, batch(fill())).position
         ledger.clock.now_ns += 61 * SECOND_NS
         watch.wait_until("LedgerTablesBehind")
+        assert watch.value("fee_ledger_tables_position") < position
     watch.wait_until("LedgerTablesBehind", holds=False)
+    assert watch.value("fee_ledger_tables_position") >= position
 
 
 def test_an_evaluation_that_nobody_runs_and_closes_that_nobody_records(ledger: Ledger, watch: Watch) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import resource
 import socket
 import subprocess
 import sys
@@ -24,6 +22,8 @@ from ledger.metrics.histogram import Histogram
 from ledger.metrics.page import Readings, registry_of
 from tests.docs.pages import ROOT
 from tests.metrics.watching import get
+from tests.open_files import no_more_files
+from tests.waiting import wait_for
 
 
 def readings() -> Readings:
@@ -181,16 +181,13 @@ def test_a_scrape_for_which_no_file_is_left_waits_and_takes_no_processor(
 
     monkeypatch.setattr(socket.socket, "accept", counted)
     host, _, port = endpoint.url.removeprefix("http://").removesuffix("/metrics").rpartition(":")
-    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
     with socket.socket() as asking:
-        os.close(free := os.dup(asking.fileno()))  # the lowest number that is free
-        resource.setrlimit(resource.RLIMIT_NOFILE, (free, limits[1]))
-        try:
+        with no_more_files():
+            began_s = time.monotonic()
             asking.connect((host, int(port)))
-            time.sleep(0.5)
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
-        assert 1 <= len(failed) <= 3
+            wait_for(lambda: len(failed) >= 3)
+            looked, took_s = len(failed), time.monotonic() - began_s
+        assert looked <= 1 + took_s / 0.2, "it looks again each fifth of a second, and not at once"
         asking.sendall(b"GET /metrics HTTP/1.0\r\n\r\n")
         asking.settimeout(10)
         assert asking.recv(100).startswith(b"HTTP/1.0 200 OK")

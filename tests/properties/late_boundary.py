@@ -105,7 +105,7 @@ def differences(answer: Any) -> dict[str, Decimal]:
 
 def await_repricings(ledger: Ledger) -> None:
     """Wait until all lines that are restated part by part are."""
-    wait_for(lambda: not open_repricings(ledger.log, ledger.log.head().position))
+    wait_for(lambda: not open_repricings(ledger.log, ledger.log.head().position), 60)
 
 
 class Told(NamedTuple):

@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from ledger.domain.events import Recorded
 from ledger.server.preview import preview_message
 from ledger.store.codec.events import decode
 from ledger.writing.messages import Accepted, DecideCommand, Refused
-from tests.moved import foretold, posted
+from tests.previewing import foretold, posted, unsalted
 from tests.properties.test_replay import History
 from tests.replaying import deviations
 from tests.write_side import Writing
@@ -52,11 +51,6 @@ class Previewing(Writing):
             self.seen.update(type(each.event).__name__ for each in told)
         self.seen[type(answer).__name__] += 1
         return [answer]
-
-
-def unsalted(recorded: Recorded) -> Recorded:
-    """An event without the hash of its reason, whose salt is drawn anew."""
-    return replace(recorded, envelope=replace(recorded.envelope, reason_sha256=b""))
 
 
 @pytest.mark.parametrize("seed", [2, 5])

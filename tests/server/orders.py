@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 from google.protobuf.message import Message
@@ -58,6 +59,26 @@ def withdraw(credit_position: int, **changes: Any) -> pb.WithdrawCreditRequest:
     """The end of a credit of alice."""
     values = {"account_id": "alice", "reason_code": "MISTAKE", "authority": FOUR_EYES, **changes}
     return pb.WithdrawCreditRequest(request_id=request_id(), credit_position=credit_position, **values)
+
+
+def release_fact(fact_position: int, **changes: Any) -> pb.ReleaseFactRequest:
+    """The release of a fact of alice that is withheld."""
+    return pb.ReleaseFactRequest(**_about_fact(fact_position, changes))
+
+
+def decline_fact(fact_position: int, **changes: Any) -> pb.DeclineFactRequest:
+    """The end of all waiting for such a release."""
+    return pb.DeclineFactRequest(**_about_fact(fact_position, changes))
+
+
+def withdraw_fact(fact_position: int, **changes: Any) -> pb.WithdrawFactRequest:
+    """The withdrawal of a fact of alice."""
+    return pb.WithdrawFactRequest(**_about_fact(fact_position, changes))
+
+
+def _about_fact(fact_position: int, changes: Mapping[str, Any]) -> dict[str, Any]:
+    asks = {"request_id": request_id(), "authority": FOUR_EYES, "account_id": "alice"}
+    return {**asks, "fact_position": fact_position, **changes}
 
 
 def ban(account_id: str, days: int = 1, **changes: Any) -> pb.BanAccountRequest:

@@ -7,11 +7,14 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
+from eventsourcing.persistence import PersistenceError
 
+from ledger.config import Config
 from ledger.domain.commands import RunEvaluation
 from ledger.domain.refusal import Reason, Refusal
 from ledger.server.evaluation_runner import DueEvaluations, RunProgress
 from ledger.wire.status import RefusedError
+from tests.waiting import wait_for
 
 
 class Runner:
@@ -38,3 +41,15 @@ def test_what_an_evaluation_waits_for_is_told_once_however_often_it_is_looked_at
     begins = "the PERIODIC evaluation of spot waits: EVALUATION_WAITING: "
     told = [(record.levelname, record.getMessage().removeprefix(begins)) for record in caplog.records]
     assert told == [("WARNING", each) for each in ("a close", "engine-1", "engine-1")]
+
+
+def test_a_store_that_does_not_answer_is_told_of_in_a_line_and_is_no_defect(caplog: pytest.LogCaptureFixture) -> None:
+    reads = Mock(due=Mock(side_effect=PersistenceError("the connection\nis lost")))
+    due = DueEvaluations(Mock(config=Config(evaluate_poll_ms=1), writing=True), Mock(), reads)
+    due.start()
+    try:
+        wait_for(lambda: reads.due.call_count >= 2)
+    finally:
+        due.stop()
+    told = [(record.levelname, record.getMessage(), record.exc_info) for record in caplog.records]
+    assert told == [("WARNING", "evaluations wait for the store: the connection is lost", None)]

@@ -9,13 +9,15 @@ from typing import Any, Final
 
 import grpc
 import psycopg
+import pytest
 from google.api.field_behavior_pb2 import OPTIONAL, field_behavior
 
+from ledger.cli.screens.receipts import previewed as previewed_lines
 from ledger.domain.events import AccountBanned, Event, Recorded, TierChanged, TrialStarted
 from ledger.domain.instants import DAY_NS
+from ledger.fills import mend
 from ledger.store.codec.events import decode
 from ledger.v1.command_pb2 import Authority, FeeDifference
-from ledger.v1.command_service_pb2 import ReleaseFactRequest
 from ledger.v1.control_service_pb2 import ListWithheldRequest
 from ledger.v1.fill_pb2 import TokenPayment
 from ledger.v1.query_service_pb2 import ListFeeHistoryRequest
@@ -23,11 +25,11 @@ from ledger.wire.commands.kept import kept
 from ledger.wire.commands.rpcs import COMMANDS
 from tests.conftest import NOON_NS, Ledger, StartLedger, at
 from tests.e2e.test_backdated_grants import EVALUATED_NS, HOUR_NS, run, trade
-from tests.moved import foretold, posted
-from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
+from tests.previewing import foretold, posted, unsalted
+from tests.samples import batch, fill, symbol
 from tests.server.calls import await_tables, head, refused, send
 from tests.server.good_requests import METHODS, begun, good
-from tests.server.orders import ban, flag, lift, publish, revoke, tier, unflag
+from tests.server.orders import ban, flag, lift, publish, release_fact, revoke, tier, unflag
 
 NUMBER: Final = 15  # of the field, in every request
 # The facts of alice that such a command is about.
@@ -51,11 +53,6 @@ def previewed(ledger: Ledger, request: Any) -> list[Recorded]:
     return [
         unsalted(decode(one.position, one.stream, one.version, one.topic, one.state)) for one in receipt.preview.events
     ]
-
-
-def unsalted(recorded: Recorded) -> Recorded:
-    """An event without the hash of its reason, whose salt is drawn anew."""
-    return replace(recorded, envelope=replace(recorded.envelope, reason_sha256=b""))
 
 
 def everything(dsn: str, schema: str) -> dict[str, str]:
@@ -197,24 +194,36 @@ def test_a_preview_of_what_restates_fills_says_the_amounts_that_the_command_post
     assert moved(ledger, tier("alice", "VIP4", valid_from=from_then)) == (3, less)
     assert moved(ledger, revoke("alice", "g1", revoke_time=from_then)) == (0, {}), "it is withheld"
     (withheld,) = send(ledger, ListWithheldRequest(account_id="alice")).facts
-    release = ReleaseFactRequest(request_id=request_id(), authority=FOUR_EYES, account_id="alice")
-    release.fact_position = withheld.fact_position
-    assert moved(ledger, release) == (3, more)
+    assert moved(ledger, release_fact(withheld.fact_position)) == (3, more)
     assert moved(ledger, tier("alice", "VIP4", valid_from=from_then)) == (3, less)
     send(ledger, publish("3.1", ('revocations = "propose"', 'revocations = "adjust"')))
     assert moved(ledger, revoke("alice", "g2", revoke_time=from_then)) == (3, more)
     assert moved(ledger, ban("alice", start_time=from_then)) == (3, zero), "volume alone"
 
 
-def test_a_preview_does_not_cut_the_fill_runs_of_its_commit(ledger: Ledger) -> None:
+def test_a_preview_of_more_lines_than_a_commit_restates_says_how_many_later_ones_look_at(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(ledger, symbol())
+    for _ in range(3):
+        ledger.fills.RecordFills(batch(fill(last_qty="1000")))
+    monkeypatch.setattr(mend, "LINES_AT_ONCE", 2)
+    preview = send(ledger, preview_of(tier("alice", "VIP4", valid_from=at(NOON_NS)))).receipt.preview
+    assert [each.topic for each in preview.events] == ["TierChanged", "FactReleased", "RepriceStarted"]
+    assert (preview.lines, list(preview.differences), preview.lines_later) == (0, [], 3)
+    (*_, last) = previewed_lines(preview, ledger.ledger_id)
+    assert last == "up to 3 fills would be restated by commits after it, by amounts not told yet"
+
+
+def test_of_fills_and_previews_that_are_sent_at_once_the_fills_alone_are_recorded(ledger: Ledger) -> None:
     ledger.commands.RegisterSymbol(symbol("XRP_USDT"))
+    before = head(ledger)
     sent = [ledger.fills.RecordFills.future(batch(fill())) for _ in range(20)]
     asked = [ledger.commands.ChangeTier.future(preview_of(tier("alice"))) for _ in range(20)]
-    before = head(ledger)
     assert all(each.result().recorded == 1 for each in sent)
     assert {each.result().receipt.preview.event_count for each in asked} == {1}
     kinds = {type(ledger.log.at(position).event).__name__ for position in range(before + 1, head(ledger) + 1)}
-    assert kinds <= {"VolumeRecorded"}
+    assert kinds == {"VolumeRecorded"}
 
 
 def test_a_preview_of_a_run_says_whether_it_would_begin_and_later_how_it_ended(ledger: Ledger) -> None:

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from typing import Final
 
 import pytest
@@ -30,7 +30,7 @@ def doctor_in(group: Group, *arguments: object) -> Visit:
 
 
 def test_a_cgroup_with_less_memory_than_the_bound_is_named_and_the_knobs_printed_heal_it() -> None:
-    with limited("memory", GB) as group:
+    with limited(memory=GB) as group:
         visit = doctor_in(group, "memory")
         line = visit.only("memory")
         assert (visit.code, line.level, line.figures["memory_bytes"]) == (1, "FAULT", GB)
@@ -39,12 +39,12 @@ def test_a_cgroup_with_less_memory_than_the_bound_is_named_and_the_knobs_printed
         program, command, *healed = line.remedy.split()
         assert (program, command) == ("fee-ledger", "serve")
         assert doctor_in(group, "memory", *healed).levels("memory") == ["OK"]
-        group.limit.write_text(str(line.figures["bound_bytes"] // 4 * 5))
+        group.limits["memory"].write_text(str(line.figures["bound_bytes"] // 4 * 5))
         assert doctor_in(group, "memory").levels("memory") == ["WARNING"]
 
 
 def test_a_cgroup_with_fewer_threads_than_the_service_takes_is_named_and_the_command_printed_heals_it() -> None:
-    with limited("pids", 30) as group:
+    with limited(pids=30) as group:
         visit = doctor_in(group, "threads")
         line = visit.only("threads")
         assert (visit.code, line.level, line.figures["threads"]) == (1, "FAULT", 30)
@@ -53,9 +53,7 @@ def test_a_cgroup_with_fewer_threads_than_the_service_takes_is_named_and_the_com
 
 
 def test_a_service_that_runs_in_cgroups_is_looked_at_in_those_from_outside_of_them() -> None:
-    with ExitStack() as stack:
-        memory, pids = (stack.enter_context(limited(*each)) for each in (("memory", GB), ("pids", 200)))
-        served = stack.enter_context(started(inside=pids.inside(*memory.inside())))
+    with limited(memory=GB, pids=200) as group, started(inside=group.inside()) as served:
         asked = ("memory", "threads", "--data", served.folder)
         visit = doctor(*asked)
         assert (visit.code, visit.levels("memory"), visit.levels("threads")) == (1, ["FAULT"], ["WARNING"])

@@ -46,7 +46,8 @@ def test_connections_that_others_have_taken_are_named_until_they_end_or_the_comm
     with postgres, psycopg.connect(postgres.superuser_dsn, autocommit=True) as superuser:
         superuser.execute("ALTER SYSTEM SET max_connections = 30")
     with postgres:
-        with others(postgres):
+        with others(postgres):  # and no session of its start any more
+            wait_for(lambda: doctor(*asked).only("connections").figures["connections_used"] == OTHERS)
             visit = doctor(*asked)
         line = visit.only("connections")
         assert (visit.code, line.level) == (1, "WARNING")

@@ -8,13 +8,15 @@ from typing import Any, Final
 
 import pytest
 
+from ledger.domain.commands import ChangeTier
 from ledger.domain.events import Recorded, SequenceConflict, SourceAdvanced
+from ledger.domain.instants import DAY_NS
 from ledger.domain.refusal import Reason
 from ledger.fills.batch import FillBatch
 from ledger.writing.messages import FillsTaken, RecordFills
 from tests.domain.worked import fills
 from tests.replaying import deviations
-from tests.write_side import Writing, record
+from tests.write_side import NOON_NS, Writing, ask, record
 
 
 def batch_of(*names: str, first: int = 1, source: str = "engine", **changes: str) -> FillBatch:
@@ -115,9 +117,14 @@ def test_of_many_conflicts_a_thousand_are_recorded_and_the_others_counted(writin
 
 
 def test_fees_of_replays_are_those_after_adjustments(writing: Writing) -> None:
-    (first,) = writing.step(sent("A", "B", quantity="100"))
-    (again,) = writing.step(sent("A", "B", quantity="100"))
+    (first,) = writing.step(sent("A", "B", quantity="1000"))
+    (again,) = writing.step(sent("A", "B", quantity="1000"))
     assert again.fees == first.fees
+    writing.step(sent("C", first=3, quantity="1000"))
+    writing.step(ask(ChangeTier("alice", "VIP4", NOON_NS - DAY_NS, None)))
+    (after,) = writing.step(sent("A", "B", quantity="1000"))
+    fees = [[(fee, basis.tier) for fee, basis in answer.fees.values()] for answer in (again, after)]
+    assert fees == [[(125_000_000, "NONE")] * 2, [(12_500_000, "VIP4")] * 2]
 
 
 def test_numbers_beyond_those_that_arrays_compute_with_are_compared(writing: Writing) -> None:

@@ -102,6 +102,14 @@ def test_fills_of_one_account_and_day_share_an_event_where_no_decision_lies_betw
     assert [[line.exec_id for line in lines_of(run)] for run in runs] == [["A", "B"]]
 
 
+def test_a_preview_does_not_cut_the_run_of_the_fills_around_it(writing: Writing) -> None:
+    before = writing.log.head().position
+    foreseen = replace(grant("VIP5"), validate_only=True)
+    writing.step(record(fills({"exec_id": "A"})), foreseen, record(fills({"exec_id": "B"})))
+    (run,) = [recorded.event for recorded in writing.events(before)]
+    assert [line.exec_id for line in lines_of(run)] == ["A", "B"]
+
+
 def test_new_registers_break_the_runs_that_were_priced_by_the_old_ones(writing: Writing) -> None:
     before = writing.log.head().position
     writing.step(

@@ -12,7 +12,8 @@ from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.store.postgres.keeper import NoKeeper
 from ledger.store.writer import WriterLost
-from ledger.writing.messages import EvaluateAccounts, Refused
+from ledger.writing.messages import AnswerToCome, EvaluateAccounts, Refused
+from ledger.writing.queue import FairQueue
 from ledger.writing.writer_thread import WriterThread
 from tests.conftest import Clock
 from tests.waiting import wait_for
@@ -68,3 +69,26 @@ def test_who_has_stood_by_waits_no_longer_after_a_failure_than_who_begins(monkey
     threading.Thread(target=thread.stop).start()
     waited.set()
     assert waits[:7] == [0.1, 0.2, 0.4, 0.8, 0.1, 0.1, 0.1]
+
+
+def test_commands_pay_for_what_each_alone_restated_and_for_nothing_where_none_was_decided(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    charged = list[int]()
+    monkeypatch.setattr(FairQueue, "charge", lambda _, line, fills: charged.append(fills // 12))
+    service = Mock(lines_restated=9)
+
+    def decide(jobs: list[Mock], *_: object, **__: object) -> None:
+        if len(jobs) > 1:
+            raise ValueError("a defect that one of them triggers")
+        service.lines_restated = jobs[0].lines
+
+    service.send.side_effect = decide
+    clock = Clock()
+    thread = WriterThread(Config(), Mock(), Mock(), clock.watched(), NoKeeper())
+    jobs, futures = [Mock(spec=EvaluateAccounts, lines=lines) for lines in (3, 4)], [Mock(spec=AnswerToCome)] * 2
+    thread._send(service, jobs, futures)
+    assert charged == [3, 4]
+    clock.leap(3_600 * 10**9)
+    thread._send(service, jobs, futures)
+    assert charged == [3, 4], "the clock was wrong, so none was decided"

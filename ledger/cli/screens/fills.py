@@ -76,15 +76,29 @@ def fees(lines: Iterable[pb.FeeLine]) -> list[str]:
 def _fee_row(line: pb.FeeLine) -> tuple[str, ...]:
     trade = f"{name(fill_pb2.Side, line.side)} {name(fill_pb2.Liquidity, line.liquidity)}"
     if line.HasField("credit"):
-        trade = "credited" if line.kind == "CREDIT" else "withdrawn"
-        shown = (instant(line.transact_time), NONE, NONE, trade, NONE, NONE, line.fee_amount, line.fee_currency)
-        return (*shown, NONE, line.credit.reason_code)
+        amount = (line.fee_amount, line.fee_currency)
+        return (
+            instant(line.transact_time),
+            NONE,
+            NONE,
+            credit_word(line),
+            NONE,
+            NONE,
+            *amount,
+            NONE,
+            line.credit.reason_code,
+        )
     trade = "adjusted" if line.HasField("adjustment") else trade
     why = line.basis.tier if line.basis.rate_source in ("TIER", "BASE") else line.basis.rate_source
     return (
         instant(line.transact_time), line.fill_ref.exec_id, line.symbol, trade, line.last_qty, line.last_px,
         line.fee_amount, line.fee_currency, percent(line.basis.rate), why,
     )  # fmt: skip
+
+
+def credit_word(line: pb.FeeLine) -> str:
+    """Return what a credit line says was done: "credited" or "withdrawn"."""
+    return "credited" if line.kind == "CREDIT" else "withdrawn"
 
 
 def totals(found: Iterable[pb.FeeTotal]) -> list[str]:

@@ -18,7 +18,7 @@ def solo_actions(found: Iterable[pb.SoloAction]) -> list[str]:
 
 
 def withheld(found: Iterable[pb.WithheldFact]) -> list[str]:
-    """Which facts wait, since when, why, and which fills do not count by them."""
+    """Return a row per withheld fact: where it lies, since when and why it waits, which fills do not count by it."""
     rows = [
         (
             str(one.fact_position), instant(one.recorded_time), one.account_id, _cause(one), one.switch, one.reason,

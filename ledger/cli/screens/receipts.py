@@ -73,10 +73,20 @@ def previewed(preview: command_pb2.Preview, ledger_id: str) -> list[str]:
     ]
     if more := preview.event_count - len(preview.events):
         lines.append(f"would record {many(more, 'more event')}")
-    if not preview.lines:
+    if preview.lines:
+        lines.append(f"would restate {many(preview.lines, 'fill')} recorded before: {', '.join(charged(preview))}")
+    else:
+        unchanged = [] if preview.lines_later else ["would change no fee of fills recorded before"]
         by_hand = [f"would have it that {one}" for one in charged(preview)]  # by a credit, or the end of one
-        return [*lines, "would change no fee of fills recorded before", *by_hand]
-    return [*lines, f"would restate {many(preview.lines, 'fill')} recorded before: {', '.join(charged(preview))}"]
+        lines += [*unchanged, *by_hand]
+    return [*lines, *later(preview)]
+
+
+def later(preview: command_pb2.Preview) -> list[str]:
+    """Return a sentence on the fills that commits after the command's own would restate; nothing: there are none."""
+    if not preview.lines_later:
+        return []
+    return [f"up to {many(preview.lines_later, 'fill')} would be restated by commits after it, by amounts not told yet"]
 
 
 def charged(preview: command_pb2.Preview) -> list[str]:

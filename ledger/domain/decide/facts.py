@@ -147,7 +147,7 @@ class AccountFacts:
 
     def known_up_to(self, position: int) -> int:
         """Return how many facts lie at positions up to one: lines count by the same where that is the same."""
-        return bisect_right(list(self.facts), position)
+        return bisect_right(self._positions, position)
 
     def account_for(self, known_at: int, programme_id: str, currency: str) -> AccountState:
         """Return the account by which a line counts, recorded at a position, of a programme and in a currency."""
@@ -162,7 +162,7 @@ class AccountFacts:
             for position in self._released
             if position > known_at and self._counts(position, programme_id, currency)
         )
-        key = (bisect_right(self._positions, known_at), since)
+        key = (self.known_up_to(known_at), since)
         account = self._accounts.get(key)
         if account is None:
             if len(self._accounts) >= _ACCOUNTS_MAX:

@@ -231,8 +231,10 @@ def _changed(state: AccountState, event: Event) -> AccountState:
         case TrialStarted(grant_id, programme_id, tier, from_ns, until_ns):
             return replace(state, grants=(*state.grants, Grant(grant_id, programme_id, tier, TRIAL, from_ns, until_ns)))
         case TierRevoked(grant_id, at_ns):
+            # The earliest end counts: lines for which a withdrawn revocation still counts may know a later one, too.
             revoked = (
-                replace(each, revoked_time_ns=at_ns) if each.grant_id == grant_id else each for each in state.grants
+                replace(each, revoked_time_ns=min(each.revoked_time_ns, at_ns)) if each.grant_id == grant_id else each
+                for each in state.grants
             )
             return replace(state, grants=tuple(revoked))
         case AccountBanned(ban_id, start_ns, end_ns, reason_code):

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from ledger.cli import Options, argument
 from ledger.cli.errors import is_no, sentences
-from ledger.cli.screens.receipts import charged
+from ledger.cli.screens.receipts import charged, later
 from ledger.client import Client, LedgerError
 from ledger.tools.bulk.after_rows import AfterRows
 from ledger.tools.bulk.rows import COLUMNS, VERBS, Row, read_rows
@@ -115,7 +115,7 @@ def _dry_run(ledger: Client, rows: Sequence[Row], options: Options, done: _Done)
             done.say(row, *after.verdict(row))
         else:
             after.take(row, receipt.preview)
-            told = [receipt.preview.events[0].topic, *charged(receipt.preview)]
+            told = [receipt.preview.events[0].topic, *charged(receipt.preview), *later(receipt.preview)]
             done.say(row, "would be recorded", ", ".join(told))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from ledger.cli.screens import NONE, instant, name, percent, table
+from ledger.cli.screens.fills import credit_word
 from ledger.v1.fill_pb2 import Liquidity, Side
 from ledger.v1.query_service_pb2 import FeeLine
 
@@ -15,7 +16,7 @@ _HEADS = (
 
 
 def fee_table(lines: Iterable[FeeLine]) -> list[str]:
-    """One row per entry; of an adjustment the fee is the difference, and the rest as it is now. Credits: who, why."""
+    """Return a row per entry; of an adjustment with the difference as fee, of a credit with who gave it, and why."""
     return table(_HEADS, map(_row, lines))
 
 
@@ -43,9 +44,9 @@ def _row(line: FeeLine) -> tuple[str, ...]:
 
 
 def _credit_row(line: FeeLine) -> tuple[str, ...]:
-    what, why = ("credited" if line.kind == "CREDIT" else "withdrawn"), line.credit
+    why = line.credit
     which = f"{why.reason_code} by {why.asked_by} and {why.approved_by}"
     return (
         instant(line.transact_time),
-        *(NONE, NONE, what, NONE, NONE, line.fee_amount, line.fee_currency, NONE, which, NONE, NONE, NONE),
+        *(NONE, NONE, credit_word(line), NONE, NONE, line.fee_amount, line.fee_currency, NONE, which, NONE, NONE, NONE),
     )

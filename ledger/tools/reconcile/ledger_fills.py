@@ -9,6 +9,7 @@ import numpy as np
 
 from ledger.domain.events import FeeAdjusted
 from ledger.domain.money import decimal_text
+from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.store.log import Log
 from ledger.tools.duck.database import Database
 from projections.answers.fill_columns import FillChunk, FillSpan, fill_chunks
@@ -67,8 +68,9 @@ def _insert(database: Database, chunk: FillChunk) -> None:
 
 
 def _insert_adjusted(database: Database, by: int, event: FeeAdjusted) -> None:
+    columns_of_lines = AdjustedLines.of(event.lines)
     for first in range(0, len(event.lines), _LINES_PER_INSERT):
-        lines = event.lines[first : first + _LINES_PER_INSERT]
+        lines = list(columns_of_lines.at(slice(first, first + _LINES_PER_INSERT)))
         bases = [event.bases[line.after.basis_index] for line in lines]
         fees = [decimal_text(line.after.fee, basis.fee_decimals) for line, basis in zip(lines, bases, strict=True)]
         columns: dict[str, Any] = {

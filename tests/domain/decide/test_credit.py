@@ -35,7 +35,7 @@ GIVEN = FeeCredited("12.5", "USDT", "OUTAGE", DAY * DAY_NS)
 
 def test_a_credit_counts_from_the_beginning_of_its_day_on() -> None:
     found = decide_credit(CREDIT, rulebook(), is_known=True)
-    assert found == Decided(NOON_NS - DAY_NS // 2, ((f"fees/alice/{'2024-10-04'}", GIVEN),))
+    assert found == Decided(NOON_NS - DAY_NS // 2, (("fees/alice/2024-10-04", GIVEN),))
 
 
 def test_nobody_is_credited_of_whom_the_ledger_has_not_heard() -> None:

@@ -152,6 +152,18 @@ def test_the_order_of_releases_does_not_matter() -> None:
         assert len(found) == 1, some
 
 
+def test_a_line_that_counts_by_a_withdrawn_end_and_a_later_one_has_the_earlier_until_the_withdrawal_is_released() -> (
+    None
+):
+    """The grant is given, ended at 30, not ended after all, and ended at 50. The line came after the first end."""
+    withdrawn = FactWithdrawn(2, REVOCATION, 30, "p")
+    known = facts(GIVEN, TierRevoked("g1", 30), withdrawn, TierRevoked("g1", 50), FactReleased(4, REVOCATION, ""))
+    of_line = [
+        each.account_for(2, "p", "USDT") for each in (known, known.with_release(FactReleased(3, REVOCATION, "")))
+    ]
+    assert [grant.ends_at_ns for account in of_line for grant in account.grants] == [30, 50]
+
+
 def test_nothing_waits_of_a_fact_that_was_withdrawn() -> None:
     events = (GIVEN, FactWithheld(1, GRANT, "propose", "SWITCH"), FactWithdrawn(1, GRANT, 20, "p"))
     assert facts(*events[:2]).withheld.keys() == {1}

@@ -14,7 +14,7 @@ from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import counts, evaluated, plan, run, trade
 from tests.samples import FOUR_EYES, state, symbol
 from tests.server.calls import refused, send
-from tests.server.orders import ban, close, flag, publish, register, revoke, trial, unflag
+from tests.server.orders import ban, close, credit, flag, publish, register, revoke, trial, unflag
 
 START_NS = NOON_NS - 30 * DAY_NS + SECOND_NS  # its last second is the tests' first
 END_NS = NOON_NS + SECOND_NS
@@ -59,6 +59,32 @@ def test_on_the_days_that_a_trial_cuts_fills_count_as_a_late_ban_left_them(ledge
         send(ledger, ban("alice", start_time=at(start_ns)))
     run(ledger, kind=POST_TRIAL)
     assert [event.volume for event in evaluated(ledger)] == ["1000"]
+
+
+def test_a_plan_names_no_volume_of_credits_nor_one_from_which_all_fills_have_moved(ledger: Ledger) -> None:
+    """The last fill comes after what the plan knows, so that the log and not the tables says what the day was."""
+    trade(ledger, "30", START_NS + DAY_NS)
+    ledger.clock.now_ns = END_NS + DAY_NS
+    send(ledger, ban("alice", start_time=at(START_NS + DAY_NS)))
+    send(ledger, credit(day="2024-09-05"))
+    known = ledger.log.head().position
+    for later in range(2):
+        (found,) = plan(ledger, kind=POST_TRIAL, instant=at(END_NS), at={"known_at_position": known})
+        assert [(one.reason, one.quote_currency, one.notional) for one in found.volumes] == [("BANNED", "USDT", "30")]
+        trade(ledger, f"{4 + later}", START_NS + DAY_NS + 1)
+
+
+def test_a_plan_counts_a_day_that_went_on_after_it_both_for_a_sub_account_and_for_its_parent(ledger: Ledger) -> None:
+    send(ledger, publish("3.1", ("aggregate_subaccounts = false", "aggregate_subaccounts = true")))
+    send(ledger, register("sub", "owner-2", parent_account_id="alice"))
+    send(ledger, trial("sub", start_time=at(START_NS)))
+    for at_ns in (START_NS, START_NS + DAY_NS):  # of the first of these days, which the trials cut, each part
+        trade(ledger, "100", at_ns, "sub")
+    ledger.clock.now_ns = END_NS + DAY_NS
+    known = ledger.log.head().position
+    trade(ledger, "7", START_NS + DAY_NS, "sub")
+    found = plan(ledger, kind=POST_TRIAL, instant=at(END_NS), at={"known_at_position": known})
+    assert [(one.account_id, one.volume) for one in found] == [("alice", "200"), ("sub", "200")]
 
 
 def test_a_trial_that_runs_is_not_evaluated(ledger: Ledger) -> None:
@@ -146,3 +172,16 @@ def test_the_trial_of_a_sub_account_is_evaluated_by_its_own_volume_where_the_pro
     ledger.clock.now_ns = END_NS + DAY_NS
     run(ledger, kind=POST_TRIAL)
     assert [(event.volume, event.tier) for event in evaluated(ledger, "sub")] == [("500000", "VIP2")]
+
+
+def test_fills_of_a_day_that_two_trials_cut_count_for_the_sub_account_and_for_its_parent(ledger: Ledger) -> None:
+    send(ledger, publish("3.1", ("aggregate_subaccounts = false", "aggregate_subaccounts = true")))
+    send(ledger, register("sub", "owner-2", parent_account_id="alice"))
+    send(ledger, trial("sub", start_time=at(START_NS)))
+    trade(ledger, "1000", START_NS)
+    trade(ledger, "200", START_NS, "sub")
+    trade(ledger, "30", START_NS + 2 * DAY_NS, "sub")
+    ledger.clock.now_ns = END_NS + DAY_NS
+    run(ledger, kind=POST_TRIAL)
+    volumes = [[event.volume for event in evaluated(ledger, name)] for name in ("alice", "sub")]
+    assert volumes == [["1230"], ["230"]]

@@ -20,7 +20,7 @@ from tests.e2e.rules.evaluating import CALL_S_MAX, DUE_NS, evaluated, run, trade
 from tests.e2e.rules.log import events
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import await_tables, refused, send
-from tests.server.orders import publish, register, trial
+from tests.server.orders import credit, publish, register, trial
 
 STREAM = "evaluation/bitmart-api-vip/2024-10-08T00:00:00Z"
 
@@ -129,3 +129,15 @@ def test_a_plan_of_trials_at_a_closed_position_is_not_changed_by_trials_of_later
     first = planned(ledger, position, kind=2)
     send(ledger, trial("bob", start_time=at(DUE_NS - 31 * DAY_NS)))
     assert planned(ledger, position, kind=2) == first
+
+
+def test_a_plan_at_a_closed_position_takes_a_credit_for_no_volume_whatever_is_traded_that_day_later(
+    ledger: Ledger,
+) -> None:
+    send(ledger, register("bob"))
+    send(ledger, credit(account_id="bob"))
+    position = ledger.log.head().position
+    first = planned(ledger, position, instant=at(DUE_NS))
+    assert [account for message in first for account in message.accounts] == []
+    trade(ledger, "1", account_id="bob")
+    assert planned(ledger, position, instant=at(DUE_NS)) == first

@@ -601,8 +601,7 @@ class Generated(Connection):
         timeout_s: float | None = None,
         **at: Unpack[At],
     ) -> AsyncIterator[control_service_pb2.WithheldFact]:
-        """Lists facts of accounts that came after lines which they change, and that these lines do not count by. In
-        position order.
+        """Lists late facts that are withheld: lines recorded before them do not count by them. In position order.
 
         account_id: Optional. Of this account only.
         page_size: Facts per page; default 1,000, at most 10,000 (more is taken as that).

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from ledger.cli.screens.fills import credit_word
 from ledger.domain.decide.facts import (
     BAN,
     BAN_LIFT,
@@ -57,7 +58,7 @@ _WITHHELD: Final = {
     BY_SWITCH: "the programme says {switch}: two persons may release it",
     BY_DEBIT: "the programme says {switch}, and the account would not pay less: two persons may release it",
     BY_FLAG: "a flag runs",
-    BY_SIZE: "one commit cannot add up as many fills: two persons may release it",
+    BY_SIZE: "the sum of so many fills, or of fills that were being restated, was not told: two persons may release it",
 }
 
 
@@ -104,7 +105,7 @@ def credits_table(lines: Sequence[FeeLine]) -> Table:
     rows = [
         (
             line.fill_ref.day,
-            "credited" if line.kind == "CREDIT" else "withdrawn",
+            credit_word(line),
             f"{decimals(credited(line), FEE_SCALE)} {line.fee_currency}",
             line.credit.reason_code,
             line.credit.asked_by,

@@ -1,8 +1,9 @@
-"""The amounts that adjustments and credits move, reckoned from their bytes: what a preview of them must have said."""
+"""A preview of a command beside what the command then records: events, and the amounts reckoned from their bytes."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from fractions import Fraction
 
 from ledger.domain.events import CreditEvent, FeeAdjusted, FeeCredited, Recorded
@@ -10,6 +11,11 @@ from ledger.domain.streams import account_of
 from ledger.v1.command_pb2 import Preview
 
 Moved = Mapping[tuple[str, str], Fraction]  # by account and currency
+
+
+def unsalted(recorded: Recorded) -> Recorded:
+    """Return an event without the hash of its reason, whose salt is drawn anew."""
+    return replace(recorded, envelope=replace(recorded.envelope, reason_sha256=b""))
 
 
 def posted(events: Iterable[Recorded]) -> tuple[int, Moved]:
