@@ -16,10 +16,10 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--extra embedded --extra tools --extra traces pyproject.toml
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of programs: each would compile all of the ledger
 
-.PHONY: help run test lint format proto golden kept bench demo import audit rebuild verify tools lock clean
+.PHONY: help run test lint format proto golden kept bench bench-lists bench-year demo import audit rebuild verify tools lock clean
 
 help: ## show this help
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-8s %s\n' "$$t" "$$d"; done
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-11s %s\n' "$$t" "$$d"; done
 	@printf '\n  ARGS="..." is handed on, for example: make run ARGS="--listen 127.0.0.1:6000"\n'
 
 run: $(RUN) ## start the ledger on an embedded PostgreSQL (Ctrl-C stops it)
@@ -73,6 +73,12 @@ verify: $(RUN) ## derive every table from the log again, and name each row that 
 
 bench: $(BENCH) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python -m scripts.bench $(ARGS)
+
+bench-lists: $(RUN) ## measure the lists of a back office over a million accounts: ARGS="--accounts 10000 --calls 3"
+	$(BIN)/python -m scripts.bench.lists $(ARGS)
+
+bench-year: $(BENCH) ## measure a ledger of 10,000,000 account-days: ARGS="--account-days 100000 --accounts 20000" is one to try
+	$(BIN)/python -m scripts.bench --only aged --rounds 1 $(ARGS)
 
 lock: $(DEV) ## resolve the newest allowed versions into requirements/*.lock (needs uv on PATH)
 	$(COMPILE) --upgrade requirements/dev.in -o requirements/dev.lock

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import sys
 
 if sys.version_info < (3, 11):  # noqa: UP036 - pip refuses an older one, and a checkout starts under any
     here = ".".join(map(str, sys.version_info[:3]))
     sys.stderr.write(f"fee-ledger: Python {here} is too old: start it with 3.11 or newer\n")
     sys.exit(2)
+
+from ledger.processors import choices_of_grpc
+
+os.environ.update(choices_of_grpc(os.environ))  # before gRPC is imported, which reads them then
 
 from collections.abc import Sequence
 

@@ -27,6 +27,7 @@ from ledger.server.connections import connections_needed
 from ledger.server.evaluation_runner import DueEvaluations, EvaluationRunner
 from ledger.server.evaluations import run_evaluation
 from ledger.server.fills.service import FillService
+from ledger.server.later_commits import LaterCommits
 from ledger.server.probe import Probe
 from ledger.server.readings import app_readings, machine_readings, writer_readings
 from ledger.server.repricer import Repricer
@@ -55,6 +56,7 @@ from ledger.writing.service import Service
 from ledger.writing.term import begin_term
 from ledger.writing.writer_thread import WriterThread
 from projections.as_of import Reader
+from projections.controls_process import ControlsProcess
 from projections.evaluation.messages import progress_message
 from projections.evaluation.runs import EvaluationRuns
 from projections.live import Live
@@ -252,16 +254,20 @@ def _start_server(
     config, stack = base.config, base.stack
     app = App(config, None if traces is None else traces.around)
     to_writer = ToWriter(config, thread, reader.ledger_id, base.clock)
-    fills, commands = FillService(to_writer, reader.log), CommandRpcs(to_writer)
+    fills = FillService(to_writer, reader.log)
+    commands = CommandRpcs(to_writer, LaterCommits(to_writer, reader.log))
     runs = EvaluationRuns(reader, config.schema)
     runner = EvaluationRunner(to_writer, runs)
     evaluating = {"RunEvaluation": partial(run_evaluation, commands, runner, progress_message)}
     fills.add_to(app.calls)
-    add_services(app.calls, {**commands.answers(), **read_answers(reader, config.schema), **evaluating})
+    controls = ControlsProcess(base.dsn, config)
+    stack.callback(controls.stop)
+    answers = read_answers(reader, config.schema, controls.page)
+    add_services(app.calls, {**commands.answers(), **answers, **evaluating})
     address = app.listen()
     stack.callback(app.drain_and_stop, fills.stop)
     stack.callback(runner.stop)
-    repricer = Repricer(to_writer, live.accounts_repriced)
+    repricer = Repricer(to_writer, live.accounts_repriced, live.is_releasing)
     repricer.start()
     stack.callback(repricer.stop)
     if config.evaluate == "automatic":

@@ -138,6 +138,12 @@ class Config:
     command_threads: int = _LANES.whole(16, "threads", 1, 1_024,
         "How many commands at once; a caller holds one while it waits for its commit.",
         "As fills_threads.")
+    waiting_previews_max: int = _LANES.whole(4, "calls", 1, 1_024,
+        "How many previews work out what commits after their own would post: one of them, the others wait for it.",
+        "A thread for each; further ones do not tell it. It computes beside fills, and rests while they wait.")
+    preview_ms_max: int = _LANES.whole(60_000, "ms", 0, 600_000,
+        "How long a preview works that out, if its caller's deadline is not sooner.",
+        "With little, previews of late facts that reach many fills tell how many, and not by how much.")
     read_threads: int = _LANES.whole(16, "threads", 1, 1_024,
         "How many reads of few rows at once.",
         "More than there are read_connections wait for one.")
@@ -174,8 +180,11 @@ class Config:
         "Account-days in memory.",
         "Memory: up to 1.75 times this. Days beyond it are read again from the log, some 20 us for each run of one.")
     account_state_bytes_max: int = _READS.whole(128 * _MIB, "bytes", 4 * _MIB, 64 * 1024 * _MIB,
-        "States of accounts in memory, of the writer and of reads each.",
+        "States of accounts in memory, of the writer and of reads each; half of the writer's are standings in columns.",
         "Memory: twice this. States beyond it are read again from the log.")
+    control_bytes_max: int = _READS.whole(512 * _MIB, "bytes", 256 * _MIB, 1024**4,
+        "Memory of the process in which controls run.",
+        "A control that needs more ends with an error, and so does the page that asked for it.")
     page_size: int = _READS.whole(1_000, "lines", 1, 100_000,
         "Lines of a page, if the caller does not say.",
         "As page_size_max.")

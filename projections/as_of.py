@@ -11,22 +11,25 @@ from typing import Final, NamedTuple, NoReturn, TypeVar
 from ledger import programmes
 from ledger.config import Config
 from ledger.domain.decide.evaluation_run import EvaluationState, fold_evaluation
-from ledger.domain.instants import CLOCK_LEAP_NS
+from ledger.domain.instants import CLOCK_LEAP_NS, DAY_NS, LATEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, fold_account, fold_accounts
 from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.streams import account_stream, owner_stream, repricing_stream
+from ledger.domain.state.shared_facts import SharedFact, Underway
+from ledger.domain.streams import account_stream, in_fee_order, owner_stream, repricing_stream
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
 from ledger.wire.fields import Shape, read_ns
 from ledger.wire.status import refuse, timestamp
 from projections.live import Live
+from projections.repricings import open_releases
 from projections.waiting import wait_until
 
 _LOOK_EVERY_S: Final = 0.002  # at most, however many wait
 _BOOKS_MAX: Final = 8  # rulebooks of the past in memory: audits ask for the same few again and again
+_KNOWN_MAX: Final = 16  # prefixes of the log as answers say them: reads between two commits say the same one
 
 T = TypeVar("T")
 
@@ -39,14 +42,22 @@ class Instant(NamedTuple):
     known_at_open: bool
 
     def basis(self, ledger_id: str) -> read_pb2.ReadBasis:
-        """Return it as every answer says it."""
-        return read_pb2.ReadBasis(
-            ledger_id=ledger_id,
-            as_of=timestamp(self.as_of_ns),
-            known_at_position=self.known.position,
-            known_at_time=timestamp(self.known.recorded_time_ns) if self.known.position else None,
-            known_at_open=self.known_at_open,
-        )
+        """Return it as every answer says it. To copy what stays the same takes a quarter of the time of making it."""
+        basis = read_pb2.ReadBasis()
+        basis.CopyFrom(_known(ledger_id, self.known, self.known_at_open))
+        basis.as_of.seconds, basis.as_of.nanos = divmod(self.as_of_ns, SECOND_NS)
+        return basis
+
+
+@lru_cache(_KNOWN_MAX)
+def _known(ledger_id: str, known: Head, known_at_open: bool) -> read_pb2.ReadBasis:
+    """Return the part of a read's basis that is no question of when it asks."""
+    return read_pb2.ReadBasis(
+        ledger_id=ledger_id,
+        known_at_position=known.position,
+        known_at_time=timestamp(known.recorded_time_ns) if known.position else None,
+        known_at_open=known_at_open,
+    )
 
 
 class View(NamedTuple):
@@ -136,8 +147,26 @@ class Reader:
         return reduce(evolve_repricings, events, NO_REPRICINGS)
 
     def is_repriced(self, instant: Instant, account_id: str) -> bool:
-        """Return True while lines of an account are being restated, a part in each commit."""
-        return bool(self.repricings(instant, account_id).open)
+        """Return True while lines of an account are being restated, a part in each commit, or are still to be."""
+        return bool(self.repricings(instant, account_id).open) or any(
+            in_fee_order(underway.after_account_id) < in_fee_order(account_id)
+            and self._has_fills_before(underway.fact, account_id)
+            for underway in self._releases_underway(instant)
+        )
+
+    def _releases_underway(self, instant: Instant) -> list[Underway]:
+        """Return the shared facts that were being brought to accounts, as it was known."""
+        if instant.known_at_open:
+            return self._live.releases_underway()
+        known = instant.known.position
+        if not self._live.is_releasing(known):
+            return []
+        return open_releases(self.log, self._book_after(self._live.book_change(known)).shared_facts, known)
+
+    def _has_fills_before(self, fact: SharedFact, account_id: str) -> bool:
+        """Return True if an account has fills of the time that a shared fact reaches, recorded before it."""
+        first_day = max(fact.event.valid_from_ns, 0) // DAY_NS
+        return bool(self.log.totals_of_account(account_id, first_day, LATEST_NS // DAY_NS, fact.recorded.position))
 
     def knows(self, view: View) -> bool:
         """Return whether the ledger had heard of the view's account."""

@@ -12,12 +12,19 @@ from collections.abc import Iterable
 
 from ledger import programmes
 from ledger.domain.decide.evaluation_run import NOT_BEGUN, EvaluationState, evolve_evaluation
-from ledger.domain.events import Recorded
+from ledger.domain.events import POSITION_MAX, FactReleased, Recorded, ReleaseAdvanced
 from ledger.domain.state.account import AccountState, evolve_account, fold_account
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
 from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
-from ledger.domain.streams import EVALUATION_PREFIX, account_stream, kind_and_subject
+from ledger.domain.state.shared_facts import (
+    NOT_RELEASING,
+    Releasing,
+    Underway,
+    evolve_releasing,
+    releases_underway,
+)
+from ledger.domain.streams import EVALUATION_PREFIX, RELEASE_PREFIX, account_stream, kind_and_subject
 from ledger.store.log import Head, Log
 
 
@@ -35,6 +42,8 @@ class Live:
         self._book_changes: list[int] = []  # positions of all events that the rulebook is made of
         self._evaluations: dict[str, EvaluationState] = {}
         self._repricings: dict[str, Repricings] = {}  # by account, of those with an open one
+        self._releasing: dict[str, Releasing] = {}  # by programme
+        self._releases: dict[int, int] = {}  # of shared facts: the position of each, and of its end, or POSITION_MAX
 
     def evaluation(self, stream: str) -> EvaluationState:
         """Return runs of one evaluation."""
@@ -49,6 +58,19 @@ class Live:
         with self._mutex:
             begun = [(each.open[0].started.position, name) for name, each in self._repricings.items()]
         return [name for _, name in sorted(begun)]
+
+    def releases_underway(self) -> list[Underway]:
+        """Return the shared facts that are being brought to accounts, the first one first."""
+        with self._mutex:
+            return releases_underway(self._book.shared_facts, self._releasing_of) if self.is_releasing() else []
+
+    def is_releasing(self, known: int = POSITION_MAX - 1) -> bool:
+        """Return True if any shared fact was being brought to accounts, as known at a position (default: now)."""
+        with self._mutex:
+            return any(begun <= known < ended for begun, ended in self._releases.items())
+
+    def _releasing_of(self, programme_id: str) -> Releasing:
+        return self._releasing.get(programme_id, NOT_RELEASING)
 
     def saw(self, account_id: str) -> bool:
         """Return whether the ledger is known to have heard of an account; what it has heard of it never forgets."""
@@ -108,7 +130,8 @@ class Live:
             if self._head.position:
                 return self._head
             rulebook, evaluations = self._log.rulebook(head.position), self._log.below(EVALUATION_PREFIX, head.position)
-            for recorded in (*rulebook, *evaluations, *self._log.repricings(head.position)):
+            releases = self._log.below(RELEASE_PREFIX, head.position)
+            for recorded in (*rulebook, *evaluations, *self._log.repricings(head.position), *releases):
                 self._evolve(recorded)
             self._head = head
             return head
@@ -118,6 +141,8 @@ class Live:
         if kind in ("registers", "programme"):
             self._book = evolve_rulebook(self._book, recorded)
             self._book_changes.append(recorded.position)
+            if isinstance(recorded.event, FactReleased):
+                self._releases[recorded.position] = POSITION_MAX
         elif kind == "evaluation":  # all are held, for a reader asks of many, and must not wait for the log
             self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
         elif kind == "repricing":
@@ -125,6 +150,10 @@ class Live:
             self._repricings.pop(name, None)
             if repricings.open:
                 self._repricings[name] = repricings
+        elif kind == "release":
+            self._releasing[name] = evolve_releasing(self._releasing_of(name), recorded)
+            if isinstance(recorded.event, ReleaseAdvanced) and not recorded.event.until_account_id:
+                self._releases[recorded.event.release_position] = recorded.position
         elif kind == "account" and (known := self._accounts.get(name)) is not None:
             evolved = evolve_account(known, recorded)
             if evolved is None:

@@ -23,9 +23,12 @@ from projections.answers.withheld import list_withheld
 from projections.as_of import Reader
 from projections.evaluation.answers import get_evaluation, plan_evaluation
 from projections.evaluation.closes import list_closes
+from projections.searches import Found, Page
 
 
-def read_answers(reader: Reader, schema: str) -> Mapping[str, Callable[[Any], Any]]:
+def read_answers(
+    reader: Reader, schema: str, findings: Callable[[Page], list[Found]]
+) -> Mapping[str, Callable[[Any], Any]]:
     """Return the answer of each RPC that reads, by the name of the RPC; PlanEvaluation answers with many messages."""
     return {
         "CheckMatchEligibility": partial(check_match_eligibility, reader),
@@ -45,12 +48,12 @@ def read_answers(reader: Reader, schema: str) -> Mapping[str, Callable[[Any], An
         "ListControls": list_controls,
         "ListEvents": partial(list_events, reader),
         "ListFeeHistory": partial(list_fee_history, reader),
-        "ListFindings": Findings(reader, schema).page,
+        "ListFindings": Findings(reader, schema, findings).page,
         "ListMonthsWithoutPromotion": partial(list_months_without_promotion, reader),
         "ListPairs": partial(list_pairs, reader),
         "ListProgrammes": partial(list_programmes, reader),
         "ListSoloActions": partial(list_solo_actions, reader),
-        "ListWithheld": partial(list_withheld, reader),
+        "ListWithheld": partial(list_withheld, reader, schema),
         "PlanEvaluation": partial(plan_evaluation, reader, schema),
         "QuoteFee": partial(quote_fee, reader),
     }

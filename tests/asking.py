@@ -20,10 +20,15 @@ _PPM_SCALE: Final = 6
 
 def message_of(command: Command, request_id: str, **by: str) -> Any:
     """The request of a command; `by` are fields of its authority."""
-    request: Any = COMMANDS[type(command).__name__].request(request_id=request_id, authority=Authority(**by))
+    request: Any = COMMANDS[_rpc_of(command)].request(request_id=request_id, authority=Authority(**by))
     for field in fields(command):
         _set(request, field.name, getattr(command, field.name))
     return request
+
+
+def _rpc_of(command: Command) -> str:
+    """The RPC of a command: one on a shared fact is asked without an account."""
+    return type(command).__name__.replace("SharedFact", "Fact")
 
 
 def actor_of(command: Command) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import multiprocessing
 import os
 import shutil
 import signal
@@ -41,6 +42,7 @@ from ledger.v1.member_query_service_pb2_grpc import MemberQueryServiceStub
 from ledger.v1.member_service_pb2_grpc import MemberServiceStub
 from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
+from projections.controls_process import ControlsProcess
 from tests.data_folders import empty_database
 from tests.own_postgres import OWN_PROGRAMS, own_server, version_of
 from tests.write_side import NOON_NS, Writing
@@ -48,6 +50,10 @@ from tests.write_side import NOON_NS, Writing
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "refusal", "serving"]
 
 _schemas = itertools.count(1)
+
+# Many services are asked for findings: a process that is copied with all that it imports saves each of them a second.
+ControlsProcess.start_method = "forkserver"
+multiprocessing.set_forkserver_preload(["projections.controls_process"])
 
 # The files that take longest come first: the other processes of `make test` would wait for one that is begun last.
 _LONGEST = (

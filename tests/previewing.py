@@ -8,7 +8,7 @@ from fractions import Fraction
 
 from ledger.domain.events import CreditEvent, FeeAdjusted, FeeCredited, Recorded
 from ledger.domain.streams import account_of
-from ledger.v1.command_pb2 import Preview
+from ledger.v1.command_pb2 import LaterCommits, Preview
 
 Moved = Mapping[tuple[str, str], Fraction]  # by account and currency
 
@@ -40,9 +40,20 @@ def posted(events: Iterable[Recorded]) -> tuple[int, Moved]:
 
 def foretold(preview: Preview) -> tuple[int, Moved]:
     """Return the same as a preview says it. Its net is that of its accounts."""
-    found = {(one.account_id, one.currency): Fraction(one.amount) for one in preview.differences}
+    return _moved(preview)
+
+
+def foretold_later(preview: Preview) -> tuple[int, Moved]:
+    """Return the same of what commits after the preview's own would post, which it tells wholly."""
+    assert (preview.later.complete, preview.lines_later) == (True, 0)
+    assert preview.later.accounts == len({one.account_id for one in preview.later.differences})
+    return _moved(preview.later)
+
+
+def _moved(told: Preview | LaterCommits) -> tuple[int, Moved]:
+    found = {(one.account_id, one.currency): Fraction(one.amount) for one in told.differences}
     net = dict[tuple[str, str], Fraction]()
     for (_, currency), amount in found.items():
         net["", currency] = net.get(("", currency), Fraction()) + amount
-    assert {(one.account_id, one.currency): Fraction(one.amount) for one in preview.net} == net
-    return preview.lines, found
+    assert {(one.account_id, one.currency): Fraction(one.amount) for one in told.net} == net
+    return told.lines, found

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from ledger import programmes
 from ledger.domain.events import CreditEvent, Recorded, SourceAdvanced
 from ledger.domain.instants import DAY_NS
-from ledger.domain.streams import day_key
+from ledger.domain.streams import day_key, in_fee_order
 from ledger.domain.term_clock import TermClocks
 from ledger.replay.compare import Deviation, said
 from ledger.replay.replay import Replay
@@ -41,6 +41,15 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
         stream = next((each.stream for each in log if each.position == position < before), "")
         return [each for each in earlier([stream], before) if isinstance(each.event, CreditEvent)]
 
+    def accounts_trading(after: str, until: str, first_day: int, before: int, limit: int) -> list[str]:
+        found = {
+            day_key(each.stream)[0]
+            for each in log
+            if each.stream.startswith("fees/") and each.position < before and day_key(each.stream)[1] >= first_day
+        }
+        span = (in_fee_order(after), in_fee_order(until) or "\U0010ffff")
+        return sorted((name for name in found if span[0] < in_fee_order(name) <= span[1]), key=in_fee_order)[:limit]
+
     def recorded_at(position: int) -> int:
         place = bisect_left(ends, position, key=lambda end: end[0])
         return ends[place][1] if place < len(ends) else 0
@@ -53,6 +62,7 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
         decided_ns=clocks.decided_ns,
         fee_streams=fee_streams,
         credits_with=credits_with,
+        accounts_trading=accounts_trading,
     )
     again = Replay(states, RequestsAgain(read_kept, lambda _: None))
     sources, advances = SourcesAgain(clocks.decided_ns), list[Recorded]()

@@ -7,9 +7,13 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
+from grpc_health.v1.health_pb2 import HealthCheckRequest
+from grpc_health.v1.health_pb2_grpc import HealthStub
 
 from ledger import processors
 
@@ -53,3 +57,53 @@ def test_a_program_that_it_starts_may_run_on_every_one() -> None:
         return int(found.stdout), len(os.sched_getaffinity(0))
 
     assert in_a_thread(count) == (len(os.sched_getaffinity(0)), 1)
+
+
+_SERVER = """
+import os
+os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
+import ledger.__main__
+from ledger.config import Config
+from ledger.server.app import App
+app = App(Config(listen="127.0.0.1:0"))
+print(app.listen(), flush=True)
+input()
+"""
+
+
+def wakes_of_grpc(pid: int) -> int:
+    """How often the threads that gRPC has for connections went to sleep; they are named event_engine."""
+    threads = [task for task in Path(f"/proc/{pid}/task").iterdir() if (task / "comm").read_text() == "event_engine\n"]
+    assert threads
+    told = [line.split() for task in threads for line in (task / "status").read_text().splitlines()]
+    return sum(int(words[1]) for words in told if words[0] == "voluntary_ctxt_switches:")
+
+
+def test_a_call_wakes_no_thread_of_grpc_where_there_are_few_processors() -> None:
+    calls = 300
+    environment = {name: value for name, value in os.environ.items() if name != "GRPC_EXPERIMENTS"}
+    command = [sys.executable, "-c", _SERVER]
+    with subprocess.Popen(command, env=environment, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        assert server.stdout
+        with grpc.insecure_channel(server.stdout.readline().strip()) as channel:
+            health = HealthStub(channel)
+            health.Check(HealthCheckRequest(), timeout=30)
+            before = wakes_of_grpc(server.pid)
+            for _ in range(calls):
+                health.Check(HealthCheckRequest(), timeout=30)
+            woken = wakes_of_grpc(server.pid) - before
+        server.kill()
+    assert woken < calls / 2
+
+
+def test_grpc_is_left_alone_where_somebody_has_chosen_there_are_many_processors_or_its_release_is_new(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(processors, "_FEW", len(os.sched_getaffinity(0)))
+    assert processors.choices_of_grpc({}) == {"GRPC_EXPERIMENTS": "-event_engine_listener"}
+    assert processors.choices_of_grpc({"GRPC_EXPERIMENTS": ""}) == {}
+    with monkeypatch.context() as patch:
+        patch.setattr(processors, "_FEW", len(os.sched_getaffinity(0)) - 1)
+        assert processors.choices_of_grpc({}) == {}
+    monkeypatch.setattr(processors, "_GRPC_TRIED", (1, 0))
+    assert processors.choices_of_grpc({}) == {}

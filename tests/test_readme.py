@@ -64,7 +64,7 @@ def test_the_sql_of_the_pages_joins_the_tables(start_ledger: StartLedger, dsn: s
 
 
 @pytest.mark.parametrize(
-    "target", ["run", "test", "tools", "import", "bench", "demo", "help", "proto", "lint", "clean"]
+    "target", ["run", "test", "tools", "import", "bench", "bench-year", "demo", "help", "proto", "lint", "clean"]
 )
 def test_the_makefile_has_every_target_that_is_spoken_of(target: str) -> None:
     help_ = subprocess.run(["make", "-s", "help"], cwd=ROOT, capture_output=True, text=True, timeout=30, check=True)

@@ -186,8 +186,8 @@ class Amounts:
 
 
 def grown(column: Ints, capacity: int) -> Ints:
-    """Return the column with room for so many values: grown([1, 2], 4) -> [1, 2, 0, 0]."""
-    longer = np.zeros(capacity, dtype=column.dtype)
+    """Return the column with room for so many values, or rows: grown([1, 2], 4) -> [1, 2, 0, 0]."""
+    longer = np.zeros((capacity, *column.shape[1:]), dtype=column.dtype)
     longer[: len(column)] = column
     return longer
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.cli.arguments import UINT32_MAX, UINT64_MAX, number, time_ns
-from ledger.cli.printing import send, write
+from ledger.cli.printing import given, send, write
 from ledger.cli.shared import ACCOUNT, PROGRAMME_ID, SYMBOL, TWO_PERSONS, VALID_FROM, at_time
 from ledger.cli.subcommands import Group, Options, argument
 from ledger.client import Client
+from ledger.contract import snake_case
 
 ORDER: Final = Group("order")
 
@@ -155,13 +156,42 @@ FACT: Final = argument("fact_position", type=number(1, UINT64_MAX), metavar="POS
                        help="of the fact, as `withheld` and `events` show it")  # fmt: skip
 ALWAYS_TWO: Final = "It takes two persons: an actor, and another one as approver."
 
+
+def _decide_fact(ledger: Client, options: Options) -> None:
+    """Send a command on a fact of an account, which the client takes as one on the fact."""
+    account_id, values = given(options)
+    command = getattr(ledger, snake_case(options.subcommand.rpcs[0]))
+    write(lambda name, **named: command(account_id=name, **named), options, account_id, **values)
+
+
 ORDER.order(
     "release-fact",
     "let fills count by a fact that was recorded after them",
     "release-fact alice 4711 --actor ops-7 --approver ops-8",
-    notes=ALWAYS_TWO,
+    notes=f"{ALWAYS_TWO}\nWhat `withheld` lists for all accounts, `release-shared-fact` releases.",
     rpc="ReleaseFact",
     arguments=(ACCOUNT, FACT),
+)(_decide_fact)
+
+
+ORDER.order(
+    "release-shared-fact",
+    "let fills of all accounts count by a fact that was recorded after them",
+    "release-shared-fact 4711 --actor ops-7 --approver ops-8",
+    notes=f"{ALWAYS_TWO}\nSuch a fact is a class or rates of a pair; `withheld` lists it for all accounts.\n"
+    "Accounts have it one after the other, while fills are recorded; new fills count by it anyhow.",
+    rpc="ReleaseFact",
+    arguments=(FACT,),
+)(send)
+
+
+ORDER.order(
+    "decline-shared-fact",
+    "leave fills of all accounts as they are, whatever a withheld fact says",
+    "decline-shared-fact 4711 --actor ops-7 --approver ops-8",
+    notes=f"{ALWAYS_TWO}\nFills that are recorded after the fact count by it all the same.",
+    rpc="DeclineFact",
+    arguments=(FACT,),
 )(send)
 
 
@@ -169,10 +199,10 @@ ORDER.order(
     "decline-fact",
     "leave fills as they are, whatever a withheld fact says",
     "decline-fact alice 4711 --actor ops-7 --approver ops-8",
-    notes=ALWAYS_TWO,
+    notes=f"{ALWAYS_TWO}\nWhat `withheld` lists for all accounts, `decline-shared-fact` declines.",
     rpc="DeclineFact",
     arguments=(ACCOUNT, FACT),
-)(send)
+)(_decide_fact)
 
 
 _WHY: Final = argument("reason_code", metavar="REASON_CODE", help="why, for example OUTAGE: kept for ever")

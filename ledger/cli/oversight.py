@@ -106,7 +106,8 @@ def _solo_actions(ledger: Client, options: Options) -> None:
     "withheld",
     "facts that fills recorded before them do not count by",
     "withheld alice",
-    notes="`release-fact` lets the fills count by one, `decline-fact` leaves them as they are for ever.",
+    notes="`release-fact` lets the fills count by one, `decline-fact` leaves them as they are for ever;\n"
+    "`release-shared-fact` and `decline-shared-fact` do so with one that is listed for all accounts.",
     rpcs=("ListWithheld",),
     arguments=(argument("account", metavar="ACCOUNT", nargs="?", default="", help="default: all"),),
     parents=(clocks, limit),

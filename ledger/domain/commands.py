@@ -191,6 +191,20 @@ class DeclineFact:
 
 
 @dataclass(frozen=True, slots=True)
+class ReleaseSharedFact:
+    """Let lines of all accounts that were recorded before a shared fact count by it: ReleaseFact without an account."""
+
+    fact_position: int
+
+
+@dataclass(frozen=True, slots=True)
+class DeclineSharedFact:
+    """Leave lines recorded before a shared fact as they are for ever: DeclineFact without an account."""
+
+    fact_position: int
+
+
+@dataclass(frozen=True, slots=True)
 class WithdrawFact:
     """Take a fact of an account back, as if it had never been recorded."""
 
@@ -392,6 +406,7 @@ StandingCommand: TypeAlias = (
     RegisterAccount | StartTrial | ChangeTier | RevokeTier | BanAccount | LiftBan | MemberCommand
 )
 FactCommand: TypeAlias = ReleaseFact | DeclineFact | WithdrawFact
+SharedFactCommand: TypeAlias = ReleaseSharedFact | DeclineSharedFact
 CreditCommand: TypeAlias = CreditFee | WithdrawCredit
 AccountCommand: TypeAlias = StandingCommand | FactCommand | CreditCommand
 RegisterCommand: TypeAlias = RegisterSymbol | RegisterCurrency
@@ -404,6 +419,7 @@ Command: TypeAlias = (
     | BountyCommand
     | PromotionCommand
     | ProgrammeCommand
+    | SharedFactCommand
     | RecordDailyClose
     | RunEvaluation
 )

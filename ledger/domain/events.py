@@ -737,7 +737,9 @@ class FactReleased:
     """Stream `account/<id>`: lines recorded before the fact at `fact_position` count by it from here on.
 
     `switch` is what [adjust] said as the fact was recorded; empty: the fact is older. Without `programme_ids` or
-    `currencies` it is released for the lines of all; a line is in the currency that it was first charged in.
+    `currencies` it is released for the lines of all; a line is in the currency that it was first charged in. A shared
+    fact, which takes effect at `from_ns`, lies in another stream. Stream `programme/<id>`: it is released to all
+    accounts.
     """
 
     fact_position: int
@@ -745,11 +747,14 @@ class FactReleased:
     switch: str
     programme_ids: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
+    from_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FactWithheld:
     """Stream `account/<id>`: lines recorded before a fact do not count by it, until somebody releases it.
+
+    Stream `programme/<id>`: lines of no account do. `from_ns` is as in FactReleased.
 
     `reason` is SWITCH, DEBIT (of credit_only), FLAG (until the flag ends) or SIZE (credit_only, and too many lines to
     tell the net of them in one commit).
@@ -761,11 +766,12 @@ class FactWithheld:
     reason: str
     programme_ids: tuple[str, ...] = ()
     currencies: tuple[str, ...] = ()
+    from_ns: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class FactDeclined:
-    """Stream `account/<id>`: a withheld fact stays withheld for ever."""
+    """Streams `account/<id>` and `programme/<id>`: a withheld fact stays withheld for ever."""
 
     fact_position: int
 
@@ -811,9 +817,9 @@ class AdjustedLine(NamedTuple):
 class FeeAdjusted:
     """Stream `fees/<account>/<day>`: lines of the day are restated; `totals` are those after it.
 
-    `cause` says what the fact at `cause_position` is: LATE_GRANT (A31), REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT. An
-    adjustment takes effect at the time of its line. `release_position` is that of the FactReleased; 0: none is named,
-    because an earlier release of the software adjusted.
+    `cause` says what the fact at `cause_position` is: LATE_GRANT (A31), REVOCATION, FLAG, UNFLAG, BAN, BAN_LIFT, OWNER,
+    PAIR_CLASS or PAIR_RATES. An adjustment takes effect at the time of its line. `release_position` is that of the
+    FactReleased; 0: none is named, because an earlier release of the software adjusted.
     """
 
     cause: str
@@ -914,6 +920,18 @@ class RepriceCompleted:
     nets: tuple[CurrencyNet, ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class ReleaseAdvanced:
+    """Stream `release/<programme>`: a shared fact that is released was brought to accounts up to one, or to all.
+
+    What became of it in each of these that it reaches follows in its commit, in the order of their fee streams. Without
+    `until_account_id` no account is left.
+    """
+
+    release_position: int
+    until_account_id: str
+
+
 CreditEvent: TypeAlias = FeeCredited | CreditWithdrawn
 FeeEvent: TypeAlias = VolumeRecorded | FeeAdjusted | FeeCredited | CreditWithdrawn  # what lies in fee streams
 
@@ -965,6 +983,7 @@ Event: TypeAlias = (
     | RepriceStarted
     | RepriceAdvanced
     | RepriceCompleted
+    | ReleaseAdvanced
 )
 
 

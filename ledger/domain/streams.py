@@ -16,7 +16,8 @@ CLOSES_PREFIX: Final = "closes/"
 SOURCE_PREFIX: Final = "source/"
 EVALUATION_PREFIX: Final = "evaluation/"
 REPRICING_PREFIX: Final = "repricing/"
-_FEES_PREFIX: Final = "fees/"
+RELEASE_PREFIX: Final = "release/"
+FEES_PREFIX: Final = "fees/"
 
 DayKey = tuple[str, int]  # an account and a UTC day (its number since 1970), to which a fee stream belongs
 
@@ -39,7 +40,7 @@ def account_of(stream: str) -> str:
 
 def is_fee_stream(stream: str) -> bool:
     """Return True for the stream of an account-day."""
-    return stream.startswith(_FEES_PREFIX)
+    return stream.startswith(FEES_PREFIX)
 
 
 def account_stream(account_id: str) -> str:
@@ -57,9 +58,14 @@ def repricing_stream(account_id: str) -> str:
     return f"{REPRICING_PREFIX}{account_id}"
 
 
+def release_stream(programme_id: str) -> str:
+    """Name how far the shared facts of one programme that are released have come among the accounts."""
+    return f"{RELEASE_PREFIX}{programme_id}"
+
+
 def fee_stream(account_id: str, day: int) -> str:
     """Name the fills of one account on one UTC day (number since 1970); version = position."""
-    return f"{_FEES_PREFIX}{account_id}/{day_text(day)}"
+    return f"{FEES_PREFIX}{account_id}/{day_text(day)}"
 
 
 def account_and_day(stream: str) -> tuple[str, str]:
@@ -76,8 +82,13 @@ def day_key(stream: str) -> DayKey:
 
 def fee_range(account_id: str) -> tuple[str, str]:
     """Return a half-open range of names that holds every fee stream of an account, in byte order."""
-    prefix = f"{_FEES_PREFIX}{account_id}/"
+    prefix = f"{FEES_PREFIX}{account_id}/"
     return prefix, end_of(prefix)
+
+
+def in_fee_order(account_id: str) -> str:
+    """Return what sorts accounts as their fee streams lie in the log: "a-b" comes before "a"; nothing before all."""
+    return f"{account_id}/" if account_id else ""
 
 
 def end_of(prefix: str) -> str:

@@ -7,7 +7,6 @@ at one by one.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, cast
 
@@ -17,14 +16,15 @@ from ledger.arrays.columns import Ints, distinct
 from ledger.arrays.decimal_columns import rescaled
 from ledger.domain.events import Basis
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook, too_fine
 from ledger.fills.batch import AccountDays, FillBatch
+from ledger.fills.batch_lines import BatchLines
 from ledger.fills.days import DayTable
 from ledger.fills.fill_runs import FillRuns
 from ledger.fills.known import KnownFills
 from ledger.fills.make_fill_runs import make_fill_runs
-from ledger.fills.prices import BatchLines, price_lines
+from ledger.fills.prices import price_lines
+from ledger.fills.standings import Accounts
 
 _PRODUCTS: Final = 3  # numbers of the enum Product
 
@@ -45,7 +45,7 @@ class BatchOutcome:
 def decide_fills(
     batch: FillBatch,
     groups: AccountDays,
-    accounts: Mapping[str, AccountState],
+    accounts: Accounts,
     places: Ints,
     days: DayTable,
     book: Rulebook,
@@ -56,8 +56,8 @@ def decide_fills(
 ) -> BatchOutcome:
     """Decide a batch whose accounts and days are at hand, and count its fills in the days.
 
-    `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`; `known` are fills
-    that lie in the log already; the fill runs will lie in the log from `next_position` on.
+    States in `accounts` may leave out those without an event; `places` are those of `groups.keys` in `days`; `known`
+    are fills that lie in the log already; the fill runs will lie in the log from `next_position` on.
     """
     outcome = BatchOutcome()
     in_log = _answer_known(known, outcome, batch) if known is not None else []

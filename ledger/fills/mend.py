@@ -5,19 +5,30 @@ The writer and the audit go this way alike, each with its own reading of the log
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import numpy as np
 
 from ledger.domain.decide.facts import AccountFacts, Fact, fact_of
 from ledger.domain.decide.release import judge_held, judge_late
-from ledger.domain.events import POSITION_MAX, FactReleased, FactWithheld, Recorded, RepriceStarted
+from ledger.domain.decide.shared_facts import fact_of_account, judge_in_account, judge_shared
+from ledger.domain.events import (
+    POSITION_MAX,
+    AccountRegistered,
+    Event,
+    FactReleased,
+    FactWithheld,
+    Recorded,
+    RepriceStarted,
+    VolumeRecorded,
+)
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import fold_account
 from ledger.domain.state.repricings import Repricings
 from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.shared_facts import SharedFact, Underway
 from ledger.domain.streams import fee_stream
 from ledger.fills.posted import Stretch, posted_lines, whole
 from ledger.fills.targets import Targets, add_nets, currencies_of, nets, targets
@@ -25,7 +36,21 @@ from ledger.fills.targets import Targets, add_nets, currencies_of, nets, targets
 # That one commit restates for a command, a run or a part of a repricing: they take about a twentieth of a second. It is
 # no rule: whoever decides again takes both ways.
 LINES_AT_ONCE: Final = 10_000
+# That one commit brings a shared fact to, with so many account-days, if it is more than one: no rule either.
+ACCOUNTS_AT_ONCE: Final = 20
+DAYS_AT_ONCE: Final = 60
+ACCOUNTS_MAX: Final = 1 << 40  # as many as there are
 NET_LINES_MAX: Final = 100_000  # of which a net is told in one commit, on the account-days that a fact reaches
+
+
+class AccountSpan(NamedTuple):
+    """The accounts after one (empty: from the first) up to another one (empty: to the last), by their fee streams."""
+
+    after: str = ""
+    until: str = ""
+
+
+ALL_ACCOUNTS: Final = AccountSpan()
 
 
 class Reading(Protocol):
@@ -34,8 +59,14 @@ class Reading(Protocol):
     @property
     def book(self) -> Rulebook: ...
 
-    def book_of_line(self, position: int, /) -> Rulebook:
-        """Return the rules that were known at a position."""
+    def book_of_line(self, position: int, shared: Sequence[int], /) -> Rulebook:
+        """Return the rules that were known at a position, with the shared facts at some later ones."""
+
+    def accounts_trading(self, span: AccountSpan, from_ns: int, before: int, limit: int, /) -> list[str]:
+        """Return accounts of a span, the first ones of the log, that traded from the UTC day of an instant on.
+
+        They did so by fills recorded before a position.
+        """
 
     def account_events(self, account_id: str, /) -> Sequence[Recorded]:
         """Return the events of an account, in order."""
@@ -94,13 +125,62 @@ class Mending:
         account = fold_account(account_id, facts.events)
 
         def nets_of(released: FactReleased) -> Mapping[str, int] | None:
-            return self._nets(account_id, released)
+            return self._nets(account_id, facts.facts[released.fact_position], released)
 
-        if lines and not self._takes_back_nothing(facts, fact, lines):
+        if lines and not self._changes_nothing(facts, fact, recorded.event, lines):
             late = facts.facts[recorded.position]
             yield from judge_late(late, account, self._reading.book, nets=nets_of, now_ns=now_ns)
         if fact.ends_flag:
             yield from judge_held(facts, account, nets=nets_of, now_ns=now_ns)
+
+    def shared_outcome(self, recorded: Recorded, now_ns: int) -> Iterator[FactReleased | FactWithheld]:
+        """Yield what is recorded with a shared fact: nothing where no line that was recorded before can count by it."""
+        shared = self._reading.book.shared_facts[recorded.position]
+        from_ns = shared.event.valid_from_ns
+        if from_ns < now_ns and self._reading.accounts_trading(ALL_ACCOUNTS, from_ns, recorded.position, 1):
+            yield judge_shared(shared, self._reading.book, now_ns)
+
+    def brought(
+        self, underway: Underway, until_account_id: str, now_ns: int, mine: Callable[[str], bool] = lambda _: True
+    ) -> Iterator[tuple[str, FactReleased | FactWithheld]]:
+        """Yield (account, what becomes in it) of a shared fact, for `mine` of the accounts that are next, up to one.
+
+        Each is recorded as it comes.
+        """
+        event, fact = underway.release.event, fact_of_account(underway.fact)
+        assert isinstance(event, FactReleased), underway
+        span = AccountSpan(underway.after_account_id, until_account_id)
+        for account_id in self._reading.accounts_trading(span, fact.from_ns, fact.position, ACCOUNTS_MAX):
+            if not mine(account_id) or not self._may_change(account_id, underway.fact, fact):
+                continue
+
+            def nets_of(released: FactReleased, account_id: str = account_id) -> Mapping[str, int] | None:
+                return self._nets(account_id, fact, released)
+
+            account = fold_account(account_id, self._reading.account_events(account_id))
+            outcomes = judge_in_account(fact, account, event.switch, nets=nets_of, now_ns=now_ns)
+            yield from ((account_id, each) for each in outcomes)
+
+    def _may_change(self, account_id: str, shared: SharedFact, fact: Fact) -> bool:
+        """Return True if an account has a fill run with a line that may count by a shared fact.
+
+        Where it has more lines than may be looked at, it is said to have one.
+        """
+        lines = self._lines(account_id, fact)
+        if sum(lines.values()) > NET_LINES_MAX:
+            return True
+        runs = (
+            run.event
+            for stream in sorted(lines)
+            for run in self._reading.fee_runs(stream, 0, fact.position, lines[stream])
+        )
+        return any(
+            isinstance(run, VolumeRecorded)
+            and run.time_max_ns >= fact.from_ns
+            and any(terms.symbol == shared.event.symbol for terms in run.symbols)
+            and any(basis.programme_id == fact.programme_id for basis in run.bases)
+            for run in runs
+        )
 
     def started(self, account_id: str, release: Recorded) -> RepriceStarted:
         """Return what begins the restating of a release by commits after its own."""
@@ -130,7 +210,8 @@ class Mending:
             assert isinstance(event, FactReleased), recorded
             assert recorded.position == position, recorded
             before, after = AccountFacts(account_id, earlier), AccountFacts(account_id, events)
-            fact = after.facts[event.fact_position]
+            fact = after.fact(event.fact_position)
+            assert fact is not None, recorded
             self._held.clear()
             self._held[position] = Release(fact, before, after, self._lines(account_id, fact))
         return self._held[position]
@@ -154,6 +235,26 @@ class Mending:
         is_late = any(stream != first for stream in lines) or self._reading.latest_ns(first) >= fact.from_ns
         return lines if is_late else {}
 
+    def _changes_nothing(self, facts: AccountFacts, fact: Fact, event: Event, lines: Mapping[str, int]) -> bool:
+        """Return True for a fact of which it is known that no line will ever change by it. It needs no release."""
+        if isinstance(event, AccountRegistered):
+            return self._makes_no_self_trade(event, lines)
+        return self._takes_back_nothing(facts, fact, lines)
+
+    def _makes_no_self_trade(self, event: AccountRegistered, lines: Mapping[str, int]) -> bool:
+        """Return True if no line names the owner, or the account itself, as that of the other side.
+
+        More lines than may be looked at are said to name one.
+        """
+        if sum(lines.values()) > NET_LINES_MAX:
+            return False
+        owners = [event.owner_id.encode(), event.account_id.encode()]
+        for stream in lines:
+            stretches = list(whole(self._reading.fee_runs(stream, 0, POSITION_MAX, lines[stream])))
+            if stretches and np.isin(posted_lines(stretches, ()).counterparty, owners).any():
+                return False
+        return True
+
     def _takes_back_nothing(self, facts: AccountFacts, fact: Fact, lines: Mapping[str, int]) -> bool:
         """Return True for the withdrawal of a fact that no line counts by: all came before it, and it is not released.
 
@@ -169,10 +270,9 @@ class Mending:
                     return False
         return True
 
-    def _nets(self, account_id: str, released: FactReleased) -> dict[str, int] | None:
+    def _nets(self, account_id: str, fact: Fact, released: FactReleased) -> dict[str, int] | None:
         """Return how much more lines cost by a release to come; None: they are too many, or are being restated."""
         before = AccountFacts(account_id, self._reading.account_events(account_id))
-        fact = before.facts[released.fact_position]
         lines = self._lines(account_id, fact)
         if sum(lines.values()) > NET_LINES_MAX or self._reading.repricings(account_id).open:
             return None

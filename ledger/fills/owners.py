@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, text_column, texts, unpacked
 from ledger.domain.events import VolumeRecorded
 from ledger.domain.state.account import AccountState
-from ledger.domain.state.owners import NAMED_MAX, newly_named
+from ledger.domain.state.owners import NAMED_MAX, Owned, newly_named
 from ledger.fills.fill_runs import FillRuns
+
+Owners: TypeAlias = Mapping[str, AccountState] | Mapping[str, Owned]
 
 
 class NamedOwner(NamedTuple):
@@ -22,10 +24,10 @@ class NamedOwner(NamedTuple):
     time_ns: int
 
 
-def newly_named_owners(runs: FillRuns, accounts: Mapping[str, AccountState]) -> list[NamedOwner]:
+def newly_named_owners(runs: FillRuns, accounts: Owners) -> list[NamedOwner]:
     """Return the owners that fill runs name and that were not known, by account, in the order of the lines.
 
-    `accounts` are the states before these runs; it may leave out accounts without an event.
+    `accounts` are as before these runs; it may leave out those that are their own owner and whose fills name no other.
     """
     if "owner_id" not in runs.columns:
         return []
@@ -40,9 +42,11 @@ def newly_named_owners(runs: FillRuns, accounts: Mapping[str, AccountState]) -> 
     said: dict[str, dict[str, int]] = {}
     for at, owner, time_ns in zip(run[lines].tolist(), owners[lines].tolist(), times.tolist(), strict=True):
         said.setdefault(names[at], {}).setdefault(owner.decode(), time_ns)
-    states = ((accounts.get(name) or AccountState(name), of_account) for name, of_account in said.items())
+    owned = ((accounts.get(name) or Owned(name, name, ()), of_account) for name, of_account in said.items())
     return [
-        NamedOwner(state.account_id, *new) for state, of_account in states for new in newly_named(state, of_account)
+        NamedOwner(account.account_id, *new)
+        for account, of_account in owned
+        for new in newly_named(account, of_account)
     ]
 
 
@@ -60,7 +64,7 @@ def owners_said(run: VolumeRecorded) -> dict[str, int]:
     return {owner.decode(): run.time_min_ns + int(offsets[line]) for owner, line in first.items() if owner}
 
 
-def _unknown(owners: Texts, run: Ints, names: Sequence[str], accounts: Mapping[str, AccountState]) -> Ints:
+def _unknown(owners: Texts, run: Ints, names: Sequence[str], accounts: Owners) -> Ints:
     """Return a boolean array: True where a line says an owner that its account does not have, and may still get.
 
     `names` are the accounts of the runs. Most have no state, or one without owners that fills name.

@@ -9,7 +9,7 @@ from typing import Final, Generic, TypeVar
 
 import numpy as np
 
-from ledger.arrays.columns import Ints, Texts, is_wide, wide
+from ledger.arrays.columns import Ints, Texts, is_wide, texts, wide
 from ledger.domain.events import Basis, FeeAdjusted, Recorded, SymbolTerms, VolumeRecorded
 from ledger.domain.pricing.plan import Payment
 from ledger.fills.adjusted_lines import AdjustedLines, ValueColumns
@@ -80,6 +80,7 @@ class PostedLines:
     currency: Ints
     payments: Codes[Payment]
     payment: Ints
+    counterparty: Texts  # the owner of the other side, where the engine named no owner of this one
     exec_id: Texts
     time_ns: Ints
     order_time_ns: Ints  # 0: not said
@@ -123,6 +124,7 @@ def posted_lines(stretches: Sequence[Stretch], adjustments: Iterable[Recorded]) 
         currency=charged_in[basis],
         payments=payments,
         payment=_payments(columns, payments),
+        counterparty=_counterparties(columns),
         exec_id=columns.texts("exec_id"),
         time_ns=columns.of_runs([each.run.time_min_ns for each in stretches]) + columns.ints("time_offset_ns"),
         order_time_ns=columns.ints("order_time_ns"),
@@ -196,6 +198,17 @@ def _payments(columns: _Columns, payments: Codes[Payment]) -> Ints:
         offered = ([text.decode() for text in texts[paid].tolist()] for texts in (token, price))
         codes[paid] = payments.of(map(Payment, *offered))
     return codes
+
+
+def _counterparties(columns: _Columns) -> Texts:
+    """Return the owners of the other sides; empty where the engine named none, or named the owner of this one too."""
+    if not columns.says("counterparty_owner_id"):
+        return texts([""]).repeat(sum(columns.sizes))
+    named = columns.texts("counterparty_owner_id")
+    if not columns.says("owner_id"):
+        return named
+    found: Texts = np.where(columns.texts("owner_id") == b"", named, b"")
+    return found
 
 
 def _adjust(lines: PostedLines, recorded: Recorded, stretches: Sequence[Stretch], sizes: Sequence[int]) -> None:

@@ -2,54 +2,21 @@
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, starts_of, texts, wide
+from ledger.arrays.columns import INT64_ROOM, Ints, distinct, is_wide, narrow, texts, wide
 from ledger.domain.events import Basis
-from ledger.domain.pricing.plan import NO_STANDING, Price, Standing, price_for, standing_at
+from ledger.domain.pricing.plan import Price, Standing, price_for
 from ledger.domain.rules.fee_amount import Formula
 from ledger.domain.rules.self_trading import self_trades
-from ledger.domain.state.account import AccountState
-from ledger.domain.state.rulebook import Market
 from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE, TRAITS_END
 from ledger.fills.batch import AccountDays, FillBatch
-
-
-@dataclass(frozen=True, slots=True)
-class BatchLines:
-    """Fills of a batch sorted by account-day.
-
-    `place` is a place in the batch, `group` one in the keys of the account-days, `market` one in `markets`. Price and
-    quantity are mantissas at the scales of the market's symbol. Rates are those of `rate_time_ns` (A25).
-    """
-
-    batch: FillBatch
-    markets: list[Market]
-    place: Ints
-    group: Ints
-    market: Ints
-    price: Ints
-    quantity: Ints
-    rate_time_ns: Ints
-
-    def __len__(self) -> int:
-        return len(self.place)
-
-    def only(self, keep: Ints) -> BatchLines:
-        """Return the lines where a boolean array is True."""
-        names = ("place", "group", "market", "price", "quantity", "rate_time_ns")
-        return replace(self, **{name: getattr(self, name)[keep] for name in names})
-
-    def spans(self) -> Iterator[tuple[int, int, int]]:
-        """Return (group, start, end) of each account-day that has lines."""
-        starts = starts_of(self.group)
-        ends = [*starts.tolist(), len(self)][1:]
-        return zip(self.group[starts].tolist(), starts.tolist(), ends, strict=True) if len(self) else iter(())
+from ledger.fills.batch_lines import BatchLines
+from ledger.fills.standings import Accounts, HeldStandings, standings_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +39,18 @@ class Priced:
         return {place: (fee, self.prices[kind].posting.basis) for place, fee, kind in rows}
 
 
-def price_lines(lines: BatchLines, groups: AccountDays, accounts: Mapping[str, AccountState]) -> Priced:
-    """Price each line by what holds at its instant. `accounts` are those of the batch that have an event."""
+def price_lines(lines: BatchLines, groups: AccountDays, accounts: Accounts) -> Priced:
+    """Price each line by what holds at its instant. `accounts` are those of the batch: as columns, or as states."""
     batch = lines.batch
-    held = {name: accounts[name] for name in batch.accounts if name in accounts}
-    standings, standing = _standings(lines, groups, held)
+    if isinstance(accounts, HeldStandings):
+        standings, standing = accounts.of_lines(lines)
+    else:
+        standings, standing = standings_of(lines, groups, accounts)
     traits = batch.traits[lines.place]
     if any(each.banned for each in standings):
         traits = traits | np.where(np.array([each.banned for each in standings])[standing], TRAIT_BANNED, 0)
     if len(batch.counterparty_owner_id):
-        traits = traits | np.where(_self_trades(batch, held)[lines.place], TRAIT_SELF_TRADE, 0)
+        traits = traits | np.where(_self_trades(batch, accounts)[lines.place], TRAIT_SELF_TRADE, 0)
     markets = len(lines.markets)
     codes = (standing * markets + lines.market) * TRAITS_END + traits
     used, kind = distinct(codes, len(standings) * markets * TRAITS_END)
@@ -99,52 +68,10 @@ def price_lines(lines: BatchLines, groups: AccountDays, accounts: Mapping[str, A
     return Priced(lines, prices, kind, traits, notionals, fee)
 
 
-def _standings(
-    lines: BatchLines, groups: AccountDays, accounts: Mapping[str, AccountState]
-) -> tuple[list[Standing], Ints]:
-    """Return the standings of the lines' accounts, and the place of each line's; most accounts hold nothing."""
-    kinds: dict[tuple[Any, ...], int] = {_pricing_key(NO_STANDING): 0}
-    standings = [NO_STANDING]
-    standing = np.zeros(len(lines), dtype=np.int64)
-
-    def code(account: AccountState, market: int, rate_ns: int, transact_ns: int) -> int:
-        programme = lines.markets[market].programme
-        found = standing_at(account, programme, rate_ns)
-        if rate_ns != transact_ns:  # a ban counts when the fill trades, whatever instant its rates are of
-            found = found._replace(banned=standing_at(account, programme, transact_ns).banned)
-        known = kinds.setdefault(_pricing_key(found), len(standings))
-        if known == len(standings):
-            standings.append(found)
-        return known
-
-    holders = {name: account for name, account in accounts.items() if account.change_instants}
-    if not holders:
-        return standings, standing
-    rate_times, times = lines.rate_time_ns.tolist(), lines.batch.transact_time_ns[lines.place].tolist()
-    one_programme = len({id(market.programme) for market in lines.markets}) == 1
-    for group, start, end in lines.spans():
-        account = holders.get(groups.keys[group][0])
-        if account is None:
-            continue
-        changes = account.change_instants
-        rated, traded, markets = rate_times[start:end], times[start:end], lines.market[start:end].tolist()
-        instants = (*rated, *traded)
-        if one_programme and bisect_right(changes, min(instants)) == bisect_right(changes, max(instants)):
-            standing[start:end] = code(account, markets[0], rated[0], traded[0])
-        else:
-            standing[start:end] = [code(account, *each) for each in zip(markets, rated, traded, strict=True)]
-    return standings, standing
-
-
-def _pricing_key(standing: Standing) -> tuple[Any, ...]:
-    """Return a key that is the same for standings that price alike, whoever holds them."""
-    grant, *rest = standing
-    return (grant.grant_id if grant else "", *rest)
-
-
-def _self_trades(batch: FillBatch, accounts: Mapping[str, AccountState]) -> Ints:
+def _self_trades(batch: FillBatch, accounts: Accounts) -> Ints:
     """Return a boolean array: True where a fill has one owner on both sides. One that names none has its account's."""
-    owners = texts([accounts[name].owner_id if name in accounts else name for name in batch.accounts])[batch.account]
+    owned = accounts.owned if isinstance(accounts, HeldStandings) else accounts
+    owners = texts([owned[name].owner_id if name in owned else name for name in batch.accounts])[batch.account]
     if len(batch.owner_id):
         owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
     return self_trades(owners, batch.counterparty_owner_id)

@@ -18,9 +18,12 @@ from ledger.domain.pricing.plan import Payment, Price, Standing, price_as_posted
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Market, Rulebook
 from ledger.domain.state.volume_cells import FEE_SCALE
-from ledger.domain.traits import TRAIT_BANNED
+from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE
 from ledger.fills.posted import Codes, PostedLines
 from ledger.fills.prices import amounts_of
+
+# The rules known at a position, with the shared facts at some later ones, ascending.
+BookAt = Callable[[int, Sequence[int]], Rulebook]
 
 _CODES_END: Final = 1 << 62
 
@@ -52,8 +55,10 @@ class _Kind(NamedTuple):
     basis: Basis
     traits: int
     payment: Payment
+    counterparty: str  # the owner of the other side, if it is one of the account at any time and decides a self-trade
     time_ns: int
     order_time_ns: int
+    was_book: Rulebook
     book: Rulebook
     was: AccountState
     account: AccountState
@@ -63,24 +68,36 @@ class _Kind(NamedTuple):
 
         Then it stays as it was priced, also where an older release of the software priced otherwise than this one.
         """
-        market = self._market(self.time_ns)
+        market = self._market(self.book, self.time_ns)
         programme = market.programme
         standing = standing_at(self.account, programme, self.time_ns)
         banned = standing.banned
         rate_ns = rate_time_ns(programme, transact_ns=self.time_ns, order_ns=self.order_time_ns)
         if rate_ns != self.time_ns:
-            market = self._market(rate_ns)
+            market = self._market(self.book, rate_ns)
             standing = standing_at(self.account, market.programme, rate_ns)
         unchanged = _said(standing) == _said(standing_at(self.was, market.programme, rate_ns))
-        if unchanged and banned == bool(self.traits & TRAIT_BANNED):
+        traits = self.traits | TRAIT_BANNED if banned else self.traits & ~TRAIT_BANNED
+        if self.counterparty and self.was.owner_id != self.account.owner_id:
+            with_oneself = self.counterparty == self.account.owner_id
+            traits = traits | TRAIT_SELF_TRADE if with_oneself else traits & ~TRAIT_SELF_TRADE
+        unchanged = unchanged and _ruled(market) == _ruled(self._market(self.was_book, rate_ns))
+        if unchanged and traits == self.traits and not self._lost_its_grant(rate_ns):
             return None
         if market.terms != self.terms:
             market = replace(market, terms=self.terms, plans={})  # by its order's time it has other ones
-        traits = self.traits | TRAIT_BANNED if banned else self.traits & ~TRAIT_BANNED
         return traits, price_as_posted(market, standing, traits, self.payment, self.basis)
 
-    def _market(self, at_ns: int) -> Market:
-        market = self.book.market(self.venue, self.terms.symbol, self.terms.product, at_ns)
+    def _lost_its_grant(self, at_ns: int) -> bool:
+        """Return True if the grant that the line names gave something at an instant before, and gives nothing now.
+
+        It need not be the one that counts: a line from before the end of its grant names that grant on.
+        """
+        named = self.basis.grant_id
+        return _gives(self.was, named, at_ns) and not _gives(self.account, named, at_ns)
+
+    def _market(self, book: Rulebook, at_ns: int) -> Market:
+        market = book.market(self.venue, self.terms.symbol, self.terms.product, at_ns)
         assert isinstance(market, Market), self.terms  # the line was priced there
         return market
 
@@ -90,17 +107,26 @@ def _said(standing: Standing) -> tuple[object, ...]:
     return (standing.grant.grant_id if standing.grant else "", *standing[1:])
 
 
+def _gives(account: AccountState, grant_id: str, at_ns: int) -> bool:
+    return any(each.grant_id == grant_id and each.valid_from_ns <= at_ns < each.ends_at_ns for each in account.grants)
+
+
+def _ruled(market: Market) -> tuple[object, ...]:
+    """Return what shared facts say of a market."""
+    return market.pair_class, market.override
+
+
 def targets(
     lines: PostedLines,
     before: AccountFacts,
     after: AccountFacts,
     from_ns: int,
-    book_at: Callable[[int], Rulebook],
+    book_at: BookAt,
 ) -> Targets:
     """Return the lines from an instant on that are posted otherwise than the facts that they count by now say.
 
     `before` and `after` are the account's facts without and with a release. `book_at` gives the rules that were known
-    at a position: each line goes by those of its own.
+    at a position, with some shared facts: each line goes by those of its own, and by what is released for it.
     """
     places = np.flatnonzero(lines.time_ns >= from_ns)
     if not len(places):
@@ -113,9 +139,10 @@ def targets(
         known_by.code,
         np.searchsorted(instants, lines.time_ns[places], side="right"),
         of_order,
+        known_by.counterparty,
         *(column[places] for column in (lines.venue, lines.symbol, lines.basis, lines.traits, lines.payment)),
     )
-    found = [known_by.kind(int(places[first]), int(known_by.code[first])).target() for first in firsts.tolist()]
+    found = [known_by.kind(int(places[first]), first).target() for first in firsts.tolist()]
     changes = np.array([each is not None for each in found])[kind]
     if not changes.any():
         return _none(lines)
@@ -145,7 +172,7 @@ class _KnownBy:
         places: Ints,
         before: AccountFacts,
         after: AccountFacts,
-        book_at: Callable[[int], Rulebook],
+        book_at: BookAt,
     ) -> None:
         self._lines = lines
         positions, known = np.unique(lines.known_at[places], return_inverse=True)
@@ -153,19 +180,33 @@ class _KnownBy:
         ways = Codes[tuple[int, int]]()  # (a rulebook, how many facts were known)
         way_of, first_of = [], list[tuple[Rulebook, int]]()
         for position in positions.tolist():
-            book = book_at(position)
+            book = book_at(position, ())
             way_of.append(ways.code((books.code(id(book)), after.known_up_to(position))))
             if len(first_of) < len(ways.values):
                 first_of.append((book, position))
         way = np.array(way_of, dtype=np.int64)[known]
         firsts, self.code = distinct_rows(way, lines.basis[places], lines.currency[places])
-        self._all = []
+        self._all = list[tuple[Rulebook, Rulebook, AccountState, AccountState]]()
         for first in firsts.tolist():
-            book, position = first_of[int(way[first])]
+            _, position = first_of[int(way[first])]
             programme_id = lines.bases.values[int(lines.basis[places[first]])].programme_id
             currency = lines.currencies.values[int(lines.currency[places[first]])]
-            was, account = (each.account_for(position, programme_id, currency) for each in (before, after))
-            self._all.append((book, was, account))
+            of_line = (position, programme_id, currency)
+            was_book, book = (book_at(position, each.shared_since(*of_line)) for each in (before, after))
+            was, account = (each.account_for(*of_line) for each in (before, after))
+            self._all.append((was_book, book, was, account))
+        owners = {state.owner_id for *_, was, account in self._all for state in (was, account)}
+        self._owners = ["", *sorted(owners)]
+        self.counterparty = self._counterparties(places)
+
+    def _counterparties(self, places: Ints) -> Ints:
+        """Return of each line the place of its counterparty in `_owners`; 0: it is none of them."""
+        named = self._lines.counterparty[places]
+        found = np.zeros(len(places), dtype=np.int64)
+        for place, owner_id in enumerate(self._owners):
+            if owner_id:
+                found[named == owner_id.encode()] = place
+        return found
 
     def change_instants(self) -> Ints:
         """Return the instants at which any of the rules and accounts change, ascending."""
@@ -173,21 +214,19 @@ class _KnownBy:
         found: Ints = np.unique(np.array([at for instants in states.values() for at in instants], dtype=np.int64))
         return found
 
-    def kind(self, place: int, code: int) -> _Kind:
-        """Return the kind of a line, by its place, with what it counts by."""
+    def kind(self, place: int, at: int) -> _Kind:
+        """Return the kind of a line, by its place, and by its place among those that are looked at."""
         lines = self._lines
-        book, was, account = self._all[code]
         return _Kind(
             lines.venues.values[int(lines.venue[place])],
             lines.symbols.values[int(lines.symbol[place])],
             lines.bases.values[int(lines.basis[place])],
             int(lines.traits[place]),
             lines.payments.values[int(lines.payment[place])],
+            self._owners[int(self.counterparty[at])],
             int(lines.time_ns[place]),
             int(lines.order_time_ns[place]),
-            book,
-            was,
-            account,
+            *self._all[int(self.code[at])],
         )
 
 

@@ -132,7 +132,8 @@ TOPICS: Final = (
         Metric("fee_ledger_store_up", "gauge", (), "", "1 while PostgreSQL answers: it is asked all the time."),
         Metric("fee_ledger_store_failures_total", "counter", ("kind",), "",
             "How often the writer could not use PostgreSQL: it was `busy`, `full`, `read_only`, `stopping` or"
-            " `unreachable`, refused the `login` or a `permission`, lacked `connections` or other `resources`."),
+            " `unreachable`, refused the `login` or a `permission`, lacked `connections` or other `resources`;"
+            " or gave back a `damaged` snapshot."),
         Metric("fee_ledger_database_bytes", "gauge", (), "bytes", "The size of the ledger's database.", _BOTH),
         Metric("fee_ledger_disk_free_bytes", "gauge", (), "bytes",
             "What is free where an embedded PostgreSQL writes; the writer stops at 64 MB."),

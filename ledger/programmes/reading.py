@@ -120,6 +120,8 @@ def _adjust(sections: dict[str, Table], evaluation: Table, *, given: bool) -> Ad
         flags=flags,
         unflags=table.one_of("unflags", ADJUSTS, flags),
         volume=table.one_of("volume", ADJUSTS, ADJUST if given else KEEP),
+        classes=table.one_of("classes", ADJUSTS, PROPOSE if given else KEEP),
+        owners=table.one_of("owners", ADJUSTS, PROPOSE if given else KEEP),
     )
 
 

@@ -12,7 +12,10 @@ from ledger.domain.events import (
     FactReleased,
     FactWithheld,
     FeeAdjusted,
+    PairClassAssigned,
+    PairRatesSet,
     Recorded,
+    ReleaseAdvanced,
     RepriceAdvanced,
     RepriceCompleted,
     RepriceStarted,
@@ -20,7 +23,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.state.repricings import BEGINNING, Cursor
 from ledger.domain.state.volume_cells import add_totals, to_totals
-from ledger.domain.streams import day_key, repricing_stream, subject_of
+from ledger.domain.streams import account_stream, day_key, in_fee_order, kind_and_subject, repricing_stream, subject_of
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import adjustments
 from ledger.fills.mend import Mending
@@ -32,6 +35,7 @@ from ledger.replay.states import States
 from ledger.replay.totals import recounted
 
 Outcome = FactReleased | FactWithheld
+SHARED_FACTS: Final = (PairClassAssigned, PairRatesSet)
 
 RULES_WITH_RELEASES: Final = 4  # older rules adjusted fees by themselves, without a FactReleased
 
@@ -61,7 +65,8 @@ class MendedAgain:
         self._given = given
         self._mending = Mending(states)
         self._requests = requests
-        self._expected: tuple[Recorded, Iterator[Outcome]] | None = None  # the last fact, and what must follow it
+        # The last fact, or that a shared one was brought to accounts; and what must follow it, each with its stream.
+        self._expected: tuple[Recorded, Iterator[tuple[str, Outcome]]] | None = None
         self._repriced: _Repriced | None = None
         self._days: dict[str, _Due] = {}  # by fee stream
         self._facts: dict[int, Recorded] = {}  # by position, of the commit at hand
@@ -69,8 +74,12 @@ class MendedAgain:
 
     def note(self, recorded: Recorded) -> None:
         """Note an event that was taken in: what follows from a fact of an account must be recorded next."""
-        if isinstance(recorded.event, FactReleased):
+        if isinstance(recorded.event, FactReleased) and kind_and_subject(recorded.stream)[0] == "account":
             self._note_release(recorded)
+        if isinstance(recorded.event, SHARED_FACTS):
+            now_ns = self._states.decided_ns(recorded.envelope)
+            outcomes = self._mending.shared_outcome(recorded, now_ns)
+            self._expected = (recorded, ((recorded.stream, each) for each in outcomes))
         if fact_of(recorded, ()) is None:
             return
         account_id = subject_of(recorded.stream)
@@ -78,7 +87,8 @@ class MendedAgain:
         if isinstance(recorded.event, AccountUnflagged):
             self._unflagged[account_id] = recorded
         now_ns = self._states.decided_ns(recorded.envelope)
-        self._expected = (recorded, self._mending.outcome(recorded, account_id, now_ns))
+        outcomes = self._mending.outcome(recorded, account_id, now_ns)
+        self._expected = (recorded, ((recorded.stream, each) for each in outcomes))
 
     def is_outcome(self, recorded: Recorded) -> bool:
         """Return True if an event says what became of the last fact: no command of its own records it.
@@ -91,16 +101,21 @@ class MendedAgain:
         if self._expected is None or not isinstance(recorded.event, Outcome):
             return False
         fact, _ = self._expected
-        if fact.stream != recorded.stream:
+        if isinstance(fact.event, ReleaseAdvanced):
+            if kind_and_subject(recorded.stream)[0] != "account":
+                return False
+        elif fact.stream != recorded.stream:
             return False
         return fact.envelope.request_id == recorded.envelope.request_id or self._requests.is_further(recorded.envelope)
 
     def outcome(self, recorded: Recorded, event: Outcome) -> list[Deviation]:
         """Compare what became of a late fact; what the release before it restates must have been posted."""
         fact, expected = self._expected or (recorded, iter(()))
-        found, decided = self._missing(), next(expected, None)
+        found, (stream, decided) = self._missing(), next(expected, ("", None))
         if decided is None:
             return [*found, said(recorded, "no late fact before it has this outcome", ruled=True)]
+        if stream != recorded.stream:
+            return [*found, said(recorded, f"{decided!r} was expected before it, in {stream}", ruled=True)]
         found += _by_request(self._requests, recorded, fact)
         if type(decided) is not type(event):
             return [*found, said(recorded, f"expected {type(decided).__name__}", ruled=True)]
@@ -171,6 +186,24 @@ class MendedAgain:
         found = self._requests.further(recorded, underway.started)
         return found + compared(recorded, part.advanced, self._states.decided_ns(recorded.envelope))
 
+    def brought(self, recorded: Recorded, event: ReleaseAdvanced) -> list[Deviation]:
+        """Compare how far a shared fact was brought: up to which account is its own; what it becomes there must follow.
+
+        Each process of an audit derives that for the accounts that are its own.
+        """
+        underway = next(iter(self._states.releases_underway()), None)
+        if underway is None or underway.release.position != event.release_position:
+            return [said(recorded, "no release of a fact of many accounts is to be brought to any", ruled=True)]
+        now_ns, mine = self._states.decided_ns(recorded.envelope), self._states.is_given
+        outcomes = self._mending.brought(underway, event.until_account_id, now_ns, mine)
+        self._expected = (recorded, ((account_stream(name), each) for name, each in outcomes))
+        found = self._requests.further(recorded, underway.release)
+        if event.until_account_id and in_fee_order(event.until_account_id) <= in_fee_order(underway.after_account_id):
+            found.append(said(recorded, f"accounts up to {underway.after_account_id} have it already", ruled=True))
+        if (at_ns := recorded.envelope.effective_time_ns) != now_ns:
+            found.append(said(recorded, f"effective_time_ns is {at_ns}, expected {now_ns}"))
+        return found
+
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
         """Compare an adjustment with what the last release restates; totals follow from recorded lines."""
         found = self._begin()
@@ -201,7 +234,9 @@ class MendedAgain:
         if not self._releases(fact):
             return found
         try:
-            return found + [said(fact, f"{each!r} should follow it", ruled=True) for each in expected]
+            return found + [
+                said(fact, f"{each!r} should follow it" + _place(stream, fact), ruled=True) for stream, each in expected
+            ]
         except UNDECIDABLE as error:
             return [*found, said(fact, f"what follows from it cannot be decided: {error!r}")]
 
@@ -249,6 +284,11 @@ class MendedAgain:
             if known is None or (known.line.fee, known.basis, known.terms) != before:
                 return [*found, said(recorded, f"line {line.line} of position {line.position} was posted otherwise")]
         return found
+
+
+def _place(stream: str, fact: Recorded) -> str:
+    """Return in which stream something should follow, if it is another one than that of the fact."""
+    return "" if stream == fact.stream else f", in {stream}"
 
 
 def _by_request(requests: RequestsAgain, recorded: Recorded, cause: Recorded) -> list[Deviation]:

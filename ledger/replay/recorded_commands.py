@@ -16,7 +16,7 @@ from ledger.domain.grant_sources import MATCH
 from ledger.domain.instants import DAY_NS
 from ledger.domain.rules.application import STEPS
 from ledger.domain.state.rulebook import Rulebook
-from ledger.domain.streams import account_of, day_key, subject_of
+from ledger.domain.streams import account_of, day_key, kind_and_subject, subject_of
 from ledger.domain.traits import DECIDED_TRAITS
 from ledger.fills.batch import CARRIED, NOT_SAID, FillBatch
 from ledger.fills.lines import lines_of
@@ -28,7 +28,9 @@ def commands_of(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
     There are several where the event does not name the programme that was asked: one for each. Times that were left
     out are those that the ledger put in.
     """
-    account_id = subject_of(recorded.stream)
+    kind, account_id = kind_and_subject(recorded.stream)
+    if kind == "programme":
+        return _of_shared(recorded, book)
     return (
         _of_account(account_id, recorded, book)
         or _of_member(account_id, recorded, book)
@@ -172,6 +174,10 @@ def _of_shared(recorded: Recorded, book: Rulebook) -> Sequence[Command]:
         case told.PairRatesSet() as event:
             rates = (event.maker_ppm, event.taker_ppm)
             return [asked.SetPairRates(event.symbol, *rates, event.valid_from_ns, event.programme_id)]
+        case told.FactReleased(fact_position=position):
+            return [asked.ReleaseSharedFact(position)]
+        case told.FactDeclined(fact_position=position):
+            return [asked.DeclineSharedFact(position)]
         case told.SymbolRegistered() as event:
             return [registration(event)]
         case told.CurrencyRegistered(currency=currency, decimals=decimals):

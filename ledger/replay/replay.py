@@ -24,6 +24,7 @@ from ledger.domain.events import (
     MigrationApplied,
     OwnerNamed,
     Recorded,
+    ReleaseAdvanced,
     RepriceAdvanced,
     RepriceCompleted,
     RepriceStarted,
@@ -54,7 +55,7 @@ NOT_DECIDED: Final[dict[type[Event], str]] = {
 
 LINES_TOGETHER: Final = 65_536  # more lines at once save nothing, and take memory
 
-_OF_ALL: Final = ("registers", "programme")  # kinds of streams that every decision rests on
+_OF_ALL: Final = ("registers", "programme", "release")  # kinds of streams that every decision rests on
 _FOLLOWING: Final = (FactReleased, FactWithheld, RepriceStarted, RepriceCompleted)  # they may follow from a fact
 
 
@@ -92,12 +93,13 @@ class Replay:
     def take(self, recorded: Recorded) -> None:
         """Take in one more event."""
         if recorded.envelope.recorded_time_ns != self._time_ns:
-            self._settle(recorded.position)
+            self._settle()
             self._mended.end_commit()
             self._time_ns = recorded.envelope.recorded_time_ns
             self._found += self._owners.overdue(self._time_ns)
-        if not isinstance(recorded.event, FeeAdjusted) and not self._mended.is_outcome(recorded):
-            self._settle(recorded.position)
+        # The link to an owner follows the registration at once, before what that does to lines.
+        if not isinstance(recorded.event, FeeAdjusted | AccountLinked) and not self._mended.is_outcome(recorded):
+            self._settle()
         if isinstance(recorded.event, VolumeRecorded):
             self._link(recorded)
             self._runs.append(recorded)
@@ -115,7 +117,7 @@ class Replay:
         """End the last commit; return (what deviated since the last end, by position; the lines of each source)."""
         self._decide_runs()
         self._found += self._owners.overdue(NEVER_NS)
-        self._settle(self._states.next)
+        self._settle()
         if self._linked:
             self._found.append(said(self._linked[0], f"{self._linked[1]!r} was expected after it"))
             self._linked = None
@@ -123,10 +125,12 @@ class Replay:
         self._found, self._lines = [], {}
         return sorted(found, key=lambda deviation: deviation.position), lines
 
-    def _settle(self, next_position: int) -> None:
+    def _settle(self) -> None:
+        """Compare what follows from the last fact, as of the last event: runs of days that are not given come later."""
         if self._mended.is_waiting:
+            after_last = self._states.next
             self._decide_runs()
-            self._states.next = next_position
+            self._states.next = max(after_last, self._states.next)
             self._found += self._mended.settle()
 
     def _take_one(self, recorded: Recorded) -> None:
@@ -143,9 +147,11 @@ class Replay:
                 self._found += [*of_term, *self._decide(recorded)]
             else:
                 self._follow(recorded)
+            came_with_symbol = registered_with(recorded, self._states) is not None
             self._states.evolve(recorded)
             self._states.next = recorded.position + 1
-            self._mended.note(recorded)
+            if not came_with_symbol:
+                self._mended.note(recorded)
         except UNDECIDABLE as error:
             self._found.append(said(recorded, f"it cannot be decided: {error!r}"))
         self._states.next = recorded.position + 1
@@ -155,6 +161,8 @@ class Replay:
         event = recorded.event
         if isinstance(event, RepriceAdvanced):
             self._mended.advanced(recorded, event)
+        elif isinstance(event, ReleaseAdvanced):
+            self._mended.brought(recorded, event)
         elif isinstance(event, _FOLLOWING) and self._mended.is_outcome(recorded):
             self._decide(recorded)
 
@@ -174,6 +182,8 @@ class Replay:
                 return self._mended.repriced(recorded, event)
             case RepriceAdvanced():
                 return self._mended.advanced(recorded, event)
+            case ReleaseAdvanced():
+                return self._mended.brought(recorded, event)
             case VolumeEvaluated():
                 return self._requests.of_run(recorded, event) + self._evaluated.evaluated(recorded, event)
             case EvaluationCompleted():

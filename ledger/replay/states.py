@@ -16,6 +16,7 @@ from ledger.domain.events import (
     SymbolRegistered,
     VolumeRecorded,
 )
+from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState, evolve_account, fold_account, fold_accounts
 from ledger.domain.state.held import Held
 from ledger.domain.state.owners import family_of, linked_accounts
@@ -34,6 +35,7 @@ from ledger.domain.streams import (
 )
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import PlacedLine, lines_now
+from ledger.fills.mend import AccountSpan
 from ledger.replay.compare import UNDECIDABLE
 
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
@@ -41,6 +43,9 @@ Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of st
 FeeStreams = Callable[[str, int, int], list[str]]
 # The credits and withdrawals before a position of the account-day that has a credit at another one, in order.
 CreditsWith = Callable[[int, int], list[Recorded]]
+
+# Accounts after one up to another with fills since a UTC day, recorded before a position: at most so many.
+AccountsTrading = Callable[[str, str, int, int, int], list[str]]
 
 _HELD_MAX: Final = 50_000  # states of a kind in memory; those used least recently are folded anew when needed
 _IDS_MAX: Final = 3_000_000  # digests of exec_ids in memory, about 100 bytes each
@@ -63,6 +68,7 @@ class States(SharedStates):
         decided_ns: Callable[[Envelope], int],
         fee_streams: FeeStreams,
         credits_with: CreditsWith,
+        accounts_trading: AccountsTrading,
         fed: Callable[[str], bool] = lambda _: True,
         whole: bool = True,
     ) -> None:
@@ -72,6 +78,7 @@ class States(SharedStates):
         self.decided_ns = decided_ns
         self._fee_streams = fee_streams
         self._credits_with = credits_with
+        self._accounts_trading = accounts_trading
         self._known: tuple[int, Rulebook] | None = None
         self.registered: tuple[Recorded, Rulebook] | None = None  # the last terms of a symbol, and the book before them
         self._earlier = earlier
@@ -82,6 +89,10 @@ class States(SharedStates):
         self._owners: Held[str, list[str]] = Held()  # their accounts
         self._ids = 0
         self._runs: tuple[str, int, list[Recorded]] | None = None  # of a fee stream, before a position
+
+    def is_given(self, account_id: str) -> bool:
+        """Return True if the events of an account are given to `evolve`."""
+        return self._fed(account_id)
 
     def before(self, *streams: str) -> Iterable[Recorded]:
         """Return the events of streams before the position at hand."""
@@ -122,6 +133,10 @@ class States(SharedStates):
     def credits_with(self, position: int) -> list[Recorded]:
         """Return the credits and withdrawals of the account-day that has a credit at a position; none: it has not."""
         return self._credits_with(position, self.next)
+
+    def accounts_trading(self, span: AccountSpan, from_ns: int, before: int, limit: int) -> list[str]:
+        """Return accounts of a span that have fills since the UTC day of an instant, recorded before a position."""
+        return self._accounts_trading(*span, max(from_ns, 0) // DAY_NS, before, limit)
 
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
@@ -181,7 +196,7 @@ class States(SharedStates):
                 key = day_key(recorded.stream)
                 self.day(key)
                 self._evolve_day(key, recorded)
-            case "promotions" | "bounty" | "closes" | "evaluation" | "repricing":
+            case "promotions" | "bounty" | "closes" | "evaluation" | "repricing" | "release":
                 super().evolve(recorded)
             case "registers" | "programme":
                 before = self.book

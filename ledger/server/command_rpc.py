@@ -8,6 +8,7 @@ from typing import Any, Final
 from ledger.contract import RPCS
 from ledger.domain.commands import Request, request_sha256
 from ledger.log_lines import about
+from ledger.server.later_commits import LaterCommits
 from ledger.server.preview import preview_message
 from ledger.server.services import Answer
 from ledger.server.to_writer import ToWriter
@@ -24,8 +25,9 @@ _TICKET_CHARACTERS_MAX: Final = 200
 class CommandRpcs:
     """Answers every RPC that commands: reads the request, waits for the commit, and answers from what was recorded."""
 
-    def __init__(self, to_writer: ToWriter) -> None:
+    def __init__(self, to_writer: ToWriter, later_commits: LaterCommits) -> None:
         self._to_writer = to_writer
+        self._later_commits = later_commits
 
     def answers(self) -> dict[str, Answer]:
         """Return the answer of each RPC that commands and sends one response, by the name of the RPC."""
@@ -53,7 +55,8 @@ class CommandRpcs:
     def receipt(self, accepted: Accepted) -> command_pb2.Receipt:
         """Return the proof that a command was recorded, or what it would record."""
         if accepted.preview is not None:
-            return command_pb2.Receipt(ledger_id=self._to_writer.ledger_id, preview=preview_message(accepted.preview))
+            preview = preview_message(accepted.preview, self._later_commits.of(accepted.preview))
+            return command_pb2.Receipt(ledger_id=self._to_writer.ledger_id, preview=preview)
         return command_pb2.Receipt(
             ledger_id=self._to_writer.ledger_id,
             position=accepted.recorded.position,

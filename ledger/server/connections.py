@@ -6,5 +6,5 @@ from ledger.config import Config
 
 
 def connections_needed(config: Config) -> int:
-    """Return how many at most: of readers, the writer and the probe, and four where the service keeps the tables."""
-    return config.read_connections + 2 + (4 if config.projections else 0)
+    """Return how many at most: of readers, writer, probe, two of controls, and four where it keeps the tables."""
+    return config.read_connections + 4 + (4 if config.projections else 0)

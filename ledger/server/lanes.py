@@ -90,7 +90,7 @@ def rooms(config: Config) -> Mapping[str, Room]:
     """Return the room of each lane."""
     sizes = {
         FILLS: (config.fills_threads, 0),
-        COMMANDS: (config.command_threads, 0),
+        COMMANDS: (config.command_threads, config.waiting_previews_max),
         STREAMS: (config.streams_max + _STREAMS_MORE, 0),
         READS: (config.read_threads, config.waiting_reads_max),
         PAGES: (config.page_threads, config.waiting_pages_max),

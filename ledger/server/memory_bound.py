@@ -13,10 +13,7 @@ _DECODED: Final = 2  # a request that arrived counts once, and what is decoded o
 
 
 def memory_bound(config: Config) -> Mapping[str, int]:
-    """Return bytes by what takes them; the bound is their sum.
-
-    Outside of it stands a version of a programme that is published to a ledger of more than 500,000 accounts.
-    """
+    """Return bytes by what takes them; the bound is their sum."""
     return {
         "program": _PROGRAM,
         "account-days": config.account_day_bytes_max * 7 // 4,  # while their ids move, two tables have them

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Final
 
-from ledger.domain.events import CreditEvent, FeeAdjusted, Recorded, RepriceStarted
+from ledger.domain.events import CreditEvent, FeeAdjusted, Recorded
 from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import FEE_SCALE, amount_of
 from ledger.domain.streams import account_of
@@ -15,14 +15,18 @@ from ledger.store.codec.events import decode
 from ledger.store.rows import Row
 from ledger.v1 import command_pb2 as pb
 from ledger.wire.status import timestamp
+from ledger.writing.foresee import Foreseen
 from ledger.writing.messages import Preview
 
 _EVENTS_BYTES_MAX: Final = 1 << 20  # further ones are only counted
 
 
-def preview_message(preview: Preview) -> pb.Preview:
-    """Return a preview as the contract shows it."""
+def preview_message(preview: Preview, foreseen: Foreseen | None) -> pb.Preview:
+    """Return a preview as the contract shows it, with what commits after its own would post; None: none would come."""
     message = pb.Preview(known_at_position=preview.known_at, event_count=len(preview.rows))
+    if foreseen is not None:
+        message.lines_later = foreseen.lines_later
+        message.later.CopyFrom(_later(foreseen))
     by_account: Counter[tuple[str, str]] = Counter()
     size = 0
     for row in preview.rows:
@@ -34,8 +38,6 @@ def preview_message(preview: Preview) -> pb.Preview:
             message.lines += len(recorded.event.lines)
             for entry in differences(recorded.event):
                 by_account[account_of(row.stream), entry.currency] += entry.amount
-        elif isinstance(recorded.event, RepriceStarted):
-            message.lines_later += recorded.event.lines_reached
         elif isinstance(recorded.event, CreditEvent):
             by_account[account_of(row.stream), recorded.event.currency] += amount_of(recorded.event)
     net: Counter[tuple[str, str]] = Counter()
@@ -44,6 +46,22 @@ def preview_message(preview: Preview) -> pb.Preview:
     message.differences.extend(_differences(by_account))
     message.net.extend(_differences(net))
     return message
+
+
+def _later(foreseen: Foreseen) -> pb.LaterCommits:
+    by_account = {
+        (account_id, currency): net
+        for account_id, nets in foreseen.by_account.items()
+        for currency, net in nets.items()
+    }
+    whole = {("", currency): net for currency, net in foreseen.nets.items()} if foreseen.complete else {}
+    return pb.LaterCommits(
+        complete=foreseen.complete,
+        lines=foreseen.lines,
+        accounts=foreseen.accounts,
+        differences=_differences(by_account),
+        net=_differences(whole),
+    )
 
 
 def _event(row: Row, recorded: Recorded) -> pb.PreviewedEvent:

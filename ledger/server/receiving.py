@@ -14,6 +14,7 @@ from ledger.server.turns import Turns
 from ledger.wire.status import refuse
 
 _PATIENCE_S: Final = 1.0  # that a call waits for its turn
+_LOOK_S: Final = 0.01  # of a wait, at a time: one that takes three times as long says that the service stood still
 _REFUSED_BYTES_PER_S: Final = 32_000_000  # of messages that are refused, through each turn
 _REST_S_LEAST: Final = 0.01
 
@@ -28,6 +29,7 @@ class Receiving:
         self._turns = Turns(calls_max)
         self._slow_s = slow_s
         self._since_s: dict[grpc.ServicerContext, float] = {}
+        self._resumed_s = 0.0  # when the service last went on after it had stood still, as far as waits have seen
 
     def only_message(self, decode: Callable[[Any], Any], arriving: Iterator[Any], context: grpc.ServicerContext) -> Any:
         """Return the only message of a call, decoded; `decode` is given None if none comes, and may raise RefusedError.
@@ -66,15 +68,28 @@ class Receiving:
     def _wait_for_turn(self, context: grpc.ServicerContext) -> None:
         left_s = context.time_remaining()
         until_s = time.monotonic() + (_PATIENCE_S if left_s is None else min(left_s, _PATIENCE_S))
+        waited_s = 0.0  # while the service went on
         while (wait_s := until_s - time.monotonic()) > 0:
-            if self._turns.take(min(wait_s, self._slow_s)):
+            began_s = time.monotonic()
+            if self._turns.take(min(wait_s, _LOOK_S)):
                 return
-            self.end(self._slow_s)
+            took_s = time.monotonic() - began_s
+            if took_s < 3 * _LOOK_S:
+                waited_s += took_s
+            else:
+                waited_s, self._resumed_s = 0.0, time.monotonic()
+            if waited_s >= min(self._slow_s, _PATIENCE_S / 2):
+                self.end(self._slow_s)
+                waited_s = 0.0
         refuse(Reason.QUEUE_FULL, "", "as many messages as may are coming in: send it later")
 
     def end(self, after_s: float = 0) -> None:
-        """End the calls whose message has been coming in for so many seconds, and is not all there."""
+        """End the calls whose message has been coming in for so many seconds, and is not all there.
+
+        Where the service stood still, which a machine does that has other work, time counts from when it went on: the
+        message may have come meanwhile, and nobody took it.
+        """
         began_s = time.monotonic() - after_s
         for context, since_s in list(self._since_s.items()):
-            if since_s < began_s:
+            if not after_s or max(since_s, self._resumed_s) < began_s:
                 context.cancel()

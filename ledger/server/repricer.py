@@ -23,10 +23,16 @@ _failing: Final = Seldom(_log)
 class Repricer:
     """A thread that asks the writer for parts while any repricing is open; after a start it goes on where it was."""
 
-    def __init__(self, to_writer: ToWriter, accounts: Callable[[], Sequence[str]]) -> None:
-        """`accounts` returns those whose lines are being restated, in the order in which that began."""
+    def __init__(
+        self, to_writer: ToWriter, accounts: Callable[[], Sequence[str]], is_releasing: Callable[[], bool]
+    ) -> None:
+        """`accounts` returns those whose lines are being restated, in the order in which that began.
+
+        `is_releasing` returns whether any shared fact is being brought to accounts.
+        """
         self._to_writer = to_writer
         self._accounts = accounts
+        self._is_releasing = is_releasing
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="repricing", daemon=True)
 
@@ -52,7 +58,7 @@ class Repricer:
     def _go_on(self) -> bool:
         """Have one more part restated; False: none was open, or no line of it was left."""
         accounts = self._accounts()[:_ACCOUNTS_AT_ONCE]
-        if not accounts:
+        if not accounts and not self._is_releasing():
             return False
         began_s = time.monotonic()
         answer = self._to_writer.wait(self._to_writer.queue(GoOnRepricing(accounts), self._stopping.is_set))
@@ -61,4 +67,4 @@ class Repricer:
             self._stopping.wait(time.monotonic() - began_s)
         for account_id in sorted({*accounts} - {*self._accounts()}):
             _log.info("the lines of %s are restated", account_id)
-        return answer.lines > 0
+        return answer.lines > 0 or answer.accounts > 0

@@ -9,7 +9,7 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded, SourceAdvanced
 from ledger.domain.streams import subject_of
-from ledger.store.postgres.migrate import EVENTS, TRACKING, channel_of
+from ledger.store.postgres.migrate import EVENTS, SNAPSHOTS, TRACKING, channel_of
 from ledger.store.rows import COLUMNS, TYPES, Row
 
 _FEW: Final = 4  # rows that are written out one by one: arrays cost both sides more
@@ -29,6 +29,10 @@ class _Part(NamedTuple):
 _ADVANCED: Final = (
     " ON CONFLICT (application_name) DO UPDATE SET notification_id = excluded.notification_id"
     " WHERE known.notification_id < excluded.notification_id RETURNING true"
+)
+_LATER: Final = (
+    " ON CONFLICT (account_id) DO UPDATE SET (version, encoding, state, sha256) ="
+    " (excluded.version, excluded.encoding, excluded.state, excluded.sha256)"
 )
 _STORED: Final = (
     "stored AS (INSERT INTO {} (last_position, first_position, recorded_time_ns) SELECT {}, %b, %b FROM turn)"
@@ -51,6 +55,7 @@ class CommitStatement:
             _Part("event", events, TYPES),
             _Part("request", Identifier(schema, "requests"), ("text", "bytea", "int8")),
             _Part("text", Identifier(schema, "erasable_text"), ("bytea", "bytea", "text")),
+            _Part("snapshot", Identifier(schema, SNAPSHOTS), ("text", "int8", "int8", "bytea", "bytea"), _LATER),
             _Part("source", SQL("{} AS known").format(Identifier(schema, TRACKING)), ("text", "int8"), _ADVANCED),
         )
         self._made: dict[tuple[int, ...], bytes] = {}  # putting one together takes as long as all its parameters
@@ -60,6 +65,7 @@ class CommitStatement:
         rows: Sequence[Row],
         requests: Sequence[tuple[Any, ...]],
         texts: Sequence[tuple[Any, ...]],
+        snapshots: Sequence[tuple[Any, ...]],
         decisions: Sequence[Recorded],
         positions_and_time: tuple[int, int, int],
     ) -> tuple[bytes, list[Any]]:
@@ -72,7 +78,7 @@ class CommitStatement:
             for recorded in decisions
             if isinstance(recorded.event, SourceAdvanced) and recorded.event.has_numbers
         ]
-        parts: list[Sequence[tuple[Any, ...]]] = [rows, requests, texts, sources]
+        parts: list[Sequence[tuple[Any, ...]]] = [rows, requests, texts, snapshots, sources]
         shape = tuple([len(part) if len(part) <= _FEW else _MANY for part in parts])
         statement = self._made.get(shape)
         if statement is None:

@@ -5,7 +5,7 @@ In fee streams versions are positions, so the index finds the last event up to a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -13,7 +13,7 @@ import numpy as np
 
 from ledger.arrays.columns import Ints
 from ledger.domain.events import POSITION_MAX, CellTotals, FeeEvent, Recorded, VolumeRecorded
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.streams import account_and_day, fee_stream
 from ledger.store.codec.events import decode
 from ledger.store.codec.fills import CHARGED_TAGS, exec_id_digests
@@ -121,12 +121,24 @@ class FeeStreams(Reads):
 
     _ADJUSTMENTS_OF = statement(
         "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND originator_version > %s"
-        " AND topic = 'FeeAdjusted' ORDER BY originator_version"
+        " AND originator_version <= %s AND topic = 'FeeAdjusted' ORDER BY originator_version"
     )
 
-    def adjustments_of(self, streams: Iterable[str], after: int) -> list[Recorded]:
-        """Return what corrects fees of some fee streams at positions after one, in order."""
-        return self._events(self._ADJUSTMENTS_OF, (list(streams), after))
+    def adjustments_of(self, streams: Iterable[str], after: int, until: int = POSITION_MAX) -> list[Recorded]:
+        """Return what corrects fees of some fee streams at positions in (after, until], in order."""
+        return self._events(self._ADJUSTMENTS_OF, (list(streams), after, until))
+
+    _LAST_FEES = statement(
+        "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version <= %s"
+        " ORDER BY originator_version DESC LIMIT 1"
+    )
+
+    def last_fees(self, stream: str, until: int) -> FeeEvent | None:
+        """Return the last event up to a position of a fee stream, if it has any."""
+        found = self._events(self._LAST_FEES, (stream, until))
+        event = found[0].event if found else None
+        assert event is None or isinstance(event, FeeEvent), stream
+        return event
 
     _CREDITS_WITH = statement(
         "SELECT ROW FROM {events} WHERE originator_id ="
@@ -147,47 +159,58 @@ class FeeStreams(Reads):
         return {row[0] for row in self._rows(self._EXISTING, (list(streams),))}
 
     def accounts_and_days(
-        self, accounts: Iterable[str], days: Iterable[str]
-    ) -> tuple[list[Recorded], dict[str, FeeDay]]:
-        """Return the events of some account streams, each in order; and those of some fee streams that exist.
+        self, accounts: Mapping[str, int], days: Iterable[str], take: Callable[[list[Recorded]], None]
+    ) -> dict[str, FeeDay]:
+        """Return those of some fee streams that exist; `take` gets the events of each account stream after a version.
 
-        A fee stream may be larger than memory allows: its events are read in pieces, of which the digests are kept.
+        All of it may be larger than memory allows. So accounts come one after the other, if they have such events, and
+        fee streams are read in pieces, of which the digests are kept.
         """
-        events: list[Recorded] = []
+        stream: list[Recorded] = []  # of one account, as far as it was read
         digests: dict[str, list[Ints]] = {}
         positions: dict[str, list[Ints]] = {}
         last: dict[str, Row] = {}
-        names, of_days = [*accounts, *days], set(days)
-        for rows in self._pieces(names):
-            events += [decode(*row) for row in rows if row[1] not in of_days]
+        of_days = set(days)
+        for rows in self._pieces([*accounts.items(), *((stream, 0) for stream in of_days)]):
+            for row in rows:
+                if row[1] not in of_days:
+                    if stream and stream[-1].stream != row[1]:
+                        take(stream)
+                        stream = []
+                    stream.append(decode(*row))
             runs = [row for row in rows if row[1] in of_days and row[3] == "VolumeRecorded"]
             for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
                 digests.setdefault(row[1], []).append(of_run)
                 positions.setdefault(row[1], []).append(np.full(len(of_run), row[0]))
             last.update((row[1], row) for row in rows if row[1] in of_days)
+        if stream:
+            take(stream)
         found = {}
-        for stream, row in last.items():
+        for name, row in last.items():
             event = decode(*row).event
-            assert isinstance(event, FeeEvent), stream
-            ids, places = digests.get(stream, [_NO_IDS]), positions.get(stream, [_NO_POSITIONS])
-            found[stream] = FeeDay(np.concatenate(ids), np.concatenate(places), event)
-        return events, found
+            assert isinstance(event, FeeEvent), name
+            ids, places = digests.get(name, [_NO_IDS]), positions.get(name, [_NO_POSITIONS])
+            found[name] = FeeDay(np.concatenate(ids), np.concatenate(places), event)
+        return found
 
     # The size of a state is known without reading it; whether another event comes after it is asked with the last.
     _PIECE = statement(
         "SELECT ROW, more FROM (SELECT ROW, sum(octet_length(state)) OVER streams - octet_length(state) AS before,"
-        "  lead(true, 1, false) OVER streams AS more FROM {events}"
-        "  WHERE originator_id = ANY(%s) AND (originator_id, originator_version) > (%s, %s)"
+        "  lead(true, 1, false) OVER streams AS more"
+        "  FROM unnest(%s::text[], %s::int8[]) AS asked(name, after) JOIN {events}"
+        "  ON originator_id = name AND originator_version > after"
+        "  WHERE (originator_id, originator_version) > (%s, %s)"
         "  WINDOW streams AS (ORDER BY originator_id, originator_version)) AS event"
         " WHERE before < %s ORDER BY originator_id, originator_version"
     )
 
-    def _pieces(self, names: Sequence[str]) -> Iterator[list[Row]]:
-        """Yield events of streams, stream by stream: few streams and few bytes in memory at once, or one event."""
-        for start in range(0, len(names), _STREAMS_AT_ONCE):
-            some, after, more = names[start : start + _STREAMS_AT_ONCE], ("", 0), True
+    def _pieces(self, asked: Sequence[tuple[str, int]]) -> Iterator[list[Row]]:
+        """Yield events of streams after some versions: few streams and few bytes in memory at once, or one event."""
+        for start in range(0, len(asked), _STREAMS_AT_ONCE):
+            names, versions = zip(*asked[start : start + _STREAMS_AT_ONCE], strict=True)
+            streams, after, more = (list(names), list(versions)), ("", 0), True
             while more:
-                rows = self._rows(self._PIECE, (list(some), *after, BYTES_AT_ONCE))
+                rows = self._rows(self._PIECE, (*streams, *after, BYTES_AT_ONCE))
                 yield [row[:-1] for row in rows]
                 more = bool(rows) and rows[-1][-1]
                 after = rows[-1][1:3] if rows else after
@@ -227,7 +250,7 @@ class FeeStreams(Reads):
 
     _DAY_TOTALS_OF = statement(
         "WITH RECURSIVE day(id, name) AS ("
-        "  SELECT id, (SELECT originator_id FROM {events} WHERE originator_id > 'fees/' || id || '/'"
+        "  SELECT id, (SELECT originator_id FROM {events} WHERE originator_id >= 'fees/' || id || '/' || %s"
         "     AND originator_id < 'fees/' || id || '0' ORDER BY originator_id, originator_version LIMIT 1)"
         "  FROM unnest(%s::text[]) AS id"
         "  UNION ALL"
@@ -239,9 +262,9 @@ class FeeStreams(Reads):
         "  ORDER BY originator_version DESC LIMIT 1) AS last"
     )
 
-    def day_totals_of(self, account_ids: Iterable[str], until: int) -> list[DayTotals]:
-        """Return the totals of each UTC day of some accounts, after the last run at a position up to `until`."""
-        return self._day_totals(self._rows(self._DAY_TOTALS_OF, (list(account_ids), until)))
+    def day_totals_of(self, account_ids: Iterable[str], until: int, *, first_day: int = 0) -> list[DayTotals]:
+        """Return the totals of UTC days of accounts, from one on, after the last run at a position up to `until`."""
+        return self._day_totals(self._rows(self._DAY_TOTALS_OF, (day_text(first_day), list(account_ids), until)))
 
     _DAY_TOTALS_AT = statement("SELECT FRONT FROM {events} WHERE notification_id = ANY(%s)")
 

@@ -5,12 +5,14 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from psycopg.sql import SQL, Composed
 
 from ledger.domain.events import POSITION_MAX, LedgerCreated, Recorded
+from ledger.domain.instants import day_text
 from ledger.domain.streams import (
+    FEES_PREFIX,
     LEDGER,
     PROGRAMME_PREFIX,
     REGISTERS,
@@ -19,9 +21,12 @@ from ledger.domain.streams import (
     end_of,
     fee_range,
 )
+from ledger.store.codec.account_snapshots import Snapshot
 from ledger.store.digest import events_digest
 from ledger.store.fee_streams import FeeStreams
 from ledger.store.reads import ROWS_AT_ONCE, STREAMS, Row, statement
+
+ACCOUNTS_AT_ONCE: Final = 100  # whose fee streams are looked for
 
 
 class Head(NamedTuple):
@@ -117,6 +122,14 @@ class Log(FeeStreams):
     def streams(self, names: Iterable[str], until: int) -> list[Recorded]:
         """Return events of some streams up to a position, in position order."""
         return self._events(self._STREAMS, (list(names), until))
+
+    _SNAPSHOTS = statement(
+        "SELECT account_id, version, encoding, state, sha256 FROM {schema}.account_snapshots WHERE account_id = ANY(%s)"
+    )
+
+    def snapshots(self, account_ids: Iterable[str]) -> Iterator[Snapshot]:
+        """Yield the snapshots of some accounts, of those that have one; whether they can be read is not asked here."""
+        return map(Snapshot._make, self._rows(self._SNAPSHOTS, (list(account_ids),)))
 
     _LAST_OF = statement("SELECT ROW FROM {events} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1")
 
@@ -217,13 +230,26 @@ class Log(FeeStreams):
 
     _ACCOUNT_EVENTS = statement(
         f"SELECT ROW FROM {{events}} WHERE originator_id >= '{account_stream('')}' AND originator_id <"
-        f" '{end_of(account_stream(''))}' AND topic = ANY(%s) AND notification_id <= %s"
-        " AND position(%s::bytea IN state) > 0 ORDER BY notification_id"
+        f" '{end_of(account_stream(''))}' AND notification_id > %s AND notification_id <= %s AND topic = ANY("
     )
 
-    def account_events(self, topics: Sequence[str], until: int, *, naming: str = "") -> list[Recorded]:
-        """Return decisions on accounts of some kinds up to a position that name a text, in position order."""
-        return self._events(self._ACCOUNT_EVENTS, (list(topics), until, naming.encode()))
+    def account_events(self, topics: Sequence[str], until: int, *, after: int = 0, naming: str = "") -> list[Recorded]:
+        """Return decisions on accounts of some kinds at positions in (after, until] that name a text, in order.
+
+        Kinds and text are part of the statement: PostgreSQL uses an index of some rows only where it knows these.
+        """
+        named = SQL(" AND position({} IN state) > 0").format(naming.encode()) if naming else SQL("")
+        end = SQL("{}){} ORDER BY notification_id").format(list(topics), named).as_bytes().replace(b"%", b"%%")
+        return self._events(self._ACCOUNT_EVENTS + end, (after, until))
+
+    _OF_KINDS = statement(
+        "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND topic = ANY(%s) AND notification_id <= %s"
+        " ORDER BY notification_id"
+    )
+
+    def events_of_kinds(self, names: Iterable[str], topics: Sequence[str], until: int) -> list[Recorded]:
+        """Return events of some kinds of some streams up to a position, in position order."""
+        return self._events(self._OF_KINDS, (list(names), list(topics), until))
 
     _HAS_ACCOUNT = statement(
         f"WITH RECURSIVE {STREAMS}"
@@ -270,6 +296,49 @@ class Log(FeeStreams):
             while rows := cursor.fetchmany(size):
                 yield AccountsPage(int(rows[0][1]), [row[0] for row in rows])
 
+    # The order of fee streams: '-' comes before '/', so "a-b" comes before "a".
+    _ACCOUNTS_WITH_FEES = statement(
+        "WITH RECURSIVE trading(id) AS ("
+        "  (SELECT split_part(originator_id, '/', 2) FROM {events} WHERE originator_id >= %(first)s"
+        "     AND originator_id < %(end)s ORDER BY originator_id, originator_version LIMIT 1)"
+        "  UNION ALL"
+        "  SELECT (SELECT split_part(originator_id, '/', 2) FROM {events}"
+        "     WHERE originator_id >= 'fees/' || trading.id || '0' AND originator_id < %(end)s"
+        "     ORDER BY originator_id, originator_version LIMIT 1)"
+        "  FROM trading WHERE trading.id IS NOT NULL"
+        ") SELECT id, EXISTS (SELECT 1 FROM {events}"
+        "  WHERE originator_id >= 'fees/' || id || '/' || %(day)s AND originator_id < 'fees/' || id || '0'"
+        "  AND originator_version < %(before)s) FROM trading WHERE id IS NOT NULL LIMIT %(limit)s"
+    )
+
+    def accounts_with_fees(
+        self, after: str, until: str, first_day: int, before: int, limit: int = ACCOUNTS_AT_ONCE
+    ) -> list[tuple[str, bool]]:
+        """Return accounts after one (empty: from the first) up to another one (empty: to the last), at most so many.
+
+        They come in the order of their fee streams, each with whether it has fills on a UTC day or a later one that
+        were recorded before a position.
+        """
+        named = {
+            "first": end_of(fee_range(after)[0]) if after else FEES_PREFIX,
+            "end": end_of(fee_range(until)[0]) if until else end_of(FEES_PREFIX),
+            "day": day_text(first_day),
+            "before": before,
+            "limit": limit,
+        }
+        return [(name, trades) for name, trades in self._rows(self._ACCOUNTS_WITH_FEES, named)]
+
+    def accounts_trading(self, after: str, until: str, first_day: int, before: int, limit: int) -> list[str]:
+        """Return those accounts of a span that have such fills, at most so many; the others are passed over."""
+        found = list[str]()
+        while len(found) < limit:
+            some = self.accounts_with_fees(after, until, first_day, before)
+            found += (name for name, trades in some if trades)
+            if len(some) < ACCOUNTS_AT_ONCE:
+                break
+            after, _ = some[-1]
+        return found[:limit]
+
     # --- requests
 
     _REQUESTS = statement("SELECT request_id, sha256, position FROM {schema}.requests WHERE request_id = ANY(%s)")
@@ -280,14 +349,15 @@ class Log(FeeStreams):
         return {request_id: KnownRequest(bytes(sha256), position) for request_id, sha256, position in rows}
 
     _FIRST_EVENTS_OF_REQUESTS = statement(
-        "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
-        "  SELECT position FROM {schema}.requests WHERE position > %s AND position <= %s"
-        "  ORDER BY position LIMIT %s)) ORDER BY notification_id"
+        "SELECT event.* FROM {schema}.requests AS request CROSS JOIN LATERAL ("
+        "  SELECT ROW FROM {events} WHERE notification_id = request.position OFFSET 0) AS event"  # one by one
+        " WHERE request.position > %s AND request.position <= %s AND position(%s::bytea IN state) > 0"
+        " ORDER BY request.position LIMIT %s"
     )
 
-    def first_events_of_requests(self, after: int, until: int, limit: int) -> list[Recorded]:
-        """Return the first event of each request at a position in (after, until], in order."""
-        return self._events(self._FIRST_EVENTS_OF_REQUESTS, (after, until, limit))
+    def first_events_of_requests(self, after: int, until: int, limit: int, *, naming: str = "") -> list[Recorded]:
+        """Return the first event of each request at a position in (after, until] that names a text, in order."""
+        return self._events(self._FIRST_EVENTS_OF_REQUESTS, (after, until, naming.encode(), limit))
 
     # --- positions
 
@@ -341,8 +411,8 @@ class Log(FeeStreams):
     # --- statements of others
 
     def query(self, statement: Composed | SQL, parameters: dict[str, Any]) -> list[Row]:
-        """Return the rows of a statement of the read side's own."""
-        return self._rows(statement, parameters)
+        """Return the rows of a statement of the read side's own, which is planned for these parameters each time."""
+        return self._rows(statement, parameters, prepare=False)
 
     def rows_of(self, statement: Composed | SQL, parameters: dict[str, Any]) -> Iterator[Row]:
         """Yield the rows of such a statement, read as they are taken: there may be any number."""

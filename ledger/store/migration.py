@@ -141,7 +141,7 @@ class RecordedBefore:
         position = self._until + 1
         row = Row(LEDGER, self._version, topic, state, position)
         statement = CommitStatement(self._schema, SQL("SELECT"))
-        self._cursor.execute(*statement.of([row], (), (), (), (position, position, time_ns)))
+        self._cursor.execute(*statement.of([row], (), (), (), (), (position, position, time_ns)))
 
     def _digest(self) -> bytes:
         stretch = {"after": 0, "until": self._until}

@@ -95,12 +95,14 @@ class Reads:
     def _events(self, statement: bytes, parameters: Parameters) -> list[Recorded]:
         return [decode(*row) for row in self._rows(statement, parameters)]
 
-    def _rows(self, statement: bytes | Composed | SQL, parameters: Parameters) -> list[Row]:
+    def _rows(
+        self, statement: bytes | Composed | SQL, parameters: Parameters, *, prepare: bool | None = None
+    ) -> list[Row]:
         with (
             self.connections.get_connection() as connection,
             connection.cursor(binary=True, row_factory=tuple_row) as cursor,
         ):
-            return cursor.execute(statement, parameters).fetchall()
+            return cursor.execute(statement, parameters, prepare=prepare).fetchall()
 
     def _taken(self, name: str, statement: bytes, parameters: Sequence[Any]) -> Iterator[Row]:
         """Yield rows of events, read as they are taken, a few in memory at once."""

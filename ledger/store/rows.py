@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Container, Iterable, Iterator, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
+from functools import cached_property
 from itertools import pairwise
 from typing import Final, NamedTuple
 
@@ -11,6 +12,7 @@ import numpy as np
 
 from ledger.arrays.columns import Ints
 from ledger.arrays.lazy_sequence import LazySequence
+from ledger.domain.streams import account_of
 
 COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",
@@ -70,6 +72,17 @@ class RunRows(LazySequence[Row]):
         """Yield the rows of some streams; no other one is made."""
         return (self.make(place) for place, stream in enumerate(self._streams) if stream in names)
 
+    def of_account(self, account_id: str, names: Container[str]) -> Iterator[Row]:
+        """Yield the rows of some streams of an account."""
+        return (self.make(place) for place in self._by_account.get(account_id, ()) if self._streams[place] in names)
+
+    @cached_property
+    def _by_account(self) -> Mapping[str, Sequence[int]]:
+        found: dict[str, list[int]] = {}
+        for place, stream in enumerate(self._streams):
+            found.setdefault(account_of(stream), []).append(place)
+        return found
+
     def copied(self) -> Iterator[bytes]:
         """Yield each row as COPY takes it in: fields of one size in all rows come out of arrays."""
         streams = "\n".join(self._streams).encode().split(b"\n")  # names of streams have no line breaks
@@ -85,8 +98,11 @@ class LogRows(LazySequence[Row]):
     """The rows of a commit, in the order of their positions."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._parts: list[list[Row] | RunRows] = [list(rows)]
-        self._size = len(self._parts[0])
+        self._parts: list[list[Row] | RunRows] = [[]]
+        self._size = 0
+        self._by_account: dict[str, list[Row]] = {}  # without those of runs
+        for row in rows:
+            self.append(row)
 
     def append(self, row: Row) -> None:
         """Add one row."""
@@ -95,6 +111,7 @@ class LogRows(LazySequence[Row]):
         last = self._parts[-1]
         assert isinstance(last, list), last
         last.append(row)
+        self._by_account.setdefault(account_of(row.stream), []).append(row)
         self._size += 1
 
     def extend(self, rows: RunRows) -> None:
@@ -123,6 +140,14 @@ class LogRows(LazySequence[Row]):
                 yield from part.of_streams(names)
             else:
                 yield from (row for row in part if row.stream in names)
+
+    def of_account(self, account_id: str, names: Container[str]) -> list[Row]:
+        """Return the rows of some streams of an account, in order; those of other accounts are not looked at."""
+        found = [row for row in self._by_account.get(account_id, ()) if row.stream in names]
+        for part in self._parts:
+            if isinstance(part, RunRows):
+                found += part.of_account(account_id, names)
+        return sorted(found, key=lambda row: row.position)
 
     def copied(self) -> Iterator[bytes]:
         """Yield each row as COPY takes it in."""

@@ -21,6 +21,7 @@ from psycopg.types.numeric import Int8BinaryDumper
 from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.streams import fee_stream
 from ledger.fills.fill_runs import FillRuns
+from ledger.store.codec.account_snapshots import Snapshot
 from ledger.store.codec.events import encode, envelope_message
 from ledger.store.codec.fills_many import encode_runs
 from ledger.store.commit_statement import CommitStatement
@@ -74,6 +75,7 @@ class Commit:
     decisions: Sequence[Recorded] = ()
     requests: Sequence[RequestRow] = ()
     texts: Sequence[ErasableText] = ()
+    snapshots: Sequence[Snapshot] = ()  # of accounts after these rows, at most one of each
 
     @property
     def first_position(self) -> int:
@@ -178,6 +180,7 @@ class Writer:
             rows,
             commit.requests,
             [(text.sha256, text.salt, text.text) for text in commit.texts],
+            commit.snapshots,
             commit.decisions,
             (commit.last_position, commit.first_position, commit.recorded_time_ns),
         )

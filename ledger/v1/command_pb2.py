@@ -26,7 +26,7 @@ from google.api import field_behavior_pb2 as google_dot_api_dot_field__behavior_
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/command.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\tAuthority\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x61pprover\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06ticket\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x98\x01\n\x07Receipt\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x31\n\rrecorded_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12#\n\x07preview\x18\x05 \x01(\x0b\x32\x12.ledger.v1.Preview\"\xde\x01\n\x07Preview\x12\x19\n\x11known_at_position\x18\x01 \x01(\x04\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.ledger.v1.PreviewedEvent\x12\x13\n\x0b\x65vent_count\x18\x03 \x01(\x04\x12\r\n\x05lines\x18\x04 \x01(\x04\x12-\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32\x18.ledger.v1.FeeDifference\x12%\n\x03net\x18\x06 \x03(\x0b\x32\x18.ledger.v1.FeeDifference\x12\x13\n\x0blines_later\x18\x07 \x01(\x04\"\xeb\x01\n\x0ePreviewedEvent\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\r\n\x05topic\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\x0c\x12\x31\n\rrecorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\"E\n\rFeeDifference\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\"\x9f\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crevoked_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x07 \x01(\t\x12\x10\n\x08\x65vidence\x18\x08 \x01(\t\x12+\n\x0bsource_enum\x18\t \x01(\x0e\x32\x16.ledger.v1.GrantSource\"\x88\x01\n\x03\x42\x61n\x12\x0e\n\x06\x62\x61n_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breason_code\x18\x04 \x01(\t\"\xa0\x01\n\x04\x46lag\x12\x0f\n\x07\x66lag_id\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.ledger.v1.FlagKind\x12\x30\n\x0c\x66lagged_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eunflagged_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x91\x01\n\x0bGrantSource\x12\x1c\n\x18GRANT_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12GRANT_SOURCE_TRIAL\x10\x01\x12\x17\n\x13GRANT_SOURCE_MANUAL\x10\x02\x12\x16\n\x12GRANT_SOURCE_MATCH\x10\x03\x12\x1b\n\x17GRANT_SOURCE_EVALUATION\x10\x04*N\n\x08\x46lagKind\x12\x19\n\x15\x46LAG_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46LAG_KIND_FAKE\x10\x01\x12\x13\n\x0f\x46LAG_KIND_ROBOT\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/command.proto\x12\tledger.v1\x1a\x1fgoogle/api/field_behavior.proto\x1a\x1fgoogle/protobuf/timestamp.proto\"d\n\tAuthority\x12\x13\n\x05\x61\x63tor\x18\x01 \x01(\tB\x04\xe2\x41\x01\x01\x12\x16\n\x08\x61pprover\x18\x02 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06ticket\x18\x03 \x01(\tB\x04\xe2\x41\x01\x01\x12\x14\n\x06reason\x18\x04 \x01(\tB\x04\xe2\x41\x01\x01\"\x98\x01\n\x07Receipt\x12\x11\n\tledger_id\x18\x01 \x01(\t\x12\x10\n\x08position\x18\x02 \x01(\x04\x12\x31\n\rrecorded_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12#\n\x07preview\x18\x05 \x01(\x0b\x32\x12.ledger.v1.Preview\"\x86\x02\n\x07Preview\x12\x19\n\x11known_at_position\x18\x01 \x01(\x04\x12)\n\x06\x65vents\x18\x02 \x03(\x0b\x32\x19.ledger.v1.PreviewedEvent\x12\x13\n\x0b\x65vent_count\x18\x03 \x01(\x04\x12\r\n\x05lines\x18\x04 \x01(\x04\x12-\n\x0b\x64ifferences\x18\x05 \x03(\x0b\x32\x18.ledger.v1.FeeDifference\x12%\n\x03net\x18\x06 \x03(\x0b\x32\x18.ledger.v1.FeeDifference\x12\x13\n\x0blines_later\x18\x07 \x01(\x04\x12&\n\x05later\x18\x08 \x01(\x0b\x32\x17.ledger.v1.LaterCommits\"\x97\x01\n\x0cLaterCommits\x12\x10\n\x08\x63omplete\x18\x01 \x01(\x08\x12\r\n\x05lines\x18\x02 \x01(\x04\x12\x10\n\x08\x61\x63\x63ounts\x18\x03 \x01(\x04\x12-\n\x0b\x64ifferences\x18\x04 \x03(\x0b\x32\x18.ledger.v1.FeeDifference\x12%\n\x03net\x18\x05 \x03(\x0b\x32\x18.ledger.v1.FeeDifference\"\xeb\x01\n\x0ePreviewedEvent\x12\x10\n\x08position\x18\x01 \x01(\x04\x12\x0e\n\x06stream\x18\x02 \x01(\t\x12\x0f\n\x07version\x18\x03 \x01(\x04\x12\r\n\x05topic\x18\x04 \x01(\t\x12\r\n\x05state\x18\x05 \x01(\x0c\x12\x31\n\rrecorded_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0e\x65\x66\x66\x65\x63tive_time\x18\x07 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05\x61\x63tor\x18\x08 \x01(\t\x12\x12\n\nrequest_id\x18\t \x01(\t\"E\n\rFeeDifference\x12\x12\n\naccount_id\x18\x01 \x01(\t\x12\x10\n\x08\x63urrency\x18\x02 \x01(\t\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\"\x9f\x02\n\x05Grant\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0c\n\x04tier\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12.\n\nvalid_from\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12/\n\x0bvalid_until\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0crevoked_time\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x14\n\x0cprogramme_id\x18\x07 \x01(\t\x12\x10\n\x08\x65vidence\x18\x08 \x01(\t\x12+\n\x0bsource_enum\x18\t \x01(\x0e\x32\x16.ledger.v1.GrantSource\"\x88\x01\n\x03\x42\x61n\x12\x0e\n\x06\x62\x61n_id\x18\x01 \x01(\t\x12.\n\nstart_time\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12,\n\x08\x65nd_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x13\n\x0breason_code\x18\x04 \x01(\t\"\xa0\x01\n\x04\x46lag\x12\x0f\n\x07\x66lag_id\x18\x01 \x01(\t\x12!\n\x04kind\x18\x02 \x01(\x0e\x32\x13.ledger.v1.FlagKind\x12\x30\n\x0c\x66lagged_time\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x32\n\x0eunflagged_time\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp*\x91\x01\n\x0bGrantSource\x12\x1c\n\x18GRANT_SOURCE_UNSPECIFIED\x10\x00\x12\x16\n\x12GRANT_SOURCE_TRIAL\x10\x01\x12\x17\n\x13GRANT_SOURCE_MANUAL\x10\x02\x12\x16\n\x12GRANT_SOURCE_MATCH\x10\x03\x12\x1b\n\x17GRANT_SOURCE_EVALUATION\x10\x04*N\n\x08\x46lagKind\x12\x19\n\x15\x46LAG_KIND_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x46LAG_KIND_FAKE\x10\x01\x12\x13\n\x0f\x46LAG_KIND_ROBOT\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -41,24 +41,26 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_AUTHORITY'].fields_by_name['ticket']._serialized_options = b'\342A\001\001'
   _globals['_AUTHORITY'].fields_by_name['reason']._loaded_options = None
   _globals['_AUTHORITY'].fields_by_name['reason']._serialized_options = b'\342A\001\001'
-  _globals['_GRANTSOURCE']._serialized_start=1488
-  _globals['_GRANTSOURCE']._serialized_end=1633
-  _globals['_FLAGKIND']._serialized_start=1635
-  _globals['_FLAGKIND']._serialized_end=1713
+  _globals['_GRANTSOURCE']._serialized_start=1682
+  _globals['_GRANTSOURCE']._serialized_end=1827
+  _globals['_FLAGKIND']._serialized_start=1829
+  _globals['_FLAGKIND']._serialized_end=1907
   _globals['_AUTHORITY']._serialized_start=104
   _globals['_AUTHORITY']._serialized_end=204
   _globals['_RECEIPT']._serialized_start=207
   _globals['_RECEIPT']._serialized_end=359
   _globals['_PREVIEW']._serialized_start=362
-  _globals['_PREVIEW']._serialized_end=584
-  _globals['_PREVIEWEDEVENT']._serialized_start=587
-  _globals['_PREVIEWEDEVENT']._serialized_end=822
-  _globals['_FEEDIFFERENCE']._serialized_start=824
-  _globals['_FEEDIFFERENCE']._serialized_end=893
-  _globals['_GRANT']._serialized_start=896
-  _globals['_GRANT']._serialized_end=1183
-  _globals['_BAN']._serialized_start=1186
-  _globals['_BAN']._serialized_end=1322
-  _globals['_FLAG']._serialized_start=1325
-  _globals['_FLAG']._serialized_end=1485
+  _globals['_PREVIEW']._serialized_end=624
+  _globals['_LATERCOMMITS']._serialized_start=627
+  _globals['_LATERCOMMITS']._serialized_end=778
+  _globals['_PREVIEWEDEVENT']._serialized_start=781
+  _globals['_PREVIEWEDEVENT']._serialized_end=1016
+  _globals['_FEEDIFFERENCE']._serialized_start=1018
+  _globals['_FEEDIFFERENCE']._serialized_end=1087
+  _globals['_GRANT']._serialized_start=1090
+  _globals['_GRANT']._serialized_end=1377
+  _globals['_BAN']._serialized_start=1380
+  _globals['_BAN']._serialized_end=1516
+  _globals['_FLAG']._serialized_start=1519
+  _globals['_FLAG']._serialized_end=1679
 # @@protoc_insertion_point(module_scope)

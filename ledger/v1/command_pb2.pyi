@@ -171,6 +171,7 @@ class Preview(_message.Message):
     DIFFERENCES_FIELD_NUMBER: _builtins.int
     NET_FIELD_NUMBER: _builtins.int
     LINES_LATER_FIELD_NUMBER: _builtins.int
+    LATER_FIELD_NUMBER: _builtins.int
     known_at_position: _builtins.int
     """It was decided after the event at this position, the last one then."""
     event_count: _builtins.int
@@ -178,8 +179,9 @@ class Preview(_message.Message):
     lines: _builtins.int
     """How many lines its adjustments would restate, in the same commit."""
     lines_later: _builtins.int
-    """How many more lines commits after it would look at, and restate where they change (RepriceStarted); `differences` and `net`
-    are without these.
+    """How many more lines commits after it would look at, as far as they were counted, of which `later` says nothing: this call
+    had no time for them, or what becomes of them depends on commits that come first. `differences` and `net` are without all
+    lines of later commits.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedEvent]:
@@ -195,6 +197,12 @@ class Preview(_message.Message):
     def net(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
         """The same by currency, over all accounts."""
 
+    @_builtins.property
+    def later(self) -> Global___LaterCommits:
+        """What commits after it would post, where the service restates the rest by itself, beside fills (RepriceStarted), or brings a
+        fact of many accounts to them (ReleaseAdvanced). Unset: there would be no such commit.
+        """
+
     def __init__(
         self,
         *,
@@ -205,14 +213,63 @@ class Preview(_message.Message):
         differences: _abc.Iterable[Global___FeeDifference] | None = ...,
         net: _abc.Iterable[Global___FeeDifference] | None = ...,
         lines_later: _builtins.int = ...,
+        later: Global___LaterCommits | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["later", b"later"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "event_count", b"event_count", "events", b"events", "known_at_position", b"known_at_position", "lines", b"lines", "lines_later", b"lines_later", "net", b"net"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["differences", b"differences", "event_count", b"event_count", "events", b"events", "known_at_position", b"known_at_position", "later", b"later", "lines", b"lines", "lines_later", b"lines_later", "net", b"net"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Preview: _TypeAlias = Preview  # noqa: Y015
+
+@_typing.final
+class LaterCommits(_message.Message):
+    """What commits after the command's own would post, worked out over the log up to the position of the preview. It holds as long
+    as nothing else is recorded before they have ended.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COMPLETE_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    NET_FIELD_NUMBER: _builtins.int
+    complete: _builtins.bool
+    """True: this is all that they would post. Otherwise it is what they would post for the accounts that were worked out, each of
+    them wholly; there may be others.
+    """
+    lines: _builtins.int
+    """How many lines they would restate."""
+    accounts: _builtins.int
+    """Of how many accounts."""
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
+        """By how much more or less these lines would be charged, by account and currency: of the first 1,000 of these accounts, in the
+        order of the log.
+        """
+
+    @_builtins.property
+    def net(self) -> _containers.RepeatedCompositeFieldContainer[Global___FeeDifference]:
+        """The same by currency, over all accounts; empty unless it is complete."""
+
+    def __init__(
+        self,
+        *,
+        complete: _builtins.bool = ...,
+        lines: _builtins.int = ...,
+        accounts: _builtins.int = ...,
+        differences: _abc.Iterable[Global___FeeDifference] | None = ...,
+        net: _abc.Iterable[Global___FeeDifference] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "complete", b"complete", "differences", b"differences", "lines", b"lines", "net", b"net"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LaterCommits: _TypeAlias = LaterCommits  # noqa: Y015
 
 @_typing.final
 class PreviewedEvent(_message.Message):

@@ -667,7 +667,7 @@ class ReleaseFactRequest(_message.Message):
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
-    """The account."""
+    """The account; empty: a fact of many accounts, for example the class of a pair, for all of them."""
     fact_position: _builtins.int
     """Position of the fact, for example 4711."""
     validate_only: _builtins.bool
@@ -735,7 +735,7 @@ class DeclineFactRequest(_message.Message):
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
-    """The account."""
+    """The account; empty: a fact of many accounts, for example the class of a pair, for all of them."""
     fact_position: _builtins.int
     """Position of the fact, for example 4711."""
     validate_only: _builtins.bool

@@ -178,8 +178,8 @@ class CommandServiceServicer(object):
         raise NotImplementedError('Method not implemented!')
 
     def ReleaseFact(self, request, context):
-        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
-        persons ask.
+        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. A fact of
+        many accounts is released to all of them. Two persons ask.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

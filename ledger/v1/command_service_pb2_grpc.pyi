@@ -60,8 +60,8 @@ class CommandServiceStub:
     LiftBan: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.LiftBanRequest, _command_service_pb2.LiftBanResponse]
     """Ends the running ban early."""
     ReleaseFact: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.ReleaseFactRequest, _command_service_pb2.ReleaseFactResponse]
-    """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
-    persons ask.
+    """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. A fact of
+    many accounts is released to all of them. Two persons ask.
     """
     DeclineFact: _grpc.UnaryUnaryMultiCallable[_command_service_pb2.DeclineFactRequest, _command_service_pb2.DeclineFactResponse]
     """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
@@ -108,8 +108,8 @@ class CommandServiceAsyncStub(CommandServiceStub):
     LiftBan: _aio.UnaryUnaryMultiCallable[_command_service_pb2.LiftBanRequest, _command_service_pb2.LiftBanResponse]  # type: ignore[assignment]
     """Ends the running ban early."""
     ReleaseFact: _aio.UnaryUnaryMultiCallable[_command_service_pb2.ReleaseFactRequest, _command_service_pb2.ReleaseFactResponse]  # type: ignore[assignment]
-    """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
-    persons ask.
+    """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. A fact of
+    many accounts is released to all of them. Two persons ask.
     """
     DeclineFact: _aio.UnaryUnaryMultiCallable[_command_service_pb2.DeclineFactRequest, _command_service_pb2.DeclineFactResponse]  # type: ignore[assignment]
     """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask."""
@@ -207,8 +207,8 @@ class CommandServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _command_service_pb2.ReleaseFactRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_command_service_pb2.ReleaseFactResponse, _abc.Awaitable[_command_service_pb2.ReleaseFactResponse]]:
-        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. Two
-        persons ask.
+        """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was backdated. A fact of
+        many accounts is released to all of them. Two persons ask.
         """
 
     @_abc_1.abstractmethod

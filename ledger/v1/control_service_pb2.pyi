@@ -509,12 +509,15 @@ class WithheldFact(_message.Message):
     CAUSE_ENUM_FIELD_NUMBER: _builtins.int
     REASON_ENUM_FIELD_NUMBER: _builtins.int
     WITHDRAWN_POSITION_FIELD_NUMBER: _builtins.int
+    SYMBOL_FIELD_NUMBER: _builtins.int
     account_id: _builtins.str
-    """The account."""
+    """The account; empty: the fact is one of many accounts, and withheld from all of them."""
     fact_position: _builtins.int
     """Position of the fact, or of its FactWithdrawn."""
     cause: _builtins.str
-    """What it is, or what is withdrawn: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT; cause_enum says the same."""
+    """What it is, or what is withdrawn: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN, BAN_LIFT or OWNER, or of many accounts
+    PAIR_CLASS or PAIR_RATES; cause_enum says the same.
+    """
     switch: _builtins.str
     """What [adjust] of the programme says of it: adjust, credit_only, propose or keep."""
     reason: _builtins.str
@@ -527,6 +530,8 @@ class WithheldFact(_message.Message):
     """Why it is withheld."""
     withdrawn_position: _builtins.int
     """Position of the fact that is withdrawn; 0: it is no withdrawal."""
+    symbol: _builtins.str
+    """The pair, where the fact is a class or rates of one."""
     @_builtins.property
     def programme_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Programmes whose lines it is withheld from; none: all."""
@@ -554,10 +559,11 @@ class WithheldFact(_message.Message):
         cause_enum: _query_service_pb2.AdjustmentCause.ValueType = ...,
         reason_enum: Global___WithheldReason.ValueType = ...,
         withdrawn_position: _builtins.int = ...,
+        symbol: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cause", b"cause", "cause_enum", b"cause_enum", "currencies", b"currencies", "fact_position", b"fact_position", "position", b"position", "programme_ids", b"programme_ids", "reason", b"reason", "reason_enum", b"reason_enum", "recorded_time", b"recorded_time", "switch", b"switch", "withdrawn_position", b"withdrawn_position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_id", b"account_id", "cause", b"cause", "cause_enum", b"cause_enum", "currencies", b"currencies", "fact_position", b"fact_position", "position", b"position", "programme_ids", b"programme_ids", "reason", b"reason", "reason_enum", b"reason_enum", "recorded_time", b"recorded_time", "switch", b"switch", "symbol", b"symbol", "withdrawn_position", b"withdrawn_position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

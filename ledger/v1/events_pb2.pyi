@@ -2469,8 +2469,9 @@ Global___CloseMissing: _TypeAlias = CloseMissing  # noqa: Y015
 
 @_typing.final
 class FactReleased(_message.Message):
-    """Stream account/<id>: lines that were recorded before a fact of the account count by it from here on. A fact that comes before
-    all lines it changes needs no release.
+    """Stream account/<id>: lines that were recorded before a fact of the account, or of many accounts, count by it from here on. A
+    fact that comes before all lines it changes needs no release. Stream programme/<id>: a fact of many accounts, which lies there,
+    is released to all of them: ReleaseAdvanced says how far, and each account that it reaches has an event of its own.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -2481,6 +2482,7 @@ class FactReleased(_message.Message):
     SWITCH_FIELD_NUMBER: _builtins.int
     PROGRAMME_IDS_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
+    FROM_NS_FIELD_NUMBER: _builtins.int
     fact_position: _builtins.int
     """Position of the fact."""
     cause: _builtins.str
@@ -2488,6 +2490,10 @@ class FactReleased(_message.Message):
     switch: _builtins.str
     """What [adjust] of the programme said of it as it was recorded: adjust, credit_only, propose or keep; empty: the fact is
     older than that switch.
+    """
+    from_ns: _builtins.int
+    """Of a fact of many accounts, in a stream account/<id>: the instant from which on it prices fills; 0: the fact lies in the same
+    stream.
     """
     @_builtins.property
     def envelope(self) -> Global___Envelope:
@@ -2510,10 +2516,11 @@ class FactReleased(_message.Message):
         switch: _builtins.str = ...,
         programme_ids: _abc.Iterable[_builtins.str] | None = ...,
         currencies: _abc.Iterable[_builtins.str] | None = ...,
+        from_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "currencies", b"currencies", "envelope", b"envelope", "fact_position", b"fact_position", "programme_ids", b"programme_ids", "switch", b"switch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "currencies", b"currencies", "envelope", b"envelope", "fact_position", b"fact_position", "from_ns", b"from_ns", "programme_ids", b"programme_ids", "switch", b"switch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2521,7 +2528,9 @@ Global___FactReleased: _TypeAlias = FactReleased  # noqa: Y015
 
 @_typing.final
 class FactWithheld(_message.Message):
-    """Stream account/<id>: lines that were recorded before a fact of the account do not count by it, until it is released."""
+    """Stream account/<id>: lines that were recorded before a fact of the account, or of many accounts, do not count by it, until it is
+    released. Stream programme/<id>: likewise the lines of all accounts.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2532,6 +2541,7 @@ class FactWithheld(_message.Message):
     PROGRAMME_IDS_FIELD_NUMBER: _builtins.int
     CURRENCIES_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
+    FROM_NS_FIELD_NUMBER: _builtins.int
     fact_position: _builtins.int
     """Position of the fact."""
     cause: _builtins.str
@@ -2542,6 +2552,10 @@ class FactWithheld(_message.Message):
     """Why: SWITCH, the programme says so; DEBIT, credit_only and the member would pay more or the same; FLAG, a flag runs, and
     its end releases the fact; SIZE, credit_only asks for a net that cannot be told, of too many lines, or while lines of the
     account are being restated.
+    """
+    from_ns: _builtins.int
+    """Of a fact of many accounts, in a stream account/<id>: the instant from which on it prices fills; 0: the fact lies in the same
+    stream.
     """
     @_builtins.property
     def envelope(self) -> Global___Envelope:
@@ -2565,10 +2579,11 @@ class FactWithheld(_message.Message):
         programme_ids: _abc.Iterable[_builtins.str] | None = ...,
         currencies: _abc.Iterable[_builtins.str] | None = ...,
         reason: _builtins.str = ...,
+        from_ns: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "currencies", b"currencies", "envelope", b"envelope", "fact_position", b"fact_position", "programme_ids", b"programme_ids", "reason", b"reason", "switch", b"switch"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cause", b"cause", "currencies", b"currencies", "envelope", b"envelope", "fact_position", b"fact_position", "from_ns", b"from_ns", "programme_ids", b"programme_ids", "reason", b"reason", "switch", b"switch"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2576,7 +2591,7 @@ Global___FactWithheld: _TypeAlias = FactWithheld  # noqa: Y015
 
 @_typing.final
 class FactDeclined(_message.Message):
-    """Stream account/<id>: a withheld fact stays withheld for ever."""
+    """Streams account/<id> and programme/<id>: a withheld fact stays withheld for ever."""
 
     DESCRIPTOR: _descriptor.Descriptor
 
@@ -2641,8 +2656,8 @@ class FeeAdjusted(_message.Message):
     BASIS_INDEXES_BEFORE_FIELD_NUMBER: _builtins.int
     BASIS_INDEXES_AFTER_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31); likewise REVOCATION, FLAG, UNFLAG, BAN and
-    BAN_LIFT.
+    """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31); likewise REVOCATION, FLAG, UNFLAG, BAN,
+    BAN_LIFT and OWNER; and of many accounts PAIR_CLASS and PAIR_RATES.
     """
     cause_position: _builtins.int
     """Position of the fact that causes it."""
@@ -3110,6 +3125,40 @@ class RepriceCompleted(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___RepriceCompleted: _TypeAlias = RepriceCompleted  # noqa: Y015
+
+@_typing.final
+class ReleaseAdvanced(_message.Message):
+    """Stream release/<programme>: a fact of many accounts, which is released, was brought to some more accounts. What became of it in
+    each that has lines which it may change follows in this commit, in the order of the accounts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENVELOPE_FIELD_NUMBER: _builtins.int
+    RELEASE_POSITION_FIELD_NUMBER: _builtins.int
+    UNTIL_ACCOUNT_ID_FIELD_NUMBER: _builtins.int
+    release_position: _builtins.int
+    """Position of the FactReleased in the stream of the programme."""
+    until_account_id: _builtins.str
+    """Accounts up to this one, in the byte order of their fee streams, have it; empty: all accounts."""
+    @_builtins.property
+    def envelope(self) -> Global___Envelope:
+        """Carried by every event. Who asked is who asked for the release."""
+
+    def __init__(
+        self,
+        *,
+        envelope: Global___Envelope | None = ...,
+        release_position: _builtins.int = ...,
+        until_account_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "release_position", b"release_position", "until_account_id", b"until_account_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReleaseAdvanced: _TypeAlias = ReleaseAdvanced  # noqa: Y015
 
 @_typing.final
 class CurrencyNet(_message.Message):

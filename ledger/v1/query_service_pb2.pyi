@@ -103,6 +103,12 @@ class _AdjustmentCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Adjus
     """A ban that runs since before it was recorded (R22)."""
     ADJUSTMENT_CAUSE_BAN_LIFT: _AdjustmentCause.ValueType  # 6
     """A ban was lifted before that was recorded."""
+    ADJUSTMENT_CAUSE_PAIR_CLASS: _AdjustmentCause.ValueType  # 7
+    """A pair has a class since before that was recorded (A19)."""
+    ADJUSTMENT_CAUSE_PAIR_RATES: _AdjustmentCause.ValueType  # 8
+    """A pair has rates of its own, or none any more, since before that was recorded."""
+    ADJUSTMENT_CAUSE_OWNER: _AdjustmentCause.ValueType  # 9
+    """An owner was registered after fills of the account with that owner (R16)."""
 
 class AdjustmentCause(_AdjustmentCause, metaclass=_AdjustmentCauseEnumTypeWrapper):
     """Why a fee is adjusted."""
@@ -121,6 +127,12 @@ ADJUSTMENT_CAUSE_BAN: AdjustmentCause.ValueType  # 5
 """A ban that runs since before it was recorded (R22)."""
 ADJUSTMENT_CAUSE_BAN_LIFT: AdjustmentCause.ValueType  # 6
 """A ban was lifted before that was recorded."""
+ADJUSTMENT_CAUSE_PAIR_CLASS: AdjustmentCause.ValueType  # 7
+"""A pair has a class since before that was recorded (A19)."""
+ADJUSTMENT_CAUSE_PAIR_RATES: AdjustmentCause.ValueType  # 8
+"""A pair has rates of its own, or none any more, since before that was recorded."""
+ADJUSTMENT_CAUSE_OWNER: AdjustmentCause.ValueType  # 9
+"""An owner was registered after fills of the account with that owner (R16)."""
 Global___AdjustmentCause: _TypeAlias = AdjustmentCause  # noqa: Y015
 
 class _RateSource:
@@ -291,6 +303,10 @@ class _SentenceCodeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Sentence
     """It does not count by a fact that came late and is withheld (A31)."""
     SENTENCE_CODE_CURRENCY_STAYS: _SentenceCode.ValueType  # 44
     """It stays in the currency that it was charged in first (A31)."""
+    SENTENCE_CODE_COUNTS_AS_SELF_TRADE: _SentenceCode.ValueType  # 45
+    """Since an adjustment it counts as a trade with oneself (R16)."""
+    SENTENCE_CODE_COUNTS_AS_NO_SELF_TRADE: _SentenceCode.ValueType  # 46
+    """Since an adjustment it counts as a trade with somebody else (R16)."""
 
 class SentenceCode(_SentenceCode, metaclass=_SentenceCodeEnumTypeWrapper):
     """What a sentence of an explanation says, in the order in which they come."""
@@ -385,6 +401,10 @@ SENTENCE_CODE_FACT_WITHHELD: SentenceCode.ValueType  # 43
 """It does not count by a fact that came late and is withheld (A31)."""
 SENTENCE_CODE_CURRENCY_STAYS: SentenceCode.ValueType  # 44
 """It stays in the currency that it was charged in first (A31)."""
+SENTENCE_CODE_COUNTS_AS_SELF_TRADE: SentenceCode.ValueType  # 45
+"""Since an adjustment it counts as a trade with oneself (R16)."""
+SENTENCE_CODE_COUNTS_AS_NO_SELF_TRADE: SentenceCode.ValueType  # 46
+"""Since an adjustment it counts as a trade with somebody else (R16)."""
 Global___SentenceCode: _TypeAlias = SentenceCode  # noqa: Y015
 
 @_typing.final
@@ -906,8 +926,11 @@ class FeeAdjustment(_message.Message):
     RELEASED_BY_FIELD_NUMBER: _builtins.int
     APPROVED_BY_FIELD_NUMBER: _builtins.int
     BANNED_BEFORE_FIELD_NUMBER: _builtins.int
+    SELF_TRADE_BEFORE_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
-    """Why: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT, also where such a fact was withdrawn; cause_enum says the same."""
+    """Why: LATE_GRANT, REVOCATION, FLAG, UNFLAG, BAN or BAN_LIFT, also where such a fact was withdrawn, OWNER, PAIR_CLASS or
+    PAIR_RATES; cause_enum says the same.
+    """
     cause_position: _builtins.int
     """Position of the event that causes it: the fact, or its FactWithdrawn."""
     fee_before: _builtins.str
@@ -928,6 +951,8 @@ class FeeAdjustment(_message.Message):
     """Who approved that, if anybody did."""
     banned_before: _builtins.bool
     """Whether the fill counted as one under a ban until then."""
+    self_trade_before: _builtins.bool
+    """Whether the fill counted as a trade with oneself until then."""
     @_builtins.property
     def line_ref(self) -> _fill_pb2.LineRef:
         """The line that recorded the fill."""
@@ -952,10 +977,11 @@ class FeeAdjustment(_message.Message):
         released_by: _builtins.str = ...,
         approved_by: _builtins.str = ...,
         banned_before: _builtins.bool = ...,
+        self_trade_before: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["basis_before", b"basis_before", "line_ref", b"line_ref"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "banned_before", b"banned_before", "basis_before", b"basis_before", "cause", b"cause", "cause_enum", b"cause_enum", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref", "release_position", b"release_position", "released_by", b"released_by"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["approved_by", b"approved_by", "banned_before", b"banned_before", "basis_before", b"basis_before", "cause", b"cause", "cause_enum", b"cause_enum", "cause_position", b"cause_position", "fee_after", b"fee_after", "fee_before", b"fee_before", "fee_currency_after", b"fee_currency_after", "fee_currency_before", b"fee_currency_before", "line_ref", b"line_ref", "release_position", b"release_position", "released_by", b"released_by", "self_trade_before", b"self_trade_before"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

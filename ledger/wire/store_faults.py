@@ -41,7 +41,8 @@ _KINDS: Final[Mapping[str, str]] = {  # as metrics name them
 }
 _FULL: Final = "full"
 _GONE: Final = "unreachable"
-KINDS: Final = tuple(sorted({*_KINDS.values(), _FULL, _GONE}))
+DAMAGED: Final = "damaged"  # bytes came back that were not stored
+KINDS: Final = tuple(sorted({*_KINDS.values(), _FULL, _GONE, DAMAGED}))
 _DISK_FULL: Final = "53100"
 _ROLLED_BACK: Final = frozenset({_DISK_FULL, "25006", "42501", "55P03"})  # none of them comes once a commit has begun
 _NO_SPACE: Final = "No space left on device"  # PostgreSQL's last words, and those of a server that refuses a session

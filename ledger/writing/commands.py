@@ -6,12 +6,14 @@ from typing import Final
 
 from ledger.domain.commands import (
     AccountCommand,
+    AssignPairClass,
     BountyCommand,
     Command,
     FactCommand,
     PromotionCommand,
     RecordDailyClose,
     Request,
+    SetPairRates,
     StandingCommand,
 )
 from ledger.domain.decide.account import asks_family
@@ -22,7 +24,7 @@ from ledger.domain.events import CommandRefused
 from ledger.domain.refusal import Reason, Refusal
 from ledger.writing.draft import Draft
 from ledger.writing.fills import decide_pending
-from ledger.writing.mending import mend
+from ledger.writing.mending import mend, mend_shared
 from ledger.writing.messages import Accepted, DecideCommand, Refused
 
 _STATE_REFUSALS_START: Final = 100  # reasons below are about shape: such a command leaves no trace
@@ -87,5 +89,7 @@ def _record_decision(draft: Draft, job: DecideCommand, stream: str, decided: Dec
         draft.record(name, effective_ns, event, further)
     if isinstance(job.command, StandingCommand | FactCommand) and not isinstance(decided, Refusal):
         draft.lines_restated += mend(draft, first, further)
+    if isinstance(job.command, AssignPairClass | SetPairRates) and not isinstance(decided, Refusal):
+        mend_shared(draft, first, further)
     draft.requests[job.request.request_id] = (job.request.sha256, first)
     return Refused(decided, first.position) if isinstance(decided, Refusal) else Accepted(first)

@@ -16,6 +16,7 @@ from ledger.fills.batch import BatchPart, by_account_day, merged
 from ledger.fills.decide import BatchOutcome, decide_fills
 from ledger.fills.fill_runs import FillRuns
 from ledger.fills.owners import newly_named_owners
+from ledger.fills.standings import HeldStandings
 from ledger.store.writer import rows_of
 from ledger.writing.draft import Draft, PendingFills, Resend
 from ledger.writing.messages import Answer, FillsTaken, RecordFills, Refused
@@ -73,14 +74,14 @@ def _decide_together(draft: Draft, venue: str, together: Sequence[PendingFills])
     batch = merged([waiting.batch for waiting in together if waiting.batch is not None]).at_venue(venue)
     groups = by_account_day(batch)
     states, next_position = draft.states, draft.next_position
-    places = states.load_batch(batch, groups)
+    places, accounts = states.load_batch(batch, groups)
     with_fees = any(waiting.job.with_fees for waiting in together)
     suspects = states.days.suspects(batch, groups, places, next_position)
     asked = np.ones(len(batch), dtype=bool) if with_fees else None
     outcome = decide_fills(
         batch,
         groups,
-        states.accounts,
+        accounts,
         places,
         states.days,
         states.book,
@@ -91,13 +92,14 @@ def _decide_together(draft: Draft, venue: str, together: Sequence[PendingFills])
     if outcome.runs:
         envelope = Envelope(0, draft.recorded_time_ns, draft.term, batch.actor)
         draft.rows.extend(rows_of(outcome.runs, next_position, envelope))
-        _name_owners(draft, batch.actor, outcome.runs)
+        if len(batch.owner_id):
+            _name_owners(draft, batch.actor, outcome.runs, accounts)
     _hand_out(outcome, together)
 
 
-def _name_owners(draft: Draft, actor: str, runs: FillRuns) -> None:
+def _name_owners(draft: Draft, actor: str, runs: FillRuns, accounts: HeldStandings) -> None:
     """Record owners that fills name for the first time: with the account, and with the owner."""
-    if named := newly_named_owners(runs, draft.states.accounts):
+    if named := newly_named_owners(runs, accounts.owned):
         request = Request("", b"", actor=actor)
         draft.states.owners.load(each.owner_id for each in named)
         for account_id, owner_id, time_ns in named:

@@ -6,8 +6,9 @@ Of lines that are too many only the beginning is recorded: commits that come aft
 from __future__ import annotations
 
 from ledger.domain.commands import Request
-from ledger.domain.events import FactReleased, Recorded
-from ledger.domain.streams import account_stream, day_key, repricing_stream, subject_of
+from ledger.domain.events import FactReleased, Recorded, ReleaseAdvanced
+from ledger.domain.state.shared_facts import Underway
+from ledger.domain.streams import account_stream, day_key, release_stream, repricing_stream, subject_of
 from ledger.fills import mend as mending
 from ledger.fills.reprice import completed, next_part
 from ledger.fills.targets import Targets
@@ -58,6 +59,10 @@ def go_on_repricing(draft: Draft) -> None:
     They read the log, for which the commit in flight must be stored: so all else of this one is decided before.
     """
     left = mending.LINES_AT_ONCE
+    for _, answer in draft.repricing[:1]:
+        lines, answer.accounts = _bring_shared_fact(draft, left)
+        answer.lines += lines
+        left -= lines
     for job, answer in draft.repricing:
         for account_id in job.account_ids:
             if left > 0:
@@ -81,6 +86,47 @@ def _next_part(draft: Draft, account_id: str, lines_max: int) -> int:
         draft.record(stream, draft.now_ns, ended, request)
         states.releases.clear()
     return part.advanced.looked_at - underway.looked_at
+
+
+def mend_shared(draft: Draft, recorded: Recorded, request: Request) -> None:
+    """Record what a shared fact that was just recorded does to lines of before: later commits bring it to accounts."""
+    for event in _mending(draft).shared_outcome(recorded, draft.now_ns):
+        draft.record(recorded.stream, draft.now_ns, event, request)
+
+
+def _bring_shared_fact(draft: Draft, lines_max: int) -> tuple[int, int]:
+    """Bring the first shared fact that is released to the next accounts; return (lines looked at, accounts)."""
+    underway = next(iter(draft.states.releases_underway()), None)
+    if underway is None or underway.release.position >= draft.first_position:
+        return 0, 0
+    shared = underway.fact
+    accounts, until = _next_accounts(draft, underway, lines_max)
+    advanced = ReleaseAdvanced(underway.release.position, until)
+    request = asked_by(underway.release)
+    draft.record(release_stream(shared.event.programme_id), draft.now_ns, advanced, request)
+    left = lines_max
+    for account_id, event in _mending(draft).brought(underway, until, draft.now_ns):
+        outcome = draft.record(account_stream(account_id), draft.now_ns, event, request)
+        if isinstance(event, FactReleased):
+            left -= _restate(draft, outcome, request, left)
+    return lines_max - left, max(accounts, 1)
+
+
+def _next_accounts(draft: Draft, underway: Underway, lines_max: int) -> tuple[int, str]:
+    """Return how many accounts one commit brings a shared fact to, and up to which one; empty: no other is left."""
+    states, fact, after = draft.states, underway.fact, underway.after_account_id
+    from_ns = fact.event.valid_from_ns
+    accounts, until = states.accounts_next(after, from_ns, fact.recorded.position, mending.ACCOUNTS_AT_ONCE)
+    states.load_reached(accounts, from_ns)
+    reached, count = dict[str, int](), 0
+    for account_id in accounts:
+        more = reached | states.fee_lines(account_id, from_ns)
+        if count and (len(more) > mending.DAYS_AT_ONCE or sum(more.values()) > lines_max):
+            until = accounts[count - 1]
+            break
+        reached, count = more, count + 1
+    states.load_fees(reached)
+    return count, until
 
 
 def _mending(draft: Draft) -> mending.Mending:

@@ -69,7 +69,8 @@ class CompleteEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class GoOnRepricing:
-    """The next lines of accounts that are restated commit by commit: of the first one, then of those after it."""
+    """The next accounts of a shared fact that is released, if any; then the next lines of accounts, one after another,
+    that are restated commit by commit."""
 
     account_ids: Sequence[str]
 
@@ -156,9 +157,10 @@ class Evaluated:
 
 @dataclass(slots=True)
 class Repriced:
-    """So many lines were looked at; 0: none were left."""
+    """So many lines were looked at, and a shared fact was brought to so many accounts; 0: none were left."""
 
     lines: int = 0
+    accounts: int = 0
 
 
 Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated | Repriced

@@ -178,7 +178,7 @@ class _Comparison:
             return left
         batch = self._batch.rows(places)
         groups = by_account_day(batch)
-        days = self._states.load_batch(batch, groups)
+        days = self._states.load_days(groups.keys)
         suspects = self._states.days.suspects(batch, groups, days, self._next_position)
         asked = None if self._with_fees is None else self._with_fees[places]
         known = self._states.known(batch, suspects, self._rows, self._next_position, asked)

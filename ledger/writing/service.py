@@ -61,6 +61,7 @@ class Service:
         self._clock = TermClock()
         self.pipeline = CommitPipeline(writer, publish)
         self.lines_restated = 0  # for commands, in the commit that was decided last
+        self.snapshots_damaged = 0  # in the same, of those that it read
         self._forget()
 
     def start(self, events: Sequence[tuple[str, Event]], now_ns: int) -> None:
@@ -101,6 +102,7 @@ class Service:
             go_on_repricing(draft)
             append_advances(draft)
             self.lines_restated = draft.lines_restated
+            self.snapshots_damaged = self._states.snapshots_damaged()
             commit = self._finish(draft, answers)
             self.pipeline.wait_for_commit()
         except (WriterLost, PersistenceError):
@@ -160,7 +162,8 @@ class Service:
         if not draft.rows:
             return None
         requests = [RequestRow(name, sha256, first.position) for name, (sha256, first) in draft.requests.items()]
-        return Commit(draft.recorded_time_ns, draft.rows, draft.decisions, requests, list(draft.texts.values()))
+        texts, snapshots = list(draft.texts.values()), draft.states.new_snapshots()
+        return Commit(draft.recorded_time_ns, draft.rows, draft.decisions, requests, texts, snapshots)
 
     @property
     def _log(self) -> Log:

@@ -29,16 +29,19 @@ from ledger.domain.state.account import (
     evolve_account,
     evolve_source,
     fold_account,
-    fold_accounts,
 )
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
 from ledger.domain.state.owners import family_of
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import (
     DayKey,
+    account_of,
     account_stream,
+    day_key,
     fee_range,
     fee_stream,
+    in_fee_order,
+    is_fee_stream,
     kind_and_subject,
     repricing_stream,
     source_stream,
@@ -49,19 +52,24 @@ from ledger.fills.adjust import adjustments
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable, Suspects
 from ledger.fills.known import KnownFills, known_by_name, places_by_day
-from ledger.fills.mend import Release
+from ledger.fills.mend import AccountSpan, Release
+from ledger.fills.standings import HeldStandings, StandingTable
 from ledger.fills.targets import Targets
+from ledger.store.codec.account_snapshots import Snapshot
 from ledger.store.codec.events import decode
 from ledger.store.fee_streams import FeeDay
-from ledger.store.log import KnownRequest, Log
-from ledger.store.rows import LogRows
+from ledger.store.log import ACCOUNTS_AT_ONCE, KnownRequest, Log
+from ledger.store.rows import LogRows, Row
 from ledger.writing.messages import DecideCommand, Job
 from ledger.writing.owners import Owners
+from ledger.writing.snapshots import Snapshots
 
 # Conflicts of a source that are known again when they come again: older ones are recorded once more.
 _CONFLICTS, _EVENTS_WITH_CONFLICTS, _SOURCES_WITH_CONFLICTS = 10_000, 100, 16
 _SOURCES_MAX, _SHARED_MAX = 10_000, 1_000  # in memory
 _LINES_READ_AT_ONCE = 20_000  # of an account-day: about a megabyte
+_OF_FEES = _RUNS, _ADJUSTMENTS = "runs", "adjustments"  # of fee streams
+_LOOKS_MAX = 20  # in one commit for accounts that trade: each takes about two milliseconds
 
 T = TypeVar("T")
 _Read = Callable[[Log, Collection[tuple[str, int]]], Iterable[Recorded]]
@@ -90,6 +98,8 @@ class States(SharedStates):
         super().__init__(book, self._events_in_log, self.book_at, changed_at)
         self.accounts: Held[str, AccountState] = Held(account_bytes)  # those that have an event
         self._without_event: set[str] = set()
+        self._standings = StandingTable()
+        self._snapshots = Snapshots(log)
         self.days = DayTable()
         self._account_bytes_max = account_bytes_max
         self._day_bytes_max = day_bytes_max
@@ -129,10 +139,21 @@ class States(SharedStates):
         if 2 * names_bytes > self._account_bytes_max:
             self._without_event.clear()
             names_bytes = 0
-        self.accounts.shrink(self._account_bytes_max - names_bytes)
+        bytes_max = self._account_bytes_max - names_bytes
+        self._standings.shrink(bytes_max // 2)
+        self.accounts.shrink(bytes_max - min(self._standings.nbytes, bytes_max // 2))
         self.sources.shrink(_SOURCES_MAX)
         self._shared.shrink(_SHARED_MAX)
         self.days.shrink(self._day_bytes_max)
+
+    def new_snapshots(self) -> list[Snapshot]:
+        """Return the snapshots that the commit in the making stores."""
+        return self._snapshots.of_commit(self.accounts)
+
+    def snapshots_damaged(self) -> int:
+        """Return how many damaged snapshots this commit has come across."""
+        found, self._snapshots.damaged = self._snapshots.damaged, 0
+        return found
 
     def load(self, jobs: Sequence[Job]) -> None:
         """Begin a commit: read which commands were recorded before, and the accounts of commands, one query each."""
@@ -161,15 +182,18 @@ class States(SharedStates):
         """Have accounts in memory."""
         self._load(account_ids, ())
 
+    def load_days(self, keys: Sequence[DayKey]) -> Ints:
+        """Have account-days in memory; return their places."""
+        return self._load((), keys)
+
     def _load(self, account_ids: Iterable[str], keys: Sequence[DayKey]) -> Ints:
         """Have accounts and account-days in memory, the missing ones by one query; return the places of the days."""
         wanted = set(account_ids) - self._without_event
-        unknown = {account_stream(name): name for name in wanted if name not in self.accounts}
+        unknown = [name for name in wanted if name not in self.accounts]
         places = self.days.places(keys)
         missing = {fee_stream(*keys[at]): keys[at] for at in (places < 0).nonzero()[0].tolist()}
         if unknown or missing:
-            events, days = self._log().accounts_and_days(unknown, missing)
-            read = fold_accounts(events, unknown.values())
+            read, days = self._snapshots.read(unknown, missing)
             self._without_event |= {name for name, account in read.items() if not account.version}
             self.accounts.update((name, account) for name, account in read.items() if account.version)
             self._enter_days(missing, days)
@@ -190,9 +214,19 @@ class States(SharedStates):
             positions = np.concatenate([day.positions for day in in_log.values()])
             self.days.take_in(np.repeat(places, list(map(len, digests))), np.concatenate(digests), positions)
 
-    def load_batch(self, batch: FillBatch, groups: AccountDays) -> Ints:
-        """Have the accounts of a batch and their days in memory; return the places of the account-days."""
-        return self._load(batch.accounts, groups.keys)
+    def load_batch(self, batch: FillBatch, groups: AccountDays) -> tuple[Ints, HeldStandings]:
+        """Have the accounts of a batch and their days in memory; return (places of the account-days, the accounts)."""
+        names = batch.accounts
+        numbers = self._standings.numbers(names)
+        new = np.flatnonzero(numbers < 0)
+        new_names = [names[place] for place in new.tolist()]
+        places = self._load(new_names, groups.keys)
+        if len(new):
+            numbers[new] = self._standings.enter(map(self.accounts.get, new_names))
+        return places, HeldStandings(self._standings, names, numbers, self._states_of)
+
+    def _states_of(self, account_ids: Iterable[str]) -> Mapping[str, AccountState]:
+        return {account.account_id: account for account in self._accounts_at_once(account_ids)}
 
     def known(
         self, batch: FillBatch, suspects: Suspects, of_this_commit: LogRows, next_position: int, with_fees: Ints | None
@@ -289,7 +323,7 @@ class States(SharedStates):
 
     def credit(self, key: DayKey, event: CreditEvent) -> CreditEvent:
         """Return a credit of an account-day, or its withdrawal, with the totals after it, and move the day on."""
-        self._load((), [key])
+        self.load_days([key])
         day = self.days.day(key)
         counted = day.credit(event)
         self.days.enter({key: day})
@@ -305,12 +339,12 @@ class States(SharedStates):
             stream = self.making[place].stream
         else:
             return []
-        return [*found, *(each for each in _decoded(self.making, {stream}) if isinstance(each.event, CreditEvent))]
+        return [*found, *(each for each in self._in_making(stream) if isinstance(each.event, CreditEvent))]
 
     def account_events(self, account_id: str) -> list[Recorded]:
         """Return the events of an account, in the log and in the commit in the making."""
         stream = account_stream(account_id)
-        return [*self._events_in_log(stream), *_decoded(self.making, {stream})]
+        return [*self._events_in_log(stream), *self._in_making(stream)]
 
     def _events_in_log(self, stream: str) -> list[Recorded]:
         return self._once(("events", stream), lambda: self._log().streams([stream], POSITION_MAX))
@@ -327,10 +361,63 @@ class States(SharedStates):
             },
         )
         found = dict(in_log)
-        for recorded in _decoded(self.making, days):
+        for recorded in map(_event, self.making.of_account(account_id, days)):
             assert isinstance(recorded.event, FeeEvent), recorded
             found[recorded.stream] = _lines(recorded.event.totals)
         return {stream: lines for stream, lines in found.items() if lines}
+
+    def accounts_trading(self, span: AccountSpan, from_ns: int, before: int, limit: int) -> list[str]:
+        """Return accounts of a span that have fills since the UTC day of an instant, recorded before a position."""
+        first_day = max(from_ns, 0) // DAY_NS
+        found = set(self._log().accounts_trading(*span, first_day, before, limit))
+        in_making = self.making if self.making and self.making[0].position < before else ()
+        for row in in_making:
+            if is_fee_stream(row.stream) and row.position < before and day_key(row.stream)[1] >= first_day:
+                name = account_of(row.stream)
+                if in_fee_order(span.after) < in_fee_order(name) and (
+                    not span.until or in_fee_order(name) <= in_fee_order(span.until)
+                ):
+                    found.add(name)
+        return sorted(found, key=in_fee_order)[:limit]
+
+    def accounts_next(self, after: str, from_ns: int, before: int, count: int) -> tuple[list[str], str]:
+        """Return the first accounts after one that have such fills in the log, and up to which account these are all.
+
+        They are at most so many, and few where many others lie between them. Up to "" they are all that there are.
+        """
+        found = list[str]()
+        for _ in range(_LOOKS_MAX):
+            some = self._log().accounts_with_fees(after, "", max(from_ns, 0) // DAY_NS, before)
+            for name, trades in some:
+                if trades and len(found) == count:
+                    return found, after
+                if trades:
+                    found.append(name)
+                after = name
+            if len(some) < ACCOUNTS_AT_ONCE:
+                return found, ""
+        return found, after
+
+    def load_reached(self, account_ids: Sequence[str], from_ns: int) -> None:
+        """Read what every account needs that a shared fact is brought to, by one query of each kind for all of them."""
+        self.load_accounts(account_ids)
+        self._load_for_late_facts(account_ids)
+        first_day, last_day = max(from_ns, 0) // DAY_NS, LATEST_NS // DAY_NS
+        lines: dict[str, dict[str, int]] = {name: {} for name in account_ids}
+        for each in self._log().day_totals_of(account_ids, POSITION_MAX, first_day=first_day):
+            lines[each.account_id][fee_stream(each.account_id, day_number(each.day))] = _lines(each.totals)
+        self._in_log.update((("lines", name, str(first_day), str(last_day)), found) for name, found in lines.items())
+
+    def load_fees(self, lines: Mapping[str, int]) -> None:
+        """Read the runs and adjustments of fee streams that have so many lines each at once, unless they are many."""
+        if sum(lines.values()) > _LINES_READ_AT_ONCE:
+            return
+        found: dict[tuple[str, ...], list[Recorded]] = {(kind, name): [] for kind in _OF_FEES for name in lines}
+        events = [*self._log().runs_of(lines), *self._log().adjustments_of(lines, 0)]
+        for recorded in sorted(events, key=lambda each: each.position):
+            kind = _RUNS if isinstance(recorded.event, VolumeRecorded) else _ADJUSTMENTS
+            found[kind, recorded.stream].append(recorded)
+        self._in_log.update(found)
 
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
@@ -339,7 +426,7 @@ class States(SharedStates):
 
     def _last_fees(self, stream: str) -> FeeEvent | None:
         """Return the last event of a fee stream, in the commit in the making or in the log."""
-        making = _decoded(self.making, {stream})
+        making = self._in_making(stream)
         last = making[-1] if making else self._once(("last", stream), lambda: self._log().last_of(stream))
         return last.event if last and isinstance(last.event, FeeEvent) else None
 
@@ -355,15 +442,24 @@ class States(SharedStates):
 
         The stream has so many lines: a few are read at once.
         """
-        yield from self._log().runs_between(stream, first, end, at_once=lines <= _LINES_READ_AT_ONCE)
-        for recorded in _decoded(self.making, {stream}):
+        held: Sequence[Recorded] | None = self._in_log.get((_RUNS, stream))
+        if held is None:
+            yield from self._log().runs_between(stream, first, end, at_once=lines <= _LINES_READ_AT_ONCE)
+        else:
+            yield from (recorded for recorded in held if first <= recorded.position < end)
+        for recorded in self._in_making(stream):
             if isinstance(recorded.event, VolumeRecorded) and first <= recorded.position < end:
                 yield recorded
 
     def adjustments(self, stream: str) -> list[Recorded]:
         """Return the adjustments of a fee stream, in the log and in the commit in the making."""
-        making = [each for each in _decoded(self.making, {stream}) if isinstance(each.event, FeeAdjusted)]
-        return [*self._log().adjustments_of([stream], 0), *making]
+        making = [each for each in self._in_making(stream) if isinstance(each.event, FeeAdjusted)]
+        held: Sequence[Recorded] | None = self._in_log.get((_ADJUSTMENTS, stream))
+        return [*(self._log().adjustments_of([stream], 0) if held is None else held), *making]
+
+    def _in_making(self, stream: str) -> list[Recorded]:
+        """Return the events of a stream of an account that the commit in the making has."""
+        return list(map(_event, self.making.of_account(account_of(stream), {stream})))
 
     def recorded_at(self, position: int) -> int:
         """Return when a position was recorded, in ns; 0: the log has not reached it."""
@@ -395,8 +491,10 @@ class States(SharedStates):
         kind, name = kind_and_subject(recorded.stream)
         if kind == "account":
             evolved = evolve_account(self.account(name), recorded)
-            self.accounts[name] = evolved or fold_account(name, self.account_events(name))
+            account = self.accounts[name] = evolved or fold_account(name, self.account_events(name))
+            self._snapshots.note(account)
             self._without_event.discard(name)
+            self._standings.forget(name)
         elif kind == "owner":
             self.owners.take(recorded)
         else:
@@ -438,4 +536,8 @@ def _lines(totals: Iterable[CellTotals]) -> int:
 
 def _decoded(rows: LogRows, streams: Container[str]) -> list[Recorded]:
     """Return the events of some streams in the commit in the making, as the log will have them."""
-    return [decode(row.position, row.stream, row.version, row.topic, row.state) for row in rows.of_streams(streams)]
+    return list(map(_event, rows.of_streams(streams)))
+
+
+def _event(row: Row) -> Recorded:
+    return decode(row.position, row.stream, row.version, row.topic, row.state)

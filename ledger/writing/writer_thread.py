@@ -24,7 +24,7 @@ from ledger.store.postgres.embedded import EmbeddedError
 from ledger.store.postgres.keeper import Keeper
 from ledger.store.writer import Writer, WriterLost
 from ledger.wire.status import INTERNAL, NOT_THE_WRITER, OUTCOME_UNKNOWN, RefusedError, refuse
-from ledger.wire.store_faults import STORE_FULL, is_rolled_back, is_session_lost, kind_of, refusal_of
+from ledger.wire.store_faults import DAMAGED, STORE_FULL, is_rolled_back, is_session_lost, kind_of, refusal_of
 from ledger.writing.backoff import Backoff
 from ledger.writing.commit_pipeline import CommitPipeline, Deliver
 from ledger.writing.counts import Counts
@@ -292,7 +292,7 @@ class WriterThread:
             _deciding.exception("a defect: a commit of %d requests could not be made; each is tried alone", len(jobs))
             self._send_alone(service, jobs, futures, now_ns)
         else:
-            self._charge(service.lines_restated)
+            self._note_decided(service)
 
     def _send_alone(self, service: Service, jobs: Sequence[Job], futures: Sequence[AnswerToCome], now_ns: int) -> None:
         """Send each job in a commit of its own: a defect that one triggers must not take others with it."""
@@ -308,7 +308,7 @@ class WriterThread:
                     _defects.tell(defect, "%s failed, and nothing of it is recorded", _name(job))
                 _refuse_all([future], INTERNAL)
             else:
-                self._charge(service.lines_restated)
+                self._note_decided(service)
 
     def _deliver(self, futures: Sequence[AnswerToCome]) -> Deliver:
         """Return what answers jobs that are decided from now on."""
@@ -372,10 +372,11 @@ class WriterThread:
             self._room.notify_all()
         return jobs
 
-    def _charge(self, lines_restated: int) -> None:
+    def _note_decided(self, service: Service) -> None:
         """Have commands pay for the lines that they restated: a flood of late facts leaves fills their share."""
+        self.counts.failures[DAMAGED] += service.snapshots_damaged
         with self._changed:
-            self._queue.charge(_COMMANDS, lines_restated * _FILLS_OF_A_LINE)
+            self._queue.charge(_COMMANDS, service.lines_restated * _FILLS_OF_A_LINE)
 
     def _wait_for_jobs(self, pipeline: CommitPipeline) -> None:
         """Wait for a commit's worth of jobs. Raises WriterLost as soon as the pen is lost, so that no more is decided.
@@ -518,7 +519,7 @@ def _names(job: Job) -> dict[str, str]:
         case RecordFills():
             return {"source": job.source}
         case GoOnRepricing():
-            return {"account_id": job.account_ids[0]}
+            return {"account_id": job.account_ids[0]} if job.account_ids else {}
     return {"request_id": job.started.envelope.request_id}
 
 

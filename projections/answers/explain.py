@@ -40,15 +40,18 @@ def explanation(
     as_is = _known(entries[0], adjustments)
     # By releases of the software that compared grants it was priced anew, as `lines_now` says.
     anew = [each for each in adjustments if not _is_released(each[0])]
+    # All of it: a version that a basis names was published before.
+    of_programme = log.streams([programme_stream(as_is.basis.programme_id)], POSITION_MAX)
     facts = Facts(
         account_id=account_id,
         venue=run_of(recorded).venue,
         known=as_is,
         known_at=anew[-1][0].position if anew else recorded.position,
         priced_at=priced_at,
-        programme=_programme(log, as_is.basis),
+        programme=_programme(of_programme, as_is.basis),
         decisions=log.streams([account_stream(account_id)], known),
         currency=_known(entries[0], anew).basis.fee_currency,
+        of_programme=[each for each in of_programme if each.position <= known],
     )
     return [_message(sentence) for sentence in explain(facts, adjustments, repricings)]
 
@@ -85,8 +88,7 @@ def _known(entry: Entry, adjustments: Sequence[tuple[Recorded, AdjustedLine]]) -
     return known
 
 
-def _programme(log: Log, basis: Basis) -> Programme:
+def _programme(versions: Sequence[Recorded], basis: Basis) -> Programme:
     """Return the version that a basis names, which the log has for ever."""
-    versions = log.streams([programme_stream(basis.programme_id)], POSITION_MAX)
     published = (recorded.event for recorded in versions if isinstance(recorded.event, ProgrammePublished))
     return programmes.parse(next(event.content for event in published if event.version == basis.programme_version))

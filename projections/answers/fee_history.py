@@ -301,6 +301,7 @@ def _adjustment_line(
             fee_currency_after=after.fee_currency,
             release_position=event.release_position,
             banned_before=bool(line.before.traits & TRAIT_BANNED),
+            self_trade_before=bool(line.before.traits & TRAIT_SELF_TRADE),
         ),
     )
     if event.release_position:

@@ -94,14 +94,14 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
         line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after
         set_words(line, fee_type=fee_type(exact(line.fee_amount, FEE_SCALE)))
         line.basis.CopyFrom(last.basis)
-        line.banned = last.banned
+        line.banned, line.self_trade = last.banned, last.self_trade
     repricings = reader.repricings(view.instant, account_id)
     return pb.GetFillResponse(
         basis=view.instant.basis(reader.ledger_id),
         line=line,
         adjustments=adjustments,
         explanation=explanation(reader.log, account_id, entries, view.instant.known.position, repricings),
-        reprice_in_progress=bool(repricings.open),
+        reprice_in_progress=reader.is_repriced(view.instant, account_id),
     )
 
 

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from threading import Lock
-from typing import Final, NamedTuple
+from collections.abc import Callable
+from typing import Final
 
-from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.held import Held
+from ledger.domain.refusal import Reason
 from ledger.v1 import control_service_pb2 as pb
 from ledger.wire.fields import Shape, optional_id, read_ns
-from ledger.wire.status import RefusedError, refuse, timestamp
+from ledger.wire.status import refuse, timestamp
 from projections.as_of import Reader
 from projections.controls import CONTROLS
-from projections.controls.scope import Finding, Scope
+from projections.controls.scope import Finding
 from projections.page_token import PageToken, encode_token
 from projections.paging import page_size, token_of
+from projections.searches import Found, Page, Search
 from projections.tables.position import wait_for_tables
 
 WITHIN_DAYS: Final = 30  # unless the request says
 WITHIN_DAYS_MAX: Final = 366
-_SEARCHES_MAX: Final = 4  # page sequences that are remembered; another one is searched again for each page
-
-
-class _Search(NamedTuple):
-    """The things that findings depend on."""
-
-    control: str
-    as_of_ns: int
-    within_days: int
-    programme_id: str
-    position: int  # of the tables
 
 
 def list_controls(_: pb.ListControlsRequest) -> pb.ListControlsResponse:
@@ -39,13 +28,12 @@ def list_controls(_: pb.ListControlsRequest) -> pb.ListControlsResponse:
 
 
 class Findings:
-    """Runs controls, and remembers what the last ones found, so that a page sequence is one search."""
+    """Answers with findings; `pages` gives them, one search after the other."""
 
-    def __init__(self, reader: Reader, schema: str) -> None:
+    def __init__(self, reader: Reader, schema: str, pages: Callable[[Page], list[Found]]) -> None:
         self._reader = reader
         self._schema = schema
-        self._remembered: Held[_Search, list[tuple[str, Finding]]] = Held()
-        self._mutex = Lock()
+        self._pages = pages
 
     def page(self, request: pb.ListFindingsRequest) -> pb.ListFindingsResponse:
         """Answer with one page of findings, by control, then by time where they wait to be done, then by subject."""
@@ -64,47 +52,27 @@ class Findings:
             as_of_ns, position = token.as_of_ns, token.known_position
         else:
             as_of_ns = self._reader.now_ns() if given_ns is None else given_ns
-        search = _Search(request.control, as_of_ns, within_days, request.programme_id, position)
-        after = token.last(bytes.decode) if token else ""
-        left = [entry for entry in self._search(search) if _place(*entry) > after]
+        search = Search(request.control, as_of_ns, within_days, request.programme_id, position)
+        after = token.last(_read_place) if token else ""
+        found = self._pages(Page(search, after, size + 1, self._reader.now_ns()))
         response = pb.ListFindingsResponse(
             ledger_id=self._reader.ledger_id,
             as_of=timestamp(as_of_ns),
             position=position,
-            findings=[_message(*entry) for entry in left[:size]],
+            findings=[_message(*one) for one in found[:size]],
         )
-        if len(left) > size:
-            key = _place(*left[size - 1]).encode()
+        if len(found) > size:
+            key = found[size - 1].place.encode()
             response.next_page_token = encode_token(PageToken(as_of_ns, position, key), self._reader.ledger_id, request)
         return response
 
-    def _search(self, search: _Search) -> list[tuple[str, Finding]]:
-        with self._mutex:
-            if search in self._remembered:
-                return self._remembered.hold(search, self._remembered[search])
-        found = self._found(search)
-        with self._mutex:
-            self._remembered.hold(search, found)
-            self._remembered.shrink(_SEARCHES_MAX)
-        return found
 
-    def _found(self, search: _Search) -> list[tuple[str, Finding]]:
-        book = self._reader.book()
-        programme = book.programme(search.programme_id, search.as_of_ns)
-        if isinstance(programme, Refusal):
-            raise RefusedError(programme)
-        scope = Scope(
-            self._reader.log, self._schema, book, programme, search.as_of_ns, search.within_days, self._reader.now_ns()
-        )
-        names = [search.control] if search.control else list(CONTROLS)
-        found = [(name, finding) for name in names for finding in CONTROLS[name].find(scope)]
-        return sorted(found, key=lambda entry: _place(*entry))
-
-
-def _place(name: str, finding: Finding) -> str:
-    """Return where a finding stands in the list, as text that sorts so."""
-    time_ns = finding.time_ns if CONTROLS[name].oldest_first else None
-    return f"{name}\0{time_ns or 0:020}\0{finding.subject}"
+def _read_place(key: bytes) -> str:
+    """Return the place that a key is. Raises ValueError."""
+    place = key.decode()
+    if place.count("\0") != 2:
+        raise ValueError("it has not three parts")
+    return place
 
 
 def _control(name: str) -> None:

@@ -29,7 +29,7 @@ def list_solo_actions(reader: Reader, request: pb.ListSoloActionsRequest) -> pb.
     if token:
         after = token.last(number)
     found: list[Recorded] = []
-    for recorded in _alone(reader, request.actor, after, until):
+    for recorded in _alone(reader, request.actor, after, until, size + 1):
         if recorded.envelope.effective_time_ns <= instant.as_of_ns:
             found.append(recorded)
         if len(found) > size:
@@ -48,10 +48,11 @@ def is_solo(envelope: Envelope) -> bool:
     return envelope.approver in ("", envelope.actor)
 
 
-def _alone(reader: Reader, actor: str, after: int, until: int) -> Iterator[Recorded]:
+def _alone(reader: Reader, actor: str, after: int, until: int, wanted: int) -> Iterator[Recorded]:
     """Yield commands at positions in (after, until] that were recorded for one person; a refused one did nothing."""
-    while events := reader.log.first_events_of_requests(after, until, _EVENTS_PER_READ):
-        after = events[-1].position
+    limit = min(wanted, _EVENTS_PER_READ)
+    while events := reader.log.first_events_of_requests(after, until, limit, naming=actor):
+        after, limit = events[-1].position, _EVENTS_PER_READ
         for recorded in events:
             mine = not actor or recorded.envelope.actor == actor
             if mine and is_solo(recorded.envelope) and not isinstance(recorded.event, CommandRefused):

@@ -53,6 +53,7 @@ class Share:
             decided_ns=TermClocks(self._rows.ledger).decided_ns,
             fee_streams=self._rows.fee_streams,
             credits_with=self._rows.credits_with,
+            accounts_trading=log.accounts_trading,
             fed=scope.reads,
             whole=after == 0 and scope.from_ns is None,
         )

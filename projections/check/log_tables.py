@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from psycopg import Connection
 from psycopg.sql import SQL, Identifier
 
 from ledger.domain.events import POSITION_MAX
+from ledger.domain.state.account import AccountState, fold_accounts
+from ledger.domain.streams import account_stream, subject_of
+from ledger.replay.compare import UNDECIDABLE
+from ledger.store.codec.account_snapshots import ENCODING, Snapshot, is_damaged, snapshot_of
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import EVENTS, TRACKING, migrations
+from ledger.store.postgres.migrate import EVENTS, SNAPSHOTS, TRACKING, migrations
 from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
 from projections.check.findings import (
     DIFFERS,
@@ -29,7 +34,8 @@ from projections.check.requests import RequestRows
 from projections.tables.progress import Progress
 from projections.tables.stored import StoredTable, stored_table
 
-LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", "migrations")
+LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", SNAPSHOTS, "migrations")
+_ACCOUNTS_AT_ONCE: Final = 500  # whose snapshots are derived again
 _EVENTS_PER_READ: Final = 200  # a fill run may take a megabyte
 
 _VERSIONS: Final = """
@@ -56,6 +62,7 @@ def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: C
         return
     yield from _Pass(log, connection, tables, rows).findings()
     yield from _versions(connection, schema)
+    yield from _snapshots(log, connection, tables[SNAPSHOTS], rows)
     expected = [(name, sha256) for name, sha256 in migrations().items()]
     stored = StoredRows("migrations", tables["migrations"].rows(connection), rows)
     yield from compared(tables["migrations"], stored.rest(), expected)
@@ -119,6 +126,36 @@ class _Pass:
                 yield finding("erasable_text", DIFFERS, column=column, stored=sha256, expected=said, sha256=sha256)
             elif sha256 not in self._reasons:
                 yield finding("erasable_text", EXTRA, stored="no event names it", sha256=sha256)
+
+
+def _snapshots(log: Log, connection: Connection[Any], table: StoredTable, counted: Counts) -> Iterator[Finding]:
+    """Yield snapshots that are not as the events up to their version say. Any may be missing, or of an old encoding."""
+    stored = StoredRows(SNAPSHOTS, table.rows(connection), counted).rest()
+    while some := list(map(Snapshot._make, islice(stored, _ACCOUNTS_AT_ONCE))):
+        accounts = _accounts(log, {each.account_id: each.version for each in some})
+        for each in some:
+            account = accounts.get(each.account_id)
+            if account is None:
+                continue  # events of it are unreadable, which is a finding of theirs
+            if account.version and is_damaged(each):
+                column = "version, state or sha256"
+                yield finding(SNAPSHOTS, DIFFERS, column=column, stored=each.sha256, account_id=each.account_id)
+            elif each.encoding >= ENCODING:
+                yield from compared(table, [each], [snapshot_of(account)] if account.version else [])
+
+
+def _accounts(log: Log, versions: Mapping[str, int]) -> dict[str, AccountState]:
+    """Return accounts as of a version of each, but for those whose events cannot be read."""
+    try:
+        events = log.streams(map(account_stream, versions), POSITION_MAX)
+        return fold_accounts((each for each in events if each.version <= versions[subject_of(each.stream)]), versions)
+    except UNDECIDABLE:
+        if len(versions) == 1:
+            return {}
+    found: dict[str, AccountState] = {}
+    for one in versions.items():
+        found.update(_accounts(log, dict([one])))
+    return found
 
 
 def _versions(connection: Connection[Any], schema: str) -> Iterator[Finding]:

@@ -13,20 +13,21 @@ from projections.controls.scope import Control, Finding, Scope, instant_text
 
 def _find(scope: Scope) -> Iterator[Finding]:
     """Find them until they are released or declined; what a programme keeps from lines waits for nobody."""
-    for recorded, event, withdrawn_position in withheld(scope.log, scope.as_of_ns, scope.log.head().position):
-        account_id = account_of(recorded.stream)
+    for waiting in withheld(scope.log, scope.schema, scope.as_of_ns, scope.log.head().position):
+        recorded, event, withdrawn_position, symbol = waiting
         is_of_others = event.programme_ids and scope.programme.programme_id not in event.programme_ids
         if event.switch == KEEP or is_of_others:
             continue
         at_ns = recorded.envelope.recorded_time_ns
         what = f"the fact at position {event.fact_position}"
+        cause = f"{event.cause} of {symbol}" if symbol else event.cause
         if withdrawn_position:
             what = f"the withdrawal at position {event.fact_position} of the fact at position {withdrawn_position}"
         yield Finding(
-            subject=f"{account_id}/{event.fact_position}/{recorded.position}",
-            message=f"fills of {account_id} do not count by {what} ({event.cause})"
+            subject=f"{account_of(recorded.stream)}/{event.fact_position}/{recorded.position}",
+            message=f"fills of {waiting.account_id or 'all accounts'} do not count by {what} ({cause})"
             f" since {instant_text(at_ns)}, because of {event.reason} ({event.switch}): release or decline it",
-            account_id=account_id,
+            account_id=waiting.account_id,
             time_ns=at_ns,
             details={"fact_position": str(event.fact_position), "cause": event.cause, "reason": event.reason},
         )

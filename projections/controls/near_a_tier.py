@@ -3,59 +3,73 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import groupby
-from typing import Final
+from itertools import product as product_of
+from typing import Any, Final
 
 from ledger.domain.events import CellKey
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.domain.money import decimal_text
 from ledger.domain.rules.cumulative_trading_volume import event_period, excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
-from ledger.domain.state.programme import NO_TIER
+from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from projections.controls.scope import Control, Finding, Scope
-from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES
+from projections.tables.rows import CHANNEL_NAMES, PRODUCT_NAMES, cell_columns
 
 NEAR_PERCENT: Final = 10  # at most so much of the tier's least volume is missing
 
-# Only what is counted in the programme's own currency: other currencies need the closes of their days.
-_CELLS: Final = """
-SELECT d.account_id, coalesce(max(v.tier), ''), d.product, d.channel, d.self_trade, d.banned, d.zero_fee,
-    trim_scale(sum(d.notional))::text
-FROM {read}.volume_days d
-LEFT JOIN {read}.vip_intervals v ON v.account_id = d.account_id AND v.programme_id = %(programme)s
+# Only what is counted in the programme's own currency: other currencies need the closes of their days. A tier is near
+# where the volume is at least so much of the least volume of the first one above it.
+_VOLUMES: Final = """
+SELECT near.account_id, coalesce(v.tier, ''), near.counted::text FROM (
+    SELECT account_id, trim_scale(sum(notional)) AS counted FROM {read}.volume_days
+    WHERE quote_currency = %(currency)s AND day >= %(from_day)s::date AND day < %(until_day)s::date
+        AND day <= %(at_day)s::date AND account_id BETWEEN %(first)s AND %(last)s
+        AND (product, channel, self_trade, banned, zero_fee) IN (SELECT * FROM unnest(
+            %(products)s::text[], %(channels)s::text[], %(self_trades)s::boolean[], %(banned)s::boolean[],
+            %(zero_fees)s::boolean[]))
+    GROUP BY account_id
+    HAVING (SELECT min(least) FROM unnest(%(bands)s::numeric[]) AS least WHERE least > sum(notional)) * %(percent)s
+        <= sum(notional) * 100
+    ORDER BY account_id LIMIT %(most)s
+) AS near
+LEFT JOIN {read}.vip_intervals v ON v.account_id = near.account_id AND v.programme_id = %(programme)s
     AND v.valid_from_ns <= %(at)s AND (v.valid_until_ns IS NULL OR v.valid_until_ns > %(at)s)
-WHERE d.quote_currency = %(currency)s AND d.day >= %(from_day)s::date AND d.day < %(until_day)s::date
-    AND d.day <= %(at_day)s::date
-GROUP BY d.account_id, d.product, d.channel, d.self_trade, d.banned, d.zero_fee
-ORDER BY d.account_id
+ORDER BY near.account_id
 """
-_PRODUCTS: Final = {name: number for number, name in PRODUCT_NAMES.items()}
-_CHANNELS: Final = {name: number for number, name in CHANNEL_NAMES.items()}
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
     programme = scope.programme
     evaluation_ns = next_evaluation_ns(programme, scope.as_of_ns)
     from_ns, until_ns = event_period(programme, evaluation_window(programme, evaluation_ns))
-    rows = scope.rows(
-        _CELLS,
+    rows = scope.rows_by_account(
+        _VOLUMES,
         currency=programme.volume_currency,
         from_day=day_text(from_ns // DAY_NS),
         until_day=day_text(until_ns // DAY_NS),
+        bands=[decimal_text(least, NOTIONAL_SCALE) for _, least in programme.volume_bands],
+        percent=100 - NEAR_PERCENT,
+        **_counted_cells(programme),
     )
-    for (account_id, tier), cells in groupby(rows, key=lambda row: (row[0], row[1])):
-        counted = sum(exact(cell[-1], NOTIONAL_SCALE) for cell in cells if _counts(scope, cell))
-        finding = _missing(scope, account_id, tier or NO_TIER, counted, evaluation_ns)
+    for account_id, tier, counted in rows:
+        finding = _missing(scope, account_id, tier or NO_TIER, exact(counted, NOTIONAL_SCALE), evaluation_ns)
         if finding:
             yield finding
 
 
-def _counts(scope: Scope, cell: tuple[str, str, str, str, bool, bool, bool, str]) -> bool:
-    _, _, product, channel, self_trade, banned, zero_fee, _ = cell
-    currency = scope.programme.volume_currency
-    key = CellKey(currency, _PRODUCTS[product], _CHANNELS[channel], self_trade, banned, zero_fee)
-    return not excluded_because(key, scope.programme)
+def _counted_cells(programme: Programme) -> dict[str, list[Any]]:
+    """Return the cells that count as `volume_days` has them, a list for each of their columns."""
+    facts = (False, True)
+    keys = (
+        CellKey(programme.volume_currency, product, channel, self_trade, banned, zero_fee)
+        for product, channel, self_trade, banned, zero_fee in product_of(
+            PRODUCT_NAMES, CHANNEL_NAMES, facts, facts, facts
+        )
+    )
+    columns = zip(*(cell_columns(key)[1:] for key in keys if not excluded_because(key, programme)), strict=True)
+    names = ("products", "channels", "self_trades", "banned", "zero_fees")
+    return dict(zip(names, map(list, columns), strict=False)) or {name: [] for name in names}
 
 
 def _missing(scope: Scope, account_id: str, tier: str, counted: int, evaluation_ns: int) -> Finding | None:
@@ -94,4 +108,5 @@ CONTROL: Final = Control(
     "near-a-tier",
     f"accounts that miss a tier at the next evaluation by at most {NEAR_PERCENT} % of its volume; looks at its window",
     _find,
+    by_account=True,
 )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import reduce
 from typing import Final
 
+from ledger.domain.state.shared_facts import SharedFacts, evolve_shared_facts
 from projections.controls.scope import Control, Finding, Scope, instant_text
-from projections.repricings import open_repricings
+from projections.repricings import open_releases, open_repricings
 
 
 def _find(scope: Scope) -> Iterator[Finding]:
@@ -27,6 +29,29 @@ def _find(scope: Scope) -> Iterator[Finding]:
                 "lines_reached": str(event.lines_reached),
                 "looked_at": str(repricing.looked_at),
                 "lines": str(repricing.lines),
+            },
+        )
+    yield from _releases(scope)
+
+
+def _releases(scope: Scope) -> Iterator[Finding]:
+    """Find shared facts of the programme until they were brought to all accounts."""
+    facts: SharedFacts = reduce(evolve_shared_facts, scope.log.rulebook(scope.known_position), {})
+    for fact, release, after in open_releases(scope.log, facts, scope.known_position):
+        at_ns, programme_id = release.envelope.recorded_time_ns, fact.event.programme_id
+        if programme_id != scope.programme.programme_id:
+            continue
+        yield Finding(
+            subject=f"{programme_id}/{release.position}",
+            message=f"the fact at position {fact.recorded.position} ({fact.cause} of {fact.event.symbol})"
+            f" is being brought to all accounts since {instant_text(at_ns)}"
+            + (f": up to {after} they have it" if after else ""),
+            time_ns=at_ns,
+            details={
+                "release_position": str(release.position),
+                "fact_position": str(fact.recorded.position),
+                "cause": fact.cause,
+                "until_account_id": after,
             },
         )
 

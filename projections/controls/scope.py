@@ -21,6 +21,8 @@ from ledger.store.log import Log
 from projections.tables.position import table_rows
 
 _RUNS_PER_READ: Final = 256
+_ROWS_PER_READ: Final = 1_000
+_LAST_ACCOUNT: Final = "\x7f"  # comes after every name
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,8 @@ class Scope:
     as_of_ns: int
     within_days: int
     now_ns: int  # the wall clock
+    from_account: str = ""  # where a control finds by account: from this one on,
+    wanted: int = 1  # and about so many findings are taken
 
     @property
     def since_ns(self) -> int:
@@ -77,6 +81,22 @@ class Scope:
             "at_day": day_text(self.as_of_ns // DAY_NS),
         }
         return table_rows(self.log, self.schema, statement, {**known, **parameters})
+
+    def rows_by_account(self, statement: str, **parameters: Any) -> Iterator[tuple[Any, ...]]:
+        """Yield rows of the tables in the order of accounts, read as they are taken; the account is their first column.
+
+        The statement takes those of accounts from `%(first)s` to `%(last)s`, at most `%(most)s`, fewer of one account.
+        """
+        for account_id in beginnings(self.from_account):
+            yield from self.rows(statement, first=account_id, last=account_id, most=_ROWS_PER_READ, **parameters)
+        first, most = self.from_account, max(self.wanted, _ROWS_PER_READ)
+        while True:
+            rows = self.rows(statement, first=first, last=_LAST_ACCOUNT, most=most, **parameters)
+            if len(rows) < most:
+                yield from rows
+                return
+            first = rows[-1][0]  # which may have more
+            yield from (row for row in rows if row[0] != first)
 
     def fills(self) -> Iterator[tuple[str, str, KnownLine]]:
         """Yield (account, venue, line) of every fill of the days looked back to, in log order; fees are as now."""
@@ -145,6 +165,12 @@ class Control:
     description: str
     find: Callable[[Scope], Iterable[Finding]]
     oldest_first: bool = False  # its findings wait to be done, and are listed by time; else by subject
+    by_account: bool = False  # it finds by account, from the scope's on, as long as they are taken: there may be many
+
+
+def beginnings(account_id: str) -> list[str]:
+    """Return the names with which a name begins and that, followed by a slash, come after it: of `a.b-1` a and a.b."""
+    return [account_id[:end] for end, character in enumerate(account_id) if end and character < "/"]
 
 
 def instant_text(time_ns: int) -> str:

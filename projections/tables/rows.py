@@ -3,10 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, NamedTuple, TypeAlias
 
 from ledger.domain.decide.application_deadline import deadline
-from ledger.domain.events import POST_TRIAL, CellKey, Recorded, VolumeEvaluated
+from ledger.domain.decide.facts import BY_FLAG
+from ledger.domain.events import (
+    POST_TRIAL,
+    CellKey,
+    FactDeclined,
+    FactReleased,
+    FactWithdrawn,
+    FactWithheld,
+    Recorded,
+    VolumeEvaluated,
+)
 from ledger.domain.grant_sources import TRIAL
 from ledger.domain.instants import NEVER_NS
 from ledger.domain.state.account import AccountState, fold_account
@@ -26,8 +36,23 @@ PRODUCT_NAMES: Final = {0: "UNSPECIFIED", 1: "SPOT", 2: "FUTURES"}
 CHANNEL_NAMES: Final = {0: "UNSPECIFIED", 1: "API", 2: "WEB", 3: "APP"}
 
 # Tables whose rows of an account follow from its decisions alone.
-OF_DECISIONS: Final = ("vip_intervals", "ban_intervals", "flag_intervals", "trials", "applications", "matches")
+OF_DECISIONS: Final = (
+    "vip_intervals",
+    "ban_intervals",
+    "flag_intervals",
+    "trials",
+    "applications",
+    "matches",
+    "withheld_facts",
+)
 TABLES: Final = ("accounts", *OF_DECISIONS, "fee_days", "volume_days")
+
+
+class _Withheld(NamedTuple):
+    """A FactWithheld that is not settled: its position, and why it is withheld."""
+
+    position: int
+    reason: str
 
 
 def no_rows() -> TableRows:
@@ -77,6 +102,7 @@ def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -
         "trials": _trial_rows(account, events),
         "applications": [_application_row(book, account, application) for application in beside.applications],
         "matches": [_match_row(account_id, match) for match in beside.matches],
+        "withheld_facts": _withheld_rows(account_id, events),
     }
 
 
@@ -179,6 +205,27 @@ def _application_row(book: Rulebook, account: AccountState, application: Applica
 def _match_row(account_id: str, match: Match) -> Row:
     requested_ns, settled_ns = match.requested_time_ns, _end(match.settled_time_ns)
     return (account_id, match.match_id, match.programme_id, match.tier, requested_ns, match.status, settled_ns)
+
+
+def _withheld_rows(account_id: str, events: Iterable[Recorded]) -> list[Row]:
+    """Return facts that were withheld, each with the first event that settled it, whenever that takes effect."""
+    rows: dict[int, Row] = {}
+    waiting: dict[int, list[_Withheld]] = {}  # by position of the fact
+    for recorded in events:
+        event, position, at_ns = recorded.event, recorded.position, recorded.envelope.effective_time_ns
+        if not isinstance(event, FactWithheld | FactReleased | FactDeclined | FactWithdrawn):
+            continue
+        waits = waiting.pop(event.fact_position, [])
+        # What the end of a flag does not release is withheld for a reason of its own.
+        stays = [one for one in waits if isinstance(event, FactWithheld) and one.reason != BY_FLAG]
+        for one in waits:
+            if one not in stays:
+                rows[one.position] = (account_id, one.position, event.fact_position, position, at_ns)
+        if isinstance(event, FactWithheld):
+            stays.append(_Withheld(position, event.reason))
+            rows[position] = (account_id, position, event.fact_position, None, None)
+        waiting[event.fact_position] = stays
+    return list(rows.values())
 
 
 def cell_columns(key: CellKey) -> Row:

@@ -21,6 +21,7 @@ CREATE TABLE IF NOT EXISTS {read}.accounts (
     registered_time_ns bigint,
     trial_from_ns bigint
 );
+CREATE INDEX IF NOT EXISTS accounts_owner ON {read}.accounts (owner_id, account_id) WHERE registered_time_ns IS NOT NULL;
 COMMENT ON TABLE {read}.accounts IS 'Every account the ledger knows: from its first command or fill.';
 COMMENT ON COLUMN {read}.accounts.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.accounts.owner_id IS 'Its beneficial owner; itself, unless it is registered.';
@@ -42,7 +43,10 @@ CREATE TABLE IF NOT EXISTS {read}.vip_intervals (
     position bigint NOT NULL,
     PRIMARY KEY (account_id, programme_id, valid_from_ns)
 );
+-- By account where many have a tier; by the end where few have it still, and for what ends soon.
 CREATE INDEX IF NOT EXISTS vip_intervals_tier ON {read}.vip_intervals (tier, account_id);
+CREATE INDEX IF NOT EXISTS vip_intervals_ends ON {read}.vip_intervals (tier, valid_until_ns);
+CREATE INDEX IF NOT EXISTS vip_intervals_tier_ends ON {read}.vip_intervals (source, tier_until_ns);
 COMMENT ON TABLE {read}.vip_intervals IS
     'Which tier an account has when: the best grant at each instant. No row changes because time passes; at an instant without a row the tier is NONE.';
 COMMENT ON COLUMN {read}.vip_intervals.account_id IS 'The account.';
@@ -65,6 +69,7 @@ CREATE TABLE IF NOT EXISTS {read}.ban_intervals (
     reason_code text NOT NULL,
     PRIMARY KEY (account_id, ban_id)
 );
+CREATE INDEX IF NOT EXISTS ban_intervals_ends ON {read}.ban_intervals (end_time_ns);
 COMMENT ON TABLE {read}.ban_intervals IS 'When an account was banned; a lift moves the end.';
 COMMENT ON COLUMN {read}.ban_intervals.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.ban_intervals.ban_id IS 'The ban, within the account.';
@@ -80,6 +85,7 @@ CREATE TABLE IF NOT EXISTS {read}.flag_intervals (
     unflagged_time_ns bigint,
     PRIMARY KEY (account_id, flag_id)
 );
+CREATE INDEX IF NOT EXISTS flag_intervals_ends ON {read}.flag_intervals (unflagged_time_ns);
 COMMENT ON TABLE {read}.flag_intervals IS 'When an account was flagged as fake: then it has no row in vip_intervals.';
 COMMENT ON COLUMN {read}.flag_intervals.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.flag_intervals.flag_id IS 'The flag, within the account.';
@@ -146,6 +152,24 @@ COMMENT ON COLUMN {read}.matches.tier IS 'The tier that the volume was worth; em
 COMMENT ON COLUMN {read}.matches.requested_time_ns IS 'When it was asked for.';
 COMMENT ON COLUMN {read}.matches.status IS 'PENDING, APPROVED or REJECTED.';
 COMMENT ON COLUMN {read}.matches.settled_time_ns IS 'When it was approved or rejected; null: it is not.';
+
+CREATE TABLE IF NOT EXISTS {read}.withheld_facts (
+    account_id text COLLATE "C" NOT NULL,
+    position bigint NOT NULL,
+    fact_position bigint NOT NULL,
+    settled_position bigint,
+    settled_time_ns bigint,
+    PRIMARY KEY (account_id, position)
+);
+CREATE INDEX IF NOT EXISTS withheld_facts_settled ON {read}.withheld_facts (settled_position);
+CREATE INDEX IF NOT EXISTS withheld_facts_settled_time ON {read}.withheld_facts (settled_time_ns);
+COMMENT ON TABLE {read}.withheld_facts IS 'Facts that were withheld from lines recorded before them, and what ended that.';
+COMMENT ON COLUMN {read}.withheld_facts.account_id IS 'The account.';
+COMMENT ON COLUMN {read}.withheld_facts.position IS 'Position of the event that withheld the fact.';
+COMMENT ON COLUMN {read}.withheld_facts.fact_position IS 'Position of the fact.';
+COMMENT ON COLUMN {read}.withheld_facts.settled_position IS
+    'Position of the event that released, declined or withdrew it, or withheld it for another reason; null: it waits.';
+COMMENT ON COLUMN {read}.withheld_facts.settled_time_ns IS 'When that took effect; null: it waits.';
 
 -- Rows of account-days change as long as the day is traded: in pages with room no index hears of it.
 CREATE TABLE IF NOT EXISTS {read}.fee_days (

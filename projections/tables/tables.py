@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
@@ -10,16 +10,17 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from ledger import programmes
-from ledger.domain.events import ProgrammePublished, Recorded
+from ledger.domain.events import Recorded
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_of, account_stream, is_fee_stream, subject_of
 from ledger.store.log import LastEvent, Log
 from projections.tables.day_lines import day_lines
 from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
+from projections.tables.rules_of_rows import rules_of_rows
 
 # Number of the tables that this release makes. It is raised when a table, or what its rows mean, changes: tables of a
 # lower number are then made anew by themselves (`upgrade.py`). Release 0.1.0 wrote no number: its tables are 1.
-TABLES_VERSION: Final = 7
+TABLES_VERSION: Final = 8
 UNNUMBERED: Final = 1
 POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
 
@@ -140,25 +141,31 @@ class Tables:
         """Fold accounts with a decision in between again, and replace all their rows."""
         changed = [name for name in decided if name.startswith(_ACCOUNTS)]
         ruled = any(name == REGISTERS or name.startswith(PROGRAMME_PREFIX) for name in decided)
-        if (ruled or fold_book) and self._programmes_changed(after, until):
-            events = self._log.below(_ACCOUNTS, until)
-        elif changed:
-            events = self._log.streams(changed, until)
+        if (ruled or fold_book) and self._rules_changed(after, until, known=not fold_book):
+            for page in self._log.accounts_after("", _ACCOUNTS_AT_ONCE):
+                ids = page.account_ids
+                self._replace_accounts(connection, self._log.accounts_between(ids[0], ids[-1], until))
         else:
-            return
-        accounts: dict[str, list[Recorded]] = {}
-        for recorded in events:
-            accounts.setdefault(subject_of(recorded.stream), []).append(recorded)
-        self._replace_accounts(connection, accounts)
+            for first in range(0, len(changed), _ACCOUNTS_AT_ONCE):
+                some = changed[first : first + _ACCOUNTS_AT_ONCE]
+                self._replace_accounts(connection, self._log.streams(some, until))
 
-    def _programmes_changed(self, after: int, until: int) -> bool:
-        """Fold the rulebook up to here; whether a programme was published in between."""
+    def _rules_changed(self, after: int, until: int, *, known: bool) -> bool:
+        """Bring the rulebook up to a position; True if rows of before may be other ones by what came since `after`.
+
+        `known` says that it was at `after`.
+        """
         events = self._log.rulebook(until)
-        self._book = fold_rulebook(programmes.parse, events)
-        return any(after < recorded.position and isinstance(recorded.event, ProgrammePublished) for recorded in events)
+        earlier = [recorded for recorded in events if recorded.position <= after]
+        was = self._book if known else fold_rulebook(programmes.parse, earlier)
+        self._book = was if len(earlier) == len(events) else fold_rulebook(programmes.parse, events)
+        return rules_of_rows(was) != rules_of_rows(self._book)
 
-    def _replace_accounts(self, connection: Connection[Any], accounts: Mapping[str, Sequence[Recorded]]) -> None:
-        """Replace all rows of some accounts by those that follow from their streams."""
+    def _replace_accounts(self, connection: Connection[Any], decisions: Iterable[Recorded]) -> None:
+        """Replace all rows of some accounts by those that follow from all that was decided on them."""
+        accounts: dict[str, list[Recorded]] = {}
+        for recorded in decisions:
+            accounts.setdefault(subject_of(recorded.stream), []).append(recorded)
         rows = no_rows()
         for account_id, events in accounts.items():
             add_rows(rows, decision_rows(self._book, account_id, events))
@@ -185,6 +192,7 @@ def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None
 
 _ACCOUNTS: Final = account_stream("")
 _DAYS_AT_ONCE: Final = 10_000
+_ACCOUNTS_AT_ONCE: Final = 500  # are folded: some 20 MB of events, a year old
 _KNOWN_MAX: Final = 200_000  # accounts in memory, some 20 MB
 # Places for rows on their way into the tables, of this connection alone. Where several advances are one transaction,
 # rows of those before lie there still: that is what positions are asked for.

@@ -24,13 +24,13 @@ try:
     from ledger.cli.errors import ended
     from ledger.store.postgres.embedded import EmbeddedError
     from ledger.tools.files import write_whole
+    from scripts.bench.aged import Aged, Publish
     from scripts.bench.asof import AsOf
-    from scripts.bench.copy import CopyRowPerFill
+    from scripts.bench.copy import BEST, CopyRowPerFill
     from scripts.bench.evaluation import Evaluation
     from scripts.bench.eventsourcing import EventSourcing
-    from scripts.bench.figures import FIGURES, INGEST, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
+    from scripts.bench.figures import FIGURES, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
     from scripts.bench.hostile import Hostile
-    from scripts.bench.lag import Lag
     from scripts.bench.lanes import Lanes
     from scripts.bench.memory import Memory
     from scripts.bench.options import parse
@@ -41,16 +41,15 @@ try:
     from scripts.bench.reprice import Reprice
     from scripts.bench.resend import Resend
     from scripts.bench.rows import RowLoad
+    from scripts.bench.scenario import MIXES, Mix, Scenario
     from scripts.bench.single import Single
-    from scripts.bench.store import Failed, Store, check, throw_away_store
-    from scripts.bench.stream import ONE_THOUSAND, UNIFORM, ZIPF, Stream
+    from scripts.bench.store import Failed, Store, throw_away_store
     from scripts.bench.unary import Unary
 except ImportError as error:
     print(f"bench: {error.name or error} is missing: run `make bench`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
 _TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
-_LAG_SLICES: Final = 15  # the lag is watched for so many times --seconds
 _PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
 _LANES_SLICES: Final = 5  # single calls are timed for so many times --seconds beside each load
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
@@ -111,7 +110,7 @@ def _measure(options: argparse.Namespace) -> _Measured:
     values: dict[str, list[float]] = defaultdict(list)
     failed: dict[str, str] = {}
     with _told(f"preparing {options.fills:,} fills"):
-        measurements = _measurements(options, lambda: _last(values, INGEST))
+        measurements = _measurements(options)
     with throw_away_store() as store:
         machine = {**_machine(), **store.settings()}
         for number in range(1, options.rounds + 1):
@@ -143,12 +142,6 @@ def _measure(options: argparse.Namespace) -> _Measured:
     return _Measured(values, settings, failed)
 
 
-def _last(values: Mapping[str, Sequence[float]], name: str) -> float:
-    """Return what was measured last of a figure that another needs. Raises Failed."""
-    check(bool(values[name]), f"{name} is needed, and could not be measured")
-    return values[name][-1]
-
-
 def _rounds(options: argparse.Namespace, figure: Figure) -> int:
     return 1 if set(figure.needs) & set(_ONCE) else int(options.rounds)
 
@@ -161,17 +154,22 @@ def _divide(values: dict[str, list[float]]) -> None:
             values[name].append(measured / other)
 
 
-def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) -> dict[str, Measurement]:
-    """Return what the wanted figures need, in the order of a round; `ingested` gives the fills/s just measured."""
+def _measurements(options: argparse.Namespace) -> dict[str, Measurement]:
+    """Return what the wanted figures need, in the order of a round."""
     turns = -(-_TURNS // options.rounds)
     wanted = set(options.names)
     afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []
     afterwards += [replay] if {REPLAY, REPLAY_RATIO} & wanted else []
+    burst, *others = MIXES
+
+    def load(mix: Mix) -> Callable[[], Measurement]:
+        return lambda: Scenario(mix, options, afterwards if mix is burst else ())
+
     makers: dict[str, Callable[[], Measurement]] = {
-        "1k_uniform": lambda: Stream(options.fills, ONE_THOUSAND, afterwards),
+        burst.name: load(burst),
         "copy": lambda: CopyRowPerFill(options.fills),
-        "100k_zipf": lambda: Stream(options.fills, ZIPF),
-        "100k_uniform": lambda: Stream(options.fills, UNIFORM),
+        "copy_best": lambda: CopyRowPerFill(options.fills, BEST),
+        **{mix.name: load(mix) for mix in others},
         "eventsourcing": lambda: EventSourcing(options.seconds * _PEER_SLICES),
         "umadb": lambda: _umadb(options.seconds * _PEER_SLICES),
         "rows": lambda: RowLoad(options.fills, options.lanes),
@@ -184,10 +182,11 @@ def _measurements(options: argparse.Namespace, ingested: Callable[[], float]) ->
         "asof_adjusted": lambda: AsOf(options.fills, options.seconds * _ASOF_SLICES, adjusted=True),
         "reprice": lambda: Reprice(options.fills),
         "lanes": lambda: Lanes(options.seconds * _LANES_SLICES),
-        "memory": lambda: Memory(options.rss_fills),
+        "memory": lambda: Memory(options.rss_fills, options.members),
+        "aged": lambda: Aged(options.account_days, options.fills),
+        "publish": lambda: Publish(options.accounts),
         "hostile": lambda: Hostile(options.fills),
         "profile": lambda: Profile(options.fills),
-        "lag": lambda: Lag(options.seconds * _LAG_SLICES, lambda: ingested() / 2),
     }
     return {key: make() for key, make in makers.items() if any(key in FIGURES[name].needs for name in options.names)}
 

@@ -1,22 +1,27 @@
-"""The limit that a ledger with a row per fill cannot pass: binary COPY into the library's table, and nothing else."""
+"""Binary COPY of a row per fill, and nothing else: into the table of the library, and in its best form."""
 
 from __future__ import annotations
 
 import json
 import struct
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from functools import partial
 from itertools import islice
-from typing import Final
+from typing import Any, Final, NamedTuple
+
+import psycopg
 
 from ledger.domain.instants import DAY_NS, SECOND_NS
 from ledger.domain.streams import fee_stream
 from ledger.v1 import fill_pb2
+from scripts.bench.figures import COPY, COPY_BEST
 from scripts.bench.fills import messages_of, reference_fills
 from scripts.bench.load import ACCOUNTS
 from scripts.bench.store import Store, check
 
-ROWS_PER_COMMIT: Final = 5_000
 STATE_BYTES: Final = 161
 TOPIC: Final = b"FillRecorded"
 _HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
@@ -36,35 +41,58 @@ CREATE UNIQUE INDEX events_notification_id_idx ON {schema}.events (notification_
 """
 
 
-class CopyRowPerFill:
-    """The same fills, a row each, the bytes made before the clock starts, one connection, a commit per COPY."""
+class CopyForm(NamedTuple):
+    """A way to copy: the figure it gives, the indexes of the table, rows of a commit, and connections at once."""
 
-    def __init__(self, fills: int) -> None:
+    figure: str
+    indexes: str
+    rows_per_commit: int
+    connections: int
+
+
+LIBRARY: Final = CopyForm(COPY, "(stream, version) and position, as in the library's table", 5_000, 1)
+BEST: Final = CopyForm(COPY_BEST, "position alone", 50_000, 2)
+
+
+class CopyRowPerFill:
+    """The same fills, a row each, the bytes made before the clock starts, a commit per COPY."""
+
+    def __init__(self, fills: int, form: CopyForm = LIBRARY) -> None:
         self._fills = fills
-        messages = enumerate((fill for block in reference_fills(fills, ACCOUNTS) for fill in messages_of(block)), 1)
-        self._blocks: list[bytes] = []
-        while block := b"".join(_row(position, fill) for position, fill in islice(messages, ROWS_PER_COMMIT)):
-            self._blocks.append(_HEADER + block + _TRAILER)
+        self._form = form
+        prefix = "" if form is LIBRARY else "best_"
         self.settings: Mapping[str, object] = {
             "accounts": ACCOUNTS,
-            "rows_per_commit": ROWS_PER_COMMIT,
             "state_bytes": STATE_BYTES,
-            "connections": 1,
+            f"{prefix}copy_indexes": form.indexes,
+            f"{prefix}rows_per_commit": form.rows_per_commit,
+            f"{prefix}connections": form.connections,
         }
 
     def run(self, store: Store, schema: str) -> dict[str, float]:
         """One round on a fresh schema."""
-        statement = f"COPY {schema}.events FROM STDIN (FORMAT BINARY)".encode()
-        with store.connect() as connection:
-            connection.execute(TABLE.format(schema=schema).encode())
+        blocks = list(self._blocks())
+        with ExitStack() as stack:
+            connections = [stack.enter_context(store.connect()) for _ in range(self._form.connections)]
+            connections[0].execute(TABLE.format(schema=schema).encode())
+            if self._form is BEST:
+                connections[0].execute(f"ALTER TABLE {schema}.events DROP CONSTRAINT events_pkey".encode())
             store.checkpoint()
+            pool = stack.enter_context(ThreadPoolExecutor(len(connections)))
             began = time.perf_counter()
-            for block in self._blocks:
-                with connection.cursor().copy(statement) as copy:
-                    copy.write(block)
+            parts = [blocks[first :: len(connections)] for first in range(len(connections))]
+            list(pool.map(partial(_copy, schema), connections, parts))
             seconds = time.perf_counter() - began
         self.verify(store, schema)
-        return {"limit.copy_row_per_fill_per_s": self._fills / seconds}
+        return {self._form.figure: self._fills / seconds}
+
+    def _blocks(self) -> Iterator[bytes]:
+        """Yield the input of each COPY."""
+        messages = enumerate(
+            (fill for block in reference_fills(self._fills, ACCOUNTS) for fill in messages_of(block)), 1
+        )
+        while block := b"".join(_row(at, fill) for at, fill in islice(messages, self._form.rows_per_commit)):
+            yield _HEADER + block + _TRAILER
 
     def verify(self, store: Store, schema: str) -> None:
         """The rows are there, at contiguous positions, with their bytes."""
@@ -72,6 +100,14 @@ class CopyRowPerFill:
         found = store.rows(f"SELECT {columns} FROM {schema}.events")
         meant = [(self._fills, 1, self._fills, self._fills * STATE_BYTES)]
         check(found == meant, f"COPY stored (rows, first, last, bytes of state) {found[0]}, sent was {meant[0]}")
+
+
+def _copy(schema: str, connection: psycopg.Connection[Any], blocks: Sequence[bytes]) -> None:
+    """Copy blocks, a commit each."""
+    statement = f"COPY {schema}.events FROM STDIN (FORMAT BINARY)".encode()
+    for block in blocks:
+        with connection.cursor().copy(statement) as copy:
+            copy.write(block)
 
 
 def _row(position: int, fill: fill_pb2.Fill) -> bytes:

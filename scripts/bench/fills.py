@@ -23,7 +23,7 @@ SYMBOL_COUNT: Final = 50
 BLOCK: Final = 50_000  # fills drawn at once: the first ones are the same however many are wanted
 ZIPF_EXPONENT: Final = 1.1
 _SEED: Final = 20_261_122
-_START_NS: Final = 1_717_416_000 * SECOND_NS  # 2024-06-03 12:00 UTC: half a day from midnight, and long past
+START_NS: Final = 1_717_416_000 * SECOND_NS  # 2024-06-03 12:00 UTC: half a day from midnight, and long past
 _STEP_NS_MAX: Final = 20_000  # 10 us between fills on average, as an engine with 100,000 fills/s
 _LATE_SHARE: Final = 0.05
 _LATE_NS_MAX: Final = 60 * SECOND_NS
@@ -104,13 +104,17 @@ class Fills:
         return Fills(*(column[places] for column in self.all()))
 
 
-def reference_fills(count: int, accounts: int, *, zipf: bool = False) -> Iterator[Fills]:
-    """So many fills in blocks of at most BLOCK, the accounts uniform, or by Zipf's law; always the same ones."""
+def reference_fills(count: int, accounts: int, *, zipf: bool = False, span_ns: int | None = None) -> Iterator[Fills]:
+    """So many fills in blocks of at most BLOCK, the accounts uniform, or by Zipf's law; always the same ones.
+
+    They trade within `span_ns`, more or less, but for those that come late.
+    """
+    step_ns_max = _STEP_NS_MAX if span_ns is None else max(2 * span_ns // count, 1)
     chance = np.random.default_rng(_SEED)
     account = _Accounts(chance, accounts, zipf=zipf)
-    now_ns = _START_NS
+    now_ns = START_NS
     for first in range(1, count + 1, BLOCK):
-        block = _block(chance, account, first, now_ns + chance.integers(1, _STEP_NS_MAX + 1, BLOCK).cumsum())
+        block = _block(chance, account, first, now_ns + chance.integers(1, step_ns_max + 1, BLOCK).cumsum())
         now_ns = int(block.transact_time_ns.max())
         late = chance.random(BLOCK) < _LATE_SHARE
         block.transact_time_ns[late] -= chance.integers(0, _LATE_NS_MAX, BLOCK)[late]

@@ -71,10 +71,10 @@ class Load:
         return {lane.source: lane.last_sequence for lane in self.lanes}
 
 
-def row_load(count: int, *, accounts: int, fills_per_message: int, lanes: int) -> Load:
+def row_load(count: int, *, accounts: int, fills_per_message: int, lanes: int, span_ns: int | None = None) -> Load:
     """Reference fills as RecordFillsRequests with a message per fill; no lane is left without one."""
     load = Load([Lane(f"engine-{number}") for number in range(min(lanes, -(-count // fills_per_message)))])
-    blocks = load.volume.counted(reference_fills(count, accounts))
+    blocks = load.volume.counted(reference_fills(count, accounts, span_ns=span_ns))
     for number, fills in enumerate(_parts(blocks, fills_per_message)):
         lane = load.lanes[number % len(load.lanes)]
         request = fill_service_pb2.RecordFillsRequest(source=lane.source, first_sequence=lane.last_sequence + 1)
@@ -90,12 +90,13 @@ def stream_load(
     accounts: int,
     fills_per_message: int,
     zipf: bool = False,
+    span_ns: int | None = None,
     source: str = "engine",
     name_of: Callable[[int], str] = account_id,
 ) -> Load:
     """Reference fills as StreamFillsRequests of one source, column by column."""
     load = Load([Lane(source)])
-    blocks = reference_fills(count, accounts, zipf=zipf)
+    blocks = reference_fills(count, accounts, zipf=zipf, span_ns=span_ns)
     load.lanes[0].messages.extend(stream_messages(load, blocks, fills_per_message, name_of))
     return load
 

@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Final, NoReturn
 
 from ledger.tools.files import output
-from scripts.bench.figures import FIGURES, figures_text
+from scripts.bench.figures import APART, FIGURES, LOADS, figures_text
 from scripts.bench.proc import READABLE
 
 _EPILOG: Final = f"""\
@@ -17,11 +17,24 @@ figures:
 {figures_text()}
 
 examples:
-  python -m scripts.bench                                  all figures, about a quarter of an hour
-  python -m scripts.bench --fills 20000 --accounts 20000 --rounds 1 --seconds 0.1
+  python -m scripts.bench                                  all figures, about three quarters of an hour
+  python -m scripts.bench --fills 20000 --accounts 20000 --members 2000 --rounds 1 --seconds 0.1 --paced-seconds 2
                                             only to see that it works; the figures mean little
   python -m scripts.bench --only ingest --json out.json    figures whose name begins with "ingest"
+  python -m scripts.bench --only steady,members.uniform    what a fill takes at a pace, and with 100,000 members
+  python -m scripts.bench --only aged --account-days 100000 --accounts 20000 --rounds 1
+                                            a ledger that is a year old, small enough to try it
   python -m scripts.bench --only ingest.1k,ratio           several of them
+
+members: Each has an owner and a grant, and a third of them change their tier by grants that begin or end within the
+minute in which all fills of the load trade; no command is sent meanwhile. What a fill takes depends on how many fills
+of an account a commit has: many times more CPU and bytes at a pace than in a burst, and with many accounts than with
+few. So no figure holds but for its load. Others (single, unary64, quote ...) say themselves which accounts they have.
+aged.*: A ledger of --account-days, by `make bench-year` and wherever these figures are named. It is made of the events
+of a few accounts that lived a year, written by COPY for each of many: the settings tell how long that took, and how
+large it is.
+beside: COPY in the table of the library and in its best form, eventsourcing with 500 events per save, UmaDB on
+condition that no trade comes twice; the settings tell how each is run. None of them prices, and none is a limit.
 
 All of it runs on one throw-away PostgreSQL, which fsyncs; each round has a fresh schema and begins with a CHECKPOINT;
 rounds take turns (ingest, copy, ingest, copy ...). What was written is verified before a figure is printed.
@@ -33,7 +46,7 @@ same. 2: unusable arguments, or a package is missing.
 # What a measurement needs that not every machine has: without it its figures are left out, unless they are asked for.
 _LACKS: Final = {
     "umadb": "" if find_spec("umadb") else "umadb is not installed: run `make bench`",
-    "memory": "" if READABLE else "there is no /proc",
+    **dict.fromkeys(("memory", *LOADS, *APART), "" if READABLE else "there is no /proc"),
     "hostile": "" if READABLE else "there is no /proc",
     "profile": "" if READABLE else "there is no /proc",
 }
@@ -59,7 +72,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--only", metavar="NAME,...", default="", help="figures by name, or by the first part of it (default: all)")
     add("--rounds", metavar="N", type=_positive, default=3, help="rounds; the median is told (default 3)")
     add("--fills", metavar="N", type=_positive, default=1_000_000, help="fills of a round (default 1,000,000)")
-    add("--accounts", metavar="N", type=_positive, default=1_000_000, help="that are evaluated (default 1,000,000)")
+    add("--members", metavar="N", type=_positive, default=100_000, help="of the loads named so (default 100,000)")
+    add("--paced-seconds", metavar="S", type=_seconds, default=60.0, help="of a load at a pace (default 60)")
+    add(
+        "--accounts",
+        metavar="N",
+        type=_positive,
+        default=1_000_000,
+        help="that are evaluated, or published to (default 1,000,000)",
+    )
     add(
         "--lanes",
         metavar="N",
@@ -67,8 +88,15 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=64,
         help="sources that send rows at once, a message of each in flight (default 64)",
     )
+    add(
+        "--account-days",
+        metavar="N",
+        type=_positive,
+        default=10_000_000,
+        help="of the ledger that is a year old (default 10,000,000)",
+    )
     add("--rss-fills", metavar="N", type=_positive, default=5_000_000, help="behind the memory (default 5,000,000)")
-    add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads; the lag takes 15 (default 1)")
+    add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads (default 1)")
     options = parser.parse_args(arguments)
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]
     for name in wanted:
@@ -76,7 +104,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             parser.error(f"no figure begins with {name}: there are {', '.join(FIGURES)}")
     if options.json and not options.json.absolute().parent.is_dir():
         parser.error(f"there is no folder {options.json.parent} to write {options.json.name} to")
-    options.names = [figure for figure in FIGURES if not wanted or any(figure.startswith(name) for name in wanted)]
+    options.names = [figure for figure in FIGURES if _is_wanted(figure, wanted)]
     for figure, lacks in [(figure, _lacks(figure)) for figure in options.names]:
         if lacks and figure in wanted:
             parser.error(f"{figure} cannot be measured: {lacks}")
@@ -86,6 +114,11 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     if not options.names:
         parser.error("nothing is left to be measured")
     return options
+
+
+def _is_wanted(figure: str, wanted: Sequence[str]) -> bool:
+    """Return whether a figure is asked for; those of an old ledger are only where they are named."""
+    return any(map(figure.startswith, wanted)) if wanted else not APART & set(FIGURES[figure].needs)
 
 
 def _lacks(figure: str) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import Any, Final
 
 from ledger.caller import Caller
@@ -17,22 +17,19 @@ from ledger.config import Config
 from ledger.fills.days import DayTable
 from ledger.server.fills.read_requests import FillRequests
 from ledger.server.fills.request_bytes import ReceivedRequest
-from ledger.store.log import Log
-from ledger.store.postgres.database import open_datastore
-from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.writing import fills
 from ledger.writing.messages import FillsTaken, RecordFills, UnreadFills
 from ledger.writing.service import Service
 from ledger.writing.states import States
-from ledger.writing.term import begin_term
 from scripts.bench.fills import reference_fills
-from scripts.bench.load import FILLS_PER_MESSAGE, Lane, Load, stream_load, stream_messages
+from scripts.bench.load import ACCOUNTS, FILLS_PER_MESSAGE, Lane, Load, stream_load, stream_messages
 from scripts.bench.proc import children, process
 from scripts.bench.service import Served, trading_ledger
 from scripts.bench.store import Store, check
-from scripts.bench.stream import ONE_THOUSAND, stream
+from scripts.bench.stream import stream
 from scripts.bench.verify import verify_answers, verify_log
+from scripts.bench.write_side import writing
 
 _WRITER: Final = "SELECT pid FROM pg_stat_activity WHERE application_name = 'fee-ledger writer'"
 _COMMITS_MAX: Final = 20  # that are timed step by step
@@ -52,7 +49,7 @@ _STEPS: Final[Sequence[tuple[str, Any, str]]] = (
 
 
 class Profile:
-    """The fills of `ingest.1k_uniform`, once over the wire and once step by step."""
+    """Fills of 1,000 accounts without an event, once over the wire and once step by step."""
 
     def __init__(self, fills: int) -> None:
         self._fills = fills
@@ -67,11 +64,11 @@ class Profile:
 
     def _processes(self, store: Store, schema: str) -> tuple[dict[str, float], int]:
         """CPU seconds per fill of each process, and how many commits were made."""
-        load = stream_load(self._fills, accounts=ONE_THOUSAND.accounts, fills_per_message=FILLS_PER_MESSAGE)
+        load = stream_load(self._fills, accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE)
         with trading_ledger(store, schema) as served:
             ((writer,),) = store.rows(_WRITER)
             before, before_client = _usage(served, writer), time.process_time()
-            _, answers = stream(served.channel, load.lanes[0].messages)
+            answers = stream(served.channel, load.lanes[0].messages).answers
             used, client = _usage(served, writer), time.process_time() - before_client
             verify_answers(served.channel, load, [answers])
         verify_log(store, schema, load)
@@ -84,12 +81,12 @@ class Profile:
             pass  # it has made the tables and knows the symbols
         fills = min(self._fills, _COMMITS_MAX * messages * FILLS_PER_MESSAGE)
         load = Load([Lane("engine")])
-        sent = list(stream_messages(load, reference_fills(fills, ONE_THOUSAND.accounts), FILLS_PER_MESSAGE))
+        sent = list(stream_messages(load, reference_fills(fills, ACCOUNTS), FILLS_PER_MESSAGE))
         messages = max(min(messages, len(sent) // 2), 1)
         check(len(sent) > messages, f"{fills} fills are one message: a profile needs two")
         self.settings["profile_fills_per_commit"] = messages * FILLS_PER_MESSAGE
         steps = _Steps()
-        with _writing(store, schema) as term, steps.watched():
+        with writing(store, schema) as term, steps.watched():
             for start in range(0, len(sent), messages):
                 steps.commit(term, sent[start : start + messages])
         verify_log(store, schema, load)
@@ -173,20 +170,6 @@ def _instead(owner: Any, name: str, function: Callable[..., Any]) -> Iterator[No
         yield
     finally:
         setattr(owner, name, original)
-
-
-@contextmanager
-def _writing(store: Store, schema: str) -> Iterator[Service]:
-    """The write side with the pen, without threads and wire."""
-    with closing(open_datastore(store.dsn, schema, connections=3)) as datastore:
-        writer = Writer(store.dsn, LedgerRecorder(datastore))
-        check(writer.take(), "the service before still writes")
-        try:
-            term = begin_term(Config(schema=schema), Log(writer), writer, time.time_ns)
-            with closing(term.pipeline):
-                yield term
-        finally:
-            writer.close()
 
 
 def _read(arrived: Sequence[ReceivedRequest]) -> list[RecordFills]:

@@ -51,7 +51,7 @@ class Reprice:
     def run(self, store: Store, schema: str) -> dict[str, float]:
         """One round on a fresh schema."""
         with trading_ledger(store, schema) as served, ThreadPoolExecutor(1) as pool:
-            _, answers = stream(served.channel, self._load.lanes[0].messages)
+            answers = stream(served.channel, self._load.lanes[0].messages).answers
             verify_answers(served.channel, self._load, [answers])
             store.checkpoint()
             alone_s = self._restate(served, store, schema, TIERS[0])

@@ -11,14 +11,15 @@ import grpc
 
 from ledger.v1.fill_service_pb2 import RecordFillsResponse
 from scripts.bench.load import ACCOUNTS, FILLS_PER_MESSAGE, Lane, row_load
+from scripts.bench.members import MINUTE_NS, SCHEMA, members_ledger
 from scripts.bench.paths import RECORD_FILLS
-from scripts.bench.service import CALL_SECONDS_MAX, trading_ledger
+from scripts.bench.service import CALL_SECONDS_MAX
 from scripts.bench.store import Failed, Store
 from scripts.bench.verify import verify_answers, verify_log
 
 
 class RowLoad:
-    """1,000 accounts, 1,000 fills per message, several messages in flight.
+    """1,000 members, 1,000 fills per message, several messages in flight.
 
     Unary calls of one channel may arrive in any order, and a source's messages must not: so each message in flight is
     of a source of its own, a lane, which sends its next message when the last one was acknowledged.
@@ -26,19 +27,21 @@ class RowLoad:
 
     def __init__(self, fills: int, lanes: int) -> None:
         self._fills = fills
-        self._load = row_load(fills, accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE, lanes=lanes)
+        self._load = row_load(
+            fills, accounts=ACCOUNTS, fills_per_message=FILLS_PER_MESSAGE, lanes=lanes, span_ns=MINUTE_NS
+        )
         self.settings: Mapping[str, object] = {
-            "accounts": ACCOUNTS,
+            "rows_members": ACCOUNTS,
             "fills_per_message": FILLS_PER_MESSAGE,
             "lanes": len(self._load.lanes),
         }
 
-    def run(self, store: Store, schema: str) -> dict[str, float]:
-        """One round on a fresh schema."""
-        with trading_ledger(store, schema) as served:
+    def run(self, store: Store, _: str) -> dict[str, float]:
+        """One round on a copy of the ledger with the members."""
+        with members_ledger(store, ACCOUNTS) as (own, served):
             seconds, answers = send(served.channel, self._load.lanes)
             verify_answers(served.channel, self._load, answers)
-        verify_log(store, schema, self._load)
+            verify_log(own, SCHEMA, self._load)
         return {"ingest.rows.fills_per_s": self._fills / seconds}
 
 

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import psycopg
-from psycopg.conninfo import make_conninfo
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from psycopg.sql import SQL, Identifier
 
 from ledger.store.postgres.embedded import EmbeddedPostgres
@@ -60,18 +60,26 @@ class Store:
 
     def checkpoint(self) -> None:
         """Write all that is dirty, so that each run begins alike."""
-        with psycopg.connect(make_conninfo(self.dsn, user="postgres"), autocommit=True) as connection:
+        with self._superuser() as connection:
             connection.execute("CHECKPOINT")
 
+    def _superuser(self) -> psycopg.Connection[tuple[Any, ...]]:
+        return psycopg.connect(make_conninfo(self.dsn, user="postgres"), autocommit=True)
+
     def bytes_on_disk(self, schema: str) -> int:
-        """Size of all tables of a schema with their indexes and TOAST."""
+        """Size of all tables of a ledger, those of its read side too, with their indexes and TOAST."""
         self.checkpoint()
         ((size,),) = self.rows(
-            "SELECT sum(pg_total_relation_size(oid)) FROM pg_class"
-            " WHERE relkind = 'r' AND relnamespace = %s::regnamespace",
-            [schema],
+            "SELECT coalesce(sum(pg_total_relation_size(c.oid)), 0) FROM pg_class c JOIN pg_namespace n"
+            " ON n.oid = relnamespace WHERE relkind = 'r' AND nspname = ANY(%s)",
+            [[schema, read_schema(schema)]],
         )
         return int(size)
+
+    def wal_bytes(self) -> int:
+        """How much WAL was ever written."""
+        ((written,),) = self.rows("SELECT pg_wal_lsn_diff(pg_current_wal_insert_lsn(), '0/0')::bigint")
+        return int(written)
 
     @contextmanager
     def fresh_schema(self, name: str) -> Iterator[str]:
@@ -84,6 +92,42 @@ class Store:
             with self.connect() as connection:
                 for each in (name, read_schema(name)):
                     connection.execute(SQL("DROP SCHEMA IF EXISTS {} CASCADE").format(Identifier(each)))
+
+    def has(self, database: str) -> bool:
+        """Return whether there is a database of this name beside that of the store."""
+        return self.rows("SELECT count(*) FROM pg_database WHERE datname = %s", [database]) == [(1,)]
+
+    def beside(self, database: str) -> Store:
+        """Return the store that a database of this name is, on the same server."""
+        return Store(make_conninfo(self.dsn, dbname=database))
+
+    def made_once(self, database: str, make: Callable[[Store], None]) -> Store:
+        """Return a database that a round begins with, which is made when it is asked for first."""
+        if not self.has(database):
+            with self.copied(database, keep=True) as made:
+                make(made)
+        return self.beside(database)
+
+    @contextmanager
+    def copied(self, name: str, *, of: str = "template1", keep: bool = False) -> Iterator[Store]:
+        """Give a copy of a database that nobody uses, until the block ends, or for good where it ended well."""
+        owner = conninfo_to_dict(self.dsn)["user"]
+        create = SQL("CREATE DATABASE {} OWNER {} TEMPLATE {}")
+        with self._superuser() as connection:
+            connection.execute(create.format(*map(Identifier, (name, str(owner), of))))
+        try:
+            yield self.beside(name)
+        except BaseException:
+            keep = False
+            raise
+        finally:
+            if not keep:
+                self.drop(name)
+
+    def drop(self, database: str) -> None:
+        """Drop a database beside that of the store."""
+        with self._superuser() as connection:
+            connection.execute(SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(Identifier(database)))
 
 
 @contextmanager

@@ -89,7 +89,7 @@ ALERTS: Final = (
         _RISES.format(by="kind", metric="fee_ledger_store_failures_total"),
         "0m",
         TICKET,
-        "The writer could not use PostgreSQL: {{ $labels.kind }}.",
+        "The writer could not use PostgreSQL, or what it keeps: {{ $labels.kind }}.",
     ),
     Alert(
         "LedgerTookOver",

@@ -30,7 +30,7 @@ _LEAP: Final = struct.Struct("q")  # nanoseconds by which the wall clock of a se
 _SERVE: Final = f"""
 import mmap, struct, sys, time
 from ledger.clock import WallClock
-from ledger.program import main
+from ledger.__main__ import main
 with open(sys.argv[1], "rb") as file:
     leap = mmap.mmap(file.fileno(), {_LEAP.size}, access=mmap.ACCESS_READ)
 wall_ns, (_, boot_ns) = time.time_ns, WallClock.__init__.__defaults__

@@ -59,7 +59,14 @@ def test_every_rpc_has_a_command() -> None:
 
 
 # Commands whose examples name a position of the log.
-NAMED: Final = ("release-fact", "decline-fact", "withdraw-fact", "withdraw-credit")
+NAMED: Final = (
+    "release-fact",
+    "decline-fact",
+    "withdraw-fact",
+    "withdraw-credit",
+    "release-shared-fact",
+    "decline-shared-fact",
+)
 LONG_AGO_NS: Final = 1_577_836_800 * SECOND_NS  # 2020-01-01
 
 
@@ -129,9 +136,9 @@ def _with_position(words: list[str], positions: Mapping[str, str]) -> list[str]:
 
 
 def _positions(address: str) -> Iterator[str]:
-    """Yield those of bans of a time without fills, which nobody has released, and that of a credit."""
+    """Yield those of bans of a time without fills, which nobody has released, of a credit, and of classes of pairs."""
     with Client(address, actor="ops-7") as client:
-        for number in range(len(NAMED) - 1):
+        for number in range(3):
             start_ns = LONG_AGO_NS + 2 * number * DAY_NS
             banned = client.ban_account("alice", days=1, reason_code="ORDER_SPAM", start_time=start_ns)
             yield str(banned.receipt.position)
@@ -139,6 +146,12 @@ def _positions(address: str) -> Iterator[str]:
             "alice", day="2020-01-01", credit=5, currency="USDT", reason_code="OUTAGE", approver="ops-8"
         )
         yield str(credited.receipt.position)
+        for base in ("ONE", "TWO"):
+            client.register_symbol(
+                f"{base}_USDT", base_currency=base, quote_currency="USDT", price_scale=5, quantity_scale=2
+            )
+            given = client.assign_pair_class(f"{base}_USDT", pair_class="A", approver="ops-8")
+            yield str(given.receipt.position)
 
 
 def _evaluate(address: str) -> None:

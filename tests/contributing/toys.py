@@ -377,8 +377,8 @@ COMMENT ON COLUMN {read}.notes.noted_time_ns IS 'When.';
 """,
             at_end(tree, "projections/tables/schema.sql"),
         ),
-        Insert("projections/tables/rows.py", "AccountNoted, ", "from ledger.domain.events import POST_TRIAL, "),
-        Insert("projections/tables/rows.py", '"notes", ', "OF_DECISIONS: Final = ("),
+        Insert("projections/tables/rows.py", "    AccountNoted,\n", "    POST_TRIAL,\n"),
+        Insert("projections/tables/rows.py", '    "notes",\n', "OF_DECISIONS: Final = (\n"),
         Insert(
             "projections/tables/rows.py",
             """        "notes": [

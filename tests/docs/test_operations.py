@@ -52,8 +52,11 @@ def test_the_days_and_the_accounts_that_the_defaults_hold_are_those_of_the_page(
                                            r"holds a day of (\S+) fills over (\S+) accounts")  # fmt: skip
     assert day > days_held._DAY_BYTES
     assert 0.9 < (fills * fill + days * day) / config.account_day_bytes_max <= 1
-    (accounts,) = numbers(page, r"the default holds (\S+) of them with a tier")
-    assert 0.9 < accounts * (held._STATE + held._GRANT) / config.account_state_bytes_max <= 1
+    half = config.account_state_bytes_max // 2
+    member, members = numbers(page, r"takes at most (\S+) bytes in the first half .*?holds\s(\S+) of them")
+    assert 0.9 < members * member / half <= 1
+    (accounts,) = numbers(page, r"for each tier or ban: (\S+) with a tier")
+    assert 0.9 < accounts * (held._STATE + held._GRANT + 2 * held._STANDING) / half <= 1
 
 
 def numbers(page: str, pattern: str) -> list[int]:

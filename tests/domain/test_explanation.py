@@ -318,7 +318,7 @@ def test_an_adjustment_tells_both_fees_and_its_cause_and_the_rest_is_about_the_f
     _, (run,) = record(fills({}), book, AccountState("alice"), days=days)
     (as_priced,) = known_lines(run)
     posted = posted_lines([Stretch(recorded(run, 5), 0, 1)], [])
-    restated = targets(posted, before, after, 0, lambda _: book)
+    restated = targets(posted, before, after, 0, lambda *_: book)
     (adjustment,) = adjustments(days.day(TODAY), restated, (GRANT, 7), 8)
     (line,) = adjustment.lines
     known = adjusted(as_priced, adjustment, line)

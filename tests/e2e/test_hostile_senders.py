@@ -1,8 +1,9 @@
-"""Senders that crowd, that do not listen, and that meet a writer which stands still."""
+"""Senders that crowd, that do not listen, and that meet a writer, or a service, which stands still."""
 
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,10 +18,13 @@ from ledger.domain.refusal import Reason
 from ledger.v1 import fill_service_pb2 as pb
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
+from ledger.v1.query_service_pb2 import GetVipStateRequest
+from ledger.v1.query_service_pb2_grpc import QueryServiceStub
 from scripts.torture.pause import paused_writer
 from tests.conftest import Ledger, StartLedger
 from tests.e2e.served import Served, started
 from tests.samples import batch, fill, history, state, symbol
+from tests.server.calls import CALL_S_MAX
 from tests.waiting import wait_for
 
 SENDERS = 64
@@ -171,3 +175,37 @@ def test_while_the_writer_stands_still_everybody_waits_or_is_told_and_then_all_g
     lines = history(ledger)
     assert [line.sequence for line in lines if line.source] == list(range(1, 1_001))
     assert sum(not line.source for line in lines) == 50 * codes.count(grpc.StatusCode.OK)
+
+
+# -- a service that stands still
+
+
+def test_a_service_that_stands_still_for_a_moment_ends_no_call_of_those_who_ask(served: Served) -> None:
+    """Their requests came meanwhile, and nobody took them: that a message is slow to come is told by other signs."""
+    over, ended = threading.Event(), list[str]()
+
+    def ask() -> int:
+        answers = 0
+        with grpc.insecure_channel(served.address, [("grpc.use_local_subchannel_pool", 1)]) as channel:
+            queries = QueryServiceStub(channel)
+            while not over.is_set():
+                try:
+                    queries.GetVipState(GetVipStateRequest(account_id="alice"), timeout=CALL_S_MAX)
+                except grpc.RpcError as error:
+                    if error.code() != grpc.StatusCode.NOT_FOUND:  # type: ignore[attr-defined]
+                        ended.append(str(error))
+                answers += 1
+        return answers
+
+    with ThreadPoolExecutor(32) as callers:
+        asking = [callers.submit(ask) for _ in range(32)]
+        try:
+            for _ in range(10):
+                served.pause()
+                time.sleep(0.1)
+                served.go_on()
+                time.sleep(0.1)
+        finally:
+            over.set()
+    assert ended == []
+    assert all(each.result() > 1 for each in asking)

@@ -15,8 +15,8 @@ from ledger.client import Client
 from ledger.domain.events import FeeAdjusted, RepriceAdvanced, RepriceCompleted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import fee_stream, repricing_stream
-from ledger.store.codec.events import decode
 from tests.conftest import at
+from tests.e2e.kills import kill_after_another, recorded
 from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.projections.audited import audit
 from tests.samples import fill
@@ -31,12 +31,6 @@ REPRICING = repricing_stream("alice")
 def served(dsn: str, schema: str) -> Iterator[Served]:
     with started(dsn=dsn, schema=schema) as service:
         yield service
-
-
-def recorded(ledger: Client, stream: str) -> list[object]:
-    """The events of a stream."""
-    stored = ledger.list_events(stream)
-    return [decode(each.position, each.stream, each.version, each.topic, each.state).event for each in stored]
 
 
 def test_each_line_is_restated_once_however_often_the_service_is_killed(served: Served, dsn: str, schema: str) -> None:
@@ -55,7 +49,7 @@ def test_each_line_is_restated_once_however_often_the_service_is_killed(served: 
         since_ns = now_ns - 3 * DAY_NS
         ledger.change_tier("alice", tier="VIP4", valid_from=since_ns, actor="ops-1", approver="ops-2", reason="agreed")
     for _ in range(2):
-        kill_after_another_part(served)
+        kill_after_another(served, REPRICING, RepriceAdvanced, last="alice")
     with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
         wait_for(lambda: not ledger.get_vip_state("alice").reprice_in_progress, WAIT_S_MAX)
         days = [fee_stream("alice", (now_ns - days * DAY_NS) // DAY_NS) for days in (1, 2)]
@@ -68,18 +62,3 @@ def test_each_line_is_restated_once_however_often_the_service_is_killed(served: 
     assert [each.lines for each in events if isinstance(each, RepriceCompleted)] == [FILLS]
     assert (total.charges, total.lines) == (str(FILLS * 100 * 250 // 1_000_000), FILLS)
     assert [str(each) for each in audit(dsn, schema)[0]] == []
-
-
-def kill_after_another_part(served: Served) -> None:
-    """Wait for one more part than are recorded now, kill the service without a farewell, and start it again."""
-    with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
-        before = parts(ledger)
-        wait_for(lambda: parts(ledger) > before, WAIT_S_MAX)
-        assert ledger.get_vip_state("alice").reprice_in_progress, "it was over before anything could be killed"
-    served.kill()
-    served.start()
-
-
-def parts(ledger: Client) -> int:
-    """Count the parts of the repricing that are recorded."""
-    return sum(isinstance(each, RepriceAdvanced) for each in recorded(ledger, REPRICING))

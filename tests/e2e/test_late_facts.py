@@ -140,6 +140,22 @@ def test_a_revocation_waits_for_two_persons_and_its_release_says_who_they_are(le
     assert refused(ledger, release_fact(position)).reason == Reason.FACT_ALREADY_RELEASED.name
 
 
+def test_a_fill_names_a_grant_that_ended_after_it_until_that_one_gives_nothing_any_more(ledger: Ledger) -> None:
+    """Two grants of one tier: the fill names the one that would have ended last, whose end restates a later fill."""
+    switched(ledger, revocations="adjust")
+    for days in (10, 20):
+        send(ledger, tier("alice", "VIP4", valid_from=at(NOON_NS), valid_until=at(NOON_NS + days * DAY_NS)))
+    name, later = trade(ledger), trade(ledger, transact_time=at(TRADED_NS + HOUR_NS))
+    named = [found(ledger, name).line.basis.grant_id]
+    for revoked_ns in (TRADED_NS + 1, NOON_NS):
+        send(ledger, revoke("alice", "g2", revoke_time=at(revoked_ns)))
+        named.append(found(ledger, name).line.basis.grant_id)
+    assert named == ["g2", "g2", "g1"]
+    assert found(ledger, later).line.basis.grant_id == "g1"
+    (restated,) = found(ledger, name).adjustments
+    assert (restated.fee_amount, restated.adjustment.fee_after) == ("0", "0.125")
+
+
 def test_a_declined_fact_stays_withheld_for_ever(ledger: Ledger) -> None:
     send(ledger, tier("alice", "VIP4", valid_from=at(NOON_NS)))
     name = trade(ledger)

@@ -138,7 +138,11 @@ def test_a_log_of_0_1_0_is_backed_up_restored_as_of_a_time_and_upgraded(dsn: str
 
     with psycopg.connect(dsn, autocommit=True) as connection:
         finish(connection, "drill_restored", [], ends_ns + 1)  # not today: answers are about the time of the log
-        assert migrate(connection, "drill_restored", clock_ns=lambda: ends_ns + 1) == ["0003_guard.sql"]
+        assert migrate(connection, "drill_restored", clock_ns=lambda: ends_ns + 1) == [
+            "0003_guard.sql",
+            "0004_indexes_of_lists.sql",
+            "0005_account_snapshots.sql",
+        ]
     with opened(dsn, "drill_restored", ends_ns + SECOND_NS, "0.1.0") as asking:
         wrong = [
             f"question {question.number}, {line}"

@@ -158,6 +158,15 @@ class Asking:
             assert time.monotonic() < until_s, "the tables do not catch up"
             time.sleep(0.005)
 
+    def await_repricing(self, *account_ids: str) -> None:
+        """Wait until all late facts that are released have come to the fills of some accounts."""
+        until_s = time.monotonic() + CALL_S_MAX
+        for account_id in account_ids:
+            state = request_of("GetVipState", account_id=account_id, programme_id="bitmart-api-vip")
+            while self.send("GetVipState", state)[0].reprice_in_progress:
+                assert time.monotonic() < until_s, f"the fills of {account_id} are not restated"
+                time.sleep(0.005)
+
 
 def request_of(rpc: str, **values: Any) -> Any:
     """A request of an RPC."""

@@ -15,6 +15,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from ledger.clock import WallClock
 from ledger.composition import running
 from ledger.config import Config
+from ledger.fills import mend
 from ledger.store.postgres import migrate
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.fill_pb2 import Fill
@@ -40,6 +41,13 @@ def before_the_last_migration() -> Iterator[None]:
     """Let this release lack its last file of SQL: the first term after it brings the schema on, as an upgrade does."""
     *earlier, _ = sorted(migrate._files().items())
     with patch.object(migrate, "_files", lambda: dict(earlier)):
+        yield
+
+
+@contextmanager
+def few_lines_at_once() -> Iterator[None]:
+    """Let a commit restate no more than two lines, so that the few of the story are restated in parts."""
+    with patch.object(mend, "LINES_AT_ONCE", 2):
         yield
 
 
@@ -107,7 +115,7 @@ class Narrator:
         try:
             answer = self.asking.send(rpc, request)[-1]
         except grpc.RpcError as error:
-            raise AssertionError(f"{rpc} was refused: {request}") from error
+            raise AssertionError(f"{rpc} was refused ({refusal_of(error)}): {request}") from error
         self._keep(rpc, request, to_json(answer))
         return answer
 

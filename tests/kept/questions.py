@@ -27,6 +27,7 @@ EVENTS_PER_PAGE: Final = 100
 STREAMS: Final = (
     *("ledger", "registers", "promotions", "closes/ETH", "source/engine-2", "bounty/2024-W27", "programme/hitbtc-spot"),
     *("account/bob", "owner/owner-alice", "fees/bob/2024-07-08", "account/none"),
+    *("repricing/carol", f"release/{BITMART}", "account/gina", "account/hugo", "fees/carol/2024-07-22"),
 )
 RUNS: Final = (
     (BITMART, PERIODIC, "2024-07-08"),
@@ -131,6 +132,8 @@ class _Asker:
         for clocks in self.all:
             yield _asked("ListBountyRounds", at=_at(clocks))
             yield _asked("ListMonthsWithoutPromotion", at=_at(clocks))
+        for account_id, clocks in product(("", "bob", "gina"), self.all):
+            yield _asked("ListWithheld", account_id=account_id, at=_at(clocks), page_size=1_000)
         for actor in ("ops-1", "requester", "clerk"):
             span = {"from_time": stamp(BEFORE_NS), "until_time": stamp(AFTER_NS)}
             yield _asked("ListSoloActions", actor=actor, at=_at(self.few[0]), page_size=10_000, **span)

@@ -6,8 +6,9 @@ from typing import Any, Final
 
 from ledger import programmes
 from ledger.v1.command_pb2 import Authority
+from tests.kept.late_facts import LateFacts
 from tests.kept.narrator import Narrator, before_the_last_migration, ns, stamp
-from tests.kept.scenes import BITMART, DIGEST, Scenes
+from tests.kept.scenes import BITMART, DIGEST
 from tests.kept.trading import ACCOUNTS, MARKETS
 
 HITBTC: Final = "hitbtc-spot"
@@ -17,7 +18,7 @@ OUTSIDERS: Final = ("hugo", "zoe")  # one that trades on the other venue alone, 
 
 
 def tell(narrator: Narrator) -> None:
-    """All of it, in three terms of the writer; the schema is brought on before the second."""
+    """All of it, in four terms of the writer; the schema is brought on before the second."""
     story = _Story(narrator)
     with before_the_last_migration(), narrator.term("2024-07-01 12:00"):
         story.begin()
@@ -29,9 +30,15 @@ def tell(narrator: Narrator) -> None:
     with narrator.term("2024-08-02 08:00"):
         story.after_the_trials()
         story.end()
+    with narrator.term("2024-08-06 08:00"):
+        story.late_facts_of_accounts()
+        story.late_facts_of_pairs()
+        story.repriced_in_parts()
+        story.credits()
+        story.end_of_late_facts()
 
 
-class _Story(Scenes):
+class _Story(LateFacts):
     """The weeks, one after the other."""
 
     def begin(self) -> None:
@@ -160,6 +167,11 @@ class _Story(Scenes):
         assert self.trade(self.trading.fill("dave"), long, source="engine-2", in_columns=True).recorded == 2
         self.do("RevokeTier", account_id="dave", grant_id="g1", revoke_time="2024-08-03 12:00")
         self._day("2024-08-05")
+        self.narrator.remember()
+
+    def end_of_late_facts(self) -> None:
+        """A last day, of which the fees are as they are since the facts of before."""
+        self._day("2024-08-07")
         self.narrator.remember()
 
     # -- what happens again and again ----------------------------------------------------------------------------------

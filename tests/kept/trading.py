@@ -50,7 +50,7 @@ class Trading:
         """Volume in USDT at a price of 1, for what a volume is worth."""
         return self.fill(account_id, last_px="1", last_qty=volume, **changes)
 
-    def quiet_day(self, fills: int = 6) -> None:
+    def quiet_day(self, fills: int = 3) -> None:
         """Some fills of the past hours, of an engine that numbers them; and one of a desk that does not."""
         fills_of_engine = [self._any() for _ in range(fills)]
         answer = self._narrator.trade(*fills_of_engine, source="engine-1")

@@ -16,7 +16,7 @@ from tests.domain.worked import fills, record, rulebook
 
 GOOD = packaged()
 PUBLISHED = {
-    "bitmart-api-vip-3.0.toml": "a78966344af1b525092fbcac083a09fd224087ef1aaec30895c4b6337c4a5e75",
+    "bitmart-api-vip-3.0.toml": "d006eb174d20f3b23682d21e2a47d2dfa587691db9df5eb9b52d3ee2dd29e222",
     "hitbtc-spot-1.toml": "8ea21afc6b280318571237f96af68b361564c70275e52260649134aad9c3a80e",
 }
 SWITCHES = (

@@ -50,6 +50,10 @@ def write_history(writing: Writing) -> None:
     decide(writing, commands.RejectMatch("jack", "m1", "EVIDENCE_FALSE", NOON_NS))
     evaluate(writing, POST_TRIAL, "alice", FIRST_NS + 30 * DAY_NS)
     evaluate(writing, PERIODIC, "carol", NOON_NS - DAY_NS)  # carol's fills of today cost less now
+    for name in ("alice-2", "alice.x"):  # a late grant is withheld while a flag runs
+        decide(writing, commands.FlagAccount(name, "FAKE", NOON_NS - 5 * DAY_NS, b""))
+        decide(writing, commands.ChangeTier(name, "VIP1", FIRST_NS, FIRST_NS + 9 * DAY_NS))
+    decide(writing, commands.UnflagAccount("alice.x", NOON_NS - 4 * DAY_NS))
 
 
 def decide(writing: Writing, command: commands.Command) -> None:

@@ -45,6 +45,11 @@ def at(copy: Copy, recorded: Recorded) -> list[str]:
     return [difference.field for deviation in found for difference in deviation.differs]
 
 
+def last_refused(log: list[Recorded]) -> Recorded:
+    """The last refusal of a command, whose request is kept: of fills none is."""
+    return last([one for one in log if one.envelope.request_message], told.CommandRefused)
+
+
 def further(log: list[Recorded], kind: type[Event]) -> list[Recorded]:
     """The events of a kind that are not the first of their request."""
     of_requests = [one for one in log if one.envelope.request_id and not one.envelope.request_message]
@@ -164,7 +169,7 @@ def test_a_request_of_which_a_byte_is_another_is_found(copy: Copy, log: list[Rec
 
 
 def test_what_was_refused_is_decided_again_too(copy: Copy, log: list[Recorded]) -> None:
-    refused = last(log, told.CommandRefused)
+    refused = last_refused(log)
     event = refused.event
     assert isinstance(event, told.CommandRefused)
     copy.put(replace(refused, event=replace(event, reason=event.reason + 1)))
@@ -174,7 +179,7 @@ def test_what_was_refused_is_decided_again_too(copy: Copy, log: list[Recorded]) 
 def test_the_words_of_a_refusal_are_held_against_those_of_the_release_that_wrote_them_and_of_no_other(
     copy: Copy, log: list[Recorded], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    refused = last(log, told.CommandRefused)
+    refused = last_refused(log)
     event = refused.event
     assert isinstance(event, told.CommandRefused)
     copy.put(replace(refused, event=replace(event, detail="no, in other words")))

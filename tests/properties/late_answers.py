@@ -11,8 +11,10 @@ from typing import Any
 from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import Ledger, at
-from tests.properties.late_facts import Credit, LateAccount, Restated
+from tests.properties import late_boundary as boundary
+from tests.properties.late_facts import Credit, LateAccount
 from tests.properties.late_lives import BEGIN_NS, LateLives
+from tests.properties.late_past import Restated, Rests
 from tests.properties.notebook import DAY_NS, FOR_EVER, Noted, next_evaluation_ns
 from tests.properties.reckoner import SYMBOLS
 from tests.properties.test_two_clocks import fee_pages, noted_state, state
@@ -78,12 +80,12 @@ def differences(ledger: Ledger, account: LateAccount, asked: Asked) -> list[tupl
 
 
 def line(noted: Restated) -> list[tuple[Any, ...]]:
-    """(kind, amount, currency, rate, discount, tier, grant, banned) of a line and of what was posted for it later."""
+    """(kind, amount, currency, rate, discount, tier, what it says beside) of a line, and of what was posted later."""
     fee = noted.fee
-    rests: tuple[Any, ...] = (fee.rate, fee.discount, fee.tier, grant_id(noted.first[1]), noted.first[0])
+    rests: tuple[Any, ...] = (fee.rate, fee.discount, fee.tier, *rests_noted(noted.first))
     told: list[tuple[Any, ...]] = [("FILL", fee.amount, fee.currency, *rests)]
-    for (_, before, after), (banned, grant) in zip(noted.adjusted, noted.turns, strict=True):
-        rests = (after.rate, after.discount, after.tier, grant_id(grant), banned)
+    for (_, before, after), turn in zip(noted.adjusted, noted.turns, strict=True):
+        rests = (after.rate, after.discount, after.tier, *rests_noted(turn))
         if before.currency == after.currency:
             told.append(("ADJUSTMENT", after.amount - before.amount, after.currency, *rests))
         else:
@@ -99,9 +101,15 @@ def lines_told(lines: Iterable[pb.FeeLine]) -> Lines:
         if one.kind.startswith("CREDIT"):
             continue
         basis = one.basis
-        rests = (Decimal(basis.rate), Decimal(basis.discount), basis.tier, basis.grant_id, one.banned)
+        rests = (Decimal(basis.rate), Decimal(basis.discount), basis.tier, *boundary.rests(one))
         found.setdefault(one.fill_ref.exec_id, []).append((one.kind, Decimal(one.fee_amount), one.fee_currency, *rests))
     return found
+
+
+def rests_noted(rests: Rests) -> tuple[bool, str, bool, str, str]:
+    """What a line says beside its fee, as `boundary.rests` gives it."""
+    banned, grant, *others = rests
+    return (banned, grant_id(grant), *others)
 
 
 def grant_id(number: int | None) -> str:

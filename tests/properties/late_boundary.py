@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Any, NamedTuple
 
+from ledger.domain.events import FactReleased, ReleaseAdvanced
 from ledger.v1 import command_service_pb2 as commands
 from ledger.v1 import control_service_pb2 as controls
 from ledger.v1 import fill_pb2, programme_service_pb2
@@ -23,6 +24,7 @@ from tests.samples import FOUR_EYES, request_id
 from tests.waiting import wait_for
 
 DECIDING = Authority(actor="ops-5", approver="ops-6", reason="seen and agreed")
+PROGRAMME = "bitmart-api-vip"
 
 
 def with_switches(content: str, version: str, switches: Mapping[str, str]) -> str:
@@ -47,8 +49,25 @@ def publish(ledger: Ledger, version: str, switches: Mapping[str, str], from_ns: 
     programmes.PublishProgramme(request)
 
 
+def classifying(ledger: Ledger, name: str, pair_class: str, from_ns: int) -> tuple[Any, Any]:
+    """AssignPairClass, and what it is asked."""
+    request = programme_service_pb2.AssignPairClassRequest(pair_class=pair_class, **_of_pair(name, from_ns))
+    return ProgrammeServiceStub(ledger.channel).AssignPairClass, request
+
+
+def pricing(ledger: Ledger, name: str, rates: tuple[str, str], from_ns: int) -> tuple[Any, Any]:
+    """SetPairRates, and what it is asked; two empty rates take those of the pair away."""
+    maker, taker = rates
+    request = programme_service_pb2.SetPairRatesRequest(maker_rate=maker, taker_rate=taker, **_of_pair(name, from_ns))
+    return ProgrammeServiceStub(ledger.channel).SetPairRates, request
+
+
+def _of_pair(name: str, from_ns: int) -> dict[str, Any]:
+    return {"request_id": request_id(), "authority": FOUR_EYES, "symbol": name, "valid_from": at(from_ns)}
+
+
 def releasing(ledger: Ledger, account_id: str, fact_position: int) -> tuple[Any, Any]:
-    """ReleaseFact, and what it is asked."""
+    """ReleaseFact, and what it is asked; without an account it is about one of all accounts."""
     return ledger.commands.ReleaseFact, commands.ReleaseFactRequest(**_ruling(account_id, fact_position))
 
 
@@ -79,6 +98,11 @@ def withheld(ledger: Ledger, account_id: str, known: int = 0) -> set[int]:
     return all_withheld(ledger, account_id, known)[account_id]
 
 
+def withheld_from_all(ledger: Ledger, known: int = 0) -> set[int]:
+    """The positions of facts of many accounts that are withheld from all of them."""
+    return all_withheld(ledger, "", known)[""]
+
+
 def all_withheld(ledger: Ledger, account_id: str = "", known: int = 0) -> dict[str, set[int]]:
     """The same by account, of one or of all."""
     at_position = ReadAt(known_at_position=known) if known else ReadAt()
@@ -98,9 +122,30 @@ def foresee(stub: Any, request: Any) -> Any:
 
 
 def differences(answer: Any) -> dict[str, Decimal]:
-    """By how much more or less lines would be charged, by currency, as a preview says it."""
-    found = {one.currency: Decimal(one.amount) for one in answer.receipt.preview.differences}
+    """By how much more or less lines would be charged, by currency, as a preview says it of all commits."""
+    preview, found = answer.receipt.preview, defaultdict[str, Decimal](Decimal)
+    assert preview.later.complete or not preview.HasField("later"), preview.later
+    for one in (*preview.differences, *preview.later.differences):
+        found[one.currency] += Decimal(one.amount)
     return {currency: amount for currency, amount in found.items() if amount}
+
+
+def await_releases(ledger: Ledger) -> int:
+    """Wait until each shared fact that is released has come to all accounts; the position at which that is so."""
+    wait_for(lambda: not _under_way(ledger), 60)
+    return int(ledger.log.head().position)
+
+
+def _under_way(ledger: Ledger) -> set[int]:
+    """The positions of releases that have not come to all accounts."""
+    names = [f"programme/{PROGRAMME}", f"release/{PROGRAMME}"]
+    events = [(each.position, each.event) for each in ledger.log.streams(names, ledger.log.head().position)]
+    ended = {
+        event.release_position
+        for _, event in events
+        if isinstance(event, ReleaseAdvanced) and not event.until_account_id
+    }
+    return {position for position, event in events if isinstance(event, FactReleased)} - ended
 
 
 def await_repricings(ledger: Ledger) -> None:
@@ -111,7 +156,7 @@ def await_repricings(ledger: Ledger) -> None:
 class Told(NamedTuple):
     """A line as GetFill says it, and the facts that it was adjusted for."""
 
-    now: tuple[Decimal, str, Decimal, Decimal, str, str, bool]  # fee, currency, rate, discount, tier, grant, banned
+    now: tuple[Any, ...]  # fee, currency, rate, discount, tier, and what `rests` says
     causes: list[int]
 
 
@@ -121,6 +166,29 @@ def fill(ledger: Ledger, account_id: str, trade: Trade, read_at: ReadAt) -> Told
     ref = fill_pb2.FillRef(account_id=account_id, day=day, exec_id=trade.exec_id)
     found = ledger.queries.GetFill(pb.GetFillRequest(fill_ref=ref, at=read_at))
     line, basis = found.line, found.line.basis
-    rests = (Decimal(basis.rate), Decimal(basis.discount), basis.tier, basis.grant_id, line.banned)
     causes = [int(one.adjustment.cause_position) for one in found.adjustments]
-    return Told((Decimal(line.fee_amount), line.fee_currency, *rests), causes)
+    fee = (Decimal(line.fee_amount), line.fee_currency, Decimal(basis.rate), Decimal(basis.discount), basis.tier)
+    return Told((*fee, *rests(line)), causes)
+
+
+def quote(ledger: Ledger, account_id: str, trade: Trade, read_at: ReadAt) -> tuple[Any, ...]:
+    """What a trade over the API would cost, and what that rests on, as `fill` says it of a line."""
+    request = pb.QuoteFeeRequest(
+        account_id=account_id,
+        symbol=trade.symbol,
+        side=fill_pb2.SIDE_BUY,
+        liquidity=fill_pb2.LIQUIDITY_MAKER if trade.maker else fill_pb2.LIQUIDITY_TAKER,
+        channel=fill_pb2.CHANNEL_API,
+        last_px=f"{trade.price:f}",
+        last_qty=f"{trade.quantity:f}",
+        at=read_at,
+    )
+    found = ledger.queries.QuoteFee(request)
+    basis = found.fee_basis
+    fee = (Decimal(found.fee_amount), found.fee_currency, Decimal(basis.rate), Decimal(basis.discount), basis.tier)
+    return (*fee, found.banned, basis.grant_id, False, basis.pair_class, basis.rate_source)
+
+
+def rests(line: pb.FeeLine) -> tuple[bool, str, bool, str, str]:
+    """(banned, grant, self-trade, pair class, source of the rate) of a line."""
+    return line.banned, line.basis.grant_id, line.self_trade, line.basis.pair_class, line.basis.rate_source

@@ -2,7 +2,8 @@
 
 A line is priced by the facts recorded before it and by those released since, one after the other as they were recorded;
 what it was charged later is the difference to what was posted. So nothing is remembered here but facts, lines and
-which fact was released when, and whatever is asked is worked out from the start.
+which fact was released when, and whatever is asked is worked out from the start. A class of a pair, or its rates, is a
+fact of every account, each with a release of its own.
 """
 
 from __future__ import annotations
@@ -13,10 +14,13 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from typing import Any, Final
 
-from tests.properties.notebook import EXACT, FOR_EVER, Fee, Noted, Past, Trade, rounded
+from tests.properties.late_past import LatePast, LateTrade, Restated, Rests
+from tests.properties.notebook import EXACT, FOR_EVER, Fee, Noted, Past, Trade, charged, rounded
 from tests.properties.reckoner import SYMBOLS, Account, Reckoner
 
-GRANTS, REVOCATIONS, FLAGS, UNFLAGS, VOLUME = CAUSES = ("grants", "revocations", "flags", "unflags", "volume")
+GRANTS, REVOCATIONS, FLAGS, UNFLAGS, VOLUME = "grants", "revocations", "flags", "unflags", "volume"
+CLASSES, OWNERS = "classes", "owners"
+CAUSES: Final = (GRANTS, REVOCATIONS, FLAGS, UNFLAGS, VOLUME, CLASSES, OWNERS)
 CAUSE: Final = {
     "grant": GRANTS,
     "revoke": REVOCATIONS,
@@ -24,8 +28,13 @@ CAUSE: Final = {
     "unflag": UNFLAGS,
     "ban": VOLUME,
     "lift": VOLUME,
+    "class": CLASSES,
+    "rates": CLASSES,
+    "owner": OWNERS,
 }
-PACKAGED: Final = dict(zip(CAUSES, ("adjust", "propose", "keep", "keep", "adjust"), strict=True))
+SHARED: Final = ("class", "rates")  # facts of many accounts
+SAYS: Final = ("adjust", "propose", "keep", "keep", "adjust", "propose", "propose")
+PACKAGED: Final = dict(zip(CAUSES, SAYS, strict=True))
 CURRENCIES: Final = {"BMX", *(name for symbol in SYMBOLS for name in symbol.split("_"))}
 TOKEN, OFF = "BMX", Decimal("0.25")
 ALL = ""  # currencies
@@ -60,11 +69,17 @@ class Fact:
     declined: int | None = None  # position
     withdrawal: Fact | None = None  # the fact that it never was
 
+    @property
+    def is_shared(self) -> bool:
+        """Whether it is one of many accounts."""
+        return self.what in SHARED
+
     def is_undecided(self, known: int) -> bool:
-        """Whether somebody may decide about it, for some lines at least."""
+        """Whether somebody may decide about it, for some lines at least; a shared one only if each account is asked."""
         ruled = any(at <= all_of(known) and of == ALL for at, of in self.released)
         over = (self.declined, self.withdrawal.position if self.withdrawal else None)
-        return self.position <= known and not ruled and all(at is None or at > known for at in over)
+        of_all = self.is_shared and self.switch != "credit_only"
+        return self.position <= known and not ruled and not of_all and all(at is None or at > known for at in over)
 
     def is_asked(self, known: int) -> bool:
         """Whether the programme wants somebody to decide about it."""
@@ -74,7 +89,17 @@ class Fact:
         """Whether a line was recorded before it, and is of a time since which something is otherwise."""
         of = self.values["fact"] if self.what == "withdraw" else self
         from_ns = of.values["from_ns"] if "from_ns" in of.values else of.values["at_ns"]
-        return noted.position < self.position and (reading.names_anew or bool(noted.trade.at_ns >= from_ns))
+        since = reading.names_anew or bool(noted.trade.at_ns >= from_ns)
+        return noted.position < self.position and since and of.concerns(noted.trade)
+
+    def concerns(self, trade: Trade) -> bool:
+        """Whether it is about such a trade: a class about its pair, an owner about the two whom it may be one with."""
+        if self.is_shared:
+            return bool(trade.symbol == self.values["symbol"])
+        if self.what != "owner":
+            return True
+        named = (self.values["owner"], self.values["until_then"])
+        return isinstance(trade, LateTrade) and not trade.owner and trade.counterparty in named
 
     def prices(self, noted: Noted, known: Moment) -> bool:
         """Whether a line's target follows from it."""
@@ -102,19 +127,6 @@ class Credit:
         return self.position <= known and (self.withdrawn is None or self.withdrawn > known)
 
 
-@dataclass
-class Restated(Noted):
-    """A line as it is known at a position; whether it was banned, and its grant, at first and after each change."""
-
-    first: tuple[bool, int | None] = (False, None)
-    turns: list[tuple[bool, int | None]] = field(default_factory=list)
-
-    def excluded(self, known: int = FOR_EVER) -> str:
-        """Why it does not count as volume; empty: it does."""
-        reasons = (("NOT_API", not self.trade.api), ("SELF_TRADE", self.trade.self_trade), ("BANNED", self.banned))
-        return next((name for name, holds in reasons if holds), "")
-
-
 class LateAccount(Account):
     """The notes about one account; its lines are given as they are known at the position asked."""
 
@@ -133,19 +145,22 @@ class LateAccount(Account):
         if what in {"nothing", REFUSED} or self._credited(position, what, values):
             return
         of = values["fact"] if what == "withdraw" else None
-        switch, since = self.reckoner.switch(of.what if of else what), self.reckoner.since or position - 1
-        fact = Fact(position, what, values, switch, since)
-        self.facts.append(fact)
+        fact = self.fact_noted(position, what, values, self.reckoner.switch(of.what if of else what))
         if of:
             of.withdrawal, of.held = fact, False
         flagged = self.past(position).flagged(self.reckoner.now_ns)
         fact.held = flagged and what == "grant" and values["source"] in self.reckoner.reading.held
         if not fact.held:
-            self._rule(fact, position)
+            self.rule(fact, position)
         if what in {"unflag", "withdraw"} and not flagged:
             for held in [fact for fact in self.facts if fact.held]:
                 held.held = False
-                self._rule(held, position)
+                self.rule(held, position)
+
+    def fact_noted(self, position: int, what: str, values: Mapping[str, Any], switch: str) -> Fact:
+        """One more fact, which is not released as yet."""
+        self.facts.append(Fact(position, what, values, switch, self.reckoner.since or position - 1))
+        return self.facts[-1]
 
     def _credited(self, position: int, what: str, values: Mapping[str, Any]) -> bool:
         """Note a credit, or that one is taken back; neither is a fact about lines."""
@@ -163,7 +178,14 @@ class LateAccount(Account):
             return "" if values["credit"].withdrawn is None else "CREDIT_ALREADY_WITHDRAWN"
         if what == "withdraw":
             return self._refuses_withdrawal(values["fact"])
+        if what == "owner":
+            return "ACCOUNT_ALREADY_REGISTERED" if self.is_registered else ""
         return None
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether it has an owner that was told."""
+        return any(fact.what == "owner" for fact in self.facts)
 
     def _refuses_credit(self, currency: str, amount: Decimal) -> str:
         reasons = (
@@ -181,14 +203,15 @@ class LateAccount(Account):
         """A revocation does not rest on its grant, nor a lift on its ban: without that they end nothing."""
         if fact.withdrawal is not None:
             return "FACT_ALREADY_WITHDRAWN"
-        return "FACT_NOT_WITHDRAWABLE" if fact.what == "withdraw" else ""
+        return "FACT_NOT_WITHDRAWABLE" if fact.what in {"withdraw", "owner"} else ""
 
     def release(self, position: int, fact: Fact, currencies: Iterable[str] = (ALL,)) -> None:
         """Note that a fact is released, for all lines or those of some currencies."""
         self._releases += 1
         fact.released += [((position, self._releases), currency) for currency in currencies]
 
-    def _rule(self, fact: Fact, position: int) -> None:
+    def rule(self, fact: Fact, position: int) -> None:
+        """Release a fact as its switch says it."""
         if not any(fact.reaches(noted, self.reckoner.reading) for noted in self.trades):
             return
         if fact.switch == "adjust":
@@ -201,41 +224,40 @@ class LateAccount(Account):
 
     # -- what follows -------------------------------------------------------------------------------------------------
 
-    def past(self, known: int) -> Past:
+    def past(self, known: int) -> LatePast:
         """The facts up to a position that are not withdrawn by then; a grant that is keeps its number."""
-        past = Past()
+        past = LatePast(owner=self.account_id)
         for fact in self.facts:
             if fact.position <= known and not (fact.withdrawal and fact.withdrawal.position <= known):
-                take(past, fact.what, fact.values)
+                past.take(fact.what, fact.values)
             elif fact.position <= known and fact.what == "grant":
-                take(past, "grant", {**fact.values, "until_ns": fact.values["from_ns"]})
+                past.take("grant", {**fact.values, "until_ns": fact.values["from_ns"]})
                 past.grants[-1]["withdrawn"] = True
         return past
 
-    def past_of(self, noted: Noted, known: Moment, also: Fact | None = None) -> Past:
+    def past_of(self, noted: Noted, known: Moment, also: Fact | None = None) -> LatePast:
         """All that a line's target follows from; a grant that does not count keeps its number."""
-        past = Past()
+        past = LatePast(owner=self.account_id)
         for fact in self.facts:
             given, back = fact is also or fact.prices(noted, known), fact.withdrawal
             if given and not (back and (back is also or back.prices(noted, known))):
-                take(past, fact.what, fact.values)
+                past.take(fact.what, fact.values)
             elif fact.what == "grant":
-                take(past, "grant", {**fact.values, "until_ns": fact.values["from_ns"]})
+                past.take("grant", {**fact.values, "until_ns": fact.values["from_ns"]})
         return past
 
     def as_known(self, noted: Noted, known: int) -> Restated:
         """A line with what was posted for it up to a position."""
         reaching = [fact for fact in self.facts if fact.reaches(noted, self.reckoner.reading)]
         releases = {at for fact in reaching for at, of in fact.released if of in (ALL, noted.fee.currency)}
-        now = Restated(noted.position, noted.trade, noted.fee, noted.banned, noted.grant)
-        now.first = noted.banned, noted.grant
+        first = self.reckoner.rests(noted, self.past(noted.position))
+        now = Restated(noted.position, noted.trade, noted.fee, first.banned, first.grant, first=first)
         for at in sorted(at for at in releases if (noted.position, 0) < at <= all_of(known)):
-            past, before = self.past_of(noted, at), now.fee_at(FOR_EVER)
-            after, rests = self.reckoner.target(noted, past), rests_on(noted, past)
-            if before != after or rests != (now.banned, now.grant):
-                now.adjusted.append((at[0], before, after))
-                now.turns.append(rests)
-            now.banned, now.grant = rests
+            past, before = self.past_of(noted, at), self.past_of(noted, (at[0], at[1] - 1))
+            fee, rests = self.reckoner.target(noted, past), self.reckoner.rests(noted, past)
+            is_as_named = (fee, rests._replace(grant=now.rests.grant)) == (now.fee_at(FOR_EVER), now.rests)
+            if not (is_as_named and past.still_names(noted.trade.at_ns, now.rests.grant, before)):
+                now.turn(at[0], fee, rests)
         return now
 
     def inside(self, from_ns: int, until_ns: int, known: int) -> list[Restated]:  # type: ignore[override]
@@ -267,7 +289,7 @@ class LateAccount(Account):
             if noted.position < min(fact.position, known + 1) and reached:
                 before, after = self.past_of(noted, now_known), self.past_of(noted, now_known, fact)
                 now, then = self.reckoner.target(noted, before), self.reckoner.target(noted, after)
-                if now != then or rests_on(noted, before) != rests_on(noted, after):
+                if now != then or self.reckoner.rests(noted, before) != self.reckoner.rests(noted, after):
                     yield noted, now, then
 
     def fact(self, position: int) -> Fact | None:
@@ -286,6 +308,27 @@ class LateAccount(Account):
         return [fact for fact in self.facts if fact.is_asked(known) and any(self.moved(fact, known))]
 
 
+@dataclass
+class SharedFact:
+    """A class or rates of a pair, with the fact that it is in each account."""
+
+    position: int
+    switch: str
+    facts: Mapping[str, Fact]  # by account
+    released: int | None = None  # the position at which it had come to all accounts
+    declined: int | None = None  # position
+
+    @property
+    def is_released_at_once(self) -> bool:
+        """Whether nobody is asked about all accounts."""
+        return self.switch in {"adjust", "credit_only"}
+
+    def is_undecided(self, known: int) -> bool:
+        """Whether two persons may decide about it, for all accounts."""
+        over = (self.released, self.declined)
+        return self.position <= known and not self.is_released_at_once and all(at is None or at > known for at in over)
+
+
 class LateReckoner(Reckoner):
     """All that was told, and what follows from it where facts come late."""
 
@@ -298,49 +341,63 @@ class LateReckoner(Reckoner):
         self.now_ns = 0  # when what it is told of is recorded
         self.since = 0  # the position before a run, while that is noted
         self.switches: list[tuple[int, Mapping[str, str]]] = [(0, switches)]  # from when on, by cause
+        self.shared: list[SharedFact] = []
 
     def switch(self, what: str) -> str:
         """What becomes of a fact that is recorded now: of the last version in force."""
         _, switches = max((each for each in self.switches if each[0] <= self.now_ns), key=lambda each: each[0])
         return switches[CAUSE[what]]
 
-    def target(self, noted: Noted, past: Past) -> Fee:
+    def share(self, position: int, what: str, values: Mapping[str, Any]) -> SharedFact:
+        """Note a fact of all accounts, which is brought to each of them once it is released."""
+        switch = self.switch(what)
+        facts = {name: one.fact_noted(position, what, values, switch) for name, one in self.accounts.items()}
+        self.shared.append(SharedFact(position, switch, facts))
+        return self.shared[-1]
+
+    def dated(self) -> Iterator[tuple[str, str, int]]:
+        """(what, pair, from when on) of all shared facts."""
+        for fact in (next(iter(one.facts.values())) for one in self.shared):
+            yield fact.what, fact.values["symbol"], fact.values["from_ns"]
+
+    def bring(self, shared: SharedFact, position: int) -> None:
+        """A shared fact came to every account that it reaches: by the net of each, if the switch says that."""
+        shared.released = position
+        for name, fact in shared.facts.items():
+            account = self.accounts[name]
+            if fact.switch == "credit_only":
+                account.rule(fact, position)
+            elif any(fact.reaches(noted, self.reading) for noted in account.trades):
+                account.release(position, fact)
+
+    def undecided(self, known: int) -> list[SharedFact]:
+        """Shared facts that two persons are to decide about, each of which alone would restate a line of an account."""
+        asked = [one for one in self.shared if one.is_undecided(known) and one.switch == "propose"]
+        return [
+            one for one in asked if any(any(self.accounts[name].moved(fact, known)) for name, fact in one.facts.items())
+        ]
+
+    def fee(self, trade: Trade, past: Past, known: int, currency: str = "") -> Fee:
+        """What a trade costs an account with such a past."""
+        assert isinstance(past, LatePast)
+        rate, _ = past.rate(trade, self.terms_at(trade.at_ns, known))
+        return charged(past.seen(trade), rate, SYMBOLS[trade.symbol][1], past.tier(trade.at_ns), past, currency)
+
+    def target(self, noted: Noted, past: LatePast) -> Fee:
         """What a line costs by such a past, in the currency of its fee."""
-        trade, known = noted.trade, noted.position
-        tier, (pair_class, _) = past.tier(trade.at_ns), SYMBOLS[trade.symbol]
-        rate = self.terms_at(trade.at_ns, known).rate(tier, pair_class, maker=trade.maker)
-        return restated(trade, rate, noted.fee.currency, tier, past)
+        rate, _ = past.rate(noted.trade, self.terms_at(noted.trade.at_ns, noted.position))
+        return restated(noted.trade, rate, noted.fee.currency, past.tier(noted.trade.at_ns), past)
+
+    def rests(self, noted: Noted, past: LatePast) -> Rests:
+        """What a line says beside its fee by such a past."""
+        return past.rests(noted.trade, self.terms_at(noted.trade.at_ns, noted.position))
 
     def _adjust(self, account: Account, position: int, from_ns: int) -> None:
         """Nothing: a fact is released when it is noted."""
 
 
-def take(past: Past, what: str, values: Mapping[str, Any]) -> None:
-    """One more fact: a lift ends every ban that runs then, an un-flag every flag."""
-    match what:
-        case "grant":
-            grant = {"tier": values["tier"], "source": values["source"], "revoked": FOR_EVER}
-            past.grants.append({**grant, "from": values["from_ns"], "until": values["until_ns"]})
-        case "revoke":
-            past.grants[values["number"]]["revoked"] = values["at_ns"]
-        case "ban":
-            past.bans.append([values["from_ns"], values["until_ns"]])
-        case "flag":
-            past.flags.append([values["from_ns"], FOR_EVER, values["kind"]])
-        case "lift" | "unflag":
-            for entry in past.bans if what == "lift" else past.flags:
-                if entry[0] <= values["at_ns"] < entry[1]:
-                    entry[1] = values["at_ns"]
-
-
-def rests_on(noted: Noted, past: Past) -> tuple[bool, int | None]:
-    """Whether a line was traded under a ban, and the number of the grant that it is charged by."""
-    return past.banned(noted.trade.at_ns), past.number(noted.trade.at_ns)
-
-
 def restated(trade: Trade, rate: Decimal, currency: str, tier: str, past: Past) -> Fee:
     """What a trade costs at a rate, in a given currency: the token's at the price that came with the trade."""
-    rate = max(rate, Decimal(0)) if trade.self_trade else rate
     off = OFF if trade.token_price and tier == "NONE" and rate > 0 and not past.flagged(trade.at_ns) else Decimal(0)
     amount = EXACT.multiply(EXACT.multiply(trade.notional, rate), 1 - off)
     if currency == TOKEN:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from decimal import Decimal
+from functools import partial
 from random import Random
 from typing import Any
 
@@ -23,18 +24,21 @@ from ledger.v1.command_pb2 import Authority
 from tests.conftest import NOON_NS, Ledger, at
 from tests.properties import late_boundary as boundary
 from tests.properties.late_facts import REFUSED, Fact, LateAccount, LateReckoner
+from tests.properties.late_orders import owners_of
+from tests.properties.late_past import LateTrade
 from tests.properties.notebook import DAY_NS, FOR_EVER, TIERS, Trade, next_evaluation_ns
-from tests.properties.reckoner import PERIODIC, POST_TRIAL, SYMBOLS
+from tests.properties.reckoner import CLASSLESS, MARKETS, PERIODIC, POST_TRIAL, SYMBOLS
 from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
 from tests.server.calls import CALL_S_MAX, await_tables
 
-ROUNDS = 12
+ROUNDS = 11
 PREVIEWED = 0.1  # share of the orders
 PAID = ("USDT", "ETH", "XRP", "BMX", "NIX")  # the last one is no currency
 HOUR_NS = 3_600 * 10**9
 BEGIN_NS = NOON_NS + DAY_NS // 2  # midnight of 5 October 2024
 CLOSED_DAYS = 45  # before it
 PRICES = {"USDT": "0.5", "ETH": "0.00025"}
+PAIRS = [*MARKETS, *CLASSLESS, "XRP_USDT", "LTC_USDT"]
 APPROVING = Authority(actor="ops-3", approver="ops-4", reason="agreed on the phone")
 EVALUATIONS = {
     PERIODIC: evaluation_service_pb2.EVALUATION_KIND_PERIODIC,
@@ -52,6 +56,7 @@ class LateLives:
         self.ledger, self.random, self.reckoner = ledger, Random(seed), reckoner
         self.settled: list[int] = []  # positions at which nothing was under way
         self.differences: list[tuple[Any, ...]] = []
+        self.foreseen: list[tuple[int, Any]] = []  # what was recorded of shared facts, with its preview
         self.outcomes: Counter[tuple[str, str]] = Counter()  # (what was asked for, why it was refused)
         self.due: list[tuple[int, int]] = []  # instant, and from when on it is run
         self.next_ns = next_evaluation_ns(BEGIN_NS - 1)
@@ -71,13 +76,14 @@ class LateLives:
             self.ledger.commands.RegisterSymbol(symbol(name, pair_class=pair_class))
         self.close()
 
-    def live(self, rule: Callable[[LateLives], None], rounds: int = ROUNDS) -> None:
-        """All rounds; `rule` decides about what is withheld."""
+    def live(self, *acts: Callable[[LateLives], None], rounds: int = ROUNDS) -> None:
+        """All rounds; `acts` are what is done in each beside decisions, trades and evaluations."""
         for _ in range(rounds):
             self.move_to(self.now_ns + self.random.choice((1, 2, 3)) * DAY_NS + self.random.randrange(6 * HOUR_NS))
             self.close()
             self._come()
-            for step in self.random.sample((self.decide, self.trade, self.trade, self.evaluate, lambda: rule(self)), 5):
+            steps = [self.decide, self.trade, self.trade, self.evaluate, *(partial(act, self) for act in acts)]
+            for step in self.random.sample(steps, len(steps)):
                 step()
                 self.settle()
                 self.move_to(self.now_ns + self.random.randrange(HOUR_NS))
@@ -206,27 +212,31 @@ class LateLives:
 
     # -- chance -------------------------------------------------------------------------------------------------------
 
-    def any_trade(self, account_id: str) -> Trade:
+    def any_trade(self, account_id: str, **changes: Any) -> LateTrade:
         """Of today, of days ago, or of an instant at which something changes."""
         random = self.random
         self.fills += 1
-        name = random.choice(("XRP_USDT", "XRP_USDT", "DOGE_USDT", "XRP_ETH", "LTC_USDT"))
-        return Trade(
-            exec_id=f"E{self.fills}",
-            at_ns=min(self.any_ns(self.reckoner.accounts[account_id]), self.now_ns),
-            symbol=name,
-            maker=random.random() < 0.5,
-            api=random.random() < 0.85,
-            self_trade=random.random() < 0.1,
-            token_price=random.choice(("", "", "", "0.25", "0.7")),
-            price=Decimal(PRICES[SYMBOLS[name][1]]),
-            quantity=Decimal(int(10 ** random.uniform(6, 10.5))).scaleb(-4),
-        )
+        name = changes.pop("symbol", None) or random.choice(PAIRS)
+        values: dict[str, Any] = {
+            "exec_id": f"E{self.fills}",
+            "at_ns": min(self.any_ns(self.reckoner.accounts[account_id]), self.now_ns),
+            "symbol": name,
+            "maker": random.random() < 0.5,
+            "api": random.random() < 0.85,
+            "self_trade": False,
+            "owner": random.choice(owners_of(account_id)) if random.random() < 0.05 else "",
+            "counterparty": random.choice((account_id, *owners_of(account_id), "", "", "", "another")),
+            "token_price": random.choice(("", "", "", "0.25", "0.7")),
+            "price": Decimal(PRICES[SYMBOLS[name][1]]),
+            "quantity": Decimal(int(10 ** random.uniform(6, 10.5))).scaleb(-4),
+        }
+        return LateTrade(**values | changes)
 
     def any_ns(self, account: LateAccount) -> int:
         """Now, since an evaluation that is due, within twelve days, or near an instant at which something changes."""
         random, now_ns = self.random, self.now_ns
         edges = [*account.past(FOR_EVER).changes(), *(noted.trade.at_ns for noted in account.trades)]
+        edges += [from_ns for *_, from_ns in self.reckoner.dated()]
         near = [edge for edge in edges if now_ns - 12 * DAY_NS < edge <= now_ns]
         waiting = [at_ns for at_ns, _ in self.due if at_ns < now_ns]
         if waiting and random.random() < 0.4:
@@ -243,7 +253,7 @@ class LateLives:
         steps = [self.trial] * (1 if past.grants else 4) + [self.grant] * 3 + [self.ban, self.flag]
         steps += [self.match] * (1 if past.grants else 4)
         steps += [self.revoke] * (2 * bool(past.grants)) + [self.lift] * (2 * bool(past.bans))
-        steps += [self.unflag] * (3 * past.flagged(at_ns))
+        steps += [self.unflag] * (3 * past.flagged(at_ns)) + [self.register] * (1 if account.is_registered else 3)
         steps += [self.withdraw] * (2 * bool(account.facts)) + [self.credit] + [self.uncredit] * bool(account.credits)
         return self.random.choice(steps)(account, at_ns)
 
@@ -308,9 +318,19 @@ class LateLives:
         request = members.UnflagAccountRequest(unflag_time=at(at_ns), **asks(account))
         return self.ledger.members.UnflagAccount, request, "unflag", {"at_ns": at_ns}
 
+    def register(self, account: LateAccount, at_ns: int) -> Order:
+        """RegisterAccount; now and then of an account that is registered."""
+        return self.registered(account, self.random.choice(owners_of(account.account_id)), at_ns)
+
+    def registered(self, account: LateAccount, owner_id: str, at_ns: int) -> Order:
+        """RegisterAccount; the owner is that of all time, whenever it was opened."""
+        request = commands.RegisterAccountRequest(owner_id=owner_id, registered_time=at(at_ns), **asks(account))
+        note = {"owner": owner_id, "until_then": account.account_id, "from_ns": 0}
+        return self.ledger.commands.RegisterAccount, request, "owner", note
+
     def withdraw(self, account: LateAccount, _: int) -> Order | None:
-        """WithdrawFact; the position of an evaluation is not known here."""
-        facts = [fact for fact in account.facts if fact.since == fact.position - 1]
+        """WithdrawFact; the position of an evaluation is not known here, and a shared fact is none of the account."""
+        facts = [fact for fact in account.facts if fact.since == fact.position - 1 and not fact.is_shared]
         return self.withdrawn(account, self.random.choice(facts)) if facts else None
 
     def withdrawn(self, account: LateAccount, fact: Fact) -> Order:
@@ -399,7 +419,9 @@ def _close(day: int, price: Decimal) -> evaluation_service_pb2.RecordDailyCloseR
 
 
 def _fill(account_id: str, trade: Trade) -> fill_pb2.Fill:
-    values: dict[str, Any] = {"counterparty_owner_id": account_id} if trade.self_trade else {}
+    values: dict[str, Any] = {}
+    if isinstance(trade, LateTrade):
+        values = {"owner_id": trade.owner, "counterparty_owner_id": trade.counterparty}
     if trade.token_price:
         values["token_payment"] = fill_pb2.TokenPayment(token="BMX", price=trade.token_price)
     return fill(

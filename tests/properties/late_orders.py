@@ -1,4 +1,7 @@
-"""Facts about an account by subject, and the orders in which they may be recorded: each subject's own stays."""
+"""Facts about an account and about pairs by subject, and the orders in which they may be recorded.
+
+The facts of one subject keep their order.
+"""
 
 from __future__ import annotations
 
@@ -9,8 +12,11 @@ from typing import Any
 
 from tests.properties.late_facts import CAUSES, LateAccount
 from tests.properties.notebook import DAY_NS, FOR_EVER, TIERS, ends
+from tests.properties.reckoner import CLASSLESS, SYMBOLS
 
 DAYS = 20  # from the first instant that a fact is about to the last
+MAKER_RATES = ("", "0", "-0.0001", "0.0003", "0.0011")  # of pairs of their own; empty: what tier and class say
+TAKER_RATES = ("", "0.0002", "0.0006", "0.004")
 
 
 @dataclass(frozen=True)
@@ -34,20 +40,34 @@ def subjects(random: Random, from_ns: int) -> list[list[Step]]:
 
     `of` of a withdrawal is the number of the fact within its subject.
     """
-    made = [_grant, *random.choices((_grant, _trial, _bans, _flags), k=random.randint(1, 4))]
+    made = [_grant, *random.choices((_grant, _trial, _bans, _flags, _owner), k=random.randint(1, 4))]
     kinds = [make for number, make in enumerate(made) if make is _grant or make not in made[:number]]
-    found = []
-    for subject, make in enumerate(kinds):
-        facts = make(random, from_ns)
-        verdicts = random.choices(("release", "release", "decline", ""), k=len(facts))
-        pairs = zip(facts, verdicts, strict=True)
-        found.append(
-            [
-                Step(subject, number, what, tuple(values.items()), verdict)
-                for number, ((what, values), verdict) in enumerate(pairs)
-            ]
-        )
-    return found
+    return [_steps(random, subject, make(random, from_ns)) for subject, make in enumerate(kinds)]
+
+
+def shared_subjects(random: Random, from_ns: int, minute_ns: int, until_ns: int) -> list[list[Step]]:
+    """First classes of some pairs, of any time; rates of some, and further classes, since a minute ago."""
+    found: list[list[tuple[str, dict[str, Any]]]] = []
+    for name in random.sample(sorted(CLASSLESS), 2):
+        found.append([_of_pair("class", name, _any_ns(random, from_ns), random.choice("ABC"))])
+        if random.random() < 0.5:
+            found[-1].append(_of_pair("class", name, random.randrange(minute_ns, until_ns), random.choice("ABC")))
+    for name in random.sample(sorted(SYMBOLS), random.randint(1, 2)):
+        rates = [(random.choice(MAKER_RATES), random.choice(TAKER_RATES)) for _ in range(random.randint(1, 2))]
+        found.append([_of_pair("rates", name, random.randrange(minute_ns, until_ns), each) for each in rates])
+    return [_steps(random, -1 - number, facts) for number, facts in enumerate(found)]
+
+
+def _of_pair(what: str, name: str, from_ns: int, said: Any) -> tuple[str, dict[str, Any]]:
+    return what, {"symbol": name, "from_ns": from_ns, "is": said}
+
+
+def _steps(random: Random, subject: int, facts: Sequence[tuple[str, dict[str, Any]]]) -> list[Step]:
+    verdicts = random.choices(("release", "release", "decline", ""), k=len(facts))
+    return [
+        Step(subject, number, what, tuple(values.items()), verdict)
+        for number, ((what, values), verdict) in enumerate(zip(facts, verdicts, strict=True))
+    ]
 
 
 def switches_of(random: Random, named: str) -> dict[str, str]:
@@ -74,6 +94,8 @@ class Written:
     def values(self, step: Step) -> dict[str, Any] | None:
         """What a step says; None: its grant was refused, so there is nothing that it could be about."""
         values = dict(step.values)
+        if step.what == "owner":
+            return {"owner": owners_of(self.account.account_id)[0], "until_then": self.account.account_id, "from_ns": 0}
         if step.what == "withdraw":
             place = self.taken.get((step.subject, values["of"]))
             return None if place is None else {"fact": self.account.facts[place]}
@@ -104,6 +126,11 @@ class Written:
                 reckoner = self.account.reckoner
                 return bool(reckoner.refuses_trial(self.account.account_id, values["from_ns"]))
         return False
+
+
+def owners_of(account_id: str) -> tuple[str, str]:
+    """Who may own an account, and no other one: otherwise it would depend on the others who may have a trial."""
+    return f"{account_id}:one", f"{account_id}:two"
 
 
 def _grant(random: Random, from_ns: int) -> list[tuple[str, dict[str, Any]]]:
@@ -147,6 +174,10 @@ def _flags(random: Random, from_ns: int) -> list[tuple[str, dict[str, Any]]]:
         unflagged = ("unflag", {"at_ns": start_ns + random.randint(1, DAY_NS // 4)})
         found.append(random.choice((unflagged, unflagged, ("withdraw", {"of": len(found) - 1}))))
     return found
+
+
+def _owner(_: Random, __: int) -> list[tuple[str, dict[str, Any]]]:
+    return [("owner", {})]
 
 
 def _any_ns(random: Random, from_ns: int) -> int:

@@ -8,9 +8,10 @@ from decimal import Decimal
 from itertools import count
 from typing import Any
 
-from tests.properties.late_facts import Fact, LateAccount, LateReckoner
+from tests.properties.late_facts import SHARED, Fact, LateAccount, LateReckoner
 from tests.properties.late_orders import Step, Written
-from tests.properties.notebook import DAY_NS, FOR_EVER, Noted, Trade
+from tests.properties.late_past import LateTrade, Restated
+from tests.properties.notebook import DAY_NS, FOR_EVER, Noted
 from tests.properties.reckoner import PERIODIC
 
 NAME = "ada"
@@ -45,7 +46,7 @@ class Paper:
             "price": Decimal("0.5"),
             "quantity": Decimal(quantity),
         }
-        return self.reckoner.traded(next(self._positions), NAME, Trade(**{**values, **changes}))
+        return self.reckoner.traded(next(self._positions), NAME, LateTrade(**{**values, **changes}))
 
     def say(self, what: str, **values: Any) -> None:
         """What is no fact about lines."""
@@ -53,7 +54,12 @@ class Paper:
 
     def note(self, what: str, **values: Any) -> Fact:
         """A fact."""
-        self.account.decided(next(self._positions), what, **values)
+        if what in SHARED:
+            shared = self.reckoner.share(next(self._positions), what, values)
+            if shared.is_released_at_once:
+                self.reckoner.bring(shared, next(self._positions))
+        else:
+            self.account.decided(next(self._positions), what, **values)
         return self.account.facts[-1]
 
     def grant(self, tier: str, from_ns: int, days: int = 30, source: str = "MANUAL") -> Fact:
@@ -66,8 +72,12 @@ class Paper:
         self.reckoner.evaluated(next(self._positions), PERIODIC, self.reckoner.plan(PERIODIC, at_ns, known))
 
     def release(self, fact: Fact) -> None:
-        """Somebody releases a fact."""
-        self.account.release(next(self._positions), fact)
+        """Somebody releases a fact: a shared one that each account is asked about, for this one."""
+        shared = next((one for one in self.reckoner.shared if fact in one.facts.values()), None)
+        if shared and not shared.is_released_at_once:
+            self.reckoner.bring(shared, next(self._positions))
+        else:
+            self.account.release(next(self._positions), fact)
 
     def decline(self, fact: Fact) -> None:
         """Somebody declines it."""
@@ -88,7 +98,7 @@ class Paper:
 
     # -- what is asked ------------------------------------------------------------------------------------------------
 
-    def line(self, noted: Noted, known: int = FOR_EVER) -> Noted:
+    def line(self, noted: Noted, known: int = FOR_EVER) -> Restated:
         """A line with what was posted for it."""
         return self.account.as_known(noted, known)
 

@@ -31,7 +31,8 @@ from tests.properties.notebook import (
 
 PERIODIC, POST_TRIAL = "PERIODIC", "POST_TRIAL"
 SILENT_NS = 3 * DAY_NS  # a source that gave no sign for longer is not waited for
-SYMBOLS = {**MARKETS, "LTC_USDT": ("", "USDT")}  # the last one has no class
+CLASSLESS = {"LTC_USDT": ("", "USDT"), "ADA_USDT": ("", "USDT"), "DOT_USDT": ("", "USDT"), "SOL_ETH": ("", "ETH")}
+SYMBOLS = {**MARKETS, **CLASSLESS}
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from ledger.v1 import query_service_pb2 as pb
 from ledger.v1.control_service_pb2_grpc import ControlServiceStub
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import Ledger, StartLedger, at
+from tests.properties import late_shared as pairs
 from tests.properties.late_facts import CAUSES, REVOCATIONS, LateAccount
 from tests.properties.late_lives import LateLives, Order
 from tests.properties.late_rulings import Rulings, begun
@@ -53,7 +54,7 @@ def test_a_thousand_late_facts_leave_a_hundred_answers_at_closed_known_at_as_the
 ) -> None:
     ledger, rulings = start_ledger(read_wait_ms_max=20_000), Rulings(Random(SEED))
     lives = begun(ledger, SEED, [f"late{number:02}" for number in range(ACCOUNTS)], SWITCHES)
-    lives.live(lambda lives: rulings.rule_some(lives, 0.2), rounds=6)
+    lives.live(pairs.share, lambda lives: rulings.rule_some(lives, 0.2), rounds=5)
     traded = [account for account in lives.reckoner.accounts.values() if account.trades]
     asking = (question(lives, account) for account in cycle(traded))
     closed = list(islice((asked for asked in asking if asked is not None), QUESTIONS))

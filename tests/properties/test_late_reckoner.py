@@ -13,10 +13,11 @@ from typing import Any, Final
 
 import pytest
 
-from tests.properties.late_facts import FLAGS, GRANTS, PACKAGED, REVOCATIONS, VOLUME, Fact
-from tests.properties.late_orders import DAYS, Step, merged, subjects, switches_of
+from tests.properties.late_facts import CLASSES, FLAGS, GRANTS, OWNERS, PACKAGED, REVOCATIONS, VOLUME, Fact
+from tests.properties.late_orders import DAYS, Step, merged, owners_of, shared_subjects, subjects, switches_of
 from tests.properties.notebook import DAY_NS, FOR_EVER, Noted
-from tests.properties.paper import EVALUATED_NS, HOUR_NS, Paper, sums
+from tests.properties.paper import EVALUATED_NS, HOUR_NS, NAME, Paper, sums
+from tests.properties.reckoner import SYMBOLS
 
 TRADED_NS: Final = EVALUATED_NS + 10 * HOUR_NS
 ORDERS: Final = int(os.environ.get("LEDGER_LATE_ORDERS", "300"))
@@ -166,6 +167,19 @@ def test_two_facts_may_move_a_fee_that_neither_moves_alone() -> None:
     assert paper.fee(line) == "2.5"
 
 
+def test_a_line_names_a_grant_that_ended_after_it_until_that_one_gives_nothing_any_more() -> None:
+    paper = Paper({**PACKAGED, REVOCATIONS: "adjust"})
+    for days in (10, 20):
+        paper.grant("VIP4", EVALUATED_NS, days=days)
+    line, named = paper.trade(TRADED_NS, 2_000), []
+    for revoked_ns in (TRADED_NS + 1, EVALUATED_NS):
+        named.append(paper.line(line).rests.grant)
+        paper.note("revoke", number=1, at_ns=revoked_ns)
+        paper.grant("VIP1", EVALUATED_NS)
+    assert [*named, paper.line(line).rests.grant] == [1, 1, 0]
+    assert entries(paper, line) == ["0.00000000"]
+
+
 def test_a_backdated_ban_and_its_lift_move_volume_at_a_fee_difference_of_nothing() -> None:
     paper = Paper(PACKAGED)
     line = paper.trade(EVALUATED_NS - DAY_NS, 2_000_000)
@@ -272,6 +286,87 @@ def test_a_credit_is_of_no_line_and_stays_whatever_is_decided_until_it_is_taken_
     assert (credit.stands(known), credit.stands(FOR_EVER)) == (True, False)
 
 
+# -- pairs and owners -------------------------------------------------------------------------------------------------
+
+
+def note_class(paper: Paper, name: str = "LTC_USDT", pair_class: str = "A") -> Fact:
+    return paper.note("class", **{"symbol": name, "from_ns": EVALUATED_NS, "is": pair_class})
+
+
+def note_rates(paper: Paper, maker: str = "", taker: str = "", from_ns: int = EVALUATED_NS) -> Fact:
+    return paper.note("rates", **{"symbol": "XRP_USDT", "from_ns": from_ns, "is": (maker, taker)})
+
+
+@pytest.mark.parametrize(("switch", "fee"), [("keep", "2.5"), ("propose", "2.5"), ("adjust", "0.25")])
+def test_a_class_that_comes_late_is_one_from_its_own_instant_on(switch: str, fee: str) -> None:
+    paper = Paper({**PACKAGED, CLASSES: switch})
+    paper.grant("VIP4", EVALUATED_NS - DAY_NS)
+    before, line = (paper.trade(at_ns, 2_000, symbol="LTC_USDT") for at_ns in (EVALUATED_NS - 1, TRADED_NS))
+    fact = note_class(paper)
+    assert [paper.fee(each) for each in (before, line)] == ["2.5", fee]
+    assert paper.fee(paper.trade(TRADED_NS, 2_000, symbol="LTC_USDT")) == "0.25", "it came after the class"
+    assert [one.position for one in paper.reckoner.undecided(FOR_EVER)] == [fact.position] * (switch == "propose")
+    paper.release(fact)
+    assert (paper.fee(line), paper.reckoner.undecided(FOR_EVER)) == ("0.25", [])
+
+
+def test_a_class_changes_what_a_line_rests_on_also_where_it_costs_the_same() -> None:
+    paper = Paper({**PACKAGED, CLASSES: "adjust"})
+    line = paper.trade(TRADED_NS, 2_000, symbol="LTC_USDT")
+    note_class(paper)
+    assert entries(paper, line) == ["0.00000000"]
+
+
+def test_everybody_pays_the_rates_of_a_pair_and_on_the_other_side_what_tier_and_class_say() -> None:
+    paper = Paper({**PACKAGED, CLASSES: "adjust"})
+    paper.grant("VIP4", EVALUATED_NS)
+    taker, maker = (paper.trade(TRADED_NS, 2_000, maker=maker) for maker in (False, True))
+    note_rates(paper, taker="0.0006")
+    assert [paper.fee(each) for each in (taker, maker)] == ["0.6", "-0.01"]
+    note_rates(paper, from_ns=TRADED_NS + 1)
+    assert paper.fee(taker) == "0.6", "they are taken away for what trades later"
+    note_rates(paper, from_ns=TRADED_NS)
+    assert paper.fee(taker) == "0.25"
+
+
+def test_of_two_words_about_a_pair_the_one_that_begins_last_counts_whichever_came_first() -> None:
+    for starts in ((1, 2), (2, 1)):
+        paper = Paper({**PACKAGED, CLASSES: "adjust"})
+        line = paper.trade(TRADED_NS, 2_000)
+        for start in starts:
+            note_rates(paper, taker=f"0.000{start}", from_ns=EVALUATED_NS + start)
+        assert paper.fee(line) == "0.2"
+
+
+def test_credit_only_is_decided_of_a_shared_fact_by_the_net_of_each_account() -> None:
+    paper = Paper({**PACKAGED, CLASSES: "credit_only"})
+    line = paper.trade(TRADED_NS, 2_000)
+    dearer = note_rates(paper, taker="0.004")
+    assert (paper.fee(line), paper.account.undecided(FOR_EVER)) == ("2.5", [dearer])
+    assert paper.reckoner.undecided(FOR_EVER) == [], "nobody is asked about all accounts"
+    note_rates(paper, taker="0.001", from_ns=TRADED_NS)
+    assert paper.fee(line) == "1"
+    paper.release(dearer)
+    assert paper.fee(line) == "1", "the other rates begin later"
+
+
+@pytest.mark.parametrize(("switch", "fees"), [("propose", ["-0.01", "0"]), ("adjust", ["0", "-0.01"])])
+def test_an_owner_who_comes_late_makes_self_trades_of_some_lines_and_of_others_none(
+    switch: str, fees: list[str]
+) -> None:
+    paper = Paper({**PACKAGED, OWNERS: switch})
+    paper.grant("VIP4", EVALUATED_NS)
+    with_owner, with_itself = (paper.trade(TRADED_NS, 2_000, maker=True, counterparty=name) for name in ("acme", NAME))
+    named = paper.trade(TRADED_NS, 2_000, maker=True, counterparty="acme", owner="zeta")
+    fact = paper.note("owner", owner="acme", until_then=NAME, from_ns=0)
+    assert [paper.fee(each) for each in (with_owner, with_itself)] == fees
+    assert paper.fee(named) == "-0.01", "the fill says who owns the account"
+    if switch == "propose":
+        assert paper.account.undecided(FOR_EVER) == [fact]
+        paper.release(fact)
+    assert [paper.line(each).excluded() for each in (with_owner, with_itself)] == ["SELF_TRADE", ""]
+
+
 # -- orders -----------------------------------------------------------------------------------------------------------
 
 
@@ -280,8 +375,9 @@ def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(switches: 
     """Where the last run is after all of them, and the same commands are accepted."""
     random, compared, adjusted = Random(f"{SEED} {switches}"), 0, 0
     for number in range(ORDERS):
-        drawn = switches_of(random, switches)
-        facts, trades = subjects(random, EVALUATED_NS - DAYS * DAY_NS), random.choices(range(DAYS * 24), k=6)
+        drawn, from_ns = switches_of(random, switches), EVALUATED_NS - DAYS * DAY_NS
+        facts = subjects(random, from_ns) + shared_subjects(random, from_ns, from_ns, EVALUATED_NS)
+        trades = random.choices(range(DAYS * 24), k=6)
         written = [noted_down(drawn, trades, merged(random, facts), random) for _ in range(3)]
         first = written[0]
         for other in written[1:]:
@@ -291,6 +387,13 @@ def test_sums_do_not_hang_on_the_order_of_facts_on_different_subjects(switches: 
         adjusted += any(first.line(noted).adjusted for noted in first.account.trades)
     assert compared > ORDERS
     assert adjusted > ORDERS // 2
+
+
+def traded_at(hour: int) -> dict[str, Any]:
+    """The pair, the side and the owner of the other side of a fill, by its hour."""
+    names = [name for name, (_, quote) in SYMBOLS.items() if quote == "USDT"]
+    counterparty = ("", NAME, owners_of(NAME)[0])[hour % 3]
+    return {"symbol": names[hour // 3 % len(names)], "maker": hour % 4 < 2, "counterparty": counterparty}
 
 
 def noted_down(switches: dict[str, str], hours: list[int], order: list[Step], random: Random) -> Paper:
@@ -308,7 +411,7 @@ def noted_down(switches: dict[str, str], hours: list[int], order: list[Step], ra
     for step in steps:
         if isinstance(step, int):
             at_ns, token_price = EVALUATED_NS - hours[step] * HOUR_NS, "0.25" if step % 2 else ""
-            paper.trade(at_ns, 10 ** (step + 2), token_price=token_price)
+            paper.trade(at_ns, 10 ** (step + 2), token_price=token_price, **traded_at(hours[step]))
         elif paper.take(step):
             taken.append(step)
     says: dict[str, Callable[[Fact], Any]] = {"release": paper.release, "decline": paper.decline}

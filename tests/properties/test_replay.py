@@ -60,6 +60,7 @@ class History:
         for command in (
             asked.RegisterSymbol("T", "DOGE", "BTC", 1, 12, 6, pair_class="B"),
             asked.RegisterSymbol("NEW", "NEW", "USDT", 1, 2, 2),
+            asked.RegisterSymbol("LATE", "LATE", "USDT", 1, 2, 2),
             asked.AssignPairClass("NEW", "C", None),
             asked.SetPairRates("NEW", 0, 700, None),
             asked.RegisterCurrency("BTC", 10),
@@ -99,6 +100,8 @@ class History:
                         answer.recorded.position
                     )
             self.writing.step(GoOnRepricing(list(OWNERS)))
+            if number == steps // 2:
+                self.classify()
             if number % 40 == 39:
                 self.evaluate(self.random.choice(EARLIER_EVALUATIONS_NS))
             if number % 5 == 4:
@@ -128,7 +131,7 @@ class History:
         return {
             "account_id": account_id,
             "exec_id": f"E{random.randrange(10**6)}",
-            "symbol": random.choice(("S", "S", "T", "NEW", "NONE")),
+            "symbol": random.choice(("S", "S", "T", "NEW", "LATE", "NONE")),
             "transact_time_ns": NOON_NS + 60 * SECOND_NS if random.random() < 0.2 else self.at_ns(),
             "side": random.randint(1, 2),
             "liquidity": random.randint(1, 2),
@@ -181,6 +184,12 @@ class History:
         known = set(map(type, by_hand))
         others = [kind for kind in get_args(asked.AccountCommand) if kind not in known]
         return ask(random.choice((*by_hand, *(made_up(kind, at_ns, account_id=account_id) for kind in others))))
+
+    def classify(self) -> None:
+        """A class of a pair from before fills of it: two persons release it to all accounts, commit by commit."""
+        (answer,) = self.writing.step(ask(asked.AssignPairClass("LATE", "A", NOON_NS - 20 * DAY_NS)))
+        assert isinstance(answer, Accepted), answer
+        self.writing.step(ask(asked.ReleaseSharedFact(answer.recorded.position)))
 
     def withdraw(self) -> None:
         """Something that was recorded of an account, if it can be withdrawn."""

@@ -6,6 +6,7 @@ import importlib
 import json
 import subprocess
 import sys
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import nullcontext
@@ -19,7 +20,7 @@ from unittest.mock import Mock
 import numpy as np
 import pytest
 
-from ledger import programmes
+from ledger import program, programmes
 from ledger.config import Config
 from ledger.domain.instants import DAY_NS
 from ledger.server.fills.read_columns import fill_reader
@@ -30,20 +31,32 @@ from scripts.bench.store import Failed, Store
 from tests.conftest import Ledger
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-MIXES = ["1k_uniform", "100k_zipf", "100k_uniform", "rows"]
+LOADS = [
+    *("ingest.1k_uniform", "members.zipf", "members.uniform", "members.paced"),
+    *("steady.50k", "steady.5k", "steady.singles"),
+]
+OF_A_LOAD = [
+    *("fills_per_s", "ack_ms_p50", "ack_ms_p99", "cpu_us", "postgres_cpu_us"),
+    *("bytes_per_fill", "wal_bytes_per_fill", "lag_ms_p99", "rss_mb"),
+]
 HOSTILE = [
     f"memory.{kind}_{figure}"
     for kind in ("refused", "undecodable", "large", "programme")
     for figure in ("rss_mb", "s", "quote_p99_ms")
 ]
-INGEST = [*(f"ingest.{mix}.fills_per_s" for mix in MIXES), "ingest.bytes_per_fill", *HOSTILE, "ingest.server_rss_mb"]
-COPY = "limit.copy_row_per_fill_per_s"
-RATIO = [f"ratio.ingest_{mix}_to_copy_row" for mix in MIXES]
+INGEST = [
+    *(f"{load}.{part}" for load in LOADS for part in OF_A_LOAD),
+    *("ingest.rows.fills_per_s", *HOSTILE, "ingest.server_rss_mb"),
+]
+COPY, COPY_BEST = "limit.copy_row_per_fill_per_s", "limit.copy_row_per_fill_best_per_s"
+RATIO = [
+    "ratio.ingest_1k_uniform_to_copy_best",
+    *(f"ratio.{load}_to_copy_row" for load in ("ingest_1k_uniform", "members_zipf", "members_uniform", "ingest_rows")),
+]
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
 REPLAY = ["replay.fills_per_s", "ratio.replay_to_ingest"]
-LAG = ["lag.ms_p50", "lag.ms_p99"]
 EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
 PAST = [
     figure
@@ -63,7 +76,9 @@ LANES = [
 OPEN = "lanes.idle_streams.open_s"
 EVENTSOURCING = ["peer.eventsourcing_save_per_s", "peer.eventsourcing_batch500_per_s"]
 UMADB = ["peer.umadb_batch5000_per_s", "peer.umadb_batch500_idempotent_per_s"]
-SAVE_RATIO, UMADB_RATIO = (f"ratio.ingest_1k_uniform_to_{peer}" for peer in ("eventsourcing_save", "umadb_batch5000"))
+SAVE_RATIO, UMADB_RATIO = (
+    f"ratio.ingest_1k_uniform_to_{peer}" for peer in ("eventsourcing_batch500", "umadb_batch500_idempotent")
+)
 ACK = ["ingest.single.ack_ms_p50", "ingest.single.ack_ms_p99", "limit.insert_commit_ms_p50"]
 ACK_RATIO = "ratio.single_ack_to_insert_commit_and_echo"
 RESENT = [
@@ -77,11 +92,32 @@ STEPS = [
     *(f"profile.{name}_us" for name in ("parse", "read", "merge", "group", "states", "decide", "encode")),
     *(f"profile.{name}_us" for name in ("remember", "rest", "copy", "commit_wait")),
 ]
-WRITTEN = [*INGEST, COPY, *RATIO, *EVENTSOURCING, *UMADB, SAVE_RATIO, UMADB_RATIO, *ACK, ACK_RATIO, *RESENT, *UNARY]
-ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *LAG, *EVALUATION, *PAST, *REPRICE, *LANES, OPEN, *USAGE, *STEPS]
+WRITTEN = [
+    *INGEST,
+    COPY,
+    COPY_BEST,
+    *RATIO,
+    *EVENTSOURCING,
+    *UMADB,
+    SAVE_RATIO,
+    UMADB_RATIO,
+    *ACK,
+    ACK_RATIO,
+    *RESENT,
+    *UNARY,
+]
+ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *EVALUATION, *PAST, *REPRICE, *LANES, OPEN, *USAGE, *STEPS]
+AGED = [
+    *(f"aged.restart.{part}" for part in (*OF_A_LOAD, "cpu_s")),
+    *("aged.day.postgres_cpu_s", "aged.day.young_postgres_cpu_s", "aged.day.ratio", "aged.read_day_ms"),
+    *("aged.audit_hour_ms", "aged.audit_hour_cpu_s"),
+    *(f"aged.publish.{part}" for part in ("cpu_s", "postgres_cpu_s", "rss_mb", "behind_s")),
+]
 
 MAY_BE_NOTHING = {
-    *LAG,
+    *(f"{load}.{part}" for load in (*LOADS, "aged.restart") for part in ("cpu_us", "postgres_cpu_us", "lag_ms_p99")),
+    *("aged.day.postgres_cpu_s", "aged.day.young_postgres_cpu_s", "aged.day.ratio"),
+    *("aged.publish.cpu_s", "aged.publish.postgres_cpu_s"),
     *USAGE,
     *RESENT,
 }  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
@@ -92,6 +128,7 @@ def figures(folder: Path, *arguments: str) -> tuple[str, list[dict[str, Any]]]:
     """The table and the JSON of a tiny run that must succeed."""
     file = folder / "figures.json"
     tiny = ["--fills", "2500", "--rss-fills", "2500", "--lanes", "2", "--seconds", "0.05", "--accounts", "3000"]
+    tiny += ["--members", "600", "--paced-seconds", "0.2"]
     command = [sys.executable, "-m", "scripts.bench", *tiny, "--json", str(file), *arguments]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr
@@ -113,18 +150,23 @@ def test_all_figures_are_measured_and_say_under_which_settings(tmp_path: Path) -
         assert figure["name"] in table
     under = {figure["name"]: figure["settings"] for figure in found}
     ingest, copy, reads = under[INGEST[0]], under[COPY], under["quote.rps"]
-    assert (ingest["fills_per_message"], ingest["streams"]) == (1000, 1)
+    assert (ingest["ingest.1k_uniform_fills_per_message"], ingest["streams"]) == (1000, 1)
     assert ingest["messages_in_flight"] == Config().stream_requests_max
-    assert (under[INGEST[1]]["accounts_of_100k_zipf"], under[INGEST[1]]["zipf_exponent"]) == (100_000, 1.1)
+    zipf, steady = under["members.zipf.cpu_us"], under["steady.50k.ack_ms_p99"]
+    assert (zipf["members.zipf_members"], zipf["zipf_exponent"]) == (600, 1.1)
+    assert (steady["steady.50k_fills"], steady["steady.50k_pace"]) == (10_000, "50000/s, open loop")
     assert under["ingest.rows.fills_per_s"]["lanes"] == 2
     assert (reads["quoted_accounts"], reads["quoted_symbols"], reads["turns_per_round"]) == (200, 50, 9)
     assert under["ingest.unary64.rps"]["unary_callers"] == 64
-    assert under["ingest.server_rss_mb"]["rss_accounts"] == 100_000
+    assert under["ingest.server_rss_mb"]["rss_members"] == 600
     assert (copy["rows_per_commit"], copy["state_bytes"]) == (5000, 161)
+    assert under[COPY_BEST]["best_rows_per_commit"] == 50_000
 
 
 def test_only_picks_figures_by_the_first_part_of_their_names(tmp_path: Path) -> None:
-    table, found = figures(tmp_path, "--rounds", "2", "--only", "limit.copy,limit.copy_row")
+    table, found = figures(
+        tmp_path, "--rounds", "2", "--only", "limit.copy_row_per_fill_per,limit.copy_row_per_fill_per_s"
+    )
     assert [(figure["name"], figure["settings"]["rounds"]) for figure in found] == [(COPY, 2)]
     assert not any(name in table for name in ALL if name != COPY)
 
@@ -137,9 +179,22 @@ def test_only_picks_figures_by_the_first_part_of_their_names(tmp_path: Path) -> 
         (["--fills", "many"], "--fills"),
         (["--rss-fills", "-1"], "--rss-fills"),
         (["--seconds", "0"], "--seconds"),
+        (["--paced-seconds", "61"], "--paced-seconds"),
+        (["--members", "none"], "--members"),
+        (["--account-days", "0"], "--account-days"),
         (["--json", "no/such/folder/file.json"], "no/such/folder"),
     ],
-    ids=["an unknown name", "no round", "no number", "fewer than none", "no time", "nowhere to write"],
+    ids=[
+        "an unknown name",
+        "no round",
+        "no number",
+        "fewer than none",
+        "no time",
+        "more than a minute",
+        "no members",
+        "no day",
+        "nowhere to write",
+    ],
 )
 def test_unusable_arguments_exit_2_before_anything_is_measured(
     arguments: list[str], says: str, capsys: pytest.CaptureFixture[str]
@@ -180,12 +235,12 @@ def test_an_answer_that_is_missing_or_tells_of_a_replay_stops_the_benchmark(
     failed = scripts("scripts.bench.store").Failed
     scripts("scripts.bench.service").register(ledger.channel)
     sent = load.stream_load(250, accounts=10, fills_per_message=100, zipf=True)
-    _, first = scripts("scripts.bench.stream").stream(ledger.channel, sent.lanes[0].messages)
+    first = scripts("scripts.bench.stream").stream(ledger.channel, sent.lanes[0].messages).answers
     verify.verify_answers(ledger.channel, sent, [first])
     verify.verify_log(scripts("scripts.bench.store").Store(dsn), schema, sent)
     with pytest.raises(failed, match="2 of 3 messages"):
         verify.verify_answers(ledger.channel, sent, [first[:2]])
-    _, again = scripts("scripts.bench.stream").stream(ledger.channel, sent.lanes[0].messages)
+    again = scripts("scripts.bench.stream").stream(ledger.channel, sent.lanes[0].messages).answers
     with pytest.raises(failed, match="replayed"):
         verify.verify_answers(ledger.channel, sent, [again])
 
@@ -305,8 +360,11 @@ def test_a_measurement_that_fails_takes_no_other_with_it(
             raise failed("the service is gone")
 
     copy = scripts("scripts.bench.copy").CopyRowPerFill(10)
-    monkeypatch.setattr(script, "_measurements", lambda *_: {"1k_uniform": Failing(), "copy": copy})
-    assert script.main(["--rounds", "2", "--only", "limit.copy,ratio.ingest_1k_uniform_to_copy"]) == 1
+    monkeypatch.setattr(script, "_measurements", lambda *_: {"ingest.1k_uniform": Failing(), "copy": copy})
+    assert (
+        script.main(["--rounds", "2", "--only", "limit.copy_row_per_fill_per_s,ratio.ingest_1k_uniform_to_copy_row"])
+        == 1
+    )
     told = capsys.readouterr()
     assert told.out.startswith(COPY)
     assert "ratio." not in told.out
@@ -324,6 +382,75 @@ def test_the_steps_of_a_profile_are_the_functions_of_the_service_again_afterward
             for one, (_, owner, function) in zip(before, profile._STEPS, strict=True)
         )
     assert [getattr(owner, function) for _, owner, function in profile._STEPS] == before
+
+
+def test_a_message_is_due_at_its_instant_however_late_those_before_it_are_taken(
+    scripts: Callable[[str], ModuleType],
+) -> None:
+    due_s: list[float] = []
+    messages = scripts("scripts.bench.stream")._paced([b"a", b"b", b"c"], 1 / 64, due_s)
+    assert next(messages) == b"a"
+    time.sleep(0.05)  # nobody takes the others when they are due
+    assert list(messages) == [b"b", b"c"]
+    assert [due - due_s[0] for due in due_s] == pytest.approx([0, 1 / 64, 2 / 64])
+
+
+def test_a_third_of_the_members_change_their_tier_within_the_minute(scripts: Callable[[str], ModuleType]) -> None:
+    members, start_ns = scripts("scripts.bench.members"), scripts("scripts.bench.fills").START_NS
+    before = [members.tier_at(number, start_ns) for number in range(6_000)]
+    after = [members.tier_at(number, start_ns + members.MINUTE_NS) for number in range(6_000)]
+    assert sum(one != other for one, other in zip(before, after, strict=True)) == 2_000
+    assert {"NONE", "VIP1", "VIP2", "VIP3"} == {*before} == {*after}
+
+
+def test_fills_of_members_are_priced_by_the_tiers_that_they_had(
+    scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, dsn: str
+) -> None:
+    members, load = scripts("scripts.bench.members"), scripts("scripts.bench.load")
+    sent = load.stream_load(500, accounts=12, fills_per_message=100, span_ns=members.MINUTE_NS)
+    store = Store(dsn)
+    try:
+        with members.members_ledger(store, 12) as (own, served):
+            scripts("scripts.bench.stream").stream(served.channel, sent.lanes[0].messages)
+            members.verify_tiers(served.channel, 12)
+            scripts("scripts.bench.verify").verify_log(own, members.SCHEMA, sent)
+            monkeypatch.setattr(members, "tier_at", lambda *_: "VIP5")
+            with pytest.raises(Failed, match="its member was VIP5"):
+                members.verify_tiers(served.channel, 12)
+        assert store.has("members_12")
+        assert not store.has("members_12_copy")
+    finally:
+        store.drop("members_12")
+
+
+def test_an_old_ledger_gives_the_figures_that_are_only_measured_where_they_are_asked_for(
+    scripts: Callable[[str], ModuleType], dsn: str
+) -> None:
+    aged, figures_of = scripts("scripts.bench.aged"), scripts("scripts.bench.figures").FIGURES
+    old, published = aged.Aged(24 * 30 // 4, 40, days=30), aged.Publish(24)
+    found = {**old.run(Store(dsn), ""), **published.run(Store(dsn), "")}
+    assert [name for name in figures_of if name in found] == AGED
+    assert len(found) == len(AGED)
+    assert all(value > 0 or name in MAY_BE_NOTHING for name, value in found.items())
+    of_accounts = {name: old.settings[f"{name}_accounts"] for name in ("aged", "young")}
+    assert (of_accounts, published.settings["published_accounts"]) == ({"aged": 24, "young": 24}, 24)
+    rows = {name: old.settings[f"{name}_rows"] - 24 * days for name, days in (("aged", 30 / 4 + 3), ("young", 2))}
+    assert rows == {"aged": 103 + 3 * 2, "young": 103 + 2}  # the beginning and 50 symbols, and each evaluation's own
+
+
+def test_an_audit_finds_nothing_wrong_in_a_ledger_that_was_made_old_and_its_tables_are_those_of_its_log(
+    scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, dsn: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    accounts = 12 * 3
+    monkeypatch.setattr(scripts("scripts.bench.seed"), "_COPIES_OF_A_COMMIT", 2)  # so that there are several commits
+    with Store(dsn).copied("made_old") as own:
+        assert scripts("scripts.bench.seed").seed(own, "ledger", accounts=accounts, days=24) == accounts
+        for tool in ("audit", "check"):
+            assert program.main([tool, "--dsn", own.dsn]) == 0, capfd.readouterr()
+        said = capfd.readouterr().out
+        assert f"{accounts * 24 // 4:,} fills, {accounts} accounts, 0 findings" in said
+        evaluated = own.rows("SELECT count(*) FROM ledger.events WHERE topic = 'VolumeEvaluated'")
+        assert evaluated == [(accounts * 3,)]
 
 
 @pytest.mark.skipif(bool(NOT_HERE), reason="umadb is not installed: `make bench` does")
@@ -355,7 +482,7 @@ def test_help_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(name in out for name in ALL)
+    assert all(name in out for name in (*ALL, *AGED))
 
 
 def test_no_command_line_has_the_password_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:

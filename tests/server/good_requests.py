@@ -123,8 +123,8 @@ BY_HAND: Final[Mapping[str, Callable[[], dict[str, Any]]]] = {
     "RegisterCurrency": lambda: {"decimals": 6},
     "ChangeTier": lambda: {"tier": "VIP4", "valid_until": IN_A_DAY},
     "RevokeTier": lambda: {"grant_id": "g1"},
-    "ReleaseFact": lambda: {"fact_position": 9},  # the trial of alice
-    "DeclineFact": lambda: {"fact_position": 10},  # her tier
+    "ReleaseFact": lambda: {"account_id": "alice", "fact_position": 9},  # her trial
+    "DeclineFact": lambda: {"account_id": "alice", "fact_position": 10},  # her tier
     "CreditFee": lambda: {"day": "2024-10-04", "amount": "12.5"},
     "WithdrawFact": lambda: {"fact_position": 12},  # her ban
     "FlagAccount": lambda: {"account_id": "bob"},

@@ -265,7 +265,7 @@ NO_KEYS: Final = (b"\xff" * 24, b"\xff" * 9)
 MORE_NO_KEYS: Final[Mapping[str, Sequence[bytes]]] = {
     "ListAccounts": (b"a\0b",),
     "ListPairs": (b"a\0b", b"\x80"),
-    "ListFindings": (b"\x80",),
+    "ListFindings": (b"\x80", b"a", b"a\0b", b"a\0b\0c\0d"),
     "ListApplications": (b"", b"abc", bytes(4) + b"a\0/b", bytes(4) + b"\xff"),
     "ListFeeHistory": tuple(
         PLACE.pack(day, position, 0) for day, position in ((-1, 1), (2**62, 1), (-(2**63), 1), (20_000, 2**63))

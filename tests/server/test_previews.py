@@ -9,13 +9,10 @@ from typing import Any, Final
 
 import grpc
 import psycopg
-import pytest
 from google.api.field_behavior_pb2 import OPTIONAL, field_behavior
 
-from ledger.cli.screens.receipts import previewed as previewed_lines
 from ledger.domain.events import AccountBanned, Event, Recorded, TierChanged, TrialStarted
 from ledger.domain.instants import DAY_NS
-from ledger.fills import mend
 from ledger.store.codec.events import decode
 from ledger.v1.command_pb2 import Authority, FeeDifference
 from ledger.v1.control_service_pb2 import ListWithheldRequest
@@ -199,20 +196,6 @@ def test_a_preview_of_what_restates_fills_says_the_amounts_that_the_command_post
     send(ledger, publish("3.1", ('revocations = "propose"', 'revocations = "adjust"')))
     assert moved(ledger, revoke("alice", "g2", revoke_time=from_then)) == (3, more)
     assert moved(ledger, ban("alice", start_time=from_then)) == (3, zero), "volume alone"
-
-
-def test_a_preview_of_more_lines_than_a_commit_restates_says_how_many_later_ones_look_at(
-    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    send(ledger, symbol())
-    for _ in range(3):
-        ledger.fills.RecordFills(batch(fill(last_qty="1000")))
-    monkeypatch.setattr(mend, "LINES_AT_ONCE", 2)
-    preview = send(ledger, preview_of(tier("alice", "VIP4", valid_from=at(NOON_NS)))).receipt.preview
-    assert [each.topic for each in preview.events] == ["TierChanged", "FactReleased", "RepriceStarted"]
-    assert (preview.lines, list(preview.differences), preview.lines_later) == (0, [], 3)
-    (*_, last) = previewed_lines(preview, ledger.ledger_id)
-    assert last == "up to 3 fills would be restated by commits after it, by amounts not told yet"
 
 
 def test_of_fills_and_previews_that_are_sent_at_once_the_fills_alone_are_recorded(ledger: Ledger) -> None:

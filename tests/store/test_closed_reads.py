@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from ledger.domain.events import Recorded
 from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.streams import fee_stream
 from ledger.store.fee_streams import DayCut
 from ledger.store.log import Log
 from tests.domain.worked import fills
@@ -46,6 +47,9 @@ ASKED: Final[dict[str, Ask]] = {
     "last_below": lambda log, known, random: log.last_below(random.choice(("source/", "closes/", "account/")), known),
     "accounts_between": lambda log, known, _: log.accounts_between("account1", "account5", known),
     "account_events": lambda log, known, _: log.account_events(("VolumeEvaluated", "TrialStarted"), known),
+    "events_of_kinds": lambda log, known, random: log.events_of_kinds(
+        [f"account/{account(random)}"], ("VolumeEvaluated", "TrialStarted"), known
+    ),
     "has_account": lambda log, known, random: log.has_account(random.choice((account(random), "nobody")), known),
     "has_fees": lambda log, known, random: log.has_fees(account(random), day(random), TODAY + 1, known),
     "totals_of_days": lambda log, known, random: log.totals_of_days([(account(random), day(random))], known),
@@ -66,6 +70,14 @@ ASKED: Final[dict[str, Ask]] = {
     "decisions_between": lambda log, known, _: log.decisions_between(0, known),
     "stored": lambda log, known, random: log.stored(random.choice(("", "source/engine-1")), 0, known, 1_000),
     "day_totals_of": lambda log, known, random: log.day_totals_of([account(random)], known),
+    "accounts_with_fees": lambda log, known, _: [
+        name for name, trades in log.accounts_with_fees("", "", 0, known + 1) if trades
+    ],
+    "last_fees": lambda log, known, random: log.last_fees(fee_stream(account(random), day(random)), known),
+    "adjustments_of": lambda log, known, random: log.adjustments_of(
+        [fee_stream(account(random), day(random))], 0, known
+    ),
+    "accounts_trading": lambda log, known, random: log.accounts_trading("", "", day(random), known + 1, 1_000),
     "rows_between": lambda log, known, _: list(log.rows_between(0, known, 100)),
     "head_at_position": lambda log, known, _: log.head_at_position(known),
     "end_of_commit": lambda log, known, _: log.end_of_commit(known),
@@ -86,6 +98,7 @@ NOT_OF_A_POSITION |= {
     "ledger_id",
     "last_versions",
     "accounts_and_days",
+    "snapshots",
     "fronts_at",
     "day_totals_at",
     "accounts_after",
@@ -93,7 +106,7 @@ NOT_OF_A_POSITION |= {
     "rows_of",
 }
 # What the writer reads of the present to compare what comes again, or to decide.
-NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "adjustments_of", "credits_with"}
+NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "credits_with"}
 
 
 def test_every_read_of_the_log_is_asked_or_reads_no_prefix_of_it() -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from ledger.domain import commands
-from ledger.domain.events import FactReleased, FeeAdjusted, TierChanged, VolumeRecorded
+from ledger.domain.events import FactReleased, FeeAdjusted, Recorded, TierChanged, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_stream, fee_stream
 from ledger.store import fee_streams
@@ -29,7 +29,10 @@ def test_accounts_and_days_are_the_same_in_pieces_of_any_size(
     days = [fee_stream(name, day) for name in ("a", "b", "nobody") for day in (TODAY, TODAY - 1)]
     monkeypatch.setattr(fee_streams, "BYTES_AT_ONCE", size)
     monkeypatch.setattr(fee_streams, "_STREAMS_AT_ONCE", 3)
-    events, found = writing.log.accounts_and_days(accounts, days)
+    streams: list[list[Recorded]] = []
+    found = writing.log.accounts_and_days(dict.fromkeys(accounts, 0), days, streams.append)
+    assert all(len({each.stream for each in stream}) == 1 for stream in streams)
+    events = [each for stream in streams for each in stream]
     assert [each.event.tier for each in events if isinstance(each.event, TierChanged)] == [
         f"VIP{number}" for number in range(1, 6)
     ]

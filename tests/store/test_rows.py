@@ -41,6 +41,17 @@ def test_rows_of_runs_are_copied_as_each_is_by_itself() -> None:
         rows[4]
 
 
+def test_rows_of_an_account_are_found_whichever_way_they_were_made() -> None:
+    rows = LogRows([OTHER])
+    rows.extend(RUNS)
+    of_a = Row("fees/a/2024-10-04", 11, "FeeAdjusted", b"", 11)
+    for row in (of_a, Row("account/a", 1, "TierChanged", b"", 12)):
+        rows.append(row)
+    assert list(rows.of_account("a", {"fees/a/2024-10-04"})) == [RUNS[0], of_a]
+    assert [row.position for row in rows.of_account("a", {"account/a", "fees/a/2024-10-05"})] == [12]
+    assert not rows.of_account("b", {"fees/a/2024-10-04"})
+
+
 def test_a_row_is_a_field_for_each_column_and_null_where_it_has_no_time() -> None:
     found = fields(OTHER.copied())
     assert len(found) == len(COLUMNS)

@@ -11,10 +11,11 @@ import pytest
 
 from ledger.cli.errors import UnusableError
 from ledger.client import Client, Unavailable
+from ledger.fills import mend
 from ledger.program import main
 from ledger.tools.bulk.rows import read_rows
 from tests.conftest import NOON_NS, Ledger, at
-from tests.samples import state
+from tests.samples import batch, fill, state, symbol
 from tests.server.calls import head, send
 from tests.server.orders import ban, flag, request_match, tier
 
@@ -58,6 +59,18 @@ def test_a_dry_run_says_what_would_happen_and_records_nothing(ledger: Ledger, ru
         "3 would be recorded, 2 refused",
     ]
     assert (code, err, head(ledger)) == (1, "", before)
+
+
+def test_a_dry_run_says_what_commits_after_a_row_would_restate(
+    ledger: Ledger, run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mend, "LINES_AT_ONCE", 2)
+    send(ledger, symbol())
+    ledger.fills.RecordFills(batch(*(fill(last_qty="1000") for _ in range(3))))
+    code, (told, _), _ = run("change-tier,alice,VIP4,,,2024-10-04,,,,\n")
+    later = "would also restate 3 fills of 1 account in commits after it: alice pays 3.375 USDT less"
+    assert told == f"     2  change-tier alice VIP4: would be recorded, TierChanged, {later}"
+    assert code == 0
 
 
 def test_what_a_dry_run_says_is_what_happens_and_a_second_run_does_nothing_twice(ledger: Ledger, run: Run) -> None:

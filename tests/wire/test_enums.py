@@ -22,6 +22,7 @@ from ledger.domain.refusal import Reason
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.rules.exclusive_fee_rate import fee_rate
 from ledger.domain.state import matches_and_applications
+from ledger.domain.state.shared_facts import SHARED_CAUSES
 from ledger.tools.cases.words import SOURCES
 from ledger.v1 import (
     command_pb2,
@@ -85,6 +86,8 @@ WORDS: Final[dict[EnumDescriptor, set[str]]] = {
         facts.UNFLAG,
         facts.BAN,
         facts.BAN_LIFT,
+        facts.OWNER,
+        *SHARED_CAUSES,
     },
     query_service_pb2.RateSource.DESCRIPTOR: said_by(fee_rate, plan._plan),
     query_service_pb2.ExclusionReason.DESCRIPTOR: said_by(excluded_because, window_volume),

@@ -76,7 +76,7 @@ def test_commands_pay_for_what_each_alone_restated_and_for_nothing_where_none_wa
 ) -> None:
     charged = list[int]()
     monkeypatch.setattr(FairQueue, "charge", lambda _, line, fills: charged.append(fills // 12))
-    service = Mock(lines_restated=9)
+    service = Mock(lines_restated=9, snapshots_damaged=0)
 
     def decide(jobs: list[Mock], *_: object, **__: object) -> None:
         if len(jobs) > 1:

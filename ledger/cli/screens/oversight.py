@@ -21,8 +21,8 @@ def withheld(found: Iterable[pb.WithheldFact]) -> list[str]:
     """Return a row per withheld fact: where it lies, since when and why it waits, which fills do not count by it."""
     rows = [
         (
-            str(one.fact_position), instant(one.recorded_time), one.account_id, _cause(one), one.switch, one.reason,
-            " ".join([*one.programme_ids, *one.currencies]) or "all",
+            str(one.fact_position), instant(one.recorded_time), one.account_id or "all", _cause(one), one.switch,
+            one.reason, " ".join([*one.programme_ids, *one.currencies]) or "all",
         )
         for one in found
     ]  # fmt: skip
@@ -30,4 +30,5 @@ def withheld(found: Iterable[pb.WithheldFact]) -> list[str]:
 
 
 def _cause(one: pb.WithheldFact) -> str:
-    return f"{one.cause} at {one.withdrawn_position} withdrawn" if one.withdrawn_position else one.cause
+    cause = f"{one.cause} of {one.symbol}" if one.symbol else one.cause
+    return f"{cause} at {one.withdrawn_position} withdrawn" if one.withdrawn_position else cause

@@ -49,6 +49,8 @@ _SENTENCES: Final[Mapping[type[Message], str]] = {
     evaluations_pb.RecordDailyCloseResponse: "closed at {close.price} {close.currency} on {close.day}",
 }
 
+_ACCOUNTS_SHOWN_MAX: Final = 10  # one by one
+
 
 def written(answer: Any, subject: str, request_id: str) -> list[str]:
     """Return three lines: what a command did to its subject, where that is recorded, and the request id.
@@ -76,22 +78,47 @@ def previewed(preview: command_pb2.Preview, ledger_id: str) -> list[str]:
     if preview.lines:
         lines.append(f"would restate {many(preview.lines, 'fill')} recorded before: {', '.join(charged(preview))}")
     else:
-        unchanged = [] if preview.lines_later else ["would change no fee of fills recorded before"]
+        is_later = preview.lines_later or preview.HasField("later")
+        unchanged = [] if is_later else ["would change no fee of fills recorded before"]
         by_hand = [f"would have it that {one}" for one in charged(preview)]  # by a credit, or the end of one
         lines += [*unchanged, *by_hand]
     return [*lines, *later(preview)]
 
 
 def later(preview: command_pb2.Preview) -> list[str]:
-    """Return a sentence on the fills that commits after the command's own would restate; nothing: there are none."""
-    if not preview.lines_later:
-        return []
-    return [f"up to {many(preview.lines_later, 'fill')} would be restated by commits after it, by amounts not told yet"]
+    """Return sentences on the fills that commits after the command's own would restate; nothing: none would come."""
+    found, lines = preview.later, []
+    if found.lines or found.complete:
+        lines.append(_restated_later(found))
+    more = "more " if found.lines else ""
+    if preview.lines_later:
+        fills = many(preview.lines_later, f"{more}fill")
+        lines.append(f"up to {fills} would be restated by commits after it, by amounts not worked out")
+    elif preview.HasField("later") and not found.complete:
+        lines.append(f"commits after it may restate fills of {more}accounts that are not looked at")
+    return lines
+
+
+def _restated_later(found: command_pb2.LaterCommits) -> str:
+    """Return in words what commits after the command's own would restate, and by how much the fees would change."""
+    if not found.lines:
+        return "commits after it would change no fee of fills recorded before"
+    told = f"would also restate {many(found.lines, 'fill')} of {many(found.accounts, 'account')} in commits after it"
+    if found.complete and found.accounts > _ACCOUNTS_SHOWN_MAX:
+        return f"{told}: all of them pay {', '.join(_more(one.amount, one.currency) for one in found.net)}"
+    shown = {one.account_id for one in found.differences}
+    if len(shown) > _ACCOUNTS_SHOWN_MAX:
+        return f"{told}; --json has the amount of each"
+    return f"{told}: {', '.join(map(_pays, found.differences))}"
 
 
 def charged(preview: command_pb2.Preview) -> list[str]:
     """Return by how much the fees of each account would change: "alice pays 2.5 USDT less"."""
-    return [f"{one.account_id} pays {_more(one.amount, one.currency)}" for one in preview.differences]
+    return list(map(_pays, preview.differences))
+
+
+def _pays(one: command_pb2.FeeDifference) -> str:
+    return f"{one.account_id} pays {_more(one.amount, one.currency)}"
 
 
 def _more(amount: str, currency: str) -> str:

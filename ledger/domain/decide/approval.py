@@ -13,6 +13,7 @@ from ledger.domain.commands import (
     RecordDailyClose,
     RegisterSymbol,
     Request,
+    SharedFactCommand,
     WithdrawCredit,
 )
 from ledger.domain.decide.decided import Decided
@@ -53,7 +54,7 @@ def needs_approval(book: Rulebook, command: Command, now_ns: int) -> bool:
 
     A programme is never published by one alone, and so it is with what becomes of posted fees, and credits by hand.
     """
-    if isinstance(command, PublishProgramme | FactCommand | CreditFee | WithdrawCredit):
+    if isinstance(command, PublishProgramme | FactCommand | SharedFactCommand | CreditFee | WithdrawCredit):
         return True
     name = command_name(book, command)
     # The terms of a symbol concern every programme, whichever of them the class is for.

@@ -15,6 +15,7 @@ from ledger.domain.commands import (
     RecordDailyClose,
     RegisterCommand,
     RunEvaluation,
+    SharedFactCommand,
     WithdrawCredit,
     WithdrawFact,
 )
@@ -29,6 +30,7 @@ from ledger.domain.decide.programme import decide_programme, programme_stream_of
 from ledger.domain.decide.promotion import Promotions, decide_promotion
 from ledger.domain.decide.register import decide_register
 from ledger.domain.decide.release import decide_fact
+from ledger.domain.decide.shared_facts import decide_shared_fact, refused_as_shared
 from ledger.domain.decide.withdrawal import decide_withdrawal
 from ledger.domain.events import CommandRefused, Recorded
 from ledger.domain.refusal import Refusal
@@ -67,6 +69,8 @@ def decide(
         return REGISTERS, decide_register(book, command, now_ns)
     if isinstance(command, ProgrammeCommand):
         return programme_stream_of(command), decide_programme(book, command, now_ns)
+    if isinstance(command, SharedFactCommand):
+        return decide_shared_fact(book, command, now_ns)
     if isinstance(command, PromotionCommand):
         return PROMOTIONS, decide_promotion(states.promotions(), command, states.account, book, now_ns)
     if isinstance(command, BountyCommand):
@@ -93,6 +97,8 @@ def decide(
     account = states.account(command.account_id)
     if isinstance(command, FactCommand):
         facts = AccountFacts(command.account_id, states.account_events(command.account_id))
+        if (refused := refused_as_shared(book, facts, command)) is not None:
+            return account_stream(command.account_id), refused
         if isinstance(command, WithdrawFact):
             return account_stream(command.account_id), decide_withdrawal(facts, command, now_ns)
         return account_stream(command.account_id), decide_fact(facts, account, command, now_ns)

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import Final, NamedTuple
 
 from ledger.domain.decide.evaluation import changes_from_ns
 from ledger.domain.events import (
     AccountBanned,
     AccountFlagged,
+    AccountRegistered,
     AccountUnflagged,
     BanLifted,
+    Envelope,
     FactDeclined,
     FactReleased,
     FactWithdrawn,
@@ -29,6 +30,8 @@ from ledger.domain.events import (
 )
 from ledger.domain.instants import NEVER_NS
 from ledger.domain.state.account import AccountState, fold_account
+from ledger.domain.state.shared_facts import SHARED_CAUSES
+from ledger.domain.streams import account_stream
 
 GRANT: Final = "LATE_GRANT"
 REVOCATION: Final = "REVOCATION"
@@ -36,6 +39,7 @@ FLAG: Final = "FLAG"
 UNFLAG: Final = "UNFLAG"
 BAN: Final = "BAN"
 BAN_LIFT: Final = "BAN_LIFT"
+OWNER: Final = "OWNER"
 
 # Why a fact is withheld.
 BY_SWITCH: Final = "SWITCH"
@@ -57,6 +61,7 @@ class Fact(NamedTuple):
     from_ns: int
     programme_id: str = ""
     withdrawn_position: int = 0  # of the fact that it withdraws; 0: it withdraws none
+    is_shared: bool = False  # it is one of many accounts, and no event of this one
 
     @property
     def is_grant(self) -> bool:
@@ -88,6 +93,8 @@ def fact_of(recorded: Recorded, events: Iterable[Recorded]) -> Fact | None:
             return Fact(position, BAN, event.start_time_ns)
         case BanLifted():
             return Fact(position, BAN_LIFT, event.lifted_time_ns)
+        case AccountRegistered() if event.owner_id != event.account_id:  # until then it was its own
+            return Fact(position, OWNER, 0)  # prices ask for the owner, and not since when
         case FactWithdrawn(cause=cause) if cause:
             return Fact(position, cause, event.from_ns, event.programme_id, event.fact_position)
     return None
@@ -107,6 +114,7 @@ class AccountFacts:
         self.account_id = account_id
         self.events = events
         self.facts: dict[int, Fact] = {}  # by position, ascending
+        self.shared: dict[int, Fact] = {}  # by position: those of many accounts that were brought to it
         self.withheld: dict[int, list[FactWithheld]] = {}  # by position of the fact: what waits to be released
         self.declined: set[int] = set()
         self.withdrawn: set[int] = set()
@@ -120,6 +128,10 @@ class AccountFacts:
 
     def _take(self, recorded: Recorded) -> None:
         event = recorded.event
+        if isinstance(event, FactReleased | FactWithheld) and event.cause in SHARED_CAUSES:
+            programme_id = event.programme_ids[0] if event.programme_ids else ""
+            fact = Fact(event.fact_position, event.cause, event.from_ns, programme_id, is_shared=True)
+            self.shared.setdefault(event.fact_position, fact)
         if isinstance(event, FactReleased):
             self._released.setdefault(event.fact_position, []).append(event)
             self.withheld.pop(event.fact_position, None)
@@ -130,16 +142,21 @@ class AccountFacts:
         elif isinstance(event, FactDeclined):
             self.withheld.pop(event.fact_position, None)
             self.declined.add(event.fact_position)
-        elif fact := fact_of(recorded, self.events):
-            self.facts[fact.position] = fact
+        elif (own := fact_of(recorded, self.events)) is not None:
+            self.facts[own.position] = own
         if isinstance(event, FactWithdrawn):
             self.withheld.pop(event.fact_position, None)
             self.withdrawn.add(event.fact_position)
 
     def with_release(self, released: FactReleased) -> AccountFacts:
         """Return the facts as they would be after one more release."""
-        last = self.events[-1]
-        return AccountFacts(self.account_id, [*self.events, replace(last, position=last.position + 1, event=released)])
+        last = self.events[-1].position if self.events else released.fact_position
+        release = Recorded(last + 1, account_stream(self.account_id), 0, Envelope(0, 0, 0), released)
+        return AccountFacts(self.account_id, [*self.events, release])
+
+    def fact(self, position: int) -> Fact | None:
+        """Return the fact at a position, one of the account or one of many that was brought to it."""
+        return self.facts.get(position) or self.shared.get(position)
 
     def is_released(self, position: int) -> bool:
         """Return True if a fact is released for any line."""
@@ -156,11 +173,19 @@ class AccountFacts:
             self._of_lines[of_line] = self._account(known_at, programme_id, currency)
         return self._of_lines[of_line]
 
+    def shared_since(self, known_at: int, programme_id: str, currency: str) -> tuple[int, ...]:
+        """Return the positions of the shared facts, ascending, that are released for a line recorded at a position."""
+        return tuple(
+            position
+            for position in sorted(self.shared)
+            if position > known_at and self._counts(position, programme_id, currency)
+        )
+
     def _account(self, known_at: int, programme_id: str, currency: str) -> AccountState:
         since = frozenset(
             position
             for position in self._released
-            if position > known_at and self._counts(position, programme_id, currency)
+            if position > known_at and position not in self.shared and self._counts(position, programme_id, currency)
         )
         key = (self.known_up_to(known_at), since)
         account = self._accounts.get(key)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from ledger.domain.commands import DeclineFact, ReleaseFact
@@ -16,6 +17,7 @@ from ledger.domain.decide.facts import (
     BY_SWITCH,
     FLAG,
     GRANT,
+    OWNER,
     REVOCATION,
     UNFLAG,
     AccountFacts,
@@ -40,6 +42,7 @@ _SWITCHES: Final[Mapping[str, Callable[[Adjust], str]]] = {
     UNFLAG: lambda adjust: adjust.unflags,
     BAN: lambda adjust: adjust.volume,
     BAN_LIFT: lambda adjust: adjust.volume,
+    OWNER: lambda adjust: adjust.owners,
 }
 
 
@@ -51,7 +54,7 @@ def judge_late(
     `account` is that after the fact.
     """
     for switch, programme_ids in _by_switch(fact, book, now_ns):
-        yield from _judge(fact, account, switch, programme_ids, nets=nets, now_ns=now_ns)
+        yield from judge(fact, account, switch, programme_ids, nets=nets, now_ns=now_ns)
 
 
 def judge_held(
@@ -64,7 +67,7 @@ def judge_held(
         for one in waiting:
             if one.reason == BY_FLAG:
                 fact = facts.facts[position]
-                yield from _judge(fact, account, one.switch, one.programme_ids, nets=nets, now_ns=now_ns)
+                yield from judge(fact, account, one.switch, one.programme_ids, nets=nets, now_ns=now_ns)
 
 
 def decide_fact(
@@ -75,7 +78,7 @@ def decide_fact(
 ) -> Decided | Refusal:
     """Decide what two persons say of a fact: also one from before there were switches may be released."""
     position, stream = command.fact_position, account_stream(command.account_id)
-    fact, waiting = facts.facts.get(position), facts.withheld.get(position, ())
+    fact, waiting = facts.fact(position), facts.withheld.get(position, ())
     if fact is None:
         detail = f"no fact of {command.account_id} that prices fills lies at position {position}"
         return Refusal(Reason.FACT_UNKNOWN, "fact_position", detail)
@@ -91,7 +94,13 @@ def decide_fact(
     if fact.is_grant and (flagged := refused_for_flag(account, now_ns)):
         return flagged
     switch = waiting[0].switch if waiting else ""
-    return Decided(now_ns, ((stream, FactReleased(position, fact.cause, switch)),))
+    return Decided(now_ns, ((stream, released_fact(fact, switch)),))
+
+
+def released_fact(fact: Fact, switch: str, programme_ids: tuple[str, ...] = ()) -> FactReleased:
+    """Return what releases a fact for the lines of some programmes, or of all."""
+    from_ns = fact.from_ns if fact.is_shared else 0
+    return FactReleased(fact.position, fact.cause, switch, programme_ids, from_ns=from_ns)
 
 
 def already_withdrawn(position: int) -> Refusal:
@@ -115,7 +124,7 @@ def _by_switch(fact: Fact, book: Rulebook, now_ns: int) -> list[tuple[str, tuple
     return [(switch, tuple(names)) for switch, names in sorted(found.items())]
 
 
-def _judge(
+def judge(
     fact: Fact,
     account: AccountState,
     switch: str,
@@ -124,7 +133,8 @@ def _judge(
     nets: Nets,
     now_ns: int,
 ) -> Iterator[FactReleased | FactWithheld]:
-    released = FactReleased(fact.position, fact.cause, switch, programme_ids)
+    """Yield what becomes of a fact for the lines of some programmes, or of all, by what [adjust] says."""
+    released = released_fact(fact, switch, programme_ids)
     withheld_by = ""
     if switch not in (ADJUST, CREDIT_ONLY):
         withheld_by = BY_SWITCH
@@ -134,7 +144,7 @@ def _judge(
     if net is None:
         withheld_by = BY_SIZE
     if withheld_by:
-        yield FactWithheld(fact.position, fact.cause, switch, withheld_by, programme_ids)
+        yield FactWithheld(fact.position, fact.cause, switch, withheld_by, programme_ids, from_ns=released.from_ns)
     elif switch == ADJUST:
         yield released
     else:
@@ -147,6 +157,6 @@ def _credits(released: FactReleased, nets: Mapping[str, int]) -> Iterator[FactRe
     less = tuple(sorted(currency for currency, net in nets.items() if net < 0))
     others = tuple(sorted(nets.keys() - set(less)))
     if less:
-        yield FactReleased(*fact, released.programme_ids, less)
+        yield replace(released, currencies=less)
     if others or not less:
-        yield FactWithheld(*fact, BY_DEBIT, released.programme_ids, others)
+        yield FactWithheld(*fact, BY_DEBIT, released.programme_ids, others, released.from_ns)

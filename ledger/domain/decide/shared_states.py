@@ -7,7 +7,7 @@ evolved from then on.
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import reduce
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
@@ -19,11 +19,13 @@ from ledger.domain.events import Recorded
 from ledger.domain.state.held import Held
 from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
+from ledger.domain.state.shared_facts import NOT_RELEASING, Releasing, Underway, evolve_releasing, releases_underway
 from ledger.domain.streams import (
     PROMOTIONS,
     bounty_stream,
     closes_stream,
     kind_and_subject,
+    release_stream,
     repricing_stream,
     subject_of,
 )
@@ -50,12 +52,14 @@ _CLOSES: Final = _Kind(Closes, fold_closes)
 _PROMOTIONS: Final = _Kind(lambda _: Promotions(), _one_by_one(evolve_promotions))
 _EVALUATION: Final = _Kind(lambda _: EvaluationState(), fold_evaluation)
 _REPRICINGS: Final = _Kind(lambda _: NO_REPRICINGS, _one_by_one(evolve_repricings))
+_RELEASING: Final = _Kind(lambda _: NOT_RELEASING, _one_by_one(evolve_releasing))
 _KINDS: Final[dict[str, _Kind[Any]]] = {
     "bounty": _ROUND,
     "closes": _CLOSES,
     "promotions": _PROMOTIONS,
     "evaluation": _EVALUATION,
     "repricing": _REPRICINGS,
+    "release": _RELEASING,
 }
 
 
@@ -80,6 +84,7 @@ class SharedStates:
         self._book_at = book_at
         self._changed_at = list(changed_at)
         self._past_books: Held[int, Rulebook] = Held()  # by the position of the change after which they held
+        self._books_with_shared: Held[tuple[int, ...], Rulebook] = Held()  # likewise, and with these facts
         self._read = read
         self._shared: Held[str, Any] = Held()
 
@@ -103,8 +108,28 @@ class SharedStates:
         """Return the repricings of an account that are open."""
         return self._state(_REPRICINGS, repricing_stream(account_id))
 
-    def book_of_line(self, position: int) -> Rulebook:
-        """Return the rules that a line was priced by, which were known at its position."""
+    def releasing(self, programme_id: str) -> Releasing:
+        """Return how far the released facts of a programme have come among the accounts."""
+        return self._state(_RELEASING, release_stream(programme_id))
+
+    def releases_underway(self) -> list[Underway]:
+        """Return the shared facts that are being brought to accounts, the first one first."""
+        return releases_underway(self.book.shared_facts, self.releasing)
+
+    def book_of_line(self, position: int, shared: Sequence[int]) -> Rulebook:
+        """Return the rules that a line counts by: those known at its position, with shared facts of later ones."""
+        book = self._known_by(position)
+        if not shared:
+            return book
+        of_line = (bisect_right(self._changed_at, position), *shared)
+        found = self._books_with_shared.get(of_line)
+        if found is None:
+            self._books_with_shared.shrink(_BOOKS_MAX - 1)
+            facts = (self.book.shared_facts[each].recorded for each in shared)
+            found = self._books_with_shared.hold(of_line, reduce(evolve_rulebook, facts, book))
+        return found
+
+    def _known_by(self, position: int) -> Rulebook:
         place = bisect_right(self._changed_at, position)
         if place == len(self._changed_at):
             return self.book

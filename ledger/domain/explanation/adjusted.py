@@ -14,6 +14,7 @@ from ledger.domain.decide.facts import (
     BY_SWITCH,
     FLAG,
     GRANT,
+    OWNER,
     REVOCATION,
     UNFLAG,
 )
@@ -22,8 +23,10 @@ from ledger.domain.explanation.facts import Facts
 from ledger.domain.explanation.sentence import Sentence, rate_parameters, say
 from ledger.domain.instants import instant_text
 from ledger.domain.money import decimal_text
+from ledger.domain.state.programme import ADJUST, CREDIT_ONLY
 from ledger.domain.state.repricings import Repricings
-from ledger.domain.traits import TRAIT_BANNED
+from ledger.domain.state.shared_facts import PAIR_CLASS, PAIR_RATES
+from ledger.domain.traits import TRAIT_BANNED, TRAIT_SELF_TRADE
 
 _FACTS: Final[Mapping[str, str]] = {
     GRANT: "a grant",
@@ -32,6 +35,9 @@ _FACTS: Final[Mapping[str, str]] = {
     UNFLAG: "the end of a flag",
     BAN: "a ban",
     BAN_LIFT: "the end of a ban",
+    OWNER: "an owner of the account",
+    PAIR_CLASS: "a class of the pair",
+    PAIR_RATES: "rates of the pair's own",
 }
 
 _WITHHELD: Final[Mapping[str, str]] = {
@@ -50,6 +56,11 @@ def _counted(line: AdjustedLine) -> Iterator[Sentence]:
         yield say("COUNTS_AS_BANNED", "A13", "Since then it counts as traded under a ban.")
     elif was and not now:
         yield say("COUNTS_AS_NOT_BANNED", "A13", "Since then it counts as not traded under a ban.")
+    was, now = (bool(values.traits & TRAIT_SELF_TRADE) for values in (line.before, line.after))
+    if now and not was:
+        yield say("COUNTS_AS_SELF_TRADE", "R16", "Since then it counts as a trade with oneself.")
+    elif was and not now:
+        yield say("COUNTS_AS_NO_SELF_TRADE", "R16", "Since then it counts as a trade with somebody else.")
 
 
 def _because(event: FeeAdjusted, withdrawn: Mapping[int, int]) -> tuple[str, dict[str, str]]:
@@ -73,9 +84,11 @@ def _released(recorded: Recorded, event: FeeAdjusted, facts: Facts) -> Iterator[
     )
     parameters = {"release_position": str(event.release_position)}
     release = next((each for each in facts.decisions if each.position == event.release_position), None)
-    if release is not None and not release.envelope.request_message and isinstance(release.event, FactReleased):
+    released = release.event if release is not None and not release.envelope.request_message else None
+    # A shared fact that two persons released has in the account an event that keeps no request, too.
+    if isinstance(released, FactReleased) and released.switch in (ADJUST, CREDIT_ONLY):
         text += " by the programme itself ({switch})"
-        parameters["switch"] = release.event.switch
+        parameters["switch"] = released.switch
         asked, approved = "on a command of", "that was approved by"
     envelope = recorded.envelope
     if envelope.actor:

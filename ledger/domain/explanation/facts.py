@@ -13,6 +13,8 @@ from ledger.domain.events import (
     FactWithdrawn,
     FactWithheld,
     KnownLine,
+    PairClassAssigned,
+    PairRatesSet,
     Recorded,
     TierChanged,
     TrialStarted,
@@ -24,6 +26,7 @@ from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import charged_on_base
 from ledger.domain.state.account import AccountState, Ban, Flag
 from ledger.domain.state.programme import Programme
+from ledger.domain.state.shared_facts import SharedFacts, evolve_shared_facts
 
 GrantEvent = TrialStarted | TierChanged | VolumeEvaluated
 
@@ -34,7 +37,8 @@ class Facts:
 
     It counts by the facts known at `known_at`, and by those released for it since, as a line of a `currency`: these are
     what `ledger.fills.adjust.PlacedLine` says of it. `decisions` are those on the account, oldest first, at least up to
-    where the fee was worked out; `programme` is the version that the basis names.
+    where the fee was worked out; `programme` is the version that the basis names, `of_programme` are the events of its
+    stream, likewise.
     """
 
     account_id: str
@@ -45,6 +49,7 @@ class Facts:
     programme: Programme
     decisions: Sequence[Recorded]
     currency: str
+    of_programme: Sequence[Recorded] = ()
 
     @property
     def rate_ns(self) -> int:
@@ -102,6 +107,24 @@ class Facts:
                 then = now.with_release(FactReleased(position, mine[0].cause, mine[0].switch))
                 if self._standings(now) != self._standings(then):
                     yield mine[0]
+        yield from self._shared_withheld(now)
+
+    def _shared_withheld(self, now: AccountFacts) -> Iterator[FactWithheld]:
+        """Yield why it does not count by shared facts of its pair, of which each would change its rate."""
+        shared: SharedFacts = {}
+        for recorded in self.of_programme:
+            shared = evolve_shared_facts(shared, recorded)
+        for position, fact in shared.items():
+            waiting = [fact.withheld] if fact.withheld is not None else now.withheld.get(position, [])
+            mine = [one for one in waiting if self._concerns(one)]
+            if position > self.known_at and mine and self._would_change(fact.event):
+                yield mine[0]
+
+    def _would_change(self, event: PairClassAssigned | PairRatesSet) -> bool:
+        terms, basis = self.known.terms, self.known.basis
+        if event.symbol != terms.symbol or event.valid_from_ns > self.rate_ns:
+            return False
+        return isinstance(event, PairRatesSet) or event.pair_class != basis.pair_class
 
     def _concerns(self, withheld: FactWithheld) -> bool:
         programme_ids, currencies = withheld.programme_ids, withheld.currencies

@@ -15,7 +15,7 @@ from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.fee_amount import Formula, charged_on_base, formula, in_token
 from ledger.domain.rules.maker_rebate import rebate_kept
 from ledger.domain.rules.token_discount import discount_ppm
-from ledger.domain.state.account import AccountState, Grant
+from ledger.domain.state.account import STANDINGS_MAX, AccountState, Grant
 from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import Market
 from ledger.domain.state.volume_cells import FEE_SCALE, cell_key, exact
@@ -134,13 +134,20 @@ def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Stan
     key = (bisect_right(account.change_instants, at_ns), programme)
     standing: Standing | None = account.standings.get(key)
     if standing is None:
-        flagged = flagged_at(account.flags, at_ns) is not None
-        grant = grant_in_effect(account, programme, at_ns)
-        past_trial = account.trial_from_ns <= at_ns
-        banned = running_ban(account.bans, at_ns) is not None
-        tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")
-        standing = account.standings[key] = Standing(grant, tier, source, banned, past_trial, flagged)
+        if len(account.standings) >= STANDINGS_MAX:
+            account.standings.clear()
+        standing = account.standings[key] = find_standing(account, programme, at_ns)
     return standing
+
+
+def find_standing(account: AccountState, programme: Programme, at_ns: int) -> Standing:
+    """Work out the standing of an account at an instant. Of the programme it asks its `ranking` alone."""
+    flagged = flagged_at(account.flags, at_ns) is not None
+    grant = grant_in_effect(account, programme, at_ns)
+    past_trial = account.trial_from_ns <= at_ns
+    banned = running_ban(account.bans, at_ns) is not None
+    tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")
+    return Standing(grant, tier, source, banned, past_trial, flagged)
 
 
 def plan_for(market: Market, standing: Standing, traits: int, token: str, *, token_priced: bool) -> PricePlan:

@@ -30,6 +30,13 @@ def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Gra
     return max(active, key=lambda grant: _worth(grant, programme), default=None)
 
 
+def may_still_count(grant: Grant, programme: Programme, at_ns: int) -> bool:
+    """Return False if `best_grant` finds the same from an instant on without this grant, which is over."""
+    if grant.ends_at_ns > at_ns:
+        return True
+    return programme.grant_resolution == "latest_evaluation_wins" and grant.source == EVALUATION
+
+
 def _worth(grant: Grant, programme: Programme) -> tuple[int, int, int, str]:
     """Return a key, greatest for the best: which grant arrived first says nothing."""
     return programme.rank(grant.tier), grant.ends_at_ns, grant.valid_from_ns, grant.source

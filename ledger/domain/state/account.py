@@ -1,10 +1,14 @@
-"""The state of an account and of a source: folds of their streams."""
+"""The state of an account and of a source: folds of their streams.
+
+Of texts that many accounts have there is one object: an exchange has a few tiers, and a million grants.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from functools import cached_property
+from sys import intern
 from typing import Any, Final
 
 from ledger.domain.events import (
@@ -36,6 +40,7 @@ from ledger.domain.streams import subject_of
 
 CONFLICTS_MAX: Final = 1_000  # of a source in one event, which counts the others
 RANGES_MAX: Final = 1_000  # of replayed numbers in one event, likewise
+STANDINGS_MAX: Final = 8  # of an account that are remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +108,7 @@ class AccountState:
     bans: tuple[Ban, ...] = ()
     flags: tuple[Flag, ...] = ()
     matches_and_applications: MatchesAndApplications = EMPTY
-    evaluated: frozenset[tuple[str, str, int]] = frozenset()  # (programme, kind, instant)
+    evaluated: tuple[tuple[str, str, int], ...] = ()  # (programme, kind, instant)
     withdrawn_ids: tuple[str, ...] = ()  # of grants, bans and flags that were withdrawn
 
     @property
@@ -160,7 +165,7 @@ class AccountState:
 
     @cached_property
     def standings(self) -> dict[Any, Any]:
-        """A memo of `pricing.standing_at`, by interval between two changes and by programme."""
+        """A memo of `pricing.standing_at`, by interval between two changes and by programme: STANDINGS_MAX of them."""
         return {}
 
 
@@ -198,9 +203,9 @@ def withdrawn_positions(events: Iterable[Recorded]) -> frozenset[int]:
 
 
 def _evolve(state: AccountState, recorded: Recorded) -> AccountState:
-    changed = _changed(state, recorded.event)
     beside = evolve_matches_and_applications(state.matches_and_applications, recorded)
-    return replace(changed, version=recorded.version, matches_and_applications=beside)
+    changed = _changed(state, recorded.event)
+    return replace(state, version=recorded.version, matches_and_applications=beside, **changed)
 
 
 def _pass_over(state: AccountState, recorded: Recorded) -> AccountState:
@@ -218,48 +223,56 @@ def _running(state: AccountState, at_ns: int) -> list[Flag]:
     return [flag for flag in state.flags if flag.flagged_time_ns <= at_ns < flag.unflagged_time_ns]
 
 
-def _changed(state: AccountState, event: Event) -> AccountState:
+def _changed(state: AccountState, event: Event) -> dict[str, Any]:
+    """Return what an event changes of a state, by the name of the field."""
     match event:
         case VolumeEvaluated():
             return _volume_evaluated(state, event)
         case TierChanged():
             return _tier_changed(state, event)
         case AccountRegistered(owner_id=owner, parent_account_id=parent, registered_time_ns=at_ns):
-            return replace(state, registered=True, registered_time_ns=at_ns, owner=owner, parent_account_id=parent)
+            return {"registered": True, "registered_time_ns": at_ns, "owner": owner, "parent_account_id": parent}
         case OwnerNamed(owner_id=owner) if owner not in state.named_owners:
-            return replace(state, named_owners=(*state.named_owners, owner))
+            return {"named_owners": (*state.named_owners, owner)}
         case TrialStarted(grant_id, programme_id, tier, from_ns, until_ns):
-            return replace(state, grants=(*state.grants, Grant(grant_id, programme_id, tier, TRIAL, from_ns, until_ns)))
+            grant = Grant(intern(grant_id), intern(programme_id), intern(tier), TRIAL, from_ns, until_ns)
+            return {"grants": (*state.grants, grant)}
         case TierRevoked(grant_id, at_ns):
             # The earliest end counts: lines for which a withdrawn revocation still counts may know a later one, too.
-            revoked = (
-                replace(each, revoked_time_ns=min(each.revoked_time_ns, at_ns)) if each.grant_id == grant_id else each
-                for each in state.grants
-            )
-            return replace(state, grants=tuple(revoked))
+            return {"grants": _ended(state.grants, (grant_id,), at_ns)}
         case AccountBanned(ban_id, start_ns, end_ns, reason_code):
-            return replace(state, bans=(*state.bans, Ban(ban_id, start_ns, end_ns, reason_code)))
+            return {"bans": (*state.bans, Ban(intern(ban_id), start_ns, end_ns, intern(reason_code)))}
         case BanLifted(at_ns):
             bans = (
                 replace(ban, end_time_ns=at_ns) if ban.start_time_ns <= at_ns < ban.end_time_ns else ban
                 for ban in state.bans
             )
-            return replace(state, bans=tuple(bans))
+            return {"bans": tuple(bans)}
         case AccountFlagged(flag_id, kind, at_ns):
-            return replace(state, flags=(*state.flags, Flag(flag_id, kind, at_ns)))
+            return {"flags": (*state.flags, Flag(intern(flag_id), intern(kind), at_ns))}
         case AccountUnflagged(at_ns):
             running = _running(state, at_ns)
             flags = (replace(flag, unflagged_time_ns=at_ns) if flag in running else flag for flag in state.flags)
-            return replace(state, flags=tuple(flags))
-    return state
+            return {"flags": tuple(flags)}
+    return {}
 
 
-def _tier_changed(state: AccountState, event: TierChanged) -> AccountState:
+def _ended(grants: tuple[Grant, ...], grant_ids: tuple[str, ...], at_ns: int) -> tuple[Grant, ...]:
+    """Return grants, some of them ended at an instant; one that ends before that stays as it is."""
+    if not grant_ids:
+        return grants
+    return tuple(
+        replace(grant, revoked_time_ns=min(grant.revoked_time_ns, at_ns)) if grant.grant_id in grant_ids else grant
+        for grant in grants
+    )
+
+
+def _tier_changed(state: AccountState, event: TierChanged) -> dict[str, Any]:
     grant = Grant(
-        grant_id=event.grant_id,
-        programme_id=event.programme_id,
-        tier=event.tier,
-        source=event.source,
+        grant_id=intern(event.grant_id),
+        programme_id=intern(event.programme_id),
+        tier=intern(event.tier),
+        source=intern(event.source),
         valid_from_ns=event.valid_from_ns,
         valid_until_ns=NEVER_NS if event.valid_until_ns is None else event.valid_until_ns,
         evidence=event.evidence,
@@ -267,7 +280,7 @@ def _tier_changed(state: AccountState, event: TierChanged) -> AccountState:
     grants = state.grants
     if event.source == MANUAL:
         grants = tuple(_decided_by_hand(each, event) for each in grants)
-    return replace(state, grants=(*grants, grant))
+    return {"grants": (*grants, grant)}
 
 
 def _decided_by_hand(grant: Grant, event: TierChanged) -> Grant:
@@ -277,18 +290,13 @@ def _decided_by_hand(grant: Grant, event: TierChanged) -> Grant:
     return replace(grant, revoked_time_ns=min(grant.revoked_time_ns, event.valid_from_ns))
 
 
-def _volume_evaluated(state: AccountState, event: VolumeEvaluated) -> AccountState:
-    grants = tuple(
-        replace(grant, revoked_time_ns=min(grant.revoked_time_ns, event.ended_time_ns))
-        if grant.grant_id in event.ended_grant_ids
-        else grant
-        for grant in state.grants
-    )
+def _volume_evaluated(state: AccountState, event: VolumeEvaluated) -> dict[str, Any]:
+    grants = _ended(state.grants, event.ended_grant_ids, event.ended_time_ns)
     if event.grant_id:
         grant = Grant(
-            grant_id=event.grant_id,
-            programme_id=event.programme_id,
-            tier=event.kept_tier or event.tier,
+            grant_id=intern(event.grant_id),
+            programme_id=intern(event.programme_id),
+            tier=intern(event.kept_tier or event.tier),
             source=EVALUATION,
             valid_from_ns=event.valid_from_ns,
             valid_until_ns=event.valid_until_ns or NEVER_NS,
@@ -296,8 +304,9 @@ def _volume_evaluated(state: AccountState, event: VolumeEvaluated) -> AccountSta
             under_review=bool(event.kept_tier),
         )
         grants = (*grants, grant)
-    key = (event.programme_id, event.kind, event.evaluated_time_ns)
-    return replace(state, grants=grants, evaluated=state.evaluated | {key})
+    key = (intern(event.programme_id), intern(event.kind), event.evaluated_time_ns)
+    evaluated = state.evaluated if key in state.evaluated else (*state.evaluated, key)
+    return {"grants": grants, "evaluated": evaluated}
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable
 from typing import Final, TypeVar
 
-from ledger.domain.state.account import AccountState
+from ledger.domain.state.account import STANDINGS_MAX, AccountState
 
 NAME_BYTES: Final = 200  # of the name of an account in a set: the text, and its part of the table
-# Bytes, measured on states of every kind and rounded up. An event that changes a price adds the standings at its ends.
-_STATE: Final = 1_100
-_OWNER: Final = 150
-_GRANT, _BAN, _FLAG, _EVALUATED = 1_000, 1_000, 700, 350
-_MATCH, _APPLICATION, _METRIC, _MANAGER = 1_800, 500, 500, 300
+OWNER_BYTES: Final = 150
+# Bytes, measured on states of every kind and rounded up. An event that changes a price adds standings, up to a limit.
+_STATE: Final = 900
+_GRANT, _BAN, _FLAG, _EVALUATED = 450, 400, 300, 150
+_STANDING: Final = 200
+_MATCH, _APPLICATION, _METRIC, _MANAGER = 1_300, 400, 400, 250
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -22,9 +23,11 @@ V = TypeVar("V")
 def account_bytes(state: AccountState) -> int:
     """Return about how many bytes a state takes in memory, with the memos that are kept beside it."""
     kept = state.matches_and_applications
+    changes = 2 * (len(state.grants) + len(state.bans) + len(state.flags))
     return (
         _STATE
-        + _OWNER * len(state.named_owners)
+        + _STANDING * min(changes, STANDINGS_MAX)
+        + OWNER_BYTES * len(state.named_owners)
         + _GRANT * len(state.grants)
         + _BAN * len(state.bans)
         + _FLAG * len(state.flags)

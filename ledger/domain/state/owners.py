@@ -6,12 +6,30 @@ An account has the owner that it was registered under, or is its own; and those 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.domain.events import AccountLinked, Recorded
 from ledger.domain.state.account import AccountState
 
 NAMED_MAX: Final = 8  # owners that fills name for an account; more are not recorded
+
+
+class Owned(NamedTuple):
+    """The owners of an account, as its state has them under the same names."""
+
+    account_id: str
+    owner_id: str
+    named_owners: tuple[str, ...]
+
+    @property
+    def owners(self) -> frozenset[str]:
+        """The beneficial owner, and the owners that its fills name."""
+        return frozenset((self.owner_id, *self.named_owners))
+
+    @classmethod
+    def of(cls, account: AccountState) -> Owned:
+        """Return those of an account."""
+        return cls(account.account_id, account.owner_id, account.named_owners)
 
 
 def linked_accounts(stream: Iterable[Recorded]) -> list[str]:
@@ -20,7 +38,7 @@ def linked_accounts(stream: Iterable[Recorded]) -> list[str]:
     return list(dict.fromkeys(linked))
 
 
-def newly_named(account: AccountState, said: Mapping[str, int]) -> list[tuple[str, int]]:
+def newly_named(account: AccountState | Owned, said: Mapping[str, int]) -> list[tuple[str, int]]:
     """Return those of the (owner, time) that fills say which the account did not have, as many as it may still get.
 
     `said` is in the order of the fills: by owner, when the first fill that names it traded, in ns since 1970.

@@ -59,6 +59,8 @@ class Adjust(NamedTuple):
     flags: str
     unflags: str
     volume: str  # bans, and lifts of bans
+    classes: str = KEEP  # classes of pairs, and rates of single pairs
+    owners: str = KEEP  # of accounts that are registered after they traded, with the self-trades that follow
 
 
 class Band(NamedTuple):
@@ -91,6 +93,14 @@ class Trial:
     closes_at_ns: int | None = None
     further_days: int = 30
     requires_verified_api_user: bool = False
+
+
+class Ranking(NamedTuple):
+    """A programme, and how it chooses between grants: `tiers` are worst first."""
+
+    programme_id: str
+    grant_resolution: str
+    tiers: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -160,6 +170,11 @@ class Programme:
     def public_rates(self, pair_class: str) -> Rates:
         """Return the rates without a tier in a class, or in none: an empty one."""
         return self.class_base_rates.get(pair_class, self.base_rates)
+
+    @property
+    def ranking(self) -> Ranking:
+        """All of a version that says which of an account's grants counts: versions with one ranking agree on that."""
+        return Ranking(self.programme_id, self.grant_resolution, self.tiers)
 
     def rank(self, tier: str) -> int:
         """Return the place of a tier, 0 for none, higher is better. A tier unknown to this version ranks as none."""

@@ -19,6 +19,7 @@ from ledger.domain.events import (
 )
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.programme import PairRates, Programme
+from ledger.domain.state.shared_facts import SharedFacts, evolve_shared_facts
 
 FEE_DECIMALS_DEFAULT: Final = 8
 
@@ -56,6 +57,7 @@ class Rulebook:
     pair_rates: Mapping[tuple[str, str], Dated[PairRates | None]] = field(default_factory=dict)
     symbols: Mapping[str, Dated[SymbolRegistered]] = field(default_factory=dict)
     currencies: Mapping[str, int] = field(default_factory=dict)
+    shared_facts: SharedFacts = field(default_factory=dict)
 
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
@@ -194,7 +196,8 @@ def evolve_rulebook(book: Rulebook, recorded: Recorded) -> Rulebook:
         changed = replace(book, symbols={**book.symbols, event.symbol: terms})
     elif isinstance(event, CurrencyRegistered):
         changed = replace(book, currencies={**book.currencies, event.currency: event.decimals})
-    return replace(changed, versions={**book.versions, recorded.stream: recorded.version})
+    shared_facts = evolve_shared_facts(book.shared_facts, recorded)
+    return replace(changed, versions={**book.versions, recorded.stream: recorded.version}, shared_facts=shared_facts)
 
 
 def fold_rulebook(parse: Callable[[str], Programme], events: Iterable[Recorded]) -> Rulebook:

@@ -15,6 +15,7 @@ BEGIN
                 WHEN 'requests' THEN 'SELECT, INSERT'
                 WHEN 'erasable_text' THEN 'SELECT, INSERT'
                 WHEN 'tracking' THEN 'SELECT, INSERT, UPDATE'
+                WHEN 'account_snapshots' THEN 'SELECT, INSERT, UPDATE'
                 ELSE 'SELECT'
             END AS of_service,
             relname <> 'erasable_text' AS of_reader

@@ -16,6 +16,7 @@ from psycopg.sql import SQL, Identifier
 
 EVENTS: Final = "events"
 TRACKING: Final = "tracking"
+SNAPSHOTS: Final = "account_snapshots"
 RESTORED: Final = "restored"  # is there while a ledger is being restored, and until that is finished
 
 

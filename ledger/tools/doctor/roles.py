@@ -16,7 +16,10 @@ from ledger.tools.doctor.words import listed
 _GUARDED: Final = ("commits", "events", "requests")
 _ADDS: Final = frozenset({"SELECT", "INSERT"})
 # What grants.sql gives the service; from all other tables it may SELECT.
-_OF_SERVICE: Final = {**dict.fromkeys((*_GUARDED, "erasable_text"), _ADDS), "tracking": _ADDS | {"UPDATE"}}
+_OF_SERVICE: Final = {
+    **dict.fromkeys((*_GUARDED, "erasable_text"), _ADDS),
+    **dict.fromkeys(("tracking", "account_snapshots"), _ADDS | {"UPDATE"}),
+}
 _WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES", "CREATE"})
 
 _POWERS: Final = """

@@ -46,17 +46,19 @@ def credited(line: FeeLine) -> int:
     return exact(line.fee_amount, FEE_SCALE) if line.HasField("credit") else 0
 
 
-def counted_volume(line: FeeLine) -> Iterator[tuple[int, bool]]:
-    """Yield (sign, whether it traded under a ban) of the volume that an entry adds to sums, or takes from them.
+def counted_volume(line: FeeLine) -> Iterator[tuple[int, bool, bool]]:
+    """Yield (sign, whether it traded with itself, whether under a ban) of volume that an entry adds to sums, or takes.
 
     Of an adjustment that changes the currency the second entry would tell it.
     """
     adjustment = line.adjustment
     if line.kind == "FILL":
-        yield 1, line.banned
-    elif adjustment.banned_before != line.banned and line.fee_currency == adjustment.fee_currency_after:
-        yield -1, adjustment.banned_before
-        yield 1, line.banned
+        yield 1, line.self_trade, line.banned
+    elif line.fee_currency == adjustment.fee_currency_after:
+        before, now = (adjustment.self_trade_before, adjustment.banned_before), (line.self_trade, line.banned)
+        if before != now:
+            yield -1, *before
+            yield 1, *now
 
 
 def notional(line: FeeLine) -> int:

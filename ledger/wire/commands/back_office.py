@@ -138,13 +138,21 @@ def lift_ban(shape: Shape, request: pb.LiftBanRequest, latest_ns: int) -> comman
     )
 
 
-def release_fact(shape: Shape, request: pb.ReleaseFactRequest, _: int) -> commands.ReleaseFact:
+def release_fact(
+    shape: Shape, request: pb.ReleaseFactRequest, _: int
+) -> commands.ReleaseFact | commands.ReleaseSharedFact:
     """Read ReleaseFact."""
+    if not request.account_id:
+        return commands.ReleaseSharedFact(_fact_position(shape, request))
     return commands.ReleaseFact(*_fact(shape, request))
 
 
-def decline_fact(shape: Shape, request: pb.DeclineFactRequest, _: int) -> commands.DeclineFact:
+def decline_fact(
+    shape: Shape, request: pb.DeclineFactRequest, _: int
+) -> commands.DeclineFact | commands.DeclineSharedFact:
     """Read DeclineFact."""
+    if not request.account_id:
+        return commands.DeclineSharedFact(_fact_position(shape, request))
     return commands.DeclineFact(*_fact(shape, request))
 
 
@@ -153,11 +161,17 @@ def withdraw_fact(shape: Shape, request: pb.WithdrawFactRequest, _: int) -> comm
     return commands.WithdrawFact(*_fact(shape, request))
 
 
-def _fact(
-    shape: Shape, request: pb.ReleaseFactRequest | pb.DeclineFactRequest | pb.WithdrawFactRequest
-) -> tuple[str, int]:
+_FactRequest = pb.ReleaseFactRequest | pb.DeclineFactRequest | pb.WithdrawFactRequest
+
+
+def _fact(shape: Shape, request: _FactRequest) -> tuple[str, int]:
     account_id = shape(required_id, request.account_id, "account_id")
-    return account_id, shape(required_position, request.fact_position, "fact_position")
+    return account_id, _fact_position(shape, request)
+
+
+def _fact_position(shape: Shape, request: _FactRequest) -> int:
+    position: int = shape(required_position, request.fact_position, "fact_position")
+    return position
 
 
 def credit_fee(shape: Shape, request: pb.CreditFeeRequest, latest_ns: int) -> commands.CreditFee:

@@ -12,6 +12,7 @@ from ledger.domain.events import (
     Event,
     PromotionAnnounced,
     Recorded,
+    ReleaseAdvanced,
     RepriceStarted,
 )
 from ledger.domain.state.rulebook import Rulebook
@@ -22,6 +23,7 @@ STREAMS: dict[str, Event] = {
     "closes/BTC": DailyCloseRecorded("BTC", "USDT", 20_000, "1.5", "index", bytes(32)),
     "evaluation/p/2024-10-01T00:00:00Z": EvaluationCompleted(1, 0, 0, 0, 0, 0, 0, 0, 0, 0),
     "promotions": PromotionAnnounced("p1", "API", 1, 2),
+    "release/p": ReleaseAdvanced(7, "alice"),
     "repricing/alice": RepriceStarted(7, 6, "BAN", "alice", 20_000),
 }
 
@@ -56,6 +58,7 @@ def test_a_state_is_read_once_and_evolves() -> None:
     assert states.evaluation("evaluation/p/2024-10-01T00:00:00Z").completed is not None
     assert list(states.promotions().announced) == ["p1"]
     assert [each.event.release_position for each in states.repricings("alice").open] == [7, 7]
+    assert states.releasing("p").advanced == {7: ReleaseAdvanced(7, "alice")}
     assert log.read == list(STREAMS)
 
 

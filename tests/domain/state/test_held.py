@@ -24,13 +24,15 @@ from ledger.domain.events import (
     TierChanged,
     VolumeEvaluated,
 )
-from ledger.domain.pricing.plan import Standing
+from ledger.domain.pricing.plan import standing_at
 from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.held import Held, account_bytes
+from tests.domain.worked import programme
 
 ACCOUNTS: Final = 100
 # Files whose code makes states and their parts.
 MAKERS: Final = (__file__, "*/ledger/domain/*", "*/dataclasses.py", "<string>")
+RULES: Final = programme()
 AT_NS: Final = 1_700_000_000_000_000_000
 
 
@@ -97,8 +99,8 @@ def account(number: int, kind: str, events: int) -> AccountState:
     envelope = Envelope(at_ns, at_ns, 1)
     stream = [Recorded(place, f"account/{name}", place, envelope, event) for place, event in enumerate(every, 1)]
     state = fold_account(name, stream)
-    for place in range(len(state.change_instants) + 1):
-        state.standings[place, "programme"] = Standing(None, "NONE", "", banned=False, past_trial=False)
+    for changed_ns in (0, *state.change_instants):
+        standing_at(state, RULES, changed_ns)
     return state
 
 

@@ -14,6 +14,7 @@ from ledger.v1.command_pb2 import Authority
 from ledger.v1.control_service_pb2 import Finding, ListControlsRequest, ListFindingsRequest
 from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_POST_TRIAL
 from projections.controls import CONTROLS
+from projections.searches import Page, Search, Searches
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, run
 from tests.e2e.rules.evaluating import trade as traded
@@ -347,6 +348,32 @@ def test_pages_hold_every_finding_of_every_control_once_though_more_happens_mean
         send(ledger, trial(f"meanwhile-{len(told)}", authority=Authority()))
         await_tables(ledger)
     assert told == whole
+
+
+def test_a_page_sequence_sees_what_its_first_page_saw_and_goes_on_in_the_present_once_it_has_rested(
+    ledger: Ledger,
+) -> None:
+    for name in ("a", "b", "c"):
+        send(ledger, trial(name))
+    now_ns = NOON_NS + DAY_NS
+    page = Page(Search("benefits-ending", now_ns, 60, "", await_tables(ledger)), "", 1, now_ns)
+    searches, told = Searches(ledger.log.connections), []
+
+    def next_page() -> None:
+        nonlocal page
+        (one,) = searches.page(page)
+        told.append(one.finding.account_id)
+        page = page._replace(after=one.place)
+
+    next_page()
+    for name in ("a-1", "aa", "bb"):
+        send(ledger, trial(name))
+    await_tables(ledger)
+    next_page()
+    searches.rest()
+    next_page()
+    assert told == ["a", "b", "bb"]
+    searches.rest()
 
 
 def test_an_evaluation_is_found_until_it_is_run_and_nobody_waits_for_a_close(ledger: Ledger) -> None:

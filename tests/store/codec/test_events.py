@@ -39,6 +39,8 @@ from ledger.domain.events import (
     EvaluationCompleted,
     EvaluationStarted,
     Event,
+    FactReleased,
+    FactWithheld,
     FeeAdjusted,
     FeeCredited,
     FeedbackReported,
@@ -241,6 +243,10 @@ SAMPLES |= {
         43, 20_000, 41, 7, 10_000, 9_000, (CurrencyNet("BMX", "-0.5"), CurrencyNet("USDT", "0"))
     ),
     "RepriceAdvanced to the end": RepriceAdvanced(43, 0, 0, 0, 150_000, 0),
+    "FactReleased in an account, of many": FactReleased(42, "PAIR_CLASS", "adjust", ("p",), ("USDT",), T),
+    "FactReleased": made_up(FactReleased, T),
+    "FactWithheld in an account, of many": FactWithheld(42, "PAIR_RATES", "credit_only", "DEBIT", ("p",), (), T),
+    "FactWithheld": made_up(FactWithheld, T),
     "RepriceCompleted": RepriceCompleted(43, 140_000, (CurrencyNet("USDT", "12.25"),)),
 }
 _BY_HAND = {type(event) for event in SAMPLES.values()}

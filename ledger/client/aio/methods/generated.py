@@ -257,38 +257,38 @@ class Generated(Connection):
 
     async def release_fact(
         self,
-        account_id: str,
-        *,
         fact_position: int,
+        *,
+        account_id: str = "",
         **command: Unpack[Command],
     ) -> command_service_pb2.ReleaseFactResponse:
         """Lets lines of an account that were recorded before a fact count by it, for example a revocation that was
-        backdated. Two persons ask.
+        backdated. A fact of many accounts is released to all of them. Two persons ask.
 
-        account_id: The account.
         fact_position: Position of the fact, for example 4711.
+        account_id: The account; empty: a fact of many accounts, for example the class of a pair, for all of them.
         """
         request = command_service_pb2.ReleaseFactRequest(
-            account_id=account_id,
             fact_position=fact_position,
+            account_id=account_id,
         )
         return await self._command(self._command_service.ReleaseFact, request, **command)
 
     async def decline_fact(
         self,
-        account_id: str,
-        *,
         fact_position: int,
+        *,
+        account_id: str = "",
         **command: Unpack[Command],
     ) -> command_service_pb2.DeclineFactResponse:
         """Leaves lines as they are for ever, whatever a withheld fact says. Two persons ask.
 
-        account_id: The account.
         fact_position: Position of the fact, for example 4711.
+        account_id: The account; empty: a fact of many accounts, for example the class of a pair, for all of them.
         """
         request = command_service_pb2.DeclineFactRequest(
-            account_id=account_id,
             fact_position=fact_position,
+            account_id=account_id,
         )
         return await self._command(self._command_service.DeclineFact, request, **command)
 

@@ -62,7 +62,7 @@ class Days:
         self._event_period = event_period(programme, (0, NEVER_NS))
 
     def take_volume(self, line: FeeLine) -> None:
-        """Add what an entry says of volume: an adjustment may move it, as a fill traded under a ban or not."""
+        """Add what an entry says of volume: an adjustment may move it, by a ban or as a self-trade."""
         self._take_volume(line, self.volumes)
 
     def take_before(self, line: FeeLine) -> None:
@@ -71,9 +71,9 @@ class Days:
 
     def _take_volume(self, line: FeeLine, volumes: dict[int, Parts]) -> None:
         at_ns, currency = line.transact_time.ToNanoseconds(), line.quote_currency
-        for sign, banned in counted_volume(line):
+        for sign, self_trade, banned in counted_volume(line):
             parts, amount = volumes.setdefault(at_ns // DAY_NS, {}), sign * notional(line)
-            part = currency, self._excluded(line, at_ns, banned=banned)
+            part = currency, self._excluded(line, at_ns, self_trade=self_trade, banned=banned)
             parts[part] = parts.get(part, 0) + amount
             if not parts[part]:
                 del parts[part]  # it needs no close any more
@@ -89,10 +89,10 @@ class Days:
                 if not late[currency]:
                     del late[currency]
 
-    def _excluded(self, line: FeeLine, at_ns: int, *, banned: bool) -> str:
+    def _excluded(self, line: FeeLine, at_ns: int, *, self_trade: bool, banned: bool) -> str:
         if not self._event_period[0] <= at_ns < self._event_period[1]:
             return "OUTSIDE_PROGRAMME"
-        key = CellKey(line.quote_currency, line.product, line.channel, line.self_trade, banned, zero_fee=False)
+        key = CellKey(line.quote_currency, line.product, line.channel, self_trade, banned, zero_fee=False)
         reason = self._reasons.get(key)
         if reason is None:
             reason = self._reasons[key] = excluded_because(key, self._programme)

@@ -90,7 +90,8 @@ class Life:
     def _withheld(self) -> Iterator[tuple[Fact, FactWithheld]]:
         for position, waiting in self._facts.withheld.items():
             for one in waiting:
-                yield self._facts.facts[position], one
+                if (fact := self._facts.fact(position)) is not None:
+                    yield fact, one
 
     def evaluated(self, period: Period) -> list[VolumePoint]:
         """Return the volumes that were evaluated at instants of a period."""

@@ -15,6 +15,7 @@ from ledger.domain.decide.facts import (
     BY_SWITCH,
     FLAG,
     GRANT,
+    OWNER,
     REVOCATION,
     UNFLAG,
 )
@@ -22,6 +23,7 @@ from ledger.domain.events import POST_TRIAL, CellKey, VolumeEvaluated
 from ledger.domain.instants import day_text
 from ledger.domain.rules.cumulative_trading_volume import excluded_because
 from ledger.domain.state.programme import Programme
+from ledger.domain.state.shared_facts import PAIR_CLASS, PAIR_RATES
 from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, exact
 from ledger.tools.history.entries import credited
 from ledger.tools.history.page.days import ByDay, Kind, Parts, Worth
@@ -53,6 +55,9 @@ _FACTS: Final = {
     UNFLAG: "un-flag",
     BAN: "ban",
     BAN_LIFT: "lift of a ban",
+    OWNER: "owner",
+    PAIR_CLASS: "class of a pair",
+    PAIR_RATES: "rates of a pair",
 }
 _WITHHELD: Final = {
     BY_SWITCH: "the programme says {switch}: two persons may release it",

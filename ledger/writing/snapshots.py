@@ -1,0 +1,92 @@
+"""Snapshots of accounts, by which a start need not fold years of events: read before the events, written with them."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final
+from zlib import crc32
+
+from ledger.domain.events import Recorded
+from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.streams import account_stream, subject_of
+from ledger.store.codec.account_snapshots import Snapshot, SnapshotDamaged, account_of, snapshot_of
+from ledger.store.fee_streams import FeeDay
+from ledger.store.log import Log
+
+EVERY: Final = 8  # so many events of an account one is written: reading it costs as much as some three events
+_WRITTEN_MAX: Final = 1_000  # in one commit, of accounts that had none, as those of an older release
+_log: Final = logging.getLogger(__name__)
+
+
+class Snapshots:
+    """Reads accounts from their snapshots and the events after these, and says which snapshots a commit stores.
+
+    An account is as its events say, whatever its snapshot says: one that is damaged, or that another release made, is
+    passed over, and so is one of an account of which a fact was withdrawn since.
+    """
+
+    def __init__(self, log: Callable[[], Log]) -> None:
+        """`log` waits for the commit in flight, and returns the log."""
+        self._log = log
+        self._due: dict[str, None] = {}
+        self.damaged = 0  # of those that were read
+
+    def read(
+        self, account_ids: Iterable[str], days: Iterable[str]
+    ) -> tuple[dict[str, AccountState], dict[str, FeeDay]]:
+        """Return accounts by id, those without an event as well; and those of some fee streams that exist."""
+        accounts = {account_id: AccountState(account_id) for account_id in account_ids}
+        if accounts:
+            accounts.update(self._in_snapshots(accounts))
+        after = {account_stream(name): account.version for name, account in accounts.items()}
+        withdrawn: dict[str, int] = {}
+
+        def take(stream: list[Recorded]) -> None:
+            name = subject_of(stream[0].stream)
+            account = _after(accounts[name], stream)
+            if account is None:
+                withdrawn[stream[0].stream] = 0
+            else:
+                accounts[name] = account
+            if (account is None or len(stream) >= EVERY) and len(self._due) < _WRITTEN_MAX:
+                self._due[name] = None
+
+        found = self._log().accounts_and_days(after, days, take)
+        if withdrawn:
+            accounts.update((subject_of(stream), AccountState(subject_of(stream))) for stream in withdrawn)
+            self._log().accounts_and_days(withdrawn, (), take)
+        return accounts, found
+
+    def _in_snapshots(self, account_ids: Iterable[str]) -> Iterable[tuple[str, AccountState]]:
+        for snapshot in self._log().snapshots(account_ids):
+            try:
+                account = account_of(snapshot)
+            except SnapshotDamaged:
+                self.damaged += 1
+                _log.error("the snapshot of the account %s is damaged: its events are read", snapshot.account_id)
+                continue
+            if account is not None:
+                yield snapshot.account_id, account
+
+    def note(self, account: AccountState) -> None:
+        """Note that an event of an account was recorded: every so often, each at another event, one is written."""
+        if (account.version + crc32(account.account_id.encode())) % EVERY == 0:
+            self._due[account.account_id] = None
+
+    def of_commit(self, accounts: Mapping[str, AccountState]) -> list[Snapshot]:
+        """Return the snapshots of a commit, of accounts as it leaves them; those that are not in memory have none."""
+        due, self._due = self._due, {}
+        return [snapshot_of(accounts[name]) for name in due if name in accounts]
+
+
+def _after(account: AccountState, stream: list[Recorded]) -> AccountState | None:
+    """Return an account after more events; None if one of them withdraws a fact: then all its events must be folded."""
+    if not account.version:
+        return fold_account(account.account_id, stream)
+    for recorded in stream:
+        evolved = evolve_account(account, recorded)
+        if evolved is None:
+            return None
+        account = evolved
+    return account
