@@ -14,6 +14,7 @@ import hashlib
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields
+from enum import IntEnum
 from functools import lru_cache
 from itertools import chain
 from operator import attrgetter
@@ -96,6 +97,8 @@ def _encode(account: AccountState) -> bytes:
             return [place_of.setdefault((type(each), each), len(place_of)) for each in value]
         if isinstance(value, tuple):
             return [*map(places, value)]
+        if isinstance(value, IntEnum):
+            value = int(value)  # an event that was just decided has the name of a reason, one of the log its number
         return place_of.setdefault((type(value), value), len(place_of))
 
     beside = account.matches_and_applications

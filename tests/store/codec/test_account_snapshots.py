@@ -19,6 +19,7 @@ from ledger.domain.events import (
     MatchRejected,
     TrialStarted,
 )
+from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, Ban, Flag, Grant, fold_account
 from ledger.domain.state.matches_and_applications import Application, Assignment, Match, MatchesAndApplications, Metric
 from ledger.store.codec.account_snapshots import ENCODING, SnapshotDamaged, account_of, snapshot_of
@@ -95,6 +96,19 @@ def test_equal_states_have_equal_bytes_whatever_texts_they_are_made_of() -> None
         [False, 9223372036854775807, ""],
         [0, 1, 2, [], 2, [], [], [], [], [], [], [], 1, [], [], []],
     ]
+
+
+def test_a_reason_that_was_just_decided_has_the_bytes_of_one_out_of_the_log() -> None:
+    def rejected(*reasons: int) -> AccountState:
+        events = [replace(REJECTED, match_id=f"m{place}", reason=each) for place, each in enumerate(reasons, 1)]
+        return fold_account("alice", [recorded(each, place, "account/alice") for place, each in enumerate(events, 1)])
+
+    named = Reason.VIP_IN_PAST_90_DAYS
+    assert (
+        snapshot_of(rejected(named, named))
+        == snapshot_of(rejected(int(named), named))
+        == snapshot_of(rejected(221, 221))
+    )
 
 
 def test_these_bytes_are_kept_until_the_encoding_is_raised() -> None:
