@@ -17,6 +17,9 @@ PAIRS: Final = Group("pairs")
 _VALID_FROM_NOW_ON: Final = VALID_FROM._replace(
     settings={**VALID_FROM.settings, "help": "first instant, not in the past (default: now)"}
 )
+_FIRST_CLASS_FROM: Final = VALID_FROM._replace(
+    settings={**VALID_FROM.settings, "help": "first instant; in the past for a pair's first class alone (default: now)"}
+)
 
 
 @PAIRS.ask(
@@ -36,12 +39,12 @@ PAIRS.order(
     "assign-class",
     "give a pair a class",
     "assign-class XRP_USDT B --actor ops-7 --approver ops-8",
-    notes=TWO_PERSONS,
+    notes=f"{TWO_PERSONS}\n`withheld` says whether fills that are recorded already count by a class of before.",
     rpc="AssignPairClass",
     arguments=(
         SYMBOL,
         argument("pair_class", metavar="CLASS", help="of the programme, for example B"),
-        _VALID_FROM_NOW_ON,
+        _FIRST_CLASS_FROM,
         PROGRAMME_ID,
     ),
 )(send)
