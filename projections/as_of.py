@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, NoReturn, TypeVar
 from ledger import programmes
 from ledger.config import Config
 from ledger.domain.decide.evaluation_run import EvaluationState, fold_evaluation
-from ledger.domain.instants import CLOCK_LEAP_NS, DAY_NS, LATEST_NS, SECOND_NS
+from ledger.domain.instants import CLOCK_LEAP_NS, LATEST_NS, SECOND_NS, utc_day
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, fold_account, fold_accounts
 from ledger.domain.state.owners import family_of, linked_accounts
@@ -159,14 +159,14 @@ class Reader:
         if instant.known_at_open:
             return self._live.releases_underway()
         known = instant.known.position
-        if not self._live.is_releasing(known):
+        if not self._live.was_releasing(known):
             return []
         return open_releases(self.log, self._book_after(self._live.book_change(known)).shared_facts, known)
 
     def _has_fills_before(self, fact: SharedFact, account_id: str) -> bool:
         """Return True if an account has fills of the time that a shared fact reaches, recorded before it."""
-        first_day = max(fact.event.valid_from_ns, 0) // DAY_NS
-        return bool(self.log.totals_of_account(account_id, first_day, LATEST_NS // DAY_NS, fact.recorded.position))
+        first_day = utc_day(fact.event.valid_from_ns)
+        return bool(self.log.totals_of_account(account_id, first_day, utc_day(LATEST_NS), fact.recorded.position))
 
     def knows(self, view: View) -> bool:
         """Return whether the ledger had heard of the view's account."""

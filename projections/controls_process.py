@@ -10,11 +10,9 @@ import logging
 import multiprocessing
 import os
 import resource
-import signal
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection, wait
+from contextlib import suppress
+from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, ClassVar, Final, NamedTuple
 
@@ -29,6 +27,7 @@ from ledger.store.postgres.database import open_datastore
 from ledger.store.postgres.session import Limits
 from ledger.wire.status import RefusedError, refuse
 from ledger.wire.store_faults import refusal_of
+from projections.child_process import end_with_parent, signals_held
 from projections.searches import IDLE_S, SNAPSHOTS_MAX, Found, Page, Searches
 
 _log: Final = logging.getLogger(__name__)
@@ -102,7 +101,7 @@ class ControlsProcess:
         self._pipe, theirs = context.Pipe()
         arguments = (theirs, self._dsn, self._config)
         self._process = context.Process(target=_run, args=arguments, name="controls", daemon=True)
-        with _without_signals():
+        with signals_held():
             self._process.start()
         theirs.close()
         return self._pipe
@@ -147,10 +146,16 @@ class ControlsProcess:
 
 
 def _ended(page: Page) -> Refusal:
-    name = page.search.control or "a control"
-    return Refusal(
-        Reason.INTERNAL, "", f"the process of controls ended while it ran {name}: it needs more than control_bytes_max"
-    )
+    why = "it may need more than control_bytes_max"  # the log of the service has what the process said last
+    return Refusal(Reason.INTERNAL, "", f"the process of controls ended while it ran {_name(page)}: {why}")
+
+
+def _too_large(page: Page) -> Refusal:
+    return Refusal(Reason.INTERNAL, "", f"{_name(page)} needs more than control_bytes_max")
+
+
+def _name(page: Page) -> str:
+    return page.search.control or "a control"
 
 
 # --- in the process
@@ -158,7 +163,7 @@ def _ended(page: Page) -> Refusal:
 
 def _run(pipe: Connection, dsn: str, config: Config) -> None:
     """Answer one page after the other, until the service closes the pipe, or is gone."""
-    threading.Thread(target=_end_with_service, daemon=True).start()
+    end_with_parent()
     log_as(config.log_format, config.log_level)
     os.nice(_NICE)
     with suppress(OSError):  # where there is no /proc
@@ -179,24 +184,6 @@ def _run(pipe: Connection, dsn: str, config: Config) -> None:
             pipe.send(_answer(searches, page))
 
 
-@contextmanager
-def _without_signals() -> Iterator[None]:
-    """Keep Ctrl-C and SIGTERM from a process that is started here: they are for the service, which then ends it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _end_with_service() -> None:
-    """End this process when the service is gone, whatever it computes."""
-    service = multiprocessing.parent_process()
-    assert service is not None
-    wait([service.sentinel])
-    os._exit(1)
-
-
 def _answer(searches: Searches, page: Page) -> list[Found] | _Refused | str:
     try:
         return searches.page(page)
@@ -205,7 +192,7 @@ def _answer(searches: Searches, page: Page) -> list[Found] | _Refused | str:
     except (PersistenceError, psycopg.Error) as error:
         return _Refused(refusal_of(error), {})
     except MemoryError:
-        return _Refused(_ended(page), {})
+        return _Refused(_too_large(page), {})
     except Exception as error:  # a defect of one control ends no other one
         _log.exception("a control failed: %s", page.search)
         return f"{type(error).__name__}: {error}"

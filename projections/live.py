@@ -12,7 +12,7 @@ from collections.abc import Iterable
 
 from ledger import programmes
 from ledger.domain.decide.evaluation_run import NOT_BEGUN, EvaluationState, evolve_evaluation
-from ledger.domain.events import POSITION_MAX, FactReleased, Recorded, ReleaseAdvanced
+from ledger.domain.events import FactReleased, Recorded, ReleaseAdvanced
 from ledger.domain.state.account import AccountState, evolve_account, fold_account
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
 from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
@@ -43,7 +43,8 @@ class Live:
         self._evaluations: dict[str, EvaluationState] = {}
         self._repricings: dict[str, Repricings] = {}  # by account, of those with an open one
         self._releasing: dict[str, Releasing] = {}  # by programme
-        self._releases: dict[int, int] = {}  # of shared facts: the position of each, and of its end, or POSITION_MAX
+        self._releases: set[int] = set()  # of shared facts, under way: their positions
+        self._releases_ended: dict[int, int] = {}  # the position of each, and of its end
 
     def evaluation(self, stream: str) -> EvaluationState:
         """Return runs of one evaluation."""
@@ -64,10 +65,15 @@ class Live:
         with self._mutex:
             return releases_underway(self._book.shared_facts, self._releasing_of) if self.is_releasing() else []
 
-    def is_releasing(self, known: int = POSITION_MAX - 1) -> bool:
-        """Return True if any shared fact was being brought to accounts, as known at a position (default: now)."""
+    def is_releasing(self) -> bool:
+        """Return True if any shared fact is being brought to accounts."""
+        return bool(self._releases)
+
+    def was_releasing(self, known: int) -> bool:
+        """Return True if any shared fact was being brought to accounts, as known at a position."""
         with self._mutex:
-            return any(begun <= known < ended for begun, ended in self._releases.items())
+            ended = any(begun <= known < end for begun, end in self._releases_ended.items())
+            return ended or any(begun <= known for begun in self._releases)
 
     def _releasing_of(self, programme_id: str) -> Releasing:
         return self._releasing.get(programme_id, NOT_RELEASING)
@@ -142,7 +148,7 @@ class Live:
             self._book = evolve_rulebook(self._book, recorded)
             self._book_changes.append(recorded.position)
             if isinstance(recorded.event, FactReleased):
-                self._releases[recorded.position] = POSITION_MAX
+                self._releases.add(recorded.position)
         elif kind == "evaluation":  # all are held, for a reader asks of many, and must not wait for the log
             self._evaluations[recorded.stream] = evolve_evaluation(self.evaluation(recorded.stream), recorded)
         elif kind == "repricing":
@@ -153,7 +159,8 @@ class Live:
         elif kind == "release":
             self._releasing[name] = evolve_releasing(self._releasing_of(name), recorded)
             if isinstance(recorded.event, ReleaseAdvanced) and not recorded.event.until_account_id:
-                self._releases[recorded.event.release_position] = recorded.position
+                self._releases.discard(recorded.event.release_position)
+                self._releases_ended[recorded.event.release_position] = recorded.position
         elif kind == "account" and (known := self._accounts.get(name)) is not None:
             evolved = evolve_account(known, recorded)
             if evolved is None:

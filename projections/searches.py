@@ -26,7 +26,8 @@ from projections.controls.scope import Finding, Scope, beginnings
 
 IDLE_S: Final = 60.0  # a page sequence whose next page nobody asks for is let go of
 SNAPSHOTS_MAX: Final = 2  # page sequences that go on at the same time
-_REMEMBERED_MAX: Final = 50_000  # findings; a control that found more is searched again for each page
+# Findings, and one more for each control that was searched; one that found more is searched again for each page.
+_REMEMBERED_MAX: Final = 50_000
 
 
 class Search(NamedTuple):
@@ -67,7 +68,7 @@ class Searches:
     def __init__(self, connections: Connections) -> None:
         self._schema = connections.schema
         self._snapshots = _Snapshots(connections)
-        self._remembered: Held[tuple[Search, str], list[Found]] = Held(len)
+        self._remembered: Held[tuple[Search, str], list[Found]] = Held(lambda found: 1 + len(found))
 
     def page(self, page: Page) -> list[Found]:
         """Return a page of findings, by control, then by time where they wait to be done, then by subject."""

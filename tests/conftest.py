@@ -9,13 +9,12 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import grpc
-import psycopg
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -31,10 +30,7 @@ from ledger.config import Config
 from ledger.domain.instants import SECOND_NS
 from ledger.metrics.endpoint import Endpoint
 from ledger.store.log import Log
-from ledger.store.migration import migrate
-from ledger.store.postgres.database import open_datastore
 from ledger.store.postgres.embedded import EmbeddedPostgres
-from ledger.store.recorder import LedgerRecorder
 from ledger.v1.command_service_pb2_grpc import CommandServiceStub
 from ledger.v1.evaluation_service_pb2_grpc import EvaluationServiceStub
 from ledger.v1.fill_service_pb2_grpc import FillServiceStub
@@ -45,7 +41,7 @@ from ledger.v1.reward_service_pb2_grpc import RewardServiceStub
 from projections.controls_process import ControlsProcess
 from tests.data_folders import empty_database
 from tests.own_postgres import OWN_PROGRAMS, own_server, version_of
-from tests.write_side import NOON_NS, Writing
+from tests.write_side import NOON_NS, Writing, opened
 
 __all__ = ["NOON_NS", "Clock", "Ledger", "StartLedger", "Status", "at", "refusal", "serving"]
 
@@ -232,12 +228,8 @@ def ledger(start_ledger: StartLedger) -> Ledger:
 @pytest.fixture
 def writing(dsn: str, schema: str) -> Iterator[Writing]:
     """The write side alone, over a fresh schema."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        migrate(connection, schema)
-    with closing(open_datastore(dsn, schema, connections=3)) as datastore:
-        writing = Writing(dsn, schema, Log(datastore), LedgerRecorder(datastore))
+    with opened(dsn, schema) as writing:
         yield writing
-        writing.writer.close()
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from itertools import count
 from typing import Any
+
+import psycopg
 
 from ledger.config import Config
 from ledger.domain import commands
@@ -12,6 +16,8 @@ from ledger.domain.instants import DAY_NS
 from ledger.fills.batch import FillBatch, as_part
 from ledger.server.command_rpc import request_of
 from ledger.store.log import Log
+from ledger.store.migration import migrate
+from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.writer import Writer
 from ledger.wire.fields import Shape
@@ -48,6 +54,17 @@ class Writing:
     def events(self, after: int = 0) -> list[Any]:
         """Events after a position, in order."""
         return [self.log.at(position) for position in range(after + 1, self.log.head().position + 1)]
+
+
+@contextmanager
+def opened(dsn: str, schema: str) -> Iterator[Writing]:
+    """Give the write side over a schema, which is made where it is missing, until the block ends."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        migrate(connection, schema)
+    with closing(open_datastore(dsn, schema, connections=3)) as datastore:
+        writing = Writing(dsn, schema, Log(datastore), LedgerRecorder(datastore))
+        yield writing
+        writing.writer.close()
 
 
 def ask(command: Command, request_id: str = "", **by: str) -> DecideCommand:

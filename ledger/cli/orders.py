@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 from typing import Final
 
 from ledger.cli.arguments import UINT32_MAX, UINT64_MAX, number, time_ns
@@ -157,6 +158,16 @@ FACT: Final = argument("fact_position", type=number(1, UINT64_MAX), metavar="POS
 ALWAYS_TWO: Final = "It takes two persons: an actor, and another one as approver."
 
 
+def _one_account(text: str) -> str:
+    """Read the name of an account. A variable of a shell that is not set must not mean all of them."""
+    if not text:
+        raise argparse.ArgumentTypeError("it is empty: use release-shared-fact or decline-shared-fact for all accounts")
+    return text
+
+
+_ONE_ACCOUNT: Final = ACCOUNT._replace(settings={**ACCOUNT.settings, "type": _one_account})
+
+
 def _decide_fact(ledger: Client, options: Options) -> None:
     """Send a command on a fact of an account, which the client takes as one on the fact."""
     account_id, values = given(options)
@@ -170,7 +181,7 @@ ORDER.order(
     "release-fact alice 4711 --actor ops-7 --approver ops-8",
     notes=f"{ALWAYS_TWO}\nWhat `withheld` lists for all accounts, `release-shared-fact` releases.",
     rpc="ReleaseFact",
-    arguments=(ACCOUNT, FACT),
+    arguments=(_ONE_ACCOUNT, FACT),
 )(_decide_fact)
 
 
@@ -201,7 +212,7 @@ ORDER.order(
     "decline-fact alice 4711 --actor ops-7 --approver ops-8",
     notes=f"{ALWAYS_TWO}\nWhat `withheld` lists for all accounts, `decline-shared-fact` declines.",
     rpc="DeclineFact",
-    arguments=(ACCOUNT, FACT),
+    arguments=(_ONE_ACCOUNT, FACT),
 )(_decide_fact)
 
 

@@ -737,9 +737,10 @@ class FactReleased:
     """Stream `account/<id>`: lines recorded before the fact at `fact_position` count by it from here on.
 
     `switch` is what [adjust] said as the fact was recorded; empty: the fact is older. Without `programme_ids` or
-    `currencies` it is released for the lines of all; a line is in the currency that it was first charged in. A shared
-    fact, which takes effect at `from_ns`, lies in another stream. Stream `programme/<id>`: it is released to all
-    accounts.
+    `currencies` it is released for the lines of all; a line is in the currency that it was first charged in.
+    `from_ns` is when a shared fact takes effect; 0: the fact lies in the same stream.
+
+    Stream `programme/<id>`: a shared fact is released to all accounts.
     """
 
     fact_position: int
@@ -754,10 +755,10 @@ class FactReleased:
 class FactWithheld:
     """Stream `account/<id>`: lines recorded before a fact do not count by it, until somebody releases it.
 
-    Stream `programme/<id>`: lines of no account do. `from_ns` is as in FactReleased.
+    Stream `programme/<id>`: no lines do, of whatever account. `from_ns` is as in FactReleased.
 
-    `reason` is SWITCH, DEBIT (of credit_only), FLAG (until the flag ends) or SIZE (credit_only, and too many lines to
-    tell the net of them in one commit).
+    `reason` is SWITCH, DEBIT (of credit_only), FLAG (until the flag ends) or SIZE (credit_only, and no net can be told:
+    the lines are too many for one commit, or lines of the account are being restated).
     """
 
     fact_position: int

@@ -35,6 +35,11 @@ def day_number(text: str) -> int:
     return (day - _EPOCH).days
 
 
+def utc_day(at_ns: int) -> int:
+    """Return the UTC day in which an instant lies, as its number since 1970; of one before that, the first day: 0."""
+    return max(at_ns, 0) // DAY_NS
+
+
 def instant_text(at_ns: int) -> str:
     """Write an instant as YYYY-MM-DDTHH:MM:SSZ in UTC, with nanoseconds if it has any."""
     seconds, nanos = divmod(at_ns, SECOND_NS)

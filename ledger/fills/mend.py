@@ -24,7 +24,7 @@ from ledger.domain.events import (
     RepriceStarted,
     VolumeRecorded,
 )
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import utc_day
 from ledger.domain.state.account import fold_account
 from ledger.domain.state.repricings import Repricings
 from ledger.domain.state.rulebook import Rulebook
@@ -36,9 +36,11 @@ from ledger.fills.targets import Targets, add_nets, currencies_of, nets, targets
 # That one commit restates for a command, a run or a part of a repricing: they take about a twentieth of a second. It is
 # no rule: whoever decides again takes both ways.
 LINES_AT_ONCE: Final = 10_000
-# That one commit brings a shared fact to, with so many account-days, if it is more than one: no rule either.
+# One commit brings a shared fact to so many accounts at most. It takes fewer if these have more account-days than the
+# second number, but always one. No rule either.
 ACCOUNTS_AT_ONCE: Final = 20
 DAYS_AT_ONCE: Final = 60
+LINES_READ_AT_ONCE: Final = 20_000  # of an account-day, by whoever reads runs: about a megabyte
 ACCOUNTS_MAX: Final = 1 << 40  # as many as there are
 NET_LINES_MAX: Final = 100_000  # of which a net is told in one commit, on the account-days that a fact reaches
 
@@ -141,7 +143,7 @@ class Mending:
             yield judge_shared(shared, self._reading.book, now_ns)
 
     def brought(
-        self, underway: Underway, until_account_id: str, now_ns: int, mine: Callable[[str], bool] = lambda _: True
+        self, underway: Underway, until_account_id: str, mine: Callable[[str], bool] = lambda _: True
     ) -> Iterator[tuple[str, FactReleased | FactWithheld]]:
         """Yield (account, what becomes in it) of a shared fact, for `mine` of the accounts that are next, up to one.
 
@@ -157,9 +159,7 @@ class Mending:
             def nets_of(released: FactReleased, account_id: str = account_id) -> Mapping[str, int] | None:
                 return self._nets(account_id, fact, released)
 
-            account = fold_account(account_id, self._reading.account_events(account_id))
-            outcomes = judge_in_account(fact, account, event.switch, nets=nets_of, now_ns=now_ns)
-            yield from ((account_id, each) for each in outcomes)
+            yield from ((account_id, each) for each in judge_in_account(fact, event.switch, nets_of))
 
     def _may_change(self, account_id: str, shared: SharedFact, fact: Fact) -> bool:
         """Return True if an account has a fill run with a line that may count by a shared fact.
@@ -231,7 +231,7 @@ class Mending:
     def _lines(self, account_id: str, fact: Fact) -> Mapping[str, int]:
         """Return the fee streams that a fact reaches, with how many lines each has; none: it came before them all."""
         lines = self._reading.fee_lines(account_id, fact.from_ns)
-        first = fee_stream(account_id, fact.from_ns // DAY_NS)
+        first = fee_stream(account_id, utc_day(fact.from_ns))
         is_late = any(stream != first for stream in lines) or self._reading.latest_ns(first) >= fact.from_ns
         return lines if is_late else {}
 

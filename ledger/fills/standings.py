@@ -33,7 +33,7 @@ _STRETCHES: Final = 3  # of an account in the table: now, and two that follow
 _ROW_BYTES: Final = 17  # when it was used, whether it holds, its owners
 _STRETCHES_BYTES: Final = 8 * (_STRETCHES + 1) + 4 * _STRETCHES
 _RANKINGS_MAX: Final = 8
-_STANDINGS_MAX, _STANDING_BYTES = 1 << 16, 700  # different ones in the table, which is emptied beyond
+_STANDINGS_MAX, _STANDING_BYTES = 1 << 16, 700  # different ones in the table, which is emptied beyond (see `shrink`)
 _WITHOUT_EVENT: Final = 0  # the number of every account without an event
 _MISSING: Final = -1
 
@@ -228,9 +228,12 @@ class StandingTable:
         return found
 
     def shrink(self, bytes_max: int) -> None:
-        """End a commit: drop the accounts used least recently if the table takes more; none is in use."""
+        """End a commit: drop the accounts used least recently if the table takes more; none is in use.
+
+        Different standings that take more than half of it go with all accounts: to drop a few would free none of them.
+        """
         self._uses += 1
-        if len(self.standings) > _STANDINGS_MAX:
+        if len(self.standings) > min(_STANDINGS_MAX, 1 + bytes_max // 2 // _STANDING_BYTES):
             self._keep(0)
             self.standings, self._code_of = [NO_STANDING], {_pricing_key(NO_STANDING): 0}
         elif self.nbytes > bytes_max:

@@ -55,7 +55,7 @@ class _Kind(NamedTuple):
     basis: Basis
     traits: int
     payment: Payment
-    counterparty: str  # the owner of the other side, if it is one of the account at any time and decides a self-trade
+    counterparty: str  # the owner of the other side, if the release changes the owner of the account to it or from it
     time_ns: int
     order_time_ns: int
     was_book: Rulebook
@@ -195,8 +195,8 @@ class _KnownBy:
             was_book, book = (book_at(position, each.shared_since(*of_line)) for each in (before, after))
             was, account = (each.account_for(*of_line) for each in (before, after))
             self._all.append((was_book, book, was, account))
-        owners = {state.owner_id for *_, was, account in self._all for state in (was, account)}
-        self._owners = ["", *sorted(owners)]
+        changes = ((was.owner_id, account.owner_id) for *_, was, account in self._all)
+        self._owners = ["", *sorted({owner for change in changes if change[0] != change[1] for owner in change})]
         self.counterparty = self._counterparties(places)
 
     def _counterparties(self, places: Ints) -> Ints:

@@ -195,7 +195,7 @@ class MendedAgain:
         if underway is None or underway.release.position != event.release_position:
             return [said(recorded, "no release of a fact of many accounts is to be brought to any", ruled=True)]
         now_ns, mine = self._states.decided_ns(recorded.envelope), self._states.is_given
-        outcomes = self._mending.brought(underway, event.until_account_id, now_ns, mine)
+        outcomes = self._mending.brought(underway, event.until_account_id, mine)
         self._expected = (recorded, ((account_stream(name), each) for name, each in outcomes))
         found = self._requests.further(recorded, underway.release)
         if event.until_account_id and in_fee_order(event.until_account_id) <= in_fee_order(underway.after_account_id):

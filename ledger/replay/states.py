@@ -16,7 +16,7 @@ from ledger.domain.events import (
     SymbolRegistered,
     VolumeRecorded,
 )
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import utc_day
 from ledger.domain.state.account import AccountState, evolve_account, fold_account, fold_accounts
 from ledger.domain.state.held import Held
 from ledger.domain.state.owners import family_of, linked_accounts
@@ -136,7 +136,7 @@ class States(SharedStates):
 
     def accounts_trading(self, span: AccountSpan, from_ns: int, before: int, limit: int) -> list[str]:
         """Return accounts of a span that have fills since the UTC day of an instant, recorded before a position."""
-        return self._accounts_trading(*span, max(from_ns, 0) // DAY_NS, before, limit)
+        return self._accounts_trading(*span, utc_day(from_ns), before, limit)
 
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""

@@ -1,7 +1,8 @@
 """Lanes: each kind of call has threads of its own, so that no kind can take all threads from the others.
 
-An RPC has its lane by its name (`lane_of`). A lane has threads for the calls it works on, places for calls that
-wait for something (a position of the log), and a bounded queue before it. A call that finds no room is refused.
+An RPC has its lane by its name (`lane_of`). A lane has threads for the calls it works on, places for calls that step
+aside (for a position of the log, or for what later commits would post), and a bounded queue before it. A call that
+finds no room is refused.
 """
 
 from __future__ import annotations
@@ -77,7 +78,7 @@ class Room(NamedTuple):
     """How many calls a lane holds."""
 
     working: int  # calls that are worked on at once
-    aside: int  # calls that have stepped aside, waiting for something
+    aside: int  # calls that have stepped aside, for what takes long
     queued: int  # calls that wait for a thread
 
     @property

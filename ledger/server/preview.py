@@ -11,7 +11,7 @@ from ledger.domain.money import decimal_text
 from ledger.domain.state.volume_cells import FEE_SCALE, amount_of
 from ledger.domain.streams import account_of
 from ledger.fills.adjust import differences
-from ledger.store.codec.events import decode
+from ledger.store.codec.events import decode_row
 from ledger.store.rows import Row
 from ledger.v1 import command_pb2 as pb
 from ledger.wire.status import timestamp
@@ -30,7 +30,7 @@ def preview_message(preview: Preview, foreseen: Foreseen | None) -> pb.Preview:
     by_account: Counter[tuple[str, str]] = Counter()
     size = 0
     for row in preview.rows:
-        recorded = decode(row.position, row.stream, row.version, row.topic, row.state)
+        recorded = decode_row(row)
         size += len(row.state)
         if size <= _EVENTS_BYTES_MAX:
             message.events.append(_event(row, recorded))

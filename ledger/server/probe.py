@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -21,12 +22,15 @@ _failing: Final = Seldom(logging.getLogger(__name__))
 EVERY_S: Final = 0.3
 STATEMENT_MS_MAX: Final = 1_000
 CONNECT_S_MAX: Final = 2
-_SILENT_S_MAX: Final = 1.3  # with the pauses here and in health, a frozen PostgreSQL is noticed within 2 s
+_SILENT_S_MAX: Final = 1.0  # with the pauses here and in health, a frozen PostgreSQL is noticed within 2 s
 _SILENT: Final = "PostgreSQL does not answer"
 
 
 class Probe:
-    """Tells why PostgreSQL cannot be used. The time of its last answer counts, so a question may hang for ever."""
+    """Tells why PostgreSQL cannot be used. The time of the question under way counts, so it may hang for ever.
+
+    Where none is under way, PostgreSQL is not silent, however long ago it answered: this service may have stood still.
+    """
 
     def __init__(
         self, connect: Callable[[], psycopg.Connection[Any]], keeper: Keeper, recovered: Callable[[], None]
@@ -37,14 +41,14 @@ class Probe:
         self._recovered = recovered
         self._connection: psycopg.Connection[Any] | None = None
         self._fault = _SILENT
-        self._answered_s = 0.0  # of the monotonic clock
+        self._asked_s = math.inf  # of the monotonic clock; inf: no question is under way
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="probe", daemon=True)
 
     @property
     def fault(self) -> str:
-        """The reason why PostgreSQL cannot be used, for people; empty if it answered a moment ago."""
-        is_silent = time.monotonic() - self._answered_s > _SILENT_S_MAX
+        """The reason why PostgreSQL cannot be used, for people; empty if it answered the last question."""
+        is_silent = time.monotonic() - self._asked_s > _SILENT_S_MAX
         return self._fault or (_SILENT if is_silent else "")
 
     def start(self) -> None:
@@ -63,7 +67,7 @@ class Probe:
             self._ask()
 
     def _ask(self) -> None:
-        was = self.fault
+        was, self._asked_s = self.fault, time.monotonic()
         try:
             self._keeper.tend()
             if self._connection is None:
@@ -75,9 +79,11 @@ class Probe:
             _failing.exception("a defect: the store could not be probed, and counts as one that does not answer")
             self._fail(_SILENT)
         else:
-            self._fault, self._answered_s = "", time.monotonic()
+            self._fault = ""
             if was:
                 self._recovered()
+        finally:
+            self._asked_s = math.inf
 
     def _fail(self, why: str) -> None:
         self._fault = why

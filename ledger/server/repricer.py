@@ -1,4 +1,4 @@
-"""Has the writer go on with what is restated commit by commit, a part at a time, with fills in between."""
+"""Has the writer go on with what takes many commits, lines restated and shared facts, with fills in between."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ _failing: Final = Seldom(_log)
 
 
 class Repricer:
-    """A thread that asks the writer for parts while any repricing is open; after a start it goes on where it was."""
+    """A thread that asks the writer for parts while any repricing is open, or a shared fact is brought to accounts.
+
+    After a start it goes on where it was.
+    """
 
     def __init__(
         self, to_writer: ToWriter, accounts: Callable[[], Sequence[str]], is_releasing: Callable[[], bool]
@@ -56,7 +59,7 @@ class Repricer:
                 _failing.exception("a defect: lines could not be restated; it is tried again")
 
     def _go_on(self) -> bool:
-        """Have one more part restated; False: none was open, or no line of it was left."""
+        """Have one more part done; return False if no line was left to restate, and no account to bring a fact to."""
         accounts = self._accounts()[:_ACCOUNTS_AT_ONCE]
         if not accounts and not self._is_releasing():
             return False

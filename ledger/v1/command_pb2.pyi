@@ -179,9 +179,9 @@ class Preview(_message.Message):
     lines: _builtins.int
     """How many lines its adjustments would restate, in the same commit."""
     lines_later: _builtins.int
-    """How many more lines commits after it would look at, as far as they were counted, of which `later` says nothing: this call
-    had no time for them, or what becomes of them depends on commits that come first. `differences` and `net` are without all
-    lines of later commits.
+    """How many lines commits after it would look at that `later` does not tell of, as far as they were counted: this call had no
+    time for them, or what becomes of them depends on commits that come first. `differences` and `net` leave out all lines of
+    later commits.
     """
     @_builtins.property
     def events(self) -> _containers.RepeatedCompositeFieldContainer[Global___PreviewedEvent]:

@@ -806,7 +806,7 @@ class CreditFeeRequest(_message.Message):
     request_id: _builtins.str
     """Names this request for ever."""
     account_id: _builtins.str
-    """The account, which has traded or been heard of before: a command that was refused says nothing of it."""
+    """An account that has traded, or of which something was recorded; a command that was refused does not count."""
     day: _builtins.str
     """UTC day YYYY-MM-DD that it is credited on, not in the future, for example 2024-10-04."""
     amount: _builtins.str

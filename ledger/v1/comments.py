@@ -91,7 +91,7 @@ COMMENTS: dict[str, str] = {
     'CloseBountyRoundRequest.validate_only': 'Optional. Say what would be recorded, in receipt.preview, and record nothing (AIP-163); request_id stays free.',
     'CloseBountyRoundRequest.week': 'ISO 8601 week in UTC, for example 2024-W38.',
     'CreditFee': 'Credits an account on a UTC day by hand, whatever its fees were: fees, volume and tiers stay as they are. Two persons ask. The credit counts from the beginning of that day on, and stays until it is withdrawn.',
-    'CreditFeeRequest.account_id': 'The account, which has traded or been heard of before: a command that was refused says nothing of it.',
+    'CreditFeeRequest.account_id': 'An account that has traded, or of which something was recorded; a command that was refused does not count.',
     'CreditFeeRequest.amount': 'What the member gets back: greater than zero, and no finer than fees in the currency are, for example 12.5.',
     'CreditFeeRequest.authority': 'Who asks, and who approves.',
     'CreditFeeRequest.currency': 'Its currency, for example USDT. Where any are registered, one of these, of those of registered symbols, or a token in which fees are paid.',

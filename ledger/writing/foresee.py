@@ -21,7 +21,7 @@ from ledger.fills.adjust import adjustments
 from ledger.fills.mend import Mending
 from ledger.fills.reprice import Part, next_part
 from ledger.fills.targets import add_nets
-from ledger.store.codec.events import decode
+from ledger.store.codec.events import decode_row
 from ledger.store.log import Log
 from ledger.writing.messages import Preview
 from ledger.writing.states_ahead import StatesAhead
@@ -31,10 +31,11 @@ ACCOUNTS_TOLD: Final = 1_000  # whose nets are told, each by itself
 
 @dataclass(slots=True)
 class Foreseen:
-    """The lines and nets that later commits would post for accounts worked out, each wholly; if `complete`, for all.
+    """The postings of later commits: `lines` restated of `accounts`, and by how much these cost more or less (nets).
 
-    `lines` are restated, of `accounts`. Nets are by currency, at FEE_SCALE; those of the first accounts also by
-    account. `lines_later` would be looked at for the accounts that are not worked out, as far as they were counted.
+    Each account is worked out wholly or not at all; if `complete`, all are. Nets are by currency, at FEE_SCALE; those
+    of the first accounts also by account. `lines_later` would be looked at for the accounts that are not worked out,
+    as far as they were counted.
     """
 
     lines: int = 0
@@ -62,7 +63,7 @@ class Foresight:
 
     def __init__(self, preview: Preview) -> None:
         self._known_at = preview.known_at
-        self._events = [decode(row.position, row.stream, row.version, row.topic, row.state) for row in preview.rows]
+        self._events = list(map(decode_row, preview.rows))
         # The releases that commits after its own restate, by account; and those of facts of many accounts.
         self._started: dict[str, int] = {}
         for recorded in self._events:
@@ -132,8 +133,7 @@ class Foresight:
             self.found.lines_later += sum(states.fee_lines(account_id, underway.fact.event.valid_from_ns).values())
             return
         mending, started = Mending(states), []
-        now_ns = underway.release.envelope.effective_time_ns
-        for _, event in mending.brought(underway, account_id, now_ns):
+        for _, event in mending.brought(underway, account_id):
             outcome = states.record(account_stream(account_id), event)
             if isinstance(event, FactReleased):
                 begun = mending.started(account_id, outcome)

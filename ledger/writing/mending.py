@@ -105,7 +105,7 @@ def _bring_shared_fact(draft: Draft, lines_max: int) -> tuple[int, int]:
     request = asked_by(underway.release)
     draft.record(release_stream(shared.event.programme_id), draft.now_ns, advanced, request)
     left = lines_max
-    for account_id, event in _mending(draft).brought(underway, until, draft.now_ns):
+    for account_id, event in _mending(draft).brought(underway, until):
         outcome = draft.record(account_stream(account_id), draft.now_ns, event, request)
         if isinstance(event, FactReleased):
             left -= _restate(draft, outcome, request, left)

@@ -69,8 +69,10 @@ class CompleteEvaluation:
 
 @dataclass(frozen=True, slots=True)
 class GoOnRepricing:
-    """The next accounts of a shared fact that is released, if any; then the next lines of accounts, one after another,
-    that are restated commit by commit."""
+    """The next part of what takes several commits: a shared fact comes to accounts, then lines of some are restated.
+
+    `account_ids` are those whose lines are restated commit by commit: the first one's, then those of the ones after it.
+    """
 
     account_ids: Sequence[str]
 

@@ -49,8 +49,8 @@ class Snapshots:
                 withdrawn[stream[0].stream] = 0
             else:
                 accounts[name] = account
-            if (account is None or len(stream) >= EVERY) and len(self._due) < _WRITTEN_MAX:
-                self._due[name] = None
+            if account is None or len(stream) >= EVERY:
+                self._miss(name)
 
         found = self._log().accounts_and_days(after, days, take)
         if withdrawn:
@@ -60,14 +60,21 @@ class Snapshots:
 
     def _in_snapshots(self, account_ids: Iterable[str]) -> Iterable[tuple[str, AccountState]]:
         for snapshot in self._log().snapshots(account_ids):
+            account = None
             try:
                 account = account_of(snapshot)
             except SnapshotDamaged:
                 self.damaged += 1
                 _log.error("the snapshot of the account %s is damaged: its events are read", snapshot.account_id)
-                continue
             if account is not None:
                 yield snapshot.account_id, account
+            else:
+                self._miss(snapshot.account_id)  # else one with few events would be passed over again and again
+
+    def _miss(self, account_id: str) -> None:
+        """Note that the next commit stores the snapshot of an account, unless that has very many to store."""
+        if len(self._due) < _WRITTEN_MAX:
+            self._due[account_id] = None
 
     def note(self, account: AccountState) -> None:
         """Note that an event of an account was recorded: every so often, each at another event, one is written."""

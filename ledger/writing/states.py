@@ -22,7 +22,7 @@ from ledger.domain.events import (
     SourceAdvanced,
     VolumeRecorded,
 )
-from ledger.domain.instants import DAY_NS, LATEST_NS, day_number
+from ledger.domain.instants import LATEST_NS, day_number, utc_day
 from ledger.domain.state.account import (
     AccountState,
     SourceState,
@@ -52,14 +52,14 @@ from ledger.fills.adjust import adjustments
 from ledger.fills.batch import AccountDays, FillBatch
 from ledger.fills.days import DayTable, Suspects
 from ledger.fills.known import KnownFills, known_by_name, places_by_day
-from ledger.fills.mend import AccountSpan, Release
+from ledger.fills.mend import LINES_READ_AT_ONCE, AccountSpan, Release
 from ledger.fills.standings import HeldStandings, StandingTable
 from ledger.fills.targets import Targets
 from ledger.store.codec.account_snapshots import Snapshot
-from ledger.store.codec.events import decode
+from ledger.store.codec.events import decode_row
 from ledger.store.fee_streams import FeeDay
 from ledger.store.log import ACCOUNTS_AT_ONCE, KnownRequest, Log
-from ledger.store.rows import LogRows, Row
+from ledger.store.rows import LogRows
 from ledger.writing.messages import DecideCommand, Job
 from ledger.writing.owners import Owners
 from ledger.writing.snapshots import Snapshots
@@ -67,7 +67,6 @@ from ledger.writing.snapshots import Snapshots
 # Conflicts of a source that are known again when they come again: older ones are recorded once more.
 _CONFLICTS, _EVENTS_WITH_CONFLICTS, _SOURCES_WITH_CONFLICTS = 10_000, 100, 16
 _SOURCES_MAX, _SHARED_MAX = 10_000, 1_000  # in memory
-_LINES_READ_AT_ONCE = 20_000  # of an account-day: about a megabyte
 _OF_FEES = _RUNS, _ADJUSTMENTS = "runs", "adjustments"  # of fee streams
 _LOOKS_MAX = 20  # in one commit for accounts that trade: each takes about two milliseconds
 
@@ -351,8 +350,8 @@ class States(SharedStates):
 
     def fee_lines(self, account_id: str, from_ns: int) -> dict[str, int]:
         """Return how many lines each fee stream of an account has, if any, from the UTC day of an instant on."""
-        days = FeeStreamsOf(account_id, max(from_ns, 0) // DAY_NS)
-        span = (account_id, days.first_day, LATEST_NS // DAY_NS)
+        days = FeeStreamsOf(account_id, utc_day(from_ns))
+        span = (account_id, days.first_day, utc_day(LATEST_NS))
         in_log = self._once(
             ("lines", *map(str, span)),
             lambda: {
@@ -361,14 +360,14 @@ class States(SharedStates):
             },
         )
         found = dict(in_log)
-        for recorded in map(_event, self.making.of_account(account_id, days)):
+        for recorded in map(decode_row, self.making.of_account(account_id, days)):
             assert isinstance(recorded.event, FeeEvent), recorded
             found[recorded.stream] = _lines(recorded.event.totals)
         return {stream: lines for stream, lines in found.items() if lines}
 
     def accounts_trading(self, span: AccountSpan, from_ns: int, before: int, limit: int) -> list[str]:
         """Return accounts of a span that have fills since the UTC day of an instant, recorded before a position."""
-        first_day = max(from_ns, 0) // DAY_NS
+        first_day = utc_day(from_ns)
         found = set(self._log().accounts_trading(*span, first_day, before, limit))
         in_making = self.making if self.making and self.making[0].position < before else ()
         for row in in_making:
@@ -387,7 +386,7 @@ class States(SharedStates):
         """
         found = list[str]()
         for _ in range(_LOOKS_MAX):
-            some = self._log().accounts_with_fees(after, "", max(from_ns, 0) // DAY_NS, before)
+            some = self._log().accounts_with_fees(after, "", utc_day(from_ns), before)
             for name, trades in some:
                 if trades and len(found) == count:
                     return found, after
@@ -402,7 +401,7 @@ class States(SharedStates):
         """Read what every account needs that a shared fact is brought to, by one query of each kind for all of them."""
         self.load_accounts(account_ids)
         self._load_for_late_facts(account_ids)
-        first_day, last_day = max(from_ns, 0) // DAY_NS, LATEST_NS // DAY_NS
+        first_day, last_day = utc_day(from_ns), utc_day(LATEST_NS)
         lines: dict[str, dict[str, int]] = {name: {} for name in account_ids}
         for each in self._log().day_totals_of(account_ids, POSITION_MAX, first_day=first_day):
             lines[each.account_id][fee_stream(each.account_id, day_number(each.day))] = _lines(each.totals)
@@ -410,7 +409,7 @@ class States(SharedStates):
 
     def load_fees(self, lines: Mapping[str, int]) -> None:
         """Read the runs and adjustments of fee streams that have so many lines each at once, unless they are many."""
-        if sum(lines.values()) > _LINES_READ_AT_ONCE:
+        if sum(lines.values()) > LINES_READ_AT_ONCE:
             return
         found: dict[tuple[str, ...], list[Recorded]] = {(kind, name): [] for kind in _OF_FEES for name in lines}
         events = [*self._log().runs_of(lines), *self._log().adjustments_of(lines, 0)]
@@ -444,7 +443,7 @@ class States(SharedStates):
         """
         held: Sequence[Recorded] | None = self._in_log.get((_RUNS, stream))
         if held is None:
-            yield from self._log().runs_between(stream, first, end, at_once=lines <= _LINES_READ_AT_ONCE)
+            yield from self._log().runs_between(stream, first, end, at_once=lines <= LINES_READ_AT_ONCE)
         else:
             yield from (recorded for recorded in held if first <= recorded.position < end)
         for recorded in self._in_making(stream):
@@ -459,7 +458,7 @@ class States(SharedStates):
 
     def _in_making(self, stream: str) -> list[Recorded]:
         """Return the events of a stream of an account that the commit in the making has."""
-        return list(map(_event, self.making.of_account(account_of(stream), {stream})))
+        return list(map(decode_row, self.making.of_account(account_of(stream), {stream})))
 
     def recorded_at(self, position: int) -> int:
         """Return when a position was recorded, in ns; 0: the log has not reached it."""
@@ -536,8 +535,4 @@ def _lines(totals: Iterable[CellTotals]) -> int:
 
 def _decoded(rows: LogRows, streams: Container[str]) -> list[Recorded]:
     """Return the events of some streams in the commit in the making, as the log will have them."""
-    return list(map(_event, rows.of_streams(streams)))
-
-
-def _event(row: Row) -> Recorded:
-    return decode(row.position, row.stream, row.version, row.topic, row.state)
+    return list(map(decode_row, rows.of_streams(streams)))

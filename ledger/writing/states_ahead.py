@@ -11,7 +11,7 @@ from typing import Any, Final, TypeVar
 from ledger import programmes
 from ledger.domain.decide.shared_states import SharedStates
 from ledger.domain.events import Envelope, Event, FeeAdjusted, FeeEvent, Recorded
-from ledger.domain.instants import DAY_NS, LATEST_NS, day_number
+from ledger.domain.instants import LATEST_NS, day_number, utc_day
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.state.shared_facts import Underway
 from ledger.domain.streams import (
@@ -23,10 +23,9 @@ from ledger.domain.streams import (
     is_fee_stream,
     repricing_stream,
 )
-from ledger.fills.mend import AccountSpan
+from ledger.fills.mend import LINES_READ_AT_ONCE, AccountSpan
 from ledger.store.log import Log
 
-_LINES_READ_AT_ONCE: Final = 20_000  # of an account-day, as the writer does
 _STATES_MAX: Final = 1_000  # of streams that no single account has, in memory
 
 T = TypeVar("T")
@@ -57,7 +56,7 @@ class StatesAhead(SharedStates):
     def leave(self, account_id: str) -> None:
         """Let go of what was read of an account, and of what would come in it."""
         self._in_log.clear()
-        self.leave_days(account_id, LATEST_NS // DAY_NS)
+        self.leave_days(account_id, utc_day(LATEST_NS))
         for stream in (account_stream(account_id), repricing_stream(account_id)):
             self._ahead.pop(stream, None)
         self._shared.shrink(_STATES_MAX)
@@ -78,7 +77,7 @@ class StatesAhead(SharedStates):
     def accounts_trading(self, span: AccountSpan, from_ns: int, before: int, limit: int) -> list[str]:
         """Return accounts of a span that have fills since the UTC day of an instant, recorded before a position."""
         before = min(before, self._known_at + 1)
-        return self._log.accounts_trading(*span, max(from_ns, 0) // DAY_NS, before, limit)
+        return self._log.accounts_trading(*span, utc_day(from_ns), before, limit)
 
     def accounts_next(self, underway: Underway) -> list[tuple[str, bool]]:
         """Return some accounts that a shared fact was not brought to, in order, each with whether it may change lines.
@@ -86,16 +85,16 @@ class StatesAhead(SharedStates):
         None are left where there are none.
         """
         from_ns, before = underway.fact.event.valid_from_ns, underway.fact.recorded.position
-        first_day = max(from_ns, 0) // DAY_NS
+        first_day = utc_day(from_ns)
         return self._log.accounts_with_fees(underway.after_account_id, "", first_day, min(before, self._known_at + 1))
 
     def fee_lines(self, account_id: str, from_ns: int) -> Mapping[str, int]:
         """Return how many lines each fee stream of an account has, if any, from the UTC day of an instant on."""
-        first_day = max(from_ns, 0) // DAY_NS
+        first_day = utc_day(from_ns)
         return self._once(("lines", account_id, str(first_day)), lambda: self._count_lines(account_id, first_day))
 
     def _count_lines(self, account_id: str, first_day: int) -> Mapping[str, int]:
-        days = self._log.totals_of_account(account_id, first_day, LATEST_NS // DAY_NS, self._known_at)
+        days = self._log.totals_of_account(account_id, first_day, utc_day(LATEST_NS), self._known_at)
         lines = {fee_stream(account_id, day_number(day.day)): sum(cell.lines for cell in day.totals) for day in days}
         return {stream: count for stream, count in lines.items() if count}
 
@@ -116,7 +115,7 @@ class StatesAhead(SharedStates):
     def fee_runs(self, stream: str, first: int, end: int, lines: int) -> Iterator[Recorded]:
         """Yield the fill runs of a fee stream at positions in [first, end), in order, read as they are taken."""
         end = min(end, self._known_at + 1)
-        return self._log.runs_between(stream, first, end, at_once=lines <= _LINES_READ_AT_ONCE)
+        return self._log.runs_between(stream, first, end, at_once=lines <= LINES_READ_AT_ONCE)
 
     def adjustments(self, stream: str) -> list[Recorded]:
         """Return the adjustments of a fee stream, in order."""

@@ -373,7 +373,10 @@ class WriterThread:
         return jobs
 
     def _note_decided(self, service: Service) -> None:
-        """Have commands pay for the lines that they restated: a flood of late facts leaves fills their share."""
+        """Count the damaged snapshots that a commit read, and have commands pay for the lines that they restated.
+
+        So a flood of late facts leaves fills their share.
+        """
         self.counts.failures[DAMAGED] += service.snapshots_damaged
         with self._changed:
             self._queue.charge(_COMMANDS, service.lines_restated * _FILLS_OF_A_LINE)

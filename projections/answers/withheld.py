@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from heapq import merge
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
-from ledger.domain.decide.facts import BY_FLAG
+from ledger.domain.decide.facts import waits_beside_another
 from ledger.domain.events import (
     FactDeclined,
     FactReleased,
@@ -94,23 +94,28 @@ def withheld(log: Log, schema: str, as_of_ns: int, known: int, *, after: int = 0
         for places in _places(log, schema, as_of_ns, known, after)
         for one in _of_places(log, places, as_of_ns, known)
     )
+    symbols = _symbols(rulebook)
     for one in merge(of_accounts, shared, key=lambda one: one.recorded.position):
-        yield _with_symbol(one, rulebook)
+        yield _with_symbol(one, symbols)
 
 
 def _of_account(log: Log, account_id: str, as_of_ns: int, known: int) -> Iterator[Waiting]:
     """Yield the same of one account."""
     waiting = _waiting(log.events_of_kinds([account_stream(account_id)], _KINDS, known), as_of_ns)
-    rulebook = log.rulebook(known) if any(one.event.cause in SHARED_CAUSES for one in waiting) else []
-    return (_with_symbol(one, rulebook) for one in waiting)
+    has_shared = any(one.event.cause in SHARED_CAUSES for one in waiting)
+    symbols = _symbols(log.rulebook(known)) if has_shared else {}
+    return (_with_symbol(one, symbols) for one in waiting)
 
 
-def _with_symbol(one: Waiting, rulebook: Iterable[Recorded]) -> Waiting:
+def _symbols(rulebook: Iterable[Recorded]) -> dict[int, str]:
+    """Return the pairs that shared facts are about, by position of the fact."""
+    facts = ((each.position, each.event) for each in rulebook)
+    return {position: event.symbol for position, event in facts if isinstance(event, PairClassAssigned | PairRatesSet)}
+
+
+def _with_symbol(one: Waiting, symbols: Mapping[int, str]) -> Waiting:
     """Return it with the pair that it is about, if it is a shared fact."""
-    if one.event.cause not in SHARED_CAUSES:
-        return one
-    fact = next((each.event for each in rulebook if each.position == one.event.fact_position), None)
-    return one._replace(symbol=fact.symbol) if isinstance(fact, PairClassAssigned | PairRatesSet) else one
+    return one._replace(symbol=symbols.get(one.event.fact_position, ""))
 
 
 def _places(log: Log, schema: str, as_of_ns: int, known: int, after: int) -> Iterator[list[tuple[int, str]]]:
@@ -148,9 +153,8 @@ def _waiting(events: Iterable[Recorded], as_of_ns: int) -> list[Waiting]:
             continue
         if isinstance(event, FactWithheld):
             one = Waiting(recorded, event, withdrawn.get(event.fact_position, 0))
-            # What the end of a flag does not release is withheld for a reason of its own.
             key = (recorded.stream, event.fact_position)
-            others = (each for each in waiting.get(key, ()) if each.event.reason != BY_FLAG)
+            others = (each for each in waiting.get(key, ()) if waits_beside_another(each.event))
             waiting[key] = [*others, one]
         elif isinstance(event, FactReleased | FactDeclined | FactWithdrawn):
             waiting.pop((recorded.stream, event.fact_position), None)

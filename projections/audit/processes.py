@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import gc
 import multiprocessing
-import os
-import signal
 import sys
 import threading
 from collections.abc import Iterator, Sequence
@@ -16,12 +14,12 @@ from typing import Any, Final, Protocol
 
 from projections.audit.scope import Scope
 from projections.audit.share import StretchAnswer, opened
+from projections.child_process import end_with_parent, signals_held
 
 GC_THRESHOLD: Final = (5_000_000, 10, 10)  # events are trees, not rings: to look for rings takes long
 
 _AHEAD: Final = 2  # stretches that a process has been given and has not answered
 _STOP_S_MAX: Final = 5
-_LOOK_S: Final = 1  # how often a process that waits looks whether anybody is left to ask
 
 Stretches = Iterator[tuple[int, int]]
 Parts = Iterator[tuple[int, list[StretchAnswer]]]
@@ -90,8 +88,8 @@ def shares_of(jobs: int) -> Iterator[Shares]:
         pipes = []
         for _ in range(jobs):
             here, there = context.Pipe()
-            process = context.Process(target=_serve, args=(there, os.getpid()), daemon=True)
-            with _without_signals():
+            process = context.Process(target=_serve, args=(there,), daemon=True)
+            with signals_held():
                 process.start()
             there.close()
             pipes.append(here)
@@ -101,35 +99,18 @@ def shares_of(jobs: int) -> Iterator[Shares]:
         yield _Elsewhere(pipes)
 
 
-@contextmanager
-def _without_signals() -> Iterator[None]:
-    """Keep Ctrl-C from processes that are started here: it is for who asks. This one sees it after the block."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGTERM})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _serve(pipe: Connection, parent: int) -> None:
+def _serve(pipe: Connection) -> None:
     """Serve as a process: take what is audited, then stretches, and send parts, until nobody asks any more."""
+    end_with_parent()
     gc.set_threshold(*GC_THRESHOLD)
     try:
-        with opened(*_next(pipe, parent)) as share:
+        with opened(*pipe.recv()) as share:
             while True:
-                pipe.send(share.take(*_next(pipe, parent)))
+                pipe.send(share.take(*pipe.recv()))
     except (EOFError, BrokenPipeError, ConnectionResetError):
         return
     except Exception as error:  # whatever it was, the audit ends with it
         pipe.send(f"{type(error).__name__}: {' '.join(str(error).split())}")
-
-
-def _next(pipe: Connection, parent: int) -> Any:
-    """Return what is asked next. Raises EOFError when nobody is left to ask."""
-    while not pipe.poll(_LOOK_S):
-        if os.getppid() != parent:
-            raise EOFError
-    return pipe.recv()
 
 
 def _send(pipe: Connection, what: Any) -> None:

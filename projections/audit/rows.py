@@ -9,7 +9,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message import DecodeError
 
 from ledger.domain.events import POSITION_MAX, FeeEvent, Recorded, WriterStarted
-from ledger.domain.instants import DAY_NS
+from ledger.domain.instants import utc_day
 from ledger.domain.streams import LEDGER, fee_range, fee_stream
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference
 from ledger.store.codec.events import decode, is_canonical
@@ -172,7 +172,7 @@ class AuditReader(Queries):
 
     def fee_streams(self, account_id: str, from_ns: int, before: int) -> list[str]:
         """Return the fee streams of an account from a day on that have an event before a position."""
-        first = fee_stream(account_id, max(from_ns, 0) // DAY_NS)
+        first = fee_stream(account_id, utc_day(from_ns))
         rows = self._query(_FEE_STREAMS, first=first, end=fee_range(account_id)[1], before=before)
         return [name for (name,) in rows]
 

@@ -129,7 +129,7 @@ class _Pass:
 
 
 def _snapshots(log: Log, connection: Connection[Any], table: StoredTable, counted: Counts) -> Iterator[Finding]:
-    """Yield snapshots that are not as the events up to their version say. Any may be missing, or of an old encoding."""
+    """Yield snapshots that are not as the events up to their version say. Any may be missing or of another encoding."""
     stored = StoredRows(SNAPSHOTS, table.rows(connection), counted).rest()
     while some := list(map(Snapshot._make, islice(stored, _ACCOUNTS_AT_ONCE))):
         accounts = _accounts(log, {each.account_id: each.version for each in some})
@@ -138,9 +138,9 @@ def _snapshots(log: Log, connection: Connection[Any], table: StoredTable, counte
             if account is None:
                 continue  # events of it are unreadable, which is a finding of theirs
             if account.version and is_damaged(each):
-                column = "version, state or sha256"
+                column = "version, encoding, state or sha256"
                 yield finding(SNAPSHOTS, DIFFERS, column=column, stored=each.sha256, account_id=each.account_id)
-            elif each.encoding >= ENCODING:
+            elif each.encoding == ENCODING:
                 yield from compared(table, [each], [snapshot_of(account)] if account.version else [])
 
 

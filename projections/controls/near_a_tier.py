@@ -62,14 +62,12 @@ def _counted_cells(programme: Programme) -> dict[str, list[Any]]:
     """Return the cells that count as `volume_days` has them, a list for each of their columns."""
     facts = (False, True)
     keys = (
-        CellKey(programme.volume_currency, product, channel, self_trade, banned, zero_fee)
-        for product, channel, self_trade, banned, zero_fee in product_of(
-            PRODUCT_NAMES, CHANNEL_NAMES, facts, facts, facts
-        )
+        CellKey(programme.volume_currency, *key)
+        for key in product_of(PRODUCT_NAMES, CHANNEL_NAMES, facts, facts, facts)
     )
-    columns = zip(*(cell_columns(key)[1:] for key in keys if not excluded_because(key, programme)), strict=True)
+    cells = [cell_columns(key)[1:] for key in keys if not excluded_because(key, programme)]
     names = ("products", "channels", "self_trades", "banned", "zero_fees")
-    return dict(zip(names, map(list, columns), strict=False)) or {name: [] for name in names}
+    return {name: [cell[place] for cell in cells] for place, name in enumerate(names)}
 
 
 def _missing(scope: Scope, account_id: str, tier: str, counted: int, evaluation_ns: int) -> Finding | None:

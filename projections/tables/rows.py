@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, NamedTuple, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from ledger.domain.decide.application_deadline import deadline
-from ledger.domain.decide.facts import BY_FLAG
+from ledger.domain.decide.facts import waits_beside_another
 from ledger.domain.events import (
     POST_TRIAL,
     CellKey,
@@ -46,13 +46,6 @@ OF_DECISIONS: Final = (
     "withheld_facts",
 )
 TABLES: Final = ("accounts", *OF_DECISIONS, "fee_days", "volume_days")
-
-
-class _Withheld(NamedTuple):
-    """A FactWithheld that is not settled: its position, and why it is withheld."""
-
-    position: int
-    reason: str
 
 
 def no_rows() -> TableRows:
@@ -210,20 +203,18 @@ def _match_row(account_id: str, match: Match) -> Row:
 def _withheld_rows(account_id: str, events: Iterable[Recorded]) -> list[Row]:
     """Return facts that were withheld, each with the first event that settled it, whenever that takes effect."""
     rows: dict[int, Row] = {}
-    waiting: dict[int, list[_Withheld]] = {}  # by position of the fact
+    waiting: dict[int, dict[int, FactWithheld]] = {}  # by position of the fact, and their own
     for recorded in events:
         event, position, at_ns = recorded.event, recorded.position, recorded.envelope.effective_time_ns
         if not isinstance(event, FactWithheld | FactReleased | FactDeclined | FactWithdrawn):
             continue
-        waits = waiting.pop(event.fact_position, [])
-        # What the end of a flag does not release is withheld for a reason of its own.
-        stays = [one for one in waits if isinstance(event, FactWithheld) and one.reason != BY_FLAG]
-        for one in waits:
-            if one not in stays:
-                rows[one.position] = (account_id, one.position, event.fact_position, position, at_ns)
+        waits = waiting.get(event.fact_position, {})
+        stays: dict[int, FactWithheld] = {}
         if isinstance(event, FactWithheld):
-            stays.append(_Withheld(position, event.reason))
+            stays = {each: one for each, one in waits.items() if waits_beside_another(one)} | {position: event}
             rows[position] = (account_id, position, event.fact_position, None, None)
+        for settled in waits.keys() - stays.keys():
+            rows[settled] = (account_id, settled, event.fact_position, position, at_ns)
         waiting[event.fact_position] = stays
     return list(rows.values())
 

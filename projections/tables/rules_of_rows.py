@@ -15,7 +15,7 @@ Said: TypeAlias = tuple[Any, ...]
 def rules_of_rows(book: Rulebook) -> Mapping[str, list[tuple[int, Said]]]:
     """Return for each programme (from when on, what it says that rows depend on), a line for each change of that.
 
-    Rates are no part of it: {"bitmart-api-vip": [(1704067200000000000, (("VIP1", "VIP2"), "highest_active", ...))]}.
+    Rates are no part of it: {"bitmart-api-vip": [(1704067200000000000, (Ranking(...), "received", ...))]}.
     """
     return {name: list(_changes(versions)) for name, versions in book.programmes.items()}
 
@@ -26,6 +26,5 @@ def _changes(versions: Dated[Programme]) -> Iterator[tuple[int, Said]]:
 
 
 def _said(programme: Programme) -> Said:
-    of_intervals = (programme.tiers, programme.grant_resolution)
     of_deadlines = (programme.sla_start, programme.holidays, programme.application_business_days)
-    return (*of_intervals, *of_deadlines)
+    return (programme.ranking, *of_deadlines)

@@ -49,7 +49,7 @@ except ImportError as error:
     print(f"bench: {error.name or error} is missing: run `make bench`, or use .venv/bin/python", file=sys.stderr)
     sys.exit(2)
 
-_TURNS: Final = 9  # of the reads, over all rounds: at least so many ratios are behind a median
+_TURNS: Final = 9  # of the reads, over all rounds: a median is one of at least so many ratios
 _PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
 _LANES_SLICES: Final = 5  # single calls are timed for so many times --seconds beside each load
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days

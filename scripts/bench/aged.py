@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import re
 import resource
-import subprocess
-import sys
+import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
@@ -20,7 +17,6 @@ from ledger.domain.events import POSITION_MAX
 from ledger.domain.instants import DAY_NS, day_text
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
-from ledger.store.postgres.dsn import VARIABLE
 from ledger.v1 import programme_service_pb2_grpc
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.programme_service_pb2 import PublishProgrammeRequest
@@ -28,6 +24,7 @@ from scripts.bench.fills import account_id, joined, reference_fills
 from scripts.bench.life import END_DAY, KINDS, TRADES_EACH, YEAR
 from scripts.bench.load import FILLS_PER_MESSAGE, Lane, Load, stream_load, stream_messages
 from scripts.bench.proc import process
+from scripts.bench.replay import audit
 from scripts.bench.seed import seed
 from scripts.bench.service import CALL_SECONDS_MAX, ledger
 from scripts.bench.store import Store, check
@@ -137,28 +134,17 @@ def read_day(store: Store, accounts: int) -> dict[str, float]:
             )
             took_ms.append((time.perf_counter() - began_s) * 1_000)
             check(len(page) == meant, f"a page of the day has {len(page)} runs, not {meant}")
-    return {"aged.read_day_ms": sorted(took_ms)[len(took_ms) // 2]}
+    return {"aged.read_day_ms": statistics.median(took_ms)}
 
 
 def audit_hour(store: Store, days: int) -> dict[str, float]:
     """An audit of one account and the hour in which it traded last."""
     day = END_DAY - 1
     number = next(number for number in range(KINDS) if number % TRADES_EACH == (days - 1) % TRADES_EACH)
-    command = [sys.executable, "-m", "ledger", "audit", account_id(number), "--schema", SCHEMA]
-    command += ["--from", f"{day_text(day)}T12:00:00Z", "--until", f"{day_text(day)}T13:00:00Z"]
-    began_s, before = time.perf_counter(), resource.getrusage(resource.RUSAGE_CHILDREN)
-    done = subprocess.run(  # noqa: S603 - our own program, and no shell
-        command,
-        env={**os.environ, VARIABLE: store.dsn},
-        capture_output=True,
-        text=True,
-        timeout=CALL_SECONDS_MAX * 10,
-        check=False,
-    )
-    seconds, after = time.perf_counter() - began_s, resource.getrusage(resource.RUSAGE_CHILDREN)
-    said = [*done.stdout.splitlines(), *done.stderr.splitlines(), "nothing"]
-    decided = re.search(r"([\d,]+) fills?, [\d,]+ accounts?, 0 findings", done.stdout)
-    check(done.returncode == 0 and decided is not None and decided[1] == "1", f"the audit of an hour said: {said[0]}")
+    hour = ("--from", f"{day_text(day)}T12:00:00Z", "--until", f"{day_text(day)}T13:00:00Z")
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    seconds = audit(store, SCHEMA, 1, account_id(number), *hour)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     return {"aged.audit_hour_ms": seconds * 1_000, "aged.audit_hour_cpu_s": cpu_s}
 

@@ -10,10 +10,9 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import chain
-from typing import Any, Final, NamedTuple, NoReturn
+from typing import Any, Final, NamedTuple
 
 import grpc
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from ledger.cli.errors import ended
 from ledger.domain.instants import DAY_NS
@@ -27,15 +26,17 @@ from scripts.bench.calls import percentile
 from scripts.bench.fills import messages_of, reference_fills
 from scripts.bench.load import single_message
 from scripts.bench.many_accounts import ManyAccounts
+from scripts.bench.options import Parser
 from scripts.bench.paths import RECORD_FILLS
 from scripts.bench.proc import children, peak_rss_mb, process
 from scripts.bench.service import CALL_SECONDS_MAX, Served, ledger, register
 from scripts.bench.store import Failed, Store, throw_away_store
+from scripts.bench.tables import wait_for_tables
 
 _SCHEMA: Final = "bench_lists"
 _WRITES: Final = 400  # single fills that are timed, one in flight: alone, and beside each control
 _EPILOG: Final = """\
-Accounts are put below the API by COPY, through the codec: a million in about two minutes. Each list is asked for
+Accounts are put below the API by COPY, through the codec: a million in one or two minutes. Each list is asked for
 --calls times, or for --seconds; p50 and p99 are of the first page, of the default size, as a client sees it.
 
 examples:
@@ -45,13 +46,6 @@ examples:
 """
 
 Ask = Callable[[], Any]
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser that says in one line what is wrong."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(2, f"bench.lists: {message} (--help tells more)\n")
 
 
 def _whole(text: str) -> int:
@@ -73,7 +67,7 @@ class _List(NamedTuple):
 
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
-    parser = _Parser(
+    parser = Parser(
         prog="bench.lists", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--accounts", type=_whole, default=1_000_000, metavar="N", help="default 1,000,000")
@@ -89,7 +83,7 @@ def _run(options: argparse.Namespace) -> int:
         began = time.perf_counter()
         with ledger(store, _SCHEMA) as served:
             register(served.channel)
-            _await_tables(served)
+            wait_for_tables(store, _SCHEMA)
         ManyAccounts(options.accounts).put_into(store, _SCHEMA)
         store.checkpoint()
         print(f"{options.accounts:,} accounts after {time.perf_counter() - began:.0f} s", flush=True)
@@ -167,7 +161,7 @@ def _bound(call: Callable[..., Any], request: Any) -> Ask:
 
 def _conditions(now_ns: int) -> dict[str, dict[str, Any]]:
     """Return what is asked of accounts, by name: each condition, met by few and by many, and some together."""
-    soon, late = _instant(now_ns + DAY_NS + DAY_NS // 10), _instant(now_ns + 40 * DAY_NS)
+    soon, late = timestamp(now_ns + DAY_NS + DAY_NS // 10), timestamp(now_ns + 40 * DAY_NS)
     return {
         "of all": {},
         "of a tier nobody has": {"tier": "VIP5"},
@@ -192,10 +186,6 @@ def _conditions(now_ns: int) -> dict[str, dict[str, Any]]:
         "not banned, of a tier nobody has": {"tier": "VIP5", "banned": False, "flagged": False},
         "of an owner, of a tier": {"owner_id": "O00000077", "tier": "VIP1"},
     }
-
-
-def _instant(time_ns: int) -> Timestamp:
-    return timestamp(time_ns)
 
 
 def _tell(name: str, one: _List, options: argparse.Namespace) -> None:
@@ -261,13 +251,6 @@ def _memory(served: Served) -> None:
     print(f"service: {peak_rss_mb(served.pid):,.0f} MB at most, {process(served.pid).cpu_s:.1f} s of CPU")
     for pid, one in children(served.pid).items():
         print(f"process {pid} of it: {peak_rss_mb(pid):,.0f} MB at most, {one.cpu_s:.1f} s of CPU")
-
-
-def _await_tables(served: Served) -> None:
-    """Wait until the tables have what the ledger began with."""
-    queries, until = QueryServiceStub(served.channel), time.monotonic() + CALL_SECONDS_MAX
-    while queries.GetLedgerInfo(pb.GetLedgerInfoRequest()).projections.lag_positions and time.monotonic() < until:
-        time.sleep(0.05)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,8 @@ while anything is measured.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from typing import Any, Final
 
 import grpc
@@ -16,6 +16,9 @@ import grpc
 from ledger.domain.instants import DAY_NS, LATEST_NS, SECOND_NS
 from ledger.domain.state.programme import NO_TIER
 from ledger.server.command_rpc import request_of
+from ledger.store.log import Log
+from ledger.store.postgres.database import open_datastore
+from ledger.store.recorder import LedgerRecorder
 from ledger.v1 import query_service_pb2, query_service_pb2_grpc
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.command_service_pb2 import ChangeTierRequest, RegisterAccountRequest
@@ -23,10 +26,10 @@ from ledger.wire.commands.rpcs import COMMANDS
 from ledger.wire.fields import Shape
 from ledger.wire.status import timestamp
 from ledger.writing.messages import Accepted, DecideCommand
-from scripts.bench.fills import START_NS, account_id
-from scripts.bench.service import CALL_SECONDS_MAX, Served, ledger, register
+from scripts.bench.fills import START_NS, account_id, register_requests
+from scripts.bench.service import CALL_SECONDS_MAX, Served, ledger
 from scripts.bench.store import Store, check
-from scripts.bench.tables import wait_for_tables
+from scripts.bench.tables import bring_up, wait_for_tables
 from scripts.bench.write_side import writing
 
 SCHEMA: Final = "ledger"  # of the databases with members
@@ -80,17 +83,20 @@ def members_ledger(store: Store, members: int) -> Iterator[tuple[Store, Served]]
 
 
 def _make(store: Store, members: int) -> None:
-    with ledger(store, SCHEMA) as served:
-        register(served.channel)
-    requests = list(_requests(members))
+    """Record symbols and members in this process: for few of them, starting the service would take longer than that."""
+    requests = [*register_requests(), *_requests(members)]
+    with closing(open_datastore(store.dsn, SCHEMA, connections=2)) as datastore, store.connect() as connection:
+        LedgerRecorder(datastore).create_table()
+        _record(store, requests)
+        bring_up(Log(datastore), SCHEMA, connection)
+        connection.execute(b"VACUUM ANALYZE")  # or autovacuum would come while something is measured
+
+
+def _record(store: Store, requests: Sequence[Any]) -> None:
     with writing(store, SCHEMA) as term:
         for first in range(0, len(requests), _COMMANDS_AT_ONCE):
             answers = term.step(list(map(_job, requests[first : first + _COMMANDS_AT_ONCE])), time.time_ns())
-            check(all(isinstance(answer, Accepted) for answer in answers), "a member was refused")
-    with ledger(store, SCHEMA):
-        wait_for_tables(store, SCHEMA)
-    with store.connect() as connection:
-        connection.execute(b"VACUUM ANALYZE")  # or autovacuum would come while something is measured
+            check(all(isinstance(answer, Accepted) for answer in answers), "a symbol or a member was refused")
 
 
 def _requests(members: int) -> Iterator[Any]:

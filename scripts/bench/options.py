@@ -52,16 +52,16 @@ _LACKS: Final = {
 }
 
 
-class _Parser(argparse.ArgumentParser):
+class Parser(argparse.ArgumentParser):
     """A parser that says in one line what is wrong."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(2, f"bench: {message} (--help tells more)\n")
+        self.exit(2, f"{self.prog}: {message} (--help tells more)\n")
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """Return what is wanted; `names` are the figures. Exits 2 where that cannot be measured."""
-    parser = _Parser(
+    parser = Parser(
         prog="bench",
         description="Measure the ledger on this machine: a table, and JSON for scripts.",
         epilog=_EPILOG,
@@ -95,7 +95,13 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         default=10_000_000,
         help="of the ledger that is a year old (default 10,000,000)",
     )
-    add("--rss-fills", metavar="N", type=_positive, default=5_000_000, help="behind the memory (default 5,000,000)")
+    add(
+        "--rss-fills",
+        metavar="N",
+        type=_positive,
+        default=5_000_000,
+        help="that stream in while memory is watched (default 5,000,000)",
+    )
     add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads (default 1)")
     options = parser.parse_args(arguments)
     wanted = [name.strip() for name in options.only.split(",") if name.strip()]

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import time
 from contextlib import closing
-from typing import Any
-
-import psycopg
 
 from ledger.store.log import Log
 from ledger.store.postgres.database import connect, open_datastore
 from projections.tables.rebuild import Compared, Rebuild
-from projections.tables.tables import POSITIONS_PER_BATCH, Tables, create_tables
 from scripts.bench.figures import REBUILD
 from scripts.bench.store import Store, check
+from scripts.bench.tables import bring_up
 
 
 def rebuild(store: Store, schema: str, fills: int) -> dict[str, float]:
     """Fills/s of all steps of a rebuild over a ledger of so many; its live tables are brought up to it first."""
     with connect(store.dsn, "bench") as connection, closing(open_datastore(store.dsn, schema, connections=2)) as pool:
         log = Log(pool)
-        head = _bring_up(log, schema, connection)
+        head = bring_up(log, schema, connection)
         store.checkpoint()
         began = time.perf_counter()
         new = Rebuild(log, schema, connection)
@@ -34,15 +31,6 @@ def rebuild(store: Store, schema: str, fills: int) -> dict[str, float]:
         seconds = time.perf_counter() - began
         _verify(compared, head, kept)
     return {REBUILD: fills / seconds}
-
-
-def _bring_up(log: Log, schema: str, connection: psycopg.Connection[Any]) -> int:
-    """The live tables to the head of the log, which is returned."""
-    create_tables(connection, schema)
-    tables, head = Tables(log, schema), log.head().position
-    while (position := tables.position(connection)) < head:
-        tables.advance(connection, position, log.end_of_commit(min(position + POSITIONS_PER_BATCH, head)))
-    return head
 
 
 def _verify(compared: Compared, head: int, kept: str) -> None:

@@ -1,7 +1,6 @@
 """Loads as an exchange has them: members who trade, at a steady pace or as fast as the ledger takes it.
 
-One StreamFills of one source, column by column. At a pace each message has an instant at which it is due, whatever
-became of those before it, and its acknowledgement is timed from then on: a message that waits counts its wait.
+One StreamFills of one source, column by column; `scripts/bench/stream.py` says how its messages are paced and timed.
 """
 
 from __future__ import annotations

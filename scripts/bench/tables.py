@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import psycopg
 
-from projections.tables.tables import read_schema
+from ledger.store.log import Log
+from projections.tables.tables import POSITIONS_PER_BATCH, Tables, create_tables, read_schema
 from scripts.bench.load import Load
 from scripts.bench.store import Store, check
 
@@ -78,6 +79,15 @@ def _hold_the_log(store: Store, schema: str) -> bool:
         return False
     query = f"SELECT position = (SELECT max(last_position) FROM {schema}.commits) FROM {read}.position"
     return store.rows(query) == [(True,)]
+
+
+def bring_up(log: Log, schema: str, connection: psycopg.Connection[Any]) -> int:
+    """Make the tables where they are missing, move them to the head of the log in this process, and return it."""
+    create_tables(connection, schema)
+    tables, head = Tables(log, schema), log.head().position
+    while (position := tables.position(connection)) < head:
+        tables.advance(connection, position, log.end_of_commit(min(position + POSITIONS_PER_BATCH, head)))
+    return head
 
 
 def verify_tables(store: Store, schema: str, load: Load) -> None:

@@ -82,6 +82,16 @@ def test_a_malformed_address_in_the_environment_is_said_of_the_variable(
     assert capsys.readouterr().err == f"fee-ledger info: {told} (see fee-ledger info --help)\n"
 
 
+@pytest.mark.parametrize("subcommand", ["release-fact", "decline-fact"])
+def test_a_fact_of_an_account_without_a_name_is_not_taken_for_one_of_all_accounts(
+    capsys: pytest.CaptureFixture[str], subcommand: str
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([subcommand, "", "4711", "--actor", "ops-7", "--approver", "ops-8"])
+    assert caught.value.code == 2
+    assert "argument ACCOUNT: it is empty: use release-shared-fact" in capsys.readouterr().err
+
+
 def test_a_command_that_does_not_exist_is_told_with_the_ones_it_looks_like(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(["stat"])

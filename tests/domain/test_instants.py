@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from ledger.domain.instants import SECOND_NS, day_start_ns, instant_of_text, instant_text, local_day
+from ledger.domain.instants import DAY_NS, SECOND_NS, day_start_ns, instant_of_text, instant_text, local_day, utc_day
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,13 @@ def test_a_day_begins_at_its_first_instant(day: str, timezone: str, start: str) 
     assert day_start_ns(date.fromisoformat(day), timezone) == start_ns
     assert local_day(start_ns, timezone).isoformat() == day
     assert local_day(start_ns - 1, timezone) < date.fromisoformat(day)
+
+
+@pytest.mark.parametrize(
+    ("at_ns", "day"), [(-1, 0), (0, 0), (DAY_NS - 1, 0), (DAY_NS, 1), (20_000 * DAY_NS + 1, 20_000)]
+)
+def test_an_instant_lies_in_a_utc_day_and_none_before_the_first(at_ns: int, day: int) -> None:
+    assert utc_day(at_ns) == day
 
 
 @pytest.mark.parametrize("at_ns", [0, 1, 1_728_043_200_000_000_000, 1_728_043_200_123_456_789])

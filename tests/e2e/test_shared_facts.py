@@ -13,7 +13,6 @@ from ledger.domain.events import FactReleased, ReleaseAdvanced
 from ledger.domain.instants import DAY_NS, SECOND_NS, day_text
 from ledger.domain.refusal import Reason
 from ledger.server.repricer import Repricer
-from ledger.v1 import command_service_pb2 as commands
 from ledger.v1.control_service_pb2 import ListFindingsRequest, ListWithheldRequest
 from ledger.v1.fill_pb2 import FillRef
 from ledger.v1.query_service_pb2 import GetFillRequest, GetFillResponse
@@ -21,9 +20,9 @@ from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.log import events
 from tests.projections.audited import audit
-from tests.samples import FOUR_EYES, batch, fill, request_id, symbol
+from tests.samples import FOUR_EYES, batch, fill, symbol
 from tests.server.calls import await_tables, head, refused, send
-from tests.server.orders import classify, publish, register, tier
+from tests.server.orders import classify, publish, register, release_fact, tier
 from tests.waiting import wait_for
 
 TRADED_NS: Final = NOON_NS + 3_600 * SECOND_NS
@@ -59,12 +58,6 @@ def told(ledger: Ledger, account_id: str, exec_id: str) -> dict[str, str]:
     return {sentence.code: sentence.text for sentence in found(ledger, account_id, exec_id).explanation}
 
 
-def released(position: int, account_id: str = "") -> commands.ReleaseFactRequest:
-    return commands.ReleaseFactRequest(
-        request_id=request_id(), authority=FOUR_EYES, account_id=account_id, fact_position=position
-    )
-
-
 def test_a_late_class_is_listed_without_an_account_and_released_to_all_of_them(
     ledger: Ledger, dsn: str, schema: str
 ) -> None:
@@ -81,7 +74,7 @@ def test_a_late_class_is_listed_without_an_account_and_released_to_all_of_them(
     )
     why = told(ledger, "alice", names["alice"])["FACT_WITHHELD"]
     assert "does not count by a class of the pair recorded late" in why
-    send(ledger, released(held.fact_position))
+    send(ledger, release_fact(held.fact_position, account_id=""))
     wait_for(lambda: found(ledger, "bob", names["bob"]).line.fee_amount == "0.125")
     after = found(ledger, "alice", names["alice"])
     assert (after.line.fee_amount, after.adjustments[0].adjustment.cause) == ("0.125", "PAIR_CLASS")
@@ -90,7 +83,7 @@ def test_a_late_class_is_listed_without_an_account_and_released_to_all_of_them(
     assert "by the programme itself" not in why["RELEASED"]
     assert "ops-2" in why["RELEASED"]
     assert not send(ledger, ListWithheldRequest()).facts
-    assert refused(ledger, released(held.fact_position)).reason == Reason.FACT_ALREADY_RELEASED.name
+    assert refused(ledger, release_fact(held.fact_position, account_id="")).reason == Reason.FACT_ALREADY_RELEASED.name
     assert isinstance(events(ledger, "release/bitmart-api-vip")[-1], ReleaseAdvanced)
     assert [str(each) for each in audit(dsn, schema, jobs=2)[0]] == [], "each process has the accounts that are its own"
 
@@ -101,7 +94,7 @@ def test_reads_and_the_control_say_that_it_is_under_way(ledger: Ledger, monkeypa
     (held,) = send(ledger, ListWithheldRequest()).facts
     with monkeypatch.context() as patch:
         patch.setattr(Repricer, "_go_on", lambda _: False)
-        position = send(ledger, released(held.fact_position)).receipt.position
+        position = send(ledger, release_fact(held.fact_position, account_id="")).receipt.position
         assert found(ledger, "alice", names["alice"]).reprice_in_progress
         await_tables(ledger)
         (finding,) = send(ledger, ListFindingsRequest(control="repricings-open")).findings
@@ -133,7 +126,7 @@ def test_an_owner_of_before_makes_self_trades_of_fills_once_two_persons_release_
     (held,) = send(ledger, ListWithheldRequest()).facts
     assert (held.account_id, held.cause, held.switch) == ("alice", "OWNER", "propose")
     assert not found(ledger, "alice", name).line.self_trade
-    send(ledger, released(held.fact_position, "alice"))
+    send(ledger, release_fact(held.fact_position))
     after = found(ledger, "alice", name)
     assert (after.line.self_trade, after.adjustments[0].adjustment.self_trade_before) == (True, False)
     assert told(ledger, "alice", name)["COUNTS_AS_SELF_TRADE"] == "Since then it counts as a trade with oneself."

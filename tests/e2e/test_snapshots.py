@@ -42,7 +42,7 @@ def test_a_flipped_bit_in_a_snapshot_is_found_before_it_prices_a_fill_and_alerts
         # VIP4 becomes VIP5, which exists and is cheaper: the bytes can be read, and make sense.
         owner.execute(sql("UPDATE {} SET state = set_byte(state, position('VIP4'::bytea IN state) + 2, 53)"))
         (found,) = differing()
-        assert (found.code, found.column) == ("ACCOUNT_SNAPSHOTS_DIFFERS", "version, state or sha256")
+        assert (found.code, found.column) == ("ACCOUNT_SNAPSHOTS_DIFFERS", "version, encoding, state or sha256")
         with watched(dsn, schema) as (ledger, watch):
             assert not watch.holds("LedgerStoreFails")
             assert costs(ledger, "after") == right

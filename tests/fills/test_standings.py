@@ -195,6 +195,18 @@ def test_accounts_used_last_stay_and_keep_what_was_held_of_them() -> None:
     assert world.read == []
 
 
+def test_standings_that_take_most_of_a_table_are_let_go_so_that_it_comes_within_its_limit() -> None:
+    names = [f"account{number}" for number in range(200)]
+    grants = {name: Grant(f"g-{name}", "bitmart-api-vip", "VIP1", "MANUAL", NOON_NS) for name in names}
+    world = World({name: AccountState(name, 1, grants=(grant,)) for name, grant in grants.items()})
+    lines = world.lines(*({"account_id": name, "exec_id": name} for name in names))
+    said = keys(world.in_columns(lines))
+    limit = world.table.nbytes * 4 // 5
+    world.table.shrink(limit)
+    assert world.table.nbytes <= limit
+    assert keys(world.in_columns(lines)) == said
+
+
 def test_a_table_takes_about_as_many_bytes_as_it_says() -> None:
     grants = [Grant("g1", "bitmart-api-vip", f"VIP{tier}", "MANUAL", NOON_NS) for tier in range(1, 6)]
     world = World()

@@ -19,9 +19,7 @@ from ledger.domain.rules.end_day_close import Close
 from ledger.replay.compare import Deviation
 from ledger.store.codec.events import encode
 from ledger.store.log import Log
-from ledger.store.migration import migrate
 from ledger.store.postgres.database import open_datastore
-from ledger.store.recorder import LedgerRecorder
 from projections.audit.audit import Audit
 from projections.audit.frame import Frame
 from projections.audit.processes import shares_of
@@ -29,7 +27,7 @@ from projections.audit.scope import Scope
 from projections.audit.terms import Otherwise
 from projections.evaluation.plan import known_closes
 from tests.properties.test_replay import History
-from tests.write_side import NOON_NS, Writing, ask
+from tests.write_side import NOON_NS, Writing, ask, opened
 
 TABLES = ("events", "commits", "requests", "tracking", "erasable_text", "migrations")
 _copies = itertools.count(1)
@@ -52,13 +50,9 @@ class Life(History):
 @contextmanager
 def rich_ledger(dsn: str, schema: str, *, steps: int = 30) -> Iterator[Writing]:
     """Trials, bans, tiers, matches, rewards, evaluations, adjustments; fills, some of them refused or sent again."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        migrate(connection, schema)
-    with open_datastore(dsn, schema, connections=3) as datastore:
-        writing = Writing(dsn, schema, Log(datastore), LedgerRecorder(datastore))
+    with opened(dsn, schema) as writing:
         Life(writing, 5).run(steps)
         yield writing
-        writing.writer.close()
 
 
 def last(log: list[Recorded], kind: type[Event]) -> Recorded:

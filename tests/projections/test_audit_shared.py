@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import closing
 from dataclasses import replace
 from hashlib import sha256
 
-import psycopg
 import pytest
 
 from ledger import programmes
@@ -15,15 +13,11 @@ from ledger.domain import commands as asked
 from ledger.domain.events import FactReleased, Recorded, ReleaseAdvanced
 from ledger.domain.instants import DAY_NS
 from ledger.fills import mend
-from ledger.store.log import Log
-from ledger.store.migration import migrate
-from ledger.store.postgres.database import open_datastore
-from ledger.store.recorder import LedgerRecorder
 from ledger.writing.messages import GoOnRepricing
 from projections.audit import audit as audit_module
 from tests.domain.worked import fills
 from tests.projections.audited import Copy, audit
-from tests.write_side import NOON_NS, Writing, ask, record
+from tests.write_side import NOON_NS, Writing, ask, opened, record
 
 SCHEMA = "test_audit_shared"
 MEMBERS = ("a-b", "a", "b", "c")  # in the order of the log: two commits bring the class to two of them each
@@ -35,11 +29,8 @@ Forge = Callable[[Copy, dict[str, Recorded], list[Recorded]], object]
 @pytest.fixture(scope="module")
 def shared(dsn: str) -> Iterator[Writing]:
     """A class that came to all members; another account traded other pairs. The tests leave it as it is."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        migrate(connection, SCHEMA)
-    with closing(open_datastore(dsn, SCHEMA, connections=3)) as datastore, pytest.MonkeyPatch.context() as patch:
+    with opened(dsn, SCHEMA) as writing, pytest.MonkeyPatch.context() as patch:
         patch.setattr(mend, "ACCOUNTS_AT_ONCE", 2)
-        writing = Writing(dsn, SCHEMA, Log(datastore), LedgerRecorder(datastore))
         content = programmes.packaged().replace('version = "3.0"', 'version = "3.1"')
         content = content.replace('classes = "propose"', 'classes = "adjust"')
         digest = sha256(content.encode()).digest()
@@ -53,7 +44,6 @@ def shared(dsn: str) -> Iterator[Writing]:
         while writing.step(GoOnRepricing(()))[0].accounts:
             pass
         yield writing
-        writing.writer.close()
 
 
 @pytest.fixture

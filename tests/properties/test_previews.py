@@ -12,7 +12,7 @@ import pytest
 from ledger.domain.events import FeeAdjusted
 from ledger.fills import mend
 from ledger.server.preview import preview_message
-from ledger.store.codec.events import decode
+from ledger.store.codec.events import decode_row
 from ledger.v1.command_pb2 import Preview
 from ledger.writing.foresee import Foresight
 from ledger.writing.messages import Accepted, DecideCommand, GoOnRepricing, Refused
@@ -48,9 +48,7 @@ class Previewing(Writing):
             assert isinstance(foreseen, Accepted)
             assert foreseen.preview is not None
             assert foreseen.preview.known_at == before.position
-            told = [
-                decode(row.position, row.stream, row.version, row.topic, row.state) for row in foreseen.preview.rows
-            ]
+            told = list(map(decode_row, foreseen.preview.rows))
             recorded = self.events(before.position)
             assert list(map(unsalted, told)) == list(map(unsalted, recorded))
             self.seen.update(type(each.event).__name__ for each in told)

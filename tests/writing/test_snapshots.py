@@ -141,6 +141,20 @@ def test_without_them_and_with_others_damaged_or_of_another_encoding_every_fill_
         assert account_of(found) == folded(writing), "it is written anew with that commit"
 
 
+@pytest.mark.parametrize("harm", ["UPDATE {} SET state = ''::bytea", "UPDATE {} SET encoding = 0"])
+def test_one_that_is_passed_over_is_written_anew_also_of_an_account_with_few_events(
+    writing: Writing, stored: Stored, harm: str
+) -> None:
+    live(writing, 2)
+    assert stored.of("alice") is not None
+    stored.execute(harm)
+    restart(writing)
+    tiers(writing, "after it", 1)
+    found = stored.of("alice")
+    assert found is not None
+    assert account_of(found) == folded(writing)
+
+
 def test_a_fact_that_is_withdrawn_after_the_snapshot_is_in_no_state(writing: Writing, stored: Stored) -> None:
     live(writing, 2 * EVERY)
     assert stored.of("alice") is not None

@@ -107,6 +107,14 @@ def _programme_of(grant_id: str, events: Iterable[Recorded]) -> str:
     return next((event.programme_id for event in grants if event.grant_id == grant_id), "")
 
 
+def waits_beside_another(withheld: FactWithheld) -> bool:
+    """Return True if a fact waits by an event still when a later one withholds it, too; else that one takes its place.
+
+    What the end of a flag does not release is withheld for a reason of its own.
+    """
+    return withheld.reason != BY_FLAG
+
+
 class AccountFacts:
     """The events of one account, in order, with what was released and what is withheld after them."""
 
@@ -136,8 +144,7 @@ class AccountFacts:
             self._released.setdefault(event.fact_position, []).append(event)
             self.withheld.pop(event.fact_position, None)
         elif isinstance(event, FactWithheld):
-            # What the end of a flag does not release is withheld for a reason of its own.
-            waiting = (one for one in self.withheld.get(event.fact_position, ()) if one.reason != BY_FLAG)
+            waiting = (one for one in self.withheld.get(event.fact_position, ()) if waits_beside_another(one))
             self.withheld[event.fact_position] = [*waiting, event]
         elif isinstance(event, FactDeclined):
             self.withheld.pop(event.fact_position, None)

@@ -27,8 +27,8 @@ from ledger.domain.events import FactDeclined, FactReleased, FactWithheld
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.rules.fake_accounts import flagged_at, refused_for_flag
 from ledger.domain.state.account import AccountState
-from ledger.domain.state.programme import ADJUST, CREDIT_ONLY, Adjust
-from ledger.domain.state.rulebook import Rulebook
+from ledger.domain.state.programme import ADJUST, CREDIT_ONLY, Adjust, Programme
+from ledger.domain.state.rulebook import Dated, Rulebook
 from ledger.domain.streams import account_stream
 
 # How much more or less the lines of an account cost, by the currency of every line that a fact reaches, if it were
@@ -53,8 +53,9 @@ def judge_late(
 
     `account` is that after the fact.
     """
+    is_flagged = flagged_at(account.flags, now_ns) is not None
     for switch, programme_ids in _by_switch(fact, book, now_ns):
-        yield from judge(fact, account, switch, programme_ids, nets=nets, now_ns=now_ns)
+        yield from judge(fact, switch, programme_ids, nets=nets, is_flagged=is_flagged)
 
 
 def judge_held(
@@ -67,7 +68,7 @@ def judge_held(
         for one in waiting:
             if one.reason == BY_FLAG:
                 fact = facts.facts[position]
-                yield from judge(fact, account, one.switch, one.programme_ids, nets=nets, now_ns=now_ns)
+                yield from judge(fact, one.switch, one.programme_ids, nets=nets)
 
 
 def decide_fact(
@@ -85,10 +86,9 @@ def decide_fact(
     if position in facts.withdrawn:
         return already_withdrawn(position)
     if position in facts.declined:
-        return Refusal(Reason.FACT_DECLINED, "fact_position", f"the fact at position {position} was declined")
+        return already_declined(position)
     if not waiting and facts.is_released(position):
-        detail = f"the fact at position {position} is released"
-        return Refusal(Reason.FACT_ALREADY_RELEASED, "fact_position", detail)
+        return already_released(position)
     if isinstance(command, DeclineFact):
         return Decided(now_ns, ((stream, FactDeclined(position)),))
     if fact.is_grant and (flagged := refused_for_flag(account, now_ns)):
@@ -108,37 +108,47 @@ def already_withdrawn(position: int) -> Refusal:
     return Refusal(Reason.FACT_ALREADY_WITHDRAWN, "fact_position", f"the fact at position {position} was withdrawn")
 
 
-def _by_switch(fact: Fact, book: Rulebook, now_ns: int) -> list[tuple[str, tuple[str, ...]]]:
-    """Return (switch, programmes), a programme by the version that is in force; no programmes where all say the same.
+def already_released(position: int, to_whom: str = "") -> Refusal:
+    """Refuse to say anything more of a fact that is released."""
+    detail = f"the fact at position {position} is released{to_whom}"
+    return Refusal(Reason.FACT_ALREADY_RELEASED, "fact_position", detail)
 
-    A programme that is not in force yet says what its first version does.
-    """
+
+def already_declined(position: int) -> Refusal:
+    """Refuse to say anything more of a fact that was declined."""
+    return Refusal(Reason.FACT_DECLINED, "fact_position", f"the fact at position {position} was declined")
+
+
+def adjust_of(versions: Dated[Programme], now_ns: int) -> Adjust:
+    """Return [adjust] of the version of a programme that is in force, or of its first one if none is yet."""
+    begun = [programme for start_ns, programme in versions if start_ns <= now_ns]
+    return (begun[-1] if begun else versions[0][1]).adjust
+
+
+def _by_switch(fact: Fact, book: Rulebook, now_ns: int) -> list[tuple[str, tuple[str, ...]]]:
+    """Return (switch, programmes), a programme by `adjust_of`; no programmes where all say the same."""
     found: dict[str, list[str]] = {}
     for programme_id, versions in sorted(book.programmes.items()):
         if fact.programme_id in ("", programme_id):
-            begun = [programme for start_ns, programme in versions if start_ns <= now_ns]
-            programme = begun[-1] if begun else versions[0][1]
-            found.setdefault(_SWITCHES[fact.cause](programme.adjust), []).append(programme_id)
+            switch = _SWITCHES[fact.cause](adjust_of(versions, now_ns))
+            found.setdefault(switch, []).append(programme_id)
     if len(found) == 1:
         return [(switch, ()) for switch in found]
     return [(switch, tuple(names)) for switch, names in sorted(found.items())]
 
 
 def judge(
-    fact: Fact,
-    account: AccountState,
-    switch: str,
-    programme_ids: tuple[str, ...],
-    *,
-    nets: Nets,
-    now_ns: int,
+    fact: Fact, switch: str, programme_ids: tuple[str, ...], *, nets: Nets, is_flagged: bool = False
 ) -> Iterator[FactReleased | FactWithheld]:
-    """Yield what becomes of a fact for the lines of some programmes, or of all, by what [adjust] says."""
+    """Yield what becomes of a fact for the lines of some programmes, or of all, by what [adjust] says.
+
+    `is_flagged` says that a flag of the account runs: a grant waits for its end.
+    """
     released = released_fact(fact, switch, programme_ids)
     withheld_by = ""
     if switch not in (ADJUST, CREDIT_ONLY):
         withheld_by = BY_SWITCH
-    elif fact.is_grant and flagged_at(account.flags, now_ns) is not None:
+    elif fact.is_grant and is_flagged:
         withheld_by = BY_FLAG
     net = nets(released) if not withheld_by and switch == CREDIT_ONLY else {}
     if net is None:

@@ -7,10 +7,9 @@ from collections.abc import Iterator
 from ledger.domain.commands import DeclineSharedFact, FactCommand, ReleaseSharedFact, WithdrawFact
 from ledger.domain.decide.decided import Decided
 from ledger.domain.decide.facts import BY_SWITCH, AccountFacts, Fact
-from ledger.domain.decide.release import Nets, judge, released_fact
+from ledger.domain.decide.release import Nets, adjust_of, already_declined, already_released, judge, released_fact
 from ledger.domain.events import FactDeclined, FactReleased, FactWithheld
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.account import AccountState
 from ledger.domain.state.programme import ADJUST, CREDIT_ONLY
 from ledger.domain.state.rulebook import Rulebook
 from ledger.domain.state.shared_facts import SharedFact
@@ -29,22 +28,18 @@ def judge_shared(shared: SharedFact, book: Rulebook, now_ns: int) -> FactRelease
     credit_only is decided in each account, by the net of it.
     """
     programme_id = shared.event.programme_id
-    versions = book.programmes[programme_id]
-    begun = [programme for start_ns, programme in versions if start_ns <= now_ns]
-    switch = (begun[-1] if begun else versions[0][1]).adjust.classes
+    switch = adjust_of(book.programmes[programme_id], now_ns).classes
     what = (shared.recorded.position, shared.cause, switch)
     if switch in (ADJUST, CREDIT_ONLY):
         return FactReleased(*what, (programme_id,))
     return FactWithheld(*what, BY_SWITCH, (programme_id,))
 
 
-def judge_in_account(
-    fact: Fact, account: AccountState, switch: str, *, nets: Nets, now_ns: int
-) -> Iterator[FactReleased | FactWithheld]:
+def judge_in_account(fact: Fact, switch: str, nets: Nets) -> Iterator[FactReleased | FactWithheld]:
     """Yield what becomes in an account of a shared fact that is released: two persons may have released any."""
     programme_ids = (fact.programme_id,)
     if switch == CREDIT_ONLY:
-        yield from judge(fact, account, switch, programme_ids, nets=nets, now_ns=now_ns)
+        yield from judge(fact, switch, programme_ids, nets=nets)
     else:
         yield released_fact(fact, switch, programme_ids)
 
@@ -60,10 +55,9 @@ def decide_shared_fact(
         return REGISTERS, Refusal(Reason.FACT_UNKNOWN, "fact_position", detail)
     stream = programme_stream(shared.event.programme_id)
     if shared.declined:
-        return stream, _declined(position)
+        return stream, already_declined(position)
     if shared.released is not None:
-        detail = f"the fact at position {position} is released"
-        return stream, Refusal(Reason.FACT_ALREADY_RELEASED, "fact_position", detail)
+        return stream, already_released(position)
     if isinstance(command, DeclineSharedFact):
         return stream, Decided(now_ns, ((stream, FactDeclined(position)),))
     switch = shared.withheld.switch if shared.withheld else ""
@@ -83,13 +77,8 @@ def refused_as_shared(book: Rulebook, facts: AccountFacts, command: FactCommand)
     if position in facts.shared:
         return None
     if shared.declined:
-        return _declined(position)
+        return already_declined(position)
     if shared.released is not None:
-        detail = f"the fact at position {position} is released to all accounts, {account_id} included"
-        return Refusal(Reason.FACT_ALREADY_RELEASED, "fact_position", detail)
+        return already_released(position, f" to all accounts, {account_id} included")
     detail = f"the fact at position {position} is one of many accounts: decide on it without an account"
     return Refusal(Reason.FACT_UNKNOWN, "fact_position", detail)
-
-
-def _declined(position: int) -> Refusal:
-    return Refusal(Reason.FACT_DECLINED, "fact_position", f"the fact at position {position} was declined")

@@ -31,7 +31,7 @@ def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Gra
 
 
 def may_still_count(grant: Grant, programme: Programme, at_ns: int) -> bool:
-    """Return False if `best_grant` finds the same from an instant on without this grant, which is over."""
+    """Return False for a grant that is over, if `best_grant` says the same without it at this instant and any later."""
     if grant.ends_at_ns > at_ns:
         return True
     return programme.grant_resolution == "latest_evaluation_wins" and grant.source == EVALUATION

@@ -53,10 +53,8 @@ class SnapshotDamaged(Exception):
 
 def snapshot_of(account: AccountState) -> Snapshot:
     """Return the snapshot of an account."""
-    state = _encode(account)
-    return Snapshot(
-        account.account_id, account.version, ENCODING, state, _digest(account.account_id, account.version, state)
-    )
+    row = Snapshot(account.account_id, account.version, ENCODING, _encode(account), b"")
+    return row._replace(sha256=_digest(row))
 
 
 def account_of(snapshot: Snapshot) -> AccountState | None:
@@ -70,12 +68,12 @@ def account_of(snapshot: Snapshot) -> AccountState | None:
 
 def is_damaged(snapshot: Snapshot) -> bool:
     """Return True if the bytes of a snapshot are not those that were stored."""
-    return _digest(snapshot.account_id, snapshot.version, snapshot.state) != snapshot.sha256
+    return _digest(snapshot) != snapshot.sha256
 
 
-def _digest(account_id: str, version: int, state: bytes) -> bytes:
-    name = f"{account_id}\0{version}\0{ENCODING}\0".encode()
-    return hashlib.sha256(b"".join((_DOMAIN, name, state))).digest()
+def _digest(snapshot: Snapshot) -> bytes:
+    name = f"{snapshot.account_id}\0{snapshot.version}\0{snapshot.encoding}\0".encode()
+    return hashlib.sha256(b"".join((_DOMAIN, name, snapshot.state))).digest()
 
 
 def _row(kind: type) -> Callable[[Any], tuple[Any, ...]]:

@@ -35,6 +35,7 @@ from ledger.domain.events import (
 from ledger.store.codec.adjustments import decode_adjustment, encode_adjustment
 from ledger.store.codec.credits import decode_credit, decode_withdrawal, encode_credit
 from ledger.store.codec.fills import decode_volume, encode_volume
+from ledger.store.rows import Row
 from ledger.v1 import events_pb2
 
 _TYPES: Final[dict[str, type]] = {event.__name__: event for event in get_args(Event)}
@@ -85,6 +86,11 @@ def decode(position: int, stream: str, version: int, topic: str, state: bytes) -
     message = _MESSAGES[topic]()
     message.ParseFromString(state)
     return Recorded(position, stream, version, _envelope(message.envelope), _reader(_TYPES[topic])(message))  # type: ignore[attr-defined]
+
+
+def decode_row(row: Row) -> Recorded:
+    """Return the event of a row that is not in the log yet."""
+    return decode(row.position, row.stream, row.version, row.topic, row.state)
 
 
 def is_canonical(topic: str, state: bytes) -> bool:

@@ -53,5 +53,8 @@ def command_line(pid: int) -> bytes:
 
 def children(pid: int) -> list[int]:
     """Return the living processes that a process has started, on Linux; elsewhere none are found."""
-    tasks = Path(f"/proc/{pid}/task").glob("*/children")
-    return [int(child) for task in tasks for child in task.read_text().split()]
+    found: list[int] = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has just ended
+            found += map(int, task.read_text().split())
+    return found

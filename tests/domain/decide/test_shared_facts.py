@@ -27,7 +27,6 @@ from ledger.domain.events import (
     Recorded,
 )
 from ledger.domain.refusal import Refusal
-from ledger.domain.state.account import AccountState
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from tests.domain.worked import NOON_NS, programme, rulebook
 
@@ -66,8 +65,7 @@ def test_the_switch_of_its_programme_releases_or_withholds_it(switch: str) -> No
 )
 def test_credit_only_is_decided_in_each_account(nets: Mapping[str, int] | None, found: list[Event]) -> None:
     fact = fact_of_account(book("credit_only").shared_facts[POSITION])
-    account = AccountState("alice")
-    assert list(judge_in_account(fact, account, "credit_only", nets=lambda _: nets, now_ns=NOON_NS)) == found
+    assert list(judge_in_account(fact, "credit_only", lambda _: nets)) == found
 
 
 def test_two_persons_release_what_the_programme_withholds_and_each_account_then_has_it() -> None:
@@ -76,7 +74,7 @@ def test_two_persons_release_what_the_programme_withholds_and_each_account_then_
     event = FactReleased(POSITION, "PAIR_CLASS", "propose", (NAME,))
     assert (stream, decided) == (f"programme/{NAME}", Decided(NOON_NS, ((stream, event),)))
     fact = fact_of_account(rules.shared_facts[POSITION])
-    (own,) = judge_in_account(fact, AccountState("alice"), "propose", nets=lambda _: None, now_ns=NOON_NS)
+    (own,) = judge_in_account(fact, "propose", lambda _: None)
     assert own == replace(RELEASED, switch="propose")
 
 

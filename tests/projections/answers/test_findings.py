@@ -13,6 +13,7 @@ from ledger.v1 import fill_pb2
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.control_service_pb2 import Finding, ListControlsRequest, ListFindingsRequest
 from ledger.v1.evaluation_service_pb2 import EVALUATION_KIND_POST_TRIAL
+from projections import searches as module
 from projections.controls import CONTROLS
 from projections.searches import Page, Search, Searches
 from tests.conftest import NOON_NS, Ledger, at
@@ -374,6 +375,17 @@ def test_a_page_sequence_sees_what_its_first_page_saw_and_goes_on_in_the_present
     next_page()
     assert told == ["a", "b", "bb"]
     searches.rest()
+
+
+def test_searches_that_found_nothing_are_not_remembered_for_ever(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_REMEMBERED_MAX", 3)
+    searches, position = Searches(ledger.log.connections), await_tables(ledger)
+    for number in range(5):
+        search = Search("continuous-bans", NOON_NS + number, 30, "", position)
+        assert searches.page(Page(search, "", 10, NOON_NS)) == []
+    assert len(searches._remembered) == 3
 
 
 def test_an_evaluation_is_found_until_it_is_run_and_nobody_waits_for_a_close(ledger: Ledger) -> None:

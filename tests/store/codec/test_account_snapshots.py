@@ -22,7 +22,8 @@ from ledger.domain.events import (
 from ledger.domain.refusal import Reason
 from ledger.domain.state.account import AccountState, Ban, Flag, Grant, fold_account
 from ledger.domain.state.matches_and_applications import Application, Assignment, Match, MatchesAndApplications, Metric
-from ledger.store.codec.account_snapshots import ENCODING, SnapshotDamaged, account_of, snapshot_of
+from ledger.store.codec import account_snapshots
+from ledger.store.codec.account_snapshots import ENCODING, SnapshotDamaged, account_of, is_damaged, snapshot_of
 from tests.domain.state.test_held import AT_NS, KINDS
 from tests.domain.worked import recorded
 
@@ -139,3 +140,14 @@ def test_no_flipped_bit_of_any_column_passes() -> None:
 def test_another_encoding_is_passed_over() -> None:
     for encoding in (0, ENCODING - 1, ENCODING + 1):
         assert account_of(snapshot_of(lived())._replace(encoding=encoding)) is None
+
+
+def test_one_of_another_encoding_is_as_it_was_stored_unless_its_encoding_was_changed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    old = snapshot_of(lived())
+    assert is_damaged(old._replace(encoding=ENCODING + 1))
+    monkeypatch.setattr(account_snapshots, "ENCODING", ENCODING + 1)
+    assert snapshot_of(lived()).encoding == ENCODING + 1
+    assert account_of(old) is None
+    assert not is_damaged(old), "`check` passes over those of an older release"

@@ -20,7 +20,7 @@ from ledger.fills.days import DayTable
 from ledger.fills.decide import decide_fills
 from ledger.fills.fill_runs import FillRuns
 from ledger.store.codec import fills_many
-from ledger.store.codec.events import decode, encode
+from ledger.store.codec.events import decode_row, encode
 from ledger.store.writer import rows_of
 from ledger.v1 import events_pb2
 from tests.domain.worked import NOON_NS, fills, rulebook
@@ -69,7 +69,7 @@ def assert_same_bytes(runs: FillRuns) -> None:
     for row, (_, event) in zip(found, runs, strict=True):
         envelope = SHARED.__class__(event.time_min_ns, SHARED.recorded_time_ns, SHARED.writer_term, SHARED.actor)
         assert row.state == encode(envelope, event)[1]
-        back = decode(row.position, row.stream, row.version, row.topic, row.state)
+        back = decode_row(row)
         assert (back.envelope, back.event, back.position, back.version) == (envelope, event, row.position, row.position)
         assert (row.time_min_ns, row.time_max_ns) == (event.time_min_ns, event.time_max_ns)
 
