@@ -16,7 +16,7 @@ COMPILE := uv pip compile --universal --python-version 3.11 --generate-hashes --
 	--extra embedded --extra tools --extra traces pyproject.toml
 unexport PYTHONDONTWRITEBYTECODE # the tests start hundreds of programs: each would compile all of the ledger
 
-.PHONY: help run test lint format proto golden kept bench bench-lists bench-year demo import audit rebuild verify tools lock clean
+.PHONY: help run test lint format proto golden kept bench bench-growth bench-lists bench-year demo import audit rebuild verify tools lock clean
 
 help: ## show this help
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /|/' | while IFS='|' read -r t d; do printf '  make %-11s %s\n' "$$t" "$$d"; done
@@ -73,6 +73,9 @@ verify: $(RUN) ## derive every table from the log again, and name each row that 
 
 bench: $(BENCH) ## measure: ARGS="--only ingest --json out.json"
 	$(BIN)/python -m scripts.bench $(ARGS)
+
+bench-growth: $(BENCH) ## measure all that a ledger of any size and age must not slow down: takes an hour or two
+	$(BIN)/python -m scripts.bench --only growth --rounds 1 $(ARGS)
 
 bench-lists: $(RUN) ## measure the lists of a back office over a million accounts: ARGS="--accounts 10000 --calls 3"
 	$(BIN)/python -m scripts.bench.lists $(ARGS)

@@ -13,16 +13,17 @@ from ledger.config import Config
 from ledger.domain.decide.evaluation_run import EvaluationState, fold_evaluation
 from ledger.domain.instants import CLOCK_LEAP_NS, LATEST_NS, SECOND_NS, utc_day
 from ledger.domain.refusal import Reason
-from ledger.domain.state.account import AccountState, fold_account, fold_accounts
+from ledger.domain.state.account import AccountState, fold_accounts
 from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.state.shared_facts import SharedFact, Underway
-from ledger.domain.streams import account_stream, in_fee_order, owner_stream, repricing_stream
+from ledger.domain.streams import account_stream, owner_stream, repricing_stream
 from ledger.store.log import Head, Log
 from ledger.v1 import read_pb2
 from ledger.wire.fields import Shape, read_ns
 from ledger.wire.status import refuse, timestamp
+from projections.accounts import account_known
 from projections.live import Live
 from projections.repricings import open_releases
 from projections.waiting import wait_until
@@ -113,7 +114,7 @@ class Reader:
             head, book, account = self._live.at_head(account_id)
             return View(Instant(self._as_of_ns(at, head), head, known_at_open=True), book, account)
         book = self._book_after(self._live.book_change(known.position))
-        account = fold_account(account_id, self.log.streams([account_stream(account_id)], known.position))
+        account = account_known(self.log, account_id, known.position)
         return View(Instant(self._as_of_ns(at, head), known, known_at_open=False), book, account)
 
     def family(self, view: View) -> list[AccountState]:
@@ -149,8 +150,7 @@ class Reader:
     def is_repriced(self, instant: Instant, account_id: str) -> bool:
         """Return True while lines of an account are being restated, a part in each commit, or are still to be."""
         return bool(self.repricings(instant, account_id).open) or any(
-            in_fee_order(underway.after_account_id) < in_fee_order(account_id)
-            and self._has_fills_before(underway.fact, account_id)
+            underway.after_account_id < account_id and self._has_fills_before(underway.fact, account_id)
             for underway in self._releases_underway(instant)
         )
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from ledger import programmes
 from ledger.domain.decide.evaluation_run import NOT_BEGUN, EvaluationState, evolve_evaluation
 from ledger.domain.events import FactReleased, Recorded, ReleaseAdvanced
-from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.state.account import AccountState, evolve_account
 from ledger.domain.state.held import NAME_BYTES, Held, account_bytes
 from ledger.domain.state.repricings import NO_REPRICINGS, Repricings, evolve_repricings
 from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
@@ -24,8 +24,9 @@ from ledger.domain.state.shared_facts import (
     evolve_releasing,
     releases_underway,
 )
-from ledger.domain.streams import EVALUATION_PREFIX, RELEASE_PREFIX, account_stream, kind_and_subject
+from ledger.domain.streams import EVALUATION_PREFIX, RELEASE_PREFIX, kind_and_subject
 from ledger.store.log import Head, Log
+from projections.accounts import account_known
 
 
 class Live:
@@ -177,7 +178,7 @@ class Live:
                 self._keep(found)
 
     def _read(self, account_id: str, head: Head) -> AccountState:
-        return fold_account(account_id, self._log.streams([account_stream(account_id)], head.position))
+        return account_known(self._log, account_id, head.position)
 
     def _keep(self, account: AccountState) -> AccountState:
         self._accounts[account.account_id] = account

@@ -8,14 +8,16 @@ from fractions import Fraction
 
 from ledger.domain.events import CreditEvent, FeeAdjusted, FeeCredited, Recorded
 from ledger.domain.streams import account_of
+from ledger.store.codec.erasable import apart
 from ledger.v1.command_pb2 import LaterCommits, Preview
 
 Moved = Mapping[tuple[str, str], Fraction]  # by account and currency
 
 
 def unsalted(recorded: Recorded) -> Recorded:
-    """Return an event without the hash of its reason, whose salt is drawn anew."""
-    return replace(recorded, envelope=replace(recorded.envelope, reason_sha256=b""))
+    """Return an event without the hashes of its reason and of its erasable part, whose salts are drawn anew."""
+    kept, _ = apart(recorded)
+    return replace(kept, envelope=replace(kept.envelope, reason_sha256=b"", erasable_sha256=b""))
 
 
 def posted(events: Iterable[Recorded]) -> tuple[int, Moved]:

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from ledger import programmes
 from ledger.domain.events import CreditEvent, Recorded, SourceAdvanced
 from ledger.domain.instants import DAY_NS
-from ledger.domain.streams import day_key, in_fee_order
+from ledger.domain.streams import day_key
 from ledger.domain.term_clock import TermClocks
+from ledger.replay.back_links import BackLinks
 from ledger.replay.compare import Deviation, said
 from ledger.replay.replay import Replay
 from ledger.replay.requests import RequestsAgain
@@ -47,20 +48,21 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
             for each in log
             if each.stream.startswith("fees/") and each.position < before and day_key(each.stream)[1] >= first_day
         }
-        span = (in_fee_order(after), in_fee_order(until) or "\U0010ffff")
-        return sorted((name for name in found if span[0] < in_fee_order(name) <= span[1]), key=in_fee_order)[:limit]
+        return sorted(name for name in found if after < name and (not until or name <= until))[:limit]
 
     def recorded_at(position: int) -> int:
         place = bisect_left(ends, position, key=lambda end: end[0])
         return ends[place][1] if place < len(ends) else 0
 
-    clocks = TermClocks()
+    clocks, back_links = TermClocks(), BackLinks(())
     states = States(
         programmes.parse,
         earlier,
         recorded_at=recorded_at,
         decided_ns=clocks.decided_ns,
+        back_links=back_links,
         fee_streams=fee_streams,
+        last_fees=lambda streams, position: [found[-1] for stream in streams if (found := earlier([stream], position))],
         credits_with=credits_with,
         accounts_trading=accounts_trading,
     )
@@ -76,6 +78,7 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
             yield said(recorded, f"position {expected} was expected here")
         expected = recorded.position + 1
         clocks.take(recorded)
+        back_links.take(recorded)
         if isinstance(recorded.event, SourceAdvanced):
             advances.append(recorded)
         if recorded.stream.startswith("fees/"):

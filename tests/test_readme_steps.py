@@ -39,6 +39,8 @@ NOT_TYPED: Final = {
     "sudo ": "it changes the machine: tests/examples/test_systemd_unit.py holds what is installed",
     "docker ": "tests need no docker: tests/examples/test_containers.py holds its files",
     "fee-ledger doctor": "what it finds depends on the machine: tests/tools/test_doctor.py runs it",
+    "DELETE FROM ledger.erasable_parts": "only the owner may: tests/docs/test_erase_page.py runs it",
+    "VACUUM ledger.": "the same",
     "with ledger.fill_stream(": "a fragment, without the fills: tests/client runs streams",
     "async with ledger.fill_stream(": "the same on an event loop",
 }
@@ -54,7 +56,10 @@ EXITS: Final = {
     "controls source-conflicts": 0,
     "fee-ledger controls": 1,
 }
-READ_THE_LOG: Final = ("make audit", "make verify", "make rebuild", f"{PROGRAM}reconcile", f"{PROGRAM}backup to")
+READ_THE_LOG: Final = (
+    *("make audit", "make verify", "make rebuild"),
+    *(f"{PROGRAM}{tool}" for tool in ("audit alice", "reconcile", "backup to")),
+)
 RESTORED: Final = "/srv/restored"  # a data folder that is made
 
 

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import Final
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from ledger.arrays.columns import Ints
 
 VARINT, DELIMITED = 0, 2  # wire types: the ones in the log
+_FIXED: Final = {1: 8, 5: 4}  # wire types of others, and the bytes that they take
 _BYTES_MAX: Final = 10  # of a varint
 _SHIFTS: Final = np.arange(0, 7 * _BYTES_MAX, 7, dtype=np.uint64)
 
@@ -31,6 +32,39 @@ def read_varint(data: bytes, place: int) -> tuple[int, int]:
         value |= (data[place] & 0x7F) << shift
         place, shift = place + 1, shift + 7
     return value | data[place] << shift, place + 1
+
+
+class WireField(NamedTuple):
+    """A field of a message: its number, all its bytes, and without tag and size where it is delimited."""
+
+    number: int
+    whole: bytes
+    content: bytes
+
+
+def wire_fields(data: bytes) -> Iterator[WireField]:
+    """Yield the fields of a message as they lie there, for example 0a 01 41 as (1, 0a 01 41, 41).
+
+    Raises ValueError where the bytes are no message.
+    """
+    place = 0
+    try:
+        while place < len(data):
+            begin = place
+            tag, place = read_varint(data, place)
+            kind, start = tag & 7, place
+            if kind == VARINT:
+                _, place = read_varint(data, place)
+            elif kind == DELIMITED:
+                size, start = read_varint(data, place)
+                place = start + size
+            else:
+                place += _FIXED[kind]
+            if place > len(data):
+                raise IndexError(place)
+            yield WireField(tag >> 3, data[begin:place], data[start:place] if kind == DELIMITED else b"")
+    except (IndexError, KeyError):
+        raise ValueError("the bytes are no message of Protocol Buffers") from None
 
 
 def varints(values: Sequence[int] | Ints) -> list[bytes]:

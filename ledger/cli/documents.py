@@ -35,8 +35,9 @@ def document(message: Message) -> str:
 def line(message: Message) -> str:
     """One entry of a list, on one line."""
     values = _values(message)
-    if isinstance(message, StoredEvent):
-        values["state"] = _state(message) or values["state"]
+    if isinstance(message, StoredEvent) and (state := _state(message)):
+        values["state"] = state
+        del values["erasable"]  # the state has it
     return json.dumps(values)
 
 
@@ -50,7 +51,7 @@ def _state(event: StoredEvent) -> dict[str, Any] | None:
         return None
     state: Message = getattr(events_pb2, event.topic)()
     try:
-        state.ParseFromString(event.state)
+        state.ParseFromString(event.state + event.erasable)
     except DecodeError:
         return None
     values = _values(state)

@@ -31,6 +31,7 @@ class Envelope:
     request_sha256: bytes = b""
     request_message: str = ""  # of the first event of a request: the name of its message
     request_body: bytes = b""  # and that message, without what may be erased
+    erasable_sha256: bytes = b""  # of the ticket and of clients' order ids, with a nonce; empty: it has none of them
 
     @property
     def asker(self) -> tuple[str | bytes | bool, ...]:
@@ -54,6 +55,7 @@ class WriterStarted:
     software_version: str
     rules_version: int = 0  # 0: written by 0.1.0, which did not say it
     keeps_requests: bool = False  # the first event of each request of the term holds the request
+    links_fees: bool = False  # each event of a fee stream names the one before it, from the term on
 
     @property
     def rules(self) -> int:
@@ -453,6 +455,8 @@ class VolumeEvaluated:
     ended_grant_ids: tuple[str, ...] = ()
     ended_time_ns: int = 0
     kept_tier: str = ""
+    run: int = 1
+    supersedes: int = 0  # the position of an earlier run's result; 0: none
 
 
 @dataclass(frozen=True, slots=True)
@@ -715,7 +719,8 @@ class VolumeRecorded:
     """Stream `fees/<account>/<day>`: a fill run, one account's fills of one day, venue and actor in one commit.
 
     Lines are in the order in which they came. `time_max_so_far_ns` and `totals` include this event and all before it
-    in its stream.
+    in its stream. `previous_position` is that of the event before it in the stream, as in every event of a fee stream;
+    0: it is the first, or was recorded in a term that did not say it.
     """
 
     venue: str
@@ -727,6 +732,7 @@ class VolumeRecorded:
     bases: tuple[Basis, ...]
     columns: Columns
     totals: tuple[CellTotals, ...]
+    previous_position: int = 0
 
     def __len__(self) -> int:
         return len(self.columns.traits)
@@ -833,6 +839,7 @@ class FeeAdjusted:
     lines: Sequence[AdjustedLine]
     totals: tuple[CellTotals, ...]
     release_position: int = 0
+    previous_position: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -848,6 +855,7 @@ class FeeCredited:
     time_min_ns: int
     time_max_so_far_ns: int = 0
     totals: tuple[CellTotals, ...] = ()
+    previous_position: int = 0
 
     @property
     def time_max_ns(self) -> int:
@@ -866,6 +874,7 @@ class CreditWithdrawn:
     time_min_ns: int
     time_max_so_far_ns: int = 0
     totals: tuple[CellTotals, ...] = ()
+    previous_position: int = 0
 
     @property
     def time_max_ns(self) -> int:
@@ -925,7 +934,7 @@ class RepriceCompleted:
 class ReleaseAdvanced:
     """Stream `release/<programme>`: a shared fact that is released was brought to accounts up to one, or to all.
 
-    What became of it in each of these that it reaches follows in its commit, in the order of their fee streams. Without
+    What became of it in each of these that it reaches follows in its commit, in the order of their ids. Without
     `until_account_id` no account is left.
     """
 

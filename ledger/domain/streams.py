@@ -86,11 +86,6 @@ def fee_range(account_id: str) -> tuple[str, str]:
     return prefix, end_of(prefix)
 
 
-def in_fee_order(account_id: str) -> str:
-    """Return what sorts accounts as their fee streams lie in the log: "a-b" comes before "a"; nothing before all."""
-    return f"{account_id}/" if account_id else ""
-
-
 def end_of(prefix: str) -> str:
     """Return the first text in byte order after all that begin with a prefix: "bounty/" -> "bounty0"."""
     return prefix[:-1] + chr(ord(prefix[-1]) + 1)

@@ -5,29 +5,45 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import replace
 
-from ledger.domain.events import AdjustedLine, CreditEvent, FeeAdjusted, FeeEvent, KnownLine
+from ledger.domain.events import AdjustedLine, CreditEvent, FeeAdjusted, FeeEvent, KnownLine, Recorded
 from ledger.domain.state.volume_cells import CellSums, add_totals, count_credit, to_totals
 
 
 class AccountDay:
-    """The running totals of one account-day, and a digest of every exec_id."""
+    """The running totals of one account-day, a digest of every exec_id, and the position of its last event."""
 
-    __slots__ = ("digests", "sums", "time_max_so_far_ns")
+    __slots__ = ("digests", "last_position", "sums", "time_max_so_far_ns")
 
-    def __init__(self, digests: Iterable[int] = (), last: FeeEvent | None = None) -> None:
-        """Take from the log the digest of every exec_id, and the totals after the last event."""
+    def __init__(self, digests: Iterable[int] = (), last: Recorded | None = None) -> None:
+        """Take from the log the digest of every exec_id, and the last event, with the totals after it."""
         self.digests: set[int] = set(digests)
         self.sums: CellSums = {}
         self.time_max_so_far_ns = 0
+        self.last_position = 0  # 0: it has no event
         if last is not None:
-            add_totals(self.sums, last.totals)
-            self.time_max_so_far_ns = last.time_max_so_far_ns
+            assert isinstance(last.event, FeeEvent), last
+            add_totals(self.sums, last.event.totals)
+            self.time_max_so_far_ns = last.event.time_max_so_far_ns
+            self.last_position = last.position
 
-    def credit(self, event: CreditEvent) -> CreditEvent:
-        """Update the totals by a credit of the day, or by its withdrawal; return the event with the totals after it."""
+    def append(self, position: int) -> int:
+        """Let the day end with an event at a position; return that of the event before it, which it names."""
+        before, self.last_position = self.last_position, position
+        return before
+
+    def credit(self, event: CreditEvent, position: int) -> CreditEvent:
+        """Count a credit of the day, or its withdrawal, which will lie at a position.
+
+        Return the event as it is recorded: with the totals after it, and the event before it.
+        """
         count_credit(self.sums, event)
         self.time_max_so_far_ns = max(self.time_max_so_far_ns, event.time_min_ns)
-        return replace(event, time_max_so_far_ns=self.time_max_so_far_ns, totals=to_totals(self.sums))
+        return replace(
+            event,
+            time_max_so_far_ns=self.time_max_so_far_ns,
+            totals=to_totals(self.sums),
+            previous_position=self.append(position),
+        )
 
 
 def adjusted(known: KnownLine, event: FeeAdjusted, line: AdjustedLine) -> KnownLine:

@@ -108,14 +108,14 @@ def _restated(placed: PlacedLine, recorded: Recorded, event: FeeAdjusted, line: 
 
 
 def adjustments(
-    day: AccountDay, found: Targets, cause: tuple[str, int], release_position: int
+    day: AccountDay, found: Targets, cause: tuple[str, int], release_position: int, next_position: int = 0
 ) -> Iterator[FeeAdjusted]:
     """Make the events of an account-day, a part of its lines in each, and update the totals of the day.
 
-    `cause` is that of the fact, and its position.
+    `cause` is that of the fact, and its position. The events will lie in the log from `next_position` on.
     """
     size = max(min(_LINES_OF_AN_EVENT, _BYTES_OF_LINES // _bytes_of_a_line(found)), 1) if len(found) else 1
-    for start in range(0, len(found), size):
+    for position, start in enumerate(range(0, len(found), size), next_position):
         part = found.between(start, start + size)
         times = part.lines.time_ns[part.place]
         _count_again(day, part)
@@ -127,6 +127,7 @@ def adjustments(
             **_columns(part),
             totals=to_totals(day.sums),
             release_position=release_position,
+            previous_position=day.append(position),
         )
 
 

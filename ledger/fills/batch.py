@@ -172,6 +172,7 @@ def as_part(batch: FillBatch) -> BatchPart:
 
 
 CARRIED: Final = Line._fields[Line._fields.index("trade_id") :]  # columns that go into the log as they came
+ERASABLE: Final = ("cl_ord_id",)  # of them, what customers chose: `ledger.store.codec.erasable` keeps it apart
 COLUMNS: Final = tuple(column.name for column in fields(FillBatch))[5:]
 _TEXTS: Final = frozenset(CARRIED) - {"order_time_ns"}
 _NAMED: Final = (("accounts", "account"), ("symbols", "symbol"), ("sources", "source"))

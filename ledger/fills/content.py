@@ -10,18 +10,18 @@ from ledger.arrays.columns import Ints, text_column
 from ledger.arrays.decimal_columns import rescaled
 from ledger.domain.events import Basis, VolumeRecorded
 from ledger.domain.traits import DECIDED_TRAITS
-from ledger.fills.batch import CARRIED, FillBatch
+from ledger.fills.batch import CARRIED, ERASABLE, FillBatch
 from ledger.fills.lines import NUMBERED, amounts, ints, line_times_ns
 
 _SENT_TRAITS: Final = ~DECIDED_TRAITS & 0xFF
 _NOTHING: Final = np.bytes_(b"")
 
 
-def same_content(batch: FillBatch, places: Ints, run: VolumeRecorded, lines: Ints) -> Ints:
+def same_content(batch: FillBatch, places: Ints, run: VolumeRecorded, lines: Ints, *, erased: bool = False) -> Ints:
     """Return a boolean array: True where the fill at `places[n]` of a batch says the same as line `lines[n]` of a run.
 
     All but its name and its number is compared, amounts by their value. A fill that leaves the product to its symbol
-    is the same as one that says it.
+    is the same as one that says it. `erased`: what may be erased of the run is no longer known, and every fill says it.
     """
     symbol = ints(run, "symbol_index")[lines]
     codes = {name: code for code, name in enumerate(batch.symbols)}
@@ -34,7 +34,7 @@ def same_content(batch: FillBatch, places: Ints, run: VolumeRecorded, lines: Int
         scales = np.array([getattr(terms, f"{name}_scale") for terms in run.symbols])[symbol]
         sent, finer = rescaled(getattr(batch, name)[places], getattr(batch, f"{name}_decimals")[places], scales)
         same &= ~finer & (sent == amounts(run, name, lines)).astype(bool)
-    for name in CARRIED:
+    for name in (each for each in CARRIED if not (erased and each in ERASABLE)):
         same &= _carried_alike(batch, name, places, run, lines)
     return same
 

@@ -23,12 +23,13 @@ from ledger.fills.running_totals import CellTable, FeeCell, GroupSums, RunTotals
 
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1
-_DAY_BYTES: Final = 300  # of an account-day in memory, beside its entries and digests
+_DAY_BYTES: Final = 308  # of an account-day in memory, beside its entries and digests
 _ID_BYTES: Final = 96  # of a digest at most: as few as one slot of six is full after days were dropped
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _HALF: Final = np.uint64(32)
 _POSITIONS: Final = 1 << 32  # the bits of a position that are kept with a digest
+_COLUMNS: Final = ("_number", "_latest_ns", "_last_position", "_ids_held", "_used")
 
 
 class Suspects(NamedTuple):
@@ -43,13 +44,14 @@ class Suspects(NamedTuple):
 
 
 class DayTable:
-    """Account-days by place, digests of their exec_ids with where each was recorded, and running totals."""
+    """Account-days by place: digests of exec_ids with where each was recorded, running totals, the last position."""
 
     def __init__(self) -> None:
         self._place_of: dict[DayKey, int] = {}
         self._named = 0  # numbers given to account-days so far: no two have one, so that none finds the ids of another
         self._number = np.zeros(_CAPACITY, dtype=np.uint64)
         self._latest_ns = np.zeros(_CAPACITY, dtype=np.int64)
+        self._last_position = np.zeros(_CAPACITY, dtype=np.int64)
         self._ids_held = np.zeros(_CAPACITY, dtype=np.int64)
         self._used = np.zeros(_CAPACITY, dtype=np.int64)
         self._uses = 0
@@ -75,6 +77,7 @@ class DayTable:
         """Hold account-days, in place of what was held of them."""
         places = [self._place(key) for key in days]
         self._latest_ns[places] = [day.time_max_so_far_ns for day in days.values()]
+        self._last_position[places] = [day.last_position for day in days.values()]
         self._cells.enter(places, [to_totals(day.sums) for day in days.values()])
         for place, day in zip(places, days.values(), strict=True):
             if day.digests:
@@ -86,6 +89,7 @@ class DayTable:
         day, place = AccountDay(), self._place_of[key]
         add_totals(day.sums, self._cells.totals(np.array([place]))[0])
         day.time_max_so_far_ns = int(self._latest_ns[place])
+        day.last_position = int(self._last_position[place])
         return day
 
     def places(self, keys: Sequence[DayKey]) -> Ints:
@@ -134,6 +138,15 @@ class DayTable:
         latest: Ints = self._latest_ns[places]
         return latest
 
+    def append(self, places: Ints, first_position: int) -> Ints:
+        """Let account-days, each once, end with events at positions from one on, in this order.
+
+        Return the positions of the events before these, 0 for a day that had none.
+        """
+        before: Ints = self._last_position[places]
+        self._last_position[places] = np.arange(first_position, first_position + len(places))
+        return before
+
     def shrink(self, bytes_max: int) -> None:
         """Drop the least recently used days if the table takes more; none is in use."""
         self._uses += 1
@@ -152,7 +165,7 @@ class DayTable:
         self._ids.keep(place_of, int(self._ids_held[places].sum()))
         self._cells.keep(places)
         capacity = max(_CAPACITY, len(places))
-        for name in ("_number", "_latest_ns", "_ids_held", "_used"):
+        for name in _COLUMNS:
             setattr(self, name, grown(getattr(self, name)[places], capacity))
         kept = zip(self._place_of, place_of.tolist(), strict=True)
         self._place_of = {key: place for key, place in kept if place >= 0}
@@ -160,7 +173,7 @@ class DayTable:
     def _place(self, key: DayKey) -> int:
         place = self._place_of.setdefault(key, len(self._place_of))
         if place == len(self._number):
-            for name in ("_number", "_latest_ns", "_ids_held", "_used"):
+            for name in _COLUMNS:
                 setattr(self, name, grown(getattr(self, name), 2 * place))
         if not self._number[place]:
             self._named += 1

@@ -65,7 +65,7 @@ def decide_fills(
     lines, twice = _first_of_each_name(lines, places, days, outcome, next_position)
     if len(lines):
         priced = price_lines(lines, groups, accounts)
-        outcome.runs = make_fill_runs(priced, groups, places, days)
+        outcome.runs = make_fill_runs(priced, groups, places, days, next_position)
         if with_fees:
             outcome.fees.update(priced.fees_by_place())
             outcome.fees.update((place, outcome.fees[first]) for place, first in twice)

@@ -51,6 +51,7 @@ class FillRuns(LazySequence[tuple[DayKey, VolumeRecorded]]):
     """One fill run per account-day; the lines of run n are at starts[n] up to starts[n + 1] in the columns.
 
     `first_sequences` and `last_sequences` go with the codes of `sources`; empty where no fill has a number.
+    `previous_positions` are those of the events before the runs in their account-days; 0: the run is the first.
     """
 
     venue: str
@@ -67,6 +68,7 @@ class FillRuns(LazySequence[tuple[DayKey, VolumeRecorded]]):
     columns: dict[str, Packed]
     wide: bool
     totals: RunTotals
+    previous_positions: Ints
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -84,6 +86,7 @@ class FillRuns(LazySequence[tuple[DayKey, VolumeRecorded]]):
             bases=self.bases.of_run(place),
             columns=Columns(wide=self.wide, **{name: each.between(start, end) for name, each in self.columns.items()}),
             totals=self.totals[place],
+            previous_position=int(self.previous_positions[place]),
         )
         return self.keys[place], event
 

@@ -39,7 +39,8 @@ class KnownFills:
         assert isinstance(run, VolumeRecorded), recorded
         if not len(places):
             return
-        same = same_content(batch, places, run, lines)
+        erased = bool(recorded.envelope.erasable_sha256) and not run.columns.cl_ord_id
+        same = same_content(batch, places, run, lines, erased=erased)
         self.same.update(zip(places.tolist(), same.tolist(), strict=True))
         if with_fees is None or not (asked := same & with_fees[places]).any():
             return

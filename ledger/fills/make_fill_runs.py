@@ -30,8 +30,13 @@ from ledger.fills.prices import Priced
 from ledger.fills.running_totals import FeeCell, GroupSums, RunTotals
 
 
-def make_fill_runs(priced: Priced, groups: AccountDays, places: Ints, days: DayTable) -> FillRuns:
-    """Make the events, in the order of account-days, and count them in `days`, where `groups.keys` lie at `places`."""
+def make_fill_runs(
+    priced: Priced, groups: AccountDays, places: Ints, days: DayTable, next_position: int = 0
+) -> FillRuns:
+    """Make the events, in the order of account-days, and count them in `days`, where `groups.keys` lie at `places`.
+
+    They will lie in the log from `next_position` on.
+    """
     lines, batch = priced.lines, priced.lines.batch
     starts = starts_of(lines.group)
     run = np.repeat(np.arange(len(starts)), sizes_of(starts, len(lines)))
@@ -67,6 +72,7 @@ def make_fill_runs(priced: Priced, groups: AccountDays, places: Ints, days: DayT
         columns=columns,
         wide=is_wide(*map(narrow, (lines.price, lines.quantity, priced.fee))),
         totals=totals,
+        previous_positions=days.append(places, next_position),
     )
 
 

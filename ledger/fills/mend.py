@@ -231,6 +231,8 @@ class Mending:
     def _lines(self, account_id: str, fact: Fact) -> Mapping[str, int]:
         """Return the fee streams that a fact reaches, with how many lines each has; none: it came before them all."""
         lines = self._reading.fee_lines(account_id, fact.from_ns)
+        if not lines:
+            return lines
         first = fee_stream(account_id, utc_day(fact.from_ns))
         is_late = any(stream != first for stream in lines) or self._reading.latest_ns(first) >= fact.from_ns
         return lines if is_late else {}

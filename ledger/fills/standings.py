@@ -204,7 +204,8 @@ class StandingTable:
                 counting.append(grant)
             else:
                 since_ns = max(since_ns, grant.ends_at_ns)
-        account = replace(account, grants=tuple(counting))
+        if len(counting) < len(account.grants):
+            account = replace(account, grants=tuple(counting))
         changes = account.change_instants
         place = bisect_right(changes, at_ns)
         instants, codes = [max(since_ns, changes[place - 1] if place else BEGINNING_NS)], list[int]()

@@ -58,13 +58,14 @@ def _commands(recorded: Recorded, states: States, request: KeptRequest | None) -
 
 
 def _on_its_day(recorded: Recorded, decided: Decided | Refusal, states: States) -> Decided | Refusal:
-    """Return a credit, or a withdrawal, with what follows from its account-day; totals are compared cell by cell."""
+    """Return a credit, or a withdrawal, with what follows from its account-day, which is compared by itself."""
     if isinstance(decided, Refusal) or not isinstance(recorded.event, CreditEvent):
         return decided
     ((stream, event),) = decided.events
     if isinstance(event, CreditEvent):
         latest_ns = max(states.day(day_key(stream)).time_max_so_far_ns, event.time_min_ns)
-        event = replace(event, time_max_so_far_ns=latest_ns, totals=recorded.event.totals)
+        before = recorded.event.previous_position
+        event = replace(event, time_max_so_far_ns=latest_ns, totals=recorded.event.totals, previous_position=before)
     return replace(decided, events=((stream, event),))
 
 

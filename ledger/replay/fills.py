@@ -156,7 +156,9 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
     day.digests |= run.ids
     states.count(len(run.ids))
     totals = to_totals(day.sums)
-    differs = list(differing_totals(event.totals, totals))
+    differs = states.back_links.differing(run.recorded.envelope, event, day)
+    day.append(run.recorded.position)
+    differs += differing_totals(event.totals, totals)
     if event.time_max_so_far_ns != latest_ns:
         differs.append(Difference("time_max_so_far_ns", str(event.time_max_so_far_ns), str(latest_ns)))
     day.time_max_so_far_ns = latest_ns
@@ -169,12 +171,15 @@ def _settle(run: _Run, day: AccountDay, states: States) -> list[Deviation]:
 def _decide_alone(run: _Run, states: States) -> list[Deviation]:
     """Decide the fills of a run again by themselves, to say what differs, line by line."""
     states.next = run.recorded.position
+    found = states.back_links.differing(run.recorded.envelope, run.event, states.day(run.key))
     try:
-        found = _differences(run, states)
+        found += _differences(run, states)
         states.evolve(run.recorded)
     except UNDECIDABLE as error:
-        found = [Difference(f"it cannot be decided: {error!r}")]
-        states.restore(states.day(run.key), run.event)
+        found.append(Difference(f"it cannot be decided: {error!r}"))
+        day = states.day(run.key)
+        states.restore(day, run.event)
+        day.append(run.recorded.position)
     return [Deviation(run.recorded.position, run.recorded.stream, tuple(found))] if found else []
 
 

@@ -23,16 +23,15 @@ from ledger.domain.events import (
 )
 from ledger.domain.state.repricings import BEGINNING, Cursor
 from ledger.domain.state.volume_cells import add_totals, to_totals
-from ledger.domain.streams import account_stream, day_key, in_fee_order, kind_and_subject, repricing_stream, subject_of
+from ledger.domain.streams import account_stream, day_key, kind_and_subject, repricing_stream, subject_of
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import adjustments
 from ledger.fills.mend import Mending
 from ledger.fills.reprice import completed, next_part
 from ledger.fills.targets import Targets
-from ledger.replay.compare import UNDECIDABLE, Deviation, compared, differing_totals, said
+from ledger.replay.compare import UNDECIDABLE, Deviation, compared, said
 from ledger.replay.requests import RequestsAgain
 from ledger.replay.states import States
-from ledger.replay.totals import recounted
 
 Outcome = FactReleased | FactWithheld
 SHARED_FACTS: Final = (PairClassAssigned, PairRatesSet)
@@ -198,20 +197,15 @@ class MendedAgain:
         outcomes = self._mending.brought(underway, event.until_account_id, mine)
         self._expected = (recorded, ((account_stream(name), each) for name, each in outcomes))
         found = self._requests.further(recorded, underway.release)
-        if event.until_account_id and in_fee_order(event.until_account_id) <= in_fee_order(underway.after_account_id):
+        if event.until_account_id and event.until_account_id <= underway.after_account_id:
             found.append(said(recorded, f"accounts up to {underway.after_account_id} have it already", ruled=True))
         if (at_ns := recorded.envelope.effective_time_ns) != now_ns:
             found.append(said(recorded, f"effective_time_ns is {at_ns}, expected {now_ns}"))
         return found
 
     def adjusted(self, recorded: Recorded, event: FeeAdjusted) -> list[Deviation]:
-        """Compare an adjustment with what the last release restates; totals follow from recorded lines."""
+        """Compare an adjustment with what the last release restates, but for what follows from its account-day."""
         found = self._begin()
-        differs = tuple(
-            differing_totals(event.totals, recounted(self._states.day(day_key(recorded.stream)).sums, event))
-        )
-        if differs:
-            found.append(Deviation(recorded.position, recorded.stream, differs))
         if not event.release_position and not self._releases(recorded):
             return found + self._from_what_was_posted(recorded, event)
         due = self._days.get(recorded.stream)
@@ -219,7 +213,7 @@ class MendedAgain:
             what = f"position {event.release_position} restates no more lines of this account-day"
             return [said(recorded, what, ruled=True), *found]
         found += _by_request(self._requests, recorded, due.cause)
-        decided = replace(due.events.pop(0), totals=event.totals)
+        decided = replace(due.events.pop(0), totals=event.totals, previous_position=event.previous_position)
         if not due.events:
             del self._days[recorded.stream]
         return found + compared(recorded, decided, event.time_min_ns)

@@ -13,6 +13,7 @@ from typing import Final
 from ledger.domain.events import (
     AccountLinked,
     CommandRefused,
+    CreditEvent,
     CreditWithdrawn,
     EvaluationCompleted,
     Event,
@@ -170,12 +171,9 @@ class Replay:
         event = recorded.event
         match event:
             case FeeAdjusted():
-                return self._mended.adjusted(recorded, event)
+                return self._mended.adjusted(recorded, event) + self._of_day(recorded, event)
             case FeeCredited() | CreditWithdrawn():
-                before = self._states.day(day_key(recorded.stream)).sums
-                differs = tuple(differing_totals(event.totals, recounted(before, event)))
-                found = [Deviation(recorded.position, recorded.stream, differs)] if differs else []
-                return found + self._decide_command(recorded)
+                return self._of_day(recorded, event) + self._decide_command(recorded)
             case FactReleased() | FactWithheld() if self._mended.is_outcome(recorded):
                 return self._mended.outcome(recorded, event)
             case RepriceStarted() | RepriceCompleted():
@@ -191,6 +189,15 @@ class Replay:
             case AccountLinked():
                 return []  # `_link` compares it
         return self._decide_command(recorded)
+
+    def _of_day(self, recorded: Recorded, event: FeeAdjusted | CreditEvent) -> list[Deviation]:
+        """Compare what follows from the account-day as it was: the totals, and the position of the event before."""
+        day = self._states.day(day_key(recorded.stream))
+        differs = [
+            *differing_totals(event.totals, recounted(day.sums, event)),
+            *self._states.back_links.differing(recorded.envelope, event, day),
+        ]
+        return [Deviation(recorded.position, recorded.stream, tuple(differs))] if differs else []
 
     def _decide_command(self, recorded: Recorded) -> list[Deviation]:
         """Decide an event that is the first of a request, or of none; or the class of a pair that came with it."""

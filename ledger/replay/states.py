@@ -36,11 +36,14 @@ from ledger.domain.streams import (
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import PlacedLine, lines_now
 from ledger.fills.mend import AccountSpan
+from ledger.replay.back_links import BackLinks
 from ledger.replay.compare import UNDECIDABLE
 
 Earlier = Callable[[Sequence[str], int], Iterable[Recorded]]  # the events of streams before a position, in order
 # The fee streams of an account from the UTC day of an instant on that have an event before a position.
 FeeStreams = Callable[[str, int, int], list[str]]
+# The last event before a position of each of some fee streams that has one.
+LastFees = Callable[[Sequence[str], int], Iterable[Recorded]]
 # The credits and withdrawals before a position of the account-day that has a credit at another one, in order.
 CreditsWith = Callable[[int, int], list[Recorded]]
 
@@ -53,10 +56,10 @@ _IDS_MAX: Final = 3_000_000  # digests of exec_ids in memory, about 100 bytes ea
 
 class States(SharedStates):
     """The states before the position `next`. `recorded_at` says when a position before it was recorded,
-    `decided_ns` when an event was decided.
+    `decided_ns` when an event was decided, `back_links` which events of fee streams name the one before them.
 
-    `fed` says whether the events of an account are given to `evolve`: others are not held. `whole`: no event was left
-    out so far, so that a state that is not in memory has no event.
+    `fed` says whether the events of a stream are given to `evolve`: the states of others are read each time. `whole`:
+    no event of those was left out so far, so that one that is not in memory has no event.
     """
 
     def __init__(
@@ -66,17 +69,21 @@ class States(SharedStates):
         *,
         recorded_at: Callable[[int], int],
         decided_ns: Callable[[Envelope], int],
+        back_links: BackLinks,
         fee_streams: FeeStreams,
+        last_fees: LastFees,
         credits_with: CreditsWith,
         accounts_trading: AccountsTrading,
         fed: Callable[[str], bool] = lambda _: True,
         whole: bool = True,
     ) -> None:
-        super().__init__(Rulebook(parse), self._past, self.book_at)
+        super().__init__(Rulebook(parse), self._past, self.book_at, evolves=fed)
         self.next = 1
         self.recorded_at = recorded_at
         self.decided_ns = decided_ns
+        self.back_links = back_links
         self._fee_streams = fee_streams
+        self._last_fees = last_fees
         self._credits_with = credits_with
         self._accounts_trading = accounts_trading
         self._known: tuple[int, Rulebook] | None = None
@@ -92,7 +99,7 @@ class States(SharedStates):
 
     def is_given(self, account_id: str) -> bool:
         """Return True if the events of an account are given to `evolve`."""
-        return self._fed(account_id)
+        return self._fed(account_stream(account_id))
 
     def before(self, *streams: str) -> Iterable[Recorded]:
         """Return the events of streams before the position at hand."""
@@ -115,7 +122,7 @@ class States(SharedStates):
         missing = [name for name in wanted if name not in self._accounts]
         found = self._fold_accounts(missing) if missing else {}
         for name in missing:
-            if self._fed(name):
+            if self.is_given(name):
                 self._accounts.hold(name, found[name])
         return {name: found[name] if name in found else self._accounts[name] for name in wanted}
 
@@ -162,7 +169,7 @@ class States(SharedStates):
         known = self._owners.get(owner_id)
         if known is None:
             known = linked_accounts(self._past(owner_stream(owner_id)))
-        return self._owners.hold(owner_id, known)
+        return self._owners.hold(owner_id, known) if self._fed(owner_stream(owner_id)) else known
 
     def family(self, account: AccountState) -> Sequence[AccountState]:
         """Return the other accounts that share an owner with one, by id."""
@@ -173,14 +180,22 @@ class States(SharedStates):
         return self.days([key])[key]
 
     def days(self, keys: Iterable[DayKey]) -> Mapping[DayKey, AccountDay]:
-        """Return account-days, those that are not in memory read at once."""
+        """Return account-days, those that are not in memory read at once.
+
+        Of one whose events are not given only totals and times are known.
+        """
         wanted = list(keys)
         missing = {fee_stream(*key): key for key in wanted if key not in self._days}
-        for key in missing.values():
-            self._days.hold(key, AccountDay())
-        for recorded in self._past(*missing) if missing else ():
-            self._evolve_day(missing[recorded.stream], recorded)
-        return {key: self._days[key] for key in wanted}
+        found = {key: AccountDay() for key in missing.values()}
+        given = list(filter(self._fed, missing))
+        for recorded in self._past(*given):
+            self._evolve_day(found[missing[recorded.stream]], recorded)
+        for stream in given:
+            self._days.hold(missing[stream], found[missing[stream]])
+        if others := missing.keys() - given:
+            for recorded in self._last_fees(sorted(others), self.next):
+                self._go_on(found[missing[recorded.stream]], recorded)
+        return {key: found[key] if key in found else self._days[key] for key in wanted}
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one more event."""
@@ -193,9 +208,7 @@ class States(SharedStates):
                 if isinstance(recorded.event, AccountLinked):
                     self.accounts_of(name).append(recorded.event.account_id)
             case "fees":
-                key = day_key(recorded.stream)
-                self.day(key)
-                self._evolve_day(key, recorded)
+                self._evolve_day(self.day(day_key(recorded.stream)), recorded)
             case "promotions" | "bounty" | "closes" | "evaluation" | "repricing" | "release":
                 super().evolve(recorded)
             case "registers" | "programme":
@@ -226,17 +239,19 @@ class States(SharedStates):
         self._whole = self._whole and not any(went)
 
     def _past(self, *streams: str) -> Iterable[Recorded]:
-        return () if self._whole else self.before(*streams)
+        unknown = [stream for stream in streams if not (self._whole and self._fed(stream))]
+        return self.before(*unknown) if unknown else ()
 
     def _fold_accounts(self, account_ids: Sequence[str]) -> dict[str, AccountState]:
-        unknown = [name for name in account_ids if not (self._whole and self._fed(name))]
-        events = self.before(*map(account_stream, unknown)) if unknown else ()
-        return fold_accounts(events, account_ids)
+        return fold_accounts(self._past(*map(account_stream, account_ids)), account_ids)
 
-    def _evolve_day(self, key: DayKey, recorded: Recorded) -> None:
+    def _go_on(self, day: AccountDay, recorded: Recorded) -> None:
         assert isinstance(recorded.event, FeeEvent), recorded
-        day = self._days[key]
         self.restore(day, recorded.event)
+        day.append(recorded.position)
+
+    def _evolve_day(self, day: AccountDay, recorded: Recorded) -> None:
+        self._go_on(day, recorded)
         if isinstance(recorded.event, VolumeRecorded):
             before = len(day.digests)
             names = text_column(recorded.event.columns.exec_id, len(recorded.event))

@@ -9,8 +9,8 @@ from psycopg.sql import SQL, Composable, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded, SourceAdvanced
 from ledger.domain.streams import subject_of
-from ledger.store.postgres.migrate import EVENTS, SNAPSHOTS, TRACKING, channel_of
-from ledger.store.rows import COLUMNS, TYPES, Row
+from ledger.store.postgres.migrate import ERASABLE, EVENTS, SNAPSHOTS, TRACKING, channel_of
+from ledger.store.rows import COLUMNS, TYPES, ErasableRow, Row
 
 _FEW: Final = 4  # rows that are written out one by one: arrays cost both sides more
 _MANY: Final = -1
@@ -54,6 +54,7 @@ class CommitStatement:
         self._parts = (
             _Part("event", events, TYPES),
             _Part("request", Identifier(schema, "requests"), ("text", "bytea", "int8")),
+            _Part("erasable", Identifier(schema, ERASABLE), ("int8", "bytea", "bytea")),
             _Part("text", Identifier(schema, "erasable_text"), ("bytea", "bytea", "text")),
             _Part("snapshot", Identifier(schema, SNAPSHOTS), ("text", "int8", "int8", "bytea", "bytea"), _LATER),
             _Part("source", SQL("{} AS known").format(Identifier(schema, TRACKING)), ("text", "int8"), _ADVANCED),
@@ -63,6 +64,7 @@ class CommitStatement:
     def of(
         self,
         rows: Sequence[Row],
+        erasable: Sequence[ErasableRow],
         requests: Sequence[tuple[Any, ...]],
         texts: Sequence[tuple[Any, ...]],
         snapshots: Sequence[tuple[Any, ...]],
@@ -78,7 +80,8 @@ class CommitStatement:
             for recorded in decisions
             if isinstance(recorded.event, SourceAdvanced) and recorded.event.has_numbers
         ]
-        parts: list[Sequence[tuple[Any, ...]]] = [rows, requests, texts, snapshots, sources]
+        events = [row.columns for row in rows]
+        parts: list[Sequence[tuple[Any, ...]]] = [events, requests, erasable, texts, snapshots, sources]
         shape = tuple([len(part) if len(part) <= _FEW else _MANY for part in parts])
         statement = self._made.get(shape)
         if statement is None:

@@ -1,10 +1,12 @@
 """Reading fee streams: runs of fills, adjustments of their fees, and the running totals of account-days.
 
-In fee streams versions are positions, so the index finds the last event up to a position by one seek; nowhere else.
+In fee streams versions are positions, so the index finds the last event up to a position by one seek; nowhere else. It
+has the UTC day first, so the days of an account are found by asking each day that the log has.
 """
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
@@ -13,16 +15,18 @@ import numpy as np
 
 from ledger.arrays.columns import Ints
 from ledger.domain.events import POSITION_MAX, CellTotals, FeeEvent, Recorded, VolumeRecorded
-from ledger.domain.instants import DAY_NS, day_text
-from ledger.domain.streams import account_and_day, fee_stream
+from ledger.domain.instants import DAY_NS
+from ledger.domain.streams import DayKey, account_and_day, day_key
 from ledger.store.codec.events import decode
 from ledger.store.codec.fills import CHARGED_TAGS, exec_id_digests
 from ledger.store.codec.run_front import adjusted_totals_in, totals_in
-from ledger.store.reads import BYTES_AT_ONCE, ROWS_AT_ONCE, STREAMS, Reads, Row, statement
+from ledger.store.reads import BYTES_AT_ONCE, ROWS_AT_ONCE, Reads, Row, statement
 
 _FRONTS: Final = {"VolumeRecorded": totals_in, "FeeAdjusted": adjusted_totals_in}
 _STREAMS_AT_ONCE: Final = 1_000  # whose events are in memory at once
 _RUNS_FIRST: Final = 4  # that are read before their size is known
+_POSITIONS_AT_ONCE: Final = 10_000
+_END_DAY: Final = 2**31 - 1  # after every day
 # To look for tags in the bytes takes a small part of what it takes to send and read them: 0.2 s for 1,000,000 fills.
 # Other bytes may look like that; no run that says it is missed.
 _SAYS_CHARGED: Final = " OR ".join(
@@ -30,6 +34,30 @@ _SAYS_CHARGED: Final = " OR ".join(
 )
 _NO_IDS: Final = np.zeros(0, dtype=np.uint64)  # of a day with credits alone
 _NO_POSITIONS: Final = np.zeros(0, dtype=np.int64)
+
+_OF_DAY: Final = "{account} = %s AND {day} = %s"  # a `DayKey`
+_OF_WANTED: Final = "{day} = wanted.day AND {account} = wanted.account"
+_IN_ORDER: Final = "{day}, {account}, originator_version"  # of the index
+
+
+def days_of(accounts: str, *, first: str, end: str = "2147483647") -> str:
+    """Return the beginning of a statement: `traded` are the days in [first, end) on which some accounts have an event.
+
+    Its columns are day, account and `since`, the position of the first event. `accounts` are an array in byte order.
+    Each step is one seek in the index, to the first entry at or after a day and an account. Where that leads to one of
+    the accounts it is told. Then comes the next of them, and after the last the next day. So days on which nobody
+    trades cost nothing, and on all others an account that does not trade costs one step.
+    """
+    entry = "SELECT {day} AS day, {account} AS account, originator_version AS since FROM {events}"
+    place = f"(SELECT *, width_bucket(account, {accounts}) AS place FROM entry) AS last"
+    begin = f"last.day + last.place / cardinality({accounts}), ({accounts})[last.place %% cardinality({accounts}) + 1]"
+    within = f"{{fees}} AND {{day}} < {end} AND ({{day}}, {{account}}) >="
+    return (
+        f"WITH RECURSIVE entry AS (({entry} WHERE {within} ({first}, ({accounts})[1]) ORDER BY {_IN_ORDER} LIMIT 1)"
+        f" UNION ALL SELECT next.* FROM {place} CROSS JOIN LATERAL"
+        f" ({entry} WHERE {within} ({begin}) ORDER BY {_IN_ORDER} LIMIT 1) AS next), traded AS ("
+        f"SELECT * FROM entry WHERE account = ({accounts})[width_bucket(account, {accounts})]) "
+    )
 
 
 class DayTotals(NamedTuple):
@@ -59,7 +87,7 @@ class FeeDay:
 
     digests: Ints
     positions: Ints
-    last: FeeEvent
+    last: Recorded
 
 
 class FeeStreams(Reads):
@@ -67,18 +95,18 @@ class FeeStreams(Reads):
 
     # LIMIT keeps each of these a seek in the index, whatever the planner takes the tables to be.
     _RUNS_SINCE = statement(
-        "SELECT run.* FROM unnest(%s::text[], %s::bigint[]) AS wanted(stream, place) CROSS JOIN LATERAL ("
-        "  SELECT ROW FROM {events} WHERE originator_id = wanted.stream AND originator_version >= wanted.place"
+        "SELECT run.* FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS wanted(account, day, place)"
+        f" CROSS JOIN LATERAL (SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND originator_version >= wanted.place"
         "  AND topic = 'VolumeRecorded' ORDER BY originator_version LIMIT 1) AS run"
     )
 
     def runs_since(self, wanted: Iterable[tuple[str, int]]) -> Iterator[Recorded]:
         """Yield the first run of each (fee stream, position) at that position or after it, a few in memory at once."""
         streams, positions = zip(*wanted, strict=True)
-        return self._runs(self._RUNS_SINCE, (list(streams), list(positions)))
+        return self._runs(self._RUNS_SINCE, (*_columns(streams), list(positions)))
 
     _RUNS_BETWEEN = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version >= %s AND originator_version < %s"
+        f"SELECT ROW FROM {{events}} WHERE {_OF_DAY} AND originator_version >= %s AND originator_version < %s"
         " AND topic = 'VolumeRecorded' ORDER BY originator_version LIMIT %s"
     )
 
@@ -89,7 +117,8 @@ class FeeStreams(Reads):
         are small: the first query then brings up to ROWS_AT_ONCE.
         """
         limit = ROWS_AT_ONCE if at_once else _RUNS_FIRST
-        while rows := self._rows(self._RUNS_BETWEEN, (stream, first, end, limit)):
+        key = day_key(stream)
+        while rows := self._rows(self._RUNS_BETWEEN, (*key, first, end, limit)):
             yield from (decode(*row) for row in rows)
             if len(rows) < limit:
                 return
@@ -97,10 +126,11 @@ class FeeStreams(Reads):
             limit = min(max(BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), ROWS_AT_ONCE)
 
     _RUNS_OF_COMMITS = statement(
-        "SELECT run.* FROM unnest(%s::text[], %s::bigint[]) AS wanted(stream, place) CROSS JOIN LATERAL ("
+        "SELECT run.* FROM unnest(%s::text[], %s::int[], %s::bigint[]) AS wanted(account, day, place)"
+        " CROSS JOIN LATERAL ("
         "  SELECT first_position, last_position FROM {schema}.commits WHERE last_position >= wanted.place"
         "  ORDER BY last_position LIMIT 1) AS made CROSS JOIN LATERAL ("
-        "  SELECT ROW FROM {events} WHERE originator_id = wanted.stream AND topic = 'VolumeRecorded'"
+        f"  SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND topic = 'VolumeRecorded'"
         "  AND originator_version BETWEEN made.first_position AND made.last_position"
         "  ORDER BY originator_version LIMIT 1000000) AS run"
     )
@@ -108,42 +138,64 @@ class FeeStreams(Reads):
     def runs_of_commits(self, wanted: Iterable[tuple[str, int]]) -> Iterator[Recorded]:
         """Yield the runs of each (fee stream, position) in the commit of that position, a few in memory at once."""
         streams, positions = zip(*wanted, strict=True)
-        return self._runs(self._RUNS_OF_COMMITS, (list(streams), list(positions)))
+        return self._runs(self._RUNS_OF_COMMITS, (*_columns(streams), list(positions)))
 
-    _RUNS_OF = statement("SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND topic = 'VolumeRecorded'")
+    _EVENTS_OF = (
+        "SELECT event.* FROM unnest(%s::text[], %s::int[]) AS wanted(account, day) CROSS JOIN LATERAL ("
+        f"  SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND originator_version > %s AND originator_version <= %s"
+        "  ORDER BY originator_version LIMIT 1000000000) AS event"
+    )
+    _RUNS_OF = statement(_EVENTS_OF.replace("ORDER", "AND topic = 'VolumeRecorded' ORDER"))
 
     def runs_of(self, streams: Iterable[str]) -> Iterator[Recorded]:
         """Yield every run of some fee streams, a few in memory at once."""
-        return self._runs(self._RUNS_OF, (list(streams),))
+        return self._runs(self._RUNS_OF, (*_columns(streams), 0, POSITION_MAX))
 
     def _runs(self, statement: bytes, parameters: Sequence[Any]) -> Iterator[Recorded]:
         return (decode(*row) for row in self._taken("runs", statement, parameters))
 
     _ADJUSTMENTS_OF = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND originator_version > %s"
-        " AND originator_version <= %s AND topic = 'FeeAdjusted' ORDER BY originator_version"
+        _EVENTS_OF.replace("ORDER", "AND topic = 'FeeAdjusted' ORDER") + " ORDER BY originator_version"
     )
 
     def adjustments_of(self, streams: Iterable[str], after: int, until: int = POSITION_MAX) -> list[Recorded]:
         """Return what corrects fees of some fee streams at positions in (after, until], in order."""
-        return self._events(self._ADJUSTMENTS_OF, (list(streams), after, until))
+        return self._events(self._ADJUSTMENTS_OF, (*_columns(streams), after, until))
 
-    _LAST_FEES = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version <= %s"
+    _FEES_OF = statement(_EVENTS_OF)
+
+    def fees_of(self, streams: Iterable[str], until: int) -> list[Recorded]:
+        """Return events of some fee streams up to a position, stream by stream."""
+        return self._events(self._FEES_OF, (*_columns(streams), 0, until))
+
+    _ROWS_OF_DAY = statement(
+        f"SELECT ROW FROM {{events}} WHERE {_OF_DAY} AND originator_version > %s AND originator_version <= %s"
+        " ORDER BY originator_version LIMIT %s"
+    )
+
+    def _rows_of_day(self, stream: str, after: int, until: int, limit: int) -> list[Row]:
+        """Return rows of a fee stream; of one whose name is that of no account-day, none."""
+        try:
+            key = day_key(stream)
+        except ValueError:
+            return []
+        return self._rows(self._ROWS_OF_DAY, (*key, after, until, limit))
+
+    _LAST_OF_DAY = statement(
+        f"SELECT ROW FROM {{events}} WHERE {_OF_DAY} AND originator_version <= %s"
         " ORDER BY originator_version DESC LIMIT 1"
     )
 
-    def last_fees(self, stream: str, until: int) -> FeeEvent | None:
+    def last_of_day(self, stream: str, until: int) -> Recorded | None:
         """Return the last event up to a position of a fee stream, if it has any."""
-        found = self._events(self._LAST_FEES, (stream, until))
-        event = found[0].event if found else None
-        assert event is None or isinstance(event, FeeEvent), stream
-        return event
+        return next(iter(self._events(self._LAST_OF_DAY, (*day_key(stream), until))), None)
 
     _CREDITS_WITH = statement(
-        "SELECT ROW FROM {events} WHERE originator_id ="
-        " (SELECT originator_id FROM {events} WHERE notification_id = %s AND topic = 'FeeCredited')"
-        " AND originator_version >= %s AND topic = ANY('{{FeeCredited,CreditWithdrawn}}') ORDER BY originator_version"
+        "SELECT event.* FROM (SELECT {day} AS day, {account} AS account FROM {events}"
+        "  WHERE notification_id = %s AND topic = 'FeeCredited' LIMIT 1) AS wanted CROSS JOIN LATERAL ("
+        f"  SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND originator_version >= %s"
+        "  AND topic = ANY('{{FeeCredited,CreditWithdrawn}}') ORDER BY originator_version LIMIT 1000000000) AS event"
+        " ORDER BY originator_version"
     )
 
     def credits_with(self, position: int) -> list[Recorded]:
@@ -151,12 +203,13 @@ class FeeStreams(Reads):
         return self._events(self._CREDITS_WITH, (position, position)) if position <= POSITION_MAX else []
 
     _EXISTING = statement(
-        "SELECT name FROM unnest(%s::text[]) AS name WHERE EXISTS (SELECT 1 FROM {events} WHERE originator_id = name)"
+        "SELECT first.* FROM unnest(%s::text[], %s::int[]) AS wanted(account, day) CROSS JOIN LATERAL ("
+        f"  SELECT originator_id FROM {{events}} WHERE {_OF_WANTED} ORDER BY originator_version LIMIT 1) AS first"
     )
 
     def existing(self, streams: Iterable[str]) -> set[str]:
-        """Return those of some streams that have an event."""
-        return {row[0] for row in self._rows(self._EXISTING, (list(streams),))}
+        """Return those of some fee streams that have an event."""
+        return {row[0] for row in self._rows(self._EXISTING, _columns(streams))}
 
     def accounts_and_days(
         self, accounts: Mapping[str, int], days: Iterable[str], take: Callable[[list[Recorded]], None]
@@ -167,104 +220,112 @@ class FeeStreams(Reads):
         fee streams are read in pieces, of which the digests are kept.
         """
         stream: list[Recorded] = []  # of one account, as far as it was read
+        for rows in self._pieces(self._PIECE, [((name,), version) for name, version in accounts.items()]):
+            for recorded in (decode(*row) for row in rows):
+                if stream and stream[-1].stream != recorded.stream:
+                    take(stream)
+                    stream = []
+                stream.append(recorded)
+        if stream:
+            take(stream)
+        return self._days(days)
+
+    def _days(self, days: Iterable[str]) -> dict[str, FeeDay]:
         digests: dict[str, list[Ints]] = {}
         positions: dict[str, list[Ints]] = {}
         last: dict[str, Row] = {}
-        of_days = set(days)
-        for rows in self._pieces([*accounts.items(), *((stream, 0) for stream in of_days)]):
-            for row in rows:
-                if row[1] not in of_days:
-                    if stream and stream[-1].stream != row[1]:
-                        take(stream)
-                        stream = []
-                    stream.append(decode(*row))
-            runs = [row for row in rows if row[1] in of_days and row[3] == "VolumeRecorded"]
+        keys = sorted((day, account_id) for account_id, day in map(day_key, set(days)))
+        for rows in self._pieces(self._PIECE_OF_DAYS, [((name, day), 0) for day, name in keys]):
+            runs = [row for row in rows if row[3] == "VolumeRecorded"]
             for row, of_run in zip(runs, exec_id_digests([row[4] for row in runs]), strict=True):
                 digests.setdefault(row[1], []).append(of_run)
                 positions.setdefault(row[1], []).append(np.full(len(of_run), row[0]))
-            last.update((row[1], row) for row in rows if row[1] in of_days)
-        if stream:
-            take(stream)
+            last.update((row[1], row) for row in rows)
         found = {}
         for name, row in last.items():
-            event = decode(*row).event
-            assert isinstance(event, FeeEvent), name
             ids, places = digests.get(name, [_NO_IDS]), positions.get(name, [_NO_POSITIONS])
-            found[name] = FeeDay(np.concatenate(ids), np.concatenate(places), event)
+            found[name] = FeeDay(np.concatenate(ids), np.concatenate(places), decode(*row))
         return found
 
     # The size of a state is known without reading it; whether another event comes after it is asked with the last.
-    _PIECE = statement(
-        "SELECT ROW, more FROM (SELECT ROW, sum(octet_length(state)) OVER streams - octet_length(state) AS before,"
+    _ANY_PIECE = (
+        "SELECT ROW, number, more FROM ("
+        "  SELECT event.*, number, sum(octet_length(state)) OVER streams - octet_length(state) AS before,"
         "  lead(true, 1, false) OVER streams AS more"
-        "  FROM unnest(%s::text[], %s::int8[]) AS asked(name, after) JOIN {events}"
-        "  ON originator_id = name AND originator_version > after"
-        "  WHERE (originator_id, originator_version) > (%s, %s)"
-        "  WINDOW streams AS (ORDER BY originator_id, originator_version)) AS event"
-        " WHERE before < %s ORDER BY originator_id, originator_version"
+        "  FROM unnest(WANTED, %b::bigint[]) WITH ORDINALITY AS wanted(KEY, after, number) CROSS JOIN LATERAL ("
+        "    SELECT ROW FROM {events} WHERE OF_WANTED AND originator_version > wanted.after"
+        "    ORDER BY originator_version LIMIT 1000000000) AS event"
+        "  WINDOW streams AS (ORDER BY number, originator_version)) AS event"
+        " WHERE before < %s ORDER BY number, originator_version"
+    )
+    _PIECE = statement(
+        _ANY_PIECE.replace("OF_WANTED", "{not_fees} AND originator_id = wanted.name")
+        .replace("WANTED", "%b::text[]")
+        .replace("KEY", "name")
+    )
+    _PIECE_OF_DAYS = statement(
+        _ANY_PIECE.replace("OF_WANTED", _OF_WANTED)
+        .replace("WANTED", "%b::text[], %b::int[]")
+        .replace("KEY", "account, day")
     )
 
-    def _pieces(self, asked: Sequence[tuple[str, int]]) -> Iterator[list[Row]]:
-        """Yield events of streams after some versions: few streams and few bytes in memory at once, or one event."""
+    def _pieces(self, piece: bytes, asked: Sequence[tuple[tuple[Any, ...], int]]) -> Iterator[list[Row]]:
+        """Yield events of streams after some versions: few streams and few bytes in memory at once, or one event.
+
+        `asked` are (key of a stream, version), in whose order the streams come.
+        """
         for start in range(0, len(asked), _STREAMS_AT_ONCE):
-            names, versions = zip(*asked[start : start + _STREAMS_AT_ONCE], strict=True)
-            streams, after, more = (list(names), list(versions)), ("", 0), True
+            wanted, more = list(asked[start : start + _STREAMS_AT_ONCE]), True
             while more:
-                rows = self._rows(self._PIECE, (*streams, *after, BYTES_AT_ONCE))
-                yield [row[:-1] for row in rows]
+                keys, versions = zip(*wanted, strict=True)
+                columns = map(list, (*zip(*keys, strict=True), versions))
+                rows = self._rows(piece, (*columns, BYTES_AT_ONCE))
+                yield [row[:-2] for row in rows]
                 more = bool(rows) and rows[-1][-1]
-                after = rows[-1][1:3] if rows else after
+                if more:  # the last one may go on
+                    _, _, version, *_, number, _ = rows[-1]
+                    wanted = [(keys[number - 1], version), *wanted[number:]]
 
     _HAS_FEES = statement(
-        "SELECT EXISTS (SELECT 1 FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
-        "  SELECT 1 FROM {events} WHERE originator_id = name AND originator_version <= %s"
-        "  AND topic = 'VolumeRecorded' LIMIT 1) AS found)"
+        "SELECT EXISTS (SELECT 1 FROM generate_series(%s::int, %s::int - 1) AS number CROSS JOIN LATERAL ("
+        "  SELECT 1 FROM {events} WHERE {day} = number AND {account} = %s AND originator_version <= %s"
+        "  AND topic = 'VolumeRecorded' ORDER BY originator_version LIMIT 1) AS found)"
     )
 
     def has_fees(self, account_id: str, first_day: int, end_day: int, until: int) -> bool:
         """Return whether an account has fills on UTC days in [first_day, end_day), as known at a position."""
-        names = [fee_stream(account_id, day) for day in range(first_day, end_day)]
-        return bool(self._rows(self._HAS_FEES, (names, until))[0][0])
+        return bool(self._rows(self._HAS_FEES, (first_day, end_day, account_id, until))[0][0])
 
     _TOTALS_OF_DAYS = statement(
-        "SELECT last.* FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
-        "  SELECT FRONT FROM {events} WHERE originator_id = name AND originator_version <= %s"
+        "SELECT last.* FROM unnest(%s::text[], %s::int[]) AS wanted(account, day) CROSS JOIN LATERAL ("
+        f"  SELECT FRONT FROM {{events}} WHERE {_OF_WANTED} AND originator_version <= %s"
         "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
     )
 
-    def totals_of_days(self, days: Iterable[tuple[str, int]], until: int) -> list[DayTotals]:
-        """Return totals of account-days, known up to a position: those that had any by then, by (account, UTC day)."""
-        names = [fee_stream(account_id, day) for account_id, day in days]
-        return self._day_totals(self._rows(self._TOTALS_OF_DAYS, (names, until)))
-
-    _TOTALS_OF_ACCOUNT = statement(
-        f"WITH RECURSIVE {STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("
-        "  SELECT FRONT FROM {events} WHERE originator_id = stream.name AND originator_version <= %(until)s"
-        "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
-    )
+    def totals_of_days(self, days: Iterable[DayKey], until: int) -> list[DayTotals]:
+        """Return totals of account-days, known up to a position: those that had any by then, by their streams."""
+        return self._day_totals(self._rows(self._TOTALS_OF_DAYS, (*_columns_of(days), until)))
 
     def totals_of_account(self, account_id: str, first_day: int, end_day: int, until: int) -> list[DayTotals]:
-        """Return totals of the UTC days in [first_day, end_day) of an account, known up to a position."""
-        named = {"first": fee_stream(account_id, first_day), "end": fee_stream(account_id, end_day), "until": until}
-        return self._day_totals(self._rows(self._TOTALS_OF_ACCOUNT, named))
+        """Return totals of the UTC days in [first_day, end_day) of an account, known up to a position, in order."""
+        return self.day_totals_of([account_id], until, first_day=first_day, end_day=end_day)
 
     _DAY_TOTALS_OF = statement(
-        "WITH RECURSIVE day(id, name) AS ("
-        "  SELECT id, (SELECT originator_id FROM {events} WHERE originator_id >= 'fees/' || id || '/' || %s"
-        "     AND originator_id < 'fees/' || id || '0' ORDER BY originator_id, originator_version LIMIT 1)"
-        "  FROM unnest(%s::text[]) AS id"
-        "  UNION ALL"
-        "  SELECT id, (SELECT originator_id FROM {events} WHERE originator_id > day.name"
-        "     AND originator_id < 'fees/' || id || '0' ORDER BY originator_id, originator_version LIMIT 1)"
-        "  FROM day WHERE day.name IS NOT NULL"
-        ") SELECT last.* FROM day CROSS JOIN LATERAL ("
-        "  SELECT FRONT FROM {events} WHERE originator_id = day.name AND originator_version <= %s"
-        "  ORDER BY originator_version DESC LIMIT 1) AS last"
+        days_of("%(accounts)s::text[]", first="%(first)s::int", end="%(end)s")
+        + "SELECT last.* FROM traded AS wanted CROSS JOIN LATERAL ("
+        f"  SELECT FRONT FROM {{events}} WHERE {_OF_WANTED} AND originator_version <= %(until)s"
+        "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY wanted.day, wanted.account"
     )
 
-    def day_totals_of(self, account_ids: Iterable[str], until: int, *, first_day: int = 0) -> list[DayTotals]:
-        """Return the totals of UTC days of accounts, from one on, after the last run at a position up to `until`."""
-        return self._day_totals(self._rows(self._DAY_TOTALS_OF, (day_text(first_day), list(account_ids), until)))
+    def day_totals_of(
+        self, account_ids: Iterable[str], until: int, *, first_day: int = 0, end_day: int = _END_DAY
+    ) -> list[DayTotals]:
+        """Return the totals of UTC days of accounts in [first_day, end_day), known up to a position, by day."""
+        accounts = sorted(set(account_ids))
+        if not accounts:
+            return []
+        named = {"accounts": accounts, "first": first_day, "end": end_day, "until": until}
+        return self._day_totals(self._rows(self._DAY_TOTALS_OF, named))
 
     _DAY_TOTALS_AT = statement("SELECT FRONT FROM {events} WHERE notification_id = ANY(%s)")
 
@@ -293,18 +354,19 @@ class FeeStreams(Reads):
             found.append(DayTotals(account_id, day, position, totals))
         return found
 
+    _OF_CUT = "{account} = %(account)s AND {day} = %(day)s"
     _DAY_CUT = statement(
         "WITH whole AS ("
-        "  SELECT FRONT FROM {events} WHERE originator_id = %(day)s AND originator_version <= %(until)s"
+        f"  SELECT FRONT FROM {{events}} WHERE {_OF_CUT} AND originator_version <= %(until)s"
         "  AND time_max_so_far_ns <= %(last_ns)s ORDER BY originator_version DESC LIMIT 1"
         "), later AS ("
         "  SELECT ROW, topic = 'FeeAdjusted' AND time_max_ns <= %(last_ns)s AS moves FROM {events}"
-        "  WHERE originator_id = %(day)s AND originator_version <= %(until)s"
+        f"  WHERE {_OF_CUT} AND originator_version <= %(until)s"
         "  AND originator_version > coalesce((SELECT originator_version FROM whole), 0) AND time_min_ns <= %(last_ns)s"
         ") SELECT *, 'whole' FROM whole UNION ALL"
         " SELECT FRONT, 'after' FROM later WHERE moves UNION ALL"
         " SELECT last.*, 'before' FROM later CROSS JOIN LATERAL ("
-        "  SELECT FRONT FROM {events} WHERE originator_id = %(day)s AND originator_version < later.originator_version"
+        f"  SELECT FRONT FROM {{events}} WHERE {_OF_CUT} AND originator_version < later.originator_version"
         "  ORDER BY originator_version DESC LIMIT 1) AS last WHERE moves UNION ALL"
         " SELECT ROW, 'cut' FROM later WHERE NOT moves ORDER BY originator_version"
     )
@@ -314,8 +376,8 @@ class FeeStreams(Reads):
 
         The totals are those of the last event up to which the day has no line at the instant or after it.
         """
-        day, last_ns = fee_stream(account_id, instant_ns // DAY_NS), instant_ns - 1
-        rows = self._rows(self._DAY_CUT, {"day": day, "last_ns": last_ns, "until": until})
+        named = {"account": account_id, "day": instant_ns // DAY_NS, "last_ns": instant_ns - 1, "until": until}
+        rows = self._rows(self._DAY_CUT, named)
         events = [decode(*row[:-1]) for row in rows if row[-1] == "cut"]
         whole, before, after = (
             [each.totals for each in self._day_totals(row[:-1] for row in rows if row[-1] == kind)]
@@ -323,10 +385,15 @@ class FeeStreams(Reads):
         )
         return DayCut(whole[0] if whole else (), list(zip(before, after, strict=True)), events)
 
+    # Days come in their order, and events of each in theirs: so it ends with the last that is asked for.
     _FEES = statement(
-        "SELECT ROW FROM {events} WHERE (originator_id, originator_version) > (%s, %s) AND originator_id < %s"
-        " AND originator_version <= %s AND time_max_ns >= %s AND time_min_ns <= %s"
-        " ORDER BY originator_id, originator_version LIMIT %s"
+        days_of("%(accounts)s::text[]", first="%(first)s::int", end="%(end)s") + "SELECT * FROM ("
+        "  SELECT event.* FROM traded AS wanted CROSS JOIN LATERAL ("
+        f"    SELECT ROW, time_min_ns FROM {{events}} WHERE {_OF_WANTED} AND originator_version <= %(until)s"
+        "    AND originator_version > CASE WHEN wanted.day = %(first)s THEN %(position)s ELSE 0 END"
+        "    AND time_max_ns >= %(from)s AND time_min_ns <= %(as_of)s"
+        "    ORDER BY originator_version LIMIT %(limit)s) AS event LIMIT %(limit)s) AS event"
+        " ORDER BY {day}, originator_version"
     )
 
     def fees(
@@ -337,37 +404,68 @@ class FeeStreams(Reads):
         `after` is the (day, position) of the last one seen: those at or before it are left out.
         """
         day, position = max(after, (from_ns // DAY_NS, 0))
-        first, end = fee_stream(account_id, day), fee_stream(account_id, as_of_ns // DAY_NS + 1)
-        return self._events(self._FEES, (first, position, end, until, from_ns, as_of_ns, limit))
+        span = {"first": day, "position": position, "end": as_of_ns // DAY_NS + 1}
+        times = {"from": from_ns, "as_of": as_of_ns}
+        rows = self._rows(self._FEES, {"accounts": [account_id], **span, **times, "until": until, "limit": limit})
+        return [decode(*row[:-1]) for row in rows]
 
     _FEES_NAMING = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version <= %s"
+        f"SELECT ROW FROM {{events}} WHERE {_OF_DAY} AND originator_version <= %s"
         " AND position(%s::bytea IN state) > 0 ORDER BY originator_version"
     )
 
     def fees_naming(self, account_id: str, day: int, exec_id: str, until: int) -> list[Recorded]:
         """Return the events of an account-day in which the bytes of an exec_id occur: hardly more than name it."""
-        return self._events(self._FEES_NAMING, (fee_stream(account_id, day), until, exec_id.encode()))
+        return self._events(self._FEES_NAMING, (account_id, day, until, exec_id.encode()))
 
-    _FEE_EVENTS = statement(
-        "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
-        " AND time_max_ns >= %s AND time_min_ns <= %s AND topic = %s ORDER BY notification_id LIMIT %s"
+    _NEXT_DAY = statement(
+        f"SELECT {{day}} FROM {{events}} WHERE {{fees}} AND {{day}} >= %s ORDER BY {_IN_ORDER} LIMIT 1"
     )
 
-    def runs(self, *, from_ns: int, as_of_ns: int, after: int, until: int, limit: int) -> list[Recorded]:
-        """Return runs of all accounts with a line in [from, as_of] at positions in (after, until], in order."""
-        return self._events(self._FEE_EVENTS, (after, until, from_ns, as_of_ns, "VolumeRecorded", limit))
+    def _days_within(self, from_ns: int, as_of_ns: int) -> Iterator[int]:
+        """Yield the UTC days from that of one instant to that of another one that the log has fee streams of."""
+        day = from_ns // DAY_NS
+        while (found := self._rows(self._NEXT_DAY, (day,))) and found[0][0] <= as_of_ns // DAY_NS:
+            day = found[0][0]
+            yield day
+            day += 1
 
-    def adjustments(
-        self, *, from_ns: int, as_of_ns: int, until: int, after: int = 0, limit: int | None = None
-    ) -> list[Recorded]:
-        """Return what corrects fees of lines in [from, as_of] of all accounts at positions in (after, until]."""
-        return self._events(self._FEE_EVENTS, (after, until, from_ns, as_of_ns, "FeeAdjusted", limit))
+    _POSITIONS_OF_DAY = statement(
+        "SELECT originator_version FROM {events} WHERE {day} = %s AND originator_version <= %s"
+        " AND time_max_ns >= %s AND time_min_ns <= %s AND topic = %s ORDER BY originator_version"
+    )
+    _AT_POSITIONS = statement("SELECT ROW FROM {events} WHERE notification_id = ANY(%s) ORDER BY notification_id")
+
+    def runs(self, *, from_ns: int, as_of_ns: int, until: int) -> Iterator[Recorded]:
+        """Yield runs of all accounts with a line in [from, as_of] at positions up to one, a few in memory at once.
+
+        They come day by day, each day in the order of positions, so that both sides of a trade are close together.
+        Nothing is left open between two of them.
+        """
+        return self._fee_events("VolumeRecorded", from_ns, as_of_ns, until)
+
+    def adjustments(self, *, from_ns: int, as_of_ns: int, until: int) -> Iterator[Recorded]:
+        """Yield what corrects fees of lines in [from, as_of] of all accounts in the same way."""
+        return self._fee_events("FeeAdjusted", from_ns, as_of_ns, until)
+
+    def _fee_events(self, topic: str, from_ns: int, as_of_ns: int, until: int) -> Iterator[Recorded]:
+        for day in self._days_within(from_ns, as_of_ns):
+            positions = array("q")  # of a day, a million and more
+            with self._cursor("positions") as cursor:
+                cursor.execute(self._POSITIONS_OF_DAY, (day, until, from_ns, as_of_ns, topic))
+                while rows := cursor.fetchmany(_POSITIONS_AT_ONCE):
+                    positions.extend(position for (position,) in rows)
+            place, size = 0, _RUNS_FIRST
+            while some := positions[place : place + size]:
+                rows = self._rows(self._AT_POSITIONS, (some.tolist(),))
+                yield from (decode(*row) for row in rows)
+                place += size
+                size = min(max(BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), ROWS_AT_ONCE)
 
     _CHARGED = statement(
-        "SELECT ROW FROM {events} WHERE notification_id <= %s AND time_min_ns <= %s"
+        "SELECT ROW FROM {events} WHERE {day} = %s AND originator_version <= %s AND time_min_ns <= %s"
         f" AND (topic = 'FeeAdjusted' OR topic = 'VolumeRecorded' AND ({_SAYS_CHARGED}))"
-        " ORDER BY right(originator_id, 10), originator_id, originator_version"
+        " ORDER BY {account}, originator_version"
     )
 
     def charged(self, *, as_of_ns: int, until: int) -> Iterator[Recorded]:
@@ -375,16 +473,30 @@ class FeeStreams(Reads):
 
         At positions up to `until`, the oldest UTC day first, then by account, then in order; read as they are taken.
         """
-        stream = ""
-        for row in self._taken("charged", self._CHARGED, (until, as_of_ns)):
-            _, name, _, topic, _ = row
-            if topic == "FeeAdjusted" and name != stream:
-                continue  # nothing was said of the day
-            recorded = decode(*row)
-            if isinstance(recorded.event, VolumeRecorded) and not recorded.event.columns.charged_currency:
-                continue  # it only looked like it
-            stream = name
-            yield recorded
+        for day in self._days_within(0, as_of_ns):
+            stream = ""
+            for row in self._taken("charged", self._CHARGED, (day, until, as_of_ns)):
+                _, name, _, topic, _ = row
+                if topic == "FeeAdjusted" and name != stream:
+                    continue  # nothing was said of the day
+                recorded = decode(*row)
+                if isinstance(recorded.event, VolumeRecorded) and not recorded.event.columns.charged_currency:
+                    continue  # it only looked like it
+                stream = name
+                yield recorded
+
+
+def _columns(streams: Iterable[str]) -> tuple[list[str], list[int]]:
+    """Return the accounts and the days of some fee streams."""
+    return _columns_of(map(day_key, streams))
+
+
+def _columns_of(keys: Iterable[DayKey]) -> tuple[list[str], list[int]]:
+    accounts, days = list[str](), list[int]()
+    for account_id, day in keys:
+        accounts.append(account_id)
+        days.append(day)
+    return accounts, days
 
 
 def _totals_of(recorded: Recorded) -> tuple[CellTotals, ...]:

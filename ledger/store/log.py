@@ -10,23 +10,22 @@ from typing import Any, Final, NamedTuple
 from psycopg.sql import SQL, Composed
 
 from ledger.domain.events import POSITION_MAX, LedgerCreated, Recorded
-from ledger.domain.instants import day_text
 from ledger.domain.streams import (
-    FEES_PREFIX,
     LEDGER,
     PROGRAMME_PREFIX,
     REGISTERS,
     REPRICING_PREFIX,
     account_stream,
     end_of,
-    fee_range,
+    is_fee_stream,
 )
 from ledger.store.codec.account_snapshots import Snapshot
 from ledger.store.digest import events_digest
-from ledger.store.fee_streams import FeeStreams
+from ledger.store.fee_streams import FeeStreams, days_of
 from ledger.store.reads import ROWS_AT_ONCE, STREAMS, Row, statement
 
-ACCOUNTS_AT_ONCE: Final = 100  # whose fee streams are looked for
+ACCOUNTS_AT_ONCE: Final = 100  # that are looked for
+_REQUESTS_AT_ONCE: Final = 20_000  # whose first events are looked through for a text: some 10 ms
 
 
 class Head(NamedTuple):
@@ -116,12 +115,20 @@ class Log(FeeStreams):
     # --- streams
 
     _STREAMS = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND notification_id <= %s ORDER BY notification_id"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = ANY(%s) AND notification_id <= %s"
+        " ORDER BY notification_id"
     )
 
     def streams(self, names: Iterable[str], until: int) -> list[Recorded]:
         """Return events of some streams up to a position, in position order."""
-        return self._events(self._STREAMS, (list(names), until))
+        fees, others = list[str](), list[str]()
+        for name in names:
+            (fees if is_fee_stream(name) else others).append(name)
+        found = self._events(self._STREAMS, (others, until)) if others or not fees else []
+        if fees:
+            found += self.fees_of(fees, until)
+            found.sort(key=lambda recorded: recorded.position)
+        return found
 
     _SNAPSHOTS = statement(
         "SELECT account_id, version, encoding, state, sha256 FROM {schema}.account_snapshots WHERE account_id = ANY(%s)"
@@ -131,37 +138,50 @@ class Log(FeeStreams):
         """Yield the snapshots of some accounts, of those that have one; whether they can be read is not asked here."""
         return map(Snapshot._make, self._rows(self._SNAPSHOTS, (list(account_ids),)))
 
-    _LAST_OF = statement("SELECT ROW FROM {events} WHERE originator_id = %s ORDER BY originator_version DESC LIMIT 1")
+    _LAST_OF = statement(
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %s ORDER BY originator_version DESC LIMIT 1"
+    )
 
     def last_of(self, stream: str) -> Recorded | None:
         """Return the last event of a stream, if it has any."""
+        if is_fee_stream(stream):
+            return self.last_of_day(stream, POSITION_MAX)
         events = self._events(self._LAST_OF, (stream,))
         return events[0] if events else None
 
     _LAST_VERSIONS = statement(
         "SELECT name, last.version FROM unnest(%s::text[]) AS name CROSS JOIN LATERAL ("
-        "  SELECT originator_version AS version FROM {events} WHERE originator_id = name"
+        "  SELECT originator_version AS version FROM {events} WHERE {not_fees} AND originator_id = name"
         "  ORDER BY originator_version DESC LIMIT 1) AS last"
     )
 
     def last_versions(self, streams: Iterable[str]) -> dict[str, int]:
-        """Return the versions of the last events of some streams; those without an event are left out."""
+        """Return the versions of the last events of some streams, of which none is a fee stream, if they have any."""
         return dict(self._rows(self._LAST_VERSIONS, (list(streams),)))
 
-    _VERSION = statement("SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version = %s")
+    _VERSION = statement("SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %s AND originator_version = %s")
 
     def version(self, stream: str, version: int) -> Recorded:
-        """Return an event of a stream by its version. Raises IndexError if there is none."""
+        """Return an event of a stream other than a fee stream by its version. Raises IndexError if there is none."""
         return self._events(self._VERSION, (stream, version))[0]
 
     _VERSIONS = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = %s AND originator_version >= %s"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %s AND originator_version >= %s"
         " ORDER BY originator_version LIMIT %s"
     )
 
     def versions(self, stream: str, first: int, limit: int) -> list[Recorded]:
-        """Return events of a stream from a version on, at most `limit`."""
+        """Return events of a stream other than a fee stream from a version on, at most `limit`."""
         return self._events(self._VERSIONS, (stream, first, limit))
+
+    _STREAM_FROM = statement(
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %s AND originator_version >= %s"
+        " AND notification_id <= %s ORDER BY originator_version"
+    )
+
+    def stream_from(self, stream: str, first: int, until: int) -> list[Recorded]:
+        """Return events of a stream other than a fee stream from a version on, up to a position, in order."""
+        return self._events(self._STREAM_FROM, (stream, first, until))
 
     def ledger(self) -> list[Recorded]:
         """Return the stream that names the ledger and its writers."""
@@ -173,17 +193,19 @@ class Log(FeeStreams):
         return next((event.ledger_id for event in created), "")
 
     _RULEBOOK = statement(
-        "SELECT ROW FROM {events} WHERE (originator_id = %s OR (originator_id >= %s AND originator_id < %s))"
-        " AND notification_id <= %s ORDER BY notification_id"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %(registers)s AND notification_id <= %(until)s"
+        " UNION ALL SELECT ROW FROM {events} WHERE {not_fees} AND notification_id <= %(until)s"
+        " AND originator_id >= %(first)s AND originator_id < %(end)s ORDER BY notification_id"
     )
 
     def rulebook(self, until: int) -> list[Recorded]:
         """Return events of the registers and of every programme up to a position, in position order."""
-        return self._events(self._RULEBOOK, (REGISTERS, PROGRAMME_PREFIX, end_of(PROGRAMME_PREFIX), until))
+        programmes = {"first": PROGRAMME_PREFIX, "end": end_of(PROGRAMME_PREFIX)}
+        return self._events(self._RULEBOOK, {"registers": REGISTERS, **programmes, "until": until})
 
     _BELOW = statement(
-        "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id < %s AND notification_id <= %s"
-        " ORDER BY notification_id"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id >= %s AND originator_id < %s"
+        " AND notification_id <= %s ORDER BY notification_id"
     )
 
     def below(self, prefix: str, until: int) -> list[Recorded]:
@@ -191,8 +213,8 @@ class Log(FeeStreams):
         return self._events(self._BELOW, (prefix, end_of(prefix), until))
 
     _REPRICINGS = statement(
-        "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id < %s AND notification_id <= %s"
-        " AND topic <> 'RepriceAdvanced' ORDER BY notification_id"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id >= %s AND originator_id < %s"
+        " AND notification_id <= %s AND topic <> 'RepriceAdvanced' ORDER BY notification_id"
     )
 
     def repricings(self, until: int) -> list[Recorded]:
@@ -201,7 +223,7 @@ class Log(FeeStreams):
 
     _LAST_BELOW = statement(
         f"WITH RECURSIVE {STREAMS}SELECT last.* FROM stream CROSS JOIN LATERAL ("
-        "  SELECT ROW FROM {events} WHERE originator_id = stream.name"
+        "  SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = stream.name"
         "  ORDER BY originator_version DESC LIMIT 1) AS last ORDER BY originator_id"
     )
 
@@ -220,8 +242,8 @@ class Log(FeeStreams):
     # --- accounts
 
     _ACCOUNTS_BETWEEN = statement(
-        "SELECT ROW FROM {events} WHERE originator_id >= %s AND originator_id <= %s AND notification_id <= %s"
-        " ORDER BY originator_id, originator_version"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id >= %s AND originator_id <= %s"
+        " AND notification_id <= %s ORDER BY originator_id, originator_version"
     )
 
     def accounts_between(self, first: str, last: str, until: int) -> list[Recorded]:
@@ -229,7 +251,7 @@ class Log(FeeStreams):
         return self._events(self._ACCOUNTS_BETWEEN, (account_stream(first), account_stream(last), until))
 
     _ACCOUNT_EVENTS = statement(
-        f"SELECT ROW FROM {{events}} WHERE originator_id >= '{account_stream('')}' AND originator_id <"
+        f"SELECT ROW FROM {{events}} WHERE {{not_fees}} AND originator_id >= '{account_stream('')}' AND originator_id <"
         f" '{end_of(account_stream(''))}' AND notification_id > %s AND notification_id <= %s AND topic = ANY("
     )
 
@@ -243,101 +265,104 @@ class Log(FeeStreams):
         return self._events(self._ACCOUNT_EVENTS + end, (after, until))
 
     _OF_KINDS = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = ANY(%s) AND topic = ANY(%s) AND notification_id <= %s"
-        " ORDER BY notification_id"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = ANY(%s) AND topic = ANY(%s)"
+        " AND notification_id <= %s ORDER BY notification_id"
     )
 
     def events_of_kinds(self, names: Iterable[str], topics: Sequence[str], until: int) -> list[Recorded]:
-        """Return events of some kinds of some streams up to a position, in position order."""
+        """Return events of some kinds of some streams, none a fee stream, up to a position, in position order."""
         return self._events(self._OF_KINDS, (list(names), list(topics), until))
 
-    _HAS_ACCOUNT = statement(
-        f"WITH RECURSIVE {STREAMS}"
-        "SELECT EXISTS (SELECT 1 FROM {events}"
-        "  WHERE originator_id = %(account)s AND originator_version = 1 AND notification_id <= %(until)s)"
-        " OR EXISTS (SELECT 1 FROM stream CROSS JOIN LATERAL ("
-        "  SELECT 1 FROM {events}"
-        "  WHERE originator_id = stream.name AND originator_version <= %(until)s LIMIT 1) AS found)"
+    _KNOWN_ACCOUNTS = statement(
+        "SELECT id FROM unnest(%(accounts)s::text[]) AS id WHERE (SELECT true FROM {events}"
+        "  WHERE {not_fees} AND originator_id = 'account/' || id AND originator_version = 1"
+        "  AND notification_id <= %(until)s LIMIT 1)"  # EXISTS might look at every account once, for the few of these
+        f" OR EXISTS ({days_of('ARRAY[id]', first='0')}SELECT 1 FROM traded WHERE since <= %(until)s)"
     )
+
+    def known_accounts(self, account_ids: Iterable[str], until: int) -> set[str]:
+        """Return those of some accounts of which any command or fill was recorded up to a position."""
+        rows = self._rows(self._KNOWN_ACCOUNTS, {"accounts": list(account_ids), "until": until})
+        return {account_id for (account_id,) in rows}
 
     def has_account(self, account_id: str, until: int) -> bool:
         """Return whether any command or fill of an account was recorded up to a position."""
-        first, end = fee_range(account_id)
-        named = {"account": account_stream(account_id), "first": first, "end": end, "until": until}
-        return bool(self._rows(self._HAS_ACCOUNT, named)[0][0])
+        return bool(self.known_accounts([account_id], until))
 
-    # One index seek for each account, whatever it has: '0' follows '/' in byte order.
     _ACCOUNTS_AFTER = statement(
-        "WITH RECURSIVE trading(id) AS ("
-        "  (SELECT split_part(originator_id, '/', 2) FROM {events} WHERE originator_id >= 'fees/'"
-        "     AND originator_id < 'fees0' ORDER BY originator_id, originator_version LIMIT 1)"
-        "  UNION ALL"
-        "  SELECT (SELECT split_part(originator_id, '/', 2) FROM {events}"
-        "     WHERE originator_id >= 'fees/' || trading.id || '0' AND originator_id < 'fees0'"
-        "     ORDER BY originator_id, originator_version LIMIT 1)"
-        "  FROM trading WHERE trading.id IS NOT NULL"
-        "), decided(name) AS ("
-        "  (SELECT originator_id FROM {events} WHERE originator_id >= 'account/' AND originator_id < 'account0'"
-        "     ORDER BY originator_id, originator_version LIMIT 1)"
-        "  UNION ALL"
-        "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > decided.name"
-        "     AND originator_id < 'account0' ORDER BY originator_id, originator_version LIMIT 1)"
-        "  FROM decided WHERE decided.name IS NOT NULL"
-        ") SELECT id, count(*) OVER () FROM ("
-        "  SELECT id FROM trading WHERE id IS NOT NULL"
-        "  UNION SELECT split_part(name, '/', 2) FROM decided WHERE name IS NOT NULL"
+        "SELECT id, count(*) OVER () FROM ("
+        "  SELECT {account} AS id FROM {events} WHERE {fees}"
+        "  UNION SELECT {account} FROM {events}"
+        "  WHERE {not_fees} AND originator_id >= 'account/' AND originator_id < 'account0'"
         ') AS account WHERE id COLLATE "C" > %s ORDER BY id COLLATE "C"'
     )
 
     def accounts_after(self, account_id: str, size: int) -> Iterator[AccountsPage]:
-        """Yield the ids after one of all accounts with a decision or a fill, in order, read as they are taken."""
+        """Yield the ids after one of all accounts with a decision or a fill, in order, read as they are taken.
+
+        All events are looked at for it, once.
+        """
         with self._cursor("accounts") as cursor:
             cursor.execute(self._ACCOUNTS_AFTER, (account_id,))
             while rows := cursor.fetchmany(size):
                 yield AccountsPage(int(rows[0][1]), [row[0] for row in rows])
 
-    # The order of fee streams: '-' comes before '/', so "a-b" comes before "a".
+    _ACCOUNTS_WITH_SEVERAL = statement(
+        f"SELECT substr(originator_id, {len(account_stream('')) + 1}) FROM {{events}}"
+        f" WHERE {{not_fees}} AND originator_id >= '{account_stream('')}'"
+        f" AND originator_id < '{end_of(account_stream(''))}' AND topic = ANY(%s) AND notification_id <= %s"
+        " GROUP BY originator_id HAVING count(*) > 1"
+    )
+
+    def accounts_with_several(self, topics: Sequence[str], until: int) -> list[str]:
+        """Return the accounts with several events of some kinds up to a position, whatever it is that they say."""
+        return [name for (name,) in self._rows(self._ACCOUNTS_WITH_SEVERAL, (list(topics), until))]
+
+    # The next account is the first one after the last that any of the days has: a seek for each day.
+    _NEXT = (
+        "SELECT next.id, bool_or(next.since < %(before)s) AS trades FROM day CROSS JOIN LATERAL ("
+        "  SELECT {account} AS id, originator_version AS since FROM {events}"
+        "  WHERE {day} = day.number AND {account} > LAST"
+        "  ORDER BY {account}, originator_version LIMIT 1) AS next GROUP BY next.id ORDER BY next.id LIMIT 1"
+    )
     _ACCOUNTS_WITH_FEES = statement(
-        "WITH RECURSIVE trading(id) AS ("
-        "  (SELECT split_part(originator_id, '/', 2) FROM {events} WHERE originator_id >= %(first)s"
-        "     AND originator_id < %(end)s ORDER BY originator_id, originator_version LIMIT 1)"
+        "WITH RECURSIVE day(number) AS ("
+        "  (SELECT {day} FROM {events} WHERE {fees} AND {day} >= %(day)s"
+        "     ORDER BY {day}, {account}, originator_version LIMIT 1)"
         "  UNION ALL"
-        "  SELECT (SELECT split_part(originator_id, '/', 2) FROM {events}"
-        "     WHERE originator_id >= 'fees/' || trading.id || '0' AND originator_id < %(end)s"
-        "     ORDER BY originator_id, originator_version LIMIT 1)"
-        "  FROM trading WHERE trading.id IS NOT NULL"
-        ") SELECT id, EXISTS (SELECT 1 FROM {events}"
-        "  WHERE originator_id >= 'fees/' || id || '/' || %(day)s AND originator_id < 'fees/' || id || '0'"
-        "  AND originator_version < %(before)s) FROM trading WHERE id IS NOT NULL LIMIT %(limit)s"
+        "  SELECT next.* FROM day CROSS JOIN LATERAL ("
+        "     SELECT {day} FROM {events} WHERE {fees} AND {day} > day.number"
+        "     ORDER BY {day}, {account}, originator_version LIMIT 1) AS next"
+        "), trading(id, trades) AS ("
+        f"  ({_NEXT.replace('LAST', '%(after)s')})"
+        "  UNION ALL"
+        f"  SELECT following.* FROM trading CROSS JOIN LATERAL ({_NEXT.replace('LAST', 'trading.id')}) AS following"
+        "  WHERE %(until)s = '' OR trading.id < %(until)s"
+        ") SELECT id, trades FROM trading WHERE %(until)s = '' OR id <= %(until)s LIMIT %(limit)s"
     )
 
     def accounts_with_fees(
         self, after: str, until: str, first_day: int, before: int, limit: int = ACCOUNTS_AT_ONCE
     ) -> list[tuple[str, bool]]:
-        """Return accounts after one (empty: from the first) up to another one (empty: to the last), at most so many.
+        """Return accounts with fills on a UTC day or later, each with whether any were recorded before a position.
 
-        They come in the order of their fee streams, each with whether it has fills on a UTC day or a later one that
-        were recorded before a position.
+        They come in the order of their ids, from after one (empty: from the first) up to another one (empty: to the
+        last), at most so many.
         """
-        named = {
-            "first": end_of(fee_range(after)[0]) if after else FEES_PREFIX,
-            "end": end_of(fee_range(until)[0]) if until else end_of(FEES_PREFIX),
-            "day": day_text(first_day),
-            "before": before,
-            "limit": limit,
-        }
+        named = {"after": after, "until": until, "day": first_day, "before": before, "limit": limit}
         return [(name, trades) for name, trades in self._rows(self._ACCOUNTS_WITH_FEES, named)]
 
     def accounts_trading(self, after: str, until: str, first_day: int, before: int, limit: int) -> list[str]:
         """Return those accounts of a span that have such fills, at most so many; the others are passed over."""
         found = list[str]()
         while len(found) < limit:
-            some = self.accounts_with_fees(after, until, first_day, before)
+            size = min(limit - len(found), ACCOUNTS_AT_ONCE)
+            some = self.accounts_with_fees(after, until, first_day, before, size)
             found += (name for name, trades in some if trades)
-            if len(some) < ACCOUNTS_AT_ONCE:
+            if len(some) < size:
                 break
             after, _ = some[-1]
-        return found[:limit]
+        return found
 
     # --- requests
 
@@ -348,16 +373,31 @@ class Log(FeeStreams):
         rows = self._rows(self._REQUESTS, (list(request_ids),))
         return {request_id: KnownRequest(bytes(sha256), position) for request_id, sha256, position in rows}
 
+    _LAST_OF_REQUESTS = statement(
+        "SELECT max(position) FROM (SELECT position FROM {schema}.requests WHERE position > %s AND position <= %s"
+        " ORDER BY position LIMIT %s) AS request"
+    )
+    # An array has PostgreSQL go along the index once: a join looks each position up by itself.
     _FIRST_EVENTS_OF_REQUESTS = statement(
-        "SELECT event.* FROM {schema}.requests AS request CROSS JOIN LATERAL ("
-        "  SELECT ROW FROM {events} WHERE notification_id = request.position OFFSET 0) AS event"  # one by one
-        " WHERE request.position > %s AND request.position <= %s AND position(%s::bytea IN state) > 0"
-        " ORDER BY request.position LIMIT %s"
+        "SELECT ROW FROM {events} WHERE notification_id = ANY(ARRAY("
+        "  SELECT position FROM {schema}.requests WHERE position > %s AND position <= %s))"
+        " AND position(%s::bytea IN state) > 0 ORDER BY notification_id LIMIT %s"
     )
 
     def first_events_of_requests(self, after: int, until: int, limit: int, *, naming: str = "") -> list[Recorded]:
-        """Return the first event of each request at a position in (after, until] that names a text, in order."""
-        return self._events(self._FIRST_EVENTS_OF_REQUESTS, (after, until, naming.encode(), limit))
+        """Return the first event of each request at a position in (after, until] that names a text, in order.
+
+        At most so many; those of many requests are looked at at once where few may name it.
+        """
+        found, at_once = list[Recorded](), _REQUESTS_AT_ONCE if naming else limit
+        while len(found) < limit:
+            ((last,),) = self._rows(self._LAST_OF_REQUESTS, (after, until, at_once))
+            if last is None:
+                break
+            asked = (after, last, naming.encode(), limit - len(found))
+            found += self._events(self._FIRST_EVENTS_OF_REQUESTS, asked)
+            after = last
+        return found
 
     # --- positions
 
@@ -384,13 +424,15 @@ class Log(FeeStreams):
         " ORDER BY notification_id LIMIT %s"
     )
     _STORED_OF_STREAM = statement(
-        "SELECT ROW FROM {events} WHERE originator_id = %s AND notification_id > %s AND notification_id <= %s"
-        " ORDER BY originator_version LIMIT %s"
+        "SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %s AND notification_id > %s"
+        " AND notification_id <= %s ORDER BY originator_version LIMIT %s"
     )
 
     def stored(self, stream: str, after: int, until: int, limit: int) -> list[StoredRow]:
         """Return rows as they are stored at positions in (after, until], of one stream or of all, in order."""
-        if stream:
+        if is_fee_stream(stream):
+            rows = self._rows_of_day(stream, after, until, limit)
+        elif stream:
             rows = self._rows(self._STORED_OF_STREAM, (stream, after, until, limit))
         else:
             rows = self._rows(self._STORED, (after, until, limit))

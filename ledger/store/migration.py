@@ -54,7 +54,7 @@ def migrate(
         files = missing_files(cursor, schema)
         if files:
             recorded = RecordedBefore(connection, cursor, schema, show, events=events)
-            apply_files(cursor, schema, files, events=events, tracking=tracking)
+            apply_files(cursor, schema, files, events=events, tracking=tracking, show=show)
             applied = [MigrationFile(name, sha256_of(text)) for name, text in files.items()]
             recorded.say(applied, (clock_ns or WallClock().now_ns)())
     return list(files)
@@ -67,11 +67,16 @@ def apply_files(
     *,
     events: str = EVENTS,
     tracking: str = TRACKING,
+    show: Show = lambda *_: None,
 ) -> None:
-    """Run files in the open transaction, remember them, and give service and reader their rights."""
+    """Run files in the open transaction, remember them, and give service and reader their rights.
+
+    `show` is told of each before it is run: one that makes an index of a large log takes a while.
+    """
     cursor.execute(SQL(_MIGRATIONS).format(schema=Identifier(schema)))
     cursor.execute("SELECT set_config('fee_ledger.migration', %s, true)", (schema,))
-    for name, text in files.items():
+    for done, (name, text) in enumerate(files.items()):
+        show("files of SQL", done, len(files))
         apply(cursor, schema, name, text, events=events, tracking=tracking)
     grant_rights(cursor, schema)
 
@@ -141,7 +146,7 @@ class RecordedBefore:
         position = self._until + 1
         row = Row(LEDGER, self._version, topic, state, position)
         statement = CommitStatement(self._schema, SQL("SELECT"))
-        self._cursor.execute(*statement.of([row], (), (), (), (), (position, position, time_ns)))
+        self._cursor.execute(*statement.of([row], (), (), (), (), (), (position, position, time_ns)))
 
     def _digest(self) -> bytes:
         stretch = {"after": 0, "until": self._until}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import cached_property
 from typing import Any, Final, Protocol, TypeAlias
@@ -12,25 +12,39 @@ from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
-from ledger.domain.events import Recorded
+from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.store.codec.erasable import joined
 from ledger.store.codec.events import decode
 from ledger.store.codec.run_front import ADJUSTMENT_FRONT_BYTES, FRONT_BYTES
+from ledger.store.leaf import Opening
 from ledger.store.postgres.migrate import EVENTS
 
 ROWS_AT_ONCE: Final = 1_000  # in memory, of rows that are read as they are taken
 BYTES_AT_ONCE: Final = 4_000_000  # about so much of them, where rows may be large
+_LINES_AT_ONCE: Final = 10_000  # of runs that are looked up in another table
 ROW: Final = "notification_id, originator_id, originator_version, topic, state"  # as `decode` takes them
 _FRONT: Final = (
     "CASE topic WHEN 'VolumeRecorded' THEN substring(state FROM 1 FOR {front})"
     " WHEN 'FeeAdjusted' THEN substring(state FROM 1 FOR {adjustment_front}) ELSE state END AS state"
 )
-# Names of the streams in [first, end), in order, by one index seek each: the next stream after the last one.
+# The keys of the log's indexes, in these very words, or PostgreSQL would not know them again. Streams other than those
+# of fees lie in the order (originator_id, originator_version), fee streams in the order (day, account,
+# originator_version): what trades now lies together, however old the log is.
+KEYS: Final = {
+    "not_fees": SQL("time_min_ns IS NULL"),
+    "fees": SQL("time_min_ns IS NOT NULL"),
+    "day": SQL("(time_min_ns / 86400000000000)::int"),  # the UTC day of a fee stream, as its number since 1970
+    "account": SQL("split_part(originator_id, '/', 2)"),
+}
+# Names of the streams in [first, end), other than fee streams, in order, by one index seek each: the next one after the
+# last one.
 STREAMS: Final = (
     "stream(name) AS ("
-    "  (SELECT originator_id FROM {events} WHERE originator_id >= %(first)s AND originator_id < %(end)s"
+    "  (SELECT originator_id FROM {events} WHERE {not_fees} AND originator_id >= %(first)s AND originator_id < %(end)s"
     "     ORDER BY originator_id, originator_version LIMIT 1)"
     "  UNION ALL"
-    "  SELECT (SELECT originator_id FROM {events} WHERE originator_id > stream.name AND originator_id < %(end)s"
+    "  SELECT (SELECT originator_id FROM {events} WHERE {not_fees}"
+    "     AND originator_id > stream.name AND originator_id < %(end)s"
     "     ORDER BY originator_id, originator_version LIMIT 1)"
     "  FROM stream WHERE stream.name IS NOT NULL"
     ") "
@@ -67,7 +81,8 @@ def statement(text: str) -> cached_property[bytes]:
 
     ROW stands for the columns of an event in the order that `decode` takes them, FRONT for the same with no more of a
     fill run or an adjustment than its front, of `{front}` or `{adjustment_front}` bytes; `{events}` and `{schema}` are
-    names. It is put together once for each log: to do so each time would cost a small read half as much again.
+    names, and those in KEYS its keys. It is put together once for each log: to do so each time would cost a small read
+    half as much again.
     """
     text = text.replace("FRONT", ROW.replace("state", _FRONT)).replace("ROW", ROW)
 
@@ -75,7 +90,7 @@ def statement(text: str) -> cached_property[bytes]:
         schema = reads.connections.schema
         names = {"events": Identifier(schema, EVENTS), "schema": Identifier(schema)}
         sizes = {"front": Literal(FRONT_BYTES), "adjustment_front": Literal(ADJUSTMENT_FRONT_BYTES)}
-        return SQL(text).format(**names, **sizes).as_bytes()
+        return SQL(text).format(**names, **sizes, **KEYS).as_bytes()
 
     return cached_property(for_schema)
 
@@ -91,6 +106,32 @@ class Reads:
     def at(self, position: int) -> Recorded:
         """Return the event at a position of the log. Raises IndexError if there is none."""
         return self._events(self._AT, (position,))[0]
+
+    _ERASABLE: Final = statement(
+        "SELECT position, nonce, content FROM {schema}.erasable_parts WHERE position = ANY(%s)"
+    )
+
+    def with_erasable(self, events: Iterable[Recorded]) -> Iterator[Recorded]:
+        """Yield events with what may be erased of them, but for what was erased; few of them are in memory at once."""
+        some: list[Recorded] = []
+        lines = 0
+        for recorded in events:
+            some.append(recorded)
+            lines += len(recorded.event) if isinstance(recorded.event, VolumeRecorded) else 1
+            if lines >= _LINES_AT_ONCE:
+                yield from self._joined(some)
+                some, lines = [], 0
+        yield from self._joined(some)
+
+    def _joined(self, events: Sequence[Recorded]) -> Iterator[Recorded]:
+        parts = self.erasable_parts(each.position for each in events if each.envelope.erasable_sha256)
+        return (joined(each, parts[each.position].content) if each.position in parts else each for each in events)
+
+    def erasable_parts(self, positions: Iterable[int]) -> dict[int, Opening]:
+        """Return what may be erased of events by position, of those of which it is there."""
+        asked = list(positions)
+        rows = self._rows(self._ERASABLE, (asked,)) if asked else ()
+        return {position: Opening(bytes(nonce), bytes(content)) for position, nonce, content in rows}
 
     def _events(self, statement: bytes, parameters: Parameters) -> list[Recorded]:
         return [decode(*row) for row in self._rows(statement, parameters)]

@@ -6,18 +6,18 @@ that waits for VACUUM. Here order is held by an advisory transaction lock, and t
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
 
 from eventsourcing.persistence import StoredEvent, Tracking
 from eventsourcing.postgres import PostgresDatastore, PostgresProcessRecorder
 from psycopg import Connection
-from psycopg.sql import SQL, Identifier
+from psycopg.sql import SQL, Composed, Identifier
 
 from ledger.store.migration import migrate
-from ledger.store.postgres.migrate import EVENTS, TRACKING, channel_of
-from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, LogRows, Row
+from ledger.store.postgres.migrate import ERASABLE, EVENTS, TRACKING, channel_of
+from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS, LogRows, Row, erasable_copied
 
 _ROWS_AT_ONCE: Final = 256  # that are sent in one piece
 
@@ -35,6 +35,7 @@ class LedgerRecorder(PostgresProcessRecorder):
         self._copy = SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(
             table, SQL(", ").join(map(Identifier, COLUMNS))
         )
+        self._copy_erasable = SQL("COPY {} FROM STDIN (FORMAT BINARY)").format(Identifier(datastore.schema, ERASABLE))
         self._next_position = SQL("SELECT coalesce(max(notification_id), 0) + 1 FROM {}").format(table)
         self.commit_order = SQL("SELECT pg_advisory_xact_lock(hashtextextended({}, 0))").format(
             f"{datastore.schema}:commit"
@@ -81,10 +82,18 @@ class LedgerRecorder(PostgresProcessRecorder):
         connection.execute(SQL("BEGIN; {}").format(self.commit_order))
 
     def append(self, connection: Connection[Any], rows: LogRows) -> None:
-        """Store rows at the positions they carry, in the open transaction. IntegrityError: a position is taken."""
-        with connection.cursor() as cursor, cursor.copy(self._copy) as copy:
-            copy.write(COPY_BEGINS)
-            copied = rows.copied()
-            while some := b"".join(islice(copied, _ROWS_AT_ONCE)):
-                copy.write(some)
-            copy.write(COPY_ENDS)
+        """Store rows at the positions they carry, with what may be erased of them, in the open transaction.
+
+        IntegrityError: a position is taken.
+        """
+        _copy_in(connection, self._copy, rows.copied())
+        if erasable := rows.erasable():
+            _copy_in(connection, self._copy_erasable, map(erasable_copied, erasable))
+
+
+def _copy_in(connection: Connection[Any], statement: Composed, copied: Iterator[bytes]) -> None:
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+        copy.write(COPY_BEGINS)
+        while some := b"".join(islice(copied, _ROWS_AT_ONCE)):
+            copy.write(some)
+        copy.write(COPY_ENDS)

@@ -6,13 +6,14 @@ import struct
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
 from itertools import pairwise
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
 from ledger.arrays.columns import Ints
 from ledger.arrays.lazy_sequence import LazySequence
 from ledger.domain.streams import account_of
+from ledger.store.leaf import NONCE_BYTES, Opening
 
 COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",
@@ -25,10 +26,13 @@ _NULL: Final = struct.pack("!i", -1)
 _SIZE: Final = struct.Struct("!i")
 _NUMBER: Final = struct.Struct("!iq")
 _FIELDS: Final = struct.pack("!h", len(COLUMNS))
+_ERASABLE: Final = struct.Struct(f"!hiqi{NONCE_BYTES}si")
+
+ErasableRow: TypeAlias = tuple[int, bytes, bytes]  # of the table: position, nonce, content
 
 
 class Row(NamedTuple):
-    """A row of the events table."""
+    """A row of the events table, and beside it what may be erased of the event."""
 
     stream: str
     version: int
@@ -38,11 +42,17 @@ class Row(NamedTuple):
     time_min_ns: int | None = None
     time_max_ns: int | None = None
     time_max_so_far_ns: int | None = None
+    part: Opening | None = None
+
+    @property
+    def columns(self) -> tuple[Any, ...]:
+        """Return the row without that part."""
+        return self[:-1]
 
     def copied(self) -> bytes:
         """Return the row as COPY takes it in."""
         parts = [_FIELDS, _text(self.stream), _number(self.version), _text(self.topic)]
-        parts += [_SIZE.pack(len(self.state)), self.state, *map(_number, self[4:])]
+        parts += [_SIZE.pack(len(self.state)), self.state, *map(_number, self.columns[4:])]
         return b"".join(parts)
 
 
@@ -50,14 +60,24 @@ class RunRows(LazySequence[Row]):
     """Rows of fee streams at positions that follow each other, as columns; one is made when it is asked for."""
 
     def __init__(
-        self, streams: Sequence[str], first_position: int, topic: str, states: Sequence[bytes], times_ns: Sequence[Ints]
+        self,
+        streams: Sequence[str],
+        first_position: int,
+        topic: str,
+        states: Sequence[bytes],
+        times_ns: Sequence[Ints],
+        parts: Sequence[Opening | None] = (),
     ) -> None:
-        """`times_ns` are three columns: the earliest time, the latest, and the latest of the stream so far."""
+        """`times_ns` are three columns: the earliest time, the latest, and the latest of the stream so far.
+
+        `parts` are empty where no row has one.
+        """
         self._streams = streams
         self._positions = range(first_position, first_position + len(streams))
         self._topic = topic
         self._states = states
         self._times_ns = times_ns
+        self._erasable = parts
 
     def __len__(self) -> int:
         return len(self._streams)
@@ -65,8 +85,10 @@ class RunRows(LazySequence[Row]):
     def make(self, place: int) -> Row:
         """Return one of the rows."""
         position = self._positions[place]
-        times = (int(column[place]) for column in self._times_ns)
-        return Row(self._streams[place], position, self._topic, self._states[place], position, *times)
+        first_ns, last_ns, so_far_ns = (int(column[place]) for column in self._times_ns)
+        part = self._erasable[place] if self._erasable else None
+        named = (self._streams[place], position, self._topic, self._states[place], position)
+        return Row(*named, first_ns, last_ns, so_far_ns, part)
 
     def of_streams(self, names: Container[str]) -> Iterator[Row]:
         """Yield the rows of some streams; no other one is made."""
@@ -75,6 +97,11 @@ class RunRows(LazySequence[Row]):
     def of_account(self, account_id: str, names: Container[str]) -> Iterator[Row]:
         """Yield the rows of some streams of an account."""
         return (self.make(place) for place in self._by_account.get(account_id, ()) if self._streams[place] in names)
+
+    def erasable(self) -> list[ErasableRow]:
+        """Return what may be erased of the rows, of those that have such a part."""
+        parts = zip(self._positions, self._erasable, strict=True) if self._erasable else ()
+        return [(position, *part) for position, part in parts if part is not None]
 
     @cached_property
     def _by_account(self) -> Mapping[str, Sequence[int]]:
@@ -149,10 +176,26 @@ class LogRows(LazySequence[Row]):
                 found += part.of_account(account_id, names)
         return sorted(found, key=lambda row: row.position)
 
+    def erasable(self) -> list[ErasableRow]:
+        """Return what may be erased of the rows, of those that have such a part."""
+        found: list[ErasableRow] = []
+        for part in self._parts:
+            if isinstance(part, RunRows):
+                found += part.erasable()
+            else:
+                found += ((row.position, *row.part) for row in part if row.part is not None)
+        return found
+
     def copied(self) -> Iterator[bytes]:
         """Yield each row as COPY takes it in."""
         for part in self._parts:
             yield from part.copied() if isinstance(part, RunRows) else map(Row.copied, part)
+
+
+def erasable_copied(row: ErasableRow) -> bytes:
+    """Return a row of the erasable parts as COPY takes it in."""
+    position, nonce, content = row
+    return _ERASABLE.pack(len(row), 8, position, len(nonce), nonce, len(content)) + content
 
 
 def _text(text: str) -> bytes:

@@ -8,10 +8,11 @@ itself is written to its end, whatever its size and however slowly it is read.
 from __future__ import annotations
 
 import hashlib
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final, NamedTuple
 
 import psycopg
@@ -22,16 +23,18 @@ from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
 from ledger.domain.streams import fee_stream
 from ledger.fills.fill_runs import FillRuns
 from ledger.store.codec.account_snapshots import Snapshot
+from ledger.store.codec.erasable import apart, contents_of_runs
 from ledger.store.codec.events import encode, envelope_message
 from ledger.store.codec.fills_many import encode_runs
 from ledger.store.commit_statement import CommitStatement
+from ledger.store.leaf import NONCE_BYTES, Opening, Part
 from ledger.store.lease import Lease
 from ledger.store.pen import Pen
 from ledger.store.postgres.database import connect
 from ledger.store.postgres.migrate import EVENTS
 from ledger.store.postgres.session import Limits
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import LogRows, Row, RunRows
+from ledger.store.rows import ErasableRow, LogRows, Row, RunRows
 
 # More rows go in by COPY first: it is quicker with them, and PostgreSQL need not hold them all at once.
 ROWS_MAX: Final = 128
@@ -162,22 +165,27 @@ class Writer:
     def commit(self, commit: Commit) -> None:
         """Store everything durably, or raise WriterLost and let the caller look up what happened."""
         few = list(commit.rows) if len(commit.rows) <= ROWS_MAX else []
+        erasable = commit.rows.erasable() if few else ()
+        size = sum([len(row.state) for row in few]) + sum([len(content) for _, _, content in erasable])
         with self.get_connection() as connection:
             began_ns = self.lease.clock_ns()
-            if few and sum([len(row.state) for row in few]) <= STATE_BYTES_MAX:
-                connection.execute(*self._statement(commit, few), prepare=True)
+            if few and size <= STATE_BYTES_MAX:
+                connection.execute(*self._statement(commit, few, erasable), prepare=True)
             else:
                 self._recorder.begin(connection)
                 self._recorder.append(connection, commit.rows)
-                connection.execute(*self._statement(commit, ()), prepare=True)
+                connection.execute(*self._statement(commit, (), ()), prepare=True)
                 began_ns = self.lease.clock_ns()
                 connection.execute("COMMIT")
             self.lease.begin(began_ns)
 
-    def _statement(self, commit: Commit, rows: Sequence[Row]) -> tuple[bytes, list[Any]]:
+    def _statement(
+        self, commit: Commit, rows: Sequence[Row], erasable: Sequence[ErasableRow]
+    ) -> tuple[bytes, list[Any]]:
         """Return the statement that stores a commit, with those of its rows that are not in the log yet."""
         return self._commit_statement.of(
             rows,
+            erasable,
             commit.requests,
             [(text.sha256, text.salt, text.text) for text in commit.texts],
             commit.snapshots,
@@ -228,17 +236,43 @@ class Writer:
                 self._connection = None
 
 
-def row_of(recorded: Recorded) -> Row:
-    """Return an event as a row of the log."""
+def take_apart(recorded: Recorded) -> tuple[Recorded, Opening | None]:
+    """Return (an event as the log holds it, the part of it that may be erased, which it names by a hash)."""
+    kept, content = apart(recorded)
+    if not content:
+        return kept, None
+    part = Opening(os.urandom(NONCE_BYTES), content)
+    return replace(kept, envelope=replace(kept.envelope, erasable_sha256=part.sha256(Part.ERASABLE))), part
+
+
+def row_of(recorded: Recorded, part: Opening | None = None) -> Row:
+    """Return an event as a row of the log, with the part of it that was taken apart."""
     topic, state = encode(recorded.envelope, recorded.event)
     event = recorded.event
     times = (event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns) if isinstance(event, FeeEvent) else ()
-    return Row(recorded.stream, recorded.version, topic, state, recorded.position, *times)
+    row = Row(recorded.stream, recorded.version, topic, state, recorded.position, *times)
+    return row if part is None else row._replace(part=part)
 
 
 def rows_of(runs: FillRuns, first_position: int, envelope: Envelope) -> RunRows:
     """Return runs as rows of the log, at positions from the first on. Envelopes differ in the effective time alone."""
     streams = [fee_stream(*key) for key in runs.keys]
-    states = encode_runs(envelope_message(envelope), runs)
+    kept, parts = _taken_apart(runs)
+    sha256s = [part.sha256(Part.ERASABLE) if part is not None else b"" for part in parts]
+    states = encode_runs(envelope_message(envelope), kept, sha256s)
     times = (runs.time_min_ns, runs.time_max_ns, runs.time_max_so_far_ns)
-    return RunRows(streams, first_position, VolumeRecorded.__name__, states, times)
+    return RunRows(streams, first_position, VolumeRecorded.__name__, states, times, parts)
+
+
+def _taken_apart(runs: FillRuns) -> tuple[FillRuns, list[Opening | None]]:
+    """Return (runs as the log holds them, the part of each that may be erased); no parts: none has one."""
+    if "cl_ord_id" not in runs.columns:
+        return runs, []
+    columns = dict(runs.columns)
+    contents = contents_of_runs(columns.pop("cl_ord_id"), runs.starts)
+    nonces = os.urandom(NONCE_BYTES * len(contents))
+    parts = [
+        Opening(nonces[place * NONCE_BYTES : (place + 1) * NONCE_BYTES], content) if content else None
+        for place, content in enumerate(contents)
+    ]
+    return replace(runs, columns=columns), parts

@@ -33,7 +33,7 @@ from ledger.tools.group import TOOLS
 from ledger.tools.progress import ProgressBar
 from ledger.tools.store import knobs_of, store_arguments
 
-_SHA256: Final = re.compile(r"([0-9a-fA-F]{64})(\s.*)?")
+_ERASED: Final = re.compile(r"(?:([0-9a-fA-F]{64})|([0-9]{1,18}))(\s.*)?")  # a SHA-256, or a position
 _AGAIN: Final = "nothing was restored; run the same command again"
 _FROM_NOTES: Final = """\
 The ledger is made in a new --data folder, or by --dsn in a schema that holds none; that role owns
@@ -51,10 +51,11 @@ a later number is told which number is expected.
 
 exit code 0: restored; 2: it was not, and one line says why; 130: interrupted"""
 _FINISH_NOTES: Final = """\
-Texts that were erased between the last part of the backup and now are known to nobody here: name
-them, in FILE, by the SHA-256 that the events of the ledger have (reason_sha256), 64 hex digits at
-the beginning of a line; what comes after a blank, and lines that begin with #, are yours. Say
---nothing-erased if there are none. What a part of the backup knows to be erased stays so anyway.
+What was erased between the last part of the backup and now is known to nobody here: name it in
+FILE, a line each. A free text has the SHA-256 that the events of the ledger have (reason_sha256),
+64 hex digits; a ticket, or the ids of clients' orders, have the position of their event. What comes
+after a blank, and lines that begin with #, are yours. Say --nothing-erased if there is none. What a
+part of the backup knows to be erased stays so anyway.
 
 The log gets the event MigrationApplied, which names the last part with its SHA-256 and the digest
 of all events: so an audit shows that and where the ledger was restored.
@@ -106,8 +107,8 @@ def _from(options: Options) -> int:
     "restore finish --nothing-erased --data /srv/restored",
     "restore finish --erased erased.txt --dsn postgresql://ledger_owner@db/ledger",
     arguments=(
-        argument("--erased", metavar="FILE", type=Path, help="the SHA-256 of each text that was erased, a line each"),
-        argument("--nothing-erased", action="store_true", help="no text was erased since the backup"),
+        argument("--erased", metavar="FILE", type=Path, help="what was erased, a line each: SHA-256 or position"),
+        argument("--nothing-erased", action="store_true", help="nothing was erased since the backup"),
     ),
     parents=(store_arguments,),
     notes=_FINISH_NOTES,
@@ -116,7 +117,7 @@ def _from(options: Options) -> int:
 def _finish(options: Options) -> int:
     if (options.erased is None) != options.nothing_erased:
         raise UnusableError("give --erased FILE with what was erased since the backup, or --nothing-erased")
-    erased = _erased(options.erased) if options.erased else []
+    texts, positions = _erased(options.erased) if options.erased else ([], [])
     config, clock = knobs_of(options), WallClock()
     folder = config.data or default_folder()
     if not config.dsn and not holds_ledger(folder):
@@ -126,7 +127,7 @@ def _finish(options: Options) -> int:
         with _one_line(), _as_owner(config, options.command) as connection:
             if config.dsn:
                 check_other_clock(clock, store_clock_ns(connection))  # what it appends has a time
-            finished = finish(connection, config.schema, erased, clock.now_ns(), progress.show)
+            finished = finish(connection, config.schema, texts, positions, clock.now_ns(), progress.show)
     finally:
         progress.clear()
     print(f"{many(finished.erased, 'text')} erased again; the restore is recorded at position {finished.position}")
@@ -150,19 +151,22 @@ def _until(parts: list[Part], asked: dict[str, int] | None) -> Until:
     return at_time(parts, asked["known_at_time"])
 
 
-def _erased(file: Path) -> list[str]:
-    """Return the SHA-256, in hex, that begins each line of a file. Raises UnusableError."""
-    found = []
+def _erased(file: Path) -> tuple[list[bytes], list[int]]:
+    """Return (the SHA-256 of texts, the positions) that begin the lines of a file. Raises UnusableError."""
+    texts, positions = list[bytes](), list[int]()
     for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
         if not line.strip() or line.startswith("#"):
             continue
-        said = _SHA256.fullmatch(line)
+        said = _ERASED.fullmatch(line)
         if said is None:
             raise UnusableError(
-                f"{file}, line {number}: a line begins with the SHA-256 of a text, 64 hex digits, or with #"
+                f"{file}, line {number}: a line begins with the SHA-256 of a text, 64 hex digits, a position, or #"
             )
-        found.append(said[1])
-    return found
+        if said[1]:
+            texts.append(bytes.fromhex(said[1]))
+        else:
+            positions.append(int(said[2]))
+    return texts, positions
 
 
 @contextmanager

@@ -295,7 +295,7 @@ class PreviewedEvent(_message.Message):
     topic: _builtins.str
     """Name of the message in events.proto that `state` is."""
     state: _builtins.bytes
-    """The bytes that would be stored."""
+    """The bytes that would be stored, but for hashes with random bytes: those of a reason and of what may be erased are drawn anew."""
     actor: _builtins.str
     """Who asked."""
     request_id: _builtins.str

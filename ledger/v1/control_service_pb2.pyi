@@ -390,7 +390,7 @@ class SoloAction(_message.Message):
     request_id: _builtins.str
     """The request that caused it."""
     ticket: _builtins.str
-    """Reference to the case."""
+    """Reference to the case. Empty: there is none, or it was erased."""
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
         """When it was recorded."""

@@ -24,6 +24,9 @@ class Envelope(_message.Message):
     nanoseconds since 1970 in UTC, intervals half-open, amounts canonical decimals, rates signed ppm. Fields are only ever
     added. ARCHITECTURE.md lists the streams.
 
+    Each field says its part: who may see it (part.proto). An event is divided by its fields, and the envelope by its own;
+    what lies in any other message belongs to the part of the field that holds it, and says the same.
+
     Carried by every event.
     """
 
@@ -41,6 +44,7 @@ class Envelope(_message.Message):
     REQUEST_SHA256_FIELD_NUMBER: _builtins.int
     REQUEST_MESSAGE_FIELD_NUMBER: _builtins.int
     REQUEST_BODY_FIELD_NUMBER: _builtins.int
+    ERASABLE_SHA256_FIELD_NUMBER: _builtins.int
     effective_time_ns: _builtins.int
     """When the fact took effect; of a VolumeRecorded the time of its earliest line."""
     recorded_time_ns: _builtins.int
@@ -54,7 +58,7 @@ class Envelope(_message.Message):
     approver: _builtins.str
     """Who approved."""
     ticket: _builtins.str
-    """Reference to the case."""
+    """Reference to the case. Recorded by a release that has erasable parts: it lies there."""
     reason_sha256: _builtins.bytes
     """SHA-256(salt || text) of the free text in erasable_text."""
     request_id: _builtins.str
@@ -66,6 +70,12 @@ class Envelope(_message.Message):
     request_body: _builtins.bytes
     """With it: the message, serialised deterministically, without what may be erased (authority.ticket, authority.reason) and
     without fields that the release did not know.
+    """
+    erasable_sha256: _builtins.bytes
+    """SHA-256 of the part that may be erased, as erasable_parts has it at the event's position: a nonce of 16 random bytes, and
+    the same message with nothing but envelope.ticket and cl_ord_ids. Both encodings, one after the other, are one message.
+    It is SHA-256("fee-ledger/part/1" || 03 || nonce || length in 8 bytes, the highest first || bytes of the message). Absent:
+    the event has no such part. Once the part is erased, the hash stays.
     """
     def __init__(
         self,
@@ -82,10 +92,11 @@ class Envelope(_message.Message):
         request_sha256: _builtins.bytes = ...,
         request_message: _builtins.str = ...,
         request_body: _builtins.bytes = ...,
+        erasable_sha256: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_verified", b"actor_verified", "approver", b"approver", "effective_time_ns", b"effective_time_ns", "reason_sha256", b"reason_sha256", "recorded_time_ns", b"recorded_time_ns", "request_body", b"request_body", "request_id", b"request_id", "request_message", b"request_message", "request_sha256", b"request_sha256", "ticket", b"ticket", "writer_term", b"writer_term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "actor_verified", b"actor_verified", "approver", b"approver", "effective_time_ns", b"effective_time_ns", "erasable_sha256", b"erasable_sha256", "reason_sha256", b"reason_sha256", "recorded_time_ns", b"recorded_time_ns", "request_body", b"request_body", "request_id", b"request_id", "request_message", b"request_message", "request_sha256", b"request_sha256", "ticket", b"ticket", "writer_term", b"writer_term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -130,6 +141,7 @@ class WriterStarted(_message.Message):
     SOFTWARE_VERSION_FIELD_NUMBER: _builtins.int
     RULES_VERSION_FIELD_NUMBER: _builtins.int
     KEEPS_REQUESTS_FIELD_NUMBER: _builtins.int
+    LINKS_FEES_FIELD_NUMBER: _builtins.int
     term: _builtins.int
     """Terms count from 1."""
     software_version: _builtins.str
@@ -140,6 +152,8 @@ class WriterStarted(_message.Message):
     """
     keeps_requests: _builtins.bool
     """From this term on the first event of each request holds the request. No term after it is without."""
+    links_fees: _builtins.bool
+    """From this term on each event of a fee stream names the one before it, as previous_position. No term after it is without."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -152,10 +166,11 @@ class WriterStarted(_message.Message):
         software_version: _builtins.str = ...,
         rules_version: _builtins.int = ...,
         keeps_requests: _builtins.bool = ...,
+        links_fees: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "keeps_requests", b"keeps_requests", "rules_version", b"rules_version", "software_version", b"software_version", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope", "keeps_requests", b"keeps_requests", "links_fees", b"links_fees", "rules_version", b"rules_version", "software_version", b"software_version", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -991,6 +1006,7 @@ class VolumeRecorded(_message.Message):
     CHARGED_AMOUNTS_FIELD_NUMBER: _builtins.int
     CHARGED_CURRENCIES_FIELD_NUMBER: _builtins.int
     CHARGED_RATES_FIELD_NUMBER: _builtins.int
+    PREVIOUS_POSITION_FIELD_NUMBER: _builtins.int
     EXEC_ID_FIELD_NUMBER: _builtins.int
     TIME_OFFSET_NS_FIELD_NUMBER: _builtins.int
     SYMBOL_INDEX_FIELD_NUMBER: _builtins.int
@@ -1056,7 +1072,7 @@ class VolumeRecorded(_message.Message):
     order_ids: _builtins.bytes
     """Packed column: order id, otherwise."""
     cl_ord_ids: _builtins.bytes
-    """Packed column: the client's order id."""
+    """Packed column: the client's order id. Recorded by a release that has erasable parts: it lies there."""
     order_times_ns: _builtins.bytes
     """Packed column: when the order was accepted; 0: not said."""
     owner_ids: _builtins.bytes
@@ -1075,6 +1091,10 @@ class VolumeRecorded(_message.Message):
     """Packed column: currency of that."""
     charged_rates: _builtins.bytes
     """Packed column: rate of that."""
+    previous_position: _builtins.int
+    """Position of the event before this one in its stream; 0: it is the first, or links_fees is not set. Plain, not as a
+    difference: so one event by itself tells it.
+    """
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -1240,6 +1260,7 @@ class VolumeRecorded(_message.Message):
         charged_amounts: _builtins.bytes = ...,
         charged_currencies: _builtins.bytes = ...,
         charged_rates: _builtins.bytes = ...,
+        previous_position: _builtins.int = ...,
         exec_id: _abc.Iterable[_builtins.str] | None = ...,
         time_offset_ns: _abc.Iterable[_builtins.int] | None = ...,
         symbol_index: _abc.Iterable[_builtins.int] | None = ...,
@@ -1267,7 +1288,7 @@ class VolumeRecorded(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_index", b"basis_index", "basis_indexes", b"basis_indexes", "charged_amount", b"charged_amount", "charged_amounts", b"charged_amounts", "charged_currencies", b"charged_currencies", "charged_currency", b"charged_currency", "charged_rate", b"charged_rate", "charged_rates", b"charged_rates", "cl_ord_id", b"cl_ord_id", "cl_ord_ids", b"cl_ord_ids", "counterparty_owner_id", b"counterparty_owner_id", "counterparty_owner_ids", b"counterparty_owner_ids", "envelope", b"envelope", "exec_id", b"exec_id", "exec_ids", b"exec_ids", "fee", b"fee", "fees", b"fees", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "order_id", b"order_id", "order_ids", b"order_ids", "order_number", b"order_number", "order_numbers", b"order_numbers", "order_time_ns", b"order_time_ns", "order_times_ns", b"order_times_ns", "owner_id", b"owner_id", "owner_ids", b"owner_ids", "price", b"price", "prices", b"prices", "quantities", b"quantities", "quantity", b"quantity", "sequence_offset", b"sequence_offset", "sequence_offsets", b"sequence_offsets", "source", b"source", "source_index", b"source_index", "source_indexes", b"source_indexes", "symbol_index", b"symbol_index", "symbol_indexes", b"symbol_indexes", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offset_ns", b"time_offset_ns", "time_offsets_ns", b"time_offsets_ns", "token", b"token", "token_price", b"token_price", "token_price_source", b"token_price_source", "token_price_sources", b"token_price_sources", "token_prices", b"token_prices", "tokens", b"tokens", "totals", b"totals", "trade_id", b"trade_id", "trade_ids", b"trade_ids", "trade_number", b"trade_number", "trade_numbers", b"trade_numbers", "traits", b"traits", "venue", b"venue", "wide", b"wide", "wide_amounts", b"wide_amounts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_index", b"basis_index", "basis_indexes", b"basis_indexes", "charged_amount", b"charged_amount", "charged_amounts", b"charged_amounts", "charged_currencies", b"charged_currencies", "charged_currency", b"charged_currency", "charged_rate", b"charged_rate", "charged_rates", b"charged_rates", "cl_ord_id", b"cl_ord_id", "cl_ord_ids", b"cl_ord_ids", "counterparty_owner_id", b"counterparty_owner_id", "counterparty_owner_ids", b"counterparty_owner_ids", "envelope", b"envelope", "exec_id", b"exec_id", "exec_ids", b"exec_ids", "fee", b"fee", "fees", b"fees", "first_sequence", b"first_sequence", "last_sequence", b"last_sequence", "order_id", b"order_id", "order_ids", b"order_ids", "order_number", b"order_number", "order_numbers", b"order_numbers", "order_time_ns", b"order_time_ns", "order_times_ns", b"order_times_ns", "owner_id", b"owner_id", "owner_ids", b"owner_ids", "previous_position", b"previous_position", "price", b"price", "prices", b"prices", "quantities", b"quantities", "quantity", b"quantity", "sequence_offset", b"sequence_offset", "sequence_offsets", b"sequence_offsets", "source", b"source", "source_index", b"source_index", "source_indexes", b"source_indexes", "symbol_index", b"symbol_index", "symbol_indexes", b"symbol_indexes", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offset_ns", b"time_offset_ns", "time_offsets_ns", b"time_offsets_ns", "token", b"token", "token_price", b"token_price", "token_price_source", b"token_price_source", "token_price_sources", b"token_price_sources", "token_prices", b"token_prices", "tokens", b"tokens", "totals", b"totals", "trade_id", b"trade_id", "trade_ids", b"trade_ids", "trade_number", b"trade_number", "trade_numbers", b"trade_numbers", "traits", b"traits", "venue", b"venue", "wide", b"wide", "wide_amounts", b"wide_amounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2212,6 +2233,8 @@ class VolumeEvaluated(_message.Message):
     ENDED_GRANT_IDS_FIELD_NUMBER: _builtins.int
     ENDED_TIME_NS_FIELD_NUMBER: _builtins.int
     KEPT_TIER_FIELD_NUMBER: _builtins.int
+    RUN_FIELD_NUMBER: _builtins.int
+    SUPERSEDES_FIELD_NUMBER: _builtins.int
     programme_id: _builtins.str
     """The programme."""
     programme_version: _builtins.str
@@ -2244,6 +2267,10 @@ class VolumeEvaluated(_message.Message):
     """Of MANUAL_REVIEW: the tier of the grant, which is the one that the account had. It keeps it until a grant by hand
     begins, or a later evaluation gives or takes a tier. Empty: the grant is of `tier`, or there is none.
     """
+    run: _builtins.int
+    """Number of the run of this evaluation that gave the result, from 1. 1 is written as unset, as in results that did not say it."""
+    supersedes: _builtins.int
+    """Position of the result of the account that this one supersedes, by an earlier run; 0: none."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -2282,10 +2309,12 @@ class VolumeEvaluated(_message.Message):
         ended_grant_ids: _abc.Iterable[_builtins.str] | None = ...,
         ended_time_ns: _builtins.int = ...,
         kept_tier: _builtins.str = ...,
+        run: _builtins.int = ...,
+        supersedes: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "closes", b"closes", "ended_grant_ids", b"ended_grant_ids", "ended_time_ns", b"ended_time_ns", "envelope", b"envelope", "evaluated_time_ns", b"evaluated_time_ns", "grant_id", b"grant_id", "kept_tier", b"kept_tier", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns", "volume", b"volume", "volume_currency", b"volume_currency", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["cells", b"cells", "closes", b"closes", "ended_grant_ids", b"ended_grant_ids", "ended_time_ns", b"ended_time_ns", "envelope", b"envelope", "evaluated_time_ns", b"evaluated_time_ns", "grant_id", b"grant_id", "kept_tier", b"kept_tier", "kind", b"kind", "programme_id", b"programme_id", "programme_version", b"programme_version", "read_position", b"read_position", "run", b"run", "supersedes", b"supersedes", "tier", b"tier", "valid_from_ns", b"valid_from_ns", "valid_until_ns", b"valid_until_ns", "volume", b"volume", "volume_currency", b"volume_currency", "window_from_ns", b"window_from_ns", "window_until_ns", b"window_until_ns"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2655,6 +2684,7 @@ class FeeAdjusted(_message.Message):
     FEES_AFTER_FIELD_NUMBER: _builtins.int
     BASIS_INDEXES_BEFORE_FIELD_NUMBER: _builtins.int
     BASIS_INDEXES_AFTER_FIELD_NUMBER: _builtins.int
+    PREVIOUS_POSITION_FIELD_NUMBER: _builtins.int
     cause: _builtins.str
     """Why: LATE_GRANT, a grant that is valid since before it was recorded (A31); likewise REVOCATION, FLAG, UNFLAG, BAN,
     BAN_LIFT and OWNER; and of many accounts PAIR_CLASS and PAIR_RATES.
@@ -2709,6 +2739,8 @@ class FeeAdjusted(_message.Message):
     """Packed column: index into bases."""
     basis_indexes_after: _builtins.bytes
     """Packed column: the same after."""
+    previous_position: _builtins.int
+    """Position of the event before this one in its stream; 0: it is the first, or links_fees is not set."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -2766,10 +2798,11 @@ class FeeAdjusted(_message.Message):
         fees_after: _builtins.bytes = ...,
         basis_indexes_before: _builtins.bytes = ...,
         basis_indexes_after: _builtins.bytes = ...,
+        previous_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_indexes_after", b"basis_indexes_after", "basis_indexes_before", b"basis_indexes_before", "cause", b"cause", "cause_position", b"cause_position", "envelope", b"envelope", "exec_ids", b"exec_ids", "fees_after", b"fees_after", "fees_before", b"fees_before", "line_numbers", b"line_numbers", "lines", b"lines", "position_min", b"position_min", "position_offsets", b"position_offsets", "prices_after", b"prices_after", "prices_before", b"prices_before", "quantities_after", b"quantities_after", "quantities_before", b"quantities_before", "release_position", b"release_position", "symbol_indexes_after", b"symbol_indexes_after", "symbol_indexes_before", b"symbol_indexes_before", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offsets_ns", b"time_offsets_ns", "totals", b"totals", "traits_after", b"traits_after", "traits_before", b"traits_before", "venue_indexes", b"venue_indexes", "venues", b"venues", "wide_amounts", b"wide_amounts"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["bases", b"bases", "basis_indexes_after", b"basis_indexes_after", "basis_indexes_before", b"basis_indexes_before", "cause", b"cause", "cause_position", b"cause_position", "envelope", b"envelope", "exec_ids", b"exec_ids", "fees_after", b"fees_after", "fees_before", b"fees_before", "line_numbers", b"line_numbers", "lines", b"lines", "position_min", b"position_min", "position_offsets", b"position_offsets", "previous_position", b"previous_position", "prices_after", b"prices_after", "prices_before", b"prices_before", "quantities_after", b"quantities_after", "quantities_before", b"quantities_before", "release_position", b"release_position", "symbol_indexes_after", b"symbol_indexes_after", "symbol_indexes_before", b"symbol_indexes_before", "symbols", b"symbols", "time_max_ns", b"time_max_ns", "time_max_so_far_ns", b"time_max_so_far_ns", "time_offsets_ns", b"time_offsets_ns", "totals", b"totals", "traits_after", b"traits_after", "traits_before", b"traits_before", "venue_indexes", b"venue_indexes", "venues", b"venues", "wide_amounts", b"wide_amounts"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2859,6 +2892,7 @@ class FeeCredited(_message.Message):
     REASON_CODE_FIELD_NUMBER: _builtins.int
     TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_POSITION_FIELD_NUMBER: _builtins.int
     amount: _builtins.str
     """What the member gets back, greater than zero."""
     currency: _builtins.str
@@ -2867,6 +2901,8 @@ class FeeCredited(_message.Message):
     """Why, for example OUTAGE."""
     time_max_so_far_ns: _builtins.int
     """Time of the latest line of the stream so far; without one the beginning of the day."""
+    previous_position: _builtins.int
+    """Position of the event before this one in its stream; 0: it is the first, or links_fees is not set."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -2884,10 +2920,11 @@ class FeeCredited(_message.Message):
         reason_code: _builtins.str = ...,
         time_max_so_far_ns: _builtins.int = ...,
         totals: _abc.Iterable[Global___CellTotals] | None = ...,
+        previous_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency", "envelope", b"envelope", "reason_code", b"reason_code", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "currency", b"currency", "envelope", b"envelope", "previous_position", b"previous_position", "reason_code", b"reason_code", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -2908,6 +2945,7 @@ class CreditWithdrawn(_message.Message):
     REASON_CODE_FIELD_NUMBER: _builtins.int
     TIME_MAX_SO_FAR_NS_FIELD_NUMBER: _builtins.int
     TOTALS_FIELD_NUMBER: _builtins.int
+    PREVIOUS_POSITION_FIELD_NUMBER: _builtins.int
     credit_position: _builtins.int
     """Position of the credit."""
     amount: _builtins.str
@@ -2918,6 +2956,8 @@ class CreditWithdrawn(_message.Message):
     """Why, for example MISTAKE."""
     time_max_so_far_ns: _builtins.int
     """Time of the latest line of the stream so far; without one the beginning of the day."""
+    previous_position: _builtins.int
+    """Position of the event before this one in its stream; 0: it is the first, or links_fees is not set."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event."""
@@ -2936,10 +2976,11 @@ class CreditWithdrawn(_message.Message):
         reason_code: _builtins.str = ...,
         time_max_so_far_ns: _builtins.int = ...,
         totals: _abc.Iterable[Global___CellTotals] | None = ...,
+        previous_position: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["envelope", b"envelope"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "credit_position", b"credit_position", "currency", b"currency", "envelope", b"envelope", "reason_code", b"reason_code", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "credit_position", b"credit_position", "currency", b"currency", "envelope", b"envelope", "previous_position", b"previous_position", "reason_code", b"reason_code", "time_max_so_far_ns", b"time_max_so_far_ns", "totals", b"totals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -3140,7 +3181,7 @@ class ReleaseAdvanced(_message.Message):
     release_position: _builtins.int
     """Position of the FactReleased in the stream of the programme."""
     until_account_id: _builtins.str
-    """Accounts up to this one, in the byte order of their fee streams, have it; empty: all accounts."""
+    """Accounts up to this one, in the byte order of their ids, have it; empty: all accounts."""
     @_builtins.property
     def envelope(self) -> Global___Envelope:
         """Carried by every event. Who asked is who asked for the release."""

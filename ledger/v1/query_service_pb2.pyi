@@ -768,7 +768,7 @@ class FeeLine(_message.Message):
     order_id: _builtins.str
     """The exchange's order id."""
     cl_ord_id: _builtins.str
-    """The client's order id."""
+    """The client's order id. Empty: there is none, or it was erased."""
     owner_id: _builtins.str
     """Owner as the engine sent it."""
     counterparty_owner_id: _builtins.str
@@ -1939,6 +1939,7 @@ class StoredEvent(_message.Message):
     EFFECTIVE_TIME_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ERASABLE_FIELD_NUMBER: _builtins.int
     position: _builtins.int
     """Position in the ledger, from 1."""
     stream: _builtins.str
@@ -1953,6 +1954,10 @@ class StoredEvent(_message.Message):
     """Who asked."""
     request_id: _builtins.str
     """On which request."""
+    erasable: _builtins.bytes
+    """The part that may be erased: a message of the same name, with nothing but envelope.ticket and cl_ord_ids. `state` and
+    these bytes, one after the other, are one message. Empty: there is none, or it was erased; `state` then stays as it is.
+    """
     @_builtins.property
     def recorded_time(self) -> _timestamp_pb2.Timestamp:
         """When it was recorded."""
@@ -1973,10 +1978,11 @@ class StoredEvent(_message.Message):
         effective_time: _timestamp_pb2.Timestamp | None = ...,
         actor: _builtins.str = ...,
         request_id: _builtins.str = ...,
+        erasable: _builtins.bytes = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["effective_time", b"effective_time", "recorded_time", b"recorded_time"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "effective_time", b"effective_time", "position", b"position", "recorded_time", b"recorded_time", "request_id", b"request_id", "state", b"state", "stream", b"stream", "topic", b"topic", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "effective_time", b"effective_time", "erasable", b"erasable", "position", b"position", "recorded_time", b"recorded_time", "request_id", b"request_id", "state", b"state", "stream", b"stream", "topic", b"topic", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -23,8 +23,9 @@ from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.state.account import RANGES_MAX, SourceState
 from ledger.domain.streams import day_key, is_fee_stream
 from ledger.fills.batch import BatchPart
+from ledger.store.codec.events import decode_row
 from ledger.store.rows import LogRows
-from ledger.store.writer import ErasableText, row_of
+from ledger.store.writer import ErasableText, row_of, take_apart
 from ledger.writing.messages import FillsTaken, GoOnRepricing, RecordFills, Repriced
 from ledger.writing.states import States
 
@@ -148,7 +149,7 @@ class Draft:
         """Append an event of a decision, and take it into the state of its stream."""
         if is_fee_stream(stream):  # its version is its position
             if isinstance(event, CreditEvent):  # with an adjustment the account-day has moved on already
-                event = self.states.credit(day_key(stream), event)
+                event = self.states.credit(day_key(stream), event, self.next_position)
             return self.append(stream, self.next_position, effective_ns, event, request)
         recorded = self.append(stream, self.states.version(stream) + 1, effective_ns, event, request)
         self.states.evolve(recorded)
@@ -157,16 +158,24 @@ class Draft:
     def append(
         self, stream: str, version: int, effective_ns: int, event: Event, request: Request | None = None
     ) -> Recorded:
-        """Append an event; what `request` says of who asked is kept with it."""
+        """Append an event; what `request` says of who asked is kept with it. Return it without what may be erased."""
         if request is None:
             envelope = Envelope(effective_ns, self.recorded_time_ns, self.term)
         else:
             envelope = self._envelope_of(effective_ns, request)
-        recorded = Recorded(self.next_position, stream, version, envelope, event)
-        self.rows.append(row_of(recorded))
+        recorded, part = take_apart(Recorded(self.next_position, stream, version, envelope, event))
+        self.rows.append(row_of(recorded, part))
         if not isinstance(event, FeeEvent):
             self.decisions.append(recorded)
         return recorded
+
+    def asked_by(self, started: Recorded) -> Request:
+        """Return who asked for what began with an event, as all that it records says it."""
+        if started.envelope.erasable_sha256:
+            place = started.position - self.first_position
+            (started,) = self.states.log.with_erasable([started]) if place < 0 else [decode_row(self.rows[place])]
+        envelope = started.envelope
+        return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
 
     def _envelope_of(self, effective_ns: int, request: Request) -> Envelope:
         reason_sha256 = b""

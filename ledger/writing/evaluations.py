@@ -7,7 +7,7 @@ from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_stream, fee_stream
 from ledger.fills import mend as mending
 from ledger.writing.draft import Draft
-from ledger.writing.mending import asked_by, mend
+from ledger.writing.mending import mend
 from ledger.writing.messages import EvaluateAccounts, Evaluated
 
 
@@ -15,7 +15,7 @@ def evaluate_accounts(draft: Draft, job: EvaluateAccounts) -> Evaluated:
     """Record what volume gives to some accounts, but for those that the run has evaluated already."""
     states, now_ns = draft.states, draft.now_ns
     states.load_accounts(found.case.account_id for found in job.assessments)
-    request, name = asked_by(job.started), job.run.programme.programme_id
+    request, name = draft.asked_by(job.started), job.run.programme.programme_id
     late, left = _with_later_fills(draft, job), mending.LINES_AT_ONCE
     for found in job.assessments:
         case = found.case

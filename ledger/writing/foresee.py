@@ -168,7 +168,7 @@ def _post(states: StatesAhead, part: Part, started: RepriceStarted) -> None:
     for stream, restated in part.restated:
         day = AccountDay(last=states.last_fees(stream))
         cause = (started.cause, started.fact_position)
-        for event in adjustments(day, restated, cause, started.release_position):
+        for event in adjustments(day, restated, cause, started.release_position, states.next_position):
             states.record(stream, event)
 
 

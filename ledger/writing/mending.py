@@ -77,7 +77,7 @@ def _next_part(draft: Draft, account_id: str, lines_max: int) -> int:
     underway = next(iter(states.repricings(account_id).open), None)
     if underway is None:
         return 0
-    event, request = underway.event, asked_by(underway.started)
+    event, request = underway.event, draft.asked_by(underway.started)
     part = next_part(_mending(draft), underway, lines_max=lines_max)
     draft.record(stream, draft.now_ns, part.advanced, request)
     for fees, found in part.restated:
@@ -102,7 +102,7 @@ def _bring_shared_fact(draft: Draft, lines_max: int) -> tuple[int, int]:
     shared = underway.fact
     accounts, until = _next_accounts(draft, underway, lines_max)
     advanced = ReleaseAdvanced(underway.release.position, until)
-    request = asked_by(underway.release)
+    request = draft.asked_by(underway.release)
     draft.record(release_stream(shared.event.programme_id), draft.now_ns, advanced, request)
     left = lines_max
     for account_id, event in _mending(draft).brought(underway, until):
@@ -133,14 +133,8 @@ def _mending(draft: Draft) -> mending.Mending:
     return mending.Mending(draft.states, draft.states.releases)
 
 
-def asked_by(started: Recorded) -> Request:
-    """Return who asked for what began with an event, as all that it records says it."""
-    envelope = started.envelope
-    return Request(envelope.request_id, envelope.request_sha256, envelope.actor, envelope.approver, envelope.ticket)
-
-
 def _adjust(
     draft: Draft, stream: str, found: Targets, cause: tuple[str, int], release_position: int, request: Request
 ) -> None:
-    for adjusted in draft.states.adjust(day_key(stream), found, cause, release_position):
+    for adjusted in draft.states.adjust(day_key(stream), found, cause, release_position, draft.next_position):
         draft.record(stream, adjusted.time_min_ns, adjusted, request)

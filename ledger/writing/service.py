@@ -21,7 +21,7 @@ from ledger.writing.commit_pipeline import CommitPipeline, Deliver
 from ledger.writing.draft import Draft
 from ledger.writing.evaluations import evaluate_accounts
 from ledger.writing.fills import decide_pending, take_fills
-from ledger.writing.mending import asked_by, go_on_repricing, take_repricing
+from ledger.writing.mending import go_on_repricing, take_repricing
 from ledger.writing.messages import (
     Accepted,
     Answer,
@@ -145,7 +145,7 @@ class Service:
             case GoOnRepricing():
                 return take_repricing(draft, job)
             case CompleteEvaluation():
-                request = asked_by(job.started)
+                request = draft.asked_by(job.started)
                 return Accepted(draft.record(job.started.stream, draft.now_ns, job.completed, request))
             case DecideCommand():
                 return answer_command(draft, job)

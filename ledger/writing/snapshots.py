@@ -8,7 +8,7 @@ from typing import Final
 from zlib import crc32
 
 from ledger.domain.events import Recorded
-from ledger.domain.state.account import AccountState, evolve_account, fold_account
+from ledger.domain.state.account import AccountState, account_after, fold_account
 from ledger.domain.streams import account_stream, subject_of
 from ledger.store.codec.account_snapshots import Snapshot, SnapshotDamaged, account_of, snapshot_of
 from ledger.store.fee_streams import FeeDay
@@ -36,16 +36,16 @@ class Snapshots:
         self, account_ids: Iterable[str], days: Iterable[str]
     ) -> tuple[dict[str, AccountState], dict[str, FeeDay]]:
         """Return accounts by id, those without an event as well; and those of some fee streams that exist."""
-        accounts = {account_id: AccountState(account_id) for account_id in account_ids}
-        if accounts:
-            accounts.update(self._in_snapshots(accounts))
-        after = {account_stream(name): account.version for name, account in accounts.items()}
+        names = list(account_ids)
+        accounts = dict(self._in_snapshots(names)) if names else {}
+        after = {account_stream(name): accounts[name].version if name in accounts else 0 for name in names}
         withdrawn: dict[str, int] = {}
 
         def take(stream: list[Recorded]) -> None:
             name = subject_of(stream[0].stream)
-            account = _after(accounts[name], stream)
+            account = account_after(accounts[name], stream) if name in accounts else fold_account(name, stream)
             if account is None:
+                del accounts[name]
                 withdrawn[stream[0].stream] = 0
             else:
                 accounts[name] = account
@@ -53,10 +53,9 @@ class Snapshots:
                 self._miss(name)
 
         found = self._log().accounts_and_days(after, days, take)
-        if withdrawn:
-            accounts.update((subject_of(stream), AccountState(subject_of(stream))) for stream in withdrawn)
+        if withdrawn:  # all their events are folded
             self._log().accounts_and_days(withdrawn, (), take)
-        return accounts, found
+        return {name: accounts.get(name) or AccountState(name) for name in names}, found
 
     def _in_snapshots(self, account_ids: Iterable[str]) -> Iterable[tuple[str, AccountState]]:
         for snapshot in self._log().snapshots(account_ids):
@@ -85,15 +84,3 @@ class Snapshots:
         """Return the snapshots of a commit, of accounts as it leaves them; those that are not in memory have none."""
         due, self._due = self._due, {}
         return [snapshot_of(accounts[name]) for name in due if name in accounts]
-
-
-def _after(account: AccountState, stream: list[Recorded]) -> AccountState | None:
-    """Return an account after more events; None if one of them withdraws a fact: then all its events must be folded."""
-    if not account.version:
-        return fold_account(account.account_id, stream)
-    for recorded in stream:
-        evolved = evolve_account(account, recorded)
-        if evolved is None:
-            return None
-        account = evolved
-    return account

@@ -41,7 +41,7 @@ class StatesAhead(SharedStates):
         super().__init__(book, self._events, self._fold_book, [each.position for each in rules])
         self._log = log
         self._known_at = known_at
-        self._next_position = known_at + 1
+        self.next_position = known_at + 1
         self._ahead: dict[str, list[Recorded]] = {}  # events that would come, by stream
         self._in_log: dict[tuple[str, ...], Any] = {}  # what was read of an account
         for recorded in events:
@@ -49,7 +49,7 @@ class StatesAhead(SharedStates):
 
     def record(self, stream: str, event: Event) -> Recorded:
         """Take in one more event that would come after all others, with an envelope that says nothing."""
-        recorded = Recorded(self._next_position, stream, 0, Envelope(0, 0, 0), event)
+        recorded = Recorded(self.next_position, stream, 0, Envelope(0, 0, 0), event)
         self._take(recorded)
         return recorded
 
@@ -101,16 +101,12 @@ class StatesAhead(SharedStates):
     def latest_ns(self, stream: str) -> int:
         """Return when the latest line of a fee stream traded; 0: it has none."""
         last = self.last_fees(stream)
-        return last.time_max_so_far_ns if last else 0
+        return last.event.time_max_so_far_ns if last and isinstance(last.event, FeeEvent) else 0
 
-    def last_fees(self, stream: str) -> FeeEvent | None:
+    def last_fees(self, stream: str) -> Recorded | None:
         """Return the last event of a fee stream, if it has any."""
         ahead = self._ahead.get(stream)
-        if not ahead:
-            return self._log.last_fees(stream, self._known_at)
-        event = ahead[-1].event
-        assert isinstance(event, FeeEvent), event
-        return event
+        return ahead[-1] if ahead else self._log.last_of_day(stream, self._known_at)
 
     def fee_runs(self, stream: str, first: int, end: int, lines: int) -> Iterator[Recorded]:
         """Yield the fill runs of a fee stream at positions in [first, end), in order, read as they are taken."""
@@ -124,7 +120,7 @@ class StatesAhead(SharedStates):
 
     def _take(self, recorded: Recorded) -> None:
         self._ahead.setdefault(recorded.stream, []).append(recorded)
-        self._next_position = recorded.position + 1
+        self.next_position = recorded.position + 1
         if recorded.stream == REGISTERS or recorded.stream.startswith(PROGRAMME_PREFIX):
             self.evolve(recorded)
 

@@ -33,7 +33,8 @@ def begin_term(
         events.append((LEDGER, LedgerCreated(config.ledger_id or f"ledger-{uuid.uuid4().hex[:12]}")))
     terms = [recorded.event.term for recorded in ledger if isinstance(recorded.event, WriterStarted)]
     term = max(terms, default=0) + 1
-    events.append((LEDGER, WriterStarted(term, version("fee-ledger"), RULES_VERSION, keeps_requests=True)))
+    started = WriterStarted(term, version("fee-ledger"), RULES_VERSION, keeps_requests=True, links_fees=True)
+    events.append((LEDGER, started))
     if not log.rulebook(POSITION_MAX):
         events.append(_packaged_programme())
     service = Service(

@@ -51,12 +51,14 @@ class _Condition(NamedTuple):
     """A condition that an account meets by a row of a table; not `met`: by having none.
 
     `entries` are stretches of an index by time. They have all these rows, and few others while the past is long.
+    One that is not `exact` is met by others, too: by it accounts are found, and no more.
     """
 
     table: str
     where: str
     entries: tuple[str, ...] = ()
     met: bool = True
+    exact: bool = True
 
     @property
     def exists(self) -> str:
@@ -70,6 +72,13 @@ _NOBODY: Final = _Condition("accounts", "false", ("false",))
 _WITH_TIER: Final = _Condition(
     "vip_intervals",
     "programme_id = %(programme)s AND valid_from_ns <= %(at)s AND (valid_until_ns IS NULL OR valid_until_ns > %(at)s)",
+)
+# Of a ledger with one programme: where there are several, the last time with a tier may be one with that of another.
+_MAY_HAVE_NO_TIER: Final = _Condition(
+    "accounts",
+    "(tier_from_ns IS NULL OR tier_from_ns > %(at)s OR tier_until_ns <= %(at)s)",
+    ("tier_from_ns IS NULL", "tier_from_ns > %(at)s", "tier_until_ns <= %(at)s"),
+    exact=False,
 )
 _OF_TIER: Final = _Condition(
     "vip_intervals",
@@ -118,7 +127,8 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
         "few": _FEW,
         "limit": size + 1,
     }
-    rows = _page(reader.log, schema, list(_conditions(request)), parameters)
+    conditions = list(_conditions(request, has_one_programme=len(reader.book().programmes) == 1))
+    rows = _page(reader.log, schema, conditions, parameters)
     response = pb.ListAccountsResponse(
         ledger_id=reader.ledger_id,
         as_of=timestamp(as_of_ns),
@@ -131,7 +141,7 @@ def list_accounts(reader: Reader, schema: str, request: pb.ListAccountsRequest) 
     return response
 
 
-def _conditions(request: pb.ListAccountsRequest) -> Iterator[_Condition]:
+def _conditions(request: pb.ListAccountsRequest, *, has_one_programme: bool) -> Iterator[_Condition]:
     """Yield what a request asks of accounts."""
     if request.owner_id:
         yield _OF_OWNER
@@ -143,6 +153,8 @@ def _conditions(request: pb.ListAccountsRequest) -> Iterator[_Condition]:
         yield _ENDING
     if request.tier == NO_TIER:
         yield _NOBODY if request.HasField("ending_before") else _WITH_TIER._replace(met=False)
+        if has_one_programme:
+            yield _MAY_HAVE_NO_TIER
     elif request.tier:
         yield _OF_TIER
 
@@ -157,7 +169,9 @@ def _page(
     found_by = [condition for condition in conditions if condition.met]
     counts = _counts(log, schema, found_by, parameters) if found_by else []
     count, first = min(zip(counts, found_by, strict=True), default=(_FEW, _ANYBODY), key=lambda each: each[0])
-    rest = " AND ".join((_AFTER, *(condition.exists for condition in conditions if condition is not first)))
+    if count >= _FEW and not first.exact:
+        first = _ANYBODY
+    rest = " AND ".join((_AFTER, *(each.exists for each in conditions if each.exact and each is not first)))
     found = (_SORTED if count < _FEW else _WALKED).format(table=first.table, where=first.where, rest=rest)
     return table_rows(log, schema, _PAGE + found + _PAGE_ENDS, parameters)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.domain.events import Envelope
 from ledger.store.codec.events import decode
 from ledger.store.log import StoredRow
 from ledger.v1 import query_service_pb2 as pb
@@ -27,7 +28,7 @@ def list_events(reader: Reader, request: pb.ListEventsRequest) -> pb.ListEventsR
     after = token.last(number) if token else min(request.after_position, instant.known.position)
     rows = reader.log.stored(stream, after, instant.known.position, size + 1)
     page = _fitting(rows[:size])
-    response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=[_stored_event(row) for row in page])
+    response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=_stored_events(reader, page))
     if len(page) < len(rows):
         key = page[-1].position.to_bytes(8)
         response.next_page_token = next_token(reader, instant, key, request)
@@ -44,8 +45,17 @@ def _fitting(rows: list[StoredRow]) -> list[StoredRow]:
     return rows
 
 
-def _stored_event(row: StoredRow) -> pb.StoredEvent:
-    envelope = decode(*row).envelope
+def _stored_events(reader: Reader, page: list[StoredRow]) -> list[pb.StoredEvent]:
+    envelopes = [decode(*row).envelope for row in page]
+    named = (row.position for row, envelope in zip(page, envelopes, strict=True) if envelope.erasable_sha256)
+    parts = reader.log.erasable_parts(named)
+    return [
+        _stored_event(row, envelope, parts[row.position].content if row.position in parts else b"")
+        for row, envelope in zip(page, envelopes, strict=True)
+    ]
+
+
+def _stored_event(row: StoredRow, envelope: Envelope, erasable: bytes) -> pb.StoredEvent:
     return pb.StoredEvent(
         position=row.position,
         stream=row.stream,
@@ -56,4 +66,5 @@ def _stored_event(row: StoredRow) -> pb.StoredEvent:
         effective_time=timestamp(envelope.effective_time_ns),
         actor=envelope.actor,
         request_id=envelope.request_id,
+        erasable=erasable,
     )

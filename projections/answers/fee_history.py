@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from itertools import chain, groupby, repeat
@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from ledger.arrays.columns import Ints
+from ledger.arrays.columns import Ints, text_column
 from ledger.domain.events import (
     Basis,
     CellTotals,
@@ -116,6 +116,24 @@ def entries_naming(log: Log, account_id: str, day: int, exec_id: str, known: int
             places = [number for number, name in enumerate(texts(event, "exec_id")) if name == exec_id]
             for number, line in zip(places, lines_at(event, np.array(places, dtype=np.int64)), strict=True):
                 yield Entry(first._replace(line=number), recorded, line)
+
+
+def with_cl_ord_ids(log: Log, entries: Sequence[Entry]) -> list[Entry]:
+    """Return the entries of a page with the ids of clients' orders that were not erased: one query for all of them."""
+    wanted = (entry.recorded for entry in entries if isinstance(entry.line, Line))
+    runs = {each.position: each for each in wanted if each.envelope.erasable_sha256}
+    columns = {each.position: run_of(each).columns for each in log.with_erasable(runs.values())}
+    ids = {
+        position: text_column(found.cl_ord_id, len(found.traits))
+        for position, found in columns.items()
+        if found.cl_ord_id
+    }
+    return [
+        entry._replace(line=entry.line._replace(cl_ord_id=ids[entry.place.position][entry.place.line].decode()))
+        if isinstance(entry.line, Line) and entry.place.position in ids
+        else entry
+        for entry in entries
+    ]
 
 
 def fills_now(log: Log, span: AccountSpan, traits: int = 0) -> Iterator[KnownLine]:

@@ -13,12 +13,12 @@ import numpy as np
 
 from ledger.arrays.columns import Ints, Texts, text_column
 from ledger.domain.events import Basis, Recorded, SymbolTerms, VolumeRecorded
+from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import account_of
 from ledger.domain.traits import liquidity_of, side_of
 from ledger.fills.lines import NUMBERED, ints, texts
 from ledger.store.log import Log
 
-_RUNS_PER_READ: Final = 256
 _FILLS_PER_CHUNK: Final = 100_000
 _IDS: Final = ("exec_id", "trade_id", "order_id", "counterparty_owner_id")
 _AMOUNTS: Final = ("price", "quantity", "fee")
@@ -44,7 +44,7 @@ class FillSpan:
 
 @dataclass(frozen=True, slots=True)
 class FillChunk:
-    """Columns of equal length; the log is read up to `position`.
+    """Columns of equal length; the last of the fills are of the UTC `day`.
 
     `position` and `line` name the line. Price, quantity and fee are mantissas at `price_scale`, `quantity_scale` and
     `fee_decimals`: int64, or if `wide` digits as text, with a `notional` besides. `rate_ppm` is before a discount, fees
@@ -53,14 +53,14 @@ class FillChunk:
 
     columns: dict[str, Any]
     wide: bool
-    position: int
+    day: int
 
     def __len__(self) -> int:
         return len(self.columns["line"])
 
 
 def fill_chunks(log: Log, span: FillSpan) -> Iterator[FillChunk]:
-    """Yield the fills of a span in the order of the log, read as they are taken."""
+    """Yield the fills of a span day by day, each day in the order of the log, read as they are taken."""
     narrow, wide = _Gathered(), _Gathered()
     for recorded in _runs(log, span):
         run = recorded.event
@@ -77,15 +77,8 @@ def fill_chunks(log: Log, span: FillSpan) -> Iterator[FillChunk]:
 
 
 def _runs(log: Log, span: FillSpan) -> Iterator[Recorded]:
-    after = 0
-    while span.from_ns < span.until_ns:
-        runs = log.runs(
-            from_ns=span.from_ns, as_of_ns=span.until_ns - 1, after=after, until=span.known, limit=_RUNS_PER_READ
-        )
-        yield from runs
-        if len(runs) < _RUNS_PER_READ:
-            return
-        after = runs[-1].position
+    if span.from_ns < span.until_ns:
+        yield from log.runs(from_ns=span.from_ns, as_of_ns=span.until_ns - 1, until=span.known)
 
 
 def _places(run: VolumeRecorded, span: FillSpan) -> Ints:
@@ -106,6 +99,7 @@ class _Gathered:
     """Columns of runs that wait to be joined."""
 
     fills: int = 0
+    day: int = 0  # of the last run
     counts: list[int] = field(default_factory=list)
     runs: list[tuple[int, str, str]] = field(default_factory=list)  # position, venue, account
     symbols: list[SymbolTerms] = field(default_factory=list)
@@ -117,6 +111,7 @@ class _Gathered:
         if not len(places):
             return
         self.fills += len(places)
+        self.day = run.time_min_ns // DAY_NS
         self.counts.append(len(places))
         self.runs.append((recorded.position, run.venue, account_of(recorded.stream)))
         values = {
@@ -156,7 +151,7 @@ class _Gathered:
             "side": side_of(traits),
             "liquidity": liquidity_of(traits),
         }
-        chunk = FillChunk(columns, wide, self.runs[-1][0])
+        chunk = FillChunk(columns, wide, self.day)
         self.__init__()  # type: ignore[misc]
         return chunk
 

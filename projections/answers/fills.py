@@ -30,6 +30,7 @@ from projections.answers.fee_history import (
     run_of,
     totals,
     volumes,
+    with_cl_ord_ids,
 )
 from projections.as_of import Reader, check_times
 from projections.paging import frozen, next_token, page_size, token_of
@@ -61,8 +62,9 @@ def list_fee_history(reader: Reader, request: pb.ListFeeHistoryRequest) -> pb.Li
         volumes=volumes(sums),
         reprice_in_progress=reader.is_repriced(instant, account_id),
     )
-    for start in range(0, min(size, len(entries)), _LINES_AT_ONCE):
-        some = entries[start : min(start + _LINES_AT_ONCE, size)]
+    page = with_cl_ord_ids(reader.log, entries[:size])
+    for start in range(0, len(page), _LINES_AT_ONCE):
+        some = page[start : start + _LINES_AT_ONCE]
         response.lines.extend([fee_line(account_id, entry) for entry in some])
     if len(entries) > size:
         last = _PLACE.pack(*entries[size - 1].place)
@@ -88,7 +90,7 @@ def get_fill(reader: Reader, request: pb.GetFillRequest) -> pb.GetFillResponse:
     if not entries:
         detail = f"no fill {exec_id} of {account_id} on {name.day} at {venue}"
         raise RefusedError(Refusal(Reason.FILL_UNKNOWN, "fill_ref", detail))
-    line, *adjustments = (fee_line(account_id, entry) for entry in entries)
+    line, *adjustments = (fee_line(account_id, entry) for entry in with_cl_ord_ids(reader.log, entries))
     if adjustments:
         last = adjustments[-1]
         line.fee_amount, line.fee_currency = last.adjustment.fee_after, last.adjustment.fee_currency_after

@@ -35,7 +35,7 @@ def list_solo_actions(reader: Reader, request: pb.ListSoloActionsRequest) -> pb.
         if len(found) > size:
             break
     response = pb.ListSoloActionsResponse(
-        basis=instant.basis(reader.ledger_id), actions=[_action(recorded) for recorded in found[:size]]
+        basis=instant.basis(reader.ledger_id), actions=map(_action, reader.log.with_erasable(found[:size]))
     )
     if len(found) > size:
         key = found[size - 1].position.to_bytes(8)

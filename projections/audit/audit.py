@@ -13,10 +13,11 @@ from ledger.replay.compare import UNDECIDABLE, Deviation, Difference, said
 from ledger.replay.sources import SourcesAgain
 from ledger.store.log import Log
 from projections.audit.frame import Frame
+from projections.audit.log_rows import chosen_rows
 from projections.audit.migrations import check_migrations
 from projections.audit.processes import Shares
 from projections.audit.requests import REQUEST
-from projections.audit.rows import RECORDED_TIME, AuditReader
+from projections.audit.rows import RECORDED_TIME, AuditReader, ChosenRows
 from projections.audit.scope import Scope
 from projections.audit.seen import Seen
 from projections.audit.share import StretchAnswer
@@ -53,18 +54,27 @@ class Audit:
         self._seen = seen
         self._digests = deque[str]()  # of the stretches under way
         self._frame = Frame(log)
+        self._chosen = chosen_rows(log, scope)
         rows = AuditReader(log)
         self._ledger = rows.ledger
         self._terms = Terms(rows.ledger)
-        self._sources = SourcesAgain(TermClocks(rows.ledger).decided_ns, rows.sources(after) if after else ())
+        said_before = rows.sources(after) if after and scope.is_whole else ()
+        self._sources = SourcesAgain(TermClocks(rows.ledger).decided_ns, said_before)
 
     def accounts(self) -> int:
         """Return how many accounts are audited."""
         return len(self._scope.accounts) or self._frame.accounts(self._scope.known)
 
     def frame(self) -> Iterator[Deviation]:
-        """Yield what is wrong with positions, versions, the tables beside the log, rules of terms, and migrations."""
+        """Yield what is wrong with positions, versions, the tables beside the log, rules of terms, and migrations.
+
+        Where it is not asked for: of these only with versions of the streams that are read, and with terms.
+        """
         known = self._scope.known
+        if not self._scope.has_frame:
+            yield from self._chosen.misplaced()
+            yield from self._terms.check(known)
+            return
         yield from self._frame.check(known)
         yield from self._terms.check(known)
         yield from check_migrations(self._log, self._ledger, known)
@@ -82,7 +92,7 @@ class Audit:
             yield Stretch(until, findings, events, fills, requests, otherwise, unkept, digest)
 
     def _stretches(self) -> Iterator[tuple[int, int]]:
-        for after, until in stretches(self._frame, self._after, self._scope.known):
+        for after, until in stretches(self._frame, self._chosen, self._after, self._scope.known):
             if self._seen:  # before anybody decides it: what is changed meanwhile is another log than the digest's
                 self._digests.append(self._seen.take(after, until))
             yield after, until
@@ -100,18 +110,21 @@ class Audit:
             return [said(recorded, f"it cannot be decided: {error!r}")]
 
 
-def stretches(frame: Frame, after: int, known: int) -> Iterator[tuple[int, int]]:
+def stretches(frame: Frame, chosen: ChosenRows, after: int, known: int) -> Iterator[tuple[int, int]]:
     """Yield (after, until) up to a position: each ends where a commit does, as far as the commits say."""
     while after < known:
-        until = min(frame.end_of_commit(after + EVENTS_PER_STRETCH, after), known)
+        until = min(frame.end_of_commit(chosen.position_after(after, EVENTS_PER_STRETCH), after), known)
         yield after, until
         after = until
 
 
 def _once(deviations: Sequence[Deviation]) -> list[Deviation]:
-    """Return deviations in the order of positions; of a fault of a commit, or of a request, only the first."""
+    """Return deviations in the order of positions, each once however many processes tell of it.
+
+    Of a fault of a commit, or of a request, only the first.
+    """
     found, told = [], set[str]()
-    for deviation in sorted(deviations, key=lambda each: each.position):
+    for deviation in sorted(dict.fromkeys(deviations), key=lambda each: each.position):
         differs = [each for each in deviation.differs if _of_several(each) not in told]
         told.update(filter(None, map(_of_several, differs)))
         if differs:

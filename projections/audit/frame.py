@@ -6,18 +6,15 @@ All of it is asked of the whole log, in SQL, and rows are taken as they come: it
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from ledger.domain.events import SourceAdvanced
 from ledger.domain.streams import SOURCE_PREFIX, end_of, is_fee_stream, source_stream
 from ledger.replay.compare import Deviation, Difference
+from ledger.store.fee_streams import days_of
 from ledger.store.reads import ROW, STREAMS
-from ledger.v1.events_pb2 import Envelope
 from projections.audit.queries import Queries
-from projections.audit.requests import named
+from projections.audit.requests import UNNAMED, unnamed, unnamed_parameters
 from projections.audit.rows import readable
-
-_TAG: Final = bytes([Envelope.DESCRIPTOR.fields_by_name["request_id"].number << 3 | 2])
 
 
 class Frame(Queries):
@@ -74,10 +71,10 @@ class Frame(Queries):
         """Return how many accounts have an event up to a position."""
         return int(self._query(self._ACCOUNTS, known=known)[0][0])
 
-    _EXISTING = """
-    SELECT name FROM unnest(%(accounts)s::text[]) AS name WHERE EXISTS (SELECT FROM {events}
-        WHERE originator_id = 'account/' || name
-            OR (originator_id >= 'fees/' || name || '/' AND originator_id < 'fees/' || name || '0'))
+    _EXISTING = f"""
+    SELECT name FROM unnest(%(accounts)s::text[]) AS name WHERE (
+        SELECT true FROM {{events}} WHERE {{not_fees}} AND originator_id = 'account/' || name LIMIT 1)
+    OR EXISTS ({days_of("ARRAY[name]", first="0")} SELECT FROM traded)
     """
 
     def existing(self, accounts: Iterable[str]) -> set[str]:
@@ -91,16 +88,18 @@ class Frame(Queries):
         FROM {events} WHERE notification_id <= %(known)s) AS p
     WHERE position <> before + 1 ORDER BY position
     """
-    # In fee streams the version is the position.
+    # In fee streams the version is the position, and the time says the day by which they are found.
     _VERSIONS = """
     SELECT position, stream, version, version_before, position_before FROM (
         SELECT notification_id AS position, originator_id AS stream, originator_version AS version,
             lag(originator_version, 1, 0::bigint) OVER w AS version_before,
             lag(notification_id, 1, 0::bigint) OVER w AS position_before
-        FROM {events} WHERE notification_id <= %(known)s
+        FROM {events} WHERE {not_fees} AND notification_id <= %(known)s
         WINDOW w AS (PARTITION BY originator_id ORDER BY originator_version)) AS v
-    WHERE CASE WHEN stream LIKE 'fees/%%' THEN version <> position
-        ELSE version <> version_before + 1 OR position < position_before END
+    WHERE stream LIKE 'fees/%%' OR version <> version_before + 1 OR position < position_before
+    UNION ALL SELECT notification_id, originator_id, originator_version, NULL, NULL FROM {events}
+    WHERE {fees} AND notification_id <= %(known)s AND (originator_version <> notification_id
+        OR originator_id <> 'fees/' || {account} || '/' || to_char(date '1970-01-01' + {day}, 'YYYY-MM-DD'))
     ORDER BY position
     """
     _COMMITS = """
@@ -111,12 +110,9 @@ class Frame(Queries):
         FROM {schema}.commits WHERE last_position <= %(known)s WINDOW w AS (ORDER BY last_position)) AS c
     WHERE first <> last_before + 1 OR last < first OR time <= time_before ORDER BY last
     """
-    # The tag and the length of a request's name lie before it, in the bytes of each event that it caused.
-    _REQUESTS = """
-    SELECT request_id, position FROM {schema}.requests LEFT JOIN {events} ON notification_id = position
-    WHERE position > (SELECT max(notification_id) FROM {events}) OR (position <= %(known)s AND coalesce(position(
-        %(tag)s || set_byte('\\x00', 0, least(octet_length(request_id), 255)) || convert_to(request_id, 'UTF8') IN state
-    ), 0) = 0) ORDER BY position, request_id
+    _REQUESTS = f"""
+    SELECT request_id, position FROM {{schema}}.requests LEFT JOIN {{events}} ON notification_id = position
+    WHERE position > (SELECT max(notification_id) FROM {{events}}) OR ({UNNAMED}) ORDER BY position, request_id
     """
 
     def check(self, known: int) -> Iterator[Deviation]:
@@ -127,15 +123,14 @@ class Frame(Queries):
             )
             yield _said(before + 1, stream, f"no event lies at {missing}, before one of this stream")
         for position, stream, version, *before in self._rows(self._VERSIONS, known=known):
-            yield _said(position, stream, _version(stream, version, *before))
+            yield misplaced(position, stream, version, *before)
         for last, first, time_ns, last_before, time_before in self._rows(self._COMMITS, known=known):
             if first != last_before + 1 or last < first:
                 yield _said(last, "commits", f"it says {first} to {last}, the one before it ends at {last_before}")
             if time_ns <= time_before:
                 yield _said(last, "commits", f"it was recorded at {time_ns}, the one before it at {time_before}")
         yield from self._ends(known)
-        for request_id, position in self._rows(self._REQUESTS, known=known, tag=_TAG):
-            yield Deviation(position, "requests", (Difference(named(request_id), f"position {position}"),))
+        yield from map(unnamed, self._rows(self._REQUESTS, **unnamed_parameters(known)))
         yield from self._tracking(known)
 
     _READ_SIDE = """
@@ -164,7 +159,7 @@ class Frame(Queries):
     WITH RECURSIVE {STREAMS}, said AS (
         SELECT last.* FROM stream CROSS JOIN LATERAL (
             SELECT {ROW} FROM {{events}}
-            WHERE originator_id = stream.name ORDER BY originator_version DESC LIMIT 1) AS last
+            WHERE {{not_fees}} AND originator_id = stream.name ORDER BY originator_version DESC LIMIT 1) AS last
     )
     SELECT application_name, tracking.notification_id, (SELECT max(notification_id) FROM {{events}}), said.*
     FROM {{tracking}} AS tracking FULL JOIN said ON originator_id = 'source/' || application_name
@@ -180,12 +175,22 @@ class Frame(Queries):
                 yield Deviation(position, stream, (Difference("tracking", str(tracked or ""), str(said or "")),))
 
 
-def _version(stream: str, version: int, version_before: int, position_before: int) -> str:
+def misplaced(
+    position: int, stream: str, version: int, version_before: int | None = None, position_before: int | None = None
+) -> Deviation:
+    """Say what is wrong with the place of an event in its stream, from the event before it; None: it has times."""
+    what = f"its version is {version}, "
     if is_fee_stream(stream):
-        return f"its version is {version}, and in a fee stream that is the position"
-    if version != version_before + 1:
-        return f"its version is {version}, expected {version_before + 1}"
-    return f"its version is {version}, but version {version_before} comes after it, at position {position_before}"
+        of_fees = f"{what}and in a fee stream that is the position"
+        of_day = "its time_min_ns, by which a fee stream is found, is not of its UTC day"
+        what = of_day if version == position else of_fees
+    elif version_before is None:
+        what = "it has a time_min_ns, and only what lies in a fee stream has one"
+    elif version != version_before + 1:
+        what += f"expected {version_before + 1}"
+    else:
+        what += f"but version {version_before} comes after it, at position {position_before}"
+    return _said(position, stream, what)
 
 
 def _said(position: int, stream: str, what: str) -> Deviation:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from hashlib import sha256
+from typing import Final
 
 from ledger.domain.events import AccountLinked, FeeEvent, Recorded
 from ledger.domain.instants import DAY_NS
-from ledger.domain.streams import account_of, day_key, kind_and_subject
+from ledger.domain.streams import account_of, day_key, is_fee_stream, kind_and_subject
 
-_KINDS_OF_ACCOUNTS = ("account", "fees", "repricing")
+KINDS_OF_ACCOUNTS: Final = ("account", "fees", "repricing")
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +18,14 @@ class Scope:
     """Positions up to `known`; some accounts, or all; decisions of [from, until), and fees of the UTC days it touches.
 
     Of all of it process `share` of `shares` takes its accounts; the first one takes also what is of no account.
+    `frame`: that of the whole log is looked at, too, where some accounts are named; else it always is.
     """
 
     known: int
     accounts: frozenset[str] = frozenset()
     from_ns: int | None = None
     until_ns: int | None = None
+    frame: bool = False
     share: int = 0
     shares: int = 1
 
@@ -30,6 +33,11 @@ class Scope:
     def is_whole(self) -> bool:
         """Return True if every event is decided again."""
         return not self.accounts and self.from_ns is None and self.until_ns is None
+
+    @property
+    def has_frame(self) -> bool:
+        """Return True if the frame of the whole log is looked at."""
+        return self.frame or not self.accounts
 
     @property
     def first_day_ns(self) -> int | None:
@@ -47,6 +55,15 @@ class Scope:
             return False
         return self.shares == 1 or share_of(account_id, self.shares) == self.share
 
+    def takes(self, stream: str) -> bool:
+        """Return True if the events of a stream are read and go along with what this process decides.
+
+        Where some accounts are named, fewer streams of no account do: `AccountRows` says which.
+        """
+        if kind_and_subject(stream)[0] not in KINDS_OF_ACCOUNTS:
+            return True
+        return self.reads(account_of(stream)) and (not is_fee_stream(stream) or self.has_day(stream))
+
     def decides(self, recorded: Recorded) -> bool:
         """Return True if this process decides an event again; others may rest on one that it does not decide."""
         kind, _ = kind_and_subject(recorded.stream)
@@ -54,7 +71,7 @@ class Scope:
             return False
         if isinstance(recorded.event, AccountLinked):
             return self.reads(recorded.event.account_id)
-        if kind in _KINDS_OF_ACCOUNTS:
+        if kind in KINDS_OF_ACCOUNTS:
             return self.reads(account_of(recorded.stream))
         return self.share == 0 and not self.accounts
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from ledger import programmes
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.term_clock import TermClocks
+from ledger.replay.back_links import BackLinks
 from ledger.replay.compare import Deviation
 from ledger.replay.replay import Replay
 from ledger.replay.requests import RequestsAgain
@@ -17,6 +18,7 @@ from ledger.replay.states import States
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.wire.commands.kept import read_kept
+from projections.audit.log_rows import chosen_rows
 from projections.audit.requests import Requests
 from projections.audit.rows import AuditReader
 from projections.audit.scope import Scope
@@ -46,24 +48,27 @@ class Share:
         """The first stretch begins after `after`; what was before is read from the log when it is needed."""
         self._rows = AuditReader(log)
         self._scope = scope
+        self._chosen = chosen_rows(log, scope)
         states = States(
             programmes.parse,
             self._rows.earlier,
             recorded_at=lambda position: log.head_at_position(position).recorded_time_ns,
             decided_ns=TermClocks(self._rows.ledger).decided_ns,
-            fee_streams=self._rows.fee_streams,
+            back_links=BackLinks(self._rows.ledger),
+            fee_streams=self._chosen.fee_streams,
+            last_fees=self._rows.last_fees,
             credits_with=self._rows.credits_with,
-            accounts_trading=log.accounts_trading,
-            fed=scope.reads,
-            whole=after == 0 and scope.from_ns is None,
+            accounts_trading=self._chosen.accounts_trading,
+            fed=self._chosen.takes,
+            whole=after == 0 and scope.from_ns is None and not scope.accounts,
         )
         for recorded in log.rulebook(after) if after else ():
             states.evolve(recorded)
-        volumes = EvaluatedVolumes(log)
+        volumes = EvaluatedVolumes(log, by_key=bool(scope.accounts))
         self._kept = RequestsAgain(read_kept, self._rows.first_of)
         for recorded in self._rows.ledger:
             self._kept.begin(recorded)
-        self._requests = Requests(log)
+        self._requests = Requests(log, None if scope.has_frame else scope.known)
         self._replay = Replay(states, self._kept, volumes, scope.decides, scope.has_day)
 
     def take(self, after: int, until: int) -> StretchAnswer:
@@ -72,7 +77,7 @@ class Share:
         advances: list[Recorded] = []
         events = fills = 0
         unkept = self._kept.unkept
-        for row in self._rows.between(after, until, self._scope):
+        for row in self._rows.between(after, until, self._chosen, uncommitted=not self._scope.has_frame):
             if isinstance(row, Deviation):
                 found.append(row)
                 continue

@@ -6,6 +6,7 @@ from bisect import bisect_right
 from collections.abc import Iterable, Iterator, Sequence
 from importlib.metadata import version
 from itertools import accumulate
+from operator import or_
 from typing import Final, NamedTuple
 
 from ledger.domain.events import Recorded, WriterStarted
@@ -30,6 +31,7 @@ class Terms:
         begun = [(each.position, each.event) for each in started if isinstance(each.event, WriterStarted)]
         self._begun = [(position, event.rules) for position, event in begun]
         self._releases = [event.software_version for _, event in begun]
+        self._links = [event.links_fees for _, event in begun]
         # Where they go down, a term is held to the highest so far: else a lower number would excuse what was decided.
         self._rules = list(accumulate((rules for _, rules in self._begun), max))
 
@@ -38,10 +40,14 @@ class Terms:
         return next((begun for begun in self._begun if begun[0] <= known and begun[1] > RULES_VERSION), None)
 
     def check(self, known: int) -> Iterator[Deviation]:
-        """Yield terms up to a position with lower rules than a term before them."""
-        for (position, rules), highest in zip(self._begun, self._rules, strict=True):
-            if position <= known and rules < highest:
-                yield Deviation(position, LEDGER, (Difference("rules_version", str(rules), f"{highest} or more"),))
+        """Yield terms up to a position with lower rules than a term before them, or that link no fees where it did."""
+        linked = accumulate(self._links, or_)
+        for (position, rules), highest, links, must in zip(self._begun, self._rules, self._links, linked, strict=True):
+            differs = [Difference("rules_version", str(rules), f"{highest} or more")] if rules < highest else []
+            if links < must:
+                differs.append(Difference("links_fees is False, and a term before it linked them"))
+            if position <= known and differs:
+                yield Deviation(position, LEDGER, tuple(differs))
 
     def split(self, deviations: Sequence[Deviation]) -> tuple[list[Deviation], list[Otherwise]]:
         """Return (findings, decisions that older rules made otherwise). One event may be in both.

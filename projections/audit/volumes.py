@@ -25,8 +25,10 @@ _REGISTERED: Final = f"SELECT {ROW} FROM {{events}} WHERE topic = 'AccountRegist
 class EvaluatedVolumes(Queries):
     """Reads the fee streams themselves: about a millisecond for an account."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: Log, *, by_key: bool = False) -> None:
+        """`by_key`: few accounts are asked for, so only the closes that each needs are read."""
         super().__init__(log)
+        self._by_key = by_key
         self._closes: tuple[tuple[Programme, int], dict[Close, KnownClose]] | None = None
 
     def __call__(self, account: AccountState, programme: Programme, event: VolumeEvaluated) -> Volume:
@@ -41,6 +43,9 @@ class EvaluatedVolumes(Queries):
                 for key, cell in sums.items():
                     counted = key._replace(zero_fee=False)  # fees play no part in what counts
                     cells[counted] = cells.get(counted, 0) + cell.notional
+        if self._by_key:
+            assets = {key.quote_currency for cells in found.values() for key in cells} - {programme.volume_currency}
+            return found, known_closes(self._log, programme, event.read_position, assets)
         return found, self._closes_known(programme, event.read_position)
 
     def _closes_known(self, programme: Programme, position: int) -> dict[Close, KnownClose]:

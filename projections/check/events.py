@@ -29,6 +29,7 @@ class Facts(NamedTuple):
     request_id: str
     request_sha256: bytes
     reason_sha256: bytes
+    erasable_sha256: bytes
     times_ns: tuple[int | None, int | None, int | None]
     source: str = ""
     last_sequence: int = 0
@@ -51,6 +52,7 @@ def facts_of(row: Row) -> Facts | None:
         envelope.request_id,
         envelope.request_sha256,
         envelope.reason_sha256,
+        envelope.erasable_sha256,
         _times(topic, message),
         subject_of(stream) if advanced else "",
         message.last_sequence if advanced else 0,

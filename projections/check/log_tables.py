@@ -16,7 +16,9 @@ from ledger.domain.streams import account_stream, subject_of
 from ledger.replay.compare import UNDECIDABLE
 from ledger.store.codec.account_snapshots import ENCODING, Snapshot, is_damaged, snapshot_of
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import EVENTS, SNAPSHOTS, TRACKING, migrations
+from ledger.store.postgres.migrate import ERASABLE, EVENTS, SNAPSHOTS, TRACKING, migrations
+from ledger.store.reads import KEYS
+from projections.check.erasable import ErasableRows
 from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
 from projections.check.findings import (
     DIFFERS,
@@ -34,7 +36,7 @@ from projections.check.requests import RequestRows
 from projections.tables.progress import Progress
 from projections.tables.stored import StoredTable, stored_table
 
-LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, "erasable_text", SNAPSHOTS, "migrations")
+LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, ERASABLE, "erasable_text", SNAPSHOTS, "migrations")
 _ACCOUNTS_AT_ONCE: Final = 500  # whose snapshots are derived again
 _EVENTS_PER_READ: Final = 200  # a fill run may take a megabyte
 
@@ -43,7 +45,7 @@ SELECT notification_id, originator_id, originator_version, before + 1, position_
     SELECT originator_id, notification_id, originator_version,
         coalesce(lag(originator_version) OVER stream, 0) AS before,
         coalesce(lag(notification_id) OVER stream, 0) AS position_before
-    FROM {events} WHERE NOT (originator_id >= 'fees/' AND originator_id < 'fees0')
+    FROM {events} WHERE {not_fees}
     WINDOW stream AS (PARTITION BY originator_id ORDER BY originator_version)
 ) AS versions WHERE originator_version <> before + 1 OR notification_id < position_before
 """
@@ -81,6 +83,8 @@ class _Pass:
         self._events = EventRows()
         self._commits = CommitRows(tables["commits"], StoredRows("commits", commits, rows))
         self._requests = RequestRows(StoredRows("requests", requests, rows, place=2), log.requests)
+        erasable = tables[ERASABLE].rows(connection, order=("position",))
+        self._erasable = ErasableRows(StoredRows(ERASABLE, erasable, rows))
         self._sources: dict[str, int] = {}
         self._reasons = Hashes()
 
@@ -100,9 +104,11 @@ class _Pass:
                     self._note(found)
             yield from self._commits.take(facts)
             yield from self._requests.take(facts, page[-1][0])
+            yield from self._erasable.take(facts, page[-1][0])
             yield Progress("events", page[-1][0], max(head, page[-1][0]))
         yield from self._commits.end()
         yield from self._requests.end()
+        yield from self._erasable.end()
         yield from self._tracking()
         yield from self._texts()
 
@@ -161,7 +167,7 @@ def _accounts(log: Log, versions: Mapping[str, int]) -> dict[str, AccountState]:
 def _versions(connection: Connection[Any], schema: str) -> Iterator[Finding]:
     """Yield versions that do not rise by one with the position, in streams other than fee streams."""
     with connection.cursor("versions") as cursor:
-        cursor.execute(SQL(_VERSIONS).format(events=Identifier(schema, EVENTS)))
+        cursor.execute(SQL(_VERSIONS).format(events=Identifier(schema, EVENTS), **KEYS))
         for row in cursor:
             yield _version_finding(*row)
 

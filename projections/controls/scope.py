@@ -20,7 +20,6 @@ from ledger.fills.lines import known_lines
 from ledger.store.log import Log
 from projections.tables.position import table_rows
 
-_RUNS_PER_READ: Final = 256
 _ROWS_PER_READ: Final = 1_000
 _LAST_ACCOUNT: Final = "\x7f"  # comes after every name
 
@@ -99,22 +98,18 @@ class Scope:
             yield from (row for row in rows if row[0] != first)
 
     def fills(self) -> Iterator[tuple[str, str, KnownLine]]:
-        """Yield (account, venue, line) of every fill of the days looked back to, in log order; fees are as now."""
-        head, after = self.log.head().position, 0
+        """Yield (account, venue, line) of every fill of the days looked back to, day by day; fees are as now.
+
+        Fills of a day come in log order, so both sides of a trade are close together.
+        """
+        head = self.log.head().position
         restated = self._restated(head)
-        while True:
-            runs = self.log.runs(
-                from_ns=self.since_ns, as_of_ns=self.as_of_ns, after=after, until=head, limit=_RUNS_PER_READ
-            )
-            for recorded in runs:
-                assert isinstance(recorded.event, VolumeRecorded), recorded
-                account_id = account_of(recorded.stream)
-                for known in _lines_now(recorded.event, restated.get(recorded.position, ())):
-                    if self.since_ns <= known.line.transact_time_ns <= self.as_of_ns:
-                        yield account_id, recorded.event.venue, known
-            if len(runs) < _RUNS_PER_READ:
-                return
-            after = runs[-1].position
+        for recorded in self.log.runs(from_ns=self.since_ns, as_of_ns=self.as_of_ns, until=head):
+            assert isinstance(recorded.event, VolumeRecorded), recorded
+            account_id = account_of(recorded.stream)
+            for known in _lines_now(recorded.event, restated.get(recorded.position, ())):
+                if self.since_ns <= known.line.transact_time_ns <= self.as_of_ns:
+                    yield account_id, recorded.event.venue, known
 
     def _restated(self, head: int) -> dict[int, list[_Restated]]:
         """Return what adjustments restate, oldest first, by position of the run; they may be as many as the fills."""

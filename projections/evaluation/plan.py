@@ -31,6 +31,7 @@ from ledger.domain.state.rulebook import fold_rulebook
 from ledger.domain.streams import CLOSES_PREFIX, account_stream, closes_stream, subject_of
 from ledger.store.log import Log
 from ledger.store.postgres.migrate import EVENTS
+from ledger.store.reads import KEYS
 from projections.evaluation.volumes import Cells, Volumes
 from projections.tables.tables import read_schema
 
@@ -38,22 +39,12 @@ ACCOUNTS_PER_CHUNK: Final = 1_000  # read at once, and evaluated in one commit
 BLOCKED: Final = "BLOCKED"  # beside the movements of a tier: a close is missing
 
 _ALL: Final = "SELECT account_id FROM {read}.accounts"
-# The tables may be ahead of the position: accounts of which the log first heard in (after, until], for an `after` that
-# is not before the position, are none of the plan's.
+# The tables may be ahead of the position: accounts of which the log heard in (after, until], for an `after` that is not
+# before the position, are none of the plan's unless it had heard of them before.
 _LATER: Final = """
-SELECT account_id FROM (
-    SELECT DISTINCT split_part(originator_id, '/', 2) COLLATE "C" AS account_id FROM {events}
-    WHERE notification_id > %(after)s AND notification_id <= %(until)s
-        AND (originator_id LIKE 'account/%%' OR originator_id LIKE 'fees/%%')
-        AND topic <> ALL ('{{VolumeEvaluated,FactReleased,FactWithheld,FeeAdjusted}}') -- a run's own
-) AS later
-WHERE NOT EXISTS (
-    SELECT FROM {events} WHERE originator_id = 'account/' || account_id AND originator_version = 1
-        AND notification_id <= %(known)s
-) AND NOT EXISTS (
-    SELECT FROM {events} WHERE originator_id > 'fees/' || account_id || '/'
-        AND originator_id < 'fees/' || account_id || '0' AND originator_version <= %(known)s
-)
+SELECT DISTINCT {account} FROM {events} WHERE notification_id > %(after)s AND notification_id <= %(until)s
+    AND (originator_id LIKE 'account/%%' OR {fees})
+    AND topic <> ALL ('{{VolumeEvaluated,FactReleased,FactWithheld,FeeAdjusted}}') -- a run's own
 """
 _TRIALS: Final = """
 SELECT DISTINCT account_id FROM {read}.trials
@@ -102,7 +93,7 @@ class EvaluationPlan:
         self.run = EvaluationRun(self._programme(instant_ns), kind, known)
         self._log = log
         self._schema = schema
-        self._names = {"read": Identifier(read_schema(schema)), "events": Identifier(schema, EVENTS)}
+        self._names = {"read": Identifier(read_schema(schema)), "events": Identifier(schema, EVENTS), **KEYS}
         self._instant_ns = instant_ns
         self._later: set[str] = set()
         self._looked_until = known
@@ -144,9 +135,9 @@ class EvaluationPlan:
     def _later_until(self, position: int) -> set[str]:
         """Return accounts first heard of after the plan's position, up to another one; near the head hardly any."""
         if position > self._looked_until:
-            known = self.run.read_position
-            parameters = {"after": self._looked_until, "until": position, "known": known}
-            self._later |= {row[0] for row in self._log.query(self._sql(_LATER), parameters)}
+            parameters = {"after": self._looked_until, "until": position}
+            heard_of = {row[0] for row in self._log.query(self._sql(_LATER), parameters)}
+            self._later |= heard_of - self._log.known_accounts(heard_of, self.run.read_position)
             self._looked_until = position
         return self._later
 

@@ -17,11 +17,13 @@ from projections.tables.rows import cell_columns, fee_amounts
 class DayLines(NamedTuple):
     """Lines for the places in which rows of `fee_days` and `volume_days` wait; fees of each cell by itself.
 
-    Nothing in a line has to be escaped: accounts, currencies and decimals have neither tabs nor backslashes.
+    `to_sum`: some account-day has several cells with fees in one currency. Nothing in a line has to be escaped:
+    accounts, currencies and decimals have neither tabs nor backslashes.
     """
 
     fees: list[str]
     volume: list[str]
+    to_sum: bool
 
 
 def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
@@ -37,7 +39,7 @@ def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
         cells = [cell for cell in day.totals if cell.key != CREDITS]
         lines.volume.extend([_volume_line(name, cell.key, cell.notional, cell.lines, day.position) for cell in cells])
         lines.fees.extend([_fee_line(name, *amounts, day.position) for amounts in fee_amounts(day)])
-    return lines
+    return lines._replace(to_sum=lines.to_sum or bool(apart))
 
 
 def _of_runs(runs: Sequence[LastEvent], totals: Totals) -> DayLines:
@@ -55,6 +57,7 @@ def _of_runs(runs: Sequence[LastEvent], totals: Totals) -> DayLines:
             for front, key, notional, lines in zip(*cells, strict=True)
             if key != CREDITS
         ],
+        to_sum=len(set(zip(fees.front, fees.currency, strict=True))) < len(fees.front),
     )
 
 

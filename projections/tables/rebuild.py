@@ -35,7 +35,7 @@ from projections.tables.tables import (
 
 _ACCOUNTS_PER_READ: Final = 64  # all their days are in memory at once
 ROWS_PER_TRANSACTION: Final = 50_000
-_POSITIONS_BEHIND_MAX: Final = 20 * POSITIONS_PER_BATCH  # live tables further behind are not waited for
+_POSITIONS_BEHIND_MAX: Final = 8 * POSITIONS_PER_BATCH  # live tables further behind are not waited for
 
 _SWITCH_WAIT_S: Final = 0.2
 _LOCK_ATTEMPTS: Final = 10

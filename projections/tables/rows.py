@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Any, Final, TypeAlias
 
 from ledger.domain.decide.application_deadline import deadline
@@ -18,7 +19,7 @@ from ledger.domain.events import (
     VolumeEvaluated,
 )
 from ledger.domain.grant_sources import TRIAL
-from ledger.domain.instants import NEVER_NS
+from ledger.domain.instants import BEGINNING_NS, NEVER_NS
 from ledger.domain.state.account import AccountState, fold_account
 from ledger.domain.state.matches_and_applications import Application, Match
 from ledger.domain.state.rulebook import Rulebook
@@ -27,7 +28,7 @@ from ledger.domain.streams import account_stream
 from ledger.store.fee_streams import DayTotals
 from ledger.store.log import Log
 from projections.answers.fee_history import totals
-from projections.tables.vip_intervals import grant_positions, vip_intervals
+from projections.tables.vip_intervals import Interval, grant_positions, vip_intervals
 
 Row: TypeAlias = tuple[Any, ...]
 TableRows: TypeAlias = dict[str, list[Row]]  # by table
@@ -82,9 +83,10 @@ def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -
     """Return rows of an account that follow from its stream, oldest event first, and from the rulebook."""
     account = fold_account(account_id, events)
     beside = account.matches_and_applications
+    intervals = vip_intervals(account, book.programmes, grant_positions(events))
     return {
-        "accounts": [account_row(account)],
-        "vip_intervals": _interval_rows(book, account, events),
+        "accounts": [account_row(account, intervals)],
+        "vip_intervals": _interval_rows(account_id, intervals),
         "ban_intervals": [
             (account_id, ban.ban_id, ban.start_time_ns, ban.end_time_ns, ban.reason_code) for ban in account.bans
         ],
@@ -99,8 +101,9 @@ def decision_rows(book: Rulebook, account_id: str, events: Sequence[Recorded]) -
     }
 
 
-def account_row(account: AccountState) -> Row:
+def account_row(account: AccountState, intervals: Sequence[Interval] = ()) -> Row:
     """Return the row of an account; one that only trades is its own owner."""
+    tier_from_ns, tier_until_ns = _last_unbroken(intervals)
     return (
         account.account_id,
         account.owner_id,
@@ -108,7 +111,22 @@ def account_row(account: AccountState) -> Row:
         account.trial_used,
         _end(account.registered_time_ns),
         _end(account.trial_from_ns),
+        tier_from_ns,
+        tier_until_ns,
     )
+
+
+def _last_unbroken(intervals: Sequence[Interval]) -> tuple[int | None, int | None]:
+    """Return from when on, and until when, an account has had a tier the last time; no end is None, and so is no time.
+
+    Intervals [0, 5), [5, 9) and [20, 30), [25, 40) -> (20, 40).
+    """
+    from_ns, until_ns = None, BEGINNING_NS
+    for each in sorted(intervals, key=attrgetter("valid_from_ns")):
+        if from_ns is None or each.valid_from_ns > until_ns:
+            from_ns = each.valid_from_ns
+        until_ns = max(until_ns, each.valid_until_ns)
+    return from_ns, None if from_ns is None else _end(until_ns)
 
 
 def fee_rows(day: DayTotals) -> list[Row]:
@@ -142,10 +160,10 @@ def volume_rows(day: DayTotals) -> list[Row]:
     ]
 
 
-def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recorded]) -> list[Row]:
+def _interval_rows(account_id: str, intervals: Iterable[Interval]) -> list[Row]:
     return [
         (
-            account.account_id,
+            account_id,
             row.programme_id,
             row.valid_from_ns,
             _end(row.valid_until_ns),
@@ -155,7 +173,7 @@ def _interval_rows(book: Rulebook, account: AccountState, events: Iterable[Recor
             row.grant_id,
             row.position,
         )
-        for row in vip_intervals(account, book.programmes, grant_positions(events))
+        for row in intervals
     ]
 
 

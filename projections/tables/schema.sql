@@ -19,9 +19,14 @@ CREATE TABLE IF NOT EXISTS {read}.accounts (
     parent_account_id text COLLATE "C" NOT NULL,
     trial_used boolean NOT NULL,
     registered_time_ns bigint,
-    trial_from_ns bigint
+    trial_from_ns bigint,
+    tier_from_ns bigint,
+    tier_until_ns bigint
 );
 CREATE INDEX IF NOT EXISTS accounts_owner ON {read}.accounts (owner_id, account_id) WHERE registered_time_ns IS NOT NULL;
+-- Whoever has no tier at an instant has another one before or after it, the last time, or has had none.
+CREATE INDEX IF NOT EXISTS accounts_tier_from ON {read}.accounts (tier_from_ns);
+CREATE INDEX IF NOT EXISTS accounts_tier_until ON {read}.accounts (tier_until_ns) WHERE tier_until_ns IS NOT NULL;
 COMMENT ON TABLE {read}.accounts IS 'Every account the ledger knows: from its first command or fill.';
 COMMENT ON COLUMN {read}.accounts.account_id IS 'The account.';
 COMMENT ON COLUMN {read}.accounts.owner_id IS 'Its beneficial owner; itself, unless it is registered.';
@@ -30,6 +35,9 @@ COMMENT ON COLUMN {read}.accounts.trial_used IS 'It has had a trial, or has one 
 COMMENT ON COLUMN {read}.accounts.registered_time_ns IS
     'From when on it has this owner and this parent: before, it was its own. Null: it is not registered.';
 COMMENT ON COLUMN {read}.accounts.trial_from_ns IS 'When its first trial began; null: it has had none.';
+COMMENT ON COLUMN {read}.accounts.tier_from_ns IS
+    'From when on it has a tier without a break, in any programme, the last time; null: it has never had one.';
+COMMENT ON COLUMN {read}.accounts.tier_until_ns IS 'First instant after that time; null: no end.';
 
 CREATE TABLE IF NOT EXISTS {read}.vip_intervals (
     account_id text COLLATE "C" NOT NULL,

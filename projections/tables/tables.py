@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from importlib import resources
 from typing import Any, Final, NamedTuple
 
@@ -10,19 +10,19 @@ from psycopg import Connection
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from ledger import programmes
-from ledger.domain.events import Recorded
+from ledger.domain.events import ProgrammePublished, Recorded, TierChanged, TrialStarted, VolumeEvaluated
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
 from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_of, account_stream, is_fee_stream, subject_of
 from ledger.store.log import LastEvent, Log
 from projections.tables.day_lines import day_lines
 from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
-from projections.tables.rules_of_rows import rules_of_rows
+from projections.tables.rules_of_rows import Moved, moved
 
 # Number of the tables that this release makes. It is raised when a table, or what its rows mean, changes: tables of a
 # lower number are then made anew by themselves (`upgrade.py`). Release 0.1.0 wrote no number: its tables are 1.
-TABLES_VERSION: Final = 8
+TABLES_VERSION: Final = 9
 UNNUMBERED: Final = 1
-POSITIONS_PER_BATCH: Final = 200_000  # of the log in one transaction
+POSITIONS_PER_BATCH: Final = 500_000  # of the log in one transaction: some 100 MB where each is of a day of its own
 
 
 class TablesPosition(NamedTuple):
@@ -111,13 +111,15 @@ class Tables:
         if not lasts:
             return
         connection.execute(self._sql(_STAGE))
+        to_sum = False
         for first in range(0, len(lasts), _DAYS_AT_ONCE):
             days = lasts[first : first + _DAYS_AT_ONCE]
             self._insert_accounts(connection, {account_of(day.stream) for day in days})
             lines = day_lines(self._log, days)
             _copy(connection, "fee_days", lines.fees)
             _copy(connection, "volume_days", lines.volume)
-        for statement in _UPSERT.values():
+            to_sum |= lines.to_sum
+        for statement in (_FEES_SUMMED if to_sum else _FEES, _VOLUME):
             connection.execute(self._sql(statement), (after,))
 
     def _insert_accounts(self, connection: Connection[Any], account_ids: Iterable[str]) -> None:
@@ -141,17 +143,22 @@ class Tables:
         """Fold accounts with a decision in between again, and replace all their rows."""
         changed = [name for name in decided if name.startswith(_ACCOUNTS)]
         ruled = any(name == REGISTERS or name.startswith(PROGRAMME_PREFIX) for name in decided)
-        if (ruled or fold_book) and self._rules_changed(after, until, known=not fold_book):
-            for page in self._log.accounts_after("", _ACCOUNTS_AT_ONCE):
-                ids = page.account_ids
-                self._replace_accounts(connection, self._log.accounts_between(ids[0], ids[-1], until))
-        else:
-            for first in range(0, len(changed), _ACCOUNTS_AT_ONCE):
-                some = changed[first : first + _ACCOUNTS_AT_ONCE]
-                self._replace_accounts(connection, self._log.streams(some, until))
+        moves = self._moves(after, until, known=not fold_book) if ruled or fold_book else []
+        if any(each.everybody for each in moves):
+            self._insert_accounts(connection, map(subject_of, changed))
+            last = ""
+            while ids := [row[0] for row in connection.execute(self._sql(_ACCOUNTS_PAGE), (last, _ACCOUNTS_AT_ONCE))]:
+                last = ids[-1]
+                self._replace_accounts(connection, self._log.accounts_between(ids[0], last, until))
+            return
+        changed += sorted({account_stream(name) for each in moves for name in self._moved(connection, each, until)})
+        changed = list(dict.fromkeys(changed))
+        for first in range(0, len(changed), _ACCOUNTS_AT_ONCE):
+            some = changed[first : first + _ACCOUNTS_AT_ONCE]
+            self._replace_accounts(connection, self._log.streams(some, until))
 
-    def _rules_changed(self, after: int, until: int, *, known: bool) -> bool:
-        """Bring the rulebook up to a position; True if rows of before may be other ones by what came since `after`.
+    def _moves(self, after: int, until: int, *, known: bool) -> list[Moved]:
+        """Bring the rulebook up to a position; return whose rows may be other ones by what came since `after`.
 
         `known` says that it was at `after`.
         """
@@ -159,7 +166,24 @@ class Tables:
         earlier = [recorded for recorded in events if recorded.position <= after]
         was = self._book if known else fold_rulebook(programmes.parse, earlier)
         self._book = was if len(earlier) == len(events) else fold_rulebook(programmes.parse, events)
-        return rules_of_rows(was) != rules_of_rows(self._book)
+        return moved(was, self._book, lambda programme_id: _tiers_named(programme_id, earlier))
+
+    def _moved(self, connection: Connection[Any], which: Moved, until: int) -> Iterator[str]:
+        """Yield the accounts whose rows may be other ones."""
+        chooses = which.turned or which.chosen
+        several = set(self._log.accounts_with_several(_GIVES_A_GRANT, until)) if chooses else set[str]()
+        yield from several if which.chosen else several & self._of_tiers(connection, which, which.turned)
+        yield from self._of_tiers(connection, which, which.gone)
+        if which.applied:
+            found = connection.execute(self._sql(_APPLIED), {"programme": which.programme_id})
+            yield from (name for (name,) in found.fetchall())
+
+    def _of_tiers(self, connection: Connection[Any], which: Moved, tiers: Set[str]) -> set[str]:
+        """Return the accounts with a row of one of some tiers since the instant at which they may move."""
+        if not tiers:
+            return set()
+        parameters = {"programme": which.programme_id, "tiers": list(tiers), "from": which.from_ns}
+        return {name for (name,) in connection.execute(self._sql(_OF_TIERS), parameters).fetchall()}
 
     def _replace_accounts(self, connection: Connection[Any], decisions: Iterable[Recorded]) -> None:
         """Replace all rows of some accounts by those that follow from all that was decided on them."""
@@ -170,18 +194,29 @@ class Tables:
         for account_id, events in accounts.items():
             add_rows(rows, decision_rows(self._book, account_id, events))
         with connection.cursor() as cursor:
-            cursor.executemany(self._sql(_UPSERT_ACCOUNT), rows["accounts"])
-            for table in OF_DECISIONS:
+            for table in ("accounts", *OF_DECISIONS):
                 cursor.execute(self._sql(f"DELETE FROM {{read}}.{table} WHERE account_id = ANY(%s)"), (list(accounts),))
                 if values := rows[table]:
-                    marks = ", ".join(["%s"] * len(values[0]))
-                    cursor.executemany(self._sql(f"INSERT INTO {{read}}.{table} VALUES ({marks})"), values)
+                    with cursor.copy(self._sql(f"COPY {{read}}.{table} FROM STDIN")) as copy:
+                        for row in values:
+                            copy.write_row(row)
 
     def _sql(self, text: str) -> bytes:
         """Return a statement as bytes, put together once."""
         if text not in self._statements:
             self._statements[text] = SQL(text).format(read=self._read).as_bytes()
         return self._statements[text]
+
+
+def _tiers_named(programme_id: str, events: Iterable[Recorded]) -> set[str]:
+    """Return the tiers of all versions of a programme that were ever published."""
+    published = (each.event for each in events if isinstance(each.event, ProgrammePublished))
+    return {
+        tier
+        for event in published
+        if event.programme_id == programme_id
+        for tier in programmes.parse(event.content).tiers
+    }
 
 
 def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None:
@@ -193,7 +228,14 @@ def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None
 _ACCOUNTS: Final = account_stream("")
 _DAYS_AT_ONCE: Final = 10_000
 _ACCOUNTS_AT_ONCE: Final = 500  # are folded: some 20 MB of events, a year old
+_ACCOUNTS_PAGE: Final = "SELECT account_id FROM {read}.accounts WHERE account_id > %s ORDER BY account_id LIMIT %s"
 _KNOWN_MAX: Final = 200_000  # accounts in memory, some 20 MB
+_GIVES_A_GRANT: Final = tuple(event.__name__ for event in (TrialStarted, TierChanged, VolumeEvaluated))
+_OF_TIERS: Final = (
+    "SELECT DISTINCT account_id FROM {read}.vip_intervals WHERE programme_id = %(programme)s AND tier = ANY(%(tiers)s)"
+    " AND (valid_until_ns IS NULL OR valid_until_ns > %(from)s)"
+)
+_APPLIED: Final = "SELECT DISTINCT account_id FROM {read}.applications WHERE programme_id = %(programme)s"
 # Places for rows on their way into the tables, of this connection alone. Where several advances are one transaction,
 # rows of those before lie there still: that is what positions are asked for.
 _STAGE: Final = """
@@ -201,22 +243,21 @@ CREATE TEMPORARY TABLE IF NOT EXISTS fee_days (LIKE {read}.fee_days) ON COMMIT D
 CREATE TEMPORARY TABLE IF NOT EXISTS volume_days (LIKE {read}.volume_days, position bigint) ON COMMIT DELETE ROWS
 """
 # In the order of the key, so that neighbours in the index are visited together. Canonical decimals end in no zero.
-_UPSERT: Final = {
-    "fee_days": "INSERT INTO {read}.fee_days"
-    " SELECT account_id, day, currency, trim_scale(sum(charges)), trim_scale(sum(rebates)), trim_scale(sum(credits)),"
-    " sum(lines), position"
-    " FROM pg_temp.fee_days WHERE position > %s GROUP BY account_id, day, currency, position ORDER BY account_id, day"
+_UPSERT_FEES: Final = (
+    "INSERT INTO {{read}}.fee_days SELECT account_id, day, currency, {amounts}, position"
+    " FROM pg_temp.fee_days WHERE position > %s {grouped} ORDER BY account_id, day"
     " ON CONFLICT (account_id, day, currency) DO UPDATE SET charges = excluded.charges, rebates = excluded.rebates,"
-    " credits = excluded.credits, lines = excluded.lines, position = excluded.position",
-    "volume_days": "INSERT INTO {read}.volume_days"
+    " credits = excluded.credits, lines = excluded.lines, position = excluded.position"
+)
+_FEES: Final = _UPSERT_FEES.format(amounts="charges, rebates, credits, lines", grouped="")
+_FEES_SUMMED: Final = _UPSERT_FEES.format(
+    amounts="trim_scale(sum(charges)), trim_scale(sum(rebates)), trim_scale(sum(credits)), sum(lines)",
+    grouped="GROUP BY account_id, day, currency, position",
+)
+_VOLUME: Final = (
+    "INSERT INTO {read}.volume_days"
     " SELECT account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee, notional, lines"
     " FROM pg_temp.volume_days WHERE position > %s ORDER BY account_id, day"
     " ON CONFLICT (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)"
-    " DO UPDATE SET notional = excluded.notional, lines = excluded.lines",
-}
-_UPSERT_ACCOUNT: Final = (
-    "INSERT INTO {read}.accounts VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (account_id) DO UPDATE"
-    " SET owner_id = excluded.owner_id, parent_account_id = excluded.parent_account_id,"
-    " trial_used = excluded.trial_used, registered_time_ns = excluded.registered_time_ns,"
-    " trial_from_ns = excluded.trial_from_ns"
+    " DO UPDATE SET notional = excluded.notional, lines = excluded.lines"
 )

@@ -24,14 +24,17 @@ try:
     from ledger.cli.errors import ended
     from ledger.store.postgres.embedded import EmbeddedError
     from ledger.tools.files import write_whole
-    from scripts.bench.aged import Aged, Publish
+    from scripts.bench.aged import Aged, OneAccount, Publish
     from scripts.bench.asof import AsOf
+    from scripts.bench.closes import Closes
     from scripts.bench.copy import BEST, CopyRowPerFill
     from scripts.bench.evaluation import Evaluation
     from scripts.bench.eventsourcing import EventSourcing
     from scripts.bench.figures import FIGURES, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
     from scripts.bench.hostile import Hostile
     from scripts.bench.lanes import Lanes
+    from scripts.bench.layout import Layout
+    from scripts.bench.lists import Lists
     from scripts.bench.memory import Memory
     from scripts.bench.options import parse
     from scripts.bench.profile import Profile
@@ -52,6 +55,7 @@ except ImportError as error:
 _TURNS: Final = 9  # of the reads, over all rounds: a median is one of at least so many ratios
 _PEER_SLICES: Final = 2  # each way of a peer is measured for so many times --seconds
 _LANES_SLICES: Final = 5  # single calls are timed for so many times --seconds beside each load
+_LISTS_SLICES: Final = 20  # a list is asked for so many times --seconds at most
 _ASOF_SLICES: Final = 4  # reads of the past are timed for so many times --seconds, at day ends and inside days
 
 _ONCE: Final = ("memory", "profile")  # measured in the first round only
@@ -126,6 +130,8 @@ def _measure(options: argparse.Namespace) -> _Measured:
                             values[name] += value if isinstance(value, Sequence) else [value]
                 except Failed as failure:
                     failed[key] = str(failure)
+                except grpc.RpcError as error:
+                    failed[key] = f"a call ended with {error.code().name}: {error.details()}"
             _divide(values)
         store.settings()  # still durable
     common = {"fills": options.fills}
@@ -184,7 +190,11 @@ def _measurements(options: argparse.Namespace) -> dict[str, Measurement]:
         "lanes": lambda: Lanes(options.seconds * _LANES_SLICES),
         "memory": lambda: Memory(options.rss_fills, options.members),
         "aged": lambda: Aged(options.account_days, options.fills),
+        "one_account": lambda: OneAccount(options.account_days),
         "publish": lambda: Publish(options.accounts),
+        "layout": lambda: Layout(options.account_days),
+        "closes": lambda: Closes(options.closes),
+        "lists": lambda: Lists(options.accounts, options.seconds * _LISTS_SLICES),
         "hostile": lambda: Hostile(options.fills),
         "profile": lambda: Profile(options.fills),
     }

@@ -2,29 +2,32 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 
 from ledger import programmes
 from ledger.domain.events import POSITION_MAX
-from ledger.domain.instants import DAY_NS, day_text
+from ledger.domain.instants import DAY_NS
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.v1 import programme_service_pb2_grpc
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.programme_service_pb2 import PublishProgrammeRequest
-from scripts.bench.fills import account_id, joined, reference_fills
+from projections.tables.tables import read_schema
+from scripts.bench.figures import REBUILD
+from scripts.bench.fills import joined, reference_fills
 from scripts.bench.life import END_DAY, KINDS, TRADES_EACH, YEAR
 from scripts.bench.load import FILLS_PER_MESSAGE, Lane, Load, stream_load, stream_messages
+from scripts.bench.one_account import audit_hour
 from scripts.bench.proc import process
-from scripts.bench.replay import audit
+from scripts.bench.rebuild import rebuild
 from scripts.bench.seed import seed
 from scripts.bench.service import CALL_SECONDS_MAX, ledger
 from scripts.bench.store import Store, check
@@ -39,6 +42,13 @@ RESTARTED_ACCOUNTS: Final = 20_000  # which trade after the restart
 YOUNG_DAYS: Final = TRADES_EACH  # of the log that the old one is compared with: a day of each account
 _PAGE_RUNS: Final = 1_000
 _READS: Final = 5
+PUBLISHED: Final = {
+    "rates": {'taker = "0.25%"': 'taker = "0.24%"'},
+    "ranking": {"VIP1": "VIP-", "VIP2": "VIP1", "VIP-": "VIP2"},
+    "choice": {'grant_resolution = "highest_active"': 'grant_resolution = "latest_evaluation_wins"'},
+}
+_ACCOUNT_DAYS: Final = "SELECT count(DISTINCT (account_id, day)) FROM {read}.fee_days"
+_SAID_OF: Final = "SELECT account_id, xmin::text FROM {read}.vip_intervals"
 _ROWS: Final = "SELECT max(last_position) FROM {schema}.commits"
 
 
@@ -74,8 +84,9 @@ class Aged:
     def run(self, store: Store, _: str) -> dict[str, float]:
         """One round on a ledger that is made for it."""
         with aged_store(store, self._accounts, self._days, self.settings, "aged") as own:
-            found = {**read_day(own, self._accounts), **audit_hour(own, self._days)}
+            found = {**read_day(own, self._accounts), **audit_hour(own, SCHEMA, "aged.audit_hour", days=self._days)}
             found |= self._restart(own)
+            found |= _rebuild(own)
             old = add_day(own, self._accounts, self._fills)
         with aged_store(store, self._accounts, YOUNG_DAYS, self.settings, "young") as own:
             young = add_day(own, self._accounts, self._fills)
@@ -99,6 +110,12 @@ class Aged:
         self.settings["aged_restart_accounts"] = accounts
         values = {**sent.figures(self._fills), **use.per_fill(self._fills), "cpu_s": cpu_s}
         return {f"aged.restart.{name}": value for name, value in values.items()}
+
+
+def _rebuild(store: Store) -> dict[str, float]:
+    """Make the tables anew, and compare them with those that are there."""
+    ((days,),) = store.rows(_ACCOUNT_DAYS.format(read=read_schema(SCHEMA)))
+    return {"aged.rebuild_account_days_per_s": rebuild(store, SCHEMA, days)[REBUILD]}
 
 
 def add_day(store: Store, accounts: int, fills: int) -> Use:
@@ -129,28 +146,29 @@ def read_day(store: Store, accounts: int) -> dict[str, float]:
         log = Log(datastore)
         for _ in range(_READS):
             began_s = time.perf_counter()
-            page = log.runs(
-                from_ns=from_ns, as_of_ns=from_ns + DAY_NS - 1, after=0, until=POSITION_MAX, limit=_PAGE_RUNS
-            )
+            runs = log.runs(from_ns=from_ns, as_of_ns=from_ns + DAY_NS - 1, until=POSITION_MAX)
+            page = list(islice(runs, _PAGE_RUNS))
             took_ms.append((time.perf_counter() - began_s) * 1_000)
             check(len(page) == meant, f"a page of the day has {len(page)} runs, not {meant}")
     return {"aged.read_day_ms": statistics.median(took_ms)}
 
 
-def audit_hour(store: Store, days: int) -> dict[str, float]:
-    """An audit of one account and the hour in which it traded last."""
-    day = END_DAY - 1
-    number = next(number for number in range(KINDS) if number % TRADES_EACH == (days - 1) % TRADES_EACH)
-    hour = ("--from", f"{day_text(day)}T12:00:00Z", "--until", f"{day_text(day)}T13:00:00Z")
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    seconds = audit(store, SCHEMA, 1, account_id(number), *hour)
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    cpu_s = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-    return {"aged.audit_hour_ms": seconds * 1_000, "aged.audit_hour_cpu_s": cpu_s}
+class OneAccount:
+    """One account of a ledger that is a year old is audited, and nothing else is measured of that ledger."""
+
+    def __init__(self, account_days: int, *, days: int = YEAR) -> None:
+        self._days = days
+        self._accounts = max(account_days * TRADES_EACH // days, KINDS)
+        self.settings: dict[str, object] = {"one_account_account_days": account_days}
+
+    def run(self, store: Store, _: str) -> dict[str, float]:
+        """One round on a ledger that is made for it."""
+        with aged_store(store, self._accounts, self._days, self.settings, "one_account") as own:
+            return audit_hour(own, SCHEMA, "audit.one_account", days=self._days)
 
 
 class Publish:
-    """A version of the programme is published to a ledger of a great many accounts, each evaluated once."""
+    """Versions of the programme, published one after the other to very many accounts, each evaluated once."""
 
     def __init__(self, accounts: int) -> None:
         self._accounts = accounts
@@ -158,30 +176,42 @@ class Publish:
 
     def run(self, store: Store, _: str) -> Mapping[str, float]:
         """One round on a ledger that is made for it."""
+        found, content = dict[str, float](), programmes.packaged()
         with (
             aged_store(store, self._accounts, YOUNG_DAYS, self.settings, "published") as own,
             ledger(own, SCHEMA) as served,
         ):
             wait_for_tables(own, SCHEMA)
-            own.checkpoint()
+            moved = _SAID_OF.format(read=read_schema(SCHEMA))
             stub: Any = programme_service_pb2_grpc.ProgrammeServiceStub(served.channel)
-            with used(own, SCHEMA, served) as use:
-                stub.PublishProgramme(_next_version(), timeout=CALL_SECONDS_MAX)
-        return {
-            "aged.publish.cpu_s": use.service_cpu_s,
-            "aged.publish.postgres_cpu_s": use.postgres_cpu_s,
-            "aged.publish.rss_mb": use.rss_mb,
-            "aged.publish.behind_s": use.behind_s,
-        }
+            for name, changes in PUBLISHED.items():
+                content, before = _changed(content, name, changes), dict(own.rows(moved))
+                own.checkpoint()
+                with used(own, SCHEMA, served) as use:
+                    stub.PublishProgramme(_version(content, name), timeout=CALL_SECONDS_MAX)
+                rows = {row for row in own.rows(moved) if before.get(row[0]) != row[1]}
+                self.settings[f"published_{name}_moved_accounts"] = len(rows)
+                found |= {
+                    f"aged.publish.{name}.cpu_s": use.service_cpu_s,
+                    f"aged.publish.{name}.postgres_cpu_s": use.postgres_cpu_s,
+                    f"aged.publish.{name}.behind_s": use.behind_s,
+                }
+            found["aged.publish.rss_mb"] = use.rss_mb
+        return found
 
 
-def _next_version() -> PublishProgrammeRequest:
-    """Return the packaged programme under another number."""
-    content = programmes.packaged()
+def _changed(content: str, name: str, changes: Mapping[str, str]) -> str:
+    """Return a programme under another number, and changed."""
     old = f'version = "{programmes.parse(content).version}"'
-    check(content.count(old) == 1, f"the packaged programme does not say {old} once")
+    for was, now in {old: f'version = "{name}"', **changes}.items():
+        check(was in content, f"the programme does not say {was}")
+        content = content.replace(was, now)
+    return content
+
+
+def _version(content: str, name: str) -> PublishProgrammeRequest:
     return PublishProgrammeRequest(
-        request_id="bench-next",
+        request_id=f"bench-{name}",
         authority=Authority(actor="bench", approver="bench-2", reason="measuring"),
-        content=content.replace(old, 'version = "bench"'),
+        content=content,
     )

@@ -59,7 +59,7 @@ def _asof(key: str, whose: str, bars: Mapping[str, str]) -> dict[str, Figure]:
     return found
 
 
-APART: Final = frozenset({"aged", "publish"})  # measurements that are made only where their figures are named
+APART: Final = frozenset({"aged", "layout", "one_account", "publish", "closes", "lists"})  # only where they are named
 
 # A load by its name in the figures, which is that of its measurement, and what comes in how.
 LOADS: Final = {
@@ -201,6 +201,7 @@ FIGURES: Final = {
             ("conflicts", "with other content come under numbers that were taken"),
         )
     },
+    "resend.get_fill_ms": Figure("ms", 1, ("resend",), "how long GetFill takes of a fill of that day"),
     "resend.rss_mb": Figure(
         "MB",
         0,
@@ -290,7 +291,28 @@ FIGURES: Final = {
     ),
 }
 
+OF_AN_AUDIT: Final = {
+    "ms": ("ms", 0, "an audit of one account of that ledger and one hour, with the start of its process"),
+    "cpu_s": ("s", 3, "CPU of its process without the start of Python and its modules; at most 0.3, the aim is 0.1"),
+    "started_cpu_s": ("s", 3, "the same with the start of Python and its modules"),
+    "postgres_cpu_s": ("s", 3, "CPU of PostgreSQL for it"),
+    "blocks": ("blocks", 0, "blocks of the log and its indexes that PostgreSQL looks at for it, of 8 kB"),
+}
+
+
+def _of_an_audit(name: str, measurement: str) -> dict[str, Figure]:
+    return {
+        f"{name}.{part}": Figure(unit, decimals, (measurement,), tells)
+        for part, (unit, decimals, tells) in OF_AN_AUDIT.items()
+    }
+
+
 _AGED: Final = "the first 100,000 fills after a restart, of 20,000 accounts that are a year old"
+_VERSIONS: Final = {
+    "rates": "other rates, published to --accounts that were evaluated once",
+    "ranking": "two tiers that have changed places, one of which many accounts have",
+    "choice": "another way to choose between grants",
+}
 FIGURES.update(
     {
         **of_load("aged.restart", _AGED, "aged"),
@@ -305,26 +327,71 @@ FIGURES.update(
         "aged.read_day_ms": Figure(
             "ms", 1, ("aged",), "the first 1,000 fill runs of one day; at most 300, the aim is 100"
         ),
-        "aged.audit_hour_ms": Figure(
-            "ms",
-            0,
-            ("aged",),
-            "an audit of one account and hour, with the start of its processes; beyond that at most 300",
+        **_of_an_audit("aged.audit_hour", "aged"),
+        **_of_an_audit("audit.one_account", "one_account"),
+        "aged.rebuild_account_days_per_s": Figure(
+            "days/s", 0, ("aged",), "account-days/s of a rebuild: made anew, compared, put in place of those in use"
         ),
-        "aged.audit_hour_cpu_s": Figure("s", 2, ("aged",), "CPU of its processes, without PostgreSQL"),
-        "aged.publish.cpu_s": Figure(
-            "s",
-            2,
-            ("publish",),
-            "CPU of the service for a version of the programme that is published to --accounts, each evaluated once",
-        ),
-        "aged.publish.postgres_cpu_s": Figure("s", 2, ("publish",), "CPU of PostgreSQL for it"),
-        "aged.publish.rss_mb": Figure("MB", 0, ("publish",), "the most memory the service ever held; at most 500"),
-        "aged.publish.behind_s": Figure(
-            "s", 2, ("publish",), "how long the tables of the read side stand still for it"
+        **{
+            f"aged.publish.{version}.{part}": Figure(unit, 2, ("publish",), f"{tells}{said}{ends}")
+            for version, said in _VERSIONS.items()
+            for part, unit, tells, ends in (
+                ("cpu_s", "s", "CPU of the service for a version of the programme with ", "; at most 20"),
+                ("postgres_cpu_s", "s", "CPU of PostgreSQL for a version with ", ""),
+                ("behind_s", "s", "how long the tables of the read side stand still for a version with ", ""),
+            )
+        },
+        "aged.publish.rss_mb": Figure(
+            "MB", 0, ("publish",), "the most memory the service ever held for all of these; at most 500"
         ),
     }
 )
+
+_OF_A_LAYOUT: Final = {
+    "index_bytes": ("bytes", 1, "indexes of the log, by event, in a log of --account-days of 100,000 accounts"),
+    "young_index_bytes": ("bytes", 1, "the same in a log of one day"),
+    "day_postgres_cpu_s": ("s", 2, "CPU of PostgreSQL to store 100,000 account-days more, 5,000 in a commit"),
+    "young_day_postgres_cpu_s": ("s", 2, "the same in a log of one day"),
+    "day_ratio": ("ratio", 2, "the first by the second; at most 1.5, the aim is 1.1"),
+    "day_wal_bytes": ("bytes", 1, "WAL of such an account-day"),
+    "young_day_wal_bytes": ("bytes", 1, "the same in a log of one day"),
+    "read_day_ms": ("ms", 1, "the first 1,000 fill runs of one day of that log; at most 300, the aim is 100"),
+    "read_day_cpu_ms": ("ms", 1, "CPU for them, here and in PostgreSQL"),
+}
+FIGURES.update(
+    {
+        f"{name}.{part}": Figure(unit, decimals, ("layout",), f"{whose}: {tells}")
+        for name, whose in (("layout", "the day first in the keys"), ("layout.before", "the account first"))
+        for part, (unit, decimals, tells) in _OF_A_LAYOUT.items()
+    }
+)
+_ASKED: Final = {
+    "plan": "PlanEvaluation of a ledger with one account",
+    "rates": "GetRates of that account, which has traded against one of the assets",
+}
+FIGURES.update(
+    {
+        f"closes.{when}{call}_ms": Figure("ms", 1, ("closes",), f"{said}, {tells}")
+        for when, tells in (("", "after --closes days of 20 assets"), ("none.", "before any close"))
+        for call, said in _ASKED.items()
+    }
+)
+_LISTS: Final = {
+    "accounts": "ListAccounts by any condition or two, of --accounts of which nearly all have a tier; at most 50",
+    "findings": "ListFindings of benefits-ending or near-a-tier; at most 1,000",
+    "solo": "ListSoloActions, of as many requests",
+    "solo_of_nobody": "the same by an actor who did nothing",
+}
+FIGURES.update(
+    {
+        f"lists.{name}_ms_p50": Figure(
+            "ms", 1, ("lists",), f"the first page of {said}: the median of the one that takes longest"
+        )
+        for name, said in _LISTS.items()
+    }
+)
+# What grows with a ledger, by the first part of the names.
+GROWTH: Final = ("resend", "aged", "audit.one_account", "layout", "closes", "lists")
 
 _BESIDE: Final = {
     "idle": "nothing",

@@ -42,8 +42,20 @@ Accounts are put below the API by COPY, through the codec: a million in one or t
 examples:
   python -m scripts.bench.lists                            a million accounts, all lists
   python -m scripts.bench.lists --accounts 10000 --calls 3    only to see that it works
+  python -m scripts.bench.lists --without-tier 10000       nearly every account has a tier
   python -m scripts.bench.lists --only accounts,withheld   lists whose name begins so
 """
+
+NEARLY_ALL: Final = 10_000  # one account in so many has no tier
+_CALLS: Final = 50  # of each list, by default
+_NOBODY: Final = "solo actions of nobody"
+# What is told of lists by their names; controls that read every fill are left out.
+OF_FIGURES: Final[Mapping[str, Callable[[str], bool]]] = {
+    "accounts": lambda name: name.startswith("accounts"),
+    "findings": lambda name: name in ("findings benefits-ending", "findings near-a-tier"),
+    "solo": lambda name: name.startswith("solo actions") and name != _NOBODY,
+    "solo_of_nobody": lambda name: name == _NOBODY,
+}
 
 Ask = Callable[[], Any]
 
@@ -65,14 +77,44 @@ class _List(NamedTuple):
     entries: Callable[[Any], int]
 
 
+class Lists:
+    """The lists of a ledger in which nearly every account has a tier, as figures."""
+
+    def __init__(self, accounts: int, seconds: float) -> None:
+        """`seconds` is how long each list is asked for, _CALLS times at most."""
+        self._accounts = accounts
+        self._options = argparse.Namespace(calls=_CALLS, seconds=seconds)
+        self.settings: Mapping[str, object] = {
+            "listed_accounts": accounts,
+            "listed_without_tier": f"1 of {NEARLY_ALL:,}",
+        }
+
+    def run(self, store: Store, schema: str) -> dict[str, float]:
+        """One round: of each kind of list the median of the one that takes longest."""
+        _make(store, schema, ManyAccounts(self._accounts, NEARLY_ALL))
+        with ledger(store, schema) as served:
+            lists = _lists(served.channel)
+            return {
+                f"lists.{figure}_ms_p50": max(self._p50_ms(one) for name, one in lists.items() if is_meant(name))
+                for figure, is_meant in OF_FIGURES.items()
+            }
+
+    def _p50_ms(self, one: _List) -> float:
+        took, _ = _asked(one, self._options)
+        return percentile(took, 50)
+
+
 def main(arguments: list[str] | None = None) -> int:
     """Run the command line; returns the exit code."""
     parser = Parser(
         prog="bench.lists", description=__doc__, epilog=_EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--accounts", type=_whole, default=1_000_000, metavar="N", help="default 1,000,000")
-    parser.add_argument("--calls", type=_whole, default=50, metavar="N", help="of each list (default 50)")
+    parser.add_argument("--calls", type=_whole, default=_CALLS, metavar="N", help=f"of each list (default {_CALLS})")
     parser.add_argument("--seconds", type=float, default=20.0, metavar="S", help="of a list at most (default 20)")
+    parser.add_argument(
+        "--without-tier", type=_whole, default=3, metavar="N", help="one account in so many has no tier (default 3)"
+    )
     parser.add_argument("--only", default="", metavar="NAME,...", help="lists by the first part of their name")
     options = parser.parse_args(arguments)
     return ended(lambda: _run(options), "bench.lists", unusable=(grpc.RpcError, Failed))
@@ -81,11 +123,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _run(options: argparse.Namespace) -> int:
     with throw_away_store() as store, store.fresh_schema(_SCHEMA):
         began = time.perf_counter()
-        with ledger(store, _SCHEMA) as served:
-            register(served.channel)
-            wait_for_tables(store, _SCHEMA)
-        ManyAccounts(options.accounts).put_into(store, _SCHEMA)
-        store.checkpoint()
+        _make(store, _SCHEMA, ManyAccounts(options.accounts, options.without_tier))
         print(f"{options.accounts:,} accounts after {time.perf_counter() - began:.0f} s", flush=True)
         print(_settings(options, store), flush=True)
         for relation, size in _sizes(store):
@@ -100,6 +138,15 @@ def _run(options: argparse.Namespace) -> int:
                 _writes(served, lists)
             _memory(served)
     return 0
+
+
+def _make(store: Store, schema: str, accounts: ManyAccounts) -> None:
+    """Make a ledger with very many accounts."""
+    with ledger(store, schema) as served:
+        register(served.channel)
+        wait_for_tables(store, schema)
+    accounts.put_into(store, schema)
+    store.checkpoint()
 
 
 def _settings(options: argparse.Namespace, store: Store) -> str:
@@ -144,7 +191,7 @@ def _lists(channel: grpc.Channel) -> dict[str, _List]:
     solo = controls_pb.ListSoloActionsRequest
     for name, request in {
         "solo actions": solo(),
-        "solo actions of nobody": solo(actor="nobody"),
+        _NOBODY: solo(actor="nobody"),
         "solo actions of 100": solo(page_size=100),
     }.items():
         ask = _bound(controls.ListSoloActions, request)
@@ -190,15 +237,19 @@ def _conditions(now_ns: int) -> dict[str, dict[str, Any]]:
 
 def _tell(name: str, one: _List, options: argparse.Namespace) -> None:
     """Ask for a list again and again, and print how long that took."""
+    took, entries = _asked(one, options)
+    p50, p99 = percentile(took, 50), percentile(took, 99)
+    print(f"{name:<52} p50 {p50:>9.1f} ms  p99 {p99:>9.1f} ms  {len(took):>3} calls, {entries:>6,} entries", flush=True)
+
+
+def _asked(one: _List, options: argparse.Namespace) -> tuple[list[float], int]:
+    """Ask for a list again and again; return how many ms each call took, and how many entries the answer has."""
     took, until = list[float](), time.perf_counter() + options.seconds
     while len(took) <= options.calls and (not took or time.perf_counter() < until):
         began = time.perf_counter()
         answer = one.ask()
         took.append((time.perf_counter() - began) * 1_000)
-    took = took[1:] or took  # who asks first has PostgreSQL read what it needs
-    p50, p99 = percentile(took, 50), percentile(took, 99)
-    calls, entries = len(took), one.entries(answer)
-    print(f"{name:<52} p50 {p50:>9.1f} ms  p99 {p99:>9.1f} ms  {calls:>3} calls, {entries:>6,} entries", flush=True)
+    return took[1:] or took, one.entries(answer)  # who asks first has PostgreSQL read what it needs
 
 
 # --- writes beside them

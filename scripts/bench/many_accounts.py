@@ -71,15 +71,17 @@ class _Kind(NamedTuple):
 class ManyAccounts:
     """So many accounts with owner, tier, and some with a ban, a flag or a fact that waits."""
 
-    def __init__(self, accounts: int) -> None:
+    def __init__(self, accounts: int, without_tier: int = 3) -> None:
+        """One account in `without_tier` has none, KINDS at most."""
         self.accounts = accounts
+        self._without_tier = without_tier
 
     def put_into(self, store: Store, schema: str) -> None:
         """Put them into a ledger that nobody writes."""
         with open_datastore(store.dsn, schema, connections=2) as pool, store.connect() as connection:
             log = Log(pool)
             head = log.head()
-            kinds = _Kinds(log, head)
+            kinds = _Kinds(log, head, self._without_tier)
             with connection.transaction():
                 self._log(connection, schema, head, kinds)
                 self._tables(connection, read_schema(schema), head, kinds)
@@ -137,7 +139,8 @@ class ManyAccounts:
 class _Kinds:
     """Kinds of accounts, each made when it first comes up."""
 
-    def __init__(self, log: Log, head: Head) -> None:
+    def __init__(self, log: Log, head: Head, without_tier: int) -> None:
+        self._without_tier = without_tier
         self._book = fold_rulebook(programmes.parse, log.rulebook(head.position))
         (self._programme_id,) = self._book.programmes
         self.recorded_ns = head.recorded_time_ns + 1
@@ -195,10 +198,10 @@ class _Kinds:
         return Envelope(effective_ns, self.recorded_ns, 1, actor)
 
     def _tier(self, place: int) -> str:
-        """Return the tier: a third have none, each tier a third of the one below it, the best one nobody."""
+        """Return the tier: some have none, each tier a third of the one below it, the best one nobody."""
         if place % 10 == 9:
             return self._programme.tiers[0]
-        if place % 3 == 0:
+        if place % self._without_tier == 0:
             return NO_TIER
         rank = sum(place % (3 * 3**rank) == 1 for rank in range(1, len(self._programme.tiers) - 1))
         return self._programme.tiers[rank]

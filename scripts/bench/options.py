@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Final, NoReturn
 
 from ledger.tools.files import output
-from scripts.bench.figures import APART, FIGURES, LOADS, figures_text
+from scripts.bench.figures import APART, FIGURES, GROWTH, LOADS, figures_text
 from scripts.bench.proc import READABLE
 
 _EPILOG: Final = f"""\
@@ -24,15 +24,20 @@ examples:
   python -m scripts.bench --only steady,members.uniform    what a fill takes at a pace, and with 100,000 members
   python -m scripts.bench --only aged --account-days 100000 --accounts 20000 --rounds 1
                                             a ledger that is a year old, small enough to try it
+  python -m scripts.bench --only audit.one_account --account-days 1000000 --rounds 1
+                                            the audit of one account of such a ledger, and of one hour
+  python -m scripts.bench --only growth --rounds 1         what a ledger of any size and age must not slow down
   python -m scripts.bench --only ingest.1k,ratio           several of them
 
 members: Each has an owner and a grant, and a third of them change their tier by grants that begin or end within the
 minute in which all fills of the load trade; no command is sent meanwhile. What a fill takes depends on how many fills
 of an account a commit has: many times more CPU and bytes at a pace than in a burst, and with many accounts than with
 few. So no figure holds but for its load. Others (single, unary64, quote ...) say themselves which accounts they have.
-aged.*: A ledger of --account-days, by `make bench-year` and wherever these figures are named. It is made of the events
-of a few accounts that lived a year, written by COPY for each of many: the settings tell how long that took, and how
-large it is.
+aged.*, audit.*: A ledger of --account-days, by `make bench-year` and wherever these figures are named. It is made of
+the events of a few accounts that lived a year, written by COPY for each of many: the settings tell how long that took,
+and how large it is.
+layout.*: The table of the log alone, with --account-days, where these figures are named; `layout.before` has the keys
+of 0.2.0.
 beside: COPY in the table of the library and in its best form, eventsourcing with 500 events per save, UmaDB on
 condition that no trade comes twice; the settings tell how each is run. None of them prices, and none is a limit.
 
@@ -93,7 +98,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         type=_positive,
         default=10_000_000,
-        help="of the ledger that is a year old (default 10,000,000)",
+        help="of the ledger that is a year old, and of the layouts (default 10,000,000)",
+    )
+    add(
+        "--closes",
+        metavar="N",
+        type=_positive,
+        default=1_000,
+        help="days of which 20 assets have a close (default 1,000)",
     )
     add(
         "--rss-fills",
@@ -104,7 +116,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     add("--seconds", metavar="S", type=_seconds, default=1.0, help="a slice of the reads (default 1)")
     options = parser.parse_args(arguments)
-    wanted = [name.strip() for name in options.only.split(",") if name.strip()]
+    named = [name.strip() for name in options.only.split(",") if name.strip()]
+    wanted = [name for each in named for name in (GROWTH if each == "growth" else (each,))]
     for name in wanted:
         if not any(figure.startswith(name) for figure in FIGURES):
             parser.error(f"no figure begins with {name}: there are {', '.join(FIGURES)}")

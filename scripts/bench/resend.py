@@ -11,10 +11,14 @@ from typing import Final, TypeAlias
 
 import grpc
 
+from ledger.domain.instants import DAY_NS, day_text
+from ledger.server.fills.read_columns import fill_reader
+from ledger.v1.fill_pb2 import FillRef
 from ledger.v1.fill_service_pb2 import RecordFillsRequest, RecordFillsResponse, StreamFillsRequest
+from ledger.v1.query_service_pb2 import GetFillRequest, GetFillResponse
 from scripts.bench.fills import messages_of, reference_fills
 from scripts.bench.load import FILLS_PER_MESSAGE, Load, single_message, stream_load
-from scripts.bench.paths import RECORD_FILLS
+from scripts.bench.paths import FILL, RECORD_FILLS
 from scripts.bench.proc import peak_rss_mb
 from scripts.bench.service import CALL_SECONDS_MAX, ledger, register
 from scripts.bench.store import Store, check
@@ -46,6 +50,7 @@ class Resend:
             for form, send in forms.items():
                 found[f"resend.{form}_ms"] = [_growth_ms(call, others, send, self._watched_s) for _ in range(_TURNS)]
             found["resend.rss_mb"] = [peak_rss_mb(served.pid) - peak]
+            found["resend.get_fill_ms"] = _one_fill_ms(served.channel, self._load)
         for form, send in forms.items():
             with ledger(store, schema) as served:
                 call = served.channel.unary_unary(RECORD_FILLS)
@@ -80,6 +85,22 @@ def _forms(load: Load) -> dict[str, _Send]:
         "unnumbered": _sending(unnumbered, replayed=FILLS_PER_MESSAGE),
         "conflicts": _sending(other, replayed=0),
     }
+
+
+def _one_fill_ms(channel: grpc.Channel, load: Load) -> list[float]:
+    """How many ms each of a few GetFill takes, from all over the day."""
+    get, took, messages = channel.unary_unary(FILL), list[float](), load.lanes[0].messages
+    for turn in range(_TURNS):
+        columns = StreamFillsRequest.FromString(messages[turn * len(messages) // _TURNS]).batch.columns
+        fill = fill_reader(columns)(0)
+        day = day_text(fill.transact_time.ToNanoseconds() // DAY_NS)
+        ref = FillRef(account_id=fill.account_id, day=day, exec_id=fill.exec_id)
+        asked = GetFillRequest(fill_ref=ref).SerializeToString()
+        began = time.perf_counter()
+        answer = GetFillResponse.FromString(get(asked, timeout=CALL_SECONDS_MAX))
+        took.append((time.perf_counter() - began) * 1_000)
+        check(answer.line.fill_ref.exec_id == fill.exec_id, f"GetFill of {fill.exec_id} tells of another one")
+    return took
 
 
 def _changed(request: RecordFillsRequest, *, include_fees: bool) -> RecordFillsRequest:

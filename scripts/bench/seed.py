@@ -67,7 +67,7 @@ def seed(store: Store, schema: str, *, accounts: int, days: int) -> int:
         LedgerRecorder(datastore).create_table()
     with closing(open_datastore(store.dsn, _LIFE, connections=2)) as datastore, store.connect() as connection:
         create_tables(connection, schema)
-        with _without_indexes(connection, schema):
+        with without_indexes(connection, schema, read_schema(schema)):
             written = _Writing(Log(datastore), connection, schema, copies)
             written.events()
             written.tables()
@@ -80,9 +80,9 @@ def seed(store: Store, schema: str, *, accounts: int, days: int) -> int:
 
 
 @contextmanager
-def _without_indexes(connection: psycopg.Connection[Any], schema: str) -> Iterator[None]:
-    """Make all indexes of a ledger again, whatever they are, when the block ends."""
-    found = connection.execute(_INDEXES.encode(), ([schema, read_schema(schema)],)).fetchall()
+def without_indexes(connection: psycopg.Connection[Any], *schemas: str) -> Iterator[None]:
+    """Make all indexes of some schemas again, whatever they are, when the block ends."""
+    found = connection.execute(_INDEXES.encode(), (list(schemas),)).fetchall()
     for index, _, constraint, _, table in found:
         what = f'ALTER TABLE {table} DROP CONSTRAINT "{constraint}"' if constraint else f"DROP INDEX {index}"
         connection.execute(what.encode())
@@ -151,7 +151,8 @@ class _Writing:
 
     def _copies_of(self, recorded: Recorded, part: int, copies: range) -> Iterator[bytes]:
         """Yield an event for some copies of its account, or once where it is of none."""
-        check(not isinstance(recorded.event, _NAMES_EVENTS), f"{recorded} names other events of its account")
+        names_another = isinstance(recorded.event, _NAMES_EVENTS) or getattr(recorded.event, "previous_position", 0)
+        check(not names_another, f"{recorded} names other events of its account")
         stream, first = recorded.stream, self._next
         envelope = replace(recorded.envelope, recorded_time_ns=self._recorded_ns)
         row = row_of(replace(recorded, position=first, envelope=envelope, event=self._moved(recorded.event)))

@@ -21,7 +21,8 @@ HEADINGS: Final = tuple(toys(ROOT))
 FILES_MAX: Final = 6  # that an event takes together with its command, and a query
 # What `make proto` and `make golden` write.
 GENERATED: Final = re.compile(
-    r"ledger/v1/\w+\.pyi?|ledger/client/(generated|aio/methods/\w+)\.py|tests/store/codec/golden/\w+\.hex"
+    r"ledger/v1/\w+\.pyi?|ledger/client/(generated|aio/methods/\w+)\.py"
+    r"|tests/store/(codec/golden/\w+\.hex|leaf_vectors\.json)"
 )
 # Tests that count what there is, and so notice what a toy has left out; and the toys' own.
 IN_THE_COPY: Final = (
@@ -37,6 +38,8 @@ IN_THE_COPY: Final = (
     "tests/server/test_field_behavior.py::test_every_field_of_every_request_is_said_to_be_required_or_optional",
     "tests/server/test_lanes.py::test_every_rpc_has_one_lane",
     "tests/store/codec/test_events.py",
+    "tests/store/test_leaf.py::test_every_field_says_its_part_and_what_lies_in_it_says_the_same",
+    "tests/store/test_leaf.py::test_the_leaf_of_an_event_never_changes",
     "tests/test_docstrings.py",
     "tests/test_rules_table.py",
     "tests/tools/test_count_notes.py",

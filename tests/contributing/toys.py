@@ -58,9 +58,9 @@ message AccountNoted {
   // Carried by every event.
   Envelope envelope = 1;
   // What was noted.
-  string code = 2;
+  string code = 2 [(part) = PART_SHOWN];
   // When.
-  int64 noted_time_ns = 3;
+  int64 noted_time_ns = 3 [(part) = PART_SHOWN];
 }
 """,
             at_end(tree, "proto/ledger/v1/events.proto"),
@@ -387,7 +387,7 @@ COMMENT ON COLUMN {read}.notes.noted_time_ns IS 'When.';
             if isinstance(recorded.event, AccountNoted)
         ],
 """,
-            '        "accounts": [account_row(account)],\n',
+            '        "accounts": [account_row(account, intervals)],\n',
         ),
         Insert("projections/tables/tables.py", "1", "TABLES_VERSION: Final = "),
     ]

@@ -88,6 +88,21 @@ def test_an_id_is_that_of_one_day_and_known_again_until_the_day_is_forgotten() -
     assert not table.take_in(table.places(KEYS[:2]), ids[:2]).any()
 
 
+def test_a_day_knows_the_position_of_its_last_event_among_however_many_days() -> None:
+    keys = [(f"a{number}", 20_000) for number in range(3_000)]
+    table = DayTable()
+    table.enter({key: AccountDay() for key in keys})
+    assert not table.append(table.places(keys), 5).any()
+    table.shrink(table.nbytes)
+    table.places(keys[2_000:])
+    table.shrink(table.nbytes - 1)
+    held = keys[2_900:]
+    assert [table.day(key).last_position for key in held] == list(range(2_905, 3_005))
+    assert table.append(table.places(held[:2]), 9_000).tolist() == [2_905, 2_906]
+    table.enter({held[1]: AccountDay()})
+    assert [table.day(key).last_position for key in held[:3]] == [9_000, 0, 2_907]
+
+
 def test_the_days_used_last_are_those_that_stay() -> None:
     table = DayTable()
     table.enter({(f"a{number}", 20_000): AccountDay() for number in range(1_000)})

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.domain.events import Envelope, Recorded, VolumeRecorded
+from ledger.domain.events import Envelope, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text, rate_text
 from ledger.domain.refusal import Reason
@@ -219,11 +219,12 @@ def test_one_fill_twice_in_a_batch_is_recorded_once() -> None:
 
 def test_running_totals_go_on_from_what_the_log_says() -> None:
     _, (first,) = record(fills({"exec_id": "A"}), rulebook())
-    loaded = DayTable.holding({TODAY: AccountDay([17], first)})
+    recorded = Recorded(7, fee_stream(*TODAY), 7, Envelope(0, 0, 1), first)
+    loaded = DayTable.holding({TODAY: AccountDay([17], recorded)})
     _, (second,) = record(fills({"exec_id": "B"}), rulebook(), days=loaded)
     _, (together,) = record(fills({"exec_id": "A"}, {"exec_id": "B"}), rulebook())
     assert second.totals == together.totals
-    assert isinstance(second, VolumeRecorded)
+    assert (first.previous_position, second.previous_position) == (0, 7)
 
 
 @pytest.mark.parametrize(

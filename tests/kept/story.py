@@ -7,7 +7,7 @@ from typing import Any, Final
 from ledger import programmes
 from ledger.v1.command_pb2 import Authority
 from tests.kept.late_facts import LateFacts
-from tests.kept.narrator import Narrator, before_the_last_migration, ns, stamp
+from tests.kept.narrator import Narrator, before_a_migration, ns, stamp
 from tests.kept.scenes import BITMART, DIGEST
 from tests.kept.trading import ACCOUNTS, MARKETS
 
@@ -20,7 +20,7 @@ OUTSIDERS: Final = ("hugo", "zoe")  # one that trades on the other venue alone, 
 def tell(narrator: Narrator) -> None:
     """All of it, in four terms of the writer; the schema is brought on before the second."""
     story = _Story(narrator)
-    with before_the_last_migration(), narrator.term("2024-07-01 12:00"):
+    with before_a_migration(), narrator.term("2024-07-01 12:00"):
         story.begin()
         story.first_week()
     with narrator.term("2024-07-10 09:00"):

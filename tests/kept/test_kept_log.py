@@ -15,8 +15,12 @@ from google.protobuf.json_format import ParseDict
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
 
-from ledger.domain.events import Event
+from ledger.domain.events import POSITION_MAX, Event, FeeEvent, WriterStarted
+from ledger.domain.instants import utc_day
+from ledger.domain.streams import fee_stream
 from ledger.store.codec.events import decode, encode
+from ledger.store.log import Log
+from ledger.store.postgres.database import open_datastore
 from ledger.v1.command_pb2 import GrantSource
 from projections.check import Check
 from projections.check.findings import Finding
@@ -283,6 +287,32 @@ def test_the_audit_decides_every_event_of_it_as_it_was_decided(kept: Opened) -> 
     assert [str(each) for each in found] == []
     assert events >= event_counts(asked(kept.release)).total() > 0
     assert fills > 0
+
+
+@of_every_release
+def test_it_goes_on_with_events_that_name_the_one_before_and_begins_with_the_last_that_named_none(kept: Opened) -> None:
+    end = event_counts(asked(kept.release)).total()
+    batches = [each for each in commands(kept.release) if each["rpc"] == "RecordFills" and "recorded" in each["answer"]]
+    batch = next(each["request"] for each in batches if not each["request"].source)
+    fill = batch.fills[0]
+    stream = fee_stream(fill.account_id, utc_day(fill.transact_time.ToNanoseconds()))
+    with open_datastore(kept.dsn, kept.schema, connections=1) as datastore:
+        log = Log(datastore)
+        before = log.last_of(stream)
+        assert before is not None
+        assert audit(kept.dsn, kept.schema, known=end)[0] == []
+        for number in range(2):
+            more = request_of("RecordFills", venue=batch.venue, fills=[fill])
+            more.fills[0].exec_id = f"after-the-upgrade-{number}"
+            assert kept.asking.send("RecordFills", more)[0].recorded == 1
+        events = [each for each in log.streams([stream], POSITION_MAX) if isinstance(each.event, FeeEvent)]
+        *_, second, third = [each.position for each in events]
+        named = [each.event.previous_position for each in events if isinstance(each.event, FeeEvent)]
+        assert named == [*[0] * (len(events) - 2), before.position, second]
+        terms = [each.event for each in log.ledger() if isinstance(each.event, WriterStarted)]
+    assert before.position <= end < second < third
+    assert [each.links_fees for each in terms] == [*[False] * (len(terms) - 1), True]
+    assert audit(kept.dsn, kept.schema)[0] == []
 
 
 @of_every_release

@@ -7,6 +7,7 @@ makes new tables of the read side.
 from __future__ import annotations
 
 import os
+import re
 import signal
 import threading
 from collections.abc import Iterator
@@ -22,6 +23,7 @@ from ledger.store.postgres.roles import Roles, ensure_roles
 from projections.tables.upgrade import Upgrade
 
 SCHEMA: Final = "ledger"
+_QUOTES: Final = re.compile(r"\$\w*\$")  # $$ or $name$, around a body
 
 
 def upgrade(superuser: str, service: str, roles: Roles, kill_after: int, now_ns: int) -> None:
@@ -80,7 +82,7 @@ def _statements(query: Any) -> Iterator[Any]:
     statement = ""
     for line in text.splitlines(keepends=True):
         statement += line
-        if line.rstrip().endswith(";") and statement.count("$$") % 2 == 0:
+        if line.rstrip().endswith(";") and len(_QUOTES.findall(statement)) % 2 == 0:
             yield statement.encode()
             statement = ""
     if any(line.strip() and not line.startswith("--") for line in statement.splitlines()):

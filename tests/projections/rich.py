@@ -23,7 +23,7 @@ TRADERS: Final = ("alice", "alice-2", "alice.x", "bob")
 
 def write_history(writing: Writing) -> None:
     """Every kind of row of every table, in a few commits each."""
-    decide(writing, commands.RegisterAccount("alice-2", "alice", "alice", FIRST_NS))
+    decide(writing, commands.RegisterAccount("alice-2", "alice", "alice", FIRST_NS), ticket="T-1")
     for day in range(3):
         rows = [
             {"account_id": name, "exec_id": f"{day}-{n}", "transact_time_ns": FIRST_NS + day * DAY_NS, "quantity": "7"}
@@ -31,7 +31,7 @@ def write_history(writing: Writing) -> None:
         ]
         writing.step(record(fills(*rows)))
     for source in ("engine-1", "engine-2"):
-        row = {"account_id": "carol", "exec_id": source, "quantity": "900000.5"}
+        row = {"account_id": "carol", "exec_id": source, "quantity": "900000.5", "cl_ord_id": f"mine-{source}"}
         writing.step(record(fills(row, source=source)))
     for name in ("alice", "dave", "erin"):
         decide(writing, commands.StartTrial(name, FIRST_NS))
@@ -56,9 +56,9 @@ def write_history(writing: Writing) -> None:
     decide(writing, commands.UnflagAccount("alice.x", NOON_NS - 4 * DAY_NS))
 
 
-def decide(writing: Writing, command: commands.Command) -> None:
-    """A command that must be accepted."""
-    (answer,) = writing.step(ask(command))
+def decide(writing: Writing, command: commands.Command, **by: str) -> None:
+    """A command that must be accepted; `by` are fields of its authority."""
+    (answer,) = writing.step(ask(command, **by))
     assert isinstance(answer, Accepted), answer
 
 

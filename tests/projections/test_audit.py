@@ -11,8 +11,9 @@ import pytest
 from ledger.domain import events as told
 from ledger.domain.events import CellVolume, Columns, Event, Recorded, VolumeRecorded
 from ledger.domain.instants import DAY_NS
+from ledger.domain.streams import account_of
 from projections.audit import audit as audit_module
-from tests.projections.audited import Copy, audit
+from tests.projections.audited import Copy, audit, last
 from tests.properties.test_replay import fee_off_by_one
 from tests.write_side import Writing
 
@@ -78,6 +79,7 @@ def test_an_edited_event_is_found_at_its_position(
     found = copy.audit()
     at_it = [str(deviation) for deviation in found if deviation.position == edited.position]
     assert any(names in line and edited.stream in line for line in at_it), list(map(str, found))
+    copy.audit_each(found)
 
 
 def test_an_edited_volume_is_found_though_all_else_follows_from_it(copy: Copy, log: list[Recorded]) -> None:
@@ -85,7 +87,9 @@ def test_an_edited_volume_is_found_though_all_else_follows_from_it(copy: Copy, l
     assert isinstance(evaluated.event, told.VolumeEvaluated)
     cells = (CellVolume("USDT", 1, 2, False, False, "1"),)
     copy.edit(evaluated, lambda event: replace(event, cells=cells, closes=(), volume="1"))
-    assert evaluated.position in {deviation.position for deviation in copy.audit()}
+    found = copy.audit()
+    assert evaluated.position in {deviation.position for deviation in found}
+    copy.audit_each(found)
 
 
 @pytest.mark.parametrize("place", [0, 1, 100, -1])
@@ -106,7 +110,9 @@ def test_two_events_with_their_positions_swapped_are_found(copy: Copy, log: list
     )
     copy.sql("UPDATE LEDGER.events SET notification_id = %(sum)s + notification_id WHERE notification_id < 0",
              sum=first.position + second.position)  # fmt: skip
-    assert {first.position, second.position} <= {deviation.position for deviation in copy.audit()}
+    found = copy.audit()
+    assert {first.position, second.position} <= {deviation.position for deviation in found}
+    copy.audit_each(found)
 
 
 def test_two_events_with_their_versions_swapped_are_found(copy: Copy, log: list[Recorded]) -> None:
@@ -120,7 +126,9 @@ def test_two_events_with_their_versions_swapped_are_found(copy: Copy, log: list[
             stream=stream,
             was=was,
         )
-    (found,) = [deviation for deviation in copy.audit() if "its version is" in str(deviation)]
+    all_found = copy.audit()
+    (found,) = [deviation for deviation in all_found if "its version is" in str(deviation)]
+    copy.audit_each(all_found)
     assert found.position == first.position
     assert found.stream == stream
 
@@ -131,6 +139,12 @@ def test_however_many_processes_find_it_a_commit_is_named_once(copy: Copy) -> No
     alone, together = (copy.audit(jobs=jobs) for jobs in (1, 3))
     assert alone == together
     assert sum("as its commit says" in str(deviation) for deviation in alone) == 1
+
+
+def test_however_many_processes_cannot_read_it_an_event_is_named_once(copy: Copy, log: list[Recorded]) -> None:
+    one = last(log, told.PairClassAssigned)
+    copy.sql("UPDATE LEDGER.events SET state = '\\xffff' WHERE notification_id = %(at)s", at=one.position)
+    assert sum("it cannot be read" in str(deviation) for deviation in copy.audit(jobs=3)) == 1
 
 
 COMMITS = [
@@ -175,7 +189,9 @@ def test_an_event_that_cannot_be_read_is_a_finding_and_no_error(copy: Copy, topi
         state=state,
         topic=topic,
     )
-    assert position in {deviation.position for deviation in copy.audit()}
+    found = copy.audit()
+    assert position in {deviation.position for deviation in found}
+    copy.audit_each(found)
 
 
 def test_an_event_of_an_unknown_kind_is_named(copy: Copy) -> None:
@@ -188,6 +204,17 @@ def test_an_edited_column_of_times_is_found(copy: Copy, log: list[Recorded]) -> 
     copy.sql("UPDATE LEDGER.events SET time_max_ns = time_max_ns + 1 WHERE notification_id = %(p)s", p=run.position)
     (found,) = copy.audit()
     assert (found.position, "the columns of times beside it" in str(found)) == (run.position, True)
+    copy.audit_each([found])
+
+
+@pytest.mark.parametrize("time_ns", ["NULL", "0", "time_min_ns + 5 * 86400000000000"])
+def test_fees_that_lie_under_another_key_are_found_by_their_account(
+    copy: Copy, log: list[Recorded], time_ns: str
+) -> None:
+    run = middle(log, VolumeRecorded)
+    copy.sql(f"UPDATE LEDGER.events SET time_min_ns = {time_ns} WHERE notification_id = %(p)s", p=run.position)
+    found = copy.audit(accounts=frozenset([account_of(run.stream)]))
+    assert any("the columns of times beside it" in str(each) for each in found if each.position == run.position), found
 
 
 def test_of_one_account_only_its_own_events_are_decided(copy: Copy, log: list[Recorded]) -> None:

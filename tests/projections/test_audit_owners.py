@@ -73,7 +73,8 @@ def test_a_life_with_owners_in_fills_is_decided_as_it_was_whatever_part_of_it_is
     for scope in (
         {},
         {"jobs": 2},
-        {"accounts": frozenset(["bob"])},
+        *({"accounts": frozenset([name])} for name in ("alice", "bob", "carol")),
+        {"accounts": frozenset(["alice", "bob"]), "jobs": 2},
         {"from_ns": NOON_NS - 1},
         {"until_ns": NOON_NS},
         {"from_ns": NOON_NS - 2 * DAY_NS, "until_ns": NOON_NS - 1},
@@ -111,6 +112,7 @@ def test_an_owner_that_no_fill_names_is_found_and_named_once(
     monkeypatch.undo()
     _, forged = owners(writing)
     (found,) = audit(dsn, schema)[0]
+    assert audit(dsn, schema, accounts=frozenset(["alice"]))[0] == [found]
     assert (found.position, str(found).rpartition(": ")[2]) == (
         forged.position,
         "no fill of this commit is the first to name forged",
@@ -131,7 +133,9 @@ def test_an_owner_that_was_recorded_before_is_found_when_it_is_recorded_again(
 def test_another_owner_in_its_place_is_found_at_its_position(copy: Copy, lived: Writing, forged: str) -> None:
     first, *_ = owners(lived)
     copy.edit(first, lambda event: replace(event, owner_id=forged))
-    found = [str(each) for each in copy.audit() if each.position == first.position]
+    all_found = copy.audit()
+    copy.audit_each(all_found)
+    found = [str(each) for each in all_found if each.position == first.position]
     assert found == [f"position {first.position}, account/alice: owner_id is '{forged}', expected 'acme'"]
 
 
@@ -139,6 +143,7 @@ def test_an_account_that_is_linked_to_another_owner_is_found(copy: Copy, lived: 
     link = lived.log.at(owners(lived)[1].position + 1)
     copy.edit(link, lambda _: AccountLinked("mallory"))
     assert [each.position for each in copy.audit()][:1] == [link.position]
+    assert [each.position for each in copy.audit(accounts=frozenset(["bob"]))][:1] == [link.position]
 
 
 def test_another_time_of_an_owner_is_found(copy: Copy, lived: Writing) -> None:
@@ -162,8 +167,8 @@ def test_a_second_trial_of_an_owner_that_fills_name_is_found(
     for account_id in ("alice", "bob"):
         (answer,) = writing.step(ask(commands.StartTrial(account_id, NOON_NS)))
         assert isinstance(answer, Accepted)
-    for jobs in (1, 2):
-        (found,) = audit(dsn, schema, jobs=jobs)[0]
+    for scope in ({"jobs": 1}, {"jobs": 2}, {"accounts": frozenset(["bob"])}):
+        (found,) = audit(dsn, schema, **scope)[0]
         assert str(found).startswith(f"position {answer.recorded.position}, account/bob: refused now: TRIAL_ALREADY")
 
 

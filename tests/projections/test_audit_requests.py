@@ -42,6 +42,7 @@ def at(copy: Copy, recorded: Recorded) -> list[str]:
     """What an audit finds, all of which must be where an edit was made."""
     found = copy.audit()
     assert {deviation.position for deviation in found} <= {recorded.position}, list(map(str, found))
+    copy.audit_each(found)
     return [difference.field for deviation in found for difference in deviation.differs]
 
 
@@ -101,9 +102,10 @@ def test_who_asked_cannot_be_forged(copy: Copy, log: list[Recorded], values: dic
 @pytest.mark.parametrize("field", ["request_id", "request_sha256", "actor", "actor_verified", "approver", "ticket"])
 @pytest.mark.parametrize("kind", [*FURTHER, told.PairClassAssigned], ids=lambda kind: kind.__name__)
 def test_what_a_request_records_beyond_its_first_event_says_the_same_of_who_asked(
-    log: list[Recorded], kind: type[Event], field: str
+    rich: Writing, log: list[Recorded], kind: type[Event], field: str
 ) -> None:
     """In memory: an audit of the same log on PostgreSQL finds the same, as the tests beside this one show."""
+    log = list(rich.log.with_erasable(log))
     first, *_ = further(log, kind)
     other = {"request_sha256": bytes(32), "actor_verified": True}.get(field, "other")
     edited = forged(first, **{field: other})
@@ -190,13 +192,22 @@ def test_the_words_of_a_refusal_are_held_against_those_of_the_release_that_wrote
     assert at(copy, refused) == ["field"]
 
 
-def test_a_ticket_is_compared_with_that_of_the_same_request_alone(copy: Copy, log: list[Recorded]) -> None:
-    """It may be erased, so nothing that stays for ever is made of it."""
+def test_a_ticket_is_compared_with_its_hash_and_with_that_of_the_same_request(copy: Copy, log: list[Recorded]) -> None:
     alone, of_two = last(log, told.AccountBanned), last(log, told.AccountRegistered)
-    assert (alone.envelope.ticket, of_two.envelope.ticket) == ("T-2", "T-1")
+    for recorded in (alone, of_two):
+        copy.sql(
+            "UPDATE LEDGER.erasable_parts SET content = content || '\\x0a00' WHERE position = %(at)s",
+            at=recorded.position,
+        )
+        (found,) = copy.audit()
+        assert (found.position, found.differs[0].field) == (recorded.position, "SHA-256 of its erasable part")
+        copy.sql("DELETE FROM LEDGER.erasable_parts WHERE position = %(at)s", at=recorded.position)
+        assert copy.audit() == [], "an erased one is not compared"
     copy.put(forged(alone, ticket="T-99"))
+    assert at(copy, alone) == ["its bytes hold what its erasable part is for"]
+    copy.put(forged(alone, ticket="T-99", erasable_sha256=b""))  # as earlier releases recorded it
     assert copy.audit() == []
-    copy.put(forged(of_two, ticket="T-99"))
+    copy.put(forged(of_two, ticket="T-99", erasable_sha256=b""))
     (found,) = copy.audit()
     assert (found.position, found.differs[0].field) == (of_two.position + 1, "ticket")
 

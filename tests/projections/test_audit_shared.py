@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from hashlib import sha256
@@ -20,7 +21,7 @@ from tests.projections.audited import Copy, audit
 from tests.write_side import NOON_NS, Writing, ask, opened, record
 
 SCHEMA = "test_audit_shared"
-MEMBERS = ("a-b", "a", "b", "c")  # in the order of the log: two commits bring the class to two of them each
+MEMBERS = ("a", "a-b", "b", "c")  # in the order of their ids: two commits bring the class to two of them each
 TRADED_NS = NOON_NS - 2 * DAY_NS
 
 Forge = Callable[[Copy, dict[str, Recorded], list[Recorded]], object]
@@ -129,16 +130,16 @@ FORGED: dict[str, tuple[Forge, str]] = {
         "was expected before it, in account/c",
     ),
     "another order": (
-        lambda copy, of, _: swap(copy, of["a"], of["a-b"]),
-        "was expected before it, in account/a-b",
+        lambda copy, of, _: swap(copy, of["a-b"], of["a"]),
+        "was expected before it, in account/a",
     ),
     "an advance that skips an account": (
         lambda copy, _, advances: copy.edit(advances[0], reaching("b")),
         "should follow it",
     ),
     "an advance that goes back": (
-        lambda copy, _, advances: copy.edit(advances[1], reaching("a-b")),
-        "accounts up to a have it already",
+        lambda copy, _, advances: copy.edit(advances[1], reaching("a")),
+        "accounts up to a-b have it already",
     ),
     "an advance of a release that is over": (
         lambda copy, _, advances: copy.edit(advances[1], reaching("")),
@@ -166,6 +167,10 @@ def test_what_is_forged_is_found(
     forge(copy, outcomes, advances)
     found = [str(each) for each in copy.audit()]
     assert any(told in each for each in found), found
+    by_itself = {name for name in (*MEMBERS, "other") if copy.audit(accounts=frozenset([name]))}
+    named = set(re.findall(r"account/([a-z-]+)", " ".join(found)))
+    assert by_itself <= named, "of others nothing is said"
+    assert by_itself or not named, "what is wrong in an account, its own audit finds"
 
 
 def test_several_processes_find_it_too_each_in_its_own_accounts(

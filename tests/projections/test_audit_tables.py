@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from ledger.domain.events import Recorded, SourceAdvanced, TierChanged, VolumeRecorded
+from ledger.domain.streams import account_of
 from ledger.store.codec.events import encode
 from tests.projections.audited import Copy, last
 
@@ -53,7 +54,9 @@ def test_a_request_that_is_not_as_its_event_says_is_found(
         after=one.position + 1,
         sha256=one.envelope.request_sha256.hex(),
     )
-    assert (one.position, f"{one.stream}: {said}") in found(copy, jobs=jobs)
+    told = copy.audit(jobs=jobs)
+    assert f"position {one.position}, {one.stream}: {said}" in map(str, told)
+    copy.audit_each(told)
 
 
 def test_a_request_that_no_event_names_is_found(copy: Copy, log: list[Recorded]) -> None:
@@ -61,10 +64,34 @@ def test_a_request_that_no_event_names_is_found(copy: Copy, log: list[Recorded])
     copy.sql("INSERT INTO LEDGER.requests VALUES ('never', '\\x00', %(at)s)", at=one.position)
     copy.sql("INSERT INTO LEDGER.requests VALUES (left(%(name)s, 1), '\\x00', %(at)s)",
              name=one.envelope.request_id, at=one.position)  # fmt: skip
-    assert found(copy) == [
+    told = found(copy)
+    assert found(copy, accounts=frozenset([account_of(one.stream)])) == told
+    assert told == [
         (one.position, f"requests: request never is position {one.position}, expected nothing"),
         (one.position, f"requests: request r is position {one.position}, expected nothing"),
     ]
+
+
+# --- what a fee stream is found by
+
+FOUND_BY = [
+    (
+        "VolumeRecorded",
+        "time_min_ns + 86400000000000",
+        "its time_min_ns, by which a fee stream is found, is not of its UTC day",
+    ),
+    ("VolumeRecorded", "NULL", "its time_min_ns, by which a fee stream is found, is not of its UTC day"),
+    ("TierChanged", "86400000000000", "it has a time_min_ns, and only what lies in a fee stream has one"),
+]
+
+
+@pytest.mark.parametrize(("topic", "time_ns", "said"), FOUND_BY, ids=["another day", "no day", "a day of a decision"])
+def test_an_event_that_is_not_found_by_its_day_is_named(
+    copy: Copy, log: list[Recorded], topic: str, time_ns: str, said: str
+) -> None:
+    one = next(each for each in log if type(each.event).__name__ == topic)
+    copy.sql(f"UPDATE LEDGER.events SET time_min_ns = {time_ns} WHERE notification_id = %(at)s", at=one.position)
+    assert (one.position, f"{one.stream}: {said}") in found(copy)
 
 
 # --- tracking

@@ -98,7 +98,7 @@ def preview_differences(lives: LateLives) -> list[tuple[Any, ...]]:
     """
     boundary.await_repricings(lives.ledger)
     log, found = lives.ledger.log, []
-    adjusted = log.adjustments(from_ns=0, as_of_ns=FOR_EVER, until=log.head().position)
+    adjusted = list(log.adjustments(from_ns=0, as_of_ns=FOR_EVER, until=log.head().position))
     for position, preview in lives.foreseen:
         request = log.at(position).envelope.request_id
         expected = posted(each for each in adjusted if each.envelope.request_id == request)[1]

@@ -127,10 +127,10 @@ class History:
 
     def fill(self) -> dict[str, Any]:
         random, account_id = self.random, self.random.choice(list(OWNERS))
-        wide = random.random() < 0.03
+        wide, number = random.random() < 0.03, random.randrange(10**6)
         return {
             "account_id": account_id,
-            "exec_id": f"E{random.randrange(10**6)}",
+            "exec_id": f"E{number}",
             "symbol": random.choice(("S", "S", "T", "NEW", "LATE", "NONE")),
             "transact_time_ns": NOON_NS + 60 * SECOND_NS if random.random() < 0.2 else self.at_ns(),
             "side": random.randint(1, 2),
@@ -143,6 +143,7 @@ class History:
             "counterparty_owner_id": random.choice(("", "owner1", OWNERS[account_id])),
             "token": random.choice(("", "", "BMX")),
             "trade_id": random.choice(("", "17", "T-1")),
+            "cl_ord_id": "C-1" if number % 4 == 0 else "",
             "order_time_ns": random.choice((0, NOON_NS - 60 * DAY_NS)),
         }
 
@@ -183,7 +184,8 @@ class History:
         )
         known = set(map(type, by_hand))
         others = [kind for kind in get_args(asked.AccountCommand) if kind not in known]
-        return ask(random.choice((*by_hand, *(made_up(kind, at_ns, account_id=account_id) for kind in others))))
+        by = {"ticket": "T-19" if at_ns % 3 == 0 else ""}
+        return ask(random.choice((*by_hand, *(made_up(kind, at_ns, account_id=account_id) for kind in others))), **by)
 
     def classify(self) -> None:
         """A class of a pair from before fills of it: two persons release it to all accounts, commit by commit."""

@@ -25,6 +25,8 @@ from ledger.config import Config
 from ledger.domain.instants import DAY_NS
 from ledger.server.fills.read_columns import fill_reader
 from scripts.bench.__main__ import main
+from scripts.bench.figures import FIGURES, GROWTH, OF_AN_AUDIT
+from scripts.bench.options import parse
 from scripts.bench.replay import replay
 from scripts.bench.service import ledger
 from scripts.bench.store import Failed, Store
@@ -84,7 +86,7 @@ ACK_RATIO = "ratio.single_ack_to_insert_commit_and_echo"
 RESENT = [
     *(f"resend.{form}_ms" for form in ("numbered", "with_fees", "unnumbered", "conflicts")),
     *(f"resend.restarted.{form}_ms" for form in ("numbered", "with_fees", "unnumbered", "conflicts")),
-    "resend.rss_mb",
+    *("resend.get_fill_ms", "resend.rss_mb"),
 ]
 UNARY = ["ingest.unary64.rps", "ratio.unary64_to_echo"]
 USAGE = [f"profile.{name}_us" for name in ("client", "service", "postgres_writer", "postgres_rest")]
@@ -107,17 +109,32 @@ WRITTEN = [
     *UNARY,
 ]
 ALL = [*WRITTEN, *ECHO, *READS, *REBUILD, *REPLAY, *EVALUATION, *PAST, *REPRICE, *LANES, OPEN, *USAGE, *STEPS]
+VERSIONS = ("rates", "ranking", "choice")
 AGED = [
     *(f"aged.restart.{part}" for part in (*OF_A_LOAD, "cpu_s")),
     *("aged.day.postgres_cpu_s", "aged.day.young_postgres_cpu_s", "aged.day.ratio", "aged.read_day_ms"),
-    *("aged.audit_hour_ms", "aged.audit_hour_cpu_s"),
-    *(f"aged.publish.{part}" for part in ("cpu_s", "postgres_cpu_s", "rss_mb", "behind_s")),
+    *(f"{name}.{part}" for name in ("aged.audit_hour", "audit.one_account") for part in OF_AN_AUDIT),
+    "aged.rebuild_account_days_per_s",
+    *(f"aged.publish.{version}.{part}" for version in VERSIONS for part in ("cpu_s", "postgres_cpu_s", "behind_s")),
+    "aged.publish.rss_mb",
 ]
+LAYOUT = [
+    f"{layout}.{part}"
+    for layout in ("layout", "layout.before")
+    for part in (
+        *("index_bytes", "young_index_bytes", "day_postgres_cpu_s", "young_day_postgres_cpu_s", "day_ratio"),
+        *("day_wal_bytes", "young_day_wal_bytes", "read_day_ms", "read_day_cpu_ms"),
+    )
+]
+CLOSES = ["closes.plan_ms", "closes.rates_ms", "closes.none.plan_ms", "closes.none.rates_ms"]
+LISTS = [f"lists.{name}_ms_p50" for name in ("accounts", "findings", "solo", "solo_of_nobody")]
 
 MAY_BE_NOTHING = {
     *(f"{load}.{part}" for load in (*LOADS, "aged.restart") for part in ("cpu_us", "postgres_cpu_us", "lag_ms_p99")),
     *("aged.day.postgres_cpu_s", "aged.day.young_postgres_cpu_s", "aged.day.ratio"),
-    *("aged.publish.cpu_s", "aged.publish.postgres_cpu_s"),
+    *("aged.audit_hour.postgres_cpu_s", "audit.one_account.postgres_cpu_s"),
+    *(name for name in LAYOUT if "cpu" in name or "ratio" in name),
+    *(f"aged.publish.{version}.{part}" for version in VERSIONS for part in ("cpu_s", "postgres_cpu_s")),
     *USAGE,
     *RESENT,
 }  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
@@ -424,11 +441,13 @@ def test_fills_of_members_are_priced_by_the_tiers_that_they_had(
 
 
 def test_an_old_ledger_gives_the_figures_that_are_only_measured_where_they_are_asked_for(
-    scripts: Callable[[str], ModuleType], dsn: str
+    scripts: Callable[[str], ModuleType], monkeypatch: pytest.MonkeyPatch, dsn: str
 ) -> None:
     aged, figures_of = scripts("scripts.bench.aged"), scripts("scripts.bench.figures").FIGURES
+    monkeypatch.setattr(scripts("scripts.bench.one_account"), "_TIMES", 1)
     old, published = aged.Aged(24 * 30 // 4, 40, days=30), aged.Publish(24)
-    found = {**old.run(Store(dsn), ""), **published.run(Store(dsn), "")}
+    audited = aged.OneAccount(12, days=4)
+    found = {name: value for each in (old, audited, published) for name, value in each.run(Store(dsn), "").items()}
     assert [name for name in figures_of if name in found] == AGED
     assert len(found) == len(AGED)
     assert all(value > 0 or name in MAY_BE_NOTHING for name, value in found.items())
@@ -436,6 +455,27 @@ def test_an_old_ledger_gives_the_figures_that_are_only_measured_where_they_are_a
     assert (of_accounts, published.settings["published_accounts"]) == ({"aged": 24, "young": 24}, 24)
     rows = {name: old.settings[f"{name}_rows"] - 24 * days for name, days in (("aged", 30 / 4 + 3), ("young", 2))}
     assert rows == {"aged": 103 + 3 * 2, "young": 103 + 2}  # the beginning and 50 symbols, and each evaluation's own
+
+
+def test_layouts_are_measured_side_by_side(scripts: Callable[[str], ModuleType], dsn: str) -> None:
+    measured, figures_of = scripts("scripts.bench.layout").Layout(200), scripts("scripts.bench.figures").FIGURES
+    found = measured.run(Store(dsn), "layouts")
+    assert [name for name in figures_of if name in found] == LAYOUT
+    assert len(found) == len(LAYOUT)
+    assert all(value > 0 or name in MAY_BE_NOTHING for name, value in found.items())
+    rows = {name: rows for name, rows in measured.settings.items() if name.endswith("rows")}
+    assert rows == {
+        f"{name}_{age}rows": of for name in ("layout", "layout.before") for age, of in (("young_", 100), ("", 200))
+    }
+
+
+def test_figures_that_grow_with_a_ledger_are_measured_by_one_name_in_any_size(tmp_path: Path) -> None:
+    table, found = figures(tmp_path, "--rounds", "1", "--only", "closes,lists", "--closes", "3", "--accounts", "600")
+    assert [figure["name"] for figure in found] == [*CLOSES, *LISTS]
+    assert all(figure["name"] in table for figure in found)
+    under = found[0]["settings"] | found[-1]["settings"]
+    assert (under["closes_days"], under["closes_assets"], under["listed_accounts"]) == (3, 20, 600)
+    assert [name for name in FIGURES if name.startswith(GROWTH)] == parse(["--only", "growth"]).names
 
 
 def test_an_audit_finds_nothing_wrong_in_a_ledger_that_was_made_old_and_its_tables_are_those_of_its_log(
@@ -482,7 +522,7 @@ def test_help_names_every_figure(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit, match=r"^0$"):
         main(["--help"])
     out = capsys.readouterr().out
-    assert all(name in out for name in (*ALL, *AGED))
+    assert all(name in out for name in (*ALL, *AGED, *LAYOUT, *CLOSES, *LISTS))
 
 
 def test_no_command_line_has_the_password_of_the_store(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -40,17 +40,22 @@ def day(random: Random) -> int:
 
 # Every method of the log that reads up to a position, with arguments at random.
 ASKED: Final[dict[str, Ask]] = {
-    "streams": lambda log, known, random: log.streams([f"account/{account(random)}", "source/engine-1"], known),
+    "streams": lambda log, known, random: log.streams(
+        [f"account/{account(random)}", "source/engine-1", fee_stream(account(random), day(random))], known
+    ),
     "rulebook": lambda log, known, _: log.rulebook(known),
     "below": lambda log, known, random: log.below(random.choice(("closes/", "source/", "bounty/")), known),
     "repricings": lambda log, known, _: log.repricings(known),
     "last_below": lambda log, known, random: log.last_below(random.choice(("source/", "closes/", "account/")), known),
     "accounts_between": lambda log, known, _: log.accounts_between("account1", "account5", known),
     "account_events": lambda log, known, _: log.account_events(("VolumeEvaluated", "TrialStarted"), known),
+    "stream_from": lambda log, known, random: log.stream_from(f"account/{account(random)}", 2, known),
+    "accounts_with_several": lambda log, known, _: sorted(log.accounts_with_several(("VolumeEvaluated",), known)),
     "events_of_kinds": lambda log, known, random: log.events_of_kinds(
         [f"account/{account(random)}"], ("VolumeEvaluated", "TrialStarted"), known
     ),
     "has_account": lambda log, known, random: log.has_account(random.choice((account(random), "nobody")), known),
+    "known_accounts": lambda log, known, random: log.known_accounts([account(random), "nobody"], known),
     "has_fees": lambda log, known, random: log.has_fees(account(random), day(random), TODAY + 1, known),
     "totals_of_days": lambda log, known, random: log.totals_of_days([(account(random), day(random))], known),
     "totals_of_account": lambda log, known, random: log.totals_of_account(account(random), day(random), TODAY, known),
@@ -62,18 +67,21 @@ ASKED: Final[dict[str, Ask]] = {
     "runs_between": lambda log, known, random: list(
         log.runs_between(f"fees/{account(random)}/{day_text(day(random))}", 0, known + 1)
     ),
-    "runs": lambda log, known, _: log.runs(from_ns=FIRST_NS, as_of_ns=ALL_NS, after=0, until=known, limit=1_000),
-    "adjustments": lambda log, known, _: log.adjustments(from_ns=FIRST_NS, as_of_ns=ALL_NS, until=known),
+    "runs": lambda log, known, _: list(log.runs(from_ns=FIRST_NS, as_of_ns=ALL_NS, until=known)),
+    "adjustments": lambda log, known, _: list(log.adjustments(from_ns=FIRST_NS, as_of_ns=ALL_NS, until=known)),
     "charged": lambda log, known, _: list(log.charged(as_of_ns=ALL_NS, until=known)),
     "first_events_of_requests": lambda log, known, _: log.first_events_of_requests(0, known, 1_000),
     "last_events_between": lambda log, known, _: log.last_events_between(0, known),
     "decisions_between": lambda log, known, _: log.decisions_between(0, known),
-    "stored": lambda log, known, random: log.stored(random.choice(("", "source/engine-1")), 0, known, 1_000),
+    "stored": lambda log, known, random: log.stored(
+        random.choice(("", "source/engine-1", fee_stream(account(random), day(random)))), 0, known, 1_000
+    ),
     "day_totals_of": lambda log, known, random: log.day_totals_of([account(random)], known),
     "accounts_with_fees": lambda log, known, _: [
         name for name, trades in log.accounts_with_fees("", "", 0, known + 1) if trades
     ],
-    "last_fees": lambda log, known, random: log.last_fees(fee_stream(account(random), day(random)), known),
+    "last_of_day": lambda log, known, random: log.last_of_day(fee_stream(account(random), day(random)), known),
+    "fees_of": lambda log, known, random: log.fees_of([fee_stream(account(random), day(random))], known),
     "adjustments_of": lambda log, known, random: log.adjustments_of(
         [fee_stream(account(random), day(random))], 0, known
     ),
@@ -104,6 +112,8 @@ NOT_OF_A_POSITION |= {
     "accounts_after",
     "query",
     "rows_of",
+    "erasable_parts",
+    "with_erasable",
 }
 # What the writer reads of the present to compare what comes again, or to decide.
 NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "credits_with"}

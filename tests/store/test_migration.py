@@ -11,7 +11,7 @@ import psycopg
 import pytest
 from google.protobuf.message import Message
 
-from ledger.domain.events import MigrationApplied, MigrationFile, Recorded, WriterStarted
+from ledger.domain.events import POSITION_MAX, MigrationApplied, MigrationFile, Recorded, WriterStarted
 from ledger.store.log import Log
 from ledger.store.migration import migrate
 from ledger.store.postgres import migrate as files
@@ -24,7 +24,18 @@ from tests.store.postgres.guarding import psql_sends
 from tests.waiting import wait_for
 
 LATER = "9999_later.sql"
-ADDED = ["0003_guard.sql", "0004_indexes_of_lists.sql", "0005_account_snapshots.sql"]  # since 0.1.0
+ADDED = [
+    "0003_guard.sql",
+    "0004_indexes_of_lists.sql",
+    "0005_account_snapshots.sql",
+    "0006_days_first.sql",
+    "0007_erasable_parts.sql",
+]  # since 0.1.0
+
+_KEYS = """
+SELECT pg_get_indexdef(indexrelid), contype::text FROM pg_index LEFT JOIN pg_constraint ON conindid = indexrelid
+WHERE indrelid = %s::regclass
+"""
 
 
 @pytest.fixture
@@ -48,18 +59,22 @@ def test_a_new_ledger_has_nothing_to_say_of_its_tables(ledger: Ledger) -> None:
     assert migrated(ledger.log) == []
 
 
-def test_the_log_of_an_older_release_says_what_it_was_before_and_after(dsn: str, schema: str) -> None:
-    last_ns = load(dsn, "0.1.0", schema)
+@pytest.mark.parametrize(("release", "added"), [("0.1.0", ADDED), ("0.2.0", ADDED[1:])])
+def test_the_log_of_an_older_release_says_what_it_was_before_and_after(
+    dsn: str, schema: str, release: str, added: list[str]
+) -> None:
+    last_ns = load(dsn, release, schema)
     told: list[tuple[str, int, int]] = []
     with psycopg.connect(dsn, autocommit=True) as connection, open_datastore(dsn, schema, connections=1) as datastore:
         log = Log(datastore)
-        before = log.head()
+        before, stored = log.head(), log.stored("", 0, POSITION_MAX, POSITION_MAX)
         applied = migrate(connection, schema, clock_ns=lambda: 1, show=lambda *each: told.append(each))
         assert migrate(connection, schema) == []
-        (recorded,) = migrated(log)
+        assert log.stored("", 0, before.position, POSITION_MAX) == stored
+        *_, recorded = migrated(log)
         assert isinstance(recorded.event, MigrationApplied)
-        assert [file.name for file in recorded.event.files] == applied == ADDED
-        assert recorded.event.files[0].sha256 == files.migrations()["0003_guard.sql"]
+        assert [file.name for file in recorded.event.files] == applied == added
+        assert recorded.event.files[0].sha256 == files.migrations()[added[0]]
         assert (recorded.position, recorded.event.until_position) == (before.position + 1, before.position)
         assert (recorded.envelope.effective_time_ns, recorded.envelope.recorded_time_ns) == (1, last_ns + 1)
         assert log.head() == (before.position + 1, last_ns + 1)
@@ -73,7 +88,10 @@ def test_the_log_of_an_older_release_says_what_it_was_before_and_after(dsn: str,
     )
     digest = hashlib.sha256(sent).digest()
     assert (recorded.event.digest_before, recorded.event.digest_after) == (digest, digest)
-    assert told[0] == ("events", 0, before.position)
+    assert told[0] == told[-1] == ("events", 0, before.position)
+    assert [each for each in told if each[0] != "events"] == [
+        ("files of SQL", done, len(added)) for done in range(len(added))
+    ]
     assert audit(dsn, schema)[0] == []
 
 
@@ -131,3 +149,22 @@ def until_recorded(ledger: Ledger, request: Message) -> int:
 
     wait_for(answered, 30)
     return found[0]
+
+
+@pytest.mark.parametrize("release", ["0.1.0", "0.2.0"])
+def test_a_log_that_was_migrated_has_the_keys_of_a_new_one(dsn: str, schema: str, release: str) -> None:
+    load(dsn, release, schema)
+    new = f"{schema}_new"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        migrate(connection, schema)
+        migrate(connection, new)
+        keys = [
+            {
+                (definition.replace(each, "SCHEMA"), kind)
+                for definition, kind in connection.execute(_KEYS, (f"{each}.events",)).fetchall()
+            }
+            for each in (schema, new)
+        ]
+        connection.execute(f"DROP SCHEMA {new} CASCADE".encode())
+    assert keys[0] == keys[1]
+    assert [kind for _, kind in keys[0] if kind] == ["p"]

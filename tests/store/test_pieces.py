@@ -43,8 +43,8 @@ def test_accounts_and_days_are_the_same_in_pieces_of_any_size(
     assert sorted(found) == sorted([fee_stream("a", TODAY), fee_stream("b", TODAY)])
     for stream, day in found.items():
         of_day = [each for each in writing.events() if each.stream == stream]
-        assert day.last == of_day[-1].event
-        assert isinstance(day.last, FeeAdjusted) == (stream == fee_stream("a", TODAY)), "b has no grant"
+        assert day.last == of_day[-1]
+        assert isinstance(day.last.event, FeeAdjusted) == (stream == fee_stream("a", TODAY)), "b has no grant"
         runs = [each for each in of_day if isinstance(each.event, VolumeRecorded)]
         expected = [each.position for each in runs for _ in range(len(each.event))]
         assert day.positions.tolist() == expected

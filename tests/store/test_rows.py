@@ -7,14 +7,17 @@ import struct
 import numpy as np
 import pytest
 
-from ledger.store.rows import COLUMNS, LogRows, Row, RunRows
+from ledger.store.leaf import Opening, Part, part_sha256
+from ledger.store.rows import COLUMNS, LogRows, Row, RunRows, erasable_copied
 
+PART = Opening(b"nonce of 16 byte", b"content")
 RUNS = RunRows(
     ["fees/a/2024-10-04", "fees/" + "b" * 64 + "/2024-10-05"],
     7,
     "VolumeRecorded",
     [b"\0one\n", b"two" * 99],
     [np.array([1, 2]), np.array([3, 4]), np.array([5, 2**62])],
+    [None, PART],
 )
 OTHER = Row("ledger", 1, "WriterStarted", b"", 9)
 
@@ -58,3 +61,18 @@ def test_a_row_is_a_field_for_each_column_and_null_where_it_has_no_time() -> Non
     assert found == [b"ledger", struct.pack("!q", 1), b"WriterStarted", b"", struct.pack("!q", 9), None, None, None]
     assert fields(RUNS[1].copied())[-1] == struct.pack("!q", 2**62)
     assert RUNS[0] == Row("fees/a/2024-10-04", 7, "VolumeRecorded", b"\0one\n", 7, 1, 3, 5)
+
+
+def test_what_may_be_erased_lies_beside_the_rows_whichever_way_they_were_made() -> None:
+    rows = LogRows([OTHER._replace(part=PART)])
+    rows.extend(RUNS)
+    assert [row.part for row in rows] == [PART, None, PART]
+    assert rows.erasable() == [(9, *PART), (8, *PART)]
+    assert rows[0].copied() == OTHER.copied()
+    assert fields(erasable_copied(rows.erasable()[0])) == [struct.pack("!q", 9), *PART]
+    assert not LogRows([OTHER]).erasable()
+
+
+def test_a_part_is_named_by_a_hash_unless_its_nonce_is_none() -> None:
+    assert PART.sha256(Part.ERASABLE) == part_sha256(Part.ERASABLE, PART.nonce, PART.content)
+    assert PART._replace(nonce=b"short").sha256(Part.ERASABLE) == b""

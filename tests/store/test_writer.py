@@ -14,13 +14,15 @@ import pytest
 from psycopg.sql import SQL, Identifier
 
 from ledger.domain.events import Envelope, Recorded, SourceAdvanced
+from ledger.store.leaf import Opening
 from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
 from ledger.store.rows import LogRows, Row
 from ledger.store.writer import ROWS_MAX, STATE_BYTES_MAX, Commit, ErasableText, RequestRow, Writer, WriterLost
 from tests.store.slow_socket import slow_socket
 
-NOTHING: dict[str, list[Any]] = {name: [] for name in ("events", "commits", "requests", "erasable_text", "tracking")}
+TABLES = ("events", "commits", "requests", "erasable_parts", "erasable_text", "tracking")
+NOTHING: dict[str, list[Any]] = {name: [] for name in TABLES}
 SHAPES = {
     "one row": (1, 10),
     "as many as fit": (ROWS_MAX, 10),
@@ -53,12 +55,13 @@ def other(dsn: str) -> Iterator[psycopg.Connection[Any]]:
 
 
 def rows(first: int, count: int = 1, size: int = 10) -> list[Row]:
-    """Runs of fills as rows, and behind them a decision, which has no times."""
+    """Runs of fills as rows, every other one with a part that may be erased, and a decision, which has no times."""
     runs = [
         Row(f"fees/a{position % 3}/2024-10-04", position, "VolumeRecorded", bytes([position % 256]) * size, position)
         for position in range(first, first + count)
     ]
     runs = [row._replace(time_min_ns=1, time_max_ns=row.position, time_max_so_far_ns=2**62) for row in runs]
+    runs[::2] = [row._replace(part=Opening(bytes([row.position % 256]) * 16, b"C-1")) for row in runs[::2]]
     return [*runs, Row("source/engine", first, "SourceAdvanced", b"", first + count)]
 
 
@@ -92,8 +95,9 @@ def test_a_commit_stores_rows_of_every_kind_and_tells_of_it(
     commit = commit_of(stored, last_sequence=7, requests=requests, texts=texts)
     writer.commit(commit)
     assert found(other, recorder) == {
-        "events": [tuple(row) for row in stored],
+        "events": [row.columns for row in stored],
         "commits": [(count + 1, 1, commit.recorded_time_ns)],
+        "erasable_parts": [(row.position, *row.part) for row in stored if row.part is not None],
         "requests": [("r-1", b"\1" * 32, 1), ("r-2", b"\2" * 32, 2)],
         "erasable_text": sorted((text.sha256, text.salt, text.text) for text in texts),
         "tracking": [("engine", 7)],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -26,6 +27,7 @@ ROWS: Final = {
     "events": "SELECT * FROM LEDGER.events WHERE notification_id <= %(until)s ORDER BY notification_id",
     "commits": "SELECT * FROM LEDGER.commits WHERE last_position <= %(until)s ORDER BY last_position",
     "requests": "SELECT * FROM LEDGER.requests WHERE position <= %(until)s ORDER BY request_id",
+    "erasable_parts": "SELECT * FROM LEDGER.erasable_parts WHERE position <= %(until)s ORDER BY position",
     "migrations": "SELECT * FROM LEDGER.migrations WHERE %(until)s > 0 ORDER BY name",
 }
 TEXTS: Final = 'SELECT text FROM LEDGER.erasable_text ORDER BY text COLLATE "C"'
@@ -40,9 +42,9 @@ def sql(dsn: str, schema: str, text: str, /, **values: Any) -> list[tuple[Any, .
         return cursor.fetchall() if cursor.description else []
 
 
-def rows_of(dsn: str, schema: str, until: int) -> dict[str, list[tuple[Any, ...]]]:
+def rows_of(dsn: str, schema: str, until: int, tables: Iterable[str] = tuple(ROWS)) -> dict[str, list[tuple[Any, ...]]]:
     """The rows of the log of a ledger up to a position, by table."""
-    return {table: sql(dsn, schema, text, until=until) for table, text in ROWS.items()}
+    return {table: sql(dsn, schema, ROWS[table], until=until) for table in tables}
 
 
 def texts_of(dsn: str, schema: str) -> list[str]:
@@ -80,7 +82,8 @@ def backed_up(dsn: str, schema: str, folder: Path) -> BackedUp:
     with serving(dsn, schema, lease_ms=LEASE_MS) as ledger:
         send(ledger, symbol())
         for name in ("alice", "bob"):
-            ask(made, ledger, register(name, authority=Authority(actor="ops-1", reason=f"{name} called")))
+            by = Authority(actor="ops-1", reason=f"{name} called", ticket=f"ticket of {name}")
+            ask(made, ledger, register(name, authority=by))
         ask(made, ledger, tier("alice", "VIP2"))
         _trade(ledger, 1)
         _take(made, ledger)
@@ -106,7 +109,8 @@ def source_position(ledger: Ledger) -> int:
 
 def _trade(ledger: Ledger, first: int) -> None:
     """Record fills of the source under three numbers from the first on."""
-    fills = [fill(account_id=f"a{number}", exec_id=f"E-{number}") for number in range(first, first + 3)]
+    numbers = range(first, first + 3)
+    fills = [fill(account_id=f"a{number}", exec_id=f"E-{number}", cl_ord_id=f"C-{number}") for number in numbers]
     ledger.fills.RecordFills(batch(*fills, source=SOURCE, first_sequence=first))
 
 

@@ -103,6 +103,59 @@ def test_of_one_account_that_nobody_touched_nothing_is_found(rich: Writing, copy
     assert run(mine, dsn=copy.dsn, schema=copy.schema)[0] == 1
 
 
+def test_what_is_not_looked_at_is_said_and_only_the_frame_of_the_log_is_where_it_is_asked_for(
+    rich: Writing, copy: Copy, tmp_path: Path
+) -> None:
+    copy.sql("DELETE FROM LEDGER.tracking")
+    period = ("--from", "2024-10-03T01:00:00Z", "--until", "2024-10-03T02:00:00Z")
+    said = {}
+    for name, arguments in {
+        "whole": (),
+        "period": period,
+        "one": ("account1", *period),
+        "two": ("account1", "account2"),
+        "framed": ("account1", "--frame"),
+    }.items():
+        code, lines, _ = run(*arguments, "--json", tmp_path / "found.json", dsn=copy.dsn, schema=copy.schema)
+        document = json.loads((tmp_path / "found.json").read_text())
+        told = [f"looked at: {what}" for what in document["looked_at"]]
+        told += [f"not looked at: {what}" for what in document["not_looked_at"]]
+        assert [line for line in lines if "looked at: " in line] == ([] if name == "whole" else told)
+        said[name] = (code, document["looked_at"], document["not_looked_at"])
+    frame = "the frame of the log"
+    no_frame = f"{frame} (--frame): gaps, all commits and requests, tracking, migrations"
+    rests_on = "what these rest on, as it is recorded: terms, registers, programmes, owners, closes"
+    others = ["registers, programmes and sources by themselves", "other accounts"]
+    when = "from 2024-10-03T01:00:00Z on and before 2024-10-03T02:00:00Z"
+    assert said == {
+        "whole": (1, [frame, "every event"], []),
+        "period": (
+            1,
+            [frame, f"what took effect {when}", "all fees of the UTC day 2024-10-03"],
+            ["sources", "other times"],
+        ),
+        "one": (
+            0,
+            [
+                f"decisions and repricings of this account that took effect {when}",
+                "its fees of the UTC day 2024-10-03",
+                rests_on,
+            ],
+            [no_frame, *others, "other times"],
+        ),
+        "two": (
+            0,
+            ["decisions and repricings of these accounts", "their fees of all UTC days", rests_on],
+            [no_frame, *others],
+        ),
+        "framed": (
+            1,
+            [frame, "decisions and repricings of this account", "its fees of all UTC days", rests_on],
+            others,
+        ),
+    }
+
+
 def test_killed_it_goes_on_where_it_was_and_forgets_no_finding(rich: Writing, copy: Copy, tmp_path: Path) -> None:
     edited = a_run(rich)
     copy.edit(edited, fee_off_by_one)

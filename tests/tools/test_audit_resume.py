@@ -12,6 +12,7 @@ import pytest
 
 from ledger.cli.errors import UnusableError
 from ledger.domain.events import Recorded, SourceAdvanced, VolumeRecorded
+from ledger.domain.streams import account_of
 from ledger.tools.audit import resume
 from ledger.tools.audit.resume import kept
 from tests.projections.audited import Copy, rich_ledger
@@ -183,6 +184,25 @@ def test_an_edited_event_that_was_decided_is_found_when_it_goes_on(
     copy.edit(edited, fee_off_by_one)
     code, (first, *others), _ = audit(copy, state)
     assert (code, first) == (1, is_another_log(half, state))
+    assert any(line.startswith(f"position {edited.position}, {edited.stream}: ") for line in others)
+
+
+def test_an_audit_of_one_account_goes_on_and_knows_when_what_it_read_was_changed_and_no_more(
+    copy: Copy, log: list[Recorded], half: int, state: Path
+) -> None:
+    edited = a_run(log)
+    account_id = account_of(edited.stream)
+    for known in (("--known-at", half), (), ()):
+        code, (*_, last), _ = audit(copy, state, account_id, *known)
+        assert code == 0
+    whole = running.run("audit", account_id, "--jobs", 1, "--dsn", copy.dsn, "--schema", copy.schema)
+    assert last.partition(", in ")[0] == whole.out.splitlines()[-1].partition(", in ")[0]
+    other = next(one for one in log if isinstance(one.event, VolumeRecorded) and account_of(one.stream) != account_id)
+    copy.edit(other, fee_off_by_one)
+    assert audit(copy, state, account_id)[0] == 0
+    copy.edit(edited, fee_off_by_one)
+    code, (first, *others), _ = audit(copy, state, account_id)
+    assert (code, first) == (1, is_another_log(log[-1].position, state))
     assert any(line.startswith(f"position {edited.position}, {edited.stream}: ") for line in others)
 
 

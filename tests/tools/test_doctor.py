@@ -285,12 +285,14 @@ BROKEN = [
     ("roles-guards", "DROP TRIGGER refuse_change ON ledger.events"),
     ("roles-guards", "ALTER TABLE ledger.commits DISABLE TRIGGER refuse_change"),
     ("roles-guards", "ALTER TABLE ledger.requests ENABLE TRIGGER refuse_change"),
+    ("roles-guards", "DROP TRIGGER refuse_change ON ledger.erasable_parts"),
     ("roles-guards", LESS),
     ("roles-guards", NOTHING),
     ("roles-grants", "GRANT UPDATE ON ledger.events TO PUBLIC"),
     ("roles-grants", f"GRANT DELETE, TRUNCATE ON ledger.commits TO {READER}"),
     ("roles-grants", f"GRANT UPDATE (topic) ON ledger.events TO {READER}"),
     ("roles-grants", f"GRANT UPDATE ON ledger.requests TO {SERVICE}"),
+    ("roles-grants", f"GRANT DELETE ON ledger.erasable_parts TO {SERVICE}"),
     ("roles-grants", f"GRANT CREATE ON SCHEMA ledger TO {READER}"),
     ("roles-grants", f"REVOKE INSERT ON ledger.events FROM {SERVICE}"),
     ("roles-grants", f"REVOKE USAGE ON SCHEMA ledger FROM {READER}"),
@@ -500,7 +502,10 @@ def bring_up(superuser: str) -> None:
         "tables-version": "WARNING",
     }
     upgrade = visit.lines["upgrade"]
-    lacks = "0003_guard.sql, 0004_indexes_of_lists.sql, 0005_account_snapshots.sql"
+    lacks = (
+        "0003_guard.sql, 0004_indexes_of_lists.sql, 0005_account_snapshots.sql, 0006_days_first.sql"
+        ", 0007_erasable_parts.sql"
+    )
     assert [line.figures.get("missing") for line in upgrade] == [lacks, None]
     assert "none of them writes a table anew" in upgrade[0].says
     assert "the tables are of version 1: `serve` makes" in upgrade[1].says

@@ -54,7 +54,7 @@ def assert_sound(made: BackedUp, schema: str) -> None:
     """Nothing is found by an audit, or in the tables of the log."""
     audited = made.run("audit", "--jobs", "1", schema=schema)
     assert (audited.code, audited.err) == (0, ""), audited
-    tables = ("events", "commits", "requests", "tracking", "erasable_text", "migrations")
+    tables = ("events", "commits", "requests", "tracking", "erasable_parts", "erasable_text", "migrations")
     checked = made.run("check", "--table", *tables, schema=schema)
     assert (checked.code, checked.err) == (0, ""), checked
 
@@ -218,23 +218,33 @@ def test_a_ledger_that_was_restored_from_before_is_backed_up_in_another_folder(m
 def test_what_is_erased_stays_so_whatever_is_gone_back_to(dsn: str, tmp_path: Path) -> None:
     made = backed_up(dsn, "to_erase", tmp_path / "backup")
     hashes = dict(sql(dsn, made.schema, "SELECT text, encode(sha256, 'hex') FROM LEDGER.erasable_text"))
+    left = positions_of(dsn, made.schema)
     sql(dsn, made.schema, "DELETE FROM LEDGER.erasable_text WHERE text = 'alice called'")
+    sql(dsn, made.schema, "DELETE FROM LEDGER.erasable_parts WHERE position = %(first)s", first=left[0])
     ran = made.back_up()
-    assert (ran.code, ", 1 text erased since" in ran.out) == (0, True)
+    assert (ran.code, ", 2 texts erased since" in ran.out) == (0, True)
     assert made.back_up().out.startswith("nothing new since position ")
     schema, ran = made.restore("--until", made.ends[0])
-    assert ", and 1 text erased, in " in ran.out
+    assert ", and 2 texts erased, in " in ran.out
     assert texts_of(dsn, schema) == ["agreed on the phone", "bob called"]
+    of_first_part = [position for position in left[1:] if position <= made.ends[0]]
+    assert positions_of(dsn, schema) == of_first_part
 
     erased = tmp_path / "erased.txt"
-    erased.write_text(f"# asked for in T-12\n\n{hashes['bob called']}  bob\n{'0' * 64}\n")
+    erased.write_text(f"# asked for in T-12\n\n{hashes['bob called']}  bob\n{'0' * 64}\n{left[1]} bob\n{left[-1]}\n")
     ran = made.run("restore", "finish", "--erased", erased, schema=schema)
-    assert (ran.code, ran.err, ran.out.splitlines()[0][:14]) == (0, "", "1 text erased ")
+    assert (ran.code, ran.err, ran.out.splitlines()[0][:15]) == (0, "", "2 texts erased ")
     assert texts_of(dsn, schema) == ["agreed on the phone"]
+    assert positions_of(dsn, schema) == of_first_part[1:]
     assert_sound(made, schema)
     again = made.run("restore", "finish", "--erased", erased, schema=schema)
     assert (again.code, again.err.count("\n")) == (2, 1)
     assert f"no restore into the schema {schema} is to be finished" in again.err
+
+
+def positions_of(dsn: str, schema: str) -> list[int]:
+    """The events that have an erasable part."""
+    return [position for (position,) in sql(dsn, schema, "SELECT position FROM LEDGER.erasable_parts ORDER BY 1")]
 
 
 @pytest.mark.parametrize(
@@ -242,7 +252,10 @@ def test_what_is_erased_stays_so_whatever_is_gone_back_to(dsn: str, tmp_path: Pa
     [
         ((), "give --erased FILE with what was erased since the backup, or --nothing-erased"),
         (("--nothing-erased", "--erased", "FILE"), "give --erased FILE with what was erased since the backup, or "),
-        (("--erased", "FILE"), "FILE, line 2: a line begins with the SHA-256 of a text, 64 hex digits, or with #"),
+        (
+            ("--erased", "FILE"),
+            "FILE, line 2: a line begins with the SHA-256 of a text, 64 hex digits, a position, or #",
+        ),
         (("--erased", "/nowhere"), "/nowhere cannot be used: No such file or directory"),
     ],
 )

@@ -75,10 +75,12 @@ class SharedStates:
         read: Callable[[str], Iterable[Recorded]],
         book_at: Callable[[int], Rulebook],
         changed_at: Iterable[int] = (),
+        evolves: Callable[[str], bool] = lambda _: True,
     ) -> None:
         """`read` gives the events of a stream so far, in order; `book_at` folds the rules known at a position.
 
-        `changed_at` are the positions of the events that made the `book`.
+        `changed_at` are the positions of the events that made the `book`. `evolves` says to which streams every later
+        event is given: others are read each time.
         """
         self.book = book
         self._book_at = book_at
@@ -86,6 +88,7 @@ class SharedStates:
         self._past_books: Held[int, Rulebook] = Held()  # by the position of the change after which they held
         self._books_with_shared: Held[tuple[int, ...], Rulebook] = Held()  # likewise, and with these facts
         self._read = read
+        self._evolves = evolves
         self._shared: Held[str, Any] = Held()
 
     def promotions(self) -> Promotions:
@@ -163,6 +166,6 @@ class SharedStates:
         if found is None:
             events = list(self._read(stream))
             found = kind.fold(events, kind.begin(subject_of(stream)))
-            if events:
+            if events and self._evolves(stream):
                 self._shared.hold(stream, found)
         return found

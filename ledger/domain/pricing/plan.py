@@ -142,8 +142,8 @@ def standing_at(account: AccountState, programme: Programme, at_ns: int) -> Stan
 
 def find_standing(account: AccountState, programme: Programme, at_ns: int) -> Standing:
     """Work out the standing of an account at an instant. Of the programme it asks its `ranking` alone."""
-    flagged = flagged_at(account.flags, at_ns) is not None
     grant = grant_in_effect(account, programme, at_ns)
+    flagged = grant is None and flagged_at(account.flags, at_ns) is not None  # or it had none
     past_trial = account.trial_from_ns <= at_ns
     banned = running_ban(account.bans, at_ns) is not None
     tier, source = (grant.tier, grant.source) if grant else (NO_TIER, "")

@@ -13,8 +13,8 @@ from ledger.domain.state.programme import Programme
 
 def running_ban(bans: Iterable[Ban], at_ns: int) -> Ban | None:
     """Return the ban in effect at an instant, the one that ends last where there are several."""
-    running = (ban for ban in bans if ban.start_time_ns <= at_ns < ban.end_time_ns)
-    return max(running, key=lambda ban: ban.end_time_ns, default=None)
+    running = [ban for ban in bans if ban.start_time_ns <= at_ns < ban.end_time_ns]
+    return max(running, key=lambda ban: ban.end_time_ns) if running else None
 
 
 def ban_account(

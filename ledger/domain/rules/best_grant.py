@@ -26,8 +26,8 @@ def best_grant(grants: Iterable[Grant], programme: Programme, at_ns: int) -> Gra
     ]
     if programme.grant_resolution == "latest_evaluation_wins":
         begun = _without_superseded(begun, programme)
-    active = (grant for grant in begun if at_ns < grant.ends_at_ns)
-    return max(active, key=lambda grant: _worth(grant, programme), default=None)
+    active = [grant for grant in begun if at_ns < grant.ends_at_ns]
+    return max(active, key=lambda grant: _worth(grant, programme)) if len(active) > 1 else next(iter(active), None)
 
 
 def may_still_count(grant: Grant, programme: Programme, at_ns: int) -> bool:

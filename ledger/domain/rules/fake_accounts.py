@@ -17,8 +17,8 @@ def flagged_at(flags: Iterable[Flag], at_ns: int) -> Flag | None:
 
     From the un-flag on the remaining grants count again, until their original ends (A33).
     """
-    running = (flag for flag in flags if flag.flagged_time_ns <= at_ns < flag.unflagged_time_ns)
-    return min(running, key=lambda flag: flag.flagged_time_ns, default=None)
+    running = [flag for flag in flags if flag.flagged_time_ns <= at_ns < flag.unflagged_time_ns]
+    return min(running, key=lambda flag: flag.flagged_time_ns) if running else None
 
 
 def refused_for_flag(account: AccountState, at_ns: int) -> Refusal | None:

@@ -5,10 +5,11 @@ Of texts that many accounts have there is one object: an exchange has a few tier
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from sys import intern
+from types import SimpleNamespace
 from typing import Any, Final
 
 from ledger.domain.events import (
@@ -65,7 +66,7 @@ class Grant:
     @property
     def ends_at_ns(self) -> int:
         """The first instant at which the grant gives nothing any more."""
-        return min(self.valid_until_ns, self.revoked_time_ns)
+        return self.valid_until_ns if self.valid_until_ns < self.revoked_time_ns else self.revoked_time_ns
 
     @property
     def never_was(self) -> bool:
@@ -147,8 +148,8 @@ class AccountState:
     @property
     def trial_from_ns(self) -> int:
         """The instant at which its first trial began; NEVER_NS: it has had none."""
-        trials = (grant for grant in self.grants if grant.source == TRIAL and not grant.never_was)
-        return min((trial.valid_from_ns for trial in trials), default=NEVER_NS)
+        trials = [grant.valid_from_ns for grant in self.grants if grant.source == TRIAL and not grant.never_was]
+        return min(trials, default=NEVER_NS)
 
     @property
     def trial_used(self) -> bool:
@@ -158,10 +159,10 @@ class AccountState:
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
         """The instants at which tier, ban or flag may change, ascending. Between two of them nothing changes."""
-        instants = {grant.valid_from_ns for grant in self.grants} | {grant.ends_at_ns for grant in self.grants}
-        instants |= {ban.start_time_ns for ban in self.bans} | {ban.end_time_ns for ban in self.bans}
-        instants |= {flag.flagged_time_ns for flag in self.flags} | {flag.unflagged_time_ns for flag in self.flags}
-        return tuple(sorted(instants - {NEVER_NS}))
+        instants = [at_ns for grant in self.grants for at_ns in (grant.valid_from_ns, grant.ends_at_ns)]
+        instants += [at_ns for ban in self.bans for at_ns in (ban.start_time_ns, ban.end_time_ns)]
+        instants += [at_ns for flag in self.flags for at_ns in (flag.flagged_time_ns, flag.unflagged_time_ns)]
+        return tuple(sorted({*instants} - {NEVER_NS}))
 
     @cached_property
     def standings(self) -> dict[Any, Any]:
@@ -169,23 +170,40 @@ class AccountState:
         return {}
 
 
+_FIRST: Final = {field.name: getattr(AccountState(""), field.name) for field in fields(AccountState)}
+
+
 def evolve_account(state: AccountState, recorded: Recorded) -> AccountState | None:
     """Return the account after one more event of its stream; events that change nothing still move the version.
 
     None after a FactWithdrawn: then `fold_account` must fold all its events again.
     """
-    return None if isinstance(recorded.event, FactWithdrawn) else _evolve(state, recorded)
+    return None if isinstance(recorded.event, FactWithdrawn) else replace(state, **_changes(state, recorded))
+
+
+def account_after(state: AccountState, stream: Iterable[Recorded]) -> AccountState | None:
+    """Return the account after more events of its stream, oldest first; None where one of them is a FactWithdrawn."""
+    if not state.version:
+        return fold_account(state.account_id, stream)
+    events = list(stream)
+    if any(isinstance(recorded.event, FactWithdrawn) for recorded in events):
+        return None
+    return _folded({name: getattr(state, name) for name in _FIRST}, events, frozenset())
 
 
 def fold_account(account_id: str, stream: Iterable[Recorded]) -> AccountState:
     """Return the account after the events of its stream, oldest first, but for those that were withdrawn."""
     events = list(stream)
-    withdrawn = withdrawn_positions(events)
-    state = AccountState(account_id)
+    return _folded({**_FIRST, "account_id": account_id}, events, withdrawn_positions(events))
+
+
+def _folded(values: Mapping[str, Any], events: Iterable[Recorded], withdrawn: Collection[int]) -> AccountState:
+    """Return the account after events, in one object that changes meanwhile: a new state for each would cost more."""
+    folding: Any = SimpleNamespace(**values)
     for recorded in events:
-        evolve = _pass_over if recorded.position in withdrawn else _evolve
-        state = evolve(state, recorded)
-    return state
+        changes = _passed_over if recorded.position in withdrawn else _changes
+        vars(folding).update(changes(folding, recorded))
+    return AccountState(**vars(folding))
 
 
 def fold_accounts(events: Iterable[Recorded], account_ids: Iterable[str]) -> dict[str, AccountState]:
@@ -202,21 +220,21 @@ def withdrawn_positions(events: Iterable[Recorded]) -> frozenset[int]:
     return frozenset(event.fact_position for event in withdrawals)
 
 
-def _evolve(state: AccountState, recorded: Recorded) -> AccountState:
+def _changes(state: AccountState, recorded: Recorded) -> dict[str, Any]:
+    """Return the fields that are other ones after one more event."""
     beside = evolve_matches_and_applications(state.matches_and_applications, recorded)
-    changed = _changed(state, recorded.event)
-    return replace(state, version=recorded.version, matches_and_applications=beside, **changed)
+    return {"version": recorded.version, "matches_and_applications": beside, **_changed(state, recorded.event)}
 
 
-def _pass_over(state: AccountState, recorded: Recorded) -> AccountState:
-    """Return the account after an event that was withdrawn: nothing is left of it but the id that it gave."""
+def _passed_over(state: AccountState, recorded: Recorded) -> dict[str, Any]:
+    """Return the same of an event that was withdrawn: nothing is left of it but the id that it gave."""
     beside, ids = without(state.matches_and_applications, recorded.event), state.withdrawn_ids
     match recorded.event:
         case TrialStarted(grant_id=given) | TierChanged(grant_id=given):
             ids = (*ids, given)
         case AccountBanned(ban_id=given) | AccountFlagged(flag_id=given):
             ids = (*ids, given)
-    return replace(state, version=recorded.version, withdrawn_ids=ids, matches_and_applications=beside)
+    return {"version": recorded.version, "withdrawn_ids": ids, "matches_and_applications": beside}
 
 
 def _running(state: AccountState, at_ns: int) -> list[Flag]:

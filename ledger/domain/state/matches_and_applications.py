@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from ledger.domain import grant_sources
 from ledger.domain.events import (
+    AccountRegistered,
     ApiIdentityVerified,
     ApplicationSettled,
     ApplicationSubmitted,
@@ -18,6 +19,7 @@ from ledger.domain.events import (
     MatchRequested,
     Recorded,
     TierChanged,
+    VolumeEvaluated,
 )
 from ledger.domain.instants import NEVER_NS
 from ledger.domain.state.ids import next_id
@@ -113,6 +115,8 @@ EMPTY: Final = MatchesAndApplications()
 def evolve_matches_and_applications(state: MatchesAndApplications, recorded: Recorded) -> MatchesAndApplications:
     """Return the state after one more event of the account's stream; the same object where nothing of it changes."""
     match recorded.event:
+        case VolumeEvaluated() | AccountRegistered():  # which are most of all events: nothing else is asked of them
+            return state
         case MatchRequested() | MatchRejected(claim=MatchClaim()) as event:  # a rule may reject it as it is asked for
             return replace(state, matches=(*state.matches, _requested(event, recorded.envelope.actor)))
         case MatchRejected(match_id=match_id, rejected_time_ns=at_ns, reason_code=code):

@@ -30,7 +30,7 @@ from ledger.store.backup.parts import (
 )
 from ledger.store.digest import Show
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import EVENTS, stored_migrations
+from ledger.store.postgres.migrate import ERASABLE, EVENTS, is_there, stored_migrations
 from ledger.store.postgres.processes import locked_file
 from ledger.store.reads import OneConnection
 from ledger.store.rows import COLUMNS
@@ -41,6 +41,7 @@ _UNFINISHED: Final = re.compile("[0-9]{6,9}\\.new")
 _NOT_STRANGE: Final = (_LOCK, "lost+found")  # the second one is there where a disk begins
 _ROWS_PER_STEP: Final = 1_000
 _SNAPSHOT: Final = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+_STRETCH: Final = "FROM {schema}.erasable_parts WHERE position > %(after)s AND position <= %(until)s"
 _SELECTS: Final = {
     "events": f"SELECT {', '.join(COLUMNS)} FROM {{events}}"
     " WHERE notification_id > %(after)s AND notification_id <= %(until)s ORDER BY notification_id",
@@ -48,8 +49,13 @@ _SELECTS: Final = {
     " WHERE last_position > %(after)s AND last_position <= %(until)s ORDER BY last_position",
     "requests": "SELECT request_id, sha256, position FROM {schema}.requests"
     " WHERE position > %(after)s AND position <= %(until)s ORDER BY position, request_id",
+    "erasable": f"SELECT position, nonce, content {_STRETCH} ORDER BY position",
     "texts": "SELECT sha256, salt, text FROM {schema}.erasable_text WHERE sha256 = ANY(%(texts)s) ORDER BY sha256",
 }
+
+
+_COUNT_ERASABLE: Final = f"SELECT count(*) {_STRETCH}"
+_ERASABLE_POSITIONS: Final = f"SELECT position {_STRETCH}"
 
 
 class BackedUp(NamedTuple):
@@ -72,14 +78,17 @@ def back_up(connection: Connection[Any], schema: str, folder: Path, now_ns: Call
         ledger_id = _ledger_id(log, schema)
         if last is not None:
             _check_same(log, last, ledger_id, folder)
+        with connection.cursor() as cursor:
+            tables = [name for name in TABLES if name != "erasable" or is_there(cursor, schema, ERASABLE)]
         texts = _Texts(connection, schema, parts)
-        if last is not None and last.until == head.position and not texts.erased:
+        erased = [*texts.erased, *map(str, _erased_positions(connection, schema, parts))]
+        if last is not None and last.until == head.position and not erased:
             return BackedUp(parts[-1], False)
         after, number = (last.until, last.number + 1) if last else (0, 1)
         stretch = {"after": after, "until": head.position, "texts": texts.new}
         with _new_part(folder, number) as new:
             copied = _Copying(connection, schema, stretch, show)
-            files = {table: copied.to(new, table) for table in TABLES}
+            files = {table: copied.to(new, table) for table in tables}
             if files["events"].rows != head.position - after:
                 raise BackupError(
                     f"positions are missing in {after + 1} to {head.position}: `fee-ledger audit` names them"
@@ -87,7 +96,7 @@ def back_up(connection: Connection[Any], schema: str, folder: Path, now_ns: Call
             migrations = {name: sha256.hex() for name, sha256 in stored_migrations(connection, schema).items()}
             manifest = Manifest(
                 ledger_id, number, after, head.position, head.recorded_time_ns, taken_ns, version("fee-ledger"),
-                migrations, last.sha256 if last else "", files, tuple(texts.erased),
+                migrations, last.sha256 if last else "", files, tuple(erased),
             )  # fmt: skip
             private.write(new / MANIFEST, manifest.text())
         return BackedUp(Part(folder / part_name(number), manifest), True)
@@ -159,12 +168,34 @@ class _Texts:
 
     def __init__(self, connection: Connection[Any], schema: str, parts: Sequence[Part]) -> None:
         kept = {row.fields[0] or b"" for part in parts for row in rows(part, "texts")}
-        kept -= {bytes.fromhex(sha256) for part in parts for sha256 in part.manifest.erased}
+        kept -= {sha256 for part in parts for sha256 in part.manifest.erased_texts}
         select = SQL("SELECT sha256 FROM {}.erasable_text").format(Identifier(schema))
         with connection.cursor("texts", binary=True) as cursor:
             found = {bytes(sha256) for (sha256,) in cursor.execute(select)}
         self.new = list(found - kept)
         self.erased = sorted(sha256.hex() for sha256 in kept - found)
+
+
+def _erased_positions(connection: Connection[Any], schema: str, parts: Sequence[Part]) -> list[int]:
+    """Return the positions of events of which the backup has an erasable part and the ledger has not any more.
+
+    A file is read only where the ledger has fewer of its rows than are left by what was known to be erased before.
+    """
+    known = {position for part in parts for position in part.manifest.erased_positions}
+    names = {"schema": Identifier(schema)}
+    found: list[int] = []
+    for part in parts:
+        said = part.manifest
+        if "erasable" not in said.tables:
+            continue
+        stretch = {"after": said.after, "until": said.until}
+        (count,) = connection.execute(SQL(_COUNT_ERASABLE).format(**names), stretch).fetchone() or (0,)
+        if count + sum(said.after < position <= said.until for position in known) == said.files["erasable"].rows:
+            continue
+        left = connection.execute(SQL(_ERASABLE_POSITIONS).format(**names), stretch)
+        not_new = known.union(position for (position,) in left)
+        found += [row.number(0) for row in rows(part, "erasable") if row.number(0) not in not_new]
+    return found
 
 
 class _Copying:

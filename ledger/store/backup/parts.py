@@ -5,6 +5,7 @@
         events.copy.gz     rows as `COPY (FORMAT BINARY)` sends them, in the order of positions
         commits.copy.gz    so are these,
         requests.copy.gz   these,
+        erasable.copy.gz   these: what may be erased of the events at these positions,
         texts.copy.gz      and the free texts that no earlier part has, by their hash
         manifest.json      positions, release, ledger, and rows, bytes and SHA-256 of each file
     000002/                positions 4712 to 4800; its manifest has the SHA-256 of the one before
@@ -27,11 +28,13 @@ from typing import IO, Any, Final, NamedTuple
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-TABLES: Final = ("events", "commits", "requests", "texts")
+TABLES: Final = ("events", "commits", "requests", "erasable", "texts")
+_NOT_IN_EACH: Final = "erasable"  # nor does a log that an older release made, and nobody has migrated
 
 _NAME: Final = re.compile("[0-9]{6,9}")
 _MANIFEST_BYTES_MAX: Final = 256 * 1024 * 1024  # of a part that names a million erased texts: a quarter of that
 _PIECE_BYTES: Final = 1024 * 1024
+_HEX_DIGITS: Final = 64  # of a SHA-256; a position has fewer
 _MB: Final = 1_000_000
 
 
@@ -66,12 +69,29 @@ class Manifest:
     migrations: Mapping[str, str]  # SHA-256 of each file of SQL that made the tables, by its name
     before: str  # SHA-256 of the part before; empty: this is the first one
     files: Mapping[str, Content]  # by table
-    erased: tuple[str, ...]  # SHA-256 of each text that an earlier part has, and that has been erased since
+    # Of what an earlier part has, and has been erased since: the SHA-256 of each text, in hex, and the position of each
+    # event of which a part was.
+    erased: tuple[str, ...]
 
     @property
     def sha256(self) -> str:
         """Return the digest of all it says, in hex."""
         return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+    @property
+    def tables(self) -> list[str]:
+        """Return the tables that it has files of."""
+        return [name for name in TABLES if name in self.files]
+
+    @property
+    def erased_texts(self) -> set[bytes]:
+        """Return the SHA-256 of each text that was erased."""
+        return {bytes.fromhex(name) for name in self.erased if len(name) == _HEX_DIGITS}
+
+    @property
+    def erased_positions(self) -> set[int]:
+        """Return the position of each event of which a part was erased."""
+        return {int(name) for name in self.erased if len(name) < _HEX_DIGITS}
 
     def text(self) -> str:
         """Return the text of its file."""
@@ -165,7 +185,8 @@ def _read(document: Any) -> Manifest:
     values: dict[str, Any] = {name: _said(document, name, int) for name in numbers}
     values |= {name: _said(document, name, str) for name in texts}
     values["migrations"] = {str(name): str(sha256) for name, sha256 in document["migrations"].items()}
-    values["files"] = {name: Content(**document["files"][name]) for name in TABLES}
+    tables = [name for name in TABLES if name != _NOT_IN_EACH or name in document["files"]]
+    values["files"] = {name: Content(**document["files"][name]) for name in tables}
     values["erased"] = tuple(map(str, document["erased"]))
     return Manifest(**values)
 
@@ -199,7 +220,7 @@ def faults(parts: Sequence[Part], show: Callable[[str, int, int], object]) -> It
     total = sum(content.size_bytes for part in parts for content in part.manifest.files.values())
     done = 0
     for part in parts:
-        for table in TABLES:
+        for table in part.manifest.tables:
             sha256, before = hashlib.sha256(), done
             try:
                 with open_part(part.file(table)) as file:

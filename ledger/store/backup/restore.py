@@ -30,7 +30,7 @@ from ledger.store.codec.events import decode
 from ledger.store.digest import Show
 from ledger.store.log import Log
 from ledger.store.migration import RecordedBefore, apply_files, become_owner
-from ledger.store.postgres.migrate import EVENTS, RESTORED, TRACKING, files_of, is_there
+from ledger.store.postgres.migrate import ERASABLE, EVENTS, RESTORED, TRACKING, files_of, is_there
 from ledger.store.postgres.roles import read_schemas
 from ledger.store.reads import OneConnection
 from ledger.store.rows import COLUMNS, COPY_BEGINS, COPY_ENDS
@@ -40,10 +40,12 @@ _COLUMNS: Final = {
     "events": COLUMNS,
     "commits": ("last_position", "first_position", "recorded_time_ns"),
     "requests": ("request_id", "sha256", "position"),
+    "erasable": ("position", "nonce", "content"),
     "texts": ("sha256", "salt", "text"),
 }
-_PLACES: Final = {"events": _POSITION, "commits": 0, "requests": 2}  # of the position by which rows are ordered
-_STORED_IN: Final = {"events": EVENTS, "texts": "erasable_text"}
+# Of the position by which rows are ordered.
+_PLACES: Final = {"events": _POSITION, "commits": 0, "requests": 2, "erasable": 0}
+_STORED_IN: Final = {"events": EVENTS, "erasable": ERASABLE, "texts": "erasable_text"}
 
 _BEGIN: Final = "CREATE TABLE {} (is_loaded boolean NOT NULL, part text NOT NULL, sha256 bytea NOT NULL)"
 _NOT_WHOLE: Final = """
@@ -72,14 +74,14 @@ class Restored(NamedTuple):
 
     ledger_id: str
     until: Until
-    erased: int  # texts that the backup has, and that had been erased when a part of it was written
+    erased: int  # texts and parts that the backup has, and that had been erased when a part of it was written
 
 
 class Finished(NamedTuple):
     """A restored ledger that may be served."""
 
     position: int  # of the event that says so
-    erased: int  # texts that were erased again
+    erased: int  # texts and parts that were erased again
 
 
 def restore(connection: Connection[Any], schema: str, parts: Sequence[Part], until: Until, show: Show) -> Restored:
@@ -97,7 +99,13 @@ def restore(connection: Connection[Any], schema: str, parts: Sequence[Part], unt
         loading = _Loading(connection, cursor, schema, until, show)
         for part in until.parts:
             loading.load(part)
-        erased = _erase(cursor, schema, {sha256 for part in parts for sha256 in part.manifest.erased})
+        manifests = [part.manifest for part in parts]
+        erased = _erase(
+            cursor,
+            schema,
+            {sha256 for each in manifests for sha256 in each.erased_texts},
+            {position for each in manifests for position in each.erased_positions},
+        )
         loading.check()
         loading.derive_tracking()
         cursor.execute(SQL("UPDATE {} SET is_loaded = true").format(Identifier(schema, RESTORED)))
@@ -116,9 +124,17 @@ def _check_release(part: Part) -> None:
 
 
 def finish(
-    connection: Connection[Any], schema: str, erased: Iterable[str], now_ns: int, show: Show = lambda *_: None
+    connection: Connection[Any],
+    schema: str,
+    texts: Iterable[bytes],
+    positions: Iterable[int],
+    now_ns: int,
+    show: Show = lambda *_: None,
 ) -> Finished:
-    """Erase texts by their SHA-256 in hex, and say in the log that it was restored. Raises BackupError."""
+    """Erase texts by their SHA-256 and parts of events by position, and say in the log that it was restored.
+
+    Raises BackupError.
+    """
     with _as_owner(connection, schema) as cursor:
         found = _restored(cursor, schema)
         if found is None:
@@ -129,7 +145,7 @@ def finish(
             )
             raise BackupError(message)
         recorded = RecordedBefore(connection, cursor, schema, show)
-        count = _erase(cursor, schema, set(erased))
+        count = _erase(cursor, schema, set(texts), set(positions))
         cursor.execute(SQL("DROP TABLE {}").format(Identifier(schema, RESTORED)))
         _, part, sha256 = found
         recorded.say([MigrationFile(f"restored from part {part}", bytes(sha256))], now_ns, touched=False)
@@ -180,10 +196,16 @@ def _begin(cursor: Cursor[tuple[Any, ...]], schema: str, until: Until) -> None:
     cursor.execute(SQL("INSERT INTO {} VALUES (%s, %s, %s)").format(marker), values)
 
 
-def _erase(cursor: Cursor[tuple[Any, ...]], schema: str, erased: set[str]) -> int:
-    """Delete texts by their SHA-256 in hex; return how many there were."""
-    delete = SQL("DELETE FROM {}.erasable_text WHERE sha256 = ANY(%s)").format(Identifier(schema))
-    return cursor.execute(delete, ([bytes.fromhex(sha256) for sha256 in erased],)).rowcount
+def _erase(cursor: Cursor[tuple[Any, ...]], schema: str, texts: set[bytes], positions: set[int]) -> int:
+    """Delete texts by their SHA-256 and parts of events by position; return how many there were."""
+    count = 0
+    for statement, erased in (
+        ("DELETE FROM {}.erasable_text WHERE sha256 = ANY(%s)", list(texts)),
+        ("DELETE FROM {}.erasable_parts WHERE position = ANY(%s)", list(positions)),
+    ):
+        if erased:
+            count += cursor.execute(SQL(statement).format(Identifier(schema)), (erased,)).rowcount
+    return count
 
 
 class _Loading:
@@ -200,7 +222,7 @@ class _Loading:
     def load(self, part: Part) -> None:
         """Bring in a part; of the last one that is restored no more than what is not after the position."""
         is_cut = part is self._until.parts[-1] and self._until.is_within_last_part
-        for table in _COLUMNS:
+        for table in part.manifest.tables:
             self._copy(part, table, self._through(part, table) if is_cut else pieces(part, table))
             if not is_cut and self._cursor.rowcount != part.manifest.files[table].rows:
                 said = part.manifest.files[table].rows

@@ -42,6 +42,7 @@ def encode_adjustment(envelope: events_pb2.Envelope, event: FeeAdjusted) -> byte
         bases=map(fields_of, event.bases),
         totals=map(totals_message, event.totals),
         release_position=event.release_position,
+        previous_position=event.previous_position,
         **columns,
     )
     return message.SerializeToString(deterministic=True)
@@ -63,6 +64,7 @@ def decode_adjustment(state: bytes) -> tuple[events_pb2.Envelope, FeeAdjusted]:
         lines=lines,
         totals=tuple(map(totals_of, message.totals)),
         release_position=message.release_position,
+        previous_position=message.previous_position,
     )
     return message.envelope, event
 

@@ -19,6 +19,7 @@ def encode_credit(envelope: events_pb2.Envelope, event: CreditEvent) -> bytes:
     message.amount, message.currency, message.reason_code = event.amount, event.currency, event.reason_code
     message.time_max_so_far_ns = event.time_max_so_far_ns
     message.totals.extend(map(totals_message, event.totals))
+    message.previous_position = event.previous_position
     return message.SerializeToString(deterministic=True)
 
 
@@ -32,6 +33,7 @@ def decode_credit(state: bytes) -> tuple[events_pb2.Envelope, FeeCredited]:
         message.envelope.effective_time_ns,
         message.time_max_so_far_ns,
         tuple(map(totals_of, message.totals)),
+        message.previous_position,
     )
     return message.envelope, event
 
@@ -47,5 +49,6 @@ def decode_withdrawal(state: bytes) -> tuple[events_pb2.Envelope, CreditWithdraw
         message.envelope.effective_time_ns,
         message.time_max_so_far_ns,
         tuple(map(totals_of, message.totals)),
+        message.previous_position,
     )
     return message.envelope, event

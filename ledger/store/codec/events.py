@@ -7,7 +7,7 @@ and wide, `adjustments` for events that correct them, and `credits`.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import fields
+from dataclasses import MISSING, fields
 from functools import cache
 from operator import attrgetter
 from typing import Any, Final, get_args
@@ -34,6 +34,7 @@ from ledger.domain.events import (
 )
 from ledger.store.codec.adjustments import decode_adjustment, encode_adjustment
 from ledger.store.codec.credits import decode_credit, decode_withdrawal, encode_credit
+from ledger.store.codec.erasable import joined
 from ledger.store.codec.fills import decode_volume, encode_volume
 from ledger.store.rows import Row
 from ledger.v1 import events_pb2
@@ -54,6 +55,12 @@ _PARTS: Final[dict[str, type]] = {  # nested in events
     )
 }
 _NAMES: Final = {kind: tuple(field.name for field in fields(kind)) for kind in (*_TYPES.values(), *_PARTS.values())}
+# Numbers whose default is not zero, such as the run of an evaluation: the default is written as unset, so that events
+# have the bytes that they had before there was the field.
+_UNSET: Final = {
+    kind: {field.name: field.default for field in fields(kind) if field.default is not MISSING and field.default}
+    for kind in _NAMES
+}
 _ENVELOPE_FIELDS: Final = tuple(field.name for field in fields(Envelope))
 _envelope_values: Final = attrgetter(*_ENVELOPE_FIELDS)
 
@@ -89,8 +96,9 @@ def decode(position: int, stream: str, version: int, topic: str, state: bytes) -
 
 
 def decode_row(row: Row) -> Recorded:
-    """Return the event of a row that is not in the log yet."""
-    return decode(row.position, row.stream, row.version, row.topic, row.state)
+    """Return the event of a row that is not in the log yet, with what may be erased of it."""
+    recorded = decode(row.position, row.stream, row.version, row.topic, row.state)
+    return recorded if row.part is None else joined(recorded, row.part.content)
 
 
 def is_canonical(topic: str, state: bytes) -> bool:
@@ -113,6 +121,8 @@ def _envelope(message: events_pb2.Envelope) -> Envelope:
 def _values(event: Any) -> dict[str, Any]:
     """Return field values for a message's constructor; None is left out, nested values become messages."""
     values = {name: getattr(event, name) for name in _NAMES[type(event)]}
+    for name, unset in _UNSET[type(event)].items():
+        values[name] = values[name] if values[name] != unset else None
     return {name: _nested(value) for name, value in values.items() if value is not None}
 
 
@@ -130,6 +140,7 @@ def _reader(kind: type) -> Callable[[Message], Any]:
     names = _NAMES[kind]
     descriptors = [getattr(events_pb2, kind.__name__).DESCRIPTOR.fields_by_name[name] for name in names]
     converted = [(place, found) for place, each in enumerate(descriptors) if (found := _conversion(each)) is not None]
+    converted += [(names.index(name), _or_default(default)) for name, default in _UNSET[kind].items()]
     values = attrgetter(*names) if len(names) > 1 else lambda message: (getattr(message, names[0]),)
 
     def read(message: Message) -> Any:
@@ -139,6 +150,10 @@ def _reader(kind: type) -> Callable[[Message], Any]:
         return kind(*row)
 
     return read
+
+
+def _or_default(default: Any) -> Callable[[Message, Any], Any]:
+    return lambda _, value: value or default
 
 
 def _conversion(descriptor: FieldDescriptor) -> Callable[[Message, Any], Any] | None:

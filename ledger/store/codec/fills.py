@@ -78,6 +78,7 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
         time_max_so_far_ns=event.time_max_so_far_ns,
         totals=map(totals_message, event.totals),
         wide_amounts=columns.wide,
+        previous_position=event.previous_position,
     )
     if any(span.first_sequence or span.last_sequence for span in event.sources):
         message.first_sequence.extend([span.first_sequence for span in event.sources])
@@ -107,6 +108,7 @@ def decode_volume(state: bytes) -> tuple[events_pb2.Envelope, VolumeRecorded]:
         bases=tuple(map(basis_of_bytes, message.bases)),
         columns=_columns(message),
         totals=tuple(map(totals_of_bytes, message.totals)),
+        previous_position=message.previous_position,
     )
     return envelope, event
 

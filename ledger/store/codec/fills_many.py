@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 import numpy as np
 
 from ledger.arrays.columns import Ints
-from ledger.arrays.protobuf_wire import Heads, number, varints
+from ledger.arrays.protobuf_wire import Heads, number, varint_rows, varints
 from ledger.arrays.ragged import Ragged
 from ledger.fills.fill_runs import FillRuns, Referred
 from ledger.store.codec.fills import PACKED, encode_volume
@@ -24,6 +24,8 @@ from ledger.v1 import events_pb2
 _MESSAGE: Final = events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name
 _HEADS: Final = {name: Heads(field.number) for name, field in _MESSAGE.items()}
 _HEADS_OF: Final = {field.number: _HEADS[name] for name, field in _MESSAGE.items()}
+_PREVIOUS: Final = number(_MESSAGE["previous_position"].number)
+_ERASABLE: Final = Heads(events_pb2.Envelope.ERASABLE_SHA256_FIELD_NUMBER)
 _EFFECTIVE: Final = number(events_pb2.Envelope.DESCRIPTOR.fields_by_name["effective_time_ns"].number)
 
 FEW: Final = 8  # runs up to which an object for each is quicker than arrays for all
@@ -31,25 +33,30 @@ FEW: Final = 8  # runs up to which an object for each is quicker than arrays for
 T = TypeVar("T")
 
 
-def encode_runs(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
-    """Return the bytes of each run. Its envelope is `rest` with its effective time, which is the first field."""
-    return _encode_few(rest, runs) if len(runs) <= FEW else _encode_many(rest, runs)
+def encode_runs(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> list[bytes]:
+    """Return the bytes of each run. Its envelope is `rest` with its effective time, which is the first field.
+
+    The last field of an envelope is the hash: there are as many as runs, or none.
+    """
+    encode = _encode_few if len(runs) <= FEW else _encode_many
+    return encode(rest, runs, erasable_sha256s)
 
 
-def _encode_few(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
+def _encode_few(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> list[bytes]:
     found = []
-    for _, event in runs:
+    for (_, event), sha256 in zip(runs, erasable_sha256s or [b""] * len(runs), strict=True):
         rest.effective_time_ns = event.time_min_ns
+        rest.erasable_sha256 = sha256
         found.append(encode_volume(rest, event))
     return found
 
 
-def _encode_many(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
+def _encode_many(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> list[bytes]:
     shared = rest.SerializeToString(deterministic=True)
     parts = zip(
-        _front(shared, runs).parts(),
+        _front(shared, runs, erasable_sha256s).parts(),
         encode_totals(runs.totals),
-        _columns(runs),
+        _after_totals(runs),
         _joined(runs.symbols, symbol_bytes),
         _joined(runs.bases, basis_bytes),
         strict=True,
@@ -57,12 +64,14 @@ def _encode_many(rest: events_pb2.Envelope, runs: FillRuns) -> list[bytes]:
     return list(map(b"".join, parts))
 
 
-def _front(shared: bytes, runs: FillRuns) -> Ragged:
+def _front(shared: bytes, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> Ragged:
     """Return the fields before the totals of each run, in the order of their numbers."""
     envelope = Ragged(len(runs))
     envelope.same(_EFFECTIVE)
     envelope.varint(runs.time_min_ns)
     envelope.same(shared)
+    if erasable_sha256s:
+        envelope.texts([_ERASABLE(sha256) if sha256 else b"" for sha256 in erasable_sha256s])
     front = Ragged(len(runs))
     front.message(_MESSAGE["envelope"].number, envelope)
     front.same(_HEADS["venue"](runs.venue.encode()))
@@ -99,18 +108,21 @@ def _numbers(runs: FillRuns, head: Heads, numbers: Ints) -> Sequence[bytes]:
     return [each if has else b"" for each, has in zip(encoded, named, strict=True)]
 
 
-def _columns(runs: FillRuns) -> list[bytes]:
-    """Return the columns of each run, with the mark that amounts are texts, in the order of fields.
+def _after_totals(runs: FillRuns) -> list[bytes]:
+    """Return what follows the totals of each run: its columns, with the mark that amounts are texts, and its link.
 
-    FillRuns of as many lines differ only in the lines: their bytes are the rows of one array.
+    Runs of as many lines, after an event whose position has as many bytes, differ in nothing else: their bytes are the
+    rows of one array.
     """
     wide = {_MESSAGE["wide_amounts"].number: number(_MESSAGE["wide_amounts"].number) + b"\x01"} if runs.wide else {}
     columns = {_MESSAGE[PACKED[name]].number: packed for name, packed in runs.columns.items()}
     starts = np.array(runs.starts)
     sizes = np.diff(starts)
-    order = np.argsort(sizes, kind="stable")
+    links, link_sizes = _links(runs.previous_positions)
+    kinds = sizes * (links.shape[1] + 1) + link_sizes
+    order = np.argsort(kinds, kind="stable")
     found: list[bytes] = [b""] * len(runs)
-    for at in np.split(order, np.flatnonzero(np.diff(sizes[order])) + 1):
+    for at in np.split(order, np.flatnonzero(np.diff(kinds[order])) + 1):
         lines = starts[at][:, None] + np.arange(sizes[at[0]])
         parts = []
         for field in sorted({*wide, *columns}):
@@ -120,11 +132,21 @@ def _columns(runs: FillRuns) -> list[bytes]:
             data, width = columns[field]
             rows = np.frombuffer(data, dtype=np.uint8).reshape(-1, width)[lines].reshape(len(at), -1)
             parts += [_same(_HEADS_OF[field][rows.shape[1]], len(at)), rows]
-        together = np.concatenate(parts, axis=1)
+        together = np.concatenate([*parts, links[at, : link_sizes[at[0]]]], axis=1)
         size, content = together.shape[1], together.tobytes()
         for place, run in enumerate(at.tolist()):
             found[run] = content[place * size : (place + 1) * size]
     return found
+
+
+def _links(previous_positions: Ints) -> tuple[Ints, Ints]:
+    """Return (the field with the position of the event before each run as rows of bytes, how many bytes of each count).
+
+    None count where there is no event before it.
+    """
+    positions, sizes = varint_rows(previous_positions)
+    rows = np.concatenate((_same(_PREVIOUS, len(positions)), positions), axis=1)
+    return rows, np.where(previous_positions > 0, len(_PREVIOUS) + sizes, 0)
 
 
 def _same(head: bytes, times: int) -> Ints:
@@ -139,8 +161,12 @@ def _joined(referred: Referred[T], encode: Callable[[T], bytes]) -> Sequence[byt
 
 def _of_runs(parts: Sequence[bytes], bounds: Sequence[int]) -> Sequence[bytes]:
     """Join the parts of each run, for example [a, b, c] with bounds [0, 2, 3] to [ab, c]."""
-    one_each = len(parts) == len(bounds) - 1
-    return parts if one_each else list(map(b"".join, _cut(parts, bounds)))
+    if len(parts) == len(bounds) - 1:
+        return parts
+    found = [parts[start] for start in bounds[:-1]]
+    for run in np.flatnonzero(np.diff(bounds) != 1).tolist():
+        found[run] = b"".join(parts[bounds[run] : bounds[run + 1]])
+    return found
 
 
 def _cut(values: Any, bounds: Sequence[int]) -> Iterator[Any]:

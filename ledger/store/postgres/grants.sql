@@ -14,6 +14,7 @@ BEGIN
                 WHEN 'commits' THEN 'SELECT, INSERT'
                 WHEN 'requests' THEN 'SELECT, INSERT'
                 WHEN 'erasable_text' THEN 'SELECT, INSERT'
+                WHEN 'erasable_parts' THEN 'SELECT, INSERT'
                 WHEN 'tracking' THEN 'SELECT, INSERT, UPDATE'
                 WHEN 'account_snapshots' THEN 'SELECT, INSERT, UPDATE'
                 ELSE 'SELECT'

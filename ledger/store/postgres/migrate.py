@@ -17,6 +17,7 @@ from psycopg.sql import SQL, Identifier
 EVENTS: Final = "events"
 TRACKING: Final = "tracking"
 SNAPSHOTS: Final = "account_snapshots"
+ERASABLE: Final = "erasable_parts"
 RESTORED: Final = "restored"  # is there while a ledger is being restored, and until that is finished
 
 
@@ -79,7 +80,14 @@ def _stored(cursor: Cursor[tuple[Any, ...]], schema: str) -> dict[str, bytes]:
 
 def apply(cursor: Cursor[Any], schema: str, name: str, text: str, *, events: str, tracking: str) -> None:
     """Run a file in the open transaction, and remember it. `events` and `tracking` are the names of these tables."""
-    names = {"schema": schema, "events": events, "tracking": tracking, "events_index": f"{events}_notification_id_idx"}
+    names = {
+        "schema": schema,
+        "events": events,
+        "tracking": tracking,
+        "events_index": f"{events}_notification_id_idx",
+        "events_days": f"{events}_days",
+        "events_streams": f"{events}_streams",
+    }
     cursor.execute(SQL(text).format(**{name: Identifier(value) for name, value in names.items()}))
     remember = SQL("INSERT INTO {} VALUES (%s, %s)").format(Identifier(schema, "migrations"))
     cursor.execute(remember, (name, sha256_of(text)))

@@ -19,6 +19,7 @@ from ledger.domain.rules import RULES_VERSION
 from ledger.store.log import Log
 from ledger.store.postgres.database import open_datastore
 from ledger.tools.arguments import identifier
+from ledger.tools.audit.looked_at import looked_at, not_looked_at
 from ledger.tools.audit.resume import Findings, Found, save
 from ledger.tools.audit.start import start
 from ledger.tools.files import differ, output, write_whole
@@ -38,9 +39,10 @@ The ledger may run meanwhile. With --resume FILE, kill it whenever you like: the
 on. A finished audit leaves the file too, and the next one decides what is new since.
 
 what is checked:
-  Positions follow each other from 1, versions of each stream too, commits cover them, tracking is
-  what each source said last, every row of requests lies at an event that names it, and the tables
-  of the read side have taken in no more than there is: of the whole log, whatever else is asked.
+  The frame of the log: positions follow each other from 1, versions of each stream too, commits
+  cover them, tracking is what each source said last, every row of requests lies at an event that
+  names it, the tables of the read side have taken in no more than there is, and migrations left
+  the log as they say. Where no ACCOUNT is named, that is always looked at.
   Every event is found by its request. Every event can be read, holds nothing unknown, and says the
   time of its commit and the term of its writer; the columns beside it say its times. Then each is
   decided once more from those before it: the fee, rate and basis of every fill, running totals,
@@ -52,23 +54,35 @@ what is checked:
   far as no fee, sum or order of them says otherwise.
 
   Of each request its hash is worked out again, who asked and approved is compared with it, and the
-  command is read from it and decided once more, refused ones too. The ticket and the reason may be
-  erased, so they are in no hash: a ticket is compared with that of the other events of its request
-  alone, and `fee-ledger check` compares reasons. Releases up to 0.1 kept no requests: how many
-  events are theirs is told. Who can change event, request and hash alike can still lie: only a seal
-  that lies elsewhere would tell.
+  command is read from it and decided once more, refused ones too. Tickets and the ids of clients'
+  orders are compared with the hash that their event has of them, unless they were erased. Events up
+  to 0.2 have none: their tickets are compared with those of the same request. `fee-ledger check`
+  compares reasons. Releases up to 0.1 kept no requests: how many events are theirs is told. Who can
+  change event, request and hash alike can still lie: only a seal that lies elsewhere would tell.
 
   A term of the log says by which set of rules it was decided. What older rules than those of this
   release decided otherwise is listed apart, with their number, and is no finding. Positions,
   totals, bytes and all else that no rule decides are judged in every term. A log with rules that
   are newer than this release is not audited.
 
-  With ACCOUNT registers, programmes and sources are not decided again, with --from or --until
-  sources are not. Fees are taken by whole UTC days.
+  With --from or --until sources are not decided again. Fees are taken by whole UTC days, because
+  running totals go on from fill to fill: an hour costs the day that it lies in.
+
+one account, or a few:
+  With ACCOUNT only these accounts are read, each stream by its key, so it takes no longer in a
+  large log than in a small one: their decisions, repricings and fees, and what these rest on, as
+  it is recorded: terms, registers, programmes, releases of shared facts, owners, closes. Versions
+  of these streams, and the commits and requests of their events, are looked at; registers,
+  programmes, sources and all other accounts are not decided again. That an event was taken away
+  shows by a version or by a total of its stream, not if it was the last one there: --frame looks at
+  the whole log for that, too. Where a programme counts volume of sub-accounts, these are looked
+  for among all registrations.
+
+  Before the last line it says what was looked at and what was not, line by line; so does --json.
 
 what a resume rests on:
   The file is of one ledger, schema, choice of events, release and set of rules; any other is
-  refused. All of the above that is of the whole log is looked at again. What was decided is read
+  refused. The frame, where it is looked at, is looked at each time. What was decided is read
   again, as fast as PostgreSQL reads, and its SHA-256 compared with that of the file, but it is not
   decided again: that no more was found there, the file is trusted. A log that is another one up
   to there, or has become shorter, is a finding, and all of it is decided again.
@@ -77,8 +91,8 @@ what no audit can see:
   What somebody changed so that all of it agrees, the end of the log taken away with the tables
   included, unless a file of --resume knows more: it stays open until the log is sealed.
 
-exit code 0: everything is as it was decided; 1: findings, a line each; 2: no ledger, newer
-rules than this release knows, or unusable arguments; 130: interrupted"""
+exit code 0: all that was looked at is as it was decided; 1: findings, a line each; 2: no ledger,
+newer rules than this release knows, or unusable arguments; 130: interrupted"""
 
 
 @TOOLS.add(
@@ -87,17 +101,21 @@ rules than this release knows, or unusable arguments; 130: interrupted"""
     "audit",
     "audit --dsn postgresql://me@db/ledger",
     "audit alice carol --from 2024-09-01 --until 2024-10-01",
+    "audit alice --from 2024-09-01T12:00:00Z --until 2024-09-01T13:00:00Z",
+    "audit alice --frame",
     "audit --known-at 4711",
     "audit --resume audit.state --json found.json",
     arguments=(
         argument("accounts", metavar="ACCOUNT", nargs="*", type=identifier,
-                 help="only these accounts (default: all, and all else)"),
+                 help="only these accounts, each by its key (default: all, and all else)"),
         argument("--from", dest="from_ns", type=time_ns, metavar="TIME", help="what took effect then or later"),
         argument("--until", dest="until_ns", type=time_ns, metavar="TIME", help="and before this instant"),
         argument("--known-at", type=known_at, metavar="POSITION|TIME",
                  help="the log up to the last commit then (default: all)"),
+        argument("--frame", action="store_true",
+                 help="look at the frame of the whole log, too, where accounts are named"),
         argument("--jobs", type=number(1, 256), default=os.cpu_count() or 1, metavar="N",
-                 help="processes (default: one for each core, %(default)s)"),
+                 help="processes, no more than accounts that are named (default: one for each core, %(default)s)"),
         argument("--resume", type=output, metavar="FILE",
                  help="keep there how far it has come, and go on from there"),
         argument("--json", type=output, metavar="FILE", help="write what was found there too"),
@@ -113,7 +131,7 @@ def _run(options: Options) -> int:
     gc.set_threshold(*GC_THRESHOLD)
     try:
         with (
-            shares_of(options.jobs) as shares,
+            shares_of(min(options.jobs, len(set(options.accounts)) or options.jobs)) as shares,
             open_store(options) as dsn,
             open_datastore(dsn, options.schema, connections=2) as datastore,
         ):
@@ -125,7 +143,7 @@ def _run(options: Options) -> int:
 def _audit(options: Options, dsn: str, log: Log, shares: Shares) -> int:
     frame = Frame(log)
     audit, known = _asked(options, log, frame)
-    scope = Scope(known, frozenset(options.accounts), options.from_ns, options.until_ns)
+    scope = Scope(known, frozenset(options.accounts), options.from_ns, options.until_ns, frame=options.frame)
     progress = ProgressBar()
     found, seen = Found(audit, known), None
     if options.resume:
@@ -152,7 +170,7 @@ def _audit(options: Options, dsn: str, log: Log, shares: Shares) -> int:
     finally:
         progress.clear()
     save(options.resume, found)
-    _end(options, found, framed, auditing.accounts(), progress.seconds, found.fills - fills_before)
+    _end(options, scope, found, framed, auditing.accounts(), progress.seconds, found.fills - fills_before)
     return 1 if found.findings.count or framed.count else 0
 
 
@@ -208,13 +226,17 @@ def _sentence(*, field: str, recorded: str, expected: str, **_: Any) -> str:
     return f"{field} is {recorded or 'nothing'}, expected {expected or 'nothing'}"
 
 
-def _end(options: Options, found: Found, framed: Findings, accounts: int, seconds: float, fills: int) -> None:
+def _end(
+    options: Options, scope: Scope, found: Found, framed: Findings, accounts: int, seconds: float, fills: int
+) -> None:
     """Write and print what has come out; `fills` of them were decided by this run, in so many seconds."""
     findings = found.findings.count + framed.count
     if options.json:
         document = {
             **found.audit,
             "known_at_position": found.known,
+            "looked_at": looked_at(scope),
+            "not_looked_at": not_looked_at(scope),
             "events": found.events,
             "fills": found.fills,
             "accounts": accounts,
@@ -234,6 +256,9 @@ def _end(options: Options, found: Found, framed: Findings, accounts: int, second
             f"{many(found.unkept, 'event')} were recorded before requests were kept:"
             " their hashes could not be worked out again"
         )
+    if left_out := not_looked_at(scope):
+        print(*(f"looked at: {what}" for what in looked_at(scope)), sep="\n")
+        print(*(f"not looked at: {what}" for what in left_out), sep="\n")
     counted = ((found.events, "event"), (found.fills, "fill"), (accounts, "account"), (findings, "finding"))
     print(
         f"{', '.join(many(count, one) for count, one in counted)},"

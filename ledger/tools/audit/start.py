@@ -14,6 +14,8 @@ from ledger.tools.audit.resume import Found, kept
 from ledger.tools.progress import ProgressBar
 from projections.audit.audit import stretches
 from projections.audit.frame import Frame
+from projections.audit.log_rows import chosen_rows
+from projections.audit.rows import ChosenRows
 from projections.audit.scope import Scope
 from projections.audit.seen import Seen
 
@@ -23,17 +25,17 @@ def start(file: Path, audit: dict[str, Any], scope: Scope, log: Log, progress: P
 
     A log that is no longer what the file says is the first finding of a new beginning. Raises UnusableError.
     """
-    frame = Frame(log)
-    found, seen = kept(file, audit) or Found(audit, scope.known), Seen(log, scope)
+    frame, chosen = Frame(log), chosen_rows(log, scope)
+    found, seen = kept(file, audit) or Found(audit, scope.known), Seen(log, chosen)
     end, position = frame.end(), found.position
     if scope.known < position <= end:
         raise UnusableError(f"{file} has come to position {position} already: give a later --known-at, or another file")
     findings = list(_missing(file, found.known, end))
-    same = position <= end and _is_same(found, frame, seen, scope, progress)
+    same = position <= end and _is_same(found, frame, seen, chosen, scope, progress)
     if position <= end and not same:
         findings.append(_said(position, f"positions 1 to {position} are not what an earlier run with {file} read"))
     if not same:
-        found, seen = Found(audit, scope.known), Seen(log, scope)
+        found, seen = Found(audit, scope.known), Seen(log, chosen)
     deque(found.findings.add(findings), maxlen=0)
     found.known = scope.known
     return found, seen
@@ -44,10 +46,10 @@ def _missing(file: Path, known: int, end: int) -> Iterator[Deviation]:
         yield _said(end + 1, f"it ended at {known} or later in an earlier run with {file}, and ends at {end} now")
 
 
-def _is_same(found: Found, frame: Frame, seen: Seen, scope: Scope, progress: ProgressBar) -> bool:
+def _is_same(found: Found, frame: Frame, seen: Seen, chosen: ChosenRows, scope: Scope, progress: ProgressBar) -> bool:
     """Read again what the earlier run has read, without deciding it."""
     digest = ""
-    for after, until in stretches(frame, 0, found.position):
+    for after, until in stretches(frame, chosen, 0, found.position):
         digest = seen.take(after, until)
         progress.show("events read again", until, found.position)
     progress.clear()

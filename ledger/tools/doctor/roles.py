@@ -8,16 +8,17 @@ from typing import Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.store.postgres.migrate import EVENTS, migration_text
+from ledger.store.postgres.migrate import ERASABLE, EVENTS, migration_text
 from ledger.tools.doctor.finding import Finding, fault, ok, warning
 from ledger.tools.doctor.site import Named, Site
 from ledger.tools.doctor.words import listed
 
 _GUARDED: Final = ("commits", "events", "requests")
+_DELETED_ONLY: Final = (ERASABLE,)  # to erase is to delete a row
 _ADDS: Final = frozenset({"SELECT", "INSERT"})
 # What grants.sql gives the service; from all other tables it may SELECT.
 _OF_SERVICE: Final = {
-    **dict.fromkeys((*_GUARDED, "erasable_text"), _ADDS),
+    **dict.fromkeys((*_GUARDED, *_DELETED_ONLY, "erasable_text"), _ADDS),
     **dict.fromkeys(("tracking", "account_snapshots"), _ADDS | {"UPDATE"}),
 }
 _WRITES: Final = frozenset({"INSERT", "UPDATE", "DELETE", "TRUNCATE", "TRIGGER", "REFERENCES", "CREATE"})
@@ -57,7 +58,13 @@ WHERE relnamespace = to_regnamespace(quote_ident(%s)) AND tgname = 'refuse_chang
 """
 _ALWAYS: Final = "A"
 _BEFORE_EACH_STATEMENT_THAT_CHANGES: Final = 2 | 8 | 16 | 32  # TRIGGER_TYPE_ of PostgreSQL: before, three kinds
+_BUT_FOR_DELETE: Final = _BEFORE_EACH_STATEMENT_THAT_CHANGES & ~8
+_KINDS: Final = {
+    **dict.fromkeys(_GUARDED, _BEFORE_EACH_STATEMENT_THAT_CHANGES),
+    **dict.fromkeys(_DELETED_ONLY, _BUT_FOR_DELETE),
+}
 _GUARD: Final = "0003_guard.sql"
+_GUARD_OF_ERASABLE: Final = "0007_erasable_parts.sql"
 
 
 def owner(site: Site) -> Iterator[Finding]:
@@ -115,10 +122,10 @@ def grants(site: Site) -> Iterator[Finding]:
 def guards(site: Site) -> Iterator[Finding]:
     """Look at the triggers that refuse to change what is recorded, and at their function."""
     found = {name: rest for name, *rest in site.connection.execute(_TRIGGERS.encode(), (site.schema,)).fetchall()}
-    wrong = [name for name in _GUARDED if _fault(found.get(name))]
-    for name in wrong:
+    wrong = {name: says for name, kind in _KINDS.items() if (says := _fault(found.get(name), kind))}
+    for name, says in wrong.items():
         yield fault(
-            f"the trigger refuse_change of {site.schema}.{name} {_fault(found.get(name))}: what is recorded can be"
+            f"the trigger refuse_change of {site.schema}.{name} {says}: what is recorded can be"
             " changed; `fee-ledger audit` says whether it was",
             site.psql(site.roles.owner, *_trigger(site.schema, name)),
         )
@@ -129,16 +136,16 @@ def guards(site: Site) -> Iterator[Finding]:
                         site.psql(site.roles.owner, _function(site.schema)))  # fmt: skip
             return
     if not wrong:
-        yield ok(f"the triggers of {listed(_GUARDED)} refuse every change, to everybody")
+        yield ok(f"the triggers of {listed(sorted(_KINDS))} refuse every change, to everybody")
 
 
-def _fault(trigger: list[object] | None) -> str:
+def _fault(trigger: list[object] | None, wanted: int) -> str:
     if trigger is None:
         return "is missing"
     enabled, kind, unconditional, _ = trigger
     if enabled != _ALWAYS:
         return "is disabled" if enabled == "D" else "does not fire in every replication mode"
-    return "" if kind == _BEFORE_EACH_STATEMENT_THAT_CHANGES and unconditional else "fires for less than it is to"
+    return "" if kind == wanted and unconditional else "fires for less than it is to"
 
 
 def _source() -> str:
@@ -153,7 +160,9 @@ def _function(schema: str) -> str:
 def _trigger(schema: str, table: str) -> list[str]:
     """Return the statements that make a trigger, and have it fire always."""
     at = "{schema}.{events}" if table == EVENTS else f"{{schema}}.{table}"
-    made = [part for part in _statements() if f"ON {at}" in part or f"TABLE {at}" in part]
+    after = _statements() if table in _GUARDED else map(str.strip, migration_text(_GUARD_OF_ERASABLE).split(";"))
+    begins = ("CREATE OR REPLACE TRIGGER", "ALTER TABLE")
+    made = [part for part in after if part.startswith(begins) and "refuse_change" in part and f"{at}" in part]
     return [" ".join(_sql(part, schema).split()) for part in made]
 
 

@@ -115,7 +115,7 @@ def _load_ledger(database: Database, log: Log, span: FillSpan) -> None:
     """Read the ledger's fills into the table `ledger`."""
     progress = ProgressBar()
     try:
-        load_ledger(database, log, span, lambda done, total: progress.show("events of the log", done, total))
+        load_ledger(database, log, span, lambda done, total: progress.show("days of the log", done, total))
     finally:
         progress.clear()
 

@@ -8,13 +8,13 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.domain.events import FeeAdjusted
+from ledger.domain.instants import DAY_NS
 from ledger.domain.money import decimal_text
 from ledger.fills.adjusted_lines import AdjustedLines
 from ledger.store.log import Log
 from ledger.tools.duck.database import Database
 from projections.answers.fill_columns import FillChunk, FillSpan, fill_chunks
 
-_EVENTS_PER_READ: Final = 64
 _LINES_PER_INSERT: Final = 10_000
 _TABLE: Final = """
 CREATE TABLE ledger (
@@ -42,22 +42,16 @@ WHERE ledger.position = last.position AND ledger.line = last.line
 
 
 def load_ledger(database: Database, log: Log, span: FillSpan, tell: Callable[[int, int], None]) -> None:
-    """Make the table; `tell` hears (position read, position to read)."""
+    """Make the table; `tell` hears (days read, days to read)."""
     database.run(_TABLE)
+    before, last = span.from_ns // DAY_NS, (span.until_ns - 1) // DAY_NS
     for chunk in fill_chunks(log, span):
         _insert(database, chunk)
-        tell(chunk.position, span.known)
-    after = 0
-    while span.from_ns < span.until_ns:
-        events = log.adjustments(
-            from_ns=span.from_ns, as_of_ns=span.until_ns - 1, until=span.known, after=after, limit=_EVENTS_PER_READ
-        )
-        for recorded in events:
+        tell(chunk.day - before, last - before)
+    if span.from_ns < span.until_ns:
+        for recorded in log.adjustments(from_ns=span.from_ns, as_of_ns=span.until_ns - 1, until=span.known):
             assert isinstance(recorded.event, FeeAdjusted), recorded
             _insert_adjusted(database, recorded.position, recorded.event)
-        if len(events) < _EVENTS_PER_READ:
-            break
-        after = events[-1].position
     if database.one("SELECT count(*) FROM adjusted"):
         database.run(_ADJUST)
 

@@ -20,7 +20,15 @@ from ledger.domain.events import (
     TrialStarted,
 )
 from ledger.domain.instants import NEVER_NS
-from ledger.domain.state.account import AccountState, Ban, Grant, evolve_account, fold_account, fold_accounts
+from ledger.domain.state.account import (
+    AccountState,
+    Ban,
+    Grant,
+    account_after,
+    evolve_account,
+    fold_account,
+    fold_accounts,
+)
 from tests.domain.worked import recorded
 
 
@@ -106,6 +114,30 @@ def test_the_ids_of_what_was_withdrawn_are_not_given_again() -> None:
 def test_a_withdrawal_carries_no_state_on_but_asks_for_all_events_again() -> None:
     assert evolve_account(AccountState("alice"), recorded(AccountBanned("b1", 0, 5, "X"))) is not None
     assert evolve_account(AccountState("alice"), recorded(FactWithdrawn(1, "BAN", 0, ""))) is None
+
+
+def test_events_that_are_folded_on_at_once_say_the_same_as_one_by_one() -> None:
+    stream = [
+        recorded(event, position)
+        for position, event in enumerate(
+            [
+                AccountBanned("b1", 0, 5, "X"),
+                TierChanged("g1", "p", "VIP1", "MANUAL", 20, None),
+                TierRevoked("g1", 30),
+                BanLifted(2),
+                AccountFlagged("f1", "FAKE", 5),
+            ],
+            1,
+        )
+    ]
+    for first in range(len(stream)):
+        state: AccountState | None = fold_account("alice", stream[:first])
+        at_once = account_after(fold_account("alice", stream[:first]), stream[first:])
+        for each in stream[first:]:
+            assert state is not None
+            state = evolve_account(state, each)
+        assert at_once == state == fold_account("alice", stream)
+    assert account_after(fold_account("alice", stream), [recorded(FactWithdrawn(1, "BAN", 0, ""), 6)]) is None
 
 
 def test_accounts_that_are_folded_together_withdraw_each_their_own() -> None:

@@ -10,6 +10,7 @@ from ledger.v1 import evaluation_service_pb2 as pb
 from ledger.v1.read_pb2 import ReadAt
 from tests.conftest import NOON_NS, Ledger, at
 from tests.e2e.rules.evaluating import DUE_NS, FROM_NS, counts, evaluated, plan, run, trade
+from tests.projections.audited import audit
 from tests.samples import FOUR_EYES, request_id, state, symbol
 from tests.server.calls import refused, send
 from tests.server.orders import publish, register, tier
@@ -111,7 +112,9 @@ def test_an_evaluation_is_read_as_it_was_known(ledger: Ledger) -> None:
     assert NOON_NS < DUE_NS
 
 
-def test_volume_of_sub_accounts_counts_for_their_parent_where_the_programme_says_so(ledger: Ledger) -> None:
+def test_volume_of_sub_accounts_counts_for_their_parent_where_the_programme_says_so(
+    ledger: Ledger, dsn: str, schema: str
+) -> None:
     """A14."""
     for name in ("sub-1", "sub-2"):
         send(ledger, register(name, "alice", parent_account_id="alice"))
@@ -122,3 +125,4 @@ def test_volume_of_sub_accounts_counts_for_their_parent_where_the_programme_says
     assert counts(run(ledger)) == {"evaluated": 1, "gained": 1, "granted": 1}
     assert [(event.volume, event.tier) for event in evaluated(ledger)] == [("500001", "VIP2")]
     assert (evaluated(ledger, "sub-1"), evaluated(ledger, "sub-2")) == ([], [])
+    assert audit(dsn, schema, accounts=frozenset(["alice"]))[0] == []

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
+
 from ledger.domain.events import CommandRefused, TierChanged
 from ledger.domain.instants import DAY_NS
+from ledger.store import log
 from ledger.v1.command_pb2 import Authority
 from ledger.v1.control_service_pb2 import ListSoloActionsRequest
 from ledger.v1.read_pb2 import ReadAt
@@ -60,7 +63,11 @@ def test_a_programme_that_leaves_it_to_one_person_does_so_from_its_first_instant
     assert refused(ledger, publish("3.2", ONE_PERSON, authority=None)).reason == "ACTOR_REQUIRED"
 
 
-def test_what_was_done_alone_is_listed_by_person_period_and_both_clocks(ledger: Ledger) -> None:
+@pytest.mark.parametrize("at_once", [1, 20_000])
+def test_what_was_done_alone_is_listed_by_person_period_and_both_clocks(
+    ledger: Ledger, at_once: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(log, "_REQUESTS_AT_ONCE", at_once)
     send(ledger, symbol(authority=Authority(actor="ops-7")))
     send(ledger, tier("alice", "VIP4"))
     refused(ledger, tier("alice", "VIP5", authority=Authority(actor="ops-7")))

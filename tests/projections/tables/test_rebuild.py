@@ -212,4 +212,4 @@ def test_a_runner_in_a_transaction_is_waited_for_and_its_next_one_does_nothing(s
         assert not runner.advance(connection, head - 1, head), "the new tables are further"
         assert runner.position(connection) == head
     assert site.rows() == before
-    assert ("zoe", "zoe", "", False, None, None) in before["accounts"]
+    assert ("zoe", "zoe", "", False, None, None, None, None) in before["accounts"]

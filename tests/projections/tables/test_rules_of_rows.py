@@ -16,7 +16,7 @@ from ledger.domain.state.rulebook import Rulebook, evolve_rulebook
 from ledger.domain.streams import programme_stream
 from ledger.programmes import packaged, parse
 from projections.tables import tables as module
-from projections.tables.rules_of_rows import rules_of_rows
+from projections.tables.rules_of_rows import Moved, moved
 from projections.tables.tables import Tables
 from tests.domain.worked import fills
 from tests.projections.tables.test_tables import (
@@ -35,6 +35,15 @@ from tests.write_side import NOON_NS, record
 
 RATES = ('"25%"', '"20%"')
 RESOLUTION = ('"highest_active"', '"latest_evaluation_wins"')
+TURNED = ('"VIP1", "VIP2", "VIP3"', '"VIP3", "VIP2", "VIP1"')
+SIXTH = ('"VIP5"]', '"VIP5", "VIP6"]')
+DEADLINE = ("business_days = 10", "business_days = 11")
+FOURTH_GONE = (
+    (', "VIP4"', ""),
+    (', VIP4 = "5000000"', ""),
+    ('VIP4 = ["support_24_7", "key_account_manager"]', ""),
+    (packaged()[packaged().index("[rates.VIP4]") : packaged().index("[rates.VIP5]")], ""),
+)
 NAME = "bitmart-api-vip"
 
 
@@ -47,13 +56,56 @@ def version(name: str, *changes: tuple[str, str]) -> str:
     return text
 
 
-def test_versions_that_differ_in_rates_alone_are_one_line() -> None:
+def book_of(*contents: str) -> Rulebook:
+    """Return the rules after versions of the packaged programme, from the first, the second, the third day on."""
     book = Rulebook(parse)
-    for number, content in enumerate((packaged(), version("3.1", RATES), version("3.2", RESOLUTION)), 1):
+    for number, content in enumerate(contents, 1):
         event = ProgrammePublished(NAME, f"3.{number - 1}", number * DAY_NS, content, b"")
         book = evolve_rulebook(book, Recorded(number, programme_stream(NAME), number, Envelope(0, 0, 0), event))
-    (lines,) = rules_of_rows(book).values()
-    assert [from_ns for from_ns, _ in lines] == [DAY_NS, 3 * DAY_NS]
+    return book
+
+
+@pytest.mark.parametrize(
+    ("changes", "moves"),
+    [
+        ((RATES,), {}),
+        ((SIXTH,), {}),
+        ((TURNED,), {"turned": {"VIP1", "VIP2", "VIP3"}}),
+        (FOURTH_GONE, {"gone": {"VIP4"}}),
+        ((RESOLUTION,), {"chosen": True}),
+        ((RESOLUTION, *FOURTH_GONE), {"chosen": True, "gone": {"VIP4"}}),
+        ((DEADLINE,), {"applied": True}),
+    ],
+    ids=[
+        "other rates",
+        "one more tier",
+        "tiers that change places",
+        "a tier that goes",
+        "another way to choose",
+        "both",
+        "another deadline",
+    ],
+)
+def test_a_version_moves_those_whom_it_may_give_other_rows(
+    changes: tuple[tuple[str, str], ...], moves: dict[str, Any]
+) -> None:
+    was, now = book_of(packaged()), book_of(packaged(), version("3.1", *changes))
+    expected = [Moved(NAME, 2 * DAY_NS)._replace(**moves)] if moves else []
+    assert moved(was, now, lambda _: parse(packaged()).tiers) == expected
+
+
+def test_a_tier_that_comes_again_moves_everybody() -> None:
+    contents = [packaged(), version("3.1", *FOURTH_GONE), version("3.2")]
+    found = moved(book_of(*contents[:2]), book_of(*contents), lambda _: parse(packaged()).tiers)
+    assert found == [Moved(NAME, 3 * DAY_NS, everybody=True)]
+
+
+def test_a_new_programme_moves_nobody_and_one_that_holds_from_earlier_on_everybody() -> None:
+    none, one = Rulebook(parse), book_of(packaged())
+    assert moved(none, one, lambda _: ()) == []
+    event = ProgrammePublished(NAME, "3.1", 0, version("3.1"), b"")
+    earlier = evolve_rulebook(one, Recorded(2, programme_stream(NAME), 2, Envelope(0, 0, 0), event))
+    assert moved(one, earlier, lambda _: ()) == [Moved(NAME, 0, everybody=True)]
 
 
 @pytest.fixture
@@ -97,15 +149,21 @@ def test_a_version_with_other_rates_moves_no_row(rows: World, is_new: bool) -> N
     assert intervals(rows, "account_id, valid_from_ns, xmin::text") == before
 
 
-def test_a_version_with_another_way_to_choose_grants_moves_the_rows_of_all_accounts(
-    rows: World, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    "changes",
+    [[(RESOLUTION,)], [(TURNED,)], [FOURTH_GONE], [FOURTH_GONE, ()], [(TURNED,), (TURNED, RESOLUTION)]],
+    ids=["another way to choose", "tiers that change places", "a tier that goes", "and comes again", "both"],
+)
+def test_rows_that_a_version_moves_are_those_of_tables_made_at_once(
+    rows: World, changes: list[tuple[tuple[str, str], ...]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "_ACCOUNTS_AT_ONCE", 5)
-    before = intervals(rows)
-    publish(rows, version("3.1", RESOLUTION))
-    advance(rows, Tables(rows.writing.log, rows.writing.config.schema), Random(SEED))
+    before, tables = intervals(rows), Tables(rows.writing.log, rows.writing.config.schema)
+    for number, each in enumerate(changes, 1):
+        publish(rows, version(f"3.{number}", *each))
+        advance(rows, tables, Random(SEED))
     found = intervals(rows)
-    assert found != before
+    assert (found != before) == (changes[-1] != ())
     rows.connection.execute(f"DROP SCHEMA {module.read_schema(rows.writing.config.schema)} CASCADE")  # type: ignore[arg-type]
     module.create_tables(rows.connection, rows.writing.config.schema)
     at_once = Tables(rows.writing.log, rows.writing.config.schema)

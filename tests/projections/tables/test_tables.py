@@ -284,7 +284,7 @@ def test_two_thousand_random_lives_are_told_alike_by_tables_folds_and_a_naive_re
             advance(world, tables, random)
             live(world, random, f"account{random.randrange(number + 1):04}")
     advance(world, tables, random)
-    assert len(world.writing.log.adjustments(from_ns=0, as_of_ns=NOON_NS, until=2**63 - 1)) > 40
+    assert len(list(world.writing.log.adjustments(from_ns=0, as_of_ns=NOON_NS, until=2**63 - 1))) > 40
     for account_id, naive in world.naive.items():
         edges = [at_ns + step for _, *ends, _ in naive.grants for at_ns in ends for step in (-1, 0)]
         edges += [at_ns + step for ends in (*naive.bans, *naive.flags) for at_ns in ends for step in (-1, 0)]

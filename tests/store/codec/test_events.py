@@ -44,6 +44,7 @@ from ledger.domain.events import (
     FeeAdjusted,
     FeeCredited,
     FeedbackReported,
+    FeeEvent,
     FeeSum,
     KamAssigned,
     LedgerCreated,
@@ -125,6 +126,7 @@ SAMPLES: dict[str, Event] = {
     "WriterStarted": WriterStarted(2, "0.1.0"),
     "WriterStarted with its rules": WriterStarted(3, "0.2.0", 2),
     "WriterStarted that keeps requests": WriterStarted(4, "0.2.0", 3, keeps_requests=True),
+    "WriterStarted that links fees": WriterStarted(5, "0.3.0", 4, keeps_requests=True, links_fees=True),
     "MigrationApplied": MigrationApplied(
         (MigrationFile("0003_guard.sql", b"\x07" * 32), MigrationFile("0004_more.sql", b"\x08" * 32)),
         *("0.2.0", 41, b"\x09" * 32, b"\x0a" * 32),
@@ -174,6 +176,9 @@ SAMPLES: dict[str, Event] = {
     ),
     "VolumeEvaluated that keeps a tier": VolumeEvaluated(
         "p", "3.0", "PERIODIC", T, T - 9, T, 41, (), (), "50000000", "USDT", "MANUAL_REVIEW", "g2", T, kept_tier="VIP3"
+    ),
+    "VolumeEvaluated by a later run": VolumeEvaluated(
+        *("p", "3.0", "PERIODIC", T, T - 9, T, 41, (), (), "0", "USDT", "NONE"), run=2, supersedes=40
     ),
     "EvaluationCompleted": EvaluationCompleted(41, 36, 17, 1, 2, 3, 4, 5, 6, 7, (CloseMissing("BTC", 19_999),), 15),
     "SourceAdvanced with a time": SourceAdvanced(5, 5, 1, 0, (), T),
@@ -237,6 +242,18 @@ SAMPLES: dict[str, Event] = {
 }
 
 
+_AFTER = " after another event"  # as terms that link fees write them
+SAMPLES |= {
+    f"{name}{_AFTER}": replace(SAMPLES[name], previous_position=position)  # type: ignore[call-arg]
+    for name, position in {
+        "VolumeRecorded": 40,
+        "VolumeRecorded with amounts beyond int64 and every field": 2**40,
+        "FeeAdjusted": 41,
+        "FeeAdjusted that restates whole lines": 2**62,
+        "FeeCredited": 42,
+        "CreditWithdrawn": 44,
+    }.items()
+}
 SAMPLES |= {
     "RepriceStarted": RepriceStarted(43, 42, "BAN", "alice", 150_000),
     "RepriceAdvanced": RepriceAdvanced(
@@ -287,6 +304,15 @@ def test_an_event_keeps_the_request_that_it_is_the_first_of() -> None:
     assert decode(7, "stream", 3, topic, state).envelope == envelope
 
 
+def test_the_first_run_of_an_evaluation_is_written_as_unset() -> None:
+    """So that an evaluation has the bytes that it had before its run was said, and old ones are of run 1."""
+    _, state = encode(ENVELOPE, SAMPLES["VolumeEvaluated"])
+    assert events_pb2.VolumeEvaluated.FromString(state).run == 0
+    found = decode(7, "stream", 3, "VolumeEvaluated", state).event
+    assert isinstance(found, VolumeEvaluated)
+    assert (found.run, found.supersedes) == (1, 0)
+
+
 def plain(value: Any) -> Any:
     """Values without the difference between a repeated field and a tuple."""
     if isinstance(value, VolumeRecorded):
@@ -297,7 +323,25 @@ def plain(value: Any) -> Any:
     return tuple(map(plain, value)) if isinstance(value, list | tuple | AdjustedLines) else value
 
 
-@pytest.mark.parametrize("name", [name for name, event in SAMPLES.items() if isinstance(event, VolumeRecorded)])
+@pytest.mark.parametrize("name", [name for name in SAMPLES if name.endswith(_AFTER)])
+def test_the_event_before_takes_8_bytes_at_most_and_changes_no_other(name: str) -> None:
+    event = SAMPLES[name]
+    assert isinstance(event, FeeEvent)
+    alone, after = (bytes.fromhex(golden(each).read_text()) for each in (name.removesuffix(_AFTER), name))
+    place = next(at for at, (one, other) in enumerate(zip(alone + b"\0", after, strict=False)) if one != other)
+    added = len(after) - len(alone)
+    assert after[:place] + after[place + added :] == alone
+    assert added <= 8 or event.previous_position >= 2**42
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        name
+        for name, event in SAMPLES.items()
+        if isinstance(event, VolumeRecorded) and not event.previous_position  # as no unpacked run did
+    ],
+)
 @pytest.mark.parametrize("written", ["unpacked", "aligned"])
 def test_a_run_comes_back_from_bytes_written_before_columns_were_packed_and_packed_closely(
     written: str, name: str

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.arrays.protobuf_wire import Heads, varint, varints
-from ledger.domain.events import Envelope
+from ledger.domain.events import Envelope, Recorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.state.account import AccountState
 from ledger.fills.account_day import AccountDay
@@ -20,7 +21,9 @@ from ledger.fills.days import DayTable
 from ledger.fills.decide import decide_fills
 from ledger.fills.fill_runs import FillRuns
 from ledger.store.codec import fills_many
+from ledger.store.codec.erasable import apart, joined
 from ledger.store.codec.events import decode_row, encode
+from ledger.store.leaf import Part
 from ledger.store.writer import rows_of
 from ledger.v1 import events_pb2
 from tests.domain.worked import NOON_NS, fills, rulebook
@@ -38,6 +41,7 @@ rows = st.lists(
             "counterparty_owner_id": st.sampled_from(["", "alice", "bob"]),
             "token": st.sampled_from(["", "BMX"]),
             "trade_id": st.sampled_from(["", "17", "007"]),
+            "cl_ord_id": st.sampled_from(["", "", "C-1", "C-22"]),
         }
     ),
     min_size=1,
@@ -53,10 +57,13 @@ def _many() -> Iterator[None]:
         yield
 
 
-def decided(*batches: FillBatch) -> FillRuns:
+def decided(*batches: FillBatch, last_positions: Sequence[int] = ()) -> FillRuns:
+    """The runs of some batches, of account-days that end at some positions already; others have no event."""
     batch = merged(list(map(as_part, batches)))
     groups = by_account_day(batch)
     days = DayTable.holding({key: AccountDay() for key in groups.keys})
+    for key, position in zip(groups.keys, last_positions, strict=False):
+        days.append(days.places([key]), position)
     accounts = {name: AccountState(name) for name in batch.accounts}
     outcome = decide_fills(batch, groups, accounts, days.places(groups.keys), days, rulebook(), with_fees=False)
     assert isinstance(outcome.runs, FillRuns)
@@ -67,16 +74,21 @@ def assert_same_bytes(runs: FillRuns) -> None:
     found = rows_of(runs, 41, SHARED)
     assert len(found) == len(runs) > 0
     for row, (_, event) in zip(found, runs, strict=True):
-        envelope = SHARED.__class__(event.time_min_ns, SHARED.recorded_time_ns, SHARED.writer_term, SHARED.actor)
-        assert row.state == encode(envelope, event)[1]
-        back = decode_row(row)
-        assert (back.envelope, back.event, back.position, back.version) == (envelope, event, row.position, row.position)
+        envelope = replace(SHARED, effective_time_ns=event.time_min_ns)
+        kept, content = apart(Recorded(row.position, row.stream, row.position, envelope, event))
+        assert (row.part.content if row.part else b"") == content
+        envelope = replace(kept.envelope, erasable_sha256=row.part.sha256(Part.ERASABLE) if row.part else b"")
+        assert row.state == encode(envelope, kept.event)[1]
+        assert decode_row(row) == joined(replace(kept, envelope=envelope), content)
         assert (row.time_min_ns, row.time_max_ns) == (event.time_min_ns, event.time_max_ns)
 
 
-@given(rows, st.sampled_from(["", "engine"]))
-def test_all_at_once_is_as_one_by_one(each: list[dict[str, Any]], source: str) -> None:
-    assert_same_bytes(decided(fills(*each, source=source)))
+@given(rows, st.sampled_from(["", "engine"]), st.lists(st.one_of(st.integers(0, 300), st.integers(0, 2**62))))
+def test_all_at_once_is_as_one_by_one(each: list[dict[str, Any]], source: str, last_positions: list[int]) -> None:
+    runs = decided(fills(*each, source=source), last_positions=last_positions)
+    named = [event.previous_position for _, event in runs]
+    assert named == [*last_positions, *[0] * len(runs)][: len(runs)]
+    assert_same_bytes(runs)
 
 
 def test_runs_of_several_sources_some_without_numbers_are_too() -> None:

@@ -51,6 +51,8 @@ FORBIDDEN = [
     "MERGE INTO ledger.commits USING (SELECT 1) AS one ON true WHEN MATCHED THEN DELETE",
     "DELETE FROM ledger.tracking",
     "TRUNCATE ledger.tracking",
+    "DELETE FROM ledger.erasable_parts",
+    "UPDATE ledger.erasable_parts SET content = ''",
     "DELETE FROM ledger.erasable_text",
     "UPDATE ledger.erasable_text SET text = ''",
     "DELETE FROM ledger.account_snapshots",
@@ -156,12 +158,18 @@ def test_a_superuser_is_refused_and_told_what_to_do_instead(guarded: Guarded, ta
         "UPDATE ledger.events SET topic = topic",
         "UPDATE ledger.commits SET first_position = first_position",
         "UPDATE ledger.requests SET position = position",
+        "UPDATE ledger.erasable_parts SET content = content",
+        "TRUNCATE ledger.erasable_parts",
         "TRUNCATE ledger.events, ledger.commits",
     ],
 )
 def test_the_owner_too_is_refused(guarded: Guarded, statement: str) -> None:
     with pytest.raises(InsufficientPrivilege, match="is refused: what is recorded stays as it is"):
         guarded.execute(OWNER, statement)
+
+
+def test_the_owner_alone_erases_and_nobody_changes_what_is_left(guarded: Guarded) -> None:
+    assert guarded.execute(OWNER, "DELETE FROM ledger.erasable_parts WHERE position < 0") == []
 
 
 @pytest.mark.parametrize("table", READABLE)
