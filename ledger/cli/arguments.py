@@ -68,7 +68,8 @@ def time_ns(text: str) -> int:
         day, clock, decimals, zone = found.groups()
         try:
             whole = datetime.fromisoformat(f"{day}T{clock or '00:00'}{(zone or 'Z').replace('Z', '+00:00')}")
-        except ValueError:
+            whole = whole.astimezone(UTC)  # its zone may bring it out of the years that can be written
+        except (ValueError, OverflowError):
             pass
         else:
             since = whole - _EPOCH

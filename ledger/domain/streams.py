@@ -80,6 +80,14 @@ def day_key(stream: str) -> DayKey:
     return account_id, day_number(day)
 
 
+def is_account_day(stream: str) -> bool:
+    """Return True for a name that `fee_stream` writes; False for "fees/alice" and "fees/alice/today"."""
+    try:
+        return is_fee_stream(stream) and bool(day_key(stream))
+    except ValueError:
+        return False
+
+
 def fee_range(account_id: str) -> tuple[str, str]:
     """Return a half-open range of names that holds every fee stream of an account, in byte order."""
     prefix = f"{FEES_PREFIX}{account_id}/"

@@ -8,6 +8,7 @@ of an evaluation is taken as recorded where closes were needed to value it.
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Final
 
 from ledger.domain.events import (
@@ -21,6 +22,7 @@ from ledger.domain.events import (
     FactWithheld,
     FeeAdjusted,
     FeeCredited,
+    FeeEvent,
     LedgerCreated,
     MigrationApplied,
     OwnerNamed,
@@ -35,7 +37,7 @@ from ledger.domain.events import (
     WriterStarted,
 )
 from ledger.domain.instants import NEVER_NS
-from ledger.domain.streams import LEDGER, account_of, day_key, kind_and_subject
+from ledger.domain.streams import LEDGER, account_of, day_key, is_account_day, kind_and_subject
 from ledger.replay.commands import decide_command, registered_with
 from ledger.replay.compare import UNDECIDABLE, Deviation, differing_totals, said
 from ledger.replay.evaluations import EvaluatedAgain, VolumeOf
@@ -101,7 +103,10 @@ class Replay:
         # The link to an owner follows the registration at once, before what that does to lines.
         if not isinstance(recorded.event, FeeAdjusted | AccountLinked) and not self._mended.is_outcome(recorded):
             self._settle()
-        if isinstance(recorded.event, VolumeRecorded):
+        if isinstance(recorded.event, VolumeRecorded) and not is_account_day(recorded.stream):
+            self._link(recorded)
+            self._found.append(said(recorded, "it cannot be decided: fills lie in the stream of an account-day alone"))
+        elif isinstance(recorded.event, VolumeRecorded):
             self._link(recorded)
             self._runs.append(recorded)
             self._waiting.add(account_of(recorded.stream))
@@ -155,6 +160,9 @@ class Replay:
                 self._mended.note(recorded)
         except UNDECIDABLE as error:
             self._found.append(said(recorded, f"it cannot be decided: {error!r}"))
+            if isinstance(recorded.event, FeeEvent):  # its account-day goes on from what it says
+                with suppress(*UNDECIDABLE):
+                    self._states.evolve(recorded)
         self._states.next = recorded.position + 1
 
     def _follow(self, recorded: Recorded) -> None:

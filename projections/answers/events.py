@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterable
 from typing import Final
 
 from ledger.domain.events import Envelope
@@ -27,22 +29,24 @@ def list_events(reader: Reader, request: pb.ListEventsRequest) -> pb.ListEventsR
     instant = frozen(reader, token) if token else reader.instant(request.at)
     after = token.last(number) if token else min(request.after_position, instant.known.position)
     rows = reader.log.stored(stream, after, instant.known.position, size + 1)
-    page = _fitting(rows[:size])
-    response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=_stored_events(reader, page))
-    if len(page) < len(rows):
-        key = page[-1].position.to_bytes(8)
+    page = rows[: min(size, _fitting(len(row.state) + len(row.stream) + 100 for row in rows))]
+    events = _stored_events(reader, page)  # to which comes what may be erased
+    events = events[: _fitting(event.ByteSize() + 8 for event in events)]
+    response = pb.ListEventsResponse(basis=instant.basis(reader.ledger_id), events=events)
+    if len(events) < len(rows):
+        key = events[-1].position.to_bytes(8)
         response.next_page_token = next_token(reader, instant, key, request)
     return response
 
 
-def _fitting(rows: list[StoredRow]) -> list[StoredRow]:
-    """Return as many as fit a message, at least one."""
-    size = 0
-    for count, row in enumerate(rows):
-        size += len(row.state) + len(row.stream) + 100
-        if size > _PAGE_BYTES_MAX and count:
-            return rows[:count]
-    return rows
+def _fitting(sizes: Iterable[int]) -> int:
+    """Return how many of some things of so many bytes fit a message, at least the first."""
+    whole = 0
+    for count, size in enumerate(sizes):
+        whole += size
+        if whole > _PAGE_BYTES_MAX and count:
+            return count
+    return sys.maxsize
 
 
 def _stored_events(reader: Reader, page: list[StoredRow]) -> list[pb.StoredEvent]:

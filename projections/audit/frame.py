@@ -74,7 +74,9 @@ class Frame(Queries):
     _EXISTING = f"""
     SELECT name FROM unnest(%(accounts)s::text[]) AS name WHERE (
         SELECT true FROM {{events}} WHERE {{not_fees}} AND originator_id = 'account/' || name LIMIT 1)
-    OR EXISTS ({days_of("ARRAY[name]", first="0")} SELECT FROM traded)
+    OR (SELECT true FROM {{events}} WHERE {{not_fees}} AND originator_id >= 'fees/' || name || '/'
+        AND originator_id < 'fees/' || name || '0' LIMIT 1)  -- whose times were taken away
+    OR EXISTS ({days_of("ARRAY[name]", first="(-2147483648)::int")} SELECT FROM traded)
     """
 
     def existing(self, accounts: Iterable[str]) -> set[str]:

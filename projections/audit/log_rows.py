@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, Final
 
-from ledger.domain.instants import utc_day
+from ledger.domain.instants import NEVER_NS, utc_day
 from ledger.domain.streams import fee_stream
 from ledger.replay.compare import Deviation
 from ledger.store.fee_streams import days_of
@@ -48,8 +48,8 @@ class LogRows(Queries):
             "until": until,
             "share": self._scope.share,
             "shares": self._scope.shares,
-            "first": self._scope.first_day_ns,
-            "end": self._scope.end_day_ns,
+            "first": _int64(self._scope.first_day_ns),
+            "end": _int64(self._scope.end_day_ns),
         }
 
     def page(self, after: int, until: int) -> list[Row]:
@@ -85,6 +85,11 @@ class LogRows(Queries):
         """Return the fee streams of an account from a day on that have an event before a position."""
         rows = self._query(self._FEE_DAYS, account=account_id, first=utc_day(from_ns), before=before)
         return [fee_stream(account_id, day) for (day,) in rows]
+
+
+def _int64(time_ns: int | None) -> int | None:
+    """Return a time as a column of PostgreSQL can hold it: the nearest, where it lies before or after all of these."""
+    return None if time_ns is None else max(-NEVER_NS, min(time_ns, NEVER_NS))
 
 
 def chosen_rows(log: Log, scope: Scope) -> ChosenRows:

@@ -38,7 +38,7 @@ from projections.tables.stored import StoredTable, stored_table
 
 LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, ERASABLE, "erasable_text", SNAPSHOTS, "migrations")
 _ACCOUNTS_AT_ONCE: Final = 500  # whose snapshots are derived again
-_EVENTS_PER_READ: Final = 200  # a fill run may take a megabyte
+_EVENTS_PER_READ: Final = 200  # a fill run may take a megabyte, and so may what may be erased of it
 
 _VERSIONS: Final = """
 SELECT notification_id, originator_id, originator_version, before + 1, position_before FROM (
@@ -83,7 +83,7 @@ class _Pass:
         self._events = EventRows()
         self._commits = CommitRows(tables["commits"], StoredRows("commits", commits, rows))
         self._requests = RequestRows(StoredRows("requests", requests, rows, place=2), log.requests)
-        erasable = tables[ERASABLE].rows(connection, order=("position",))
+        erasable = tables[ERASABLE].rows(connection, order=("position",), at_once=_EVENTS_PER_READ)
         self._erasable = ErasableRows(StoredRows(ERASABLE, erasable, rows))
         self._sources: dict[str, int] = {}
         self._reasons = Hashes()

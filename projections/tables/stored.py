@@ -47,12 +47,17 @@ class StoredTable:
         places = [(column.key, place) for place, column in enumerate(self.columns) if column.key is not None]
         return tuple(place for _, place in sorted(places))
 
-    def rows(self, connection: Connection[Any], *, order: Sequence[str] = ()) -> Iterator[Row]:
-        """Yield all rows in the order of the key, or of some columns; in a transaction, read as they are taken."""
+    def rows(
+        self, connection: Connection[Any], *, order: Sequence[str] = (), at_once: int = _ROWS_PER_READ
+    ) -> Iterator[Row]:
+        """Yield all rows in the order of the key, or of some columns; in a transaction, read as they are taken.
+
+        So many are in memory at once.
+        """
         cursor_name = f"{self.schema}.{self.name}"
         with connection.cursor(cursor_name, row_factory=tuple_row, binary=True) as cursor:
             cursor.execute(self._select(order))
-            while rows := cursor.fetchmany(_ROWS_PER_READ):
+            while rows := cursor.fetchmany(at_once):
                 yield from map(tuple, rows)
 
     def count(self, connection: Connection[Any]) -> int:

@@ -18,7 +18,8 @@ from ledger.store.writer import ROWS_MAX
 from ledger.v1 import events_pb2
 from ledger.v1.control_service_pb2 import ListSoloActionsRequest
 from ledger.v1.fill_pb2 import Fill, FillRef
-from ledger.v1.query_service_pb2 import GetFillRequest, ListEventsRequest, StoredEvent
+from ledger.v1.query_service_pb2 import GetFillRequest, ListEventsRequest, ListEventsResponse, StoredEvent
+from projections.answers import events as answers_events
 from projections.check import Check
 from projections.check.findings import Finding
 from projections.tables.tables import read_schema
@@ -110,6 +111,23 @@ def test_no_byte_of_them_is_in_an_event_or_in_any_other_table(
     assert hashes == {position: said for position, said in named.items() if said}
     assert len(parts) == PARTS
     assert len({nonce for _, nonce, _ in parts}) == len(parts)
+
+
+def test_a_page_of_events_is_no_larger_for_what_may_be_erased(planted: Ledger, monkeypatch: pytest.MonkeyPatch) -> None:
+    for commit in range(4):
+        long = [f"E{commit}-{n}" for n in range(100)]
+        planted.fills.RecordFills(
+            batch(*(fill(account_id="carol", exec_id=e, cl_ord_id=e.ljust(64, "-")) for e in long))
+        )
+    whole, limit = stored(planted), 20_000
+    monkeypatch.setattr(answers_events, "_PAGE_BYTES_MAX", limit)
+    pages, token = list[ListEventsResponse](), ""
+    while not pages or token:
+        pages.append(planted.queries.ListEvents(ListEventsRequest(page_size=1_000, page_token=token)))
+        token = pages[-1].next_page_token
+    assert [each for page in pages for each in page.events] == whole
+    assert all(len(page.events) == 1 or sum(each.ByteSize() for each in page.events) <= limit for page in pages)
+    assert len(pages) < len(whole)
 
 
 def test_all_reads_show_them_until_they_are_erased_and_answer_without_them_after_that(

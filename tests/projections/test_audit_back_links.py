@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, get_args
 import pytest
 
 from ledger.domain import commands
-from ledger.domain.events import FeeEvent, Recorded, VolumeRecorded, WriterStarted
+from ledger.domain.events import FeeCredited, FeeEvent, Recorded, VolumeRecorded, WriterStarted
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import day_key, is_fee_stream
 from tests.projections.audited import Copy, rich_ledger
@@ -99,6 +99,17 @@ def test_an_event_that_names_another_one_is_found_and_nothing_after_it(
         f"previous_position is {forged(chain) or 'nothing'}, expected {chain.before.position}"
         for chain in chains
     )
+
+
+def test_after_an_event_that_cannot_be_decided_the_day_goes_on_from_what_it_says(
+    copy: Copy, log: list[Recorded]
+) -> None:
+    given = [each for each in log if isinstance(each.event, FeeCredited)]
+    first = next(one for one, other in pairwise(given) if one.stream == other.stream)
+    copy.edit(first, lambda event: replace(event, amount="abc"))
+    found = {each.position: str(each) for each in copy.audit()}
+    assert "it cannot be decided" in found[first.position]
+    assert not [line for line in found.values() if "previous_position" in line]
 
 
 def test_the_first_event_of_a_day_that_names_one_is_found(copy: Copy, log: list[Recorded]) -> None:

@@ -213,6 +213,14 @@ def test_a_run_that_was_moved_to_another_account_is_found(copy: Copy, log: list[
     assert after.position in [position for position, said in found(copy) if "totals" in said]
 
 
+@pytest.mark.parametrize("stream", ["fees/somebody", "fees/somebody/today", "account/somebody"])
+def test_a_run_that_was_moved_out_of_every_account_day_is_found(copy: Copy, log: list[Recorded], stream: str) -> None:
+    run = next(recorded for recorded in log if isinstance(recorded.event, VolumeRecorded))
+    copy.sql("UPDATE LEDGER.events SET originator_id = %(stream)s WHERE notification_id = %(at)s",
+             stream=stream, at=run.position)  # fmt: skip
+    assert run.position in [position for position, said in found(copy) if "stream of an account-day alone" in said]
+
+
 def test_two_events_of_one_commit_that_changed_places_are_found_by_their_requests(
     copy: Copy, log: list[Recorded]
 ) -> None:

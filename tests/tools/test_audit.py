@@ -273,6 +273,7 @@ def test_a_log_with_newer_rules_than_the_release_knows_is_audited_only_before_th
         (["--data", "/nowhere/at/all"], "there is no ledger in /nowhere/at/all"),
         (["--data", "here", "--dsn", "postgresql://there"], "--data and --dsn each say where the ledger lies"),
         (["--known-at", "yesterday"], "'yesterday' is no time"),
+        (["--from", "0001-01-01T00:00:00+14:00"], "'0001-01-01T00:00:00+14:00' is no time"),
         (["a/b"], "'a/b' does not match"),
         (["--jobs", "0"], "'0' is not a whole number"),
         (["--schema", "Ledger"], "'Ledger' is not a name that matches"),
@@ -284,6 +285,14 @@ def test_what_it_cannot_do_ends_it_with_2_and_one_line(arguments: list[str], why
     assert why in err
     assert err.startswith(("fee-ledger: ", "fee-ledger audit: "))
     assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("account", [(), ("account1",)])
+def test_a_period_before_or_after_all_times_has_no_fills(dsn: str, rich: Writing, account: tuple[str, ...]) -> None:
+    for period in (("--until", "0001-01-02T00:00:00Z"), ("--from", "9999-12-31T00:00:00Z")):
+        code, lines, err = run(*account, *period, dsn=dsn)
+        assert (code, err) == (0, "")
+        assert ", 0 fills, " in lines[-1]
 
 
 def test_a_schema_without_a_ledger_and_an_unknown_account_are_named(dsn: str, rich: Writing) -> None:
