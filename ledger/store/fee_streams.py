@@ -132,7 +132,7 @@ class FeeStreams(Reads):
         "  ORDER BY last_position LIMIT 1) AS made CROSS JOIN LATERAL ("
         f"  SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND topic = 'VolumeRecorded'"
         "  AND originator_version BETWEEN made.first_position AND made.last_position"
-        "  ORDER BY originator_version LIMIT 1000000) AS run"
+        "  ORDER BY originator_version {one_by_one}) AS run"
     )
 
     def runs_of_commits(self, wanted: Iterable[tuple[str, int]]) -> Iterator[Recorded]:
@@ -143,7 +143,7 @@ class FeeStreams(Reads):
     _EVENTS_OF = (
         "SELECT event.* FROM unnest(%s::text[], %s::int[]) AS wanted(account, day) CROSS JOIN LATERAL ("
         f"  SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND originator_version > %s AND originator_version <= %s"
-        "  ORDER BY originator_version LIMIT 1000000000) AS event"
+        "  ORDER BY originator_version {one_by_one}) AS event"
     )
     _RUNS_OF = statement(_EVENTS_OF.replace("ORDER", "AND topic = 'VolumeRecorded' ORDER"))
 
@@ -194,7 +194,7 @@ class FeeStreams(Reads):
         "SELECT event.* FROM (SELECT {day} AS day, {account} AS account FROM {events}"
         "  WHERE notification_id = %s AND topic = 'FeeCredited' LIMIT 1) AS wanted CROSS JOIN LATERAL ("
         f"  SELECT ROW FROM {{events}} WHERE {_OF_WANTED} AND originator_version >= %s"
-        "  AND topic = ANY('{{FeeCredited,CreditWithdrawn}}') ORDER BY originator_version LIMIT 1000000000) AS event"
+        "  AND topic = ANY('{{FeeCredited,CreditWithdrawn}}') ORDER BY originator_version {one_by_one}) AS event"
         " ORDER BY originator_version"
     )
 
@@ -254,7 +254,7 @@ class FeeStreams(Reads):
         "  lead(true, 1, false) OVER streams AS more"
         "  FROM unnest(WANTED, %b::bigint[]) WITH ORDINALITY AS wanted(KEY, after, number) CROSS JOIN LATERAL ("
         "    SELECT ROW FROM {events} WHERE OF_WANTED AND originator_version > wanted.after"
-        "    ORDER BY originator_version LIMIT 1000000000) AS event"
+        "    ORDER BY originator_version {one_by_one}) AS event"
         "  WINDOW streams AS (ORDER BY number, originator_version)) AS event"
         " WHERE before < %s ORDER BY number, originator_version"
     )

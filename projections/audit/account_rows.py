@@ -43,17 +43,17 @@ _KEY: Final = "originator_id, originator_version, notification_id"
 _OWNERS: Final = f"""
 SELECT event.* FROM unnest(%(streams)s::text[]) AS name CROSS JOIN LATERAL (
     SELECT {ROW} FROM {{events}} WHERE originator_id = name AND {{not_fees}} AND notification_id <= %(known)s
-        AND topic IN ('AccountRegistered', 'OwnerNamed') ORDER BY originator_version LIMIT 1000000000) AS event
+        AND topic IN ('AccountRegistered', 'OwnerNamed') ORDER BY originator_version {{one_by_one}}) AS event
 """
 # Where the columns of times of fees were taken away, the key of their stream still finds them.
 _STREAMS: Final = f"""
 SELECT event.* FROM unnest(%(streams)s::text[]) AS name CROSS JOIN LATERAL (
     SELECT {_KEY} FROM {{events}} WHERE originator_id = name AND {{not_fees}} AND notification_id <= %(known)s
-    ORDER BY originator_version LIMIT 1000000000) AS event
+    ORDER BY originator_version {{one_by_one}}) AS event
 UNION ALL
 SELECT event.* FROM unnest(%(firsts)s::text[], %(ends)s::text[]) AS span(first, ending) CROSS JOIN LATERAL (
     SELECT {_KEY} FROM {{events}} WHERE originator_id >= first AND originator_id < ending AND {{not_fees}}
-        AND notification_id <= %(known)s ORDER BY originator_id, originator_version LIMIT 1000000000) AS event
+        AND notification_id <= %(known)s ORDER BY originator_id, originator_version {{one_by_one}}) AS event
 """
 
 _DAYS: Final = days_of("%(accounts)s::text[]", first="%(first)s::int", end="%(end)s::int")
@@ -61,7 +61,7 @@ _FEES: Final = f"""
 {_DAYS}
 SELECT traded.account, traded.day, event.* FROM traded CROSS JOIN LATERAL (
     SELECT {_KEY} FROM {{events}} WHERE {{day}} = traded.day AND {{account}} = traded.account
-        AND notification_id <= %(known)s ORDER BY originator_version LIMIT 1000000000) AS event
+        AND notification_id <= %(known)s ORDER BY originator_version {{one_by_one}}) AS event
 """
 _TRADED: Final = f"{_DAYS} SELECT account, day, since FROM traded ORDER BY account, day"
 

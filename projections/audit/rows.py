@@ -33,7 +33,7 @@ SELECT event.* FROM unnest(%(fees)s::text[], %(accounts)s::text[], %(days)s::int
 CROSS JOIN LATERAL (
     SELECT {ROW} FROM {{events}} WHERE {{day}} = wanted.day AND {{account}} = wanted.account
         AND originator_id = wanted.name AND notification_id < %(before)s
-    ORDER BY originator_version LIMIT 1000000000) AS event
+    ORDER BY originator_version {{one_by_one}}) AS event
 ORDER BY notification_id
 """
 _CREDITS_WITH: Final = f"""
@@ -43,7 +43,7 @@ SELECT event.* FROM (
 CROSS JOIN LATERAL (
     SELECT {ROW} FROM {{events}} WHERE {{day}} = wanted.day AND {{account}} = wanted.account
         AND originator_version < %(before)s AND topic IN ('FeeCredited', 'CreditWithdrawn')
-    ORDER BY originator_version LIMIT 1000000000) AS event
+    ORDER BY originator_version {{one_by_one}}) AS event
 ORDER BY originator_version
 """
 _FIRST: Final = f"""

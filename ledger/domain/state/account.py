@@ -1,6 +1,6 @@
 """The state of an account and of a source: folds of their streams.
 
-Of texts that many accounts have there is one object: an exchange has a few tiers, and a million grants.
+A text that many accounts have is one object in memory: an exchange has a few tiers, and a million grants.
 """
 
 from __future__ import annotations
