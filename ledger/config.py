@@ -96,6 +96,12 @@ class Config:
     commit_shared_fills_max: int = _COMMITS.whole(16_000, "fills", 1, 1_000_000,
         "The same while several sources wait: the commit is what the others wait for.",
         "As commit_fills_max.")
+    gather_ms_max: int = _COMMITS.whole(100, "ms", 0, 1_000,
+        "How long a commit waits for more fills while streams bring many and no other call waits; 0: never.",
+        "Answers on streams come later by up to this. Less: shorter fill runs, up to twice the bytes and more CPU.")
+    gather_fills_per_s: int = _COMMITS.whole(2_000, "fills/s", 1, 1_000_000,
+        "From how many fills a second on it does.",
+        "Below it every commit begins at once, however few fills it has.")
     commit_wait_ms_max: int = _COMMITS.whole(30_000, "ms", 100, 600_000,
         "How long a caller waits for its commit, if its own deadline is not sooner.",
         "A thread for each that waits; less answers OUTCOME_UNKNOWN for what is recorded a little later.")

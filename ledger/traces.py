@@ -134,7 +134,7 @@ class Traces:
             return above
         context = Context() if above is None else set_span_in_context(above, Context())
         span = self._tracer.start_span(f"{coming.who.rpc} message", context, SpanKind.SERVER)
-        coming.add_done_callback(lambda _: span.end())
+        coming.when_come = span.end
         return span
 
     def following(self, coming: Sequence[AnswerToCome], deliver: Deliver) -> Deliver:

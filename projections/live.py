@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import threading
 from bisect import bisect_right
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from ledger import programmes
 from ledger.domain.decide.evaluation_run import NOT_BEGUN, EvaluationState, evolve_evaluation
@@ -112,14 +112,19 @@ class Live:
         """Return the last commit taken in."""
         return self._head
 
-    def take(self, head: Head, events: Iterable[Recorded]) -> None:
-        """Take in a commit; of its events only decisions matter here. Commits may come twice, never with a gap."""
+    def take(self, head: Head, events: Iterable[Recorded], others: Collection[str] = ()) -> None:
+        """Take in a commit; of its events only decisions matter here. Commits may come twice, never with a gap.
+
+        `others` are accounts of which it has more events than these: they are read again when somebody asks.
+        """
         with self._mutex:
             if head.position <= self._head.position:
                 return
             for recorded in events:
                 if recorded.position > self._head.position:
                     self._evolve(recorded)
+            for name in self._accounts.keys() & others:
+                self._accounts.forget(name)
             self._shrink()
             self._head = head
 

@@ -204,7 +204,7 @@ def serving(
     `endpoint` is where its metrics are; other keywords are of Config.
     """
     clock = clock or Clock()
-    quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 200}
+    quick = {"listen": "127.0.0.1:0", "drain_ms": 0, "standby_poll_ms": 20, "read_wait_ms_max": 5_000}
     config = Config(schema=schema, **{**quick, **settings})
     started = running(config, dsn, clock=clock.watched(), endpoint=endpoint)
     with started as service, grpc.insecure_channel(service.address) as channel:

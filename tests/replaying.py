@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 
 from ledger import programmes
-from ledger.domain.events import CreditEvent, Recorded, SourceAdvanced
+from ledger.domain.events import CreditEvent, Recorded, SourceAdvanced, VolumeRecorded
 from ledger.domain.instants import DAY_NS
 from ledger.domain.streams import day_key
 from ledger.domain.term_clock import TermClocks
@@ -16,19 +16,22 @@ from ledger.replay.replay import Replay
 from ledger.replay.requests import RequestsAgain
 from ledger.replay.sources import SourcesAgain
 from ledger.replay.states import States
+from ledger.replay.stored_runs import StoredRun, stored_run
+from ledger.store.codec.erasable import apart
+from ledger.store.codec.events import encode
 from ledger.wire.commands.kept import read_kept
 
 
-def deviations(events: Iterable[Recorded]) -> list[Deviation]:
+def deviations(events: Iterable[Recorded], *, together: bool = True) -> list[Deviation]:
     """Return the deviations of a log, commit by commit.
 
     Each event is decided from the events before it as they are recorded, so one that is wrong is named once, not with
-    all that follows from it.
+    all that follows from it. `together`: runs of fills are given as they lie in the log, to be decided many at once.
     """
-    return list(_deviations(list(events)))
+    return list(_deviations(list(events), together=together))
 
 
-def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
+def _deviations(log: Sequence[Recorded], *, together: bool) -> Iterator[Deviation]:
     days: dict[str, set[str]] = {}
     ends: list[tuple[int, int]] = []  # (last position, recorded_time_ns) of each commit so far
 
@@ -83,8 +86,31 @@ def _deviations(log: Sequence[Recorded]) -> Iterator[Deviation]:
             advances.append(recorded)
         if recorded.stream.startswith("fees/"):
             days.setdefault(day_key(recorded.stream)[0], set()).add(recorded.stream)
-        again.take(recorded)
+        run = as_stored(recorded) if together else None
+        if run is not None:
+            again.take_runs([run])
+        else:
+            again.take(recorded)
     yield from _end_of_commit(again, sources, advances, expected - 1)
+
+
+def as_stored(recorded: Recorded, of: Recorded | None = None) -> StoredRun | None:
+    """Return a run of fills as it lies in the log; None for another event, and one that must be looked at by itself.
+
+    It lies in the commit `of` another event, if one is said.
+    """
+    event = recorded.event
+    if not isinstance(event, VolumeRecorded):
+        return None
+    kept, _ = apart(recorded)
+    try:
+        _, state = encode(kept.envelope, kept.event)
+    except (AssertionError, ValueError):
+        return None  # a forgery that only an object can say
+    times = (event.time_min_ns, event.time_max_ns, event.time_max_so_far_ns)
+    envelope = (of or recorded).envelope
+    commit = (envelope.recorded_time_ns, envelope.writer_term)
+    return stored_run(recorded.position, recorded.stream, state, times, commit, lambda: ([], recorded))
 
 
 def _end_of_commit(

@@ -229,7 +229,7 @@ def test_every_file_of_the_packages_of_the_contract_and_for_prometheus_is_in_the
         for package in ("ledger", "projections")
         for path in (ROOT / package).rglob("*")
         if path.name == "py.typed"
-        or path.suffix in (".py", ".pyi", ".css", ".j2", ".json", ".sql", ".toml")
+        or path.suffix in (".py", ".pyi", ".css", ".j2", ".json", ".sql", ".toml", ".zdict")
         or path.name == "py.typed"
     }
     beside = {

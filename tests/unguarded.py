@@ -10,5 +10,5 @@ from psycopg.sql import SQL, Identifier
 
 def unguard(connection: psycopg.Connection[Any], schema: str) -> None:
     """Disable what refuses to change the log of a schema."""
-    for table in ("events", "commits", "requests", "erasable_parts"):
+    for table in ("events", "commits", "requests", "erasable_parts", "dictionaries"):
         connection.execute(SQL("ALTER TABLE {} DISABLE TRIGGER refuse_change").format(Identifier(schema, table)))

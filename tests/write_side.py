@@ -36,6 +36,7 @@ class Writing:
     """A service with the pen over a schema, without threads and wire. It knows the symbol `S`."""
 
     def __init__(self, dsn: str, schema: str, log: Log, recorder: LedgerRecorder) -> None:
+        self.dsn = dsn
         self.config = Config(schema=schema)
         self.log = log
         self.writer = Writer(dsn, recorder)

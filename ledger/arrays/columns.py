@@ -17,7 +17,7 @@ Ints: TypeAlias = npt.NDArray[Any]
 Texts: TypeAlias = npt.NDArray[np.bytes_]
 
 INT64_ROOM: Final = 1 << 62  # below this, sums and differences of two values still fit int64
-_INT64_MAX: Final = (1 << 63) - 1
+INT64_MAX: Final = (1 << 63) - 1
 _INT64_DIGITS: Final = 19
 _ZERO, _NINE = np.frombuffer(b"09", dtype=np.uint8)
 _POWERS: Final = np.array([10**exponent for exponent in range(_INT64_DIGITS)], dtype=np.uint64)
@@ -33,7 +33,11 @@ _STEPS: Final = tuple(
         (10_000 << 32 | 1, 32, 0x00000000FFFFFFFF),
     )
 )
-_MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
+_MIX_OF_ONE: Final = 0xBF58476D1CE4E5B9
+_MIX: Final = np.uint64(_MIX_OF_ONE)
+_DIGEST_OF_NOTHING: Final = 0x9E3779B97F4A7C15
+_DIGEST_SHIFT: Final = 29
+_WORD_MASK: Final = (1 << 64) - 1
 _LINE_BREAK: Final = 10
 _WORD: Final = 8  # bytes of the widest integer that is packed
 _WORDS: Final = (1, 2, 4, 8)  # widths that numpy knows
@@ -57,7 +61,7 @@ def wide(values: Ints) -> Ints:
 
 def narrow(values: Ints) -> Ints:
     """Return the column as int64, if that holds every value."""
-    if values.dtype != object or max(int(values.max()), -int(values.min())) > _INT64_MAX:
+    if values.dtype != object or max(int(values.max()), -int(values.min())) > INT64_MAX:
         return values
     return values.astype(np.int64)
 
@@ -127,9 +131,7 @@ def packed(values: Ints, *, signed: bool = False) -> Packed:
     packed([1, 258]) -> 01 00 02 01, width 2. Integers are not negative unless they are `signed`.
     """
     if len(values) == 1:
-        value = int(values[0])
-        width = max(-(-((value if value >= 0 else -value - 1).bit_length() + signed) // 8), 1)
-        return Packed(value.to_bytes(width, "little", signed=signed), width)
+        return packed_list(values.tolist(), signed=signed)
     largest = int(values.max())
     if signed:
         largest = max(largest, -int(values.min()) - 1)
@@ -138,6 +140,17 @@ def packed(values: Ints, *, signed: bool = False) -> Packed:
         return Packed(values.astype(f"<{'i' if signed else 'u'}{width}").tobytes(), width)
     rows = values.astype("<i8" if signed else "<u8").view(np.uint8).reshape(len(values), _WORD)
     return Packed(rows[:, :width].tobytes(), width)
+
+
+def packed_list(values: Sequence[int], *, signed: bool = False) -> Packed:
+    """Pack few integers, at least one, as `packed` does."""
+    if not any(values):
+        return Packed(bytes(len(values)), 1)
+    largest = max(values)
+    if signed:
+        largest = max(largest, -min(values) - 1)
+    width = max(-(-(largest.bit_length() + signed) // 8), 1)
+    return Packed(b"".join([value.to_bytes(width, "little", signed=signed) for value in values]), width)
 
 
 def unpacked(data: bytes, count: int, *, signed: bool = False) -> Ints:
@@ -154,6 +167,12 @@ def unpacked(data: bytes, count: int, *, signed: bool = False) -> Ints:
 def packed_texts(texts: Texts) -> Packed:
     """Pack texts (dtype S), each filled up with zeros to the longest."""
     return Packed(texts.tobytes(), texts.dtype.itemsize)
+
+
+def packed_words(words: Sequence[bytes], width: int = 0) -> Packed:
+    """Pack few texts, at least one, as `packed_texts` does; 0: as wide as the longest."""
+    width = width or max(map(len, words)) or 1
+    return Packed(b"".join([word.ljust(width, b"\0") for word in words]), width)
 
 
 def text_column(data: bytes, count: int) -> Texts:
@@ -189,7 +208,7 @@ def numbered(names: Texts) -> Ints | Texts:
     if not (digits | (rows == 0)).all() or not (rows[:, 0] > _ZERO).all():
         return names
     numbers = _spelled(names)
-    return numbers.astype(np.int64) if int(numbers.max()) <= _INT64_MAX else names
+    return numbers.astype(np.int64) if int(numbers.max()) <= INT64_MAX else names
 
 
 def mantissas(texts: Texts, decimals: Ints, pointed: Ints) -> Ints:
@@ -230,11 +249,21 @@ def digests(names: Texts) -> Ints:
     """Return a 64-bit digest of each text: equal texts have equal digests, others hardly ever, whatever the width."""
     width = -(-names.dtype.itemsize // 8)
     words = names.astype(f"S{8 * width}").view(np.uint64).reshape(len(names), width)
-    mixed = np.full(len(names), 0x9E3779B97F4A7C15, dtype=np.uint64)
+    mixed = np.full(len(names), _DIGEST_OF_NOTHING, dtype=np.uint64)
     for place in range(width):
         word = words[:, place]
         spread = (mixed ^ word) * _MIX
-        mixed = np.where(word == 0, mixed, spread ^ (spread >> np.uint64(29)))
+        mixed = np.where(word == 0, mixed, spread ^ (spread >> np.uint64(_DIGEST_SHIFT)))
+    return mixed
+
+
+def digest(name: bytes) -> int:
+    """Return the digest of one text, as `digests` does."""
+    mixed = _DIGEST_OF_NOTHING
+    for start in range(0, len(name), _WORD):
+        if word := int.from_bytes(name[start : start + _WORD], "little"):
+            spread = (mixed ^ word) * _MIX_OF_ONE & _WORD_MASK
+            mixed = spread ^ spread >> _DIGEST_SHIFT
     return mixed
 
 

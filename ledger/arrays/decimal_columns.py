@@ -46,6 +46,14 @@ def rescaled(mantissas: Ints, decimals: Ints, scales: Ints) -> tuple[Ints, Ints]
     return mantissas, finer
 
 
+def rescaled_one(mantissa: int, decimals: int, scale: int) -> int | None:
+    """Return one mantissa at a scale, as `rescaled` does; None for one that is finer."""
+    if scale >= decimals:
+        return int(mantissa * 10 ** (scale - decimals))
+    whole, finer = divmod(mantissa, 10 ** (decimals - scale))
+    return None if finer else whole
+
+
 def limbs_of(values: Ints, scale: Ints) -> dict[int, Ints]:
     """Split mantissas with `scale` decimals into limbs: limbs_of([15, 7], [1, 0]) -> {0: [1, 7], -1: [50000000, 0]}.
 
@@ -119,6 +127,25 @@ def _scaled(mantissa: N, missing: int) -> N:
     return cast(N, mantissa * 10**missing if missing >= 0 else mantissa // 10**-missing)
 
 
+def carried(limbs: Limbs) -> dict[int, Ints]:
+    """Return the same numbers with every limb below 10^8: carried({0: [3 * 10^8 + 1]}) -> {0: [1], 1: [3]}."""
+    found: dict[int, Ints] = {}
+    carry: Ints | None = None
+    for power in range(min(limbs, default=0), _POWER_MAX + 1):
+        limb = limbs.get(power)
+        if carry is not None:
+            limb = carry if limb is None else limb + carry
+        carry = None
+        if limb is None:
+            continue
+        above = limb // LIMB
+        if above.any():
+            carry, limb = above, limb - above * LIMB
+        found[power] = limb
+    assert carry is None, "a sum has more digits than any can have"
+    return found
+
+
 class Amounts:
     """A column of numbers in limbs that grows and is added to, 4 bytes a number for each power that any of them has."""
 
@@ -179,6 +206,14 @@ class Amounts:
         if column is None:
             column = self._limbs[power] = np.zeros(self._capacity, dtype=np.uint32)
         return column
+
+    def add_one(self, place: int, number: int, scale: int) -> None:
+        """Add a number with so many decimals at a place."""
+        self._add_one(place, _limbs_of_one(number, scale))
+
+    def number(self, place: int, decimals: int) -> int:
+        """Return the number at a place, which has at most so many decimals, times 10^decimals."""
+        return number_of(self._limbs, place, decimals)
 
     def at(self, places: Ints) -> dict[int, Ints]:
         """Return copies of some of the numbers, as limbs."""

@@ -16,7 +16,8 @@ from ledger.arrays.columns import Ints
 
 _SLOTS_MIN: Final = 1 << 12
 _EMPTY: Final = np.uint64(0)
-_INSTEAD: Final = np.uint64(0x9E3779B97F4A7C15)  # what stands for the number that means empty
+_INSTEAD_OF_ONE: Final = 0x9E3779B97F4A7C15  # what stands for the number that means empty
+_INSTEAD: Final = np.uint64(_INSTEAD_OF_ONE)
 _FEW: Final = 4  # numbers that are looked up one by one: arrays cost more
 _CHUNK: Final = 1 << 18  # numbers that are put in, and slots that are moved, at once
 _MOVED_PER_NUMBER: Final = 8  # slots that are moved for each number added: all are before the set has to grow again,
@@ -79,6 +80,21 @@ class IdSet:
         again[~again] = self._table.put(numbers[~again], marks[~again])
         self._move(max(_MOVED_PER_NUMBER * len(numbers), _MOVED_LEAST))
         return again
+
+    def has_one(self, number: int) -> bool:
+        """Return True if a number is in the set, as `has` does of a column."""
+        number = number or _INSTEAD_OF_ONE
+        if self._older is None:
+            return self._table.has_one(number)
+        return bool(self.has(np.array([number], dtype=np.uint64))[0])
+
+    def add_one(self, number: int, owner: int, note: int) -> None:
+        """Put a number in, as `add` does of a column."""
+        self._make_room(1)
+        if self._older is None:
+            self._table.put_one(number or _INSTEAD_OF_ONE, owner << _NOTE_BITS | note & _NOTE)
+        else:
+            self.add(np.array([number], dtype=np.uint64), np.array([owner]), note)
 
     def keep(self, place_of: Ints, kept_max: int) -> None:
         """Drop the numbers of owners whose place is negative; the others' owners are their places from now on.
@@ -187,14 +203,19 @@ class _Table:
         return again
 
     def _put_few(self, numbers: Sequence[int], marks: Sequence[int]) -> Ints:
-        again = []
-        for number, mark in zip(numbers, marks, strict=True):
-            slot, there = self._slot_of(number)
-            if not there:
-                self._numbers[slot], self._marks[slot] = number, mark
-                self.count += 1
-            again.append(there)
-        return np.array(again, dtype=bool)
+        return np.array(list(map(self.put_one, numbers, marks)), dtype=bool)
+
+    def has_one(self, number: int) -> bool:
+        """Return True if a number has a slot."""
+        return self._slot_of(number)[1]
+
+    def put_one(self, number: int, mark: int) -> bool:
+        """Give a number a slot; return True if it had one."""
+        slot, there = self._slot_of(number)
+        if not there:
+            self._numbers[slot], self._marks[slot] = number, mark
+            self.count += 1
+        return there
 
     def _slot_of(self, number: int) -> tuple[int, bool]:
         """Return (the slot where a number lies or would be put, whether it is there)."""

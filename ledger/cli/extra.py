@@ -14,7 +14,7 @@ _EXTRAS: Final = {
     **dict.fromkeys(("duckdb", "ijson", "jinja2", "markupsafe"), "tools"),
     **dict.fromkeys(
         ("eventsourcing", "grpc_health", "grpc_reflection", "numpy", "packaging", "prometheus_client", "psycopg",
-         "psycopg_pool", "shtab", "tqdm", "tzdata"), "service"
+         "psycopg_pool", "shtab", "tqdm", "tzdata", "zstandard"), "service"
     ),
 }  # fmt: skip
 

@@ -6,7 +6,7 @@ never an answer.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import repeat
 from typing import Final, NamedTuple
 
@@ -15,11 +15,12 @@ import numpy as np
 from ledger.arrays.columns import Ints
 from ledger.arrays.decimal_columns import grown
 from ledger.arrays.id_set import IdSet
+from ledger.domain.events import CellTotals
 from ledger.domain.state.volume_cells import add_totals, to_totals
 from ledger.domain.streams import DayKey
 from ledger.fills.account_day import AccountDay
 from ledger.fills.batch import AccountDays, FillBatch
-from ledger.fills.running_totals import CellTable, FeeCell, GroupSums, RunTotals
+from ledger.fills.running_totals import CellTable, FeeCell, GroupSums, LineSums, RunTotals
 
 _CAPACITY: Final = 1_024
 _MISSING: Final = -1
@@ -28,6 +29,7 @@ _ID_BYTES: Final = 96  # of a digest at most: as few as one slot of six is full 
 _SPREAD: Final = np.uint64(0xD6E8FEB86659FD93)
 _MIX: Final = np.uint64(0xBF58476D1CE4E5B9)
 _HALF: Final = np.uint64(32)
+_WORD_MASK: Final = (1 << 64) - 1
 _POSITIONS: Final = 1 << 32  # the bits of a position that are kept with a digest
 _COLUMNS: Final = ("_number", "_latest_ns", "_last_position", "_ids_held", "_used")
 
@@ -57,6 +59,7 @@ class DayTable:
         self._uses = 0
         self._ids = IdSet()
         self._cells = CellTable()
+        self._begun: set[int] = set()  # see `begin`
 
     @classmethod
     def holding(cls, days: Mapping[DayKey, AccountDay]) -> DayTable:
@@ -83,6 +86,22 @@ class DayTable:
             if day.digests:
                 ids = np.fromiter(day.digests, dtype=np.uint64, count=len(day.digests))
                 self.take_in(np.full(len(ids), place), ids)
+
+    def begin(self, day: int) -> None:
+        """Take it that no account has an event on a UTC day: an account-day of it that is not held has none, either.
+
+        That holds until account-days are dropped.
+        """
+        self._begun.add(day)
+
+    def has_begun(self, day: int) -> bool:
+        """Return True if all account-days of a UTC day are held that have an event."""
+        return day in self._begun
+
+    def enter_new(self, keys: Iterable[DayKey]) -> None:
+        """Hold account-days that have no event, and that were not held."""
+        places = [self._place(key) for key in keys]
+        self._cells.enter(places, [()] * len(places))
 
     def day(self, key: DayKey) -> AccountDay:
         """Return an account-day that is held, but for its digests."""
@@ -111,6 +130,14 @@ class DayTable:
         since = [next_position - (next_position - note) % _POSITIONS for note in notes]
         return Suspects(groups.order[hit], keys, since)
 
+    def has_or_twice(self, places: Ints, digests: Ints) -> Ints:
+        """Return a boolean array: True where the account-day has the digest, and for each that comes twice here."""
+        ids = self._named_ids(places, digests)
+        found: Ints = self._ids.has(ids)
+        in_order = np.sort(ids)
+        twice = in_order[1:][in_order[1:] == in_order[:-1]]
+        return found | np.isin(ids, twice) if len(twice) else found
+
     def take_in(self, places: Ints, digests: Ints, positions: Ints | int = 0) -> Ints:
         """Put digests in; return a boolean array: True where the account-day had the digest, or is given it twice here.
 
@@ -129,8 +156,16 @@ class DayTable:
         `places` are the days, each once, `latest_ns` the times of their latest new lines. The lines of group n are of
         the day `days[n]` and count in the fee cell with the code `codes[n]`; `sums` are those of the groups.
         """
+        self.count(places, latest_ns, days, codes, sums)
+        return self.totals(places)
+
+    def count(self, places: Ints, latest_ns: Ints, days: Ints, codes: Ints, sums: GroupSums) -> None:
+        """Count groups of lines in account-days, as `move_on` does."""
         self._latest_ns[places] = np.maximum(self._latest_ns[places], latest_ns)
         self._cells.count(days, codes, sums)
+
+    def totals(self, places: Ints) -> RunTotals:
+        """Return the totals of account-days, which are all different."""
         return self._cells.totals(places)
 
     def latest_ns(self, places: Ints) -> Ints:
@@ -143,9 +178,40 @@ class DayTable:
 
         Return the positions of the events before these, 0 for a day that had none.
         """
-        before: Ints = self._last_position[places]
-        self._last_position[places] = np.arange(first_position, first_position + len(places))
+        before = self.last_positions(places)
+        self.end_at(places, np.arange(first_position, first_position + len(places)))
         return before
+
+    def last_positions(self, places: Ints) -> Ints:
+        """Return the positions of the last events of account-days, 0 for a day that has none."""
+        last: Ints = self._last_position[places]
+        return last
+
+    def end_at(self, places: Ints, positions: Ints) -> None:
+        """Let account-days end with events at some positions."""
+        self._last_position[places] = positions
+
+    def has(self, place: int, digest: int) -> bool:
+        """Return True if an account-day may have an exec_id, by its digest: what `suspects` says of many."""
+        return self._ids.has_one(self._named_id(place, digest))
+
+    def take_in_one(self, place: int, digest: int, position: int) -> None:
+        """Put one digest in, as `take_in` does."""
+        self._ids_held[place] += 1
+        self._ids.add_one(self._named_id(place, digest), place, position)
+
+    def move_one_on(
+        self, place: int, latest_ns: int, sums: Mapping[FeeCell, LineSums], position: int
+    ) -> tuple[int, tuple[CellTotals, ...], int]:
+        """Count lines in one account-day, which ends with an event at a position, as `move_on` and `append` do.
+
+        Return the time of its latest line, its totals, and the position of the event before.
+        """
+        for fee_cell, of_cell in sums.items():
+            self._cells.count_one(place, self._cells.code(fee_cell), of_cell)
+        latest_ns = self._latest_ns[place] = max(int(self._latest_ns[place]), latest_ns)
+        before, self._last_position[place] = int(self._last_position[place]), position
+        return latest_ns, to_totals(self._cells.sums(place)), before
 
     def shrink(self, bytes_max: int) -> None:
         """Drop the least recently used days if the table takes more; none is in use."""
@@ -159,6 +225,7 @@ class DayTable:
         self._keep(np.sort(newest[np.cumsum(weights) <= bytes_max * 3 // 4]))  # so that not every commit has to
 
     def _keep(self, places: Ints) -> None:
+        self._begun.clear()
         count = len(self._place_of)
         place_of = np.full(count, _MISSING, dtype=np.int64)
         place_of[places] = np.arange(len(places))
@@ -179,6 +246,11 @@ class DayTable:
             self._named += 1
             self._number[place] = self._named
         return place
+
+    def _named_id(self, place: int, digest: int) -> int:
+        """Mix one digest with the number of its account-day, as `_named_ids` does."""
+        mixed = (digest + int(self._number[place]) * int(_SPREAD)) * int(_MIX) & _WORD_MASK
+        return (mixed ^ mixed >> 32) * int(_SPREAD) & _WORD_MASK
 
     def _named_ids(self, places: Ints, digests: Ints) -> Ints:
         """Mix digests with the numbers of their account-days, spread evenly over 64 bits."""

@@ -41,6 +41,14 @@ class Referred(Generic[T]):
         self.index = self.pair - bounds[run]
         self.codes, self.bounds = (pairs % codes_end).tolist(), bounds.tolist()
 
+    @classmethod
+    def numbered(cls, run: Ints, index: Ints, codes: Ints, bounds: Ints, values: Sequence[T]) -> Referred[T]:
+        """Return what lines refer to by numbers that they have already: `index`, in the list of each run."""
+        found = cls.__new__(cls)
+        found.values, found.index, found.pair = values, index, bounds[run] + index
+        found.codes, found.bounds = codes.tolist(), bounds.tolist()
+        return found
+
     def of_run(self, run: int) -> tuple[T, ...]:
         """Return the values that the lines of a run refer to."""
         return tuple([self.values[code] for code in self.codes[self.bounds[run] : self.bounds[run + 1]]])

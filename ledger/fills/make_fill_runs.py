@@ -51,7 +51,7 @@ def make_fill_runs(
     first = last = np.zeros(0, dtype=np.int64)
     if any(batch.sources):
         numbers = batch.sequence[lines.place]
-        first, last = _first_and_last_numbers(numbers, sources)
+        first, last = first_and_last_numbers(numbers, sources)
         columns["sequence_offset"] = packed(numbers - first[sources.pair])
     times = batch.transact_time_ns[lines.place]
     earliest, latest = np.minimum.reduceat(times, starts), np.maximum.reduceat(times, starts)
@@ -76,7 +76,7 @@ def make_fill_runs(
     )
 
 
-def _first_and_last_numbers(numbers: Ints, sources: Referred[str]) -> tuple[Ints, Ints]:
+def first_and_last_numbers(numbers: Ints, sources: Referred[str]) -> tuple[Ints, Ints]:
     """Return (lowest number, highest number) of each source in each run, in the order of `sources.codes`."""
     if len(numbers) == 1:
         return numbers, numbers

@@ -34,7 +34,7 @@ def newly_named_owners(runs: FillRuns, accounts: Owners) -> list[NamedOwner]:
     owners = text_column(runs.columns["owner_id"].data, runs.starts[-1])
     run = np.repeat(np.arange(len(runs)), np.diff(runs.starts))
     names = [account_id for account_id, _ in runs.keys]
-    lines = _first_of_each_stretch(owners, run, np.flatnonzero(_unknown(owners, run, names, accounts)))
+    lines = _first_of_each_stretch(owners, run, np.flatnonzero(unknown_owners(owners, run, names, accounts)))
     if not len(lines):
         return []
     offsets = unpacked(runs.columns["time_offset_ns"].data, runs.starts[-1])
@@ -64,7 +64,7 @@ def owners_said(run: VolumeRecorded) -> dict[str, int]:
     return {owner.decode(): run.time_min_ns + int(offsets[line]) for owner, line in first.items() if owner}
 
 
-def _unknown(owners: Texts, run: Ints, names: Sequence[str], accounts: Owners) -> Ints:
+def unknown_owners(owners: Texts, run: Ints, names: Sequence[str], accounts: Owners) -> Ints:
     """Return a boolean array: True where a line says an owner that its account does not have, and may still get.
 
     `names` are the accounts of the runs. Most have no state, or one without owners that fills name.

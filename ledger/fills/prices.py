@@ -70,11 +70,16 @@ def price_lines(lines: BatchLines, groups: AccountDays, accounts: Accounts) -> P
 
 def _self_trades(batch: FillBatch, accounts: Accounts) -> Ints:
     """Return a boolean array: True where a fill has one owner on both sides. One that names none has its account's."""
-    owned = accounts.owned if isinstance(accounts, HeldStandings) else accounts
-    owners = texts([owned[name].owner_id if name in owned else name for name in batch.accounts])[batch.account]
+    owners = texts(_owner_ids(batch, accounts))[batch.account]
     if len(batch.owner_id):
         owners = np.where(batch.owner_id == b"", owners, batch.owner_id)
     return self_trades(owners, batch.counterparty_owner_id)
+
+
+def _owner_ids(batch: FillBatch, accounts: Accounts) -> list[str]:
+    if isinstance(accounts, HeldStandings):
+        return accounts.owner_ids
+    return [accounts[name].owner_id if name in accounts else name for name in batch.accounts]
 
 
 def _price_tokens(

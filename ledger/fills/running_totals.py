@@ -14,10 +14,11 @@ from ledger.arrays.decimal_columns import Amounts, Limbs, grown, limbs_of, numbe
 from ledger.arrays.lazy_sequence import LazySequence
 from ledger.domain.events import CellKey, CellTotals, FeeSum
 from ledger.domain.money import decimal_text
-from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, exact
+from ledger.domain.state.volume_cells import FEE_SCALE, NOTIONAL_SCALE, CellSum, CellSums, exact
 
 _CAPACITY: Final = 1_024
 _NONE: Final = -1
+_SCALES: Final = (NOTIONAL_SCALE, FEE_SCALE, FEE_SCALE)  # of notional, charges and rebates
 
 
 class FeeCell(NamedTuple):
@@ -25,6 +26,18 @@ class FeeCell(NamedTuple):
 
     cell: CellKey
     currency: str
+
+
+class LineSums(NamedTuple):
+    """The sums of a few lines: notional at NOTIONAL_SCALE, charges and rebates, without their sign, at FEE_SCALE."""
+
+    lines: int
+    notional: int
+    charges: int
+    rebates: int
+
+
+NO_LINES: Final = LineSums(0, 0, 0, 0)
 
 
 class GroupSums(NamedTuple):
@@ -51,6 +64,15 @@ class RunTotals(LazySequence[tuple[CellTotals, ...]]):
 
     def __len__(self) -> int:
         return len(self.bounds) - 1
+
+    def of_runs(self, places: Ints) -> RunTotals:
+        """Return the totals after some of the runs, in the order of `places`."""
+        sizes = np.diff(self.bounds)[places]
+        ends = np.cumsum(sizes)
+        entries = np.arange(int(ends[-1])) + np.repeat(self.bounds[places] - ends + sizes, sizes)
+        lines, *amounts = self.sums
+        some = ({power: limb[entries] for power, limb in each.items()} for each in amounts)
+        return RunTotals(self.fee_cells, np.append(0, ends), self.codes[entries], GroupSums(lines[entries], *some))
 
     def make(self, place: int) -> tuple[CellTotals, ...]:
         """Make the totals after a run."""
@@ -151,6 +173,35 @@ class CellTable:
             self._codes[entry],
             GroupSums(self._lines[entry], *(amounts.at(entry) for amounts in self._amounts)),
         )
+
+    def count_one(self, day: int, code: int, sums: LineSums) -> None:
+        """Count one group of lines, as `count` does."""
+        self._room_for_days(day + 1)
+        entry = next((entry for entry in self._links(int(self._first[day])) if self._codes[entry] == code), _NONE)
+        if entry == _NONE:
+            self._room_for_entries(1)
+            entry, self._count = self._count, self._count + 1
+            self._codes[entry] = code
+            self._next[entry], self._first[day] = self._first[day], entry
+        self._lines[entry] += sums.lines
+        for amounts, more, scale in zip(self._amounts, sums[1:], _SCALES, strict=True):
+            if more:
+                amounts.add_one(entry, more, scale)
+
+    def sums(self, day: int) -> CellSums:
+        """Return the totals of one account-day as sums, which the log holds by `to_totals`."""
+        found: CellSums = {}
+        notional, charges, rebates = self._amounts
+        for entry in self._links(int(self._first[day])):
+            cell, currency = self.fee_cells[int(self._codes[entry])]
+            found.setdefault(cell, CellSum()).count(
+                int(self._lines[entry]),
+                notional.number(entry, NOTIONAL_SCALE),
+                currency,
+                charges.number(entry, FEE_SCALE),
+                -rebates.number(entry, FEE_SCALE),
+            )
+        return found
 
     def keep(self, days: Ints) -> None:
         """Drop all account-days but some; from now on the place of a day is its place among these."""

@@ -21,7 +21,7 @@ from ledger.domain.grant_sources import TRIAL
 from ledger.domain.instants import BEGINNING_NS, NEVER_NS
 from ledger.domain.pricing.plan import NO_STANDING, Standing, find_standing, standing_at
 from ledger.domain.rules.best_grant import may_still_count
-from ledger.domain.state.account import AccountState, Grant
+from ledger.domain.state.account import AccountState, Grant, change_instants
 from ledger.domain.state.held import NAME_BYTES, OWNER_BYTES
 from ledger.domain.state.owners import Owned
 from ledger.domain.state.programme import Programme, Ranking
@@ -34,6 +34,8 @@ _ROW_BYTES: Final = 17  # when it was used, whether it holds, its owners
 _STRETCHES_BYTES: Final = 8 * (_STRETCHES + 1) + 4 * _STRETCHES
 _RANKINGS_MAX: Final = 8
 _STANDINGS_MAX, _STANDING_BYTES = 1 << 16, 700  # different ones in the table, which is emptied beyond (see `shrink`)
+# Accounts with the same few grants, bans and flags hold the same: so many different ones are remembered, some 8 MB.
+_ALIKE_MAX, _CHANGING_MAX = 4_096, 4
 _WITHOUT_EVENT: Final = 0  # the number of every account without an event
 _MISSING: Final = -1
 
@@ -106,6 +108,7 @@ class StandingTable:
         self._stretches: dict[Ranking, tuple[Ints, Ints]] = {}  # instants and codes, a row for each account
         self._code_of: dict[tuple[Any, ...], int] = {_pricing_key(NO_STANDING): 0}
         self.standings = [NO_STANDING]
+        self._of_alike: dict[tuple[Any, ...], tuple[list[int], list[int]]] = {}  # a memo of `_stretches_since`
         self._holds[_WITHOUT_EVENT] = True
 
     def __len__(self) -> int:
@@ -176,6 +179,17 @@ class StandingTable:
         found: Ints = np.where(known, codes[np.arange(len(numbers)), np.minimum(place, _STRETCHES - 1)], _MISSING)
         return found
 
+    def code_of(self, ranking: Ranking, number: int, rated_ns: int, traded_ns: int) -> int:
+        """Return the code of the standing of one fill, as `codes` does."""
+        if not self._changes[number]:
+            return 0
+        if ranking not in self._stretches:
+            return _MISSING
+        instants, codes = (column[number].tolist() for column in self._stretches[ranking])
+        place = _stretch(instants, rated_ns)
+        known = place < _STRETCHES and place == _stretch(instants, traded_ns)
+        return int(codes[place]) if known else _MISSING
+
     def hold(
         self, programme: Programme, numbers: Ints, accounts: Iterable[AccountState], from_ns: Sequence[int]
     ) -> None:
@@ -196,20 +210,38 @@ class StandingTable:
     def _stretches_of(self, account: AccountState, programme: Programme, at_ns: int) -> tuple[list[int], list[int]]:
         """Return (instants, codes) of an account from an instant on; neighbours that are alike are one stretch.
 
-        Grants that are over are left out: after a year they are nearly all.
+        Grants that are over are left out: after a year they are nearly all. What is left many accounts have alike.
         """
-        since_ns, counting = BEGINNING_NS, list[Grant]()
+        over_ns, counting = BEGINNING_NS, list[Grant]()
         for grant in account.grants:
             if may_still_count(grant, programme, at_ns) or grant.source == TRIAL:
                 counting.append(grant)
             else:
-                since_ns = max(since_ns, grant.ends_at_ns)
-        if len(counting) < len(account.grants):
-            account = replace(account, grants=tuple(counting))
-        changes = account.change_instants
+                over_ns = max(over_ns, grant.ends_at_ns)
+        changing = tuple(counting), account.bans, account.flags
+        changes = change_instants(*changing)
         place = bisect_right(changes, at_ns)
-        instants, codes = [max(since_ns, changes[place - 1] if place else BEGINNING_NS)], list[int]()
-        for start, until in zip((at_ns, *changes[place:]), (*changes[place:], NEVER_NS), strict=True):
+        few = sum(map(len, changing)) <= _CHANGING_MAX
+        alike = (*changing, programme.ranking, place) if few else ()
+        found = self._of_alike.get(alike)
+        if found is None:
+            found = self._stretches_since(replace(account, grants=changing[0]), changes[place:], programme, at_ns)
+            if len(self._of_alike) >= _ALIKE_MAX:
+                self._of_alike.clear()
+            if few:
+                self._of_alike[alike] = found
+        instants, codes = found
+        return [max(over_ns, changes[place - 1] if place else BEGINNING_NS), *instants], codes
+
+    def _stretches_since(
+        self, account: AccountState, changes: Sequence[int], programme: Programme, at_ns: int
+    ) -> tuple[list[int], list[int]]:
+        """Return (the instants at which stretches end, their codes) of an account from an instant on.
+
+        `changes` are its instants after this one.
+        """
+        instants, codes = list[int](), list[int]()
+        for start, until in zip((at_ns, *changes), (*changes, NEVER_NS), strict=True):
             code = self.code(find_standing(account, programme, start))
             if codes and codes[-1] == code:
                 instants[-1] = until
@@ -237,6 +269,7 @@ class StandingTable:
         if len(self.standings) > min(_STANDINGS_MAX, 1 + bytes_max // 2 // _STANDING_BYTES):
             self._keep(0)
             self.standings, self._code_of = [NO_STANDING], {_pricing_key(NO_STANDING): 0}
+            self._of_alike.clear()
         elif self.nbytes > bytes_max:
             self._keep(len(self) * bytes_max // self.nbytes * 3 // 4)  # so that not every commit has to
 
@@ -273,6 +306,13 @@ def _place(instants: Ints, at_ns: Ints) -> Ints:
     return place
 
 
+def _stretch(instants: Sequence[int], at_ns: int) -> int:
+    """Return in which stretch of an account an instant lies, _STRETCHES for none."""
+    if not instants[0] <= at_ns < instants[_STRETCHES]:
+        return _STRETCHES
+    return bisect_right(instants, at_ns, 1, _STRETCHES) - 1
+
+
 class HeldStandings:
     """The accounts of one batch in a table, and how to read the states of those of which it does not know enough."""
 
@@ -285,11 +325,21 @@ class HeldStandings:
         self._numbers = numbers
         self._read = read
 
+    @property
+    def owner_ids(self) -> list[str]:
+        """The beneficial owners of the accounts of the batch, in their order."""
+        owned = zip(self._names, self._table.owned(self._numbers), strict=True)
+        return [name if found is None else found.owner_id for name, found in owned]
+
     @cached_property
     def owned(self) -> dict[str, Owned]:
         """The owners of accounts by id, but for those that are their own owner, and whose fills name no other."""
         owned = zip(self._names, self._table.owned(self._numbers), strict=True)
         return {name: found for name, found in owned if found is not None}
+
+    def owners_of(self, account_id: str) -> Owned:
+        """Return the owners of an account of the batch."""
+        return self.owned.get(account_id) or Owned(account_id, account_id, ())
 
     def of_lines(self, lines: BatchLines) -> tuple[list[Standing], Ints]:
         """Return the standings of the lines' accounts, and the place of each line's."""
@@ -308,6 +358,14 @@ class HeldStandings:
             standing[those] = self._codes(programme, account[those], lines.rate_time_ns[those], traded_ns[those])
         used, place_of_each = distinct(standing, len(self._table.standings))
         return [self._table.standings[code] for code in used.tolist()], place_of_each
+
+    def of_fill(self, account: int, programme: Programme, rated_ns: int, traded_ns: int) -> tuple[int, Standing] | None:
+        """Return (code, standing) of one fill, whose account is a place in the names; codes go as those of lines.
+
+        None: the table does not know it.
+        """
+        code = self._table.code_of(programme.ranking, int(self._numbers[account]), rated_ns, traded_ns)
+        return None if code == _MISSING else (code, self._table.standings[code])
 
     def _codes(self, programme: Programme, account: Ints, rated_ns: Ints, traded_ns: Ints) -> Ints:
         """Return the code of each fill's standing; `account` are places in the names. What is missing is read."""

@@ -23,10 +23,13 @@ class BackLinks:
         if isinstance(recorded.event, WriterStarted) and recorded.event.links_fees:
             self._since = min(self._since or recorded.event.term, recorded.event.term)
 
+    def links(self, term: int) -> bool:
+        """Return True if events of fee streams name the one before them in a term."""
+        return self._since is not None and term >= self._since
+
     def differing(self, envelope: Envelope, event: FeeEvent, day: AccountDay) -> list[Difference]:
         """Say how an event differs in the position that it names; the day is as before it."""
-        linked = self._since is not None and envelope.writer_term >= self._since
-        was, expected = event.previous_position, day.last_position if linked else 0
+        was, expected = event.previous_position, day.last_position if self.links(envelope.writer_term) else 0
         return [] if was == expected else [Difference("previous_position", _shown(was), _shown(expected))]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from google.protobuf.message import DecodeError
 
@@ -60,7 +60,19 @@ class Deviation:
         return f"position {self.position}, {self.stream}: {'; '.join(map(str, self.differs))}"
 
 
-def said(recorded: Recorded, what: str, *, ruled: bool = False) -> Deviation:
+class Placed(Protocol):
+    """An event, or what stands for it: where it lies."""
+
+    @property
+    def position(self) -> int:
+        """The position in the log."""
+
+    @property
+    def stream(self) -> str:
+        """The stream."""
+
+
+def said(recorded: Placed, what: str, *, ruled: bool = False) -> Deviation:
     """Return a deviation that one sentence says."""
     return Deviation(recorded.position, recorded.stream, (Difference(what, ruled=ruled),))
 

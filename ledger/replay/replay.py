@@ -7,7 +7,7 @@ of an evaluation is taken as recorded where closes were needed to value it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -47,6 +47,7 @@ from ledger.replay.owners import OwnersAgain
 from ledger.replay.requests import RequestsAgain
 from ledger.replay.sources import LinesBySource
 from ledger.replay.states import States
+from ledger.replay.stored_runs import StoredRun
 from ledger.replay.totals import recounted
 
 NOT_DECIDED: Final[dict[type[Event], str]] = {
@@ -56,7 +57,8 @@ NOT_DECIDED: Final[dict[type[Event], str]] = {
     EvaluationCompleted: "a count of what a run found, which a new plan of the same evaluation gives again",
 }
 
-LINES_TOGETHER: Final = 65_536  # more lines at once save nothing, and take memory
+LINES_TOGETHER: Final = 65_536  # more lines at once save nothing, and take memory;
+RUNS_TOGETHER: Final = 8_192  # nor do more runs
 
 _OF_ALL: Final = ("registers", "programme", "release")  # kinds of streams that every decision rests on
 _FOLLOWING: Final = (FactReleased, FactWithheld, RepriceStarted, RepriceCompleted)  # they may follow from a fact
@@ -85,7 +87,7 @@ class Replay:
         self._owners = OwnersAgain(states)
         self._requests = requests
         self._decides = decides
-        self._runs: list[Recorded] = []
+        self._runs: list[Recorded | StoredRun] = []
         self._waiting: set[str] = set()  # accounts of these runs
         self._lines_waiting = 0
         self._time_ns = 0  # of the commit at hand
@@ -93,13 +95,16 @@ class Replay:
         self._found: list[Deviation] = []
         self._lines: LinesBySource = {}
 
+    def take_runs(self, runs: Sequence[StoredRun]) -> None:
+        """Take in runs of fills of one commit that follow each other, as they lie in the log."""
+        self._begin_commit(runs[0].recorded_time_ns)
+        self._settle()
+        self._link(runs[0])
+        self._wait_with(runs, [run.key[0] for run in runs], sum([run.lines for run in runs]))
+
     def take(self, recorded: Recorded) -> None:
         """Take in one more event."""
-        if recorded.envelope.recorded_time_ns != self._time_ns:
-            self._settle()
-            self._mended.end_commit()
-            self._time_ns = recorded.envelope.recorded_time_ns
-            self._found += self._owners.overdue(self._time_ns)
+        self._begin_commit(recorded.envelope.recorded_time_ns)
         # The link to an owner follows the registration at once, before what that does to lines.
         if not isinstance(recorded.event, FeeAdjusted | AccountLinked) and not self._mended.is_outcome(recorded):
             self._settle()
@@ -108,11 +113,7 @@ class Replay:
             self._found.append(said(recorded, "it cannot be decided: fills lie in the stream of an account-day alone"))
         elif isinstance(recorded.event, VolumeRecorded):
             self._link(recorded)
-            self._runs.append(recorded)
-            self._waiting.add(account_of(recorded.stream))
-            self._lines_waiting += len(recorded.event)
-            if self._lines_waiting >= LINES_TOGETHER:
-                self._decide_runs()
+            self._wait_with([recorded], [account_of(recorded.stream)], len(recorded.event))
         elif not isinstance(recorded.event, SourceAdvanced):
             kind, _ = kind_and_subject(recorded.stream)
             if kind in _OF_ALL or kind == LEDGER or account_of(recorded.stream) in self._waiting:
@@ -130,6 +131,22 @@ class Replay:
         found, lines = self._found, self._lines
         self._found, self._lines = [], {}
         return sorted(found, key=lambda deviation: deviation.position), lines
+
+    def _begin_commit(self, time_ns: int) -> None:
+        """End the commit at hand where an event was recorded at another time."""
+        if time_ns != self._time_ns:
+            self._settle()
+            self._mended.end_commit()
+            self._time_ns = time_ns
+            self._found += self._owners.overdue(time_ns)
+
+    def _wait_with(self, runs: Sequence[Recorded | StoredRun], account_ids: Sequence[str], lines: int) -> None:
+        """Let runs wait until many can be decided together."""
+        self._runs += runs
+        self._waiting.update(account_ids)
+        self._lines_waiting += lines
+        if self._lines_waiting >= LINES_TOGETHER or len(self._runs) >= RUNS_TOGETHER:
+            self._decide_runs()
 
     def _settle(self) -> None:
         """Compare what follows from the last fact, as of the last event: runs of days that are not given come later."""
@@ -229,16 +246,16 @@ class Replay:
             self._found += found
             self._linked = (recorded, linked)
 
-    def _link(self, recorded: Recorded) -> None:
+    def _link(self, recorded: Recorded | StoredRun) -> None:
         """Compare links: the event after the registration or naming of an account links it, and no other does."""
         pending, self._linked = self._linked, None
-        expected = pending[1] if pending else None
-        event = recorded.event
-        found = (recorded.stream, event) if isinstance(event, AccountLinked) and self._decides(recorded) else None
+        expected, found = pending[1] if pending else None, None
+        if isinstance(recorded, Recorded) and isinstance(recorded.event, AccountLinked) and self._decides(recorded):
+            found = (recorded.stream, recorded.event)
         if found != expected:
             what = f"{expected!r} was expected here: an account is linked as it registers, or as fills name an owner"
             self._found.append(said(recorded, what))
-        elif pending:
+        elif pending and isinstance(recorded, Recorded):
             self._found += self._requests.further(recorded, pending[0])
 
     def _decide_runs(self) -> None:
@@ -247,8 +264,9 @@ class Replay:
         self._lines_waiting = 0
         if runs:
             self._states.next = runs[0].position
-            self._found += decide_runs(runs, self._states, self._lines)
-            self._found += self._owners.expect(runs)
+            found, naming = decide_runs(runs, self._states, self._lines)
+            self._found += found
+            self._found += self._owners.expect(naming)
             self._found += self._owners.overdue(self._time_ns)
             self._states.next = runs[-1].position + 1
             self._states.shrink()

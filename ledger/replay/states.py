@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
-from ledger.arrays.columns import digests, text_column
+import numpy as np
+
+from ledger.arrays.columns import Ints, digests, text_column
 from ledger.domain.decide.shared_states import SharedStates
 from ledger.domain.events import (
     AccountLinked,
@@ -22,7 +24,14 @@ from ledger.domain.state.held import Held
 from ledger.domain.state.owners import family_of, linked_accounts
 from ledger.domain.state.programme import Programme
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.state.volume_cells import CellSums, add_totals
+from ledger.domain.state.volume_cells import (
+    FEE_SCALE,
+    NOTIONAL_SCALE,
+    CellSum,
+    CellSums,
+    add_sums,
+    add_totals,
+)
 from ledger.domain.streams import (
     REGISTERS,
     DayKey,
@@ -35,7 +44,9 @@ from ledger.domain.streams import (
 )
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import PlacedLine, lines_now
+from ledger.fills.days import DayTable
 from ledger.fills.mend import AccountSpan
+from ledger.fills.standings import Accounts, HeldStandings, StandingTable
 from ledger.replay.back_links import BackLinks
 from ledger.replay.compare import UNDECIDABLE
 
@@ -51,7 +62,11 @@ CreditsWith = Callable[[int, int], list[Recorded]]
 AccountsTrading = Callable[[str, str, int, int, int], list[str]]
 
 _HELD_MAX: Final = 50_000  # states of a kind in memory; those used least recently are folded anew when needed
-_IDS_MAX: Final = 3_000_000  # digests of exec_ids in memory, about 100 bytes each
+_DAY_BYTES_MAX: Final = 192_000_000  # of account-days in memory, with the digests of their exec_ids
+_STANDING_BYTES_MAX: Final = 96_000_000  # of accounts, and what they hold
+_LINES_END: Final = 1 << 40  # that the table of days can count in a cell,
+_NOTIONAL_END: Final = 10 ** (50 + NOTIONAL_SCALE)  # and amounts
+_FEE_END: Final = 10 ** (50 + FEE_SCALE)
 
 
 class States(SharedStates):
@@ -91,10 +106,12 @@ class States(SharedStates):
         self._earlier = earlier
         self._fed = fed
         self._whole = whole
+        self._dropped: set[str] = set()  # kinds of streams of which some state was let go
         self._accounts: Held[str, AccountState] = Held()
-        self._days: Held[DayKey, AccountDay] = Held()
+        self._standings = StandingTable()
+        self.table = DayTable()
+        self._beside: dict[int, CellSums] = {}  # by place in the table: totals of days that the table cannot hold
         self._owners: Held[str, list[str]] = Held()  # their accounts
-        self._ids = 0
         self._runs: tuple[str, int, list[Recorded]] | None = None  # of a fee stream, before a position
 
     def is_given(self, account_id: str) -> bool:
@@ -175,27 +192,61 @@ class States(SharedStates):
         """Return the other accounts that share an owner with one, by id."""
         return family_of(account, self.accounts_of, lambda names: self.accounts(names).values())
 
+    def standings(self, account_ids: Sequence[str]) -> Accounts:
+        """Return what fills of accounts are priced by: as columns, unless events of one are not given."""
+        numbers = self._standings.numbers(account_ids)
+        new = np.flatnonzero(numbers < 0)
+        if len(new):
+            names = [account_ids[place] for place in new.tolist()]
+            if not all(map(self.is_given, names)):
+                return self.accounts(account_ids)
+            accounts = self.accounts(names)
+            numbers[new] = self._standings.enter(
+                account if account.version else None for account in map(accounts.__getitem__, names)
+            )
+        return HeldStandings(self._standings, account_ids, numbers, self.accounts)
+
     def day(self, key: DayKey) -> AccountDay:
-        """Return an account-day."""
+        """Return an account-day as it is, but for its digests."""
         return self.days([key])[key]
 
     def days(self, keys: Iterable[DayKey]) -> Mapping[DayKey, AccountDay]:
-        """Return account-days, those that are not in memory read at once.
+        """Return account-days as they are, but for their digests; those that are not in memory are read at once."""
+        streams = {fee_stream(*key): key for key in keys}
+        given = [key for stream, key in streams.items() if self._fed(stream)]
+        self.day_places(given)
+        found = dict(zip(given, map(self._day, given), strict=True))
+        others = {stream: key for stream, key in streams.items() if key not in found}
+        found.update((key, AccountDay()) for key in others.values())
+        for recorded in self._last_fees(sorted(others), self.next) if others else ():
+            self._go_on(found[others[recorded.stream]], recorded)
+        return found
 
-        Of one whose events are not given only totals and times are known.
-        """
-        wanted = list(keys)
-        missing = {fee_stream(*key): key for key in wanted if key not in self._days}
-        found = {key: AccountDay() for key in missing.values()}
-        given = list(filter(self._fed, missing))
-        for recorded in self._past(*given):
-            self._evolve_day(found[missing[recorded.stream]], recorded)
-        for stream in given:
-            self._days.hold(missing[stream], found[missing[stream]])
-        if others := missing.keys() - given:
-            for recorded in self._last_fees(sorted(others), self.next):
-                self._go_on(found[missing[recorded.stream]], recorded)
-        return {key: found[key] if key in found else self._days[key] for key in wanted}
+    def day_places(self, keys: Sequence[DayKey]) -> Ints:
+        """Return the places of account-days whose events are given in `table`; those that are missing are read."""
+        places = self.table.places(keys)
+        missing = np.flatnonzero(places < 0)
+        if len(missing):
+            some = [keys[place] for place in missing.tolist()]
+            self._enter({fee_stream(*key): key for key in some})
+            places[missing] = self.table.places(some)
+        return places
+
+    def _enter(self, streams: Mapping[str, DayKey]) -> None:
+        """Hold account-days, by their fee streams, as their events before the position at hand leave them."""
+        found = {key: AccountDay() for key in streams.values()}
+        ids: list[tuple[DayKey, int, Ints]] = []
+        for recorded in self._past(*streams):
+            key = streams[recorded.stream]
+            self._go_on(found[key], recorded)
+            if isinstance(recorded.event, VolumeRecorded):
+                ids.append((key, recorded.position, _digests(recorded.event)))
+        self._hold(found)
+        if ids:
+            of_runs, positions, each = zip(*ids, strict=True)
+            sizes = list(map(len, each))
+            places = np.repeat(self.table.places(of_runs), sizes)
+            self.table.take_in(places, np.concatenate(each), np.repeat(positions, sizes))
 
     def evolve(self, recorded: Recorded) -> None:
         """Take in one more event."""
@@ -204,11 +255,12 @@ class States(SharedStates):
             case "account":
                 evolved = evolve_account(self.account(name), recorded)
                 self._accounts.hold(name, evolved or fold_account(name, [*self.before(recorded.stream), recorded]))
+                self._standings.forget(name)
             case "owner":
                 if isinstance(recorded.event, AccountLinked):
                     self.accounts_of(name).append(recorded.event.account_id)
             case "fees":
-                self._evolve_day(self.day(day_key(recorded.stream)), recorded)
+                self._evolve_day(day_key(recorded.stream), recorded)
             case "promotions" | "bounty" | "closes" | "evaluation" | "repricing" | "release":
                 super().evolve(recorded)
             case "registers" | "programme":
@@ -216,8 +268,70 @@ class States(SharedStates):
                 super().evolve(recorded)
                 self.registered = (recorded, before) if isinstance(recorded.event, SymbolRegistered) else None
 
-    def restore(self, day: AccountDay, event: FeeEvent) -> None:
-        """Have a day go on with the recorded totals, whatever was expected; as it was, if these cannot be read."""
+    def shrink(self) -> None:
+        """Let go of states that were used least recently, where there are too many. None may be in use."""
+        self._note_dropped("account", self._accounts.shrink(_HELD_MAX))
+        self._note_dropped("owner", self._owners.shrink(_HELD_MAX))
+        self._whole &= not self._shared.shrink(_HELD_MAX)
+        self._standings.shrink(_STANDING_BYTES_MAX)
+        days = len(self.table)
+        self.table.shrink(_DAY_BYTES_MAX)
+        if len(self._beside) > _HELD_MAX or (self._beside and len(self.table) < days):
+            self.table, self._beside = DayTable(), {}
+        self._note_dropped("fees", len(self.table) < days)
+
+    def _note_dropped(self, kind: str, dropped: bool) -> None:
+        if dropped:
+            self._dropped.add(kind)
+
+    def _past(self, *streams: str) -> Iterable[Recorded]:
+        unknown = [stream for stream in streams if not self._was_given(stream)]
+        return self.before(*unknown) if unknown else ()
+
+    def _was_given(self, stream: str) -> bool:
+        """Return True if all events of a stream were given: if its state is not in memory, it has none."""
+        return self._whole and kind_and_subject(stream)[0] not in self._dropped and self._fed(stream)
+
+    def _fold_accounts(self, account_ids: Sequence[str]) -> dict[str, AccountState]:
+        return fold_accounts(self._past(*map(account_stream, account_ids)), account_ids)
+
+    def go_on(self, key: DayKey, recorded: Recorded) -> None:
+        """Have a day go on with the totals that an event says, whatever was expected."""
+        day = self.day(key)
+        self._go_on(day, recorded)
+        self._hold({key: day})
+
+    def beside(self, places: Ints) -> Ints:
+        """Return a boolean array: True for the place of a day of which the log says totals as no decision gives them.
+
+        `table` does not hold these, `day` has them all the same.
+        """
+        return np.isin(places, list(self._beside)) if self._beside else np.zeros(len(places), dtype=bool)
+
+    def _day(self, key: DayKey) -> AccountDay:
+        day = self.table.day(key)
+        beside = self._beside.get(int(self.table.places([key])[0]))
+        if beside is not None:
+            add_sums(day.sums, beside)
+        return day
+
+    def _hold(self, days: Mapping[DayKey, AccountDay]) -> None:
+        beside: dict[DayKey, CellSums] = {}
+        for key, day in days.items():
+            if not all(map(_can_be_counted, day.sums.values())):
+                beside[key], day.sums = day.sums, {}
+        self.table.enter(days)
+        if beside or self._beside:
+            for key, place in zip(days, self.table.places(list(days)).tolist(), strict=True):
+                self._beside.pop(place, None)
+                if key in beside:
+                    self._beside[place] = beside[key]
+
+    def _go_on(self, day: AccountDay, recorded: Recorded) -> None:
+        """Let a day go on from what an event says; its totals stay as they are if these cannot be read."""
+        event = recorded.event
+        assert isinstance(event, FeeEvent), recorded
+        day.append(recorded.position)
         sums: CellSums = {}
         try:
             add_totals(sums, event.totals)
@@ -226,34 +340,22 @@ class States(SharedStates):
         day.sums = sums
         day.time_max_so_far_ns = event.time_max_so_far_ns
 
-    def count(self, ids: int) -> None:
-        """Count digests of exec_ids that have come to the days in memory."""
-        self._ids += ids
+    def _evolve_day(self, key: DayKey, recorded: Recorded) -> None:
+        ids = _digests(recorded.event) if isinstance(recorded.event, VolumeRecorded) else None
+        self.go_on(key, recorded)
+        if ids is not None:
+            self.table.take_in(np.repeat(self.table.places([key]), len(ids)), ids, recorded.position)
 
-    def shrink(self) -> None:
-        """Let go of states that were used least recently, where there are too many. None may be in use."""
-        went = [held.shrink(_HELD_MAX) for held in (self._accounts, self._owners, self._shared)]
-        while len(self._days) > _HELD_MAX or self._ids > _IDS_MAX:
-            self._ids -= len(self._days.drop().digests)
-            went.append(True)
-        self._whole = self._whole and not any(went)
 
-    def _past(self, *streams: str) -> Iterable[Recorded]:
-        unknown = [stream for stream in streams if not (self._whole and self._fed(stream))]
-        return self.before(*unknown) if unknown else ()
+def _can_be_counted(cell: CellSum) -> bool:
+    """Return True if a table of account-days can hold the sums of a cell: those that lines come to it can."""
+    fees = cell.fees.values()
+    if not fees or not 0 <= sum(lines for *_, lines in fees) == cell.lines < _LINES_END:
+        return False
+    return 0 <= cell.notional < _NOTIONAL_END and all(
+        lines >= 0 and 0 <= charges < _FEE_END and 0 <= -rebates < _FEE_END for charges, rebates, lines in fees
+    )
 
-    def _fold_accounts(self, account_ids: Sequence[str]) -> dict[str, AccountState]:
-        return fold_accounts(self._past(*map(account_stream, account_ids)), account_ids)
 
-    def _go_on(self, day: AccountDay, recorded: Recorded) -> None:
-        assert isinstance(recorded.event, FeeEvent), recorded
-        self.restore(day, recorded.event)
-        day.append(recorded.position)
-
-    def _evolve_day(self, day: AccountDay, recorded: Recorded) -> None:
-        self._go_on(day, recorded)
-        if isinstance(recorded.event, VolumeRecorded):
-            before = len(day.digests)
-            names = text_column(recorded.event.columns.exec_id, len(recorded.event))
-            day.digests.update(digests(names).tolist())
-            self.count(len(day.digests) - before)
+def _digests(run: VolumeRecorded) -> Ints:
+    return digests(text_column(run.columns.exec_id, len(run)))

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-from ledger.arrays.columns import Ints
-from ledger.arrays.decimal_columns import numbers_of
 from ledger.domain.events import CellTotals, CreditEvent, FeeAdjusted, FeeEvent
 from ledger.domain.state.volume_cells import (
     FEE_SCALE,
@@ -19,32 +15,6 @@ from ledger.domain.state.volume_cells import (
     to_totals,
 )
 from ledger.fills.lines import known_lines
-from ledger.fills.make_fill_runs import fee_cells, sums_by_cell
-from ledger.fills.prices import Priced
-from ledger.fills.running_totals import FeeCell
-
-
-def counted_sums(priced: Priced, run: Ints) -> Iterator[tuple[int, FeeCell, int, int, int, int]]:
-    """Yield (run, fee cell, lines, notional, charges, rebates) for the lines of a run that are counted in one place."""
-    of_run, codes, sums = sums_by_cell(priced, run)
-    places, count = fee_cells(priced), len(of_run)
-    return zip(
-        of_run.tolist(),
-        [places[place] for place in codes.tolist()],
-        sums.lines.tolist(),
-        numbers_of(sums.notional, count, NOTIONAL_SCALE),
-        numbers_of(sums.charges, count, FEE_SCALE),
-        [-rebates for rebates in numbers_of(sums.rebates, count, FEE_SCALE)],
-        strict=True,
-    )
-
-
-def count_in(cells: CellSums, fee_cell: FeeCell, lines: int, notional: int, charges: int, rebates: int) -> None:
-    """Count lines, with their notional and fees, in the running totals of their account-day."""
-    cell = cells.get(fee_cell.cell)
-    if cell is None:
-        cell = cells[fee_cell.cell] = CellSum()
-    cell.count(lines, notional, fee_cell.currency, charges, rebates)
 
 
 def recounted(before: CellSums, event: FeeEvent) -> tuple[CellTotals, ...]:

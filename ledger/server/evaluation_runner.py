@@ -6,7 +6,6 @@ import logging
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future
 from dataclasses import dataclass, replace
 from typing import Any, Final, NoReturn, Protocol
 
@@ -24,8 +23,9 @@ from ledger.server.to_writer import ToWriter
 from ledger.v1.evaluation_service_pb2 import EvaluationKind, RunEvaluationRequest
 from ledger.wire.fields import Shape
 from ledger.wire.status import RefusedError, refuse, timestamp
-from ledger.writing.messages import Accepted, Answer, CompleteEvaluation, DecideCommand, EvaluateAccounts
+from ledger.writing.messages import Accepted, AnswerToCome, CompleteEvaluation, DecideCommand, EvaluateAccounts
 
+_BLOCKED_AT_ONCE: Final = 1_000  # accounts that one message names
 _log: Final = logging.getLogger(__name__)
 _failing: Final = Seldom(_log)
 _unread: Final = Seldom(_log)
@@ -121,16 +121,17 @@ class EvaluationRunner:
         plan, tally = self._reads.plan(event), self._reads.tally()
         total, looked_at = plan.accounts(), 0
         yield RunProgress(started, 0, total, position=started.recorded.position)
-        under_way: list[Future[Answer]] = []
+        under_way: list[AnswerToCome] = []
         for chunk in plan.chunks():
-            for one in chunk.planned:
-                tally.add(one)
+            tally.add(chunk)
             for job in under_way:
                 self._to_writer.wait(job)
-            under_way = [self._to_writer.queue(job, self._is_over) for job in _jobs(started.recorded, chunk.planned)]
+            under_way = [self._to_writer.queue(job, self._is_over) for job in _jobs(started.recorded, chunk)]
             looked_at = chunk.looked_at
-            blocked = [one for one in chunk.planned if not isinstance(one.found, Assessment)]
-            yield RunProgress(started, looked_at, max(total, looked_at), blocked, position=started.recorded.position)
+            blocked = [one for one in chunk.others if not isinstance(one.found, Assessment)]
+            for first in range(0, max(len(blocked), 1), _BLOCKED_AT_ONCE):
+                some, position = blocked[first : first + _BLOCKED_AT_ONCE], started.recorded.position
+                yield RunProgress(started, looked_at, max(total, looked_at), some, position=position)
             if caller().hung_up:
                 return
         for job in under_way:
@@ -149,13 +150,17 @@ def _ended(started: Accepted, looked_at: int, recorded: Recorded) -> RunProgress
     return RunProgress(started, looked_at, looked_at, completed=recorded.event, position=recorded.position)
 
 
-def _jobs(started: Recorded, planned: Sequence[Any]) -> list[EvaluateAccounts]:
-    """Return jobs for the writer, one for each version of the programme among the accounts `planned` in a chunk."""
-    found: dict[EvaluationRun, list[Assessment]] = {}
-    for one in planned:
+def _jobs(started: Recorded, chunk: Any) -> list[EvaluateAccounts]:
+    """Return jobs for the writer, one for each version of the programme among the accounts of a chunk."""
+    others: dict[EvaluationRun, list[Assessment]] = {each.run: [] for each in chunk.alike}
+    for one in chunk.others:
         if isinstance(one.found, Assessment):
-            found.setdefault(one.run, []).append(one.found)
-    return [EvaluateAccounts(started, run, assessments) for run, assessments in found.items()]
+            others.setdefault(one.run, []).append(one.found)
+    jobs = []
+    for run, assessments in others.items():
+        alike = [each.found for each in chunk.alike if each.run == run]
+        jobs.append(EvaluateAccounts(started, run, assessments, alike, chunk.states))
+    return jobs
 
 
 class DueEvaluations:

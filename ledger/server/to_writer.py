@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as WaitTimeout
-from contextlib import suppress
 from typing import Final
 
 from ledger.caller import caller
@@ -14,7 +11,7 @@ from ledger.clock import WallClock, leap_refusal
 from ledger.config import Config
 from ledger.domain.refusal import Reason
 from ledger.wire.status import OUTCOME_UNKNOWN, RefusedError
-from ledger.writing.messages import Accepted, Answer, QueuedJob, Refused
+from ledger.writing.messages import Accepted, Answer, AnswerToCome, QueuedJob, Refused
 from ledger.writing.writer_thread import WriterThread
 
 _LOOK_UP_S: Final = 0.2  # between two looks of a wait whether the call is over
@@ -53,7 +50,7 @@ class ToWriter:
         """Hand over a job and return its answer. Raises RefusedError for a refusal, as of a job for a full queue."""
         return self.wait(self._writer_thread.submit(job))
 
-    def queue(self, job: QueuedJob, is_over: Callable[[], bool]) -> Future[Answer]:
+    def queue(self, job: QueuedJob, is_over: Callable[[], bool]) -> AnswerToCome:
         """Hand over a job, once the queue has room for it. Raises OUTCOME_UNKNOWN if `is_over` before that."""
         while not is_over():
             if self._writer_thread.wait_for_room(job, _LOOK_UP_S):
@@ -64,7 +61,7 @@ class ToWriter:
                         raise
         raise RefusedError(OUTCOME_UNKNOWN)
 
-    def wait(self, future: Future[Answer]) -> Answer:
+    def wait(self, coming: AnswerToCome) -> Answer:
         """Return the answer of the writer. Raises RefusedError if it is a refusal.
 
         Raises OUTCOME_UNKNOWN, while the job may still be recorded, once the caller hangs up, or a little before its
@@ -73,12 +70,13 @@ class ToWriter:
         who = caller()
         until_s = time.monotonic() + who.wait_s(self.config.commit_wait_ms_max)
         while (left_s := until_s - time.monotonic()) > 0 and not who.hung_up:
-            with suppress(WaitTimeout):
-                answer = future.result(min(left_s, _LOOK_UP_S))
-                if isinstance(answer, Refused):
-                    raise RefusedError(answer.refusal, *answer.others, **_metadata(answer))
-                who.has_recorded |= not (isinstance(answer, Accepted) and answer.preview)
-                return answer
+            answer = coming.result(min(left_s, _LOOK_UP_S))
+            if answer is None:
+                continue
+            if isinstance(answer, Refused):
+                raise RefusedError(answer.refusal, *answer.others, **_metadata(answer))
+            who.has_recorded |= not (isinstance(answer, Accepted) and answer.preview)
+            return answer
         raise RefusedError(OUTCOME_UNKNOWN)
 
 

@@ -20,6 +20,7 @@ from ledger.domain.streams import (
     is_fee_stream,
 )
 from ledger.store.codec.account_snapshots import Snapshot
+from ledger.store.codec.compression import plain_rows
 from ledger.store.digest import events_digest
 from ledger.store.fee_streams import FeeStreams, days_of
 from ledger.store.reads import ROWS_AT_ONCE, STREAMS, Row, statement
@@ -36,7 +37,7 @@ class Head(NamedTuple):
 
 
 class StoredRow(NamedTuple):
-    """An event as it is stored; `codec.decode` takes these fields in this order."""
+    """An event with the bytes that it had when it was recorded; `codec.decode` takes these fields in this order."""
 
     position: int
     stream: str
@@ -50,6 +51,14 @@ class LastEvent(NamedTuple):
 
     position: int
     stream: str
+
+
+class FirstEvaluation(NamedTuple):
+    """A VolumeEvaluated that is the first event of its account, as it is stored."""
+
+    position: int
+    stream: str
+    state: bytes
 
 
 class AccountsPage(NamedTuple):
@@ -158,6 +167,15 @@ class Log(FeeStreams):
     def last_versions(self, streams: Iterable[str]) -> dict[str, int]:
         """Return the versions of the last events of some streams, of which none is a fee stream, if they have any."""
         return dict(self._rows(self._LAST_VERSIONS, (list(streams),)))
+
+    _LAST_VERSIONS_OF_ACCOUNTS = statement(
+        "SELECT {account}, max(originator_version) FROM {events} WHERE {not_fees} AND originator_id >= %s"
+        " AND originator_id <= %s GROUP BY originator_id"
+    )
+
+    def last_versions_of_accounts(self, first: str, last: str) -> dict[str, int]:
+        """Return the version of the last decision on each account from one id to another that has any."""
+        return dict(self._rows(self._LAST_VERSIONS_OF_ACCOUNTS, (account_stream(first), account_stream(last))))
 
     _VERSION = statement("SELECT ROW FROM {events} WHERE {not_fees} AND originator_id = %s AND originator_version = %s")
 
@@ -410,6 +428,19 @@ class Log(FeeStreams):
         """Return the last event of each stream with one at a position in (after, until], in order of positions."""
         return [LastEvent(*row) for row in self._rows(self._LAST_EVENTS_BETWEEN, (after, until))]
 
+    _FIRST_EVALUATIONS = statement(
+        "SELECT notification_id, originator_id, state FROM {events}"
+        " WHERE notification_id > %s AND notification_id <= %s"
+        " AND topic = 'VolumeEvaluated' AND originator_version = 1 ORDER BY notification_id"
+    )
+
+    def first_evaluations(self, after: int, until: int, size: int) -> Iterator[list[FirstEvaluation]]:
+        """Yield evaluations that are the first events of their accounts at positions in (after, until], in order."""
+        with self._cursor("first evaluations") as cursor:
+            cursor.execute(self._FIRST_EVALUATIONS, (after, until))
+            while rows := cursor.fetchmany(size):
+                yield list(map(FirstEvaluation._make, rows))
+
     _DECISIONS_BETWEEN = statement(
         "SELECT ROW FROM {events} WHERE notification_id > %s AND notification_id <= %s"
         " AND topic <> ALL ('{{VolumeRecorded,FeeAdjusted,FeeCredited,CreditWithdrawn}}') ORDER BY notification_id"
@@ -429,14 +460,14 @@ class Log(FeeStreams):
     )
 
     def stored(self, stream: str, after: int, until: int, limit: int) -> list[StoredRow]:
-        """Return rows as they are stored at positions in (after, until], of one stream or of all, in order."""
+        """Return rows at positions in (after, until], of one stream or of all, in order."""
         if is_fee_stream(stream):
             rows = self._rows_of_day(stream, after, until, limit)
         elif stream:
             rows = self._rows(self._STORED_OF_STREAM, (stream, after, until, limit))
         else:
             rows = self._rows(self._STORED, (after, until, limit))
-        return [StoredRow(*row) for row in rows]
+        return [StoredRow(*row) for row in plain_rows(rows)]
 
     _ROWS_BETWEEN = statement(
         "SELECT ROW, time_min_ns, time_max_ns, time_max_so_far_ns FROM {events}"
@@ -444,11 +475,14 @@ class Log(FeeStreams):
     )
 
     def rows_between(self, after: int, until: int, size: int) -> Iterator[list[Row]]:
-        """Yield rows with their times as stored at positions in (after, until], in order, read as they are taken."""
+        """Yield rows with their times at positions in (after, until], in order, read as they are taken.
+
+        A run whose bytes are damaged comes as it is stored.
+        """
         with self._cursor("rows") as cursor:
             cursor.execute(self._ROWS_BETWEEN, (after, until))
             while rows := cursor.fetchmany(size):
-                yield rows
+                yield list(plain_rows(rows, if_whole=True))
 
     # --- statements of others
 

@@ -15,6 +15,7 @@ from ledger.domain.events import Envelope, MigrationApplied, MigrationFile, Writ
 from ledger.domain.streams import LEDGER
 from ledger.store.codec.events import decode, encode
 from ledger.store.commit_statement import CommitStatement
+from ledger.store.dictionaries import dictionary_name, faulty_dictionaries, put_dictionaries
 from ledger.store.digest import Show, events_digest
 from ledger.store.postgres.migrate import EVENTS, TRACKING, apply, is_there, missing_files, sha256_of
 from ledger.store.postgres.roles import grant_rights
@@ -46,7 +47,8 @@ def migrate(
     """Apply what is missing in one transaction, and return the names of it; safe to run from many processes.
 
     It is done as the owner of the schema, whom the role of the connection must be able to act for. A log that holds
-    events already is digested before and after, which `show` is told of, and MigrationApplied is appended to it.
+    events already is digested before and after, which `show` is told of, and MigrationApplied is appended to it. A
+    dictionary that is missing or damaged is put back.
     """
     with connection.transaction(), connection.cursor(row_factory=tuple_row) as cursor:
         cursor.execute("SELECT pg_advisory_xact_lock(hashtextextended(%s, 0))", (f"{schema}:migrate",))
@@ -57,7 +59,9 @@ def migrate(
             apply_files(cursor, schema, files, events=events, tracking=tracking, show=show)
             applied = [MigrationFile(name, sha256_of(text)) for name, text in files.items()]
             recorded.say(applied, (clock_ns or WallClock().now_ns)())
-    return list(files)
+        _may_change(cursor, schema)
+        put_back = put_dictionaries(cursor, schema)
+    return list(files) or list(map(dictionary_name, put_back))
 
 
 def apply_files(
@@ -74,17 +78,25 @@ def apply_files(
     `show` is told of each before it is run: one that makes an index of a large log takes a while.
     """
     cursor.execute(SQL(_MIGRATIONS).format(schema=Identifier(schema)))
-    cursor.execute("SELECT set_config('fee_ledger.migration', %s, true)", (schema,))
+    _may_change(cursor, schema)
     for done, (name, text) in enumerate(files.items()):
         show("files of SQL", done, len(files))
         apply(cursor, schema, name, text, events=events, tracking=tracking)
     grant_rights(cursor, schema)
 
 
+def _may_change(cursor: Cursor[tuple[Any, ...]], schema: str) -> None:
+    """Let the owner of a schema change what is recorded, as its triggers ask, until the transaction ends."""
+    cursor.execute("SELECT set_config('fee_ledger.migration', %s, true)", (schema,))
+
+
 def missing_migrations(connection: Connection[Any], schema: str) -> list[str]:
-    """Return the names of what a schema lacks, in order. Raises MigrationError where another release made it."""
+    """Return the names of what a schema lacks, in order: files of SQL, or else dictionaries, which it may have damaged.
+
+    Raises MigrationError where another release made it.
+    """
     with connection.cursor(row_factory=tuple_row) as cursor:
-        return list(missing_files(cursor, schema))
+        return list(missing_files(cursor, schema)) or list(map(dictionary_name, faulty_dictionaries(cursor, schema)))
 
 
 def owner_of(connection: Connection[Any], schema: str) -> tuple[str, bool]:

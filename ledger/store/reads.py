@@ -13,6 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier, Literal
 
 from ledger.domain.events import Recorded, VolumeRecorded
+from ledger.store.codec.compression import plain_rows
 from ledger.store.codec.erasable import joined
 from ledger.store.codec.events import decode
 from ledger.store.codec.run_front import ADJUSTMENT_FRONT_BYTES, FRONT_BYTES
@@ -137,7 +138,7 @@ class Reads:
         return {position: Opening(bytes(nonce), bytes(content)) for position, nonce, content in rows}
 
     def _events(self, statement: bytes, parameters: Parameters) -> list[Recorded]:
-        return [decode(*row) for row in self._rows(statement, parameters)]
+        return [decode(*row) for row in plain_rows(self._rows(statement, parameters))]
 
     def _rows(
         self, statement: bytes | Composed | SQL, parameters: Parameters, *, prepare: bool | None = None
@@ -149,12 +150,12 @@ class Reads:
             return cursor.execute(statement, parameters, prepare=prepare).fetchall()
 
     def _taken(self, name: str, statement: bytes, parameters: Sequence[Any]) -> Iterator[Row]:
-        """Yield rows of events, read as they are taken, a few in memory at once."""
+        """Yield rows of events with the bytes that these had, read as they are taken, a few in memory at once."""
         with self._cursor(name) as cursor:
             cursor.execute(statement, parameters)
             size = 1
             while rows := cursor.fetchmany(size):
-                yield from rows
+                yield from plain_rows(rows)
                 size = min(max(BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), ROWS_AT_ONCE)
 
     @contextmanager

@@ -13,12 +13,15 @@ import numpy as np
 from ledger.arrays.columns import Ints
 from ledger.arrays.lazy_sequence import LazySequence
 from ledger.domain.streams import account_of
+from ledger.store.codec.compression import RUN, compressed
+from ledger.store.codec.run_layout import may_say_charges
 from ledger.store.leaf import NONCE_BYTES, Opening
 
 COLUMNS: Final = (
     "originator_id", "originator_version", "topic", "state",
     "notification_id", "time_min_ns", "time_max_ns", "time_max_so_far_ns",
 )  # fmt: skip
+_NONE: Final = (None, None, None)  # the three times of a row that is in no fee stream
 TYPES: Final = ("text", "int8", "text", "bytea", "int8", "int8", "int8", "int8")
 COPY_BEGINS: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
 COPY_ENDS: Final = struct.pack("!h", -1)
@@ -32,7 +35,7 @@ ErasableRow: TypeAlias = tuple[int, bytes, bytes]  # of the table: position, non
 
 
 class Row(NamedTuple):
-    """A row of the events table, and beside it what may be erased of the event."""
+    """A row of the events table, but with the bytes of its event, and beside it what may be erased of the event."""
 
     stream: str
     version: int
@@ -46,33 +49,35 @@ class Row(NamedTuple):
 
     @property
     def columns(self) -> tuple[Any, ...]:
-        """Return the row without that part."""
-        return self[:-1]
+        """Return the row as it is stored, without that part."""
+        if self.topic != RUN:
+            return self[:-1]
+        (state,) = compressed([self.state], charged=may_say_charges(self.state))
+        return (*self[:3], state, *self[4:-1])
 
     def copied(self) -> bytes:
         """Return the row as COPY takes it in."""
-        parts = [_FIELDS, _text(self.stream), _number(self.version), _text(self.topic)]
-        parts += [_SIZE.pack(len(self.state)), self.state, *map(_number, self.columns[4:])]
-        return b"".join(parts)
+        stream, version, topic, state, *numbers = self.columns
+        parts = [_FIELDS, _text(stream), _number(version), _text(topic), _SIZE.pack(len(state)), state]
+        return b"".join([*parts, *map(_number, numbers)])
 
 
-class RunRows(LazySequence[Row]):
-    """Rows of fee streams at positions that follow each other, as columns; one is made when it is asked for."""
+class ColumnRows(LazySequence[Row]):
+    """Rows of one topic at positions that follow each other, as columns; one is made when it is asked for."""
 
     def __init__(
         self,
         streams: Sequence[str],
-        first_position: int,
+        versions: Sequence[int],
         topic: str,
         states: Sequence[bytes],
-        times_ns: Sequence[Ints],
+        first_position: int,
+        times_ns: Sequence[Ints] = (),
         parts: Sequence[Opening | None] = (),
     ) -> None:
-        """`times_ns` are three columns: the earliest time, the latest, and the latest of the stream so far.
-
-        `parts` are empty where no row has one.
-        """
+        """`times_ns` are the columns of times, if the rows have any. `parts` are empty where no row has one."""
         self._streams = streams
+        self._versions = versions
         self._positions = range(first_position, first_position + len(streams))
         self._topic = topic
         self._states = states
@@ -84,10 +89,9 @@ class RunRows(LazySequence[Row]):
 
     def make(self, place: int) -> Row:
         """Return one of the rows."""
-        position = self._positions[place]
-        first_ns, last_ns, so_far_ns = (int(column[place]) for column in self._times_ns)
+        first_ns, last_ns, so_far_ns = (int(column[place]) for column in self._times_ns) if self._times_ns else _NONE
         part = self._erasable[place] if self._erasable else None
-        named = (self._streams[place], position, self._topic, self._states[place], position)
+        named = (self._streams[place], self._versions[place], self._topic, self._states[place], self._positions[place])
         return Row(*named, first_ns, last_ns, so_far_ns, part)
 
     def of_streams(self, names: Container[str]) -> Iterator[Row]:
@@ -110,30 +114,59 @@ class RunRows(LazySequence[Row]):
             found.setdefault(account_of(stream), []).append(place)
         return found
 
+    def _stored(self) -> Sequence[bytes]:
+        """Return the bytes of the events as they are stored."""
+        return self._states
+
     def copied(self) -> Iterator[bytes]:
         """Yield each row as COPY takes it in: fields of one size in all rows come out of arrays."""
+        stored = self._stored()
         streams = "\n".join(self._streams).encode().split(b"\n")  # names of streams have no line breaks
-        positions = np.array(self._positions)
-        sizes = [np.array(list(map(len, texts))) for texts in (streams, self._states)]
+        positions, versions = np.array(self._positions), np.array(self._versions)
+        sizes = [np.array(list(map(len, texts))) for texts in (streams, stored)]
         begin = _fixed(len(self), _FIELDS, sizes[0].astype(">i4"))
-        middle = _fixed(len(self), _SIZE.pack(8), positions, _text(self._topic), sizes[1].astype(">i4"))
-        end = _fixed(len(self), *(part for column in (positions, *self._times_ns) for part in (_SIZE.pack(8), column)))
-        return map(b"".join, zip(begin, streams, middle, self._states, end, strict=True))
+        middle = _fixed(len(self), _SIZE.pack(8), versions, _text(self._topic), sizes[1].astype(">i4"))
+        times = [part for column in self._times_ns for part in (_SIZE.pack(8), column)] or [_NULL * len(_NONE)]
+        end = _fixed(len(self), _SIZE.pack(8), positions, *times)
+        return map(b"".join, zip(begin, streams, middle, stored, end, strict=True))
+
+
+class RunRows(ColumnRows):
+    """Rows of fee streams, whose versions are positions; `times_ns`: the earliest, the latest, the latest so far."""
+
+    def __init__(
+        self,
+        streams: Sequence[str],
+        first_position: int,
+        topic: str,
+        states: Sequence[bytes],
+        times_ns: Sequence[Ints],
+        parts: Sequence[Opening | None] = (),
+        *,
+        charged: bool = True,
+    ) -> None:
+        """`charged` is False where no run says what its engine charged."""
+        positions = range(first_position, first_position + len(streams))
+        super().__init__(streams, positions, topic, states, first_position, times_ns, parts)
+        self._charged = charged
+
+    def _stored(self) -> Sequence[bytes]:
+        return compressed(self._states, charged=self._charged) if self._topic == RUN else self._states
 
 
 class LogRows(LazySequence[Row]):
     """The rows of a commit, in the order of their positions."""
 
     def __init__(self, rows: Iterable[Row] = ()) -> None:
-        self._parts: list[list[Row] | RunRows] = [[]]
+        self._parts: list[list[Row] | ColumnRows] = [[]]
         self._size = 0
-        self._by_account: dict[str, list[Row]] = {}  # without those of runs
+        self._by_account: dict[str, list[Row]] = {}  # without those in columns
         for row in rows:
             self.append(row)
 
     def append(self, row: Row) -> None:
         """Add one row."""
-        if isinstance(self._parts[-1], RunRows):
+        if isinstance(self._parts[-1], ColumnRows):
             self._parts.append([])
         last = self._parts[-1]
         assert isinstance(last, list), last
@@ -141,8 +174,8 @@ class LogRows(LazySequence[Row]):
         self._by_account.setdefault(account_of(row.stream), []).append(row)
         self._size += 1
 
-    def extend(self, rows: RunRows) -> None:
-        """Add rows of runs."""
+    def extend(self, rows: ColumnRows) -> None:
+        """Add rows that are columns."""
         self._parts.append(rows)
         self._size += len(rows)
 
@@ -163,7 +196,7 @@ class LogRows(LazySequence[Row]):
     def of_streams(self, names: Container[str]) -> Iterator[Row]:
         """Yield the rows of some streams, in order."""
         for part in self._parts:
-            if isinstance(part, RunRows):
+            if isinstance(part, ColumnRows):
                 yield from part.of_streams(names)
             else:
                 yield from (row for row in part if row.stream in names)
@@ -172,7 +205,7 @@ class LogRows(LazySequence[Row]):
         """Return the rows of some streams of an account, in order; those of other accounts are not looked at."""
         found = [row for row in self._by_account.get(account_id, ()) if row.stream in names]
         for part in self._parts:
-            if isinstance(part, RunRows):
+            if isinstance(part, ColumnRows):
                 found += part.of_account(account_id, names)
         return sorted(found, key=lambda row: row.position)
 
@@ -180,7 +213,7 @@ class LogRows(LazySequence[Row]):
         """Return what may be erased of the rows, of those that have such a part."""
         found: list[ErasableRow] = []
         for part in self._parts:
-            if isinstance(part, RunRows):
+            if isinstance(part, ColumnRows):
                 found += part.erasable()
             else:
                 found += ((row.position, *row.part) for row in part if row.part is not None)
@@ -189,7 +222,7 @@ class LogRows(LazySequence[Row]):
     def copied(self) -> Iterator[bytes]:
         """Yield each row as COPY takes it in."""
         for part in self._parts:
-            yield from part.copied() if isinstance(part, RunRows) else map(Row.copied, part)
+            yield from part.copied() if isinstance(part, ColumnRows) else map(Row.copied, part)
 
 
 def erasable_copied(row: ErasableRow) -> bytes:

@@ -19,11 +19,14 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 from psycopg.types.numeric import Int8BinaryDumper
 
-from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeRecorded
-from ledger.domain.streams import fee_stream
+from ledger.domain.decide.evaluation import AssessedAlike
+from ledger.domain.events import Envelope, FeeEvent, Recorded, VolumeEvaluated, VolumeRecorded
+from ledger.domain.streams import account_stream, fee_stream
 from ledger.fills.fill_runs import FillRuns
 from ledger.store.codec.account_snapshots import Snapshot
+from ledger.store.codec.compression import plain_rows
 from ledger.store.codec.erasable import apart, contents_of_runs
+from ledger.store.codec.evaluated_many import EvaluatedAlike
 from ledger.store.codec.events import encode, envelope_message
 from ledger.store.codec.fills_many import encode_runs
 from ledger.store.commit_statement import CommitStatement
@@ -33,8 +36,10 @@ from ledger.store.pen import Pen
 from ledger.store.postgres.database import connect
 from ledger.store.postgres.migrate import EVENTS
 from ledger.store.postgres.session import Limits
+from ledger.store.prepared import Prepared, are_values
+from ledger.store.reads import ROW
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import ErasableRow, LogRows, Row, RunRows
+from ledger.store.rows import ColumnRows, ErasableRow, LogRows, Row, RunRows
 
 # More rows go in by COPY first: it is quicker with them, and PostgreSQL need not hold them all at once.
 ROWS_MAX: Final = 128
@@ -70,12 +75,14 @@ class RequestRow(NamedTuple):
 class Commit:
     """All that one transaction stores: rows at contiguous positions, at least one.
 
-    `decisions` are the events of the rows that are not of a fee stream.
+    `decisions` are the events of the rows that are not of a fee stream, but for those of many accounts at once:
+    `evaluated` are these accounts.
     """
 
     recorded_time_ns: int
     rows: LogRows
     decisions: Sequence[Recorded] = ()
+    evaluated: Sequence[str] = ()
     requests: Sequence[RequestRow] = ()
     texts: Sequence[ErasableText] = ()
     snapshots: Sequence[Snapshot] = ()  # of accounts after these rows, at most one of each
@@ -112,6 +119,7 @@ class Writer:
         self._recorder = recorder
         self._limits = limits or Limits()
         self._connection: psycopg.Connection[tuple[Any, ...]] | None = None
+        self._prepared: Prepared | None = None  # on the connection, once it has the pen
         self._waiting: psycopg.Connection[tuple[Any, ...]] | None = None  # of a standby
         self.schema = recorder.datastore.schema
         self._commit_statement = CommitStatement(self.schema, recorder.commit_order)
@@ -136,6 +144,7 @@ class Writer:
         # Numbers of any size are sent as int8: or each size would be a statement of its own to PostgreSQL.
         self._waiting.adapters.register_dumper(int, Int8BinaryDumper)
         self._connection, self._waiting, self._ended = self._waiting, None, None
+        self._prepared = Prepared(self._connection)
         return True
 
     @property
@@ -170,7 +179,7 @@ class Writer:
         with self.get_connection() as connection:
             began_ns = self.lease.clock_ns()
             if few and size <= STATE_BYTES_MAX:
-                connection.execute(*self._statement(commit, few, erasable), prepare=True)
+                self._run(connection, *self._statement(commit, few, erasable))
             else:
                 self._recorder.begin(connection)
                 self._recorder.append(connection, commit.rows)
@@ -178,6 +187,13 @@ class Writer:
                 began_ns = self.lease.clock_ns()
                 connection.execute("COMMIT")
             self.lease.begin(began_ns)
+
+    def _run(self, connection: psycopg.Connection[Any], statement: bytes, parameters: Sequence[Any]) -> None:
+        """Run the statement of a commit; one with arrays as psycopg runs any."""
+        if self._prepared is not None and are_values(parameters):
+            self._prepared.run(statement, parameters)
+        else:
+            connection.execute(statement, parameters, prepare=True)
 
     def _statement(
         self, commit: Commit, rows: Sequence[Row], erasable: Sequence[ErasableRow]
@@ -198,10 +214,10 @@ class Writer:
 
         The bytes carry the writer's term, so that nobody else's event at this position can pass. Raises WriterLost.
         """
-        find = SQL("SELECT state FROM {} WHERE notification_id = %s").format(Identifier(self.schema, EVENTS))
+        find = SQL("SELECT {} FROM {} WHERE notification_id = %s").format(SQL(ROW), Identifier(self.schema, EVENTS))
         with self.get_connection() as connection:
-            found = connection.execute(find, (commit.last_position,)).fetchone()
-        return found is not None and bytes(found[0]) == commit.rows[-1].state
+            found = connection.execute(find, (commit.last_position,)).fetchall()
+        return [state for *_, state in plain_rows(found, if_whole=True)] == [commit.rows[-1].state]
 
     def check(self) -> None:
         """Have the lease renewed by a round trip. Raises WriterLost if the pen is gone; between commits."""
@@ -261,7 +277,24 @@ def rows_of(runs: FillRuns, first_position: int, envelope: Envelope) -> RunRows:
     sha256s = [part.sha256(Part.ERASABLE) if part is not None else b"" for part in parts]
     states = encode_runs(envelope_message(envelope), kept, sha256s)
     times = (runs.time_min_ns, runs.time_max_ns, runs.time_max_so_far_ns)
-    return RunRows(streams, first_position, VolumeRecorded.__name__, states, times, parts)
+    charged = "charged_currency" in runs.columns
+    return RunRows(streams, first_position, VolumeRecorded.__name__, states, times, parts, charged=charged)
+
+
+def rows_of_evaluated(
+    found: AssessedAlike, versions: Sequence[int], event: VolumeEvaluated, first_position: int, envelope: Envelope
+) -> ColumnRows:
+    """Return an event of each of some accounts as rows of the log, at positions from the first on.
+
+    All say the same as `event`, which has no amounts; the versions are those that the events have in their streams.
+    """
+    kept, part = take_apart(Recorded(first_position, "", 0, envelope, event))
+    parts = [Opening(os.urandom(NONCE_BYTES), part.content) for _ in versions] if part is not None else []
+    sha256s = [each.sha256(Part.ERASABLE) for each in parts]
+    alike = EvaluatedAlike(kept.envelope, event, found.cells)
+    states = list(alike.states(found.notionals, found.volumes, sha256s))
+    streams = list(map(account_stream, found.account_ids))
+    return ColumnRows(streams, versions, VolumeEvaluated.__name__, states, first_position, parts=parts)
 
 
 def _taken_apart(runs: FillRuns) -> tuple[FillRuns, list[Opening | None]]:

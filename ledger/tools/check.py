@@ -25,7 +25,8 @@ from projections.check.read_tables import READ_TABLES
 
 _NOTES: Final = f"""\
 tables of the log:
-  {", ".join(LOG_TABLES)}
+  {", ".join(LOG_TABLES[:6])},
+  {", ".join(LOG_TABLES[6:])}
 tables of the read side, which is checked at the position it holds, however far the log is:
   {", ".join(READ_TABLES[:7])},
   {", ".join(READ_TABLES[7:])}

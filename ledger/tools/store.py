@@ -10,6 +10,7 @@ from typing import Any, Final
 import psycopg
 from eventsourcing.persistence import PersistenceError
 from psycopg.errors import InsufficientPrivilege
+from psycopg.rows import tuple_row
 
 from ledger.cli import Options
 from ledger.cli.arguments import Parser
@@ -17,10 +18,11 @@ from ledger.cli.errors import UnusableError, tell
 from ledger.config import KNOBS, Config
 from ledger.knobs.flags import add_flags
 from ledger.knobs.settings import settings_of
+from ledger.store.dictionaries import dictionary_name, faulty_dictionaries
 from ledger.store.postgres.database import cannot_be_used, connect
 from ledger.store.postgres.embedded import EmbeddedError, reading
 from ledger.store.postgres.folders import default_folder
-from ledger.store.postgres.migrate import EVENTS
+from ledger.store.postgres.migrate import EVENTS, MigrationError
 
 _KNOBS: Final = ("data", "dsn", "dsn_file", "schema")
 
@@ -60,11 +62,11 @@ def open_store(options: Options, remedy: str = "") -> Iterator[str]:
     try:
         with postgres(config, options.command) as dsn:
             with connect(dsn, "start") as connection:
-                lacks = lacks_ledger(connection, config.schema)
+                lacks = lacks_ledger(connection, config.schema) or _lacks_dictionary(connection, config)
             if lacks:
                 raise UnusableError(lacks)
             yield dsn
-    except EmbeddedError as error:
+    except (EmbeddedError, MigrationError) as error:
         raise UnusableError(str(error)) from error
     except (psycopg.Error, PersistenceError) as error:
         fault = cannot_be_used(error)
@@ -88,3 +90,12 @@ def lacks_ledger(connection: psycopg.Connection[Any], schema: str) -> str:
         if found == (None,)
         else ""
     )
+
+
+def _lacks_dictionary(connection: psycopg.Connection[Any], config: Config) -> str:
+    """Return the remedy where the log misses a dictionary, or has it damaged. Raises MigrationError."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        lacks = ", ".join(map(dictionary_name, faulty_dictionaries(cursor, config.schema)))
+    command = f"database migrate --dsn OWNER_DSN --schema {config.schema}" if config.dsn else "serve"
+    said = f"the schema {config.schema} lacks {lacks}, or has it damaged: `fee-ledger {command}` puts it back"
+    return said if lacks else ""

@@ -15,13 +15,15 @@ from ledger.store.writer import Commit, Writer, WriterLost
 from ledger.writing.messages import Answer, CommitInFlight
 
 Deliver = Callable[[Sequence[Answer]], None]
+# Is told the new head, the events of its commit but for fill runs, and of which accounts it has others besides.
+Publish = Callable[[Head, Sequence[Recorded], Sequence[str]], None]
 
 
 class CommitPipeline:
     """Stores commits of one term, one at a time. All but the storing is called by the thread that decides."""
 
-    def __init__(self, writer: Writer, publish: Callable[[Head, Sequence[Recorded]], None]) -> None:
-        """`publish` is told of each commit, with its events but for fill runs, before anybody is answered."""
+    def __init__(self, writer: Writer, publish: Publish) -> None:
+        """`publish` is told of each commit before anybody is answered."""
         self._writer = writer
         self._publish = publish
         self._pool = ThreadPoolExecutor(1, "commit")
@@ -70,7 +72,7 @@ class CommitPipeline:
         try:
             self._writer.commit(commit)
             self.when_stored(time.perf_counter_ns() - began_ns)
-            self._publish(head, commit.decisions)
+            self._publish(head, commit.decisions, commit.evaluated)
         except (WriterLost, PersistenceError):
             raise
         except Exception as defect:  # whatever it was, what was decided on this commit is worth nothing now

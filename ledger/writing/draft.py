@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import NamedTuple
 
 from ledger.domain.commands import Request
+from ledger.domain.decide.evaluation import AssessedAlike
 from ledger.domain.events import (
     Basis,
     CreditEvent,
@@ -18,14 +19,16 @@ from ledger.domain.events import (
     RefusedSequence,
     SequenceConflict,
     SourceAdvanced,
+    VolumeEvaluated,
+    VolumeRecorded,
 )
 from ledger.domain.refusal import Reason, Refusal
-from ledger.domain.state.account import RANGES_MAX, SourceState
-from ledger.domain.streams import day_key, is_fee_stream
+from ledger.domain.state.account import RANGES_MAX, AccountState, SourceState
+from ledger.domain.streams import DayKey, day_key, fee_stream, is_fee_stream
 from ledger.fills.batch import BatchPart
 from ledger.store.codec.events import decode_row
 from ledger.store.rows import LogRows
-from ledger.store.writer import ErasableText, row_of, take_apart
+from ledger.store.writer import ErasableText, row_of, rows_of_evaluated, take_apart
 from ledger.writing.messages import FillsTaken, GoOnRepricing, RecordFills, Repriced
 from ledger.writing.states import States
 
@@ -128,7 +131,8 @@ class Draft:
         self.recorded_time_ns = recorded_time_ns
         self.now_ns = now_ns
         self.rows = states.making = LogRows()
-        self.decisions: list[Recorded] = []  # all events but those of fee streams
+        self.decisions: list[Recorded] = []  # all events but those of fee streams, and of these accounts:
+        self.evaluated: list[str] = []
         self.requests: dict[str, tuple[bytes, Recorded]] = {}  # by request_id: the hash, and the first event
         self.texts: dict[bytes, ErasableText] = {}  # by their hash
         self.sources: dict[str, SourceAdvance] = {}
@@ -168,6 +172,26 @@ class Draft:
         if not isinstance(event, FeeEvent):
             self.decisions.append(recorded)
         return recorded
+
+    def append_run(self, key: DayKey, event: VolumeRecorded, actor: str) -> None:
+        """Append a fill run of an account-day."""
+        envelope = Envelope(event.time_min_ns, self.recorded_time_ns, self.term, actor)
+        position = self.next_position
+        recorded = Recorded(position, fee_stream(*key), position, envelope, event)
+        self.rows.append(row_of(*take_apart(recorded)) if event.columns.cl_ord_id else row_of(recorded))
+
+    def record_evaluated(
+        self, found: AssessedAlike, event: VolumeEvaluated, accounts: Mapping[str, AccountState], request: Request
+    ) -> None:
+        """Append an event of each of many accounts that says what `event` says, and take it into their states.
+
+        `accounts` are those of them that have an event.
+        """
+        envelope, first_position = self._envelope_of(event.evaluated_time_ns, request), self.next_position
+        versions = [accounts[name].version + 1 if name in accounts else 1 for name in found.account_ids]
+        self.rows.extend(rows_of_evaluated(found, versions, event, first_position, envelope))
+        self.evaluated += found.account_ids
+        self.states.evolve_many(found.account_ids, accounts, Recorded(first_position, "", 0, envelope, event))
 
     def asked_by(self, started: Recorded) -> Request:
         """Return who asked for what began with an event, as all that it records says it."""

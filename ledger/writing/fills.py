@@ -12,9 +12,11 @@ from ledger.domain.commands import Request
 from ledger.domain.events import AccountLinked, CommandRefused, Envelope, OwnerNamed
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.streams import account_stream, owner_stream
-from ledger.fills.batch import BatchPart, by_account_day, merged
+from ledger.fills.batch import BatchPart, FillBatch, by_account_day, merged
 from ledger.fills.decide import BatchOutcome, decide_fills
+from ledger.fills.decide_few import FEW, decide_few, group_few
 from ledger.fills.fill_runs import FillRuns
+from ledger.fills.listed_batch import listed
 from ledger.fills.owners import newly_named_owners
 from ledger.fills.standings import HeldStandings
 from ledger.store.writer import rows_of
@@ -72,10 +74,29 @@ def decide_pending(draft: Draft) -> None:
 
 def _decide_together(draft: Draft, venue: str, together: Sequence[PendingFills]) -> None:
     batch = merged([waiting.batch for waiting in together if waiting.batch is not None]).at_venue(venue)
+    with_fees = any(waiting.job.with_fees for waiting in together)
+    outcome = _decide_few(draft, batch, with_fees=with_fees) if len(batch) <= FEW else None
+    _hand_out(outcome or _decide_many(draft, batch, with_fees=with_fees), together)
+
+
+def _decide_few(draft: Draft, batch: FillBatch, *, with_fees: bool) -> BatchOutcome | None:
+    """Decide few fills and record them; None, and nothing is recorded, where columns have to decide them."""
+    few, states, position = listed(batch), draft.states, draft.next_position
+    groups = group_few(few)
+    places, accounts = states.load_batch(few.accounts, [group.key for group in groups])
+    decided = decide_few(few, groups, accounts, places.tolist(), states.days, states.book, position)
+    if decided is None:
+        return None
+    for key, event in decided.runs:
+        draft.append_run(key, event, batch.actor)
+    return BatchOutcome(fees=decided.fees if with_fees else {})
+
+
+def _decide_many(draft: Draft, batch: FillBatch, *, with_fees: bool) -> BatchOutcome:
+    """Decide fills and record them."""
     groups = by_account_day(batch)
     states, next_position = draft.states, draft.next_position
-    places, accounts = states.load_batch(batch, groups)
-    with_fees = any(waiting.job.with_fees for waiting in together)
+    places, accounts = states.load_batch(batch.accounts, groups.keys)
     suspects = states.days.suspects(batch, groups, places, next_position)
     asked = np.ones(len(batch), dtype=bool) if with_fees else None
     outcome = decide_fills(
@@ -94,7 +115,7 @@ def _decide_together(draft: Draft, venue: str, together: Sequence[PendingFills])
         draft.rows.extend(rows_of(outcome.runs, next_position, envelope))
         if len(batch.owner_id):
             _name_owners(draft, batch.actor, outcome.runs, accounts)
-    _hand_out(outcome, together)
+    return outcome
 
 
 def _name_owners(draft: Draft, actor: str, runs: FillRuns, accounts: HeldStandings) -> None:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from threading import TIMEOUT_MAX, Lock
 from typing import Any, TypeAlias
 
 from ledger.caller import Caller, caller
 from ledger.domain.commands import Command, Request
-from ledger.domain.decide.evaluation import Assessment, EvaluationRun
+from ledger.domain.decide.evaluation import AssessedAlike, Assessment, EvaluationRun
 from ledger.domain.events import Basis, EvaluationCompleted, Recorded
 from ledger.domain.refusal import Refusal
+from ledger.domain.state.account import AccountState
 from ledger.fills.batch import BatchPart
 from ledger.store.log import Head
 from ledger.store.rows import Row
@@ -52,11 +53,22 @@ class RecordFills:
 
 @dataclass(frozen=True, slots=True)
 class EvaluateAccounts:
-    """A part of the accounts of a run that began with the event `started`; those evaluated already are left out."""
+    """A part of the accounts of a run that began with the event `started`; those evaluated already are left out.
+
+    Most are `alike` others but for their amounts. `states` are what these were, of those with an event, as whoever
+    assessed them has read it.
+    """
 
     started: Recorded
     run: EvaluationRun
-    assessments: Sequence[Assessment]
+    assessments: Sequence[Assessment] = ()
+    alike: Sequence[AssessedAlike] = ()
+    states: Mapping[str, AccountState] = field(default_factory=dict)
+
+    @property
+    def accounts(self) -> int:
+        """The number of accounts."""
+        return len(self.assessments) + sum(map(len, self.alike))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +98,7 @@ class UnreadFills:
     """A request of about `size` fills that is still to be read, in the line of its source or of its caller.
 
     `read` reads requests that wait together, which costs less than one by one; it returns for each what is to be
-    recorded, or why nothing is. `who` called.
+    recorded, or why nothing is. `who` called. `hurries` is False on a stream, where nobody waits for one request alone.
     """
 
     size: int
@@ -94,6 +106,7 @@ class UnreadFills:
     request: object
     read: Callable[[Sequence[UnreadFills]], Sequence[RecordFills | Refused]]
     who: Caller
+    hurries: bool = True
 
 
 # All that handlers hand over.
@@ -168,14 +181,38 @@ class Repriced:
 Answer: TypeAlias = Accepted | Refused | FillsTaken | Evaluated | Repriced
 
 
-class AnswerToCome(Future[Answer]):
-    """The answer to a job, once the writer has it, and who waits for it."""
+class AnswerToCome:
+    """The answer to a job, once the writer has it, and who waits for it.
 
-    traced: Any = None  # a ledger.traces.Job, where the service traces this one
+    It is a lock that the answer opens: the condition and the lists of a library's future cost each call ten times that.
+    """
+
+    __slots__ = ("_answer", "_closed", "traced", "when_come", "who")
 
     def __init__(self) -> None:
-        super().__init__()
+        self._closed = Lock()
+        self._closed.acquire()
+        self._answer: Answer | None = None
+        self.traced: Any = None  # a ledger.traces.Job, where the service traces this one
+        self.when_come: Callable[[], object] | None = None  # called once the answer is there
         self.who = caller()
+
+    def set_result(self, answer: Answer) -> None:
+        """Give the answer, once."""
+        self._answer = answer
+        self._closed.release()
+        if self.when_come is not None:
+            self.when_come()
+
+    def done(self) -> bool:
+        """Return True if the answer is there."""
+        return self._answer is not None
+
+    def result(self, timeout_s: float) -> Answer | None:
+        """Return the answer; None: it is not there after so many seconds. Several threads may ask."""
+        if self._answer is None and self._closed.acquire(timeout=min(timeout_s, TIMEOUT_MAX)):
+            self._closed.release()
+        return self._answer
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,17 +7,17 @@ again: nothing that was decided on it survives.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import assert_never
 
 from eventsourcing.persistence import PersistenceError
 
-from ledger.domain.events import Event, Recorded
+from ledger.domain.events import Event
 from ledger.domain.term_clock import TermClock
 from ledger.store.log import Head, Log
 from ledger.store.writer import Commit, RequestRow, Writer, WriterLost
 from ledger.writing.commands import answer_command
-from ledger.writing.commit_pipeline import CommitPipeline, Deliver
+from ledger.writing.commit_pipeline import CommitPipeline, Deliver, Publish
 from ledger.writing.draft import Draft
 from ledger.writing.evaluations import evaluate_accounts
 from ledger.writing.fills import decide_pending, take_fills
@@ -49,9 +49,9 @@ class Service:
         term: int,
         day_bytes_max: int,
         account_bytes_max: int,
-        publish: Callable[[Head, Sequence[Recorded]], None] = lambda _, __: None,
+        publish: Publish = lambda _, __, ___: None,
     ) -> None:
-        """`publish` is told of each commit, with its events but for fill runs, before anybody is answered."""
+        """`publish` is told of each commit before anybody is answered."""
         self._log_as_stored = log
         self._writer = writer
         self.term = term
@@ -163,7 +163,7 @@ class Service:
             return None
         requests = [RequestRow(name, sha256, first.position) for name, (sha256, first) in draft.requests.items()]
         texts, snapshots = list(draft.texts.values()), draft.states.new_snapshots()
-        return Commit(draft.recorded_time_ns, draft.rows, draft.decisions, requests, texts, snapshots)
+        return Commit(draft.recorded_time_ns, draft.rows, draft.decisions, draft.evaluated, requests, texts, snapshots)
 
     @property
     def _log(self) -> Log:

@@ -30,6 +30,7 @@ class Snapshots:
         """`log` waits for the commit in flight, and returns the log."""
         self._log = log
         self._due: dict[str, None] = {}
+        self._made: dict[str, Snapshot] = {}
         self.damaged = 0  # of those that were read
 
     def read(
@@ -77,10 +78,21 @@ class Snapshots:
 
     def note(self, account: AccountState) -> None:
         """Note that an event of an account was recorded: every so often, each at another event, one is written."""
-        if (account.version + crc32(account.account_id.encode())) % EVERY == 0:
+        if self.is_due(account.account_id, account.version):
             self._due[account.account_id] = None
+
+    @staticmethod
+    def is_due(account_id: str, version: int) -> bool:
+        """Return True if the snapshot of an account is written with its event of a version."""
+        return (version + crc32(account_id.encode())) % EVERY == 0
+
+    def add(self, snapshot: Snapshot) -> None:
+        """Have the next commit store the snapshot of an account that is not in memory."""
+        self._made[snapshot.account_id] = snapshot
 
     def of_commit(self, accounts: Mapping[str, AccountState]) -> list[Snapshot]:
         """Return the snapshots of a commit, of accounts as it leaves them; those that are not in memory have none."""
         due, self._due = self._due, {}
-        return [snapshot_of(accounts[name]) for name in due if name in accounts]
+        found, self._made = self._made, {}
+        found.update((name, snapshot_of(accounts[name])) for name in due if name in accounts)
+        return list(found.values())

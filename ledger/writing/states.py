@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Container, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -48,13 +49,13 @@ from ledger.domain.streams import (
 )
 from ledger.fills.account_day import AccountDay
 from ledger.fills.adjust import adjustments
-from ledger.fills.batch import AccountDays, FillBatch
+from ledger.fills.batch import FillBatch
 from ledger.fills.days import DayTable, Suspects
 from ledger.fills.known import KnownFills, known_by_name, places_by_day
 from ledger.fills.mend import LINES_READ_AT_ONCE, AccountSpan, Release
 from ledger.fills.standings import HeldStandings, StandingTable
 from ledger.fills.targets import Targets
-from ledger.store.codec.account_snapshots import Snapshot
+from ledger.store.codec.account_snapshots import Snapshot, of_another, snapshot_of
 from ledger.store.codec.events import decode_row
 from ledger.store.fee_streams import FeeDay
 from ledger.store.log import KnownRequest, Log
@@ -99,6 +100,7 @@ class States(SharedStates):
         self._standings = StandingTable()
         self._snapshots = Snapshots(log)
         self.days = DayTable()
+        self._days_in_log: set[int] = set()  # UTC days on which some account has an event that the log was asked for
         self._account_bytes_max = account_bytes_max
         self._day_bytes_max = day_bytes_max
         self.owners = Owners(log)
@@ -106,6 +108,7 @@ class States(SharedStates):
         self._conflicts: Held[str, set[SequenceConflict]] = Held()
         self.requests: dict[str, KnownRequest] = {}
         self._touched: set[str] = set()
+        self._moved_on: set[str] = set()  # accounts not in memory that have an event in the commit in the making
         self.releases: dict[int, Release] = {}  # the last one that was restated, by its position
         self._in_log: dict[tuple[str, ...], Any] = {}  # what it has for the commit in the making
         self.making = LogRows()  # the rows of the commit in the making
@@ -158,6 +161,7 @@ class States(SharedStates):
         asked = [job for job in jobs if isinstance(job, DecideCommand)]
         self.owners.forget()
         self._touched.clear()
+        self._moved_on.clear()
         self._in_log.clear()
         self.requests = {}
         if not asked:
@@ -190,15 +194,34 @@ class States(SharedStates):
         unknown = [name for name in wanted if name not in self.accounts]
         places = self.days.places(keys)
         left = np.flatnonzero(places < 0)
-        missing = {fee_stream(*keys[at]): keys[at] for at in left.tolist()}
-        if unknown or missing:
-            read, days = self._snapshots.read(unknown, missing)
+        missing = [keys[at] for at in left.tolist()]
+        unread = self._enter_new(missing)
+        if unknown or unread:
+            read, days = self._snapshots.read(unknown, unread)
+            for name in self._moved_on.intersection(read):
+                for recorded in self._in_making(account_stream(name)):
+                    read[name] = evolve_account(read[name], recorded) or fold_account(name, self.account_events(name))
             self._without_event |= {name for name, account in read.items() if not account.version}
             self.accounts.update((name, account) for name, account in read.items() if account.version)
-            self._enter_days(missing, days)
-            places[left] = self.days.places([keys[at] for at in left.tolist()])
+            self._enter_days(unread, days)
+        if missing:
+            places[left] = self.days.places(missing)
         self._touched |= wanted - self._without_event
         return places
+
+    def _enter_new(self, keys: Sequence[DayKey]) -> dict[str, DayKey]:
+        """Hold those of some account-days that have no event; return the others, which are to be read, by stream.
+
+        Each account's first fill of a day would cost a look into the log, were it not for the days that have begun
+        since this writer began.
+        """
+        days = {day for _, day in keys if not self.days.has_begun(day)} - self._days_in_log
+        if days:
+            self._days_in_log |= self._log().days_with_fees(days)
+            for day in days - self._days_in_log:
+                self.days.begin(day)
+        self.days.enter_new(key for key in keys if self.days.has_begun(key[1]))
+        return {fee_stream(*key): key for key in keys if not self.days.has_begun(key[1])}
 
     def _enter_days(self, keys: Mapping[str, DayKey], in_log: Mapping[str, FeeDay]) -> None:
         """Hold account-days, {stream: key}; `in_log` has those that the log has an event of."""
@@ -212,13 +235,12 @@ class States(SharedStates):
             positions = np.concatenate([day.positions for day in in_log.values()])
             self.days.take_in(np.repeat(places, list(map(len, digests))), np.concatenate(digests), positions)
 
-    def load_batch(self, batch: FillBatch, groups: AccountDays) -> tuple[Ints, HeldStandings]:
-        """Have the accounts of a batch and their days in memory; return (places of the account-days, the accounts)."""
-        names = batch.accounts
+    def load_batch(self, names: Sequence[str], keys: Sequence[DayKey]) -> tuple[Ints, HeldStandings]:
+        """Have the accounts of a batch and account-days in memory; return (places of the days, the accounts)."""
         numbers = self._standings.numbers(names)
         new = np.flatnonzero(numbers < 0)
         new_names = [names[place] for place in new.tolist()]
-        places = self._load(new_names, groups.keys)
+        places = self._load(new_names, keys)
         if len(new):
             numbers[new] = self._standings.enter(map(self.accounts.get, new_names))
         return places, HeldStandings(self._standings, names, numbers, self._states_of)
@@ -495,6 +517,48 @@ class States(SharedStates):
             self.owners.take(recorded)
         else:
             super().evolve(recorded)
+
+    def accounts_read(self, account_ids: Sequence[str], read: Mapping[str, AccountState]) -> dict[str, AccountState]:
+        """Return accounts, in the order of their ids, that have an event; they are not put in memory for that.
+
+        `read` are some of them as somebody has read them before, which holds for those that have no event since.
+        """
+        found: dict[str, AccountState] = {}
+        missing = [name for name in account_ids if name not in self.accounts and name not in self._without_event]
+        versions = self._log().last_versions_of_accounts(missing[0], missing[-1]) if missing else {}
+        unread = list(self._moved_on.intersection(missing))
+        for name in versions.keys() & missing:
+            if name in read and read[name].version == versions[name]:
+                found[name] = read[name]
+            else:
+                unread.append(name)
+        self.load_accounts(unread)
+        found.update((name, self.accounts[name]) for name in account_ids if name in self.accounts)
+        return found
+
+    def evolve_many(self, account_ids: Sequence[str], accounts: Mapping[str, AccountState], first: Recorded) -> None:
+        """Take in an event that each of some accounts has, at positions that follow each other.
+
+        `accounts` are those that have an event. Those that are not in memory are not put there.
+        """
+        alike: Snapshot | None = None  # of an account for which it is the first event
+        for position, name in enumerate(account_ids, first.position):
+            account = accounts.get(name)
+            version = account.version + 1 if account else 1
+            if name in self.accounts or name in self._without_event:
+                self.evolve(replace(first, position=position, stream=account_stream(name), version=version))
+                continue
+            self._standings.forget(name)
+            self._moved_on.add(name)
+            if self._snapshots.is_due(name, version):
+                if alike is None or account:
+                    evolved = evolve_account(account or AccountState(name), replace(first, version=version))
+                    assert evolved is not None, first
+                    snapshot = snapshot_of(evolved)
+                else:
+                    snapshot = of_another(alike, name)
+                alike = alike if account else snapshot
+                self._snapshots.add(snapshot)
 
     def family(self, account: AccountState) -> list[AccountState]:
         """Return the other accounts that share an owner with one, in order of their ids."""

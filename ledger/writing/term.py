@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from hashlib import sha256
 from importlib.metadata import version
 
 from ledger import programmes
 from ledger.config import Config
-from ledger.domain.events import POSITION_MAX, Event, LedgerCreated, ProgrammePublished, Recorded, WriterStarted
+from ledger.domain.events import POSITION_MAX, Event, LedgerCreated, ProgrammePublished, WriterStarted
 from ledger.domain.instants import BEGINNING_NS
 from ledger.domain.rules import RULES_VERSION
 from ledger.domain.streams import LEDGER, programme_stream
-from ledger.store.log import Head, Log
+from ledger.store.log import Log
 from ledger.store.writer import Writer
+from ledger.writing.commit_pipeline import Publish
 from ledger.writing.service import Service
 
 
@@ -23,7 +24,7 @@ def begin_term(
     log: Log,
     writer: Writer,
     clock_ns: Callable[[], int],
-    publish: Callable[[Head, Sequence[Recorded]], None] = lambda _, __: None,
+    publish: Publish = lambda _, __, ___: None,
 ) -> Service:
     """A service with the pen: the log's first events if there are none, and WriterStarted."""
     ledger = log.ledger()

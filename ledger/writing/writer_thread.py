@@ -28,6 +28,7 @@ from ledger.wire.store_faults import DAMAGED, STORE_FULL, is_rolled_back, is_ses
 from ledger.writing.backoff import Backoff
 from ledger.writing.commit_pipeline import CommitPipeline, Deliver
 from ledger.writing.counts import Counts
+from ledger.writing.gathering import Gathering
 from ledger.writing.messages import (
     Answer,
     AnswerToCome,
@@ -90,6 +91,9 @@ class WriterThread:
         self._traces = traces
         self._queue: FairQueue[Queued] = FairQueue(config.queue_fills_max, patient=(_REPRICINGS,))
         self._last_weight = self._last_count = 0
+        self._gathering = Gathering(config.gather_ms_max, config.gather_fills_per_s)
+        self._is_gathering = False
+        self._hurried = 0  # jobs in the queue that somebody waits for
         self._wanted = 1  # as many fills must wait for the thread to be woken
         mutex = threading.RLock()
         self._changed = threading.Condition(mutex)
@@ -180,7 +184,9 @@ class WriterThread:
             if self._traces is not None:
                 self._traces.queued(future)
             self._queue.add(_line(job), (job, future), weight)
-            if self._queue.fills >= self._wanted:
+            self._gathering.came(weight, time.monotonic())
+            self._hurried += (hurries := _hurries(job))
+            if self._queue.fills >= self._wanted or (hurries and self._is_gathering):
                 self._changed.notify_all()
         return future
 
@@ -362,13 +368,15 @@ class WriterThread:
     def _take_jobs(self, pipeline: CommitPipeline) -> list[Queued]:
         """Return the jobs that wait, up to a commit's worth; none when the process stops, or a commit is lost."""
         self._wait_for_jobs(pipeline)
-        self._gather()
+        self._gather_fills(pipeline)
+        self._gather_callers()
         with self._changed:
             if pipeline.is_lost:
                 return []
             before = self._queue.fills
             jobs = self._queue.take(self._pace.shared_fills if self._queue.is_shared else self._pace.fills)
             self._last_weight, self._last_count = before - self._queue.fills, len(jobs)
+            self._hurried -= sum(_hurries(job) for job, _ in jobs)
             self._room.notify_all()
         return jobs
 
@@ -397,7 +405,21 @@ class WriterThread:
         if not pipeline.is_lost and not pipeline.is_storing and not self._writer.lease.runs:
             self._writer.check()
 
-    def _gather(self) -> None:
+    def _gather_fills(self, pipeline: CommitPipeline) -> None:
+        """Wait while streams bring many fills, until somebody waits for a job alone, or a commit's worth waits."""
+        with self._changed:
+            self._is_gathering = True
+            while not (self._hurried or self._stopping or pipeline.is_lost or not self._writer.held):
+                self._wanted = self._pace.shared_fills if self._queue.is_shared else self._pace.fills
+                if self._queue.fills >= self._wanted:
+                    break
+                oldest_s, now_s = self._queue.oldest_s, time.monotonic()
+                if (wait_s := self._gathering.wait_s(oldest_s, now_s)) <= 0:
+                    break
+                self._changed.wait(wait_s)
+            self._is_gathering = False
+
+    def _gather_callers(self) -> None:
         """Wait while more jobs come, where the last commit answered many callers: they are about to send the next."""
         with self._changed:
             seen, until_s = 0, time.monotonic() + _GATHER_S_MAX
@@ -426,6 +448,7 @@ class WriterThread:
     def _drop_queue(self, refusal: Refusal) -> None:
         with self._changed:
             jobs = self._queue.clear()
+            self._hurried = 0
         _refuse_all([future for _, future in jobs], refusal)
 
     def _set_writing(self, writing: bool) -> None:
@@ -494,7 +517,7 @@ def _weight(job: QueuedJob) -> int:
     """Return how many fills a job counts as."""
     if isinstance(job, UnreadFills):
         return job.size
-    return max(len(job.assessments), 1) if isinstance(job, EvaluateAccounts) else 1
+    return max(job.accounts, 1) if isinstance(job, EvaluateAccounts) else 1
 
 
 def _line(job: QueuedJob) -> str:
@@ -507,6 +530,11 @@ def _line(job: QueuedJob) -> str:
         case GoOnRepricing():
             return _REPRICINGS
     return "evaluations"
+
+
+def _hurries(job: QueuedJob) -> bool:
+    """Return True for a job that somebody waits for, before they send the next one."""
+    return not isinstance(job, UnreadFills) or job.hurries
 
 
 def _name(job: Job) -> str:

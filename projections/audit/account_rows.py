@@ -31,7 +31,7 @@ from ledger.store.log import Log
 from ledger.store.reads import ROW, Row
 from projections.audit.frame import misplaced
 from projections.audit.queries import Queries
-from projections.audit.rows import COLUMNS, ROWS_PER_READ, Commit, readable
+from projections.audit.rows import COLUMNS, Commit, readable
 from projections.audit.scope import KINDS_OF_ACCOUNTS, Scope
 
 _DAY_MIN: Final = -(1 << 31)  # that PostgreSQL has a number for
@@ -109,9 +109,9 @@ class AccountRows(Queries):
         """Return those of EVENTS and COMMITS, which select what lies at positions in (after, until]."""
         return {"positions": self._between(after, until)}
 
-    def page(self, after: int, until: int) -> list[Row]:
+    def page(self, after: int, until: int, rows: int) -> list[Row]:
         """Return the first rows at positions in (after, until]."""
-        positions = self._between(after, until)[:ROWS_PER_READ]
+        positions = self._between(after, until)[:rows]
         return self._query(self.EVENTS, positions=positions) if positions else []
 
     def commits(self, after: int, until: int) -> list[Commit]:

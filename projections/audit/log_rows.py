@@ -12,7 +12,7 @@ from ledger.store.log import Log
 from ledger.store.reads import Row
 from projections.audit.account_rows import AccountRows
 from projections.audit.queries import Queries
-from projections.audit.rows import COLUMNS, ROWS_PER_READ, ChosenRows, Commit
+from projections.audit.rows import COLUMNS, ChosenRows, Commit
 from projections.audit.scope import Scope
 
 _OF_ACCOUNT: Final = "split_part(originator_id, '/', 2)"
@@ -33,7 +33,7 @@ class LogRows(Queries):
     """
     COMMITS: ClassVar[str] = f"{_COMMITS} %(after)s AND last_position <= %(until)s ORDER BY last_position"
 
-    _PAGE: Final = f"{EVENTS} LIMIT {ROWS_PER_READ}"
+    _PAGE: Final = f"{EVENTS} LIMIT %(rows)s"
     # The last one may be cut by `until`.
     _COMMITS_OF: Final = f"{_COMMITS} %(after)s AND first_position <= %(until)s ORDER BY last_position"
 
@@ -52,9 +52,9 @@ class LogRows(Queries):
             "end": _int64(self._scope.end_day_ns),
         }
 
-    def page(self, after: int, until: int) -> list[Row]:
+    def page(self, after: int, until: int, rows: int) -> list[Row]:
         """Return the first rows at positions in (after, until]."""
-        return self._query(self._PAGE, **self.parameters(after, until))
+        return self._query(self._PAGE, rows=rows, **self.parameters(after, until))
 
     def commits(self, after: int, until: int) -> list[Commit]:
         """Return all commits in (after, until], in order."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, Final, NamedTuple
 
 from ledger.domain.events import Recorded
@@ -49,6 +49,10 @@ class Requests(Queries):
         self._positions: list[int] = []
         self._named: dict[tuple[str, bytes], _First] = {}
         self.rows = 0  # of the table, that were found at the first event of their request
+
+    def pass_by(self, positions: Sequence[int]) -> None:
+        """Take in events that no request caused."""
+        self._positions += positions
 
     def take(self, recorded: Recorded) -> None:
         """Take in one more event, whether a request caused it or not."""

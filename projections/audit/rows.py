@@ -4,23 +4,29 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
+from functools import partial
 from typing import Any, ClassVar, Final, NamedTuple, Protocol
 
 from google.protobuf.message import DecodeError
 
+from ledger.arrays.columns import Packed
 from ledger.arrays.protobuf_wire import DELIMITED
-from ledger.domain.events import POSITION_MAX, FeeEvent, Recorded, WriterStarted
+from ledger.domain.events import POSITION_MAX, FeeEvent, Recorded, VolumeRecorded, WriterStarted
 from ledger.domain.streams import LEDGER, DayKey, day_key, is_fee_stream
 from ledger.replay.compare import UNDECIDABLE, Deviation, Difference
-from ledger.store.codec.erasable import apart, joined
+from ledger.replay.stored_runs import StoredRun, stored_run
+from ledger.store.codec.compression import plain_rows
+from ledger.store.codec.erasable import apart, contents_of_runs, joined
 from ledger.store.codec.events import decode, is_canonical
+from ledger.store.codec.parts import VolumeParts
 from ledger.store.leaf import Opening, Part
 from ledger.store.log import Log
-from ledger.store.reads import ROW, Row
+from ledger.store.reads import BYTES_AT_ONCE, ROW, Row
 from ledger.v1.events_pb2 import Envelope
 from projections.audit.queries import Queries
 
-ROWS_PER_READ: Final = 500
+_ROWS_FIRST, _ROWS_MAX = 500, 8_000  # that are read at once
+_RUN: Final = VolumeRecorded.__name__
 _UNREADABLE: Final = (DecodeError, *UNDECIDABLE)
 
 RECORDED_TIME: Final = "recorded_time_ns"
@@ -73,8 +79,8 @@ class ChosenRows(Protocol):
     def parameters(self, after: int, until: int) -> dict[str, Any]:
         """Return those of EVENTS and COMMITS, which select what lies at positions in (after, until]."""
 
-    def page(self, after: int, until: int) -> list[Row]:
-        """Return the first ROWS_PER_READ rows at positions in (after, until]; none: there are no more."""
+    def page(self, after: int, until: int, rows: int) -> list[Row]:
+        """Return the first so many rows at positions in (after, until]; none: there are no more."""
 
     def commits(self, after: int, until: int) -> list[Commit]:
         """Return the commits that lie in (after, until], in order: all, or those of the rows."""
@@ -114,8 +120,40 @@ class Stored:
         `uncommitted`: say of an event, too, that no commit made it, which else the frame of the log does.
         """
         self._commits = commits
+        self._ends = [commit.last_position for commit in commits]
         self._terms = terms
+        self._begun = [position for position, _ in terms]
+        self._last: tuple[Commit | None, tuple[int, int]] = None, (0, 0)
         self._uncommitted = uncommitted
+
+    def run(self, row: Row, part: Opening | None) -> StoredRun | None:
+        """Return a row as a run of fills that is decided with others; None: it has to be read as an event."""
+        position, stream, _, topic, state, *times = row
+        if topic != _RUN or (said := self._said_at(position)) is None:
+            return None
+        run = stored_run(position, stream, state, times, said, partial(self._looked_at, row, part))
+        return run if run is not None and (part is None or _is_part_of(run, part)) else None
+
+    def _said_at(self, position: int) -> tuple[int, int] | None:
+        """Return (recorded_time_ns, term) that an event at a position has to say; None: no commit made it.
+
+        The last answer holds for all positions of its commit, unless a term begins there.
+        """
+        commit, said = self._last
+        if commit is None or not commit.first_position <= position <= commit.last_position:
+            commit = self._commit_of(position)
+            if commit is None:
+                return None
+            said = (commit.recorded_time_ns, self._term_of(position))
+            if self._term_of(commit.first_position) == self._term_of(commit.last_position):
+                self._last = commit, said
+        return said
+
+    def _looked_at(self, row: Row, part: Opening | None) -> tuple[list[Deviation], Recorded | None]:
+        """Return what is wrong with a row, and its event; None where it cannot be read."""
+        found = list(self.checked(row, part))
+        recorded = next((each for each in found if isinstance(each, Recorded)), None)
+        return [each for each in found if isinstance(each, Deviation)], recorded
 
     def checked(self, row: Row, part: Opening | None = None) -> Iterator[Recorded | Deviation]:
         """Yield what is wrong with a row, then its event; only the first, where it cannot be read.
@@ -149,19 +187,39 @@ class Stored:
 
     def _in_its_term(self, recorded: Recorded) -> list[Difference]:
         """Compare the term of an event with the last that had begun; the first one may begin after it."""
-        place = bisect_right(self._terms, recorded.position, key=lambda begun: begun[0])
-        expected, term = self._terms[max(place - 1, 0)][1] if self._terms else 0, recorded.envelope.writer_term
+        expected, term = self._term_of(recorded.position), recorded.envelope.writer_term
         return [] if term == expected else [Difference("writer_term", str(term), str(expected))]
 
     def _in_its_commit(self, recorded: Recorded) -> list[Difference]:
         """Compare the recorded_time of an event with that of its commit."""
-        place = bisect_left(self._commits, recorded.position, key=lambda commit: commit.last_position)
-        if place == len(self._commits) or recorded.position < self._commits[place].first_position:
+        commit, time_ns = self._commit_of(recorded.position), recorded.envelope.recorded_time_ns
+        if commit is None:
             return [Difference("no commit made it")] if self._uncommitted else []
-        commit, time_ns = self._commits[place], recorded.envelope.recorded_time_ns
         if time_ns == commit.recorded_time_ns:
             return []
         return [Difference(RECORDED_TIME, str(time_ns), f"{commit.recorded_time_ns}, as its commit says")]
+
+    def _term_of(self, position: int) -> int:
+        place = bisect_right(self._begun, position)
+        return self._terms[max(place - 1, 0)][1] if self._terms else 0
+
+    def _commit_of(self, position: int) -> Commit | None:
+        place = bisect_left(self._ends, position)
+        if place == len(self._commits) or position < self._commits[place].first_position:
+            return None
+        return self._commits[place]
+
+
+def _is_part_of(run: StoredRun, part: Opening) -> bool:
+    """Return True if a part is what a run says may be erased of it: the ids of clients' orders, as they are written."""
+    lines = run.lines
+    try:
+        ids = VolumeParts.FromString(part.content).cl_ord_ids
+    except _UNREADABLE:
+        return False
+    if not lines or not ids or len(ids) % lines or run.message.envelope.erasable_sha256 != part.sha256(Part.ERASABLE):
+        return False
+    return contents_of_runs(Packed(ids, len(ids) // lines), [0, lines]) == [part.content]
 
 
 def _with_part(recorded: Recorded, part: Opening) -> tuple[Recorded, list[Difference]]:
@@ -204,14 +262,32 @@ class AuditReader(Queries):
 
     def between(
         self, after: int, until: int, chosen: ChosenRows, *, uncommitted: bool
-    ) -> Iterator[Recorded | Deviation]:
-        """Yield the events at positions in (after, until], in order, and what is wrong with how they are stored."""
+    ) -> Iterator[Recorded | Deviation | list[StoredRun]]:
+        """Yield the events at positions in (after, until], in order, and what is wrong with how they are stored.
+
+        Runs of fills that may be decided together come as they lie there, those of one commit as a list: what is wrong
+        with them is not known yet.
+        """
         stored = Stored(chosen.commits(after, until), self._terms, uncommitted=uncommitted)
-        while rows := chosen.page(after, until):
+        count = _ROWS_FIRST
+        while rows := plain_rows(chosen.page(after, until, count), if_whole=True):
             parts = self._parts(rows)
+            together: list[StoredRun] = []
             for row in rows:
-                yield from stored.checked(row, parts.get(row[0]))
+                part = parts.get(row[0])
+                run = stored.run(row, part)
+                if together and (run is None or run.recorded_time_ns != together[0].recorded_time_ns):
+                    yield together
+                    together = []
+                if run is None:
+                    yield from stored.checked(row, part)
+                else:
+                    together.append(run)
+            if together:
+                yield together
             after = rows[-1][0]
+            # As many as would take some bytes if each were as large as the largest of these, for one may be very large.
+            count = min(max(BYTES_AT_ONCE // max(len(row[4]) for row in rows), 1), _ROWS_MAX)
 
     def earlier(self, streams: Sequence[str], before: int) -> Iterator[Recorded]:
         """Yield events of streams before a position, in order, without rows that cannot be read: `between` tells."""

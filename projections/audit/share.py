@@ -78,6 +78,12 @@ class Share:
         events = fills = 0
         unkept = self._kept.unkept
         for row in self._rows.between(after, until, self._chosen, uncommitted=not self._scope.has_frame):
+            if isinstance(row, list):
+                events += len(row)
+                fills += sum([run.lines for run in row])
+                self._requests.pass_by([run.position for run in row])
+                self._replay.take_runs(row)
+                continue
             if isinstance(row, Deviation):
                 found.append(row)
                 continue

@@ -15,8 +15,9 @@ from ledger.domain.state.account import AccountState, fold_accounts
 from ledger.domain.streams import account_stream, subject_of
 from ledger.replay.compare import UNDECIDABLE
 from ledger.store.codec.account_snapshots import ENCODING, Snapshot, is_damaged, snapshot_of
+from ledger.store.dictionaries import dictionaries
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import ERASABLE, EVENTS, SNAPSHOTS, TRACKING, migrations
+from ledger.store.postgres.migrate import DICTIONARIES, ERASABLE, EVENTS, SNAPSHOTS, TRACKING, migrations
 from ledger.store.reads import KEYS
 from projections.check.erasable import ErasableRows
 from projections.check.events import CommitRows, EventRows, Facts, differs, facts_of
@@ -36,7 +37,17 @@ from projections.check.requests import RequestRows
 from projections.tables.progress import Progress
 from projections.tables.stored import StoredTable, stored_table
 
-LOG_TABLES: Final = (EVENTS, "commits", "requests", TRACKING, ERASABLE, "erasable_text", SNAPSHOTS, "migrations")
+LOG_TABLES: Final = (
+    EVENTS,
+    "commits",
+    "requests",
+    TRACKING,
+    ERASABLE,
+    "erasable_text",
+    SNAPSHOTS,
+    DICTIONARIES,
+    "migrations",
+)
 _ACCOUNTS_AT_ONCE: Final = 500  # whose snapshots are derived again
 _EVENTS_PER_READ: Final = 200  # a fill run may take a megabyte, and so may what may be erased of it
 
@@ -65,9 +76,9 @@ def check_log_tables(log: Log, connection: Connection[Any], schema: str, rows: C
     yield from _Pass(log, connection, tables, rows).findings()
     yield from _versions(connection, schema)
     yield from _snapshots(log, connection, tables[SNAPSHOTS], rows)
-    expected = [(name, sha256) for name, sha256 in migrations().items()]
-    stored = StoredRows("migrations", tables["migrations"].rows(connection), rows)
-    yield from compared(tables["migrations"], stored.rest(), expected)
+    for name, expected in (("migrations", list(migrations().items())), (DICTIONARIES, dictionaries())):
+        stored = StoredRows(name, tables[name].rows(connection), rows)
+        yield from compared(tables[name], stored.rest(), expected)
 
 
 class _Pass:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Final
 
 from ledger.domain.commands import RunEvaluation
 from ledger.domain.decide.evaluation_run import (
@@ -30,6 +31,8 @@ from projections.evaluation.runs import Tally
 from projections.evaluation.sources import signs, waiting_for
 from projections.repricings import volume_on_the_move
 from projections.tables.position import wait_for_tables
+
+_ACCOUNTS_AT_ONCE: Final = 1_000  # that one message names
 
 
 def plan_evaluation(
@@ -73,10 +76,9 @@ def plan_evaluation(
         total=total,
     )
     yield first
-    for chunk in plan.chunks():
+    for chunk in plan.chunks(_ACCOUNTS_AT_ONCE):
         looked_at = chunk.looked_at
-        for one in chunk.planned:
-            tally.add(one)
+        tally.add(chunk)
         accounts = [planned_message(one) for one in chunk.planned]
         yield pb.PlanEvaluationResponse(accounts=accounts, looked_at=looked_at, total=max(total, looked_at))
     counts = counts_message(tally.completed(position))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence, Set
+from dataclasses import dataclass, field
+from functools import cache
+from heapq import merge
 from itertools import groupby
 from typing import Any, Final
 
@@ -12,10 +14,13 @@ from psycopg.sql import SQL, Composed, Identifier
 from ledger import programmes
 from ledger.domain.decide.daily_close import Closes, KnownClose, fold_closes
 from ledger.domain.decide.evaluation import (
+    NO_TIME,
+    AssessedAlike,
     Assessment,
     Case,
     EvaluationRun,
     assess,
+    assess_alike,
     movement,
     tier_before,
     trials_to_evaluate,
@@ -26,16 +31,17 @@ from ledger.domain.rules.end_day_close import Close, Missing
 from ledger.domain.rules.evaluation_days import evaluation_window
 from ledger.domain.rules.post_trial import post_trial_window
 from ledger.domain.state.account import AccountState, fold_accounts
-from ledger.domain.state.programme import Programme
+from ledger.domain.state.programme import NO_TIER, Programme
 from ledger.domain.state.rulebook import fold_rulebook
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 from ledger.domain.streams import CLOSES_PREFIX, account_stream, closes_stream, subject_of
 from ledger.store.log import Log
 from ledger.store.postgres.migrate import EVENTS
 from ledger.store.reads import KEYS
-from projections.evaluation.volumes import Cells, Volumes
+from projections.evaluation.volumes import Alike, Cells, Volumes, cuts_a_day
 from projections.tables.tables import read_schema
 
-ACCOUNTS_PER_CHUNK: Final = 1_000  # read at once, and evaluated in one commit
+ACCOUNTS_PER_CHUNK: Final = 5_000  # read at once, and evaluated in one commit
 BLOCKED: Final = "BLOCKED"  # beside the movements of a tier: a close is missing
 
 _ALL: Final = "SELECT account_id FROM {read}.accounts"
@@ -77,11 +83,39 @@ class Planned:
 
 
 @dataclass(frozen=True, slots=True)
-class Chunk:
-    """Some accounts with something to evaluate; `looked_at` counts all accounts up to the next chunk."""
+class PlannedAlike:
+    """The outcomes for accounts that are alike but for their amounts, as columns."""
 
-    planned: list[Planned]
+    run: EvaluationRun
+    found: AssessedAlike
+    tiers_before: Sequence[str]
+    movements: Sequence[str]
+
+    def __iter__(self) -> Iterator[Planned]:
+        for found, notionals, before, moves in zip(
+            self.found, self.found.notionals, self.tiers_before, self.movements, strict=True
+        ):
+            cells = zip(self.found.cells, notionals, strict=True)
+            volume = {key: exact(notional, NOTIONAL_SCALE) for key, notional in cells}
+            yield Planned(self.run, found.case, before, moves, found, {NO_TIME: volume} if volume else {})
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """Some accounts with something to evaluate; `looked_at` counts all accounts up to the next chunk.
+
+    `states` are what those that are alike were, as far as they have an event.
+    """
+
     looked_at: int
+    others: Sequence[Planned] = ()
+    alike: Sequence[PlannedAlike] = ()
+    states: Mapping[str, AccountState] = field(default_factory=dict)
+
+    @property
+    def planned(self) -> Iterator[Planned]:
+        """Yield the outcomes for all of the accounts, in the order of their ids."""
+        return merge(self.others, *self.alike, key=_place)
 
 
 class EvaluationPlan:
@@ -104,15 +138,21 @@ class EvaluationPlan:
         if self.run.kind == PERIODIC:
             count, position = self._log.query(self._sql(_COUNT), {})[0]
             return int(count) - len(self._later_until(position))
-        return sum(len(self._concerned(ids)) for ids in self._pages(ACCOUNTS_PER_CHUNK))
+        return sum(len(self._with_trials(ids)) for ids in self._pages(ACCOUNTS_PER_CHUNK))
 
     def chunks(self, size: int = ACCOUNTS_PER_CHUNK) -> Iterator[Chunk]:
         """Yield all accounts in the order of their ids, so many at once."""
         looked_at = 0
         for ids in self._pages(size):
-            states = self._concerned(ids)
-            looked_at += len(states)
-            yield Chunk(self._planned(states), looked_at)
+            if self.run.kind == PERIODIC:
+                later = self._later_until(self._log.head().position)
+                known = [account_id for account_id in ids if account_id not in later]
+                looked_at += len(known)
+                yield self._periodic(known, looked_at)
+            else:
+                states = self._with_trials(ids)
+                looked_at += len(states)
+                yield Chunk(looked_at, self._planned(states))
 
     def _pages(self, size: int) -> Iterator[list[str]]:
         after = ""
@@ -124,13 +164,50 @@ class EvaluationPlan:
             yield ids
             after = ids[-1]
 
-    def _concerned(self, ids: Sequence[str]) -> dict[str, AccountState]:
-        """Return accounts as they were known: all, or those with a trial to evaluate, whatever became of it."""
-        if self.run.kind == PERIODIC:
-            later = self._later_until(self._log.head().position)
-            return self._states([account_id for account_id in ids if account_id not in later], dense=True)
+    def _with_trials(self, ids: Sequence[str]) -> dict[str, AccountState]:
+        """Return those of some accounts with a trial to evaluate, whatever became of it."""
         states = self._states(ids)
         return {account_id: state for account_id, state in states.items() if any(self._cases(state))}
+
+    def _periodic(self, ids: Sequence[str], looked_at: int) -> Chunk:
+        """Return what an evaluation of volume gives accounts that follow each other.
+
+        Most are alike but for their amounts. The others are decided one by one: their volume needs a close, a part of a
+        day or another account's. Whoever has no volume, and no tier that could be kept or lost, gets nothing.
+        """
+        if not ids:
+            return Chunk(looked_at)
+        run, programme = self.run, self.run.programme
+        case = Case("", self._instant_ns, event_period(programme, evaluation_window(programme, self._instant_ns)))
+        states = fold_accounts(self._log.accounts_between(ids[0], ids[-1], run.read_position), ())
+        if cuts_a_day(case.window):
+            return Chunk(looked_at, self._planned(_with_blanks(states, ids)))
+        many, others = self._volumes(programme).of_many(ids[0], ids[-1], case.window)
+        others.intersection_update(ids)  # of accounts that were heard of later all volume is later
+        others.update(self._members(programme, ids))
+        due = {name: state for name, state in states.items() if any(self._cases(state))}
+        left_out = states.keys() - due.keys()
+        before = {name: tier_before(state, programme, case.evaluated_ns) for name, state in due.items()}
+        with_volume = others.union(*(each.account_ids for each in many))
+        idle = sorted(name for name, tier in before.items() if programme.rank(tier) and name not in with_volume)
+        many.append(Alike((), idle, [()] * len(idle)))
+        alike = [self._alike(case, each, before, others | left_out) for each in many]
+        return Chunk(looked_at, self._planned(_with_blanks(states, others - left_out)), alike, states)
+
+    def _alike(self, case: Case, many: Alike, before: Mapping[str, str], without: Set[str]) -> PlannedAlike:
+        """Decide what accounts are given that have volume in the same cells, but for some.
+
+        `before` are the tiers that they had; the others had none.
+        """
+        programme = self.run.programme
+        account_ids, notionals = many.account_ids, many.notionals
+        if not without.isdisjoint(account_ids):
+            kept = [place for place, name in enumerate(account_ids) if name not in without]
+            account_ids, notionals = [account_ids[place] for place in kept], [notionals[place] for place in kept]
+        found = assess_alike(programme, case, many.cells, account_ids, notionals)
+        tiers_before = [before.get(name, NO_TIER) for name in account_ids]
+        moves = cache(lambda tier, after: movement(programme, tier, after))
+        return PlannedAlike(self.run, found, tiers_before, list(map(moves, tiers_before, found.tiers)))
 
     def _later_until(self, position: int) -> set[str]:
         """Return accounts first heard of after the plan's position, up to another one; near the head hardly any."""
@@ -147,7 +224,7 @@ class EvaluationPlan:
             for run, case in self._cases(state):
                 cases.setdefault(run, []).append(case)
         planned = [one for run, of_run in cases.items() for one in self._of_version(run, of_run, states)]
-        return sorted(planned, key=lambda one: (one.case.account_id, one.case.evaluated_ns))
+        return sorted(planned, key=_place)
 
     def _of_version(
         self, run: EvaluationRun, cases: Sequence[Case], states: Mapping[str, AccountState]
@@ -156,19 +233,18 @@ class EvaluationPlan:
         currency = run.programme.volume_currency
         if currency not in self._closes:
             self._closes[currency] = known_closes(self._log, run.programme, run.read_position)
-        volumes = Volumes(self._log, self._schema, currency=currency, known=run.read_position)
         members = self._members(run.programme, sorted({case.account_id for case in cases}))
-        for case, cells in zip(cases, volumes.of(cases, members), strict=True):
+        for case, cells in zip(cases, self._volumes(run.programme).of(cases, members), strict=True):
             planned = self._plan(run, states[case.account_id], case, cells)
             if planned is not None:
                 yield planned
 
-    def _states(self, ids: Sequence[str], *, dense: bool = False) -> dict[str, AccountState]:
-        """Return accounts as they were known; `dense`: hardly any lies between them. Most have nothing but fills."""
-        known = self.run.read_position
-        if dense and ids:
-            return fold_accounts(self._log.accounts_between(ids[0], ids[-1], known), ids)
-        return fold_accounts(self._log.streams(map(account_stream, ids), known), ids)
+    def _volumes(self, programme: Programme) -> Volumes:
+        return Volumes(self._log, self._schema, currency=programme.volume_currency, known=self.run.read_position)
+
+    def _states(self, ids: Sequence[str]) -> dict[str, AccountState]:
+        """Return accounts as they were known."""
+        return fold_accounts(self._log.streams(map(account_stream, ids), self.run.read_position), ids)
 
     def _cases(self, account: AccountState) -> Iterator[tuple[EvaluationRun, Case]]:
         """Yield what is to be evaluated of an account and has not been, with the version that does it."""
@@ -224,6 +300,16 @@ class EvaluationPlan:
 
     def _sql(self, text: str) -> Composed:
         return SQL(text).format(**self._names)
+
+
+def _with_blanks(states: Mapping[str, AccountState], account_ids: Iterable[str]) -> dict[str, AccountState]:
+    """Return some accounts; `states` are those that have an event."""
+    return {name: states.get(name) or AccountState(name) for name in account_ids}
+
+
+def _place(planned: Planned) -> tuple[str, int]:
+    """Return the place of an outcome among others."""
+    return planned.case.account_id, planned.case.evaluated_ns
 
 
 def known_closes(

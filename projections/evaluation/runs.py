@@ -30,7 +30,7 @@ from ledger.domain.streams import evaluation_stream
 from ledger.wire.status import RefusedError, refuse
 from projections.as_of import Reader
 from projections.evaluation.missed import Missed
-from projections.evaluation.plan import BLOCKED, EvaluationPlan, Planned
+from projections.evaluation.plan import BLOCKED, Chunk, EvaluationPlan
 from projections.evaluation.sources import signs, waiting_for
 from projections.repricings import volume_on_the_move
 from projections.tables.position import tables_position, wait_for_tables
@@ -45,13 +45,18 @@ class Tally:
         self._granted = 0
         self._missing: set[Close] = set()
 
-    def add(self, planned: Planned) -> None:
-        """Count one more account."""
-        self._moves[planned.movement] += 1
-        if isinstance(planned.found, Missing):
-            self._missing.update(planned.found.closes)
-        else:
-            self._granted += planned.run.programme.rank(planned.found.tier) > 0
+    def add(self, chunk: Chunk) -> None:
+        """Count more accounts."""
+        for alike in chunk.alike:
+            self._moves.update(alike.movements)
+            tiers = Counter(alike.found.tiers)
+            self._granted += sum(count for tier, count in tiers.items() if alike.run.programme.rank(tier))
+        for planned in chunk.others:
+            self._moves[planned.movement] += 1
+            if isinstance(planned.found, Missing):
+                self._missing.update(planned.found.closes)
+            else:
+                self._granted += planned.run.programme.rank(planned.found.tier) > 0
 
     def completed(self, read_position: int) -> EvaluationCompleted:
         """Return the event that says all of it."""

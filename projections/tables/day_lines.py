@@ -8,7 +8,6 @@ from typing import Any, NamedTuple
 
 from ledger.domain.events import CellKey
 from ledger.domain.state.volume_cells import CREDITS
-from ledger.domain.streams import account_and_day
 from ledger.store.codec.totals_read import Totals, totals_of_fronts
 from ledger.store.log import LastEvent, Log
 from projections.tables.rows import cell_columns, fee_amounts
@@ -26,14 +25,17 @@ class DayLines(NamedTuple):
     to_sum: bool
 
 
-def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
-    """Return lines of some account-days by their last events, which are given in order of positions."""
+def day_lines(log: Log, lasts: Sequence[LastEvent], names: Sequence[tuple[str, str]]) -> DayLines:
+    """Return lines of some account-days by their last events, which are given in order of positions.
+
+    `names` are their accounts and days: [("alice", "2024-10-01")].
+    """
     found = log.fronts_at([last.position for last in lasts])
-    runs = [last for last, front in zip(lasts, found, strict=True) if front is not None]
+    runs = [place for place, front in enumerate(found) if front is not None]
     totals = totals_of_fronts([front for front in found if front is not None])
     apart = [last.position for last, front in zip(lasts, found, strict=True) if front is None]
-    apart += [runs[place].position for place in totals.cut]
-    lines = _of_runs(runs, totals)
+    apart += [lasts[runs[place]].position for place in totals.cut]
+    lines = _of_runs(["\t".join(names[place]) for place in runs], [lasts[place].position for place in runs], totals)
     for day in log.day_totals_at(apart) if apart else ():
         name = f"{day.account_id}\t{day.day}"
         cells = [cell for cell in day.totals if cell.key != CREDITS]
@@ -42,10 +44,7 @@ def day_lines(log: Log, lasts: Sequence[LastEvent]) -> DayLines:
     return lines._replace(to_sum=lines.to_sum or bool(apart))
 
 
-def _of_runs(runs: Sequence[LastEvent], totals: Totals) -> DayLines:
-    names = ["\t".join(account_and_day(run.stream)) for run in runs]
-    positions = [run.position for run in runs]
-
+def _of_runs(names: list[str], positions: list[int], totals: Totals) -> DayLines:
     def of_runs(column: list[str] | list[int], fronts: list[int]) -> Iterator[Any]:
         return map(column.__getitem__, fronts)
 

@@ -15,6 +15,7 @@ from psycopg.sql import SQL, Identifier
 
 from ledger.store.log import Log
 from ledger.store.postgres.migrate import channel_of
+from projections.tables.rest import FreeTime, rest_s
 from projections.tables.tables import POSITIONS_PER_BATCH, Tables, read_schema
 from projections.tables.upgrade import Upgrade
 
@@ -22,10 +23,6 @@ _log: Final = logging.getLogger(__name__)
 
 _POLL_S: Final = 0.5  # a lost notification costs at most this
 _GIVE_WAY_S: Final = 0.005  # who waits for the answer to a commit comes first
-_REST_PER_WORK: Final = 20
-_REST_S_MAX: Final = 1.25  # after what took less than a part of that
-_REST_PER_LONG_WORK: Final = 3
-_REST_S_LONG: Final = 5.0
 _RESTART_S_FIRST: Final = 0.25
 _RESTART_S_MAX: Final = 10.0
 
@@ -84,20 +81,22 @@ class Runner:
         connection.execute(SQL("LISTEN {}").format(Identifier(self._channel)))
         tables = Tables(self._log, self._schema)
         upgrade = Upgrade(self._log, self._schema, self._stopping)
+        free, reached_s = FreeTime(), time.monotonic()  # when the log was seen to end where the tables do now
         while not self._stopping.is_set():
             position = upgrade.position(connection)  # asked each time: a rebuild may have put others in their place
             if position is None:
                 continue
-            head = self._log.head().position
+            began_s, head = time.monotonic(), self._log.head().position
             if position > head:
                 upgrade.replace(connection, position)
             elif position < head:
                 behind = head - position > POSITIONS_PER_BATCH
                 until = self._log.end_of_commit(position + POSITIONS_PER_BATCH) if behind else head
-                began_s = time.monotonic()
                 tables.advance(connection, position, until)
+                reached_s = began_s if until == head else reached_s
                 if self._log.head().position > head:
-                    self._stopping.wait(rest_s(time.monotonic() - began_s))
+                    now_s = time.monotonic()
+                    self._stopping.wait(rest_s(now_s - began_s, now_s - reached_s, free.share()))
             elif list(connection.notifies(timeout=_POLL_S, stop_after=1)):
                 self._stopping.wait(_GIVE_WAY_S)
 
@@ -105,9 +104,3 @@ class Runner:
         statement = "SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
         row = connection.execute(statement, (f"{read_schema(self._schema)}:runner",)).fetchone()
         return row is not None and bool(row[0])
-
-
-def rest_s(worked_s: float) -> float:
-    """Return seconds to rest when commits came in meanwhile: the more at once, the less each costs the writer."""
-    long_s = max(worked_s, min(worked_s * _REST_PER_LONG_WORK, _REST_S_LONG))
-    return min(worked_s * _REST_PER_WORK, max(_REST_S_MAX, long_s))

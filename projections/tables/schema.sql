@@ -179,7 +179,8 @@ COMMENT ON COLUMN {read}.withheld_facts.settled_position IS
     'Position of the event that released, declined or withdrew it, or withheld it for another reason; null: it waits.';
 COMMENT ON COLUMN {read}.withheld_facts.settled_time_ns IS 'When that took effect; null: it waits.';
 
--- Rows of account-days change as long as the day is traded: in pages with room no index hears of it.
+-- Rows of account-days change as long as the day is traded: in pages with room for another version of each row no index
+-- hears of it.
 CREATE TABLE IF NOT EXISTS {read}.fee_days (
     account_id text COLLATE "C" NOT NULL,
     day date NOT NULL,
@@ -190,7 +191,7 @@ CREATE TABLE IF NOT EXISTS {read}.fee_days (
     lines bigint NOT NULL,
     position bigint NOT NULL,
     PRIMARY KEY (account_id, day, currency)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 45);
 COMMENT ON TABLE {read}.fee_days IS
     'Fees of an account on a UTC day, by fee currency. What it pays on the whole is charges + rebates + credits.';
 COMMENT ON COLUMN {read}.fee_days.account_id IS 'The account.';
@@ -214,7 +215,7 @@ CREATE TABLE IF NOT EXISTS {read}.volume_days (
     notional numeric NOT NULL,
     lines bigint NOT NULL,
     PRIMARY KEY (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)
-) WITH (fillfactor = 70);
+) WITH (fillfactor = 45);
 COMMENT ON TABLE {read}.volume_days IS
     'Volume of an account on a UTC day, by the facts that decide whether it counts. Whether it does is a reading of the programme.';
 COMMENT ON COLUMN {read}.volume_days.account_id IS 'The account.';

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from importlib import resources
+from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
@@ -12,15 +13,23 @@ from psycopg.sql import SQL, Composed, Identifier, Literal
 from ledger import programmes
 from ledger.domain.events import ProgrammePublished, Recorded, TierChanged, TrialStarted, VolumeEvaluated
 from ledger.domain.state.rulebook import Rulebook, fold_rulebook
-from ledger.domain.streams import PROGRAMME_PREFIX, REGISTERS, account_of, account_stream, is_fee_stream, subject_of
+from ledger.domain.streams import (
+    PROGRAMME_PREFIX,
+    REGISTERS,
+    account_and_day,
+    account_stream,
+    is_fee_stream,
+    subject_of,
+)
 from ledger.store.log import LastEvent, Log
 from projections.tables.day_lines import day_lines
+from projections.tables.first_evaluations import FirstEvaluations
 from projections.tables.rows import OF_DECISIONS, add_rows, decision_rows, no_rows
 from projections.tables.rules_of_rows import Moved, moved
 
 # Number of the tables that this release makes. It is raised when a table, or what its rows mean, changes: tables of a
 # lower number are then made anew by themselves (`upgrade.py`). Release 0.1.0 wrote no number: its tables are 1.
-TABLES_VERSION: Final = 9
+TABLES_VERSION: Final = 10
 UNNUMBERED: Final = 1
 POSITIONS_PER_BATCH: Final = 500_000  # of the log in one transaction: some 100 MB where each is of a day of its own
 
@@ -99,7 +108,7 @@ class Tables:
                 return False
             lasts = self._log.last_events_between(after, until)
             self._fees(connection, after, [last for last in lasts if is_fee_stream(last.stream)])
-            decided = [last.stream for last in lasts if not is_fee_stream(last.stream)]
+            decided = {last.stream: last.position for last in lasts if not is_fee_stream(last.stream)}
             self._accounts(connection, decided, after, until, fold_book=not known)
         self._at = until
         return True
@@ -114,13 +123,15 @@ class Tables:
         to_sum = False
         for first in range(0, len(lasts), _DAYS_AT_ONCE):
             days = lasts[first : first + _DAYS_AT_ONCE]
-            self._insert_accounts(connection, {account_of(day.stream) for day in days})
-            lines = day_lines(self._log, days)
+            names = [account_and_day(day.stream) for day in days]
+            self._insert_accounts(connection, (account_id for account_id, _ in names))
+            lines = day_lines(self._log, days, names)
             _copy(connection, "fee_days", lines.fees)
             _copy(connection, "volume_days", lines.volume)
             to_sum |= lines.to_sum
+        connection.execute(_IN_MEMORY)
         for statement in (_FEES_SUMMED if to_sum else _FEES, _VOLUME):
-            connection.execute(self._sql(statement), (after,))
+            connection.execute(self._sql(statement), (after,), prepare=False)  # planned for so many rows
 
     def _insert_accounts(self, connection: Connection[Any], account_ids: Iterable[str]) -> None:
         new = sorted(set(account_ids) - self._known)
@@ -138,10 +149,13 @@ class Tables:
     # -- accounts -----------------------------------------------------------------------------------------------------
 
     def _accounts(
-        self, connection: Connection[Any], decided: Sequence[str], after: int, until: int, *, fold_book: bool
+        self, connection: Connection[Any], decided: Mapping[str, int], after: int, until: int, *, fold_book: bool
     ) -> None:
-        """Fold accounts with a decision in between again, and replace all their rows."""
-        changed = [name for name in decided if name.startswith(_ACCOUNTS)]
+        """Fold accounts with a decision in between again, and replace all their rows.
+
+        `decided` are the streams with one, and the positions of their last events.
+        """
+        changed = {name: position for name, position in decided.items() if name.startswith(_ACCOUNTS)}
         ruled = any(name == REGISTERS or name.startswith(PROGRAMME_PREFIX) for name in decided)
         moves = self._moves(after, until, known=not fold_book) if ruled or fold_book else []
         if any(each.everybody for each in moves):
@@ -151,11 +165,29 @@ class Tables:
                 last = ids[-1]
                 self._replace_accounts(connection, self._log.accounts_between(ids[0], last, until))
             return
-        changed += sorted({account_stream(name) for each in moves for name in self._moved(connection, each, until)})
-        changed = list(dict.fromkeys(changed))
-        for first in range(0, len(changed), _ACCOUNTS_AT_ONCE):
-            some = changed[first : first + _ACCOUNTS_AT_ONCE]
+        moved_on = sorted({account_stream(name) for each in moves for name in self._moved(connection, each, until)})
+        if len(changed) >= MANY:
+            self._first_evaluations(connection, changed, after, until)
+        names = list(dict.fromkeys([*changed, *moved_on]))
+        for first in range(0, len(names), _ACCOUNTS_AT_ONCE):
+            some = names[first : first + _ACCOUNTS_AT_ONCE]
             self._replace_accounts(connection, self._log.streams(some, until))
+
+    def _first_evaluations(self, connection: Connection[Any], changed: dict[str, int], after: int, until: int) -> None:
+        """Add the rows of accounts whose only event is an evaluation, and take these out of those that have changed."""
+        made, accounts = FirstEvaluations(self._book), list[str]()
+        # PostgreSQL takes in the intervals of some while those of the next are made.
+        with connection.cursor() as cursor, cursor.copy(self._sql("COPY {read}.vip_intervals FROM STDIN")) as copy:
+            for some in self._log.first_evaluations(after, until, _DAYS_AT_ONCE):
+                alone = [each for each in some if changed[each.stream] == each.position]
+                for each in alone:
+                    del changed[each.stream]
+                lines = made.lines(sorted(alone, key=attrgetter("stream")))
+                copy.write("".join(lines.intervals))
+                accounts += lines.accounts
+        connection.execute(self._sql(_STAGE_ACCOUNTS))
+        _copy(connection, "accounts", accounts)
+        connection.execute(self._sql(_UPSERT_ACCOUNTS))
 
     def _moves(self, after: int, until: int, *, known: bool) -> list[Moved]:
         """Bring the rulebook up to a position; return whose rows may be other ones by what came since `after`.
@@ -225,6 +257,7 @@ def _copy(connection: Connection[Any], table: str, lines: Sequence[str]) -> None
         copy.write("".join(lines))
 
 
+MANY: Final = 500  # accounts with a decision: then it is asked which of them have no other
 _ACCOUNTS: Final = account_stream("")
 _DAYS_AT_ONCE: Final = 10_000
 _ACCOUNTS_AT_ONCE: Final = 500  # are folded: some 20 MB of events, a year old
@@ -242,22 +275,44 @@ _STAGE: Final = """
 CREATE TEMPORARY TABLE IF NOT EXISTS fee_days (LIKE {read}.fee_days) ON COMMIT DELETE ROWS;
 CREATE TEMPORARY TABLE IF NOT EXISTS volume_days (LIKE {read}.volume_days, position bigint) ON COMMIT DELETE ROWS
 """
-# In the order of the key, so that neighbours in the index are visited together. Canonical decimals end in no zero.
-_UPSERT_FEES: Final = (
-    "INSERT INTO {{read}}.fee_days SELECT account_id, day, currency, {amounts}, position"
-    " FROM pg_temp.fee_days WHERE position > %s {grouped} ORDER BY account_id, day"
-    " ON CONFLICT (account_id, day, currency) DO UPDATE SET charges = excluded.charges, rebates = excluded.rebates,"
-    " credits = excluded.credits, lines = excluded.lines, position = excluded.position"
-)
-_FEES: Final = _UPSERT_FEES.format(amounts="charges, rebates, credits, lines", grouped="")
-_FEES_SUMMED: Final = _UPSERT_FEES.format(
-    amounts="trim_scale(sum(charges)), trim_scale(sum(rebates)), trim_scale(sum(credits)), sum(lines)",
+_STAGE_ACCOUNTS: Final = """
+CREATE TEMPORARY TABLE IF NOT EXISTS accounts (LIKE {read}.accounts) ON COMMIT DELETE ROWS; TRUNCATE pg_temp.accounts
+"""
+# Rows that change are in memory: else PostgreSQL would rather look through all of a table, however old it is.
+_IN_MEMORY: Final = "SET LOCAL random_page_cost = 1.1"
+# Whoever has no other event has a row that says no more than its name, or none. They are some of many: a MERGE might
+# look through all.
+_UPSERT_ACCOUNTS: Final = """
+INSERT INTO {read}.accounts AS old SELECT * FROM pg_temp.accounts
+ON CONFLICT (account_id) DO UPDATE SET tier_from_ns = excluded.tier_from_ns, tier_until_ns = excluded.tier_until_ns
+    WHERE (old.tier_from_ns, old.tier_until_ns) IS DISTINCT FROM (excluded.tier_from_ns, excluded.tier_until_ns)
+"""
+# Rows come in the order of the key, so that neighbours in the index are visited together. Canonical decimals end in no
+# zero.
+_MERGE_FEES: Final = """
+MERGE INTO {{read}}.fee_days AS old USING (
+    SELECT account_id, day, currency, {amounts}, position FROM pg_temp.fee_days WHERE position > %s {grouped}
+    ORDER BY account_id, day
+) AS new ON (old.account_id, old.day, old.currency) = (new.account_id, new.day, new.currency)
+WHEN MATCHED THEN UPDATE SET charges = new.charges, rebates = new.rebates, credits = new.credits, lines = new.lines,
+    position = new.position
+WHEN NOT MATCHED THEN INSERT (account_id, day, currency, charges, rebates, credits, lines, position)
+    VALUES (new.account_id, new.day, new.currency, new.charges, new.rebates, new.credits, new.lines, new.position)
+"""
+_FEES: Final = _MERGE_FEES.format(amounts="charges, rebates, credits, lines", grouped="")
+_FEES_SUMMED: Final = _MERGE_FEES.format(
+    amounts="trim_scale(sum(charges)) AS charges, trim_scale(sum(rebates)) AS rebates,"
+    " trim_scale(sum(credits)) AS credits, sum(lines) AS lines",
     grouped="GROUP BY account_id, day, currency, position",
 )
-_VOLUME: Final = (
-    "INSERT INTO {read}.volume_days"
-    " SELECT account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee, notional, lines"
-    " FROM pg_temp.volume_days WHERE position > %s ORDER BY account_id, day"
-    " ON CONFLICT (account_id, day, quote_currency, product, channel, self_trade, banned, zero_fee)"
-    " DO UPDATE SET notional = excluded.notional, lines = excluded.lines"
-)
+_CELL: Final = "quote_currency, product, channel, self_trade, banned, zero_fee"
+_VOLUME: Final = f"""
+MERGE INTO {{read}}.volume_days AS old USING (
+    SELECT account_id, day, {_CELL}, notional, lines FROM pg_temp.volume_days WHERE position > %s
+    ORDER BY account_id, day
+) AS new ON (old.account_id, old.day) = (new.account_id, new.day)
+    AND (old.{_CELL.replace(", ", ", old.")}) = (new.{_CELL.replace(", ", ", new.")})
+WHEN MATCHED THEN UPDATE SET notional = new.notional, lines = new.lines
+WHEN NOT MATCHED THEN INSERT (account_id, day, {_CELL}, notional, lines)
+    VALUES (new.account_id, new.day, new.{_CELL.replace(", ", ", new.")}, new.notional, new.lines)
+"""

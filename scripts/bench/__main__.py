@@ -30,7 +30,18 @@ try:
     from scripts.bench.copy import BEST, CopyRowPerFill
     from scripts.bench.evaluation import Evaluation
     from scripts.bench.eventsourcing import EventSourcing
-    from scripts.bench.figures import FIGURES, REBUILD, REBUILD_RATIO, REPLAY, REPLAY_RATIO, Figure
+    from scripts.bench.figures import (
+        FIGURES,
+        REBUILD,
+        REBUILD_RATIO,
+        REPLAY,
+        REPLAY_CPU,
+        REPLAY_CPU_RATIO,
+        REPLAY_MEMBERS_CPU,
+        REPLAY_MEMBERS_CPU_RATIO,
+        REPLAY_RATIO,
+        Figure,
+    )
     from scripts.bench.hostile import Hostile
     from scripts.bench.lanes import Lanes
     from scripts.bench.layout import Layout
@@ -40,7 +51,7 @@ try:
     from scripts.bench.profile import Profile
     from scripts.bench.reads import Reads
     from scripts.bench.rebuild import rebuild
-    from scripts.bench.replay import replay
+    from scripts.bench.replay import replay, replay_members
     from scripts.bench.reprice import Reprice
     from scripts.bench.resend import Resend
     from scripts.bench.rows import RowLoad
@@ -157,19 +168,24 @@ def _divide(values: dict[str, list[float]]) -> None:
     for name, figure in FIGURES.items():
         if figure.of and all(values[of] for of in figure.of):
             measured, other = (values[of][-1] for of in figure.of)
-            values[name].append(measured / other)
+            values[name].append(measured / other if other else 0.0)  # less CPU than the clock of it tells
 
 
 def _measurements(options: argparse.Namespace) -> dict[str, Measurement]:
     """Return what the wanted figures need, in the order of a round."""
     turns = -(-_TURNS // options.rounds)
     wanted = set(options.names)
-    afterwards = [rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []
-    afterwards += [replay] if {REPLAY, REPLAY_RATIO} & wanted else []
     burst, *others = MIXES
+    afterwards = {
+        burst.name: [
+            *([rebuild] if {REBUILD, REBUILD_RATIO} & wanted else []),
+            *([replay] if {REPLAY, REPLAY_RATIO, REPLAY_CPU, REPLAY_CPU_RATIO} & wanted else []),
+        ],
+        "members.uniform": [replay_members] if {REPLAY_MEMBERS_CPU, REPLAY_MEMBERS_CPU_RATIO} & wanted else [],
+    }
 
     def load(mix: Mix) -> Callable[[], Measurement]:
-        return lambda: Scenario(mix, options, afterwards if mix is burst else ())
+        return lambda: Scenario(mix, options, afterwards.get(mix.name, ()))
 
     makers: dict[str, Callable[[], Measurement]] = {
         burst.name: load(burst),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import statistics
 from typing import Final
 
@@ -40,29 +39,20 @@ def audit_hour(store: Store, schema: str, name: str, *, days: int) -> dict[str, 
     day = day_text(END_DAY - 1)
     number = next(number for number in range(KINDS) if number % TRADES_EACH == (days - 1) % TRADES_EACH)
     hour = (account_id(number), "--from", f"{day}T12:00:00Z", "--until", f"{day}T13:00:00Z")
-    audits, started_cpu_s = [], []
     with store.connect() as connection:
         watching = connection.info.backend_pid
         postmaster = process(watching).parent
         postgres_cpu_s = family_cpu_s(postmaster, without=watching)
         ((blocks,),) = connection.execute(_BLOCKS.encode(), (schema,)).fetchall()
-        for _ in range(_TIMES):
-            before_s = _children_cpu_s()
-            audits.append(audit(store, schema, 1, *hour, program=("-c", _PROGRAM, "audit")))
-            started_cpu_s.append(_children_cpu_s() - before_s)
+        audits = [audit(store, schema, 1, *hour, program=("-c", _PROGRAM, "audit")) for _ in range(_TIMES)]
         postgres_cpu_s = family_cpu_s(postmaster, without=watching) - postgres_cpu_s
         ((blocks_after,),) = connection.execute(_BLOCKS.encode(), (schema,)).fetchall()
     values = {
         "ms": statistics.median(each.seconds for each in audits) * 1_000,
         "cpu_s": statistics.median(float(each.told.split()[-1]) for each in audits),
-        "started_cpu_s": statistics.median(started_cpu_s),
+        "started_cpu_s": statistics.median(each.cpu_s for each in audits),
         "postgres_cpu_s": postgres_cpu_s / _TIMES,
         "blocks": (blocks_after - blocks) / _TIMES,
     }
     assert values.keys() == OF_AN_AUDIT.keys()
     return {f"{name}.{part}": value for part, value in values.items()}
-
-
-def _children_cpu_s() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime

@@ -51,9 +51,9 @@ same. 2: unusable arguments, or a package is missing.
 # What a measurement needs that not every machine has: without it its figures are left out, unless they are asked for.
 _LACKS: Final = {
     "umadb": "" if find_spec("umadb") else "umadb is not installed: run `make bench`",
-    **dict.fromkeys(("memory", *LOADS, *APART), "" if READABLE else "there is no /proc"),
-    "hostile": "" if READABLE else "there is no /proc",
-    "profile": "" if READABLE else "there is no /proc",
+    **dict.fromkeys(
+        ("memory", "single", "unary", "hostile", "profile", *LOADS, *APART), "" if READABLE else "there is no /proc"
+    ),
 }
 
 

@@ -19,6 +19,7 @@ from scripts.bench.echo import COMMAND, ECHO
 from scripts.bench.fills import messages_of, reference_fills
 from scripts.bench.load import ACCOUNTS, Lane, Load, single_message, single_stream_message
 from scripts.bench.paths import RECORD_FILLS, STREAM_FILLS
+from scripts.bench.proc import process
 from scripts.bench.service import CALL_SECONDS_MAX, Served, serving, trading_ledger
 from scripts.bench.store import Failed, Store, check
 from scripts.bench.stream import STREAM_SECONDS_MAX
@@ -26,6 +27,7 @@ from scripts.bench.verify import verify_log, verify_recorded
 
 _SOURCE: Final = "engine"
 _FILLS_MAX: Final = 10_000_000  # more than any slice can send
+_CPU: Final = {"stream": "ingest.single.cpu_us", "echo": "limit.echo_alone_cpu_us"}  # of whoever answers
 _INSERT: Final = "INSERT INTO {schema}.events VALUES (%b, %b, %b, %b, %b)"
 
 
@@ -43,7 +45,8 @@ class Single:
 
     def run(self, store: Store, schema: str) -> dict[str, list[float]]:
         """All turns on one service; every figure has a value per turn."""
-        fills, found = _Fills(), []
+        fills, found = _Fills(), list[dict[str, Answers]]()
+        cpu_us: dict[str, list[float]] = {name: [] for name in _CPU}
         with (
             trading_ledger(store, schema) as served,
             serving(COMMAND) as empty,
@@ -51,17 +54,23 @@ class Single:
             _streaming(served.channel) as stream,
         ):
             kinds = _kinds(served, empty, insert, stream, fills)
+            pids = dict.fromkeys(kinds, served.pid) | {"echo": empty.pid}
             for turn in range(self._turns):
                 # Who goes first alternates, so that a drift of the machine favours nobody.
                 order = kinds if turn % 2 == 0 else dict(reversed(kinds.items()))
-                found.append({name: self._slice(call, feed) for name, (call, feed) in order.items()})
+                found.append({})
+                for name, (call, feed) in order.items():
+                    began_s = process(pids[name]).cpu_s
+                    found[-1][name] = answers = self._slice(call, feed)
+                    if name in _CPU:
+                        cpu_us[name].append((process(pids[name]).cpu_s - began_s) * 1e6 / answers.count)
         acknowledged = [RecordFillsResponse.FromString(answer) for turn in found for _, answer in turn["unary"].kept]
         streamed = [StreamFillsResponse.FromString(answer).batch for turn in found for _, answer in turn["stream"].kept]
         for answer in (*acknowledged, *streamed):
             verify_recorded(1, answer)
         verify_log(store, schema, fills.load(len(streamed)))
         self.settings["unary_ack_ms_p50"] = round(percentile([turn["unary"].p50_ms for turn in found], 50), 3)
-        return _figures(found)
+        return _figures(found) | {figure: cpu_us[name] for name, figure in _CPU.items()}
 
     def _slice(self, call: Callable[[bytes], bytes], feed: Iterator[Asked]) -> Answers:
         return one_by_one(call, feed, self._seconds, keep_each=1)

@@ -8,6 +8,7 @@ import grpc
 import psycopg
 
 from ledger.domain.money import mantissa
+from ledger.store.codec.compression import plain
 from ledger.v1 import events_pb2, fill_service_pb2, fill_service_pb2_grpc
 from scripts.bench.load import NOTIONAL_SCALE, Load, Volume
 from scripts.bench.service import CALL_SECONDS_MAX
@@ -63,7 +64,7 @@ def _recorded_volume(store: Store, schema: str) -> tuple[int, Volume]:
             if name != stream:
                 _add_totals(volume, last)
                 stream = name
-            last = events_pb2.VolumeRecorded.FromString(state)
+            last = events_pb2.VolumeRecorded.FromString(plain(state))
             lines += len(last.traits)  # a byte per line
         _add_totals(volume, last)
     return lines, volume

@@ -21,7 +21,7 @@ from ledger.programmes import ProgrammeError
 from ledger.replay.compare import UNDECIDABLE
 from ledger.server.fills.read_message_bytes import read_fill_bytes
 from ledger.server.fills.read_messages import read_batch, shape_fault
-from ledger.server.fills.request_bytes import origin_of
+from ledger.server.fills.request_bytes import ListedOrigin, origin_of
 from ledger.store.codec.events import decode, encode, is_canonical
 from ledger.store.codec.fills import decode_totals, exec_id_digests
 from ledger.store.codec.run_front import totals_in
@@ -36,6 +36,7 @@ from ledger.wire.status import RefusedError
 
 _TESTS: Final = Path(__file__).resolve().parents[2] / "tests"
 _GOLDEN: Final = _TESTS / "store" / "codec" / "golden"
+_STORED: Final = _TESTS / "store" / "codec" / "stored_runs"
 _CORPUS: Final = _TESTS / "fuzz" / "corpus"  # what once failed, by target; of events as in _GOLDEN
 _TOPICS: Final = sorted(
     name
@@ -82,14 +83,13 @@ def fills(data: bytes) -> None:
         messages = [Fill.FromString(piece) for piece in pieces]
     except DecodeError:
         return
-    origin = origin_of(_ORIGIN, len(pieces))
-    read = read_fill_bytes(pieces, origin, _LATEST_NS)
+    read = read_fill_bytes(pieces, origin_of(_ORIGIN, len(pieces)), _LATEST_NS)
     if not isinstance(read, FillBatch):
         wrong = [place for place in np.flatnonzero(read) if shape_fault(messages[place], _LATEST_NS)]
         # Texts are looked at only once all else is ordinary.
         assert not wrong or not read.all(), f"fills {wrong} are refused one by one"
         return
-    batch, refused = read_batch(messages, origin, _LATEST_NS)
+    batch, refused = read_batch(messages, ListedOrigin.of([_ORIGIN], [len(pieces)]), _LATEST_NS)
     assert batch is not None, "all are refused one by one"
     assert not refused, refused
     assert _rows(read) == _rows(batch), "they say something else"
@@ -186,7 +186,7 @@ def seeds(target: str) -> Iterator[bytes]:
     if target != "events":
         yield from (bytes.fromhex(path.read_text()) for path in sorted(_CORPUS.glob(f"{target}/*.hex")))
     if target == "events":
-        for path in sorted((*_GOLDEN.glob("**/*.hex"), *_CORPUS.glob("events/*.hex"))):
+        for path in sorted((*_GOLDEN.glob("**/*.hex"), *_STORED.glob("*.hex"), *_CORPUS.glob("events/*.hex"))):
             topic = path.stem.partition("_")[0]
             yield bytes([_TOPICS.index(topic)]) + bytes.fromhex(path.read_text())
     elif target == "fills":

@@ -6,7 +6,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.arrays.columns import column, packed, unpacked
+from ledger.arrays.columns import (
+    column,
+    digest,
+    digests,
+    packed,
+    packed_list,
+    packed_texts,
+    packed_words,
+    texts,
+    unpacked,
+)
 
 
 @given(st.integers(0, 63).flatmap(lambda bits: st.lists(st.integers(-(2**bits), 2**bits - 1), min_size=1)))
@@ -26,3 +36,21 @@ def test_integers_without_a_sign_do_too(values: list[int]) -> None:
 )  # fmt: skip
 def test_a_column_is_as_wide_as_its_largest_value(value: int, signed: bool, width: int) -> None:
     assert packed(column([value, 0]), signed=signed).width == width
+
+
+@given(st.integers(0, 63).flatmap(lambda bits: st.lists(st.integers(-(2**bits), 2**bits - 1), min_size=1)))
+def test_a_list_is_packed_as_a_column_is(values: list[int]) -> None:
+    assert packed_list(values, signed=True) == packed(column(values), signed=True)
+    sizes = [abs(value) for value in values]
+    assert packed_list(sizes) == packed(column(sizes))
+
+
+names = st.lists(st.text("AZ09._:-", max_size=64), min_size=1, max_size=20)
+
+
+@given(names)
+def test_a_list_of_texts_is_packed_as_a_column_is_and_each_has_the_digest_that_it_has_there(values: list[str]) -> None:
+    found, words = texts(values), [value.encode() for value in values]
+    assert packed_words(words) == packed_texts(found)
+    assert packed_words(words, 70) == packed_texts(found.astype("S70"))
+    assert list(map(digest, words)) == digests(found).tolist()

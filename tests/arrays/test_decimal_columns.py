@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ledger.arrays.columns import column
-from ledger.arrays.decimal_columns import Amounts, Printed, limbs_of, number_of, printed
+from ledger.arrays.decimal_columns import Amounts, Printed, limbs_of, number_of, printed, rescaled, rescaled_one
 from ledger.domain.money import decimal_text
 
 DECIMALS = 36
@@ -66,3 +66,19 @@ def test_some_of_the_numbers_are_kept_and_there_is_room_for_more() -> None:
     kept.grow(8)
     assert texts(printed(kept.at(np.arange(6)), 6)) == ["3.5", "1.5", "0", "0", "9", "0"]
     assert kept.nbytes == 2 * 8 * 4
+
+
+@given(st.lists(st.tuples(st.integers(1, 10**38), *[st.integers(0, 18)] * 2), min_size=1, max_size=8))
+def test_one_number_is_brought_to_a_scale_as_a_column_is(rows: list[tuple[int, int, int]]) -> None:
+    mantissas, finer = rescaled(*(column(values) for values in zip(*rows, strict=True)))
+    expected = [None if void else int(value) for value, void in zip(mantissas.tolist(), finer.tolist(), strict=True)]
+    assert [rescaled_one(*row) for row in rows] == expected
+
+
+@given(st.lists(st.tuples(st.integers(0, PLACES - 1), st.integers(0, 10**40)), max_size=12))
+def test_numbers_added_one_by_one_add_up(more: list[tuple[int, int]]) -> None:
+    amounts, expected = Amounts(PLACES), [0] * PLACES
+    for place, number in more:
+        amounts.add_one(place, number, DECIMALS)
+        expected[place] += number
+    assert [amounts.number(place, DECIMALS) for place in range(PLACES)] == expected

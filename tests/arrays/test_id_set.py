@@ -125,3 +125,18 @@ def test_a_set_that_grows_moves_a_part_with_each_call() -> None:
         steps += found.nbytes != before
         assert found.has(values[: start + 100]).all()
     assert steps >= 2 * 3, "each time it grows it is larger first, and then lets go of what it was"
+
+
+@given(st.lists(st.lists(numbers, min_size=1, max_size=8), max_size=6), st.booleans())
+def test_one_by_one_it_is_asked_and_filled_as_by_columns(rounds: list[list[int]], moves: bool) -> None:
+    found, expected = IdSet(), IdSet()
+    for values in rounds:
+        if moves:  # to other arrays, where numbers are found meanwhile
+            for each in (found, expected):
+                each.keep(np.arange(2), len(each))
+        assert [found.has_one(value) for value in values] == expected.has(ids(values)).tolist()
+        for value in values:
+            found.add_one(value, 1, value & 0xFF)
+            expected.add(ids([value]), np.ones(1, dtype=np.int64), value & 0xFF)
+        assert found.notes(ids(values)).tolist() == expected.notes(ids(values)).tolist()
+        assert len(found) == len(expected)

@@ -19,8 +19,10 @@ from tests.conftest import at
 from tests.e2e.served import WAIT_S_MAX, Served, started
 from tests.samples import FOUR_EYES, fill
 
-ACCOUNTS = 9_000  # several chunks
-CHUNK = 1_000
+ACCOUNTS = 30_000
+CHUNK = 5_000  # of them in a commit
+A_REQUEST = 10_000
+BY_HAND = {"actor": "ops-1", "approver": "ops-2", "reason": "agreed"}
 
 
 @pytest.fixture
@@ -50,16 +52,24 @@ def test_each_account_is_evaluated_once_however_often_the_service_is_killed(serv
             fill(account_id=name, last_px="1", last_qty=str(100_000 + number), transact_time=time)
             for number, name in enumerate(names)
         ]
-        ledger.record_fills(fills)
+        for first in range(0, ACCOUNTS, A_REQUEST):
+            ledger.record_fills(fills[first : first + A_REQUEST])
+        for name in names[:: ACCOUNTS // 20]:  # these have another tier before
+            ledger.change_tier(name, tier="VIP2", valid_from=time.ToNanoseconds(), **BY_HAND)
     kill_in_the_middle(served, "first")
-    began = kill_in_the_middle(served, "another", at_least=CHUNK)
+    began = kill_in_the_middle(served, "another", at_least=2 * CHUNK)
     evaluations = EvaluationServiceStub(served.channel)
     *_, last = evaluations.RunEvaluation(order("first"), wait_for_ready=True, timeout=WAIT_S_MAX)
-    assert (last.counts.evaluated, last.counts.gained, last.counts.blocked) == (ACCOUNTS, ACCOUNTS, 0)
+    counts = last.counts
+    assert (counts.evaluated, counts.gained, counts.down, counts.blocked) == (ACCOUNTS, ACCOUNTS - 20, 20, 0)
     assert last.evaluation.read_position == began.evaluation.read_position
     with Client(served.address, timeout_s=WAIT_S_MAX) as ledger:
-        events = Counter(event.topic for event in ledger.list_events(after_position=began.evaluation.read_position))
-        assert (events["VolumeEvaluated"], events["EvaluationCompleted"]) == (ACCOUNTS, 1)
+        events = list(ledger.list_events(after_position=began.evaluation.read_position))
+        topics = Counter(event.topic for event in events)
+        assert (topics["VolumeEvaluated"], topics["EvaluationCompleted"]) == (ACCOUNTS, 1)
+        evaluated = [event for event in events if event.topic == "VolumeEvaluated"]
+        assert len({event.stream for event in evaluated}) == ACCOUNTS, "each account once"
+        assert len({event.recorded_time.ToNanoseconds() for event in evaluated}) == ACCOUNTS // CHUNK, "at once"
         assert {account.account_id for account in ledger.list_accounts(tier="VIP1", min_position=ledger.position)}
 
 

@@ -41,7 +41,7 @@ from tests.waiting import wait_for
 ADMIN, BEFORE = "guard_admin", "guard_before"  # who may create roles, and who made the ledger
 LACKS = (  # what the log of 0.1.0 does
     "0003_guard.sql, 0004_indexes_of_lists.sql, 0005_account_snapshots.sql, 0006_days_first.sql"
-    ", 0007_erasable_parts.sql"
+    ", 0007_erasable_parts.sql, 0008_dictionaries.sql"
 )
 OWNERS = """
 SELECT DISTINCT nspname, pg_get_userbyid(relowner), pg_get_userbyid(nspowner)

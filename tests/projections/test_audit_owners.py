@@ -62,7 +62,8 @@ def owners(writing: Writing) -> list[Recorded]:
 
 
 def decided_by(monkeypatch: pytest.MonkeyPatch, naming: Naming) -> None:
-    """Have the writer record another choice of owners than the rules say."""
+    """Have the writer record another choice of owners than the rules say: it chooses where it decides by columns."""
+    monkeypatch.setattr(writing_fills, "FEW", 0)
     monkeypatch.setattr(writing_fills, "newly_named_owners", naming)
 
 

@@ -58,8 +58,16 @@ RATIO = [
 ECHO = ["limit.echo_rps", "limit.echo_ms_p50"]
 READS = ["quote.rps", "state.now_ms_p50", "ratio.quote_rps_to_echo_rps", "ratio.state_now_ms_to_echo_ms"]
 REBUILD = ["rebuild.fills_per_s", "ratio.rebuild_to_ingest_1k_uniform"]
-REPLAY = ["replay.fills_per_s", "ratio.replay_to_ingest"]
-EVALUATION = ["evaluation.accounts_per_s", "limit.group_by_accounts_per_s", "ratio.evaluation_to_group_by"]
+REPLAY_CPU = [
+    *("replay.cpu_us", "ratio.replay_cpu_to_ingest_1k_uniform"),
+    *("replay.members_cpu_us", "ratio.replay_cpu_to_ingest_members_uniform"),
+]
+REPLAY = ["replay.fills_per_s", "ratio.replay_to_ingest", *REPLAY_CPU]
+EVALUATION = [
+    *(f"evaluation.{name}" for name in ("accounts_per_s", "told_accounts_per_s", "cpu_us", "postgres_cpu_us")),
+    "limit.group_by_accounts_per_s",
+    "ratio.evaluation_to_group_by",
+]
 PAST = [
     figure
     for name in ("asof", "asof_adjusted")
@@ -83,12 +91,14 @@ SAVE_RATIO, UMADB_RATIO = (
 )
 ACK = ["ingest.single.ack_ms_p50", "ingest.single.ack_ms_p99", "limit.insert_commit_ms_p50"]
 ACK_RATIO = "ratio.single_ack_to_insert_commit_and_echo"
+ACK_CPU = ["ingest.single.cpu_us", "limit.echo_alone_cpu_us"]
 RESENT = [
     *(f"resend.{form}_ms" for form in ("numbered", "with_fees", "unnumbered", "conflicts")),
     *(f"resend.restarted.{form}_ms" for form in ("numbered", "with_fees", "unnumbered", "conflicts")),
     *("resend.get_fill_ms", "resend.rss_mb"),
 ]
-UNARY = ["ingest.unary64.rps", "ratio.unary64_to_echo"]
+CALL_CPU = ["ingest.unary64.cpu_us", "limit.echo64_cpu_us", "ingest.unary2x32.cpu_us"]
+UNARY = ["ingest.unary64.rps", "ratio.unary64_to_echo", CALL_CPU[0], "limit.echo64_rps", *CALL_CPU[1:]]
 USAGE = [f"profile.{name}_us" for name in ("client", "service", "postgres_writer", "postgres_rest")]
 STEPS = [
     *(f"profile.{name}_us" for name in ("parse", "read", "merge", "group", "states", "decide", "encode")),
@@ -105,6 +115,7 @@ WRITTEN = [
     UMADB_RATIO,
     *ACK,
     ACK_RATIO,
+    *ACK_CPU,
     *RESENT,
     *UNARY,
 ]
@@ -130,6 +141,8 @@ CLOSES = ["closes.plan_ms", "closes.rates_ms", "closes.none.plan_ms", "closes.no
 LISTS = [f"lists.{name}_ms_p50" for name in ("accounts", "findings", "solo", "solo_of_nobody")]
 
 MAY_BE_NOTHING = {
+    *ACK_CPU,
+    *CALL_CPU,
     *(f"{load}.{part}" for load in (*LOADS, "aged.restart") for part in ("cpu_us", "postgres_cpu_us", "lag_ms_p99")),
     *("aged.day.postgres_cpu_s", "aged.day.young_postgres_cpu_s", "aged.day.ratio"),
     *("aged.audit_hour.postgres_cpu_s", "audit.one_account.postgres_cpu_s"),
@@ -137,6 +150,7 @@ MAY_BE_NOTHING = {
     *(f"aged.publish.{version}.{part}" for version in VERSIONS for part in ("cpu_s", "postgres_cpu_s")),
     *USAGE,
     *RESENT,
+    *REPLAY_CPU,
 }  # tables may be up with the log, and a tiny load take less than a tick of the CPU clock
 NOT_HERE = set() if find_spec("umadb") else {*UMADB, UMADB_RATIO}  # `make bench` installs what they need
 

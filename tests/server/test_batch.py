@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from ledger.domain.instants import EARLIEST_NS, LATEST_NS, SECOND_NS
 from ledger.fills.batch import CARRIED, FillBatch
 from ledger.server.fills.read_messages import read_batch, shape_fault
-from ledger.server.fills.request_bytes import origin_of
+from ledger.server.fills.request_bytes import ListedOrigin
 from ledger.v1.fill_pb2 import ChargedFee, Fill, TokenPayment
 from ledger.v1.fill_service_pb2 import RecordFillsRequest
 from tests.conftest import NOON_NS, at
@@ -228,7 +228,7 @@ def test_whole_columns_refuse_exactly_the_fills_that_are_refused_alone(fills: li
     asked = RecordFillsRequest(
         venue="bitmart", source=source, first_sequence=FIRST_SEQUENCE if source else 0, actor="me"
     )
-    batch, refused = read_batch(fills, origin_of(asked, len(fills)), LATEST_FILL_NS)
+    batch, refused = read_batch(fills, ListedOrigin.of([asked], [len(fills)]), LATEST_FILL_NS)
     assert refused == [(index, refusal) for index, refusal in enumerate(alone) if refusal is not None]
     good = [(index, fill) for index, fill in enumerate(fills) if alone[index] is None]
     assert rows_of(batch) == [row_of(index, fill, source) for index, fill in good]

@@ -12,7 +12,7 @@ from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.fills.batch import FillBatch
 from ledger.server.fills.read_columns import fill_reader, read_columns
 from ledger.server.fills.read_messages import read_batch
-from ledger.server.fills.request_bytes import origin_of
+from ledger.server.fills.request_bytes import ListedOrigin, origin_of
 from ledger.v1.fill_pb2 import Fill
 from ledger.v1.fill_service_pb2 import FillColumns, RecordFillsRequest
 from tests.conftest import NOON_NS, Ledger, at
@@ -53,7 +53,8 @@ fills = st.builds(
 def read(reader: Any, batch: Any) -> tuple[FillBatch | None, list[Any]]:
     asked = RecordFillsRequest(venue="bitmart", source="engine", first_sequence=7, actor="me")
     size = len(batch.side) if isinstance(batch, FillColumns) else len(batch)
-    found: tuple[FillBatch | None, list[Any]] = reader(batch, origin_of(asked, size), LATEST_NS)
+    origin = ListedOrigin.of([asked], [size]) if reader is read_batch else origin_of(asked, size)
+    found: tuple[FillBatch | None, list[Any]] = reader(batch, origin, LATEST_NS)
     return found
 
 

@@ -87,6 +87,7 @@ ASKED: Final[dict[str, Ask]] = {
     ),
     "accounts_trading": lambda log, known, random: log.accounts_trading("", "", day(random), known + 1, 1_000),
     "rows_between": lambda log, known, _: list(log.rows_between(0, known, 100)),
+    "first_evaluations": lambda log, known, _: list(log.first_evaluations(0, known, 100)),
     "head_at_position": lambda log, known, _: log.head_at_position(known),
     "end_of_commit": lambda log, known, _: log.end_of_commit(known),
     "digests": lambda log, known, _: log.digests([known // 2, known]),
@@ -105,6 +106,7 @@ NOT_OF_A_POSITION: Final = {
 NOT_OF_A_POSITION |= {
     "ledger_id",
     "last_versions",
+    "last_versions_of_accounts",
     "accounts_and_days",
     "snapshots",
     "fronts_at",
@@ -116,7 +118,7 @@ NOT_OF_A_POSITION |= {
     "with_erasable",
 }
 # What the writer reads of the present to compare what comes again, or to decide.
-NOT_OF_A_POSITION |= {"versions", "runs_since", "runs_of_commits", "runs_of", "credits_with"}
+NOT_OF_A_POSITION |= {"versions", "days_with_fees", "runs_since", "runs_of_commits", "runs_of", "credits_with"}
 
 
 def test_every_read_of_the_log_is_asked_or_reads_no_prefix_of_it() -> None:

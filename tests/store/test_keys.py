@@ -41,11 +41,20 @@ OTHERS: Final[dict[str, Callable[[Log, Random], Any]]] = {
     "credits_with": lambda log, random: log.credits_with(random.randrange(1, 50)),
     "versions": lambda log, _: log.versions("source/engine-1", 1, 10),
     "last_versions": lambda log, random: log.last_versions([account_stream(account(random))]),
+    "last_versions_of_accounts": lambda log, _: log.last_versions_of_accounts("account1", "account5"),
     "accounts_and_days": lambda log, random: log.accounts_and_days(
         {account_stream(account(random)): 0}, [stream(random)], lambda _: None
     ),
 }
-WHOLE: Final = {"digests", "rows_between", "last_events_between", "decisions_between", "stored", "account_events"}
+WHOLE: Final = {
+    "digests",
+    "rows_between",
+    "first_evaluations",
+    "last_events_between",
+    "decisions_between",
+    "stored",
+    "account_events",
+}
 
 
 def stream(random: Random) -> str:

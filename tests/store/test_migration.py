@@ -30,6 +30,7 @@ ADDED = [
     "0005_account_snapshots.sql",
     "0006_days_first.sql",
     "0007_erasable_parts.sql",
+    "0008_dictionaries.sql",
 ]  # since 0.1.0
 
 _KEYS = """

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ledger.store.leaf import Opening, Part, part_sha256
-from ledger.store.rows import COLUMNS, LogRows, Row, RunRows, erasable_copied
+from ledger.store.rows import COLUMNS, ColumnRows, LogRows, Row, RunRows, erasable_copied
 
 PART = Opening(b"nonce of 16 byte", b"content")
 RUNS = RunRows(
@@ -19,6 +19,7 @@ RUNS = RunRows(
     [np.array([1, 2]), np.array([3, 4]), np.array([5, 2**62])],
     [None, PART],
 )
+DECISIONS = ColumnRows(["account/a", "account/c"], [4, 1], "VolumeEvaluated", [b"four", b""], 30, parts=[PART, None])
 OTHER = Row("ledger", 1, "WriterStarted", b"", 9)
 
 
@@ -42,6 +43,19 @@ def test_rows_of_runs_are_copied_as_each_is_by_itself() -> None:
     assert (len(rows), rows[0], rows[-1], rows[1:3]) == (4, OTHER, OTHER, list(RUNS))
     with pytest.raises(IndexError):
         rows[4]
+
+
+def test_rows_of_decisions_are_copied_as_each_is_by_itself_and_have_no_times() -> None:
+    rows = LogRows([OTHER])
+    rows.extend(DECISIONS)
+    assert list(rows) == [
+        OTHER,
+        Row("account/a", 4, "VolumeEvaluated", b"four", 30, part=PART),
+        Row("account/c", 1, "VolumeEvaluated", b"", 31),
+    ]
+    assert list(rows.copied()) == [row.copied() for row in rows]
+    assert rows.erasable() == [(30, *PART)]
+    assert rows.of_account("c", {"account/c"}) == [rows[2]]
 
 
 def test_rows_of_an_account_are_found_whichever_way_they_were_made() -> None:

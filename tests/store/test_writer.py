@@ -9,6 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import psycopg
 import pytest
 from psycopg.sql import SQL, Identifier
@@ -17,7 +18,7 @@ from ledger.domain.events import Envelope, Recorded, SourceAdvanced
 from ledger.store.leaf import Opening
 from ledger.store.postgres.database import open_datastore
 from ledger.store.recorder import LedgerRecorder
-from ledger.store.rows import LogRows, Row
+from ledger.store.rows import LogRows, Row, RunRows
 from ledger.store.writer import ROWS_MAX, STATE_BYTES_MAX, Commit, ErasableText, RequestRow, Writer, WriterLost
 from tests.store.slow_socket import slow_socket
 
@@ -104,6 +105,19 @@ def test_a_commit_stores_rows_of_every_kind_and_tells_of_it(
     }
     assert len(list(other.notifies(timeout=5, stop_after=1))) == 1
     assert writer.committed(commit)
+
+
+@pytest.mark.parametrize("count", [1, ROWS_MAX + 1])
+def test_a_commit_that_ends_with_a_run_is_found_by_the_bytes_that_this_had(count: int, writer: Writer) -> None:
+    state = b"\x0a" + b"bytes that get shorter " * 9
+    streams, times = ["fees/a/2024-10-04"] * count, [np.full(count, 1)] * 3
+    for first, charged in ((1, False), (count + 1, True)):
+        stored = LogRows()
+        stored.extend(RunRows(streams, first, "VolumeRecorded", [state] * count, times, charged=charged))
+        writer.commit(Commit(first, stored))
+        assert writer.committed(Commit(first, stored))
+        another = LogRows([stored[-1]._replace(state=state[:-1])])
+        assert not writer.committed(Commit(first, another))
 
 
 def test_commits_without_sources_requests_and_texts_follow_each_other(

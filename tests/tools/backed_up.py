@@ -28,6 +28,7 @@ ROWS: Final = {
     "commits": "SELECT * FROM LEDGER.commits WHERE last_position <= %(until)s ORDER BY last_position",
     "requests": "SELECT * FROM LEDGER.requests WHERE position <= %(until)s ORDER BY request_id",
     "erasable_parts": "SELECT * FROM LEDGER.erasable_parts WHERE position <= %(until)s ORDER BY position",
+    "dictionaries": "SELECT * FROM LEDGER.dictionaries WHERE %(until)s > 0 ORDER BY version",
     "migrations": "SELECT * FROM LEDGER.migrations WHERE %(until)s > 0 ORDER BY name",
 }
 TEXTS: Final = 'SELECT text FROM LEDGER.erasable_text ORDER BY text COLLATE "C"'

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
+from ledger.arrays.lazy_sequence import LazySequence
 from ledger.domain.decide.daily_close import KnownClose
 from ledger.domain.decide.standing import tier_at
 from ledger.domain.events import PERIODIC, POST_TRIAL, CellKey, CellVolume, CloseUsed, VolumeEvaluated
@@ -17,12 +18,12 @@ from ledger.domain.rules.deactivation import ended_by
 from ledger.domain.rules.end_day_close import CLOSE_SCALE, Close, Missing, value_cells
 from ledger.domain.rules.fake_accounts import flagged_at
 from ledger.domain.rules.manual_review import is_decision, review_grant, reviews_until
-from ledger.domain.rules.monthly_trading_volume import tier_for_volume
+from ledger.domain.rules.monthly_trading_volume import TierTable, tier_for_volume
 from ledger.domain.rules.past_30_day_volume import evaluation_grant
 from ledger.domain.rules.post_trial import post_trial_grant
 from ledger.domain.state.account import AccountState, Grant
 from ledger.domain.state.programme import MANUAL_REVIEW, NO_TIER, Programme
-from ledger.domain.state.volume_cells import NOTIONAL_SCALE
+from ledger.domain.state.volume_cells import NOTIONAL_SCALE, exact
 
 NO_TIME: Final = 0  # the UTC day of volume in the volume currency, which needs no close
 
@@ -49,6 +50,59 @@ class Assessment:
     tier: str
 
 
+class AssessedAlike(LazySequence[Assessment]):
+    """Assessments of one instant that are alike but for account and amounts, as columns. They rest on no close.
+
+    `case` is that of nobody. `notionals` are of each account in each of `cells`, for example [("5", "0.1"), ("7", "2")]
+    of two accounts in two cells, and `volumes` what counts of them.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        cells: Sequence[CellKey],
+        account_ids: Sequence[str],
+        notionals: Sequence[tuple[str, ...]],
+        volumes: Sequence[str],
+        tiers: Sequence[str],
+    ) -> None:
+        self.case = case
+        self.cells = cells
+        self.account_ids = account_ids
+        self.notionals = notionals
+        self.volumes = volumes
+        self.tiers = tiers
+
+    def __len__(self) -> int:
+        return len(self.account_ids)
+
+    def make(self, place: int) -> Assessment:
+        """Return one of the assessments."""
+        cells = zip(self.cells, self.notionals[place], strict=True)
+        return Assessment(
+            replace(self.case, account_id=self.account_ids[place]),
+            tuple(CellVolume(*key[:5], notional) for key, notional in cells),
+            (),
+            exact(self.volumes[place], NOTIONAL_SCALE),
+            self.tiers[place],
+        )
+
+    def some(self, places: Sequence[int]) -> AssessedAlike:
+        """Return those at some places."""
+        return AssessedAlike(
+            self.case,
+            self.cells,
+            [self.account_ids[place] for place in places],
+            [self.notionals[place] for place in places],
+            [self.volumes[place] for place in places],
+            [self.tiers[place] for place in places],
+        )
+
+    def without_amounts(self, tier: str) -> Assessment:
+        """Return what all that a tier is given to have in common; what `decide_evaluated` decides rests on no more."""
+        return Assessment(self.case, (), (), 0, tier)
+
+
 class EvaluationRun(NamedTuple):
     """A run of an evaluation: the version of a programme, the kind, and the position at which the log is read."""
 
@@ -73,6 +127,29 @@ def assess(programme: Programme, case: Case, cells: Cells, closes: Mapping[Close
     )
     tier = tier_for_volume(programme, found.volume)
     return Assessment(case, _volumes(cells), tuple(used), found.volume, tier)
+
+
+def assess_alike(
+    programme: Programme,
+    case: Case,
+    cells: Sequence[CellKey],
+    account_ids: Sequence[str],
+    notionals: Sequence[tuple[str, ...]],
+) -> AssessedAlike:
+    """Value the volume that many accounts have in the same cells, all of the volume currency, and say their tiers.
+
+    `cells` are in order, and no notional is 0.
+    """
+    counted = [place for place, key in enumerate(cells) if not excluded_because(key, programme)]
+    if len(counted) == 1:
+        (only,) = counted
+        volumes = [amounts[only] for amounts in notionals]
+    else:
+        sums = (sum(exact(amounts[place], NOTIONAL_SCALE) for place in counted) for amounts in notionals)
+        volumes = [decimal_text(volume, NOTIONAL_SCALE) for volume in sums]
+    table = TierTable(programme)
+    tiers = [table.tier(exact(volume, NOTIONAL_SCALE)) for volume in volumes]
+    return AssessedAlike(case, cells, account_ids, notionals, volumes, tiers)
 
 
 def trials_to_evaluate(account: AccountState, programme_id: str, by_ns: int) -> Iterator[Grant]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
+
 from ledger.domain.state.programme import MANUAL_REVIEW, NEGATIVE_VOLUME, NO_TIER, Programme
 
 
@@ -21,3 +23,18 @@ def tier_for_volume(programme: Programme, volume: int) -> str:
     else:
         reached = [tier for tier, least in programme.volume_bands if volume >= least]
     return max(reached, key=programme.rank, default=NO_TIER)
+
+
+class TierTable:
+    """The tiers of a version by volume, for very many volumes: between two edges of its bands all have the same."""
+
+    def __init__(self, programme: Programme) -> None:
+        bands = [least for _, least in programme.volume_bands]
+        bands += [least + above for _, least, above in programme.terms_bands]
+        top = () if programme.volume_top is None else (programme.volume_top,)
+        self._edges = sorted({0, *bands, *top})
+        self._tiers = [tier_for_volume(programme, volume) for volume in (-1, *self._edges)]
+
+    def tier(self, volume: int) -> str:
+        """Return what `tier_for_volume` says of a volume."""
+        return self._tiers[bisect_right(self._edges, volume)]

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, overload
 
-if TYPE_CHECKING:  # the rule compares whole columns, and needs no word of how they are made
+if TYPE_CHECKING:  # the rule compares whole columns, or one fill, and needs no word of how columns are made
     from ledger.arrays.columns import Ints, Texts
 
 
-def self_trades(owner_ids: Texts, counterparty_owner_ids: Texts) -> Ints:
-    """Return a boolean array: True where the engine names the same owner on both sides (A27)."""
-    said: Ints = counterparty_owner_ids != b""
-    same: Ints = said & (owner_ids == counterparty_owner_ids)
-    return same
+@overload
+def self_trades(owner_ids: Texts, counterparty_owner_ids: Texts) -> Ints: ...
+
+
+@overload
+def self_trades(owner_ids: bytes, counterparty_owner_ids: bytes) -> bool: ...
+
+
+def self_trades(owner_ids: Any, counterparty_owner_ids: Any) -> Any:
+    """Return a boolean array: True where the engine names the same owner on both sides (A27); of one fill a boolean."""
+    said = counterparty_owner_ids != b""
+    return said & (owner_ids == counterparty_owner_ids)

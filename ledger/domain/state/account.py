@@ -159,15 +159,20 @@ class AccountState:
     @cached_property
     def change_instants(self) -> tuple[int, ...]:
         """The instants at which tier, ban or flag may change, ascending. Between two of them nothing changes."""
-        instants = [at_ns for grant in self.grants for at_ns in (grant.valid_from_ns, grant.ends_at_ns)]
-        instants += [at_ns for ban in self.bans for at_ns in (ban.start_time_ns, ban.end_time_ns)]
-        instants += [at_ns for flag in self.flags for at_ns in (flag.flagged_time_ns, flag.unflagged_time_ns)]
-        return tuple(sorted({*instants} - {NEVER_NS}))
+        return change_instants(self.grants, self.bans, self.flags)
 
     @cached_property
     def standings(self) -> dict[Any, Any]:
         """A memo of `pricing.standing_at`, by interval between two changes and by programme: STANDINGS_MAX of them."""
         return {}
+
+
+def change_instants(grants: Iterable[Grant], bans: Iterable[Ban], flags: Iterable[Flag]) -> tuple[int, ...]:
+    """Return the instants at which one of these begins or ends, ascending."""
+    instants = [at_ns for grant in grants for at_ns in (grant.valid_from_ns, grant.ends_at_ns)]
+    instants += [at_ns for ban in bans for at_ns in (ban.start_time_ns, ban.end_time_ns)]
+    instants += [at_ns for flag in flags for at_ns in (flag.flagged_time_ns, flag.unflagged_time_ns)]
+    return tuple(sorted({*instants} - {NEVER_NS}))
 
 
 _FIRST: Final = {field.name: getattr(AccountState(""), field.name) for field in fields(AccountState)}

@@ -12,13 +12,14 @@ from typing import Any, Final, TypeVar
 
 import numpy as np
 
-from ledger.arrays.columns import Ints, Texts, column, is_wide
+from ledger.arrays.columns import INT64_MAX, Ints
 from ledger.domain.instants import EARLIEST_NS, SECOND_NS
 from ledger.domain.refusal import Reason, Refusal
 from ledger.domain.traits import packed_traits
-from ledger.fills.batch import NOT_SAID, FillBatch, canonical
+from ledger.fills.batch import FillBatch, canonical
+from ledger.fills.listed_batch import ListedBatch
 from ledger.server.fills.passed_texts import kept_texts
-from ledger.server.fills.request_bytes import Origin
+from ledger.server.fills.request_bytes import ListedOrigin
 from ledger.v1 import fill_pb2
 from ledger.wire.fields import decimal, number, optional_id, past_ns, payment, positive, required_decimal, required_id
 from ledger.wire.status import RefusedError, refuse
@@ -32,7 +33,7 @@ _POSITIVE: Final = re.compile(r"(?:(?=[0.]*[1-9])[0-9]{1,20}(?:\.[0-9]{1,18})?\n
 
 
 def read_batch(
-    fills: Sequence[fill_pb2.Fill], origin: Origin, latest_ns: int
+    fills: Sequence[fill_pb2.Fill], origin: ListedOrigin, latest_ns: int
 ) -> tuple[FillBatch | None, list[tuple[int, Refusal]]]:
     """Return the well-formed fills as columns, None if there are none, and (index, refusal) of the others in order."""
     columns = _columns(fills)
@@ -133,22 +134,21 @@ def _columns(fills: Sequence[fill_pb2.Fill]) -> list[tuple[Any, ...]]:
 
 def _well_formed(columns: Sequence[Sequence[Any]], latest_ns: int) -> bool:
     """Return True if `shape_fault` would find nothing; False: it may find something, and whole columns cannot tell."""
-    count = len(columns[_ACCOUNT])
     seconds = columns[_SECONDS]
+    ids = [*set(columns[_ACCOUNT]), *set(columns[_SYMBOL]), *columns[_EXEC]]
+    amounts = [*columns[_PRICE], *columns[_QUANTITY]]
+    optional = [*columns[_OWNER], *columns[_COUNTERPARTY]]
     return (
-        all_match(IDS, accounts := set(columns[_ACCOUNT]), len(accounts))
-        and all_match(IDS, symbols := set(columns[_SYMBOL]), len(symbols))
-        and all_match(IDS, columns[_EXEC], count)
+        all_match(IDS, ids, len(ids))
         and {*columns[_SIDE], *columns[_LIQUIDITY]} <= {1, 2}
         and set(columns[_CHANNEL]) <= {0, 1, 2, 3}
         and set(columns[_PRODUCT]) <= {0, 1, 2}
-        and all_match(_POSITIVE, columns[_PRICE], count)
-        and all_match(_POSITIVE, columns[_QUANTITY], count)
+        and all_match(_POSITIVE, amounts, len(amounts))
         and min(columns[_NANOS]) >= 0
         and max(columns[_NANOS]) < SECOND_NS
         and min(seconds) * SECOND_NS >= EARLIEST_NS
         and (max(seconds) + 1) * SECOND_NS <= latest_ns
-        and all(all_match(_OPTIONAL_IDS, columns[name], count) for name in (_OWNER, _COUNTERPARTY))
+        and all_match(_OPTIONAL_IDS, optional, len(optional))
         and not any(
             _faults(at, lambda at: [lambda: past_ns(at, "order_time", latest_ns)]) for at in _present(columns[_ORDERED])
         )
@@ -172,48 +172,47 @@ def all_match(pattern: re.Pattern[str], column: Collection[str], count: int) -> 
     return joined.count("\n") == count and pattern.fullmatch(joined) is not None
 
 
-def _batch(origin: Origin, columns: Sequence[Sequence[Any]]) -> FillBatch:
+def _batch(origin: ListedOrigin, columns: Sequence[Sequence[Any]]) -> ListedBatch:
     """Return the columns of well-formed fills as a batch; decimals that are only carried become canonical."""
-    accounts, account = distinct(columns[_ACCOUNT])
-    symbols, symbol = distinct(columns[_SYMBOL])
+    accounts, account = _distinct(columns[_ACCOUNT])
+    symbols, symbol = _distinct(columns[_SYMBOL])
     price, price_decimals = _amounts(columns[_PRICE])
     quantity, quantity_decimals = _amounts(columns[_QUANTITY])
     times = zip(columns[_SECONDS], columns[_NANOS], strict=True)
     payments, charges, ordered = columns[_PAYMENT], columns[_CHARGED], columns[_ORDERED]
-    return FillBatch(
-        venue=origin.venue,
-        actor=origin.actor,
-        accounts=accounts,
-        symbols=symbols,
-        sources=origin.sources,
-        index=origin.index,
-        account=account,
-        symbol=symbol,
-        source=origin.source,
-        sequence=origin.sequence,
-        exec_id=_texts(columns[_EXEC]),
-        traits=np.array(list(map(packed_traits, columns[_SIDE], columns[_LIQUIDITY], columns[_CHANNEL]))),
-        product=np.array(columns[_PRODUCT]),
-        price=price,
-        price_decimals=price_decimals,
-        quantity=quantity,
-        quantity_decimals=quantity_decimals,
-        transact_time_ns=np.array([seconds * SECOND_NS + nanos for seconds, nanos in times]),
-        trade_id=_numbered(kept_texts(columns[_TRADE])),
-        order_id=_numbered(kept_texts(columns[_ORDER])),
-        cl_ord_id=_optional_texts(kept_texts(columns[_CL_ORD])),
-        order_time_ns=np.array([at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered])
-        if any(ordered)
-        else NOT_SAID,
-        owner_id=_optional_texts(columns[_OWNER]),
-        counterparty_owner_id=_optional_texts(columns[_COUNTERPARTY]),
-        token=_message_texts(payments, lambda paying: paying.token),
-        token_price=_message_texts(payments, lambda paying: canonical(paying.price)),
-        token_price_source=_message_texts(payments, lambda paying: paying.price_source),
-        charged_amount=_message_texts(charges, lambda charge: canonical(charge.amount)),
-        charged_currency=_message_texts(charges, lambda charge: charge.currency),
-        charged_rate=_message_texts(charges, lambda charge: canonical(charge.rate)),
-    )
+    named = {
+        "venue": origin.venue,
+        "actor": origin.actor,
+        "accounts": accounts,
+        "symbols": symbols,
+        "sources": origin.sources,
+    }
+    lists = {
+        **origin.lists,
+        "account": account,
+        "symbol": symbol,
+        "exec_id": _texts(columns[_EXEC]),
+        "traits": list(map(packed_traits, columns[_SIDE], columns[_LIQUIDITY], columns[_CHANNEL])),
+        "product": list(columns[_PRODUCT]),
+        "price": price,
+        "price_decimals": price_decimals,
+        "quantity": quantity,
+        "quantity_decimals": quantity_decimals,
+        "transact_time_ns": [seconds * SECOND_NS + nanos for seconds, nanos in times],
+        "trade_id": _numbered(kept_texts(columns[_TRADE])),
+        "order_id": _numbered(kept_texts(columns[_ORDER])),
+        "cl_ord_id": _optional_texts(kept_texts(columns[_CL_ORD])),
+        "order_time_ns": [at.seconds * SECOND_NS + at.nanos if at else 0 for at in ordered] if any(ordered) else [],
+        "owner_id": _optional_texts(columns[_OWNER]),
+        "counterparty_owner_id": _optional_texts(columns[_COUNTERPARTY]),
+        "token": _message_texts(payments, lambda paying: paying.token),
+        "token_price": _message_texts(payments, lambda paying: canonical(paying.price)),
+        "token_price_source": _message_texts(payments, lambda paying: paying.price_source),
+        "charged_amount": _message_texts(charges, lambda charge: canonical(charge.amount)),
+        "charged_currency": _message_texts(charges, lambda charge: charge.currency),
+        "charged_rate": _message_texts(charges, lambda charge: canonical(charge.rate)),
+    }
+    return ListedBatch.of(named, lists)
 
 
 Name = TypeVar("Name", str, bytes)
@@ -221,37 +220,40 @@ Name = TypeVar("Name", str, bytes)
 
 def distinct(names: Sequence[Name]) -> tuple[list[Name], Ints]:
     """Return the different names, and the place of each in them: (["b", "a"], [0, 1, 0]) for ["b", "a", "b"]."""
+    found, places = _distinct(names)
+    return found, np.array(places, dtype=np.int64)
+
+
+def _distinct(names: Sequence[Name]) -> tuple[list[Name], list[int]]:
     found = list(dict.fromkeys(names))
     places = dict(zip(found, range(len(found)), strict=True))
-    return found, np.fromiter(map(places.__getitem__, names), np.int64, len(names))
+    return found, list(map(places.__getitem__, names))
 
 
-def _amounts(decimals: Sequence[str]) -> tuple[Ints, Ints]:
+def _amounts(decimals: Sequence[str]) -> tuple[list[int], list[int]]:
     """Return (decimals without their point, how many digits came after it)."""
     parts = [decimal.partition(".") for decimal in decimals]
-    numbers = column([int(whole + fraction) for whole, _, fraction in parts])
-    return numbers, np.array([len(fraction) for _, _, fraction in parts])
+    return [int(whole + fraction) for whole, _, fraction in parts], [len(fraction) for _, _, fraction in parts]
 
 
-def _texts(values: Sequence[str]) -> Texts:
-    """Return a column of texts."""
-    return np.array([value.encode() for value in values])
+def _texts(values: Sequence[str]) -> list[bytes]:
+    return list(map(str.encode, values))
 
 
-def _optional_texts(values: Sequence[str]) -> Texts:
-    """Return a column of texts; an empty one if all texts are empty."""
-    return _texts(values) if any(values) else NOT_SAID
+def _optional_texts(values: Sequence[str]) -> list[bytes]:
+    """Return texts; an empty list if all texts are empty."""
+    return _texts(values) if any(values) else []
 
 
-def _numbered(ids: Sequence[str]) -> Ints | Texts:
-    """Return ids as a column of numbers if each is written as a positive int64 is printed, otherwise of texts."""
+def _numbered(ids: Sequence[str]) -> list[int] | list[bytes]:
+    """Return ids as numbers if each is written as a positive int64 is printed, otherwise as texts."""
     if all(name.isdecimal() and name.isascii() and name[0] != "0" for name in ids):
-        numbers = column(list(map(int, ids)))
-        if not is_wide(numbers):
+        numbers = list(map(int, ids))
+        if max(numbers) <= INT64_MAX:
             return numbers
     return _optional_texts(ids)
 
 
-def _message_texts(messages: Sequence[Any], read: Callable[[Any], str]) -> Texts:
-    """Return a column with a text of each message, empty for those that are not set; an empty column if none is."""
-    return _optional_texts([read(message) if message else "" for message in messages]) if any(messages) else NOT_SAID
+def _message_texts(messages: Sequence[Any], read: Callable[[Any], str]) -> list[bytes]:
+    """Return a text of each message, empty for those that are not set; an empty list if none is."""
+    return _optional_texts([read(message) if message else "" for message in messages]) if any(messages) else []

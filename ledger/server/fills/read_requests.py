@@ -6,7 +6,6 @@ import hashlib
 import logging
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import replace
-from functools import cache
 from itertools import accumulate, chain
 from typing import Any, Final
 
@@ -28,8 +27,9 @@ from ledger.server.fills.read_columns import (
 )
 from ledger.server.fills.read_message_bytes import read_fill_bytes
 from ledger.server.fills.read_messages import read_batch
-from ledger.server.fills.request_bytes import ReceivedRequest, common_origin, origin_of
+from ledger.server.fills.request_bytes import ListedOrigin, ReceivedRequest, common_origin, origin_of
 from ledger.v1 import fill_service_pb2 as pb
+from ledger.v1.fill_pb2 import Fill
 from ledger.wire.fields import ID, Shape, optional_id, past_ns, required_id
 from ledger.wire.status import INTERNAL, RefusedError, refuse, refuse_all
 from ledger.writing.messages import RecordFills, Refused, UnreadFills
@@ -112,22 +112,21 @@ class FillRequests:
     def _read_batch(self, received: Sequence[ReceivedRequest]) -> FillBatch | Ints:
         """Return all fills as a batch; or, if not all requests are ordinary, True for each that is."""
         requests, sizes = [one.request for one in received], [one.size for one in received]
-        origin, latest_ns = common_origin(requests, sizes), self._latest_ns()
+        latest_ns = self._latest_ns()
         if not requests[0].fills:
             columns = [packed_columns(request.columns) for request in requests]
-            return read_joined_columns(columns, origin, latest_ns)
-        starts = np.array([0, *sizes[:-1]]).cumsum()
-        if len(origin.index) > self._few:
+            return read_joined_columns(columns, common_origin(requests, sizes), latest_ns)
+        if sum(sizes) > self._few:
             fills = list(chain.from_iterable(one.fills_as_bytes() for one in received))
-            read = read_fill_bytes(fills, origin, latest_ns)
-            return read if isinstance(read, FillBatch) else np.logical_and.reduceat(read, starts)
+            read = read_fill_bytes(fills, common_origin(requests, sizes), latest_ns)
+            return read if isinstance(read, FillBatch) else _all_ordinary(read, sizes)
         messages = list(chain.from_iterable(request.fills for request in requests))
-        batch, refused = read_batch(messages, origin, latest_ns)
+        batch, refused = read_batch(messages, ListedOrigin.of(requests, sizes), latest_ns)
         if batch is not None and not refused:
             return batch
         ordinary = np.ones(len(messages), dtype=bool)
         ordinary[[place for place, _ in refused]] = False
-        return np.logical_and.reduceat(ordinary, starts)
+        return _all_ordinary(ordinary, sizes)
 
     def _read_one(self, one: UnreadFills) -> RecordFills | Refused:
         received: Any = one.request
@@ -159,11 +158,12 @@ class FillRequests:
         request, size = received.request, received.size
         if not 0 < size <= self._fills_max:
             return None, []
-        origin, latest_ns = origin_of(request, size), self._latest_ns()
+        latest_ns = self._latest_ns()
+        batch: FillBatch | None
         if request.fills:
-            batch, malformed = read_batch(request.fills, origin, latest_ns)
+            batch, malformed = read_batch(request.fills, ListedOrigin.of([request], [size]), latest_ns)
         else:
-            batch, malformed = read_columns(request.columns, origin, latest_ns)
+            batch, malformed = read_columns(request.columns, origin_of(request, size), latest_ns)
         if request.source:
             return batch, malformed
         if malformed:
@@ -181,21 +181,33 @@ def _record_fills(
         source=request.source,
         first_sequence=request.first_sequence,
         size=received.size,
-        fill_sha256=_fill_sha256(received),
+        fill_sha256=_FillSha256(received),
         malformed=malformed,
         with_fees=request.include_fees,
     )
 
 
-def _fill_sha256(received: ReceivedRequest) -> Callable[[int], bytes]:
-    """Return a function from the index of a fill to the SHA-256 of its bytes. Its first call reads the columns."""
-    read = cache(lambda: fill_reader(received.request.columns))
+def _all_ordinary(ordinary: Ints, sizes: Sequence[int]) -> Ints:
+    """Return for each request, of so many fills, True if all of its fills are ordinary."""
+    starts = np.array([0, *sizes[:-1]]).cumsum()
+    found: Ints = np.logical_and.reduceat(ordinary, starts)
+    return found
 
-    def sha256(index: int) -> bytes:
-        fill = received.request.fills[index] if received.request.fills else read()(index)
-        return hashlib.sha256(fill.SerializeToString(deterministic=True)).digest()
 
-    return sha256
+class _FillSha256:
+    """Returns the SHA-256 of the bytes of a fill by its index. Its first call reads the columns."""
+
+    __slots__ = ("_read", "_received")
+
+    def __init__(self, received: ReceivedRequest) -> None:
+        self._received = received
+        self._read: Callable[[int], Fill] | None = None
+
+    def __call__(self, index: int) -> bytes:
+        request = self._received.request
+        if self._read is None:
+            self._read = request.fills.__getitem__ if request.fills else fill_reader(request.columns)
+        return hashlib.sha256(self._read(index).SerializeToString(deterministic=True)).digest()
 
 
 def _check_sequence(received: ReceivedRequest) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
@@ -92,6 +92,34 @@ class Origin:
         """Return the origin of those fills whose indexes are in `keep`."""
         index, source, sequence = self.index[keep], self.source[keep], self.sequence[keep]
         return Origin(self.venue, self.actor, self.sources, index, source, sequence)
+
+
+@dataclass(frozen=True, slots=True)
+class ListedOrigin:
+    """The origin of few fills, as lists by the name of the column."""
+
+    venue: str
+    actor: str
+    sources: Sequence[str]
+    lists: Mapping[str, list[int]]
+
+    @classmethod
+    def of(cls, requests: Sequence[pb.RecordFillsRequest], sizes: Sequence[int]) -> ListedOrigin:
+        """Return the origin of the fills of requests of one venue and actor; `sizes` are how many fills each has."""
+        places: dict[str, int] = {}
+        index, source, sequence = list[int](), list[int](), list[int]()
+        for request, size in zip(requests, sizes, strict=True):
+            index += range(size)
+            source += [places.setdefault(request.source, len(places))] * size
+            first = request.first_sequence
+            sequence += range(first, first + size) if request.source else [0] * size
+        lists = {"index": index, "source": source, "sequence": sequence}
+        return cls(requests[0].venue, requests[0].actor, list(places), lists)
+
+    def rows(self, keep: Sequence[int]) -> ListedOrigin:
+        """Return the origin of those fills whose indexes are in `keep`."""
+        lists = {name: [values[index] for index in keep] for name, values in self.lists.items()}
+        return ListedOrigin(self.venue, self.actor, self.sources, lists)
 
 
 def origin_of(request: pb.RecordFillsRequest, size: int) -> Origin:

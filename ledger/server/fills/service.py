@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -26,6 +26,8 @@ from ledger.wire.fields import required_id, within
 from ledger.wire.status import refuse, timestamp
 from ledger.writing import messages
 
+_HURRIES_S: Final = 2.0  # before the deadline of a stream: its last answers come as soon as those of other calls
+
 
 class FillService:
     """Handlers of the engine's RPCs."""
@@ -35,6 +37,7 @@ class FillService:
         self._log = log
         self._streams = Streams(to_writer.config)
         self._requests = FillRequests(to_writer.config.fills_per_batch_max, to_writer.latest_ns)
+        self._answers = _PlainAnswers(lambda answer: self._answer(0, answer))
 
     def stop(self) -> None:
         """Have all streams end, once the requests that they sent are answered; clients open them again elsewhere."""
@@ -52,19 +55,22 @@ class FillService:
     def add_to(self, calls: Calls) -> None:
         """Have the calls of engines answered. Requests of fills come with their bytes."""
         unary, stream = grpc.unary_unary_rpc_method_handler, grpc.stream_stream_rpc_method_handler
-        answer, answers = pb.RecordFillsResponse.SerializeToString, pb.StreamFillsResponse.SerializeToString
+        answers = pb.StreamFillsResponse.SerializeToString
         asked, position = pb.GetSourcePositionRequest.FromString, pb.GetSourcePositionResponse.SerializeToString
         handlers: dict[str, grpc.RpcMethodHandler[Any, Any]] = {
-            "RecordFills": unary(self.RecordFills, ReceivedRequest.unary, answer),
+            "RecordFills": unary(self.RecordFills, ReceivedRequest.unary, None),
             "StreamFills": stream(self.StreamFills, ReceivedRequest.on_stream, answers),
             "GetSourcePosition": unary(self.GetSourcePosition, asked, position),
         }
         name = pb.DESCRIPTOR.services_by_name["FillService"].full_name
         calls.add_registered_method_handlers(name, handlers)
 
-    def RecordFills(self, received: ReceivedRequest, _: object) -> pb.RecordFillsResponse:
+    def RecordFills(self, received: ReceivedRequest, _: object) -> bytes:
         answer = self._to_writer.submit(self._unread(received, caller()))
-        return self._answer(received.fees_wanted, answer)
+        assert isinstance(answer, messages.FillsTaken), answer
+        if received.fees_wanted or answer.refused:
+            return self._answer(received.fees_wanted, answer).SerializeToString()
+        return self._answers.of(answer)
 
     def StreamFills(self, requests: Iterator[ReceivedRequest], context: Any) -> Iterator[pb.StreamFillsResponse]:
         with self._streams.one(context) as stream:
@@ -123,7 +129,25 @@ class FillService:
         """Return the job of a request, which the writer reads together with all that wait beside it."""
         source = received.request.source
         line = f"source {source}" if source else f"caller {who.peer}"
-        return messages.UnreadFills(max(received.size, 1), line, received, self._requests.read, who)
+        hurries = not received.streamed or who.left_s < _HURRIES_S
+        return messages.UnreadFills(max(received.size, 1), line, received, self._requests.read, who, hurries)
+
+
+class _PlainAnswers:
+    """The bytes of answers without refusals and fees: callers that one commit answers alike get the same ones."""
+
+    def __init__(self, make: Callable[[messages.FillsTaken], pb.RecordFillsResponse]) -> None:
+        self._make = make
+        self._last: tuple[tuple[object, ...], bytes] = ((), b"")  # what it says, and its bytes
+
+    def of(self, answer: messages.FillsTaken) -> bytes:
+        """Return the bytes of an answer; those of the last one are kept, whichever thread made it."""
+        says = (answer.head, answer.recorded, answer.replayed, answer.source_sequence, answer.complete_until_ns)
+        said, data = self._last
+        if said != says:
+            data = self._make(answer).SerializeToString()
+            self._last = (says, data)
+        return data
 
 
 def _optional_timestamp(complete_until_ns: int) -> Timestamp | None:

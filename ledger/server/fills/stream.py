@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterator
-from concurrent.futures import Future
 from contextvars import copy_context
-from queue import Empty, Full, Queue
+from queue import Empty, SimpleQueue
 from typing import Final, NamedTuple
 
 import grpc
@@ -14,8 +13,9 @@ import grpc
 from ledger.domain.refusal import Reason
 from ledger.server.fills.open_streams import OpenStream
 from ledger.server.to_writer import ToWriter
+from ledger.server.turns import Turns
 from ledger.wire.status import refuse
-from ledger.writing.messages import Answer, UnreadFills
+from ledger.writing.messages import AnswerToCome, UnreadFills
 
 _LOOK_UP_S: Final = 0.2  # between two looks whether the call is over, by the side that waits
 
@@ -24,7 +24,7 @@ class _Taken(NamedTuple):
     """A request that is queued, with only what its answer needs; or the reason why the stream ends."""
 
     fees_wanted: int
-    answer: Future[Answer] | None
+    answer: AnswerToCome | None
     failure: BaseException | None = None
 
 
@@ -46,10 +46,11 @@ class TakenAhead:
         self._to_writer = to_writer
         self._context = context
         self._stream = stream
-        self._taken: Queue[_Taken] = Queue(to_writer.config.stream_requests_max)
+        self._taken: SimpleQueue[_Taken] = SimpleQueue()
+        self._places = Turns(to_writer.config.stream_requests_max)  # in that queue, which itself has no bound
         self._over = threading.Event()
 
-    def taken(self) -> Iterator[tuple[int, Future[Answer]]]:
+    def taken(self) -> Iterator[tuple[int, AnswerToCome]]:
         """Yield for each request the number of fees wanted and the answer to come, until there are no more requests.
 
         Raises the refusal that ends the stream.
@@ -81,6 +82,7 @@ class TakenAhead:
                 except Empty:
                     self._stream.check_idle()
                     continue
+                self._places.leave()
                 return taken if taken != _END else None
         return None
 
@@ -96,11 +98,9 @@ class TakenAhead:
 
     def _put(self, taken: _Taken) -> bool:
         while not self._over.is_set():
-            try:
-                self._taken.put(taken, timeout=_LOOK_UP_S)
-            except Full:
-                continue
-            return True
+            if self._places.take(_LOOK_UP_S):
+                self._taken.put(taken)
+                return True
         return False
 
 

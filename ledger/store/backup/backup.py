@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from psycopg import Connection
+from psycopg.rows import tuple_row
 from psycopg.sql import SQL, Composed, Identifier
 
 from ledger import private
 from ledger.domain.instants import instant_text
-from ledger.store.backup.copied import RowsWriter, rows
+from ledger.store.backup.copied import RowsWriter, dictionaries_of, rows
 from ledger.store.backup.parts import (
     MANIFEST,
     TABLES,
@@ -30,7 +31,7 @@ from ledger.store.backup.parts import (
 )
 from ledger.store.digest import Show
 from ledger.store.log import Log
-from ledger.store.postgres.migrate import ERASABLE, EVENTS, is_there, stored_migrations
+from ledger.store.postgres.migrate import DICTIONARIES, ERASABLE, EVENTS, is_there, stored_migrations
 from ledger.store.postgres.processes import locked_file
 from ledger.store.reads import OneConnection
 from ledger.store.rows import COLUMNS
@@ -39,6 +40,7 @@ from ledger.whole import put_in_place
 _LOCK: Final = "lock"
 _UNFINISHED: Final = re.compile("[0-9]{6,9}\\.new")
 _NOT_STRANGE: Final = (_LOCK, "lost+found")  # the second one is there where a disk begins
+_LATER_TABLES: Final = {"erasable": ERASABLE, "dictionaries": DICTIONARIES}  # than the first release
 _ROWS_PER_STEP: Final = 1_000
 _SNAPSHOT: Final = b"SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _STRETCH: Final = "FROM {schema}.erasable_parts WHERE position > %(after)s AND position <= %(until)s"
@@ -50,6 +52,8 @@ _SELECTS: Final = {
     "requests": "SELECT request_id, sha256, position FROM {schema}.requests"
     " WHERE position > %(after)s AND position <= %(until)s ORDER BY position, request_id",
     "erasable": f"SELECT position, nonce, content {_STRETCH} ORDER BY position",
+    "dictionaries": "SELECT version, sha256, content FROM {schema}.dictionaries"
+    " WHERE version <> ALL(%(dictionaries)s) ORDER BY version",
     "texts": "SELECT sha256, salt, text FROM {schema}.erasable_text WHERE sha256 = ANY(%(texts)s) ORDER BY sha256",
 }
 
@@ -78,14 +82,14 @@ def back_up(connection: Connection[Any], schema: str, folder: Path, now_ns: Call
         ledger_id = _ledger_id(log, schema)
         if last is not None:
             _check_same(log, last, ledger_id, folder)
-        with connection.cursor() as cursor:
-            tables = [name for name in TABLES if name != "erasable" or is_there(cursor, schema, ERASABLE)]
+        dictionaries = [version for part in parts for version in dictionaries_of(part)]
+        tables = _tables(connection, schema, dictionaries)
         texts = _Texts(connection, schema, parts)
         erased = [*texts.erased, *map(str, _erased_positions(connection, schema, parts))]
         if last is not None and last.until == head.position and not erased:
             return BackedUp(parts[-1], False)
         after, number = (last.until, last.number + 1) if last else (0, 1)
-        stretch = {"after": after, "until": head.position, "texts": texts.new}
+        stretch = {"after": after, "until": head.position, "texts": texts.new, "dictionaries": dictionaries}
         with _new_part(folder, number) as new:
             copied = _Copying(connection, schema, stretch, show)
             files = {table: copied.to(new, table) for table in tables}
@@ -174,6 +178,17 @@ class _Texts:
             found = {bytes(sha256) for (sha256,) in cursor.execute(select)}
         self.new = list(found - kept)
         self.erased = sorted(sha256.hex() for sha256 in kept - found)
+
+
+def _tables(connection: Connection[Any], schema: str, dictionaries: Sequence[int]) -> list[str]:
+    """Return the tables that a part has files of; `dictionaries` are those that the backup has."""
+    with connection.cursor(row_factory=tuple_row) as cursor:
+        lacks = {name for name, table in _LATER_TABLES.items() if not is_there(cursor, schema, table)}
+        if "dictionaries" not in lacks:
+            count = SQL("SELECT count(*) FROM {} WHERE version <> ALL(%s)").format(Identifier(schema, DICTIONARIES))
+            if cursor.execute(count, (list(dictionaries),)).fetchone() == (0,):
+                lacks.add("dictionaries")
+    return [name for name in TABLES if name not in lacks]
 
 
 def _erased_positions(connection: Connection[Any], schema: str, parts: Sequence[Part]) -> list[int]:

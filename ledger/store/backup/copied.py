@@ -114,6 +114,13 @@ def rows(part: Part, table: str) -> Iterator[CopiedRow]:
             yield CopiedRow(b"".join(raw), fields)
 
 
+def dictionaries_of(part: Part) -> dict[int, bytes]:
+    """Return the dictionaries that came with a part, by version. Raises DamagedError."""
+    if "dictionaries" not in part.manifest.tables:
+        return {}
+    return {int.from_bytes(row.fields[0] or b"", "big"): row.fields[2] or b"" for row in rows(part, "dictionaries")}
+
+
 def _exactly(stream: BufferedIOBase, size: int) -> bytes:
     found = stream.read(size)
     if len(found) < size:

@@ -7,6 +7,7 @@
         requests.copy.gz   these,
         erasable.copy.gz   these: what may be erased of the events at these positions,
         texts.copy.gz      and the free texts that no earlier part has, by their hash
+        dictionaries.copy.gz   with the dictionaries of its fill runs that no earlier part has, if there are any
         manifest.json      positions, release, ledger, and rows, bytes and SHA-256 of each file
     000002/                positions 4712 to 4800; its manifest has the SHA-256 of the one before
     000003.new/            a part that is being written, or was left by a process that was killed
@@ -28,8 +29,8 @@ from typing import IO, Any, Final, NamedTuple
 
 FORMAT: Final = 1
 MANIFEST: Final = "manifest.json"
-TABLES: Final = ("events", "commits", "requests", "erasable", "texts")
-_NOT_IN_EACH: Final = "erasable"  # nor does a log that an older release made, and nobody has migrated
+TABLES: Final = ("events", "commits", "requests", "erasable", "texts", "dictionaries")
+_NOT_IN_EACH: Final = ("erasable", "dictionaries")  # the first: of a log that an older release made
 
 _NAME: Final = re.compile("[0-9]{6,9}")
 _MANIFEST_BYTES_MAX: Final = 256 * 1024 * 1024  # of a part that names a million erased texts: a quarter of that
@@ -185,7 +186,7 @@ def _read(document: Any) -> Manifest:
     values: dict[str, Any] = {name: _said(document, name, int) for name in numbers}
     values |= {name: _said(document, name, str) for name in texts}
     values["migrations"] = {str(name): str(sha256) for name, sha256 in document["migrations"].items()}
-    tables = [name for name in TABLES if name != _NOT_IN_EACH or name in document["files"]]
+    tables = [name for name in TABLES if name not in _NOT_IN_EACH or name in document["files"]]
     values["files"] = {name: Content(**document["files"][name]) for name in tables}
     values["erased"] = tuple(map(str, document["erased"]))
     return Manifest(**values)

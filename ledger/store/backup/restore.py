@@ -23,9 +23,10 @@ from psycopg.sql import SQL, Composed, Identifier
 from ledger.domain.events import LedgerCreated, MigrationFile, SourceAdvanced
 from ledger.domain.streams import SOURCE_PREFIX, subject_of
 from ledger.release import is_newer
-from ledger.store.backup.copied import CopiedRow, pieces, rows
+from ledger.store.backup.copied import CopiedRow, dictionaries_of, pieces, rows
 from ledger.store.backup.parts import BackupError, DamagedError, Part, part_name
 from ledger.store.backup.until import Until
+from ledger.store.codec.compression import learn
 from ledger.store.codec.events import decode
 from ledger.store.digest import Show
 from ledger.store.log import Log
@@ -42,6 +43,7 @@ _COLUMNS: Final = {
     "requests": ("request_id", "sha256", "position"),
     "erasable": ("position", "nonce", "content"),
     "texts": ("sha256", "salt", "text"),
+    "dictionaries": ("version", "sha256", "content"),
 }
 # Of the position by which rows are ordered.
 _PLACES: Final = {"events": _POSITION, "commits": 0, "requests": 2, "erasable": 0}
@@ -97,6 +99,8 @@ def restore(connection: Connection[Any], schema: str, parts: Sequence[Part], unt
         _begin(cursor, schema, until)  # nobody has finished another one since
         apply_files(cursor, schema, files)
         loading = _Loading(connection, cursor, schema, until, show)
+        for version, content in (each for part in until.parts for each in dictionaries_of(part).items()):
+            learn(version, content)
         for part in until.parts:
             loading.load(part)
         manifests = [part.manifest for part in parts]
@@ -267,10 +271,11 @@ class _Loading:
     def _through(self, part: Part, table: str) -> Iterator[bytes]:
         """Yield the bytes of COPY of the rows of a part that are not after the position."""
         found = rows(part, table)
+        wanted: Iterator[CopiedRow] = found  # all dictionaries
         if table == "texts":
             named = self._texts_named(part)
-            wanted: Iterator[CopiedRow] = (row for row in found if row.fields[0] in named)
-        else:
+            wanted = (row for row in found if row.fields[0] in named)
+        elif table in _PLACES:
             place, last = _PLACES[table], self._until.position
             wanted = takewhile(lambda row: row.number(place) <= last, found)
         return chain([COPY_BEGINS], (row.raw for row in wanted), [COPY_ENDS])

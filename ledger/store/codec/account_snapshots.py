@@ -57,6 +57,12 @@ def snapshot_of(account: AccountState) -> Snapshot:
     return row._replace(sha256=_digest(row))
 
 
+def of_another(snapshot: Snapshot, account_id: str) -> Snapshot:
+    """Return the snapshot of another account that is in the same state."""
+    row = snapshot._replace(account_id=account_id)
+    return row._replace(sha256=_digest(row))
+
+
 def account_of(snapshot: Snapshot) -> AccountState | None:
     """Return the account of a snapshot; None where it is of another encoding. Raises SnapshotDamaged."""
     if snapshot.encoding != ENCODING:

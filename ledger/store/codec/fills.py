@@ -11,8 +11,8 @@ from typing import Any, Final
 import numpy as np
 
 from ledger.arrays.columns import Ints, digests, text_column
-from ledger.arrays.protobuf_wire import DELIMITED, varint
 from ledger.domain.events import CellTotals, Columns, SourceSpan, VolumeRecorded
+from ledger.store.codec.compression import all_plain, plain
 from ledger.store.codec.fills_before_packing import columns_of_unpacked
 from ledger.store.codec.parts import (
     VolumeParts,
@@ -53,11 +53,6 @@ PACKED: Final = {
     "charged_rate": "charged_rates",
 }
 assert tuple(PACKED) == Columns._fields[:-1]
-# The tags before the columns of a charged fee, packed or as earlier runs had them: a run has all of one row, or none.
-CHARGED_TAGS: Final = tuple(
-    tuple(varint(events_pb2.VolumeRecorded.DESCRIPTOR.fields_by_name[name].number << 3 | DELIMITED) for name in names)
-    for names in (("charged_amounts", "charged_currencies"), ("charged_amount", "charged_currency"))
-)
 _span: Final = partial(tuple.__new__, SourceSpan)  # there may be as many as lines: half the time of its own __new__
 _packed: Final = attrgetter(*PACKED.values())
 
@@ -93,8 +88,8 @@ def encode_volume(envelope: events_pb2.Envelope, event: VolumeRecorded) -> bytes
 
 
 def decode_volume(state: bytes) -> tuple[events_pb2.Envelope, VolumeRecorded]:
-    """Return the envelope and the run of fills that bytes hold."""
-    message = VolumeParts.FromString(state)
+    """Return the envelope and the run of fills that bytes hold, compressed or not."""
+    message = VolumeParts.FromString(plain(state))
     envelope = message.envelope
     firsts = message.first_sequence or [0] * len(message.source)
     lasts = message.last_sequence or [0] * len(message.source)
@@ -114,13 +109,13 @@ def decode_volume(state: bytes) -> tuple[events_pb2.Envelope, VolumeRecorded]:
 
 
 def decode_totals(state: bytes) -> tuple[CellTotals, ...]:
-    """Return only the running totals of a stored VolumeRecorded."""
+    """Return only the running totals of a VolumeRecorded, or of its first bytes, which are not compressed."""
     return tuple(map(totals_of_bytes, VolumeParts.FromString(state).totals))
 
 
 def exec_id_digests(states: Sequence[bytes]) -> list[Ints]:
     """Return only the digests of the exec_ids of stored VolumeRecordeds: an array for each."""
-    columns = [(message.exec_ids, message) for message in map(VolumeParts.FromString, states)]
+    columns = [(message.exec_ids, message) for message in map(VolumeParts.FromString, all_plain(states))]
     ids = [packed or _columns(message).exec_id for packed, message in columns]
     sizes = [len(message.traits) for _, message in columns]
     widths = [len(each) // size for each, size in zip(ids, sizes, strict=True)]

@@ -38,23 +38,36 @@ def encode_runs(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Seq
 
     The last field of an envelope is the hash: there are as many as runs, or none.
     """
+    return encode_runs_of_commits([rest], np.zeros(len(runs), dtype=np.int64), runs, erasable_sha256s)
+
+
+def encode_runs_of_commits(
+    rests: Sequence[events_pb2.Envelope], commit: Ints, runs: FillRuns, erasable_sha256s: Sequence[bytes]
+) -> list[bytes]:
+    """Return the bytes of each run, as `encode_runs` does; the envelope of run n is made of `rests[commit[n]]`."""
     encode = _encode_few if len(runs) <= FEW else _encode_many
-    return encode(rest, runs, erasable_sha256s)
+    return encode(rests, commit, runs, erasable_sha256s)
 
 
-def _encode_few(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> list[bytes]:
+def _encode_few(
+    rests: Sequence[events_pb2.Envelope], commit: Ints, runs: FillRuns, erasable_sha256s: Sequence[bytes]
+) -> list[bytes]:
     found = []
-    for (_, event), sha256 in zip(runs, erasable_sha256s or [b""] * len(runs), strict=True):
+    sha256s = erasable_sha256s or [b""] * len(runs)
+    for (_, event), place, sha256 in zip(runs, commit.tolist(), sha256s, strict=True):
+        rest = rests[place]
         rest.effective_time_ns = event.time_min_ns
         rest.erasable_sha256 = sha256
         found.append(encode_volume(rest, event))
     return found
 
 
-def _encode_many(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> list[bytes]:
-    shared = rest.SerializeToString(deterministic=True)
+def _encode_many(
+    rests: Sequence[events_pb2.Envelope], commit: Ints, runs: FillRuns, erasable_sha256s: Sequence[bytes]
+) -> list[bytes]:
+    shared = [rest.SerializeToString(deterministic=True) for rest in rests]
     parts = zip(
-        _front(shared, runs, erasable_sha256s).parts(),
+        _front(shared, commit, runs, erasable_sha256s).parts(),
         encode_totals(runs.totals),
         _after_totals(runs),
         _joined(runs.symbols, symbol_bytes),
@@ -64,12 +77,15 @@ def _encode_many(rest: events_pb2.Envelope, runs: FillRuns, erasable_sha256s: Se
     return list(map(b"".join, parts))
 
 
-def _front(shared: bytes, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> Ragged:
+def _front(shared: Sequence[bytes], commit: Ints, runs: FillRuns, erasable_sha256s: Sequence[bytes]) -> Ragged:
     """Return the fields before the totals of each run, in the order of their numbers."""
     envelope = Ragged(len(runs))
     envelope.same(_EFFECTIVE)
     envelope.varint(runs.time_min_ns)
-    envelope.same(shared)
+    if len(shared) == 1:
+        envelope.same(shared[0])
+    else:
+        envelope.choice(shared, commit)
     if erasable_sha256s:
         envelope.texts([_ERASABLE(sha256) if sha256 else b"" for sha256 in erasable_sha256s])
     front = Ragged(len(runs))

@@ -16,6 +16,7 @@ import numpy.typing as npt
 from ledger.arrays.protobuf_wire import DELIMITED, VARINT
 from ledger.domain.events import CellKey
 from ledger.domain.state.volume_cells import CREDITS
+from ledger.store.codec.compression import fronts_of
 from ledger.store.codec.parts import cell_key_of
 from ledger.store.codec.run_front import FRONT_BYTES
 from ledger.v1 import events_pb2
@@ -63,14 +64,15 @@ class Totals(NamedTuple):
 
 
 def totals_of_fronts(fronts: Sequence[bytes]) -> Totals:
-    """Return the totals in the first FRONT_BYTES of some runs, or in all of shorter ones."""
+    """Return the totals in the first FRONT_BYTES of some stored runs, or in all of shorter ones."""
+    fronts, has_all = fronts_of(fronts, FRONT_BYTES)
     joined = b"".join([*fronts, _BYTES_AFTER])
     wire = _Wire(joined)
     sizes = np.fromiter(map(len, fronts), np.int64, len(fronts))
     end = np.cumsum(sizes)
     cell = wire.parts(end - sizes, end, _TOTALS)
     # Totals that end where their front does may be cut off there; and no run is without totals.
-    whole = (cell.after < end) | (sizes < FRONT_BYTES)
+    whole = (cell.after < end) | np.array(has_all, dtype=bool)
     whole &= np.bincount(cell.of, minlength=len(fronts)) > 0
     cell = cell.only(whole[cell.of])
     notional_at = wire.skip(cell.begin, cell.end, _NOTIONAL)

@@ -18,6 +18,7 @@ EVENTS: Final = "events"
 TRACKING: Final = "tracking"
 SNAPSHOTS: Final = "account_snapshots"
 ERASABLE: Final = "erasable_parts"
+DICTIONARIES: Final = "dictionaries"
 RESTORED: Final = "restored"  # is there while a ledger is being restored, and until that is finished
 
 

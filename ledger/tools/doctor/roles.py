@@ -8,7 +8,7 @@ from typing import Final
 
 from psycopg.sql import SQL, Identifier
 
-from ledger.store.postgres.migrate import ERASABLE, EVENTS, migration_text
+from ledger.store.postgres.migrate import DICTIONARIES, ERASABLE, EVENTS, migration_text
 from ledger.tools.doctor.finding import Finding, fault, ok, warning
 from ledger.tools.doctor.site import Named, Site
 from ledger.tools.doctor.words import listed
@@ -60,11 +60,14 @@ _ALWAYS: Final = "A"
 _BEFORE_EACH_STATEMENT_THAT_CHANGES: Final = 2 | 8 | 16 | 32  # TRIGGER_TYPE_ of PostgreSQL: before, three kinds
 _BUT_FOR_DELETE: Final = _BEFORE_EACH_STATEMENT_THAT_CHANGES & ~8
 _KINDS: Final = {
-    **dict.fromkeys(_GUARDED, _BEFORE_EACH_STATEMENT_THAT_CHANGES),
+    **dict.fromkeys((*_GUARDED, DICTIONARIES), _BEFORE_EACH_STATEMENT_THAT_CHANGES),
     **dict.fromkeys(_DELETED_ONLY, _BUT_FOR_DELETE),
 }
 _GUARD: Final = "0003_guard.sql"
-_GUARD_OF_ERASABLE: Final = "0007_erasable_parts.sql"
+_GUARDS_OF: Final = {  # tables that came later
+    ERASABLE: "0007_erasable_parts.sql",
+    DICTIONARIES: "0008_dictionaries.sql",
+}
 
 
 def owner(site: Site) -> Iterator[Finding]:
@@ -160,7 +163,7 @@ def _function(schema: str) -> str:
 def _trigger(schema: str, table: str) -> list[str]:
     """Return the statements that make a trigger, and have it fire always."""
     at = "{schema}.{events}" if table == EVENTS else f"{{schema}}.{table}"
-    after = _statements() if table in _GUARDED else map(str.strip, migration_text(_GUARD_OF_ERASABLE).split(";"))
+    after = _statements() if table in _GUARDED else map(str.strip, migration_text(_GUARDS_OF[table]).split(";"))
     begins = ("CREATE OR REPLACE TRIGGER", "ALTER TABLE")
     made = [part for part in after if part.startswith(begins) and "refuse_change" in part and f"{at}" in part]
     return [" ".join(_sql(part, schema).split()) for part in made]

@@ -14,7 +14,7 @@ from ledger.domain.instants import SECOND_NS
 from ledger.domain.money import mantissa
 from ledger.domain.rules.cumulative_trading_volume import counts_for, event_period, excluded_because
 from ledger.domain.rules.evaluation_days import evaluation_window, next_evaluation_ns
-from ledger.domain.rules.monthly_trading_volume import tier_for_volume
+from ledger.domain.rules.monthly_trading_volume import TierTable, tier_for_volume
 from ledger.domain.state.account import AccountState
 from ledger.domain.state.volume_cells import NOTIONAL_SCALE
 from tests.domain.worked import programme
@@ -40,6 +40,16 @@ def test_a_volume_gives_the_tier_of_its_band(case: dict[str, Any]) -> None:
     volume = mantissa(case["given"]["volume_usdt"], NOTIONAL_SCALE)
     assert volume is not None
     assert tier_for_volume(programme(), volume) == case["expect"]["tier"]
+
+
+@pytest.mark.parametrize("switches", [{}, {"boundary_policy": "terms"}, {"above_top": "manual_review"}])
+def test_a_table_of_tiers_says_the_same_at_and_around_each_edge(switches: dict[str, Any]) -> None:
+    rules = programme(**switches)
+    edges = [0, *(least for _, least in rules.volume_bands), *(band.volume for band in rules.terms_bands)]
+    volumes = [edge + step for edge in (*edges, rules.volume_top or 0) for step in (-1, 0, 1, 2)]
+    found = [TierTable(rules).tier(volume) for volume in volumes]
+    assert found == [tier_for_volume(rules, volume) for volume in volumes]
+    assert len({*found}) >= 5
 
 
 @pytest.mark.parametrize("case", cases("next_evaluation"))

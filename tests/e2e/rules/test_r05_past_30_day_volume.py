@@ -23,8 +23,10 @@ def _market(ledger: Ledger) -> None:
 
 def test_volume_gives_a_tier_for_30_days_from_the_evaluation_on(ledger: Ledger) -> None:
     trade(ledger, "500000")
+    assert state(ledger).tier == "NONE"
     messages = run(ledger)
     assert counts(messages) == {"evaluated": 1, "gained": 1, "granted": 1}
+    assert state(ledger).tier == "VIP2", "what is in memory follows"
     (event,) = evaluated(ledger)
     assert (event.volume, event.tier, event.grant_id) == ("500000", "VIP2", "g1")
     assert event.cells == (CellVolume("USDT", 1, 1, False, False, "500000"),)

@@ -12,7 +12,7 @@ import pytest
 from ledger.domain import commands
 from ledger.store.postgres.database import connect
 from projections.tables import runner
-from projections.tables.runner import Runner, rest_s
+from projections.tables.runner import Runner
 from projections.tables.tables import Tables
 from projections.tables.upgrade import Upgrade
 from tests.waiting import wait_for
@@ -47,7 +47,7 @@ def watch(writing: Writing, dsn: str, monkeypatch: pytest.MonkeyPatch) -> Iterat
         watch.reached.append(until)
         return done
 
-    def no_rest(worked_s: float) -> float:
+    def no_rest(worked_s: float, *_: float) -> float:
         watch.rested_after_s.append(worked_s)
         return 0
 
@@ -86,12 +86,3 @@ def test_while_commits_keep_coming_every_advance_is_followed_by_a_rest(writing: 
     wait_for(lambda: watch.reached[-1] == head)
     assert len(watch.rested_after_s) == 3
     assert all(worked_s > 0 for worked_s in watch.rested_after_s)
-
-
-def test_a_rest_is_in_proportion_to_the_work_and_keeps_the_tables_near() -> None:
-    assert rest_s(0.002) == pytest.approx(0.04)
-    assert rest_s(0.05) == pytest.approx(1.0)
-    assert rest_s(0.4) == 1.25
-    assert rest_s(1.0) == 3.0, "three times as long as it worked"
-    assert rest_s(3.0) == 5.0, "but not for ever"
-    assert rest_s(9.0) == 9.0, "and no shorter than it worked"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.store.codec.fills import CHARGED_TAGS
+from ledger.store.codec.run_layout import CHARGED_TAGS
 from ledger.v1.events_pb2 import VolumeRecorded
 
 PACKED = VolumeRecorded(charged_amounts=b"\1", charged_currencies=b"\1")
