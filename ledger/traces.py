@@ -134,7 +134,12 @@ class Traces:
             return above
         context = Context() if above is None else set_span_in_context(above, Context())
         span = self._tracer.start_span(f"{coming.who.rpc} message", context, SpanKind.SERVER)
-        coming.when_come = span.end
+
+        def end() -> None:
+            with _harmless():
+                span.end()
+
+        coming.when_come = end
         return span
 
     def following(self, coming: Sequence[AnswerToCome], deliver: Deliver) -> Deliver:

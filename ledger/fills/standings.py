@@ -226,9 +226,9 @@ class StandingTable:
         found = self._of_alike.get(alike)
         if found is None:
             found = self._stretches_since(replace(account, grants=changing[0]), changes[place:], programme, at_ns)
-            if len(self._of_alike) >= _ALIKE_MAX:
-                self._of_alike.clear()
             if few:
+                if len(self._of_alike) >= _ALIKE_MAX:
+                    self._of_alike.clear()
                 self._of_alike[alike] = found
         instants, codes = found
         return [max(over_ns, changes[place - 1] if place else BEGINNING_NS), *instants], codes

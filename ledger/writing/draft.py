@@ -131,8 +131,8 @@ class Draft:
         self.recorded_time_ns = recorded_time_ns
         self.now_ns = now_ns
         self.rows = states.making = LogRows()
-        self.decisions: list[Recorded] = []  # all events but those of fee streams, and of these accounts:
-        self.evaluated: list[str] = []
+        self.decisions: list[Recorded] = []  # all events but those of fee streams and of `record_evaluated`
+        self.evaluated: list[str] = []  # the accounts of these
         self.requests: dict[str, tuple[bytes, Recorded]] = {}  # by request_id: the hash, and the first event
         self.texts: dict[bytes, ErasableText] = {}  # by their hash
         self.sources: dict[str, SourceAdvance] = {}
